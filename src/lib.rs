@@ -1,0 +1,21 @@
+//! AgentGuard reads what AI agents, models and tools say to each other over HTTP and lets through only what a
+//! policy allows. One library serves both forms: the Proxy-Wasm filter inside Envoy and the `agentguard` command.
+//!
+//! Layers, top to bottom; an arrow may be skipped, never reversed, and siblings do not import one another:
+//!
+//! ```text
+//! cli, host → flow → policy, protocol, audit, metrics, limit, identity, approval, redact → detect, event → wire, diag
+//! ```
+//!
+//! The core is sans-IO: no clock, no randomness, no environment and no host call below `host` and `cli`.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "tests count on fixed data; an overflow there is a failing test"
+    )
+)]
+
+pub mod detect;
+#[cfg(target_arch = "wasm32")]
+mod host;
