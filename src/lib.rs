@@ -17,5 +17,9 @@
 )]
 
 pub mod detect;
+pub mod diag;
+pub mod event;
 #[cfg(target_arch = "wasm32")]
 mod host;
+pub mod protocol;
+pub mod wire;

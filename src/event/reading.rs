@@ -1,0 +1,90 @@
+//! What was found in one body.
+
+use super::{Event, Text};
+use crate::wire::json::Place;
+
+/// The models that a request may use: all of them, since a fallback answers as well as the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Models {
+    /// Names, as written, without duplicates.
+    pub names: Vec<Box<str>>,
+    /// There is one more that can't be determined (a stored prompt's).
+    pub unknown: bool,
+}
+
+impl Models {
+    /// Adds a name.
+    pub fn add(&mut self, name: &str) {
+        if !self.names.iter().any(|known| **known == *name) {
+            self.names.push(name.into());
+        }
+    }
+}
+
+/// Tokens as the provider reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens read, cached ones included where the provider counts them in.
+    pub input_tokens: Option<u64>,
+    /// Tokens written, reasoning included where the provider counts it in.
+    pub output_tokens: Option<u64>,
+    /// Of the input: read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Of the output: reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+/// Parts that are no text, all turns together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attachments {
+    /// Images.
+    pub image: u32,
+    /// Documents and other files.
+    pub file: u32,
+    /// Audio.
+    pub audio: u32,
+}
+
+/// A thing that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable code, `AG2…`.
+    pub code: &'static str,
+    /// JSON Pointer or byte offset, for people.
+    pub at: String,
+    /// What is wrong, for people; never holds text of the body.
+    pub what: String,
+}
+
+/// Everything that a protocol's reader found in one body.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// All texts, in the order of their bytes.
+    pub texts: Vec<Text>,
+    /// All events, in the order of their bytes.
+    pub events: Vec<Event>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Models that the request may use, or that answered.
+    pub models: Models,
+    /// Whether a streamed answer was asked for.
+    pub stream: bool,
+    /// The caller forced the model to call a tool.
+    pub forces_tool: bool,
+    /// The caller asked for an answer in a schema's shape.
+    pub structured_output: bool,
+    /// The request continues a conversation that the provider keeps.
+    pub continues_elsewhere: bool,
+    /// Longest answer that was asked for, in tokens.
+    pub max_tokens: Option<u64>,
+    /// Tokens, in a response.
+    pub usage: Usage,
+    /// Why each choice ended, in a response.
+    pub finish: Vec<Box<str>>,
+    /// The response is an error of the provider; its type if it says one.
+    pub error: Option<Box<str>>,
+    /// Parts that are no text.
+    pub attachments: Attachments,
+    /// The request's own settings (`params.*`): the value that holds them.
+    pub params: Option<Place>,
+}

@@ -1,0 +1,6 @@
+//! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
+
+pub mod edit;
+pub mod http;
+pub mod json;
+pub mod span;
