@@ -27,3 +27,6 @@ pub struct Finding {
     /// How sure.
     pub confidence: Confidence,
 }
+
+pub mod literals;
+pub mod pattern;
