@@ -29,4 +29,6 @@ pub struct Finding {
 }
 
 pub mod literals;
+pub mod normalise;
 pub mod pattern;
+mod tables;
