@@ -27,3 +27,8 @@ pub struct Finding {
     /// How sure.
     pub confidence: Confidence,
 }
+
+pub mod literals;
+pub mod normalise;
+pub mod pattern;
+mod tables;

@@ -152,8 +152,8 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
     match segments.as_slice() {
         []
         | [
-            "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version" | "favicon.ico"
-            | "robots.txt",
+            "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version"
+            | "favicon.ico" | "robots.txt",
         ] => Some("health"),
         [.., "models"] | [.., "v1", "models", _] => Some("models"),
         _ => None,

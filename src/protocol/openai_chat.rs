@@ -139,7 +139,14 @@ const USAGE: &[&str] = &[
 ];
 const ERROR: &[&str] = &["message", "type", "param", "code"];
 
-const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
+const ROLES: &[&str] = &[
+    "system",
+    "developer",
+    "user",
+    "assistant",
+    "tool",
+    "function",
+];
 const FINISH_REASONS: &[&str] = &[
     "stop",
     "length",
@@ -156,7 +163,8 @@ impl Protocol for OpenAiChat {
     }
 
     fn endpoint(&self, head: &Head<'_>) -> Option<&'static str> {
-        (head.method == "POST" && head.path.ends_with(&["chat", "completions"])).then_some("chat.completions")
+        (head.method == "POST" && head.path.ends_with(&["chat", "completions"]))
+            .then_some("chat.completions")
     }
 
     fn dialect(&self) -> Dialect {
@@ -231,7 +239,10 @@ fn last_assistant(messages: Option<Value<'_>>) -> Option<usize> {
     let messages = messages?;
     let mut last = None;
     for (at, message) in messages.elements().enumerate() {
-        if message.get("role").is_some_and(|role| role.is_text("assistant")) {
+        if message
+            .get("role")
+            .is_some_and(|role| role.is_text("assistant"))
+        {
             last = Some(at);
         }
     }
@@ -303,8 +314,8 @@ impl RequestReader {
                 let tokens = reader.number(value);
                 reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
             }
-            "temperature" | "top_p" | "n" | "presence_penalty" | "frequency_penalty" | "top_logprobs"
-            | "seed" => {
+            "temperature" | "top_p" | "n" | "presence_penalty" | "frequency_penalty"
+            | "top_logprobs" | "seed" => {
                 reader.number(value);
             }
             "parallel_tool_calls" | "store" | "logprobs" => {
@@ -325,7 +336,10 @@ impl RequestReader {
             }
             "service_tier" => reader.word(value, &["auto", "default", "flex", "scale", "priority"]),
             "reasoning_effort" => {
-                reader.word(value, &["none", "minimal", "low", "medium", "high", "xhigh"]);
+                reader.word(
+                    value,
+                    &["none", "minimal", "low", "medium", "high", "xhigh"],
+                );
             }
             "verbosity" => reader.word(value, &["low", "medium", "high"]),
             "modalities" => {
@@ -334,16 +348,24 @@ impl RequestReader {
                 });
             }
             "audio" => {
-                reader.object(value, &["voice", "format"], |reader, _, value| reader.id(value));
+                reader.object(value, &["voice", "format"], |reader, _, value| {
+                    reader.id(value)
+                });
             }
             "response_format" => response_format(reader, value),
             "prediction" => {
-                reader.object(value, &["type", "content"], |reader, key, value| match key {
-                    "type" => reader.word(value, &["content"]),
-                    _ => content(reader, value, &Origin::of(Author::Assistant, Part::Text)),
-                });
+                reader.object(
+                    value,
+                    &["type", "content"],
+                    |reader, key, value| match key {
+                        "type" => reader.word(value, &["content"]),
+                        _ => content(reader, value, &Origin::of(Author::Assistant, Part::Text)),
+                    },
+                );
             }
-            "web_search_options" if !value.is_null() => provider_run_offer(reader, value, "web_search"),
+            "web_search_options" if !value.is_null() => {
+                provider_run_offer(reader, value, "web_search")
+            }
             _ => {}
         }
     }
@@ -458,7 +480,9 @@ fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin)
             reader.text(value, &origin.with_part(Part::Reasoning));
         }
         "reasoning_details" if value.kind() == json::Kind::Array => {
-            reader.array(value, |reader, detail| reasoning_detail(reader, detail, origin));
+            reader.array(value, |reader, detail| {
+                reasoning_detail(reader, detail, origin)
+            });
         }
         "audio" => {
             reader.object(value, AUDIO_OUT, |reader, key, value| match key {
@@ -534,7 +558,14 @@ fn content_part(reader: &mut Reader<'_>, part: Value<'_>, origin: &Origin, is_re
     reader.object(part, CONTENT_PART, |reader, key, value| match key {
         "type" => reader.word(
             value,
-            &["text", "image_url", "input_audio", "file", "refusal", "thinking"],
+            &[
+                "text",
+                "image_url",
+                "input_audio",
+                "file",
+                "refusal",
+                "thinking",
+            ],
         ),
         "text" => {
             let texts = reader.quiet_text(value, Class::Text);
@@ -624,7 +655,12 @@ fn offer_wrapper(reader: &mut Reader<'_>, tool: Value<'_>) {
 }
 
 /// A tool that the client runs, with its name and its definition.
-fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Value<'_>, keys: &'static [&'static str]) {
+fn named_offer(
+    reader: &mut Reader<'_>,
+    tool: Value<'_>,
+    function: Value<'_>,
+    keys: &'static [&'static str],
+) {
     let mut name = Known::Unknown;
     let start = reader.text_count();
     reader.object(function, keys, |reader, key, value| match key {
@@ -863,7 +899,8 @@ fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.object(value, RESPONSE_FORMAT, |reader, key, value| match key {
         "type" => {
             reader.word(value, &["text", "json_object", "json_schema"]);
-            reader.reading.structured_output |= value.is_text("json_schema") || value.is_text("json_object");
+            reader.reading.structured_output |=
+                value.is_text("json_schema") || value.is_text("json_object");
         }
         _ => {
             let start = reader.text_count();
@@ -1094,7 +1131,10 @@ fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
 /// Where a character index stands after the edits. An index inside an edited part moves to its edge.
 fn moved_index(text: &str, at: u64, edited: &EditedText, is_end: bool) -> u64 {
     let at = usize::try_from(at).unwrap_or(usize::MAX);
-    let byte = text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte);
+    let byte = text
+        .char_indices()
+        .nth(at)
+        .map_or(text.len(), |(byte, _)| byte);
     let mut moved = 0usize;
     let mut copied = 0usize;
     for (range, with) in &edited.changes {

@@ -66,7 +66,10 @@ mod tests {
         assert_eq!(provider_of("API.OpenAI.com"), "openai");
         assert_eq!(provider_of("api.openai.com:443"), "openai");
         assert_eq!(provider_of("api.openai.com."), "openai");
-        assert_eq!(provider_of("us-central1-aiplatform.googleapis.com"), "vertex");
+        assert_eq!(
+            provider_of("us-central1-aiplatform.googleapis.com"),
+            "vertex"
+        );
         assert_eq!(provider_of("x.openai.azure.com"), "azure");
         assert_eq!(
             provider_of("bedrock-runtime-fips.us-east-1.amazonaws.com"),

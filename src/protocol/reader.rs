@@ -4,7 +4,8 @@
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text, Turn,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
+    Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::span::{index, offset};
@@ -50,7 +51,10 @@ impl Origin {
 
     /// The same origin, another part.
     pub fn with_part(&self, part: Part) -> Origin {
-        Origin { part, ..self.clone() }
+        Origin {
+            part,
+            ..self.clone()
+        }
     }
 }
 
@@ -70,7 +74,11 @@ impl<'b> Reader<'b> {
     ///
     /// # Errors
     /// The problem that makes the whole body unreadable.
-    pub fn new(body: &'b [u8], direction: Direction, bounds: Bounds) -> Result<Reader<'b>, Problem> {
+    pub fn new(
+        body: &'b [u8],
+        direction: Direction,
+        bounds: Bounds,
+    ) -> Result<Reader<'b>, Problem> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
@@ -188,7 +196,8 @@ impl<'b> Reader<'b> {
             let name = if key.has_escapes() {
                 None
             } else {
-                keys.iter().find(|name| name.as_bytes() == key.raw_content())
+                keys.iter()
+                    .find(|name| name.as_bytes() == key.raw_content())
             };
             match name {
                 Some(name) => {
@@ -280,7 +289,11 @@ impl<'b> Reader<'b> {
     }
 
     /// A part that no rule can look into; what kind of part it is, it is counted under.
-    pub fn attachment(&mut self, value: Value<'_>, count: impl FnOnce(&mut Attachments) -> &mut u32) {
+    pub fn attachment(
+        &mut self,
+        value: Value<'_>,
+        count: impl FnOnce(&mut Attachments) -> &mut u32,
+    ) {
         let counter = count(&mut self.reading.attachments);
         *counter = counter.saturating_add(1);
         self.uninspectable(value, "attachment");
@@ -297,7 +310,11 @@ impl<'b> Reader<'b> {
     pub fn name<'v>(&mut self, value: Value<'v>) -> Option<Cow<'v, str>> {
         match value.kind() {
             json::Kind::String if value.has_lone_surrogate() => {
-                self.problem(codes::AG2001, value, "an unpaired surrogate in a name".to_owned());
+                self.problem(
+                    codes::AG2001,
+                    value,
+                    "an unpaired surrogate in a name".to_owned(),
+                );
                 None
             }
             json::Kind::String => {
@@ -372,7 +389,9 @@ impl<'b> Reader<'b> {
     pub fn claim_numbers(&mut self, value: Value<'_>) {
         for node in value.descendants() {
             let is_number = match node.value.kind() {
-                json::Kind::String => node.is_key && node.value.raw_content().iter().all(u8::is_ascii_digit),
+                json::Kind::String => {
+                    node.is_key && node.value.raw_content().iter().all(u8::is_ascii_digit)
+                }
                 _ => true,
             };
             if is_number {

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn openai_clients_read_message_type_and_code() {
-        let body: serde_json::Value = serde_json::from_slice(&Dialect::OpenAi.body(&denial())).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_slice(&Dialect::OpenAi.body(&denial())).unwrap();
         assert_eq!(
             body,
             serde_json::json!({"error": {
@@ -185,6 +186,8 @@ mod tests {
         };
         let body = String::from_utf8(Dialect::OpenAi.body(&denial)).unwrap();
         assert!(body.contains("AG3001") && body.contains("r-1"));
-        assert!(!body.contains("Not allowed") && !body.contains("Ask") && !body.contains("messages"));
+        assert!(
+            !body.contains("Not allowed") && !body.contains("Ask") && !body.contains("messages")
+        );
     }
 }

@@ -17,7 +17,8 @@ pub struct Splice {
 /// INVARIANT (edits are disjoint): upheld here; [`apply`] relies on it.
 pub fn join_overlaps(mut splices: Vec<Splice>) -> Vec<Splice> {
     splices.sort_by(|a, b| {
-        (a.span.start, std::cmp::Reverse(a.span.end)).cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
+        (a.span.start, std::cmp::Reverse(a.span.end))
+            .cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
     });
     let mut joined: Vec<Splice> = Vec::with_capacity(splices.len());
     for splice in splices {
@@ -92,6 +93,9 @@ mod tests {
 
     #[test]
     fn edits_that_touch_stay_apart() {
-        assert_eq!(edited("0123", vec![splice(1, 2, "a"), splice(2, 3, "b")]), "0ab3");
+        assert_eq!(
+            edited("0123", vec![splice(1, 2, "a"), splice(2, 3, "b")]),
+            "0ab3"
+        );
     }
 }

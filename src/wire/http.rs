@@ -189,7 +189,10 @@ mod tests {
     fn content_types_are_read_whatever_their_case_and_parameters() {
         assert_eq!(media("Application/JSON; charset=UTF-8"), MediaType::Json);
         assert_eq!(media("application/problem+json"), MediaType::Json);
-        assert_eq!(media("text/event-stream;charset=utf-8"), MediaType::EventStream);
+        assert_eq!(
+            media("text/event-stream;charset=utf-8"),
+            MediaType::EventStream
+        );
         assert_eq!(media("text/plain"), MediaType::Text);
         assert_eq!(media(" "), MediaType::Absent);
         assert_eq!(media("image/png"), MediaType::Other);

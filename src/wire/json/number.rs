@@ -97,7 +97,10 @@ fn exponent(digits: &[u8]) -> Option<i64> {
         (b'+', rest) => (false, rest),
         _ => (false, digits),
     };
-    let significant = digits.iter().position(|&b| b != b'0').unwrap_or(digits.len());
+    let significant = digits
+        .iter()
+        .position(|&b| b != b'0')
+        .unwrap_or(digits.len());
     if digits.is_empty() || digits.len().saturating_sub(significant) > 18 {
         return None;
     }
@@ -105,7 +108,11 @@ fn exponent(digits: &[u8]) -> Option<i64> {
         let digit = char::from(digit).to_digit(10)?;
         value.checked_mul(10)?.checked_add(i64::from(digit))
     })?;
-    Some(if negative { value.saturating_neg() } else { value })
+    Some(if negative {
+        value.saturating_neg()
+    } else {
+        value
+    })
 }
 
 impl PartialOrd for Decimal {

@@ -141,7 +141,8 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
     }
     refuse_other_encodings(bytes)?;
     // A chat body has a value every 20 to 60 bytes; the estimate only saves regrowth.
-    tape.nodes.reserve(bytes.len().wrapping_div(32).min(1 << 16));
+    tape.nodes
+        .reserve(bytes.len().wrapping_div(32).min(1 << 16));
     Scanner {
         bytes,
         at: 0,

@@ -139,7 +139,10 @@ mod tests {
 
     #[test]
     fn decodes_every_escape_of_the_rfc() {
-        assert_eq!(decode(br#"\"\\\/\b\f\n\r\t\u0041"#), "\"\\/\u{8}\u{c}\n\r\tA");
+        assert_eq!(
+            decode(br#"\"\\\/\b\f\n\r\t\u0041"#),
+            "\"\\/\u{8}\u{c}\n\r\tA"
+        );
         assert_eq!(decode(br"\ud83d\ude00\uD83D\uDE00"), "😀😀");
     }
 

@@ -117,7 +117,9 @@ impl<'a> Value<'a> {
     /// Bytes of the whole value; of a string, with its quotes.
     pub fn span(self) -> Span {
         match self.doc.node(self.node) {
-            Some(node) if matches!(node.kind, NodeKind::String | NodeKind::Key) => node.span.widened(),
+            Some(node) if matches!(node.kind, NodeKind::String | NodeKind::Key) => {
+                node.span.widened()
+            }
             Some(node) => node.span,
             None => Span::default(),
         }
@@ -125,7 +127,10 @@ impl<'a> Value<'a> {
 
     /// Bytes of a string between its quotes; of anything else, of the whole value.
     pub fn content_span(self) -> Span {
-        self.doc.node(self.node).map(|node| node.span).unwrap_or_default()
+        self.doc
+            .node(self.node)
+            .map(|node| node.span)
+            .unwrap_or_default()
     }
 
     /// The value as written, with quotes if it is a string.
@@ -249,7 +254,9 @@ impl<'a> Value<'a> {
         let doc = self.doc;
         let end = doc.node(self.node).map_or(0, |node| node.next);
         (self.node..end).map(move |node| Descendant {
-            is_key: doc.node(node).is_some_and(|node| node.kind == NodeKind::Key),
+            is_key: doc
+                .node(node)
+                .is_some_and(|node| node.kind == NodeKind::Key),
             value: Value { doc, node },
         })
     }

@@ -3,7 +3,10 @@
 /// Appends `text` as the content of a JSON string, without quotes.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    while let Some(at) = rest
+        .iter()
+        .position(|&b| b < 0x20 || b == b'"' || b == b'\\')
+    {
         let (plain, from) = rest.split_at_checked(at).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = from.split_first() else {
@@ -45,7 +48,10 @@ mod tests {
 
     #[test]
     fn what_is_escaped_reads_back_as_the_same_text() {
-        let text: String = (0u8..128).map(char::from).chain("é😀\u{2028}".chars()).collect();
+        let text: String = (0u8..128)
+            .map(char::from)
+            .chain("é😀\u{2028}".chars())
+            .collect();
         let mut out = Vec::new();
         quote(&text, &mut out);
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);

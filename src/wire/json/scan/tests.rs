@@ -63,7 +63,10 @@ fn depth_has_a_limit() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(kinds(nested(64).as_bytes()).is_ok());
     assert_eq!(refusal(nested(65).as_bytes()), (ScanErrorKind::TooDeep, 64));
-    assert_eq!(refusal(nested(1_000_000).as_bytes()).0, ScanErrorKind::TooDeep);
+    assert_eq!(
+        refusal(nested(1_000_000).as_bytes()).0,
+        ScanErrorKind::TooDeep
+    );
 }
 
 #[test]
@@ -95,7 +98,10 @@ fn an_error_names_the_byte() {
     assert_eq!(refusal(b"{\"a\":}"), (ScanErrorKind::Syntax, 5));
     assert_eq!(refusal(b"[1,]"), (ScanErrorKind::Syntax, 3));
     assert_eq!(refusal(b"\"a\nb\""), (ScanErrorKind::Syntax, 2));
-    assert_eq!(refusal(br#"{"\ud800":1}"#), (ScanErrorKind::SurrogateInKey, 1));
+    assert_eq!(
+        refusal(br#"{"\ud800":1}"#),
+        (ScanErrorKind::SurrogateInKey, 1)
+    );
 }
 
 #[test]
@@ -136,21 +142,31 @@ fn json_like() -> impl Strategy<Value = Vec<u8>> {
     ];
     let value = leaf.prop_recursive(5, 60, 6, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(" ,\n"))),
+            prop::collection::vec(inner.clone(), 0..6)
+                .prop_map(|items| format!("[{}]", items.join(" ,\n"))),
             prop::collection::vec(("[a-d]{0,2}", inner), 0..6).prop_map(|members| {
-                let members: Vec<_> = members.iter().map(|(k, v)| format!("\"{k}\" : {v}")).collect();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(k, v)| format!("\"{k}\" : {v}"))
+                    .collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]
     });
-    (value, any::<prop::sample::Index>(), any::<u8>(), any::<bool>()).prop_map(|(text, at, byte, damage)| {
-        let mut bytes = text.into_bytes();
-        if damage && !bytes.is_empty() {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        bytes
-    })
+    (
+        value,
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+        any::<bool>(),
+    )
+        .prop_map(|(text, at, byte, damage)| {
+            let mut bytes = text.into_bytes();
+            if damage && !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes
+        })
 }
 
 /// What serde_json reads, and whether an object has a key twice, which serde_json does not mind.
@@ -183,14 +199,20 @@ impl<'de> serde::Deserialize<'de> for Oracle {
             fn visit_str<E>(self, _: &str) -> Result<Oracle, E> {
                 Ok(Oracle(false))
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Oracle, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Oracle, A::Error> {
                 let mut twice = false;
                 while let Some(Oracle(inner)) = seq.next_element()? {
                     twice |= inner;
                 }
                 Ok(Oracle(twice))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Oracle, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Oracle, A::Error> {
                 let mut keys = std::collections::BTreeSet::new();
                 let mut twice = false;
                 while let Some((key, Oracle(inner))) = map.next_entry::<String, Oracle>()? {

@@ -1,0 +1,283 @@
+//! One escaped character: HTML entity, percent escape, backslash escape.
+//!
+//! Escapes of escapes (`&amp;#52;` is not one, `%2534` and `\\u0034` are) are read through, since each program that
+//! hands a text on may add a layer.
+
+use super::super::tables::entities::ENTITIES;
+
+/// The longest entity, with `&` and `;`.
+const LONGEST_ENTITY: usize = 32;
+
+/// Layers that are read through.
+const LAYERS: usize = 16;
+
+/// What begins at a place of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escape {
+    /// A character, written with so many bytes.
+    Char(char, usize),
+    /// No escape; so many bytes can be passed over.
+    None(usize),
+    /// The text ends before it is clear; so many bytes are left.
+    Begun(usize),
+}
+
+/// Reads the escape that begins at `at`, where `&`, `%` or `\` stands.
+pub(super) fn escape_at(text: &str, at: usize) -> Escape {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    match rest.first() {
+        Some(b'&') => entity(rest),
+        Some(b'%') => percent(rest),
+        Some(b'\\') => backslash(rest),
+        _ => Escape::None(1),
+    }
+}
+
+/// Bytes before an escape that has begun at the end of the text.
+pub(super) fn stable_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    // The longest escapes: an entity, four percent escapes with all layers, two surrogates with all layers.
+    let longest = LAYERS
+        .saturating_add(8)
+        .saturating_mul(4)
+        .max(LONGEST_ENTITY);
+    let from = bytes.len().saturating_sub(longest);
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        let step = match byte {
+            b'&' | b'%' | b'\\' => match escape_at(text, at) {
+                Escape::Begun(_) => return at,
+                Escape::Char(_, len) | Escape::None(len) => len,
+            },
+            _ => 1,
+        };
+        at = at.saturating_add(step);
+    }
+    bytes.len()
+}
+
+/// `&#52;`, `&#x34;`, `&commat;`. Browsers take numbers without the semicolon too (HTML, 13.2.5.80).
+fn entity(rest: &[u8]) -> Escape {
+    let body = rest.get(1..).unwrap_or_default();
+    let numeric = body.first() == Some(&b'#');
+    let hex = numeric && matches!(body.get(1), Some(b'x' | b'X'));
+    let skip = usize::from(numeric).saturating_add(usize::from(hex));
+    let digits = body.get(skip..).unwrap_or_default();
+    let fits = |byte: &u8| match (numeric, hex) {
+        (true, true) => byte.is_ascii_hexdigit(),
+        (true, false) => byte.is_ascii_digit(),
+        _ => byte.is_ascii_alphanumeric(),
+    };
+    let len = digits
+        .iter()
+        .take(LONGEST_ENTITY)
+        .take_while(|byte| fits(byte))
+        .count();
+    let written = len.saturating_add(skip).saturating_add(1);
+    if len >= LONGEST_ENTITY {
+        return Escape::None(1);
+    }
+    if digits.len() == len {
+        return Escape::Begun(rest.len());
+    }
+    let closed = digits.get(len) == Some(&b';');
+    let Some(name) = digits
+        .get(..len)
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .filter(|name| !name.is_empty())
+    else {
+        return Escape::None(1);
+    };
+    let c = if numeric {
+        u32::from_str_radix(name, if hex { 16 } else { 10 })
+            .ok()
+            .and_then(char::from_u32)
+    } else if closed {
+        ENTITIES
+            .binary_search_by(|(entry, _)| (*entry).cmp(name))
+            .ok()
+            .and_then(|n| ENTITIES.get(n))
+            .map(|(_, c)| *c)
+    } else {
+        None
+    };
+    c.map_or(Escape::None(1), |c| {
+        Escape::Char(c, written.saturating_add(usize::from(closed)))
+    })
+}
+
+/// `%34`, `%E2%80%8B`, `%2534`.
+fn percent(rest: &[u8]) -> Escape {
+    let first = match percent_byte(rest) {
+        Ok((byte, len)) => (byte, len),
+        Err(escape) => return escape,
+    };
+    let (lead, mut len) = first;
+    if lead.is_ascii() {
+        return Escape::Char(char::from(lead), len);
+    }
+    let wanted = match lead {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => return Escape::None(1),
+    };
+    let mut utf8 = vec![lead];
+    while utf8.len() < wanted {
+        match rest.get(len..) {
+            Some([]) | None => return Escape::Begun(rest.len()),
+            Some(more) => match percent_byte(more) {
+                Ok((byte, more)) => {
+                    utf8.push(byte);
+                    len = len.saturating_add(more);
+                }
+                Err(Escape::Begun(_)) => return Escape::Begun(rest.len()),
+                Err(_) => return Escape::None(1),
+            },
+        }
+    }
+    match std::str::from_utf8(&utf8)
+        .ok()
+        .and_then(|c| c.chars().next())
+    {
+        Some(c) => Escape::Char(c, len),
+        None => Escape::None(1),
+    }
+}
+
+/// The byte that a percent escape stands for, and its length.
+fn percent_byte(rest: &[u8]) -> Result<(u8, usize), Escape> {
+    if rest.first() != Some(&b'%') {
+        return Err(Escape::None(1));
+    }
+    let mut at = 1usize;
+    for _ in 0..LAYERS {
+        let pair = rest.get(at..).unwrap_or_default();
+        match pair {
+            [] | [b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'] => {
+                return Err(Escape::Begun(rest.len()));
+            }
+            [b'2', b'5', more @ ..] => {
+                // `%25` is a percent sign, unless it is one layer of an escape.
+                let after = at.saturating_add(2);
+                match more {
+                    [] => return Err(Escape::Begun(rest.len())),
+                    [high] if high.is_ascii_hexdigit() => return Err(Escape::Begun(rest.len())),
+                    [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                        at = after
+                    }
+                    _ => return Ok((b'%', after)),
+                }
+            }
+            [high, low, ..] => {
+                let byte = hex_value(&[*high, *low]).and_then(|value| u8::try_from(value).ok());
+                return byte
+                    .map(|byte| (byte, at.saturating_add(2)))
+                    .ok_or(Escape::None(1));
+            }
+            _ => return Err(Escape::None(1)),
+        }
+    }
+    Err(Escape::None(1))
+}
+
+/// `\u0034`, `\ud83d\ude00`, `\u{1F600}`, `\U0001F600`, `\x34`, `\n`, `\"`; with any number of backslashes.
+fn backslash(rest: &[u8]) -> Escape {
+    let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+    if slashes > LAYERS {
+        return Escape::None(slashes);
+    }
+    let Some(kind) = rest.get(slashes) else {
+        return Escape::Begun(rest.len());
+    };
+    let body = rest.get(slashes.saturating_add(1)..).unwrap_or_default();
+    let written = |len: usize| len.saturating_add(slashes).saturating_add(1);
+    let code = match kind {
+        b'n' => return Escape::Char('\n', written(0)),
+        b't' => return Escape::Char('\t', written(0)),
+        b'r' => return Escape::Char('\r', written(0)),
+        b'"' | b'\'' | b'/' => return Escape::Char(char::from(*kind), written(0)),
+        b'u' if body.first() == Some(&b'{') => braced(body),
+        b'u' => fixed(body, 4),
+        b'U' => fixed(body, 8),
+        b'x' if body.first() == Some(&b'{') => braced(body),
+        b'x' => fixed(body, 2),
+        _ => return Escape::None(slashes),
+    };
+    match code {
+        Code::Begun => Escape::Begun(rest.len()),
+        Code::None => Escape::None(slashes),
+        Code::Value(high @ 0xD800..=0xDBFF, len) => {
+            // The other half of a surrogate pair (RFC 8259, section 7), with its own backslashes.
+            let next = body.get(len..).unwrap_or_default();
+            let more = next
+                .iter()
+                .take(LAYERS)
+                .take_while(|byte| **byte == b'\\')
+                .count();
+            match (next.len(), next.get(more)) {
+                (_, None) => return Escape::Begun(rest.len()),
+                (_, Some(b'u')) if more > 0 => {}
+                _ => return Escape::None(slashes),
+            }
+            match fixed(next.get(more.saturating_add(1)..).unwrap_or_default(), 4) {
+                Code::Begun => Escape::Begun(rest.len()),
+                Code::Value(low @ 0xDC00..=0xDFFF, low_len) => {
+                    let code = (high & 0x3FF) << 10 | (low & 0x3FF);
+                    let len = written(len)
+                        .saturating_add(more)
+                        .saturating_add(1)
+                        .saturating_add(low_len);
+                    char::from_u32(code.saturating_add(0x10000))
+                        .map_or(Escape::None(slashes), |c| Escape::Char(c, len))
+                }
+                _ => Escape::None(slashes),
+            }
+        }
+        Code::Value(code, len) => {
+            char::from_u32(code).map_or(Escape::None(slashes), |c| Escape::Char(c, written(len)))
+        }
+    }
+}
+
+enum Code {
+    Value(u32, usize),
+    None,
+    Begun,
+}
+
+fn fixed(body: &[u8], len: usize) -> Code {
+    match body.get(..len) {
+        Some(digits) => hex_value(digits).map_or(Code::None, |value| Code::Value(value, len)),
+        None if body.iter().all(u8::is_ascii_hexdigit) => Code::Begun,
+        None => Code::None,
+    }
+}
+
+fn braced(body: &[u8]) -> Code {
+    let digits = body.get(1..).unwrap_or_default();
+    let len = digits
+        .iter()
+        .take(7)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    match digits.get(len) {
+        None if len < 7 => Code::Begun,
+        Some(b'}') => digits
+            .get(..len)
+            .and_then(hex_value)
+            .map_or(Code::None, |value| {
+                Code::Value(value, len.saturating_add(2))
+            }),
+        _ => Code::None,
+    }
+}
+
+fn hex_value(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+}

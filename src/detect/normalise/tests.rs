@@ -1,0 +1,267 @@
+#![expect(clippy::string_slice, reason = "tests cut known texts")]
+
+use super::*;
+use proptest::prelude::*;
+
+fn view(text: &str) -> String {
+    View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned())
+}
+
+/// The bytes of the original behind a text that stands once in the view.
+fn behind<'a>(text: &'a str, seen: &str) -> &'a str {
+    let view = View::of(text).unwrap();
+    let start = view.text().find(seen).unwrap();
+    &text[view.original(start..start + seen.len())]
+}
+
+#[test]
+fn plain_text_has_no_view() {
+    for text in [
+        "",
+        "plain ASCII text.\n\tEven 100% & more \\d",
+        "AT&T &c. 5 %",
+        "日本語のテキスト",
+        "привiт",
+    ] {
+        let seen = View::of(text);
+        if text.is_ascii() || text.starts_with('日') {
+            assert!(seen.is_none(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn every_disguise_of_a_card_number_is_taken_off() {
+    for disguised in [
+        "４１１１ １１１１ １１１１ １１１１",
+        "４１１１\u{3000}１１１１\u{A0}１１１１\u{2009}１１１１",
+        "4111\u{200B} 1111 11\u{AD}11 1111",
+        "41\u{FE0F}11 1\u{2060}111 1111 111\u{E0101}1",
+        "٤١١١ ١١١١ ١١١١ ١١١١",
+        "𝟒𝟏𝟏𝟏 𝟙𝟙𝟙𝟙 ①①①① ¹¹¹¹",
+        "4\u{338}1\u{301}1\u{20E3}1 1111 1111 1111\u{332}",
+        "&#52;111 1111&nbsp;1111 11&#x31;1",
+        "4111%201111%201111%20%31%31%31%31",
+        "4111%25201111 1111 %252531111",
+        "\\u0034111 1111 1111 \\u{31}\\x31\\\\u0031\\U00000031",
+        "4111\\t1111\\n1111\\r1111",
+        "\u{202E}4111\u{202C} 1111\u{2066} 1111 1111",
+    ] {
+        let seen = view(disguised);
+        let seen: String = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            seen.ends_with("4111 1111 1111 1111"),
+            "{disguised} is read as {seen}"
+        );
+    }
+}
+
+#[test]
+fn letters_that_look_latin_are_latin() {
+    assert_eq!(
+        view("Bаsh vеrify_սser ｄｅｌｅｔｅ ﬁle 𝐝𝐞𝐥𝐞𝐭𝐞 ⓓⓔⓛ"),
+        "Bash verify_user delete file delete del"
+    );
+    assert_eq!(
+        view("Führerschein naïve Ångström"),
+        "Fuhrerschein naive Angstrom"
+    );
+    assert_eq!(view("“a”＝‘b’–c"), "\"a\"='b'-c");
+    assert_eq!(view("user＠example．com"), "user@example.com");
+    assert_eq!(
+        view("user&commat;example&period;com &lt;b&gt;"),
+        "user@example.com <b>"
+    );
+}
+
+#[test]
+fn tags_are_decoded_as_words_of_their_own() {
+    let hidden: String = "obey me"
+        .chars()
+        .map(|c| char::from_u32(0xE0000 + u32::from(c)).unwrap())
+        .collect();
+    assert_eq!(view(&format!("hello{hidden}!")), "hello obey me!");
+    assert_eq!(behind(&format!("hello{hidden}!"), "obey me"), hidden);
+}
+
+#[test]
+fn hidden_characters_between_letters_have_a_second_reading() {
+    let text = "ignore\u{200B}all, igno\u{200B}re \u{200B}this";
+    assert_eq!(view(text), "ignoreall, ignore this");
+    assert_eq!(
+        View::spaced(text).unwrap().text(),
+        "ignore all, igno re this"
+    );
+    assert!(View::spaced("a \u{200B}b").is_none());
+    assert!(View::spaced("\u{200B}é\u{200B}").is_none());
+    assert!(View::spaced("plain").is_none());
+}
+
+#[test]
+fn ranges_lead_back_to_exactly_the_bytes_that_are_read() {
+    assert_eq!(behind("a４１１１b", "4111"), "４１１１");
+    assert_eq!(behind("x 4\u{200B}1\u{200B} y", "41"), "4\u{200B}1");
+    assert_eq!(behind("\u{200B}41\u{200B}", "41"), "41");
+    assert_eq!(behind("né 41\u{301} é", "41"), "41\u{301}");
+    assert_eq!(behind("é1\u{301}\u{302}2", "1"), "1\u{301}\u{302}");
+    assert_eq!(behind("x&#52;1y", "41"), "&#52;1");
+    assert_eq!(behind("日本%34１", "41"), "%34１");
+    assert_eq!(behind("ﬁne", "i"), "ﬁ");
+    assert_eq!(behind("⑫3", "23"), "⑫3");
+}
+
+#[test]
+fn a_place_of_the_original_is_found_in_the_view() {
+    let text = "é４１\u{200B}x&amp;y";
+    let view = View::of(text).unwrap();
+    assert_eq!(view.text(), "e41x&y");
+    let places: Vec<usize> = [0, 2, 5, 8, 11, 12, 17, 18]
+        .iter()
+        .map(|at| view.position(*at))
+        .collect();
+    assert_eq!(places, [0, 1, 2, 3, 3, 4, 5, 6]);
+}
+
+#[test]
+fn escapes_that_are_none_stay() {
+    for text in [
+        "%zz &nosuch; \\d \\u12 \\u{110000} &; %",
+        "&#xZ; &#; 100%",
+        "\\ud800x \\udc00",
+        "%C0%80 %E2%28",
+    ] {
+        assert_eq!(view(text), text);
+    }
+}
+
+#[test]
+fn an_escape_that_has_only_begun_is_not_stable() {
+    for (text, stable) in [
+        ("ab &am", 3),
+        ("ab &amp;", 8),
+        ("ab %", 3),
+        ("ab %4", 3),
+        ("ab %41", 6),
+        ("ab %25", 3),
+        ("ab %E2%80", 3),
+        ("ab \\", 3),
+        ("ab \\\\u00", 3),
+        ("ab \\u00e9", 9),
+        ("ab \\ud83d", 3),
+        ("ab \\ud83d\\ude", 3),
+        ("ab \\u{1F", 3),
+        ("ab &#5", 3),
+        ("a&b ", 4),
+        ("", 0),
+        ("ab\\d", 4),
+    ] {
+        assert_eq!(stable_len(text), stable, "{text}");
+    }
+}
+
+#[test]
+fn names_are_compared_without_case_width_and_look_alikes() {
+    for (name, folded) in [
+        ("delete_customer", "delete_customer"),
+        ("Delete_Customer", "delete_customer"),
+        ("ｄelete", "delete"),
+        ("dеlеtе", "delete"),
+        ("del\u{200B}ete", "delete"),
+        ("STRASSE", "strasse"),
+        ("straße", "strasse"),
+        ("ıİiI", "iiii"),
+        ("K", "k"),
+        ("ſ", "s"),
+        ("de\u{301}le", "dele"),
+        ("日本", "日本"),
+        ("Щ", "щ"),
+    ] {
+        assert_eq!(fold_name(name), folded, "{name}");
+    }
+    assert!(matches!(fold_name("plain name"), Cow::Borrowed(_)));
+}
+
+#[test]
+fn every_character_of_the_block_has_a_reading_that_is_ascii_or_itself() {
+    for code in 0..0x11_0000u32 {
+        let Some(c) = char::from_u32(code) else {
+            continue;
+        };
+        match read(c) {
+            Reading::Ascii(ascii) | Reading::Tag(ascii) => {
+                assert!(ascii.is_ascii() && !c.is_ascii())
+            }
+            Reading::Several(text) => assert!(text.is_ascii() && text.len() > 1),
+            Reading::Same | Reading::Hidden | Reading::Mark => {}
+        }
+    }
+}
+
+const PARTS: &[&str] = &[
+    "a",
+    "1",
+    " ",
+    "é",
+    "е",
+    "４",
+    "\u{200B}",
+    "\u{301}",
+    "😀",
+    "日",
+    "ﬁ",
+    "&",
+    "#",
+    "5",
+    ";",
+    "%",
+    "2",
+    "\\",
+    "u",
+    "0",
+    "&amp;",
+    "%E2",
+    "%80",
+    "%8B",
+    "\\u0034",
+    "\\n",
+    "\u{E0041}",
+    "\u{0}",
+    "⑫",
+];
+
+proptest! {
+    #[test]
+    fn the_map_covers_the_view_in_order(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
+        let text = parts.concat();
+        for view in [View::of(&text), View::spaced(&text)].into_iter().flatten() {
+            let mut last = 0..0;
+            for (at, c) in view.text().char_indices() {
+                let original = view.original(at..at + c.len_utf8());
+                prop_assert!(original.start >= last.start && original.end >= last.end, "{:?} {:?}", view, original);
+                prop_assert!(text.get(original.clone()).is_some(), "{:?} {:?}", view, original);
+                last = original;
+            }
+            prop_assert!(last.end <= text.len());
+            for at in 0..=text.len() {
+                prop_assert!(view.position(at) <= view.text().len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_stable_is_read_the_same_when_more_follows(
+        parts in prop::collection::vec(prop::sample::select(PARTS), 0..16),
+    ) {
+        let text = parts.concat();
+        let whole = view(&text);
+        for cut in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let stable = &text[..stable_len(&text[..cut])];
+            prop_assert!(whole.starts_with(&view(stable)), "{:?} {:?}: {:?}", stable, view(stable), whole);
+        }
+    }
+
+    #[test]
+    fn reading_twice_changes_nothing_but_escapes(text in "[a-zé４\u{200B}\u{301}ﬁе0-9 ]{0,24}") {
+        prop_assert_eq!(view(&view(&text)), view(&text));
+    }
+}

@@ -1,0 +1,330 @@
+//! Regular expressions of a policy, matched in one pass by a lazily built automaton.
+//!
+//! `.` and `[^…]` are whole characters; `\w \d \s \b` and `(?i)` are ASCII; `^` and `$` are the ends of the whole
+//! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
+//! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use regex_automata::hybrid::{dfa, regex};
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
+use regex_automata::{Anchored, Input, MatchKind, PatternSet as Bits};
+use regex_syntax::hir::Hir;
+
+mod translate;
+
+/// Longest pattern in bytes.
+pub const MAX_PATTERN_BYTES: usize = 4_096;
+
+/// Largest compiled form of one pattern in bytes; `\w{1000}` fits, `(\w{100}){100}` does not.
+const MAX_COMPILED_BYTES: usize = 512 << 10;
+
+/// Largest compiled form of all patterns of one set.
+const MAX_SET_BYTES: usize = 16 << 20;
+
+/// States that a lazy automaton may keep; when they are full it starts anew, which costs time but never memory.
+const CACHE_BYTES: usize = 256 << 10;
+
+/// So many patterns keep their states between two texts.
+const CACHED_PATTERNS: usize = 64;
+
+/// Bytes that the search for spans may read for each byte of text before it takes the rest of the text as one span.
+const READS_PER_BYTE: usize = 32;
+
+/// What is wrong with a pattern, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternError {
+    /// One line, lower case, without a final period.
+    pub message: String,
+    /// Bytes of the pattern that it is about.
+    pub span: Range<usize>,
+    /// What to write instead, if that can be said.
+    pub help: Option<String>,
+}
+
+/// States that were built for earlier texts. Patterns are immutable and can be shared; this is the part that changes.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    patterns: BTreeMap<Arc<str>, Caches>,
+    set: Option<(Arc<[Arc<str>]>, dfa::Cache)>,
+}
+
+#[derive(Debug)]
+struct Caches {
+    find: regex::Cache,
+    begun: Option<dfa::Cache>,
+}
+
+/// One compiled pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    source: Arc<str>,
+    hir: Hir,
+    find: Arc<regex::Regex>,
+    /// Reads backwards from the end of a text everything that can begin a match; `None` if that form is too large.
+    begun: Option<Arc<dfa::DFA>>,
+    reach: Option<usize>,
+}
+
+impl Pattern {
+    /// Compiles a pattern.
+    pub fn new(pattern: &str) -> Result<Self, PatternError> {
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(PatternError {
+                message: format!(
+                    "the pattern has {} bytes, at most {MAX_PATTERN_BYTES} are allowed",
+                    pattern.len()
+                ),
+                span: 0..pattern.len(),
+                help: Some("split it into several patterns, or use a list of words".to_owned()),
+            });
+        }
+        let hir = translate::translate(pattern)?;
+        let too_large = || PatternError {
+            message: format!(
+                "the compiled pattern is larger than {} KiB",
+                MAX_COMPILED_BYTES >> 10
+            ),
+            span: 0..pattern.len(),
+            help: Some(
+                "counted repetitions multiply: write `+` for a large count, or smaller counts"
+                    .to_owned(),
+            ),
+        };
+        let forward =
+            compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
+        let reverse =
+            compile(std::slice::from_ref(&hir), true, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
+        let forward = lazy(forward, MatchKind::LeftmostFirst).ok_or_else(too_large)?;
+        let reverse = lazy(reverse, MatchKind::All).ok_or_else(too_large)?;
+        let begun = compile(&[translate::prefixes(&hir)], true, MAX_COMPILED_BYTES)
+            .and_then(|nfa| lazy(nfa, MatchKind::All));
+        Ok(Self {
+            source: Arc::from(pattern),
+            find: Arc::new(regex::Builder::new().build_from_dfas(forward, reverse)),
+            begun: begun.map(Arc::new),
+            reach: translate::reach(&hir),
+            hir,
+        })
+    }
+
+    /// The pattern as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The longest match in characters; `None` if there is no longest one.
+    pub fn reach(&self) -> Option<usize> {
+        self.reach
+    }
+
+    /// Whether the pattern matches the empty text, and so every text.
+    pub fn matches_empty(&self) -> bool {
+        self.hir.properties().minimum_len() == Some(0)
+    }
+
+    /// Whether the pattern matches somewhere in the text.
+    pub fn is_match(&self, text: &str, scratch: &mut Scratch) -> bool {
+        let caches = scratch.caches(self);
+        // Neither quit bytes nor a give-up threshold is configured, so the search can't fail; if it did, a rule
+        // would rather look closer.
+        self.find
+            .try_search(&mut caches.find, &Input::new(text).earliest(true))
+            .map_or(true, |found| found.is_some())
+    }
+
+    /// Calls `hit` with each leftmost match that is not empty, in order, without overlaps; the ends are character
+    /// boundaries. What a match is may depend on text before `from` (`^`, `\b`), but none begins there.
+    ///
+    /// A pattern such as `a.*z|a` reads to the end of the text for each `a`. When the work has grown to
+    /// 32 reads for each byte, the rest of the text from the last match on is reported as one match: a redaction
+    /// takes too much rather than too little.
+    pub fn spans(
+        &self,
+        text: &str,
+        from: usize,
+        scratch: &mut Scratch,
+        hit: &mut impl FnMut(Range<usize>),
+    ) {
+        let caches = scratch.caches(self);
+        let mut budget = text
+            .len()
+            .saturating_add(1_024)
+            .saturating_mul(READS_PER_BYTE);
+        let mut at = from;
+        while at < text.len() {
+            let before = caches.find.forward().search_total_len();
+            let Ok(Some(found)) = self
+                .find
+                .try_search(&mut caches.find, &Input::new(text).range(at..))
+            else {
+                return;
+            };
+            let read = caches
+                .find
+                .forward()
+                .search_total_len()
+                .saturating_sub(before);
+            let Some(left) = budget.checked_sub(read.max(found.end().saturating_sub(at))) else {
+                hit(found.start()..text.len());
+                return;
+            };
+            budget = left;
+            if found.is_empty() {
+                at = next_boundary(text, found.end());
+            } else {
+                hit(found.range());
+                at = found.end();
+            }
+        }
+    }
+
+    /// The leftmost place from `from` on where a match may have begun that more text could complete or lengthen;
+    /// the text's length if there is none.
+    pub fn begun(&self, text: &str, from: usize, scratch: &mut Scratch) -> usize {
+        let Some(dfa) = &self.begun else {
+            // Too large to be asked: everything within reach may have begun.
+            let back = self.reach.and_then(|reach| reach.checked_sub(1));
+            return match back {
+                Some(back) => text
+                    .char_indices()
+                    .rev()
+                    .nth(back)
+                    .map_or(0, |(at, _)| at)
+                    .max(from),
+                None => from,
+            };
+        };
+        let cache = scratch
+            .caches(self)
+            .begun
+            .get_or_insert_with(|| dfa.create_cache());
+        let input = Input::new(text)
+            .range(from.min(text.len())..)
+            .anchored(Anchored::Yes);
+        match dfa.try_search_rev(cache, &input) {
+            Ok(Some(found)) => found.offset(),
+            Ok(None) => text.len(),
+            Err(_) => from,
+        }
+    }
+}
+
+/// Many patterns, asked in one pass which of them match.
+#[derive(Clone, Debug)]
+pub struct PatternSet {
+    patterns: Vec<Pattern>,
+    sources: Arc<[Arc<str>]>,
+    which: Option<Arc<dfa::DFA>>,
+}
+
+impl PatternSet {
+    /// Compiles the set; a pattern's place in the list is its index. The error says that the patterns are too large
+    /// together, and has no span.
+    pub fn new(patterns: Vec<Pattern>) -> Result<Self, PatternError> {
+        let sources = patterns
+            .iter()
+            .map(|pattern| Arc::clone(&pattern.source))
+            .collect();
+        let which = if patterns.is_empty() {
+            None
+        } else {
+            let hirs: Vec<Hir> = patterns.iter().map(|pattern| pattern.hir.clone()).collect();
+            let dfa =
+                compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
+            Some(Arc::new(dfa.ok_or_else(|| PatternError {
+                message: format!(
+                    "the {} patterns are larger than {} MiB together",
+                    hirs.len(),
+                    MAX_SET_BYTES >> 20
+                ),
+                span: 0..0,
+                help: Some("use lists of words where no pattern is needed".to_owned()),
+            })?))
+        };
+        Ok(Self {
+            patterns,
+            sources,
+            which,
+        })
+    }
+
+    /// The patterns, in the order of their indices.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
+    /// whatever the number of patterns.
+    pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut impl FnMut(usize)) {
+        let Some(dfa) = &self.which else { return };
+        let cache = match &mut scratch.set {
+            Some((owner, cache)) if *owner == self.sources => cache,
+            other => {
+                &mut other
+                    .insert((Arc::clone(&self.sources), dfa.create_cache()))
+                    .1
+            }
+        };
+        let mut bits = Bits::new(self.patterns.len());
+        if dfa
+            .try_which_overlapping_matches(cache, &Input::new(text), &mut bits)
+            .is_err()
+        {
+            // Can't happen (see `is_match`); every pattern is then asked alone.
+            (0..self.patterns.len()).for_each(hit);
+            return;
+        }
+        bits.iter().for_each(|index| hit(index.as_usize()));
+    }
+}
+
+impl Scratch {
+    fn caches(&mut self, pattern: &Pattern) -> &mut Caches {
+        if self.patterns.len() >= CACHED_PATTERNS && !self.patterns.contains_key(&pattern.source) {
+            self.patterns.clear();
+        }
+        // Patterns with the same source have the same automaton, so their states can be shared.
+        self.patterns
+            .entry(Arc::clone(&pattern.source))
+            .or_insert_with(|| Caches {
+                find: pattern.find.create_cache(),
+                begun: None,
+            })
+    }
+}
+
+fn compile(hirs: &[Hir], reverse: bool, limit: usize) -> Option<NFA> {
+    let config = thompson::Config::new()
+        .utf8(false)
+        .reverse(reverse)
+        .which_captures(WhichCaptures::None)
+        .nfa_size_limit(Some(limit));
+    thompson::Compiler::new()
+        .configure(config)
+        .build_many_from_hir(hirs)
+        .ok()
+}
+
+fn lazy(nfa: NFA, kind: MatchKind) -> Option<dfa::DFA> {
+    let config = dfa::Config::new()
+        .match_kind(kind)
+        .cache_capacity(CACHE_BYTES)
+        .skip_cache_capacity_check(true);
+    dfa::Builder::new()
+        .configure(config)
+        .build_from_nfa(nfa)
+        .ok()
+}
+
+fn next_boundary(text: &str, at: usize) -> usize {
+    let after = at.saturating_add(1);
+    (after..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(after)
+}
+
+#[cfg(test)]
+mod tests;

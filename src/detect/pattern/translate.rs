@@ -1,0 +1,403 @@
+//! Pattern text → the engine's intermediate form, without Unicode tables.
+//!
+//! The engine's own translator wants tables for `\w`, `\b` and `(?i)` over characters, or gives up on characters for
+//! bytes. A policy wants both: `.` and `[^,]` are whole characters, `\d` is ten digits. So the syntax tree is walked
+//! here, with ASCII meanings where tables would be needed.
+
+use std::ops::Range;
+
+use regex_syntax::ast::{self, Ast};
+use regex_syntax::hir::{
+    Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKind, Look, Repetition,
+};
+
+use super::PatternError;
+
+/// Parentheses and brackets may be nested this deep; the walk below recurses.
+const NEST: u32 = 48;
+
+/// Reads a pattern.
+pub(super) fn translate(pattern: &str) -> Result<Hir, PatternError> {
+    let tree = ast::parse::ParserBuilder::new()
+        .nest_limit(NEST)
+        .build()
+        .parse(pattern)
+        .map_err(|error| syntax_error(&error))?;
+    Walk {
+        flags: Flags::default(),
+    }
+    .ast(&tree)
+}
+
+/// Longest match in characters; `None` if it has no bound.
+pub(super) fn reach(hir: &Hir) -> Option<usize> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(0),
+        HirKind::Literal(literal) => {
+            // Continuation bytes of UTF-8 begin no character.
+            Some(
+                literal
+                    .0
+                    .iter()
+                    .filter(|byte| **byte & 0xC0 != 0x80)
+                    .count(),
+            )
+        }
+        HirKind::Class(_) => Some(1),
+        HirKind::Repetition(repetition) => match (repetition.max, reach(&repetition.sub)) {
+            (_, Some(0)) | (Some(0), _) => Some(0),
+            (Some(times), Some(one)) => one.checked_mul(usize::try_from(times).ok()?),
+            _ => None,
+        },
+        HirKind::Capture(capture) => reach(&capture.sub),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_fold(0usize, |sum, part| sum.checked_add(reach(part)?)),
+        HirKind::Alternation(parts) => parts
+            .iter()
+            .try_fold(0usize, |most, part| Some(most.max(reach(part)?))),
+    }
+}
+
+/// The language of everything that can begin a match: what a stream's text may end with while a match is under way.
+pub(super) fn prefixes(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Hir::empty(),
+        HirKind::Literal(literal) => {
+            let bytes: Vec<Hir> = literal.0.iter().map(|byte| Hir::literal([*byte])).collect();
+            prefixes_of_sequence(&bytes)
+        }
+        HirKind::Class(_) => optional(hir.clone()),
+        HirKind::Repetition(repetition) => {
+            let before = repetition.max.map(|max| max.saturating_sub(1));
+            let whole = Hir::repetition(Repetition {
+                min: 0,
+                max: before,
+                greedy: true,
+                sub: repetition.sub.clone(),
+            });
+            Hir::concat(vec![whole, prefixes(&repetition.sub)])
+        }
+        HirKind::Capture(capture) => prefixes(&capture.sub),
+        HirKind::Concat(parts) => prefixes_of_sequence(parts),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(prefixes).collect()),
+    }
+}
+
+/// Halves, so that the depth of the result is the logarithm of the length.
+fn prefixes_of_sequence(parts: &[Hir]) -> Hir {
+    match parts {
+        [] => Hir::empty(),
+        [one] if matches!(one.kind(), HirKind::Literal(literal) if literal.0.len() == 1) => {
+            optional(one.clone())
+        }
+        [one] => prefixes(one),
+        _ => {
+            let (first, second) = parts.split_at(parts.len().div_euclid(2));
+            let on = Hir::concat(vec![
+                Hir::concat(first.to_vec()),
+                prefixes_of_sequence(second),
+            ]);
+            Hir::alternation(vec![prefixes_of_sequence(first), on])
+        }
+    }
+}
+
+fn optional(hir: Hir) -> Hir {
+    Hir::repetition(Repetition {
+        min: 0,
+        max: Some(1),
+        greedy: true,
+        sub: Box::new(hir),
+    })
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    no_case: bool,
+    multi_line: bool,
+    dot_all: bool,
+    swap_greed: bool,
+}
+
+struct Walk {
+    flags: Flags,
+}
+
+impl Walk {
+    fn ast(&mut self, tree: &Ast) -> Result<Hir, PatternError> {
+        match tree {
+            Ast::Empty(_) => Ok(Hir::empty()),
+            Ast::Flags(set) => {
+                self.flags = self.with(&set.flags)?;
+                Ok(Hir::empty())
+            }
+            Ast::Literal(literal) => Ok(self.literal(literal.c)),
+            Ast::Dot(_) => Ok(Hir::dot(if self.flags.dot_all {
+                Dot::AnyChar
+            } else {
+                Dot::AnyCharExceptLF
+            })),
+            Ast::Assertion(assertion) => Ok(Hir::look(self.look(&assertion.kind))),
+            Ast::ClassUnicode(class) => Err(unicode_class(&class.span)),
+            Ast::ClassPerl(class) => Ok(Hir::class(Class::Unicode(perl(class)))),
+            Ast::ClassBracketed(class) => Ok(Hir::class(Class::Unicode(self.bracketed(class)?))),
+            Ast::Repetition(repetition) => self.repetition(repetition),
+            Ast::Group(group) => {
+                // Flags set inside a group end with it.
+                let outer = self.flags;
+                if let ast::GroupKind::NonCapturing(flags) = &group.kind {
+                    self.flags = self.with(flags)?;
+                }
+                let inner = self.ast(&group.ast);
+                self.flags = outer;
+                inner
+            }
+            Ast::Alternation(alternation) => {
+                let parts: Result<Vec<Hir>, PatternError> =
+                    alternation.asts.iter().map(|part| self.ast(part)).collect();
+                Ok(Hir::alternation(parts?))
+            }
+            Ast::Concat(concat) => {
+                let parts: Result<Vec<Hir>, PatternError> =
+                    concat.asts.iter().map(|part| self.ast(part)).collect();
+                Ok(Hir::concat(parts?))
+            }
+        }
+    }
+
+    fn with(&self, flags: &ast::Flags) -> Result<Flags, PatternError> {
+        let mut new = self.flags;
+        let mut on = true;
+        for item in &flags.items {
+            let flag = match &item.kind {
+                ast::FlagsItemKind::Negation => {
+                    on = false;
+                    continue;
+                }
+                ast::FlagsItemKind::Flag(flag) => flag,
+            };
+            match flag {
+                ast::Flag::CaseInsensitive => new.no_case = on,
+                ast::Flag::MultiLine => new.multi_line = on,
+                ast::Flag::DotMatchesNewLine => new.dot_all = on,
+                ast::Flag::SwapGreed => new.swap_greed = on,
+                // The parser has already acted on `x`.
+                ast::Flag::IgnoreWhitespace => {}
+                ast::Flag::Unicode | ast::Flag::CRLF => {
+                    return Err(PatternError {
+                        message: "the flags `u` and `R` can't be set".to_owned(),
+                        span: range(&item.span),
+                        help: Some("a pattern is over characters, and `\\w \\d \\s \\b (?i)` are ASCII; a line ends with \\n".to_owned()),
+                    });
+                }
+            }
+        }
+        Ok(new)
+    }
+
+    fn literal(&self, c: char) -> Hir {
+        if self.flags.no_case && c.is_ascii_alphabetic() {
+            let mut class = ClassUnicode::empty();
+            push_no_case(&mut class, c, c);
+            return Hir::class(Class::Unicode(class));
+        }
+        Hir::literal(c.to_string().into_bytes())
+    }
+
+    fn look(&self, kind: &ast::AssertionKind) -> Look {
+        use ast::AssertionKind as Kind;
+        match kind {
+            Kind::StartLine if self.flags.multi_line => Look::StartLF,
+            Kind::EndLine if self.flags.multi_line => Look::EndLF,
+            Kind::StartLine | Kind::StartText => Look::Start,
+            Kind::EndLine | Kind::EndText => Look::End,
+            Kind::WordBoundary => Look::WordAscii,
+            Kind::NotWordBoundary => Look::WordAsciiNegate,
+            Kind::WordBoundaryStart | Kind::WordBoundaryStartAngle => Look::WordStartAscii,
+            Kind::WordBoundaryEnd | Kind::WordBoundaryEndAngle => Look::WordEndAscii,
+            Kind::WordBoundaryStartHalf => Look::WordStartHalfAscii,
+            Kind::WordBoundaryEndHalf => Look::WordEndHalfAscii,
+        }
+    }
+
+    fn repetition(&mut self, repetition: &ast::Repetition) -> Result<Hir, PatternError> {
+        use ast::{RepetitionKind as Kind, RepetitionRange as Counted};
+        let sub = self.ast(&repetition.ast)?;
+        let (min, max) = match repetition.op.kind {
+            Kind::ZeroOrOne => (0, Some(1)),
+            Kind::ZeroOrMore => (0, None),
+            Kind::OneOrMore => (1, None),
+            Kind::Range(Counted::Exactly(n)) => (n, Some(n)),
+            Kind::Range(Counted::AtLeast(n)) => (n, None),
+            Kind::Range(Counted::Bounded(n, m)) => (n, Some(m)),
+        };
+        Ok(Hir::repetition(Repetition {
+            min,
+            max,
+            greedy: repetition.greedy != self.flags.swap_greed,
+            sub: Box::new(sub),
+        }))
+    }
+
+    fn bracketed(&self, class: &ast::ClassBracketed) -> Result<ClassUnicode, PatternError> {
+        let mut set = self.set(&class.kind)?;
+        if class.negated {
+            set.negate();
+        }
+        Ok(set)
+    }
+
+    fn set(&self, set: &ast::ClassSet) -> Result<ClassUnicode, PatternError> {
+        match set {
+            ast::ClassSet::Item(item) => self.item(item),
+            ast::ClassSet::BinaryOp(op) => {
+                let mut left = self.set(&op.lhs)?;
+                let right = self.set(&op.rhs)?;
+                match op.kind {
+                    ast::ClassSetBinaryOpKind::Intersection => left.intersect(&right),
+                    ast::ClassSetBinaryOpKind::Difference => left.difference(&right),
+                    ast::ClassSetBinaryOpKind::SymmetricDifference => {
+                        left.symmetric_difference(&right)
+                    }
+                }
+                Ok(left)
+            }
+        }
+    }
+
+    fn item(&self, item: &ast::ClassSetItem) -> Result<ClassUnicode, PatternError> {
+        let mut class = ClassUnicode::empty();
+        match item {
+            ast::ClassSetItem::Empty(_) => {}
+            ast::ClassSetItem::Literal(literal) => self.push(&mut class, literal.c, literal.c),
+            ast::ClassSetItem::Range(range) => self.push(&mut class, range.start.c, range.end.c),
+            ast::ClassSetItem::Ascii(ascii) => {
+                class = from_ranges(named(&ascii.kind));
+                if self.flags.no_case
+                    && matches!(
+                        ascii.kind,
+                        ast::ClassAsciiKind::Lower | ast::ClassAsciiKind::Upper
+                    )
+                {
+                    class = from_ranges(named(&ast::ClassAsciiKind::Alpha));
+                }
+                if ascii.negated {
+                    class.negate();
+                }
+            }
+            ast::ClassSetItem::Unicode(unicode) => return Err(unicode_class(&unicode.span)),
+            ast::ClassSetItem::Perl(class) => return Ok(perl(class)),
+            ast::ClassSetItem::Bracketed(inner) => return self.bracketed(inner),
+            ast::ClassSetItem::Union(union) => {
+                for item in &union.items {
+                    class.union(&self.item(item)?);
+                }
+            }
+        }
+        Ok(class)
+    }
+
+    fn push(&self, class: &mut ClassUnicode, from: char, to: char) {
+        if self.flags.no_case {
+            push_no_case(class, from, to);
+        } else {
+            class.push(ClassUnicodeRange::new(from, to));
+        }
+    }
+}
+
+/// The range, and the letters A–Z in it in the other case.
+fn push_no_case(class: &mut ClassUnicode, from: char, to: char) {
+    class.push(ClassUnicodeRange::new(from, to));
+    for (first, last) in [('a', 'z'), ('A', 'Z')] {
+        let (low, high) = (from.max(first), to.min(last));
+        if low <= high {
+            let other = |c: char| {
+                if c.is_ascii_lowercase() {
+                    c.to_ascii_uppercase()
+                } else {
+                    c.to_ascii_lowercase()
+                }
+            };
+            class.push(ClassUnicodeRange::new(other(low), other(high)));
+        }
+    }
+}
+
+fn perl(class: &ast::ClassPerl) -> ClassUnicode {
+    let mut set = from_ranges(named(&match class.kind {
+        ast::ClassPerlKind::Digit => ast::ClassAsciiKind::Digit,
+        ast::ClassPerlKind::Space => ast::ClassAsciiKind::Space,
+        ast::ClassPerlKind::Word => ast::ClassAsciiKind::Word,
+    }));
+    if class.negated {
+        set.negate();
+    }
+    set
+}
+
+fn from_ranges(ranges: &[(char, char)]) -> ClassUnicode {
+    ClassUnicode::new(
+        ranges
+            .iter()
+            .map(|(from, to)| ClassUnicodeRange::new(*from, *to)),
+    )
+}
+
+fn named(kind: &ast::ClassAsciiKind) -> &'static [(char, char)] {
+    use ast::ClassAsciiKind as Kind;
+    match kind {
+        Kind::Alnum => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
+        Kind::Alpha => &[('A', 'Z'), ('a', 'z')],
+        Kind::Ascii => &[('\0', '\x7F')],
+        Kind::Blank => &[('\t', '\t'), (' ', ' ')],
+        Kind::Cntrl => &[('\0', '\x1F'), ('\x7F', '\x7F')],
+        Kind::Digit => &[('0', '9')],
+        Kind::Graph => &[('!', '~')],
+        Kind::Lower => &[('a', 'z')],
+        Kind::Print => &[(' ', '~')],
+        Kind::Punct => &[('!', '/'), (':', '@'), ('[', '`'), ('{', '~')],
+        Kind::Space => &[('\t', '\r'), (' ', ' ')],
+        Kind::Upper => &[('A', 'Z')],
+        Kind::Word => &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')],
+        Kind::Xdigit => &[('0', '9'), ('A', 'F'), ('a', 'f')],
+    }
+}
+
+fn range(span: &ast::Span) -> Range<usize> {
+    span.start.offset..span.end.offset
+}
+
+fn unicode_class(span: &ast::Span) -> PatternError {
+    PatternError {
+        message: "Unicode classes such as `\\p{L}` are not supported".to_owned(),
+        span: range(span),
+        help: Some("write the characters as a range, as in `[α-ω]`; `[^\\x00-\\x7F]` is every character outside ASCII".to_owned()),
+    }
+}
+
+fn syntax_error(error: &ast::Error) -> PatternError {
+    let help = match error.kind() {
+        ast::ErrorKind::UnsupportedBackreference => {
+            Some("a pattern is matched in linear time, without back references")
+        }
+        ast::ErrorKind::UnsupportedLookAround => Some(
+            "a pattern is matched in linear time, without look-around; put the exception under `unless`",
+        ),
+        ast::ErrorKind::RepetitionMissing
+        | ast::ErrorKind::GroupUnopened
+        | ast::ErrorKind::ClassUnclosed => {
+            Some("to match the character itself write a backslash before it")
+        }
+        ast::ErrorKind::EscapeUnrecognized => {
+            Some("in double quotes YAML reads the backslash first; write patterns in single quotes")
+        }
+        _ => None,
+    };
+    PatternError {
+        message: error.kind().to_string(),
+        span: range(error.span()),
+        help: help.map(str::to_owned),
+    }
+}
