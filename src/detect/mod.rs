@@ -1,8 +1,22 @@
 //! Finds personal data and secrets in text. Deterministic: a format, a checksum, the words before it; no model.
 //!
-//! A detector is one file of this folder with its documentation, validator and samples, and one line in
+//! A detector is one file of [`detectors`] with its documentation, validator and samples, and one line in
 //! [`DETECTORS`]. One pass over the text finds candidates for all detectors that the policy asks for; validators
 //! look at candidates only.
+
+use std::ops::Range;
+
+pub mod detectors;
+pub mod literals;
+pub mod normalise;
+pub mod pattern;
+pub mod scan;
+pub mod select;
+mod tables;
+
+pub use detectors::DETECTORS;
+pub use scan::{Ending, Input, Scanner, Scratch};
+pub use select::{Selection, UnknownDetector};
 
 /// How sure a detector is of a finding; rules may ask for a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +42,55 @@ pub struct Finding {
     pub confidence: Confidence,
 }
 
-pub mod literals;
-pub mod normalise;
-pub mod pattern;
-mod tables;
+impl Finding {
+    /// The bytes of the text.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
+/// What is known of one kind of sensitive content. The code that finds it stands beside it.
+#[derive(Debug)]
+pub struct Detector {
+    /// What policies, findings and records call it.
+    pub name: &'static str,
+    /// Names that stand for it together with others; `pii.us` implies `pii`.
+    pub groups: &'static [&'static str],
+    /// What the reference page says.
+    pub doc: Doc,
+    /// The longest finding, in characters of the normalised view.
+    pub reach: usize,
+    /// Texts in which it finds exactly these parts.
+    pub hits: &'static [Hit],
+    /// Texts in which it finds nothing at medium confidence.
+    pub misses: &'static [Miss],
+}
+
+/// The headings of a detector's section in the reference.
+#[derive(Debug)]
+pub struct Doc {
+    /// The form and the checks.
+    pub finds: &'static str,
+    /// What it leaves alone, knowingly.
+    pub misses: &'static str,
+    /// Where the form is published.
+    pub source: &'static str,
+}
+
+/// A sample that must be found.
+#[derive(Debug)]
+pub struct Hit {
+    /// The whole text.
+    pub text: &'static str,
+    /// The parts that are found, in order.
+    pub found: &'static [&'static str],
+}
+
+/// A sample that must not be found.
+#[derive(Debug)]
+pub struct Miss {
+    /// The whole text.
+    pub text: &'static str,
+    /// Why it is none.
+    pub why: &'static str,
+}

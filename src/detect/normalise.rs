@@ -239,7 +239,7 @@ impl Build<'_> {
         let mut in_tags = false;
         while let Some(&byte) = bytes.get(at) {
             let (c, len) = match byte {
-                b'&' | b'%' | b'\\' => match escape_at(source, at) {
+                b'&' | b'%' | b'\\' => match escape_at(source, at, true) {
                     Escape::Char(c, len) => (c, len),
                     Escape::None(len) | Escape::Begun(len) => {
                         at = at.saturating_add(len);

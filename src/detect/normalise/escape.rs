@@ -22,12 +22,13 @@ pub(super) enum Escape {
     Begun(usize),
 }
 
-/// Reads the escape that begins at `at`, where `&`, `%` or `\` stands.
-pub(super) fn escape_at(text: &str, at: usize) -> Escape {
+/// Reads the escape that begins at `at`, where `&`, `%` or `\` stands. At the end of a whole text (`last`) what could
+/// have gone on is what it is.
+pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
     let rest = text.as_bytes().get(at..).unwrap_or_default();
     match rest.first() {
-        Some(b'&') => entity(rest),
-        Some(b'%') => percent(rest),
+        Some(b'&') => entity(rest, last),
+        Some(b'%') => percent(rest, last),
         Some(b'\\') => backslash(rest),
         _ => Escape::None(1),
     }
@@ -45,7 +46,7 @@ pub(super) fn stable_len(text: &str) -> usize {
     let mut at = from;
     while let Some(byte) = bytes.get(at) {
         let step = match byte {
-            b'&' | b'%' | b'\\' => match escape_at(text, at) {
+            b'&' | b'%' | b'\\' => match escape_at(text, at, false) {
                 Escape::Begun(_) => return at,
                 Escape::Char(_, len) | Escape::None(len) => len,
             },
@@ -57,7 +58,7 @@ pub(super) fn stable_len(text: &str) -> usize {
 }
 
 /// `&#52;`, `&#x34;`, `&commat;`. Browsers take numbers without the semicolon too (HTML, 13.2.5.80).
-fn entity(rest: &[u8]) -> Escape {
+fn entity(rest: &[u8], last: bool) -> Escape {
     let body = rest.get(1..).unwrap_or_default();
     let numeric = body.first() == Some(&b'#');
     let hex = numeric && matches!(body.get(1), Some(b'x' | b'X'));
@@ -77,7 +78,7 @@ fn entity(rest: &[u8]) -> Escape {
     if len >= LONGEST_ENTITY {
         return Escape::None(1);
     }
-    if digits.len() == len {
+    if digits.len() == len && !(last && numeric) {
         return Escape::Begun(rest.len());
     }
     let closed = digits.get(len) == Some(&b';');
@@ -107,8 +108,8 @@ fn entity(rest: &[u8]) -> Escape {
 }
 
 /// `%34`, `%E2%80%8B`, `%2534`.
-fn percent(rest: &[u8]) -> Escape {
-    let first = match percent_byte(rest) {
+fn percent(rest: &[u8], last: bool) -> Escape {
+    let first = match percent_byte(rest, last) {
         Ok((byte, len)) => (byte, len),
         Err(escape) => return escape,
     };
@@ -126,7 +127,7 @@ fn percent(rest: &[u8]) -> Escape {
     while utf8.len() < wanted {
         match rest.get(len..) {
             Some([]) | None => return Escape::Begun(rest.len()),
-            Some(more) => match percent_byte(more) {
+            Some(more) => match percent_byte(more, last) {
                 Ok((byte, more)) => {
                     utf8.push(byte);
                     len = len.saturating_add(more);
@@ -146,7 +147,7 @@ fn percent(rest: &[u8]) -> Escape {
 }
 
 /// The byte that a percent escape stands for, and its length.
-fn percent_byte(rest: &[u8]) -> Result<(u8, usize), Escape> {
+fn percent_byte(rest: &[u8], last: bool) -> Result<(u8, usize), Escape> {
     if rest.first() != Some(&b'%') {
         return Err(Escape::None(1));
     }
@@ -161,8 +162,10 @@ fn percent_byte(rest: &[u8]) -> Result<(u8, usize), Escape> {
                 // `%25` is a percent sign, unless it is one layer of an escape.
                 let after = at.saturating_add(2);
                 match more {
-                    [] => return Err(Escape::Begun(rest.len())),
-                    [high] if high.is_ascii_hexdigit() => return Err(Escape::Begun(rest.len())),
+                    [] if !last => return Err(Escape::Begun(rest.len())),
+                    [high] if high.is_ascii_hexdigit() && !last => {
+                        return Err(Escape::Begun(rest.len()));
+                    }
                     [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                         at = after
                     }
