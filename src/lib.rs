@@ -21,5 +21,6 @@ pub mod diag;
 pub mod event;
 #[cfg(target_arch = "wasm32")]
 mod host;
+pub mod policy;
 pub mod protocol;
 pub mod wire;

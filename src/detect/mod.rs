@@ -15,6 +15,7 @@ pub mod select;
 mod tables;
 
 pub use detectors::DETECTORS;
+pub use normalise::{View, fold_name};
 pub use scan::{Ending, Input, Scanner, Scratch};
 pub use select::{Selection, UnknownDetector};
 

@@ -1,8 +1,10 @@
 //! The vocabulary between protocols and policy: what happened in an exchange, free of any provider's words, each thing
 //! with the place in the bytes where it stands.
 
+mod facts;
 mod reading;
 
+pub use facts::{Facts, Principal, RequestFacts};
 pub use reading::{Attachments, Models, Problem, Reading, Usage};
 
 use crate::wire::json::Place;
@@ -31,6 +33,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// What a rule can be about.

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_what_is_kept_do_not_change() {
-        assert_eq!(without("[0, 1 ,  2]", &[1]), "[0,  2]");
+        assert_eq!(without("[0, 1 ,  2]", &[1]), "[0 ,  2]");
         assert_eq!(without("[0, 1 ,  2]", &[0]), "[1 ,  2]");
         assert_eq!(without("[ 7 ]", &[0]), "[  ]");
     }

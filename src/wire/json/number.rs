@@ -115,6 +115,40 @@ fn exponent(digits: &[u8]) -> Option<i64> {
     })
 }
 
+impl std::fmt::Display for Decimal {
+    /// The exact value in one fixed spelling: plain digits where they are few, `d.ddde±x` elsewhere.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits: String = self.digits.iter().copied().map(char::from).collect();
+        if self.negative {
+            f.write_str("-")?;
+        }
+        let count = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        match self.exponent {
+            _ if digits.is_empty() => f.write_str("0"),
+            point @ 1..=21 if point >= count => {
+                let zeros = usize::try_from(point.saturating_sub(count)).unwrap_or(0);
+                write!(f, "{digits}{}", "0".repeat(zeros))
+            }
+            point @ 1..=21 => {
+                let (whole, fraction) = usize::try_from(point)
+                    .ok()
+                    .and_then(|at| digits.split_at_checked(at))
+                    .unwrap_or((&digits, ""));
+                write!(f, "{whole}.{fraction}")
+            }
+            point @ -5..=0 => {
+                let zeros = usize::try_from(point.saturating_neg()).unwrap_or(0);
+                write!(f, "0.{}{digits}", "0".repeat(zeros))
+            }
+            point => {
+                let (first, rest) = digits.split_at_checked(1).unwrap_or((&digits, ""));
+                let dot = if rest.is_empty() { "" } else { "." };
+                write!(f, "{first}{dot}{rest}e{:+}", point.saturating_sub(1))
+            }
+        }
+    }
+}
+
 impl PartialOrd for Decimal {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -169,6 +203,24 @@ mod tests {
             ("0.9", "1"),
         ] {
             assert!(decimal(less) < decimal(more), "{less} < {more}");
+        }
+    }
+
+    #[test]
+    fn the_written_form_reads_back_as_the_same_value() {
+        for text in [
+            "0",
+            "-1.5",
+            "100",
+            "1e21",
+            "1e-7",
+            "0.000001",
+            "12345678901234567890.5",
+            "-3e400",
+            "123e3",
+        ] {
+            let value = decimal(text);
+            assert_eq!(decimal(&value.to_string()), value, "{text} → {value}");
         }
     }
 
