@@ -16,11 +16,14 @@
     )
 )]
 
+pub mod audit;
 pub mod detect;
 pub mod diag;
 pub mod event;
 #[cfg(target_arch = "wasm32")]
 mod host;
+pub mod metrics;
 pub mod policy;
 pub mod protocol;
+pub mod redact;
 pub mod wire;

@@ -3,9 +3,11 @@
 
 mod facts;
 mod reading;
+mod redaction;
 
 pub use facts::{Facts, Principal, RequestFacts};
 pub use reading::{Attachments, Models, Problem, Reading, Usage};
+pub use redaction::{Redaction, Replacement};
 
 use crate::wire::json::Place;
 use std::ops::Range;

@@ -11,12 +11,12 @@ use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
 use super::operators::{Side, Verdict, address_count, character_count, seen};
-use super::rule::{Action, IfMissing, RedactForm};
+use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
 use super::value::{Presence, Scalar, TextValue, text_parts, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Text, Turn};
+use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Redaction, Text, Turn};
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::span::index;
 use std::cell::RefCell;
@@ -87,27 +87,6 @@ pub struct Judgement {
     pub would: Ruling,
     /// All rules that hold, by id.
     pub held: Vec<Held>,
-}
-
-/// A part of a body that a redaction replaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hit {
-    /// The value that holds it.
-    pub place: Place,
-    /// How it stands there.
-    pub form: Form,
-    /// What the value is.
-    pub class: Class,
-    /// Bytes of its decoded text.
-    pub range: Range<usize>,
-    /// The detector that found it; `None`: a text or pattern of the policy.
-    pub detector: Option<u16>,
-    /// What takes its place.
-    pub with: RedactForm,
-    /// The label that the policy gives it.
-    pub label: Option<Box<str>>,
-    /// Labels carry a number.
-    pub numbered: bool,
 }
 
 impl<'a> Context<'a> {
@@ -353,12 +332,12 @@ impl Policy {
     }
 
     /// Calls `found` with everything that a redaction that holds replaces in an event.
-    pub fn hits(
+    pub fn redactions(
         &self,
         rule: &CompiledRule,
         event: &Event,
         context: &Context<'_>,
-        found: &mut dyn FnMut(Hit),
+        found: &mut dyn FnMut(Redaction),
     ) {
         let mut collector = Collector {
             rule,
@@ -653,7 +632,7 @@ struct Collector<'e, 'a> {
     rule: &'e CompiledRule,
     event: &'e Event,
     context: &'e Context<'a>,
-    found: &'e mut dyn FnMut(Hit),
+    found: &'e mut dyn FnMut(Redaction),
 }
 
 impl Collector<'_, '_> {
@@ -750,11 +729,12 @@ impl Collector<'_, '_> {
         }
         for () in others {
             // A number or a boolean can't be replaced by a text without changing what the tool is asked.
-            (self.found)(Hit {
+            (self.found)(Redaction {
                 place: self.event.at,
                 form: Form::Number,
                 class: Class::Text,
                 range: 0..0,
+                choice: self.event.choice,
                 detector: None,
                 with: self.rule.redact.form,
                 label: None,
@@ -769,11 +749,12 @@ impl Collector<'_, '_> {
             .number
             .and_then(|number| self.context.reading.texts.get(index(number)))
             .map_or(Class::Text, |text| text.class);
-        (self.found)(Hit {
+        (self.found)(Redaction {
             place: value.place(),
             form: text.form,
             class,
             range,
+            choice: self.event.choice,
             detector,
             with: self.rule.redact.form,
             label: self.rule.redact.label.clone(),

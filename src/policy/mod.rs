@@ -22,12 +22,12 @@ mod version;
 mod yaml;
 
 pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Held, Hit, Judgement, Ruling};
-pub use document::{Document, HeaderMode, Mode};
+pub use decide::{Context, Decision, Held, Judgement, Ruling};
+pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
-pub use rule::{Action, OnDeny, RedactForm};
+pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;

@@ -6,7 +6,7 @@ use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
 use super::node::{Data, Node};
 use crate::diag::{Severity, codes};
-use crate::event::{Kind, words};
+use crate::event::{Kind, Replacement, words};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -82,24 +82,6 @@ words! {
     }
 }
 
-words! {
-    /// What takes the place of what was found.
-    RedactForm {
-        /// Nothing.
-        Remove = "remove",
-        /// `[CREDIT_CARD]`
-        Label = "label",
-        /// `[CREDIT_CARD:` and eight hex digits of a keyed hash.
-        Hash = "hash",
-        /// Letters and digits become `*`.
-        Mask = "mask",
-        /// The same, but for the last four.
-        Last4 = "last4",
-        /// A stand-in that is turned back in the answer.
-        Pseudonym = "pseudonym",
-    }
-}
-
 /// A rule as written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rule {
@@ -161,7 +143,7 @@ pub(super) enum IfMissing {
 /// `redact`
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Redact {
-    pub(super) form: RedactForm,
+    pub(super) form: Replacement,
     pub(super) label: Option<Box<str>>,
     pub(super) numbered: bool,
     pub(super) what: Option<Field>,
@@ -223,7 +205,7 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
         tags: Vec::new(),
         on_deny: None,
         redact: Redact {
-            form: RedactForm::Label,
+            form: Replacement::Label,
             label: None,
             numbered: false,
             what: None,
@@ -401,12 +383,12 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
         let value = &member.value;
         match &*member.key {
             "with" => {
-                let words: Vec<(&str, RedactForm)> = RedactForm::ALL
+                let words: Vec<(&str, Replacement)> = Replacement::ALL
                     .iter()
                     .map(|form| (form.word(), *form))
                     .collect();
                 match decoder.word(&at, value, &words) {
-                    Some(RedactForm::Pseudonym) => decoder.error(
+                    Some(Replacement::Pseudonym) => decoder.error(
                         codes::AG1017,
                         &at,
                         &value.span,

@@ -369,11 +369,10 @@ fn is_read_differently(value: &str) -> bool {
     let mut bytes = unsigned.bytes();
     let first = bytes.next();
     let second = bytes.next();
-    let begins_as_number = match (first, second) {
-        (Some(b'0'..=b'9'), _) => true,
-        (Some(b'.'), Some(b'0'..=b'9')) => true,
-        _ => false,
-    };
+    let begins_as_number = matches!(
+        (first, second),
+        (Some(b'0'..=b'9'), _) | (Some(b'.'), Some(b'0'..=b'9'))
+    );
     begins_as_number
         && (unsigned.strip_prefix("0x").is_some_and(is_digits(16))
             || unsigned.strip_prefix("0o").is_some_and(is_digits(8))
