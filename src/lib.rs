@@ -20,6 +20,7 @@ pub mod audit;
 pub mod detect;
 pub mod diag;
 pub mod event;
+pub mod flow;
 #[cfg(target_arch = "wasm32")]
 mod host;
 pub mod metrics;

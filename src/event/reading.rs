@@ -1,6 +1,6 @@
 //! What was found in one body.
 
-use super::{Event, Text};
+use super::{Author, Event, Known, Text};
 use crate::wire::json::Place;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
@@ -56,6 +56,19 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Reading {
+    /// Counts a message of the conversation.
+    pub fn count_message(&mut self, from: &Known<Author>) {
+        self.messages = self.messages.saturating_add(1);
+        let at = from
+            .value()
+            .and_then(|from| Author::ALL.iter().position(|author| author == from));
+        if let Some(count) = at.and_then(|at| self.messages_by_author.get_mut(at)) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
 /// Everything that a protocol's reader found in one body.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -77,6 +90,10 @@ pub struct Reading {
     pub continues_elsewhere: bool,
     /// Longest answer that was asked for, in tokens.
     pub max_tokens: Option<u64>,
+    /// Messages of the conversation.
+    pub messages: u64,
+    /// Messages by author: system, user, assistant, tool.
+    pub messages_by_author: [u64; 4],
     /// Tokens, in a response.
     pub usage: Usage,
     /// Why each choice ended, in a response.

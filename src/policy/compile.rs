@@ -132,6 +132,11 @@ impl Policy {
         &self.rules
     }
 
+    /// Whether what no rule decides is enforced or only recorded.
+    pub fn enforces_defaults(&self) -> bool {
+        is_enforced(&self.document, None)
+    }
+
     pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
         self.by_kind
             .get(&kind)

@@ -26,6 +26,8 @@ pub struct Needs {
     observed: Kinds,
     /// Kinds of events whose texts an enforced rule may edit.
     edited: Kinds,
+    /// The document itself is enforced: what can't be read is refused.
+    defaults_enforced: bool,
     /// Request headers that rules name, lower case.
     pub headers: Vec<Box<str>>,
     /// Some rule looks into structured results of tools.
@@ -42,6 +44,7 @@ impl Needs {
             enforced: Kinds::EMPTY,
             observed: Kinds::EMPTY,
             edited: Kinds::EMPTY,
+            defaults_enforced: is_enforced(document, None),
             headers: Vec::new(),
             results: false,
             request: Wants::default(),
@@ -103,6 +106,12 @@ impl Needs {
         } else {
             Interest::None
         }
+    }
+
+    /// Whether requests wait until they are judged. Where the document is enforced they do even without a rule, since
+    /// what can't be read is refused.
+    pub fn holds_requests(&self) -> bool {
+        self.defaults_enforced || self.enforced != Kinds::EMPTY
     }
 
     /// Whether a request's body may leave changed.

@@ -80,6 +80,9 @@ pub trait Protocol: Sync {
     /// Reads the whole body of a response, whatever its status.
     fn read_response(&self, reader: &mut Reader<'_>);
 
+    /// A whole answer that is nothing but a refusal, for a client that has already been sent a successful status.
+    fn refused_answer(&self, denial: &Denial, model: &str, structured_output: bool) -> Vec<u8>;
+
     /// Edits a whole response so that what is withheld is gone and what is left is valid for its schema and its SDK.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use super::reader::{Origin, Reader};
 use super::surgery::{member_span, remove_elements, remove_members};
-use super::{CannotWithhold, Dialect, EditedText, Head, Protocol, Withholding};
+use super::{CannotWithhold, Denial, Dialect, EditedText, Head, Protocol, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
@@ -195,6 +195,19 @@ impl Protocol for OpenAiChat {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         reader.object(root, RESPONSE, response_member);
+    }
+
+    fn refused_answer(&self, denial: &Denial, model: &str, structured_output: bool) -> Vec<u8> {
+        let mut out = br#"{"id":"#.to_vec();
+        quote(&format!("agentguard-{}", denial.request_id), &mut out);
+        out.extend_from_slice(br#","object":"chat.completion","created":0,"model":"#);
+        quote(model, &mut out);
+        out.extend_from_slice(br#","choices":[{"index":0,"message":"#);
+        refusing_message(&denial.message(), &mut out);
+        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+        out.extend_from_slice(refusing_reason(structured_output));
+        out.extend_from_slice(b"}]}");
+        out
     }
 
     fn withhold(
@@ -389,6 +402,7 @@ impl RequestReader {
             },
             choice: 0,
         };
+        reader.reading.count_message(&origin.from);
         let calls_turn = if self.latest_from == Some(at) {
             Turn::Latest
         } else {
@@ -453,6 +467,9 @@ impl RequestReader {
 
 /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some.
 fn structured_result(reader: &mut Reader<'_>, value: Value<'_>) -> Known<Place> {
+    if !reader.results {
+        return Known::Missing;
+    }
     match value.kind() {
         json::Kind::String => {
             let begins = value.raw_content().trim_ascii_start().first();
@@ -1068,8 +1085,7 @@ fn response_message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
     });
 }
 
-/// The whole choice becomes a refusal. `content_filter` is the reason that a client expects with it; but the SDK's
-/// `parse()` raises on that reason when a schema was asked for, so that `stop` with a refusal is right there.
+/// The whole choice becomes a refusal.
 fn refuse_choice(
     choice: Value<'_>,
     text: &str,
@@ -1077,20 +1093,30 @@ fn refuse_choice(
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     let message = choice.get("message").ok_or(CannotWithhold)?;
-    let mut with = br#"{"role":"assistant","content":null,"refusal":"#.to_vec();
-    quote(text, &mut with);
-    with.push(b'}');
+    let mut with = Vec::new();
+    refusing_message(text, &mut with);
     edits.replace(message, with);
-    let reason: &[u8] = if structured_output {
-        br#""stop""#
-    } else {
-        br#""content_filter""#
-    };
     if let Some(finish) = choice.get("finish_reason") {
-        edits.replace(finish, reason.to_vec());
+        edits.replace(finish, refusing_reason(structured_output).to_vec());
     }
     null_logprobs(choice, edits);
     Ok(())
+}
+
+fn refusing_message(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"role":"assistant","content":null,"refusal":"#);
+    quote(text, out);
+    out.push(b'}');
+}
+
+/// `content_filter` is the reason that a client expects with a refusal; but the SDK's `parse()` raises on that reason
+/// when a schema was asked for, so that `stop` is right there.
+fn refusing_reason(structured_output: bool) -> &'static [u8] {
+    if structured_output {
+        br#""stop""#
+    } else {
+        br#""content_filter""#
+    }
 }
 
 fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {

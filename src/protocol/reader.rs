@@ -23,6 +23,8 @@ pub struct Bounds {
     pub max_depth: u16,
     /// How many strings deep JSON may be nested in JSON.
     pub nested_json: u8,
+    /// Whether structured results of tools are looked into.
+    pub results: bool,
 }
 
 /// Who wrote a text, which part it is, to which turn it belongs.
@@ -65,6 +67,8 @@ pub struct Reader<'b> {
     /// What was found so far.
     pub reading: Reading,
     direction: Direction,
+    /// Whether structured results of tools are looked into.
+    pub results: bool,
     /// One entry for each node of the body: whether a reader knows what it is.
     claimed: Vec<bool>,
 }
@@ -92,6 +96,7 @@ impl<'b> Reader<'b> {
             nest,
             reading: Reading::default(),
             direction,
+            results: bounds.results,
             claimed: vec![false; index(nodes)],
         })
     }

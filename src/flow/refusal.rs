@@ -1,0 +1,133 @@
+//! From a refusal to what the client is told.
+
+use super::Flow;
+use super::judge::Refused;
+use super::step::{HeaderEdit, Reply};
+use crate::diag::codes;
+use crate::event::Direction;
+use crate::policy::Decision;
+use crate::protocol::{Denial, Dialect};
+use crate::wire::json::Nest;
+
+impl Flow {
+    fn dialect(&self) -> Dialect {
+        self.endpoint
+            .map_or(Dialect::OpenAi, |protocol| protocol.dialect())
+    }
+
+    /// What the client is told of a refusal. `nest` is the body that it is about.
+    pub(super) fn denial(&self, refused: &Refused, nest: &Nest<'_>) -> Denial {
+        let policy = &self.guard.policy;
+        let code = refused.ruling.code.unwrap_or(codes::AG3001);
+        let rule = refused.ruling.rule.and_then(|number| policy.rule(number));
+        let half = refused.event.direction.word();
+        let reason = match (&refused.problem, rule) {
+            (_, Some(rule)) if rule.reason.is_some() => {
+                rule.reason.as_deref().unwrap_or_default().to_owned()
+            }
+            (Some(problem), _) => {
+                let at = match problem.at.as_str() {
+                    "" => String::new(),
+                    at => format!(" ({at})"),
+                };
+                format!("The {half} can't be inspected: {}{at}.", problem.what)
+            }
+            (None, Some(rule)) => match code {
+                codes::AG3003 => format!("Rule `{}` asks for an approval.", rule.id),
+                codes::AG3005 => format!(
+                    "Rule `{}` asks to redact something that can't be edited.",
+                    rule.id
+                ),
+                _ => format!("Blocked by rule `{}`.", rule.id),
+            },
+            (None, None) => match refused.event.opacity {
+                Some(class) => {
+                    format!("The {half} holds something that can't be inspected: {class}.")
+                }
+                None => "No rule allows this.".to_owned(),
+            },
+        };
+        let pointer = nest.pointer(refused.event.at);
+        Denial {
+            status: codes::status(code),
+            code,
+            rule: rule.map(|rule| rule.id.to_string()),
+            reason,
+            remedy: rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            request_id: self.head.request_id.clone(),
+            at: if refused.event.direction == Direction::Request && !pointer.is_empty() {
+                vec![pointer]
+            } else {
+                Vec::new()
+            },
+            code_only: policy.document.disclose_code_only,
+        }
+    }
+
+    /// An answer of our own.
+    pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
+        self.replied = true;
+        self.exchange.code = Some(denial.code);
+        self.exchange.status = Some(denial.status);
+        let dialect = self.dialect();
+        let mut headers = vec![
+            ("content-type".to_owned(), dialect.content_type().to_owned()),
+            ("cache-control".to_owned(), "no-store".to_owned()),
+            ("x-should-retry".to_owned(), "false".to_owned()),
+        ];
+        if denial.status == 401 {
+            headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
+        }
+        headers.extend(self.explaining_headers(denial, decision));
+        Reply {
+            status: denial.status,
+            headers,
+            body: dialect.body(denial),
+        }
+    }
+
+    fn explaining_headers(&self, denial: &Denial, decision: Decision) -> Vec<(String, String)> {
+        let word = match decision {
+            Decision::Allow => "allow",
+            Decision::RequireApproval => "require_approval",
+            Decision::Deny => "deny",
+        };
+        let mut headers = vec![
+            ("x-agentguard-decision".to_owned(), word.to_owned()),
+            ("x-agentguard-code".to_owned(), denial.code.to_owned()),
+            (
+                "x-agentguard-request-id".to_owned(),
+                header_value(&denial.request_id),
+            ),
+        ];
+        if !denial.code_only {
+            let policy = &self.guard.policy.document.name;
+            headers.push(("x-agentguard-policy".to_owned(), header_value(policy)));
+            if let Some(rule) = &denial.rule {
+                headers.push(("x-agentguard-rule".to_owned(), header_value(rule)));
+            }
+        }
+        headers
+    }
+
+    /// The same words on a response of the upstream that was edited.
+    pub(super) fn explaining_edits(&self, denial: &Denial, decision: Decision) -> Vec<HeaderEdit> {
+        self.explaining_headers(denial, decision)
+            .into_iter()
+            .map(|(name, value)| HeaderEdit::Set(name, value))
+            .collect()
+    }
+}
+
+/// A text of the policy as a header's value: visible ASCII.
+pub(super) fn header_value(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
