@@ -25,6 +25,7 @@ pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
 
+use crate::diag::codes;
 use crate::event::Facts;
 use crate::protocol::Protocol;
 use crate::redact::Numbers;
@@ -116,9 +117,19 @@ impl Flow {
         self.exchange.inspect_ns = self.exchange.inspect_ns.saturating_add(nanoseconds);
     }
 
-    /// Whether request headers are held and no byte of the body has come.
-    pub fn awaits_body(&self) -> bool {
-        self.guard.holds_headers() && matches!(self.request, Stage::Holding { .. })
+    /// Whether the status that the client was sent is known.
+    pub fn knows_status(&self) -> bool {
+        self.exchange.status.is_some()
+    }
+
+    /// The filter can't do its work: the answer that refuses the exchange.
+    pub fn fail(&mut self) -> Reply {
+        self.refuse_internally(codes::AG9001)
+    }
+
+    /// Headers were held and no body came: the answer that ends the exchange.
+    pub fn give_up(&mut self) -> Reply {
+        self.refuse_internally(codes::AG9002)
     }
 
     /// Copies bytes that go by, within bounds.
@@ -141,9 +152,9 @@ impl Flow {
             limit
         };
         if tap.bytes.len().saturating_add(bytes.len()) > limit {
-            tap.stopped = Some(crate::diag::codes::AG2004);
+            tap.stopped = Some(codes::AG2004);
         } else if !guard.take_memory(bytes.len()) {
-            tap.stopped = Some(crate::diag::codes::AG2011);
+            tap.stopped = Some(codes::AG2011);
         }
         if tap.stopped.is_some() {
             guard.give_memory(tap.bytes.len());

@@ -1,8 +1,9 @@
 //! From a refusal to what the client is told.
 
-use super::Flow;
+use super::exchange::Outcome;
 use super::judge::Refused;
 use super::step::{HeaderEdit, Reply};
+use super::{Flow, Stage};
 use crate::diag::codes;
 use crate::event::Direction;
 use crate::policy::Decision;
@@ -84,6 +85,22 @@ impl Flow {
             headers,
             body: dialect.body(denial),
         }
+    }
+
+    /// A refusal that no rule decided and no byte of the exchange explains.
+    pub(super) fn refuse_internally(&mut self, code: &'static str) -> Reply {
+        self.request = Stage::Done;
+        self.response = Stage::Done;
+        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        let denial = Denial {
+            status: codes::status(code),
+            code,
+            reason: "The proxy could not inspect this exchange and refused it.".to_owned(),
+            request_id: self.head.request_id.clone(),
+            code_only: self.guard.policy.document.disclose_code_only,
+            ..Denial::default()
+        };
+        self.reply(&denial, Decision::Deny)
     }
 
     fn explaining_headers(&self, denial: &Denial, decision: Decision) -> Vec<(String, String)> {

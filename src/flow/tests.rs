@@ -426,7 +426,8 @@ fn bad_input_is_refused_with_its_code() {
 
 #[test]
 fn what_the_headers_say_is_refused_before_anything_leaves() {
-    let cases: &[(&[(&str, &str)], &str, u16)] = &[
+    type Case = (&'static [(&'static str, &'static str)], &'static str, u16);
+    let cases: &[Case] = &[
         (&[("content-encoding", "gzip")], "AG2005", 415),
         (
             &[("content-encoding", "identity"), ("content-encoding", "br")],

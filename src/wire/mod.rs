@@ -3,4 +3,5 @@
 pub mod edit;
 pub mod http;
 pub mod json;
+pub mod protobuf;
 pub mod span;
