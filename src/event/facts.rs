@@ -99,21 +99,21 @@ impl RequestFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Format.
-    pub protocol: Box<str>,
+    pub protocol: Known<Box<str>>,
     /// Who serves the model.
-    pub provider: Box<str>,
+    pub provider: Known<Box<str>>,
     /// Which MCP server, by route or host.
     pub server: Known<Box<str>>,
     /// Models that the request may use.
     pub models: Models,
     /// `:authority` in lower case, without port.
-    pub host: Box<str>,
-    /// Path as it came, without query.
-    pub path: Box<str>,
-    /// Path as a server reads it.
-    pub normal_path: Box<str>,
+    pub host: Known<Box<str>>,
+    /// Path without query: as it came, and as a server reads it if that differs.
+    pub paths: Known<Vec<Box<str>>>,
     /// Method.
-    pub method: Box<str>,
+    pub method: Known<Box<str>>,
+    /// When the exchange began, in nanoseconds since 1970.
+    pub time: Option<u64>,
     /// Environment, as the policy says where from.
     pub environment: Known<Box<str>>,
     /// Who is asking.
@@ -129,17 +129,20 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// An exchange of which nothing is known yet.
+    /// An exchange of which nothing is known.
     pub fn unknown() -> Facts {
         Facts {
-            protocol: "unknown".into(),
-            provider: "other".into(),
-            server: Known::Missing,
-            models: Models::default(),
-            host: "".into(),
-            path: "".into(),
-            normal_path: "".into(),
-            method: "".into(),
+            protocol: Known::Unknown,
+            provider: Known::Unknown,
+            server: Known::Unknown,
+            models: Models {
+                names: Vec::new(),
+                unknown: true,
+            },
+            host: Known::Unknown,
+            paths: Known::Unknown,
+            method: Known::Unknown,
+            time: None,
             environment: Known::Unknown,
             principal: Principal::anonymous(),
             headers: Vec::new(),

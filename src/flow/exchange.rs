@@ -146,8 +146,8 @@ impl Flow {
             request_id: &self.head.request_id,
             policy: (&policy.document.name, &policy.version, mode.word()),
             principal: Some(&self.facts.principal),
-            protocol: if known { &self.facts.protocol } else { "" },
-            provider: if known { &self.facts.provider } else { "" },
+            protocol: self.facts.protocol.value().map_or("", |name| name),
+            provider: self.facts.provider.value().map_or("", |name| name),
             models: &self.facts.models.names,
             endpoint: self.head.endpoint,
             stream: self.facts.request.stream,
@@ -208,7 +208,7 @@ impl Flow {
     fn counts(&self, end: &End, known: bool) -> Vec<Count> {
         let exchange = &self.exchange;
         let decision = exchange.outcome.word();
-        let provider: &str = if known { &self.facts.provider } else { "none" };
+        let provider = self.facts.provider.value().map_or("none", |name| name);
         let model = match self.facts.models.names.as_slice() {
             [] if self.facts.models.unknown => "unknown",
             [] => "none",

@@ -5,7 +5,7 @@ use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Asked, Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Models, Problem, Reading};
+use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Decision, Interest, Ruling};
 use crate::protocol::{self, Head as ProtocolHead, Recognised};
 use crate::redact;
@@ -87,8 +87,7 @@ impl Flow {
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
-        let paths = [&*self.facts.path, &*self.facts.normal_path];
-        if !policy.applies(&self.facts.host, paths, head.cluster) {
+        if !policy.applies(&self.facts, head.cluster) {
             self.exchange.ignored = true;
             self.exchange.decided(Outcome::Allow, Outcome::Allow);
             self.request = Stage::Passing;
@@ -99,7 +98,7 @@ impl Flow {
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
         let recognised = protocol::recognise(&ProtocolHead {
             method: &seen.method,
-            host: &self.facts.host,
+            host: self.facts.host.value().map_or("", |host| host),
             path: &path,
         });
         let problem = self.read_head(&seen, head, recognised);
@@ -154,11 +153,19 @@ impl Flow {
             Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
             _ => &seen.authority,
         };
-        facts.host = host.trim_end_matches('.').into();
-        facts.method = seen.method.as_str().into();
-        facts.path = target.split('?').next().unwrap_or_default().into();
-        facts.normal_path = format!("/{}", path.segments.join("/")).into();
-        facts.provider = protocol::provider_of(&seen.authority).into();
+        let mut paths: Vec<Box<str>> = vec![target.split('?').next().unwrap_or_default().into()];
+        let normal = format!("/{}", path.segments.join("/"));
+        if paths.first().is_none_or(|path| **path != *normal) {
+            paths.push(normal.into());
+        }
+        facts.host = Known::Is(host.trim_end_matches('.').into());
+        facts.method = Known::Is(seen.method.as_str().into());
+        facts.paths = Known::Is(paths);
+        facts.protocol = Known::Is("unknown".into());
+        facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
+        facts.server = Known::Missing;
+        facts.models = Models::default();
+        facts.time = Some(head.now);
         facts.environment = guard.environment.clone();
         facts.content_type = seen
             .content_type
@@ -196,12 +203,12 @@ impl Flow {
             Recognised::Protocol { protocol, endpoint } => {
                 self.endpoint = Some(protocol);
                 self.head.endpoint = endpoint;
-                self.facts.protocol = protocol.name().into();
+                self.facts.protocol = Known::Is(protocol.name().into());
             }
             Recognised::Harmless { endpoint } => {
                 self.head.endpoint = endpoint;
                 if endpoint == "models" {
-                    self.facts.protocol = "openai.other".into();
+                    self.facts.protocol = Known::Is("openai.other".into());
                 }
             }
             Recognised::Unknown => {}

@@ -14,7 +14,7 @@ use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes};
-use crate::event::Kind;
+use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
 use crate::wire::span::offset;
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl Policy {
 
     /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
     /// neither its path as it came nor as a server reads it fits.
-    pub fn applies(&self, host: &str, paths: [&str; 2], cluster: Option<&str>) -> bool {
+    pub fn applies(&self, facts: &Facts, cluster: Option<&str>) -> bool {
         use super::glob::Reading::Broad;
         let fits = |globs: &Option<Vec<Glob>>, values: &[&str]| match globs {
             None => true,
@@ -154,8 +154,16 @@ impl Policy {
                 .iter()
                 .any(|glob| values.iter().any(|value| glob.matches(value, Broad))),
         };
+        let host: Vec<&str> = facts.host.value().map(|host| &**host).into_iter().collect();
+        let paths: Vec<&str> = facts
+            .paths
+            .value()
+            .into_iter()
+            .flatten()
+            .map(|path| &**path)
+            .collect();
         let cluster: Vec<&str> = cluster.into_iter().collect();
-        fits(&self.scope.hosts, &[host])
+        fits(&self.scope.hosts, &host)
             && fits(&self.scope.paths, &paths)
             && fits(&self.scope.clusters, &cluster)
     }

@@ -102,6 +102,10 @@ pub(super) fn visit<'a>(
         }
     };
     match field {
+        Field::Protocol => return name(&facts.protocol),
+        Field::Provider => return name(&facts.provider),
+        Field::Host => return name(&facts.host),
+        Field::Method => return name(&facts.method),
         Field::Server => return name(&facts.server),
         Field::Environment => return name(&facts.environment),
         Field::Client => return name(&facts.principal.client),
@@ -120,10 +124,6 @@ pub(super) fn visit<'a>(
     };
     match field {
         Field::In => one(Some(Scalar::text(event.direction.word()))),
-        Field::Protocol => one(Some(Scalar::text(&*facts.protocol))),
-        Field::Provider => one(Some(Scalar::text(&*facts.provider))),
-        Field::Host => one(Some(Scalar::text(&*facts.host))),
-        Field::Method => one(Some(Scalar::text(&*facts.method))),
         Field::Part => one(Some(Scalar::text(event.part.word()))),
         Field::Turn => one(Some(Scalar::text(event.turn.word()))),
         Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run))),
@@ -131,14 +131,8 @@ pub(super) fn visit<'a>(
         Field::Class => one(event.opacity.map(Scalar::text)),
         Field::Uri => one(facts.uri.as_deref().map(Scalar::text)),
         Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
-        Field::Path => {
-            // As it came and as a server reads it, so that neither spelling escapes.
-            visit(Scalar::text(&*facts.path));
-            if facts.normal_path != facts.path {
-                visit(Scalar::text(&*facts.normal_path));
-            }
-            PRESENT
-        }
+        // As it came and as a server reads it, so that neither spelling escapes.
+        Field::Path => names(&facts.paths, visit),
         Field::Model => {
             for model in &facts.models.names {
                 visit(Scalar::text(&**model));
@@ -149,16 +143,7 @@ pub(super) fn visit<'a>(
                 (false, and_unknown) => Presence::Present { and_unknown },
             }
         }
-        Field::Roles => match &facts.principal.roles {
-            Known::Missing => Presence::Missing,
-            Known::Unknown => Presence::Unknown,
-            Known::Is(roles) => {
-                for role in roles {
-                    visit(Scalar::text(&**role));
-                }
-                PRESENT
-            }
-        },
+        Field::Roles => names(&facts.principal.roles, visit),
         Field::Principal(name) => match facts.principal.claim(name) {
             Known::Missing => Presence::Missing,
             Known::Unknown => Presence::Unknown,
@@ -222,12 +207,29 @@ pub(super) fn visit<'a>(
         // The clock, sessions and the conversation's history have no values that a rule could compare yet: such rules
         // are refused when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier => Presence::Unknown,
-        Field::Server
+        Field::Protocol
+        | Field::Provider
+        | Field::Host
+        | Field::Method
+        | Field::Server
         | Field::Environment
         | Field::Client
         | Field::Tenant
         | Field::Agent
         | Field::Tool => Presence::Unknown,
+    }
+}
+
+fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    match names {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(names) => {
+            for name in names {
+                visit(Scalar::text(&**name));
+            }
+            PRESENT
+        }
     }
 }
 
