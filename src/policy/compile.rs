@@ -13,7 +13,7 @@ use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
-use crate::diag::{Severity, codes};
+use crate::diag::{Severity, codes, listed};
 use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
 use crate::wire::span::offset;
@@ -936,7 +936,10 @@ impl<'d> Compiler<'d> {
                 }
                 Err(unknown) => {
                     let help = match unknown.suggestions.as_slice() {
-                        [] => "`agentguard explain detectors` lists them".to_owned(),
+                        [] => match listed(select::names()) {
+                            Some(names) => format!("known are {names}"),
+                            None => String::new(),
+                        },
                         near => {
                             let near: Vec<String> =
                                 near.iter().map(|name| format!("`{name}`")).collect();

@@ -73,6 +73,8 @@ const CONTENT_PART: &[&str] = &[
     "image_url",
     "input_audio",
     "file",
+    "document_url",
+    "document_name",
     "refusal",
     "thinking",
 ];
@@ -377,7 +379,7 @@ impl RequestReader {
                 );
             }
             "web_search_options" if !value.is_null() => {
-                provider_run_offer(reader, value, "web_search")
+                provider_run_offer(reader, value, &["web_search_options", "web_search"])
             }
             _ => {}
         }
@@ -508,7 +510,9 @@ fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin)
                 }
                 "data" => {
                     reader.media(value);
-                    reader.attachment(value, |count| &mut count.audio);
+                    if !value.raw_content().is_empty() {
+                        reader.attachment(value, |count| &mut count.audio);
+                    }
                 }
                 "id" => reader.id(value),
                 _ => reader.claim(value),
@@ -580,6 +584,7 @@ fn content_part(reader: &mut Reader<'_>, part: Value<'_>, origin: &Origin, is_re
                 "image_url",
                 "input_audio",
                 "file",
+                "document_url",
                 "refusal",
                 "thinking",
             ],
@@ -606,6 +611,14 @@ fn content_part(reader: &mut Reader<'_>, part: Value<'_>, origin: &Origin, is_re
                     _ => reader.word(value, &["auto", "low", "high", "original"]),
                 }),
             }
+        }
+        // Mistral.
+        "document_url" => {
+            reader.attachment(value, |count| &mut count.file);
+            url(reader, value, origin);
+        }
+        "document_name" => {
+            reader.text(value, &origin.with_part(Part::Other));
         }
         "input_audio" => {
             reader.attachment(value, |count| &mut count.audio);
@@ -659,7 +672,7 @@ fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
             offer_wrapper(reader, tool);
             named_offer(reader, tool, custom, CUSTOM);
         }
-        Some(name) => provider_run_offer(reader, tool, name),
+        Some(name) => provider_run_offer(reader, tool, &[name]),
     }
 }
 
@@ -705,21 +718,23 @@ fn named_offer(
 }
 
 /// A tool that the provider runs is used without the call ever passing here: its offer is the only thing that can be
-/// judged, so it counts as an offer and as a call whose arguments can't be read.
-fn provider_run_offer(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
+/// judged, so it counts as an offer and as a call whose arguments can't be read. It may go by several names.
+fn provider_run_offer(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
     reader.claim(tool);
     if let Some(kind) = tool.get("type") {
         reader.object(tool, &["type"], |reader, _, _| reader.claim(kind));
     }
-    for kind in [Kind::ToolOffer, Kind::ToolCall] {
-        let mut event = Event::new(kind, reader.direction(), tool.place());
-        event.tool = Known::Is(name.into());
-        event.provider_run = true;
-        if kind == Kind::ToolCall {
-            event.args = Known::Unknown;
-            event.retold = true;
+    for (number, name) in names.iter().enumerate() {
+        for kind in [Kind::ToolOffer, Kind::ToolCall] {
+            let mut event = Event::new(kind, reader.direction(), tool.place());
+            event.tool = Known::Is((*name).into());
+            event.provider_run = true;
+            event.retold = number > 0 || kind == Kind::ToolCall;
+            if kind == Kind::ToolCall {
+                event.args = Known::Unknown;
+            }
+            reader.reading.events.push(event);
         }
-        reader.reading.events.push(event);
     }
 }
 
@@ -814,17 +829,7 @@ fn called_function(
             (event.args, event.texts) = arguments(reader, value);
         }
     });
-    // Snowflake sends `function_call: {name: ""}` with every answer.
-    let is_call = match &event.tool {
-        Known::Is(name) => !name.is_empty(),
-        _ => function.kind() == json::Kind::Object,
-    };
-    if !is_call {
-        return None;
-    }
-    let name = event.tool.value().cloned();
-    push_call(reader, event, holder);
-    name
+    push_call(reader, event, holder)
 }
 
 /// `{name, input}` with free text.
@@ -852,12 +857,16 @@ fn called_custom(
             event.texts = reader.quiet_text(value, Class::Text);
         }
     });
-    let name = event.tool.value().cloned();
-    push_call(reader, event, holder);
-    name
+    push_call(reader, event, holder)
 }
 
-fn push_call(reader: &mut Reader<'_>, event: Event, holder: Option<Value<'_>>) {
+/// Tells of a call; gives the tool's name. Snowflake sends `function_call: {name: ""}` with every answer and
+/// `custom: {name: ""}` with every call: that is none.
+fn push_call(reader: &mut Reader<'_>, event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
+    let name = event.tool.value().cloned();
+    if name.as_deref() == Some("") {
+        return None;
+    }
     let origin = Origin {
         from: match reader.direction() {
             Direction::Request => Known::Is(Author::Assistant),
@@ -872,6 +881,7 @@ fn push_call(reader: &mut Reader<'_>, event: Event, holder: Option<Value<'_>>) {
     if let Some(holder) = holder {
         reader.retell(holder, texts, &origin);
     }
+    name
 }
 
 /// Arguments of a call, and the numbers of the texts in them. In a request, arguments that are no JSON are AG2001: what
@@ -879,9 +889,10 @@ fn push_call(reader: &mut Reader<'_>, event: Event, holder: Option<Value<'_>>) {
 fn arguments(reader: &mut Reader<'_>, value: Value<'_>) -> (Known<Place>, Range<u32>) {
     let none = 0..0;
     match value.kind() {
+        // No arguments: nothing is found in the value that stands for them.
         json::Kind::Null => {
             reader.claim(value);
-            (Known::Missing, none)
+            (Known::Is(value.place()), none)
         }
         // Not OpenAI's form, but some compatible servers send the object itself.
         json::Kind::Object => {
@@ -889,7 +900,7 @@ fn arguments(reader: &mut Reader<'_>, value: Value<'_>) -> (Known<Place>, Range<
             (Known::Is(value.place()), texts)
         }
         json::Kind::String => match reader.open(value) {
-            Ok(None) => (Known::Missing, none),
+            Ok(None) => (Known::Is(value.place()), none),
             Ok(Some(doc)) => {
                 let root = doc.root();
                 let texts = reader.tree(root);
