@@ -328,23 +328,24 @@ impl<'d> Compiler<'d> {
 
     /// `match: { tool: [a, "b*"] }`: names and globs, one of which must fit.
     fn match_item(&mut self, item: &MatchItem) -> Option<CompiledTest> {
-        let operator = if item.values.iter().any(|value| Glob::is_glob(value)) {
+        let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
             for value in &item.values {
                 exact.push(self.glob(value, &item.span, &item.path)?);
             }
-            Operator::Glob {
+            let glob = Operator::Glob {
                 folded: folded(&exact),
                 exact,
                 names: true,
-            }
+            };
+            (Verb::Glob, glob)
         } else {
             if let Nature::Word(words) = item.field.nature() {
                 for value in &item.values {
                     self.known_word(value, words, &item.span, &item.path)?;
                 }
             }
-            Operator::Equality(Equality {
+            let equality = Operator::Equality(Equality {
                 literals: item
                     .values
                     .iter()
@@ -352,12 +353,13 @@ impl<'d> Compiler<'d> {
                     .collect(),
                 negative: false,
                 names: true,
-            })
+            });
+            (Verb::In, equality)
         };
         Some(CompiledTest {
             field: item.field.clone(),
             checks: vec![CompiledCheck {
-                verb: Verb::In,
+                verb,
                 quantifier: None,
                 operator,
             }],
