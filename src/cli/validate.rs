@@ -38,9 +38,12 @@ impl Validate {
                 }
             }
             if !json && let Some(policy) = &source.loaded.policy {
+                let rules = match policy.rules().len() {
+                    1 => "1 rule".to_owned(),
+                    several => format!("{several} rules"),
+                };
                 output::line(&format!(
-                    "{name}: {} rules, {} mode, {}",
-                    policy.rules().len(),
+                    "{name}: {rules}, {} mode, {}",
                     policy.document.mode.word(),
                     policy.version
                 ));

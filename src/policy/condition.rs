@@ -151,28 +151,20 @@ pub(super) fn read_field(
         }
         Err(FieldError::Unknown(known)) => {
             // The last part is what was misspelt where the first is known.
-            let root = name.split_once('.').map(|(root, _)| root);
-            match root {
-                Some(root) if !std::ptr::eq(known, NAMES) => {
-                    let rest = name.get(root.len().saturating_add(1)..).unwrap_or_default();
-                    decoder.unknown(
-                        codes::AG1009,
-                        at,
-                        span,
-                        &format!("field of `{root}`"),
-                        rest,
-                        known.iter().copied(),
-                    );
+            let known: Vec<String> = match name.split_once('.') {
+                Some((root, _)) if !std::ptr::eq(known, NAMES) => {
+                    known.iter().map(|rest| format!("{root}.{rest}")).collect()
                 }
-                _ => decoder.unknown(
-                    codes::AG1009,
-                    at,
-                    span,
-                    "field",
-                    name,
-                    known.iter().copied(),
-                ),
-            }
+                _ => known.iter().map(|name| (*name).to_owned()).collect(),
+            };
+            decoder.unknown(
+                codes::AG1009,
+                at,
+                span,
+                "field",
+                name,
+                known.iter().map(String::as_str),
+            );
             None
         }
     }
