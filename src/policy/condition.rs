@@ -1,7 +1,7 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
 use super::decode::{At, Decoder};
-use super::field::{Field, FieldError, NAMES};
+use super::field::{Field, FieldError, NAMES, ROOTS};
 use super::node::{Data, Node};
 use super::operators::Verb;
 use crate::diag::codes;
@@ -149,13 +149,20 @@ pub(super) fn read_field(
             );
             None
         }
-        Err(FieldError::Unknown(known)) => {
-            // The last part is what was misspelt where the first is known.
-            let known: Vec<String> = match name.split_once('.') {
-                Some((root, _)) if !std::ptr::eq(known, NAMES) => {
-                    known.iter().map(|rest| format!("{root}.{rest}")).collect()
+        Err(error) => {
+            let known: Vec<String> = match (error, name.split_once('.')) {
+                (FieldError::UnknownPart(parts), Some((root, _))) => {
+                    parts.iter().map(|part| format!("{root}.{part}")).collect()
                 }
-                _ => known.iter().map(|name| (*name).to_owned()).collect(),
+                // Either the whole name was misspelt, or what stands before its first dot.
+                (_, split) => {
+                    let rest = split.map(|(_, rest)| rest);
+                    let roots = rest
+                        .into_iter()
+                        .flat_map(|rest| ROOTS.iter().map(move |root| format!("{root}.{rest}")));
+                    let names = NAMES.iter().map(|name| (*name).to_owned());
+                    roots.chain(names).collect()
+                }
             };
             decoder.unknown(
                 codes::AG1009,
