@@ -3,11 +3,12 @@
 //! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
 use super::{Failed, Outcome, output};
+use crate::diag::codes;
 use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
 use crate::policy::Inspect as Bounds;
-use crate::protocol::{self, Head, Protocol, Recognised};
+use crate::protocol::{self, Asked, BodyForm, Head, Recognised};
 use crate::wire::http::Path;
-use crate::wire::json::Nest;
+use crate::wire::json::{Limits, Nest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -39,6 +40,8 @@ struct RecordedRequest {
     #[serde(default)]
     host: String,
     path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, Value>,
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]
@@ -119,6 +122,24 @@ impl Seen {
         }));
     }
 
+    /// Takes in what was read of a body; what stands in the way of reading it at all becomes an event.
+    fn read(
+        &mut self,
+        direction: Direction,
+        read: Result<(Nest<'_>, Reading), Problem>,
+    ) -> Option<Reading> {
+        match read {
+            Ok((nest, reading)) => {
+                self.add(&reading, &nest, direction);
+                Some(reading)
+            }
+            Err(problem) => {
+                self.problem(direction, &problem);
+                None
+            }
+        }
+    }
+
     fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction) {
         for problem in &reading.problems {
             self.problem(direction, problem);
@@ -140,47 +161,61 @@ impl Seen {
 fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let request = &recorded.request;
     let path = Path::parse(&request.path);
-    let recognised = protocol::recognise(&Head {
+    let body = bytes_of(&request.body, &request.body_encoding)?;
+    let headers = header_list(&request.headers);
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let head = Head {
         method: &request.method,
         host: &request.host,
         path: &path,
-    });
+        headers: &headers,
+    };
     let mut seen = Seen::default();
-    let mut asked = Reading::default();
+    let mut asked = Asked::default();
     let mut answered = Reading::default();
     let mut protocol_name = "unknown";
-    let mut endpoint_name = "";
     let mut failed = false;
-    match recognised {
-        Recognised::Protocol { protocol, endpoint } => {
-            protocol_name = protocol.name();
-            endpoint_name = endpoint;
-            let body = bytes_of(&request.body, &request.body_encoding)?;
-            asked = read(protocol, Direction::Request, &body, &mut seen);
-            if let Some(response) = &recorded.response {
-                failed = response.status >= 400;
-                let body = bytes_of(&response.body, &response.body_encoding)?;
-                if is_stream(response) {
-                    seen.problem(Direction::Response, &unread_stream());
-                } else if !body.is_empty() {
-                    answered = read(protocol, Direction::Response, &body, &mut seen);
-                }
-            }
-        }
+    let route = match protocol::recognise(&head) {
+        Recognised::Protocol(route) => Some(route),
+        Recognised::ByBody => by_body(&head, &body),
         Recognised::Harmless { endpoint } => {
-            endpoint_name = endpoint;
+            asked.endpoint.name = endpoint;
             if endpoint == "models" {
                 protocol_name = "openai.other";
             }
+            None
         }
-        Recognised::Unknown => {
-            let problem = Problem {
-                code: crate::diag::codes::AG2007,
-                at: String::new(),
-                what: "the endpoint is not known".to_owned(),
-            };
-            seen.problem(Direction::Request, &problem);
+        Recognised::Unknown => None,
+    };
+    if let Some(route) = &route {
+        protocol_name = route.protocol.name();
+        asked = Asked::at(route.endpoint.clone());
+        if route.endpoint.body != BodyForm::Absent {
+            let read = protocol::read_request(route, &body, BOUNDS);
+            if let Some(reading) = seen.read(Direction::Request, read) {
+                asked.learn(&reading);
+            }
         }
+        if let Some(response) = &recorded.response {
+            failed = response.status >= 400;
+            let body = bytes_of(&response.body, &response.body_encoding)?;
+            if is_stream(response) {
+                seen.problem(Direction::Response, &unread_stream());
+            } else if !body.is_empty() {
+                let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
+                answered = seen.read(Direction::Response, read).unwrap_or_default();
+            }
+        }
+    } else if asked.endpoint.name.is_empty() {
+        let problem = Problem {
+            code: codes::AG2007,
+            at: String::new(),
+            what: "the endpoint is not known".to_owned(),
+        };
+        seen.problem(Direction::Request, &problem);
     }
     let level = if seen.unread {
         "none"
@@ -194,7 +229,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("id", recorded.id.clone());
     put("protocol", json!(protocol_name));
     put("provider", json!(protocol::provider_of(&request.host)));
-    put("endpoint", json!(endpoint_name));
+    put("endpoint", json!(asked.endpoint.name));
     if let Some(model) = asked.models.names.first() {
         put("model", json!(**model));
     }
@@ -223,28 +258,34 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// Reads a body; what stands in the way of reading it at all becomes an event.
-fn read(
-    protocol: &'static dyn Protocol,
-    direction: Direction,
-    body: &[u8],
-    seen: &mut Seen,
-) -> Reading {
-    let bounds = protocol::Bounds {
-        max_depth: Bounds::DEFAULT.max_depth,
-        nested_json: Bounds::DEFAULT.nested_json,
-        results: true,
+const BOUNDS: protocol::Bounds = protocol::Bounds {
+    max_depth: Bounds::DEFAULT.max_depth,
+    nested_json: Bounds::DEFAULT.nested_json,
+    results: true,
+};
+
+/// What a request speaks that only its body can tell.
+fn by_body(head: &Head<'_>, body: &[u8]) -> Option<protocol::Route> {
+    let limits = Limits {
+        max_depth: BOUNDS.max_depth,
     };
-    match protocol::read(protocol, direction, body, bounds) {
-        Ok((nest, reading)) => {
-            seen.add(&reading, &nest, direction);
-            reading
-        }
-        Err(problem) => {
-            seen.problem(direction, &problem);
-            Reading::default()
+    let nest = Nest::scan(body, limits, 0).ok()?;
+    protocol::recognise_body(head, nest.body()?.root())
+}
+
+/// Recorded headers: a text, or a list of them.
+fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (name, value) in headers {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values.iter().filter_map(Value::as_str) {
+            list.push((name.to_ascii_lowercase(), value.to_owned()));
         }
     }
+    list
 }
 
 fn is_stream(response: &RecordedResponse) -> bool {
@@ -261,7 +302,7 @@ fn is_stream(response: &RecordedResponse) -> bool {
 
 fn unread_stream() -> Problem {
     Problem {
-        code: crate::diag::codes::AG2014,
+        code: codes::AG2014,
         at: String::new(),
         what: "streamed answers can't be read yet".to_owned(),
     }
