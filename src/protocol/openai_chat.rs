@@ -124,6 +124,16 @@ impl Protocol for OpenAiChat {
             .then(|| Endpoint::named("chat.completions"))
     }
 
+    /// Writer serves the same format at `/v1/chat`, where Cohere serves another.
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        head.method == "POST" && head.path.ends_with(&["v1", "chat"])
+    }
+
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        (self.asks_for_body(head) && body.get("messages").is_some())
+            .then(|| Endpoint::named("chat.completions"))
+    }
+
     fn dialect(&self) -> Dialect {
         Dialect::OpenAi
     }
