@@ -2,9 +2,9 @@
 
 use super::Detector;
 
-pub(super) mod credit_card;
-pub(super) mod email;
-pub(super) mod us_ssn;
+mod credit_card;
+mod email;
+mod us_ssn;
 
 /// Every built-in detector; its place in this list is its index in findings.
 pub static DETECTORS: &[&Detector] = &[&credit_card::DETECTOR, &email::DETECTOR, &us_ssn::DETECTOR];
