@@ -166,13 +166,14 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     })
 }
 
-/// Sixteen digits in four groups, or a known length, are a card number by themselves; 13 digits with a check digit
-/// are a time in milliseconds as often.
+/// Fifteen or sixteen digits of an issuer are a card number by themselves; 13 and 14 digits with a check digit are a
+/// time or an article number as often, and longer ones an identifier.
 fn confidence(place: &Place<'_>, number: &[u8]) -> Confidence {
-    if number.len() >= 15 || place.context(place.at) {
-        Confidence::High
-    } else {
-        Confidence::Medium
+    match number.len() {
+        _ if place.context(place.at) => Confidence::High,
+        15 | 16 => Confidence::High,
+        13 | 14 => Confidence::Medium,
+        _ => Confidence::Low,
     }
 }
 

@@ -92,8 +92,7 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     ) || matches!(
         number,
         [_, _, _, b'0', b'0', ..] | [.., b'0', b'0', b'0', b'0']
-    ) || number == b"078051120"
-;
+    ) || number == b"078051120";
     if refused {
         return None;
     }

@@ -201,6 +201,7 @@ impl Nearby {
                 continue;
             }
             let start = at;
+            let joined = is_letter(byte(at.wrapping_sub(1))) && at > 0;
             let mut ascii = true;
             while at < to && is_letter(byte(at)) {
                 ascii &= byte(at).is_ascii();
@@ -211,18 +212,40 @@ impl Nearby {
             }
             let run = text.get(start..at).unwrap_or_default();
             if ascii {
-                self.word(
-                    hash(run.iter().map(u8::to_ascii_lowercase)),
-                    start,
-                    at,
-                    0,
-                    terms,
-                );
+                // `IdNr` is two words and one.
+                let slots = if joined {
+                    self.joined(text, start, at, terms)
+                } else {
+                    0
+                };
+                let hash = hash(run.iter().map(u8::to_ascii_lowercase));
+                self.word(hash, start, at, slots, terms);
             } else {
                 self.run(run, start, terms);
             }
         }
         self.read = at.max(self.read);
+    }
+
+    /// The terms that the humps of a name are together.
+    fn joined(&self, text: &[u8], start: usize, end: usize, terms: &Terms) -> Slots {
+        let mut first = start;
+        for word in self
+            .words
+            .iter()
+            .rev()
+            .take(PHRASE)
+            .take_while(|word| word.end > 0)
+        {
+            if word.end != first {
+                break;
+            }
+            first = word.start;
+        }
+        let name = text.get(first..end).unwrap_or_default();
+        terms
+            .get(hash(name.iter().map(u8::to_ascii_lowercase)))
+            .map_or(0, |entry| entry.slots)
     }
 
     fn word(&mut self, hash: u64, start: usize, end: usize, slots: Slots, terms: &Terms) {
@@ -341,6 +364,7 @@ mod tests {
         (0, "social security"),
         (1, "national insurance number"),
         (2, "henkilötunnus"),
+        (2, "hetu"),
         (3, "주민등록번호"),
         (4, "numero de identificacion de extranjero"),
         (5, "credit card"),
@@ -369,6 +393,8 @@ mod tests {
             ("Mi Número de identificación de extranjero es ", &[4]),
             ("顧客のカード番号：", &[5]),
             ("顧客のSSN：", &[0]),
+            ("myHeTu: ", &[]),
+            ("HeTu: ", &[2]),
             ("lessn ", &[]),
             ("security ", &[]),
             ("", &[]),

@@ -237,13 +237,23 @@ impl Candidate<'_> {
 
     /// High with one of the detector's words before it, else as given; nothing if it is part of something longer.
     pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
-        (!self.is_part()).then(|| if self.context() { Confidence::High } else { otherwise })
+        (!self.is_part()).then(|| {
+            if self.context() {
+                Confidence::High
+            } else {
+                otherwise
+            }
+        })
     }
 
     /// As [`high_or`](Self::high_or), for forms that say enough where the text is nothing else: low within a text.
     pub(in crate::detect) fn high_or_whole(&self, whole: Confidence) -> Option<Confidence> {
         let confidence = self.high_or(Confidence::Low)?;
-        Some(if confidence == Confidence::Low && self.is_whole() { whole } else { confidence })
+        Some(if confidence == Confidence::Low && self.is_whole() {
+            whole
+        } else {
+            confidence
+        })
     }
 }
 
