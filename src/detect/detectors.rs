@@ -68,6 +68,7 @@ mod postal_address;
 mod pt_nif;
 mod se_orgnr;
 mod se_personnummer;
+mod secrets;
 mod sg_nric;
 mod sg_uen;
 mod th_tnin;
@@ -183,4 +184,38 @@ pub static DETECTORS: &[&Detector] = &[
     &us_passport::DETECTOR,
     &us_ssn::DETECTOR,
     &za_id::DETECTOR,
+    &secrets::aws::ACCESS_KEY,
+    &secrets::aws::SECRET_KEY,
+    &secrets::azure::SECRET,
+    &secrets::github::TOKENS,
+    &secrets::gitlab::TOKENS,
+    &secrets::slack::TOKEN,
+    &secrets::slack::WEBHOOK,
+    &secrets::google::API_KEY,
+    &secrets::stripe::KEYS,
+    &secrets::private_key::BLOCK,
+    &secrets::jwt::TOKEN,
+    &secrets::model::OPENAI,
+    &secrets::model::ANTHROPIC,
+    &secrets::model::HUGGING_FACE,
+    &secrets::package::NPM,
+    &secrets::package::PYPI,
+    &secrets::mail::SENDGRID,
+    &secrets::mail::TWILIO,
+    &secrets::mail::MAILCHIMP,
+    &secrets::mail::MAILGUN,
+    &secrets::bot::TELEGRAM,
+    &secrets::bot::DISCORD,
+    &secrets::platform::SQUARE,
+    &secrets::platform::SHOPIFY,
+    &secrets::platform::DIGITALOCEAN,
+    &secrets::platform::DATABRICKS,
+    &secrets::platform::GRAFANA,
+    &secrets::platform::HASHICORP,
+    &secrets::platform::JFROG,
+    &secrets::login::BASIC_AUTH,
+    &secrets::login::HTTP_AUTH_HEADER,
+    &secrets::keyed::PASSWORD,
+    &secrets::keyed::GENERIC,
+    &secrets::vendor::TOKENS,
 ];

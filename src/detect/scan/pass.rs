@@ -489,25 +489,33 @@ impl<'a> Pass<'a> {
                     self.begun = self.begun.min(pair.value.start);
                     return;
                 }
-                let name = self.text.slice(pair.name);
-                self.keyed(name, pair.value, pair.link, pair.quote);
+                self.keyed(pair);
             }
             _ => {}
         }
         self.text.take_past_end();
     }
 
-    fn keyed(&mut self, name: &'a [u8], value: Range<usize>, link: Link, quote: u8) {
+    fn keyed(&mut self, pair: keyed::Pair) {
+        let keyed::Pair {
+            name,
+            value,
+            link,
+            quote,
+        } = pair;
         if self.keyed_done == value.start {
             return;
         }
         self.keyed_done = value.start;
         let plan = self.plan;
+        let name_at = name.start;
+        let name = self.text.slice(name);
         for (slot, judge) in &plan.keyed {
             let place = self.place(*slot, value.start, value.end);
             let keyed = Keyed {
                 place,
                 name,
+                name_at,
                 value: value.clone(),
                 link,
                 quote,
@@ -543,6 +551,7 @@ impl<'a> Pass<'a> {
             let found = judge(&Keyed {
                 place,
                 name: key.as_bytes(),
+                name_at: 0,
                 value: 0..end,
                 link: Link::Key,
                 quote: b'"',
@@ -607,7 +616,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
             .enumerate()
             .all(|(place, byte)| text.at(at.wrapping_add(place)) == byte)
     };
-    if !fits(start, beginning.prefix) {
+    if !fits(start, beginning.prefix) || is_inside_base64(text, start, beginning.prefix) {
         return None;
     }
     let rest = start.wrapping_add(beginning.prefix.len());
@@ -628,10 +637,20 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 }
                 at = end;
             }
+            Part::Maybe(mark, alphabet, most) => {
+                if fits(at, mark) {
+                    at = text.run(at.wrapping_add(mark.len()), *most, |byte| {
+                        alphabet.has(byte)
+                    });
+                }
+            }
         }
     }
     let body = text.slice(rest..at);
-    if variety::variety(body) < beginning.variety || variety::is_placeholder(body) {
+    let variety = beginning.variety;
+    if text.at(at).is_ascii_alphanumeric()
+        || variety > 0 && (variety::variety(body) < variety || variety::is_placeholder(body))
+    {
         return None;
     }
     Some(Found {
@@ -639,6 +658,15 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
         end: at,
         confidence: Confidence::High,
     })
+}
+
+/// In a run of Base64 every short prefix comes up sooner or later.
+fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
+    match text.before(start) {
+        b'+' => true,
+        b'/' => prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        _ => false,
+    }
 }
 
 /// Detectors with words of context get a place in a set of this many.

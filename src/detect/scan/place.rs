@@ -57,7 +57,8 @@ pub(in crate::detect) struct Beginning {
     pub(in crate::detect) prefix: &'static str,
     /// What follows it.
     pub(in crate::detect) rest: &'static [Part],
-    /// The least variety of what follows, in tenths of a bit for each character.
+    /// The least variety of what follows, in tenths of a bit for each character. 0: a form so long and rare that
+    /// even samples of it are reported.
     pub(in crate::detect) variety: u32,
 }
 
@@ -68,6 +69,8 @@ pub(in crate::detect) enum Part {
     Text(&'static str),
     /// Characters of an alphabet: at least, at most so many, as many as there are.
     Run(Alphabet, usize, usize),
+    /// These characters and so many of the alphabet at most, or nothing.
+    Maybe(&'static str, Alphabet, usize),
 }
 
 /// Sets of characters that tokens are made of.
@@ -87,6 +90,10 @@ pub(in crate::detect) enum Alphabet {
     Letters,
     /// `0-9a-zA-Z`
     Alphanumeric,
+    /// `0-9a-zA-Z_`
+    Word,
+    /// `A-Z2-7`
+    Base32,
     /// `0-9a-zA-Z_-`
     Base64Url,
     /// `0-9a-zA-Z_-=`
@@ -112,6 +119,8 @@ impl Alphabet {
             Self::Smalls => byte.is_ascii_digit() || byte.is_ascii_lowercase(),
             Self::Letters => byte.is_ascii_alphabetic(),
             Self::Alphanumeric => alphanumeric,
+            Self::Word => alphanumeric || byte == b'_',
+            Self::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),
             Self::Base64Url => alphanumeric || matches!(byte, b'_' | b'-'),
             Self::Base64UrlPadded => alphanumeric || matches!(byte, b'_' | b'-' | b'='),
             Self::Base64 => alphanumeric || matches!(byte, b'+' | b'/' | b'='),
@@ -276,6 +285,8 @@ pub(in crate::detect) struct Keyed<'a> {
     pub(in crate::detect) place: Place<'a>,
     /// The whole name: `MY_API_KEY`, `db.password`.
     pub(in crate::detect) name: &'a [u8],
+    /// Where the name begins; 0 if it is the key that the text stands under.
+    pub(in crate::detect) name_at: usize,
     pub(in crate::detect) value: Range<usize>,
     /// What stands between.
     pub(in crate::detect) link: Link,
