@@ -99,8 +99,10 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
     let quoted = is_quote(text.at(at));
     at = at.wrapping_add(usize::from(quoted));
     // `secret[25]`, `config["secret"]`
+    let mut array = false;
     if matches!(text.at(at), b'[' | b']') {
         let close = text.run(at, 8, |byte| byte != b']' && !is_blank(byte));
+        array = !quoted && text.at(at) == b'[';
         at = if text.at(close) == b']' {
             close.wrapping_add(1)
         } else {
@@ -119,10 +121,9 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
             return Some((Link::Compared, text.run(operator, 16, is_space)));
         }
         if assigned {
-            return Some((
-                Link::Assigned,
-                typed(text, text.run(operator, 16, is_space)),
-            ));
+            let from = typed(text, text.run(operator, 16, is_space));
+            // In C a single quote encloses one character, so no array is made of it.
+            return (!array || text.at(from) != b'\'').then_some((Link::Assigned, from));
         }
         // `<token>` and the value, perhaps on a line of its own; not the end of some other tag.
         let tag = signs == b">" && text.before(name.start) == b'<' && spaced == name.end;

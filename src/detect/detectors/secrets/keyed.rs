@@ -74,7 +74,7 @@ pub(in crate::detect) static GENERIC: Detector = Detector {
     },
     reach: 512,
     context: &[],
-    anchors: &[Anchor::Keyed(generic)],
+    anchors: &[Anchor::Keyed(generic), Anchor::Word(&["BUNDLE_"], bundler)],
     hits: &[
         Hit {
             text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
@@ -221,6 +221,9 @@ fn is_code(value: &[u8]) -> bool {
         || dotted
 }
 
+/// Passwords that documentation prints: the reference of nuget.config.
+const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
+
 fn named_password(keyed: &Keyed<'_>) -> bool {
     keyed.names("pass") && !keyed.names("bypass") && !keyed.names("passage") || keyed.names("pwd")
 }
@@ -232,6 +235,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         || is_repetitive(value)
         || is_placeholder_password(value)
         || is_word(value)
+        || SAMPLES.contains(&value)
     {
         return None;
     }
@@ -243,7 +247,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         .filter(|count| **count > 0)
         .count();
     let strong = value.len() >= 6 && classes >= 3 || punctuation && value.len() >= 8;
-    let plain = value.len() >= 6 && kinds.digits > 0 && classes >= 2;
+    let letters = kinds.capitals.wrapping_add(kinds.smalls);
+    let plain = value.len() >= 6 && kinds.digits > 0 && letters > 0;
     if !named_password(keyed) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
         let telling = quoted
@@ -251,7 +256,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             && value.len() >= 8
             && keyed.link != Link::Told
             && (classes >= 2 || value.iter().any(|byte| *byte >= 0x80));
-        return (telling && !is_code_with_marks(value)).then(|| keyed.found(Confidence::Medium));
+        return (telling && !is_code_with_marks(value) && !is_code(value))
+            .then(|| keyed.found(Confidence::Medium));
     }
     if is_name(keyed) {
         return None;
@@ -379,17 +385,13 @@ fn is_sentence(value: &[u8]) -> bool {
         || value.contains(&b'=')
 }
 
-/// Brackets and operators of a program.
+/// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
 fn is_code_with_marks(value: &[u8]) -> bool {
     let contains = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
-    contains(b"](")
-        || contains(b"==")
-        || contains(b"\\")
-        || contains(b"({")
-        || contains(b"</")
-        || contains(b"${") && contains(b"}") && !contains(b"$e")
-        || contains(b"[\"")
-        || contains(b"['")
+    let marks: [&[u8]; 9] = [
+        b"](", b"==", b"\\", b"({", b"</", b"${", b"[\"", b"['", b"://",
+    ];
+    marks.iter().any(|mark| contains(mark)) && makeup(value).others < 10
 }
 
 /// `if ("value" == password)`
@@ -578,7 +580,10 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     {
         variety >= 28 && kinds.digits >= 2
     } else {
-        variety >= if only_key { 35 } else { 30 } && (kinds.digits >= 2 || variety >= 37)
+        variety >= if only_key { 35 } else { 30 }
+            && (kinds.digits >= 2
+                || variety >= 37
+                || variety >= 33 && kinds.capitals >= 3 && kinds.smalls >= 3 && !only_key)
     };
     let words = is_words(value);
     if !random || words {
@@ -591,6 +596,37 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     } else {
         Confidence::Medium
     }))
+}
+
+/// `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).
+fn bundler(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let name_end = text.run(place.end, 80, |byte| {
+        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
+    });
+    let name = text.slice(place.end..name_end);
+    let from = text.run(name_end, 6, |byte| {
+        matches!(byte, b' ' | b'=' | b':' | b'"' | b'\'')
+    });
+    place.begins(from);
+    let user = text.run(from, 64, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    });
+    let end = text.run(user.wrapping_add(1), 128, |byte| {
+        byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'&' | b'/')
+    });
+    let host = name.windows(2).any(|window| window == b"__");
+    let value = text.slice(from..end);
+    let fits = host
+        && from > name_end
+        && user > from
+        && text.at(user) == b':'
+        && end.wrapping_sub(user) > 6;
+    (fits && !is_reference(value) && !is_placeholder(value)).then_some(Found {
+        start: from,
+        end,
+        confidence: Confidence::High,
+    })
 }
 
 /// The word in the name is not the end of another: `monkey`, `compass`.
@@ -644,10 +680,12 @@ fn is_uuid(value: &[u8]) -> bool {
 
 /// `2024-03-09T11:02:41Z`, `12:30:00`
 fn is_time(value: &[u8]) -> bool {
+    let marked = value.iter().any(|byte| !byte.is_ascii_digit());
     matches!(value, [y, _, _, _, b'-', _, _, b'-', ..] if y.is_ascii_digit())
-        || value
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'-' | b'/'))
+        || marked
+            && value
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'-' | b'/'))
 }
 
 /// Words joined by marks, perhaps with a short number: `gpt-4o-2024`, `user_id_2`, `sha256-fips`.

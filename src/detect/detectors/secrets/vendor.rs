@@ -26,12 +26,16 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
         source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
     },
-    reach: 2_048,
+    reach: 16_384,
     context: &[],
     anchors: &[
         Anchor::Beginning(&[
             known("p8e-", &[Run(Smalls, 32, 32)]),
-            known("AGE-SECRET-KEY-1", &[Run(Capitals, 58, 58)]),
+            Beginning {
+                prefix: "AGE-SECRET-KEY-1",
+                rest: &[Run(Capitals, 58, 58)],
+                variety: 0,
+            },
             known(
                 "pat",
                 &[Run(Alphanumeric, 14, 14), Text("."), Run(HexSmall, 64, 64)],
@@ -463,7 +467,7 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
         if entry == at {
             break;
         }
-        let end = text.run(entry, 1_024, |byte| byte != b'\n');
+        let end = text.run(entry, 8_192, |byte| byte != b'\n');
         if let Some((start, end)) = entry_of(place, entry, end) {
             if found.is_none() {
                 place.begins(start);
@@ -500,7 +504,7 @@ fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, 
     if text.at(value) == b'|' && value.wrapping_add(1) >= line_end {
         value = text.run(line_end, 24, |byte| matches!(byte, b'\n' | b' ' | b'\t'));
     }
-    let end = text.run(value, 1_024, |byte| Base64.has(byte));
+    let end = text.run(value, 8_000, |byte| Base64.has(byte));
     let encoded = text.slice(value..end);
     let fits = encoded.len() >= 12
         && encoded.len().is_multiple_of(4)
