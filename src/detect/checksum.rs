@@ -103,33 +103,75 @@ pub(super) fn verhoeff(number: &[u8]) -> bool {
     let Some(digits) = digits(number) else {
         return false;
     };
-    let check = digits
-        .rev()
-        .enumerate()
-        .fold(0usize, |check, (place, digit)| {
-            let turned = permuted(place, digit as usize);
-            dihedral(check, turned)
-        });
+    let check =
+        digits
+            .rev()
+            .zip(PERMUTED.iter().cycle())
+            .fold(0usize, |check, (digit, permuted)| {
+                let turned = permuted.get(digit as usize).copied().unwrap_or(0);
+                DIHEDRAL
+                    .get(check)
+                    .and_then(|row| row.get(usize::from(turned)))
+                    .map_or(0, |check| usize::from(*check))
+            });
     check == 0 && !number.is_empty()
 }
 
-fn dihedral(a: usize, b: usize) -> usize {
-    // Rotations are 0–4, reflections 5–9.
-    match (a < 5, b < 5) {
-        (true, true) => a.wrapping_add(b).wrapping_rem(5),
-        (true, false) => a
-            .wrapping_add(b)
-            .wrapping_sub(5)
-            .wrapping_rem(5)
-            .wrapping_add(5),
-        (false, true) => a.wrapping_sub(b).wrapping_rem(5).wrapping_add(5),
-        (false, false) => a.wrapping_sub(b).wrapping_add(5).wrapping_rem(5),
+/// Products of D₅: rotations are 0–4, reflections 5–9.
+const DIHEDRAL: [[u8; 10]; 10] = dihedral();
+
+/// The permutation for each place, counted from the last.
+const PERMUTED: [[u8; 10]; 8] = permuted();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn dihedral() -> [[u8; 10]; 10] {
+    let mut table = [[0u8; 10]; 10];
+    let mut a = 0;
+    while a < 10 {
+        let mut b = 0;
+        while b < 10 {
+            let product = match (a < 5, b < 5) {
+                (true, true) => (a + b) % 5,
+                (true, false) => (a + b - 5) % 5 + 5,
+                (false, true) => (a - b) % 5 + 5,
+                (false, false) => (a + 5 - b) % 5,
+            };
+            table[a][b] = product as u8;
+            b += 1;
+        }
+        a += 1;
     }
+    table
 }
 
-fn permuted(times: usize, digit: usize) -> usize {
-    const ONCE: [usize; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
-    (0..times.wrapping_rem(8)).fold(digit, |digit, _| ONCE.get(digit).copied().unwrap_or(0))
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn permuted() -> [[u8; 10]; 8] {
+    const ONCE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    let mut table = [[0u8; 10]; 8];
+    let mut times = 0;
+    while times < 8 {
+        let mut digit = 0;
+        while digit < 10 {
+            table[times][digit] = if times == 0 {
+                digit as u8
+            } else {
+                ONCE[table[times - 1][digit] as usize]
+            };
+            digit += 1;
+        }
+        times += 1;
+    }
+    table
 }
 
 /// A date that exists, in the Gregorian calendar; any year.

@@ -215,7 +215,7 @@ pub static DETECTORS: &[&Detector] = &[
     &secrets::platform::JFROG,
     &secrets::login::BASIC_AUTH,
     &secrets::login::HTTP_AUTH_HEADER,
-    &secrets::keyed::PASSWORD,
-    &secrets::keyed::GENERIC,
+    &secrets::password::PASSWORD,
+    &secrets::generic::KEY,
     &secrets::vendor::TOKENS,
 ];

@@ -11,6 +11,7 @@ pub mod detectors;
 pub mod lines;
 pub mod literals;
 pub mod normalise;
+mod parts;
 pub mod pattern;
 pub mod scan;
 pub mod select;

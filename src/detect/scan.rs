@@ -93,6 +93,14 @@ struct Slot {
     context: Option<u16>,
 }
 
+impl Slot {
+    /// The detector's place in a set of those that have words of context.
+    fn context_bit(&self) -> context::Slots {
+        self.context
+            .map_or(0, |place| 1u128.checked_shl(u32::from(place)).unwrap_or(0))
+    }
+}
+
 impl Scanner {
     /// Prepares the detectors of a selection.
     pub fn new(selection: &Selection) -> Self {

@@ -1,5 +1,7 @@
 //! Whether a string looks drawn at random, typed by a person, or put there as a placeholder.
 
+use super::parts::Parts;
+
 /// Shannon's entropy of the characters in tenths of a bit for each: `aaaa` 0, `abab` 10, hexadecimal noise up to 40.
 pub(super) fn variety(bytes: &[u8]) -> u32 {
     let mut counts = [0u32; 256];
@@ -66,7 +68,7 @@ pub(super) fn makeup(bytes: &[u8]) -> Makeup {
 }
 
 /// Words that people write where a secret would stand.
-const PLACEHOLDERS: &[&str] = &[
+static PLACEHOLDERS: Parts = Parts::new(&[
     "example",
     "changeme",
     "change_me",
@@ -111,16 +113,11 @@ const PLACEHOLDERS: &[&str] = &[
     "test_key",
     "foobar",
     "lorem",
-];
+]);
 
 /// Whether a value stands for one: `changeme`, `${VAR}`, `<your-key>`, `xxxx`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    let contains = |part: &str| {
-        value
-            .windows(part.len())
-            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-    };
-    is_reference(value) || is_repetitive(value) || PLACEHOLDERS.iter().any(|part| contains(part))
+    is_reference(value) || is_repetitive(value) || PLACEHOLDERS.stand_in(value)
 }
 
 /// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 14,
     context: &["abn", "abns", "business number", "australian business"],
     anchors: &[Anchor::Forms(
-        &["99 999 999 999", "99-999-999-999", "99999999999"],
+        &["99 999 999 999", "99-999-999-999", "?99999999999"],
         judge,
     )],
     hits: &[

@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 11,
     context: &["tfn", "tfns", "tax file", "taxfile"],
     anchors: &[Anchor::Forms(
-        &["999 999 999", "999-999-999", "999999999"],
+        &["?999 999 999", "?999-999-999", "?999999999"],
         judge,
     )],
     hits: &[

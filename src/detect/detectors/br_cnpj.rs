@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 18,
     context: &["cnpj", "cnpjs", "pessoa juridica"],
     anchors: &[Anchor::Forms(
-        &["99.999.999/9999-99", "99999999/9999-99", "99999999999999"],
+        &["99.999.999/9999-99", "99999999/9999-99", "?99999999999999"],
         judge,
     )],
     hits: &[

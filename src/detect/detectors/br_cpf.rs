@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 14,
     context: &["cpf", "cpfs", "cadastro de pessoas"],
     anchors: &[Anchor::Forms(
-        &["999.999.999-99", "999999999-99", "99999999999"],
+        &["999.999.999-99", "?999999999-99", "?99999999999"],
         judge,
     )],
     hits: &[

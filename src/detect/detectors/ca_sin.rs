@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "assurance sociale",
     ],
     anchors: &[Anchor::Forms(
-        &["999 999 999", "999-999-999", "999999999"],
+        &["999 999 999", "999-999-999", "?999999999"],
         judge,
     )],
     hits: &[

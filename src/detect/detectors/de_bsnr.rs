@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 9,
     context: &["bsnr", "betriebsstattennummer", "betriebsstatte", "nbsnr"],
-    anchors: &[Anchor::Forms(&["999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
         Hit {
             text: "BSNR 711234567 der Praxis.",

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "driver license",
         "fs nr",
     ],
-    anchors: &[Anchor::Forms(&["xxxxxxxxxxx"], judge)],
+    anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], judge)],
     hits: &[
         Hit {
             text: "Führerschein B072RRE2I55",

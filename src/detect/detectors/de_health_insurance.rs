@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "gesundheitskarte",
         "egk",
     ],
-    anchors: &[Anchor::Forms(&["A999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?A999999999"], judge)],
     hits: &[
         Hit {
             text: "KVNR A123456780",

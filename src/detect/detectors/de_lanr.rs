@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "lebenslange arztnummer",
         "betriebsarzt",
     ],
-    anchors: &[Anchor::Forms(&["999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
         Hit {
             text: "LANR 123456601",

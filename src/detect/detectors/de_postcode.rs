@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "postcode",
         "postal code",
     ],
-    anchors: &[Anchor::Forms(&["99999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999"], judge)],
     hits: &[
         Hit {
             text: "PLZ 80331",

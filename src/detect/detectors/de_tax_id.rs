@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "steuer identifikationsnummer",
         "steueridnr",
     ],
-    anchors: &[Anchor::Forms(&["99999999999", "99 999 999 999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999", "?99 999 999 999"], judge)],
     hits: &[
         Hit {
             text: "Steuer-ID: 86095742719",

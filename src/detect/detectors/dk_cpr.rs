@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "cprnummer",
     ],
     anchors: &[Anchor::Forms(
-        &["999999-9999", "999999 9999", "9999999999"],
+        &["999999-9999", "?999999 9999", "?9999999999"],
         judge,
     )],
     hits: &[

@@ -27,7 +27,7 @@ pub(super) static DETECTOR: Detector = Detector {
         &[
             "99999999a",
             "99999999-a",
-            "99999999 a",
+            "?99999999 a",
             "99.999.999-a",
             "99.999.999a",
         ],

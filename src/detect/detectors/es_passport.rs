@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passports",
         "passaporte",
     ],
-    anchors: &[Anchor::Forms(&["aaa999999"], judge)],
+    anchors: &[Anchor::Forms(&["?aaa999999"], judge)],
     hits: &[
         Hit {
             text: "Mi pasaporte es AAA123456",

@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "indian passport",
         "पासपोर्ट",
     ],
-    anchors: &[Anchor::Forms(&["A9999999", "A99 99999"], judge)],
+    anchors: &[Anchor::Forms(&["?A9999999", "?A99 99999"], judge)],
     hits: &[
         Hit {
             text: "Indian passport A2096457",

@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "elections",
         "मतदाता",
     ],
-    anchors: &[Anchor::Forms(&["AAA9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?AAA9999999"], judge)],
     hits: &[
         Hit {
             text: "You can vote with your CPJ4467918 number",

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "id card",
     ],
     anchors: &[Anchor::Forms(
-        &["aa99999aa", "aa_9999999", "9999999aa"],
+        &["?aa99999aa", "?aa_9999999", "?9999999aa"],
         judge,
     )],
     hits: &[

@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passports",
         "passportnumber",
     ],
-    anchors: &[Anchor::Forms(&["aa9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?aa9999999"], judge)],
     hits: &[
         Hit {
             text: "passaporto YA8335453",

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "vat",
         "it vat",
     ],
-    anchors: &[Anchor::Forms(&["99999999999", "AA99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], judge)],
     hits: &[
         Hit {
             text: "P.IVA: 00743110157",

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "個人番号",
     ],
     anchors: &[Anchor::Forms(
-        &["999999999999", "9999 9999 9999", "9999-9999-9999"],
+        &["?999999999999", "?9999 9999 9999", "?9999-9999-9999"],
         judge,
     )],
     hits: &[

@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "사업자등록번호",
         "사업자번호",
     ],
-    anchors: &[Anchor::Forms(&["999-99-99999", "9999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999-99-99999", "?9999999999"], judge)],
     hits: &[
         Hit {
             text: "see 104-86-56659",

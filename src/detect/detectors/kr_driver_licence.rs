@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "면허번호",
         "면허",
     ],
-    anchors: &[Anchor::Forms(&["99-99-999999-99", "999999999999"], judge)],
+    anchors: &[Anchor::Forms(&["99-99-999999-99", "?999999999999"], judge)],
     hits: &[
         Hit {
             text: "My license is 13-22-123456-12",

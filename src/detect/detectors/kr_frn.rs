@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "외국인등록번호",
         "외국인번호",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999999", "9999999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
         Hit {
             text: "see 960121-5021416",

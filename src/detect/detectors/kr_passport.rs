@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "여권",
         "여권번호",
     ],
-    anchors: &[Anchor::Forms(&["a99999999", "a999a9999"], judge)],
+    anchors: &[Anchor::Forms(&["?a99999999", "?a999a9999"], judge)],
     hits: &[
         Hit {
             text: "the kr passport number is M35772699",

@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "주민등록",
         "korean resident",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999999", "9999999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
         Hit {
             text: "see 960121-1021413",

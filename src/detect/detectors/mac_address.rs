@@ -23,7 +23,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[
         Anchor::Pairs(around),
-        Anchor::Forms(&["xxxx.xxxx.xxxx"], judge),
+        Anchor::Forms(&["?xxxx.xxxx.xxxx"], judge),
     ],
     hits: &[
         Hit {

@@ -16,10 +16,10 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &["rfc", "registro federal", "contribuyentes"],
     anchors: &[Anchor::Forms(
         &[
-            "AAAA999999XXX",
-            "AAA999999XXX",
-            "AAAA-999999-XXX",
-            "AAA-999999-XXX",
+            "?AAAA999999XXX",
+            "?AAA999999XXX",
+            "?AAAA-999999-XXX",
+            "?AAA-999999-XXX",
         ],
         judge,
     )],

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 11,
     context: &["nin", "nins", "national identification", "nimc"],
-    anchors: &[Anchor::Forms(&["99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999"], judge)],
     hits: &[
         Hit {
             text: "NIN 12345678902",

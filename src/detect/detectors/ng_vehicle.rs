@@ -22,7 +22,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "number plate",
     ],
     anchors: &[Anchor::Forms(
-        &["AAA-999AA", "AAA 999AA", "AAA999AA"],
+        &["AAA-999AA", "AAA 999AA", "?AAA999AA"],
         judge,
     )],
     hits: &[

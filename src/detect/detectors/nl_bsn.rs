@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "citizen service number",
     ],
     anchors: &[Anchor::Forms(
-        &["999999999", "9999.99.999", "999 999 999", "9999 99 999"],
+        &["?999999999", "?9999.99.999", "?999 999 999", "?9999 99 999"],
         judge,
     )],
     hits: &[

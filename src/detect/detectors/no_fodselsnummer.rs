@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "d nummer",
         "fnr",
     ],
-    anchors: &[Anchor::Forms(&["999999 99999", "99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], judge)],
     hits: &[
         Hit {
             text: "see 131052 30855",

@@ -148,12 +148,12 @@ const GROUPS: usize = 7;
 #[derive(Default)]
 struct Written {
     /// Digits of each group.
-    groups: [usize; GROUPS],
+    groups: [u8; GROUPS],
     count: usize,
     /// Digits in all.
     digits: usize,
-    /// Where each group ends.
-    ends: [usize; GROUPS],
+    /// How many bytes after the first digit each group ends.
+    ends: [u8; GROUPS],
     /// The separator before each group but the first; 0 where a parenthesis closes.
     separators: [u8; GROUPS],
 }
@@ -166,7 +166,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let plus = text.before(start) == b'+';
     start = start.wrapping_sub(usize::from(plus));
     place.begins(start);
-    if !begins(place, start, plus || opened) {
+    if !begins(place, start, plus || opened) || !is_promising(place, plus, opened) {
         return None;
     }
     let written = read(place, first, opened)?;
@@ -208,6 +208,15 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
     }
 }
 
+/// Whether the first group can begin a number by form, or a word says that it is one.
+fn is_promising(place: &Place<'_>, plus: bool, opened: bool) -> bool {
+    let len = place.end.wrapping_sub(place.at);
+    let first = place.text.at(place.at);
+    let area = len == 3 && first >= b'2' || opened && (2..=5).contains(&len);
+    let trunk = first == b'0' && (len <= 5 || len >= 10) || first == b'1' && len == 1;
+    plus || area || trunk || place.context(place.at)
+}
+
 /// Reads groups of digits with one separator between them.
 fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
     let text = place.text;
@@ -220,8 +229,8 @@ fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
         if len == 0 || written.digits.wrapping_add(len) > 15 {
             break;
         }
-        *written.groups.get_mut(written.count)? = len;
-        *written.ends.get_mut(written.count)? = end;
+        *written.groups.get_mut(written.count)? = u8::try_from(len).ok()?;
+        *written.ends.get_mut(written.count)? = u8::try_from(end.wrapping_sub(first)).ok()?;
         written.count = written.count.wrapping_add(1);
         written.digits = written.digits.wrapping_add(len);
         let mut next = end;
@@ -269,8 +278,9 @@ fn international(place: &Place<'_>, first: usize, written: &Written) -> Option<u
     let most = longest(text.slice(first..first.wrapping_add(2)));
     let mut digits = 0usize;
     let mut end = None;
-    for (group, at) in written.groups.iter().zip(written.ends).take(written.count) {
-        digits = digits.wrapping_add(*group);
+    for (group, end_at) in written.groups.iter().zip(written.ends).take(written.count) {
+        let at = first.wrapping_add(usize::from(end_at));
+        digits = digits.wrapping_add(usize::from(*group));
         if digits > most {
             break;
         }
@@ -294,7 +304,7 @@ fn national(
     let mut best: Option<(usize, Confidence)> = None;
     for count in 1..=written.count {
         let part = groups.get(..count)?;
-        let end = *written.ends.get(count.wrapping_sub(1))?;
+        let end = first.wrapping_add(usize::from(*written.ends.get(count.wrapping_sub(1))?));
         let separators = written.separators.get(1..count)?;
         if place.text.at(end).is_ascii_alphanumeric() || is_continued(place, end) {
             continue;
@@ -317,7 +327,9 @@ fn national(
     if !in_context {
         return None;
     }
-    let end = *written.ends.get(written.count.wrapping_sub(1))?;
+    let end = first.wrapping_add(usize::from(
+        *written.ends.get(written.count.wrapping_sub(1))?,
+    ));
     let shortest = if written.count == 1 { 7 } else { 6 };
     // Social security numbers and dates stand in the same tables.
     if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
@@ -335,7 +347,7 @@ fn national(
 fn north_american(
     place: &Place<'_>,
     first: usize,
-    groups: &[usize],
+    groups: &[u8],
     separators: &[u8],
     opened: bool,
 ) -> Option<Confidence> {
@@ -371,12 +383,12 @@ fn north_american(
 fn trunk(
     place: &Place<'_>,
     range: Range<usize>,
-    groups: &[usize],
+    groups: &[u8],
     separators: &[u8],
     opened: bool,
 ) -> Option<Confidence> {
     let text = place.text;
-    let digits: usize = groups.iter().sum();
+    let digits: u32 = groups.iter().map(|group| u32::from(*group)).sum();
     let same = separators
         .iter()
         .all(|separator| Some(separator) == separators.first());

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 11,
     context: &["pesel", "pesels", "numer pesel"],
-    anchors: &[Anchor::Forms(&["99999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999"], judge)],
     hits: &[
         Hit {
             text: "numer PESEL: 44051401458",

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "numero de contribuinte",
     ],
     anchors: &[Anchor::Forms(
-        &["999999999", "999 999 999", "AA999999999"],
+        &["?999999999", "?999 999 999", "AA999999999"],
         judge,
     )],
     hits: &[

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "organisation number",
         "company identity",
     ],
-    anchors: &[Anchor::Forms(&["999999-9999", "9999999999"], judge)],
+    anchors: &[Anchor::Forms(&["999999-9999", "?9999999999"], judge)],
     hits: &[
         Hit {
             text: "see 556703-7485",

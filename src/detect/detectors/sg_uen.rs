@@ -15,7 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 10,
     context: &["uen", "uens", "entity number", "acra"],
     anchors: &[Anchor::Forms(
-        &["99999999A", "999999999A", "A99AA9999X"],
+        &["?99999999A", "?999999999A", "?A99AA9999X"],
         judge,
     )],
     hits: &[

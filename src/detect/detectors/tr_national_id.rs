@@ -24,7 +24,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "tc no",
         "vatandaslik",
     ],
-    anchors: &[Anchor::Forms(&["99999999999", "999 999 999 99"], judge)],
+    anchors: &[Anchor::Forms(&["?99999999999", "?999 999 999 99"], judge)],
     hits: &[
         Hit {
             text: "TC Kimlik No: 10000000146",

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "health number",
     ],
     anchors: &[Anchor::Forms(
-        &["999 999 9999", "999-999-9999", "9999999999"],
+        &["999 999 9999", "999-999-9999", "?9999999999"],
         judge,
     )],
     hits: &[

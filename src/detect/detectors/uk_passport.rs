@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passport no",
         "travel document",
     ],
-    anchors: &[Anchor::Forms(&["999999999", "AA9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999", "?AA9999999"], judge)],
     hits: &[
         Hit {
             text: "the uk passport number is 107182890",

@@ -24,7 +24,12 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &[
-            "A9_9AA", "A99_9AA", "AA9_9AA", "AA99_9AA", "A9A_9AA", "AA9A_9AA",
+            "?A9_9AA",
+            "?A99_9AA",
+            "?AA9_9AA",
+            "?AA99_9AA",
+            "?A9A_9AA",
+            "?AA9A_9AA",
         ],
         judge,
     )],

@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "self assessment",
     ],
     anchors: &[Anchor::Forms(
-        &["9999999999", "99999 99999", "999 999 9999"],
+        &["?9999999999", "?99999 99999", "?999 999 9999"],
         judge,
     )],
     hits: &[

@@ -28,8 +28,15 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(
         &[
-            "AA99 AAA", "AA99-AAA", "AA99AAA", "A9_AAA", "A99_AAA", "A999_AAA", "AAA_9A",
-            "AAA_99A", "AAA_999A",
+            "AA99 AAA",
+            "AA99-AAA",
+            "AA99AAA",
+            "?A9_AAA",
+            "?A99_AAA",
+            "?A999_AAA",
+            "?AAA_9A",
+            "?AAA_99A",
+            "?AAA_999A",
         ],
         judge,
     )],

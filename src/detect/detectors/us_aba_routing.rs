@@ -21,7 +21,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "transit number",
         "abarouting",
     ],
-    anchors: &[Anchor::Forms(&["9999-9999-9", "999999999"], judge)],
+    anchors: &[Anchor::Forms(&["9999-9999-9", "?999999999"], judge)],
     hits: &[
         Hit {
             text: "routing number: 011103093",

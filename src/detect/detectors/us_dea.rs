@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 9,
     context: &["dea", "prescriber", "controlled substances"],
-    anchors: &[Anchor::Forms(&["AX9999999"], judge)],
+    anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
     hits: &[
         Hit {
             text: "DEA: AW5004445",

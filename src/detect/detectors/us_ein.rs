@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "federal tax id",
         "employer id",
     ],
-    anchors: &[Anchor::Forms(&["99-9999999", "999999999"], judge)],
+    anchors: &[Anchor::Forms(&["?99-9999999", "?999999999"], judge)],
     hits: &[
         Hit {
             text: "EIN 12-3456789",

@@ -20,7 +20,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "provider identifier",
         "provider id",
     ],
-    anchors: &[Anchor::Forms(&["9999999999", "9999-999-999"], judge)],
+    anchors: &[Anchor::Forms(&["?9999999999", "?9999-999-999"], judge)],
     hits: &[
         Hit {
             text: "NPI: 1234567893",

@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "passport no",
         "travel document",
     ],
-    anchors: &[Anchor::Forms(&["999999999", "a99999999"], judge)],
+    anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
     hits: &[
         Hit {
             text: "my passport number is 912803456",

@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "said",
     ],
     anchors: &[Anchor::Forms(
-        &["9999999999999", "999999 9999 999", "999999 9999 99 9"],
+        &["?9999999999999", "?999999 9999 999", "?999999 9999 99 9"],
         judge,
     )],
     hits: &[

@@ -6,7 +6,7 @@
 
 use crate::detect::normalise::View;
 
-/// Detectors by slot; a policy has less than this many that need context.
+/// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
 pub(super) type Slots = u128;
 
 /// A term reaches over so many words to its value …
@@ -39,7 +39,10 @@ pub(super) struct Nearby {
     words: Vec<Word>,
     /// Bytes before this have been read.
     read: usize,
-    barrier: bool,
+    /// Just after the last end of an object or paragraph that has been read.
+    barrier: usize,
+    /// The last question and its answer: validators at one place ask the same.
+    asked: Option<(usize, Slots)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,7 +132,8 @@ impl Nearby {
     pub(super) fn begin(&mut self, key: Option<&str>, terms: &Terms) {
         self.words.clear();
         self.read = 0;
-        self.barrier = false;
+        self.barrier = 0;
+        self.asked = None;
         if let Some(key) = key {
             let seen = View::of(key);
             self.read_on(
@@ -141,12 +145,24 @@ impl Nearby {
                 (word.start, word.end, word.phrase_start) = (0, 0, 0);
             }
             self.read = 0;
+            self.barrier = 0;
         }
     }
 
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
     /// that are that near.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        match self.asked {
+            Some((asked, answer)) if asked == at => answer,
+            _ => {
+                let answer = self.look_before(text, at, terms);
+                self.asked = Some((at, answer));
+                answer
+            }
+        }
+    }
+
+    fn look_before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
         if terms.entries.is_empty() {
             return 0;
         }
@@ -161,11 +177,23 @@ impl Nearby {
         if self.read < at {
             self.read_on(text, at, terms);
         }
-        let first = self.words.partition_point(|word| word.end <= at);
-        let near = self.words.get(..first).unwrap_or_default();
+        let near = match self.words.last() {
+            Some(last) if last.end <= at => self.words.as_slice(),
+            _ => {
+                let first = self.words.partition_point(|word| word.end <= at);
+                self.words.get(..first).unwrap_or_default()
+            }
+        };
         let mut slots = 0;
-        let mut gap = near.last().map_or(from, |word| word.end.max(from))..at;
-        if gap.any(|at| is_barrier(text, at)) {
+        let Some(last) = near.last().filter(|word| word.start >= from) else {
+            return 0;
+        };
+        let between = if self.read <= at {
+            self.barrier > last.end
+        } else {
+            (last.end..at).any(|at| is_barrier(text, at))
+        };
+        if between {
             return 0;
         }
         for word in near
@@ -196,8 +224,10 @@ impl Nearby {
         while at < to {
             let c = byte(at);
             if !is_letter(c) {
-                self.barrier |= is_barrier(text, at);
                 at = at.wrapping_add(1);
+                if is_barrier(text, at.wrapping_sub(1)) {
+                    self.barrier = at;
+                }
                 continue;
             }
             let start = at;
@@ -257,7 +287,10 @@ impl Nearby {
             phrase_start: start,
             ..Word::default()
         };
-        word.after_barrier = std::mem::take(&mut self.barrier);
+        word.after_barrier = self
+            .words
+            .last()
+            .is_some_and(|before| self.barrier > before.end);
         if let Some(entry) = terms.get(hash) {
             word.slots |= entry.slots;
             let mut phrase = hash;

@@ -3,8 +3,13 @@
 //! In a form `9` is a digit, `A` a capital letter, `a` any letter, `X` a digit or capital letter, `x` a digit or any
 //! letter. Optional separators stand for several forms, with the same separator throughout: `~` none, space or
 //! hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Everything else stands for itself.
+//!
+//! A form with `?` in front is so common that it counts only after one of its detector's words: the walk passes it
+//! over without asking the judge, unless findings of low confidence are wanted.
 
 use std::collections::BTreeMap;
+
+use super::context::Slots;
 
 /// Classes of characters that forms tell apart.
 const CLASSES: usize = 16;
@@ -49,8 +54,22 @@ const fn class_of() -> [u8; 256] {
 /// A form that the walk has come to the end of: whose, and which of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fit {
-    pub(super) slot: u16,
+    pub(super) judge: u16,
     pub(super) form: u8,
+    pub(super) needs_context: bool,
+}
+
+/// The gate of a state with a form that needs no word before it.
+pub(super) const FREE: Slots = 1 << 127;
+
+/// The forms of one judge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forms {
+    pub(super) patterns: &'static [&'static str],
+    /// Its detector among those that have words of context.
+    pub(super) context: Slots,
+    /// Whether forms without context are wanted too.
+    pub(super) low: bool,
 }
 
 /// An automaton over all forms of all selected detectors. State 0 is where nothing fits any more.
@@ -60,25 +79,34 @@ pub(super) struct FormTable {
     /// For each state, where its fits begin in `fits`; one more at the end.
     first_fit: Vec<u32>,
     fits: Vec<Fit>,
+    /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
+    gates: Vec<Slots>,
 }
 
 /// A form that is partly walked: whose, which, which of its expansions, how far.
 type Place = (Fit, usize, usize);
 
 impl FormTable {
-    /// Builds the automaton; `forms` are the forms of each slot.
-    pub(super) fn new(forms: &[(u16, &'static [&'static str])]) -> Self {
+    /// Builds the automaton; a judge's place in the list is its number.
+    pub(super) fn new(forms: &[Forms]) -> Self {
         let mut table = Self {
             next: vec![0; CLASSES],
             first_fit: vec![0, 0],
             fits: Vec::new(),
+            gates: vec![0],
         };
         let mut start: Vec<Place> = Vec::new();
         let mut expanded: BTreeMap<Fit, Vec<Vec<u8>>> = BTreeMap::new();
-        for (slot, patterns) in forms {
-            for (form, pattern) in (0u8..).zip(*patterns) {
-                let fit = Fit { slot: *slot, form };
-                let all = expand(pattern);
+        for (judge, known) in (0u16..).zip(forms) {
+            for (form, pattern) in (0u8..).zip(known.patterns) {
+                let gated = pattern.strip_prefix('?');
+                let needs_context = gated.is_some() && !known.low;
+                let fit = Fit {
+                    judge,
+                    form,
+                    needs_context,
+                };
+                let all = expand(gated.unwrap_or(pattern));
                 start.extend((0..all.len()).map(|which| (fit, which, 0)));
                 expanded.insert(fit, all);
             }
@@ -126,6 +154,12 @@ impl FormTable {
                 .collect();
             fits.sort_unstable();
             fits.dedup();
+            table.gates.push(fits.iter().fold(0, |gates, fit| {
+                let context = forms
+                    .get(usize::from(fit.judge))
+                    .map_or(0, |known| known.context);
+                gates | if fit.needs_context { context } else { FREE }
+            }));
             table.fits.extend(fits);
             table
                 .first_fit
@@ -148,6 +182,13 @@ impl FormTable {
             .get(row.wrapping_add(usize::from(class)))
             .copied()
             .unwrap_or(0)
+    }
+
+    /// The detectors of which a word must stand before what ends in this state, and [`FREE`] if a form needs none;
+    /// 0 if none ends here.
+    #[inline]
+    pub(super) fn gate(&self, state: u16) -> Slots {
+        self.gates.get(usize::from(state)).copied().unwrap_or(0)
     }
 
     /// The forms that end in this state.
@@ -209,7 +250,11 @@ mod tests {
     use super::*;
 
     fn fits(forms: &'static [&'static str], text: &str) -> Vec<u8> {
-        let table = FormTable::new(&[(0, forms)]);
+        let table = FormTable::new(&[Forms {
+            patterns: forms,
+            context: 1,
+            low: false,
+        }]);
         let state = text
             .bytes()
             .fold(table.start(), |state, byte| table.step(state, byte));
@@ -238,6 +283,34 @@ mod tests {
         for text in ["12-34 56", "12-3456", "12.34.56", "1234567"] {
             assert_eq!(fits(FORMS, text), [], "{text}");
         }
+    }
+
+    #[test]
+    fn a_state_where_every_form_needs_context_says_whose() {
+        let forms = |patterns, context| Forms {
+            patterns,
+            context,
+            low: false,
+        };
+        let table = FormTable::new(&[
+            forms(&["?99", "9A"], 1),
+            forms(&["?99"], 2),
+            forms(&["99 9"], 4),
+        ]);
+        let gate = |text: &str| {
+            table.gate(
+                text.bytes()
+                    .fold(table.start(), |state, byte| table.step(state, byte)),
+            )
+        };
+        assert_eq!(gate("12"), 3);
+        assert_eq!(gate("1A") & FREE, FREE);
+        assert_eq!(gate("1"), 0);
+        let low = FormTable::new(&[Forms {
+            low: true,
+            ..forms(&["?9"], 1)
+        }]);
+        assert_eq!(low.gate(low.step(low.start(), b'1')), FREE);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The one pass: classes of bytes, places that detectors are anchored at, candidates.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 
 use super::Slot;
 use super::beginnings::Beginnings;
-use super::context::{Nearby, Terms};
-use super::forms::FormTable;
+use super::context::{Nearby, Slots, Terms};
+use super::forms::{FREE, FormTable, Forms};
 use super::keyed;
 use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe};
 use super::text::Text;
@@ -22,6 +21,9 @@ const TOKEN: usize = 96;
 
 /// An address may have begun this far before the end of a text that goes on.
 const TRAIL: usize = 64;
+
+/// In an unquoted value of this length no names are looked for: they would all have the same value.
+const LONG_VALUE: usize = 64;
 
 /// Words before a number that may belong to it: `GB` of `GB 33 …`.
 const LEAD: usize = 4;
@@ -96,7 +98,7 @@ impl Plan {
             mark: Vec::new(),
             keyed: Vec::new(),
         };
-        let mut forms: Vec<(u16, &'static [&'static str])> = Vec::new();
+        let mut forms: Vec<Forms> = Vec::new();
         let anchors = slots
             .iter()
             .enumerate()
@@ -104,10 +106,12 @@ impl Plan {
         for (slot, anchor) in anchors {
             match anchor {
                 Anchor::Forms(patterns, judge) => {
-                    forms.push((
-                        u16::try_from(plan.judges.len()).unwrap_or(u16::MAX),
+                    let known = slots.get(slot);
+                    forms.push(Forms {
                         patterns,
-                    ));
+                        context: known.map_or(0, Slot::context_bit),
+                        low: known.is_some_and(|known| known.threshold == Confidence::Low),
+                    });
                     plan.judges.push((slot, *judge));
                 }
                 Anchor::Number(lengths, probe) => {
@@ -174,6 +178,7 @@ impl Plan {
             begun,
             token_done: 0,
             keyed_done: usize::MAX,
+            keyed_until: 0,
         };
         pass.whole_under(key);
         let mut carry = Carry::default();
@@ -251,6 +256,8 @@ struct Pass<'a> {
     token_done: usize,
     /// The start of the last value that a name called a secret.
     keyed_done: usize,
+    /// Names before this stand within a long value.
+    keyed_until: usize,
 }
 
 /// Calls for each set bit, from the lowest.
@@ -364,6 +371,13 @@ impl<'a> Pass<'a> {
         let len = end.wrapping_sub(start);
         let plan = self.plan;
         let number = self.text.slice(start..end).iter().all(u8::is_ascii_digit);
+        if number
+            && self.text.before(start) == b'.'
+            && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
+        {
+            // The digits behind a point are half of the numbers in data. What has dots of its own begins before them.
+            return;
+        }
         let lists = if number { &plan.numbers } else { &plan.mixed };
         if let Some(list) = lists.get(len) {
             self.probe(list, start, end);
@@ -384,47 +398,74 @@ impl<'a> Pass<'a> {
         let plan = self.plan;
         let mut state = plan.forms.start();
         let mut at = start;
-        let mut compact = [0u8; 40];
-        let mut compact_len = 0usize;
         loop {
-            let byte = self.text.at(at);
-            state = plan.forms.step(state, byte);
+            state = plan.forms.step(state, self.text.at(at));
             if state == 0 {
                 break;
             }
-            if byte.is_ascii_alphanumeric()
-                && let Some(to) = compact.get_mut(compact_len)
-            {
-                *to = byte;
-                compact_len = compact_len.wrapping_add(1);
-            }
             at = at.wrapping_add(1);
-            let fits = plan.forms.fits(state);
-            if fits.is_empty() || self.text.at(at).is_ascii_alphanumeric() {
-                continue;
-            }
-            for fit in fits {
-                let Some((slot, judge)) = plan.judges.get(usize::from(fit.slot)).copied() else {
-                    continue;
-                };
-                let candidate = Candidate {
-                    place: self.place(slot, start, at),
-                    range: start..at,
-                    form: usize::from(fit.form),
-                    compact,
-                    compact_len,
-                };
-                let found = judge(&candidate).map(|confidence| Found {
-                    start,
-                    end: at,
-                    confidence,
-                });
-                let first = candidate.place.first.get();
-                self.take(slot, first, found);
+            let gate = plan.forms.gate(state);
+            if gate != 0 && !self.text.at(at).is_ascii_alphanumeric() {
+                self.fitting(start, at, state, gate);
             }
         }
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(start);
+        }
+    }
+
+    /// Asks the judges of the forms that end here.
+    fn fitting(&mut self, start: usize, end: usize, state: u16, gate: Slots) {
+        let plan = self.plan;
+        let context = self
+            .near
+            .borrow_mut()
+            .before(self.text.bytes(), start, &plan.terms);
+        if gate & (context | FREE) == 0 {
+            return;
+        }
+        let mut compact = [0u8; 40];
+        let mut compact_len = 0usize;
+        for (to, byte) in compact.iter_mut().zip(
+            self.text
+                .slice(start..end)
+                .iter()
+                .filter(|byte| byte.is_ascii_alphanumeric()),
+        ) {
+            *to = *byte;
+            compact_len = compact_len.wrapping_add(1);
+        }
+        let cut = self.text.take_past_end();
+        for fit in plan.forms.fits(state) {
+            let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
+                continue;
+            };
+            if fit.needs_context
+                && self
+                    .slots
+                    .get(slot)
+                    .is_none_or(|slot| slot.context_bit() & context == 0)
+            {
+                continue;
+            }
+            let candidate = Candidate {
+                place: self.place(slot, start, end),
+                range: start..end,
+                form: usize::from(fit.form),
+                compact,
+                compact_len,
+            };
+            let found = judge(&candidate).map(|confidence| Found {
+                start,
+                end,
+                confidence,
+            });
+            let first = candidate.place.first.get();
+            if cut && self.open {
+                self.begun = self.begun.min(start);
+            } else {
+                self.take(slot, first, found);
+            }
         }
     }
 
@@ -481,7 +522,7 @@ impl<'a> Pass<'a> {
                     self.probe(&plan.mark, at, at);
                 }
             }
-            _ if !plan.keyed.is_empty() => {
+            _ if !plan.keyed.is_empty() && at >= self.keyed_until => {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 let Some(pair) = pair else { return };
@@ -489,14 +530,15 @@ impl<'a> Pass<'a> {
                     self.begun = self.begun.min(pair.value.start);
                     return;
                 }
-                self.keyed(pair);
+                self.keyed(at, pair);
             }
             _ => {}
         }
         self.text.take_past_end();
     }
 
-    fn keyed(&mut self, pair: keyed::Pair) {
+    /// Asks about the value that the name with the word at `at` has.
+    fn keyed(&mut self, at: usize, pair: keyed::Pair) {
         let keyed::Pair {
             name,
             value,
@@ -507,6 +549,16 @@ impl<'a> Pass<'a> {
             return;
         }
         self.keyed_done = value.start;
+        let written = self.text.slice(value.clone());
+        if written.len() >= LONG_VALUE && quote == 0 {
+            self.keyed_until = value.end;
+        }
+        let kinds = variety::makeup(written);
+        // Words are what stands behind most names; only a header's scheme is a word that leads on.
+        let header = self.text.at(at) | 0x20 == b'a';
+        if (kinds.digits == 0 && kinds.others == 0 || written.len() < 5) && !header {
+            return;
+        }
         let plan = self.plan;
         let name_at = name.start;
         let name = self.text.slice(name);
@@ -519,6 +571,7 @@ impl<'a> Pass<'a> {
                 value: value.clone(),
                 link,
                 quote,
+                kinds,
             };
             let found = judge(&keyed);
             let first = keyed.place.first.get();
@@ -546,6 +599,7 @@ impl<'a> Pass<'a> {
             return;
         }
         let plan = self.plan;
+        let kinds = variety::makeup(self.text.slice(0..end));
         for (slot, judge) in &plan.keyed {
             let place = self.place(*slot, 0, end);
             let found = judge(&Keyed {
@@ -555,6 +609,7 @@ impl<'a> Pass<'a> {
                 value: 0..end,
                 link: Link::Key,
                 quote: b'"',
+                kinds,
             });
             self.take(*slot, 0, found);
         }
@@ -630,7 +685,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 at = at.wrapping_add(part.len());
             }
             Part::Run(alphabet, least, most) => {
-                let end = text.run(at, most.wrapping_add(1), |byte| alphabet.has(byte));
+                let end = text.run_of(*alphabet, at, most.wrapping_add(1));
                 let len = end.wrapping_sub(at);
                 if len < *least || len > *most {
                     return None;

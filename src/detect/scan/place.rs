@@ -6,6 +6,7 @@ use std::ops::{Range, RangeInclusive};
 use super::context::{Nearby, Slots, Terms};
 use super::text::Text;
 use crate::detect::Confidence;
+use crate::detect::variety::Makeup;
 
 /// Where a detector looks. Each is a class of places that the pass over the text knows without extra cost.
 #[derive(Debug)]
@@ -107,6 +108,9 @@ pub(in crate::detect) enum Alphabet {
 }
 
 impl Alphabet {
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::Wide as usize + 1;
+
     /// Whether the alphabet has this character.
     #[inline]
     pub(in crate::detect) fn has(self, byte: u8) -> bool {
@@ -292,6 +296,8 @@ pub(in crate::detect) struct Keyed<'a> {
     pub(in crate::detect) link: Link,
     /// The quote that the value stands in; 0: none.
     pub(in crate::detect) quote: u8,
+    /// What the value is made of.
+    pub(in crate::detect) kinds: Makeup,
 }
 
 /// How a name and its value belong together.

@@ -3,11 +3,15 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::place::Alphabet;
+
 /// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
 /// when the text goes on.
 pub(in crate::detect) struct Text<'a> {
     bytes: &'a [u8],
     past_end: Cell<bool>,
+    /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
+    runs: [Cell<(usize, usize)>; Alphabet::COUNT],
 }
 
 impl<'a> Text<'a> {
@@ -15,6 +19,7 @@ impl<'a> Text<'a> {
         Self {
             bytes,
             past_end: Cell::new(false),
+            runs: [const { Cell::new((0, 0)) }; Alphabet::COUNT],
         }
     }
 
@@ -67,6 +72,27 @@ impl<'a> Text<'a> {
         while end.wrapping_sub(from) < most && fits(self.at(end)) {
             end = end.wrapping_add(1);
         }
+        end
+    }
+
+    /// The end of the run of characters of an alphabet from `from` on, at most `most` of them. A run that many ask
+    /// about is walked once.
+    pub(in crate::detect) fn run_of(&self, alphabet: Alphabet, from: usize, most: usize) -> usize {
+        let cap = from.saturating_add(most);
+        let Some(memory) = self.runs.get(alphabet as usize) else {
+            return from;
+        };
+        let (start, walked) = memory.get();
+        let (start, from) = if (start..walked).contains(&from) {
+            (start, walked)
+        } else {
+            (from, from)
+        };
+        if from >= cap {
+            return cap;
+        }
+        let end = self.run(from, cap.wrapping_sub(from), |byte| alphabet.has(byte));
+        memory.set((start, end));
         end
     }
 

@@ -117,7 +117,7 @@ fn signature(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     place.begins(place.end);
-    let end = text.run(place.end, 45, |byte| Alphabet::Base64.has(byte));
+    let end = text.run_of(Alphabet::Base64, place.end, 45);
     let value = text.slice(place.end..end);
     (value.len() == 44 && value.ends_with(b"=") && variety(value) >= 40).then_some(Found {
         start: place.end,

@@ -138,7 +138,7 @@ fn telegram(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let from = place.end.wrapping_add(1);
-    let end = text.run(from, 36, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, from, 36);
     let key = text.slice(from..end);
     let fits =
         key.len() == 35 && key.starts_with(b"AA") && variety(key) >= 30 && !is_placeholder(key);
@@ -155,9 +155,9 @@ fn discord(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let second = place.end.wrapping_add(1);
-    let second_end = text.run(second, 7, |byte| Alphabet::Base64Url.has(byte));
+    let second_end = text.run_of(Alphabet::Base64Url, second, 7);
     let third = second_end.wrapping_add(1);
-    let end = text.run(third, 39, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, third, 39);
     let fits = second_end.wrapping_sub(second) == 6
         && text.at(second_end) == b'.'
         && end.wrapping_sub(third) >= 27;
@@ -179,7 +179,7 @@ fn webhook(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let id = text.run(place.end, 21, |byte| byte.is_ascii_digit());
     let from = id.wrapping_add(1);
-    let end = text.run(from, 80, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, from, 80);
     let fits =
         id.wrapping_sub(place.end) >= 15 && text.at(id) == b'/' && end.wrapping_sub(from) >= 40;
     fits.then_some(Found {

@@ -152,7 +152,7 @@ fn session(place: &Place<'_>) -> Option<Found> {
         .at
         .wrapping_sub(usize::from(text.before(place.at) == b'_'));
     place.begins(start);
-    let end = text.run(place.end, 33, |byte| Alphabet::Smalls.has(byte));
+    let end = text.run_of(Alphabet::Smalls, place.end, 33);
     let value = text.slice(place.end..end);
     let fits = value.len() == 32 && variety(value) >= 30 && !is_placeholder(value);
     fits.then_some(Found {

@@ -74,7 +74,7 @@ const SAMPLES: &[u64] = &[
 
 fn key(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let end = text.run(place.end, 36, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, place.end, 36);
     let token = text.slice(place.at..end);
     let body = text.slice(place.end..end);
     if body.len() != 35 || !token.starts_with(b"AIza") || variety(body) < 30 || is_placeholder(body)

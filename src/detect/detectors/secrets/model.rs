@@ -192,7 +192,7 @@ fn openai(place: &Place<'_>) -> Option<Found> {
     if !text.slice(place.at..place.end).starts_with(b"sk") {
         return None;
     }
-    let end = text.run(place.end, 210, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, place.end, 210);
     let body = text.slice(place.end..end);
     let mark = body.windows(8).position(|window| window == b"T3BlbkFJ")?;
     let fits = mark >= 16
@@ -213,7 +213,7 @@ fn anthropic(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let from = kind.wrapping_add(1);
-    let end = text.run(from, 121, |byte| Alphabet::Base64Url.has(byte));
+    let end = text.run_of(Alphabet::Base64Url, from, 121);
     let body = text.slice(from..end);
     let fits = (80..=120).contains(&body.len()) && variety(body) >= 35 && !is_placeholder(body);
     fits.then_some(Found {

@@ -515,7 +515,7 @@ fn terraform(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let from = place.end.wrapping_add(9);
-    let end = text.run(from, 72, |byte| Alphabet::Base64UrlPadded.has(byte));
+    let end = text.run_of(Alphabet::Base64UrlPadded, from, 72);
     let fits = (60..=71).contains(&end.wrapping_sub(from)) && variety(text.slice(from..end)) >= 35;
     fits.then_some(Found {
         start: place.at,

@@ -504,7 +504,7 @@ fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, 
     if text.at(value) == b'|' && value.wrapping_add(1) >= line_end {
         value = text.run(line_end, 24, |byte| matches!(byte, b'\n' | b' ' | b'\t'));
     }
-    let end = text.run(value, 8_000, |byte| Base64.has(byte));
+    let end = text.run_of(Base64, value, 8_000);
     let encoded = text.slice(value..end);
     let fits = encoded.len() >= 12
         && encoded.len().is_multiple_of(4)
