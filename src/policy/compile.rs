@@ -251,6 +251,7 @@ pub(super) fn compile(
         rules,
         by_kind,
         matcher: Matcher {
+            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
@@ -259,6 +260,16 @@ pub(super) fn compile(
         scope,
         document,
     })
+}
+
+fn sorted_lower(literals: &[String]) -> Vec<String> {
+    let mut lower: Vec<String> = literals
+        .iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect();
+    lower.sort_unstable();
+    lower.dedup();
+    lower
 }
 
 /// The nearest mode holds, unless the document says that nothing is enforced.

@@ -245,3 +245,6 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
