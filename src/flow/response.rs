@@ -1,7 +1,7 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
 use super::exchange::Outcome;
-use super::judge::{Refused, Verdict};
+use super::judge::{Force, Refused, Verdict};
 use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::{Flow, Stage, Tap};
@@ -276,23 +276,11 @@ impl Flow {
 
     /// Judges a body that is one text.
     fn judge_prose(&mut self, bytes: &[u8]) -> Step {
-        let mut quoted = Vec::with_capacity(bytes.len().saturating_add(2));
-        quote(&String::from_utf8_lossy(bytes), &mut quoted);
+        let quoted = quoted(bytes);
         let Ok(nest) = Nest::scan(&quoted, Limits { max_depth: 1 }, 0) else {
             return Step::go_on();
         };
-        let mut reading = Reading::default();
-        reading.texts.push(Text {
-            place: Place::default(),
-            class: Class::Text,
-            form: Form::String,
-            key: None,
-        });
-        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
-        event.part = Part::Other;
-        event.texts = 0..1;
-        reading.events.push(event);
-        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let verdict = self.judge(Direction::Response, &nest, &prose());
         if let Some(refused) = verdict.strictest().cloned() {
             let denial = self.denial(&refused, &nest);
             return self.refuse_answer(&denial, refused.ruling.decision);
@@ -467,11 +455,7 @@ impl Flow {
             return;
         };
         if let (Some(code), false) = (tap.stopped, tap.usage_only) {
-            let _ = self.judge_unreadable_response(Problem {
-                code,
-                at: String::new(),
-                what: String::new(),
-            });
+            self.record_unreadable(code);
             return;
         }
         let Some(protocol) = self.protocol else {
@@ -486,16 +470,30 @@ impl Flow {
                 if tap.usage_only {
                     self.note_calls(&reading);
                 } else {
-                    self.judge(Direction::Response, &nest, &reading);
+                    self.record(&nest, &reading);
                 }
             }
             Err(_) if tap.usage_only => {}
             Err(problem) if problem.code == codes::AG2001 && is_prose(&tap.bytes) => {
-                let _ = self.judge_prose(&tap.bytes);
+                let text = quoted(&tap.bytes);
+                if let Ok(nest) = Nest::scan(&text, Limits { max_depth: 1 }, 0) {
+                    self.record(&nest, &prose());
+                }
             }
-            Err(problem) => {
-                let _ = self.judge_unreadable_response(problem);
-            }
+            Err(problem) => self.record_unreadable(problem.code),
+        }
+    }
+
+    fn record(&mut self, nest: &Nest<'_>, reading: &Reading) {
+        self.judge_all(Direction::Response, nest, reading, Force::Recorded);
+    }
+
+    /// An answer went by that could not be read.
+    pub(super) fn record_unreadable(&mut self, code: &'static str) {
+        let mut reading = Reading::default();
+        reading.problems.extend(unreadable(code, ""));
+        if let Some(nest) = no_body() {
+            self.record(&nest, &reading);
         }
     }
 
@@ -523,4 +521,27 @@ impl Flow {
 fn is_prose(bytes: &[u8]) -> bool {
     let begins = bytes.trim_ascii_start().first();
     !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// A plain text as a JSON string.
+fn quoted(bytes: &[u8]) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(bytes.len().saturating_add(2));
+    quote(&String::from_utf8_lossy(bytes), &mut quoted);
+    quoted
+}
+
+/// The reading of a body that is one text.
+fn prose() -> Reading {
+    let mut reading = Reading::default();
+    reading.texts.push(Text {
+        place: Place::default(),
+        class: Class::Text,
+        form: Form::String,
+        key: None,
+    });
+    let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+    event.part = Part::Other;
+    event.texts = 0..1;
+    reading.events.push(event);
+    reading
 }

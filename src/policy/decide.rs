@@ -11,6 +11,7 @@ use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
 use super::operators::{Side, Verdict, address_count, character_count, seen};
+use super::pace::Moment;
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
 use super::value::{Presence, Scalar, TextValue, text_parts, visit};
@@ -195,12 +196,12 @@ impl<'a> Context<'a> {
 }
 
 impl Policy {
-    /// Judges one event.
-    pub fn judge(&self, event: &Event, context: &Context<'_>) -> Judgement {
+    /// Judges one event by the rules that can be judged at this moment.
+    pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
         let mut held = Vec::new();
         let mut hit = None;
         for &number in self.rules_about(event.kind) {
-            let Some(rule) = self.rule(number) else {
+            let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
                 continue;
             };
             if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
@@ -309,10 +310,7 @@ impl Policy {
         {
             return false;
         }
-        let side = match rule.action {
-            Action::Allow => Side::Loosening,
-            _ => Side::Restricting,
-        };
+        let side = rule.side();
         let judge = |side| Judge {
             event,
             context,
@@ -320,7 +318,7 @@ impl Policy {
             if_missing: rule.if_missing,
         };
         let inner = judge(side);
-        rule.matches.iter().all(|test| inner.test(test, side))
+        rule.may_match(event, context)
             && rule
                 .when
                 .as_ref()
@@ -354,6 +352,26 @@ impl Policy {
 }
 
 impl CompiledRule {
+    fn side(&self) -> Side {
+        match self.action {
+            Action::Allow => Side::Loosening,
+            _ => Side::Restricting,
+        }
+    }
+
+    /// Whether `match` holds.
+    pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
+        let judge = Judge {
+            event,
+            context,
+            outer: self.side(),
+            if_missing: self.if_missing,
+        };
+        self.matches
+            .iter()
+            .all(|test| judge.test(test, self.side()))
+    }
+
     /// Whether `match` names exactly this code.
     fn names_code(&self, code: &str) -> bool {
         self.matches

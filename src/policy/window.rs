@@ -2,7 +2,7 @@
 //! held back. Whole texts and texts in pieces have the same findings.
 
 use super::compile::Policy;
-use super::scan::{Matcher, ScanScratch, TextScan, TextSpans, Wants, each_view};
+use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::LOOK_BEHIND;
 use crate::detect::{Ending, Input, View};
@@ -27,7 +27,16 @@ pub struct Settled {
     /// The part.
     pub text: String,
     /// What stands in it, counted from its beginning.
-    pub(super) scan: TextScan,
+    scan: TextScan,
+}
+
+impl Settled {
+    /// What was found, for whoever judges a body whose only text is this part.
+    pub fn scans(&mut self) -> Scans {
+        Scans {
+            list: vec![Some(std::mem::take(&mut self.scan))],
+        }
+    }
 }
 
 impl Window {

@@ -2,7 +2,8 @@ use super::*;
 use crate::policy::{load, parse_yaml};
 use proptest::prelude::*;
 
-fn policy() -> Policy {
+/// `patterns` is a list of regular expressions as YAML writes it.
+fn policy(patterns: &str) -> Policy {
     let text = r#"
 apiVersion: agentguard.dev/v1
 kind: AgentPolicy
@@ -11,9 +12,10 @@ defaults: { action: allow }
 rules:
   - { id: pii, match: { event: response }, when: { text: { detects: [pii, secrets] } }, action: redact }
   - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße] } }, action: redact }
-  - { id: regex, match: { event: response }, when: { text: { matches: ["AB-[0-9]{4,9}", "x+y", "\\bend\\b"] } }, action: redact }
+  - { id: regex, match: { event: response }, when: { text: { matches: [PATTERNS] } }, action: redact }
 "#;
-    let loaded = load(&parse_yaml(text).unwrap());
+    let text = text.replace("PATTERNS", patterns);
+    let loaded = load(&parse_yaml(&text).unwrap());
     loaded
         .policy
         .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
@@ -142,7 +144,7 @@ proptest! {
         parts in prop::collection::vec(0..FRAGMENTS.len(), 0..14),
         cuts in prop::collection::vec(0usize..400, 0..10),
     ) {
-        let policy = policy();
+        let policy = policy(r#""AB-[0-9]{4,9}", "x+y", "\\bend\\b", "end$", "^swan", "a[^b]*b""#);
         let text: String = parts.iter().map(|part| FRAGMENTS[*part]).collect();
         let (whole, _) = found(&policy, &[&text]);
         let (pieces, _) = found(&policy, &cut(&text, &cuts));
@@ -157,7 +159,7 @@ proptest! {
 
 #[test]
 fn of_clean_text_little_is_held_back() {
-    let policy = policy();
+    let policy = policy(r#""AB-[0-9]{4,9}", "x{1,50}y""#);
     let text = "The quick brown fox, aged 7, jumped over 13 lazy dogs on 2026-11-20; it cost $12.50 and nobody minded. "
         .repeat(40);
     let words: Vec<&str> = text.split_inclusive(' ').collect();
