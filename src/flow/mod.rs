@@ -47,6 +47,8 @@ pub struct Flow {
     /// Numbers of numbered labels, the same in request and response.
     numbers: Numbers,
     asked: Asked,
+    /// The response says how long it is.
+    sized_response: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -65,6 +67,8 @@ struct Head {
     method: String,
     request_id: String,
     endpoint: &'static str,
+    /// The request says how long it is.
+    sized: bool,
 }
 
 /// Where one half of the exchange stands.
@@ -108,6 +112,7 @@ impl Flow {
             exchange: Exchange::default(),
             numbers: Numbers::default(),
             asked: Asked::default(),
+            sized_response: false,
             replied: false,
         }
     }

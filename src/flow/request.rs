@@ -84,6 +84,7 @@ impl Flow {
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
+        self.head.sized = seen.content_length.is_some();
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -392,10 +393,13 @@ impl Flow {
         }
         let body = edit::apply(bytes, &nest.flatten(edits));
         if holds {
-            headers.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                body.len().to_string(),
-            ));
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            if self.head.sized {
+                headers.push(HeaderEdit::Set(
+                    "content-length".to_owned(),
+                    body.len().to_string(),
+                ));
+            }
             headers.extend(
                 DIGESTS
                     .iter()

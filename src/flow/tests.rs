@@ -196,6 +196,27 @@ fn a_finding_is_replaced_in_both_directions_also_behind_escapes() {
 }
 
 #[test]
+fn a_length_is_corrected_and_never_added() {
+    // Over HTTP/1.1 a body with a length has no trailers: adding one would lose them.
+    in_both_modes(CARDS, |guard, _| {
+        let unsized_half = |mut half: Half| {
+            half.headers.retain(|(name, _)| name != b"content-length");
+            half
+        };
+        let request = unsized_half(chat_request(&says("4111 1111 1111 1111")));
+        let response = answer(
+            json!({"role": "assistant", "content": "4111 1111 1111 1111"}),
+            "stop",
+        );
+        let seen = exchange(guard, &request, unsized_half(response));
+        let upstream = seen.upstream.clone().unwrap();
+        assert_eq!(upstream.body(), says("[CREDIT_CARD]"));
+        assert_eq!(upstream.header("content-length"), None);
+        assert_eq!(seen.client.header("content-length"), None);
+    });
+}
+
+#[test]
 fn a_finding_in_something_that_can_t_be_edited_is_a_denial() {
     for body in [
         r#"{"model":"m","messages":[{"role":"user","content":"x"}],"vendor":{"n":4111111111111111}}"#,
