@@ -67,8 +67,8 @@ struct Head {
     method: String,
     request_id: String,
     endpoint: &'static str,
-    /// The request says how long it is.
-    sized: bool,
+    /// Length of the body, if the request says one.
+    length: Option<usize>,
 }
 
 /// Where one half of the exchange stands.
@@ -166,6 +166,17 @@ impl Flow {
             tap.bytes = Vec::new();
         } else {
             tap.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether as much of the request was copied as its headers announce. The mark of its end may still be on its way:
+    /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
+    fn has_tapped_all(&self) -> bool {
+        match &self.request {
+            Stage::Tapping(tap) => {
+                tap.stopped.is_none() && Some(tap.bytes.len()) == self.head.length
+            }
+            _ => false,
         }
     }
 

@@ -687,6 +687,45 @@ fn an_exchange_that_never_began_or_broke_off_is_recorded() {
 }
 
 #[test]
+fn an_observed_request_is_judged_even_if_its_answer_overtakes_the_mark_of_its_end() {
+    let mut flow = Flow::new(guard(
+        "mode: observe
+defaults: { action: allow }
+rules:
+  - id: no-weapons
+    match: { event: message }
+    when: { text: { contains: forbidden } }
+    action: deny
+",
+    ));
+    let body = says("forbidden");
+    let request = chat_request(&body);
+    let headers: Vec<(&[u8], &[u8])> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let head = RequestHead {
+        headers: &headers,
+        end: false,
+        cluster: None,
+        now: NOW,
+    };
+    assert_eq!(flow.request_headers(&head), Step::go_on());
+    let (first, second) = body.split_at(9);
+    for mut piece in [first, second] {
+        assert_eq!(flow.request_body(&mut piece, false, NOW), Step::go_on());
+    }
+    let end = End {
+        now: NOW,
+        status: Some(200),
+    };
+    let record: Value = serde_json::from_slice(&flow.finish(&end).line).unwrap();
+    assert_eq!(record["would"], "deny");
+    assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+}
+
+#[test]
 fn the_chain_links_every_record_to_the_one_before() {
     let guard = guard(ALLOW);
     let mut before: Option<Seen> = None;
