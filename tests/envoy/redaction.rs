@@ -3,7 +3,7 @@
 use crate::scene::{
     Mode, answers, both_modes, case, completion, in_every_way, in_mode, mask_cards, policy, says,
 };
-use harness::{Answer, Ended, Http, Request, Setup, Site, Version, gzip};
+use harness::{Answer, Ended, Request, Setup, Site, Version, gzip};
 use serde_json::json;
 
 in_both_envoys![
@@ -12,7 +12,7 @@ in_both_envoys![
     headers_that_vouch_for_the_old_bytes_go,
     envoy_s_buffer_behind_gives_the_edited_body_a_length_again,
     a_compressed_request_is_redacted_behind_envoy_s_decompressor,
-    a_request_with_trailers_is_redacted_too,
+    messages_with_trailers_are_redacted_too,
 ];
 
 fn a_finding_is_replaced_in_both_directions_and_nothing_else_changes(version: Version) {
@@ -187,21 +187,27 @@ fn a_compressed_request_is_redacted_behind_envoy_s_decompressor(version: Version
     });
 }
 
-fn a_request_with_trailers_is_redacted_too(version: Version) {
+fn messages_with_trailers_are_redacted_too(version: Version) {
     let envoy = both_modes(version, &policy(json!([mask_cards()])));
-    envoy.provider.answer_always(answers("Hello"));
-    for mode in Mode::BOTH {
-        for http in Http::BOTH {
-            let site = envoy.site(mode.word());
-            let question = says("pay 4111 1111 1111 1111 now");
-            let request = Request::chat(Vec::new())
-                .chunks(question.chunks(10).map(<[u8]>::to_vec).collect())
-                .trailer("x-check", "7");
-            assert_eq!(site.send(http, &request).status, 200);
-            let received = envoy.provider.last();
-            assert_eq!(received.body, says("pay [CREDIT_CARD] now"), "{mode:?}");
-            assert_eq!(received.trailers.len(), 1);
-            assert_eq!(site.records.next()["decision"], "redact");
-        }
-    }
+    let answer = |text: &str| completion(json!({"role": "assistant", "content": text}), "stop");
+    in_every_way(&envoy, |site, _, http| {
+        envoy.provider.answer_next(
+            Answer::chunked(200, &[("content-type", "application/json")])
+                .chunk(&answer("4111 1111 1111 1111")[..99])
+                .chunk(&answer("4111 1111 1111 1111")[99..])
+                .end_with_trailer("x-sum", "42"),
+        );
+        let question = says("pay 4111 1111 1111 1111 now");
+        let request = Request::chat(Vec::new())
+            .chunks(question.chunks(10).map(<[u8]>::to_vec).collect())
+            .trailer("x-check", "7");
+        let response = site.send(http, &request);
+        let received = envoy.provider.last();
+        assert_eq!(received.body, says("pay [CREDIT_CARD] now"));
+        assert_eq!(received.trailers, [("x-check".into(), b"7".to_vec())]);
+        assert_eq!((response.status, response.broken), (200, None));
+        assert_eq!(response.body, answer("[CREDIT_CARD]"));
+        assert_eq!(response.trailers, [("x-sum".into(), b"42".to_vec())]);
+        assert_eq!(site.records.next()["decision"], "redact");
+    });
 }

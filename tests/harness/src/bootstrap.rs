@@ -134,7 +134,9 @@ impl Site {
         self
     }
 
-    /// The listener's `per_connection_buffer_limit_bytes`; 10 MiB unless said.
+    /// Most bytes of one message that Envoy keeps; 10 MiB unless said. Over HTTP/1.1 that is the listener's
+    /// `per_connection_buffer_limit_bytes`, over HTTP/2 it is the larger of that and a stream's window, which can't be
+    /// less than 64 KiB and is 16 MiB by default.
     pub fn buffer_limit(mut self, bytes: u32) -> Site {
         self.buffer_limit = bytes;
         self
@@ -244,6 +246,10 @@ impl Site {
             "normalize_path": true,
             "merge_slashes": true,
             "http_protocol_options": {"enable_trailers": true},
+            "http2_protocol_options": {
+                "allow_connect": self.upgrades,
+                "initial_stream_window_size": self.buffer_limit.max(65_535),
+            },
             "http_filters": self.filters(home, wasm),
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
                 route("x-test-no-endpoint", true, "nowhere"),
@@ -266,7 +272,6 @@ impl Site {
         }
         if self.upgrades {
             manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
-            manager["http2_protocol_options"] = json!({"allow_connect": true});
         }
         json!({
             "name": self.name,

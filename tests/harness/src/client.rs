@@ -228,7 +228,7 @@ impl Client {
         let upload = Upload {
             client: self,
             answering,
-            body,
+            body: Some(body),
         };
         for chunk in &request.chunks {
             upload.send(chunk);
@@ -251,7 +251,7 @@ impl Client {
                     HeaderValue::from_str(value).expect("a value of a header"),
                 );
             }
-            let _ = upload.body.send(Frame::trailers(trailers));
+            upload.push(Frame::trailers(trailers));
         }
         upload.finish()
     }
@@ -263,22 +263,33 @@ type Answering = JoinHandle<Result<hyper::Response<Incoming>, hyper::Error>>;
 pub struct Upload {
     client: Client,
     answering: Answering,
-    body: UnboundedSender<Frame<Bytes>>,
+    body: Option<UnboundedSender<Frame<Bytes>>>,
 }
 
 impl Upload {
+    fn push(&self, frame: Frame<Bytes>) {
+        // Whoever was answered already takes no more.
+        if let Some(body) = &self.body {
+            let _ = body.send(frame);
+        }
+    }
+
     /// Sends more of the body.
     pub fn send(&self, bytes: &[u8]) {
-        // Whoever was answered already takes no more.
-        let _ = self.body.send(Frame::data(Bytes::copy_from_slice(bytes)));
+        self.push(Frame::data(Bytes::copy_from_slice(bytes)));
+    }
+
+    /// Ends the body and waits for nothing.
+    pub fn end(&mut self) {
+        self.body = None;
     }
 
     /// Ends the body and waits for the head of the response.
     ///
     /// # Errors
     /// There is no response.
-    pub fn finish(self) -> Result<Live, String> {
-        drop(self.body);
+    pub fn finish(mut self) -> Result<Live, String> {
+        self.end();
         Live::of(self.client, self.answering)
     }
 
@@ -287,10 +298,9 @@ impl Upload {
     /// # Errors
     /// There is no response.
     pub fn answered(self) -> Result<Live, String> {
-        // The open end is kept until the head is there.
-        let live = Live::of(self.client, self.answering);
-        drop(self.body);
-        live
+        let mut live = Live::of(self.client, self.answering)?;
+        live.upload = self.body;
+        Ok(live)
     }
 }
 
@@ -304,6 +314,8 @@ pub struct Live {
     trailers: Vec<(String, Vec<u8>)>,
     body: Incoming,
     length: Option<usize>,
+    /// The open end of a request that was answered early: hyper hangs up when it closes too soon.
+    upload: Option<UnboundedSender<Frame<Bytes>>>,
 }
 
 fn list(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
@@ -331,6 +343,7 @@ impl Live {
             trailers: Vec::new(),
             body: response.into_body(),
             length,
+            upload: None,
         })
     }
 

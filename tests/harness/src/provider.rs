@@ -153,6 +153,12 @@ impl Answer {
         self
     }
 
+    /// The same after the gate was opened.
+    pub fn after(mut self, gate: &Gate) -> Answer {
+        self.parts.insert(0, Part::Wait(gate.clone()));
+        self
+    }
+
     /// Hangs up here.
     pub fn hang_up(mut self) -> Answer {
         self.parts.push(Part::HangUp);
