@@ -322,7 +322,7 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
-/// The whole bootstrap. `labels` are the metrics' label names, each cut out of the stats' names by Istio's own pattern.
+/// The whole bootstrap. The node says that its environment is `staging`; `labels` are the metrics' label names, each cut out of the stats' names by Istio's own pattern.
 pub(crate) fn bootstrap(
     sites: &[Site],
     labels: &[&str],
@@ -336,6 +336,10 @@ pub(crate) fn bootstrap(
         .collect();
     let mut root = Map::new();
     root.insert("admin".into(), json!({"address": address(0)}));
+    root.insert(
+        "node".into(),
+        json!({"id": "test", "cluster": "test", "metadata": {"environment": "staging"}}),
+    );
     root.insert("stats_config".into(), json!({"stats_tags": tags}));
     root.insert("stats_flush_interval".into(), json!("0.1s"));
     root.insert(

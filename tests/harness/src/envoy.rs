@@ -258,7 +258,7 @@ impl Envoy {
     }
 
     fn ask(&self, method: &str, path: &str) -> Option<crate::wire::RawResponse> {
-        let mut raw = Raw::connect(self.admin);
+        let mut raw = Raw::connect(self.admin).ok()?;
         raw.send(
             format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 .as_bytes(),
@@ -415,8 +415,12 @@ impl Listening {
     }
 
     /// A connection for any bytes.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    #[track_caller]
     pub fn raw(&self) -> Raw {
-        Raw::connect(self.address)
+        Raw::connect(self.address).expect("nobody listens")
     }
 }
 

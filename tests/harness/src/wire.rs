@@ -188,19 +188,14 @@ pub struct RawResponse {
 }
 
 impl Raw {
-    /// Connects.
-    ///
-    /// # Panics
-    /// When nobody listens there.
-    pub fn connect(address: SocketAddr) -> Raw {
-        let stream = TcpStream::connect(address).expect("nobody listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a time that is not zero");
-        let _ = stream.set_nodelay(true);
-        Raw {
+    /// Connects, if anybody listens there.
+    pub(crate) fn connect(address: SocketAddr) -> io::Result<Raw> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Raw {
             wire: Wire::new(stream),
-        }
+        })
     }
 
     /// Sends bytes. Whether they arrive is not told: the other side may have hung up, rightly.
