@@ -357,7 +357,7 @@ fn every_line_is_complete_and_tells_no_text(version: Version) {
         }
         let record: Value = serde_json::from_str(&line).expect("a line is JSON");
         // serde_json sorts the keys of a map; the order is that of the line itself.
-        let mut at = 0;
+        let mut rest = line.as_str();
         for key in [
             "v",
             "ts",
@@ -378,8 +378,8 @@ fn every_line_is_complete_and_tells_no_text(version: Version) {
             "usage",
             "timing",
         ] {
-            let found = line[at..].find(&format!("\"{key}\":")).expect(key);
-            at += found;
+            let (_, after) = rest.split_once(&format!("\"{key}\":")).expect(key);
+            rest = after;
         }
         assert_eq!(record["protocol"], "openai.chat");
         assert_eq!(record["provider"], "openai");

@@ -12,6 +12,7 @@ in_both_envoys![
     nothing_of_a_denied_body_leaves_even_if_its_headers_did,
     behind_envoy_s_buffer_not_even_the_headers_of_a_denied_request_leave,
     a_request_denied_from_its_headers_leaves_nothing_behind,
+    trailers_do_not_carry_a_body_past_the_policy,
     after_a_denial_the_same_connection_serves_on,
     a_denial_does_not_wait_for_a_body_that_is_too_large,
     disclose_code_tells_nothing_of_the_policy,
@@ -118,6 +119,26 @@ fn a_request_denied_from_its_headers_leaves_nothing_behind(version: Version) {
         assert_eq!(record["code"], "AG2007");
     });
     assert_eq!(envoy.stat(SENT), 0);
+}
+
+fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
+    // With trailers Envoy never marks a piece of the body as the last.
+    let envoy = both_modes(version, &policy(json!([no_weapons()])));
+    in_every_way(&envoy, |site, _, http| {
+        let body = says("the forbidden word");
+        let request = Request::chat(Vec::new())
+            .chunks(body.chunks(11).map(<[u8]>::to_vec).collect())
+            .trailer("x-check", "7");
+        refusal(&site.send(http, &request), 403, "AG3001");
+        assert_eq!(site.records.next()["decision"], "deny");
+    });
+    assert!(
+        envoy
+            .provider
+            .received()
+            .iter()
+            .all(|received| received.body.is_empty())
+    );
 }
 
 fn after_a_denial_the_same_connection_serves_on(version: Version) {

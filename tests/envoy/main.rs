@@ -2,7 +2,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
+    clippy::print_stderr,
     clippy::arithmetic_side_effects,
     reason = "test code: a surprise is a failing test"
 )]

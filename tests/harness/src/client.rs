@@ -100,6 +100,39 @@ impl Request {
         self.without("content-length").header("trailer", name)
     }
 
+    /// The same as bytes of HTTP/1.1, for a connection of [`Raw`](crate::Raw).
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\n",
+            self.method, self.path, self.authority
+        )
+        .into_bytes();
+        for (name, value) in &self.headers {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+        let sized = header(&self.headers, "content-length").is_some();
+        if sized || self.chunks.is_empty() {
+            out.extend_from_slice(b"\r\n");
+            out.extend(self.chunks.iter().flatten());
+            return out;
+        }
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+        for chunk in &self.chunks {
+            out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            out.extend_from_slice(chunk);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"0\r\n");
+        for (name, value) in &self.trailers {
+            out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
     fn build(&self, http: Http, body: Outgoing) -> hyper::Request<Outgoing> {
         let builder = match http {
             Http::One => hyper::Request::builder()

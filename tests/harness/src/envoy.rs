@@ -452,16 +452,20 @@ impl Envoy {
                 tail(&site.records.lines().join("\n"))
             );
         }
-        eprintln!("──── requests at the provider ────");
-        for received in self.provider.received() {
+        let received = self.provider.received();
+        eprintln!(
+            "──── the last of {} requests at the provider ────",
+            received.len()
+        );
+        for received in &received[received.len().saturating_sub(10)..] {
             let mut body = String::from_utf8_lossy(&received.body).into_owned();
             body.truncate(body.floor_char_boundary(2_000));
             eprintln!(
                 "{} {} ({:?})",
                 received.method, received.path, received.ended
             );
-            for (name, value) in received.headers {
-                eprintln!("{name}: {}", String::from_utf8_lossy(&value));
+            for (name, value) in &received.headers {
+                eprintln!("{name}: {}", String::from_utf8_lossy(value));
             }
             eprintln!("{body}");
         }

@@ -10,6 +10,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// When there is none for [`PATIENCE`].
 #[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever waits for a process needs a clock"
+)]
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
