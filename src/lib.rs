@@ -17,6 +17,8 @@
 )]
 
 pub mod audit;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 pub mod detect;
 pub mod diag;
 pub mod event;

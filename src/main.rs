@@ -1,3 +1,7 @@
 //! The `agentguard` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agentguard::cli::main()
+}

@@ -6,7 +6,7 @@ mod reading;
 mod redaction;
 
 pub use facts::{Facts, Principal, RequestFacts};
-pub use reading::{Attachments, Models, Problem, Reading, Usage};
+pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
 
 use crate::wire::json::Place;

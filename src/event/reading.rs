@@ -69,6 +69,19 @@ impl Reading {
     }
 }
 
+/// A JSON-RPC message of a request: what its answer has to name, and what the answer's events need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcMessage {
+    /// The id as it was written; absent for a notification.
+    pub id: Option<Box<[u8]>>,
+    /// The method; absent for a response of the client.
+    pub method: Option<Box<str>>,
+    /// The tool that is called.
+    pub tool: Option<Box<str>>,
+    /// Arguments of the call as they were written, for rules that look at them beside the result.
+    pub args: Option<Box<[u8]>>,
+}
+
 /// Everything that a protocol's reader found in one body.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -104,4 +117,6 @@ pub struct Reading {
     pub attachments: Attachments,
     /// The request's own settings (`params.*`): the value that holds them.
     pub params: Option<Place>,
+    /// JSON-RPC messages, in their order.
+    pub rpc: Vec<RpcMessage>,
 }

@@ -27,8 +27,9 @@ pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, 
 
 use crate::diag::codes;
 use crate::event::Facts;
-use crate::protocol::Protocol;
+use crate::protocol::{Asked, Protocol};
 use crate::redact::Numbers;
+use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
 
@@ -41,24 +42,17 @@ pub struct Flow {
     request: Stage,
     response: Stage,
     head: Head,
-    endpoint: Option<&'static dyn Protocol>,
+    protocol: Option<&'static dyn Protocol>,
+    /// What the response's judgement needs to know of the request.
+    asked: Asked,
     facts: Facts,
     exchange: Exchange,
     /// Numbers of numbered labels, the same in request and response.
     numbers: Numbers,
-    asked: Asked,
     /// The response says how long it is.
     sized_response: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
-}
-
-/// What the response's judgement needs to know of the request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Asked {
-    forces_tool: bool,
-    structured_output: bool,
-    continues_elsewhere: bool,
 }
 
 /// What was read in the request's headers.
@@ -66,9 +60,18 @@ struct Asked {
 struct Head {
     method: String,
     request_id: String,
-    endpoint: &'static str,
     /// Length of the body, if the request says one.
     length: Option<usize>,
+    /// Kept while only the body can tell which protocol is spoken.
+    undetermined: Option<Undetermined>,
+}
+
+/// The start of a request whose protocol is not known yet.
+#[derive(Clone, Debug)]
+struct Undetermined {
+    host: String,
+    path: Path,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Where one half of the exchange stands.
@@ -107,11 +110,11 @@ impl Flow {
             request: Stage::Waiting,
             response: Stage::Waiting,
             head: Head::default(),
-            endpoint: None,
+            protocol: None,
+            asked: Asked::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             numbers: Numbers::default(),
-            asked: Asked::default(),
             sized_response: false,
             replied: false,
         }

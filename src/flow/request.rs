@@ -3,11 +3,11 @@
 use super::exchange::Outcome;
 use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
-use super::{Asked, Flow, Stage, Tap};
+use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Decision, Interest, Ruling};
-use crate::protocol::{self, Head as ProtocolHead, Recognised};
+use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
 use crate::wire::edit;
 use crate::wire::http::{ContentType, MediaType, Path, is_identity};
@@ -99,15 +99,29 @@ impl Flow {
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
         let recognised = protocol::recognise(&ProtocolHead {
             method: &seen.method,
-            host: self.facts.host.value().map_or("", |host| host),
+            host: &seen.authority,
             path: &path,
+            headers: head.headers,
         });
+        if matches!(recognised, Recognised::ByBody) {
+            self.head.undetermined = Some(Undetermined {
+                host: seen.authority.clone(),
+                path: path.clone(),
+                headers: head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                    .collect(),
+            });
+        }
         let problem = self.read_head(&seen, head, recognised);
         let refused = self.judge_identity();
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
         }
-        if problem.is_some() || self.endpoint.is_none() {
+        let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
+            && self.asked.endpoint.body != BodyForm::Absent;
+        if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
                 Some(refusal) => refusal,
@@ -200,30 +214,33 @@ impl Flow {
                 what: what.to_owned(),
             })
         };
-        match recognised {
-            Recognised::Protocol { protocol, endpoint } => {
-                self.endpoint = Some(protocol);
-                self.head.endpoint = endpoint;
-                self.facts.protocol = Known::Is(protocol.name().into());
+        let (is_content, is_harmless) = match recognised {
+            Recognised::Protocol(route) => {
+                let form = route.endpoint.body;
+                self.follow(route);
+                (form != BodyForm::Absent, form == BodyForm::Absent)
             }
+            Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
-                self.head.endpoint = endpoint;
+                self.asked.endpoint.name = endpoint;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
+                (false, true)
             }
-            Recognised::Unknown => {}
-        }
+            Recognised::Unknown => (false, false),
+        };
         if seen.upgrade || seen.method == "CONNECT" {
             return problem(codes::AG2008, "it upgrades to another protocol");
         }
-        match recognised {
-            Recognised::Harmless { .. } if head.end => return None,
-            Recognised::Harmless { .. } => {
-                return problem(codes::AG2007, "a body is not expected at this endpoint");
-            }
-            Recognised::Unknown => return problem(codes::AG2007, "the endpoint is not known"),
-            Recognised::Protocol { .. } => {}
+        if is_harmless {
+            return match head.end {
+                true => None,
+                false => problem(codes::AG2007, "a body is not expected at this endpoint"),
+            };
+        }
+        if !is_content {
+            return problem(codes::AG2007, "the endpoint is not known");
         }
         if seen.encoded {
             return problem(codes::AG2005, "the body is compressed or otherwise encoded");
@@ -232,11 +249,16 @@ impl Flow {
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        if !matches!(
-            content_type.media,
-            MediaType::Json | MediaType::Absent | MediaType::Text
-        ) {
-            return problem(codes::AG2006, "the content type is not JSON");
+        let fits = match self.asked.endpoint.body {
+            BodyForm::Json | BodyForm::Absent => matches!(
+                content_type.media,
+                MediaType::Json | MediaType::Absent | MediaType::Text
+            ),
+            BodyForm::Multipart => content_type.media == MediaType::Multipart,
+            BodyForm::Unreadable => false,
+        };
+        if !fits {
+            return problem(codes::AG2006, "the content type can't be read here");
         }
         if head.end {
             return problem(codes::AG2001, "the body is empty");
@@ -248,6 +270,13 @@ impl Flow {
             return problem(codes::AG2004, "the body is larger than `inspect.max_body`");
         }
         None
+    }
+
+    /// Takes up the protocol and endpoint that were recognised.
+    fn follow(&mut self, route: Route) {
+        self.protocol = Some(route.protocol);
+        self.facts.protocol = Known::Is(route.protocol.name().into());
+        self.asked = Asked::at(route.endpoint);
     }
 
     /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
@@ -279,12 +308,11 @@ impl Flow {
     /// Judges a request whose body is not read: a problem seen from the headers, or an endpoint without content.
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading::default();
-        if problem.is_some() {
-            // What it asks for can't be told.
-            reading.models = Models {
-                names: Vec::new(),
-                unknown: true,
-            };
+        match &self.asked.endpoint.model {
+            Known::Is(model) => reading.models.add(model),
+            Known::Unknown => reading.models.unknown = true,
+            // What the body asks for can't be told.
+            Known::Missing => reading.models.unknown = problem.is_some(),
         }
         reading.problems.extend(problem);
         reading.events.push(Event::new(
@@ -353,13 +381,54 @@ impl Flow {
         }
     }
 
+    /// Reads a whole request; finds out first what it speaks, if only its body can tell.
+    fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+        let route = match self.protocol {
+            Some(protocol) => Route {
+                protocol,
+                endpoint: self.asked.endpoint.clone(),
+            },
+            None => {
+                let route = self.determine(bytes)?;
+                self.follow(route.clone());
+                route
+            }
+        };
+        protocol::read_request(&route, bytes, self.guard.bounds())
+    }
+
+    fn determine(&mut self, bytes: &[u8]) -> Result<Route, Problem> {
+        let problem = |code, what: String| Problem {
+            code,
+            at: String::new(),
+            what,
+        };
+        let limits = Limits {
+            max_depth: self.guard.bounds().max_depth,
+        };
+        let nest = Nest::scan(bytes, limits, 0)
+            .map_err(|error| problem(protocol::code_of(error), error.to_string()))?;
+        let start = self.head.undetermined.take();
+        let route = start.zip(nest.body()).and_then(|(start, body)| {
+            let headers: Vec<(&[u8], &[u8])> = start
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_slice(), value.as_slice()))
+                .collect();
+            let head = ProtocolHead {
+                method: &self.head.method,
+                host: &start.host,
+                path: &start.path,
+                headers: &headers,
+            };
+            protocol::recognise_body(&head, body.root())
+        });
+        route.ok_or_else(|| problem(codes::AG2007, "the endpoint is not known".to_owned()))
+    }
+
     /// Reads, judges and edits a whole request.
     fn judge_request(&mut self, bytes: &[u8]) -> Step {
-        let Some(protocol) = self.endpoint else {
-            return Step::go_on();
-        };
-        let read = protocol::read(protocol, Direction::Request, bytes, self.guard.bounds());
-        let (nest, reading) = match read {
+        let (nest, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
                 return self
@@ -424,15 +493,7 @@ impl Flow {
             let _ = self.judge_without_body(Some(problem));
             return;
         }
-        let Some(protocol) = self.endpoint else {
-            return;
-        };
-        match protocol::read(
-            protocol,
-            Direction::Request,
-            &tap.bytes,
-            self.guard.bounds(),
-        ) {
+        match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
                 self.judge(Direction::Request, &nest, &reading);
@@ -462,11 +523,7 @@ impl Flow {
                 .filter_map(|event| event.tool.value().cloned())
                 .collect(),
         );
-        self.asked = Asked {
-            forces_tool: reading.forces_tool,
-            structured_output: reading.structured_output,
-            continues_elsewhere: reading.continues_elsewhere,
-        };
+        self.asked.learn(reading);
     }
 
     /// Tags of the request for the upstream.

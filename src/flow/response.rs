@@ -92,10 +92,10 @@ impl Flow {
             return Step::with(edits, Action::Continue);
         }
         let interest = self.guard.policy.needs.answers();
-        let is_harmless = self.endpoint.is_none() && !self.head.endpoint.is_empty();
+        let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
             let has_usage =
-                self.endpoint.is_some() && !seen.encoded && seen.media == MediaType::Json;
+                self.protocol.is_some() && !seen.encoded && seen.media == MediaType::Json;
             self.response = if has_usage {
                 Stage::Tapping(Tap {
                     usage_only: true,
@@ -127,7 +127,7 @@ impl Flow {
 
     /// What the headers of the response alone say against reading it.
     fn response_problem(&self, seen: &Seen) -> Option<Problem> {
-        if self.endpoint.is_none() {
+        if self.protocol.is_none() {
             return unreadable(codes::AG2007, "the endpoint is not known");
         }
         if seen.encoded {
@@ -249,10 +249,10 @@ impl Flow {
 
     /// Reads, judges and edits a whole response.
     fn judge_response(&mut self, bytes: &[u8]) -> Step {
-        let Some(protocol) = self.endpoint else {
+        let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
-        match protocol::read(protocol, Direction::Response, bytes, self.guard.bounds()) {
+        match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
                 let verdict = self.judge(Direction::Response, &nest, &reading);
@@ -353,7 +353,6 @@ impl Flow {
             return Step::go_on();
         }
         let mut withholding = Withholding {
-            structured_output: self.asked.structured_output,
             edited: edited
                 .into_iter()
                 .map(|edited| EditedText {
@@ -381,7 +380,10 @@ impl Flow {
                 withholding.choices.push((event.choice, text));
             }
         }
-        if protocol.withhold(nest, &withholding, &mut edits).is_err() {
+        if protocol
+            .withhold(nest, &self.asked, &withholding, &mut edits)
+            .is_err()
+        {
             return match strictest {
                 Some((denial, decision)) => self.refuse_answer(&denial, decision),
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
@@ -447,12 +449,9 @@ impl Flow {
         }
         self.exchange.code = Some(denial.code);
         let failed = self.exchange.status.is_some_and(|status| status >= 400);
-        let body = match self.endpoint {
-            Some(protocol) if !failed => {
-                let model = self.facts.models.names.first().map_or("", |model| model);
-                protocol.refused_answer(denial, model, self.asked.structured_output)
-            }
-            Some(protocol) => protocol.dialect().body(denial),
+        let body = match self.protocol {
+            Some(protocol) if !failed => protocol.refused_answer(denial, &self.asked),
+            Some(protocol) => protocol.refusal(denial, &self.asked).body,
             None => crate::protocol::Dialect::OpenAi.body(denial),
         };
         Step::of(Action::Replace(body))
@@ -481,18 +480,13 @@ impl Flow {
             });
             return;
         }
-        let Some(protocol) = self.endpoint else {
+        let Some(protocol) = self.protocol else {
             return;
         };
         if tap.stopped.is_some() {
             return;
         }
-        match protocol::read(
-            protocol,
-            Direction::Response,
-            &tap.bytes,
-            self.guard.bounds(),
-        ) {
+        match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
                 if tap.usage_only {

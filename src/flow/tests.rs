@@ -377,6 +377,33 @@ rules:
 }
 
 #[test]
+fn globs_in_match_fit_some_names_and_not_others() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: no-pro, match: { model: ['*-pro*', o1] }, action: deny }
+  - { id: no-files, match: { event: tool_offer, tool: 'file_*' }, action: deny }
+";
+    let guard = guard(policy);
+    let status = |model: &str, tool: &str| {
+        let body = json!({"model": model, "messages": [], "tools": [
+            {"type": "function", "function": {"name": tool}}]});
+        exchange(&guard, &chat_request(body.to_string().as_bytes()), hello())
+            .client
+            .status()
+    };
+    assert_eq!(status("gpt-4o-mini", "look_up"), Some(200));
+    for (model, tool) in [
+        ("o1-pro", "look_up"),
+        ("O1", "look_up"),
+        ("openai/o1-PRO:free", "look_up"),
+        ("gpt-4o", "file_delete"),
+        ("gpt-4o", "FILE_read"),
+    ] {
+        assert_eq!(status(model, tool), Some(403), "{model} {tool}");
+    }
+}
+
+#[test]
 fn observe_changes_nothing_and_tells_what_it_would_have_done() {
     for rules in [CARDS, TOOLS] {
         let policy = format!("mode: observe\n{rules}");

@@ -13,7 +13,7 @@ use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
-use crate::diag::{Severity, codes};
+use crate::diag::{Severity, codes, listed};
 use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
 use crate::wire::span::offset;
@@ -251,6 +251,7 @@ pub(super) fn compile(
         rules,
         by_kind,
         matcher: Matcher {
+            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
@@ -259,6 +260,16 @@ pub(super) fn compile(
         scope,
         document,
     })
+}
+
+fn sorted_lower(literals: &[String]) -> Vec<String> {
+    let mut lower: Vec<String> = literals
+        .iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect();
+    lower.sort_unstable();
+    lower.dedup();
+    lower
 }
 
 /// The nearest mode holds, unless the document says that nothing is enforced.
@@ -328,23 +339,24 @@ impl<'d> Compiler<'d> {
 
     /// `match: { tool: [a, "b*"] }`: names and globs, one of which must fit.
     fn match_item(&mut self, item: &MatchItem) -> Option<CompiledTest> {
-        let operator = if item.values.iter().any(|value| Glob::is_glob(value)) {
+        let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
             for value in &item.values {
                 exact.push(self.glob(value, &item.span, &item.path)?);
             }
-            Operator::Glob {
+            let glob = Operator::Glob {
                 folded: folded(&exact),
                 exact,
                 names: true,
-            }
+            };
+            (Verb::Glob, glob)
         } else {
             if let Nature::Word(words) = item.field.nature() {
                 for value in &item.values {
                     self.known_word(value, words, &item.span, &item.path)?;
                 }
             }
-            Operator::Equality(Equality {
+            let equality = Operator::Equality(Equality {
                 literals: item
                     .values
                     .iter()
@@ -352,12 +364,13 @@ impl<'d> Compiler<'d> {
                     .collect(),
                 negative: false,
                 names: true,
-            })
+            });
+            (Verb::In, equality)
         };
         Some(CompiledTest {
             field: item.field.clone(),
             checks: vec![CompiledCheck {
-                verb: Verb::In,
+                verb,
                 quantifier: None,
                 operator,
             }],
@@ -936,7 +949,10 @@ impl<'d> Compiler<'d> {
                 }
                 Err(unknown) => {
                     let help = match unknown.suggestions.as_slice() {
-                        [] => "`agentguard explain detectors` lists them".to_owned(),
+                        [] => match listed(select::names()) {
+                            Some(names) => format!("known are {names}"),
+                            None => String::new(),
+                        },
                         near => {
                             let near: Vec<String> =
                                 near.iter().map(|name| format!("`{name}`")).collect();

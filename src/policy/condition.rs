@@ -1,7 +1,7 @@
 //! Conditions as written: `path: operand`, `all`, `any`, `not`.
 
 use super::decode::{At, Decoder};
-use super::field::{Field, FieldError, NAMES};
+use super::field::{Field, FieldError, NAMES, ROOTS};
 use super::node::{Data, Node};
 use super::operators::Verb;
 use crate::diag::codes;
@@ -149,30 +149,29 @@ pub(super) fn read_field(
             );
             None
         }
-        Err(FieldError::Unknown(known)) => {
-            // The last part is what was misspelt where the first is known.
-            let root = name.split_once('.').map(|(root, _)| root);
-            match root {
-                Some(root) if !std::ptr::eq(known, NAMES) => {
-                    let rest = name.get(root.len().saturating_add(1)..).unwrap_or_default();
-                    decoder.unknown(
-                        codes::AG1009,
-                        at,
-                        span,
-                        &format!("field of `{root}`"),
-                        rest,
-                        known.iter().copied(),
-                    );
+        Err(error) => {
+            let known: Vec<String> = match (error, name.split_once('.')) {
+                (FieldError::UnknownPart(parts), Some((root, _))) => {
+                    parts.iter().map(|part| format!("{root}.{part}")).collect()
                 }
-                _ => decoder.unknown(
-                    codes::AG1009,
-                    at,
-                    span,
-                    "field",
-                    name,
-                    known.iter().copied(),
-                ),
-            }
+                // Either the whole name was misspelt, or what stands before its first dot.
+                (_, split) => {
+                    let rest = split.map(|(_, rest)| rest);
+                    let roots = rest
+                        .into_iter()
+                        .flat_map(|rest| ROOTS.iter().map(move |root| format!("{root}.{rest}")));
+                    let names = NAMES.iter().map(|name| (*name).to_owned());
+                    roots.chain(names).collect()
+                }
+            };
+            decoder.unknown(
+                codes::AG1009,
+                at,
+                span,
+                "field",
+                name,
+                known.iter().map(String::as_str),
+            );
             None
         }
     }

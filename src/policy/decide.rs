@@ -669,9 +669,10 @@ impl Collector<'_, '_> {
     fn text(&mut self, operator: &Operator, text: &TextValue<'_>) {
         let context = self.context;
         let policy = context.policy;
+        let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
         match operator {
-            Operator::Detects(detectors) => context.with_scan(self.event.direction, text, |scan| {
+            Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
                 for finding in &scan.findings {
                     if asks_for(detectors, finding) && context.counts(text, finding) {
                         spans.push((finding.range(), Some(finding.detector)));
@@ -680,18 +681,43 @@ impl Collector<'_, '_> {
             }),
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
-                policy
-                    .matcher
-                    .literal_spans(&text.text(), &literals, &mut |range| {
-                        spans.push((range, None))
-                    });
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .literals
+                            .iter()
+                            .filter(|(literal, ..)| literals.contains(literal));
+                        spans.extend(ours.map(|(_, range, _)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    policy
+                        .matcher
+                        .literal_spans(&text.text(), &literals, &mut |range| {
+                            spans.push((range, None))
+                        });
+                }
             }
             Operator::Matches(patterns) => {
-                let body = text.text();
-                for &pattern in patterns {
-                    if let Some(pattern) = policy.matcher.patterns.patterns().get(index(pattern)) {
-                        let scratch = &mut context.scratch.borrow_mut().patterns;
-                        pattern.spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .patterns
+                            .iter()
+                            .filter(|(pattern, _)| patterns.contains(pattern));
+                        spans.extend(ours.map(|(_, range)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    let body = text.text();
+                    for &pattern in patterns {
+                        if let Some(pattern) =
+                            policy.matcher.patterns.patterns().get(index(pattern))
+                        {
+                            let scratch = &mut context.scratch.borrow_mut().patterns;
+                            pattern
+                                .spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                        }
                     }
                 }
             }

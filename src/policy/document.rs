@@ -209,6 +209,22 @@ pub struct Document {
     pub(super) rules: Vec<Rule>,
 }
 
+impl Document {
+    /// Environment variables that the filter must be handed.
+    pub fn secret_names(&self) -> Vec<&str> {
+        let environment = match &self.environment {
+            EnvironmentSource::Variable { name, .. } => Some(&**name),
+            _ => None,
+        };
+        self.audit
+            .key
+            .as_deref()
+            .into_iter()
+            .chain(environment)
+            .collect()
+    }
+}
+
 /// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
 pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     let at = At::root();

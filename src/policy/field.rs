@@ -151,7 +151,19 @@ const PARTS: &[&str] = &[
 ];
 const TURNS: &[&str] = &["latest", "earlier"];
 
-/// Every field that can be named whole, for suggestions; paths begin with one of [`PREFIXES`].
+/// What stands before the first dot of a path.
+pub(super) const ROOTS: &[&str] = &[
+    "args",
+    "result",
+    "params",
+    "principal",
+    "header",
+    "session",
+    "request",
+    "usage",
+];
+
+/// Every field that can be named whole, for suggestions.
 pub(super) const NAMES: &[&str] = &[
     "in",
     "protocol",
@@ -219,8 +231,10 @@ const USAGE_FIELDS: &[&str] = &[
 /// Why a name is no field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FieldError {
-    /// Nothing is called so; the names that come into question.
-    Unknown(&'static [&'static str]),
+    /// Nothing is called so.
+    Unknown,
+    /// The part behind the first dot is not known; those that are.
+    UnknownPart(&'static [&'static str]),
     /// The path behind the field is malformed: what is wrong.
     BadPath(String),
 }
@@ -274,7 +288,7 @@ impl Field {
             }
         }
         let Some((root, rest)) = name.split_once('.') else {
-            return Err(FieldError::Unknown(NAMES));
+            return Err(FieldError::Unknown);
         };
         match root {
             _ if rest.is_empty() => Err(FieldError::BadPath(
@@ -293,7 +307,7 @@ impl Field {
                 "region" => Ok(RequestField::Region),
                 _ => match rest.strip_prefix("roles.") {
                     Some(role) if AUTHORS.contains(&role) => Ok(RequestField::Roles(role.into())),
-                    _ => Err(FieldError::Unknown(REQUEST_FIELDS)),
+                    _ => Err(FieldError::UnknownPart(REQUEST_FIELDS)),
                 },
             }
             .map(Field::Request),
@@ -302,10 +316,10 @@ impl Field {
                 "output_tokens" => Ok(UsageField::Output),
                 "cached_tokens" => Ok(UsageField::Cached),
                 "reasoning_tokens" => Ok(UsageField::Reasoning),
-                _ => Err(FieldError::Unknown(USAGE_FIELDS)),
+                _ => Err(FieldError::UnknownPart(USAGE_FIELDS)),
             }
             .map(Field::Usage),
-            _ => Err(FieldError::Unknown(NAMES)),
+            _ => Err(FieldError::Unknown),
         }
     }
 
@@ -556,7 +570,10 @@ mod tests {
             "foo.bar",
         ] {
             assert!(
-                matches!(Field::parse(path), Err(FieldError::Unknown(_))),
+                matches!(
+                    Field::parse(path),
+                    Err(FieldError::Unknown | FieldError::UnknownPart(_))
+                ),
                 "{path}"
             );
         }

@@ -18,6 +18,7 @@ mod rule;
 mod scan;
 mod value;
 mod version;
+mod window;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 
@@ -29,5 +30,6 @@ pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
+pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;

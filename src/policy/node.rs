@@ -1,6 +1,6 @@
 //! A document as it was written, whatever it was written in: YAML, JSON, or a Struct from Envoy.
 
-use crate::wire::json::{Kind, Value};
+use crate::wire::json::{Kind, Value, quote};
 use crate::wire::span::index;
 use std::ops::Range;
 
@@ -64,6 +64,38 @@ impl Node {
             ),
         };
         Node { span, data }
+    }
+
+    /// Appends the tree as JSON text; numbers stay as they were written.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match &self.data {
+            Data::Null => out.extend_from_slice(b"null"),
+            Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Data::Number(text) => out.extend_from_slice(text.as_bytes()),
+            Data::String(text) => quote(text, out),
+            Data::List(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(b']');
+            }
+            Data::Map(members) => {
+                out.push(b'{');
+                for (at, member) in members.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    quote(&member.key, out);
+                    out.push(b':');
+                    member.value.write_json(out);
+                }
+                out.push(b'}');
+            }
+        }
     }
 
     /// What it is, for a message.

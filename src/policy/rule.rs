@@ -573,7 +573,11 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
                 } else {
                     "nothing says what is to be redacted"
                 },
-                "write `redact: { what: args.PATH }`, or a `detects`, `contains` or `matches` condition",
+                if rule.kinds.meets(calls) {
+                    "write `redact: { what: args.PATH }`: a changed argument changes what the tool does"
+                } else {
+                    "write a `detects`, `contains` or `matches` condition, or `redact: { what: PATH }`"
+                },
             );
         }
     }

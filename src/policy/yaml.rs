@@ -359,7 +359,7 @@ impl Loader<'_> {
 /// Times (`09:00`) and dates are texts here; nobody takes them for something that a policy could hold.
 fn is_read_differently(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    if matches!(&*lower, "yes" | "no" | "on" | "off" | "y" | "n" | ".nan") {
+    if matches!(&*lower, "yes" | "no" | "on" | "off" | ".nan") {
         return true;
     }
     let unsigned = lower.strip_prefix(['+', '-']).unwrap_or(&lower);

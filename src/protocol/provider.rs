@@ -51,8 +51,9 @@ pub fn provider_of(authority: &str) -> &'static str {
     });
     match known {
         Some((_, provider)) => provider,
-        // Ollama's registered port.
-        None if port == "11434" => "ollama",
+        // Self-hosted: by name, or by the port that Ollama registered.
+        None if port == "11434" || host.split(['.', '-']).any(|part| part == "ollama") => "ollama",
+        None if host.split(['.', '-']).any(|part| part == "gpustack") => "gpustack",
         None => "other",
     }
 }

@@ -2,6 +2,8 @@
 //! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
+mod tools;
+
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,

@@ -1,5 +1,6 @@
 //! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
 
+use super::Refusal;
 use crate::wire::json::quote;
 
 /// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
@@ -74,9 +75,13 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// `content-type` of the refusal.
-    pub fn content_type(self) -> &'static str {
-        "application/json"
+    /// A refusal with the status of its code.
+    pub fn refusal(self, denial: &Denial) -> Refusal {
+        Refusal {
+            status: denial.status,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: self.body(denial),
+        }
     }
 
     /// Body of a refusal.

@@ -10,7 +10,7 @@ in_both_envoys![
     recorded_answers_pass_rules_that_look_at_answers_unchanged,
 ];
 
-const RECORDED: &str = include_str!("../traffic/openai-chat.jsonl");
+const RECORDED: &str = include_str!("../traffic/openai.chat.jsonl");
 
 struct Recorded {
     id: String,
