@@ -83,6 +83,12 @@ impl Request {
         self
     }
 
+    /// The same to another path.
+    pub fn path(mut self, path: &str) -> Request {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The same with this body in one piece; says nothing about its length.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Request {
         self.chunks(vec![body.into()])
