@@ -49,6 +49,8 @@ pub struct Flow {
     exchange: Exchange,
     /// Numbers of numbered labels, the same in request and response.
     numbers: Numbers,
+    /// The response says how long it is.
+    sized_response: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -58,6 +60,8 @@ pub struct Flow {
 struct Head {
     method: String,
     request_id: String,
+    /// Length of the body, if the request says one.
+    length: Option<usize>,
     /// Kept while only the body can tell which protocol is spoken.
     undetermined: Option<Undetermined>,
 }
@@ -111,6 +115,7 @@ impl Flow {
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             numbers: Numbers::default(),
+            sized_response: false,
             replied: false,
         }
     }
@@ -164,6 +169,17 @@ impl Flow {
             tap.bytes = Vec::new();
         } else {
             tap.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether as much of the request was copied as its headers announce. The mark of its end may still be on its way:
+    /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
+    fn has_tapped_all(&self) -> bool {
+        match &self.request {
+            Stage::Tapping(tap) => {
+                tap.stopped.is_none() && Some(tap.bytes.len()) == self.head.length
+            }
+            _ => false,
         }
     }
 

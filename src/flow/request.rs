@@ -84,6 +84,7 @@ impl Flow {
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
+        self.head.length = seen.content_length;
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -344,7 +345,7 @@ impl Flow {
                     let bytes = body.read();
                     self.tap(&bytes, true);
                 }
-                if end {
+                if end || self.has_tapped_all() {
                     self.observe_request();
                 }
                 Step::go_on()
@@ -461,10 +462,13 @@ impl Flow {
         }
         let body = edit::apply(bytes, &nest.flatten(edits));
         if holds {
-            headers.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                body.len().to_string(),
-            ));
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            if self.head.length.is_some() {
+                headers.push(HeaderEdit::Set(
+                    "content-length".to_owned(),
+                    body.len().to_string(),
+                ));
+            }
             headers.extend(
                 DIGESTS
                     .iter()

@@ -79,6 +79,7 @@ impl Flow {
         }
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
+        self.sized_response = seen.content_length.is_some();
         if self.exchange.ignored {
             return Step::go_on();
         }
@@ -153,11 +154,16 @@ impl Flow {
 
     /// Headers that no longer fit a body that was edited, or, in portable mode, that could be.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
-        let length = match length {
-            Some(length) => HeaderEdit::Set("content-length".to_owned(), length.to_string()),
-            None => HeaderEdit::Remove("content-length".to_owned()),
-        };
-        let mut edits = vec![length, HeaderEdit::Remove("etag".to_owned())];
+        let mut edits = vec![HeaderEdit::Remove("etag".to_owned())];
+        match length {
+            Some(length) if self.sized_response => edits.push(HeaderEdit::Set(
+                "content-length".to_owned(),
+                length.to_string(),
+            )),
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            Some(_) => {}
+            None => edits.push(HeaderEdit::Remove("content-length".to_owned())),
+        }
         edits.extend(
             DIGESTS
                 .iter()
