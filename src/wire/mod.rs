@@ -3,5 +3,6 @@
 pub mod edit;
 pub mod http;
 pub mod json;
+pub mod multipart;
 pub mod protobuf;
 pub mod span;
