@@ -111,6 +111,11 @@ impl<'b> Nest<'b> {
         self.docs.first().map(Rc::clone)
     }
 
+    /// A text by its number, to keep while others are opened.
+    pub fn shared(&self, id: u16) -> Option<Rc<Doc<'b>>> {
+        self.docs.get(usize::from(id)).map(Rc::clone)
+    }
+
     /// A text by its number.
     pub fn doc(&self, id: u16) -> Option<&Doc<'b>> {
         self.docs.get(usize::from(id)).map(|doc| &**doc)
