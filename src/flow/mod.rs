@@ -20,6 +20,7 @@ mod response;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;
+mod stream;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
@@ -32,6 +33,7 @@ use crate::redact::Numbers;
 use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
+use stream::Stream;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -86,8 +88,12 @@ enum Stage {
     Tapping(Tap),
     /// Bytes are held until the end.
     Holding { since: u64 },
+    /// Bytes are judged while they flow.
+    Streaming(Box<Stream>),
     /// What is still to come is dropped.
     Draining,
+    /// A refusal has been sent; with the next bytes the connection is cut.
+    Resetting,
     /// It is over.
     Done,
 }

@@ -378,7 +378,11 @@ impl Flow {
                 self.judge_request(&bytes)
             }
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting
+            | Stage::Passing
+            | Stage::Streaming(_)
+            | Stage::Resetting
+            | Stage::Done => Step::go_on(),
         }
     }
 

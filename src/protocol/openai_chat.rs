@@ -2,6 +2,7 @@
 //!
 //! Source: OpenAI's API reference and published SDK types; differences of compatible servers as recorded from them.
 
+mod stream;
 mod withhold;
 
 use super::openai_shapes::{
@@ -9,6 +10,7 @@ use super::openai_shapes::{
     tool_call, tool_choice, tool_offer, usage,
 };
 use super::reader::{Origin, Reader};
+use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
@@ -82,6 +84,7 @@ const RESPONSE: &[&str] = &[
     "x_groq",
     "system_fingerprint",
     "service_tier",
+    "obfuscation",
     "error",
     "message",
     "type",
@@ -95,6 +98,7 @@ const CHOICE: &[&str] = &[
     "native_finish_reason",
     "stop_reason",
     "logprobs",
+    "delta",
 ];
 const ROLES: &[&str] = &[
     "system",
@@ -186,6 +190,10 @@ impl Protocol for OpenAiChat {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         withhold::withhold(nest, asked, withholding, edits)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::ChatStream::new(asked)))
     }
 }
 
@@ -343,6 +351,7 @@ impl RequestReader {
                 Turn::Earlier
             },
             choice: 0,
+            piece_of: None,
         };
         reader.reading.count_message(&origin.from);
         let calls_turn = if self.latest_from == Some(at) {
@@ -483,12 +492,7 @@ fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
 }
 
 fn response_message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice,
-    };
+    let origin = Origin::answer(choice);
     reader.object(message, MESSAGE, |reader, key, value| match key {
         "role" => reader.word(value, ROLES),
         "content" => content(reader, value, &origin),

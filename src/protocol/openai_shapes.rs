@@ -32,7 +32,7 @@ const TOOL_CHOICE: &[&str] = &[
     "allowed_tools",
     "tools",
 ];
-const TOOL_CALL: &[&str] = &["id", "type", "function", "custom", "index"];
+pub(super) const TOOL_CALL: &[&str] = &["id", "type", "function", "custom", "index"];
 const CALLED_FUNCTION: &[&str] = &["name", "arguments"];
 const CALLED_CUSTOM: &[&str] = &["name", "input"];
 const RESPONSE_FORMAT: &[&str] = &["type", "json_schema"];
@@ -88,7 +88,7 @@ pub(super) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
         }
         "annotations" => {
             let texts = reader.tree(value);
-            reader.tell(value, texts, &origin.with_part(Part::Other));
+            reader.tell(value, texts, &origin.with_part(Part::Other).whole());
         }
         _ => {}
     }

@@ -1,6 +1,7 @@
 //! What is taken out of a whole answer, and what takes its place.
 
 use super::choice_number;
+use crate::protocol::stream::TextChanges;
 use crate::protocol::surgery::{member_span, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
@@ -78,7 +79,7 @@ pub(super) fn refusing_reason(structured_output: bool) -> &'static [u8] {
     }
 }
 
-fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
+pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
     if let Some(logprobs) = choice.get("logprobs").filter(|value| !value.is_null()) {
         edits.replace(logprobs, b"null".to_vec());
     }
@@ -99,45 +100,34 @@ fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
     let (Some(text), Some(annotations)) = (content.text(), message.get("annotations")) else {
         return;
     };
+    let characters = |range: Range<usize>| {
+        let part = text.get(range).unwrap_or_default();
+        u64::try_from(part.chars().count()).unwrap_or(u64::MAX)
+    };
+    let mut changes = TextChanges::default();
+    for (range, with) in &edited.changes {
+        let start = characters(0..range.start);
+        let end = start.saturating_add(characters(range.clone()));
+        let with = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
+        changes.add(start..end, with);
+    }
+    move_annotations(annotations, edits, &changes);
+}
+
+/// Moves the character indices of annotations to where the text now stands.
+pub(super) fn move_annotations(annotations: Value<'_>, edits: &mut Edits, changes: &TextChanges) {
     for node in annotations.descendants() {
         for name in ["start_index", "end_index"] {
             let index = node.value.get(name);
             let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
                 continue;
             };
-            let moved = moved_index(&text, at, edited, name == "end_index");
+            let moved = changes.moved(at, name == "end_index");
             if moved != at {
                 edits.replace(value, moved.to_string().into_bytes());
             }
         }
     }
-}
-
-/// Where a character index stands after the edits. An index inside an edited part moves to its edge.
-fn moved_index(text: &str, at: u64, edited: &EditedText, is_end: bool) -> u64 {
-    let at = usize::try_from(at).unwrap_or(usize::MAX);
-    let byte = text
-        .char_indices()
-        .nth(at)
-        .map_or(text.len(), |(byte, _)| byte);
-    let mut moved = 0usize;
-    let mut copied = 0usize;
-    for (range, with) in &edited.changes {
-        if range.start >= byte {
-            break;
-        }
-        moved = moved.saturating_add(characters(text, copied..range.start));
-        if range.end <= byte || is_end {
-            moved = moved.saturating_add(with.chars().count());
-        }
-        copied = range.end;
-    }
-    moved = moved.saturating_add(characters(text, copied..byte));
-    u64::try_from(moved).unwrap_or(u64::MAX)
-}
-
-fn characters(text: &str, range: Range<usize>) -> usize {
-    text.get(range).map_or(0, |part| part.chars().count())
 }
 
 /// Removes denied calls. With none left the answer is an ordinary text, and says why; otherwise the remaining calls
