@@ -25,6 +25,8 @@ mod stream;
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+#[cfg(not(target_arch = "wasm32"))]
+pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
 use crate::event::Facts;

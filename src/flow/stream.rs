@@ -5,6 +5,8 @@
 mod call;
 mod queue;
 mod text;
+#[cfg(not(target_arch = "wasm32"))]
+mod transcript;
 
 use super::exchange::{Outcome, Read};
 use super::judge::{Assembled, Force, Refused, Verdict};
@@ -17,7 +19,7 @@ use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, 
 use crate::policy::{Flowing, Moment, OnDeny, Scans, StreamOnDeny};
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
-    KeepAlive, Lanes, Made, Piece, StreamReader,
+    KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
 use crate::protocol::{Denial, Reader};
 use crate::redact;
@@ -29,6 +31,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use text::Text;
+#[cfg(not(target_arch = "wasm32"))]
+pub use transcript::{Told, Transcript, transcript};
 
 /// Most texts and calls that are open at the same time. No answer has as many; each costs memory.
 const MAX_OPEN: usize = 4_096;
@@ -592,11 +596,7 @@ impl Flow {
 
     fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Piece) -> Result<(), Stop> {
         match piece {
-            Piece::Text {
-                channel,
-                place,
-                class,
-            } => self.take_text(stream, number, channel, place, class),
+            Piece::Text(piece) => self.take_text(stream, number, piece),
             Piece::TextEnd(channel) => {
                 let text = stream.texts.get(&channel);
                 if text.is_some_and(|text| text.flowing == Flowing::HeldToEnd) {
@@ -617,52 +617,50 @@ impl Flow {
         &mut self,
         stream: &mut Stream,
         number: u64,
-        channel: Channel,
-        place: Place,
-        class: Class,
+        piece: TextPiece,
     ) -> Result<(), Stop> {
         if !stream.is_judged() {
             return Ok(());
         }
+        let channel = piece.channel;
         let held = stream.queue.get(number);
-        let value = held.and_then(|held| held.nest.as_ref()?.value(place));
-        let Some(piece) = value.and_then(|value| value.text().map(String::from)) else {
+        let value = held.and_then(|held| held.nest.as_ref()?.value(piece.place));
+        let Some(text) = value.and_then(|value| value.text()) else {
             return Ok(());
         };
+        let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
         if !stream.texts.contains_key(&channel) {
-            let text = self.begin_text(stream, channel, class)?;
+            let text = self.begin_text(stream, &piece)?;
             stream.texts.insert(channel, text);
         }
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
         stream.queue.wait(number);
-        if text.is_kept() {
-            text.whole.push_str(&piece);
-        }
         let start = if text.is_held() {
-            text.whole.len().saturating_sub(piece.len())
+            text.whole.len()
         } else {
             text.window.length()
         };
-        text.add(start..start.saturating_add(piece.len()), number, place);
+        if text.is_kept() {
+            text.whole.push_str(&new);
+        }
+        let range = start..start.saturating_add(new.len());
+        text.add(range, piece.repeats, number, piece.place);
         if text.is_held() {
             return Ok(());
         }
-        self.settle_text(stream, channel, &piece, Ending::Open)
+        self.settle_text(stream, channel, &new, Ending::Open)
     }
 
     /// Judges what can be judged before any text has come.
-    fn begin_text(
-        &mut self,
-        stream: &Stream,
-        channel: Channel,
-        class: Class,
-    ) -> Result<Text, Stop> {
+    fn begin_text(&mut self, stream: &Stream, piece: &TextPiece) -> Result<Text, Stop> {
+        let TextPiece { channel, class, .. } = *piece;
         let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
         event.part = channel.part;
         event.choice = channel.choice;
         event.texts = 0..1;
+        event.retold = piece.retold;
         let at = stream.reader.text_at(&channel);
         let (nest, reading) = part_of_text("", class, &stream.answer);
         let Some(nest) = nest else {

@@ -11,7 +11,7 @@ mod tools;
 pub use shape::{Member, Shape};
 
 use super::Endpoint;
-use super::stream::{Channel, FrameReading, Piece};
+use super::stream::{Channel, FrameReading, Piece, TextPiece};
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
@@ -557,11 +557,10 @@ impl<'b> Reader<'b> {
 
     fn text_pieces(&mut self, texts: Range<u32>, channel: Channel) {
         let texts = self.reading.texts.get(index(texts.start)..index(texts.end));
-        let pieces = texts.unwrap_or_default().iter().map(|text| Piece::Text {
-            channel,
-            place: text.place,
-            class: text.class,
-        });
+        let pieces = texts
+            .unwrap_or_default()
+            .iter()
+            .map(|text| Piece::Text(TextPiece::new(channel, text.place, text.class)));
         self.frame.pieces.extend(pieces);
     }
 

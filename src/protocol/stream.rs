@@ -32,14 +32,7 @@ pub struct CallKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Text.
-    Text {
-        /// Of which text.
-        channel: Channel,
-        /// The string.
-        place: Place,
-        /// Whether it may be edited.
-        class: Class,
-    },
+    Text(TextPiece),
     /// A text has ended.
     TextEnd(Channel),
     /// A call: `element` is the value of the frame that is about it, and nothing else.
@@ -57,6 +50,35 @@ pub enum Piece {
     End(Option<u32>),
 }
 
+/// What a frame adds to a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextPiece {
+    /// Which text.
+    pub channel: Channel,
+    /// The string.
+    pub place: Place,
+    /// Whether it may be edited.
+    pub class: Class,
+    /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
+    /// far with each frame.
+    pub repeats: usize,
+    /// Another text says the same: not told twice to a reader.
+    pub retold: bool,
+}
+
+impl TextPiece {
+    /// A piece that repeats nothing.
+    pub fn new(channel: Channel, place: Place, class: Class) -> TextPiece {
+        TextPiece {
+            channel,
+            place,
+            class,
+            repeats: 0,
+            retold: false,
+        }
+    }
+}
+
 /// What a frame says of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallPiece {
@@ -71,6 +93,10 @@ pub enum CallPiece {
     Arguments(Place),
     /// More of its input, free text.
     Input(Place),
+    /// The name in another place of the same frame.
+    NameAgain(Place),
+    /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
+    ArgumentsAgain(Place),
 }
 
 /// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: any time.

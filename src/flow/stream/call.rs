@@ -17,6 +17,9 @@ pub(super) struct Call {
     arguments: String,
     /// Free text, not JSON.
     is_text: bool,
+    /// Places in which other fields of the same frames repeat the name, and the arguments.
+    names_again: Vec<(u64, Place)>,
+    parts_again: Vec<(u64, Place)>,
     /// Every value that is about it: frame and place.
     pub(super) elements: Vec<(u64, Place)>,
 }
@@ -54,6 +57,8 @@ impl Call {
                 self.arguments.push_str(&text(*place).unwrap_or_default());
                 self.parts.push((frame, *place));
             }
+            CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
+            CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
         }
         is_new
     }
@@ -83,7 +88,9 @@ impl Call {
         if rest.is_empty() || rest.iter().any(|(.., other)| *other != name) {
             return false;
         }
-        for (frame, place, _) in rest {
+        let again = self.names_again.iter().skip(1);
+        let rest = rest.iter().map(|(frame, place, _)| (frame, place));
+        for (frame, place) in rest.chain(again.map(|(frame, place)| (frame, place))) {
             replace(queue, *frame, *place, b"null".to_vec());
         }
         true
@@ -144,21 +151,28 @@ impl Call {
         let nest = Nest::owned(edited, limits, 0).ok()?;
         let body = nest.body()?;
         let arguments = body.root().get("arguments")?.text()?.into_owned();
-        let mut parts = self.parts.iter();
-        let (frame, place) = parts.next()?;
-        let mut quoted = Vec::with_capacity(arguments.len().saturating_add(2));
-        let held = queue.get(*frame)?;
-        let value = held.nest.as_ref()?.value(*place)?;
-        match value.kind() {
-            json::Kind::String => quote(&arguments, &mut quoted),
-            _ => quoted.extend_from_slice(arguments.as_bytes()),
-        }
-        replace(queue, *frame, *place, quoted);
-        for (frame, place) in parts {
-            replace(queue, *frame, *place, b"\"\"".to_vec());
+        put_in_first(&self.parts, &arguments, queue)?;
+        if !self.parts_again.is_empty() {
+            put_in_first(&self.parts_again, &arguments, queue)?;
         }
         Some(())
     }
+}
+
+fn put_in_first(parts: &[(u64, Place)], arguments: &str, queue: &mut Queue) -> Option<()> {
+    let ((frame, place), rest) = parts.split_first()?;
+    let held = queue.get(*frame)?;
+    let value = held.nest.as_ref()?.value(*place)?;
+    let mut first = Vec::with_capacity(arguments.len().saturating_add(2));
+    match value.kind() {
+        json::Kind::String => quote(arguments, &mut first),
+        _ => first.extend_from_slice(arguments.as_bytes()),
+    }
+    replace(queue, *frame, *place, first);
+    for (frame, place) in rest {
+        replace(queue, *frame, *place, b"\"\"".to_vec());
+    }
+    Some(())
 }
 
 fn replace(queue: &mut Queue, frame: u64, place: Place, with: Vec<u8>) {

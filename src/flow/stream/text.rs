@@ -25,6 +25,8 @@ pub(super) struct Text {
     pieces: VecDeque<PieceAt>,
     /// What is to be replaced in them, in bytes of the whole text.
     changes: Vec<(Range<usize>, String)>,
+    /// Later pieces may repeat all that came before.
+    repeats: bool,
 }
 
 /// A piece: which bytes of the text, and where they stand.
@@ -46,6 +48,7 @@ impl Text {
             whole: String::new(),
             pieces: VecDeque::new(),
             changes: Vec::new(),
+            repeats: false,
         }
     }
 
@@ -59,10 +62,11 @@ impl Text {
         self.flowing != Flowing::Settled
     }
 
-    /// Notes where a piece stands.
-    pub(super) fn add(&mut self, range: Range<usize>, frame: u64, place: Place) {
+    /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.
+    pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: Place) {
+        self.repeats |= repeats > 0;
         self.pieces.push_back(PieceAt {
-            range,
+            range: new.start.saturating_sub(repeats)..new.end,
             frame,
             place,
         });
@@ -105,6 +109,8 @@ impl Text {
         {
             held.edits.replace_text(value, parts);
         }
-        self.changes.retain(|(range, _)| range.end > piece.end);
+        if !self.repeats {
+            self.changes.retain(|(range, _)| range.end > piece.end);
+        }
     }
 }

@@ -4,10 +4,11 @@ use super::withhold::{self, refusing_reason};
 use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member};
 use crate::event::Class;
 use crate::event::Part;
-use crate::protocol::openai_shapes::{TOOL_CALL, content, spoken};
+use crate::event::Turn;
+use crate::protocol::openai_shapes::{TOOL_CALL, called_function, content, spoken, tool_call};
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader,
+    Made, Piece, StreamReader, TextPiece,
 };
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
@@ -20,6 +21,9 @@ const LEGACY_CALL: u32 = u32::MAX;
 
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
 const FIRST_UNKNOWN_TEXT: u32 = 1_000;
+
+/// Number of the text under `message` whose number under `delta` is 0, and of those after it.
+const FIRST_COPY: u32 = 100;
 
 /// Most members of `delta` that nobody knows: more are no text that goes on.
 const MAX_UNKNOWN_TEXTS: usize = 64;
@@ -40,8 +44,12 @@ pub(super) struct ChatStream {
 /// A choice so far.
 #[derive(Debug, Default)]
 struct Choice {
+    /// Why it ended was told; OpenRouter repeats it with the usage.
+    reason_told: bool,
     finished: bool,
     calls: Vec<Call>,
+    /// Texts under `message` so far, by their number.
+    copies: BTreeMap<u32, String>,
 }
 
 /// A call so far.
@@ -67,6 +75,7 @@ impl ChatStream {
         let lanes = ChoiceLanes(number);
         let mut lane = Lanes::default();
         let mut finished = false;
+        let delta = choice.get("delta");
         reader.object(choice, CHOICE, |reader, key, value| match key {
             "index" => {
                 reader.number(value);
@@ -74,7 +83,10 @@ impl ChatStream {
             "finish_reason" => {
                 let reason = value.text().filter(|reason| !reason.is_empty());
                 if let Some(reason) = reason {
-                    reader.reading.finish.push(reason.into());
+                    let state = self.choices.entry(number).or_default();
+                    if !std::mem::replace(&mut state.reason_told, true) {
+                        reader.reading.finish.push(reason.into());
+                    }
                     finished = true;
                 }
                 reader.word(value, FINISH_REASONS);
@@ -89,9 +101,8 @@ impl ChatStream {
             // The text once more, token by token: it goes as a whole when the text is edited.
             "logprobs" => reader.claim_all(value),
             "delta" => lane = self.delta(reader, value, number),
-            // Writer repeats the whole message in its last chunk.
             _ => {
-                super::response_message(reader, value, number);
+                self.message(reader, value, delta, number);
                 lane = lanes.all();
             }
         });
@@ -111,9 +122,8 @@ impl ChatStream {
         let lanes = ChoiceLanes(choice);
         let mut lane = Lanes::default();
         reader.object(delta, MESSAGE, |reader, key, value| {
-            let item = MESSAGE.iter().position(|known| *known == key);
             let origin = Origin {
-                piece_of: item.map(offset),
+                piece_of: Some(item(key)),
                 ..Origin::answer(choice)
             };
             match key {
@@ -167,14 +177,85 @@ impl ChatStream {
                 part: Part::Other,
                 item,
             };
-            reader.piece(Piece::Text {
-                channel,
-                place: value.place(),
-                class: Class::Unknown,
-            });
+            let piece = TextPiece::new(channel, value.place(), Class::Unknown);
+            reader.piece(Piece::Text(piece));
             lane = lane.and(lanes.other());
         }
         lane
+    }
+
+    /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.
+    fn message(
+        &mut self,
+        reader: &mut Reader<'static>,
+        message: Value<'_>,
+        delta: Option<Value<'_>>,
+        choice: u32,
+    ) {
+        let origin = Origin::answer(choice);
+        reader.object(message, MESSAGE, |reader, key, value| {
+            let twin = delta.and_then(|delta| delta.get(key));
+            let is_string = value.kind() == json::Kind::String;
+            match key {
+                "role" => reader.word(value, ROLES),
+                "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
+                    self.copied_text(reader, key, value, twin, choice);
+                }
+                "content" => content(reader, value, &origin),
+                "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
+                    let mut at = 0u32;
+                    reader.array(value, |reader, call| {
+                        let item = self.call_number(call, choice, at);
+                        copied_call(reader, call, CallKey { choice, item });
+                        at = at.saturating_add(1);
+                    });
+                }
+                "tool_calls" => reader.array(value, |reader, call| {
+                    tool_call(reader, call, Turn::Latest, choice);
+                }),
+                "function_call" if is_told(value) => {
+                    called_function(reader, value, value, Turn::Latest, choice);
+                }
+                "function_call" => reader.claim_all(value),
+                "name" | "tool_call_id" => reader.id(value),
+                _ => spoken(reader, key, value, &origin),
+            }
+        });
+    }
+
+    fn copied_text(
+        &mut self,
+        reader: &mut Reader<'static>,
+        key: &str,
+        value: Value<'_>,
+        twin: Option<Value<'_>>,
+        choice: u32,
+    ) {
+        reader.claim(value);
+        let Some(text) = value.text() else { return };
+        let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
+        let copies = &mut self.choices.entry(choice).or_default().copies;
+        let so_far = copies.entry(item(key)).or_default();
+        let goes_on = text.strip_prefix(so_far.as_str());
+        let repeats = match goes_on {
+            Some(new) if new == twin || text != twin => so_far.len(),
+            _ => 0,
+        };
+        so_far.push_str(text.get(repeats..).unwrap_or_default());
+        let channel = Channel {
+            choice,
+            part: match key {
+                "content" => Part::Text,
+                "refusal" => Part::Refusal,
+                _ => Part::Reasoning,
+            },
+            item: FIRST_COPY.saturating_add(item(key)),
+        };
+        reader.piece(Piece::Text(TextPiece {
+            repeats,
+            retold: true,
+            ..TextPiece::new(channel, value.place(), Class::Text)
+        }));
     }
 
     fn unknown_text(&mut self, name: &str) -> Option<u32> {
@@ -284,6 +365,34 @@ impl ChoiceLanes {
 
     fn all(self) -> Lanes {
         self.text().and(self.other()).and(self.calls())
+    }
+}
+
+/// Number of the text in a member of `delta`.
+fn item(key: &str) -> u32 {
+    let place = MESSAGE.iter().position(|known| *known == key);
+    place.map_or(0, offset)
+}
+
+/// A call in `message` that `delta` told of.
+fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
+    reader.claim_all(call);
+    let function = call.get("function").or_else(|| call.get("custom"));
+    begin(reader, call, key);
+    for (name, value) in function.into_iter().flat_map(|function| function.members()) {
+        if value.is_null() {
+            continue;
+        }
+        let what = if name.is_text("name") {
+            CallPiece::NameAgain(value.place())
+        } else {
+            CallPiece::ArgumentsAgain(value.place())
+        };
+        reader.piece(Piece::Call {
+            key,
+            element: call.place(),
+            what,
+        });
     }
 }
 
@@ -438,7 +547,7 @@ impl StreamReader for ChatStream {
             let channel = Channel {
                 choice: choice_number(choice, at),
                 part: Part::Text,
-                item: CONTENT,
+                item: item("content"),
             };
             let annotations = choice
                 .get("delta")
@@ -484,9 +593,6 @@ impl StreamReader for ChatStream {
     }
 }
 
-/// Number of the text in `content`.
-const CONTENT: u32 = 1;
-
 /// Takes the denied calls out of one frame, and numbers the others without a gap: a gap makes the stream helper of
 /// OpenAI's own library fail.
 fn take_out_of(
@@ -502,7 +608,11 @@ fn take_out_of(
             .find(|call| call.pieces.contains(&(number, value.place())))
     };
     let choices = body.root().get("choices").ok_or(CannotWithhold)?;
-    for delta in choices.elements().filter_map(|choice| choice.get("delta")) {
+    let holders = choices
+        .elements()
+        .flat_map(|choice| [choice.get("delta"), choice.get("message")])
+        .flatten();
+    for delta in holders {
         let legacy = delta.get("function_call").and_then(call_at);
         let mut gone: Vec<&str> = Vec::new();
         if legacy.is_some_and(|call| call.denied.is_some()) {
