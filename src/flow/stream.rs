@@ -59,6 +59,8 @@ pub(super) struct Stream {
     frames: Frames,
     reader: Box<dyn StreamReader>,
     queue: Queue,
+    /// Lanes of the frame before.
+    lanes: Lanes,
     texts: BTreeMap<Channel, Text>,
     calls: BTreeMap<CallKey, Call>,
     /// What is known of the answer: usage, why it ended.
@@ -111,6 +113,7 @@ impl Stream {
             guard: Rc::clone(guard),
             reader,
             queue: Queue::default(),
+            lanes: Lanes::default(),
             texts: BTreeMap::new(),
             calls: BTreeMap::new(),
             answer: Reading::default(),
@@ -435,8 +438,8 @@ impl Flow {
         }
         let payload = frame.payload.take().unwrap_or_default();
         if payload.trim_ascii().is_empty() {
-            // Nothing but a sign of life: it need not wait for anything.
-            let number = stream.queue.push(frame, None, Lanes::default());
+            // Nothing but a sign of life; behind the frame that it followed, so that what nobody edits stays as it is.
+            let number = stream.queue.push(frame, None, stream.lanes);
             stream.queue.settled(number);
             stream.release();
             return Ok(());
@@ -509,7 +512,10 @@ impl Flow {
         if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.judge_frame(stream, &mut held, &reading)?;
         }
-        let number = stream.queue.push(frame, Some(held), lanes);
+        if lanes != Lanes::default() {
+            stream.lanes = lanes;
+        }
+        let number = stream.queue.push(frame, Some(held), stream.lanes);
         for piece in pieces {
             self.take_piece(stream, number, piece)?;
         }
@@ -636,10 +642,11 @@ impl Flow {
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
-        stream.queue.wait(number);
         let start = if text.is_held() {
+            stream.queue.wait(number);
             text.whole.len()
         } else {
+            stream.queue.wait_shortly(number);
             text.window.length()
         };
         if text.is_kept() {

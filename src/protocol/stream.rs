@@ -99,7 +99,8 @@ pub enum CallPiece {
     ArgumentsAgain(Place),
 }
 
-/// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: any time.
+/// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
+/// frame before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lanes(pub u64);
 

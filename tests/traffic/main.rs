@@ -5,6 +5,8 @@
     reason = "test code: a failure is a panic"
 )]
 
+mod streams;
+
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;

@@ -4,6 +4,10 @@ use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
 use crate::wire::frame::Frame;
 use std::collections::VecDeque;
 
+/// So many frames stay behind one that waits for a little more of a text, whatever their lanes: an answer that nobody edits
+/// is then the same byte for byte. A text that pauses for longer is overtaken.
+const PATIENCE: u64 = 16;
+
 /// A frame that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -13,6 +17,8 @@ pub(super) struct Waiting {
     lanes: Lanes,
     /// How many things in it are not judged yet.
     waits: u32,
+    /// How many of them are texts of which a little more is needed.
+    short: u32,
 }
 
 /// All frames that wait. A frame leaves when nothing in it waits and no frame before it shares a lane with it.
@@ -25,6 +31,8 @@ pub(super) struct Queue {
     lanes: Vec<VecDeque<u64>>,
     /// Numbers of the frames that stay in order with all others.
     barriers: VecDeque<u64>,
+    /// Numbers of the frames that hold up all others, since they wait for a little more of a text.
+    stops: VecDeque<u64>,
     /// Frames that may leave.
     ready: Vec<Waiting>,
     /// Bytes of the frames that wait.
@@ -41,6 +49,7 @@ impl Queue {
             held,
             lanes,
             waits: 1,
+            short: 0,
         }));
         if lanes == Lanes::ALL {
             self.barriers.push_back(number);
@@ -54,6 +63,12 @@ impl Queue {
                     queue.push_back(number);
                 }
             }
+        }
+        if let Some(stop) = self.stops.front().copied()
+            && number.saturating_sub(stop) > PATIENCE
+        {
+            self.stops.pop_front();
+            self.pass(stop);
         }
         number
     }
@@ -88,14 +103,44 @@ impl Queue {
         }
     }
 
+    /// One more text in a frame needs a little more before it is judged.
+    pub(super) fn wait_shortly(&mut self, number: u64) {
+        self.wait(number);
+        if let Some(entry) = self.entry(number) {
+            entry.short = entry.short.saturating_add(1);
+            if entry.short == 1 {
+                self.stops.push_back(number);
+            }
+        }
+    }
+
     /// One thing in a frame has been judged.
     pub(super) fn settled(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_sub(1);
             if entry.waits == 0 {
-                self.leave(number);
+                self.leave(vec![number]);
             }
         }
+    }
+
+    /// A text that a frame waited for shortly has been judged.
+    pub(super) fn settled_shortly(&mut self, number: u64) {
+        self.settled(number);
+        let Some(entry) = self.entry(number) else {
+            return;
+        };
+        entry.short = entry.short.saturating_sub(1);
+        if entry.short == 0 {
+            self.stops.retain(|stop| *stop != number);
+            self.pass(number);
+        }
+    }
+
+    /// Lets those leave that a frame held up which does so no more.
+    fn pass(&mut self, number: u64) {
+        let until = self.stops.front().copied().unwrap_or(self.next());
+        self.leave((number..=until).rev().collect());
     }
 
     /// Frames that may leave now, in the order in which they leave.
@@ -110,13 +155,13 @@ impl Queue {
         self.first = self.next();
         self.lanes.clear();
         self.barriers.clear();
+        self.stops.clear();
         self.bytes = 0;
         all
     }
 
-    /// Lets a frame leave if it may, and those that only waited for it.
-    fn leave(&mut self, number: u64) {
-        let mut candidates = vec![number];
+    /// Lets frames leave that may, and those that only waited for them; the last candidate first.
+    fn leave(&mut self, mut candidates: Vec<u64>) {
         while let Some(number) = candidates.pop() {
             if !self.may_leave(number) {
                 continue;
@@ -126,6 +171,11 @@ impl Queue {
                 continue;
             };
             self.bytes = self.bytes.saturating_sub(entry.frame.raw.len());
+            if self.stops.front() == Some(&number) {
+                self.stops.pop_front();
+                let until = self.stops.front().copied().unwrap_or(self.next());
+                candidates.extend(number..=until);
+            }
             let was_barrier = entry.lanes == Lanes::ALL;
             if was_barrier {
                 self.barriers.pop_front();
@@ -168,6 +218,9 @@ impl Queue {
         let Some(entry) = entry.filter(|entry| entry.waits == 0) else {
             return false;
         };
+        if self.stops.front().is_some_and(|stop| *stop < number) {
+            return false;
+        }
         if entry.lanes == Lanes::ALL {
             return number == self.first;
         }
@@ -260,6 +313,30 @@ mod tests {
         assert_eq!(left(&mut queue), "p");
         queue.settled(first);
         assert_eq!(left(&mut queue), "123");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_short_wait_holds_up_all_lanes_and_a_long_one_its_own() {
+        let mut queue = Queue::default();
+        let text = queue.push(frame("t"), None, Lanes::of(0));
+        queue.wait_shortly(text);
+        queue.settled(text);
+        let other = queue.push(frame("o"), None, Lanes::of(1));
+        queue.settled(other);
+        assert_eq!(left(&mut queue), "");
+        queue.settled_shortly(text);
+        assert_eq!(left(&mut queue), "to");
+        let text = queue.push(frame("T"), None, Lanes::of(0));
+        queue.wait_shortly(text);
+        queue.settled(text);
+        for _ in 0..=PATIENCE {
+            let other = queue.push(frame("o"), None, Lanes::of(1));
+            queue.settled(other);
+        }
+        assert_eq!(left(&mut queue), "ooooooooooooooooo");
+        queue.settled_shortly(text);
+        assert_eq!(left(&mut queue), "T");
         assert!(queue.is_empty());
     }
 

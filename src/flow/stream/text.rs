@@ -83,7 +83,11 @@ impl Text {
             let (frame, place, range) = (piece.frame, piece.place, piece.range.clone());
             self.pieces.pop_front();
             self.edit(&range, frame, place, queue);
-            queue.settled(frame);
+            if self.is_held() {
+                queue.settled(frame);
+            } else {
+                queue.settled_shortly(frame);
+            }
         }
     }
 
