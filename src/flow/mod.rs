@@ -55,6 +55,8 @@ pub struct Flow {
     numbers: Numbers,
     /// The response says how long it is.
     sized_response: bool,
+    /// The client has been sent the upstream's status.
+    answered: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -124,6 +126,7 @@ impl Flow {
             exchange: Exchange::default(),
             numbers: Numbers::default(),
             sized_response: false,
+            answered: false,
             replied: false,
         }
     }

@@ -7,12 +7,12 @@ use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::stream::{Purpose, Stream};
 use super::{Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Problem, Reading};
+use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
 use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, Nest};
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -77,6 +77,12 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
+        let step = self.begin_response(head);
+        self.answered = step.action == Action::Continue;
+        step
+    }
+
+    fn begin_response(&mut self, head: &ResponseHead<'_>) -> Step {
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
         self.sized_response = seen.content_length.is_some();
@@ -222,13 +228,6 @@ impl Flow {
         edits
     }
 
-    fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
-        self.judge_unread_response(&Reading {
-            problems: vec![problem],
-            ..Reading::default()
-        })
-    }
-
     /// Judges a response of which nothing but its headers was read.
     fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let nest = no_body()?;
@@ -280,12 +279,12 @@ impl Flow {
                 self.judge_response(&bytes)
             }
             Stage::Streaming(_) => self.stream_body(body, end, now),
-            Stage::Draining => Step::of(Action::Replace(Vec::new())),
+            Stage::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
             Stage::Resetting => {
                 self.response = Stage::Done;
                 Step::of(Action::Reset)
             }
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting | Stage::Passing | Stage::Draining | Stage::Done => Step::go_on(),
         }
     }
 
