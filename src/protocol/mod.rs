@@ -3,10 +3,12 @@
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
 mod openai_chat;
+mod openai_responses;
 mod openai_shapes;
 mod provider;
 mod reader;
 mod refusal;
+mod routes;
 mod surgery;
 
 pub use provider::provider_of;
@@ -284,7 +286,8 @@ pub trait Protocol: Sync {
 pub struct CannotWithhold;
 
 /// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+pub const PROTOCOLS: &[&dyn Protocol] =
+    &[&openai_chat::OpenAiChat, &openai_responses::OpenAiResponses];
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]

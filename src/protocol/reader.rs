@@ -314,6 +314,16 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The same for one member of an object whose other members are read elsewhere.
+    pub fn word_of(&mut self, object: Value<'_>, name: &str, known: &[&str]) {
+        for (key, value) in object.members() {
+            if key.is_text(name) && !key.has_escapes() {
+                self.claim(key);
+                self.word(value, known);
+            }
+        }
+    }
+
     /// An identifier: only unmistakable secrets count in it.
     pub fn id(&mut self, value: Value<'_>) {
         self.mark(value, Class::Id);
@@ -325,9 +335,15 @@ impl<'b> Reader<'b> {
         self.uninspectable(value, class);
     }
 
-    /// Image, audio or file bytes.
+    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is judged as text.
     pub fn media(&mut self, value: Value<'_>) {
-        self.mark(value, Class::Media);
+        let is_bytes = match value.text() {
+            Some(text) => is_encoded(text.as_bytes()),
+            None => true,
+        };
+        if is_bytes {
+            self.mark(value, Class::Media);
+        }
     }
 
     fn mark(&mut self, value: Value<'_>, class: Class) {
@@ -533,6 +549,27 @@ impl<'b> Reader<'b> {
             what,
         });
     }
+}
+
+/// Whether a string holds nothing but bytes in base64, behind what a `data:` URL says of them.
+fn is_encoded(content: &[u8]) -> bool {
+    let bytes = match content.get(..5) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"data:") => content
+            .iter()
+            .position(|b| *b == b',')
+            .and_then(|comma| content.get(comma..))
+            .unwrap_or(content),
+        _ => content,
+    };
+    // MIME breaks lines.
+    let fits = |b: u8| {
+        b.is_ascii_alphanumeric()
+            | matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b',' | b'\r' | b'\n')
+    };
+    // Megabytes of it are usual: no early exit inside a chunk, so that it is done many bytes at a time.
+    bytes
+        .chunks(4096)
+        .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
 }
 
 /// How a node can hold text; `None` if it can't.
