@@ -2,7 +2,12 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod openai_audio;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_images;
+mod openai_moderations;
 mod openai_responses;
 mod openai_shapes;
 mod provider;
@@ -286,8 +291,15 @@ pub trait Protocol: Sync {
 pub struct CannotWithhold;
 
 /// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] =
-    &[&openai_chat::OpenAiChat, &openai_responses::OpenAiResponses];
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
+    &openai_embeddings::OpenAiEmbeddings,
+    &openai_moderations::OpenAiModerations,
+    &openai_images::OpenAiImages,
+    &openai_audio::OpenAiAudio,
+    &openai_completions::OpenAiCompletions,
+];
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]

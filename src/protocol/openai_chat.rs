@@ -6,10 +6,12 @@
 
 mod withhold;
 
+pub(super) use withhold::withhold;
+
 use super::openai_shapes::{
-    self, REASONING, SPEECH, called_function, content, content_texts, error, inputs, named_offer,
-    plugins, response_format, spoken, tool_call, tool_choice, tool_offer, top_error, usage,
-    user_id,
+    self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
+    content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
+    tool_choice, tool_offer, usage, user_id,
 };
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -151,11 +153,8 @@ const RESPONSE: &[Member] = &[
     ("object", Shape::Id),
     ("created", Shape::Number),
     ("created_at", Shape::Id),
-    ("model", Shape::Own),
     ("choices", Shape::Own),
-    ("usage", Shape::Own),
     ("x_groq", Shape::Own),
-    ("error", Shape::Own),
     ("usage_breakdown", Shape::Counts),
     ("system_fingerprint", Shape::Id),
     ("service_tier", Shape::Id),
@@ -167,11 +166,6 @@ const RESPONSE: &[Member] = &[
     ("prompt_filter_results", Shape::Counts),
     ("time_info", Shape::Counts),
     ("moderation", Shape::Counts),
-    ("message", Shape::Own),
-    ("detail", Shape::Own),
-    ("type", Shape::Own),
-    ("code", Shape::Own),
-    ("param", Shape::Own),
 ];
 const CHOICE: &[Member] = &[
     ("index", Shape::Number),
@@ -257,11 +251,9 @@ impl Protocol for OpenAiChat {
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        withhold::withhold(nest, asked, withholding, edits)
+        withhold(nest, asked, withholding, edits)
     }
 }
-
-pub(super) use withhold::withhold;
 
 /// Whether a request of this shape must hold a conversation or a prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -307,18 +299,12 @@ pub(super) fn read_request(
 /// Reads an answer of choices, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    let origin = answered();
-    reader.shaped(body.root(), &[RESPONSE], &origin, &mut response_member);
-}
-
-/// Text of an answer beside its choices.
-fn answered() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-    }
+    reader.shaped(
+        body.root(),
+        &[RESPONSE, ANSWER],
+        &beside(),
+        &mut response_member,
+    );
 }
 
 /// Which of the two shapes an answer has.
@@ -575,11 +561,6 @@ impl RequestReader {
 
 fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match key {
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
-            }
-        }
         "choices" => {
             let mut at = 0usize;
             reader.array(value, |reader, choice| {
@@ -587,7 +568,6 @@ fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
                 at = at.saturating_add(1);
             });
         }
-        "usage" => usage(reader, value),
         "x_groq" => reader.object(
             value,
             &["id", "usage", "seed"],
@@ -597,8 +577,7 @@ fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
                 _ => reader.claim(value),
             },
         ),
-        "error" => error(reader, value),
-        _ => top_error(reader, key, value),
+        _ => answer_member(reader, key, value),
     }
 }
 

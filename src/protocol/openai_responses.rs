@@ -10,13 +10,13 @@ pub(super) use items::Items;
 pub(super) use withhold::{refusing_item, withhold};
 
 use super::openai_shapes::{
-    self, REASONING, error, plugins, response_format, tool_choice, top_error, usage, user_id,
+    self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 
 /// The format.
@@ -100,12 +100,9 @@ const RESPONSE: &[Member] = &[
     ("created_at", Shape::Id),
     ("completed_at", Shape::Id),
     ("status", Shape::Own),
-    ("error", Shape::Own),
-    ("model", Shape::Own),
     ("output", Shape::Own),
     ("output_text", Shape::Own),
     ("data", Shape::Own),
-    ("usage", Shape::Own),
     ("first_id", Shape::Id),
     ("last_id", Shape::Id),
     ("has_more", Shape::Flag),
@@ -143,11 +140,6 @@ const RESPONSE: &[Member] = &[
     ("tool_usage", Shape::Counts),
     ("moderation", Shape::Counts),
     ("content_filters", Shape::Counts),
-    ("message", Shape::Own),
-    ("detail", Shape::Own),
-    ("type", Shape::Own),
-    ("code", Shape::Own),
-    ("param", Shape::Own),
 ];
 
 impl Protocol for OpenAiResponses {
@@ -307,18 +299,12 @@ fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Reads an answer, a list of items, or an error.
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
-    let origin = answered();
-    reader.shaped(body.root(), &[RESPONSE], &origin, &mut response_member);
-}
-
-/// Text of an answer beside its items.
-fn answered() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Other,
-        turn: Turn::Latest,
-        choice: 0,
-    }
+    reader.shaped(
+        body.root(),
+        &[RESPONSE, ANSWER],
+        &beside(),
+        &mut response_member,
+    );
 }
 
 fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
@@ -332,20 +318,13 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
                 reader.claim(value);
             }
         }
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
-            }
-        }
         "output" | "data" => Items::of(value).read(reader, value),
         // The same text once more, for convenience.
         "output_text" => {
             let texts = reader.quiet_text(value, crate::event::Class::Text);
-            reader.retell(value, texts, &answered().with_part(Part::Text));
+            reader.retell(value, texts, &beside().with_part(Part::Text));
         }
-        "usage" => usage(reader, value),
-        "error" => error(reader, value),
-        _ => top_error(reader, key, value),
+        _ => answer_member(reader, key, value),
     }
 }
 

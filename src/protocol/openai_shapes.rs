@@ -4,7 +4,7 @@ mod answer;
 mod content;
 mod tools;
 
-pub(super) use answer::{error, refusal_text, top_error, usage};
+pub(super) use answer::{ANSWER, answer_member, beside, error, refusal_text, usage};
 pub(super) use content::{SPEECH, content, content_texts, inputs, spoken};
 pub(super) use tools::{
     called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,

@@ -81,6 +81,8 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// The body is a form: all that a field holds is a string.
+    is_form: bool,
     /// The document that is read: the body, or a record of it.
     current: u16,
     /// One entry for each node of that document: whether a reader knows what it is.
@@ -123,6 +125,7 @@ impl<'b> Reader<'b> {
             reading: Reading::default(),
             direction,
             results: bounds.results,
+            is_form: false,
             current: 0,
             claimed: vec![false; index(nodes)],
         }
@@ -291,6 +294,13 @@ impl<'b> Reader<'b> {
     pub fn number(&mut self, value: Value<'_>) -> Option<u64> {
         match value.kind() {
             json::Kind::Number | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                let text = value.text()?;
+                if text.trim().parse::<f64>().is_ok() {
+                    self.claim(value);
+                }
+                return text.trim().parse().ok();
+            }
             _ => self.wrong_type(value, "a number"),
         }
         value.as_u64()
@@ -300,6 +310,15 @@ impl<'b> Reader<'b> {
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {
             json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                // As Pydantic and Go read it.
+                let text = value.text()?.trim().to_ascii_lowercase();
+                let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
+                if is_true || matches!(&*text, "false" | "0" | "off" | "f" | "n" | "no" | "") {
+                    self.claim(value);
+                }
+                return Some(is_true);
+            }
             _ => self.wrong_type(value, "a boolean"),
         }
         value.as_bool()

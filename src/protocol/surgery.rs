@@ -1,6 +1,6 @@
 //! Taking elements and members out of JSON with the comma that belongs to them.
 
-use super::EditedText;
+use super::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
 use std::collections::BTreeSet;
@@ -65,6 +65,16 @@ fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
             kept_before = true;
         }
         previous_end = Some(span.end);
+    }
+}
+
+/// For answers without parts that could be taken out: a denial refuses them as a whole, and a text is edited where it
+/// stands.
+pub(super) fn only_texts(withholding: &Withholding) -> Result<(), CannotWithhold> {
+    if withholding.calls.is_empty() && withholding.choices.is_empty() {
+        Ok(())
+    } else {
+        Err(CannotWithhold)
     }
 }
 

@@ -30,8 +30,36 @@ const ERROR: &[Member] = &[
     ("innererror", Shape::Counts),
 ];
 
+/// What every answer may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
+/// FastAPI write the members of an error at the top.
+pub(crate) const ANSWER: &[Member] = &[
+    ("model", Shape::Own),
+    ("usage", Shape::Own),
+    ("error", Shape::Own),
+    ("message", Shape::Own),
+    ("detail", Shape::Own),
+    ("type", Shape::Own),
+    ("code", Shape::Own),
+    ("param", Shape::Own),
+];
+
+/// Reads a member of [`ANSWER`].
+pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => {
+            if let Some(model) = reader.name(value) {
+                reader.reading.models.add(&model);
+            }
+        }
+        "usage" => usage(reader, value),
+        "error" => error(reader, value),
+        _ => top_error(reader, key, value),
+    }
+}
+
 /// Text of an answer that is nobody's turn.
-fn told() -> Origin {
+pub(crate) fn beside() -> Origin {
     Origin {
         from: crate::event::Known::Missing,
         ..Origin::of(Author::Assistant, Part::Other)
@@ -48,26 +76,25 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
                 .or_else(|| value.get("code"))
                 .and_then(|kind| kind.text());
             reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-            reader.plain(value, ERROR, &told());
+            reader.plain(value, ERROR, &beside());
         }
         json::Kind::String => {
             reader.reading.error = Some("error".into());
-            reader.text(value, &told());
+            reader.text(value, &beside());
         }
         _ => reader.reading.error = Some("error".into()),
     }
 }
 
-/// Members of an error at the top of a body, as older vLLM, Mistral and FastAPI write them.
-pub(crate) fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match (key, value.kind()) {
         ("message", json::Kind::String) => {
-            reader.text(value, &told());
+            reader.text(value, &beside());
         }
         ("detail" | "message", json::Kind::Array | json::Kind::Object | json::Kind::String) => {
             reader.reading.error.get_or_insert_with(|| "error".into());
             let texts = reader.tree(value);
-            reader.tell(value, texts, &told());
+            reader.tell(value, texts, &beside());
         }
         ("type", json::Kind::String) => {
             reader.reading.error = value.text().map(Into::into);

@@ -113,19 +113,22 @@ impl<'b> Reader<'b> {
                     self.name(value);
                 }
             }
+            Shape::Number | Shape::Setting if self.is_form => {
+                if self.number(value).is_none() && shape_is_setting(shape) {
+                    self.boolean(value);
+                }
+            }
+            Shape::Flag if self.is_form => {
+                self.boolean(value);
+            }
             Shape::Number => {
                 self.is_kind(value, json::Kind::Number, "a number");
             }
-            Shape::Flag => match value.kind() {
+            Shape::Flag | Shape::Setting => match value.kind() {
                 json::Kind::Bool(_) => self.claim(value),
+                json::Kind::Number if shape_is_setting(shape) => self.claim(value),
                 _ => {
                     self.is_kind(value, json::Kind::Bool(true), "a boolean");
-                }
-            },
-            Shape::Setting => match value.kind() {
-                json::Kind::Bool(_) => self.claim(value),
-                _ => {
-                    self.is_kind(value, json::Kind::Number, "a number or a boolean");
                 }
             },
             Shape::Numbers => self.claim_numbers(value),
@@ -195,4 +198,8 @@ impl<'b> Reader<'b> {
         }
         fits
     }
+}
+
+fn shape_is_setting(shape: Shape) -> bool {
+    matches!(shape, Shape::Setting)
 }
