@@ -2,6 +2,8 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod cohere;
+mod ollama;
 mod openai_audio;
 mod openai_chat;
 mod openai_completions;
@@ -298,6 +300,11 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &openai_moderations::OpenAiModerations,
     &openai_images::OpenAiImages,
     &openai_audio::OpenAiAudio,
+    // Their paths end like those of completions.
+    &ollama::OllamaChat,
+    &ollama::OllamaGenerate,
+    &cohere::CohereV2,
+    &cohere::CohereV1,
     &openai_completions::OpenAiCompletions,
 ];
 

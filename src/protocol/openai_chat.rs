@@ -104,7 +104,7 @@ const REQUEST: &[Member] = &[
     ("stop", Shape::Tree(Part::Other)),
     ("metadata", Shape::Tree(Part::Other)),
     // Texts that vLLM puts into its template, and the template.
-    ("documents", Shape::Tree(Part::Other)),
+    ("documents", Shape::Own),
     ("chat_template", Shape::Text(Part::Other)),
     (
         "service_tier",
@@ -418,6 +418,7 @@ impl RequestReader {
             }
             "tool_choice" | "function_call" => tool_choice(reader, value),
             "plugins" => plugins(reader, value),
+            "documents" => openai_shapes::documents(reader, value),
             "web_search_options" => {
                 reader.provider_run_offer(value, &["web_search_options", "web_search"]);
             }

@@ -100,3 +100,12 @@ pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
     let user = super::Origin::of(crate::event::Author::User, crate::event::Part::Other);
     reader.text(value, &user);
 }
+
+/// Documents that ground an answer (vLLM, Cohere): data from elsewhere, as a tool's result is.
+pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
+    let texts = reader.tree(value);
+    let origin = super::Origin::of(crate::event::Author::Tool, crate::event::Part::Other);
+    reader.tell(value, texts.clone(), &origin);
+    let inner = reader.look_into_all(texts);
+    reader.retell(value, inner, &origin);
+}

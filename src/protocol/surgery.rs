@@ -146,6 +146,47 @@ pub(super) fn move_indices(
     }
 }
 
+/// Citations repeat the part of the text that they are about. Those that overlap an edit go, the others move along.
+pub(super) fn move_citations(
+    text: Value<'_>,
+    citations: Value<'_>,
+    edited: &EditedText,
+    edits: &mut Edits,
+) {
+    let Some(decoded) = text.text() else { return };
+    // What was changed, in characters.
+    let mut changed: Vec<(usize, usize)> = Vec::with_capacity(edited.changes.len());
+    let (mut characters, mut byte) = (0usize, 0usize);
+    let mut advance = |to: usize| {
+        let passed = decoded.get(byte..to).unwrap_or_default().chars().count();
+        characters = characters.saturating_add(passed);
+        byte = to;
+        characters
+    };
+    for (range, _) in &edited.changes {
+        let start = advance(range.start);
+        changed.push((start, advance(range.end)));
+    }
+    let number = |citation: Value<'_>, name: &str| {
+        let at = citation.get(name)?.as_u64()?;
+        usize::try_from(at).ok()
+    };
+    let gone: BTreeSet<Place> = citations
+        .elements()
+        .filter(|citation| {
+            let (Some(start), Some(end)) = (number(*citation, "start"), number(*citation, "end"))
+            else {
+                return true;
+            };
+            let next = changed.partition_point(|(_, changed_end)| *changed_end <= start);
+            changed.get(next).is_some_and(|(from, _)| *from < end)
+        })
+        .map(|citation| citation.place())
+        .collect();
+    remove_elements(citations, &gone, edits);
+    move_indices(text, citations, edited, edits);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
