@@ -10,6 +10,7 @@ mod openai_completions;
 mod openai_embeddings;
 mod openai_images;
 mod openai_moderations;
+mod openai_other;
 mod openai_responses;
 mod openai_shapes;
 mod provider;
@@ -306,6 +307,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &cohere::CohereV2,
     &cohere::CohereV1,
     &openai_completions::OpenAiCompletions,
+    &openai_other::OpenAiOther,
 ];
 
 /// A protocol and the endpoint that is asked for.
@@ -408,6 +410,19 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
         [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
+        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        [.., "api", "version"]
+        | [
+            ..,
+            "api",
+            "v1",
+            "key" | "credits" | "providers" | "generation",
+        ]
+        | [.., "v1", "health"]
+        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
+            Some("status")
+        }
         _ => None,
     }
 }

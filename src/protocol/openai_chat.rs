@@ -562,13 +562,7 @@ impl RequestReader {
 
 fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match key {
-        "choices" => {
-            let mut at = 0usize;
-            reader.array(value, |reader, choice| {
-                read_choice(reader, choice, choice_number(choice, at));
-                at = at.saturating_add(1);
-            });
-        }
+        "choices" => read_choices(reader, value),
         "x_groq" => reader.object(
             value,
             &["id", "usage", "seed"],
@@ -580,6 +574,15 @@ fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
         ),
         _ => answer_member(reader, key, value),
     }
+}
+
+/// Reads the choices of an answer.
+pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
+    let mut at = 0usize;
+    reader.array(choices, |reader, choice| {
+        read_choice(reader, choice, choice_number(choice, at));
+        at = at.saturating_add(1);
+    });
 }
 
 fn choice_number(choice: Value<'_>, at: usize) -> u32 {

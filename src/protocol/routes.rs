@@ -9,7 +9,8 @@ use crate::wire::http::Path;
 pub(super) struct Line {
     /// Methods, separated by spaces.
     pub(super) methods: &'static str,
-    /// The last segments of its path, whatever stands before them and whatever their letter case; `*` is any one segment.
+    /// The last segments of its path, whatever stands before them and whatever their letter case; `*` is
+    /// any one segment, `*:verb` one that ends so.
     pub(super) path: &'static str,
     /// Its name in records.
     pub(super) name: &'static str,
@@ -60,8 +61,17 @@ pub(super) fn ends_with(path: &Path, tail: &str) -> bool {
     tail.rsplit('/').all(|expected| {
         segments
             .next()
-            .is_some_and(|segment| expected == "*" || segment.eq_ignore_ascii_case(expected))
+            .is_some_and(|segment| match expected.strip_prefix('*') {
+                Some(end) => ends_with_ignoring_case(segment, end),
+                None => segment.eq_ignore_ascii_case(expected),
+            })
     })
+}
+
+fn ends_with_ignoring_case(segment: &str, end: &str) -> bool {
+    let at = segment.len().checked_sub(end.len());
+    at.and_then(|at| segment.get(at..))
+        .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
 /// The first line that a request fits, as an endpoint with the deployment that its path names.
@@ -146,6 +156,12 @@ mod tests {
         assert!(!ends_with(
             &Path::parse("/files/content"),
             "*/files/content"
+        ));
+        let verb = Path::parse("/files/a%3ADownload");
+        assert!(ends_with(&verb, "files/*:download"));
+        assert!(!ends_with(
+            &Path::parse("/files/download"),
+            "files/*:download"
         ));
     }
 }

@@ -208,6 +208,17 @@ impl Items {
         items
     }
 
+    /// Reads an item that stands alone.
+    pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
+        let mut items = Items {
+            latest_from: 0,
+            latest_end: 1,
+            after_model: 0,
+            calls: BTreeMap::new(),
+        };
+        items.item(reader, item, 0);
+    }
+
     /// Reads the list.
     pub(in crate::protocol) fn read(&mut self, reader: &mut Reader<'_>, list: Value<'_>) {
         let mut at = 0usize;
