@@ -33,6 +33,7 @@ const BATCH_REQUESTS: &str = "batches.requests";
 const BATCH_RESULTS: &str = "batches.results";
 const BATCH_CREATE: &str = "batches.create";
 const BATCH_GENERATE: &str = "batches.generate";
+const BATCH_EMBED: &str = "batches.embed";
 /// Names of endpoints whose answers are those of Chat Completions.
 const STORED_CHAT: &str = "chat.completions.retrieve";
 
@@ -169,9 +170,9 @@ const LINES: &[Line] = &[
     json("pooling", "pooling"),
     json("classify", "classify"),
     json("embedding", "pooling"),
-    // Google's batches: each request in them is of a format of its own, read as unknown text.
+    // Google's batches.
     json("*:batchGenerateContent", BATCH_GENERATE),
-    json("*:asyncBatchEmbedContent", BATCH_GENERATE),
+    json("*:asyncBatchEmbedContent", BATCH_EMBED),
 ];
 
 /// Endpoints that hand out a key, a session or a signed URL, with which traffic goes past us.
@@ -214,7 +215,7 @@ impl Protocol for OpenAiOther {
             });
         }
         let endpoint = routes::endpoint(head, LINES)?;
-        if endpoint.name != BATCH_GENERATE {
+        if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
             return Some(endpoint);
         }
         // `models/NAME:batchGenerateContent`
@@ -233,6 +234,7 @@ impl Protocol for OpenAiOther {
         match endpoint.name {
             COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, endpoint),
             BATCH_REQUESTS => batch::read_requests(reader),
+            BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, endpoint),
             _ => stored::read_request(reader, endpoint),
         }
     }

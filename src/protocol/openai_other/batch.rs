@@ -132,6 +132,45 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
     reader.reading.events.push(event);
 }
 
+/// Google's batches: requests as `:generateContent` or `:embedContent` takes them, inside the body or in a file.
+const GENERATE: &[Member] = &[("batch", Shape::Object(GENERATE_BATCH))];
+const GENERATE_BATCH: &[Member] = &[
+    ("displayName", Shape::Text(Part::Other)),
+    ("display_name", Shape::Text(Part::Other)),
+    ("inputConfig", Shape::Object(INPUT_CONFIG)),
+    ("input_config", Shape::Object(INPUT_CONFIG)),
+];
+const INPUT_CONFIG: &[Member] = &[
+    (
+        "requests",
+        Shape::Object(&[("requests", Shape::List(&Shape::Object(INLINED)))]),
+    ),
+    ("fileName", Shape::State),
+    ("file_name", Shape::State),
+];
+const INLINED: &[Member] = &[
+    ("request", Shape::Own),
+    ("metadata", Shape::Tree(Part::Other)),
+];
+
+/// Reads a batch of Google's. The model and what is done with it are in the path.
+pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let verb = match endpoint.name {
+        super::BATCH_EMBED => "embedContent",
+        _ => "generateContent",
+    };
+    let model = endpoint.model.value().map_or("", |model| model);
+    let url = format!("/v1beta/models/{model}:{verb}");
+    let origin = Origin::of(Author::User, Part::Other);
+    reader.shaped(root, &[GENERATE], &origin, &mut |reader, _, value| {
+        request(reader, value, Some(&url));
+    });
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
 /// Reads results: a list of them, an object that holds the list, or whatever else a kept file is.
 pub(super) fn read_results(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };

@@ -25,6 +25,15 @@ const WRAPPER: &[Member] = &[
     ("custom", Shape::Own),
     ("cache_control", CACHE_CONTROL),
 ];
+/// What rules need to know of a tool that the provider runs.
+const PROVIDER_TOOL: &[Member] = &[
+    ("type", Shape::Own),
+    ("model", Shape::Own),
+    ("parameters", Shape::Own),
+    ("container", Shape::Own),
+    ("vector_store_ids", Shape::List(&Shape::State)),
+    ("cache_control", CACHE_CONTROL),
+];
 const TOOL_CHOICE: &[&str] = &[
     "type",
     "mode",
@@ -75,21 +84,41 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// A tool that the provider runs. Its type is its name, which rules judge; its settings are unknown and judged as text,
 /// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
 pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
-    reader.object(
+    let origin = definition_origin();
+    reader.shaped(
         tool,
-        &["type", "model", "parameters", "cache_control"],
-        |reader, key, value| match key {
-            "type" => reader.claim(value),
-            "model" => super::model(reader, value),
-            "parameters" if value.kind() == json::Kind::Object => {
+        &[PROVIDER_TOOL],
+        &origin,
+        &mut |reader, key, value| match (key, value.kind()) {
+            ("type", _) => reader.claim(value),
+            ("model", _) => super::model(reader, value),
+            ("parameters", json::Kind::Object) => {
                 reader.object(value, &["model"], |reader, _, value| {
                     super::model(reader, value);
                 });
             }
+            ("container", json::Kind::Object) => {
+                reader.object(
+                    value,
+                    &["type", "file_ids"],
+                    |reader, key, value| match key {
+                        "type" => reader.word(value, &["auto"]),
+                        _ => reader.array(value, kept),
+                    },
+                );
+            }
+            // A container that runs already.
+            ("container", json::Kind::String) => kept(reader, value),
             _ => {}
         },
     );
     reader.provider_tool(tool, name);
+}
+
+/// Something that the provider keeps and that a tool reads there.
+fn kept(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.id(value);
+    reader.uninspectable(value, "provider_state");
 }
 
 /// OpenRouter's plugins: searches, readers of files and the like that run at the router.
