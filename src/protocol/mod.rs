@@ -2,11 +2,21 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod cohere;
+mod ollama;
+mod openai_audio;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_images;
+mod openai_moderations;
+mod openai_other;
+mod openai_responses;
 mod openai_shapes;
 mod provider;
 mod reader;
 mod refusal;
+mod routes;
 pub mod stream;
 mod surgery;
 
@@ -302,7 +312,21 @@ pub trait Protocol: Sync {
 pub struct CannotWithhold;
 
 /// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
+    &openai_embeddings::OpenAiEmbeddings,
+    &openai_moderations::OpenAiModerations,
+    &openai_images::OpenAiImages,
+    &openai_audio::OpenAiAudio,
+    // Their paths end like those of completions.
+    &ollama::OllamaChat,
+    &ollama::OllamaGenerate,
+    &cohere::CohereV2,
+    &cohere::CohereV1,
+    &openai_completions::OpenAiCompletions,
+    &openai_other::OpenAiOther,
+];
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]
@@ -404,6 +428,19 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
         [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
+        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        [.., "api", "version"]
+        | [
+            ..,
+            "api",
+            "v1",
+            "key" | "credits" | "providers" | "generation",
+        ]
+        | [.., "v1", "health"]
+        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
+            Some("status")
+        }
         _ => None,
     }
 }

@@ -78,6 +78,19 @@ impl Origin {
         }
     }
 
+    /// In a frame of a stream: the origin of a text in a member of a known object, by the member's place in its tables. The
+    /// same member of the next frame goes on with it.
+    pub fn member(&self, number: usize) -> Origin {
+        const MOST: u32 = 64;
+        let number = offset(number).min(MOST).saturating_add(1);
+        Origin {
+            piece_of: self
+                .piece_of
+                .map(|outer| outer.saturating_mul(MOST).saturating_add(number)),
+            ..self.clone()
+        }
+    }
+
     /// The same origin, of a text that is whole.
     pub fn whole(&self) -> Origin {
         Origin {
@@ -104,6 +117,8 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// The body is a form: all that a field holds is a string.
+    is_form: bool,
     /// The document that is read: the body, or a record of it.
     current: u16,
     /// What a frame of a stream says beside that.
@@ -166,6 +181,7 @@ impl<'b> Reader<'b> {
             reading: Reading::default(),
             direction,
             results: bounds.results,
+            is_form: false,
             current: 0,
             frame: FrameReading::default(),
             claimed: vec![false; index(nodes)],
@@ -335,6 +351,13 @@ impl<'b> Reader<'b> {
     pub fn number(&mut self, value: Value<'_>) -> Option<u64> {
         match value.kind() {
             json::Kind::Number | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                let text = value.text()?;
+                if text.trim().parse::<f64>().is_ok() {
+                    self.claim(value);
+                }
+                return text.trim().parse().ok();
+            }
             _ => self.wrong_type(value, "a number"),
         }
         value.as_u64()
@@ -344,6 +367,15 @@ impl<'b> Reader<'b> {
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {
             json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                // As Pydantic and Go read it.
+                let text = value.text()?.trim().to_ascii_lowercase();
+                let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
+                if is_true || matches!(&*text, "false" | "0" | "off" | "f" | "n" | "no" | "") {
+                    self.claim(value);
+                }
+                return Some(is_true);
+            }
             _ => self.wrong_type(value, "a boolean"),
         }
         value.as_bool()
@@ -358,6 +390,16 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The same for one member of an object whose other members are read elsewhere.
+    pub fn word_of(&mut self, object: Value<'_>, name: &str, known: &[&str]) {
+        for (key, value) in object.members() {
+            if key.is_text(name) && !key.has_escapes() {
+                self.claim(key);
+                self.word(value, known);
+            }
+        }
+    }
+
     /// An identifier: only unmistakable secrets count in it.
     pub fn id(&mut self, value: Value<'_>) {
         self.mark(value, Class::Id);
@@ -369,9 +411,15 @@ impl<'b> Reader<'b> {
         self.uninspectable(value, class);
     }
 
-    /// Image, audio or file bytes.
+    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is judged as text.
     pub fn media(&mut self, value: Value<'_>) {
-        self.mark(value, Class::Media);
+        let is_bytes = match value.text() {
+            Some(text) => is_encoded(text.as_bytes()),
+            None => true,
+        };
+        if is_bytes {
+            self.mark(value, Class::Media);
+        }
     }
 
     fn mark(&mut self, value: Value<'_>, class: Class) {
@@ -595,6 +643,27 @@ impl<'b> Reader<'b> {
             what,
         });
     }
+}
+
+/// Whether a string holds nothing but bytes in base64, behind what a `data:` URL says of them.
+fn is_encoded(content: &[u8]) -> bool {
+    let bytes = match content.get(..5) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"data:") => content
+            .iter()
+            .position(|b| *b == b',')
+            .and_then(|comma| content.get(comma..))
+            .unwrap_or(content),
+        _ => content,
+    };
+    // MIME breaks lines.
+    let fits = |b: u8| {
+        b.is_ascii_alphanumeric()
+            | matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b',' | b'\r' | b'\n')
+    };
+    // Megabytes of it are usual: no early exit inside a chunk, so that it is done many bytes at a time.
+    bytes
+        .chunks(4096)
+        .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
 }
 
 /// How a node can hold text; `None` if it can't.

@@ -72,6 +72,10 @@ impl Denial {
 pub enum Dialect {
     /// OpenAI, Azure, everything compatible, and whatever is unknown.
     OpenAi,
+    /// Ollama: the error is a text.
+    Ollama,
+    /// Cohere: the error is the message.
+    Cohere,
 }
 
 impl Dialect {
@@ -99,6 +103,17 @@ impl Dialect {
                     error.member("agentguard", |out| denial.details(out));
                     error.end();
                 });
+                outer.end();
+            }
+            Dialect::Ollama | Dialect::Cohere => {
+                let key = if self == Dialect::Ollama {
+                    "error"
+                } else {
+                    "message"
+                };
+                let mut outer = Object::begin(&mut out);
+                outer.text(key, &denial.message());
+                outer.member("agentguard", |out| denial.details(out));
                 outer.end();
             }
         }
@@ -181,6 +196,16 @@ mod tests {
                 },
             }})
         );
+    }
+
+    #[test]
+    fn ollama_and_cohere_clients_read_one_text() {
+        for (dialect, key) in [(Dialect::Ollama, "error"), (Dialect::Cohere, "message")] {
+            let body: serde_json::Value = serde_json::from_slice(&dialect.body(&denial())).unwrap();
+            assert_eq!(body[key], "Not allowed. Ask.");
+            assert_eq!(body["agentguard"]["code"], "AG3001");
+            assert_eq!(body.as_object().unwrap().len(), 2);
+        }
     }
 
     #[test]

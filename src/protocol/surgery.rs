@@ -1,10 +1,13 @@
 //! Taking elements and members out of JSON with the comma that belongs to them.
 
+use super::stream::TextChanges;
+use super::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
+use std::collections::BTreeSet;
 
 /// Removes the elements of an array that stand at `places`.
-pub(super) fn remove_elements(array: Value<'_>, places: &[Place], edits: &mut Edits) {
+pub(super) fn remove_elements(array: Value<'_>, places: &BTreeSet<Place>, edits: &mut Edits) {
     let items: Vec<(Span, bool)> = array
         .elements()
         .map(|element| (element.span(), places.contains(&element.place())))
@@ -66,6 +69,140 @@ fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
     }
 }
 
+/// For answers without parts that could be taken out: a denial refuses them as a whole, and a text is edited where it
+/// stands.
+pub(super) fn only_texts(withholding: &Withholding) -> Result<(), CannotWithhold> {
+    if withholding.calls.is_empty() && withholding.choices.is_empty() {
+        Ok(())
+    } else {
+        Err(CannotWithhold)
+    }
+}
+
+/// Names of members that point into a text, counted in characters, and whether they point behind its part.
+const INDICES: &[(&str, bool)] = &[
+    ("start_index", false),
+    ("start", false),
+    ("index", false),
+    ("end_index", true),
+    ("end", true),
+];
+
+/// Annotations in a frame of a stream point into a text that was edited before: they move along.
+pub(super) fn shift_indices(annotations: Value<'_>, changes: &TextChanges, edits: &mut Edits) {
+    for annotation in annotations.descendants() {
+        for (name, is_end) in INDICES {
+            let index = annotation.value.get(name);
+            if let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) {
+                let moved = changes.moved(at, *is_end);
+                if moved != at {
+                    edits.replace(value, moved.to_string().into_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Annotations point into a text that was edited: they move along. An index inside an edited part moves to its edge. One
+/// walk over the text, however many there are.
+pub(super) fn move_indices(
+    text: Value<'_>,
+    annotations: Value<'_>,
+    edited: &EditedText,
+    edits: &mut Edits,
+) {
+    let Some(decoded) = text.text() else { return };
+    let mut indices: Vec<(usize, bool, Value<'_>)> = Vec::new();
+    for annotation in annotations.descendants() {
+        for (name, is_end) in INDICES {
+            let index = annotation.value.get(name);
+            if let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) {
+                indices.push((usize::try_from(at).unwrap_or(usize::MAX), *is_end, value));
+            }
+        }
+    }
+    indices.sort_by_key(|(at, is_end, _)| (*at, *is_end));
+    let mut walk = decoded.char_indices().map(|(byte, _)| byte);
+    let (mut characters, mut byte) = (0usize, walk.next().unwrap_or(decoded.len()));
+    // Characters up to the end of the last change that lies before, as they were and as they are.
+    let (mut changes, mut before, mut after) = (edited.changes.iter().peekable(), 0usize, 0usize);
+    let count =
+        |range: std::ops::Range<usize>| decoded.get(range).map_or(0, |part| part.chars().count());
+    let mut counted = 0usize;
+    // Where the change begins that the walk is in, in characters as they are.
+    let mut inside: Option<usize> = None;
+    for (at, is_end, value) in indices {
+        while characters < at && byte < decoded.len() {
+            byte = walk.next().unwrap_or(decoded.len());
+            characters = characters.saturating_add(1);
+        }
+        while let Some((range, with)) = changes.next_if(|(range, _)| range.end <= byte) {
+            before = before.saturating_add(count(counted..range.end));
+            after = after
+                .saturating_add(count(counted..range.start))
+                .saturating_add(with.chars().count());
+            counted = range.end;
+            inside = None;
+        }
+        let moved = match changes.peek() {
+            Some((range, with)) if range.start < byte => {
+                let start = *inside
+                    .get_or_insert_with(|| after.saturating_add(count(counted..range.start)));
+                if is_end {
+                    start.saturating_add(with.chars().count())
+                } else {
+                    start
+                }
+            }
+            _ => after.saturating_add(characters.saturating_sub(before)),
+        };
+        if moved != at {
+            edits.replace(value, moved.to_string().into_bytes());
+        }
+    }
+}
+
+/// Citations repeat the part of the text that they are about. Those that overlap an edit go, the others move along.
+pub(super) fn move_citations(
+    text: Value<'_>,
+    citations: Value<'_>,
+    edited: &EditedText,
+    edits: &mut Edits,
+) {
+    let Some(decoded) = text.text() else { return };
+    // What was changed, in characters.
+    let mut changed: Vec<(usize, usize)> = Vec::with_capacity(edited.changes.len());
+    let (mut characters, mut byte) = (0usize, 0usize);
+    let mut advance = |to: usize| {
+        let passed = decoded.get(byte..to).unwrap_or_default().chars().count();
+        characters = characters.saturating_add(passed);
+        byte = to;
+        characters
+    };
+    for (range, _) in &edited.changes {
+        let start = advance(range.start);
+        changed.push((start, advance(range.end)));
+    }
+    let number = |citation: Value<'_>, name: &str| {
+        let at = citation.get(name)?.as_u64()?;
+        usize::try_from(at).ok()
+    };
+    let gone: BTreeSet<Place> = citations
+        .elements()
+        .filter(|citation| {
+            let (Some(start), Some(end)) = (number(*citation, "start"), number(*citation, "end"))
+            else {
+                return true;
+            };
+            let next = changed.partition_point(|(_, changed_end)| *changed_end <= start);
+            changed.get(next).is_some_and(|(from, _)| *from < end)
+        })
+        .map(|citation| citation.place())
+        .collect();
+    remove_elements(citations, &gone, edits);
+    move_indices(text, citations, edited, edits);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +214,7 @@ mod tests {
         let doc = nest.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: Vec<_> = root
+        let places: BTreeSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))
@@ -88,6 +225,44 @@ mod tests {
         remove_elements(root, &places, &mut edits);
         remove_members(root, &names, &mut edits);
         String::from_utf8(apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
+    }
+
+    #[test]
+    fn indices_move_with_the_text_that_they_point_into() {
+        //                  0123456789
+        let body = r#"["äbcdefghij",[{"start_index":0,"end_index":2},{"start_index":3,"end_index":5},{"a":{"start_index":4,"end_index":10}},{"start_index":99}]]"#;
+        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let doc = nest.body().unwrap();
+        let (text, annotations) = (
+            doc.root().element(0).unwrap(),
+            doc.root().element(1).unwrap(),
+        );
+        let mut edits = Edits::default();
+        // `c` goes, `ef` (bytes 5 and 6) becomes `[EMAIL]`.
+        let edited = EditedText {
+            choice: 0,
+            at: text.place(),
+            changes: vec![(3..4, String::new()), (5..7, "[EMAIL]".to_owned())],
+        };
+        edits.replace_text(
+            text,
+            edited
+                .changes
+                .iter()
+                .map(|(range, with)| (range.clone(), with.as_str())),
+        );
+        move_indices(text, annotations, &edited, &mut edits);
+        let after: serde_json::Value =
+            serde_json::from_slice(&nest.edited(body.as_bytes(), edits)).unwrap();
+        assert_eq!(
+            after,
+            serde_json::json!(["äbd[EMAIL]ghij", [
+                {"start_index": 0, "end_index": 2},
+                {"start_index": 2, "end_index": 10},
+                {"a": {"start_index": 3, "end_index": 14}},
+                {"start_index": 14},
+            ]])
+        );
     }
 
     #[test]

@@ -5,12 +5,15 @@ use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, res
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
-use crate::protocol::openai_shapes::{TOOL_CALL, called_function, content, spoken, tool_call};
+use crate::protocol::openai_shapes::{
+    ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
+};
+use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
     Made, Piece, StreamReader, TextPiece,
 };
-use crate::protocol::surgery::{remove_elements, remove_members};
+use crate::protocol::surgery::{remove_elements, remove_members, shift_indices};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::span::offset;
@@ -20,10 +23,38 @@ use std::collections::{BTreeMap, BTreeSet};
 const LEGACY_CALL: u32 = u32::MAX;
 
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
-const FIRST_UNKNOWN_TEXT: u32 = 1_000;
+const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
-/// Number of the text under `message` whose number under `delta` is 0, and of those after it.
-const FIRST_COPY: u32 = 100;
+/// Members of a chunk that no whole answer has: random padding against traffic analysis.
+const CHUNK: &[Member] = &[("obfuscation", Shape::Id)];
+
+/// Where texts stand whose members are numbered.
+const IN_CHOICE: u32 = 0;
+const IN_DELTA: u32 = 1;
+const IN_MESSAGE: u32 = 2;
+
+/// Members of `delta`.
+const SPOKEN: &[&[Member]] = &[MESSAGE, SPEECH];
+
+/// Members of `message` beside `delta` that say what `delta` says.
+const COPIED: &[&str] = &[
+    "role",
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "tool_calls",
+    "function_call",
+];
+
+/// Members of an entry of `tool_calls`.
+const CALL: &[Member] = &[
+    ("id", Shape::Id),
+    ("type", Shape::Word(&["function", "custom"])),
+    ("index", Shape::Number),
+    ("function", Shape::Own),
+    ("custom", Shape::Own),
+];
 
 /// Most members of `delta` that nobody knows: more are no text that goes on.
 const MAX_UNKNOWN_TEXTS: usize = 64;
@@ -72,45 +103,52 @@ impl ChatStream {
 
     fn choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, at: usize) {
         let number = choice_number(choice, at);
-        let lanes = ChoiceLanes(number);
-        let mut lane = Lanes::default();
+        let first = reader.frame.pieces.len();
         let mut finished = false;
+        let mut has_message = false;
         let delta = choice.get("delta");
-        reader.object(choice, CHOICE, |reader, key, value| match key {
-            "index" => {
-                reader.number(value);
-            }
-            "finish_reason" => {
-                let reason = value.text().filter(|reason| !reason.is_empty());
-                if let Some(reason) = reason {
-                    let state = self.choices.entry(number).or_default();
-                    if !std::mem::replace(&mut state.reason_told, true) {
-                        reader.reading.finish.push(reason.into());
+        let origin = Origin {
+            piece_of: Some(IN_CHOICE),
+            ..Origin::answer(number)
+        };
+        reader.shaped(
+            choice,
+            &[CHOICE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "finish_reason" => {
+                    let reason = value.text().filter(|reason| !reason.is_empty());
+                    if let Some(reason) = reason {
+                        let state = self.choices.entry(number).or_default();
+                        if !std::mem::replace(&mut state.reason_told, true) {
+                            reader.reading.finish.push(reason.into());
+                        }
+                        finished = true;
                     }
-                    finished = true;
+                    reader.word(value, FINISH_REASONS);
                 }
-                reader.word(value, FINISH_REASONS);
-            }
-            "native_finish_reason" | "stop_reason" => {
-                if value.kind() == json::Kind::String {
-                    reader.id(value);
-                } else {
-                    reader.claim(value);
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" | "log_probs" => reader.claim_all(value),
+                "error" => error(reader, value),
+                "delta" => self.delta(reader, value, number),
+                _ => {
+                    has_message = true;
+                    self.message(reader, value, delta, number);
                 }
-            }
-            // The text once more, token by token: it goes as a whole when the text is edited.
-            "logprobs" => reader.claim_all(value),
-            "delta" => lane = self.delta(reader, value, number),
-            _ => {
-                self.message(reader, value, delta, number);
-                lane = lanes.all();
-            }
-        });
+            },
+        );
         self.choices.entry(number).or_default();
+        let lanes = ChoiceLanes(number);
+        let mut lane = if finished || has_message {
+            lanes.all()
+        } else {
+            let pieces = reader.frame.pieces.get(first..).unwrap_or_default();
+            let of = pieces.iter().map(|piece| lanes.of_piece(piece));
+            of.fold(Lanes::default(), Lanes::and)
+        };
         if finished {
             self.ending.push(number);
             reader.piece(Piece::End(Some(number)));
-            lane = lanes.all();
         }
         if lane == Lanes::default() {
             lane = lanes.text();
@@ -118,54 +156,49 @@ impl ChatStream {
         reader.frame.lanes = reader.frame.lanes.and(lane);
     }
 
-    fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) -> Lanes {
-        let lanes = ChoiceLanes(choice);
-        let mut lane = Lanes::default();
-        reader.object(delta, MESSAGE, |reader, key, value| {
-            let origin = Origin {
-                piece_of: Some(item(key)),
-                ..Origin::answer(choice)
-            };
-            match key {
+    fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
+        let origin = Origin {
+            piece_of: Some(IN_DELTA),
+            ..Origin::answer(choice)
+        };
+        reader.shaped(
+            delta,
+            SPOKEN,
+            &origin,
+            &mut |reader, key, value| match key {
                 "role" => reader.word(value, ROLES),
-                "content" => {
-                    content(reader, value, &origin);
-                    lane = lane.and(lanes.text());
-                }
+                "content" => content(reader, value, &origin.member(number_of(key))),
                 "tool_calls" => {
                     let mut at = 0u32;
                     reader.array(value, |reader, call| {
                         self.call(reader, call, choice, at);
                         at = at.saturating_add(1);
                     });
-                    lane = lane.and(lanes.calls());
                 }
-                "function_call" if !value.is_null() => {
+                "function_call" if is_told(value) => {
                     let key = CallKey {
                         choice,
                         item: LEGACY_CALL,
                     };
-                    if is_told(value) {
-                        begin(reader, value, key);
-                        called(reader, value, value, key);
-                    } else {
-                        reader.claim_all(value);
-                    }
-                    lane = lane.and(lanes.calls());
+                    begin(reader, value, key);
+                    called(reader, value, value, key);
                 }
+                "function_call" => reader.claim_all(value),
                 "name" | "tool_call_id" => reader.id(value),
-                _ => {
-                    spoken(reader, key, value, &origin);
-                    lane = lane.and(lanes.other());
-                }
-            }
-        });
+                _ => spoken(reader, key, value, &origin.member(number_of(key))),
+            },
+        );
         // A server that says its text under a name of its own says it in pieces, too.
         for (key, value) in delta.members() {
             let Some(name) = key.text().filter(|_| value.kind() == json::Kind::String) else {
                 continue;
             };
-            if MESSAGE.contains(&&*name) {
+            if SPOKEN
+                .iter()
+                .copied()
+                .flatten()
+                .any(|(known, _)| **known == *name)
+            {
                 continue;
             }
             let Some(item) = self.unknown_text(&name) else {
@@ -179,9 +212,7 @@ impl ChatStream {
             };
             let piece = TextPiece::new(channel, value.place(), Class::Unknown);
             reader.piece(Piece::Text(piece));
-            lane = lane.and(lanes.other());
         }
-        lane
     }
 
     /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.
@@ -193,7 +224,7 @@ impl ChatStream {
         choice: u32,
     ) {
         let origin = Origin::answer(choice);
-        reader.object(message, MESSAGE, |reader, key, value| {
+        reader.object(message, COPIED, |reader, key, value| {
             let twin = delta.and_then(|delta| delta.get(key));
             let is_string = value.kind() == json::Kind::String;
             match key {
@@ -217,7 +248,6 @@ impl ChatStream {
                     called_function(reader, value, value, Turn::Latest, choice);
                 }
                 "function_call" => reader.claim_all(value),
-                "name" | "tool_call_id" => reader.id(value),
                 _ => spoken(reader, key, value, &origin),
             }
         });
@@ -234,8 +264,13 @@ impl ChatStream {
         reader.claim(value);
         let Some(text) = value.text() else { return };
         let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
+        let origin = Origin {
+            piece_of: Some(IN_MESSAGE),
+            ..Origin::answer(choice)
+        };
+        let item = origin.member(number_of(key)).piece_of.unwrap_or_default();
         let copies = &mut self.choices.entry(choice).or_default().copies;
-        let so_far = copies.entry(item(key)).or_default();
+        let so_far = copies.entry(item).or_default();
         let goes_on = text.strip_prefix(so_far.as_str());
         let repeats = match goes_on {
             Some(new) if new == twin || text != twin => so_far.len(),
@@ -249,7 +284,7 @@ impl ChatStream {
                 "refusal" => Part::Refusal,
                 _ => Part::Reasoning,
             },
-            item: FIRST_COPY.saturating_add(item(key)),
+            item,
         };
         reader.piece(Piece::Text(TextPiece {
             repeats,
@@ -274,14 +309,17 @@ impl ChatStream {
         let item = self.call_number(call, choice, at);
         let key = CallKey { choice, item };
         begin(reader, call, key);
-        reader.object(call, TOOL_CALL, |reader, member, value| match member {
-            "id" => reader.id(value),
-            "type" => reader.word(value, &["function", "custom"]),
-            "index" => {
-                reader.number(value);
-            }
-            _ => called(reader, call, value, key),
-        });
+        let tables = [CALL, SPEECH];
+        let origin = Origin::answer(choice).with_part(Part::Other);
+        reader.shaped(
+            call,
+            &tables,
+            &origin,
+            &mut |reader, name, value| match name {
+                "function" | "custom" => called(reader, call, value, key),
+                _ => spoken(reader, name, value, &origin),
+            },
+        );
     }
 
     /// Which call an entry of `tool_calls` is about: its `index` says so; Mistral's has none and an id instead. An index
@@ -363,15 +401,23 @@ impl ChoiceLanes {
         self.of(2)
     }
 
+    fn of_piece(self, piece: &Piece) -> Lanes {
+        match piece {
+            Piece::Text(text) if text.channel.part == Part::Text => self.text(),
+            Piece::Text(_) => self.other(),
+            _ => self.calls(),
+        }
+    }
+
     fn all(self) -> Lanes {
         self.text().and(self.other()).and(self.calls())
     }
 }
 
-/// Number of the text in a member of `delta`.
-fn item(key: &str) -> u32 {
-    let place = MESSAGE.iter().position(|known| *known == key);
-    place.map_or(0, offset)
+/// The place of a member of `delta` in its tables.
+fn number_of(key: &str) -> usize {
+    let mut members = SPOKEN.iter().copied().flatten();
+    members.position(|(known, _)| *known == key).unwrap_or(0)
 }
 
 /// A call in `message` that `delta` told of.
@@ -394,6 +440,16 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
             what,
         });
     }
+}
+
+/// Number of the text in `content`.
+fn content_item() -> u32 {
+    let origin = Origin {
+        piece_of: Some(IN_DELTA),
+        ..Origin::answer(0)
+    };
+    let content = origin.member(number_of("content"));
+    content.piece_of.unwrap_or_default()
 }
 
 fn begin(reader: &mut Reader<'static>, element: Value<'_>, key: CallKey) {
@@ -449,20 +505,23 @@ impl StreamReader for ChatStream {
             self.choices.entry(ended).or_default().finished = true;
         }
         let mut has_choice = false;
-        reader.object(root, RESPONSE, |reader, key, value| match key {
-            "object" => reader.word(value, &["chat.completion.chunk", "error"]),
-            "choices" => {
-                let mut at = 0usize;
-                reader.array(value, |reader, choice| {
-                    has_choice = true;
-                    self.choice(reader, choice, at);
-                    at = at.saturating_add(1);
-                });
-            }
-            // Random padding against traffic analysis.
-            "obfuscation" => reader.id(value),
-            _ => response_member(reader, key, value),
-        });
+        let tables = [CHUNK, RESPONSE, ANSWER];
+        reader.shaped(
+            root,
+            &tables,
+            &beside(),
+            &mut |reader, key, value| match key {
+                "choices" => {
+                    let mut at = 0usize;
+                    reader.array(value, |reader, choice| {
+                        has_choice = true;
+                        self.choice(reader, choice, at);
+                        at = at.saturating_add(1);
+                    });
+                }
+                _ => response_member(reader, key, value),
+            },
+        );
         if !has_choice {
             reader.frame.lanes = Lanes::ALL;
         }
@@ -547,13 +606,13 @@ impl StreamReader for ChatStream {
             let channel = Channel {
                 choice: choice_number(choice, at),
                 part: Part::Text,
-                item: item("content"),
+                item: content_item(),
             };
             let annotations = choice
                 .get("delta")
                 .and_then(|delta| delta.get("annotations"));
             if let (Some(changes), Some(annotations)) = (changes.get(&channel), annotations) {
-                withhold::move_annotations(annotations, &mut frame.edits, changes);
+                shift_indices(annotations, changes, &mut frame.edits);
             }
         }
     }
@@ -619,11 +678,13 @@ fn take_out_of(
             gone.push("function_call");
         }
         if let Some(list) = delta.get("tool_calls") {
-            let mut denied = Vec::new();
+            let mut denied = BTreeSet::new();
             let mut kept = 0usize;
             for element in list.elements() {
                 match call_at(element) {
-                    Some(call) if call.denied.is_some() => denied.push(element.place()),
+                    Some(call) if call.denied.is_some() => {
+                        denied.insert(element.place());
+                    }
                     found => {
                         kept = kept.saturating_add(1);
                         if let Some(call) = found {
