@@ -6,7 +6,7 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, Interest, Ruling};
+use crate::policy::{Decision, Interest, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
 use crate::wire::edit;
@@ -96,12 +96,18 @@ impl Flow {
         }
 
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
-        let recognised = protocol::recognise(&ProtocolHead {
+        let named = policy.named(&self.facts);
+        self.take_names(&named);
+        let start = ProtocolHead {
             method: &seen.method,
             host: &seen.authority,
             path: &path,
             headers: head.headers,
-        });
+        };
+        let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
+            Some(route) => Recognised::Protocol(route),
+            None => protocol::recognise(&start),
+        };
         if matches!(recognised, Recognised::ByBody) {
             self.head.undetermined = Some(Undetermined {
                 host: seen.authority.clone(),
@@ -114,6 +120,11 @@ impl Flow {
             });
         }
         let problem = self.read_head(&seen, head, recognised);
+        let problem = problem.or(named.is_contradictory.then(|| Problem {
+            code: codes::AG2012,
+            at: String::new(),
+            what: "the path can be read as two that the policy tells apart".to_owned(),
+        }));
         let refused = self.judge_identity();
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
@@ -132,7 +143,7 @@ impl Flow {
             };
         }
 
-        if policy.needs.answers() == Interest::Enforced {
+        if self.interest_in_answers() == Interest::Enforced {
             // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
             // compress.
             edits.push(HeaderEdit::Set(
@@ -158,6 +169,27 @@ impl Flow {
             );
         }
         Step::with(edits, Action::Continue)
+    }
+
+    /// Names that the policy gives to whoever is called.
+    fn take_names(&mut self, named: &Named<'_>) {
+        let Some(entry) = named.entry else { return };
+        if let Some(provider) = &entry.provider {
+            self.facts.provider = Known::Is(provider.clone());
+        }
+        if let Some(server) = &entry.server {
+            self.facts.server = Known::Is(server.clone());
+            self.facts.qualifies = true;
+        }
+    }
+
+    /// How strongly the policy looks at what may come back.
+    pub(super) fn interest_in_answers(&self) -> Interest {
+        let needs = &self.guard.policy.needs;
+        match self.protocol {
+            Some(protocol) => needs.interest(protocol::answers_of(protocol)),
+            None => needs.interest(Kind::ALL.iter().copied()),
+        }
     }
 
     fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
@@ -259,6 +291,9 @@ impl Flow {
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
         }
+        if head.end && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
+        }
         if head.end {
             return problem(codes::AG2001, "the body is empty");
         }
@@ -275,6 +310,9 @@ impl Flow {
     fn follow(&mut self, route: Route) {
         self.protocol = Some(route.protocol);
         self.facts.protocol = Known::Is(route.protocol.name().into());
+        if route.protocol.serves_tools() && self.facts.server == Known::Missing {
+            self.facts.server = self.facts.host.clone();
+        }
         self.asked = Asked::at(route.endpoint);
     }
 
@@ -313,12 +351,12 @@ impl Flow {
             // What the body asks for can't be told.
             Known::Missing => reading.models.unknown = problem.is_some(),
         }
+        let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
+        if problem.is_none() {
+            event.gate = self.asked.endpoint.gate;
+        }
         reading.problems.extend(problem);
-        reading.events.push(Event::new(
-            Kind::Request,
-            Direction::Request,
-            Place::default(),
-        ));
+        reading.events.push(event);
         self.facts.models = reading.models.clone();
         let nest = no_body()?;
         let verdict = self.judge(Direction::Request, &nest, &reading);
@@ -405,8 +443,15 @@ impl Flow {
         let limits = Limits {
             max_depth: self.guard.bounds().max_depth,
         };
-        let nest = Nest::scan(bytes, limits, 0)
-            .map_err(|error| problem(protocol::code_of(error), error.to_string()))?;
+        let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
+        let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
+            // What does not even begin like JSON is no message that a lenient reader could see in it.
+            let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+            match text.trim_ascii_start().first() {
+                Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
+                _ => unknown(),
+            }
+        })?;
         let start = self.head.undetermined.take();
         let route = start.zip(nest.body()).and_then(|(start, body)| {
             let headers: Vec<(&[u8], &[u8])> = start
@@ -422,7 +467,7 @@ impl Flow {
             };
             protocol::recognise_body(&head, body.root())
         });
-        route.ok_or_else(|| problem(codes::AG2007, "the endpoint is not known".to_owned()))
+        route.ok_or_else(unknown)
     }
 
     /// Reads, judges and edits a whole request.
@@ -538,6 +583,14 @@ impl Flow {
             tags.join(","),
         ))
     }
+}
+
+/// What the policy says that a request speaks.
+fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
+    let protocol = protocol::named(entry.protocol.as_deref()?)?;
+    let mut endpoint = protocol.assume(head)?;
+    endpoint.shape.clone_from(&entry.shape);
+    Some(Route { protocol, endpoint })
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

@@ -8,6 +8,7 @@ use super::glob::Glob;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{Affix, Contains, Equality, Literal, Order, Verb};
+use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
@@ -166,6 +167,11 @@ impl Policy {
         fits(&self.scope.hosts, &host)
             && fits(&self.scope.paths, &paths)
             && fits(&self.scope.clusters, &cluster)
+    }
+
+    /// What `protocols` says of a request.
+    pub fn named(&self, facts: &Facts) -> Named<'_> {
+        protocols::find(&self.document.protocols, facts)
     }
 
     /// Whether `applies_to` names clusters, which the host must then look up.

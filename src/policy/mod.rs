@@ -14,6 +14,7 @@ mod load;
 mod needs;
 mod node;
 mod operators;
+mod protocols;
 mod rule;
 mod scan;
 mod value;
@@ -27,6 +28,7 @@ pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, Strea
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
+pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,6 +2,11 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod a2a;
+mod coverage;
+mod generic;
+mod jsonrpc;
+mod mcp;
 mod openai_chat;
 mod openai_shapes;
 mod provider;
@@ -9,14 +14,17 @@ mod reader;
 mod refusal;
 mod surgery;
 
+pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
 pub use refusal::{Denial, Dialect};
 
-use crate::event::{Direction, Known, Models, Problem, Reading, RpcMessage};
+use crate::diag::codes;
+use crate::event::{Direction, Gate, Kind, Known, Models, Problem, Reading, RpcMessage, Shape};
 use crate::wire::http::Path;
 use crate::wire::json::{Edits, Nest, Place, Value};
 use std::ops::Range;
+use std::rc::Rc;
 
 /// The start of a request, as far as it tells which protocol it speaks.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +60,12 @@ pub struct Endpoint {
     pub stream: Option<bool>,
     /// What the request's body is.
     pub body: BodyForm,
+    /// Headers that the body has to agree with, or that say how it is read; names in lower case.
+    pub headers: Vec<(Box<str>, Box<[u8]>)>,
+    /// For a request without a body: who lets it pass where no rule decides.
+    pub gate: Gate,
+    /// Where things stand in its bodies, if only the policy knows.
+    pub shape: Option<Rc<Shape>>,
 }
 
 /// What the body of a request to an endpoint is.
@@ -75,6 +89,14 @@ impl Endpoint {
             name,
             ..Endpoint::default()
         }
+    }
+
+    /// The values of a header that it was recognised with.
+    pub fn header<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e [u8]> {
+        self.headers
+            .iter()
+            .filter(move |(known, _)| **known == *name)
+            .map(|(_, value)| &**value)
     }
 }
 
@@ -114,6 +136,9 @@ impl Asked {
         self.structured_output = reading.structured_output;
         self.continues_elsewhere = reading.continues_elsewhere;
         self.rpc.clone_from(&reading.rpc);
+        if let Some(name) = reading.endpoint {
+            self.endpoint.name = name;
+        }
     }
 }
 
@@ -124,6 +149,10 @@ pub struct Withholding {
     pub calls: Vec<WithheldCall>,
     /// Choices whose text may not pass, each with the text that takes its place.
     pub choices: Vec<(u32, String)>,
+    /// The same choices with all that the reader may be told.
+    pub denials: Vec<(u32, Denial)>,
+    /// Offers of tools that are left out.
+    pub offers: Vec<Place>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
 }
@@ -148,6 +177,21 @@ pub struct EditedText {
     pub at: Place,
     /// What was replaced, in bytes of the decoded text, and the length of what took its place.
     pub changes: Vec<(Range<usize>, String)>,
+}
+
+/// What becomes of an answer when something in it may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The call is taken out, and a text says so.
+    Call,
+    /// The choice's text becomes a refusal.
+    Choice,
+    /// The JSON-RPC message that it stands in becomes a refusal; others in the same body stay.
+    Message,
+    /// The offer is left out.
+    Offer,
+    /// The whole answer is refused.
+    Whole,
 }
 
 /// A refusal in a protocol's own words.
@@ -178,6 +222,30 @@ pub trait Protocol: Sync {
     /// known, and [`asks_for_body`](Protocol::asks_for_body) said so.
     fn endpoint_by_body(&self, _head: &Head<'_>, _body: Value<'_>) -> Option<Endpoint> {
         None
+    }
+
+    /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
+    /// not tell is read as the most usual of its requests.
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        self.endpoint(head)
+            .or_else(|| (head.method == "POST").then(|| Endpoint::named(self.name())))
+    }
+
+    /// What is judged of each of its routes.
+    fn coverage(&self) -> &'static [Row];
+
+    /// Whether the other side is a server of tools, one of several: rules name it by `server`.
+    fn serves_tools(&self) -> bool {
+        false
+    }
+
+    /// What becomes of an answer in which an event of this kind may not pass.
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolCall => Removal::Call,
+            Kind::Response => Removal::Choice,
+            _ => Removal::Whole,
+        }
     }
 
     /// How it refuses.
@@ -214,8 +282,18 @@ pub trait Protocol: Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CannotWithhold;
 
-/// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+/// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
+pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat, &a2a::A2a, &mcp::Mcp];
+
+/// The protocol of that name, if a policy may name it.
+pub fn named(name: &str) -> Option<&'static dyn Protocol> {
+    let generic: &'static dyn Protocol = &generic::Generic;
+    PROTOCOLS
+        .iter()
+        .copied()
+        .chain(std::iter::once(generic))
+        .find(|protocol| protocol.name() == name)
+}
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]
@@ -323,10 +401,28 @@ pub fn read_request<'b>(
         Known::Missing => {}
     }
     route.protocol.read_request(&mut reader, &route.endpoint);
+    refuse_disguise(&mut reader);
     if let Some(stream) = route.endpoint.stream {
         reader.reading.stream = stream;
     }
     Ok(reader.finish())
+}
+
+/// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
+/// any path would carry it out.
+fn refuse_disguise(reader: &mut Reader<'_>) {
+    if !reader.reading.rpc.is_empty() {
+        return;
+    }
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    if jsonrpc::first_message(root).is_some() {
+        reader.problem(
+            codes::AG2012,
+            root,
+            "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+        );
+    }
 }
 
 /// Reads the whole body of a response.

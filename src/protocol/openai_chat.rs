@@ -9,7 +9,9 @@ use super::openai_shapes::{
     tool_call, tool_choice, tool_offer, usage,
 };
 use super::reader::{Origin, Reader};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, Nest, Value, quote};
@@ -114,6 +116,19 @@ const FINISH_REASONS: &[&str] = &[
     "error",
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/chat/completions`, and `POST …/v1/chat` with `messages`",
+    request: Judged::As(&[
+        Kind::Request,
+        Kind::Message,
+        Kind::ToolOffer,
+        Kind::ToolCall,
+        Kind::ToolResult,
+    ]),
+    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiChat {
     fn name(&self) -> &'static str {
         "openai.chat"
@@ -132,6 +147,10 @@ impl Protocol for OpenAiChat {
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head) && body.get("messages").is_some())
             .then(|| Endpoint::named("chat.completions"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -2,12 +2,15 @@
 //! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
+mod table;
 mod tools;
+
+pub use table::{Field, How, Told, Voice, field};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
-    Turn,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading,
+    RpcMessage, Text, Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::span::{index, offset};
@@ -27,6 +30,8 @@ pub struct Bounds {
     pub nested_json: u8,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
 }
 
 /// Who wrote a text, which part it is, to which turn it belongs.
@@ -71,8 +76,21 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
     /// One entry for each node of the body: whether a reader knows what it is.
     claimed: Vec<bool>,
+    /// JSON-RPC messages, in the order of the nodes.
+    messages: Vec<Section>,
+}
+
+/// Where a JSON-RPC message begins and ends.
+struct Section {
+    nodes: Range<u32>,
+    /// The message that it stands in.
+    parent: Option<usize>,
+    /// Which of the body's own messages it is, or stands in.
+    choice: u32,
 }
 
 impl<'b> Reader<'b> {
@@ -99,7 +117,9 @@ impl<'b> Reader<'b> {
             reading: Reading::default(),
             direction,
             results: bounds.results,
+            result_args: bounds.result_args,
             claimed: vec![false; index(nodes)],
+            messages: Vec::new(),
         })
     }
 
@@ -113,11 +133,71 @@ impl<'b> Reader<'b> {
         self.direction
     }
 
+    /// Notes a JSON-RPC message. Every event in it, those of unknown texts included, will name it. A message that stands
+    /// in another one is noted after it.
+    pub fn message(&mut self, value: Value<'_>, message: RpcMessage) {
+        let start = value.place().node;
+        let end = value
+            .descendants()
+            .last()
+            .map_or(start, |last| last.value.place().node);
+        let parent = self.section_at(start);
+        let choice = match parent.and_then(|parent| self.messages.get(parent)) {
+            Some(parent) => parent.choice,
+            None => self
+                .messages
+                .last()
+                .map_or(0, |last| last.choice.saturating_add(1)),
+        };
+        self.messages.push(Section {
+            nodes: start..end.saturating_add(1),
+            parent,
+            choice,
+        });
+        self.reading.rpc.push(message);
+    }
+
+    /// The innermost message that a node stands in.
+    fn section_at(&self, node: u32) -> Option<usize> {
+        let after = self
+            .messages
+            .partition_point(|message| message.nodes.start <= node);
+        let mut at = after.checked_sub(1)?;
+        loop {
+            let section = self.messages.get(at)?;
+            if section.nodes.contains(&node) {
+                return Some(at);
+            }
+            at = section.parent?;
+        }
+    }
+
+    /// Gives every event its JSON-RPC message.
+    fn assign_messages(&mut self) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.reading.events);
+        for event in &mut events {
+            let place = self.nest.in_body(event.at);
+            let at = place.and_then(|place| self.section_at(place.node));
+            if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
+                event.rpc = Some(offset(at));
+                event.choice = section.choice;
+            }
+        }
+        self.reading.events = events;
+    }
+
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
-        let Some(doc) = self.body() else {
-            return (self.nest, self.reading);
-        };
+        self.tell_of_unclaimed();
+        self.assign_messages();
+        (self.nest, self.reading)
+    }
+
+    fn tell_of_unclaimed(&mut self) {
+        let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
@@ -152,7 +232,6 @@ impl<'b> Reader<'b> {
             }
         }
         self.reading.events.extend(group);
-        (self.nest, self.reading)
     }
 
     fn text_kind(&self) -> Kind {
@@ -164,6 +243,11 @@ impl<'b> Reader<'b> {
 
     fn is_claimed(&self, place: Place) -> bool {
         place.doc != 0 || self.claimed.get(index(place.node)).copied().unwrap_or(true)
+    }
+
+    /// Whether somebody has claimed a value.
+    pub fn knows(&self, value: Value<'_>) -> bool {
+        self.is_claimed(value.place())
     }
 
     fn claim_place(&mut self, place: Place) {
@@ -194,36 +278,48 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
+        let names = || keys.iter().map(|key| (*key, ()));
+        self.members(value, names, &mut |reader, key, (), value| {
+            read(reader, key, value);
+        });
+    }
+
+    /// The same with something known of each key.
+    fn members<'v, T, Names: Iterator<Item = (&'static str, T)>>(
+        &mut self,
+        value: Value<'v>,
+        names: impl Fn() -> Names,
+        read: &mut dyn FnMut(&mut Self, &'static str, T, Value<'v>),
+    ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
             return;
         }
         self.claim(value);
         for (key, member) in value.members() {
-            let name = if key.has_escapes() {
+            let known = if key.has_escapes() {
                 None
             } else {
-                keys.iter()
-                    .find(|name| name.as_bytes() == key.raw_content())
+                names().find(|(name, _)| name.as_bytes() == key.raw_content())
             };
-            match name {
-                Some(name) => {
+            match known {
+                Some((name, known)) => {
                     self.claim(key);
-                    read(self, name, member);
+                    read(self, name, known, member);
                 }
-                None => self.refuse_variant(key, keys),
+                None => {
+                    if let Some(text) = key.text()
+                        && let Some((name, _)) =
+                            names().find(|(name, _)| is_case_variant(&text, name))
+                    {
+                        self.problem(
+                            codes::AG2002,
+                            key,
+                            format!("a key that some servers read as `{name}`"),
+                        );
+                    }
+                }
             }
-        }
-    }
-
-    fn refuse_variant(&mut self, key: Value<'_>, keys: &[&'static str]) {
-        let Some(text) = key.text() else { return };
-        if let Some(name) = keys.iter().find(|name| is_case_variant(&text, name)) {
-            self.problem(
-                codes::AG2002,
-                key,
-                format!("a key that some servers read as `{name}`"),
-            );
         }
     }
 
@@ -489,7 +585,7 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
 
 /// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
 /// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
-fn is_case_variant(key: &str, name: &str) -> bool {
+pub(super) fn is_case_variant(key: &str, name: &str) -> bool {
     key.chars()
         .map(|c| match c {
             '\u{17F}' => 's',

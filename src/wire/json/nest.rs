@@ -91,6 +91,39 @@ impl<'b> Nest<'b> {
         Ok(doc)
     }
 
+    /// Adds a JSON text that does not stand in the body (arguments of the call that the body answers), so that both can
+    /// be looked at together. It is never edited.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let too_many = ScanError {
+            kind: ScanErrorKind::TooLarge,
+            at: 0,
+        };
+        let id = u16::try_from(self.docs.len()).map_err(|_| too_many)?;
+        let mut tape = Tape::default();
+        scan(&text, self.limits, &mut tape)?;
+        let doc = Rc::new(Doc {
+            id,
+            bytes: Cow::Owned(text),
+            tape,
+            parent: None,
+            level: 0,
+        });
+        self.docs.push(Rc::clone(&doc));
+        Ok(doc)
+    }
+
+    /// The value of the body that a value stands in: itself, or the string that holds the text that it is part of.
+    pub fn in_body(&self, place: Place) -> Option<Place> {
+        let mut place = place;
+        while place.doc != 0 {
+            place = self.doc(place.doc)?.parent?;
+        }
+        Some(place)
+    }
+
     /// RFC 6901 pointer to a value of the body. A value of a nested text is named by the pointer of the string that
     /// holds it, followed by the pointer inside. A key is named by its value.
     pub fn pointer(&self, place: Place) -> String {
