@@ -6,12 +6,13 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, Interest, Named, ProtocolEntry, Ruling};
+use crate::policy::{Context, Decision, Interest, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
 use crate::wire::edit;
 use crate::wire::http::{ContentType, MediaType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
+use std::cell::RefCell;
 
 /// Headers that only we write; a client's or an upstream's are taken out.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -106,7 +107,7 @@ impl Flow {
         };
         let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
             Some(route) => Recognised::Protocol(route),
-            None => protocol::recognise(&start),
+            None => self.recognise(&start),
         };
         if matches!(recognised, Recognised::ByBody) {
             self.head.undetermined = Some(Undetermined {
@@ -169,6 +170,36 @@ impl Flow {
             );
         }
         Step::with(edits, Action::Continue)
+    }
+
+    /// What the start of a request says. Where the policy lets unknown endpoints pass, the body has its say first: what is
+    /// exempt must not carry what is governed.
+    fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
+        match protocol::recognise(head) {
+            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+                Recognised::ByBody
+            }
+            recognised => recognised,
+        }
+    }
+
+    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
+    fn refuses_unknown(&self) -> bool {
+        let Some(nest) = no_body() else { return true };
+        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
+        event.code = Some(codes::AG2007);
+        let judgement = self.guard.policy.judge(
+            &event,
+            &Context {
+                policy: &self.guard.policy,
+                facts: &self.facts,
+                reading: &Reading::default(),
+                nest: &nest,
+                scans: &RefCell::default(),
+                scratch: &self.guard.scratch,
+            },
+        );
+        judgement.ruling.decision != Decision::Allow
     }
 
     /// Names that the policy gives to whoever is called.

@@ -2,7 +2,7 @@
 
 use super::reader::{How, Origin, Reader, Voice, field, is_case_variant};
 use super::refusal::{Denial, Object};
-use super::{Asked, Head, Refusal};
+use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};
 use crate::wire::http::{ContentType, MediaType};
@@ -31,6 +31,15 @@ pub(super) fn may_be_sent(head: &Head<'_>) -> bool {
             ContentType::parse(head.header("content-type")).media,
             MediaType::Json | MediaType::Absent | MediaType::Text
         )
+}
+
+/// Whether one is to be expected there. The hosts of model providers serve none, so that an unknown endpoint of theirs can
+/// be refused before anything of the request leaves; unless the client asks as clients of MCP and A2A do.
+pub(super) fn is_expected(head: &Head<'_>) -> bool {
+    may_be_sent(head)
+        && (provider_of(head.host) == "other"
+            || head.header("a2a-version").is_some()
+            || super::mcp::accepts_stream(head))
 }
 
 /// Whether a value is a JSON-RPC message to some server: lenient ones fold the case of keys, and some don't ask for

@@ -153,11 +153,11 @@ impl Protocol for Mcp {
     }
 
     fn asks_for_body(&self, head: &Head<'_>) -> bool {
-        jsonrpc::may_be_sent(head)
+        jsonrpc::is_expected(head)
     }
 
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (self.asks_for_body(head) && first_message(body).is_some()).then(|| posted(head))
+        (jsonrpc::may_be_sent(head) && first_message(body).is_some()).then(|| posted(head))
     }
 
     fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
@@ -220,7 +220,8 @@ impl Protocol for Mcp {
     }
 }
 
-fn accepts_stream(head: &Head<'_>) -> bool {
+/// Whether a stream is welcome. Clients of MCP say so with every request.
+pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
     head.headers
         .iter()
         .filter(|(name, _)| *name == b"accept")

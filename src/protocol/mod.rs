@@ -349,6 +349,11 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
     Recognised::Unknown
 }
 
+/// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
+pub fn may_hold_a_call(head: &Head<'_>) -> bool {
+    jsonrpc::may_be_sent(head)
+}
+
 /// Which protocol a request speaks, by its body.
 pub fn recognise_body(head: &Head<'_>, body: Value<'_>) -> Option<Route> {
     PROTOCOLS.iter().find_map(|protocol| {
