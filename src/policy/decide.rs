@@ -263,9 +263,11 @@ impl Policy {
     fn lets_something_through(&self, event: &Event, context: &Context<'_>) -> bool {
         let defaults = &self.document.defaults;
         defaults.tool_call.action == DefaultAction::Allow
-            || [Kind::Request, Kind::ToolCall]
-                .into_iter()
-                .any(|kind| self.allows(kind, event, context, |field| !field.is_of_exchange()))
+            || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
+                self.allows(kind, event, context, |test| {
+                    !test.field.is_of_exchange() && test.could_be_at(context.facts)
+                })
+            })
     }
 
     /// Whether a call of the tool that is offered could be let through, with some arguments.
@@ -279,7 +281,7 @@ impl Policy {
                     && self.holds(rule, event, context)
             })
         });
-        let open = |field: &Field| !field.is_of_exchange() && *field != Field::Tool;
+        let open = |test: &CompiledTest| !test.field.is_of_exchange() && test.field != Field::Tool;
         !denied
             && (self.document.defaults.tool_call.action == DefaultAction::Allow
                 || self.allows(Kind::ToolCall, event, context, open))
@@ -291,7 +293,7 @@ impl Policy {
         kind: Kind,
         event: &Event,
         context: &Context<'_>,
-        open: impl Fn(&Field) -> bool + Copy,
+        open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
         self.rules_about(kind).iter().any(|number| {
             self.rule(*number).is_some_and(|rule| {
@@ -305,7 +307,7 @@ impl Policy {
                     && rule
                         .matches
                         .iter()
-                        .all(|test| open(&test.field) || judge.test(test, Side::Loosening))
+                        .all(|test| open(test) || judge.test(test, Side::Loosening))
                     && rule
                         .when
                         .as_ref()
@@ -423,6 +425,26 @@ impl Policy {
     }
 }
 
+impl CompiledTest {
+    /// Whether a test of a tool's name could hold for some tool of the server at hand: `github/…` is none of another's.
+    fn could_be_at(&self, facts: &Facts) -> bool {
+        let Some(start) = facts.qualified("").filter(|_| self.field == Field::Tool) else {
+            return true;
+        };
+        self.checks.iter().all(|check| match &check.operator {
+            Operator::Equality(equality) if !equality.negative => equality
+                .literals
+                .iter()
+                .filter_map(|literal| literal.as_text())
+                .any(|name| !name.contains('/') || name.starts_with(&start)),
+            Operator::Glob { exact, .. } => exact.iter().any(|glob| {
+                !glob.asks_for('/') || glob.could_begin_with(&start, GlobReading::Narrow)
+            }),
+            _ => true,
+        })
+    }
+}
+
 impl CompiledRule {
     /// Whether every field that it tests is one of these.
     fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
@@ -486,14 +508,14 @@ impl<'e> Judge<'e, '_> {
     fn could_hold(
         &self,
         condition: &CompiledCondition,
-        open: impl Fn(&Field) -> bool + Copy,
+        open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.could_hold(inner, open)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.could_hold(inner, open)),
             // What does not hold now may not hold later either: the rule itself decides when it comes to it.
             CompiledCondition::Not(_) => true,
-            CompiledCondition::Test(test) => open(&test.field) || self.test(test, Side::Loosening),
+            CompiledCondition::Test(test) => open(test) || self.test(test, Side::Loosening),
         }
     }
 
