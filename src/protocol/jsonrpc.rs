@@ -171,9 +171,6 @@ pub(super) fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, origin
         let texts = reader.quiet_text(method, Class::Name);
         reader.tell(method, texts, &origin.with_part(Part::Name));
     }
-    if let Some(params) = message.get("params") {
-        reader.claim(params);
-    }
 }
 
 /// A method in a spelling that only some servers take for the one that they know.

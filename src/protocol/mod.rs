@@ -13,6 +13,8 @@ mod provider;
 mod reader;
 mod refusal;
 mod surgery;
+#[cfg(test)]
+mod tests;
 
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;

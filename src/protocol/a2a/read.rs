@@ -160,10 +160,8 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked) {
             }
             return;
         }
-        _ => {
-            reader.claim(value);
-            return;
-        }
+        // Not what is answered here: unknown.
+        _ => return,
     }
     let voice = Voice::of(said());
     reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {

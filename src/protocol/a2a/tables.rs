@@ -35,6 +35,14 @@ const KINDS: &[&str] = &[
     "data",
 ];
 
+const ROLE: How = How::Word(&[
+    "user",
+    "agent",
+    "ROLE_USER",
+    "ROLE_AGENT",
+    "ROLE_UNSPECIFIED",
+]);
+
 const META: How = How::Tree(Part::Other);
 
 /// Something that one side says.
@@ -45,16 +53,7 @@ pub(super) const MESSAGE: &[Field] = &[
     field("context_id", How::Id),
     field("taskId", How::Id),
     field("task_id", How::Id),
-    field(
-        "role",
-        How::Word(&[
-            "user",
-            "agent",
-            "ROLE_USER",
-            "ROLE_AGENT",
-            "ROLE_UNSPECIFIED",
-        ]),
-    ),
+    field("role", ROLE),
     field("kind", How::Word(KINDS)),
     field("parts", How::Own),
     field("content", How::Own),
@@ -72,8 +71,8 @@ pub(super) const PART: &[Field] = &[
     field("raw", How::Media),
     field("url", How::Url),
     field("filename", How::Part(Part::Other)),
-    field("mediaType", How::Id),
-    field("media_type", How::Id),
+    field("mediaType", How::MediaType),
+    field("media_type", How::MediaType),
     field("data", How::Tree(Part::Other)),
     field("file", How::Object(FILE)),
     field("metadata", META),
@@ -86,8 +85,8 @@ const FILE: &[Field] = &[
     field("uri", How::Url),
     field("fileWithUri", How::Url),
     field("file_with_uri", How::Url),
-    field("mimeType", How::Id),
-    field("mime_type", How::Id),
+    field("mimeType", How::MediaType),
+    field("mime_type", How::MediaType),
     field("name", How::Part(Part::Other)),
 ];
 
@@ -131,7 +130,7 @@ pub(super) const RESULT: &[Field] = &[
     field("context_id", How::Id),
     field("taskId", How::Id),
     field("task_id", How::Id),
-    field("role", How::Id),
+    field("role", ROLE),
     field("kind", How::Word(KINDS)),
     field("parts", How::Own),
     field("content", How::Own),

@@ -172,14 +172,14 @@ const ONLY_META: &[Field] = &[field("_meta", META)];
 const IMPLEMENTATION: &[Field] = &[
     field("name", How::Part(Part::Other)),
     field("title", How::Part(Part::Other)),
-    field("version", How::Id),
+    field("version", How::Part(Part::Other)),
     field("description", How::Part(Part::Other)),
     field("websiteUrl", How::Reference),
     field("icons", ICONS),
 ];
 const ICONS: How = How::List(&How::Object(&[
     field("src", How::Url),
-    field("mimeType", How::Id),
+    field("mimeType", How::MediaType),
     field("sizes", How::List(&How::Id)),
     field("theme", How::Word(&["light", "dark"])),
 ]));
@@ -407,7 +407,7 @@ const LISTED: &[Field] = &[
     field("name", How::Part(Part::Definition)),
     field("title", How::Part(Part::Definition)),
     field("description", How::Part(Part::Definition)),
-    field("mimeType", How::Id),
+    field("mimeType", How::MediaType),
     field("size", How::Number),
     field(
         "arguments",
@@ -473,7 +473,7 @@ pub(super) const CONTENT: &[Field] = &[
     ),
     field("text", How::Text),
     field("data", How::Own),
-    field("mimeType", How::Id),
+    field("mimeType", How::MediaType),
     field("uri", How::Reference),
     field("name", How::Own),
     field("title", How::Part(Part::Other)),
@@ -496,7 +496,7 @@ pub(super) const RESOURCE_CONTENTS: &[Field] = &[
     field("uri", How::Reference),
     field("name", How::Part(Part::Other)),
     field("title", How::Part(Part::Other)),
-    field("mimeType", How::Id),
+    field("mimeType", How::MediaType),
     field("text", How::Text),
     field("blob", How::Own),
     field("annotations", ANNOTATIONS),

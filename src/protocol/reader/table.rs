@@ -31,6 +31,8 @@ pub enum How {
     Flag,
     /// A word out of a closed list; another one is judged as text.
     Word(&'static [&'static str]),
+    /// A media type (`text/plain; charset=utf-8`); anything else is judged as text.
+    MediaType,
     /// A text of the part that the voice speaks.
     Text,
     /// A text of another part.
@@ -127,6 +129,8 @@ impl Reader<'_> {
                 self.boolean(value);
             }
             How::Word(words) => self.word(value, words),
+            How::MediaType if is_media_type(value) => self.claim(value),
+            How::MediaType => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
             How::Text => self.voiced(value, Class::Text, voice),
             How::Part(part) => self.voiced(value, Class::Text, &voice.with_part(part)),
             How::Name => self.voiced(value, Class::Name, &voice.with_part(Part::Name)),
@@ -220,4 +224,16 @@ impl Reader<'_> {
         }
         start..self.text_count()
     }
+}
+
+/// RFC 9110 §8.3.1, without quoted parameters: nothing that reads as a sentence.
+fn is_media_type(value: Value<'_>) -> bool {
+    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-/;=".contains(b);
+    let text = value.raw_content();
+    let compact: Vec<u8> = text.iter().copied().filter(|b| *b != b' ').collect();
+    value.kind() == json::Kind::String
+        && text.len() <= 100
+        && text.len().saturating_sub(compact.len()) <= 2
+        && compact.contains(&b'/')
+        && compact.iter().all(is_token)
 }
