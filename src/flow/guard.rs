@@ -5,7 +5,7 @@ use crate::diag::codes;
 use crate::event::Known;
 use crate::metrics::Names;
 use crate::policy::{EnvironmentSource, HeaderMode, Policy, ScanScratch};
-use crate::protocol::{self, Bounds};
+use crate::protocol::Bounds;
 use std::cell::{Cell, RefCell};
 
 /// Most bytes that one VM holds copies of at the same time. A VM has at most 1 GiB and dies beyond it with every exchange.
@@ -73,19 +73,6 @@ impl Guard {
                 ChainKey::new(value.as_bytes())
             }
         };
-        for name in policy
-            .document
-            .protocols
-            .iter()
-            .filter_map(|entry| entry.protocol.as_deref())
-        {
-            if protocol::named(name).is_none() {
-                return Err(GuardError {
-                    code: codes::AG1017,
-                    message: format!("protocols: `{name}` can't be read by this version"),
-                });
-            }
-        }
         let or = |value: Option<String>, otherwise: &Option<Box<str>>| match value {
             Some(value) if !value.is_empty() => Known::Is(value.into()),
             _ => otherwise.clone().map_or(Known::Unknown, Known::Is),

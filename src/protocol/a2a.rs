@@ -64,7 +64,7 @@ const ROWS: &[Row] = &[
         route: "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
     Row {
         route: "`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)",
@@ -76,7 +76,7 @@ const ROWS: &[Row] = &[
         route: "`POST …/message:send`",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
     Row {
         route: "`POST …/message:stream`, `…/tasks/ID:subscribe`",
@@ -88,13 +88,13 @@ const ROWS: &[Row] = &[
         route: "`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
     Row {
         route: "`…/tasks/ID/pushNotificationConfigs`, and one of them",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
 ];
 

@@ -29,10 +29,6 @@ pub enum Judged {
 impl Judged {
     /// Streams are not read yet: they count as unreadable where a rule looks at answers.
     pub const UNREAD_STREAM: Judged = Judged::Not("AG2014");
-    /// There is nothing to read.
-    pub const NO_BODY: Judged = Judged::Not("no body");
-    /// This route never answers so.
-    pub const NEVER: Judged = Judged::Not("never sent");
 
     /// The kinds of events.
     pub fn kinds(self) -> &'static [Kind] {
@@ -49,13 +45,13 @@ pub const OTHER_ROUTES: &[Row] = &[
         route: "`OPTIONS` anything (CORS preflight)",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::Not("holds no content"),
-        stream: Judged::NEVER,
+        stream: Judged::Not("holds no content"),
     },
     Row {
         route: "`GET`, `HEAD` of model lists (`…/models`), health checks, `/`",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::Not("holds no content"),
-        stream: Judged::NEVER,
+        stream: Judged::Not("holds no content"),
     },
     Row {
         route: "anything else",

@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
         route: "`POST` any path, a notification",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
     Row {
         route: "`POST` any path, the client's answer to a request of the server",
@@ -82,7 +82,7 @@ const ROWS: &[Row] = &[
             Kind::ToolResult,
         ]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
     Row {
         route: "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
@@ -111,7 +111,7 @@ const ROWS: &[Row] = &[
         route: "`DELETE …/mcp` (end of a session)",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::NEVER,
+        stream: Judged::UNREAD_STREAM,
     },
 ];
 

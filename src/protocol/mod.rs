@@ -287,14 +287,15 @@ pub struct CannotWithhold;
 /// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
 pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat, &a2a::A2a, &mcp::Mcp];
 
-/// The protocol of that name, if a policy may name it.
-pub fn named(name: &str) -> Option<&'static dyn Protocol> {
+/// All of them, and the one that only a policy can name.
+pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
     let generic: &'static dyn Protocol = &generic::Generic;
-    PROTOCOLS
-        .iter()
-        .copied()
-        .chain(std::iter::once(generic))
-        .find(|protocol| protocol.name() == name)
+    PROTOCOLS.iter().copied().chain(std::iter::once(generic))
+}
+
+/// The protocol of that name.
+pub fn named(name: &str) -> Option<&'static dyn Protocol> {
+    all().find(|protocol| protocol.name() == name)
 }
 
 /// A protocol and the endpoint that is asked for.
