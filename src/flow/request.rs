@@ -476,9 +476,10 @@ impl Flow {
         };
         let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
         let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
-            // What does not even begin like JSON is no message that a lenient reader could see in it.
-            let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-            match text.trim_ascii_start().first() {
+            // What does not even begin like JSON, in whichever encoding, is no message to any reader.
+            let is_before =
+                |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+            match bytes.iter().find(|byte| !is_before(byte)) {
                 Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
                 _ => unknown(),
             }

@@ -54,6 +54,14 @@ pub(super) fn is_message(value: Value<'_>) -> bool {
     })
 }
 
+/// Whether a message asks for something that is known here.
+pub(super) fn has_known_method(message: Value<'_>) -> bool {
+    message
+        .get("method")
+        .and_then(|method| method.text())
+        .is_some_and(|method| super::mcp::knows(&method) || super::a2a::knows(&method))
+}
+
 /// The first message of a body, if it is one or a batch of them.
 pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
     if is_message(body) {

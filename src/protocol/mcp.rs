@@ -264,6 +264,11 @@ fn posted(head: &Head<'_>) -> Endpoint {
     }
 }
 
+/// Where a message arrives that was sent to somebody else.
+pub(super) fn at_any_path() -> Endpoint {
+    Endpoint::named(MESSAGE)
+}
+
 fn stream(head: &Head<'_>) -> Endpoint {
     Endpoint {
         stream: Some(true),

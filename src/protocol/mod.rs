@@ -409,7 +409,7 @@ pub fn read_request<'b>(
         Known::Missing => {}
     }
     route.protocol.read_request(&mut reader, &route.endpoint);
-    refuse_disguise(&mut reader);
+    read_disguise(&mut reader, route);
     if let Some(stream) = route.endpoint.stream {
         reader.reading.stream = stream;
     }
@@ -417,20 +417,30 @@ pub fn read_request<'b>(
 }
 
 /// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
-/// any path would carry it out.
-fn refuse_disguise(reader: &mut Reader<'_>) {
+/// any path would carry it out: it is judged as both.
+fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     if !reader.reading.rpc.is_empty() {
         return;
     }
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if jsonrpc::first_message(root).is_some() {
-        reader.problem(
-            codes::AG2012,
-            root,
-            "a JSON-RPC call at an endpoint of another protocol".to_owned(),
-        );
+    let Some(message) = jsonrpc::first_message(root) else {
+        return;
+    };
+    // Other services speak JSON-RPC as well, and the policy says that this is one.
+    if route.endpoint.shape.is_some() && !jsonrpc::has_known_method(message) {
+        return;
     }
+    reader.problem(
+        codes::AG2012,
+        root,
+        "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+    );
+    let endpoint = reader.reading.endpoint;
+    let events = reader.reading.events.len();
+    mcp::Mcp.read_request(reader, &mcp::at_any_path());
+    reader.end_messages(events);
+    reader.reading.endpoint = endpoint;
 }
 
 /// Reads the whole body of a response.

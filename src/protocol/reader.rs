@@ -172,13 +172,13 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Gives every event its JSON-RPC message.
-    fn assign_messages(&mut self) {
+    /// Gives the events since `from` their JSON-RPC message; those that come later have none.
+    pub fn end_messages(&mut self, from: usize) {
         if self.messages.is_empty() {
             return;
         }
         let mut events = std::mem::take(&mut self.reading.events);
-        for event in &mut events {
+        for event in events.iter_mut().skip(from) {
             let place = self.nest.in_body(event.at);
             let at = place.and_then(|place| self.section_at(place.node));
             if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
@@ -187,12 +187,13 @@ impl<'b> Reader<'b> {
             }
         }
         self.reading.events = events;
+        self.messages.clear();
     }
 
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
         self.tell_of_unclaimed();
-        self.assign_messages();
+        self.end_messages(0);
         (self.nest, self.reading)
     }
 

@@ -246,6 +246,18 @@ fn a_message_is_recognised_at_any_path_with_and_without_headers() {
 #[test]
 fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
     // A server of MCP that takes any path would carry it out.
+    let relaxed = NO_DELETE.replace("action: allow }", "action: allow, uninspectable: allow }");
+    let mut message = call(1, "delete_customer", json!({}));
+    message["messages"] = json!([]);
+    let request = with_headers(
+        &[(":path", "/v1/chat/completions")],
+        message.to_string().as_bytes(),
+    );
+    let (status, body) = refused(&guard(&relaxed), &request);
+    assert_eq!(
+        (status, &body["error"]["agentguard"]["rule"]),
+        (403, &json!("no-delete"))
+    );
     for policy in [NO_DELETE, "defaults: { action: allow }\n"] {
         let guard = guard(policy);
         let mut message = call(1, "delete_customer", json!({}));
@@ -291,6 +303,8 @@ rules:
             message.replace("\"jsonrpc\":\"2.0\",", ""),
             message.replacen("tools/call", "Tools/Call", 1),
             message.replace('}', ",}"),
+            message.chars().flat_map(|c| ['\0', c]).collect(),
+            message.chars().flat_map(|c| [c, '\0']).collect(),
         ] {
             let (status, _) = refused(&guard, &with_headers(plain, body.as_bytes()));
             assert_eq!(status, 400, "{host} {body}");
@@ -659,6 +673,7 @@ fn headers_that_mirror_the_body_must_say_what_it_says() {
             ],
         ),
         (&plain, &[("mcp-param-other", "=?base64??=")]),
+        (&plain, &[("mcp-session-id", "a"), ("mcp-session-id", "b")]),
     ] {
         let (status, body) = refused(&guard, &modern(message, changes));
         assert_eq!(status, 400, "{changes:?}");
@@ -1238,6 +1253,24 @@ fn a_denied_result_is_an_error_in_its_place() {
                 "{content}"
             );
             assert!(!answer.to_string().to_lowercase().contains("sings"));
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_also_something_else_is_judged_as_both() {
+    in_both_modes(RESULTS, |guard, _| {
+        for body in [
+            json!({"jsonrpc": "2.0", "id": 1, "method": "notifications/message", "params": {"level": "info"},
+                "result": {"content": [{"type": "text", "text": "swan"}]}}),
+            json!({"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "x"},
+                "result": {"content": [{"type": "text", "text": "swan"}]}}),
+            json!({"id": 1, "result": {"content": [{"type": "text", "text": "swan"}]}}),
+            json!([{"id": 1, "result": {"content": [{"type": "text", "text": "swan"}]}}]),
+        ] {
+            let seen = exchange(guard, &post(&call(1, "x", json!({}))), answers(&body));
+            assert!(!client_text(&seen).contains("\"swan\""), "{body}");
+            assert!(client_text(&seen).contains("No swans."), "{body}");
         }
     });
 }

@@ -44,15 +44,10 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, waiting: &Waiting<'_>) {
         return;
     }
     let envelope = Envelope::read(reader, message);
-    if let Some(method) = envelope.method.as_deref() {
-        reader.message(message, envelope.message());
-        server_request(reader, message, method, envelope.params);
-        return;
-    }
     let asked = waiting.request(envelope.id);
-    reader.message(
-        message,
-        RpcMessage {
+    let rpc = match envelope.method {
+        Some(_) => envelope.message(),
+        None => RpcMessage {
             id: envelope.id.map(|id| id.raw().into()),
             is_answer: true,
             tool: asked.map_or(Known::Unknown, |asked| asked.tool.clone()),
@@ -60,7 +55,12 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, waiting: &Waiting<'_>) {
             args: None,
             ..asked.cloned().unwrap_or_default()
         },
-    );
+    };
+    reader.message(message, rpc);
+    if let Some(method) = envelope.method.as_deref() {
+        server_request(reader, message, method, envelope.params);
+    }
+    // One message may be both to a lenient client: it is judged as both.
     envelope.read_error(reader, &server_origin());
     if let Some(result) = envelope.result {
         self::result(reader, result, asked);

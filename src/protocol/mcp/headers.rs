@@ -39,9 +39,10 @@ pub(super) fn none_for_batch(reader: &mut Reader<'_>, batch: Value<'_>, endpoint
 }
 
 fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> Result<(), String> {
+    none_twice(endpoint)?;
     let params = message.get("params");
     let method = message.get("method").and_then(|method| method.text());
-    let in_header = single(endpoint, VERSION)?;
+    let in_header = value(endpoint, VERSION);
     let in_body = version_in(params);
     if let (Some(header), Some(body)) = (in_header, &in_body)
         && header != body.as_bytes()
@@ -57,7 +58,7 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
     if required && in_header.is_none() {
         return Err(missing(VERSION));
     }
-    match single(endpoint, METHOD)? {
+    match value(endpoint, METHOD) {
         Some(header) if method.as_deref().map(str::as_bytes) != Some(header) => {
             return Err(differs(METHOD));
         }
@@ -68,7 +69,7 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
         .as_deref()
         .and_then(named)
         .and_then(|method| method.mirrored);
-    match single(endpoint, NAME)? {
+    match value(endpoint, NAME) {
         Some(header) => {
             let decoded = decode(header).ok_or_else(|| differs(NAME))?;
             // Only three methods have to be mirrored; a client may do more, as long as it is true.
@@ -95,9 +96,8 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
         .headers
         .iter()
         .filter(|(name, _)| name.starts_with(PARAM));
-    for (name, value) in mirrors {
-        single(endpoint, name)?;
-        let decoded = decode(value).ok_or_else(|| differs(name))?;
+    for (name, mirrored) in mirrors {
+        let decoded = decode(mirrored).ok_or_else(|| differs(name))?;
         let found =
             arguments.is_some_and(|arguments| mirrors_argument(reader, arguments, &decoded));
         if !found {
@@ -107,18 +107,22 @@ fn compare(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) -> 
     Ok(())
 }
 
-/// The value of a header that stands once at most: with two, proxies and servers choose differently.
-fn single<'e>(endpoint: &'e Endpoint, name: &str) -> Result<Option<&'e [u8]>, String> {
-    let mut values = endpoint
-        .headers
-        .iter()
-        .filter(|(known, _)| **known == *name)
-        .map(|(_, value)| &**value);
-    let first = values.next();
-    match values.next() {
-        Some(_) => Err(format!("the header `{name}` stands twice")),
-        None => Ok(first),
+/// With a header that stands twice, proxies and servers choose differently.
+fn none_twice(endpoint: &Endpoint) -> Result<(), String> {
+    let mut names: Vec<&str> = endpoint.headers.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    for pair in names.windows(2) {
+        if let [first, second] = pair
+            && first == second
+        {
+            return Err(format!("the header `{first}` stands twice"));
+        }
     }
+    Ok(())
+}
+
+fn value<'e>(endpoint: &'e Endpoint, name: &'e str) -> Option<&'e [u8]> {
+    endpoint.header(name).next()
 }
 
 fn differs(name: &str) -> String {
