@@ -4,13 +4,16 @@
 
 use super::{Failed, Outcome, output};
 use crate::diag::codes;
-use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
+use crate::event::{
+    Attachments, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Turn,
+};
 use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
 use crate::protocol::{self, Asked, BodyForm, Head, Protocol, Recognised};
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{Limits, Nest};
+use crate::wire::span::index;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -189,6 +192,10 @@ impl Seen {
         if direction == Direction::Response {
             return;
         }
+        // What came back is not counted: these are the parts of the request.
+        if direction == Direction::Response {
+            return;
+        }
         let attachments = reading.attachments;
         self.attachments.image = self.attachments.image.saturating_add(attachments.image);
         self.attachments.file = self.attachments.file.saturating_add(attachments.file);
@@ -278,6 +285,15 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         put("deployment", json!(**deployment));
     }
     put("stream", json!(asked.stream));
+    // In these protocols the server chooses; elsewhere the client does.
+    let is_stream = match protocol_name {
+        "mcp" | "a2a" => recorded
+            .response
+            .as_ref()
+            .is_some_and(|response| media_of(response) == MediaType::EventStream),
+        _ => asked.stream,
+    };
+    put("stream", json!(is_stream));
     let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
     put("finish", json!(finish));
     put("error", json!(failed || answered.error.is_some()));
@@ -306,6 +322,7 @@ const BOUNDS: protocol::Bounds = protocol::Bounds {
     max_depth: Bounds::DEFAULT.max_depth,
     nested_json: Bounds::DEFAULT.nested_json,
     results: true,
+    result_args: false,
 };
 
 /// What a request speaks that only its body can tell.
@@ -364,7 +381,10 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     if let (Kind::Message, Known::Is(from)) = (event.kind, &event.from) {
         put("from", json!(from.word()));
     }
-    if matches!(event.kind, Kind::Message | Kind::Response) {
+    if matches!(
+        event.kind,
+        Kind::Message | Kind::Response | Kind::ToolResult
+    ) {
         let channel = match event.part {
             Part::Text => None,
             Part::Reasoning => Some("reasoning"),
@@ -378,8 +398,21 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     if event.provider_run {
         put("runs", json!("provider"));
     }
+    if let Some(message) = event.rpc.and_then(|at| reading.rpc.get(index(at)))
+        && event.kind == Kind::Request
+    {
+        if let Some(method) = &message.method {
+            put("method", json!(**method));
+        }
+        if let Some(uri) = &message.uri {
+            put("uri", json!(**uri));
+        }
+    }
     if let Known::Is(tool) = &event.tool {
         put("tool", json!(**tool));
+    }
+    if let Known::Is(ok) = event.ok {
+        put("ok", json!(ok));
     }
     if let Some(class) = event.opacity {
         put("class", json!(class));
@@ -408,13 +441,14 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     object
 }
 
-/// The texts of an event, one after the other.
+/// The texts of an event, one after the other; identifiers between them left out.
 fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
     let mut out = String::new();
     for number in event.texts.clone() {
-        let value = usize::try_from(number)
-            .ok()
-            .and_then(|number| reading.texts.get(number))
+        let value = reading
+            .texts
+            .get(index(number))
+            .filter(|text| text.class != Class::Id)
             .and_then(|text| nest.value(text.place));
         if let Some(value) = value {
             match value.text() {

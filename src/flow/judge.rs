@@ -294,7 +294,11 @@ impl Flow {
             && !event.provider_run
             && let Known::Is(tool) = &event.tool
         {
-            self.exchange.calls.push((tool.clone(), outcome));
+            let name = context
+                .facts
+                .qualified(tool)
+                .map_or_else(|| tool.clone(), Into::into);
+            self.exchange.calls.push((name, outcome));
         }
         if ruling.decision != Decision::Allow {
             verdict.refused.push(Refused {

@@ -57,6 +57,7 @@ impl Flow {
                 Vec::new()
             },
             code_only: policy.document.disclose_code_only,
+            is_answer: refused.event.direction == Direction::Response,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
-use super::exchange::Outcome;
+use super::exchange::{Outcome, Read};
 use super::judge::{Force, Refused, Verdict};
 use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
@@ -9,7 +9,9 @@ use super::{Flow, Stage, Tap};
 use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
-use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::protocol::{
+    self, AnswerForm, BodyForm, Denial, EditedText, Protocol, Removal, WithheldCall, Withholding,
+};
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
 use crate::wire::json::{Edits, Nest};
@@ -97,7 +99,19 @@ impl Flow {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
         }
-        let interest = self.guard.policy.needs.answers();
+        if self.is_no_stream(&seen)
+            && let Some(refused) = self.judge_unread_response(&Reading {
+                problems: vec![Problem {
+                    code: codes::AG2007,
+                    at: String::new(),
+                    what: "a stream was asked for, and something else comes".to_owned(),
+                }],
+                ..Reading::default()
+            })
+        {
+            return refused;
+        }
+        let interest = self.interest_in_answers();
         let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
             if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
@@ -167,6 +181,17 @@ impl Flow {
         let reader = protocol.stream(&self.asked)?;
         let stream = Stream::new(&self.guard, purpose, framing, reader, now);
         Some(Box::new(stream))
+    }
+
+    /// Whether something else comes than the stream that was asked for. A `GET` for a stream was recognised by little, and
+    /// could have been one for anything; nothing but a stream or an error answers it.
+    fn is_no_stream(&self, seen: &Seen) -> bool {
+        let endpoint = &self.asked.endpoint;
+        self.protocol.is_some()
+            && endpoint.body == BodyForm::Absent
+            && endpoint.stream == Some(true)
+            && (200..300).contains(&seen.status)
+            && seen.media != MediaType::EventStream
     }
 
     /// What the headers of the response alone say against reading it.
@@ -312,6 +337,11 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
+        // 202 to a notification, and whatever else has nothing to say.
+        if bytes.is_empty() {
+            self.exchange.read(Direction::Response, Read::Full);
+            return Step::go_on();
+        }
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
@@ -369,7 +399,7 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let withholding = self.withholding(&verdict.refused, edited, nest);
+        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
         if !is_one_text
             && protocol
                 .withhold(nest, &self.asked, &withholding, &mut edits)
@@ -398,6 +428,7 @@ impl Flow {
     /// What a protocol is asked to take out of an answer, and what was edited in it.
     pub(super) fn withholding(
         &self,
+        protocol: &dyn Protocol,
         refused: &[Refused],
         edited: Vec<redact::Edited>,
         nest: &Nest<'_>,
@@ -414,20 +445,22 @@ impl Flow {
             ..Withholding::default()
         };
         for refused in refused {
-            let text = self.denial(refused, nest).message();
+            let denial = self.denial(refused, nest);
             let event = &refused.event;
-            if event.kind == Kind::ToolCall {
-                withholding.calls.push(WithheldCall {
+            match protocol.removal(event.kind) {
+                Removal::Call => withholding.calls.push(WithheldCall {
                     choice: event.choice,
                     at: event.at,
-                    text,
-                });
-            } else if !withholding
-                .choices
-                .iter()
-                .any(|(choice, _)| *choice == event.choice)
-            {
-                withholding.choices.push((event.choice, text));
+                    text: denial.message(),
+                }),
+                Removal::Offer => withholding.offers.push(event.at),
+                Removal::Choice | Removal::Message | Removal::Whole => {
+                    let is_new = |(choice, _): &(u32, String)| *choice != event.choice;
+                    if withholding.choices.iter().all(is_new) {
+                        withholding.choices.push((event.choice, denial.message()));
+                        withholding.denials.push((event.choice, denial));
+                    }
+                }
             }
         }
         withholding
@@ -446,18 +479,23 @@ impl Flow {
             .rule
             .and_then(|number| self.guard.policy.rule(number))
             .and_then(|rule| rule.on_deny);
-        match refused.event.kind {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        match protocol.removal(refused.event.kind) {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
-            Kind::ToolCall => {
+            Removal::Call => {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
                     && !self.asked.continues_elsewhere
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
-            Kind::Response => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
-            _ => false,
+            Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
+            Removal::Message => true,
+            Removal::Offer => on_deny != Some(OnDeny::Error),
+            Removal::Whole => false,
         }
     }
 

@@ -565,7 +565,10 @@ impl Flow {
         if stop.is_none() && edits.is_empty() {
             return Ok(());
         }
-        let withholding = self.withholding(&verdict.refused, edited, nest);
+        let Some(protocol) = self.protocol else {
+            return Ok(());
+        };
+        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
         held.edits = edits;
         stream.is_changed = true;
         match (stream.reader.withhold(held, &withholding), stop) {

@@ -32,11 +32,11 @@ pub struct Needs {
     pub headers: Vec<Box<str>>,
     /// Some rule looks into structured results of tools.
     pub results: bool,
+    /// Some rule about results looks at the arguments of the call too.
+    pub result_args: bool,
     pub(super) request: Wants,
     pub(super) response: Wants,
 }
-
-const KINDS_OF_RESPONSES: [Kind; 2] = [Kind::Response, Kind::ToolCall];
 
 impl Needs {
     pub(super) fn of(document: &Document) -> Needs {
@@ -47,6 +47,7 @@ impl Needs {
             defaults_enforced: is_enforced(document, None),
             headers: Vec::new(),
             results: false,
+            result_args: false,
             request: Wants::default(),
             response: Wants::default(),
         };
@@ -83,6 +84,7 @@ impl Needs {
         rule.each_field(&mut |field| match field {
             Field::Header(name) if !self.headers.contains(name) => self.headers.push(name.clone()),
             Field::Result(_) => self.results = true,
+            Field::Args(_) => self.result_args |= rule.kinds.contains(Kind::ToolResult),
             _ => {}
         });
     }
@@ -96,9 +98,9 @@ impl Needs {
         *set = kinds.iter().fold(*set, Kinds::with);
     }
 
-    /// How strongly answers of a model are looked at.
-    pub fn answers(&self) -> Interest {
-        let kinds = Kinds::of(&KINDS_OF_RESPONSES);
+    /// How strongly something that holds events of these kinds is looked at.
+    pub fn interest(&self, kinds: impl Iterator<Item = Kind>) -> Interest {
+        let kinds = kinds.fold(Kinds::EMPTY, Kinds::with);
         if self.enforced.meets(kinds) {
             Interest::Enforced
         } else if self.observed.meets(kinds) {

@@ -10,7 +10,10 @@ mod v2;
 use super::openai_shapes::{self, beside};
 use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, Withholding,
+};
 use crate::event::Part;
 use crate::wire::json::{Edits, Nest, Value, quote};
 
@@ -109,6 +112,13 @@ const COUNTED: &[&str] = &[
     "api_version",
 ];
 
+const COHERE_V1_ROWS: &[Row] = &[Row {
+    route: "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for CohereV1 {
     fn name(&self) -> &'static str {
         "cohere.v1"
@@ -125,6 +135,10 @@ impl Protocol for CohereV1 {
 
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head) && body.get("message").is_some()).then(|| Endpoint::named("chat"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COHERE_V1_ROWS
     }
 
     fn dialect(&self) -> Dialect {
@@ -167,6 +181,13 @@ impl Protocol for CohereV1 {
     }
 }
 
+const COHERE_V2_ROWS: &[Row] = &[Row {
+    route: "`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for CohereV2 {
     fn name(&self) -> &'static str {
         "cohere.v2"
@@ -174,6 +195,10 @@ impl Protocol for CohereV2 {
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
         routes::endpoint(head, V2)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COHERE_V2_ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -8,7 +8,10 @@ mod withhold;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, Nest, Value, quote};
 use std::collections::BTreeMap;
@@ -146,8 +149,29 @@ const RESPONSE: &[Member] = &[
     ("error", Shape::Own),
 ];
 
+const CHAT_ROWS: &[Row] = &[Row {
+    route: "`POST …/api/chat`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+const GENERATE_ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
 macro_rules! protocol {
-    ($type:ident, $name:literal, $lines:ident) => {
+    ($type:ident, $name:literal, $lines:ident, $rows:ident) => {
         impl Protocol for $type {
             fn name(&self) -> &'static str {
                 $name
@@ -155,6 +179,10 @@ macro_rules! protocol {
 
             fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
                 routes::endpoint(head, $lines)
+            }
+
+            fn coverage(&self) -> &'static [Row] {
+                $rows
             }
 
             fn dialect(&self) -> Dialect {
@@ -186,8 +214,8 @@ macro_rules! protocol {
     };
 }
 
-protocol!(OllamaChat, "ollama.chat", CHAT);
-protocol!(OllamaGenerate, "ollama.generate", GENERATE);
+protocol!(OllamaChat, "ollama.chat", CHAT, CHAT_ROWS);
+protocol!(OllamaGenerate, "ollama.generate", GENERATE, GENERATE_ROWS);
 
 fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let Some(body) = reader.body() else { return };

@@ -6,8 +6,8 @@ use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::surgery::only_texts;
 use super::{
-    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol,
-    Withholding,
+    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol,
+    Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -96,6 +96,13 @@ const SEGMENT: &[Member] = &[
     ("no_speech_prob", Shape::Number),
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiAudio {
     fn name(&self) -> &'static str {
         "openai.audio"
@@ -103,6 +110,10 @@ impl Protocol for OpenAiAudio {
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

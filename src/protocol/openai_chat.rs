@@ -17,7 +17,9 @@ use super::openai_shapes::{
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::stream::StreamReader;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
@@ -206,6 +208,19 @@ const FINISH_REASONS: &[&str] = &[
     "insufficient_system_resource",
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/chat/completions`, and `POST …/v1/chat` with `messages`",
+    request: Judged::As(&[
+        Kind::Request,
+        Kind::Message,
+        Kind::ToolOffer,
+        Kind::ToolCall,
+        Kind::ToolResult,
+    ]),
+    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiChat {
     fn name(&self) -> &'static str {
         "openai.chat"
@@ -228,6 +243,10 @@ impl Protocol for OpenAiChat {
             model: routes::served_model(head.path),
             ..Endpoint::named("chat.completions")
         })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -8,7 +8,10 @@ mod native;
 use super::openai_chat::{self, Answer, Conversation};
 use super::reader::Reader;
 use super::routes::{self, Line, json};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+};
 use crate::event::Known;
 use crate::wire::json::{Edits, Nest, Value};
 
@@ -30,6 +33,21 @@ const LINES: &[Line] = &[
 fn is_native(endpoint: &Endpoint) -> bool {
     matches!(endpoint.name, native::NAME | native::STREAM)
 }
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
 
 impl Protocol for OpenAiCompletions {
     fn name(&self) -> &'static str {
@@ -75,6 +93,10 @@ impl Protocol for OpenAiCompletions {
             model,
             ..Endpoint::named(name)
         })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

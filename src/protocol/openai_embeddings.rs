@@ -4,7 +4,10 @@ use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id}
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::surgery::only_texts;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER,
+    TEXTS, Withholding,
+};
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
 
@@ -55,6 +58,13 @@ const VECTOR: &[Member] = &[
     ("embedding", Shape::Own),
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/embeddings`, `…/invocations` with `input`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiEmbeddings {
     fn name(&self) -> &'static str {
         "openai.embeddings"
@@ -73,6 +83,10 @@ impl Protocol for OpenAiEmbeddings {
             model: routes::served_model(head.path),
             ..Endpoint::named("embeddings")
         })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

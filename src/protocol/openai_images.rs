@@ -5,7 +5,8 @@ use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::surgery::only_texts;
 use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding,
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
+    TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -72,6 +73,13 @@ const REFERENCE: &[Member] = &[
     ("file_id", Shape::State),
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/images/generations`, `…/images/edits`, `…/images/variations`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiImages {
     fn name(&self) -> &'static str {
         "openai.images"
@@ -79,6 +87,10 @@ impl Protocol for OpenAiImages {
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -5,7 +5,10 @@ use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::surgery::only_texts;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER,
+    TEXTS, Withholding,
+};
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
 
@@ -20,6 +23,13 @@ const LINES: &[Line] = &[
 const REQUEST: &[Member] = &[("model", Shape::Own), ("input", Shape::Own)];
 const RESPONSE: &[Member] = &[("id", Shape::Id), ("results", Shape::Own)];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/moderations`, `…/classifications`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiModerations {
     fn name(&self) -> &'static str {
         "openai.moderations"
@@ -27,6 +37,10 @@ impl Protocol for OpenAiModerations {
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -12,8 +12,8 @@ use super::openai_responses;
 use super::reader::Reader;
 use super::routes::{self, Line, get, json};
 use super::{
-    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol,
-    Withholding,
+    AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
+    Judged, MINTED, MODEL_ANSWER, Protocol, Row, TEXT_ANSWER, Withholding,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, Nest, quote};
@@ -202,6 +202,27 @@ const MINTING: &[Line] = &[
     action("key/generate", "keys"),
 ];
 
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/responses/input_tokens`, `…/responses/compact`",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "endpoints that hand out access past the proxy",
+        request: MINTED,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
 impl Protocol for OpenAiOther {
     fn name(&self) -> &'static str {
         "openai.other"
@@ -224,6 +245,10 @@ impl Protocol for OpenAiOther {
             model: model.map(Into::into).into(),
             ..endpoint
         })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

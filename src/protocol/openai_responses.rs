@@ -14,7 +14,10 @@ use super::openai_shapes::{
 };
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, Withholding,
+};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
@@ -142,6 +145,13 @@ const RESPONSE: &[Member] = &[
     ("content_filters", Shape::Counts),
 ];
 
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/responses`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
 impl Protocol for OpenAiResponses {
     fn name(&self) -> &'static str {
         "openai.responses"
@@ -149,6 +159,10 @@ impl Protocol for OpenAiResponses {
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {

@@ -12,10 +12,14 @@ pub use shape::{Member, Shape};
 
 use super::Endpoint;
 use super::stream::{Channel, FrameReading, Piece, TextPiece};
+mod table;
+
+pub use table::{Field, How, Told, Voice, field};
+
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
-    Turn,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading,
+    RpcMessage, Text, Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::span::{index, offset};
@@ -38,6 +42,8 @@ pub struct Bounds {
     pub nested_json: u8,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
 }
 
 /// Who wrote a text, which part it is, to which turn it belongs.
@@ -123,8 +129,21 @@ pub struct Reader<'b> {
     current: u16,
     /// What a frame of a stream says beside that.
     pub frame: FrameReading,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
     /// One entry for each node of that document: whether a reader knows what it is.
     claimed: Vec<bool>,
+    /// JSON-RPC messages, in the order of the nodes.
+    messages: Vec<Section>,
+}
+
+/// Where a JSON-RPC message begins and ends.
+struct Section {
+    nodes: Range<u32>,
+    /// The message that it stands in.
+    parent: Option<usize>,
+    /// Which of the body's own messages it is, or stands in.
+    choice: u32,
 }
 
 impl<'b> Reader<'b> {
@@ -184,6 +203,8 @@ impl<'b> Reader<'b> {
             is_form: false,
             current: 0,
             frame: FrameReading::default(),
+            result_args: bounds.result_args,
+            messages: Vec::new(),
             claimed: vec![false; index(nodes)],
         }
     }
@@ -218,9 +239,67 @@ impl<'b> Reader<'b> {
         self.direction
     }
 
+    /// Notes a JSON-RPC message. Every event in it, those of unknown texts included, will name it. A message that stands
+    /// in another one is noted after it.
+    pub fn message(&mut self, value: Value<'_>, message: RpcMessage) {
+        let start = value.place().node;
+        let end = value
+            .descendants()
+            .last()
+            .map_or(start, |last| last.value.place().node);
+        let parent = self.section_at(start);
+        let choice = match parent.and_then(|parent| self.messages.get(parent)) {
+            Some(parent) => parent.choice,
+            None => self
+                .messages
+                .last()
+                .map_or(0, |last| last.choice.saturating_add(1)),
+        };
+        self.messages.push(Section {
+            nodes: start..end.saturating_add(1),
+            parent,
+            choice,
+        });
+        self.reading.rpc.push(message);
+    }
+
+    /// The innermost message that a node stands in.
+    fn section_at(&self, node: u32) -> Option<usize> {
+        let after = self
+            .messages
+            .partition_point(|message| message.nodes.start <= node);
+        let mut at = after.checked_sub(1)?;
+        loop {
+            let section = self.messages.get(at)?;
+            if section.nodes.contains(&node) {
+                return Some(at);
+            }
+            at = section.parent?;
+        }
+    }
+
+    /// Gives the events since `from` their JSON-RPC message; those that come later have none.
+    pub fn end_messages(&mut self, from: usize) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.reading.events);
+        for event in events.iter_mut().skip(from) {
+            let place = self.nest.in_body(event.at);
+            let at = place.and_then(|place| self.section_at(place.node));
+            if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
+                event.rpc = Some(offset(at));
+                event.choice = section.choice;
+            }
+        }
+        self.reading.events = events;
+        self.messages.clear();
+    }
+
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
         self.sweep();
+        self.end_messages(0);
         (self.nest, self.reading)
     }
 
@@ -274,6 +353,11 @@ impl<'b> Reader<'b> {
         place.doc != self.current || self.claimed.get(index(place.node)).copied().unwrap_or(true)
     }
 
+    /// Whether somebody has claimed a value.
+    pub fn knows(&self, value: Value<'_>) -> bool {
+        self.is_claimed(value.place())
+    }
+
     fn claim_place(&mut self, place: Place) {
         if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
@@ -302,24 +386,36 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
+        let names = || keys.iter().map(|key| (*key, ()));
+        self.members(value, names, &mut |reader, key, (), value| {
+            read(reader, key, value);
+        });
+    }
+
+    /// The same with something known of each key.
+    fn members<'v, T, Names: Iterator<Item = (&'static str, T)>>(
+        &mut self,
+        value: Value<'v>,
+        names: impl Fn() -> Names,
+        read: &mut dyn FnMut(&mut Self, &'static str, T, Value<'v>),
+    ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
             return;
         }
         self.claim(value);
         for (key, member) in value.members() {
-            let name = if key.has_escapes() {
+            let known = if key.has_escapes() {
                 None
             } else {
-                keys.iter()
-                    .find(|name| name.as_bytes() == key.raw_content())
+                names().find(|(name, _)| name.as_bytes() == key.raw_content())
             };
-            match name {
-                Some(name) => {
+            match known {
+                Some((name, known)) => {
                     self.claim(key);
-                    read(self, name, member);
+                    read(self, name, known, member);
                 }
-                None => self.refuse_variant(key, &mut keys.iter().copied()),
+                None => self.refuse_variant(key, &mut names().map(|(name, _)| name)),
             }
         }
     }
@@ -678,7 +774,7 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
 
 /// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
 /// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
-fn is_case_variant(key: &str, name: &str) -> bool {
+pub(super) fn is_case_variant(key: &str, name: &str) -> bool {
     key.chars()
         .map(|c| match c {
             '\u{17F}' => 's',

@@ -6,13 +6,21 @@ use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
 use std::collections::BTreeSet;
 
-/// Removes the elements of an array that stand at `places`.
-pub(super) fn remove_elements(array: Value<'_>, places: &BTreeSet<Place>, edits: &mut Edits) {
+/// Removes the elements of an array that stand at `places`; gives how many there were.
+pub(super) fn remove_elements(
+    array: Value<'_>,
+    places: &BTreeSet<Place>,
+    edits: &mut Edits,
+) -> usize {
     let items: Vec<(Span, bool)> = array
         .elements()
-        .map(|element| (element.span(), places.contains(&element.place())))
+        .map(|element| {
+            let goes = places.contains(&element.place());
+            (element.span(), goes)
+        })
         .collect();
     remove(array, &items, edits);
+    items.iter().filter(|(_, goes)| *goes).count()
 }
 
 /// Removes the members of an object that are named in `names`.

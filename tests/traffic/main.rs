@@ -91,6 +91,16 @@ fn characters(seen: &Value, kind: &str, from: Option<&str>) -> Value {
     json!(count)
 }
 
+/// What `path` leads to, or null.
+fn at(value: &Value, path: &str) -> Value {
+    value.pointer(path).cloned().unwrap_or_default()
+}
+
+/// Whether the client calls tools itself: what the others call a history is the call.
+fn is_rpc(exchange: &Value) -> bool {
+    exchange["protocol"] == "mcp" || exchange["protocol"] == "a2a"
+}
+
 /// Calls of one half: name and arguments, parsed or as text.
 fn calls(seen: &Value, direction: &str) -> Value {
     events(seen, "tool_call", direction)
@@ -149,34 +159,106 @@ fn comparisons(exchange: &Value, seen: &Value) -> Vec<(&'static str, Value, Valu
         "system_text_chars",
         characters(seen, "message", Some("system")),
     );
-    compare(
-        "tool_result_text_chars",
-        characters(seen, "tool_result", None),
-    );
+    if !is_rpc(exchange) {
+        compare(
+            "tool_result_text_chars",
+            characters(seen, "tool_result", None),
+        );
+    }
     compare("response_text_chars", characters(seen, "response", None));
-    compare("images", seen["attachments"]["image"].clone());
-    compare("files", seen["attachments"]["file"].clone());
-    compare("audio", seen["attachments"]["audio"].clone());
+    compare("images", at(seen, "/attachments/image"));
+    compare("files", at(seen, "/attachments/file"));
+    compare("audio", at(seen, "/attachments/audio"));
     compare("finish", seen["finish"].clone());
     compare("error", seen["error"].clone());
-    for (name, direction) in [
-        ("tool_calls", "response"),
-        ("history_tool_calls", "request"),
-    ] {
+    let halves: &[(&'static str, &str)] = if is_rpc(exchange) {
+        &[
+            ("tool_calls", "request"),
+            ("history_tool_calls", "response"),
+        ]
+    } else {
+        &[
+            ("tool_calls", "response"),
+            ("history_tool_calls", "request"),
+        ]
+    };
+    for (name, direction) in halves {
         if let Some(value) = expected.get(name) {
             pairs.push((name, expected_calls(value), calls(seen, direction)));
         }
+    }
+    if let Some(mcp) = expected.get("mcp") {
+        pairs.extend(mcp_comparisons(mcp, seen));
+    }
+    if let Some(method) = at(expected, "/a2a/method").as_str() {
+        pairs.push(("a2a.method", json!([method]), methods(seen, "request")));
     }
     if let Some(usage) = expected.get("usage").filter(|usage| usage.is_object()) {
         pairs.push((
             "usage",
             json!([usage["input"], usage["output"]]),
             json!([
-                seen["usage"]["input_tokens"],
-                seen["usage"]["output_tokens"]
+                at(seen, "/usage/input_tokens"),
+                at(seen, "/usage/output_tokens")
             ]),
         ));
     }
+    pairs
+}
+
+/// Methods of the JSON-RPC requests and notifications of one half.
+fn methods(seen: &Value, direction: &str) -> Value {
+    events(seen, "request", direction)
+        .filter_map(|event| event.get("method").cloned())
+        .collect()
+}
+
+fn mcp_comparisons(mcp: &Value, seen: &Value) -> Vec<(&'static str, Value, Value)> {
+    let answers = events(seen, "request", "request")
+        .filter(|event| event.get("method").is_none())
+        .count();
+    let results: Vec<&Value> = events(seen, "tool_result", "response")
+        .filter(|event| event.get("channel").is_none())
+        .collect();
+    let failed: Value = results
+        .iter()
+        .map(|event| json!(event["ok"] == false))
+        .collect();
+    let length: usize = results
+        .iter()
+        .map(|event| event["text"].as_str().unwrap_or_default().chars().count())
+        .sum();
+    let listed: Value = events(seen, "tool_offer", "response")
+        .map(|event| event["tool"].clone())
+        .collect();
+    let mut pairs = vec![
+        ("mcp.methods", at(mcp, "/methods"), methods(seen, "request")),
+        (
+            "mcp.client_responses",
+            at(mcp, "/client_responses"),
+            json!(answers),
+        ),
+        (
+            "mcp.server_requests",
+            at(mcp, "/server_requests"),
+            methods(seen, "response"),
+        ),
+        ("mcp.tools_listed", at(mcp, "/tools_listed"), listed),
+        (
+            "mcp.result_text_chars",
+            at(mcp, "/result_text_chars"),
+            json!(length),
+        ),
+        ("mcp.is_error", at(mcp, "/is_error"), failed),
+    ];
+    let has_errors = at(mcp, "/rpc_errors")
+        .as_array()
+        .is_some_and(|errors| !errors.is_empty());
+    pairs.push((
+        "mcp.rpc_errors",
+        json!(has_errors),
+        json!(seen["error"] == true),
+    ));
     pairs
 }
 

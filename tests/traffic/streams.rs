@@ -17,6 +17,7 @@ const BOUNDS: Bounds = Bounds {
     max_depth: 64,
     nested_json: 4,
     results: false,
+    result_args: false,
 };
 
 /// A recorded exchange whose answer streams.

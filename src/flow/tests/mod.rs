@@ -4,6 +4,10 @@ use crate::policy::{load, parse_yaml};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod a2a;
+mod generic;
+mod mcp;
+
 const NOW: u64 = 1_763_622_245_000_000_000;
 
 fn guard(policy: &str) -> Rc<Guard> {

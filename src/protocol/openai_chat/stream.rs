@@ -696,7 +696,9 @@ fn take_out_of(
             match (denied.is_empty(), kept) {
                 (true, _) => {}
                 (false, 0) => gone.push("tool_calls"),
-                (false, _) => remove_elements(list, &denied, &mut frame.edits),
+                (false, _) => {
+                    remove_elements(list, &denied, &mut frame.edits);
+                }
             }
         }
         if !gone.is_empty() {
