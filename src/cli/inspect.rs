@@ -5,8 +5,10 @@
 use super::{Failed, Outcome, output};
 use crate::diag::codes;
 use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
+use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
-use crate::protocol::{self, Asked, BodyForm, Head, Recognised};
+use crate::protocol::{self, Asked, BodyForm, Head, Protocol, Recognised};
+use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{Limits, Nest};
 use base64::Engine;
@@ -130,7 +132,7 @@ impl Seen {
     ) -> Option<Reading> {
         match read {
             Ok((nest, reading)) => {
-                self.add(&reading, &nest, direction);
+                self.add(&reading, &nest, direction, None);
                 Some(reading)
             }
             Err(problem) => {
@@ -140,7 +142,35 @@ impl Seen {
         }
     }
 
-    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction) {
+    /// Takes in a streamed answer; what is known of it as a whole.
+    fn stream(
+        &mut self,
+        body: &[u8],
+        framing: Framing,
+        protocol: &dyn Protocol,
+        asked: &Asked,
+    ) -> Reading {
+        let Some(reader) = protocol.stream(asked) else {
+            let problem = unread(
+                codes::AG2014,
+                "no streamed answer of this endpoint is known",
+            );
+            self.problem(Direction::Response, &problem);
+            return Reading::default();
+        };
+        let transcript = transcript(body, framing, reader, BOUNDS);
+        for part in &transcript.parts {
+            let (reading, nest) = (&part.reading, &part.nest);
+            self.add(reading, nest, Direction::Response, part.at.as_deref());
+        }
+        for problem in &transcript.problems {
+            self.problem(Direction::Response, problem);
+        }
+        transcript.answer
+    }
+
+    /// Takes in what was read; `at` is where it stands, if that is no place in a body.
+    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction, at: Option<&str>) {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
@@ -149,7 +179,11 @@ impl Seen {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));
             }
-            self.events.push(Value::Object(shown(event, reading, nest)));
+            let mut shown = shown(event, reading, nest);
+            if let Some(at) = at {
+                shown.insert("at".to_owned(), json!(at));
+            }
+            self.events.push(Value::Object(shown));
         }
         // Parts that the caller sent; what an answer brings is told by its events.
         if direction == Direction::Response {
@@ -213,9 +247,8 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             let media = media_of(response);
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
-            } else if is_stream(media) && !form.is_whole(media) {
-                let problem = unread(codes::AG2014, "streamed answers can't be read yet");
-                seen.problem(Direction::Response, &problem);
+            } else if let Some(framing) = route.protocol.framing(&asked, media) {
+                answered = seen.stream(&body, framing, route.protocol, &asked);
             } else if !body.is_empty() {
                 let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
                 answered = seen.read(Direction::Response, read).unwrap_or_default();
@@ -304,13 +337,6 @@ fn media_of(response: &RecordedResponse) -> MediaType {
     let headers = header_list(&response.headers);
     let content_type = headers.iter().find(|(name, _)| name == "content-type");
     ContentType::parse(content_type.map(|(_, value)| value.as_bytes())).media
-}
-
-fn is_stream(media: MediaType) -> bool {
-    matches!(
-        media,
-        MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream
-    )
 }
 
 fn unread(code: &'static str, what: &str) -> Problem {

@@ -83,6 +83,7 @@ impl Flow {
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
+        self.head.length = seen.content_length;
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -345,7 +346,7 @@ impl Flow {
                     let bytes = body.read();
                     self.tap(&bytes, true);
                 }
-                if end {
+                if end || self.has_tapped_all() {
                     self.observe_request();
                 }
                 Step::go_on()
@@ -377,7 +378,11 @@ impl Flow {
                 self.judge_request(&bytes)
             }
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting
+            | Stage::Passing
+            | Stage::Streaming(_)
+            | Stage::Resetting
+            | Stage::Done => Step::go_on(),
         }
     }
 
@@ -462,10 +467,13 @@ impl Flow {
         }
         let body = nest.edited(bytes, edits);
         if holds {
-            headers.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                body.len().to_string(),
-            ));
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            if self.head.length.is_some() {
+                headers.push(HeaderEdit::Set(
+                    "content-length".to_owned(),
+                    body.len().to_string(),
+                ));
+            }
             headers.extend(
                 DIGESTS
                     .iter()

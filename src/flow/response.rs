@@ -1,17 +1,18 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
 use super::exchange::Outcome;
-use super::judge::{Refused, Verdict};
+use super::judge::{Force, Refused, Verdict};
 use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
+use super::stream::{Purpose, Stream};
 use super::{Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Problem, Reading};
+use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
 use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, Nest};
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -78,6 +79,7 @@ impl Flow {
         }
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
+        self.sized_response = seen.content_length.is_some();
         if self.exchange.ignored {
             return Step::go_on();
         }
@@ -92,6 +94,10 @@ impl Flow {
         let interest = self.guard.policy.needs.answers();
         let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
+            if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
+                self.response = Stage::Streaming(stream);
+                return Step::with(edits, Action::Continue);
+            }
             let has_usage = self.protocol.is_some()
                 && !seen.encoded
                 && seen.media == MediaType::Json
@@ -125,6 +131,17 @@ impl Flow {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
         }
+        let purpose = match interest {
+            Interest::Observed => Purpose::Observe,
+            _ => Purpose::Enforce,
+        };
+        if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
+            self.response = Stage::Streaming(stream);
+            if purpose == Purpose::Enforce {
+                edits.extend(self.edited_body_edits(None));
+            }
+            return Step::with(edits, Action::Continue);
+        }
         if interest == Interest::Observed {
             self.response = Stage::Tapping(Tap::default());
             return Step::with(edits, Action::Continue);
@@ -135,6 +152,15 @@ impl Flow {
         }
         edits.extend(self.edited_body_edits(None));
         Step::with(edits, Action::Continue)
+    }
+
+    /// The reader of a response that arrives in frames.
+    fn stream_of(&self, seen: &Seen, purpose: Purpose, now: u64) -> Option<Box<Stream>> {
+        let protocol = self.protocol.filter(|_| !seen.encoded)?;
+        let framing = protocol.framing(&self.asked, seen.media)?;
+        let reader = protocol.stream(&self.asked)?;
+        let stream = Stream::new(&self.guard, purpose, framing, reader, now);
+        Some(Box::new(stream))
     }
 
     /// What the headers of the response alone say against reading it.
@@ -152,10 +178,18 @@ impl Flow {
         if form.is_media(seen.media) {
             return None;
         }
+        let is_streamed = self.protocol.is_some_and(|protocol| {
+            protocol.framing(&self.asked, seen.media).is_some()
+                && protocol.stream(&self.asked).is_some()
+        });
         match seen.media {
+            _ if is_streamed => return None,
             media if form.is_whole(media) => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
-                return unreadable(codes::AG2014, "streamed answers can't be read yet");
+                return unreadable(
+                    codes::AG2014,
+                    "no streamed answer of this endpoint is known",
+                );
             }
             _ => return unreadable(codes::AG2006, "the content type holds no text"),
         }
@@ -170,24 +204,22 @@ impl Flow {
 
     /// Headers that no longer fit a body that was edited, or, in portable mode, that could be.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
-        let length = match length {
-            Some(length) => HeaderEdit::Set("content-length".to_owned(), length.to_string()),
-            None => HeaderEdit::Remove("content-length".to_owned()),
-        };
-        let mut edits = vec![length, HeaderEdit::Remove("etag".to_owned())];
+        let mut edits = vec![HeaderEdit::Remove("etag".to_owned())];
+        match length {
+            Some(length) if self.sized_response => edits.push(HeaderEdit::Set(
+                "content-length".to_owned(),
+                length.to_string(),
+            )),
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            Some(_) => {}
+            None => edits.push(HeaderEdit::Remove("content-length".to_owned())),
+        }
         edits.extend(
             DIGESTS
                 .iter()
                 .map(|name| HeaderEdit::Remove((*name).to_owned())),
         );
         edits
-    }
-
-    fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
-        self.judge_unread_response(&Reading {
-            problems: vec![problem],
-            ..Reading::default()
-        })
     }
 
     /// Judges a response of which nothing but its headers was read.
@@ -240,7 +272,12 @@ impl Flow {
                 let bytes = body.read();
                 self.judge_response(&bytes)
             }
+            Stage::Streaming(_) => self.stream_body(body, end, now),
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
+            Stage::Resetting => {
+                self.response = Stage::Done;
+                Step::of(Action::Reset)
+            }
             Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
         }
     }
@@ -326,34 +363,7 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let mut withholding = Withholding {
-            edited: edited
-                .into_iter()
-                .map(|edited| EditedText {
-                    choice: edited.choice,
-                    at: edited.place,
-                    changes: edited.changes,
-                })
-                .collect(),
-            ..Withholding::default()
-        };
-        for refused in &verdict.refused {
-            let text = self.denial(refused, nest).message();
-            let event = &refused.event;
-            if event.kind == Kind::ToolCall {
-                withholding.calls.push(WithheldCall {
-                    choice: event.choice,
-                    at: event.at,
-                    text,
-                });
-            } else if !withholding
-                .choices
-                .iter()
-                .any(|(choice, _)| *choice == event.choice)
-            {
-                withholding.choices.push((event.choice, text));
-            }
-        }
+        let withholding = self.withholding(&verdict.refused, edited, nest);
         if !is_one_text
             && protocol
                 .withhold(nest, &self.asked, &withholding, &mut edits)
@@ -379,17 +389,46 @@ impl Flow {
         self.replace(body, explanation)
     }
 
-    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
-        let refused = Refused {
-            event: Event::new(Kind::Response, Direction::Response, Place::default()),
-            ruling: crate::policy::Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3005),
-            },
-            problem: None,
+    /// What a protocol is asked to take out of an answer, and what was edited in it.
+    pub(super) fn withholding(
+        &self,
+        refused: &[Refused],
+        edited: Vec<redact::Edited>,
+        nest: &Nest<'_>,
+    ) -> Withholding {
+        let mut withholding = Withholding {
+            edited: edited
+                .into_iter()
+                .map(|edited| EditedText {
+                    choice: edited.choice,
+                    at: edited.place,
+                    changes: edited.changes,
+                })
+                .collect(),
+            ..Withholding::default()
         };
-        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        for refused in refused {
+            let text = self.denial(refused, nest).message();
+            let event = &refused.event;
+            if event.kind == Kind::ToolCall {
+                withholding.calls.push(WithheldCall {
+                    choice: event.choice,
+                    at: event.at,
+                    text,
+                });
+            } else if !withholding
+                .choices
+                .iter()
+                .any(|(choice, _)| *choice == event.choice)
+            {
+                withholding.choices.push((event.choice, text));
+            }
+        }
+        withholding
+    }
+
+    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
+        let refused = self.uneditable();
         let denial = self.denial(&refused, nest);
         self.refuse_answer(&denial, Decision::Deny)
     }
@@ -448,11 +487,7 @@ impl Flow {
             return;
         };
         if let (Some(code), false) = (tap.stopped, tap.usage_only) {
-            let _ = self.judge_unreadable_response(Problem {
-                code,
-                at: String::new(),
-                what: String::new(),
-            });
+            self.record_unreadable(code);
             return;
         }
         let Some(protocol) = self.protocol else {
@@ -467,18 +502,29 @@ impl Flow {
                 if tap.usage_only {
                     self.note_calls(&reading);
                 } else {
-                    self.judge(Direction::Response, &nest, &reading);
+                    self.record(&nest, &reading);
                 }
             }
             Err(_) if tap.usage_only => {}
-            Err(problem) => {
-                let _ = self.judge_unreadable_response(problem);
-            }
+            Err(problem) => self.record_unreadable(problem.code),
+        }
+    }
+
+    fn record(&mut self, nest: &Nest<'_>, reading: &Reading) {
+        self.judge_all(Direction::Response, nest, reading, Force::Recorded);
+    }
+
+    /// An answer went by that could not be read.
+    pub(super) fn record_unreadable(&mut self, code: &'static str) {
+        let mut reading = Reading::default();
+        reading.problems.extend(unreadable(code, ""));
+        if let Some(nest) = no_body() {
+            self.record(&nest, &reading);
         }
     }
 
     /// What the record tells of an answer, whoever asked for it.
-    fn note_answer(&mut self, reading: &Reading) {
+    pub(super) fn note_answer(&mut self, reading: &Reading) {
         self.exchange.usage = reading.usage;
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
@@ -486,7 +532,7 @@ impl Flow {
     }
 
     /// Calls in an answer that no rule looks at.
-    fn note_calls(&mut self, reading: &Reading) {
+    pub(super) fn note_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall
                 && let Known::Is(tool) = &event.tool

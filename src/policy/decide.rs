@@ -11,6 +11,7 @@ use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
 use super::operators::{Side, Verdict, address_count, character_count, seen};
+use super::pace::Moment;
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
 use super::value::{Presence, Scalar, TextValue, text_parts, visit};
@@ -195,12 +196,12 @@ impl<'a> Context<'a> {
 }
 
 impl Policy {
-    /// Judges one event.
-    pub fn judge(&self, event: &Event, context: &Context<'_>) -> Judgement {
+    /// Judges one event by the rules that can be judged at this moment.
+    pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
         let mut held = Vec::new();
         let mut hit = None;
         for &number in self.rules_about(event.kind) {
-            let Some(rule) = self.rule(number) else {
+            let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
                 continue;
             };
             if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
@@ -309,10 +310,7 @@ impl Policy {
         {
             return false;
         }
-        let side = match rule.action {
-            Action::Allow => Side::Loosening,
-            _ => Side::Restricting,
-        };
+        let side = rule.side();
         let judge = |side| Judge {
             event,
             context,
@@ -320,7 +318,7 @@ impl Policy {
             if_missing: rule.if_missing,
         };
         let inner = judge(side);
-        rule.matches.iter().all(|test| inner.test(test, side))
+        rule.may_match(event, context)
             && rule
                 .when
                 .as_ref()
@@ -354,6 +352,26 @@ impl Policy {
 }
 
 impl CompiledRule {
+    fn side(&self) -> Side {
+        match self.action {
+            Action::Allow => Side::Loosening,
+            _ => Side::Restricting,
+        }
+    }
+
+    /// Whether `match` holds.
+    pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
+        let judge = Judge {
+            event,
+            context,
+            outer: self.side(),
+            if_missing: self.if_missing,
+        };
+        self.matches
+            .iter()
+            .all(|test| judge.test(test, self.side()))
+    }
+
     /// Whether `match` names exactly this code.
     fn names_code(&self, code: &str) -> bool {
         self.matches
@@ -669,9 +687,10 @@ impl Collector<'_, '_> {
     fn text(&mut self, operator: &Operator, text: &TextValue<'_>) {
         let context = self.context;
         let policy = context.policy;
+        let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
         match operator {
-            Operator::Detects(detectors) => context.with_scan(self.event.direction, text, |scan| {
+            Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
                 for finding in &scan.findings {
                     if asks_for(detectors, finding) && context.counts(text, finding) {
                         spans.push((finding.range(), Some(finding.detector)));
@@ -680,18 +699,43 @@ impl Collector<'_, '_> {
             }),
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
-                policy
-                    .matcher
-                    .literal_spans(&text.text(), &literals, &mut |range| {
-                        spans.push((range, None))
-                    });
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .literals
+                            .iter()
+                            .filter(|(literal, ..)| literals.contains(literal));
+                        spans.extend(ours.map(|(_, range, _)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    policy
+                        .matcher
+                        .literal_spans(&text.text(), &literals, &mut |range| {
+                            spans.push((range, None))
+                        });
+                }
             }
             Operator::Matches(patterns) => {
-                let body = text.text();
-                for &pattern in patterns {
-                    if let Some(pattern) = policy.matcher.patterns.patterns().get(index(pattern)) {
-                        let scratch = &mut context.scratch.borrow_mut().patterns;
-                        pattern.spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .patterns
+                            .iter()
+                            .filter(|(pattern, _)| patterns.contains(pattern));
+                        spans.extend(ours.map(|(_, range)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    let body = text.text();
+                    for &pattern in patterns {
+                        if let Some(pattern) =
+                            policy.matcher.patterns.patterns().get(index(pattern))
+                        {
+                            let scratch = &mut context.scratch.borrow_mut().patterns;
+                            pattern
+                                .spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                        }
                     }
                 }
             }

@@ -108,6 +108,11 @@ impl Needs {
         }
     }
 
+    /// Whether calls of tools are judged, not only looked at.
+    pub fn judges_calls(&self) -> bool {
+        self.enforced.meets(Kinds::of(&[Kind::ToolCall]))
+    }
+
     /// Whether requests wait until they are judged. Where the document is enforced they do even without a rule, since
     /// what can't be read is refused.
     pub fn holds_requests(&self) -> bool {

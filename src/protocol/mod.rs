@@ -17,6 +17,7 @@ mod provider;
 mod reader;
 mod refusal;
 mod routes;
+pub mod stream;
 mod surgery;
 
 pub use provider::provider_of;
@@ -27,9 +28,11 @@ use crate::diag::codes;
 use crate::event::{
     Class, Direction, Event, Form, Kind, Known, Models, Part, Problem, Reading, RpcMessage, Text,
 };
+use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
 use std::ops::Range;
+use stream::StreamReader;
 
 /// The start of a request, as far as it tells which protocol it speaks.
 #[derive(Clone, Copy, Debug)]
@@ -287,6 +290,21 @@ pub trait Protocol: Sync {
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold>;
+
+    /// How an answer of this media type is cut into frames; absent if it is read as a whole.
+    fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {
+        match media {
+            MediaType::EventStream => Some(Framing::Sse),
+            MediaType::JsonLines => Some(Framing::Lines),
+            MediaType::AmazonEventStream => Some(Framing::Amazon),
+            _ => None,
+        }
+    }
+
+    /// A reader of the frames of one answer; absent where no stream of this endpoint is known.
+    fn stream(&self, _asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        None
+    }
 }
 
 /// A response can't be edited in the way that was asked.

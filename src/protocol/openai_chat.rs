@@ -4,6 +4,7 @@
 //! OpenRouter, vLLM, Mistral, Groq, DeepSeek, xAI, Perplexity, z.ai and Azure document them. The reader also knows legacy
 //! completions' members, since OpenRouter takes `prompt` here and others take `messages` there.
 
+mod stream;
 mod withhold;
 
 pub(super) use withhold::withhold;
@@ -15,6 +16,7 @@ use super::openai_shapes::{
 };
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
@@ -160,6 +162,8 @@ const RESPONSE: &[Member] = &[
     ("service_tier", Shape::Id),
     ("provider", Shape::Id),
     ("request_id", Shape::Id),
+    // Random padding of chunks against traffic analysis.
+    ("obfuscation", Shape::Id),
     ("citations", Shape::Tree(Part::Other)),
     ("search_results", Shape::Tree(Part::Other)),
     ("prompt", Shape::Tree(Part::Other)),
@@ -167,6 +171,7 @@ const RESPONSE: &[Member] = &[
     ("time_info", Shape::Counts),
     ("moderation", Shape::Counts),
 ];
+/// Members that choices of answers and of chunks share.
 const CHOICE: &[Member] = &[
     ("index", Shape::Number),
     ("message", Shape::Own),
@@ -252,6 +257,10 @@ impl Protocol for OpenAiChat {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         withhold(nest, asked, withholding, edits)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::ChatStream::new(asked)))
     }
 }
 
@@ -489,6 +498,7 @@ impl RequestReader {
                 Turn::Earlier
             },
             choice: 0,
+            piece_of: None,
         };
         reader.reading.count_message(&origin.from);
         let calls_turn = if self.latest_from == Some(at) {
@@ -594,12 +604,7 @@ fn choice_number(choice: Value<'_>, at: usize) -> u32 {
 }
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: number,
-    };
+    let origin = Origin::answer(number);
     reader.shaped(
         choice,
         &[CHOICE],

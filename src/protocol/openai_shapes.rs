@@ -7,8 +7,8 @@ mod tools;
 pub(super) use answer::{ANSWER, answer_member, beside, error, refusal_text, usage};
 pub(super) use content::{SPEECH, content, content_texts, inputs, spoken};
 pub(super) use tools::{
-    called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,
-    tool_offer,
+    TOOL_CALL, called_function, named_offer, plugins, provider_tool, response_format, tool_call,
+    tool_choice, tool_offer,
 };
 
 use super::reader::Reader;

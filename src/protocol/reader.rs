@@ -11,6 +11,7 @@ mod tools;
 pub use shape::{Member, Shape};
 
 use super::Endpoint;
+use super::stream::{Channel, FrameReading, Piece, TextPiece};
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
@@ -50,6 +51,8 @@ pub struct Origin {
     pub turn: Turn,
     /// Choice or candidate.
     pub choice: u32,
+    /// In a frame of a stream: the text goes on in other frames. Which of several texts of this part it is.
+    pub piece_of: Option<u32>,
 }
 
 impl Origin {
@@ -60,6 +63,26 @@ impl Origin {
             part,
             turn: Turn::Latest,
             choice: 0,
+            piece_of: None,
+        }
+    }
+
+    /// Text of an answer.
+    pub fn answer(choice: u32) -> Origin {
+        Origin {
+            from: Known::Missing,
+            part: Part::Text,
+            turn: Turn::Latest,
+            choice,
+            piece_of: None,
+        }
+    }
+
+    /// The same origin, of a text that is whole.
+    pub fn whole(&self) -> Origin {
+        Origin {
+            piece_of: None,
+            ..self.clone()
         }
     }
 
@@ -85,6 +108,8 @@ pub struct Reader<'b> {
     is_form: bool,
     /// The document that is read: the body, or a record of it.
     current: u16,
+    /// What a frame of a stream says beside that.
+    pub frame: FrameReading,
     /// One entry for each node of that document: whether a reader knows what it is.
     claimed: Vec<bool>,
 }
@@ -104,6 +129,24 @@ impl<'b> Reader<'b> {
         };
         let nest = Nest::scan(body, limits, bounds.nested_json).map_err(unreadable)?;
         Ok(Self::over(nest, direction, bounds))
+    }
+
+    /// Scans the payload of a frame.
+    ///
+    /// # Errors
+    /// The problem that makes all of it unreadable.
+    pub fn of_frame(payload: Vec<u8>, bounds: Bounds) -> Result<Reader<'static>, Problem> {
+        let limits = Limits {
+            max_depth: bounds.max_depth,
+        };
+        let nest = Nest::owned(payload, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Reader::over(nest, Direction::Response, bounds))
+    }
+
+    /// Ends the reading of a frame.
+    pub fn finish_frame(mut self) -> (Nest<'b>, Reading, FrameReading) {
+        self.sweep();
+        (self.nest, self.reading, self.frame)
     }
 
     /// Scans a body of JSON lines, each of them a record.
@@ -127,6 +170,7 @@ impl<'b> Reader<'b> {
             results: bounds.results,
             is_form: false,
             current: 0,
+            frame: FrameReading::default(),
             claimed: vec![false; index(nodes)],
         }
     }
@@ -527,6 +571,15 @@ impl<'b> Reader<'b> {
         if texts.is_empty() {
             return;
         }
+        if let Some(item) = origin.piece_of {
+            let channel = Channel {
+                choice: origin.choice,
+                part: origin.part,
+                item,
+            };
+            self.text_pieces(texts, channel);
+            return;
+        }
         let mut event = Event::new(self.text_kind(), self.direction, at.place());
         event.texts = texts;
         event.from = origin.from.clone();
@@ -535,6 +588,15 @@ impl<'b> Reader<'b> {
         event.choice = origin.choice;
         event.retold = retold;
         self.reading.events.push(event);
+    }
+
+    fn text_pieces(&mut self, texts: Range<u32>, channel: Channel) {
+        let texts = self.reading.texts.get(index(texts.start)..index(texts.end));
+        let pieces = texts
+            .unwrap_or_default()
+            .iter()
+            .map(|text| Piece::Text(TextPiece::new(channel, text.place, text.class)));
+        self.frame.pieces.extend(pieces);
     }
 
     /// Reads the JSON text that a string holds: a call's arguments. An empty string stands for none.

@@ -1,6 +1,7 @@
 //! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
 
 pub mod edit;
+pub mod frame;
 pub mod http;
 pub mod json;
 pub mod multipart;

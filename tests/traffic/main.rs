@@ -1,5 +1,11 @@
 //! What `agentguard inspect` sees in recorded exchanges, against what a correct reader finds in them.
-#![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code: a failure is a panic"
+)]
+
+mod streams;
 
 use serde_json::{Value, json};
 use std::io::Write;

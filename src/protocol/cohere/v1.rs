@@ -101,6 +101,7 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
         part: Part::Text,
         turn: Turn::Earlier,
         choice: 0,
+        piece_of: None,
     };
     reader.shaped(
         turn,

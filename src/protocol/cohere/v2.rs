@@ -107,6 +107,7 @@ impl Conversation {
             part: Part::Text,
             turn: turn(at >= self.after_assistant),
             choice: 0,
+            piece_of: None,
         };
         let calls_turn = turn(self.latest_from == Some(at));
         reader.reading.count_message(&origin.from);

@@ -94,7 +94,7 @@ pub(super) fn refusing_reason(structured_output: bool) -> &'static [u8] {
 }
 
 /// Token probabilities repeat what was said and what was called.
-fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
+pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
     for name in ["logprobs", "log_probs"] {
         if let Some(logprobs) = choice.get(name).filter(|value| !value.is_null()) {
             edits.replace(logprobs, b"null".to_vec());

@@ -142,6 +142,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
             part: Part::Text,
             turn: Turn::Latest,
             choice,
+            piece_of: None,
         };
         reader.shaped(answer, &[RESPONSE], &origin, &mut response_member);
     }

@@ -246,6 +246,7 @@ impl Items {
             part: Part::Other,
             turn: turn(at >= self.after_model),
             choice: 0,
+            piece_of: None,
         };
         // Some servers take bare strings in the list.
         if item.kind() == json::Kind::String {

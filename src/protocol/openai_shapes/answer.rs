@@ -1,6 +1,6 @@
 //! What answers share: tokens used, errors, and our own words in them.
 
-use crate::event::{Author, Part};
+use crate::event::Part;
 use crate::protocol::reader::Member;
 use crate::protocol::reader::{Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
@@ -60,10 +60,7 @@ pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>
 
 /// Text of an answer that is nobody's turn.
 pub(crate) fn beside() -> Origin {
-    Origin {
-        from: crate::event::Known::Missing,
-        ..Origin::of(Author::Assistant, Part::Other)
-    }
+    Origin::answer(0).with_part(Part::Other)
 }
 
 /// `{"error": {message, type, param, code}}`, or the bare text that xAI and Ollama send.

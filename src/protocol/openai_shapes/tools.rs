@@ -44,7 +44,7 @@ const TOOL_CHOICE: &[&str] = &[
     "allowed_tools",
     "tools",
 ];
-const TOOL_CALL: &[Member] = &[
+pub(crate) const TOOL_CALL: &[Member] = &[
     ("id", Shape::Own),
     ("type", Shape::Word(&["function", "custom"])),
     ("index", Shape::Number),

@@ -61,6 +61,19 @@ impl<'b> Reader<'b> {
         origin: &Origin,
         own: OwnMember<'b, 'v, '_>,
     ) {
+        self.each_member(value, tables, &mut |reader, (key, shape), value| {
+            reader.by_shape(value, shape, key, origin, own);
+        });
+    }
+
+    /// Goes through an object by its tables; each member is left to `read`, which may ask
+    /// [`by_shape`](Reader::by_shape) for what it doesn't read itself.
+    pub fn each_member<'v>(
+        &mut self,
+        value: Value<'v>,
+        tables: &[&'static [Member]],
+        read: &mut dyn FnMut(&mut Reader<'b>, Member, Value<'v>),
+    ) {
         if !self.is_kind(value, json::Kind::Object, "an object") {
             return;
         }
@@ -72,9 +85,9 @@ impl<'b> Reader<'b> {
                 members.find(|(name, _)| name.as_bytes() == key.raw_content())
             };
             match known {
-                Some((name, shape)) => {
+                Some(known) => {
                     self.claim(key);
-                    self.by_shape(member, *shape, name, origin, own);
+                    read(self, *known, member);
                 }
                 None => {
                     let mut names = tables.iter().copied().flatten().map(|(name, _)| *name);
@@ -89,7 +102,8 @@ impl<'b> Reader<'b> {
         self.shaped(value, &[members], origin, &mut |_, _, _| {});
     }
 
-    fn by_shape<'v>(
+    /// Reads one member by what its table says of it.
+    pub fn by_shape<'v>(
         &mut self,
         value: Value<'v>,
         shape: Shape,
@@ -160,7 +174,7 @@ impl<'b> Reader<'b> {
             }
             Shape::Tree(part) => {
                 let texts = self.tree(value);
-                self.tell(value, texts, &origin.with_part(part));
+                self.tell(value, texts, &origin.with_part(part).whole());
             }
             Shape::Counts => self.counts(value),
             Shape::Object(members) => self.shaped(value, &[members], origin, own),

@@ -49,6 +49,7 @@ impl Reader<'_> {
             part: Part::Arguments,
             turn: event.turn,
             choice: event.choice,
+            piece_of: None,
         };
         let texts = event.texts.clone();
         self.reading.events.push(event);
@@ -69,6 +70,7 @@ impl Reader<'_> {
             part: event.part,
             turn: event.turn,
             choice: event.choice,
+            piece_of: None,
         };
         let again = Event {
             texts: inner.clone(),

@@ -37,6 +37,14 @@ impl<'b> Nest<'b> {
         Self::begin(Cow::Borrowed(body), Held::AsIs, limits, max_level)
     }
 
+    /// The same, and keeps the body.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        Self::begin(Cow::Owned(body), Held::AsIs, limits, max_level)
+    }
+
     /// A body of JSON lines as one array. Blank lines count for nothing. What joins the lines stands where their ends
     /// stood, so that an offset in the array is the offset in the body and one.
     ///
