@@ -6,6 +6,7 @@
 )]
 
 mod streams;
+mod whole;
 
 use serde_json::{Value, json};
 use std::io::Write;
