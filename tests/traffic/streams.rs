@@ -31,7 +31,7 @@ struct Streamed {
     asked: Asked,
 }
 
-fn body(message: &Value) -> Vec<u8> {
+pub(super) fn body(message: &Value) -> Vec<u8> {
     let body = message["body"].as_str().unwrap_or_default();
     match message["body_encoding"].as_str() {
         Some("base64") => STANDARD.decode(body).unwrap(),
@@ -39,7 +39,7 @@ fn body(message: &Value) -> Vec<u8> {
     }
 }
 
-fn headers(message: &Value) -> Vec<(String, String)> {
+pub(super) fn headers(message: &Value) -> Vec<(String, String)> {
     message["headers"]
         .as_object()
         .unwrap()
@@ -49,7 +49,7 @@ fn headers(message: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn half(pseudo: &[(&str, &str)], message: &Value) -> Half {
+pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> Half {
     let headers = headers(message);
     let all: Vec<(&str, &str)> = pseudo
         .iter()
@@ -115,12 +115,15 @@ fn all() -> impl Iterator<Item = Streamed> {
         .filter_map(|exchange| streamed(&exchange))
 }
 
-fn guard(rules: &str) -> Rc<Guard> {
+pub(super) fn guard(rules: &str) -> Rc<Guard> {
     let text = format!(
         "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n\
          defaults: {{ action: allow }}\nrules:\n{rules}"
     );
-    let policy = load(&parse_yaml(&text).unwrap()).policy.unwrap();
+    let loaded = load(&parse_yaml(&text).unwrap());
+    let policy = loaded
+        .policy
+        .unwrap_or_else(|| panic!("{:?}\n{text}", loaded.diagnostics));
     let surroundings = Surroundings {
         variable: &|_| None,
         node_environment: &|| None,

@@ -13,7 +13,7 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
     Made, Piece, StreamReader, TextPiece,
 };
-use crate::protocol::surgery::{remove_elements, remove_members, shift_indices};
+use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::span::offset;
@@ -612,7 +612,7 @@ impl StreamReader for ChatStream {
                 .get("delta")
                 .and_then(|delta| delta.get("annotations"));
             if let (Some(changes), Some(annotations)) = (changes.get(&channel), annotations) {
-                shift_indices(annotations, changes, &mut frame.edits);
+                move_annotations(annotations, &mut frame.edits, changes);
             }
         }
     }

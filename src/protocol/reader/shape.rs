@@ -93,7 +93,8 @@ impl<'b> Reader<'b> {
         self.shaped(value, &[members], origin, &mut |_, _, _| {});
     }
 
-    fn by_shape<'v>(
+    /// Reads one member by what its table says of it.
+    pub fn by_shape<'v>(
         &mut self,
         value: Value<'v>,
         shape: Shape,
