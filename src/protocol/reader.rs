@@ -84,6 +84,29 @@ pub struct Reader<'b> {
     messages: Vec<Section>,
 }
 
+/// Names of members, as a plain list or as a table.
+#[derive(Clone, Copy)]
+enum Names<'k> {
+    Keys(&'k [&'static str]),
+    Fields(&'static [Field]),
+}
+
+impl Names<'_> {
+    fn get(self, at: usize) -> Option<&'static str> {
+        match self {
+            Names::Keys(keys) => keys.get(at).copied(),
+            Names::Fields(fields) => fields.get(at).map(|field| field.key),
+        }
+    }
+
+    fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
+        match self {
+            Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
+            Names::Fields(fields) => fields.iter().position(|field| is_it(field.key)),
+        }
+    }
+}
+
 /// Where a JSON-RPC message begins and ends.
 struct Section {
     nodes: Range<u32>,
@@ -279,18 +302,19 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
-        let names = || keys.iter().map(|key| (*key, ()));
-        self.members(value, names, &mut |reader, key, (), value| {
-            read(reader, key, value);
+        self.members(value, Names::Keys(keys), &mut |reader, at, value| {
+            if let Some(key) = keys.get(at) {
+                read(reader, key, value);
+            }
         });
     }
 
-    /// The same with something known of each key.
-    fn members<'v, T, Names: Iterator<Item = (&'static str, T)>>(
+    /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
+    fn members<'v>(
         &mut self,
         value: Value<'v>,
-        names: impl Fn() -> Names,
-        read: &mut dyn FnMut(&mut Self, &'static str, T, Value<'v>),
+        names: Names<'_>,
+        read: &mut dyn FnMut(&mut Self, usize, Value<'v>),
     ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
@@ -301,26 +325,27 @@ impl<'b> Reader<'b> {
             let known = if key.has_escapes() {
                 None
             } else {
-                names().find(|(name, _)| name.as_bytes() == key.raw_content())
+                names.position(|name| name.as_bytes() == key.raw_content())
             };
             match known {
-                Some((name, known)) => {
+                Some(at) => {
                     self.claim(key);
-                    read(self, name, known, member);
+                    read(self, at, member);
                 }
-                None => {
-                    if let Some(text) = key.text()
-                        && let Some((name, _)) =
-                            names().find(|(name, _)| is_case_variant(&text, name))
-                    {
-                        self.problem(
-                            codes::AG2002,
-                            key,
-                            format!("a key that some servers read as `{name}`"),
-                        );
-                    }
-                }
+                None => self.refuse_variant(key, names),
             }
+        }
+    }
+
+    fn refuse_variant(&mut self, key: Value<'_>, names: Names<'_>) {
+        let Some(text) = key.text() else { return };
+        let variant = names.position(|name| is_case_variant(&text, name));
+        if let Some(name) = variant.and_then(|at| names.get(at)) {
+            self.problem(
+                codes::AG2002,
+                key,
+                format!("a key that some servers read as `{name}`"),
+            );
         }
     }
 

@@ -3,16 +3,15 @@
 use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
 
-/// Removes the elements of an array that stand at `places`; gives how many there were.
-pub(super) fn remove_elements(array: Value<'_>, places: &[Place], edits: &mut Edits) -> usize {
-    let mut places = places.to_vec();
-    places.sort_unstable();
+/// Removes the elements of an array that `goes` names by their places; gives how many there were.
+pub(super) fn remove_elements(
+    array: Value<'_>,
+    goes: &dyn Fn(Place) -> bool,
+    edits: &mut Edits,
+) -> usize {
     let items: Vec<(Span, bool)> = array
         .elements()
-        .map(|element| {
-            let goes = places.binary_search(&element.place()).is_ok();
-            (element.span(), goes)
-        })
+        .map(|element| (element.span(), goes(element.place())))
         .collect();
     remove(array, &items, edits);
     items.iter().filter(|(_, goes)| *goes).count()
@@ -91,7 +90,7 @@ mod tests {
             .collect();
         let names: Vec<_> = gone.iter().map(|at| format!("k{at}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        remove_elements(root, &places, &mut edits);
+        remove_elements(root, &|place| places.contains(&place), &mut edits);
         remove_members(root, &names, &mut edits);
         String::from_utf8(apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
     }

@@ -163,7 +163,7 @@ fn take_out_calls(
         gone.push("tool_calls");
     } else if let Some(list) = list {
         let places: Vec<Place> = calls.iter().map(|(at, _)| *at).collect();
-        remove_elements(list, &places, edits);
+        remove_elements(list, &|place| places.contains(&place), edits);
         for (number, call) in kept.iter().enumerate() {
             if let Some(index) = call.get("index").filter(|index| index.as_u64().is_some()) {
                 let number = number.to_string().into_bytes();

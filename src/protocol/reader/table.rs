@@ -1,7 +1,7 @@
 //! Objects that a table describes: which members there are, and what each of them holds.
 
 use super::tools::is_data_url;
-use super::{Origin, Reader, telling_form};
+use super::{Names, Origin, Reader, telling_form};
 use crate::event::{Class, Form, Part};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -106,9 +106,10 @@ impl Reader<'_> {
         voice: &Voice,
         own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
     ) {
-        let names = || fields.iter().map(|field| (field.key, field.how));
-        self.members(value, names, &mut |reader, key, how, value| {
-            reader.member(key, how, value, voice, own);
+        self.members(value, Names::Fields(fields), &mut |reader, at, value| {
+            if let Some(field) = fields.get(at) {
+                reader.member(field.key, field.how, value, voice, own);
+            }
         });
     }
 
