@@ -107,7 +107,8 @@ impl<'v> Envelope<'v> {
             }
             "id" => {
                 envelope.id = Some(value);
-                reader.identifier(value);
+                let origin = origin(reader, Author::System, Part::Other);
+                reader.told_identifier(value, &origin);
             }
             "method" => {
                 has_method = true;
