@@ -220,8 +220,8 @@ impl Flow {
     pub(super) fn interest_in_answers(&self) -> Interest {
         let needs = &self.guard.policy.needs;
         match self.protocol {
-            Some(protocol) => needs.interest(protocol::answers_of(protocol)),
-            None => needs.interest(Kind::ALL.iter().copied()),
+            Some(protocol) => needs.answers(protocol::answers_of(protocol)),
+            None => needs.answers(Kind::ALL.iter().copied()),
         }
     }
 

@@ -6,7 +6,8 @@ use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};
 use crate::wire::http::{ContentType, MediaType};
-use crate::wire::json::{self, Limits, Nest, Value, quote};
+use crate::wire::json::{self, Limits, Nest, Value};
+use crate::wire::span::index;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -106,7 +107,8 @@ impl<'v> Envelope<'v> {
             }
             "id" => {
                 envelope.id = Some(value);
-                reader.identifier(value);
+                let origin = origin(reader, Author::System, Part::Other);
+                reader.told_identifier(value, &origin);
             }
             "method" => {
                 has_method = true;
@@ -205,39 +207,41 @@ fn is_id(id: Value<'_>) -> bool {
 }
 
 /// An id for comparing: two spellings of a string are the same id, `1` and `"1"` are not.
-pub(super) fn comparable(id: Value<'_>) -> Vec<u8> {
+pub(super) fn comparable(id: Value<'_>) -> String {
     match id.text() {
-        Some(text) => {
-            let mut out = Vec::with_capacity(text.len().saturating_add(2));
-            quote(&text, &mut out);
-            out
-        }
-        None => id.raw().to_vec(),
+        Some(text) => format!("\"{text}"),
+        None => String::from_utf8_lossy(id.raw()).into_owned(),
     }
 }
 
 /// Requests of the client that wait for an answer, by their ids.
 pub(super) struct Waiting<'a> {
-    by_id: BTreeMap<Vec<u8>, &'a RpcMessage>,
+    asked: &'a [RpcMessage],
+    by_id: BTreeMap<String, u32>,
 }
 
 impl<'a> Waiting<'a> {
     pub(super) fn of(asked: &'a Asked) -> Waiting<'a> {
         let mut by_id = BTreeMap::new();
-        for message in asked.rpc.iter().filter(|message| !message.is_answer) {
-            if let Some(id) = &message.id
+        for (at, message) in (0u32..).zip(&asked.rpc) {
+            if !message.is_answer
+                && let Some(id) = &message.id
                 && let Ok(nest) = Nest::scan(id, Limits { max_depth: 1 }, 0)
                 && let Some(doc) = nest.body()
             {
-                by_id.insert(comparable(doc.root()), message);
+                by_id.insert(comparable(doc.root()), at);
             }
         }
-        Waiting { by_id }
+        Waiting {
+            asked: &asked.rpc,
+            by_id,
+        }
     }
 
     /// The request that an answer of this id answers.
     pub(super) fn request(&self, id: Option<Value<'_>>) -> Option<&'a RpcMessage> {
-        self.by_id.get(&comparable(id?)).copied()
+        let at = self.by_id.get(&comparable(id?))?;
+        self.asked.get(index(*at))
     }
 }
 

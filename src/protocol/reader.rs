@@ -137,6 +137,38 @@ pub struct Reader<'b> {
     messages: Vec<Section>,
 }
 
+/// Names of members, as a plain list or as a table.
+#[derive(Clone, Copy)]
+enum Names<'k> {
+    Keys(&'k [&'static str]),
+    Fields(&'static [Field]),
+    Shapes(&'k [&'static [Member]]),
+}
+
+impl Names<'_> {
+    fn get(self, at: usize) -> Option<&'static str> {
+        match self {
+            Names::Keys(keys) => keys.get(at).copied(),
+            Names::Fields(fields) => fields.get(at).map(|field| field.key),
+            Names::Shapes(tables) => {
+                let mut members = tables.iter().copied().flatten();
+                members.nth(at).map(|(key, _)| *key)
+            }
+        }
+    }
+
+    fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
+        match self {
+            Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
+            Names::Fields(fields) => fields.iter().position(|field| is_it(field.key)),
+            Names::Shapes(tables) => {
+                let mut members = tables.iter().copied().flatten();
+                members.position(|(key, _)| is_it(key))
+            }
+        }
+    }
+}
+
 /// Where a JSON-RPC message begins and ends.
 struct Section {
     nodes: Range<u32>,
@@ -386,18 +418,19 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
-        let names = || keys.iter().map(|key| (*key, ()));
-        self.members(value, names, &mut |reader, key, (), value| {
-            read(reader, key, value);
+        self.members(value, Names::Keys(keys), &mut |reader, at, value| {
+            if let Some(key) = keys.get(at) {
+                read(reader, key, value);
+            }
         });
     }
 
-    /// The same with something known of each key.
-    fn members<'v, T, Names: Iterator<Item = (&'static str, T)>>(
+    /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
+    fn members<'v>(
         &mut self,
         value: Value<'v>,
-        names: impl Fn() -> Names,
-        read: &mut dyn FnMut(&mut Self, &'static str, T, Value<'v>),
+        names: Names<'_>,
+        read: &mut dyn FnMut(&mut Self, usize, Value<'v>),
     ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
@@ -408,26 +441,27 @@ impl<'b> Reader<'b> {
             let known = if key.has_escapes() {
                 None
             } else {
-                names().find(|(name, _)| name.as_bytes() == key.raw_content())
+                names.position(|name| name.as_bytes() == key.raw_content())
             };
             match known {
-                Some((name, known)) => {
+                Some(at) => {
                     self.claim(key);
-                    read(self, name, known, member);
+                    read(self, at, member);
                 }
-                None => self.refuse_variant(key, &mut names().map(|(name, _)| name)),
+                None => self.refuse_variant(key, names),
             }
         }
     }
 
-    fn refuse_variant(&mut self, key: Value<'_>, names: &mut dyn Iterator<Item = &'static str>) {
+    fn refuse_variant(&mut self, key: Value<'_>, names: Names<'_>) {
         let Some(text) = key.text() else { return };
-        for name in names {
-            if is_case_variant(&text, name) {
-                let what = format!("a key that some servers read as `{name}`");
-                self.problem(codes::AG2002, key, what);
-                return;
-            }
+        let variant = names.position(|name| is_case_variant(&text, name));
+        if let Some(name) = variant.and_then(|at| names.get(at)) {
+            self.problem(
+                codes::AG2002,
+                key,
+                format!("a key that some servers read as `{name}`"),
+            );
         }
     }
 

@@ -6,18 +6,15 @@ use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
 use std::collections::BTreeSet;
 
-/// Removes the elements of an array that stand at `places`; gives how many there were.
+/// Removes the elements of an array that `goes` names by their places; gives how many there were.
 pub(super) fn remove_elements(
     array: Value<'_>,
-    places: &BTreeSet<Place>,
+    goes: &dyn Fn(Place) -> bool,
     edits: &mut Edits,
 ) -> usize {
     let items: Vec<(Span, bool)> = array
         .elements()
-        .map(|element| {
-            let goes = places.contains(&element.place());
-            (element.span(), goes)
-        })
+        .map(|element| (element.span(), goes(element.place())))
         .collect();
     remove(array, &items, edits);
     items.iter().filter(|(_, goes)| *goes).count()
@@ -165,7 +162,7 @@ pub(super) fn move_citations(
         )
         .map(|citation| citation.place())
         .collect();
-    remove_elements(citations, &gone, edits);
+    remove_elements(citations, &|place| gone.contains(&place), edits);
     move_annotations(citations, edits, &changes);
 }
 
@@ -188,7 +185,7 @@ mod tests {
             .collect();
         let names: Vec<_> = gone.iter().map(|at| format!("k{at}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        remove_elements(root, &places, &mut edits);
+        remove_elements(root, &|place| places.contains(&place), &mut edits);
         remove_members(root, &names, &mut edits);
         String::from_utf8(apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
     }

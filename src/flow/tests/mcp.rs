@@ -1804,8 +1804,13 @@ fn answers_are_read_only_where_a_rule_looks_at_what_they_hold() {
         &[(":status", "200"), ("content-type", "application/json")],
         b"{\"x\":",
     );
+    let models = "defaults: { action: allow }
+rules:
+  - { id: models, match: { model: o1 }, action: deny }
+";
     for policy in [
         NO_DELETE,
+        models,
         CARDS.replace("[message, response]", "message").as_str(),
     ] {
         let seen = exchange(
@@ -1815,7 +1820,12 @@ fn answers_are_read_only_where_a_rule_looks_at_what_they_hold() {
         );
         assert_eq!(seen.client, broken);
     }
-    for kind in ["tool_result", "tool_offer", "response", "request"] {
+    for kind in [
+        "tool_result",
+        "tool_offer",
+        "response",
+        "request, method: elicitation/create",
+    ] {
         let policy = format!(
             "defaults: {{ action: allow }}
 rules:
@@ -1829,4 +1839,30 @@ rules:
         );
         assert_ne!(seen.client, broken, "{kind}");
     }
+}
+
+#[test]
+fn a_secret_is_found_in_an_identifier_too_and_prose_is_not_looked_for_there() {
+    let guard = guard("defaults: { action: allow }
+rules:
+  - { id: keys, match: { event: [message, response] }, when: { text: { detects: secrets } }, action: redact }
+  - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
+");
+    let key = ["AKIA", "Z7QX3N5PLM2RT6VD"].concat();
+    let with_id = |id: &str| json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
+    let (status, body) = refused(&guard, &post(&with_id(&key)));
+    assert_eq!(
+        (status, &body["error"]["data"]["agentguard"]["code"]),
+        (200, &json!("AG3005"))
+    );
+    let mut page = request(1, "tools/list", json!({"cursor": key}));
+    assert_eq!(refused(&guard, &post(&page)).0, 200);
+    page["params"]["cursor"] = json!("4111 1111 1111 1111");
+    passes(&guard, &post(&page), result(1, json!({"tools": []})));
+    let answer = answered(
+        &guard,
+        &post(&request(1, "tools/list", json!({}))),
+        result(1, json!({"tools": [], "nextCursor": key})),
+    );
+    assert_eq!(answer["error"]["code"], -32010);
 }

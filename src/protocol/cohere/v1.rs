@@ -250,7 +250,7 @@ pub(super) fn withhold(
     }
     let list = root.get("tool_calls").ok_or(CannotWithhold)?;
     let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
-    remove_elements(list, &denied, edits);
+    remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
     let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
     let text = text

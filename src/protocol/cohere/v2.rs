@@ -262,7 +262,7 @@ pub(super) fn withhold(
     if none_left {
         complete(root, edits);
     } else {
-        remove_elements(list, &denied, edits);
+        remove_elements(list, &|place| denied.contains(&place), edits);
     }
     explain(message, none_left, &told, edits);
     Ok(())

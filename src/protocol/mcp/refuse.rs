@@ -7,8 +7,6 @@ use crate::protocol::refusal::Object;
 use crate::protocol::surgery::remove_elements;
 use crate::protocol::{Asked, CannotWithhold, Denial, Refusal, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, escape, quote};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// Texts shorter than this are not looked for elsewhere: they stand everywhere.
 const SHORTEST_COPY: usize = 4;
@@ -124,7 +122,6 @@ fn leave_out(
     if offers.is_empty() {
         return Ok(());
     }
-    let offers: BTreeSet<Place> = offers.iter().copied().collect();
     let mut found = 0usize;
     for message in messages {
         let result = message.get("result");
@@ -139,7 +136,9 @@ fn leave_out(
             .chain(inside.filter_map(|request| request.get("params")))
             .filter_map(|holder| holder.get("tools"));
         for list in lists {
-            found = found.saturating_add(remove_elements(list, &offers, edits));
+            // Offers come in the order of the bytes.
+            let goes = |place: Place| offers.binary_search(&place).is_ok();
+            found = found.saturating_add(remove_elements(list, &goes, edits));
         }
     }
     if found == offers.len() {
@@ -157,30 +156,29 @@ fn correct_copies(
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let mut by_message: BTreeMap<u32, BTreeMap<String, String>> = BTreeMap::new();
-    for edited in &withholding.edited {
-        let Some(text) = nest.value(edited.at).and_then(|value| value.text()) else {
+    for group in withholding.edited.chunk_by(|a, b| a.choice == b.choice) {
+        let result = group
+            .first()
+            .and_then(|edited| usize::try_from(edited.choice).ok())
+            .and_then(|choice| messages.get(choice)?.get("result"));
+        let Some(result) = result.filter(|result| result.get("structuredContent").is_some()) else {
             continue;
         };
-        let copies = by_message.entry(edited.choice).or_default();
-        for (range, with) in &edited.changes {
-            let found = text.get(range.clone()).unwrap_or_default();
-            if found.len() >= SHORTEST_COPY {
-                copies.insert(found.to_owned(), with.clone());
+        let mut copies: Vec<(String, &str)> = Vec::new();
+        for edited in group {
+            let Some(text) = nest.value(edited.at).and_then(|value| value.text()) else {
+                continue;
+            };
+            for (range, with) in &edited.changes {
+                let found = text.get(range.clone()).unwrap_or_default();
+                let is_new = copies.iter().all(|(known, _)| known != found);
+                if found.len() >= SHORTEST_COPY && is_new {
+                    if copies.len() == MOST_COPIES {
+                        return Err(CannotWithhold);
+                    }
+                    copies.push((found.to_owned(), with));
+                }
             }
-        }
-        if copies.len() > MOST_COPIES {
-            return Err(CannotWithhold);
-        }
-    }
-    for (choice, copies) in &by_message {
-        let result = usize::try_from(*choice)
-            .ok()
-            .and_then(|choice| messages.get(choice))
-            .and_then(|message| message.get("result"));
-        let Some(result) = result else { continue };
-        if result.get("structuredContent").is_none() {
-            continue;
         }
         for holder in ["content", "structuredContent"] {
             for node in result
@@ -189,14 +187,8 @@ fn correct_copies(
                 .flat_map(|holder| holder.descendants())
                 .filter(|node| !node.is_key)
             {
-                if let Some(text) = node.value.text() {
-                    let changes = found_in(&text, copies);
-                    edits.replace_text(
-                        node.value,
-                        changes
-                            .iter()
-                            .map(|(range, with)| (range.clone(), with.as_str())),
-                    );
+                for (found, with) in &copies {
+                    replace_all(node.value, found, with, edits);
                 }
             }
         }
@@ -204,31 +196,20 @@ fn correct_copies(
     Ok(())
 }
 
-/// Where copies stand in a text, as they are and as they are escaped in JSON that the text holds.
-fn found_in(text: &str, copies: &BTreeMap<String, String>) -> Vec<(Range<usize>, String)> {
-    let mut changes = Vec::new();
-    for (found, with) in copies {
-        let mut look_for = |found: &str, with: &str| {
-            for (at, matched) in text.match_indices(found) {
-                changes.push((at..at.saturating_add(matched.len()), with.to_owned()));
-            }
-        };
-        look_for(found, with);
-        let escaped = escaped(found);
-        if escaped != *found {
-            look_for(&escaped, &self::escaped(with));
-        }
+/// Replaces a text wherever it stands in a string, as it is and as it is escaped in JSON that the string holds.
+fn replace_all(string: Value<'_>, found: &str, with: &str, edits: &mut Edits) {
+    let Some(text) = string.text() else { return };
+    let mut replace = |found: &str, with: &str| {
+        let places = text
+            .match_indices(found)
+            .map(|(at, matched)| (at..at.saturating_add(matched.len()), with));
+        edits.replace_text(string, places);
+    };
+    replace(found, with);
+    let inside = escaped(found);
+    if inside != found {
+        replace(&inside, &escaped(with));
     }
-    changes.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
-    let mut end = 0;
-    changes.retain(|(range, _)| {
-        let is_free = range.start >= end;
-        if is_free {
-            end = range.end;
-        }
-        is_free
-    });
-    changes
 }
 
 fn escaped(text: &str) -> String {

@@ -9,7 +9,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Reads a body.
 pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -34,13 +34,13 @@ pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         );
     }
     reader.claim(root);
-    let mut ids = BTreeSet::new();
+    let mut ids: BTreeMap<String, u32> = BTreeMap::new();
     for element in root.elements() {
         message(reader, element, endpoint);
         if let Some(id) = element
             .get("id")
             .filter(|_| element.get("method").is_some())
-            && !ids.insert(comparable(id))
+            && ids.insert(comparable(id), 0).is_some()
         {
             reader.problem(
                 codes::AG2001,

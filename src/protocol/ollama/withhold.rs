@@ -45,7 +45,7 @@ pub(super) fn withhold(
         remove_members(message, &["tool_calls"], edits);
         stop(root, edits);
     } else {
-        remove_elements(list, &denied, edits);
+        remove_elements(list, &|place| denied.contains(&place), edits);
         let kept = list
             .elements()
             .filter(|call| !denied.contains(&call.place()));

@@ -697,7 +697,7 @@ fn take_out_of(
                 (true, _) => {}
                 (false, 0) => gone.push("tool_calls"),
                 (false, _) => {
-                    remove_elements(list, &denied, &mut frame.edits);
+                    remove_elements(list, &|place| denied.contains(&place), &mut frame.edits);
                 }
             }
         }

@@ -138,7 +138,7 @@ fn take_out_calls(
         // An empty list is not what every client expects; no list is what they get from a plain answer.
         gone.push("tool_calls");
     } else if let Some(list) = list {
-        remove_elements(list, &denied, edits);
+        remove_elements(list, &|place| denied.contains(&place), edits);
         for (number, call) in kept.iter().enumerate() {
             if let Some(index) = call.get("index").filter(|index| index.as_u64().is_some()) {
                 let number = number.to_string().into_bytes();

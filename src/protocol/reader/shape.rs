@@ -1,7 +1,7 @@
 //! Shapes: what the members of a known object are, as tables. Most of a format is such tables; code is left for what has
 //! a meaning of its own: models, offers, calls, results.
 
-use super::{Origin, Reader};
+use super::{Names, Origin, Reader};
 use crate::event::{Direction, Part};
 use crate::wire::json::{self, Value};
 
@@ -64,28 +64,16 @@ impl<'b> Reader<'b> {
         if !self.is_kind(value, json::Kind::Object, "an object") {
             return;
         }
-        for (key, member) in value.members() {
-            let known = if key.has_escapes() {
-                None
-            } else {
-                let mut members = tables.iter().copied().flatten().enumerate();
-                members.find(|(_, (name, _))| name.as_bytes() == key.raw_content())
+        self.members(value, Names::Shapes(tables), &mut |reader, at, value| {
+            let Some((key, shape)) = tables.iter().copied().flatten().nth(at) else {
+                return;
             };
-            match known {
-                Some((number, (name, shape))) => {
-                    self.claim(key);
-                    if origin.piece_of.is_some() {
-                        self.by_shape(member, *shape, name, &origin.member(number), own);
-                    } else {
-                        self.by_shape(member, *shape, name, origin, own);
-                    }
-                }
-                None => {
-                    let mut names = tables.iter().copied().flatten().map(|(name, _)| *name);
-                    self.refuse_variant(key, &mut names);
-                }
+            if origin.piece_of.is_some() {
+                reader.by_shape(value, *shape, key, &origin.member(at), own);
+            } else {
+                reader.by_shape(value, *shape, key, origin, own);
             }
-        }
+        });
     }
 
     /// Reads an object that holds nothing but what its table says.

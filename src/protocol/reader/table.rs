@@ -1,10 +1,13 @@
 //! Objects that a table describes: which members there are, and what each of them holds.
 
 use super::tools::is_data_url;
-use super::{Origin, Reader, telling_form};
+use super::{Names, Origin, Reader, telling_form};
 use crate::event::{Class, Form, Part};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
+
+/// Shorter identifiers hold no unmistakable secret.
+const SHORTEST_SECRET: usize = 16;
 
 /// One member of an object.
 #[derive(Clone, Copy, Debug)]
@@ -106,9 +109,10 @@ impl Reader<'_> {
         voice: &Voice,
         own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
     ) {
-        let names = || fields.iter().map(|field| (field.key, field.how));
-        self.members(value, names, &mut |reader, key, how, value| {
-            reader.member(key, how, value, voice, own);
+        self.members(value, Names::Fields(fields), &mut |reader, at, value| {
+            if let Some(field) = fields.get(at) {
+                reader.member(field.key, field.how, value, voice, own);
+            }
         });
     }
 
@@ -121,7 +125,8 @@ impl Reader<'_> {
         own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
     ) {
         match how {
-            How::Id => self.identifier(value),
+            How::Id if voice.told == Told::Within => self.identifier(value),
+            How::Id => self.told_identifier(value, &voice.origin),
             How::Number => {
                 self.number(value);
             }
@@ -161,6 +166,16 @@ impl Reader<'_> {
         match value.kind() {
             json::Kind::Number => self.claim(value),
             _ => self.id(value),
+        }
+    }
+
+    /// An identifier with an event that tells of it, so that a secret in it is found.
+    pub fn told_identifier(&mut self, value: Value<'_>, origin: &Origin) {
+        let start = self.text_count();
+        self.identifier(value);
+        if value.raw_content().len() >= SHORTEST_SECRET {
+            let texts = start..self.text_count();
+            self.retell(value, texts, &origin.with_part(Part::Other));
         }
     }
 
