@@ -13,7 +13,7 @@ mod write;
 
 pub use nest::{Edits, Nest, Place};
 pub use number::Decimal;
-pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
+pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan, scan_lines};
 pub use string::{DecodedOffsets, decode};
 pub use value::{Descendant, Doc, Elements, Kind, Members, Value};
 pub use write::{escape, quote};

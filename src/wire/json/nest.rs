@@ -1,7 +1,7 @@
 //! A body and the JSON texts inside its strings (tool arguments are a string that holds JSON), with the way back: an
 //! edit of a nested text becomes an edit of the body's own bytes, escaped once for each string around it.
 
-use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
+use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan, scan_lines};
 use super::string::DecodedOffsets;
 use super::value::{Doc, Value};
 use super::write;
@@ -36,17 +36,36 @@ impl<'b> Nest<'b> {
     pub fn scan(body: &'b [u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
         let mut tape = Tape::default();
         scan(body, limits, &mut tape)?;
-        Ok(Nest {
+        Ok(Nest::of(body, tape, limits, max_level))
+    }
+
+    /// Scans a body of JSON Lines, as an array of the lines' values.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn scan_lines(
+        body: &'b [u8],
+        limits: Limits,
+        max_level: u8,
+    ) -> Result<Nest<'b>, ScanError> {
+        let mut tape = Tape::default();
+        scan_lines(body, limits, &mut tape)?;
+        Ok(Nest::of(body, tape, limits, max_level))
+    }
+
+    fn of(body: &'b [u8], tape: Tape, limits: Limits, max_level: u8) -> Nest<'b> {
+        Nest {
             docs: vec![Rc::new(Doc {
                 id: 0,
                 bytes: Cow::Borrowed(body),
                 tape,
                 parent: None,
                 level: 0,
+                sealed: false,
             })],
             limits,
             max_level,
-        })
+        }
     }
 
     /// The body.
@@ -59,6 +78,11 @@ impl<'b> Nest<'b> {
         self.docs.get(usize::from(id)).map(|doc| &**doc)
     }
 
+    /// Whether a text stands in another encoding, so that nothing of it can be edited.
+    pub fn is_sealed(&self, id: u16) -> bool {
+        self.doc(id).is_some_and(|doc| doc.sealed)
+    }
+
     /// The value at a place.
     pub fn value(&self, place: Place) -> Option<Value<'_>> {
         self.doc(place.doc).map(|doc| doc.value(place.node))
@@ -69,6 +93,29 @@ impl<'b> Nest<'b> {
     /// # Errors
     /// What the scanner refuses; [`ScanErrorKind::TooDeep`] beyond the level that was set at the start.
     pub fn open(&mut self, string: Value<'_>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let text = string.text().unwrap_or_default().into_owned();
+        self.add(string, text.into_bytes(), string.doc().sealed)
+    }
+
+    /// Scans a JSON text that a string of this nest holds in another encoding, such as base64. It can be read; nothing of
+    /// it can be edited.
+    ///
+    /// # Errors
+    /// As [`open`](Nest::open).
+    pub fn open_decoded(
+        &mut self,
+        string: Value<'_>,
+        json: Vec<u8>,
+    ) -> Result<Rc<Doc<'b>>, ScanError> {
+        self.add(string, json, true)
+    }
+
+    fn add(
+        &mut self,
+        string: Value<'_>,
+        bytes: Vec<u8>,
+        sealed: bool,
+    ) -> Result<Rc<Doc<'b>>, ScanError> {
         let level = string.doc().level.saturating_add(1);
         let id = u16::try_from(self.docs.len());
         let (true, Ok(id)) = (level <= self.max_level, id) else {
@@ -77,15 +124,15 @@ impl<'b> Nest<'b> {
                 at: 0,
             });
         };
-        let text = string.text().unwrap_or_default().into_owned();
         let mut tape = Tape::default();
-        scan(text.as_bytes(), self.limits, &mut tape)?;
+        scan(&bytes, self.limits, &mut tape)?;
         let doc = Rc::new(Doc {
             id,
-            bytes: Cow::Owned(text.into_bytes()),
+            bytes: Cow::Owned(bytes),
             tape,
             parent: Some(string.place()),
             level,
+            sealed,
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -134,6 +181,9 @@ impl<'b> Nest<'b> {
                 continue;
             };
             let inner = join_overlaps(edits.take(id));
+            if doc.sealed {
+                continue;
+            }
             let Some(holder) = doc.parent.and_then(|parent| self.value(parent)) else {
                 continue;
             };

@@ -132,6 +132,19 @@ enum Expect {
 /// # Errors
 /// The first thing that is not strict JSON; the tape is then without meaning.
 pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
+    scan_as(bytes, limits, tape, false)
+}
+
+/// Scans JSON Lines: the tape is that of an array whose elements are the lines' values, with the bytes where they stand.
+/// No line at all is an empty array.
+///
+/// # Errors
+/// The first thing that is not strict JSON, or two values in one line.
+pub fn scan_lines(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
+    scan_as(bytes, limits, tape, true)
+}
+
+fn scan_as(bytes: &[u8], limits: Limits, tape: &mut Tape, lines: bool) -> Result<(), ScanError> {
     tape.nodes.clear();
     if u32::try_from(bytes.len()).is_err() {
         return Err(ScanError {
@@ -150,6 +163,7 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         open: Vec::new(),
         keys: Vec::new(),
         max_depth: usize::from(limits.max_depth),
+        lines,
     }
     .run()
 }
@@ -177,22 +191,37 @@ struct Scanner<'a> {
     open: Vec<Open>,
     keys: Vec<SeenKey>,
     max_depth: usize,
+    /// The outermost array has no brackets of its own: its elements stand one a line.
+    lines: bool,
 }
 
 impl Scanner<'_> {
     fn run(mut self) -> Result<(), ScanError> {
         let mut expect = Expect::Value;
+        if self.lines {
+            self.open(false);
+        }
         loop {
+            let before = self.at;
             self.skip_white_space();
+            let between_lines = self.lines && self.open.len() == 1;
             let Some(&byte) = self.bytes.get(self.at) else {
                 return match expect {
                     Expect::End => Ok(()),
+                    Expect::Value | Expect::CommaOrClose if between_lines => self.close().map(drop),
                     _ if self.nodes.is_empty() => Err(self.error(ScanErrorKind::Empty)),
                     _ => Err(self.error(ScanErrorKind::Syntax)),
                 };
             };
             expect = match (expect, byte) {
                 (Expect::End, _) => return Err(self.error(ScanErrorKind::Trailing)),
+                (Expect::CommaOrClose, _) if between_lines => {
+                    let white_space = self.bytes.get(before..self.at).unwrap_or_default();
+                    if !white_space.contains(&b'\n') {
+                        return Err(self.error(ScanErrorKind::Trailing));
+                    }
+                    self.value(byte)?
+                }
                 (Expect::KeyOrClose, b'}') | (Expect::ElementOrClose, b']') => self.close()?,
                 (Expect::KeyOrClose | Expect::Key, b'"') => {
                     self.key()?;
@@ -271,6 +300,16 @@ impl Scanner<'_> {
         if self.open.len() >= self.max_depth {
             return Err(self.error(ScanErrorKind::TooDeep));
         }
+        self.open(is_object);
+        self.at = self.at.wrapping_add(1);
+        Ok(if is_object {
+            Expect::KeyOrClose
+        } else {
+            Expect::ElementOrClose
+        })
+    }
+
+    fn open(&mut self, is_object: bool) {
         self.open.push(Open {
             node: offset(self.nodes.len()),
             keys: self.keys.len(),
@@ -282,16 +321,10 @@ impl Scanner<'_> {
             NodeKind::Array
         };
         self.push(kind, self.at, self.at, 0);
-        self.at = self.at.wrapping_add(1);
-        Ok(if is_object {
-            Expect::KeyOrClose
-        } else {
-            Expect::ElementOrClose
-        })
     }
 
     fn close(&mut self) -> Result<Expect, ScanError> {
-        self.at = self.at.wrapping_add(1);
+        self.at = self.at.wrapping_add(1).min(self.bytes.len());
         let Some(open) = self.open.pop() else {
             return Err(self.error(ScanErrorKind::Syntax));
         };

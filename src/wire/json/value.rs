@@ -16,6 +16,8 @@ pub struct Doc<'b> {
     pub(super) parent: Option<Place>,
     /// How many strings deep.
     pub(super) level: u8,
+    /// The string holds it in another encoding, or it stands in such a text: nothing of it can be edited.
+    pub(super) sealed: bool,
 }
 
 impl Doc<'_> {

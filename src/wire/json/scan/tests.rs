@@ -249,3 +249,32 @@ proptest! {
         let _ = kinds(&body);
     }
 }
+
+fn lines(bytes: &[u8]) -> Result<Vec<NodeKind>, ScanErrorKind> {
+    let mut tape = Tape::default();
+    scan_lines(bytes, LIMITS, &mut tape).map_err(|error| error.kind)?;
+    let root = tape.nodes[0];
+    assert_eq!(index(root.next), tape.nodes.len());
+    assert_eq!(index(root.span.end), bytes.len());
+    Ok(tape.nodes.iter().map(|node| node.kind).collect())
+}
+
+#[test]
+fn lines_are_the_elements_of_an_array() {
+    use NodeKind::*;
+    assert_eq!(
+        lines(b"{\"a\":1}\n[2]\r\n\n3\n"),
+        Ok(vec![Array, Object, Key, Number, Array, Number, Number])
+    );
+    assert_eq!(lines(b""), Ok(vec![Array]));
+    assert_eq!(lines(b"\n"), Ok(vec![Array]));
+}
+
+#[test]
+fn two_values_in_one_line_and_broken_lines_are_refused() {
+    for body in ["1 2", "{}{}", "{}\n]", "{}\n,{}", "{}\n{", "]", "[1\n"] {
+        assert!(lines(body.as_bytes()).is_err(), "{body}");
+    }
+    let deep = "[".repeat(64) + &"]".repeat(64);
+    assert_eq!(lines(deep.as_bytes()), Err(ScanErrorKind::TooDeep));
+}
