@@ -4,10 +4,13 @@
 
 use super::{Failed, Outcome, output};
 use crate::diag::codes;
-use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
+use crate::event::{
+    Attachments, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text, Turn,
+    Usage,
+};
 use crate::policy::Inspect as Bounds;
 use crate::protocol::{self, Asked, BodyForm, Head, Recognised};
-use crate::wire::http::Path;
+use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{Limits, Nest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +18,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -144,12 +148,20 @@ impl Seen {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
+        let aside: Vec<Range<u32>> = reading
+            .events
+            .iter()
+            .filter(|event| !event.retold && event.part != Part::Text)
+            .filter(|event| matches!(event.kind, Kind::Message | Kind::Response))
+            .map(|event| event.texts.clone())
+            .collect();
         for event in reading.events.iter().filter(|event| !event.retold) {
             if let Some(class) = event.opacity {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));
             }
-            self.events.push(Value::Object(shown(event, reading, nest)));
+            self.events
+                .push(Value::Object(shown(event, &aside, reading, nest)));
         }
         let attachments = reading.attachments;
         self.attachments.image = self.attachments.image.saturating_add(attachments.image);
@@ -178,6 +190,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut answered = Reading::default();
     let mut protocol_name = "unknown";
     let mut failed = false;
+    let mut told = Usage::default();
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
         Recognised::ByBody => by_body(&head, &body),
@@ -201,6 +214,12 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         }
         if let Some(response) = &recorded.response {
             failed = response.status >= 400;
+            let headers = header_list(&response.headers);
+            let headers: Vec<(&[u8], &[u8])> = headers
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect();
+            told = route.protocol.usage_in_headers(&headers);
             let body = bytes_of(&response.body, &response.body_encoding)?;
             if is_stream(response) {
                 seen.problem(Direction::Response, &unread_stream());
@@ -234,28 +253,47 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         put("model", json!(**model));
     }
     put("stream", json!(asked.stream));
-    let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
-    put("finish", json!(finish));
+    put("finish", finish(&answered));
     put("error", json!(failed || answered.error.is_some()));
     put("coverage", json!({"level": level, "reasons": seen.reasons}));
-    let mut usage = Map::new();
-    for (key, tokens) in [
-        ("input_tokens", answered.usage.input_tokens),
-        ("output_tokens", answered.usage.output_tokens),
-        ("cached_tokens", answered.usage.cached_tokens),
-        ("reasoning_tokens", answered.usage.reasoning_tokens),
-    ] {
-        if let Some(tokens) = tokens {
-            usage.insert(key.to_owned(), json!(tokens));
-        }
+    put("usage", counts(&answered.usage));
+    if told != Usage::default() {
+        put("usage_headers", counts(&told));
     }
-    put("usage", Value::Object(usage));
     put(
         "attachments",
         json!({"image": seen.attachments.image, "file": seen.attachments.file, "audio": seen.attachments.audio}),
     );
     put("events", Value::Array(seen.events));
     Ok(object)
+}
+
+/// Why each choice ended. Google's reasons may come as numbers, and an answer may say none.
+fn finish(answered: &Reading) -> Value {
+    let reasons = answered
+        .finish
+        .iter()
+        .map(|reason| match reason.parse::<u32>() {
+            Ok(number) => json!(number),
+            Err(_) => json!(**reason),
+        });
+    let none = (0..answered.endless).map(|_| Value::Null);
+    Value::Array(reasons.chain(none).collect())
+}
+
+fn counts(usage: &Usage) -> Value {
+    let mut counts = Map::new();
+    for (key, tokens) in [
+        ("input_tokens", usage.input_tokens),
+        ("output_tokens", usage.output_tokens),
+        ("cached_tokens", usage.cached_tokens),
+        ("reasoning_tokens", usage.reasoning_tokens),
+    ] {
+        if let Some(tokens) = tokens {
+            counts.insert(key.to_owned(), json!(tokens));
+        }
+    }
+    Value::Object(counts)
 }
 
 const BOUNDS: protocol::Bounds = protocol::Bounds {
@@ -294,9 +332,8 @@ fn is_stream(response: &RecordedResponse) -> bool {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         .any(|(_, value)| {
-            value
-                .as_str()
-                .is_some_and(|value| value.to_ascii_lowercase().starts_with("text/event-stream"))
+            let media = ContentType::parse(value.as_str().map(str::as_bytes)).media;
+            matches!(media, MediaType::EventStream | MediaType::AmazonEventStream)
         })
 }
 
@@ -309,7 +346,12 @@ fn unread_stream() -> Problem {
 }
 
 /// An event with the members that apply to it.
-fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value> {
+fn shown(
+    event: &Event,
+    aside: &[Range<u32>],
+    reading: &Reading,
+    nest: &Nest<'_>,
+) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("event", json!(event.kind.word()));
@@ -358,11 +400,15 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
                     );
                 put("args", args);
             }
-            Known::Missing => {}
+            Known::Missing => {
+                put("args", json!({}));
+            }
             Known::Unknown => {
                 put("args_text", json!(text_of(event, reading, nest)));
             }
         }
+    } else if event.kind == Kind::ToolResult {
+        put("text", json!(result_text(event, aside, reading, nest)));
     } else if !event.texts.is_empty() {
         put("text", json!(text_of(event, reading, nest)));
     }
@@ -371,17 +417,34 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
 
 /// The texts of an event, one after the other.
 fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
+    joined(event.texts.clone(), &|_| true, reading, nest)
+}
+
+/// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search
+/// results).
+fn result_text(event: &Event, aside: &[Range<u32>], reading: &Reading, nest: &Nest<'_>) -> String {
+    let numbers = event
+        .texts
+        .clone()
+        .filter(|number| !aside.iter().any(|range| range.contains(number)));
+    let is_said = |text: &Text| text.form == Form::String && text.class != Class::Id;
+    joined(numbers, &is_said, reading, nest)
+}
+
+fn joined(
+    numbers: impl Iterator<Item = u32>,
+    wanted: &dyn Fn(&Text) -> bool,
+    reading: &Reading,
+    nest: &Nest<'_>,
+) -> String {
     let mut out = String::new();
-    for number in event.texts.clone() {
-        let value = usize::try_from(number)
-            .ok()
-            .and_then(|number| reading.texts.get(number))
-            .and_then(|text| nest.value(text.place));
-        if let Some(value) = value {
-            match value.text() {
-                Some(text) => out.push_str(&text),
-                None => out.push_str(value.number().unwrap_or_default()),
-            }
+    let texts = numbers
+        .filter_map(|number| reading.texts.get(usize::try_from(number).ok()?))
+        .filter(|text| wanted(text));
+    for value in texts.filter_map(|text| nest.value(text.place)) {
+        match value.text() {
+            Some(text) => out.push_str(&text),
+            None => out.push_str(value.number().unwrap_or_default()),
         }
     }
     out

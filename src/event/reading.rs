@@ -2,6 +2,7 @@
 
 use super::{Author, Event, Known, Text};
 use crate::wire::json::Place;
+use std::collections::BTreeSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,18 @@ pub struct Usage {
     pub cached_tokens: Option<u64>,
     /// Of the output: reasoning.
     pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// These counts, and where there are none, those.
+    pub fn or(self, other: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.or(other.input_tokens),
+            output_tokens: self.output_tokens.or(other.output_tokens),
+            cached_tokens: self.cached_tokens.or(other.cached_tokens),
+            reasoning_tokens: self.reasoning_tokens.or(other.reasoning_tokens),
+        }
+    }
 }
 
 /// Parts that are no text, all turns together.
@@ -111,6 +124,8 @@ pub struct Reading {
     pub usage: Usage,
     /// Why each choice ended, in a response.
     pub finish: Vec<Box<str>>,
+    /// Answers that say no reason: errors, and answers that are still being written.
+    pub endless: u32,
     /// The response is an error of the provider; its type if it says one.
     pub error: Option<Box<str>>,
     /// Parts that are no text.
@@ -119,4 +134,6 @@ pub struct Reading {
     pub params: Option<Place>,
     /// JSON-RPC messages, in their order.
     pub rpc: Vec<RpcMessage>,
+    /// Where texts of class `sealed` stand, for those who come to a value on another way than through its text.
+    pub sealed: BTreeSet<Place>,
 }

@@ -135,7 +135,10 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
-            let impossible = found.iter().any(|redaction| !redaction.is_possible());
+            let is_signed = self.head.signed && event.direction == Direction::Request;
+            let impossible = found
+                .iter()
+                .any(|redaction| is_signed || !redaction.is_possible());
             let what = if impossible {
                 Outcome::Deny
             } else {

@@ -58,6 +58,8 @@ pub struct Flow {
 struct Head {
     method: String,
     request_id: String,
+    /// The client signed the body: a changed byte would break its signature, so that an edit is impossible.
+    signed: bool,
     /// Kept while only the body can tell which protocol is spoken.
     undetermined: Option<Undetermined>,
 }

@@ -8,7 +8,7 @@ use super::{Flow, Stage, Tap};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text};
 use crate::policy::{Decision, Interest, OnDeny};
-use crate::protocol::{self, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
 use crate::redact;
 use crate::wire::edit;
 use crate::wire::http::{ContentType, MediaType, is_identity};
@@ -79,6 +79,9 @@ impl Flow {
         }
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
+        if let Some(protocol) = self.protocol {
+            self.exchange.usage = protocol.usage_in_headers(head.headers);
+        }
         if self.exchange.ignored {
             return Step::go_on();
         }
@@ -137,6 +140,7 @@ impl Flow {
         }
         match seen.media {
             MediaType::Json | MediaType::Text | MediaType::Absent => {}
+            MediaType::JsonLines if self.asked.endpoint.answer == AnswerForm::Lines => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
                 return unreadable(codes::AG2014, "streamed answers can't be read yet");
             }
@@ -501,7 +505,8 @@ impl Flow {
 
     /// What the record tells of an answer, whoever asked for it.
     fn note_answer(&mut self, reading: &Reading) {
-        self.exchange.usage = reading.usage;
+        // What the body says holds; what it doesn't say, the headers may have said.
+        self.exchange.usage = reading.usage.or(self.exchange.usage);
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
         }

@@ -2,18 +2,23 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod anthropic_batches;
+mod anthropic_complete;
+mod anthropic_messages;
+mod anthropic_shapes;
 mod openai_chat;
 mod openai_shapes;
 mod provider;
 mod reader;
 mod refusal;
 mod surgery;
+mod vertex_paths;
 
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
 pub use refusal::{Denial, Dialect};
 
-use crate::event::{Direction, Known, Models, Problem, Reading, RpcMessage};
+use crate::event::{Direction, Known, Models, Problem, Reading, RpcMessage, Usage};
 use crate::wire::http::Path;
 use crate::wire::json::{Edits, Nest, Place, Value};
 use std::ops::Range;
@@ -48,10 +53,26 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
     pub model: Known<Box<str>>,
+    /// The name in the path hides which model answers (an ARN, an endpoint's id): that one is unknown beside the name.
+    pub hidden: bool,
     /// Whether the path decides that the answer is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
     pub body: BodyForm,
+    /// What the answer's body is, if it is no stream of events.
+    pub answer: AnswerForm,
+}
+
+/// What the body of an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// One JSON value.
+    #[default]
+    Value,
+    /// A JSON value a line: a file of results.
+    Lines,
+    /// A JSON array that grows by an element for each part of a streamed answer.
+    Elements,
 }
 
 /// What the body of a request to an endpoint is.
@@ -75,6 +96,26 @@ impl Endpoint {
             name,
             ..Endpoint::default()
         }
+    }
+
+    /// An endpoint whose requests have no body: what matters is the answer.
+    pub fn without_body(name: &'static str) -> Endpoint {
+        Endpoint {
+            body: BodyForm::Absent,
+            ..Endpoint::named(name)
+        }
+    }
+
+    /// The models that the path tells of.
+    pub fn models(&self) -> Models {
+        let mut models = Models::default();
+        match &self.model {
+            Known::Is(model) => models.add(model),
+            Known::Unknown => models.unknown = true,
+            Known::Missing => {}
+        }
+        models.unknown |= self.hidden;
+        models
     }
 }
 
@@ -126,6 +167,17 @@ pub struct Withholding {
     pub choices: Vec<(u32, String)>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
+}
+
+impl Withholding {
+    /// For answers that have neither calls nor choices, and no copies of a text: only edits, which are made already.
+    pub(crate) fn only_edits(&self) -> Result<(), CannotWithhold> {
+        if self.calls.is_empty() && self.choices.is_empty() {
+            Ok(())
+        } else {
+            Err(CannotWithhold)
+        }
+    }
 }
 
 /// A call of a response that is taken out.
@@ -189,6 +241,11 @@ pub trait Protocol: Sync {
     /// Reads the whole body of a response, whatever its status.
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked);
 
+    /// Tokens that the headers of an answer tell of.
+    fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
+        Usage::default()
+    }
+
     /// A refusal of a request, or of a whole response whose status can still be chosen.
     fn refusal(&self, denial: &Denial, _asked: &Asked) -> Refusal {
         self.dialect().refusal(denial)
@@ -215,7 +272,13 @@ pub trait Protocol: Sync {
 pub struct CannotWithhold;
 
 /// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &openai_chat::OpenAiChat,
+    &anthropic_messages::AnthropicMessages,
+    &anthropic_messages::AnthropicCountTokens,
+    &anthropic_batches::AnthropicBatches,
+    &anthropic_complete::AnthropicComplete,
+];
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]
@@ -317,11 +380,7 @@ pub fn read_request<'b>(
     bounds: Bounds,
 ) -> Result<(Nest<'b>, Reading), Problem> {
     let mut reader = Reader::new(body, Direction::Request, bounds)?;
-    match &route.endpoint.model {
-        Known::Is(model) => reader.reading.models.add(model),
-        Known::Unknown => reader.reading.models.unknown = true,
-        Known::Missing => {}
-    }
+    reader.reading.models = route.endpoint.models();
     route.protocol.read_request(&mut reader, &route.endpoint);
     if let Some(stream) = route.endpoint.stream {
         reader.reading.stream = stream;
@@ -339,7 +398,10 @@ pub fn read_response<'b>(
     body: &'b [u8],
     bounds: Bounds,
 ) -> Result<(Nest<'b>, Reading), Problem> {
-    let mut reader = Reader::new(body, Direction::Response, bounds)?;
+    let mut reader = match asked.endpoint.answer {
+        AnswerForm::Lines => Reader::lines(body, Direction::Response, bounds)?,
+        AnswerForm::Value | AnswerForm::Elements => Reader::new(body, Direction::Response, bounds)?,
+    };
     protocol.read_response(&mut reader, asked);
     Ok(reader.finish())
 }

@@ -2,7 +2,12 @@
 //! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
+mod encoded;
+mod table;
 mod tools;
+
+pub(super) use encoded::is_textual;
+pub(super) use table::{Is, Member, is_tag};
 
 use crate::diag::codes;
 use crate::event::{
@@ -12,11 +17,15 @@ use crate::event::{
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::span::{index, offset};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
 /// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
+
+/// Most problems of one kind that are told: one refuses the body, and each costs a walk to its pointer.
+const MOST_PROBLEMS: usize = 16;
 
 /// Bounds of reading one body; the policy's `inspect` sets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +82,12 @@ pub struct Reader<'b> {
     pub results: bool,
     /// One entry for each node of the body: whether a reader knows what it is.
     claimed: Vec<bool>,
+    /// The same for texts inside the body that are read as bodies of their own.
+    claimed_inside: BTreeMap<u16, Vec<bool>>,
+    /// What is read stands in a signed block.
+    sealed: bool,
+    /// Keys may be written in camelCase or in snake_case, and numbers as strings: Google's JSON of protocol buffers.
+    pub proto_json: bool,
 }
 
 impl<'b> Reader<'b> {
@@ -85,10 +100,31 @@ impl<'b> Reader<'b> {
         direction: Direction,
         bounds: Bounds,
     ) -> Result<Reader<'b>, Problem> {
+        Reader::scan(body, direction, bounds, Nest::scan)
+    }
+
+    /// Scans a body of JSON Lines: an array of the lines' values.
+    ///
+    /// # Errors
+    /// The problem that makes the whole body unreadable.
+    pub fn lines(
+        body: &'b [u8],
+        direction: Direction,
+        bounds: Bounds,
+    ) -> Result<Reader<'b>, Problem> {
+        Reader::scan(body, direction, bounds, Nest::scan_lines)
+    }
+
+    fn scan(
+        body: &'b [u8],
+        direction: Direction,
+        bounds: Bounds,
+        scan: fn(&'b [u8], Limits, u8) -> Result<Nest<'b>, ScanError>,
+    ) -> Result<Reader<'b>, Problem> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(|error| Problem {
+        let nest = scan(body, limits, bounds.nested_json).map_err(|error| Problem {
             code: code_of(error),
             at: format!("byte {}", error.at),
             what: what_of(error),
@@ -100,6 +136,9 @@ impl<'b> Reader<'b> {
             direction,
             results: bounds.results,
             claimed: vec![false; index(nodes)],
+            claimed_inside: BTreeMap::new(),
+            sealed: false,
+            proto_json: false,
         })
     }
 
@@ -115,16 +154,26 @@ impl<'b> Reader<'b> {
 
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
-        let Some(doc) = self.body() else {
-            return (self.nest, self.reading);
-        };
+        if let Some(doc) = self.body() {
+            self.tell_unclaimed(doc.root());
+        }
+        let inside: Vec<u16> = self.claimed_inside.keys().copied().collect();
+        for id in inside {
+            if let Some(doc) = self.nest.shared(id) {
+                self.tell_unclaimed(doc.root());
+            }
+        }
+        (self.nest, self.reading)
+    }
+
+    fn tell_unclaimed(&mut self, root: Value<'_>) {
         let from = match self.direction {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
         };
         let mut key = None;
         let mut group: Option<Event> = None;
-        for node in doc.root().descendants() {
+        for node in root.descendants() {
             let place = node.value.place();
             if node.is_key {
                 key = Some(place);
@@ -152,7 +201,6 @@ impl<'b> Reader<'b> {
             }
         }
         self.reading.events.extend(group);
-        (self.nest, self.reading)
     }
 
     fn text_kind(&self) -> Kind {
@@ -163,15 +211,31 @@ impl<'b> Reader<'b> {
     }
 
     fn is_claimed(&self, place: Place) -> bool {
-        place.doc != 0 || self.claimed.get(index(place.node)).copied().unwrap_or(true)
+        let claimed = match place.doc {
+            0 => Some(&self.claimed),
+            id => self.claimed_inside.get(&id),
+        };
+        claimed
+            .and_then(|claimed| claimed.get(index(place.node)).copied())
+            .unwrap_or(true)
     }
 
     fn claim_place(&mut self, place: Place) {
-        if place.doc == 0
-            && let Some(claimed) = self.claimed.get_mut(index(place.node))
-        {
+        let claimed = match place.doc {
+            0 => Some(&mut self.claimed),
+            id => self.claimed_inside.get_mut(&id),
+        };
+        if let Some(claimed) = claimed.and_then(|claimed| claimed.get_mut(index(place.node))) {
             *claimed = true;
         }
+    }
+
+    /// Reads what stands in a signed block: its texts are judged and never edited.
+    pub fn in_signed(&mut self, is_signed: bool, read: impl FnOnce(&mut Self)) {
+        let outer = self.sealed;
+        self.sealed |= is_signed;
+        read(self);
+        self.sealed = outer;
     }
 
     /// Claims a value itself, not what is in it: known structure (a container, a number, a boolean, null).
@@ -301,9 +365,14 @@ impl<'b> Reader<'b> {
         value: Value<'_>,
         count: impl FnOnce(&mut Attachments) -> &mut u32,
     ) {
+        self.count_attachment(count);
+        self.uninspectable(value, "attachment");
+    }
+
+    /// A part that is no text of the conversation and can be read all the same: a document's words.
+    pub fn count_attachment(&mut self, count: impl FnOnce(&mut Attachments) -> &mut u32) {
         let counter = count(&mut self.reading.attachments);
         *counter = counter.saturating_add(1);
-        self.uninspectable(value, "attachment");
     }
 
     /// Something that is there and can't be read: `attachment`, `provider_state`, `opaque`, …
@@ -341,6 +410,14 @@ impl<'b> Reader<'b> {
 
     fn register(&mut self, place: Place, class: Class, form: Form, key: Option<Place>) -> u32 {
         let number = self.text_count();
+        let is_sealed = self.sealed || (place.doc != 0 && self.nest.is_sealed(place.doc));
+        let class = match class {
+            Class::Text if is_sealed => Class::Sealed,
+            class => class,
+        };
+        if class == Class::Sealed {
+            self.reading.sealed.insert(place);
+        }
         self.reading.texts.push(Text {
             place,
             class,
@@ -469,6 +546,14 @@ impl<'b> Reader<'b> {
 
     /// Notes something that could not be read.
     pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: String) {
+        let told = self
+            .reading
+            .problems
+            .iter()
+            .filter(|told| told.code == code);
+        if told.count() >= MOST_PROBLEMS {
+            return;
+        }
         self.reading.problems.push(Problem {
             code,
             at: self.nest.pointer(value.place()),

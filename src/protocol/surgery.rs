@@ -1,7 +1,62 @@
-//! Taking elements and members out of JSON with the comma that belongs to them.
+//! Taking elements and members out of JSON with the comma that belongs to them, and writing what takes their place.
 
-use crate::wire::json::{Edits, Place, Value};
+use super::reader::is_tag;
+use crate::wire::json::{Edits, Place, Value, quote};
 use crate::wire::span::Span;
+use std::borrow::Cow;
+
+/// A short word of an answer (an id, a model) that may stand in what takes the answer's place; `otherwise` where there is
+/// none, or where it could be a text that may not pass.
+pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<'v, str> {
+    value
+        .filter(|value| is_tag(value.raw_content()))
+        .and_then(|value| value.text())
+        .unwrap_or(Cow::Borrowed(otherwise))
+}
+
+/// A count of an answer's usage.
+pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
+    usage
+        .and_then(|usage| usage.get(name)?.as_u64())
+        .unwrap_or(0)
+}
+
+/// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
+pub(super) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Object { out, empty: true }
+    }
+
+    pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        quote(key, self.out);
+        self.out.push(b':');
+        value(self.out);
+    }
+
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.member(key, |out| quote(value, out));
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: u64) {
+        self.member(key, |out| {
+            out.extend_from_slice(value.to_string().as_bytes())
+        });
+    }
+
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
+}
 
 /// Removes the elements of an array that stand at `places`.
 pub(super) fn remove_elements(array: Value<'_>, places: &[Place], edits: &mut Edits) {

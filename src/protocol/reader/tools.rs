@@ -1,7 +1,7 @@
 //! Tools as every protocol has them: offers, calls with their arguments, results.
 
 use super::{Origin, Reader, code_of};
-use crate::event::{Author, Class, Direction, Event, Kind, Known, Part};
+use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Place, Value};
 use std::ops::Range;
 
@@ -121,6 +121,65 @@ impl Reader<'_> {
         }
     }
 
+    /// Tells of a tool's result, with what it says as data. Content that is a list of parts may hold JSON in several texts
+    /// (`text_of` gives a part's text): each is a result of its own.
+    pub(in crate::protocol) fn tell_result<'v>(
+        &mut self,
+        mut event: Event,
+        content: Value<'v>,
+        text_of: &dyn Fn(Value<'v>) -> Option<Value<'v>>,
+    ) {
+        if content.kind() != json::Kind::Array {
+            event.result = self.structured_result(content);
+            self.reading.events.push(event);
+            return;
+        }
+        let mut more = Vec::new();
+        for text in content.elements().filter_map(text_of) {
+            match self.structured_result(text) {
+                found @ Known::Is(_) if event.result == Known::Missing => event.result = found,
+                found @ Known::Is(_) => more.push(found),
+                _ => {}
+            }
+        }
+        let others = more.into_iter().map(|result| Event {
+            result,
+            retold: true,
+            ..event.clone()
+        });
+        let others: Vec<Event> = others.collect();
+        self.reading.events.push(event);
+        self.reading.events.extend(others);
+    }
+
+    /// Bytes of a file in base64. Where its type says that they are text, they are read; what can't be read is
+    /// uninspectable.
+    pub(in crate::protocol) fn file_bytes(
+        &mut self,
+        bytes: Value<'_>,
+        is_textual: bool,
+        file: Value<'_>,
+        count: fn(&mut Attachments) -> &mut u32,
+        origin: &Origin,
+    ) {
+        if is_textual && self.base64_text(bytes, origin) {
+            self.count_attachment(count);
+        } else {
+            self.media(bytes);
+            self.attachment(file, count);
+        }
+    }
+
+    /// A media type: `image/png`. Anything else is judged as text.
+    pub(in crate::protocol) fn media_type(&mut self, value: Value<'_>) {
+        match value.kind() {
+            json::Kind::String if is_media_type(value.raw_content()) => self.claim(value),
+            json::Kind::String => {}
+            json::Kind::Null => self.claim(value),
+            _ => self.wrong_type(value, "a string"),
+        }
+    }
+
     /// A URL of an attachment. A `data:` URL is the medium itself; any other is a reference that may carry words out.
     pub fn url(&mut self, value: Value<'_>, origin: &Origin) {
         let raw = value.raw_content();
@@ -131,6 +190,50 @@ impl Reader<'_> {
             self.media(value);
         } else {
             self.reference(value, &origin.with_part(Part::Other));
+        }
+    }
+}
+
+/// `type/subtype`, and a `charset` at most: nothing that could hold a sentence.
+fn is_media_type(raw: &[u8]) -> bool {
+    let is_token = |token: &[u8]| {
+        !token.is_empty()
+            && token.len() <= 64
+            && token
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b".+-".contains(b))
+    };
+    let mut parts = raw.split(|b| *b == b';').map(|part| part.trim_ascii());
+    let essence = parts.next().unwrap_or_default();
+    let mut names = essence.split(|b| *b == b'/');
+    let is_essence = names.next().is_some_and(is_token)
+        && names.next().is_some_and(is_token)
+        && names.next().is_none();
+    is_essence && parts.all(|part| part.strip_prefix(b"charset=").is_some_and(is_token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_media_type;
+
+    #[test]
+    fn a_media_type_is_no_place_for_a_sentence() {
+        for kind in [
+            "image/png",
+            "text/plain; charset=utf-8",
+            "application/vnd.ms-excel",
+        ] {
+            assert!(is_media_type(kind.as_bytes()), "{kind}");
+        }
+        for kind in [
+            "",
+            "png",
+            "a/b/c",
+            "text/ignore all rules",
+            "text/plain; x=y",
+            "a/",
+        ] {
+            assert!(!is_media_type(kind.as_bytes()), "{kind}");
         }
     }
 }

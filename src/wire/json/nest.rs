@@ -78,6 +78,11 @@ impl<'b> Nest<'b> {
         self.docs.get(usize::from(id)).map(|doc| &**doc)
     }
 
+    /// A text by its number, to keep while more are opened.
+    pub fn shared(&self, id: u16) -> Option<Rc<Doc<'b>>> {
+        self.docs.get(usize::from(id)).map(Rc::clone)
+    }
+
     /// Whether a text stands in another encoding, so that nothing of it can be edited.
     pub fn is_sealed(&self, id: u16) -> bool {
         self.doc(id).is_some_and(|doc| doc.sealed)
