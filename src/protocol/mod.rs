@@ -6,6 +6,11 @@ mod anthropic_batches;
 mod anthropic_complete;
 mod anthropic_messages;
 mod anthropic_shapes;
+mod bedrock_converse;
+mod bedrock_count_tokens;
+mod bedrock_invoke;
+mod bedrock_shapes;
+mod conversation;
 mod openai_chat;
 mod openai_shapes;
 mod provider;
@@ -53,8 +58,9 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
     pub model: Known<Box<str>>,
-    /// The name in the path hides which model answers (an ARN, an endpoint's id): that one is unknown beside the name.
-    pub hidden: bool,
+    /// What answers behind the name in the path, where that is an alias (an ARN, an endpoint's id): another name of the
+    /// same model, or one that can't be told.
+    pub behind: Known<Box<str>>,
     /// Whether the path decides that the answer is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
@@ -114,7 +120,11 @@ impl Endpoint {
             Known::Unknown => models.unknown = true,
             Known::Missing => {}
         }
-        models.unknown |= self.hidden;
+        match &self.behind {
+            Known::Is(model) => models.add(model),
+            Known::Unknown => models.unknown = true,
+            Known::Missing => {}
+        }
         models
     }
 }
@@ -278,6 +288,9 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &anthropic_messages::AnthropicCountTokens,
     &anthropic_batches::AnthropicBatches,
     &anthropic_complete::AnthropicComplete,
+    &bedrock_converse::BedrockConverse,
+    &bedrock_invoke::BedrockInvoke,
+    &bedrock_count_tokens::BedrockCountTokens,
 ];
 
 /// A protocol and the endpoint that is asked for.

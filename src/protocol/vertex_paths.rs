@@ -22,7 +22,11 @@ impl VertexCall {
     pub(super) fn endpoint(&self, name: &'static str) -> Endpoint {
         Endpoint {
             model: Known::Is(self.model.as_str().into()),
-            hidden: self.hidden,
+            behind: if self.hidden {
+                Known::Unknown
+            } else {
+                Known::Missing
+            },
             ..Endpoint::named(name)
         }
     }

@@ -1,7 +1,8 @@
 //! Answers: a message, an error, a count of tokens.
 
-use super::blocks::{Calls, Speaker, content};
+use super::blocks::content;
 use crate::event::{Author, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Member, Origin, Reader};
 use crate::wire::json::{self, Value};
 

@@ -2,46 +2,11 @@
 //! claimed, and all of it is judged as text.
 
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
-use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::reader::{Is, Member, Origin, Reader, is_textual};
+use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker, say};
+use crate::protocol::reader::{Is, Member, Reader, is_textual};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// Whose content is read.
-#[derive(Clone, Debug)]
-pub(in crate::protocol) struct Speaker {
-    /// Author, turn and choice; the part is `text`, or `other` inside documents and results of the provider's tools.
-    pub(in crate::protocol) origin: Origin,
-    /// The turn of calls that stand in it.
-    pub(in crate::protocol) calls: Turn,
-    /// It is the content of a tool's result, which has an event of its own.
-    pub(in crate::protocol) is_result: bool,
-}
-
-impl Speaker {
-    /// The same, for what is no running text: documents, search results.
-    fn aside(&self) -> Speaker {
-        Speaker {
-            origin: self.origin.with_part(Part::Other),
-            ..self.clone()
-        }
-    }
-
-    /// A tool's result in this content.
-    fn tool(&self, part: Part) -> Speaker {
-        let mut speaker = self.clone();
-        if self.origin.from != Known::Missing {
-            speaker.origin.from = Known::Is(Author::Tool);
-        }
-        speaker.origin.part = part;
-        speaker.is_result = true;
-        speaker
-    }
-}
-
-/// Names of the tools called so far, by the id of the call.
-pub(in crate::protocol) type Calls = BTreeMap<Box<str>, Box<str>>;
 
 const TEXT: &[Member] = &[
     ("type", Is::Word(&["text"])),
@@ -223,16 +188,6 @@ pub(in crate::protocol) fn content(
     }
 }
 
-/// One running text.
-fn say(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
-    let texts = reader.quiet_text(value, Class::Text);
-    if speaker.is_result && speaker.origin.part == Part::Text {
-        reader.retell(value, texts, &speaker.origin);
-    } else {
-        reader.tell(value, texts, &speaker.origin);
-    }
-}
-
 fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
     if block.kind() != json::Kind::Object {
         reader.wrong_type(block, "a content block");
@@ -320,7 +275,7 @@ const BASE64: &[Member] = &[
     ("media_type", Is::Own),
     ("data", Is::Own),
 ];
-const URL: &[Member] = &[("type", Is::Word(&["url"])), ("url", Is::Own)];
+const URL: &[Member] = &[("type", Is::Word(&["url"])), ("url", Is::Url)];
 const FILE: &[Member] = &[("type", Is::Word(&["file"])), ("file_id", Is::State)];
 const PLAIN: &[Member] = &[
     ("type", Is::Word(&["text"])),
@@ -368,9 +323,7 @@ fn source(
         }
         Some("url") => {
             reader.attachment(source, count);
-            reader.members(source, URL, origin, &mut |reader, _, value| {
-                reader.url(value, origin);
-            });
+            reader.known(source, URL, origin);
         }
         Some("file") => {
             reader.attachment(source, count);

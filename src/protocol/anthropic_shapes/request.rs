@@ -1,13 +1,13 @@
 //! The body of a request for a message: also one of a batch, inside Bedrock's InvokeModel, and at Vertex AI.
 
-use super::blocks::{Calls, Speaker, content};
+use super::blocks::content;
 use super::{CACHE_CONTROL, tools};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
+use crate::protocol::conversation::{Calls, Speaker, Turns};
 use crate::protocol::reader::{Is, Member, Origin, Reader};
 use crate::wire::json::{self, Value};
-use std::ops::Range;
 
 const OUTPUT_FORMAT: Is = Is::Object(&[
     ("type", Is::Word(&["json_schema", "text"])),
@@ -125,7 +125,15 @@ const REQUEST: &[Member] = &[
 /// Reads the body of a request for a message.
 pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let messages = root.get("messages");
-    let turns = Turns::of(messages);
+    let turns = Turns::of(
+        messages.into_iter().flat_map(|list| list.elements()),
+        &|message| {
+            message
+                .get("role")
+                .is_some_and(|role| role.is_text("assistant"))
+        },
+        &holds_result,
+    );
     let has_toolset = root.get("tools").is_some_and(|tools| {
         tools.elements().any(|tool| {
             tool.get("type")
@@ -180,57 +188,6 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
     }
 }
 
-/// Which messages are the latest turn, and whose calls were just answered.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Turns {
-    /// The assistant's messages whose calls are the latest.
-    calls: Range<usize>,
-    /// The first message after the assistant's last.
-    latest_from: usize,
-}
-
-impl Turns {
-    /// Messages of one role in a row are one turn to the provider. A message that holds a result answers the calls,
-    /// whatever stands beside the result.
-    fn of(messages: Option<Value<'_>>) -> Turns {
-        let mut run = 0..0;
-        let mut followed = false;
-        let mut answered = false;
-        for (at, message) in messages
-            .into_iter()
-            .flat_map(|list| list.elements())
-            .enumerate()
-        {
-            let is_assistant = message
-                .get("role")
-                .is_some_and(|role| role.is_text("assistant"));
-            let next = at.saturating_add(1);
-            if is_assistant {
-                run = if run.end == at && !run.is_empty() {
-                    run.start..next
-                } else {
-                    at..next
-                };
-                followed = false;
-                answered = false;
-            } else {
-                followed = true;
-                answered |= message.get("content").is_some_and(|content| {
-                    content.elements().any(|block| {
-                        block
-                            .get("type")
-                            .is_some_and(|kind| kind.is_text("tool_result"))
-                    })
-                });
-            }
-        }
-        Turns {
-            latest_from: run.end,
-            calls: if followed && !answered { 0..0 } else { run },
-        }
-    }
-}
-
 fn message(
     reader: &mut Reader<'_>,
     message: Value<'_>,
@@ -256,10 +213,10 @@ fn message(
         origin: Origin {
             from,
             part: Part::Text,
-            turn: latest(at >= turns.latest_from),
+            turn: turns.of_text(at),
             choice: 0,
         },
-        calls: latest(turns.calls.contains(&at)),
+        calls: turns.of_calls(at),
         is_result: false,
     };
     reader.members(
@@ -279,12 +236,14 @@ fn message(
     }
 }
 
-fn latest(is_latest: bool) -> Turn {
-    if is_latest {
-        Turn::Latest
-    } else {
-        Turn::Earlier
-    }
+fn holds_result(message: Value<'_>) -> bool {
+    message.get("content").is_some_and(|content| {
+        content.elements().any(|block| {
+            block
+                .get("type")
+                .is_some_and(|kind| kind.is_text("tool_result"))
+        })
+    })
 }
 
 fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
@@ -363,29 +322,4 @@ pub(in crate::protocol) fn tell_request(reader: &mut Reader<'_>, root: Value<'_>
     reader.reading.params = Some(root.place());
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.events.push(event);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::json::{Limits, Nest};
-
-    fn turns(messages: &str) -> Turns {
-        let nest = Nest::scan(messages.as_bytes(), Limits { max_depth: 9 }, 0).unwrap();
-        Turns::of(Some(nest.body().unwrap().root()))
-    }
-
-    #[test]
-    fn calls_are_the_latest_until_something_else_than_results_follows() {
-        let user = r#"{"role":"user","content":"x"}"#;
-        let call = r#"{"role":"assistant","content":[]}"#;
-        let result = r#"{"role":"user","content":[{"type":"tool_result"},{"type":"text"}]}"#;
-        let of = |list: &[&str]| turns(&format!("[{}]", list.join(",")));
-        assert_eq!(of(&[user]).calls, 0..0);
-        assert_eq!(of(&[user, call]).calls, 1..2);
-        assert_eq!(of(&[user, call, call, result]).calls, 1..3);
-        assert_eq!(of(&[user, call, result]).latest_from, 2);
-        assert_eq!(of(&[user, call, user]).calls, 0..0);
-        assert_eq!(of(&[user, call, result, call]).calls, 3..4);
-    }
 }

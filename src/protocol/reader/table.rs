@@ -30,6 +30,8 @@ pub(in crate::protocol) enum Is {
     Text(Part),
     /// Free structure: every string in it is text.
     Tree(Part),
+    /// Where something stands that is not seen here: judged as text, never edited. A `data:` URL is the thing itself.
+    Url,
     /// Signed, encrypted or otherwise unreadable.
     Opaque,
     /// Image, audio or file bytes.
@@ -122,6 +124,7 @@ impl<'b> Reader<'b> {
                 let texts = self.tree(value);
                 self.tell(value, texts, &origin.with_part(part));
             }
+            Is::Url => self.url(value, origin),
             Is::Opaque if value.is_null() || value.is_text("") => self.claim(value),
             Is::Opaque => self.opaque(value, "opaque"),
             Is::Media => self.media(value),

@@ -100,6 +100,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Arguments that may be any JSON. Those that are no object have no names that a rule could ask for: what the tool makes
+    /// of them can't be told.
+    pub(in crate::protocol) fn any_arguments(
+        &mut self,
+        value: Value<'_>,
+    ) -> (Known<Place>, Range<u32>) {
+        match value.kind() {
+            json::Kind::Null | json::Kind::Object | json::Kind::String => self.arguments(value),
+            _ => {
+                self.uninspectable(value, "arguments");
+                (Known::Unknown, self.tree(value))
+            }
+        }
+    }
+
     /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some.
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
         if !self.results {

@@ -1,0 +1,96 @@
+//! Bedrock's CountTokens: `POST …/model/MODEL/count-tokens`. A Converse request, or a body of InvokeModel inside base64.
+
+use super::anthropic_shapes::tell_request;
+use super::bedrock_invoke::invoke_request;
+use super::bedrock_shapes::{aws_error, converse_request, model_call};
+use super::reader::{Is, Member, Origin, Reader};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::{Edits, Nest};
+
+/// The format.
+pub(super) struct BedrockCountTokens;
+
+impl Protocol for BedrockCountTokens {
+    fn name(&self) -> &'static str {
+        "bedrock.count_tokens"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let call = model_call(head)?;
+        (call.verb == "count-tokens").then(|| call.endpoint("count_tokens", false))
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Aws
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        const INPUT: &[Member] = &[("converse", Is::Own), ("invokeModel", Is::Own)];
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin::of(Author::System, Part::Other);
+        reader.members(
+            root,
+            &[("input", Is::Own)],
+            &origin,
+            &mut |reader, _, input| {
+                reader.members(input, INPUT, &origin, &mut |reader, key, value| {
+                    if key == "converse" {
+                        converse_request(reader, value, endpoint);
+                        return;
+                    }
+                    reader.members(
+                        value,
+                        &[("body", Is::Own)],
+                        &origin,
+                        &mut |reader, _, body| {
+                            if let Some(inner) = reader.base64_body(body) {
+                                invoke_request(reader, inner.root(), endpoint);
+                            }
+                        },
+                    );
+                });
+            },
+        );
+        if root.get("input").is_none_or(|input| input.is_null()) {
+            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+        }
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        const RESPONSE: &[Member] = &[
+            ("inputTokens", Is::Number),
+            ("message", Is::Own),
+            ("__type", Is::Id),
+        ];
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin {
+            from: Known::Missing,
+            part: Part::Other,
+            turn: Turn::Latest,
+            choice: 0,
+        };
+        reader.members(root, RESPONSE, &origin, &mut |reader, _, value| {
+            aws_error(reader, root, value);
+        });
+    }
+
+    /// There is no text in a count that a refusal could take the place of.
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+}
