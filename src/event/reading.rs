@@ -56,6 +56,8 @@ pub struct Attachments {
     pub file: u32,
     /// Audio.
     pub audio: u32,
+    /// Those of any kind that a tool's result brings along where the format keeps them apart from its messages' parts.
+    pub beside: u32,
 }
 
 /// A thing that could not be read.

@@ -89,6 +89,7 @@ impl Protocol for AnthropicBatches {
         if asked.endpoint.answer == AnswerForm::Lines {
             let mut line = 0usize;
             reader.array(body.root(), |reader, result| {
+                reader.in_choice(result, offset(line));
                 read_result(reader, result, offset(line));
                 line = line.saturating_add(1);
             });
@@ -119,19 +120,26 @@ impl Protocol for AnthropicBatches {
             return withholding.only_edits();
         }
         let body = nest.body().ok_or(CannotWithhold)?;
+        let refusals = withholding.refusals();
+        let denied = withholding.denied_calls();
+        let mut taken = 0usize;
         for (line, result) in body.root().elements().enumerate() {
-            let line = offset(line);
-            let is_refused = withholding.choices.iter().any(|(n, _)| *n == line);
-            let has_calls = withholding.calls.iter().any(|call| call.choice == line);
-            if !is_refused && !has_calls {
-                continue;
-            }
+            let refused = refusals.get(&offset(line)).copied();
             let message = result
                 .get("result")
-                .and_then(|result| result.get("message"))
-                .filter(|_| has_nothing_else(result))
-                .ok_or(CannotWithhold)?;
-            withhold_in_message(message, line, withholding, edits)?;
+                .and_then(|result| result.get("message"));
+            let Some(message) = message.filter(|_| refused.is_none() || has_nothing_else(result))
+            else {
+                if refused.is_some() {
+                    return Err(CannotWithhold);
+                }
+                continue;
+            };
+            let more = withhold_in_message(message, refused, &denied, edits)?;
+            taken = taken.saturating_add(more);
+        }
+        if taken < denied.len() {
+            return Err(CannotWithhold);
         }
         Ok(())
     }

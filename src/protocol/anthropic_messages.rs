@@ -5,7 +5,7 @@
 //! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
 
 use super::anthropic_shapes::{
-    refused_message, request, response, tell_request, withhold_in_message,
+    refused_message, request, response, tell_request, withhold_in_answer,
 };
 use super::reader::Reader;
 use super::vertex_paths::{VertexCall, vertex_call};
@@ -78,7 +78,7 @@ impl Protocol for AnthropicMessages {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         let body = nest.body().ok_or(CannotWithhold)?;
-        withhold_in_message(body.root(), 0, withholding, edits)
+        withhold_in_answer(body.root(), withholding, edits)
     }
 }
 

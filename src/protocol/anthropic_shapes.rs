@@ -12,7 +12,9 @@ mod withhold;
 pub(super) use answer::{error, message as answered_message, response};
 pub(super) use request::{request, tell_request};
 pub(super) use tools::tool as offered_tool;
-pub(super) use withhold::{message as withhold_in_message, refused_message};
+pub(super) use withhold::{
+    message as withhold_in_message, refused_message, whole as withhold_in_answer,
+};
 
 use super::reader::{Is, Member};
 use crate::event::Part;

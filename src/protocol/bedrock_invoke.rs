@@ -5,7 +5,7 @@
 mod plain;
 
 use super::anthropic_messages::refused as refused_message;
-use super::anthropic_shapes::{request, response, tell_request, withhold_in_message};
+use super::anthropic_shapes::{request, response, tell_request, withhold_in_answer};
 use super::bedrock_shapes::{
     converse_request, converse_response, model_call, refused_converse, usage_in_headers,
     withhold_in_converse,
@@ -149,7 +149,7 @@ impl Protocol for BedrockInvoke {
         let body = nest.body().ok_or(CannotWithhold)?;
         let root = body.root();
         match family_of_answer(root) {
-            Family::Claude => withhold_in_message(root, 0, withholding, edits),
+            Family::Claude => withhold_in_answer(root, withholding, edits),
             Family::Nova => withhold_in_converse(root, withholding, edits),
             Family::Chat => OpenAiChat.withhold(nest, asked, withholding, edits),
             Family::Plain => plain::withhold(root, withholding, edits),

@@ -11,6 +11,9 @@ mod bedrock_count_tokens;
 mod bedrock_invoke;
 mod bedrock_shapes;
 mod conversation;
+mod gemini_embed;
+mod gemini_generate;
+mod gemini_shapes;
 mod openai_chat;
 mod openai_shapes;
 mod provider;
@@ -26,6 +29,7 @@ pub use refusal::{Denial, Dialect};
 use crate::event::{Direction, Known, Models, Problem, Reading, RpcMessage, Usage};
 use crate::wire::http::Path;
 use crate::wire::json::{Edits, Nest, Place, Value};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The start of a request, as far as it tells which protocol it speaks.
@@ -180,6 +184,25 @@ pub struct Withholding {
 }
 
 impl Withholding {
+    /// Choices whose text may not pass, each with the text that takes its place.
+    pub(crate) fn refusals(&self) -> BTreeMap<u32, &str> {
+        self.choices
+            .iter()
+            .map(|(choice, text)| (*choice, text.as_str()))
+            .collect()
+    }
+
+    /// Denied calls by the place where they stand, each with the text that takes its place. Those of refused choices go
+    /// with them.
+    pub(crate) fn denied_calls(&self) -> BTreeMap<Place, &str> {
+        let refused = self.refusals();
+        self.calls
+            .iter()
+            .filter(|call| !refused.contains_key(&call.choice))
+            .map(|call| (call.at, call.text.as_str()))
+            .collect()
+    }
+
     /// For answers that have neither calls nor choices, and no copies of a text: only edits, which are made already.
     pub(crate) fn only_edits(&self) -> Result<(), CannotWithhold> {
         if self.calls.is_empty() && self.choices.is_empty() {
@@ -291,6 +314,9 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &bedrock_converse::BedrockConverse,
     &bedrock_invoke::BedrockInvoke,
     &bedrock_count_tokens::BedrockCountTokens,
+    &gemini_generate::GeminiGenerate,
+    &gemini_generate::GeminiCountTokens,
+    &gemini_embed::GeminiEmbed,
 ];
 
 /// A protocol and the endpoint that is asked for.

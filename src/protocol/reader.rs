@@ -86,6 +86,8 @@ pub struct Reader<'b> {
     claimed_inside: BTreeMap<u16, Vec<bool>>,
     /// What is read stands in a signed block.
     sealed: bool,
+    /// Nodes of the body that belong to one of several answers, in their order, each with the answer's number.
+    choices: Vec<(Range<u32>, u32)>,
     /// Keys may be written in camelCase or in snake_case, and numbers as strings: Google's JSON of protocol buffers.
     pub proto_json: bool,
 }
@@ -138,6 +140,7 @@ impl<'b> Reader<'b> {
             claimed: vec![false; index(nodes)],
             claimed_inside: BTreeMap::new(),
             sealed: false,
+            choices: Vec::new(),
             proto_json: false,
         })
     }
@@ -195,6 +198,7 @@ impl<'b> Reader<'b> {
                     let mut event = Event::new(self.text_kind(), self.direction, place);
                     event.from = from.clone();
                     event.part = Part::Other;
+                    event.choice = self.choice_of(place);
                     event.texts = text..text.saturating_add(1);
                     group = Some(event);
                 }
@@ -228,6 +232,24 @@ impl<'b> Reader<'b> {
         if let Some(claimed) = claimed.and_then(|claimed| claimed.get_mut(index(place.node))) {
             *claimed = true;
         }
+    }
+
+    /// Says that a value of the body belongs to one of several answers, so that what nobody knows in it belongs there too.
+    /// Values are named in their order.
+    pub fn in_choice(&mut self, value: Value<'_>, choice: u32) {
+        let start = value.place().node;
+        self.choices.push((start..value.end_node(), choice));
+    }
+
+    fn choice_of(&self, place: Place) -> u32 {
+        let before = self
+            .choices
+            .partition_point(|(nodes, _)| nodes.start <= place.node);
+        before
+            .checked_sub(1)
+            .and_then(|at| self.choices.get(at))
+            .filter(|(nodes, _)| place.doc == 0 && nodes.contains(&place.node))
+            .map_or(0, |(_, choice)| *choice)
     }
 
     /// Reads what stands in a signed block: its texts are judged and never edited.

@@ -2,7 +2,8 @@
 
 use crate::protocol::surgery::{Object, count, tag};
 use crate::protocol::{CannotWithhold, Withholding};
-use crate::wire::json::{Edits, Value};
+use crate::wire::json::{Edits, Place, Value};
+use std::collections::BTreeMap;
 
 /// A message that is nothing but a refusal.
 pub(in crate::protocol) fn refused_message(
@@ -41,17 +42,17 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
     block.end();
 }
 
-/// Makes the edits in one message, whose number among several is `choice`.
+/// Makes the edits in one message; gives how many calls were taken out of it.
 ///
 /// A refused message becomes another one altogether, since a text that may not pass can stand anywhere in it. A denied call
 /// becomes a text block at its index: the SDK's accumulator counts on indices without gaps.
 pub(in crate::protocol) fn message(
     message: Value<'_>,
-    choice: u32,
-    withholding: &Withholding,
+    refused: Option<&str>,
+    denied: &BTreeMap<Place, &str>,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    if let Some((_, text)) = withholding.choices.iter().find(|(n, _)| *n == choice) {
+) -> Result<usize, CannotWithhold> {
+    if let Some(text) = refused {
         let usage = message.get("usage");
         let refused = refused_message(
             text,
@@ -60,18 +61,13 @@ pub(in crate::protocol) fn message(
             (count(usage, "input_tokens"), count(usage, "output_tokens")),
         );
         edits.replace(message, refused);
-        return Ok(());
+        return Ok(0);
     }
-    let denied: Vec<_> = withholding
-        .calls
-        .iter()
-        .filter(|call| call.choice == choice)
-        .collect();
     if denied.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let content = message.get("content").ok_or(CannotWithhold)?;
-    let mut replaced = Vec::new();
+    let mut taken = 0usize;
     let mut left = false;
     for block in content.elements() {
         if !block
@@ -80,7 +76,7 @@ pub(in crate::protocol) fn message(
         {
             continue;
         }
-        let Some(call) = denied.iter().find(|call| call.at == block.place()) else {
+        let Some(text) = denied.get(&block.place()) else {
             left = true;
             continue;
         };
@@ -90,18 +86,31 @@ pub(in crate::protocol) fn message(
             return Err(CannotWithhold);
         }
         let mut with = Vec::new();
-        text_block(&call.text, &mut with);
+        text_block(text, &mut with);
         edits.replace(block, with);
-        replaced.push(call.at);
-    }
-    if denied.iter().any(|call| !replaced.contains(&call.at)) {
-        return Err(CannotWithhold);
+        taken = taken.saturating_add(1);
     }
     if let Some(reason) = message.get("stop_reason")
+        && taken > 0
         && !left
         && reason.is_text("tool_use")
     {
         edits.replace(reason, br#""end_turn""#.to_vec());
+    }
+    Ok(taken)
+}
+
+/// Makes the edits in an answer that is one message.
+pub(in crate::protocol) fn whole(
+    root: Value<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let refused = withholding.choices.first().map(|(_, text)| text.as_str());
+    let denied = withholding.denied_calls();
+    let taken = message(root, refused, &denied, edits)?;
+    if refused.is_none() && taken < denied.len() {
+        return Err(CannotWithhold);
     }
     Ok(())
 }

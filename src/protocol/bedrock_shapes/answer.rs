@@ -159,7 +159,8 @@ pub(in crate::protocol) fn withhold_in_converse(
         return Ok(());
     }
     remove_members(root, &["trace", "additionalModelResponseFields"], edits);
-    if withholding.calls.is_empty() {
+    let denied = withholding.denied_calls();
+    if denied.is_empty() {
         return Ok(());
     }
     let content = root
@@ -167,7 +168,7 @@ pub(in crate::protocol) fn withhold_in_converse(
         .and_then(|output| output.get("message"))
         .and_then(|message| message.get("content"))
         .ok_or(CannotWithhold)?;
-    let mut replaced = Vec::new();
+    let mut taken = 0usize;
     let mut left = false;
     for block in content.elements() {
         let Some(call) = block.get("toolUse") else {
@@ -179,25 +180,17 @@ pub(in crate::protocol) fn withhold_in_converse(
         {
             continue;
         }
-        match withholding
-            .calls
-            .iter()
-            .find(|call| call.at == block.place())
-        {
-            Some(denied) => {
+        match denied.get(&block.place()) {
+            Some(text) => {
                 let mut with = Vec::new();
-                text_block(&denied.text, &mut with);
+                text_block(text, &mut with);
                 edits.replace(block, with);
-                replaced.push(denied.at);
+                taken = taken.saturating_add(1);
             }
             None => left = true,
         }
     }
-    if withholding
-        .calls
-        .iter()
-        .any(|call| !replaced.contains(&call.at))
-    {
+    if taken < denied.len() {
         return Err(CannotWithhold);
     }
     if let Some(reason) = root.get("stopReason")

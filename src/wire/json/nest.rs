@@ -212,7 +212,7 @@ impl<'b> Nest<'b> {
 }
 
 fn holds(value: Value<'_>, node: u32) -> bool {
-    value.place().node <= node && node < value.next()
+    value.place().node <= node && node < value.end_node()
 }
 
 fn shifted(range: Range<usize>, by: usize) -> Span {

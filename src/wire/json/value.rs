@@ -269,7 +269,7 @@ impl<'a> Value<'a> {
     }
 
     /// Index of the node after this value and all that it contains.
-    pub(super) fn next(self) -> u32 {
+    pub fn end_node(self) -> u32 {
         self.doc.node(self.node).map_or(u32::MAX, |node| node.next)
     }
 }
@@ -300,7 +300,7 @@ impl<'a> Iterator for Members<'a> {
         }
         let key = self.doc.value(self.at);
         let value = self.doc.value(self.at.saturating_add(1));
-        self.at = value.next();
+        self.at = value.end_node();
         Some((key, value))
     }
 }
@@ -321,7 +321,7 @@ impl<'a> Iterator for Elements<'a> {
             return None;
         }
         let value = self.doc.value(self.at);
-        self.at = value.next();
+        self.at = value.end_node();
         Some(value)
     }
 }
