@@ -191,6 +191,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut protocol_name = "unknown";
     let mut failed = false;
     let mut told = Usage::default();
+    let mut agent = None;
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
         Recognised::ByBody => by_body(&head, &body),
@@ -210,6 +211,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             let read = protocol::read_request(route, &body, BOUNDS);
             if let Some(reading) = seen.read(Direction::Request, read) {
                 asked.learn(&reading);
+                agent = reading.agent;
             }
         }
         if let Some(response) = &recorded.response {
@@ -251,6 +253,9 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("endpoint", json!(asked.endpoint.name));
     if let Some(model) = asked.models.names.first() {
         put("model", json!(**model));
+    }
+    if let Some(agent) = agent {
+        put("agent", json!(*agent));
     }
     put("stream", json!(asked.stream));
     put("finish", finish(&answered));

@@ -108,6 +108,8 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Models that the request may use, or that answered.
     pub models: Models,
+    /// The agent at the provider that was asked instead of a model.
+    pub agent: Option<Box<str>>,
     /// Whether a streamed answer was asked for.
     pub stream: bool,
     /// The caller forced the model to call a tool.

@@ -11,7 +11,7 @@ mod withhold;
 
 pub(super) use answer::{error, response};
 pub(super) use parts::{contents_by, unspoken};
-pub(super) use request::{generate_request, generation_config};
+pub(super) use request::generate_request;
 pub(super) use tools::tools;
 pub(super) use withhold::{moved, refused_response, withhold};
 

@@ -13,6 +13,7 @@ mod bedrock_shapes;
 mod conversation;
 mod gemini_embed;
 mod gemini_generate;
+mod gemini_interactions;
 mod gemini_shapes;
 mod openai_chat;
 mod openai_shapes;
@@ -317,6 +318,7 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &gemini_generate::GeminiGenerate,
     &gemini_generate::GeminiCountTokens,
     &gemini_embed::GeminiEmbed,
+    &gemini_interactions::GeminiInteractions,
 ];
 
 /// A protocol and the endpoint that is asked for.

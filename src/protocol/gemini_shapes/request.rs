@@ -123,7 +123,7 @@ pub(in crate::protocol) fn generate_request(
 }
 
 /// `generationConfig`.
-pub(in crate::protocol) fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
+fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let is_set = |reader: &Reader<'_>, name: &str| {
         reader
