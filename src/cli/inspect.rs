@@ -163,6 +163,10 @@ impl Seen {
             self.events
                 .push(Value::Object(shown(event, &aside, reading, nest)));
         }
+        // Parts that the caller sent; what an answer brings is told by its events.
+        if direction == Direction::Response {
+            return;
+        }
         let attachments = reading.attachments;
         self.attachments.image = self.attachments.image.saturating_add(attachments.image);
         self.attachments.file = self.attachments.file.saturating_add(attachments.file);

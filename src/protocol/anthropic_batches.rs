@@ -5,7 +5,7 @@ use super::anthropic_messages::refused;
 use super::anthropic_shapes::{
     answered_message, error, request, tell_request, withhold_in_message,
 };
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding,
 };
@@ -66,14 +66,14 @@ impl Protocol for AnthropicBatches {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        const BATCH: &[Member] = &[("requests", Is::Own)];
-        const REQUEST: &[Member] = &[("custom_id", Is::Text(Part::Other)), ("params", Is::Own)];
+        const BATCH: &[Key] = &[("requests", Is::Own)];
+        const REQUEST: &[Key] = &[("custom_id", Is::Text(Part::Other)), ("params", Is::Own)];
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Other);
-        reader.members(root, BATCH, &origin, &mut |reader, _, list| {
+        reader.keys(root, BATCH, &origin, &mut |reader, _, list| {
             reader.array(list, |reader, element| {
-                reader.members(element, REQUEST, &origin, &mut |reader, _, params| {
+                reader.keys(element, REQUEST, &origin, &mut |reader, _, params| {
                     request(reader, params, endpoint);
                 });
             });
@@ -168,8 +168,8 @@ fn answered(choice: u32) -> Origin {
 
 /// One line of the results.
 fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
-    const LINE: &[Member] = &[("custom_id", Is::Id), ("result", Is::Own)];
-    const RESULT: &[Member] = &[
+    const LINE: &[Key] = &[("custom_id", Is::Id), ("result", Is::Own)];
+    const RESULT: &[Key] = &[
         (
             "type",
             Is::Word(&["succeeded", "errored", "canceled", "expired"]),
@@ -177,20 +177,20 @@ fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
         ("message", Is::Own),
         ("error", Is::Own),
     ];
-    const ERROR: &[Member] = &[
+    const ERROR: &[Key] = &[
         ("type", Is::Word(&["error"])),
         ("error", Is::Own),
         ("request_id", Is::Id),
     ];
     let origin = answered(choice);
-    reader.members(line, LINE, &origin, &mut |reader, _, result| {
-        reader.members(
+    reader.keys(line, LINE, &origin, &mut |reader, _, result| {
+        reader.keys(
             result,
             RESULT,
             &origin,
             &mut |reader, key, value| match key {
                 "message" => answered_message(reader, value, choice),
-                _ => reader.members(value, ERROR, &origin, &mut |reader, _, value| {
+                _ => reader.keys(value, ERROR, &origin, &mut |reader, _, value| {
                     error(reader, value, &origin);
                 }),
             },
@@ -200,7 +200,7 @@ fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
 
 /// The state of a batch, or a list of such.
 fn read_state(reader: &mut Reader<'_>, root: Value<'_>) {
-    const BATCH: &[Member] = &[
+    const BATCH: &[Key] = &[
         (
             "type",
             Is::Word(&["message_batch", "message_batch_deleted", "error"]),
@@ -225,7 +225,7 @@ fn read_state(reader: &mut Reader<'_>, root: Value<'_>) {
         ("last_id", Is::Id),
     ];
     let origin = answered(0);
-    reader.members(root, BATCH, &origin, &mut |reader, key, value| match key {
+    reader.keys(root, BATCH, &origin, &mut |reader, key, value| match key {
         "error" => error(reader, value, &origin),
         _ => reader.array(value, read_state),
     });

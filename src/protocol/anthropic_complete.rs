@@ -1,7 +1,7 @@
 //! Anthropic's older text completions: `POST …/v1/complete`, one prompt with turns marked inside it.
 
 use super::anthropic_shapes::{error, tell_request};
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::surgery::{Object, tag};
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
@@ -11,7 +11,7 @@ use crate::wire::json::{Edits, Nest};
 /// The format.
 pub(super) struct AnthropicComplete;
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("model", Is::Own),
     ("prompt", Is::Text(Part::Text)),
     ("max_tokens_to_sample", Is::Own),
@@ -25,7 +25,7 @@ const REQUEST: &[Member] = &[
         Is::Object(&[("user_id", Is::Text(Part::Other))]),
     ),
 ];
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     ("type", Is::Word(&["completion", "error"])),
     ("id", Is::Id),
     ("log_id", Is::Id),
@@ -55,7 +55,7 @@ impl Protocol for AnthropicComplete {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::User, Part::Text);
-        reader.members(
+        reader.keys(
             root,
             REQUEST,
             &origin,
@@ -80,7 +80,7 @@ impl Protocol for AnthropicComplete {
             turn: Turn::Latest,
             choice: 0,
         };
-        reader.members(
+        reader.keys(
             body.root(),
             RESPONSE,
             &origin,

@@ -16,7 +16,7 @@ pub(super) use withhold::{
     message as withhold_in_message, refused_message, whole as withhold_in_answer,
 };
 
-use super::reader::{Is, Member};
+use super::reader::{Is, Key};
 use crate::event::Part;
 
 /// `cache_control`.
@@ -41,7 +41,7 @@ const CALLER: Is = Is::Object(&[
 ]);
 
 /// A place in a source that an answer cites. Positions count in the source, not in the answer.
-const CITATION: &[Member] = &[
+const CITATION: &[Key] = &[
     (
         "type",
         Is::Word(&[

@@ -3,7 +3,7 @@
 use super::anthropic_shapes::tell_request;
 use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
@@ -27,21 +27,21 @@ impl Protocol for BedrockCountTokens {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        const INPUT: &[Member] = &[("converse", Is::Own), ("invokeModel", Is::Own)];
+        const INPUT: &[Key] = &[("converse", Is::Own), ("invokeModel", Is::Own)];
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let origin = Origin::of(Author::System, Part::Other);
-        reader.members(
+        reader.keys(
             root,
             &[("input", Is::Own)],
             &origin,
             &mut |reader, _, input| {
-                reader.members(input, INPUT, &origin, &mut |reader, key, value| {
+                reader.keys(input, INPUT, &origin, &mut |reader, key, value| {
                     if key == "converse" {
                         converse_request(reader, value, endpoint);
                         return;
                     }
-                    reader.members(
+                    reader.keys(
                         value,
                         &[("body", Is::Own)],
                         &origin,
@@ -61,7 +61,7 @@ impl Protocol for BedrockCountTokens {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
-        const RESPONSE: &[Member] = &[
+        const RESPONSE: &[Key] = &[
             ("inputTokens", Is::Number),
             ("message", Is::Own),
             ("__type", Is::Id),
@@ -74,7 +74,7 @@ impl Protocol for BedrockCountTokens {
             turn: Turn::Latest,
             choice: 0,
         };
-        reader.members(root, RESPONSE, &origin, &mut |reader, _, value| {
+        reader.keys(root, RESPONSE, &origin, &mut |reader, _, value| {
             aws_error(reader, root, value);
         });
     }

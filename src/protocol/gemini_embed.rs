@@ -3,7 +3,7 @@
 
 use super::anthropic_shapes::tell_request;
 use super::gemini_shapes::{contents_by, error, unspoken};
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::vertex_paths::vertex_call;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::event::{Attachments, Known, Part, Turn};
@@ -21,7 +21,7 @@ const ENDPOINTS: &[(&str, &str)] = &[
     ("generateimages", "generate_images"),
 ];
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("model", Is::Own),
     ("content", Is::Own),
     ("requests", Is::Own),
@@ -40,7 +40,7 @@ const REQUEST: &[Member] = &[
         ]),
     ),
 ];
-const INSTANCE: &[Member] = &[
+const INSTANCE: &[Key] = &[
     // Of embeddings; of Imagen and Veo; of older text models.
     ("content", Is::Text(Part::Text)),
     ("prompt", Is::Text(Part::Text)),
@@ -80,7 +80,7 @@ impl Protocol for GeminiEmbed {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
-        const RESPONSE: &[Member] = &[
+        const RESPONSE: &[Key] = &[
             ("embedding", Is::Counts),
             ("embeddings", Is::Counts),
             ("predictions", Is::Own),
@@ -93,7 +93,7 @@ impl Protocol for GeminiEmbed {
             ("truncated", Is::Flag),
             ("error", Is::Own),
         ];
-        const PREDICTION: &[Member] = &[
+        const PREDICTION: &[Key] = &[
             ("embeddings", Is::Counts),
             ("textEmbedding", Is::Counts),
             ("imageEmbedding", Is::Counts),
@@ -111,7 +111,7 @@ impl Protocol for GeminiEmbed {
             turn: Turn::Latest,
             choice: 0,
         };
-        reader.members(
+        reader.keys(
             body.root(),
             RESPONSE,
             &origin,
@@ -143,7 +143,7 @@ impl Protocol for GeminiEmbed {
 
 fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     let origin = unspoken();
-    reader.members(
+    reader.keys(
         root,
         REQUEST,
         &origin,
@@ -155,7 +155,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
             "content" => contents_by(reader, value, Known::Unknown),
             "requests" => reader.array(value, |reader, element| request(reader, element, endpoint)),
             _ => reader.array(value, |reader, instance| {
-                reader.members(instance, INSTANCE, &origin, &mut |reader, key, value| {
+                reader.keys(instance, INSTANCE, &origin, &mut |reader, key, value| {
                     let count: fn(&mut Attachments) -> &mut u32 = match key {
                         "image" => |count| &mut count.image,
                         _ => |count| &mut count.file,
@@ -169,7 +169,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
 
 /// `{bytesBase64Encoded | gcsUri, mimeType}`.
 fn medium(reader: &mut Reader<'_>, value: Value<'_>, count: fn(&mut Attachments) -> &mut u32) {
-    const MEDIUM: &[Member] = &[
+    const MEDIUM: &[Key] = &[
         ("bytesBase64Encoded", Is::Media),
         ("gcsUri", Is::Url),
         ("mimeType", Is::Own),
@@ -179,7 +179,7 @@ fn medium(reader: &mut Reader<'_>, value: Value<'_>, count: fn(&mut Attachments)
         return;
     }
     reader.attachment(value, count);
-    reader.members(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
+    reader.keys(value, MEDIUM, &unspoken(), &mut |reader, _, value| {
         reader.media_type(value);
     });
 }

@@ -5,7 +5,7 @@
 
 use super::anthropic_shapes::tell_request;
 use super::gemini_shapes::{generate_request, refused_response, response, withhold};
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::vertex_paths::vertex_call;
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal,
@@ -57,7 +57,7 @@ impl Protocol for GeminiGenerate {
             "streamgeneratecontent" => Some(Endpoint {
                 stream: Some(true),
                 answer: if answers_as_events(&head.path.query) {
-                    AnswerForm::Value
+                    AnswerForm::Json
                 } else {
                     AnswerForm::Elements
                 },
@@ -109,7 +109,7 @@ impl Protocol for GeminiGenerate {
         let answer = refused_response(&denial.message(), (0, 0));
         match asked.endpoint.answer {
             AnswerForm::Elements => [b"[".as_slice(), &answer, b"]"].concat(),
-            AnswerForm::Value | AnswerForm::Lines => answer,
+            AnswerForm::Json | AnswerForm::Lines => answer,
         }
     }
 
@@ -127,31 +127,31 @@ impl Protocol for GeminiGenerate {
 
 /// `{batch: {inputConfig: {requests: {requests: [{request, metadata}]}} | {fileName}}}`.
 fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
-    const ROOT: &[Member] = &[("batch", Is::Own)];
-    const CONTENTS: &[Member] = &[
+    const ROOT: &[Key] = &[("batch", Is::Own)];
+    const CONTENTS: &[Key] = &[
         ("name", Is::Id),
         ("model", Is::Own),
         ("displayName", Is::Text(Part::Other)),
         ("inputConfig", Is::Own),
         ("priority", Is::Number),
     ];
-    const INPUT: &[Member] = &[("fileName", Is::State), ("requests", Is::Own)];
-    const ITEM: &[Member] = &[("request", Is::Own), ("metadata", Is::Tree(Part::Other))];
+    const INPUT: &[Key] = &[("fileName", Is::State), ("requests", Is::Own)];
+    const ITEM: &[Key] = &[("request", Is::Own), ("metadata", Is::Tree(Part::Other))];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.members(root, ROOT, &origin, &mut |reader, _, batch| {
-        reader.members(batch, CONTENTS, &origin, &mut |reader, key, value| {
+    reader.keys(root, ROOT, &origin, &mut |reader, _, batch| {
+        reader.keys(batch, CONTENTS, &origin, &mut |reader, key, value| {
             if key == "model" {
                 reader.model_beside_path(value, &endpoint.model);
                 return;
             }
-            reader.members(value, INPUT, &origin, &mut |reader, _, wrapper| {
-                reader.members(
+            reader.keys(value, INPUT, &origin, &mut |reader, _, wrapper| {
+                reader.keys(
                     wrapper,
                     &[("requests", Is::Own)],
                     &origin,
                     &mut |reader, _, list| {
                         reader.array(list, |reader, item| {
-                            reader.members(item, ITEM, &origin, &mut |reader, _, request| {
+                            reader.keys(item, ITEM, &origin, &mut |reader, _, request| {
                                 generate_request(reader, request, endpoint);
                             });
                         });

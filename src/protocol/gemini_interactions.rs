@@ -8,7 +8,7 @@ mod withhold;
 
 use super::anthropic_shapes::tell_request;
 use super::gemini_shapes::error;
-use super::reader::{Is, Member, Origin, Reader};
+use super::reader::{Is, Key, Origin, Reader};
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
@@ -17,7 +17,7 @@ use crate::wire::json::{self, Edits, Nest, Value};
 /// The format.
 pub(super) struct GeminiInteractions;
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("model", Is::Own),
     ("agent", Is::Own),
     ("agentConfig", Is::Own),
@@ -47,7 +47,7 @@ const REQUEST: &[Member] = &[
         ]),
     ),
 ];
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     ("id", Is::Id),
     ("object", Is::Word(&["interaction"])),
     ("status", Is::Own),
@@ -112,7 +112,7 @@ impl Protocol for GeminiInteractions {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let system = Origin::of(Author::System, Part::Other);
-        reader.members(
+        reader.keys(
             root,
             REQUEST,
             &system,
@@ -155,7 +155,7 @@ impl Protocol for GeminiInteractions {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         let origin = answered();
-        reader.members(
+        reader.keys(
             body.root(),
             RESPONSE,
             &origin,
@@ -203,7 +203,7 @@ fn answered() -> Origin {
 }
 
 fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Member] = &[
+    const CONFIG: &[Key] = &[
         (
             "type",
             Is::Word(&["antigravity", "code-mender", "deep-research", "dynamic"]),
@@ -217,7 +217,7 @@ fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Member] = &[
+    const CONFIG: &[Key] = &[
         ("temperature", Is::Number),
         ("topP", Is::Number),
         ("seed", Is::Number),
@@ -231,7 +231,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
         ("toolChoice", Is::Own),
     ];
     let origin = Origin::of(Author::System, Part::Other);
-    reader.members(
+    reader.keys(
         value,
         CONFIG,
         &origin,
@@ -258,7 +258,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::Kind::String {
         reader.value(value, MODE, &origin);
     } else {
-        const CHOICE: &[Member] = &[(
+        const CHOICE: &[Key] = &[(
             "allowedTools",
             Is::Object(&[("mode", MODE), ("tools", Is::List(&Is::Name))]),
         )];

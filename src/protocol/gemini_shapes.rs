@@ -15,10 +15,10 @@ pub(super) use request::generate_request;
 pub(super) use tools::tools;
 pub(super) use withhold::{moved, refused_response, withhold};
 
-use super::reader::{Is, Member};
+use super::reader::{Is, Key};
 
 /// Ratings and settings of Google's safety filters.
-const SAFETY: &[Member] = &[
+const SAFETY: &[Key] = &[
     ("category", Is::Constant),
     ("threshold", Is::Constant),
     ("method", Is::Constant),

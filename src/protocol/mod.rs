@@ -77,10 +77,10 @@ pub struct Endpoint {
 /// What the body of an answer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AnswerForm {
-    /// One JSON value.
+    /// JSON.
     #[default]
-    Value,
-    /// A JSON value a line: a file of results.
+    Json,
+    /// JSON lines: a file of results.
     Lines,
     /// A JSON array that grows by an element for each part of a streamed answer.
     Elements,
@@ -441,7 +441,7 @@ pub fn read_response<'b>(
 ) -> Result<(Nest<'b>, Reading), Problem> {
     let mut reader = match asked.endpoint.answer {
         AnswerForm::Lines => Reader::lines(body, Direction::Response, bounds)?,
-        AnswerForm::Value | AnswerForm::Elements => Reader::new(body, Direction::Response, bounds)?,
+        AnswerForm::Json | AnswerForm::Elements => Reader::new(body, Direction::Response, bounds)?,
     };
     protocol.read_response(&mut reader, asked);
     Ok(reader.finish())

@@ -3,11 +3,11 @@
 //! a field that the provider adds tomorrow is not a hole.
 
 mod encoded;
-mod table;
+mod keys;
 mod tools;
 
 pub(super) use encoded::is_textual;
-pub(super) use table::{Is, Member, is_tag};
+pub(super) use keys::{Is, Key, is_tag};
 
 use crate::diag::codes;
 use crate::event::{

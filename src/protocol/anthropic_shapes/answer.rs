@@ -3,10 +3,10 @@
 use super::blocks::content;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     (
         "type",
         Is::Word(&["message", "error", "message_batch", "completion"]),
@@ -78,7 +78,7 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
         is_result: false,
     };
     let mut reason: Option<Box<str>> = None;
-    reader.members(
+    reader.keys(
         message,
         RESPONSE,
         &origin,
@@ -101,7 +101,7 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
 
 /// `{type, message}`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    const ERROR: &[Member] = &[
+    const ERROR: &[Key] = &[
         ("type", Is::Id),
         ("message", Is::Text(Part::Other)),
         ("details", Is::Tree(Part::Other)),

@@ -4,17 +4,17 @@
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Is, Member, Reader, is_textual};
+use crate::protocol::reader::{Is, Key, Reader, is_textual};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
-const TEXT: &[Member] = &[
+const TEXT: &[Key] = &[
     ("type", Is::Word(&["text"])),
     ("text", Is::Own),
     ("citations", Is::List(&Is::Object(CITATION))),
     ("cache_control", CACHE_CONTROL),
 ];
-const MEDIUM: &[Member] = &[
+const MEDIUM: &[Key] = &[
     ("type", Is::Word(&["image", "document"])),
     ("source", Is::Own),
     ("title", Is::Text(Part::Other)),
@@ -26,7 +26,7 @@ const MEDIUM: &[Member] = &[
     ),
     ("cache_control", CACHE_CONTROL),
 ];
-const SEARCH_RESULT: &[Member] = &[
+const SEARCH_RESULT: &[Key] = &[
     ("type", Is::Word(&["search_result"])),
     ("source", Is::Text(Part::Other)),
     ("title", Is::Text(Part::Other)),
@@ -34,17 +34,17 @@ const SEARCH_RESULT: &[Member] = &[
     ("citations", Is::Object(&[("enabled", Is::Flag)])),
     ("cache_control", CACHE_CONTROL),
 ];
-const THINKING: &[Member] = &[
+const THINKING: &[Key] = &[
     ("type", Is::Word(&["thinking"])),
     ("thinking", Is::Text(Part::Reasoning)),
     ("signature", Is::Opaque),
     ("cache_control", CACHE_CONTROL),
 ];
-const REDACTED_THINKING: &[Member] = &[
+const REDACTED_THINKING: &[Key] = &[
     ("type", Is::Word(&["redacted_thinking"])),
     ("data", Is::Opaque),
 ];
-const CALL: &[Member] = &[
+const CALL: &[Key] = &[
     (
         "type",
         Is::Word(&["tool_use", "server_tool_use", "mcp_tool_use"]),
@@ -57,7 +57,7 @@ const CALL: &[Member] = &[
     ("caller", CALLER),
     ("cache_control", CACHE_CONTROL),
 ];
-const RESULT: &[Member] = &[
+const RESULT: &[Key] = &[
     ("type", Is::Word(RESULT_TYPES)),
     ("tool_use_id", Is::Id),
     ("content", Is::Own),
@@ -78,7 +78,7 @@ const RESULT_TYPES: &[&str] = &[
     "advisor_tool_result",
 ];
 /// What a tool of the provider gave, whichever tool: each has some of these.
-const PROVIDER_RESULT: &[Member] = &[
+const PROVIDER_RESULT: &[Key] = &[
     (
         "type",
         Is::Word(&[
@@ -131,17 +131,17 @@ const PROVIDER_RESULT: &[Member] = &[
     ("new_start", Is::Number),
     ("new_lines", Is::Number),
 ];
-const TOOL_REFERENCE: &[Member] = &[
+const TOOL_REFERENCE: &[Key] = &[
     ("type", Is::Word(&["tool_reference"])),
     ("tool_name", Is::Name),
     ("cache_control", CACHE_CONTROL),
 ];
-const CONTAINER_UPLOAD: &[Member] = &[
+const CONTAINER_UPLOAD: &[Key] = &[
     ("type", Is::Word(&["container_upload"])),
     ("file_id", Is::State),
     ("cache_control", CACHE_CONTROL),
 ];
-const COMPACTION: &[Member] = &[
+const COMPACTION: &[Key] = &[
     ("type", Is::Word(&["compaction"])),
     ("content", Is::Text(Part::Other)),
     ("encrypted_content", Is::Opaque),
@@ -149,22 +149,22 @@ const COMPACTION: &[Member] = &[
     ("tool_changes", Is::Own),
     ("cache_control", CACHE_CONTROL),
 ];
-const MID_CONVERSATION_SYSTEM: &[Member] = &[
+const MID_CONVERSATION_SYSTEM: &[Key] = &[
     ("type", Is::Word(&["mid_conv_system"])),
     ("content", Is::Own),
     ("cache_control", CACHE_CONTROL),
 ];
-const TOOL_CHANGE: &[Member] = &[
+const TOOL_CHANGE: &[Key] = &[
     ("type", Is::Word(&["tool_addition", "tool_removal"])),
     ("tool", Is::Own),
     ("cache_control", CACHE_CONTROL),
 ];
-const TOOL_LISTING: &[Member] = &[
+const TOOL_LISTING: &[Key] = &[
     ("type", Is::Word(&["mcp_tool_listing"])),
     ("mcp_server_name", Is::Name),
     ("tools", Is::Own),
 ];
-const FALLBACK: &[Member] = &[
+const FALLBACK: &[Key] = &[
     ("type", Is::Word(&["fallback"])),
     ("from", Is::Object(&[("model", Is::Name)])),
     ("to", Is::Object(&[("model", Is::Name)])),
@@ -196,14 +196,14 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
     let origin = &speaker.origin;
     let kind = block.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
-        Some("text") => reader.members(block, TEXT, origin, &mut |reader, _, value| {
+        Some("text") => reader.keys(block, TEXT, origin, &mut |reader, _, value| {
             say(reader, value, speaker);
         }),
         Some("image") => medium(reader, block, speaker, calls, |count| &mut count.image),
         Some("document") => medium(reader, block, speaker, calls, |count| &mut count.file),
         Some("search_result") => {
             let aside = speaker.aside();
-            reader.members(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
+            reader.keys(block, SEARCH_RESULT, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
@@ -225,7 +225,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
         Some("compaction") => {
             let is_signed = block.get("signature").is_some_and(|value| !value.is_null());
             reader.in_signed(is_signed, |reader| {
-                reader.members(block, COMPACTION, origin, &mut |reader, _, value| {
+                reader.keys(block, COMPACTION, origin, &mut |reader, _, value| {
                     content(reader, value, speaker, calls);
                 });
             });
@@ -233,7 +233,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
         Some("mid_conv_system") => {
             let mut system = speaker.clone();
             system.origin.from = Known::Is(Author::System);
-            reader.members(
+            reader.keys(
                 block,
                 MID_CONVERSATION_SYSTEM,
                 origin,
@@ -243,12 +243,12 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
             );
         }
         Some("tool_addition" | "tool_removal") => {
-            reader.members(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
+            reader.keys(block, TOOL_CHANGE, origin, &mut |reader, _, value| {
                 tools::changed_tool(reader, value);
             });
         }
         Some("mcp_tool_listing") => {
-            reader.members(block, TOOL_LISTING, origin, &mut |reader, _, value| {
+            reader.keys(block, TOOL_LISTING, origin, &mut |reader, _, value| {
                 reader.array(value, tools::listed_tool);
             });
         }
@@ -265,24 +265,24 @@ fn medium(
     calls: &mut Calls,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
-    reader.members(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
+    reader.keys(block, MEDIUM, &speaker.origin, &mut |reader, _, value| {
         source(reader, value, speaker, calls, count);
     });
 }
 
-const BASE64: &[Member] = &[
+const BASE64: &[Key] = &[
     ("type", Is::Word(&["base64"])),
     ("media_type", Is::Own),
     ("data", Is::Own),
 ];
-const URL: &[Member] = &[("type", Is::Word(&["url"])), ("url", Is::Url)];
-const FILE: &[Member] = &[("type", Is::Word(&["file"])), ("file_id", Is::State)];
-const PLAIN: &[Member] = &[
+const URL: &[Key] = &[("type", Is::Word(&["url"])), ("url", Is::Url)];
+const FILE: &[Key] = &[("type", Is::Word(&["file"])), ("file_id", Is::State)];
+const PLAIN: &[Key] = &[
     ("type", Is::Word(&["text"])),
     ("media_type", Is::Word(&["text/plain"])),
     ("data", Is::Text(Part::Other)),
 ];
-const NESTED: &[Member] = &[("type", Is::Word(&["content"])), ("content", Is::Own)];
+const NESTED: &[Key] = &[("type", Is::Word(&["content"])), ("content", Is::Own)];
 
 /// Where a medium's bytes or words stand. What can be read is counted; what can't is uninspectable too.
 fn source(
@@ -302,7 +302,7 @@ fn source(
         }
         Some("content") => {
             reader.count_attachment(count);
-            reader.members(source, NESTED, origin, &mut |reader, _, value| {
+            reader.keys(source, NESTED, origin, &mut |reader, _, value| {
                 content(reader, value, &aside, calls);
             });
         }
@@ -311,7 +311,7 @@ fn source(
             let textual = media_type
                 .and_then(|kind| kind.text())
                 .is_some_and(|kind| is_textual(&kind));
-            reader.members(
+            reader.keys(
                 source,
                 BASE64,
                 origin,
@@ -353,7 +353,7 @@ fn call(
     };
     let mut holder = None;
     let mut toolset = None;
-    reader.members(
+    reader.keys(
         block,
         CALL,
         &speaker.origin,
@@ -414,7 +414,7 @@ fn result(
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.members(block, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.keys(block, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         match provider {
             Some(_) => provider_result(reader, value, &tool, calls),
@@ -451,7 +451,7 @@ fn provider_result(
                 block(reader, value, speaker, calls);
                 return;
             }
-            reader.members(
+            reader.keys(
                 value,
                 PROVIDER_RESULT,
                 &speaker.origin,

@@ -6,7 +6,7 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::{Calls, Speaker, Turns};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
 const OUTPUT_FORMAT: Is = Is::Object(&[
@@ -50,7 +50,7 @@ const COUNTED: Is = Is::Object(&[
     ("value", Is::Number),
 ]);
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("model", Is::Own),
     ("models", Is::List(&Is::Model)),
     ("fallbacks", Is::Own),
@@ -151,7 +151,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         is_result: false,
     };
     let mut calls = Calls::new();
-    reader.members(
+    reader.keys(
         root,
         REQUEST,
         &origin,
@@ -195,7 +195,7 @@ fn message(
     at: usize,
     calls: &mut Calls,
 ) {
-    const MESSAGE: &[Member] = &[
+    const MESSAGE: &[Key] = &[
         ("role", Is::Own),
         ("content", Is::Own),
         ("clear_at", Is::Word(&["next_user_message", "never"])),
@@ -219,7 +219,7 @@ fn message(
         calls: turns.of_calls(at),
         is_result: false,
     };
-    reader.members(
+    reader.keys(
         message,
         MESSAGE,
         &speaker.origin,
@@ -247,7 +247,7 @@ fn holds_result(message: Value<'_>) -> bool {
 }
 
 fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CHOICE: &[Member] = &[
+    const CHOICE: &[Key] = &[
         ("type", Is::Word(&["auto", "any", "tool", "none"])),
         ("name", Is::Name),
         ("disable_parallel_tool_use", Is::Flag),
@@ -262,7 +262,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Models that answer where the first refuses or is overloaded: a list of models with settings, of names (gateways), or
 /// `default`, which is whatever the provider takes.
 fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
-    const FALLBACK: &[Member] = &[
+    const FALLBACK: &[Key] = &[
         ("model", Is::Model),
         ("max_tokens", Is::Number),
         ("output_config", OUTPUT_CONFIG),
@@ -284,7 +284,7 @@ fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// A sandbox that the provider keeps, with files and skills in it.
 fn container(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONTAINER: &[Member] = &[
+    const CONTAINER: &[Key] = &[
         ("id", Is::State),
         (
             "skills",
@@ -306,7 +306,7 @@ fn container(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// A conversation that the provider keeps.
 fn thread(reader: &mut Reader<'_>, value: Value<'_>) {
-    const THREAD: &[Member] = &[
+    const THREAD: &[Key] = &[
         ("type", Is::Word(&["create", "continue"])),
         ("previous_message_id", Is::State),
     ];

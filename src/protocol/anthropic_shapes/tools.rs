@@ -3,7 +3,7 @@
 
 use super::CACHE_CONTROL;
 use crate::event::{Author, Class, Kind, Known, Part};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::Value;
 
 /// Client-run tools by the start of their type, with the name that their calls carry.
@@ -18,7 +18,7 @@ const CLIENT_RUN: &[(&str, &str)] = &[
     ("memory_", "memory"),
 ];
 
-const TOOL: &[Member] = &[
+const TOOL: &[Key] = &[
     ("type", Is::Own),
     ("name", Is::Own),
     ("description", Is::Own),
@@ -72,7 +72,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     let mut server: Option<Box<str>> = None;
     let start = reader.text_count();
     let mut inline = None;
-    reader.members(
+    reader.keys(
         tool,
         TOOL,
         &definition,
@@ -120,7 +120,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
 }
 
-const LISTED: &[Member] = &[
+const LISTED: &[Key] = &[
     ("name", Is::Own),
     ("description", Is::Own),
     ("input_schema", Is::Own),
@@ -136,7 +136,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
     }
     let mut name: Option<Box<str>> = None;
     let start = reader.text_count();
-    reader.members(
+    reader.keys(
         tool,
         LISTED,
         &definition,
@@ -160,7 +160,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
 /// `tool_addition`, `tool_removal`: mostly references to tools of `tools`; a definition offers a tool in the middle of the
 /// conversation.
 pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CHANGE: &[Member] = &[
+    const CHANGE: &[Key] = &[
         (
             "type",
             Is::Word(&[
@@ -175,7 +175,7 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
         ("definition", Is::Own),
     ];
     let origin = Origin::of(Author::System, Part::Definition);
-    reader.members(value, CHANGE, &origin, &mut |reader, _, value| {
+    reader.keys(value, CHANGE, &origin, &mut |reader, _, value| {
         tool(reader, value);
     });
 }
@@ -183,7 +183,7 @@ pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
 /// `mcp_servers`: the provider connects to them and calls their tools. Where no `mcp_toolset` stands in `tools`, this is
 /// the whole offer.
 pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_toolset: bool) {
-    const SERVER: &[Member] = &[
+    const SERVER: &[Key] = &[
         ("type", Is::Word(&["url"])),
         ("name", Is::Own),
         ("url", Is::Own),
@@ -199,7 +199,7 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
     let origin = Origin::of(Author::System, Part::Other);
     reader.array(servers, |reader, server| {
         let mut name: Option<Box<str>> = None;
-        reader.members(
+        reader.keys(
             server,
             SERVER,
             &origin,

@@ -4,13 +4,13 @@
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::surgery::{Object, remove_members};
 use crate::protocol::{CannotWithhold, Withholding};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     // Llama, Mistral, AI21, Cohere and Claude of old, Stability.
     ("prompt", Is::Text(Part::Text)),
     // Titan.
@@ -98,7 +98,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
         ..user.with_part(Part::Other)
     };
     reader.reading.count_message(&user.from);
-    reader.members(root, REQUEST, &user, &mut |reader, key, value| match key {
+    reader.keys(root, REQUEST, &user, &mut |reader, key, value| match key {
         "preamble" | "system" => {
             reader.value(
                 value,
@@ -140,7 +140,7 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Cohere: `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
 fn history(reader: &mut Reader<'_>, value: Value<'_>) {
-    const TURN: &[Member] = &[
+    const TURN: &[Key] = &[
         ("role", Is::Word(&["USER", "CHATBOT", "SYSTEM", "TOOL"])),
         ("message", Is::Text(Part::Text)),
         ("tool_calls", Is::Own),
@@ -162,7 +162,7 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
             turn: Turn::Earlier,
             choice: 0,
         };
-        reader.members(turn, TURN, &origin, &mut |reader, _, calls| {
+        reader.keys(turn, TURN, &origin, &mut |reader, _, calls| {
             reader.array(calls, |reader, call| tool_call(reader, call, Turn::Earlier));
         });
     });
@@ -170,13 +170,13 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// Cohere: `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
-    const CALL: &[Member] = &[("name", Is::Own), ("parameters", Is::Own)];
+    const CALL: &[Key] = &[("name", Is::Own), ("parameters", Is::Own)];
     let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
     event.turn = turn;
     event.tool = Known::Unknown;
     let mut holder = None;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
-    reader.members(call, CALL, &origin, &mut |reader, key, value| match key {
+    reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
         "name" => {
             if let Some(name) = reader.name(value) {
                 event.tool = Known::Is(name.into());
@@ -190,7 +190,7 @@ fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     reader.call(event, holder);
 }
 
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     // Llama; Claude of old; Cohere Command R.
     ("generation", Is::Text(Part::Text)),
     ("completion", Is::Text(Part::Text)),
@@ -234,7 +234,7 @@ const RESPONSE: &[Member] = &[
     ("__type", Is::Id),
 ];
 /// One of several answers, whatever the family calls its members.
-const ANSWER: &[Member] = &[
+const ANSWER: &[Key] = &[
     ("outputText", Is::Text(Part::Text)),
     ("text", Is::Text(Part::Text)),
     ("data", Is::Own),
@@ -255,7 +255,7 @@ const ANSWER: &[Member] = &[
 /// The whole body of an answer. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
 pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.members(
+    reader.keys(
         root,
         RESPONSE,
         &origin,
@@ -295,14 +295,14 @@ fn answered(choice: u32) -> Origin {
 }
 
 fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, choice: u32) {
-    const DATA: &[Member] = &[("text", Is::Text(Part::Text)), ("tokens", Is::Own)];
+    const DATA: &[Key] = &[("text", Is::Text(Part::Text)), ("tokens", Is::Own)];
     let origin = answered(choice);
-    reader.members(
+    reader.keys(
         answer,
         ANSWER,
         &origin,
         &mut |reader, key, value| match key {
-            "data" => reader.members(value, DATA, &origin, &mut |reader, _, tokens| {
+            "data" => reader.keys(value, DATA, &origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
             // The text once more, token by token: it goes as a whole when the text is edited.
@@ -315,12 +315,12 @@ fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, choice: u32) {
 /// A reason, or AI21's `{reason, length, sequence}`.
 fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
     if value.kind() == json::Kind::Object {
-        const REASON: &[Member] = &[
+        const REASON: &[Key] = &[
             ("reason", Is::Own),
             ("length", Is::Number),
             ("sequence", Is::Text(Part::Other)),
         ];
-        reader.members(value, REASON, &answered(0), &mut |reader, _, reason| {
+        reader.keys(value, REASON, &answered(0), &mut |reader, _, reason| {
             finish(reader, reason)
         });
         return;
@@ -333,10 +333,10 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The prompt, or AI21's `{text, tokens}`.
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
-    const PROMPT: &[Member] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
+    const PROMPT: &[Key] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
     let origin = answered(0).with_part(Part::Other);
     if value.kind() == json::Kind::Object {
-        reader.members(value, PROMPT, &origin, &mut |reader, _, tokens| {
+        reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
             reader.claim_all(tokens)
         });
     } else {

@@ -3,12 +3,12 @@
 use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::surgery::{Object, count, remove_members};
 use crate::protocol::{CannotWithhold, Withholding};
 use crate::wire::json::{Edits, Value};
 
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     ("output", Is::Own),
     ("stopReason", Is::Own),
     ("usage", Is::Own),
@@ -57,13 +57,13 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
         is_result: false,
     };
     let mut reason: Option<Box<str>> = None;
-    reader.members(
+    reader.keys(
         root,
         RESPONSE,
         &origin,
         &mut |reader, key, value| match key {
             "output" => {
-                reader.members(
+                reader.keys(
                     value,
                     &[("message", Is::Own)],
                     &origin,
@@ -98,8 +98,8 @@ pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, m
 }
 
 fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Speaker) {
-    const MESSAGE: &[Member] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
-    reader.members(
+    const MESSAGE: &[Key] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
+    reader.keys(
         message,
         MESSAGE,
         &speaker.origin,

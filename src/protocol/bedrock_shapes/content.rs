@@ -3,7 +3,7 @@
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Is, Member, Origin, Reader, is_textual};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::Value;
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) const CACHE_POINT: Is = Is::Object(&[
     ("ttl", Is::Word(&["5m", "1h"])),
 ]);
 
-const CONTENT: &[Member] = &[
+const CONTENT: &[Key] = &[
     ("text", Is::Own),
     ("image", Is::Own),
     ("document", Is::Own),
@@ -47,7 +47,7 @@ const FORMATS: &[&str] = &[
     "mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp", "mp3", "opus", "wav",
     "aac", "flac", "ogg", "mka", "m4a", "pcm", "x-aac", "mpga",
 ];
-const FILE: &[Member] = &[
+const FILE: &[Key] = &[
     ("format", Is::Word(FORMATS)),
     ("source", Is::Own),
     ("name", Is::Text(Part::Other)),
@@ -55,7 +55,7 @@ const FILE: &[Member] = &[
     ("citations", Is::Object(&[("enabled", Is::Flag)])),
     ("error", Is::Object(&[("message", Is::Text(Part::Other))])),
 ];
-const SOURCE: &[Member] = &[
+const SOURCE: &[Key] = &[
     ("bytes", Is::Own),
     (
         "s3Location",
@@ -67,7 +67,7 @@ const SOURCE: &[Member] = &[
         Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
     ),
 ];
-const SEARCH_RESULT: &[Member] = &[
+const SEARCH_RESULT: &[Key] = &[
     ("source", Is::Text(Part::Other)),
     ("title", Is::Text(Part::Other)),
     (
@@ -76,7 +76,7 @@ const SEARCH_RESULT: &[Member] = &[
     ),
     ("citations", Is::Object(&[("enabled", Is::Flag)])),
 ];
-const CITATIONS: &[Member] = &[
+const CITATIONS: &[Key] = &[
     (
         "content",
         Is::List(&Is::Object(&[("text", Is::Text(Part::Text))])),
@@ -94,7 +94,7 @@ const CITATIONS: &[Member] = &[
         ])),
     ),
 ];
-const REASONING: &[Member] = &[
+const REASONING: &[Key] = &[
     (
         "reasoningText",
         Is::Object(&[
@@ -118,7 +118,7 @@ pub(super) fn blocks(
 }
 
 fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
-    reader.members(
+    reader.keys(
         block,
         CONTENT,
         &speaker.origin,
@@ -157,8 +157,8 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
 
 /// Text that a guardrail of Bedrock looks at: it is said as any other.
 pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
-    const GUARDED: &[Member] = &[("text", Is::Own), ("image", Is::Own)];
-    const TEXT: &[Member] = &[
+    const GUARDED: &[Key] = &[("text", Is::Own), ("image", Is::Own)];
+    const TEXT: &[Key] = &[
         ("text", Is::Own),
         (
             "qualifiers",
@@ -166,12 +166,12 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speak
         ),
     ];
     let origin = &speaker.origin;
-    reader.members(
+    reader.keys(
         value,
         GUARDED,
         origin,
         &mut |reader, key, value| match key {
-            "text" => reader.members(value, TEXT, origin, &mut |reader, _, value| {
+            "text" => reader.keys(value, TEXT, origin, &mut |reader, _, value| {
                 say(reader, value, speaker);
             }),
             _ => file(reader, value, speaker, |count| &mut count.image),
@@ -192,8 +192,8 @@ fn file(
         .and_then(|format| format.text())
         .is_some_and(|format| is_textual(&format));
     let mut is_counted = false;
-    reader.members(file, FILE, &origin, &mut |reader, _, source| {
-        reader.members(source, SOURCE, &origin, &mut |reader, _, bytes| {
+    reader.keys(file, FILE, &origin, &mut |reader, _, source| {
+        reader.keys(source, SOURCE, &origin, &mut |reader, _, bytes| {
             reader.file_bytes(bytes, is_text, file, count, &origin);
             is_counted = true;
         });
@@ -217,7 +217,7 @@ fn call(
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    const CALL: &[Member] = &[
+    const CALL: &[Key] = &[
         ("toolUseId", Is::Id),
         ("name", Is::Own),
         ("input", Is::Own),
@@ -235,7 +235,7 @@ fn call(
         _ => speaker.calls,
     };
     let mut holder = None;
-    reader.members(
+    reader.keys(
         value,
         CALL,
         &speaker.origin,
@@ -261,7 +261,7 @@ fn call(
 pub(super) const SERVER_CALL: &str = "server_tool_use";
 
 fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
-    const RESULT: &[Member] = &[
+    const RESULT: &[Key] = &[
         ("toolUseId", Is::Id),
         ("content", Is::Own),
         ("status", Is::Word(&["success", "error"])),
@@ -288,7 +288,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &
     });
     event.from = tool.origin.from.clone();
     let mut held: Option<(Value<'_>, Range<u32>)> = None;
-    reader.members(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let start = reader.text_count();
         blocks(reader, value, &tool, calls);
         held = Some((value, start..reader.text_count()));

@@ -6,10 +6,10 @@ use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("messages", Is::Own),
     ("system", Is::Own),
     ("toolConfig", Is::Own),
@@ -66,7 +66,7 @@ pub(in crate::protocol) fn converse_request(
         },
     );
     let mut calls = Calls::new();
-    reader.members(
+    reader.keys(
         root,
         REQUEST,
         &beside(),
@@ -102,7 +102,7 @@ fn message(
     at: usize,
     calls: &mut Calls,
 ) {
-    const MESSAGE: &[Member] = &[("role", Is::Own), ("content", Is::Own)];
+    const MESSAGE: &[Key] = &[("role", Is::Own), ("content", Is::Own)];
     let role = message.get("role");
     let from = match role.and_then(|role| role.text()).as_deref() {
         Some("user") => Known::Is(Author::User),
@@ -121,7 +121,7 @@ fn message(
         calls: turns.of_calls(at),
         is_result: false,
     };
-    reader.members(
+    reader.keys(
         message,
         MESSAGE,
         &speaker.origin,
@@ -141,7 +141,7 @@ fn message(
 }
 
 fn system(reader: &mut Reader<'_>, value: Value<'_>) {
-    const BLOCK: &[Member] = &[
+    const BLOCK: &[Key] = &[
         ("text", Is::Own),
         ("guardContent", Is::Own),
         ("cachePoint", CACHE_POINT),
@@ -156,7 +156,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     }
     reader.array(value, |reader, block| {
-        reader.members(
+        reader.keys(
             block,
             BLOCK,
             &speaker.origin,
@@ -169,7 +169,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Member] = &[
+    const CONFIG: &[Key] = &[
         ("tools", Is::Own),
         (
             "toolChoice",
@@ -180,7 +180,7 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             ]),
         ),
     ];
-    const TOOL: &[Member] = &[
+    const TOOL: &[Key] = &[
         ("toolSpec", Is::Own),
         ("systemTool", Is::Own),
         ("cachePoint", CACHE_POINT),
@@ -191,9 +191,9 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
             .members()
             .any(|(key, value)| !key.is_text("auto") && !value.is_null())
     });
-    reader.members(value, CONFIG, &beside(), &mut |reader, _, list| {
+    reader.keys(value, CONFIG, &beside(), &mut |reader, _, list| {
         reader.array(list, |reader, tool| {
-            reader.members(tool, TOOL, &beside(), &mut |reader, key, value| match key {
+            reader.keys(tool, TOOL, &beside(), &mut |reader, key, value| match key {
                 "toolSpec" => tool_spec(reader, tool, value),
                 _ => system_tool(reader, tool, value),
             });
@@ -202,7 +202,7 @@ fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
-    const SPEC: &[Member] = &[
+    const SPEC: &[Key] = &[
         ("name", Is::Own),
         ("description", Is::Own),
         ("inputSchema", Is::Own),
@@ -210,7 +210,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
     ];
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.members(spec, SPEC, &beside(), &mut |reader, key, value| match key {
+    reader.keys(spec, SPEC, &beside(), &mut |reader, key, value| match key {
         "name" => {
             if let Some(text) = reader.name(value) {
                 name = Known::Is(text.into());
@@ -218,7 +218,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
         }
         "description" => definition(reader, value, false),
         // `{"json": SCHEMA}`: the wrapper's key is no text.
-        _ => reader.members(
+        _ => reader.keys(
             value,
             &[("json", Is::Own)],
             &beside(),
@@ -232,7 +232,7 @@ fn tool_spec(reader: &mut Reader<'_>, tool: Value<'_>, spec: Value<'_>) {
 /// `systemTool`: the provider runs it.
 fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
     let mut name: Option<Box<str>> = None;
-    reader.members(
+    reader.keys(
         value,
         &[("name", Is::Own)],
         &beside(),
@@ -242,7 +242,7 @@ fn system_tool(reader: &mut Reader<'_>, tool: Value<'_>, value: Value<'_>) {
 }
 
 fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
-    const INFERENCE: &[Member] = &[
+    const INFERENCE: &[Key] = &[
         ("maxTokens", Is::Own),
         ("max_new_tokens", Is::Own),
         ("temperature", Is::Number),
@@ -253,7 +253,7 @@ fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
         ("stopSequences", Is::Tree(Part::Other)),
         ("reasoningConfig", Is::Tree(Part::Other)),
     ];
-    reader.members(value, INFERENCE, &beside(), &mut |reader, _, value| {
+    reader.keys(value, INFERENCE, &beside(), &mut |reader, _, value| {
         let tokens = reader.number(value);
         reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
     });
@@ -266,7 +266,7 @@ fn prompt_variables(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn output(reader: &mut Reader<'_>, value: Value<'_>) {
-    const OUTPUT: &[Member] = &[
+    const OUTPUT: &[Key] = &[
         (
             "effort",
             Is::Word(&["low", "medium", "high", "xhigh", "max"]),
@@ -299,7 +299,7 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Members that go to the model as they are: a side door for tools, models and servers. What is none of these is judged as
 /// text.
 fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) {
-    const FIELDS: &[Member] = &[
+    const FIELDS: &[Key] = &[
         ("tools", Is::Own),
         ("mcp_servers", Is::Own),
         ("model", Is::Own),
@@ -323,7 +323,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
         reader.value(value, Is::Tree(Part::Other), &beside());
         return;
     }
-    reader.members(
+    reader.keys(
         value,
         FIELDS,
         &beside(),

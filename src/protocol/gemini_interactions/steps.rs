@@ -4,10 +4,10 @@
 use super::answered;
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Is, Member, Origin, Reader, is_textual};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
-const ANNOTATION: &[Member] = &[
+const ANNOTATION: &[Key] = &[
     (
         "type",
         Is::Word(&[
@@ -33,12 +33,12 @@ const ANNOTATION: &[Member] = &[
     ("reviewSnippets", Is::Tree(Part::Other)),
     ("customMetadata", Is::Tree(Part::Other)),
 ];
-const TEXT: &[Member] = &[
+const TEXT: &[Key] = &[
     ("type", Is::Word(&["text"])),
     ("text", Is::Own),
     ("annotations", Is::List(&Is::Object(ANNOTATION))),
 ];
-const MEDIUM: &[Member] = &[
+const MEDIUM: &[Key] = &[
     ("type", Is::Word(&["image", "audio", "document", "video"])),
     ("data", Is::Own),
     ("mimeType", Is::Own),
@@ -51,7 +51,7 @@ const MEDIUM: &[Member] = &[
     ("channels", Is::Number),
     ("sampleRate", Is::Number),
 ];
-const SPOKEN: &[Member] = &[
+const SPOKEN: &[Key] = &[
     ("type", Is::Word(&["user_input", "model_output"])),
     ("role", Is::Word(&["user", "model"])),
     ("content", Is::Own),
@@ -64,7 +64,7 @@ const SPOKEN: &[Member] = &[
         ]),
     ),
 ];
-const THOUGHT: &[Member] = &[
+const THOUGHT: &[Key] = &[
     ("type", Is::Word(&["thought"])),
     ("signature", Is::Opaque),
     ("summary", Is::Own),
@@ -160,7 +160,7 @@ fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut
                 origin: origin.with_part(Part::Reasoning),
                 ..speaker.clone()
             };
-            reader.members(step, THOUGHT, origin, &mut |reader, _, summary| {
+            reader.keys(step, THOUGHT, origin, &mut |reader, _, summary| {
                 contents(reader, summary, &thinking);
             });
         }),
@@ -180,7 +180,7 @@ fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut
 }
 
 fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
-    reader.members(step, SPOKEN, &speaker.origin, &mut |reader, _, value| {
+    reader.keys(step, SPOKEN, &speaker.origin, &mut |reader, _, value| {
         contents(reader, value, speaker);
     });
 }
@@ -201,7 +201,7 @@ fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
     let kind = content.get("type").and_then(|kind| kind.text());
     let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
         Some("text") => {
-            reader.members(content, TEXT, &speaker.origin, &mut |reader, _, value| {
+            reader.keys(content, TEXT, &speaker.origin, &mut |reader, _, value| {
                 say(reader, value, speaker);
             });
             return;
@@ -215,7 +215,7 @@ fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
     let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
     let origin = speaker.origin.with_part(Part::Other);
     let mut is_told = false;
-    reader.members(
+    reader.keys(
         content,
         MEDIUM,
         &origin,
@@ -241,7 +241,7 @@ fn call(
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    const CALL: &[Member] = &[
+    const CALL: &[Key] = &[
         ("type", Is::Word(CALLS)),
         ("id", Is::Id),
         ("name", Is::Own),
@@ -276,7 +276,7 @@ fn call(
         .is_some_and(|signature| !signature.is_null());
     let mut holder = None;
     reader.in_signed(is_signed, |reader| {
-        reader.members(
+        reader.keys(
             step,
             CALL,
             &speaker.origin,
@@ -306,7 +306,7 @@ fn result(
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    const RESULT: &[Member] = &[
+    const RESULT: &[Key] = &[
         ("type", Is::Word(RESULTS)),
         ("callId", Is::Id),
         ("name", Is::Name),
@@ -354,7 +354,7 @@ fn result(
         .is_some_and(|signature| !signature.is_null());
     let mut held = None;
     reader.in_signed(is_signed, |reader| {
-        reader.members(step, RESULT, &tool.origin, &mut |reader, _, value| {
+        reader.keys(step, RESULT, &tool.origin, &mut |reader, _, value| {
             let start = reader.text_count();
             let is_contents = value.elements().all(|element| {
                 element.kind() == json::Kind::String || element.get("type").is_some()
@@ -385,7 +385,7 @@ fn result(
 
 /// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.
 pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
-    const FUNCTION: &[Member] = &[
+    const FUNCTION: &[Key] = &[
         ("type", Is::Word(&["function"])),
         ("name", Is::Own),
         ("description", Is::Own),
@@ -397,7 +397,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         Some("function") | None => {
             let mut name = Known::Unknown;
             let start = reader.text_count();
-            reader.members(
+            reader.keys(
                 tool,
                 FUNCTION,
                 &origin,

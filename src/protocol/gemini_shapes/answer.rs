@@ -6,11 +6,11 @@ use crate::diag::codes;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::Asked;
 use crate::protocol::conversation::{Calls, Speaker};
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
-const RESPONSE: &[Member] = &[
+const RESPONSE: &[Key] = &[
     ("candidates", Is::Own),
     ("usageMetadata", Is::Own),
     ("modelVersion", Is::Model),
@@ -39,7 +39,7 @@ const RESPONSE: &[Member] = &[
     ("promptTokensDetails", Is::Counts),
     ("cacheTokensDetails", Is::Counts),
 ];
-const CANDIDATE: &[Member] = &[
+const CANDIDATE: &[Key] = &[
     ("content", Is::Own),
     ("finishReason", Is::Own),
     ("finishMessage", Is::Text(Part::Other)),
@@ -76,7 +76,7 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>, as
 
 fn one(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
-    reader.members(
+    reader.keys(
         root,
         RESPONSE,
         &origin,
@@ -123,7 +123,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         calls: Turn::Latest,
         is_result: false,
     };
-    reader.members(
+    reader.keys(
         candidate,
         CANDIDATE,
         &origin,
@@ -160,7 +160,7 @@ fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
 
 /// `google.rpc.Status`.
 pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
-    const ERROR: &[Member] = &[
+    const ERROR: &[Key] = &[
         ("code", Is::Own),
         ("message", Is::Text(Part::Other)),
         ("status", Is::Constant),
@@ -174,7 +174,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
     if value.kind() == json::Kind::Object {
         // A number; Interactions say a word.
-        reader.members(
+        reader.keys(
             value,
             ERROR,
             &answered(0),

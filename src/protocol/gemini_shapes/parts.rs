@@ -3,11 +3,11 @@
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Is, Member, Origin, Reader, is_textual};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
-const CONTENT: &[Member] = &[("role", Is::Own), ("parts", Is::Own)];
-const PART: &[Member] = &[
+const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
+const PART: &[Key] = &[
     ("text", Is::Own),
     ("inlineData", Is::Own),
     ("fileData", Is::Own),
@@ -145,7 +145,7 @@ pub(super) fn read_content(
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    reader.members(
+    reader.keys(
         content,
         CONTENT,
         &speaker.origin,
@@ -173,7 +173,7 @@ fn read_part(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls:
         .get(part, "thought")
         .and_then(|thought| thought.as_bool())
         .unwrap_or(false);
-    reader.members(
+    reader.keys(
         part,
         PART,
         &speaker.origin,
@@ -207,7 +207,7 @@ fn read_part(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls:
 /// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
 /// the parts of the conversation.
 fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Speaker, is_part: bool) {
-    const FILE: &[Member] = &[
+    const FILE: &[Key] = &[
         ("mimeType", Is::Own),
         ("data", Is::Own),
         ("fileUri", Is::Url),
@@ -226,7 +226,7 @@ fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Speaker, is_part: bo
     };
     let origin = speaker.origin.with_part(Part::Other);
     let mut is_told = false;
-    reader.members(file, FILE, &origin, &mut |reader, key, value| match key {
+    reader.keys(file, FILE, &origin, &mut |reader, key, value| match key {
         "mimeType" => reader.media_type(value),
         _ => {
             is_told = true;
@@ -245,7 +245,7 @@ fn call(
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    const CALL: &[Member] = &[
+    const CALL: &[Key] = &[
         ("id", Is::Id),
         ("name", Is::Own),
         ("args", Is::Own),
@@ -257,7 +257,7 @@ fn call(
     event.tool = Known::Unknown;
     event.turn = speaker.calls;
     let mut holder = None;
-    reader.members(
+    reader.keys(
         value,
         CALL,
         &speaker.origin,
@@ -308,7 +308,7 @@ fn function_response(
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    const RESPONSE: &[Member] = &[
+    const RESPONSE: &[Key] = &[
         ("id", Is::Id),
         ("name", Is::Own),
         ("response", Is::Own),
@@ -316,7 +316,7 @@ fn function_response(
         ("willContinue", Is::Flag),
         ("scheduling", Is::Constant),
     ];
-    const PART: &[Member] = &[
+    const PART: &[Key] = &[
         ("inlineData", Is::Own),
         ("fileData", Is::Own),
         ("mediaProcessing", Is::Tree(Part::Other)),
@@ -329,7 +329,7 @@ fn function_response(
     event.from = tool.origin.from.clone();
     event.tool = Known::Unknown;
     let mut name: Option<Box<str>> = None;
-    reader.members(
+    reader.keys(
         value,
         RESPONSE,
         &tool.origin,
@@ -343,7 +343,7 @@ fn function_response(
                 reader.retell(value, texts, &tool.origin);
             }
             _ => one_or_many(reader, value, |reader, part| {
-                reader.members(part, PART, &tool.origin, &mut |reader, _, value| {
+                reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
                     file(reader, value, &tool, false);
                 });
             }),
@@ -389,7 +389,7 @@ fn provider_call(
     speaker: &Speaker,
     name: &str,
 ) {
-    const CALL: &[Member] = &[
+    const CALL: &[Key] = &[
         ("id", Is::Id),
         ("toolType", Is::Constant),
         ("language", Is::Constant),
@@ -410,7 +410,7 @@ fn provider_call(
         _ => Turn::Earlier,
     };
     let mut holder = None;
-    reader.members(
+    reader.keys(
         value,
         CALL,
         &speaker.origin,
@@ -436,7 +436,7 @@ fn provider_result(
     speaker: &Speaker,
     name: Option<&str>,
 ) {
-    const RESULT: &[Member] = &[
+    const RESULT: &[Key] = &[
         ("id", Is::Id),
         ("toolType", Is::Constant),
         ("outcome", Is::Constant),
@@ -453,7 +453,7 @@ fn provider_result(
         Some(name) if !name.is_empty() => Known::Is(name.into()),
         _ => Known::Unknown,
     };
-    reader.members(value, RESULT, &tool.origin, &mut |reader, _, value| {
+    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let texts = reader.tree(value);
         event.at = value.place();
         event.texts = texts.clone();

@@ -4,10 +4,10 @@ use super::parts::{contents, contents_by};
 use super::{SAFETY, tools};
 use crate::event::{Author, Known, Part};
 use crate::protocol::Endpoint;
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::Value;
 
-const REQUEST: &[Member] = &[
+const REQUEST: &[Key] = &[
     ("model", Is::Own),
     ("contents", Is::Own),
     ("systemInstruction", Is::Own),
@@ -40,7 +40,7 @@ const REQUEST: &[Member] = &[
     ("kmsKeyName", Is::Id),
 ];
 
-const GENERATION: &[Member] = &[
+const GENERATION: &[Key] = &[
     ("temperature", Is::Number),
     ("topP", Is::Number),
     ("topK", Is::Number),
@@ -105,7 +105,7 @@ pub(in crate::protocol) fn generate_request(
     endpoint: &Endpoint,
 ) {
     let origin = Origin::of(Author::System, Part::Other);
-    reader.members(
+    reader.keys(
         root,
         REQUEST,
         &origin,
@@ -134,7 +134,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.reading.structured_output |= is_set(reader, "responseSchema")
         || is_set(reader, "responseJsonSchema")
         || mime_type.is_some_and(|kind| kind.is_text("application/json"));
-    reader.members(
+    reader.keys(
         value,
         GENERATION,
         &origin,
@@ -152,7 +152,7 @@ fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn tool_config(reader: &mut Reader<'_>, value: Value<'_>) {
-    const CONFIG: &[Member] = &[
+    const CONFIG: &[Key] = &[
         (
             "functionCallingConfig",
             Is::Object(&[

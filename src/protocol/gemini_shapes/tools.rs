@@ -2,10 +2,10 @@
 
 use crate::event::{Author, Class, Known, Part};
 use crate::protocol::gemini_shapes::parts::one_or_many;
-use crate::protocol::reader::{Is, Member, Origin, Reader};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-const FUNCTION: &[Member] = &[
+const FUNCTION: &[Key] = &[
     ("name", Is::Own),
     ("description", Is::Own),
     ("parameters", Is::Own),
@@ -16,7 +16,7 @@ const FUNCTION: &[Member] = &[
 ];
 /// Tools that run at the provider. `computerUse` is told by its name: its functions are called as any other and run at the
 /// client.
-const TOOL: &[Member] = &[
+const TOOL: &[Key] = &[
     ("functionDeclarations", Is::Own),
     ("computerUse", Is::Own),
     ("googleSearch", Is::Own),
@@ -36,7 +36,7 @@ const TOOL: &[Member] = &[
 pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
         let origin = Origin::of(Author::System, Part::Definition);
-        reader.members(tool, TOOL, &origin, &mut |reader, key, value| match key {
+        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
             "functionDeclarations" => one_or_many(reader, value, function),
             "computerUse" => {
@@ -63,7 +63,7 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Definition);
     let mut name = Known::Unknown;
     let start = reader.text_count();
-    reader.members(
+    reader.keys(
         function,
         FUNCTION,
         &origin,

@@ -7,7 +7,7 @@ use crate::event::{Known, Part};
 use crate::wire::json::{self, Value};
 
 /// A member: its name and what it is.
-pub(in crate::protocol) type Member = (&'static str, Is);
+pub(in crate::protocol) type Key = (&'static str, Is);
 
 /// What a value is.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub(in crate::protocol) enum Is {
     /// are judged as text.
     Counts,
     /// An object.
-    Object(&'static [Member]),
+    Object(&'static [Key]),
     /// A list of such values.
     List(&'static Is),
 }
@@ -52,10 +52,10 @@ pub(in crate::protocol) enum Is {
 impl<'b> Reader<'b> {
     /// Reads an object by its table; `own` gets the members that its format reads itself. `null` counts as absent. A key
     /// that some servers read as a known one (letter case, escapes, both spellings at once) is AG2002.
-    pub(in crate::protocol) fn members<'v>(
+    pub(in crate::protocol) fn keys<'v>(
         &mut self,
         value: Value<'v>,
-        table: &'static [Member],
+        table: &'static [Key],
         origin: &Origin,
         own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
     ) {
@@ -96,10 +96,10 @@ impl<'b> Reader<'b> {
     pub(in crate::protocol) fn known(
         &mut self,
         value: Value<'_>,
-        table: &'static [Member],
+        table: &'static [Key],
         origin: &Origin,
     ) {
-        self.members(value, table, origin, &mut |_, _, _| {});
+        self.keys(value, table, origin, &mut |_, _, _| {});
     }
 
     /// Reads one value as what it is.
@@ -211,7 +211,7 @@ impl<'b> Reader<'b> {
         key == name.as_bytes() || (self.proto_json && is_snake_case_of(key, name))
     }
 
-    fn refuse_spelling(&mut self, key: Value<'_>, table: &'static [Member]) {
+    fn refuse_spelling(&mut self, key: Value<'_>, table: &'static [Key]) {
         let Some(text) = key.text() else { return };
         let joined = text.replace('_', "");
         let variant = table.iter().find(|(name, _)| {
