@@ -211,7 +211,14 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     if let Some(route) = &route {
         protocol_name = route.protocol.name();
         asked = Asked::at(route.endpoint.clone());
-        if route.endpoint.body != BodyForm::Absent {
+        if let Some(code) = route.endpoint.code {
+            let problem = Problem {
+                code,
+                at: String::new(),
+                what: "this endpoint hands out access past the proxy".to_owned(),
+            };
+            seen.problem(Direction::Request, &problem);
+        } else if route.endpoint.body != BodyForm::Absent {
             let read = protocol::read_request(route, &body, BOUNDS);
             if let Some(reading) = seen.read(Direction::Request, read) {
                 asked.learn(&reading);

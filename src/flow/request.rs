@@ -226,7 +226,11 @@ impl Flow {
         let (is_content, is_harmless) = match recognised {
             Recognised::Protocol(route) => {
                 let form = route.endpoint.body;
+                let code = route.endpoint.code;
                 self.follow(route);
+                if let Some(code) = code {
+                    return problem(code, "this endpoint hands out access past the proxy");
+                }
                 (form != BodyForm::Absent, form == BodyForm::Absent)
             }
             Recognised::ByBody => (true, false),

@@ -18,10 +18,12 @@ mod gemini_shapes;
 mod openai_chat;
 mod openai_shapes;
 mod provider;
+mod provider_apis;
 mod reader;
 mod refusal;
 mod surgery;
 mod vertex_paths;
+mod vertex_raw_predict;
 
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
@@ -72,6 +74,8 @@ pub struct Endpoint {
     pub body: BodyForm,
     /// What the answer's body is, if it is no stream of events.
     pub answer: AnswerForm,
+    /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
+    pub code: Option<&'static str>,
 }
 
 /// What the body of an answer is.
@@ -319,6 +323,10 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &gemini_generate::GeminiCountTokens,
     &gemini_embed::GeminiEmbed,
     &gemini_interactions::GeminiInteractions,
+    &vertex_raw_predict::VertexRawPredict,
+    &provider_apis::ANTHROPIC,
+    &provider_apis::BEDROCK,
+    &provider_apis::GOOGLE,
 ];
 
 /// A protocol and the endpoint that is asked for.
@@ -406,7 +414,9 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version"
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
-        [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        [.., "models"]
+        | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
+        | [.., "publishers", _, "models", _] => Some("models"),
         _ => None,
     }
 }
