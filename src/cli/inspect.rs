@@ -18,7 +18,6 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -148,12 +147,12 @@ impl Seen {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
-        let aside: Vec<Range<u32>> = reading
+        let aside: BTreeSet<u32> = reading
             .events
             .iter()
             .filter(|event| !event.retold && event.part != Part::Text)
             .filter(|event| matches!(event.kind, Kind::Message | Kind::Response))
-            .map(|event| event.texts.clone())
+            .flat_map(|event| event.texts.clone())
             .collect();
         for event in reading.events.iter().filter(|event| !event.retold) {
             if let Some(class) = event.opacity {
@@ -364,7 +363,7 @@ fn unread_stream() -> Problem {
 /// An event with the members that apply to it.
 fn shown(
     event: &Event,
-    aside: &[Range<u32>],
+    aside: &BTreeSet<u32>,
     reading: &Reading,
     nest: &Nest<'_>,
 ) -> Map<String, Value> {
@@ -416,9 +415,7 @@ fn shown(
                     );
                 put("args", args);
             }
-            Known::Missing => {
-                put("args", json!({}));
-            }
+            Known::Missing => {}
             Known::Unknown => {
                 put("args_text", json!(text_of(event, reading, nest)));
             }
@@ -438,11 +435,8 @@ fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
 
 /// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search
 /// results).
-fn result_text(event: &Event, aside: &[Range<u32>], reading: &Reading, nest: &Nest<'_>) -> String {
-    let numbers = event
-        .texts
-        .clone()
-        .filter(|number| !aside.iter().any(|range| range.contains(number)));
+fn result_text(event: &Event, aside: &BTreeSet<u32>, reading: &Reading, nest: &Nest<'_>) -> String {
+    let numbers = event.texts.clone().filter(|number| !aside.contains(number));
     let is_said = |text: &Text| text.form == Form::String && text.class != Class::Id;
     joined(numbers, &is_said, reading, nest)
 }

@@ -112,6 +112,7 @@ impl Protocol for AnthropicComplete {
         let body = nest.body().ok_or(CannotWithhold)?;
         let root = body.root();
         if let Some((_, text)) = withholding.choices.first() {
+            root.get("completion").ok_or(CannotWithhold)?;
             let id = tag(root.get("id"), "agentguard");
             let model = tag(root.get("model"), "unknown");
             edits.replace(root, refused(text, &id, &model));

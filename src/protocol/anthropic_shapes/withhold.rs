@@ -53,6 +53,8 @@ pub(in crate::protocol) fn message(
     edits: &mut Edits,
 ) -> Result<usize, CannotWithhold> {
     if let Some(text) = refused {
+        // An error has another shape.
+        message.get("content").ok_or(CannotWithhold)?;
         let usage = message.get("usage");
         let refused = refused_message(
             text,

@@ -5,7 +5,7 @@ use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
 use crate::protocol::reader::{Is, Key, Origin, Reader};
-use crate::protocol::surgery::{Object, remove_members};
+use crate::protocol::surgery::remove_members;
 use crate::protocol::{CannotWithhold, Withholding};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
@@ -423,13 +423,7 @@ pub(super) fn withhold(
         let with = root
             .members()
             .find_map(|(key, _)| refused(&key.text()?, text))
-            .unwrap_or_else(|| {
-                let mut out = Vec::new();
-                let mut object = Object::begin(&mut out);
-                object.text("message", text);
-                object.end();
-                out
-            });
+            .ok_or(CannotWithhold)?;
         edits.replace(root, with);
         return Ok(());
     }

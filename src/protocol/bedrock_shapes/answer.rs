@@ -153,6 +153,7 @@ pub(in crate::protocol) fn withhold_in_converse(
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     if let Some((_, text)) = withholding.choices.first() {
+        root.get("output").ok_or(CannotWithhold)?;
         let usage = root.get("usage");
         let tokens = (count(usage, "inputTokens"), count(usage, "outputTokens"));
         edits.replace(root, refused_converse(text, tokens));

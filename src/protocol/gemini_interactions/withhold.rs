@@ -43,6 +43,9 @@ pub(super) fn withhold(
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     if let Some((_, text)) = withholding.choices.first() {
+        root.get("steps")
+            .or(root.get("outputs"))
+            .ok_or(CannotWithhold)?;
         let model = tag(root.get("model"), "");
         let model = Some(&*model).filter(|model| !model.is_empty());
         edits.replace(

@@ -36,23 +36,22 @@ const TOOL: &[Key] = &[
 pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, tool| {
         let origin = Origin::of(Author::System, Part::Definition);
-        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "functionDeclarations" => one_or_many(reader, value, function),
-            "computerUse" => {
-                let texts = reader.tree(value);
-                reader.offer(value, Known::Is(key.into()), texts);
+        let mut known = Vec::new();
+        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| {
+            known.push(value.place());
+            match key {
+                _ if value.is_null() => reader.claim(value),
+                "functionDeclarations" => one_or_many(reader, value, function),
+                "computerUse" => {
+                    let texts = reader.tree(value);
+                    reader.offer(value, Known::Is(key.into()), texts);
+                }
+                _ => provider_run(reader, tool, key, value),
             }
-            _ => provider_run(reader, tool, key, value),
         });
         // A tool that this version does not know is a tool of the provider all the same.
         for (key, value) in tool.members() {
-            let is_known = TOOL.iter().any(|(name, _)| {
-                reader
-                    .get(tool, name)
-                    .is_some_and(|known| known.place() == value.place())
-            });
-            if let (Some(name), false) = (key.text(), is_known) {
+            if let (Some(name), false) = (key.text(), known.contains(&value.place())) {
                 reader.provider_run_offer(value, &[&name]);
             }
         }

@@ -3,6 +3,8 @@
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Place, Value};
+use crate::wire::span::index;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 impl Reader<'_> {
@@ -149,20 +151,31 @@ impl Reader<'_> {
             self.reading.events.push(event);
             return;
         }
-        let mut more = Vec::new();
+        let numbers: BTreeMap<Place, u32> = event
+            .texts
+            .clone()
+            .filter_map(|number| Some((self.reading.texts.get(index(number))?.place, number)))
+            .collect();
+        let mut others = Vec::new();
         for text in content.elements().filter_map(text_of) {
-            match self.structured_result(text) {
-                found @ Known::Is(_) if event.result == Known::Missing => event.result = found,
-                found @ Known::Is(_) => more.push(found),
-                _ => {}
+            let result = self.structured_result(text);
+            if !matches!(result, Known::Is(_)) {
+                continue;
             }
+            if event.result == Known::Missing {
+                event.result = result;
+                continue;
+            }
+            let texts = numbers
+                .get(&text.place())
+                .map_or(0..0, |number| *number..number.saturating_add(1));
+            others.push(Event {
+                result,
+                texts,
+                retold: true,
+                ..event.clone()
+            });
         }
-        let others = more.into_iter().map(|result| Event {
-            result,
-            retold: true,
-            ..event.clone()
-        });
-        let others: Vec<Event> = others.collect();
         self.reading.events.push(event);
         self.reading.events.extend(others);
     }
