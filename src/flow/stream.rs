@@ -158,7 +158,7 @@ impl Stream {
             self.send_raw(&frame, None);
             return;
         };
-        if self.is_changed {
+        if self.is_changed || self.reader.counts_frames() {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
@@ -205,11 +205,11 @@ impl Stream {
             let separator = self.separator();
             self.out.push(separator);
         }
-        let payload = self.reader.wrap(None, made.payload.clone());
         let bytes = if made.is_exception && self.framing == Framing::Amazon {
-            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+            frame::compose_exception(made.event.unwrap_or_default(), &made.payload)
         } else {
-            frame::compose(self.framing, made.event, &payload)
+            let payload = self.reader.wrap(None, made.payload.clone());
+            frame::compose(self.framing, self.reader.name_of(made), &payload)
         };
         self.out.extend_from_slice(&bytes);
     }

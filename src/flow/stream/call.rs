@@ -12,6 +12,8 @@ pub(super) struct Call {
     provider_run: bool,
     /// Each part of the name: its frame, its place, what it says.
     names: Vec<(u64, Place, String)>,
+    /// What else it goes by.
+    aliases: Vec<String>,
     /// The arguments' parts: frame and place.
     parts: Vec<(u64, Place)>,
     arguments: String,
@@ -51,6 +53,10 @@ impl Call {
             CallPiece::Name(place) => {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.names.extend(text.map(|text| (frame, *place, text)));
+            }
+            CallPiece::Alias(place) => {
+                let text = text(*place).filter(|text| !text.is_empty());
+                self.aliases.extend(text);
             }
             CallPiece::Arguments(place) | CallPiece::Input(place) => {
                 self.is_text |= matches!(what, CallPiece::Input(_));
@@ -129,6 +135,7 @@ impl Call {
         let mut names = vec![self.name()];
         // What a reader that keeps only the last part would call it.
         names.extend(self.names.last().map(|(.., name)| name.clone()));
+        names.extend(self.aliases.iter().cloned());
         names.dedup();
         for (number, name) in names.iter().enumerate() {
             let mut event = event.clone();
