@@ -194,7 +194,9 @@ impl Stream {
             // The element before may have been dropped, or one put before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
-            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+            if let Some(byte @ (b'[' | b',')) =
+                written.iter_mut().find(|b| !b.is_ascii_whitespace())
+            {
                 *byte = separator;
             }
         }
