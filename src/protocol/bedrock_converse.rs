@@ -4,15 +4,13 @@
 
 use super::anthropic_shapes::tell_request;
 use super::bedrock_shapes::{
-    ConverseStream, converse_request, converse_response, model_call, refused_converse, usage_in_headers,
-    withhold_in_converse,
+    ConverseStream, converse_request, converse_response, model_call, refused_converse,
+    usage_in_headers, withhold_in_converse,
 };
 use super::coverage::{CONVERSATION, MODEL_ANSWER};
 use super::reader::Reader;
 use super::stream::StreamReader;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding,
-};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::Usage;
 use crate::wire::json::{Edits, Nest};
 

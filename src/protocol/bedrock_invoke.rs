@@ -16,9 +16,7 @@ use super::coverage::{CONVERSATION, MODEL_ANSWER};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding,
-};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, Nest, Value};
 

@@ -5,7 +5,9 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
-use super::gemini_shapes::{GenerateStream, generate_request, refused_response, response, withhold};
+use super::gemini_shapes::{
+    GenerateStream, generate_request, refused_response, response, withhold,
+};
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;

@@ -89,6 +89,8 @@ pub enum CallPiece {
     },
     /// The tool, or more of its name.
     Name(Place),
+    /// The tool, where no value of the frame is its name and nothing else.
+    Named(Box<str>),
     /// Another name of the tool.
     Alias(Place),
     /// More of its arguments, JSON in a string.

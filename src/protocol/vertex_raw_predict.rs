@@ -8,9 +8,7 @@ use super::openai_chat::{ChatStream, OpenAiChat};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding,
-};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::wire::json::{Edits, Nest};
 
 /// The format.

@@ -241,7 +241,10 @@ fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
         let signed = signed_texts(&transcript);
         let words = before.iter().filter_map(|(_, text)| word_of(text));
         // What is signed may not be edited.
-        let Some(word) = words.into_iter().find(|word| !signed.contains(word.as_str())) else {
+        let Some(word) = words
+            .into_iter()
+            .find(|word| !signed.contains(word.as_str()))
+        else {
             continue;
         };
         let rule = format!(

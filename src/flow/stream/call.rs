@@ -10,6 +10,8 @@ use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
 #[derive(Debug, Default)]
 pub(super) struct Call {
     provider_run: bool,
+    /// The name, where no value says nothing else.
+    named: Option<Box<str>>,
     /// Each part of the name: its frame, its place, what it says.
     names: Vec<(u64, Place, String)>,
     /// What else it goes by.
@@ -54,6 +56,7 @@ impl Call {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.names.extend(text.map(|text| (frame, *place, text)));
             }
+            CallPiece::Named(name) => self.named = Some(name.clone()),
             CallPiece::Alias(place) => {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.aliases.extend(text);
@@ -76,6 +79,9 @@ impl Call {
 
     /// Its name so far, as most readers put it together.
     pub(super) fn name(&self) -> String {
+        if let Some(name) = &self.named {
+            return name.to_string();
+        }
         match self.names.split_first() {
             Some(((.., first), rest)) if rest.iter().all(|(.., name)| name == first) => {
                 first.clone()

@@ -2,16 +2,15 @@
 //! and `message_stop`. Blocks have numbers without a gap, which clients take for places in a list: frames never overtake
 //! each other, and a call that is taken out leaves a text block with its number.
 
-use super::answer::{
-    CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage,
-};
+use super::CITATION;
+use super::answer::{CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage};
 use super::blocks::{CALL, block, content};
 use super::withhold::{begun_message, message as withhold_in_message};
-use super::CITATION;
 use crate::diag::codes;
 use crate::event::{Class, Part};
 use crate::protocol::conversation::Calls;
 use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
     Made, Piece, StreamReader, TextPiece,
@@ -99,17 +98,6 @@ pub(in crate::protocol) struct MessageStream {
     programmatic: BTreeSet<u32>,
     /// What the client has.
     sent: Sent,
-}
-
-/// What of a message has been sent.
-#[derive(Debug, Default)]
-struct Sent {
-    has_begun: bool,
-    /// Number of the next block.
-    next: u32,
-    /// Blocks that have not ended.
-    open: BTreeSet<u32>,
-    has_ended: bool,
 }
 
 impl MessageStream {
@@ -286,19 +274,13 @@ impl MessageStream {
     }
 
     fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
-        reader.keys(
-            delta,
-            END,
-            &Origin::answer(0),
-            &mut |reader, _, value| {
-                if let Some(reason) = value.text() {
-                    reader.reading.finish.push(reason.into());
-                }
-                reader.word(value, STOP_REASONS);
-            },
-        );
+        reader.keys(delta, END, &Origin::answer(0), &mut |reader, _, value| {
+            if let Some(reason) = value.text() {
+                reader.reading.finish.push(reason.into());
+            }
+            reader.word(value, STOP_REASONS);
+        });
     }
-
 }
 
 /// A text block of our own.
@@ -495,16 +477,17 @@ impl StreamReader for MessageStream {
         let sent = &mut self.sent;
         if is("message_start") {
             sent.has_begun = true;
-            let content = root.get("message").and_then(|message| message.get("content"));
+            let content = root
+                .get("message")
+                .and_then(|message| message.get("content"));
             sent.next = offset(content.map_or(0, |content| content.elements().count()));
         } else if is("content_block_start") {
             if let Some(index) = index_of(root) {
-                sent.open.insert(index);
-                sent.next = sent.next.max(index.saturating_add(1));
+                sent.open(index);
             }
         } else if is("content_block_stop") {
             if let Some(index) = index_of(root) {
-                sent.open.remove(&index);
+                sent.close(index);
             }
         } else if is("message_delta") {
             sent.has_ended = true;

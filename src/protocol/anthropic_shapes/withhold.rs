@@ -22,13 +22,7 @@ pub(super) fn begun_message(id: &str, model: &str, out: &mut Vec<u8>) {
     write_message(None, id, model, (0, 0), out);
 }
 
-fn write_message(
-    text: Option<&str>,
-    id: &str,
-    model: &str,
-    tokens: (u64, u64),
-    out: &mut Vec<u8>,
-) {
+fn write_message(text: Option<&str>, id: &str, model: &str, tokens: (u64, u64), out: &mut Vec<u8>) {
     let mut message = Object::begin(out);
     message.text("id", id);
     message.text("type", "message");

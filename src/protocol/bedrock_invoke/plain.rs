@@ -370,9 +370,12 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
             ("length", Is::Number),
             ("sequence", Is::Text(Part::Other)),
         ];
-        reader.keys(value, REASON, &Origin::answer(0), &mut |reader, _, reason| {
-            finish(reader, reason)
-        });
+        reader.keys(
+            value,
+            REASON,
+            &Origin::answer(0),
+            &mut |reader, _, reason| finish(reader, reason),
+        );
         return;
     }
     if let Some(reason) = value.text() {

@@ -81,10 +81,7 @@ const CITATIONS: &[Key] = &[
         "content",
         Is::List(&Is::Object(&[("text", Is::Text(Part::Text))])),
     ),
-    (
-        "citations",
-        Is::List(&Is::Object(CITATION)),
-    ),
+    ("citations", Is::List(&Is::Object(CITATION))),
 ];
 pub(super) const CITATION: &[Key] = &[
     ("title", Is::Text(Part::Other)),

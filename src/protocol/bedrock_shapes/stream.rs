@@ -9,6 +9,7 @@ use crate::diag::codes;
 use crate::event::{Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, Piece,
     StreamReader, TextPiece,
@@ -97,17 +98,6 @@ pub(in crate::protocol) struct ConverseStream {
     taken: usize,
     /// What the client has.
     sent: Sent,
-}
-
-/// What of an answer has been sent.
-#[derive(Debug, Default)]
-struct Sent {
-    has_begun: bool,
-    /// Number of the next block.
-    next: u32,
-    /// The block that has not ended.
-    open: Option<u32>,
-    has_ended: bool,
 }
 
 impl ConverseStream {
@@ -415,9 +405,14 @@ impl StreamReader for ConverseStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if self.is_named {
-            reader.keys(root, NAMED, &Origin::answer(0), &mut |reader, name, event| {
-                self.event(reader, name, event);
-            });
+            reader.keys(
+                root,
+                NAMED,
+                &Origin::answer(0),
+                &mut |reader, name, event| {
+                    self.event(reader, name, event);
+                },
+            );
             return;
         }
         match name {
@@ -481,10 +476,9 @@ impl StreamReader for ConverseStream {
         if let Some(index) = index_of(event) {
             let goes_on = event.get("delta").is_some() || event.get("start").is_some();
             if goes_on && (!frame.dropped || made_delta) {
-                sent.open = Some(index);
-                sent.next = sent.next.max(index.saturating_add(1));
+                sent.open(index);
             } else if !goes_on {
-                sent.open = None;
+                sent.close(index);
             }
         }
         sent.has_begun |= event.get("role").is_some();
@@ -512,7 +506,7 @@ impl StreamReader for ConverseStream {
         if !self.sent.has_begun {
             made.push(self.made("messageStart", |event| event.text("role", "assistant")));
         }
-        made.extend(self.sent.open.map(|index| self.block_stop(index)));
+        made.extend(self.sent.open.iter().map(|index| self.block_stop(*index)));
         let index = self.sent.next;
         made.push(self.text_delta(index, &denial.message()));
         made.push(self.block_stop(index));

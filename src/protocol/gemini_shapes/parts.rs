@@ -178,7 +178,9 @@ pub(super) fn read_part(
     let signature = reader.get(part, "thoughtSignature");
     let is_signed = signature.is_some_and(|value| !value.is_null() && !value.is_text(""));
     // The next turn is refused if what the model signed has changed.
-    reader.in_signed(is_signed, |reader| read_members(reader, part, speaker, calls));
+    reader.in_signed(is_signed, |reader| {
+        read_members(reader, part, speaker, calls)
+    });
 }
 
 fn read_members(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls: &mut Calls) {

@@ -103,24 +103,29 @@ impl GenerateStream {
             read_part(reader, part, &speaker, &mut self.calls);
         };
         let candidates = &mut self.candidates;
-        reader.keys(content, CONTENT, &origin.whole(), &mut |reader, key, value| {
-            if key == "role" {
-                role(reader, value);
-                return;
-            }
-            let mut parts = Vec::new();
-            one_or_many(reader, value, |_, part| parts.push(part));
-            for part in parts {
-                let call = reader.get(part, "functionCall");
-                match call.filter(|call| goes_on(reader, *call)) {
-                    Some(call) => {
-                        let state = candidates.entry(number).or_default();
-                        state.piece_of_call(reader, part, call, number);
-                    }
-                    None => read(reader, part),
+        reader.keys(
+            content,
+            CONTENT,
+            &origin.whole(),
+            &mut |reader, key, value| {
+                if key == "role" {
+                    role(reader, value);
+                    return;
                 }
-            }
-        });
+                let mut parts = Vec::new();
+                one_or_many(reader, value, |_, part| parts.push(part));
+                for part in parts {
+                    let call = reader.get(part, "functionCall");
+                    match call.filter(|call| goes_on(reader, *call)) {
+                        Some(call) => {
+                            let state = candidates.entry(number).or_default();
+                            state.piece_of_call(reader, part, call, number);
+                        }
+                        None => read(reader, part),
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -216,24 +221,29 @@ impl Candidate {
         );
         let origin = Origin::answer(number);
         reader.known(part, PART, &origin);
-        reader.keys(call, CALL, &origin, &mut |reader, member, value| match member {
-            "name" => {
-                reader.name(value);
-                say(reader, CallPiece::Name(value.place()));
-            }
-            "args" => {
-                reader.claim_all(value);
-                if value.members().next().is_some() {
-                    say(reader, CallPiece::Input(value.place()));
+        reader.keys(
+            call,
+            CALL,
+            &origin,
+            &mut |reader, member, value| match member {
+                "name" => {
+                    reader.name(value);
+                    say(reader, CallPiece::Name(value.place()));
                 }
-            }
-            _ => reader.array(value, |reader, piece| {
-                reader.keys(piece, PARTIAL, &origin, &mut |reader, _, value| {
+                "args" => {
                     reader.claim_all(value);
-                    say(reader, CallPiece::Input(value.place()));
-                });
-            }),
-        });
+                    if value.members().next().is_some() {
+                        say(reader, CallPiece::Input(value.place()));
+                    }
+                }
+                _ => reader.array(value, |reader, piece| {
+                    reader.keys(piece, PARTIAL, &origin, &mut |reader, _, value| {
+                        reader.claim_all(value);
+                        say(reader, CallPiece::Input(value.place()));
+                    });
+                }),
+            },
+        );
         let will_continue = reader
             .get(call, "willContinue")
             .and_then(|value| value.as_bool());
