@@ -7,7 +7,7 @@ use crate::diag::codes;
 use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
 use crate::policy::Inspect as Bounds;
 use crate::protocol::{self, Asked, BodyForm, Head, Recognised};
-use crate::wire::http::Path;
+use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{Limits, Nest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -151,6 +151,10 @@ impl Seen {
             }
             self.events.push(Value::Object(shown(event, reading, nest)));
         }
+        // Parts that the caller sent; what an answer brings is told by its events.
+        if direction == Direction::Response {
+            return;
+        }
         let attachments = reading.attachments;
         self.attachments.image = self.attachments.image.saturating_add(attachments.image);
         self.attachments.file = self.attachments.file.saturating_add(attachments.file);
@@ -193,7 +197,10 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     if let Some(route) = &route {
         protocol_name = route.protocol.name();
         asked = Asked::at(route.endpoint.clone());
-        if route.endpoint.body != BodyForm::Absent {
+        if let Some(code) = route.endpoint.code {
+            let problem = unread(code, "this endpoint hands out access past the proxy");
+            seen.problem(Direction::Request, &problem);
+        } else if route.endpoint.body != BodyForm::Absent {
             let read = protocol::read_request(route, &body, BOUNDS);
             if let Some(reading) = seen.read(Direction::Request, read) {
                 asked.learn(&reading);
@@ -202,19 +209,20 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         if let Some(response) = &recorded.response {
             failed = response.status >= 400;
             let body = bytes_of(&response.body, &response.body_encoding)?;
-            if is_stream(response) {
-                seen.problem(Direction::Response, &unread_stream());
+            let form = asked.endpoint.answer;
+            let media = media_of(response);
+            if form.is_media(media) {
+                seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
+            } else if is_stream(media) && !form.is_whole(media) {
+                let problem = unread(codes::AG2014, "streamed answers can't be read yet");
+                seen.problem(Direction::Response, &problem);
             } else if !body.is_empty() {
                 let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
                 answered = seen.read(Direction::Response, read).unwrap_or_default();
             }
         }
     } else if asked.endpoint.name.is_empty() {
-        let problem = Problem {
-            code: codes::AG2007,
-            at: String::new(),
-            what: "the endpoint is not known".to_owned(),
-        };
+        let problem = unread(codes::AG2007, "the endpoint is not known");
         seen.problem(Direction::Request, &problem);
     }
     let level = if seen.unread {
@@ -232,6 +240,9 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("endpoint", json!(asked.endpoint.name));
     if let Some(model) = asked.models.names.first() {
         put("model", json!(**model));
+    }
+    if let (Known::Is(deployment), true) = (&asked.endpoint.model, asked.endpoint.is_deployment) {
+        put("deployment", json!(**deployment));
     }
     put("stream", json!(asked.stream));
     let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
@@ -288,23 +299,25 @@ fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
     list
 }
 
-fn is_stream(response: &RecordedResponse) -> bool {
-    response
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        .any(|(_, value)| {
-            value
-                .as_str()
-                .is_some_and(|value| value.to_ascii_lowercase().starts_with("text/event-stream"))
-        })
+/// What the answer says that it is.
+fn media_of(response: &RecordedResponse) -> MediaType {
+    let headers = header_list(&response.headers);
+    let content_type = headers.iter().find(|(name, _)| name == "content-type");
+    ContentType::parse(content_type.map(|(_, value)| value.as_bytes())).media
 }
 
-fn unread_stream() -> Problem {
+fn is_stream(media: MediaType) -> bool {
+    matches!(
+        media,
+        MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream
+    )
+}
+
+fn unread(code: &'static str, what: &str) -> Problem {
     Problem {
-        code: codes::AG2014,
+        code,
         at: String::new(),
-        what: "streamed answers can't be read yet".to_owned(),
+        what: what.to_owned(),
     }
 }
 

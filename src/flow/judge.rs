@@ -244,7 +244,9 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
-            let impossible = found.iter().any(|redaction| !redaction.is_possible());
+            let impossible = found.iter().any(|redaction| {
+                !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+            });
             let what = if impossible {
                 Outcome::Deny
             } else {

@@ -9,8 +9,7 @@ use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Decision, Interest, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
-use crate::wire::edit;
-use crate::wire::http::{ContentType, MediaType, Path, is_identity};
+use crate::wire::http::{ContentType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
 
 /// Headers that only we write; a client's or an upstream's are taken out.
@@ -119,8 +118,17 @@ impl Flow {
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
         }
+        if policy.needs.answers() == Interest::Enforced {
+            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
+            // compress.
+            edits.push(HeaderEdit::Set(
+                "accept-encoding".to_owned(),
+                "identity".to_owned(),
+            ));
+        }
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
-            && self.asked.endpoint.body != BodyForm::Absent;
+            && self.asked.endpoint.body != BodyForm::Absent
+            && !head.end;
         if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
@@ -133,14 +141,6 @@ impl Flow {
             };
         }
 
-        if policy.needs.answers() == Interest::Enforced {
-            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
-            // compress.
-            edits.push(HeaderEdit::Set(
-                "accept-encoding".to_owned(),
-                "identity".to_owned(),
-            ));
-        }
         if !policy.needs.holds_requests() {
             self.request = Stage::Tapping(Tap::default());
             return Step::with(edits, Action::Continue);
@@ -217,8 +217,16 @@ impl Flow {
         let (is_content, is_harmless) = match recognised {
             Recognised::Protocol(route) => {
                 let form = route.endpoint.body;
+                let code = route.endpoint.code;
                 self.follow(route);
-                (form != BodyForm::Absent, form == BodyForm::Absent)
+                if code.is_some() && !seen.upgrade {
+                    return code.and_then(|code| {
+                        problem(code, "this endpoint hands out access past the proxy")
+                    });
+                }
+                let is_empty = form == BodyForm::JsonOrNothing && head.end;
+                let is_absent = form == BodyForm::Absent || is_empty;
+                (!is_absent, is_absent)
             }
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
@@ -249,14 +257,7 @@ impl Flow {
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        let fits = match self.asked.endpoint.body {
-            BodyForm::Json | BodyForm::Absent => matches!(
-                content_type.media,
-                MediaType::Json | MediaType::Absent | MediaType::Text
-            ),
-            BodyForm::Multipart => content_type.media == MediaType::Multipart,
-            BodyForm::Unreadable => false,
-        };
+        let fits = self.asked.endpoint.body.takes(content_type.media);
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
         }
@@ -460,7 +461,7 @@ impl Flow {
         if edits.is_empty() {
             return Step::with(headers, Action::Continue);
         }
-        let body = edit::apply(bytes, &nest.flatten(edits));
+        let body = nest.edited(bytes, edits);
         if holds {
             // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
             if self.head.length.is_some() {

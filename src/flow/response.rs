@@ -6,13 +6,12 @@ use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
 use super::{Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text};
+use crate::event::{Direction, Event, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
-use crate::protocol::{self, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
 use crate::redact;
-use crate::wire::edit;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Limits, Nest, Place, decode, quote};
+use crate::wire::json::{Edits, Nest, Place};
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -94,8 +93,10 @@ impl Flow {
         let interest = self.guard.policy.needs.answers();
         let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
-            let has_usage =
-                self.protocol.is_some() && !seen.encoded && seen.media == MediaType::Json;
+            let has_usage = self.protocol.is_some()
+                && !seen.encoded
+                && seen.media == MediaType::Json
+                && self.asked.endpoint.answer != AnswerForm::File;
             self.response = if has_usage {
                 Stage::Tapping(Tap {
                     usage_only: true,
@@ -106,8 +107,20 @@ impl Flow {
             };
             return Step::with(edits, Action::Continue);
         }
-        if let Some(problem) = self.response_problem(&seen) {
-            if let Some(refused) = self.judge_unreadable_response(problem) {
+        let unread = match self.response_problem(&seen) {
+            Some(problem) => Some(Reading {
+                problems: vec![problem],
+                ..Reading::default()
+            }),
+            None if self.protocol.is_some() && self.asked.endpoint.answer.is_media(seen.media) => {
+                protocol::read_bytes(self.guard.bounds())
+                    .ok()
+                    .map(|(_, reading)| reading)
+            }
+            None => None,
+        };
+        if let Some(reading) = unread {
+            if let Some(refused) = self.judge_unread_response(&reading) {
                 return refused;
             }
             self.response = Stage::Passing;
@@ -136,8 +149,12 @@ impl Flow {
         if seen.foreign_charset {
             return unreadable(codes::AG2009, "the charset is not UTF-8");
         }
+        let form = self.asked.endpoint.answer;
+        if form.is_media(seen.media) {
+            return None;
+        }
         match seen.media {
-            MediaType::Json | MediaType::Text | MediaType::Absent => {}
+            media if form.is_whole(media) => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
                 return unreadable(codes::AG2014, "streamed answers can't be read yet");
             }
@@ -173,10 +190,16 @@ impl Flow {
     }
 
     fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
-        let mut reading = Reading::default();
-        reading.problems.push(problem);
+        self.judge_unread_response(&Reading {
+            problems: vec![problem],
+            ..Reading::default()
+        })
+    }
+
+    /// Judges a response of which nothing but its headers was read.
+    fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let nest = no_body()?;
-        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let verdict = self.judge(Direction::Response, &nest, reading);
         let refused = verdict.strictest()?.clone();
         self.response = Stage::Done;
         let denial = self.denial(&refused, &nest);
@@ -258,10 +281,6 @@ impl Flow {
                 let verdict = self.judge(Direction::Response, &nest, &reading);
                 self.edit_answer(protocol, bytes, &nest, verdict)
             }
-            // An error page of a proxy, a plain sentence: no JSON, and text all the same.
-            Err(problem) if problem.code == codes::AG2001 && is_prose(bytes) => {
-                self.judge_prose(bytes)
-            }
             Err(problem) => {
                 let mut reading = Reading::default();
                 reading.problems.push(problem);
@@ -280,36 +299,6 @@ impl Flow {
         }
     }
 
-    /// Judges a body that is one text.
-    fn judge_prose(&mut self, bytes: &[u8]) -> Step {
-        let quoted = quoted(bytes);
-        let Ok(nest) = Nest::scan(&quoted, Limits { max_depth: 1 }, 0) else {
-            return Step::go_on();
-        };
-        let verdict = self.judge(Direction::Response, &nest, &prose());
-        if let Some(refused) = verdict.strictest().cloned() {
-            let denial = self.denial(&refused, &nest);
-            return self.refuse_answer(&denial, refused.ruling.decision);
-        }
-        let mut edits = Edits::default();
-        redact::apply(
-            verdict.redactions,
-            &nest,
-            &self.guard.secret,
-            &mut self.numbers,
-            &mut edits,
-        );
-        if edits.is_empty() {
-            return Step::go_on();
-        }
-        let edited = edit::apply(&quoted, &nest.flatten(edits));
-        let content = edited
-            .strip_prefix(b"\"")
-            .and_then(|rest| rest.strip_suffix(b"\""))
-            .unwrap_or(&edited);
-        self.replace(decode(content).into_owned().into_bytes(), Vec::new())
-    }
-
     /// Makes the edits that a judged answer needs.
     fn edit_answer(
         &mut self,
@@ -321,11 +310,14 @@ impl Flow {
         let strictest = verdict
             .strictest()
             .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+        // A plain text has no parts, and a shape of its protocol only as a refusal.
+        let is_one_text = protocol::is_one_text(nest);
         if let Some((denial, decision)) = &strictest
-            && !verdict
-                .refused
-                .iter()
-                .all(|refused| self.can_be_taken_out(refused))
+            && (is_one_text
+                || !verdict
+                    .refused
+                    .iter()
+                    .all(|refused| self.can_be_taken_out(refused)))
         {
             return self.refuse_answer(denial, *decision);
         }
@@ -368,9 +360,10 @@ impl Flow {
                 withholding.choices.push((event.choice, text));
             }
         }
-        if protocol
-            .withhold(nest, &self.asked, &withholding, &mut edits)
-            .is_err()
+        if !is_one_text
+            && protocol
+                .withhold(nest, &self.asked, &withholding, &mut edits)
+                .is_err()
         {
             return match strictest {
                 Some((denial, decision)) => self.refuse_answer(&denial, decision),
@@ -378,7 +371,7 @@ impl Flow {
                 None => self.refuse_uneditable(nest),
             };
         }
-        let body = edit::apply(bytes, &nest.flatten(edits));
+        let body = nest.edited(bytes, edits);
         let explanation = match &strictest {
             Some((denial, decision)) => {
                 self.exchange.code = Some(denial.code);
@@ -480,12 +473,6 @@ impl Flow {
                 }
             }
             Err(_) if tap.usage_only => {}
-            Err(problem) if problem.code == codes::AG2001 && is_prose(&tap.bytes) => {
-                let text = quoted(&tap.bytes);
-                if let Ok(nest) = Nest::scan(&text, Limits { max_depth: 1 }, 0) {
-                    self.record(&nest, &prose());
-                }
-            }
             Err(problem) => self.record_unreadable(problem.code),
         }
     }
@@ -521,33 +508,4 @@ impl Flow {
             }
         }
     }
-}
-
-/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
-fn is_prose(bytes: &[u8]) -> bool {
-    let begins = bytes.trim_ascii_start().first();
-    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
-}
-
-/// A plain text as a JSON string.
-fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut quoted = Vec::with_capacity(bytes.len().saturating_add(2));
-    quote(&String::from_utf8_lossy(bytes), &mut quoted);
-    quoted
-}
-
-/// The reading of a body that is one text.
-fn prose() -> Reading {
-    let mut reading = Reading::default();
-    reading.texts.push(Text {
-        place: Place::default(),
-        class: Class::Text,
-        form: Form::String,
-        key: None,
-    });
-    let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
-    event.part = Part::Other;
-    event.texts = 0..1;
-    reading.events.push(event);
-    reading
 }

@@ -13,9 +13,12 @@ pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
 pub use refusal::{Denial, Dialect};
 
-use crate::event::{Direction, Known, Models, Problem, Reading, RpcMessage};
-use crate::wire::http::Path;
-use crate::wire::json::{Edits, Nest, Place, Value};
+use crate::diag::codes;
+use crate::event::{
+    Class, Direction, Event, Form, Kind, Known, Models, Part, Problem, Reading, RpcMessage, Text,
+};
+use crate::wire::http::{ContentType, MediaType, Path};
+use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
 use std::ops::Range;
 
 /// The start of a request, as far as it tells which protocol it speaks.
@@ -48,10 +51,20 @@ pub struct Endpoint {
     pub name: &'static str,
     /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
     pub model: Known<Box<str>>,
+    /// The path names a deployment, as Azure's does. It alone decides which model answers; a model in the body may be any
+    /// name, and is judged as well.
+    pub is_deployment: bool,
     /// Whether the path decides that the answer is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
     pub body: BodyForm,
+    /// What the answer's body is.
+    pub answer: AnswerForm,
+    /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
+    pub code: Option<&'static str>,
+    /// `content-type` of the request, where reading its body needs it: it names the boundary of a form. Set when a request
+    /// is recognised.
+    pub content_type: Option<Box<[u8]>>,
 }
 
 /// What the body of a request to an endpoint is.
@@ -60,12 +73,68 @@ pub enum BodyForm {
     /// JSON.
     #[default]
     Json,
-    /// `multipart/form-data`.
+    /// JSON, or nothing at all.
+    JsonOrNothing,
+    /// `multipart/form-data`; or JSON, where the client says so: some servers take both.
     Multipart,
+    /// The bytes of a file.
+    File,
     /// There is none: what matters is the answer.
     Absent,
     /// Nothing that could be read: AG2006.
     Unreadable,
+}
+
+impl BodyForm {
+    /// Whether a body that says that it is of this type can be read in this form.
+    pub fn takes(self, media: MediaType) -> bool {
+        match self {
+            BodyForm::Json | BodyForm::JsonOrNothing | BodyForm::Absent => {
+                matches!(media, MediaType::Json | MediaType::Absent | MediaType::Text)
+            }
+            BodyForm::Multipart => media == MediaType::Multipart,
+            BodyForm::File => true,
+            BodyForm::Unreadable => false,
+        }
+    }
+}
+
+/// What the body of an answer is. Whatever an endpoint promises, its errors are JSON or plain text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// JSON.
+    #[default]
+    Json,
+    /// JSON, or what was said in audio as plain text or subtitles.
+    Transcript,
+    /// JSON lines.
+    Lines,
+    /// A file that was kept: JSON lines, text, or bytes.
+    File,
+    /// Audio, images, video: bytes that nobody reads.
+    Media,
+}
+
+impl AnswerForm {
+    /// Whether an answer that says that it is of this type is bytes that nobody reads.
+    pub fn is_media(self, media: MediaType) -> bool {
+        self == AnswerForm::Media
+            && !matches!(
+                media,
+                MediaType::Json | MediaType::Text | MediaType::EventStream | MediaType::JsonLines
+            )
+    }
+
+    /// Whether an answer that says that it is of this type is read as a whole.
+    pub fn is_whole(self, media: MediaType) -> bool {
+        match media {
+            MediaType::Json | MediaType::Text | MediaType::Absent => true,
+            MediaType::JsonLines | MediaType::Other => {
+                matches!(self, AnswerForm::Lines | AnswerForm::File)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Endpoint {
@@ -226,6 +295,26 @@ pub struct Route {
     pub endpoint: Endpoint,
 }
 
+impl Route {
+    /// What a request asks for, with what its headers say about reading it.
+    fn new(protocol: &'static dyn Protocol, mut endpoint: Endpoint, head: &Head<'_>) -> Route {
+        let content_type = head.header("content-type");
+        match endpoint.body {
+            BodyForm::Multipart => {
+                let media = ContentType::parse(content_type).media;
+                if BodyForm::Json.takes(media) {
+                    endpoint.body = BodyForm::Json;
+                } else {
+                    endpoint.content_type = content_type.map(Into::into);
+                }
+            }
+            BodyForm::File => endpoint.content_type = content_type.map(Into::into),
+            _ => {}
+        }
+        Route { protocol, endpoint }
+    }
+}
+
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?}", self.protocol.name(), self.endpoint)
@@ -253,10 +342,7 @@ pub enum Recognised {
 pub fn recognise(head: &Head<'_>) -> Recognised {
     for protocol in PROTOCOLS {
         if let Some(endpoint) = protocol.endpoint(head) {
-            return Recognised::Protocol(Route {
-                protocol: *protocol,
-                endpoint,
-            });
+            return Recognised::Protocol(Route::new(*protocol, endpoint, head));
         }
     }
     if let Some(endpoint) = harmless(head) {
@@ -275,10 +361,7 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
 pub fn recognise_body(head: &Head<'_>, body: Value<'_>) -> Option<Route> {
     PROTOCOLS.iter().find_map(|protocol| {
         let endpoint = protocol.endpoint_by_body(head, body)?;
-        Some(Route {
-            protocol: *protocol,
-            endpoint,
-        })
+        Some(Route::new(*protocol, endpoint, head))
     })
 }
 
@@ -316,20 +399,31 @@ pub fn read_request<'b>(
     body: &'b [u8],
     bounds: Bounds,
 ) -> Result<(Nest<'b>, Reading), Problem> {
-    let mut reader = Reader::new(body, Direction::Request, bounds)?;
-    match &route.endpoint.model {
-        Known::Is(model) => reader.reading.models.add(model),
-        Known::Unknown => reader.reading.models.unknown = true,
-        Known::Missing => {}
+    let endpoint = &route.endpoint;
+    let content_type = endpoint.content_type.as_deref();
+    let request = Direction::Request;
+    let mut reader = match endpoint.body {
+        BodyForm::Multipart => {
+            Reader::form(body, content_type.unwrap_or_default(), request, bounds)?
+        }
+        BodyForm::File => Reader::whole_file(body, content_type, request, bounds)?,
+        BodyForm::JsonOrNothing if body.trim_ascii().is_empty() => {
+            Reader::new(b"{}", request, bounds)?
+        }
+        _ => Reader::new(body, request, bounds)?,
+    };
+    if !endpoint.is_deployment {
+        reader.model_of_path(endpoint);
     }
-    route.protocol.read_request(&mut reader, &route.endpoint);
-    if let Some(stream) = route.endpoint.stream {
+    route.protocol.read_request(&mut reader, endpoint);
+    reader.model_of_path(endpoint);
+    if let Some(stream) = endpoint.stream {
         reader.reading.stream = stream;
     }
     Ok(reader.finish())
 }
 
-/// Reads the whole body of a response.
+/// Reads the whole body of a response: JSON, lines of it, a plain text, or a file.
 ///
 /// # Errors
 /// The problem that makes the whole body unreadable.
@@ -339,7 +433,87 @@ pub fn read_response<'b>(
     body: &'b [u8],
     bounds: Bounds,
 ) -> Result<(Nest<'b>, Reading), Problem> {
-    let mut reader = Reader::new(body, Direction::Response, bounds)?;
-    protocol.read_response(&mut reader, asked);
-    Ok(reader.finish())
+    let response = Direction::Response;
+    let form = asked.endpoint.answer;
+    let reader = match form {
+        AnswerForm::Lines => Reader::lines(body, response, bounds),
+        // A file is lines only if each of them is an object; a number is a text that happens to be one.
+        AnswerForm::File => match Reader::lines(body, response, bounds) {
+            Ok(reader) if reader.holds_records() => Ok(reader),
+            _ if is_text(body) => return read_text(body, Part::Other, bounds),
+            _ => return read_bytes(bounds),
+        },
+        AnswerForm::Json | AnswerForm::Transcript | AnswerForm::Media => {
+            Reader::new(body, response, bounds)
+        }
+    };
+    match reader {
+        Ok(mut reader) => {
+            protocol.read_response(&mut reader, asked);
+            Ok(reader.finish())
+        }
+        // An error page of a proxy, a plain sentence, subtitles: no JSON, and text all the same.
+        Err(problem) if problem.code == codes::AG2001 && is_prose(body) => {
+            let part = if form == AnswerForm::Transcript {
+                Part::Transcript
+            } else {
+                Part::Other
+            };
+            read_text(body, part, bounds)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A response that is one text.
+fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+    let limits = Limits {
+        max_depth: bounds.max_depth,
+    };
+    let nest = Nest::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
+    let mut reading = Reading::default();
+    reading.texts.push(Text {
+        place: Place::default(),
+        class: Class::Text,
+        form: Form::String,
+        key: None,
+    });
+    let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+    event.part = part;
+    event.texts = 0..1;
+    reading.events.push(event);
+    Ok((nest, reading))
+}
+
+/// A response of bytes that nobody reads.
+///
+/// # Errors
+/// None; a body that is read can fail.
+pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+    let limits = Limits {
+        max_depth: bounds.max_depth,
+    };
+    let nest = Nest::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
+    let mut reading = Reading::default();
+    let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
+    event.opacity = Some("attachment");
+    reading.events.push(event);
+    Ok((nest, reading))
+}
+
+/// Whether a response was read as one text, which is edited as it stands and has no shape of a protocol.
+pub fn is_one_text(nest: &Nest<'_>) -> bool {
+    nest.body()
+        .is_some_and(|body| body.root().kind() == json::Kind::String)
+}
+
+/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
+fn is_prose(bytes: &[u8]) -> bool {
+    let begins = bytes.trim_ascii_start().first();
+    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether the bytes of a file are a text.
+fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }

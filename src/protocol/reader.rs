@@ -2,8 +2,15 @@
 //! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
+mod embedded;
+mod form;
+mod record;
+mod shape;
 mod tools;
 
+pub use shape::{Member, Shape};
+
+use super::Endpoint;
 use crate::diag::codes;
 use crate::event::{
     Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
@@ -17,6 +24,9 @@ use std::rc::Rc;
 
 /// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
+
+/// Problems that are told of one body; of each code there is one at least.
+const MAX_PROBLEMS: usize = 64;
 
 /// Bounds of reading one body; the policy's `inspect` sets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +81,9 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are looked into.
     pub results: bool,
-    /// One entry for each node of the body: whether a reader knows what it is.
+    /// The document that is read: the body, or a record of it.
+    current: u16,
+    /// One entry for each node of that document: whether a reader knows what it is.
     claimed: Vec<bool>,
 }
 
@@ -88,24 +100,57 @@ impl<'b> Reader<'b> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(|error| Problem {
-            code: code_of(error),
-            at: format!("byte {}", error.at),
-            what: what_of(error),
-        })?;
+        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(nest, direction, bounds))
+    }
+
+    /// Scans a body of JSON lines, each of them a record.
+    ///
+    /// # Errors
+    /// The problem that makes the whole body unreadable.
+    pub fn lines(body: &[u8], direction: Direction, bounds: Bounds) -> Result<Reader<'b>, Problem> {
+        let limits = Limits {
+            max_depth: bounds.max_depth,
+        };
+        let nest = Nest::scan_lines(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(nest, direction, bounds))
+    }
+
+    fn over(nest: Nest<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = nest.body().map_or(0, |doc| doc.len());
-        Ok(Reader {
+        Reader {
             nest,
             reading: Reading::default(),
             direction,
             results: bounds.results,
+            current: 0,
             claimed: vec![false; index(nodes)],
+        }
+    }
+
+    /// Whether the body is a list of objects.
+    pub(super) fn holds_records(&self) -> bool {
+        self.nest.body().is_some_and(|body| {
+            let root = body.root();
+            root.elements().next().is_some()
+                && root
+                    .elements()
+                    .all(|record| record.kind() == json::Kind::Object)
         })
     }
 
-    /// The body's outermost document.
+    /// Adds the model that the path names.
+    pub(super) fn model_of_path(&mut self, endpoint: &Endpoint) {
+        match &endpoint.model {
+            Known::Is(model) => self.reading.models.add(model),
+            Known::Unknown => self.reading.models.unknown = true,
+            Known::Missing => {}
+        }
+    }
+
+    /// The document that is read: the body, or within [`record`](Reader::record) the record.
     pub fn body(&self) -> Option<Rc<Doc<'b>>> {
-        self.nest.body()
+        self.nest.shared(self.current)
     }
 
     /// Which half of the exchange is read.
@@ -115,9 +160,13 @@ impl<'b> Reader<'b> {
 
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
-        let Some(doc) = self.body() else {
-            return (self.nest, self.reading);
-        };
+        self.sweep();
+        (self.nest, self.reading)
+    }
+
+    /// Tells of everything in the current document that was not claimed.
+    fn sweep(&mut self) {
+        let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
@@ -152,7 +201,6 @@ impl<'b> Reader<'b> {
             }
         }
         self.reading.events.extend(group);
-        (self.nest, self.reading)
     }
 
     fn text_kind(&self) -> Kind {
@@ -163,11 +211,11 @@ impl<'b> Reader<'b> {
     }
 
     fn is_claimed(&self, place: Place) -> bool {
-        place.doc != 0 || self.claimed.get(index(place.node)).copied().unwrap_or(true)
+        place.doc != self.current || self.claimed.get(index(place.node)).copied().unwrap_or(true)
     }
 
     fn claim_place(&mut self, place: Place) {
-        if place.doc == 0
+        if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
         {
             *claimed = true;
@@ -211,19 +259,19 @@ impl<'b> Reader<'b> {
                     self.claim(key);
                     read(self, name, member);
                 }
-                None => self.refuse_variant(key, keys),
+                None => self.refuse_variant(key, &mut keys.iter().copied()),
             }
         }
     }
 
-    fn refuse_variant(&mut self, key: Value<'_>, keys: &[&'static str]) {
+    fn refuse_variant(&mut self, key: Value<'_>, names: &mut dyn Iterator<Item = &'static str>) {
         let Some(text) = key.text() else { return };
-        if let Some(name) = keys.iter().find(|name| is_case_variant(&text, name)) {
-            self.problem(
-                codes::AG2002,
-                key,
-                format!("a key that some servers read as `{name}`"),
-            );
+        for name in names {
+            if is_case_variant(&text, name) {
+                let what = format!("a key that some servers read as `{name}`");
+                self.problem(codes::AG2002, key, what);
+                return;
+            }
         }
     }
 
@@ -341,6 +389,11 @@ impl<'b> Reader<'b> {
 
     fn register(&mut self, place: Place, class: Class, form: Form, key: Option<Place>) -> u32 {
         let number = self.text_count();
+        // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
+        let class = match class {
+            Class::Text if !self.nest.is_editable(place) => Class::Unknown,
+            class => class,
+        };
         self.reading.texts.push(Text {
             place,
             class,
@@ -469,6 +522,11 @@ impl<'b> Reader<'b> {
 
     /// Notes something that could not be read.
     pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: String) {
+        let problems = &self.reading.problems;
+        // To find where it stands costs a walk over the body: of thousands, all say the same.
+        if problems.len() >= MAX_PROBLEMS && problems.iter().any(|problem| problem.code == code) {
+            return;
+        }
         self.reading.problems.push(Problem {
             code,
             at: self.nest.pointer(value.place()),
@@ -513,6 +571,11 @@ pub fn code_of(error: ScanError) -> &'static str {
     }
 }
 
-fn what_of(error: ScanError) -> String {
-    error.to_string()
+/// The problem of a body that can't be scanned.
+pub(super) fn unreadable(error: ScanError) -> Problem {
+    Problem {
+        code: code_of(error),
+        at: format!("byte {}", error.at),
+        what: error.to_string(),
+    }
 }
