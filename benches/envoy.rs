@@ -30,7 +30,8 @@ Options, after BENCH= :
   --connections N    clients, each with a connection of its own (default 4)
   --sizes A,B        request bodies in bytes (default 1024,4096,65536,1048576)
   --hold             headers are held; the default is portable
-  --policy FILE      measures this policy (JSON), too; may be given several times";
+  --policy FILE      measures this policy (JSON) instead of those of 1 and 100 rules; may be given several times
+  --module FILE      measures this build of the filter, too; may be given several times";
 
 struct Options {
     json: bool,
@@ -40,6 +41,7 @@ struct Options {
     sizes: Vec<usize>,
     hold: bool,
     policies: Vec<PathBuf>,
+    modules: Vec<PathBuf>,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
             sizes: vec![1 << 10, 4 << 10, 64 << 10, 1 << 20],
             hold: false,
             policies: Vec::new(),
+            modules: Vec::new(),
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
@@ -68,6 +71,7 @@ impl Options {
                 }
                 "--sizes" => options.sizes = operand().split(',').map(number).collect(),
                 "--policy" => options.policies.push(PathBuf::from(operand())),
+                "--module" => options.modules.push(PathBuf::from(operand())),
                 // cargo bench says this to every benchmark.
                 "--bench" => {}
                 _ => give_up(&word),
@@ -187,6 +191,27 @@ fn policy(rules: &[Value], hold: bool) -> Value {
         "defaults": {"action": "allow"},
         "rules": rules,
     })
+}
+
+/// The policies that are measured, each with a name.
+fn policies(options: &Options) -> Vec<(String, Value)> {
+    if options.policies.is_empty() {
+        return [1, 100]
+            .map(|count| {
+                let name = if count == 1 { "1 rule" } else { "100 rules" };
+                (name.to_owned(), policy(&rules(count), options.hold))
+            })
+            .to_vec();
+    }
+    let read = |file: &PathBuf| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let text = std::fs::read_to_string(file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let policy = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        (name.into_owned(), policy)
+    };
+    options.policies.iter().map(read).collect()
 }
 
 /// English without end.
@@ -334,33 +359,25 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
 fn main() {
     let options = Options::read();
     let floor = std::env::var_os("AGENTGUARD_FLOOR_WASM").expect("run this with `make bench`");
-    let guard = |name: &str, policy: &Value| {
-        let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
-        Site::new(name, policy)
-            .stop_iteration(hold)
-            .variable("AUDIT_KEY")
-    };
     let mut names = vec!["no filter".to_owned(), "floor".to_owned()];
     let mut sites = vec![
         Site::bare("no filter"),
         Site::new("floor", &json!({})).module(floor.into()),
     ];
-    let mut add = |name: String, policy: &Value| {
-        sites.push(guard(&name, policy));
+    for (name, policy) in policies(&options) {
+        let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
+        let site = |name: &str| {
+            Site::new(name, &policy)
+                .stop_iteration(hold)
+                .variable("AUDIT_KEY")
+        };
+        sites.push(site(&name));
+        for (number, module) in options.modules.iter().enumerate() {
+            let name = format!("{name} +{}", number + 1);
+            sites.push(site(&name).module(module.clone()));
+            names.push(name);
+        }
         names.push(name);
-    };
-    for count in [1, 100] {
-        add(
-            format!("{count} rules"),
-            &policy(&rules(count), options.hold),
-        );
-    }
-    for file in &options.policies {
-        let text = std::fs::read_to_string(file)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let policy = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        add(file.display().to_string(), &policy);
     }
     let envoy = Setup::new(Version::Newest, sites)
         .variable("AUDIT_KEY", "of the benchmark")
