@@ -44,6 +44,22 @@ impl Verdict {
     }
 }
 
+impl Flow {
+    /// The refusal of an answer in which a redaction can't be made everywhere: rather no answer than one that leaks.
+    pub(super) fn uneditable(&mut self) -> Refused {
+        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        Refused {
+            event: Event::new(Kind::Response, Direction::Response, Place::default()),
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG3005),
+            },
+            problem: None,
+        }
+    }
+}
+
 fn outcome_of(ruling: &Ruling) -> Outcome {
     match ruling.decision {
         Decision::Allow => Outcome::Allow,
@@ -74,8 +90,8 @@ struct Case<'a> {
 
 /// A part of an answer that was put together from pieces, to be judged.
 pub(super) struct Assembled<'a> {
-    /// The event; its places are those of `nest`.
-    pub(super) event: &'a Event,
+    /// The events; their places are those of `nest`.
+    pub(super) events: &'a [Event],
     /// What is known of the answer so far, with the event's texts.
     pub(super) reading: &'a Reading,
     /// What was put together.
@@ -136,7 +152,7 @@ impl Flow {
     /// Judges a part of an answer that was put together from pieces.
     pub(super) fn judge_assembled(&mut self, assembled: Assembled<'_>) -> Verdict {
         let Assembled {
-            event,
+            events,
             reading,
             nest,
             scans,
@@ -145,14 +161,16 @@ impl Flow {
             at,
         } = assembled;
         self.in_context(nest, reading, scans, |flow, context, verdict| {
-            let case = Case {
-                event,
-                problem: None,
-                moment,
-                force,
-                at: Some(at),
-            };
-            flow.judge_event(&case, context, verdict);
+            for event in events {
+                let case = Case {
+                    event,
+                    problem: None,
+                    moment,
+                    force,
+                    at: Some(at),
+                };
+                flow.judge_event(&case, context, verdict);
+            }
         })
     }
 
@@ -276,7 +294,11 @@ impl Flow {
             && !event.provider_run
             && let Known::Is(tool) = &event.tool
         {
-            self.exchange.calls.push((tool.clone(), outcome));
+            let name = context
+                .facts
+                .qualified(tool)
+                .map_or_else(|| tool.clone(), Into::into);
+            self.exchange.calls.push((name, outcome));
         }
         if ruling.decision != Decision::Allow {
             verdict.refused.push(Refused {

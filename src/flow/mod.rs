@@ -20,10 +20,13 @@ mod response;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;
+mod stream;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+#[cfg(not(target_arch = "wasm32"))]
+pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
 use crate::event::Facts;
@@ -32,6 +35,7 @@ use crate::redact::Numbers;
 use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
+use stream::Stream;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -51,6 +55,8 @@ pub struct Flow {
     numbers: Numbers,
     /// The response says how long it is.
     sized_response: bool,
+    /// The client has been sent the upstream's status.
+    answered: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -86,8 +92,12 @@ enum Stage {
     Tapping(Tap),
     /// Bytes are held until the end.
     Holding { since: u64 },
+    /// Bytes are judged while they flow.
+    Streaming(Box<Stream>),
     /// What is still to come is dropped.
     Draining,
+    /// A refusal has been sent; with the next bytes the connection is cut.
+    Resetting,
     /// It is over.
     Done,
 }
@@ -116,6 +126,7 @@ impl Flow {
             exchange: Exchange::default(),
             numbers: Numbers::default(),
             sized_response: false,
+            answered: false,
             replied: false,
         }
     }

@@ -6,11 +6,12 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, Interest, Ruling};
+use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
+use std::cell::RefCell;
 
 /// Headers that only we write; a client's or an upstream's are taken out.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -96,12 +97,18 @@ impl Flow {
         }
 
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
-        let recognised = protocol::recognise(&ProtocolHead {
+        let named = policy.named(&self.facts);
+        self.take_names(&named);
+        let start = ProtocolHead {
             method: &seen.method,
             host: &seen.authority,
             path: &path,
             headers: head.headers,
-        });
+        };
+        let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
+            Some(route) => Recognised::Protocol(route),
+            None => self.recognise(&start),
+        };
         if matches!(recognised, Recognised::ByBody) {
             self.head.undetermined = Some(Undetermined {
                 host: seen.authority.clone(),
@@ -114,17 +121,14 @@ impl Flow {
             });
         }
         let problem = self.read_head(&seen, head, recognised);
+        let problem = problem.or(named.is_contradictory.then(|| Problem {
+            code: codes::AG2012,
+            at: String::new(),
+            what: "the path can be read as two that the policy tells apart".to_owned(),
+        }));
         let refused = self.judge_identity();
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
-        }
-        if policy.needs.answers() == Interest::Enforced {
-            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
-            // compress.
-            edits.push(HeaderEdit::Set(
-                "accept-encoding".to_owned(),
-                "identity".to_owned(),
-            ));
         }
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.asked.endpoint.body != BodyForm::Absent
@@ -141,6 +145,14 @@ impl Flow {
             };
         }
 
+        if self.interest_in_answers() == Interest::Enforced {
+            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
+            // compress.
+            edits.push(HeaderEdit::Set(
+                "accept-encoding".to_owned(),
+                "identity".to_owned(),
+            ));
+        }
         if !policy.needs.holds_requests() {
             self.request = Stage::Tapping(Tap::default());
             return Step::with(edits, Action::Continue);
@@ -159,6 +171,58 @@ impl Flow {
             );
         }
         Step::with(edits, Action::Continue)
+    }
+
+    /// What the start of a request says. Where the policy lets unknown endpoints pass, the body has its say first: what is
+    /// exempt must not carry what is governed.
+    fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
+        match protocol::recognise(head) {
+            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+                Recognised::ByBody
+            }
+            recognised => recognised,
+        }
+    }
+
+    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
+    fn refuses_unknown(&self) -> bool {
+        let Some(nest) = no_body() else { return true };
+        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
+        event.code = Some(codes::AG2007);
+        let judgement = self.guard.policy.judge(
+            &event,
+            &Context {
+                policy: &self.guard.policy,
+                facts: &self.facts,
+                reading: &Reading::default(),
+                nest: &nest,
+                scans: &RefCell::default(),
+                scratch: &self.guard.scratch,
+            },
+            Moment::Whole,
+        );
+        judgement.ruling.decision != Decision::Allow
+    }
+
+    /// Names that the policy gives to whoever is called.
+    fn take_names(&mut self, named: &Named<'_>) {
+        let Some(entry) = named.entry else { return };
+        if let Some(provider) = &entry.provider {
+            self.facts.provider = Known::Is(provider.clone());
+        }
+        if let Some(server) = &entry.server {
+            self.facts.server = Known::Is(server.clone());
+            self.facts.qualifies = true;
+        }
+    }
+
+    /// How strongly the policy looks at what may come back.
+    pub(super) fn interest_in_answers(&self) -> Interest {
+        let needs = &self.guard.policy.needs;
+        match self.protocol {
+            Some(protocol) => needs.answers(protocol::answers_of(protocol)),
+            None => needs.answers(Kind::ALL.iter().copied()),
+        }
     }
 
     fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
@@ -261,6 +325,9 @@ impl Flow {
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
         }
+        if head.end && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
+        }
         if head.end {
             return problem(codes::AG2001, "the body is empty");
         }
@@ -277,6 +344,9 @@ impl Flow {
     fn follow(&mut self, route: Route) {
         self.protocol = Some(route.protocol);
         self.facts.protocol = Known::Is(route.protocol.name().into());
+        if route.protocol.serves_tools() && self.facts.server == Known::Missing {
+            self.facts.server = self.facts.host.clone();
+        }
         self.asked = Asked::at(route.endpoint);
     }
 
@@ -315,12 +385,12 @@ impl Flow {
             // What the body asks for can't be told.
             Known::Missing => reading.models.unknown = problem.is_some(),
         }
+        let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
+        if problem.is_none() {
+            event.gate = self.asked.endpoint.gate;
+        }
         reading.problems.extend(problem);
-        reading.events.push(Event::new(
-            Kind::Request,
-            Direction::Request,
-            Place::default(),
-        ));
+        reading.events.push(event);
         self.facts.models = reading.models.clone();
         let nest = no_body()?;
         let verdict = self.judge(Direction::Request, &nest, &reading);
@@ -378,7 +448,11 @@ impl Flow {
                 self.judge_request(&bytes)
             }
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting
+            | Stage::Passing
+            | Stage::Streaming(_)
+            | Stage::Resetting
+            | Stage::Done => Step::go_on(),
         }
     }
 
@@ -407,8 +481,16 @@ impl Flow {
         let limits = Limits {
             max_depth: self.guard.bounds().max_depth,
         };
-        let nest = Nest::scan(bytes, limits, 0)
-            .map_err(|error| problem(protocol::code_of(error), error.to_string()))?;
+        let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
+        let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
+            // What does not even begin like JSON, in whichever encoding, is no message to any reader.
+            let is_before =
+                |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+            match bytes.iter().find(|byte| !is_before(byte)) {
+                Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
+                _ => unknown(),
+            }
+        })?;
         let start = self.head.undetermined.take();
         let route = start.zip(nest.body()).and_then(|(start, body)| {
             let headers: Vec<(&[u8], &[u8])> = start
@@ -424,7 +506,7 @@ impl Flow {
             };
             protocol::recognise_body(&head, body.root())
         });
-        route.ok_or_else(|| problem(codes::AG2007, "the endpoint is not known".to_owned()))
+        route.ok_or_else(unknown)
     }
 
     /// Reads, judges and edits a whole request.
@@ -543,6 +625,14 @@ impl Flow {
             tags.join(","),
         ))
     }
+}
+
+/// What the policy says that a request speaks.
+fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
+    let protocol = protocol::named(entry.protocol.as_deref()?)?;
+    let mut endpoint = protocol.assume(head)?;
+    endpoint.shape.clone_from(&entry.shape);
+    Some(Route { protocol, endpoint })
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

@@ -1,17 +1,20 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
-use super::exchange::Outcome;
+use super::exchange::{Outcome, Read};
 use super::judge::{Force, Refused, Verdict};
 use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
+use super::stream::{Purpose, Stream};
 use super::{Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Problem, Reading};
+use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
-use crate::protocol::{self, AnswerForm, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::protocol::{
+    self, AnswerForm, BodyForm, Denial, EditedText, Protocol, Removal, WithheldCall, Withholding,
+};
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, Nest};
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -76,6 +79,12 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
+        let step = self.begin_response(head);
+        self.answered = step.action == Action::Continue;
+        step
+    }
+
+    fn begin_response(&mut self, head: &ResponseHead<'_>) -> Step {
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
         self.sized_response = seen.content_length.is_some();
@@ -90,9 +99,25 @@ impl Flow {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
         }
-        let interest = self.guard.policy.needs.answers();
+        if self.is_no_stream(&seen)
+            && let Some(refused) = self.judge_unread_response(&Reading {
+                problems: vec![Problem {
+                    code: codes::AG2007,
+                    at: String::new(),
+                    what: "a stream was asked for, and something else comes".to_owned(),
+                }],
+                ..Reading::default()
+            })
+        {
+            return refused;
+        }
+        let interest = self.interest_in_answers();
         let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
+            if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
+                self.response = Stage::Streaming(stream);
+                return Step::with(edits, Action::Continue);
+            }
             let has_usage = self.protocol.is_some()
                 && !seen.encoded
                 && seen.media == MediaType::Json
@@ -126,6 +151,17 @@ impl Flow {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
         }
+        let purpose = match interest {
+            Interest::Observed => Purpose::Observe,
+            _ => Purpose::Enforce,
+        };
+        if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
+            self.response = Stage::Streaming(stream);
+            if purpose == Purpose::Enforce {
+                edits.extend(self.edited_body_edits(None));
+            }
+            return Step::with(edits, Action::Continue);
+        }
         if interest == Interest::Observed {
             self.response = Stage::Tapping(Tap::default());
             return Step::with(edits, Action::Continue);
@@ -136,6 +172,26 @@ impl Flow {
         }
         edits.extend(self.edited_body_edits(None));
         Step::with(edits, Action::Continue)
+    }
+
+    /// The reader of a response that arrives in frames.
+    fn stream_of(&self, seen: &Seen, purpose: Purpose, now: u64) -> Option<Box<Stream>> {
+        let protocol = self.protocol.filter(|_| !seen.encoded)?;
+        let framing = protocol.framing(&self.asked, seen.media)?;
+        let reader = protocol.stream(&self.asked)?;
+        let stream = Stream::new(&self.guard, purpose, framing, reader, now);
+        Some(Box::new(stream))
+    }
+
+    /// Whether something else comes than the stream that was asked for. A `GET` for a stream was recognised by little, and
+    /// could have been one for anything; nothing but a stream or an error answers it.
+    fn is_no_stream(&self, seen: &Seen) -> bool {
+        let endpoint = &self.asked.endpoint;
+        self.protocol.is_some()
+            && endpoint.body == BodyForm::Absent
+            && endpoint.stream == Some(true)
+            && (200..300).contains(&seen.status)
+            && seen.media != MediaType::EventStream
     }
 
     /// What the headers of the response alone say against reading it.
@@ -153,10 +209,18 @@ impl Flow {
         if form.is_media(seen.media) {
             return None;
         }
+        let is_streamed = self.protocol.is_some_and(|protocol| {
+            protocol.framing(&self.asked, seen.media).is_some()
+                && protocol.stream(&self.asked).is_some()
+        });
         match seen.media {
+            _ if is_streamed => return None,
             media if form.is_whole(media) => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
-                return unreadable(codes::AG2014, "streamed answers can't be read yet");
+                return unreadable(
+                    codes::AG2014,
+                    "no streamed answer of this endpoint is known",
+                );
             }
             _ => return unreadable(codes::AG2006, "the content type holds no text"),
         }
@@ -187,13 +251,6 @@ impl Flow {
                 .map(|name| HeaderEdit::Remove((*name).to_owned())),
         );
         edits
-    }
-
-    fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
-        self.judge_unread_response(&Reading {
-            problems: vec![problem],
-            ..Reading::default()
-        })
     }
 
     /// Judges a response of which nothing but its headers was read.
@@ -246,8 +303,13 @@ impl Flow {
                 let bytes = body.read();
                 self.judge_response(&bytes)
             }
-            Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Streaming(_) => self.stream_body(body, end, now),
+            Stage::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
+            Stage::Resetting => {
+                self.response = Stage::Done;
+                Step::of(Action::Reset)
+            }
+            Stage::Waiting | Stage::Passing | Stage::Draining | Stage::Done => Step::go_on(),
         }
     }
 
@@ -275,6 +337,11 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
+        // 202 to a notification, and whatever else has nothing to say.
+        if bytes.is_empty() {
+            self.exchange.read(Direction::Response, Read::Full);
+            return Step::go_on();
+        }
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
@@ -332,34 +399,7 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let mut withholding = Withholding {
-            edited: edited
-                .into_iter()
-                .map(|edited| EditedText {
-                    choice: edited.choice,
-                    at: edited.place,
-                    changes: edited.changes,
-                })
-                .collect(),
-            ..Withholding::default()
-        };
-        for refused in &verdict.refused {
-            let text = self.denial(refused, nest).message();
-            let event = &refused.event;
-            if event.kind == Kind::ToolCall {
-                withholding.calls.push(WithheldCall {
-                    choice: event.choice,
-                    at: event.at,
-                    text,
-                });
-            } else if !withholding
-                .choices
-                .iter()
-                .any(|(choice, _)| *choice == event.choice)
-            {
-                withholding.choices.push((event.choice, text));
-            }
-        }
+        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
         if !is_one_text
             && protocol
                 .withhold(nest, &self.asked, &withholding, &mut edits)
@@ -385,17 +425,49 @@ impl Flow {
         self.replace(body, explanation)
     }
 
-    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
-        let refused = Refused {
-            event: Event::new(Kind::Response, Direction::Response, Place::default()),
-            ruling: crate::policy::Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3005),
-            },
-            problem: None,
+    /// What a protocol is asked to take out of an answer, and what was edited in it.
+    pub(super) fn withholding(
+        &self,
+        protocol: &dyn Protocol,
+        refused: &[Refused],
+        edited: Vec<redact::Edited>,
+        nest: &Nest<'_>,
+    ) -> Withholding {
+        let mut withholding = Withholding {
+            edited: edited
+                .into_iter()
+                .map(|edited| EditedText {
+                    choice: edited.choice,
+                    at: edited.place,
+                    changes: edited.changes,
+                })
+                .collect(),
+            ..Withholding::default()
         };
-        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        for refused in refused {
+            let denial = self.denial(refused, nest);
+            let event = &refused.event;
+            match protocol.removal(event.kind) {
+                Removal::Call => withholding.calls.push(WithheldCall {
+                    choice: event.choice,
+                    at: event.at,
+                    text: denial.message(),
+                }),
+                Removal::Offer => withholding.offers.push(event.at),
+                Removal::Choice | Removal::Message | Removal::Whole => {
+                    let is_new = |(choice, _): &(u32, String)| *choice != event.choice;
+                    if withholding.choices.iter().all(is_new) {
+                        withholding.choices.push((event.choice, denial.message()));
+                        withholding.denials.push((event.choice, denial));
+                    }
+                }
+            }
+        }
+        withholding
+    }
+
+    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
+        let refused = self.uneditable();
         let denial = self.denial(&refused, nest);
         self.refuse_answer(&denial, Decision::Deny)
     }
@@ -407,18 +479,23 @@ impl Flow {
             .rule
             .and_then(|number| self.guard.policy.rule(number))
             .and_then(|rule| rule.on_deny);
-        match refused.event.kind {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        match protocol.removal(refused.event.kind) {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
-            Kind::ToolCall => {
+            Removal::Call => {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
                     && !self.asked.continues_elsewhere
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
-            Kind::Response => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
-            _ => false,
+            Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
+            Removal::Message => true,
+            Removal::Offer => on_deny != Some(OnDeny::Error),
+            Removal::Whole => false,
         }
     }
 
@@ -491,7 +568,7 @@ impl Flow {
     }
 
     /// What the record tells of an answer, whoever asked for it.
-    fn note_answer(&mut self, reading: &Reading) {
+    pub(super) fn note_answer(&mut self, reading: &Reading) {
         self.exchange.usage = reading.usage;
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
@@ -499,7 +576,7 @@ impl Flow {
     }
 
     /// Calls in an answer that no rule looks at.
-    fn note_calls(&mut self, reading: &Reading) {
+    pub(super) fn note_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall
                 && let Known::Is(tool) = &event.tool

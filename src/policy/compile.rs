@@ -9,6 +9,7 @@ use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{Affix, Contains, Equality, Literal, Order, Verb};
 use super::pace::Pace;
+use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
@@ -169,6 +170,11 @@ impl Policy {
         fits(&self.scope.hosts, &host)
             && fits(&self.scope.paths, &paths)
             && fits(&self.scope.clusters, &cluster)
+    }
+
+    /// What `protocols` says of a request.
+    pub fn named(&self, facts: &Facts) -> Named<'_> {
+        protocols::find(&self.document.protocols, facts)
     }
 
     /// Whether `applies_to` names clusters, which the host must then look up.

@@ -17,6 +17,8 @@ pub struct Window {
     base: usize,
     /// How much of `text` is settled.
     settled: usize,
+    /// How many characters of the whole text are settled.
+    characters: u64,
 }
 
 /// A part of the text in which something was found, and which nothing that follows can change.
@@ -24,6 +26,8 @@ pub struct Window {
 pub struct Settled {
     /// Where it begins in the whole text, in bytes.
     pub start: usize,
+    /// How many characters stand before it.
+    pub characters: u64,
     /// The part.
     pub text: String,
     /// What stands in it, counted from its beginning.
@@ -74,11 +78,15 @@ impl Window {
         };
         let start = std::mem::replace(&mut self.settled, safe);
         found.keep(start..safe);
+        let part = self.text.get(start..safe).unwrap_or_default();
         let settled = (!found.scan.is_blank()).then(|| Settled {
             start: self.base.saturating_add(start),
-            text: self.text.get(start..safe).unwrap_or_default().to_owned(),
+            characters: self.characters,
+            text: part.to_owned(),
             scan: found.scan,
         });
+        let count = u64::try_from(part.chars().count()).unwrap_or(u64::MAX);
+        self.characters = self.characters.saturating_add(count);
         self.forget();
         settled
     }

@@ -2,24 +2,48 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod a2a;
+mod cohere;
+mod coverage;
+mod generic;
+mod jsonrpc;
+mod mcp;
+mod ollama;
+mod openai_audio;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_images;
+mod openai_moderations;
+mod openai_other;
+mod openai_responses;
 mod openai_shapes;
 mod provider;
 mod reader;
 mod refusal;
+mod routes;
+pub mod stream;
 mod surgery;
+#[cfg(test)]
+mod tests;
 
+use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
+pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
 pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Form, Kind, Known, Models, Part, Problem, Reading, RpcMessage, Text,
+    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Problem, Reading, RpcMessage,
+    Shape, Text,
 };
+use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
 use std::ops::Range;
+use std::rc::Rc;
+use stream::StreamReader;
 
 /// The start of a request, as far as it tells which protocol it speaks.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +89,12 @@ pub struct Endpoint {
     /// `content-type` of the request, where reading its body needs it: it names the boundary of a form. Set when a request
     /// is recognised.
     pub content_type: Option<Box<[u8]>>,
+    /// Headers that the body has to agree with, or that say how it is read; names in lower case.
+    pub headers: Vec<(Box<str>, Box<[u8]>)>,
+    /// For a request without a body: who lets it pass where no rule decides.
+    pub gate: Gate,
+    /// Where things stand in its bodies, if only the policy knows.
+    pub shape: Option<Rc<Shape>>,
 }
 
 /// What the body of a request to an endpoint is.
@@ -145,6 +175,14 @@ impl Endpoint {
             ..Endpoint::default()
         }
     }
+
+    /// The values of a header that it was recognised with.
+    pub fn header<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e [u8]> {
+        self.headers
+            .iter()
+            .filter(move |(known, _)| **known == *name)
+            .map(|(_, value)| &**value)
+    }
 }
 
 /// What the rest of an exchange needs to know of its request.
@@ -183,6 +221,9 @@ impl Asked {
         self.structured_output = reading.structured_output;
         self.continues_elsewhere = reading.continues_elsewhere;
         self.rpc.clone_from(&reading.rpc);
+        if let Some(name) = reading.endpoint {
+            self.endpoint.name = name;
+        }
     }
 }
 
@@ -193,6 +234,10 @@ pub struct Withholding {
     pub calls: Vec<WithheldCall>,
     /// Choices whose text may not pass, each with the text that takes its place.
     pub choices: Vec<(u32, String)>,
+    /// The same choices with all that the reader may be told.
+    pub denials: Vec<(u32, Denial)>,
+    /// Offers of tools that are left out.
+    pub offers: Vec<Place>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
 }
@@ -217,6 +262,21 @@ pub struct EditedText {
     pub at: Place,
     /// What was replaced, in bytes of the decoded text, and the length of what took its place.
     pub changes: Vec<(Range<usize>, String)>,
+}
+
+/// What becomes of an answer when something in it may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The call is taken out, and a text says so.
+    Call,
+    /// The choice's text becomes a refusal.
+    Choice,
+    /// The JSON-RPC message that it stands in becomes a refusal; others in the same body stay.
+    Message,
+    /// The offer is left out.
+    Offer,
+    /// The whole answer is refused.
+    Whole,
 }
 
 /// A refusal in a protocol's own words.
@@ -249,6 +309,30 @@ pub trait Protocol: Sync {
         None
     }
 
+    /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
+    /// not tell is read as the most usual of its requests.
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        self.endpoint(head)
+            .or_else(|| (head.method == "POST").then(|| Endpoint::named(self.name())))
+    }
+
+    /// What is judged of each of its routes.
+    fn coverage(&self) -> &'static [Row];
+
+    /// Whether the other side is a server of tools, one of several: rules name it by `server`.
+    fn serves_tools(&self) -> bool {
+        false
+    }
+
+    /// What becomes of an answer in which an event of this kind may not pass.
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolCall => Removal::Call,
+            Kind::Response => Removal::Choice,
+            _ => Removal::Whole,
+        }
+    }
+
     /// How it refuses.
     fn dialect(&self) -> Dialect;
 
@@ -277,14 +361,56 @@ pub trait Protocol: Sync {
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold>;
+
+    /// How an answer of this media type is cut into frames; absent if it is read as a whole.
+    fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {
+        match media {
+            MediaType::EventStream => Some(Framing::Sse),
+            MediaType::JsonLines => Some(Framing::Lines),
+            MediaType::AmazonEventStream => Some(Framing::Amazon),
+            _ => None,
+        }
+    }
+
+    /// A reader of the frames of one answer; absent where no stream of this endpoint is known.
+    fn stream(&self, _asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        None
+    }
 }
 
 /// A response can't be edited in the way that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CannotWithhold;
 
-/// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+/// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
+    &openai_embeddings::OpenAiEmbeddings,
+    &openai_moderations::OpenAiModerations,
+    &openai_images::OpenAiImages,
+    &openai_audio::OpenAiAudio,
+    // Their paths end like those of completions.
+    &ollama::OllamaChat,
+    &ollama::OllamaGenerate,
+    &cohere::CohereV2,
+    &cohere::CohereV1,
+    &openai_completions::OpenAiCompletions,
+    &openai_other::OpenAiOther,
+    &a2a::A2a,
+    &mcp::Mcp,
+];
+
+/// All of them, and the one that only a policy can name.
+pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
+    let generic: &'static dyn Protocol = &generic::Generic;
+    PROTOCOLS.iter().copied().chain(std::iter::once(generic))
+}
+
+/// The protocol of that name.
+pub fn named(name: &str) -> Option<&'static dyn Protocol> {
+    all().find(|protocol| protocol.name() == name)
+}
 
 /// A protocol and the endpoint that is asked for.
 #[derive(Clone)]
@@ -357,6 +483,11 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
     Recognised::Unknown
 }
 
+/// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
+pub fn may_hold_a_call(head: &Head<'_>) -> bool {
+    jsonrpc::may_be_sent(head)
+}
+
 /// Which protocol a request speaks, by its body.
 pub fn recognise_body(head: &Head<'_>, body: Value<'_>) -> Option<Route> {
     PROTOCOLS.iter().find_map(|protocol| {
@@ -386,6 +517,19 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
         [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
+        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        [.., "api", "version"]
+        | [
+            ..,
+            "api",
+            "v1",
+            "key" | "credits" | "providers" | "generation",
+        ]
+        | [.., "v1", "health"]
+        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
+            Some("status")
+        }
         _ => None,
     }
 }
@@ -417,13 +561,41 @@ pub fn read_request<'b>(
     }
     route.protocol.read_request(&mut reader, endpoint);
     reader.model_of_path(endpoint);
+    read_disguise(&mut reader, route);
     if let Some(stream) = endpoint.stream {
         reader.reading.stream = stream;
     }
     Ok(reader.finish())
 }
 
-/// Reads the whole body of a response: JSON, lines of it, a plain text, or a file.
+/// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
+/// any path would carry it out: it is judged as both.
+fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
+    if !reader.reading.rpc.is_empty() {
+        return;
+    }
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let Some(message) = jsonrpc::first_message(root) else {
+        return;
+    };
+    // Other services speak JSON-RPC as well, and the policy says that this is one.
+    if route.endpoint.shape.is_some() && !jsonrpc::has_known_method(message) {
+        return;
+    }
+    reader.problem(
+        codes::AG2012,
+        root,
+        "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+    );
+    let endpoint = reader.reading.endpoint;
+    let events = reader.reading.events.len();
+    mcp::Mcp.read_request(reader, &mcp::at_any_path());
+    reader.end_messages(events);
+    reader.reading.endpoint = endpoint;
+}
+
+/// Reads the whole body of a response.
 ///
 /// # Errors
 /// The problem that makes the whole body unreadable.

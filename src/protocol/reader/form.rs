@@ -4,7 +4,7 @@
 use super::embedded::{is_text_type, printable};
 use super::{Bounds, Origin, Reader, unreadable};
 use crate::diag::codes;
-use crate::event::{Attachments, Author, Direction, Part, Problem};
+use crate::event::{Author, Direction, Part, Problem};
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value, quote};
 use crate::wire::multipart::{self, ErrorKind, FormError};
@@ -97,7 +97,9 @@ impl<'b> Reader<'b> {
         }
         doc.push(b'}');
         let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Self::over(nest, direction, bounds))
+        let mut reader = Self::over(nest, direction, bounds);
+        reader.is_form = true;
+        Ok(reader)
     }
 
     /// Reads a body that is one file, as if it were the only field of a form, named `file`.
@@ -121,37 +123,35 @@ impl<'b> Reader<'b> {
         Ok(Self::over(nest, direction, bounds))
     }
 
-    /// A file of a form: its name and, as far as it is text, its content. Gives its records, if it is JSON lines; those
-    /// are left to the caller, and unknown text if nobody takes them.
-    pub fn file<'v>(
-        &mut self,
-        file: Value<'v>,
-        count: fn(&mut Attachments) -> &mut u32,
-    ) -> Option<Value<'v>> {
-        if file.kind() == json::Kind::Array {
-            self.claim(file);
-            for file in file.elements() {
-                self.file(file, count);
-            }
-            return None;
-        }
-        let counter = count(&mut self.reading.attachments);
-        *counter = counter.saturating_add(1);
+    /// A file of a form, or several: its name and, as far as it is text, its content. Gives its records, if it is JSON
+    /// lines; those are left to the caller, and unknown text if nobody takes them. A field without a file's name is a text.
+    pub fn file<'v>(&mut self, file: Value<'v>) -> Option<Value<'v>> {
         let origin = Origin::of(Author::User, Part::Other);
         let mut lines = None;
-        self.object(file, FILE, |reader, key, value| match key {
-            "filename" | "text" => {
-                let texts = reader.text(value, &origin);
-                let inner = reader.look_into_all(texts);
-                reader.retell(value, inner, &origin);
+        match file.kind() {
+            json::Kind::Array => {
+                self.claim(file);
+                for file in file.elements() {
+                    self.file(file);
+                }
             }
-            "content_type" => reader.id(value),
-            "lines" => lines = Some(value),
+            json::Kind::Object => self.object(file, FILE, |reader, key, value| match key {
+                "filename" | "text" => {
+                    let texts = reader.text(value, &origin);
+                    let inner = reader.look_into_all(texts);
+                    reader.retell(value, inner, &origin);
+                }
+                "content_type" => reader.id(value),
+                "lines" => lines = Some(value),
+                _ => {
+                    reader.claim(value);
+                    reader.uninspectable(file, "attachment");
+                }
+            }),
             _ => {
-                reader.claim(value);
-                reader.uninspectable(file, "attachment");
+                self.text(file, &origin);
             }
-        });
+        }
         lines
     }
 }

@@ -21,9 +21,11 @@ impl Reader<'_> {
         let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
         let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
         let (params, stream) = (self.reading.params, self.reading.stream);
+        let usage = std::mem::take(&mut self.reading.usage);
         let (forces, structured) = (self.reading.forces_tool, self.reading.structured_output);
         read(self);
         self.sweep();
+        self.reading.usage.add(usage);
         self.reading.params = params;
         self.reading.stream = stream;
         self.reading.forces_tool = forces;

@@ -1,7 +1,7 @@
 //! Shapes: what the members of a known object are, as tables. Most of a format is such tables; code is left for what has
 //! a meaning of its own: models, offers, calls, results.
 
-use super::{Origin, Reader};
+use super::{Names, Origin, Reader};
 use crate::event::{Direction, Part};
 use crate::wire::json::{self, Value};
 
@@ -22,6 +22,10 @@ pub enum Shape {
     Number,
     /// `true` or `false`.
     Flag,
+    /// A number, or `true` or `false`: servers differ.
+    Setting,
+    /// Numbers, also as names (`logit_bias` is keyed by token).
+    Numbers,
     /// Signed, encrypted or otherwise unreadable.
     Opaque,
     /// Bytes of an image, audio or file.
@@ -48,42 +52,37 @@ pub enum Shape {
 pub type OwnMember<'b, 'v, 'f> = &'f mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'v>);
 
 impl<'b> Reader<'b> {
-    /// Reads an object by its table; what is [`Shape::Own`] goes to `own`. A key in another letter case or with escapes is
+    /// Reads an object by its tables; what is [`Shape::Own`] goes to `own`. A key in another letter case or with escapes is
     /// AG2002, as in [`object`](Reader::object).
     pub fn shaped<'v>(
         &mut self,
         value: Value<'v>,
-        members: &'static [Member],
+        tables: &[&'static [Member]],
         origin: &Origin,
         own: OwnMember<'b, 'v, '_>,
     ) {
         if !self.is_kind(value, json::Kind::Object, "an object") {
             return;
         }
-        for (key, member) in value.members() {
-            let known = if key.has_escapes() {
-                None
-            } else {
-                members
-                    .iter()
-                    .find(|(name, _)| name.as_bytes() == key.raw_content())
+        self.members(value, Names::Shapes(tables), &mut |reader, at, value| {
+            let Some((key, shape)) = tables.iter().copied().flatten().nth(at) else {
+                return;
             };
-            match known {
-                Some((name, shape)) => {
-                    self.claim(key);
-                    self.by_shape(member, *shape, name, origin, own);
-                }
-                None => self.refuse_variant(key, &mut members.iter().map(|(name, _)| *name)),
+            if origin.piece_of.is_some() {
+                reader.by_shape(value, *shape, key, &origin.member(at), own);
+            } else {
+                reader.by_shape(value, *shape, key, origin, own);
             }
-        }
+        });
     }
 
     /// Reads an object that holds nothing but what its table says.
     pub fn plain(&mut self, value: Value<'_>, members: &'static [Member], origin: &Origin) {
-        self.shaped(value, members, origin, &mut |_, _, _| {});
+        self.shaped(value, &[members], origin, &mut |_, _, _| {});
     }
 
-    fn by_shape<'v>(
+    /// Reads one member by what its table says of it.
+    pub fn by_shape<'v>(
         &mut self,
         value: Value<'v>,
         shape: Shape,
@@ -107,15 +106,25 @@ impl<'b> Reader<'b> {
                     self.name(value);
                 }
             }
+            Shape::Number | Shape::Setting if self.is_form => {
+                if self.number(value).is_none() && shape_is_setting(shape) {
+                    self.boolean(value);
+                }
+            }
+            Shape::Flag if self.is_form => {
+                self.boolean(value);
+            }
             Shape::Number => {
                 self.is_kind(value, json::Kind::Number, "a number");
             }
-            Shape::Flag => match value.kind() {
+            Shape::Flag | Shape::Setting => match value.kind() {
                 json::Kind::Bool(_) => self.claim(value),
+                json::Kind::Number if shape_is_setting(shape) => self.claim(value),
                 _ => {
                     self.is_kind(value, json::Kind::Bool(true), "a boolean");
                 }
             },
+            Shape::Numbers => self.claim_numbers(value),
             Shape::Opaque => {
                 if self.is_string(value) {
                     self.opaque(value, "opaque");
@@ -144,10 +153,10 @@ impl<'b> Reader<'b> {
             }
             Shape::Tree(part) => {
                 let texts = self.tree(value);
-                self.tell(value, texts, &origin.with_part(part));
+                self.tell(value, texts, &origin.with_part(part).whole());
             }
             Shape::Counts => self.counts(value),
-            Shape::Object(members) => self.shaped(value, members, origin, own),
+            Shape::Object(members) => self.shaped(value, &[members], origin, own),
             Shape::List(shape) => {
                 if self.is_kind(value, json::Kind::Array, "an array") {
                     for element in value.elements() {
@@ -182,4 +191,8 @@ impl<'b> Reader<'b> {
         }
         fits
     }
+}
+
+fn shape_is_setting(shape: Shape) -> bool {
+    matches!(shape, Shape::Setting)
 }

@@ -49,6 +49,7 @@ impl Reader<'_> {
             part: Part::Arguments,
             turn: event.turn,
             choice: event.choice,
+            piece_of: None,
         };
         let texts = event.texts.clone();
         self.reading.events.push(event);
@@ -69,6 +70,7 @@ impl Reader<'_> {
             part: event.part,
             turn: event.turn,
             choice: event.choice,
+            piece_of: None,
         };
         let again = Event {
             texts: inner.clone(),
@@ -160,11 +162,7 @@ impl Reader<'_> {
 
     /// A URL of an attachment. A `data:` URL is the medium itself; any other is a reference that may carry words out.
     pub fn url(&mut self, value: Value<'_>, origin: &Origin) {
-        let raw = value.raw_content();
-        let is_data = raw
-            .get(..5)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"));
-        if is_data || value.kind() != json::Kind::String {
+        if is_data_url(value) || value.kind() != json::Kind::String {
             self.media(value);
         } else {
             self.reference(value, &origin.with_part(Part::Other));
@@ -184,6 +182,14 @@ fn tool_family(kind: &str) -> &str {
         family = before;
     }
     family
+}
+
+/// Whether a URL is the medium itself.
+pub(super) fn is_data_url(value: Value<'_>) -> bool {
+    value
+        .raw_content()
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }
 
 #[cfg(test)]

@@ -37,6 +37,14 @@ impl<'b> Nest<'b> {
         Self::begin(Cow::Borrowed(body), Held::AsIs, limits, max_level)
     }
 
+    /// The same, and keeps the body.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        Self::begin(Cow::Owned(body), Held::AsIs, limits, max_level)
+    }
+
     /// A body of JSON lines as one array. Blank lines count for nothing. What joins the lines stands where their ends
     /// stood, so that an offset in the array is the offset in the body and one.
     ///
@@ -197,6 +205,40 @@ impl<'b> Nest<'b> {
         true
     }
 
+    /// Adds a JSON text that does not stand in the body (arguments of the call that the body answers), so that both can
+    /// be looked at together. It is never edited.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let too_many = ScanError {
+            kind: ScanErrorKind::TooLarge,
+            at: 0,
+        };
+        let id = u16::try_from(self.docs.len()).map_err(|_| too_many)?;
+        let mut tape = Tape::default();
+        scan(&text, self.limits, &mut tape)?;
+        let doc = Rc::new(Doc {
+            id,
+            bytes: Cow::Owned(text),
+            tape,
+            parent: None,
+            held: Held::Derived,
+            level: 0,
+        });
+        self.docs.push(Rc::clone(&doc));
+        Ok(doc)
+    }
+
+    /// The value of the body that a value stands in: itself, or the string that holds the text that it is part of.
+    pub fn in_body(&self, place: Place) -> Option<Place> {
+        let mut place = place;
+        while place.doc != 0 {
+            place = self.doc(place.doc)?.parent?;
+        }
+        Some(place)
+    }
+
     /// RFC 6901 pointer to a value of the body. A value of a nested text is named by the pointer of the string that
     /// holds it, followed by the pointer inside. A key is named by its value.
     pub fn pointer(&self, place: Place) -> String {
@@ -243,10 +285,14 @@ impl<'b> Nest<'b> {
         // Texts are opened outside in, so that a nested one always has the higher number: going down, every text's
         // edits are complete when its turn comes.
         while let (Some(inner), Some(doc)) = (by_doc.pop(), self.docs.get(by_doc.len())) {
-            let Some(holder) = doc.parent.and_then(|parent| self.value(parent)) else {
+            if by_doc.is_empty() {
                 return join_overlaps(inner);
-            };
-            let Some(outer) = by_doc.get_mut(usize::from(holder.place().doc)) else {
+            }
+            let holder = doc.parent.and_then(|parent| self.value(parent));
+            let Some((holder, outer)) = holder.and_then(|holder| {
+                let outer = by_doc.get_mut(usize::from(holder.place().doc))?;
+                Some((holder, outer))
+            }) else {
                 continue;
             };
             let mut offsets = DecodedOffsets::new(holder.raw_content());
