@@ -5,6 +5,7 @@ use crate::audit::{HeldRule, Record};
 use crate::event::{Direction, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
+use crate::wire::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
@@ -126,11 +127,7 @@ impl Flow {
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
         let rules: Vec<HeldRule> = exchange.rules.values().cloned().collect();
-        let tools: BTreeSet<Box<str>> = exchange
-            .calls
-            .iter()
-            .map(|(tool, _)| tool.clone())
-            .collect();
+        let tools = order::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
         let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
         let mode = if observes {
             Mode::Observe

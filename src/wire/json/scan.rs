@@ -1,6 +1,7 @@
 //! One pass over the bytes, no recursion, no allocation per value: a tape of nodes in document order.
 
 use super::string;
+use crate::wire::order;
 use crate::wire::span::{Span, index, offset};
 
 /// Bounds of one scan.
@@ -453,7 +454,7 @@ impl Scanner<'_> {
                 return Ok(());
             }
         }
-        keys.sort_unstable_by_key(|key| key.hash);
+        order::sort_by_key(keys, |key| key.hash);
         for group in keys.chunk_by(|a, b| a.hash == b.hash) {
             if group.len() < 2 {
                 continue;
@@ -463,7 +464,7 @@ impl Scanner<'_> {
                 .filter_map(|key| nodes.get(index(key.node)))
                 .map(|node| (string::decode(node.span.of(bytes)), node.span.start))
                 .collect();
-            texts.sort_unstable();
+            order::sort(&mut texts);
             let mut pairs = texts.iter().zip(texts.iter().skip(1));
             if let Some((_, second)) = pairs.find(|(a, b)| a.0 == b.0) {
                 return Err(ScanError {
