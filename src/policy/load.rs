@@ -7,6 +7,7 @@ use super::node::Node;
 use super::version;
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::{Limits, Nest, ScanErrorKind};
+use crate::wire::order;
 
 /// Deepest nesting of a policy's JSON.
 const MAX_DEPTH: u16 = 64;
@@ -98,7 +99,7 @@ pub fn load(root: &Node) -> Loaded {
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version));
     let mut diagnostics = decoder.diagnostics;
-    diagnostics.sort_by_key(|diagnostic| {
+    order::sort_by_key(&mut diagnostics, |diagnostic| {
         (
             diagnostic.severity,
             diagnostic.span.start,
