@@ -32,13 +32,13 @@ impl std::fmt::Display for TooManyLiterals {
 }
 
 /// Finds every occurrence of every literal in one pass, overlapping ones included.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Literals {
     table: Table,
     longest: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Table {
     /// Nothing to look for: the text is not read.
     Empty,

@@ -74,6 +74,7 @@ pub struct Scratch {
     memory: Memory,
     raw: Vec<Raw>,
     found: Vec<Finding>,
+    ends: Vec<usize>,
 }
 
 /// The detectors of a policy, ready to run.
@@ -181,9 +182,12 @@ impl Scanner {
                 })
             }));
         }
+        if viewed {
+            safe = self.add_odd(&scratch.view, input, safe, &mut scratch.found);
+        }
         let found = &mut scratch.found;
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
-        join(found);
+        join(found, &mut scratch.ends);
         if open {
             safe = settle(found, safe).max(input.settled);
         }
@@ -192,26 +196,71 @@ impl Scanner {
     }
 }
 
-/// Of findings of one detector that overlap, keeps the first, and of those the longest and surest; sorts by start.
-fn join(found: &mut Vec<Finding>) {
-    found.sort_unstable_by_key(|f| {
+impl Scanner {
+    /// Adds what can't be seen. Returns the safe point, which hidden characters at the end of an open text move.
+    fn add_odd(
+        &self,
+        view: &View,
+        input: &Input<'_>,
+        safe: usize,
+        found: &mut Vec<Finding>,
+    ) -> usize {
+        let mut safe = safe;
+        for (slot, kind) in self.plan.odd() {
+            let Some(known) = self.slots.get(*slot) else {
+                continue;
+            };
+            for odd in view
+                .oddities()
+                .iter()
+                .filter(|odd| odd.kind == *kind && odd.confidence >= known.threshold)
+            {
+                // A run that is longer than a stream can hold back is found piece by piece.
+                let start = odd.start.max(input.settled);
+                found.push(Finding {
+                    detector: known.index,
+                    start,
+                    end: odd.end,
+                    confidence: odd.confidence,
+                });
+            }
+        }
+        if input.ending == Ending::Open
+            && let Some(end) = view.unseen_end()
+            && !end.long
+        {
+            safe = safe.min(end.start);
+        }
+        safe
+    }
+}
+
+/// Sorts by start, and of findings of one detector that overlap keeps the first, of those the longest and surest.
+fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
+    // They come nearly sorted, which a stable sort knows how to use.
+    found.sort_by_key(|f| {
         (
-            f.detector,
             f.start,
             std::cmp::Reverse(f.end),
+            f.detector,
             std::cmp::Reverse(f.confidence),
         )
     });
-    let mut last: Option<(u16, usize)> = None;
+    ends.clear();
     found.retain(|finding| {
-        let covered =
-            last.is_some_and(|(detector, end)| detector == finding.detector && finding.start < end);
-        if !covered {
-            last = Some((finding.detector, finding.end));
+        let detector = usize::from(finding.detector);
+        if ends.len() <= detector {
+            ends.resize(detector.saturating_add(1), 0);
         }
-        !covered
+        let Some(end) = ends.get_mut(detector) else {
+            return false;
+        };
+        let free = finding.start >= *end;
+        if free {
+            *end = finding.end;
+        }
+        free
     });
-    found.sort_unstable_by_key(|finding| (finding.start, finding.end, finding.detector));
 }
 
 /// The last place up to `safe` that no finding crosses.

@@ -81,7 +81,12 @@ pub(super) struct FormTable {
     fits: Vec<Fit>,
     /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
     gates: Vec<Slots>,
+    /// The state after so many digits.
+    after_digits: [u16; DIGITS],
 }
+
+/// Most digits in a row that a form begins with.
+const DIGITS: usize = 24;
 
 /// A form that is partly walked: whose, which, which of its expansions, how far.
 type Place = (Fit, usize, usize);
@@ -94,6 +99,7 @@ impl FormTable {
             first_fit: vec![0, 0],
             fits: Vec::new(),
             gates: vec![0],
+            after_digits: [0; DIGITS],
         };
         let mut start: Vec<Place> = Vec::new();
         let mut expanded: BTreeMap<Fit, Vec<Vec<u8>>> = BTreeMap::new();
@@ -165,7 +171,20 @@ impl FormTable {
                 .first_fit
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
+        let mut state = table.start();
+        for len in 0..DIGITS {
+            if let Some(after) = table.after_digits.get_mut(len) {
+                *after = state;
+            }
+            state = table.step(state, b'0');
+        }
         table
+    }
+
+    /// The state after so many digits from the start.
+    #[inline]
+    pub(super) fn after_digits(&self, len: usize) -> u16 {
+        self.after_digits.get(len).copied().unwrap_or(0)
     }
 
     /// The state before anything was read; 0 if there are no forms.

@@ -7,8 +7,10 @@ use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms};
 use super::keyed;
-use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe};
+use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe, When};
 use super::text::Text;
+use crate::detect::literals::Literals;
+use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{BLOCK, Block, Level};
 use crate::detect::variety;
 use crate::detect::{Confidence, Detector};
@@ -38,8 +40,8 @@ pub(super) struct Plan {
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
     /// By length.
-    numbers: Vec<Vec<(usize, Probe)>>,
-    mixed: Vec<Vec<(usize, Probe)>>,
+    numbers: Vec<Vec<TokenProbe>>,
+    mixed: Vec<Vec<TokenProbe>>,
     at: Vec<(usize, Probe)>,
     colon: Vec<(usize, Probe)>,
     pairs: Vec<(usize, Probe)>,
@@ -47,6 +49,9 @@ pub(super) struct Plan {
     dashes: Vec<(usize, Probe)>,
     mark: Vec<(usize, Probe)>,
     keyed: Vec<(usize, fn(&Keyed<'_>) -> Option<Found>)>,
+    odd: Vec<(usize, OddKind)>,
+    phrases: Option<Literals>,
+    phrase_slots: Vec<usize>,
 }
 
 /// What a known beginning leads to.
@@ -97,8 +102,12 @@ impl Plan {
             dashes: Vec::new(),
             mark: Vec::new(),
             keyed: Vec::new(),
+            odd: Vec::new(),
+            phrases: None,
+            phrase_slots: Vec::new(),
         };
         let mut forms: Vec<Forms> = Vec::new();
+        let mut phrases: Vec<String> = Vec::new();
         let anchors = slots
             .iter()
             .enumerate()
@@ -114,11 +123,13 @@ impl Plan {
                     });
                     plan.judges.push((slot, *judge));
                 }
-                Anchor::Number(lengths, probe) => {
-                    add_by_length(&mut plan.numbers, lengths.clone(), slot, *probe)
+                Anchor::Number(lengths, when, probe) => {
+                    let token = TokenProbe::new(slots, slot, *when, *probe);
+                    add_by_length(&mut plan.numbers, lengths, token);
                 }
-                Anchor::Mixed(lengths, probe) => {
-                    add_by_length(&mut plan.mixed, lengths.clone(), slot, *probe)
+                Anchor::Mixed(lengths, when, probe) => {
+                    let token = TokenProbe::new(slots, slot, *when, *probe);
+                    add_by_length(&mut plan.mixed, lengths, token);
                 }
                 Anchor::At(probe) => plan.at.push((slot, *probe)),
                 Anchor::Colon(probe) => plan.colon.push((slot, *probe)),
@@ -138,8 +149,22 @@ impl Plan {
                     );
                 }
                 Anchor::Keyed(judge) => plan.keyed.push((slot, *judge)),
+                Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
+                Anchor::Phrases(written) => {
+                    for phrase in *written {
+                        let seen = View::of(phrase);
+                        phrases.push(
+                            seen.map_or_else(
+                                || (*phrase).to_owned(),
+                                |view| view.text().to_owned(),
+                            ),
+                        );
+                        plan.phrase_slots.push(slot);
+                    }
+                }
             }
         }
+        plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
         plan.beginnings =
             Beginnings::new(
@@ -193,22 +218,89 @@ impl Plan {
                 break;
             }
         }
-        pass.begun
+        let begun = pass.begun;
+        self.find_phrases(slots, text.bytes(), out);
+        begun
+    }
+
+    /// What finds things in the original that can't be seen.
+    pub(super) fn odd(&self) -> &[(usize, OddKind)] {
+        &self.odd
+    }
+
+    /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. A phrase that has only
+    /// begun stands in the last word of the text, which is held back anyway.
+    fn find_phrases(&self, slots: &[Slot], text: &[u8], out: &mut Vec<Raw>) {
+        let Some(phrases) = self.phrases.as_ref().filter(|_| !text.is_ascii()) else {
+            return;
+        };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
+        phrases.find(text, &mut |phrase, range| {
+            let slot = usize::try_from(phrase)
+                .ok()
+                .and_then(|phrase| self.phrase_slots.get(phrase))
+                .copied();
+            let known = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
+            if let Some((slot, known)) = known
+                && known.threshold <= Confidence::Medium
+            {
+                out.push(Raw {
+                    slot,
+                    start: range.start,
+                    end: range.end,
+                    confidence: Confidence::Medium,
+                });
+            }
+        });
+    }
+}
+
+/// What looks at tokens of a length.
+#[derive(Clone, Copy, Debug)]
+struct TokenProbe {
+    slot: usize,
+    probe: Probe,
+    /// Detectors of which a word must stand before the token; 0: none need.
+    gate: Slots,
+    /// The character that must follow; 0: any.
+    next: u8,
+}
+
+impl TokenProbe {
+    fn new(slots: &[Slot], slot: usize, when: When, probe: Probe) -> Self {
+        let gate = match (slots.get(slot), when) {
+            (Some(known), When::InContext) if known.threshold > Confidence::Low => {
+                known.context_bit()
+            }
+            _ => 0,
+        };
+        let next = if let When::Before(next) = when {
+            next
+        } else {
+            0
+        };
+        Self {
+            slot,
+            probe,
+            gate,
+            next,
+        }
     }
 }
 
 fn add_by_length(
-    lists: &mut [Vec<(usize, Probe)>],
-    lengths: std::ops::RangeInclusive<usize>,
-    slot: usize,
-    probe: Probe,
+    lists: &mut [Vec<TokenProbe>],
+    lengths: &std::ops::RangeInclusive<usize>,
+    token: TokenProbe,
 ) {
     for (_, list) in lists
         .iter_mut()
         .enumerate()
         .filter(|(len, _)| lengths.contains(len))
     {
-        list.push((slot, probe));
+        list.push(token);
     }
 }
 
@@ -363,14 +455,21 @@ impl<'a> Pass<'a> {
                 self.begun = self.begun.min(start);
                 continue;
             }
-            self.token(start, end);
+            let first = u32::try_from(start.wrapping_sub(base)).unwrap_or(64);
+            let number = if start >= base && next < 64 {
+                // All of its bits are digits.
+                let token = u64::MAX.wrapping_shl(first) & !u64::MAX.wrapping_shl(next);
+                block.digit & token == token
+            } else {
+                self.text.slice(start..end).iter().all(u8::is_ascii_digit)
+            };
+            self.token(start, end, number);
         }
     }
 
-    fn token(&mut self, start: usize, end: usize) {
+    fn token(&mut self, start: usize, end: usize, number: bool) {
         let len = end.wrapping_sub(start);
         let plan = self.plan;
-        let number = self.text.slice(start..end).iter().all(u8::is_ascii_digit);
         if number
             && self.text.before(start) == b'.'
             && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
@@ -379,35 +478,65 @@ impl<'a> Pass<'a> {
             return;
         }
         let lists = if number { &plan.numbers } else { &plan.mixed };
-        if let Some(list) = lists.get(len) {
-            self.probe(list, start, end);
+        let known = self.out.len();
+        for token in lists.get(len).into_iter().flatten() {
+            if token.next != 0 && token.next != self.text.at(end) {
+                continue;
+            }
+            if token.gate != 0
+                && token.gate
+                    & self
+                        .near
+                        .borrow_mut()
+                        .before(self.text.bytes(), start, &plan.terms)
+                    == 0
+            {
+                continue;
+            }
+            self.probe(&[(token.slot, token.probe)], start, end);
         }
-        if plan.forms.start() != 0 {
-            self.forms(start);
-            if let Some(first) = lead(self.text, start) {
-                self.forms(first);
-                if let Some(before) = lead(self.text, first) {
-                    self.forms(before);
-                }
+        let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
+        if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
+            // What is surely a card or an account is not also made of other numbers.
+            self.token_done = self.token_done.max(raw.end);
+            return;
+        }
+        let first = plan.forms.start();
+        if first == 0 {
+            return;
+        }
+        if number {
+            self.forms(start, end, plan.forms.after_digits(len));
+        } else {
+            self.forms(start, start, first);
+        }
+        if self
+            .text
+            .before(start.wrapping_sub(1))
+            .is_ascii_alphabetic()
+            && let Some(word) = lead(self.text, start)
+        {
+            self.forms(word, word, first);
+            if let Some(before) = lead(self.text, word) {
+                self.forms(before, before, first);
             }
         }
     }
 
-    /// Walks all forms from a place.
-    fn forms(&mut self, start: usize) {
+    /// Walks all forms from a place, of which the bytes up to `at` led to a state.
+    #[inline]
+    fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
-        let mut state = plan.forms.start();
-        let mut at = start;
-        loop {
-            state = plan.forms.step(state, self.text.at(at));
-            if state == 0 {
-                break;
-            }
-            at = at.wrapping_add(1);
+        let mut at = at;
+        let mut state = state;
+        while state != 0 {
             let gate = plan.forms.gate(state);
-            if gate != 0 && !self.text.at(at).is_ascii_alphanumeric() {
+            let byte = self.text.at(at);
+            if gate != 0 && !byte.is_ascii_alphanumeric() {
                 self.fitting(start, at, state, gate);
             }
+            state = plan.forms.step(state, byte);
+            at = at.wrapping_add(1);
         }
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(start);
@@ -615,16 +744,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    #[inline]
     fn place(&self, slot: usize, at: usize, end: usize) -> Place<'a> {
+        let known = self.slots.get(slot);
         Place {
             text: self.text,
             at,
             end,
-            slot: self
-                .slots
-                .get(slot)
-                .and_then(|slot| slot.context)
-                .unwrap_or(u16::MAX),
+            context: known.and_then(|known| known.context),
+            threshold: known.map_or(Confidence::High, |known| known.threshold),
             near: self.near,
             terms: &self.plan.terms,
             first: Cell::new(at),

@@ -1,6 +1,6 @@
 //! Tokens of bots.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -15,8 +15,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, telegram),
-        Anchor::Mixed(11..=13, telegram),
+        Anchor::Number(8..=10, When::Always, telegram),
+        Anchor::Mixed(11..=13, When::Always, telegram),
     ],
     hits: &[
         Hit {
@@ -68,7 +68,7 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
     reach: 140,
     context: &[],
     anchors: &[
-        Anchor::Mixed(23..=26, discord),
+        Anchor::Mixed(23..=26, When::Always, discord),
         Anchor::Word(
             &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
             webhook,

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::variety::variety;
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -17,7 +17,10 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     },
     reach: REACH,
     context: &[],
-    anchors: &[Anchor::Word(&["eyJ"], token), Anchor::Mixed(19..=95, odd)],
+    anchors: &[
+        Anchor::Word(&["eyJ"], token),
+        Anchor::Mixed(19..=95, When::Always, odd),
+    ],
     hits: &[
         Hit {
             text: concat!(

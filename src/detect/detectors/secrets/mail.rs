@@ -1,6 +1,6 @@
 //! Keys of mail and message services.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -83,7 +83,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
     },
     reach: 34,
     context: &["twilio"],
-    anchors: &[Anchor::Mixed(34..=34, twilio)],
+    anchors: &[Anchor::Mixed(34..=34, When::Always, twilio)],
     hits: &[
         Hit {
             text: concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
@@ -125,8 +125,8 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     reach: 37,
     context: &[],
     anchors: &[
-        Anchor::Mixed(32..=32, mailchimp),
-        Anchor::Number(32..=32, mailchimp),
+        Anchor::Mixed(32..=32, When::Always, mailchimp),
+        Anchor::Number(32..=32, When::Always, mailchimp),
     ],
     hits: &[
         Hit {
@@ -174,7 +174,7 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
             rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
             variety: 25,
         }]),
-        Anchor::Mixed(32..=32, mailgun),
+        Anchor::Mixed(32..=32, When::Always, mailgun),
     ],
     hits: &[
         Hit {

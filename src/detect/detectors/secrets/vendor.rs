@@ -1,6 +1,6 @@
 //! Tokens that name their vendor by how they begin.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -326,8 +326,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 ],
             ),
         ]),
-        Anchor::Mixed(29..=29, maxmind),
-        Anchor::Mixed(6..=6, maxmind),
+        Anchor::Mixed(29..=29, When::Always, maxmind),
+        Anchor::Mixed(6..=6, When::Always, maxmind),
         Anchor::Word(&["webhook.office.com/webhookb2/"], teams),
         Anchor::Word(&["data:", "stringData:"], kubernetes),
     ],
