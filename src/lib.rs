@@ -16,6 +16,17 @@
     )
 )]
 
+pub mod audit;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 pub mod detect;
+pub mod diag;
+pub mod event;
+pub mod flow;
 #[cfg(target_arch = "wasm32")]
 mod host;
+pub mod metrics;
+pub mod policy;
+pub mod protocol;
+pub mod redact;
+pub mod wire;

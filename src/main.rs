@@ -1,1 +1,7 @@
-fn main() {}
+//! The `agentguard` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agentguard::cli::main()
+}

@@ -20,6 +20,7 @@ mod tables;
 mod variety;
 
 pub use detectors::DETECTORS;
+pub use normalise::{View, fold_name};
 pub use scan::{Ending, Input, Scanner, Scratch};
 pub use select::{Selection, UnknownDetector};
 

@@ -474,16 +474,16 @@ mod tests {
     fn a_key_counts_as_words_before_the_text() {
         assert_eq!(slots("", Some("customerSSN")), [0]);
         assert_eq!(slots("no. ", Some("credit_card")), [5]);
-        assert_eq!(slots("a b c d e f g h ", Some("ssn")), []);
+        assert!(slots("a b c d e f g h ", Some("ssn")).is_empty());
     }
 
     #[test]
     fn terms_that_are_far_or_belong_to_something_else_do_not_count() {
         assert_eq!(slots("ssn a b c d e ", None), [0]);
-        assert_eq!(slots("ssn a b c d e f ", None), []);
-        assert_eq!(slots(&format!("ssn {}", "1 ".repeat(50)), None), []);
-        assert_eq!(slots("{\"ssn\": null}, ", None), []);
-        assert_eq!(slots("ssn\n\nid ", None), []);
+        assert!(slots("ssn a b c d e f ", None).is_empty());
+        assert!(slots(&format!("ssn {}", "1 ".repeat(50)), None).is_empty());
+        assert!(slots("{\"ssn\": null}, ", None).is_empty());
+        assert!(slots("ssn\n\nid ", None).is_empty());
         assert_eq!(slots("ssn\nid ", None), [0]);
     }
 

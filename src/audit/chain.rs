@@ -1,0 +1,103 @@
+//! The chain: each record names the one before it, and with a key each is authenticated.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+/// The key of the chain's MAC, with the hash states that depend on it prepared once.
+#[derive(Clone)]
+pub struct ChainKey(Hmac<Sha256>);
+
+impl std::fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChainKey")
+    }
+}
+
+impl ChainKey {
+    /// Takes a key of any length; `None` for an empty one.
+    pub fn new(key: &[u8]) -> Option<ChainKey> {
+        if key.is_empty() {
+            return None;
+        }
+        Hmac::new_from_slice(key).ok().map(ChainKey)
+    }
+
+    fn mac(&self, line: &[u8]) -> String {
+        let mut mac = self.0.clone();
+        mac.update(line);
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+/// The place of the next record. Every VM has a chain of its own.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    id: String,
+    seq: u64,
+    prev: String,
+    key: Option<ChainKey>,
+}
+
+/// What the first record of a chain names as its predecessor.
+const NO_PREDECESSOR: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+impl Chain {
+    /// Starts a chain. `id` must differ from every other chain's.
+    pub fn new(id: [u8; 8], key: Option<ChainKey>) -> Chain {
+        Chain {
+            id: hex(&id),
+            seq: 0,
+            prev: NO_PREDECESSOR.to_owned(),
+            key,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Number of the next record.
+    pub fn next_seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Writes the chain's members of the next record: everything but the MAC.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(self.id.as_bytes());
+        out.extend_from_slice(format!("\",\"seq\":{},\"prev\":\"", self.seq).as_bytes());
+        out.extend_from_slice(self.prev.as_bytes());
+        out.push(b'"');
+        if self.seq == 0 {
+            out.extend_from_slice(b",\"start\":true");
+        }
+        out.push(b'}');
+    }
+
+    /// Closes the record in `line`, whose chain object ends at `chain_end` (after its brace): adds the MAC over the
+    /// line as it stands, and moves on. The next record names this one by its MAC, or without a key by its SHA-256.
+    pub(super) fn seal(&mut self, line: &mut Vec<u8>, chain_end: usize) {
+        match &self.key {
+            Some(key) => {
+                let mac = key.mac(line);
+                let member = format!(",\"mac\":\"{mac}\"");
+                let at = chain_end.saturating_sub(1);
+                line.splice(at..at, member.into_bytes());
+                self.prev = mac;
+            }
+            None => self.prev = hex(&Sha256::digest(&*line)),
+        }
+        self.seq = self.seq.saturating_add(1);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text
+}

@@ -1,0 +1,438 @@
+//! The record and its canonical form: the keys in the order of the documentation, maps sorted, no white space, as few
+//! escapes as JSON allows.
+
+use super::chain::Chain;
+use crate::event::{Known, Principal, Usage};
+use crate::wire::json::quote;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest value of a single text in a record; texts of clients (a model's name) could be of any length.
+const LONGEST_TEXT: usize = 256;
+
+/// Most entries of a list in a record.
+const LONGEST_LIST: usize = 64;
+
+/// A rule that held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRule {
+    /// The rule.
+    pub id: Box<str>,
+    /// What it does.
+    pub action: &'static str,
+    /// The kind of event that it held for.
+    pub event: &'static str,
+    /// Where that stood: the first place, as a JSON Pointer.
+    pub at: String,
+    /// `enforce` or `observe`.
+    pub mode: &'static str,
+}
+
+/// Everything that a line tells. Members that do not apply are empty.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// When the exchange began, in nanoseconds since 1970.
+    pub started_ns: u64,
+    /// Envoy's id of the request.
+    pub request_id: &'a str,
+    /// The policy: name, version, mode.
+    pub policy: (&'a str, &'a str, &'static str),
+    /// Who asked.
+    pub principal: Option<&'a Principal>,
+    /// Format.
+    pub protocol: &'a str,
+    /// Who serves the model.
+    pub provider: &'a str,
+    /// Models that the request may use.
+    pub models: &'a [Box<str>],
+    /// Endpoint of the protocol.
+    pub endpoint: &'a str,
+    /// Whether a stream was asked for; `None`: not known.
+    pub stream: Option<bool>,
+    /// What happened.
+    pub decision: &'static str,
+    /// What enforcement would have done, if that differs.
+    pub would: Option<&'static str>,
+    /// Stable code of a refusal.
+    pub code: Option<&'static str>,
+    /// Status sent to the client; 0 if none was.
+    pub status: u16,
+    /// Rules that held, by id.
+    pub rules: &'a [HeldRule],
+    /// What detectors found.
+    pub findings: &'a BTreeMap<&'static str, u64>,
+    /// Events by kind.
+    pub events: &'a BTreeMap<&'static str, u64>,
+    /// Tools that were called.
+    pub tools: &'a BTreeSet<Box<str>>,
+    /// Marks.
+    pub tags: &'a BTreeSet<Box<str>>,
+    /// How much was read: level and reasons.
+    pub coverage: (&'static str, &'a BTreeSet<String>),
+    /// Tokens.
+    pub usage: Usage,
+    /// Time spent in the filter, in microseconds.
+    pub inspect_us: u64,
+    /// Time for which bytes were held, in microseconds.
+    pub held_us: u64,
+}
+
+impl Record<'_> {
+    /// Writes the line (without a line end) and adds it to the chain.
+    pub fn write(&self, chain: &mut Chain) -> Vec<u8> {
+        let mut line = Vec::with_capacity(1024);
+        let out = &mut line;
+        out.extend_from_slice(b"{\"v\":1,\"ts\":\"");
+        out.extend_from_slice(timestamp(self.started_ns).as_bytes());
+        out.push(b'"');
+        text(out, "request_id", self.request_id);
+        key(out, "chain");
+        chain.write(out);
+        let chain_end = out.len();
+        key(out, "policy");
+        let (name, version, mode) = self.policy;
+        object(out, |out| {
+            text(out, "name", name);
+            text(out, "version", version);
+            text(out, "mode", mode);
+        });
+        if let Some(principal) = self.principal.filter(|principal| !principal.is_anonymous()) {
+            key(out, "principal");
+            object(out, |out| write_principal(principal, out));
+        }
+        text(out, "protocol", self.protocol);
+        text(out, "provider", self.provider);
+        match self.models {
+            [] => {}
+            [model] => text(out, "model", model),
+            several => text(out, "model", &several.join(",")),
+        }
+        text(out, "endpoint", self.endpoint);
+        if let Some(stream) = self.stream {
+            key(out, "stream");
+            out.extend_from_slice(if stream { b"true" } else { b"false" });
+        }
+        text(out, "decision", self.decision);
+        if let Some(would) = self.would {
+            text(out, "would", would);
+        }
+        if let Some(code) = self.code {
+            text(out, "code", code);
+        }
+        number(out, "status", u64::from(self.status));
+        if !self.rules.is_empty() {
+            key(out, "rules");
+            list(out, self.rules.iter().take(LONGEST_LIST), |out, rule| {
+                object(out, |out| {
+                    text(out, "id", &rule.id);
+                    text(out, "action", rule.action);
+                    text(out, "event", rule.event);
+                    text(out, "at", &rule.at);
+                    text(out, "mode", rule.mode);
+                });
+            });
+        }
+        counts(out, "findings", self.findings);
+        counts(out, "events", self.events);
+        texts(out, "tools", self.tools);
+        texts(out, "tags", self.tags);
+        key(out, "coverage");
+        let (level, reasons) = self.coverage;
+        object(out, |out| {
+            text(out, "level", level);
+            key(out, "reasons");
+            list(out, reasons.iter().take(LONGEST_LIST), |out, reason| {
+                quote(reason, out)
+            });
+        });
+        let usage = [
+            ("input_tokens", self.usage.input_tokens),
+            ("output_tokens", self.usage.output_tokens),
+        ];
+        if usage.iter().any(|(_, tokens)| tokens.is_some()) {
+            key(out, "usage");
+            object(out, |out| {
+                for (name, tokens) in usage {
+                    if let Some(tokens) = tokens {
+                        number(out, name, tokens);
+                    }
+                }
+            });
+        }
+        key(out, "timing");
+        object(out, |out| {
+            number(out, "inspect_us", self.inspect_us);
+            number(out, "held_us", self.held_us);
+        });
+        out.push(b'}');
+        chain.seal(&mut line, chain_end);
+        line
+    }
+}
+
+fn write_principal(principal: &Principal, out: &mut Vec<u8>) {
+    for (name, value) in [
+        ("id", &principal.id),
+        ("agent", &principal.agent),
+        ("client", &principal.client),
+        ("tenant", &principal.tenant),
+    ] {
+        if let Known::Is(value) = value {
+            text(out, name, value);
+        }
+    }
+    if let Known::Is(roles) = &principal.roles {
+        key(out, "roles");
+        list(out, roles.iter().take(LONGEST_LIST), |out, role| {
+            quote(cut(role), out)
+        });
+    }
+    if let Some(via) = &principal.via {
+        text(out, "via", via);
+    }
+}
+
+/// Begins a member; the comma is due unless the object has just begun.
+fn key(out: &mut Vec<u8>, name: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    quote(name, out);
+    out.push(b':');
+}
+
+fn object(out: &mut Vec<u8>, members: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'{');
+    members(out);
+    out.push(b'}');
+}
+
+fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl Iterator<Item = T>,
+    mut each: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        each(out, item);
+    }
+    out.push(b']');
+}
+
+/// A member with a text; absent if the text is empty.
+fn text(out: &mut Vec<u8>, name: &str, value: &str) {
+    if value.is_empty() {
+        return;
+    }
+    key(out, name);
+    quote(cut(value), out);
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+    key(out, name);
+    out.extend_from_slice(value.to_string().as_bytes());
+}
+
+fn counts(out: &mut Vec<u8>, name: &str, counts: &BTreeMap<&'static str, u64>) {
+    if counts.is_empty() {
+        return;
+    }
+    key(out, name);
+    object(out, |out| {
+        for (name, count) in counts {
+            number(out, name, *count);
+        }
+    });
+}
+
+fn texts(out: &mut Vec<u8>, name: &str, texts: &BTreeSet<Box<str>>) {
+    if texts.is_empty() {
+        return;
+    }
+    key(out, name);
+    list(out, texts.iter().take(LONGEST_LIST), |out, text| {
+        quote(cut(text), out)
+    });
+}
+
+/// At most [`LONGEST_TEXT`] bytes of a text.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_TEXT))
+        .unwrap_or(text)
+}
+
+/// RFC 3339, UTC, milliseconds. Civil date from days: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn timestamp(ns: u64) -> String {
+    let millis = ns.div_euclid(1_000_000);
+    let seconds = millis.div_euclid(1_000);
+    let of_day = seconds.rem_euclid(86_400);
+    let days = seconds.div_euclid(86_400).saturating_add(719_468);
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = day_of_era
+        .saturating_sub(day_of_era.div_euclid(1_460))
+        .saturating_add(day_of_era.div_euclid(36_524))
+        .saturating_sub(day_of_era.div_euclid(146_096))
+        .div_euclid(365);
+    let day_of_year = day_of_era.saturating_sub(
+        year_of_era
+            .saturating_mul(365)
+            .saturating_add(year_of_era.div_euclid(4))
+            .saturating_sub(year_of_era.div_euclid(100)),
+    );
+    let shifted_month = day_of_year
+        .saturating_mul(5)
+        .saturating_add(2)
+        .div_euclid(153);
+    let day = day_of_year
+        .saturating_sub(
+            shifted_month
+                .saturating_mul(153)
+                .saturating_add(2)
+                .div_euclid(5),
+        )
+        .saturating_add(1);
+    let month = if shifted_month < 10 {
+        shifted_month.saturating_add(3)
+    } else {
+        shifted_month.saturating_sub(9)
+    };
+    let year = year_of_era
+        .saturating_add(era.saturating_mul(400))
+        .saturating_add(u64::from(month <= 2));
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        of_day.div_euclid(3_600),
+        of_day.div_euclid(60).rem_euclid(60),
+        of_day.rem_euclid(60),
+        millis.rem_euclid(1_000),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::ChainKey;
+    use hmac::{Hmac, KeyInit, Mac};
+    use sha2::{Digest, Sha256};
+
+    fn record<'a>(reasons: &'a BTreeSet<String>, empty: &'a Empty) -> Record<'a> {
+        Record {
+            started_ns: 1_763_622_245_678_000_000,
+            request_id: "r-1",
+            policy: ("demo", "sha256:00", "enforce"),
+            principal: None,
+            protocol: "openai.chat",
+            provider: "openai",
+            models: &empty.models,
+            endpoint: "chat.completions",
+            stream: Some(false),
+            decision: "allow",
+            would: None,
+            code: None,
+            status: 200,
+            rules: &[],
+            findings: &empty.counts,
+            events: &empty.counts,
+            tools: &empty.texts,
+            tags: &empty.texts,
+            coverage: ("full", reasons),
+            usage: Usage::default(),
+            inspect_us: 12,
+            held_us: 34,
+        }
+    }
+
+    #[derive(Default)]
+    struct Empty {
+        models: Vec<Box<str>>,
+        counts: BTreeMap<&'static str, u64>,
+        texts: BTreeSet<Box<str>>,
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn a_line_is_written_in_one_fixed_form() {
+        let mut chain = Chain::new([1; 8], None);
+        let line = record(&BTreeSet::new(), &Empty::default()).write(&mut chain);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            concat!(
+                r#"{"v":1,"ts":"2025-11-20T07:04:05.678Z","request_id":"r-1","#,
+                r#""chain":{"id":"0101010101010101","seq":0,"#,
+                r#""prev":"0000000000000000000000000000000000000000000000000000000000000000","start":true},"#,
+                r#""policy":{"name":"demo","version":"sha256:00","mode":"enforce"},"#,
+                r#""protocol":"openai.chat","provider":"openai","endpoint":"chat.completions","stream":false,"#,
+                r#""decision":"allow","status":200,"coverage":{"level":"full","reasons":[]},"#,
+                r#""timing":{"inspect_us":12,"held_us":34}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn with_a_key_the_mac_is_over_the_line_without_it() {
+        let mut chain = Chain::new([2; 8], ChainKey::new(b"secret"));
+        let reasons = BTreeSet::from(["request:AG2005".to_owned()]);
+        let empty = Empty::default();
+        let first = String::from_utf8(record(&reasons, &empty).write(&mut chain)).unwrap();
+        let second = String::from_utf8(record(&reasons, &empty).write(&mut chain)).unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(&first).unwrap();
+        let mac = parsed["chain"]["mac"].as_str().unwrap();
+        let without = first.replace(&format!(",\"mac\":\"{mac}\""), "");
+        let mut expected = Hmac::<Sha256>::new_from_slice(b"secret").unwrap();
+        expected.update(without.as_bytes());
+        assert_eq!(mac, hex(&expected.finalize().into_bytes()));
+        let next: serde_json::Value = serde_json::from_str(&second).unwrap();
+        assert_eq!(next["chain"]["prev"], mac);
+        assert_eq!(next["chain"]["seq"], 1);
+        assert!(next["chain"].get("start").is_none());
+    }
+
+    #[test]
+    fn without_a_key_the_next_record_names_the_hash_of_this_one() {
+        let mut chain = Chain::new([3; 8], None);
+        let empty = Empty::default();
+        let reasons = BTreeSet::new();
+        let first = record(&reasons, &empty).write(&mut chain);
+        let second = record(&reasons, &empty).write(&mut chain);
+        let next: serde_json::Value = serde_json::from_slice(&second).unwrap();
+        assert_eq!(next["chain"]["prev"], hex(&Sha256::digest(&first)));
+    }
+
+    #[test]
+    fn what_a_client_sends_can_neither_break_the_line_nor_flood_it() {
+        let mut chain = Chain::new([4; 8], None);
+        let empty = Empty {
+            models: vec![format!("a\n\"b\u{0}{}", "é".repeat(1_000)).into()],
+            ..Empty::default()
+        };
+        let line = record(&BTreeSet::new(), &empty).write(&mut chain);
+        assert!(line.len() < 2_000 && !line.contains(&b'\n'));
+        let parsed: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert!(
+            parsed["model"]
+                .as_str()
+                .unwrap()
+                .starts_with("a\n\"b\u{0}é")
+        );
+    }
+
+    #[test]
+    fn dates_are_right_at_their_edges() {
+        for (seconds, date) in [
+            (0u64, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (1_798_761_599, "2026-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(timestamp(seconds * 1_000_000_000), date);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! `agentguard build POLICY --for …`: the configuration that a proxy is given.
+
+use super::source::Source;
+use super::{Failed, Outcome, output};
+use crate::metrics::METRICS;
+use crate::policy::{Data, HeaderMode, Member, Node};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// The policy.
+    policy: String,
+    /// What it is built for.
+    #[arg(long = "for", value_enum)]
+    target: Target,
+    /// The filter's module, as the proxy finds it.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/etc/agentguard/agentguard.wasm"
+    )]
+    wasm: String,
+    /// With `--for envoy`: a whole Envoy that can be started, instead of the resource for its configuration discovery.
+    #[arg(long)]
+    bootstrap: bool,
+    /// With `--bootstrap`: where Envoy listens.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:10000")]
+    listen: String,
+    /// With `--bootstrap`: where requests go.
+    #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
+    upstream: String,
+    /// With `--bootstrap`: where Envoy's administration listens.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
+    admin: String,
+    /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of carrying the policy inside, so that it can
+    /// be replaced while Envoy runs.
+    #[arg(long, value_name = "PATH")]
+    watch: Option<String>,
+    /// With `--bootstrap`: where audit lines go.
+    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
+    audit_log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// The document as JSON: what the filter reads.
+    Json,
+    /// A resource for Envoy's file-based extension discovery, or with `--bootstrap` a whole Envoy.
+    Envoy,
+}
+
+impl Build {
+    pub(super) fn run(&self) -> Result<Outcome, Failed> {
+        let source = Source::open(&self.policy)?;
+        let policy = source.policy()?;
+        let Some(root) = &source.root else {
+            return Err(output::complain("the policy could not be read"));
+        };
+        let mut document = Vec::new();
+        without_examples(root).write_json(&mut document);
+        let document = String::from_utf8_lossy(&document).into_owned();
+        let holds = policy.document.headers == HeaderMode::Hold;
+        let keys: Vec<&str> = policy.document.secret_names();
+        let filter = wasm_filter(&document, &self.wasm, holds, &keys);
+        let built = match self.target {
+            Target::Json => document,
+            Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter)?),
+            Target::Envoy => pretty(&discovery(&filter, &policy.version)),
+        };
+        output::line(&built);
+        Ok(Outcome::Clean)
+    }
+
+    fn bootstrap(&self, filter: &Value) -> Result<Value, Failed> {
+        let upstream = Upstream::parse(&self.upstream).ok_or_else(|| {
+            output::complain(&format!(
+                "--upstream {}: write http(s)://HOST[:PORT]",
+                self.upstream
+            ))
+        })?;
+        let address = |option: &str, text: &str| {
+            socket_address(text)
+                .ok_or_else(|| output::complain(&format!("{option} {text}: write ADDRESS:PORT")))
+        };
+        let listen = address("--listen", &self.listen)?;
+        let admin = address("--admin", &self.admin)?;
+        let agentguard = match &self.watch {
+            None => json!({"name": "agentguard", "typed_config": filter}),
+            Some(path) => watched(path),
+        };
+        Ok(json!({
+            // Envoy's stats become Prometheus metrics with labels by these; without them everything is in the name.
+            "stats_config": {"stats_tags": stats_tags()},
+            "admin": {"address": admin},
+            "static_resources": {
+                "listeners": [{
+                    "name": "agents",
+                    "address": listen,
+                    // The largest body that can be held for inspection.
+                    "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+                    "filter_chains": [{"filters": [connection_manager(&agentguard, &self.audit_log, &upstream)]}],
+                }],
+                "clusters": [upstream.cluster()],
+            },
+        }))
+    }
+}
+
+/// Ten mebibytes: above the default of `inspect.max_body`, so that the filter refuses with its own words before Envoy does.
+const BUFFER_LIMIT: u64 = 10 << 20;
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// Examples are for `validate` and `test`; the filter is not sent them.
+fn without_examples(root: &Node) -> Node {
+    let data = match &root.data {
+        Data::Map(members) => Data::Map(
+            members
+                .iter()
+                .map(|member| Member {
+                    value: match &*member.key {
+                        "rules" => strip_rules(&member.value),
+                        "spec" => without_examples(&member.value),
+                        _ => member.value.clone(),
+                    },
+                    ..member.clone()
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    };
+    Node {
+        span: root.span.clone(),
+        data,
+    }
+}
+
+fn strip_rules(rules: &Node) -> Node {
+    let Data::List(items) = &rules.data else {
+        return rules.clone();
+    };
+    let items = items
+        .iter()
+        .map(|rule| match &rule.data {
+            Data::Map(members) => Node {
+                span: rule.span.clone(),
+                data: Data::Map(
+                    members
+                        .iter()
+                        .filter(|member| &*member.key != "examples")
+                        .cloned()
+                        .collect(),
+                ),
+            },
+            _ => rule.clone(),
+        })
+        .collect();
+    Node {
+        span: rules.span.clone(),
+        data: Data::List(items),
+    }
+}
+
+/// The filter's own configuration.
+fn wasm_filter(document: &str, wasm: &str, holds: bool, keys: &[&str]) -> Value {
+    let mut vm = json!({
+        "runtime": "envoy.wasm.runtime.v8",
+        "vm_id": "agentguard",
+        "code": {"local": {"filename": wasm}},
+    });
+    if let (false, Some(members)) = (keys.is_empty(), vm.as_object_mut()) {
+        members.insert(
+            "environment_variables".to_owned(),
+            json!({"host_env_keys": keys}),
+        );
+    }
+    let mut config = json!({
+        "name": "agentguard",
+        "root_id": "agentguard",
+        // A VM that has died refuses everything until it is loaded again; FAIL_OPEN would let everything pass unread.
+        "failure_policy": "FAIL_RELOAD",
+        "configuration": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": document,
+        },
+        "vm_config": vm,
+    });
+    if let (true, Some(members)) = (holds, config.as_object_mut()) {
+        members.insert("allow_on_headers_stop_iteration".to_owned(), json!(true));
+    }
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": config,
+    })
+}
+
+/// A DiscoveryResponse for a watched file: replace it by writing beside it and renaming.
+fn discovery(filter: &Value, version: &str) -> Value {
+    json!({
+        "version_info": version,
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": "agentguard",
+            "typed_config": filter,
+        }],
+    })
+}
+
+fn watched(path: &str) -> Value {
+    let folder = match path.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((folder, _)) => folder,
+        None => ".",
+    };
+    json!({
+        "name": "agentguard",
+        "config_discovery": {
+            "config_source": {
+                "path_config_source": {"path": path, "watched_directory": {"path": folder}},
+                "resource_api_version": "V3",
+            },
+            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+        },
+    })
+}
+
+/// One regular expression for each label: what is captured first leaves the name, the second is the label's value.
+fn stats_tags() -> Value {
+    let labels: BTreeSet<&str> = METRICS
+        .iter()
+        .flat_map(|metric| metric.labels)
+        .copied()
+        .collect();
+    labels
+        .into_iter()
+        .map(|label| json!({"tag_name": label, "regex": format!("({label}=\\.=(.*?);\\.;)")}))
+        .collect()
+}
+
+fn connection_manager(agentguard: &Value, audit_log: &str, upstream: &Upstream) -> Value {
+    let decompressor = |name: &str, library: &str| {
+        json!({
+            "name": format!("decompress-{name}"),
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor",
+                "decompressor_library": {
+                    "name": name,
+                    "typed_config": {"@type": format!("type.googleapis.com/{library}")},
+                },
+                "request_direction_config": {"common_config": {"enabled": {
+                    "default_value": true, "runtime_key": format!("decompress_{name}_requests"),
+                }}},
+                // Before a filter that holds responses, a response decompressor never ends the body.
+                "response_direction_config": {"common_config": {"enabled": {
+                    "default_value": false, "runtime_key": format!("decompress_{name}_responses"),
+                }}},
+            },
+        })
+    };
+    json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "agents",
+            "stream_idle_timeout": "300s",
+            "normalize_path": true,
+            "merge_slashes": true,
+            "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+            "access_log": [{
+                "name": "envoy.access_loggers.file",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                    "path": audit_log,
+                    "log_format": {"text_format_source": {
+                        "inline_string": "%FILTER_STATE(wasm.agentguard:PLAIN)%\n",
+                    }},
+                },
+            }],
+            "route_config": {"virtual_hosts": [{
+                "name": "upstream",
+                "domains": ["*"],
+                "routes": [{
+                    "match": {"prefix": "/"},
+                    // A route's timeout covers the whole answer, and answers of models are long.
+                    "route": {"cluster": "upstream", "timeout": "0s", "idle_timeout": "300s",
+                              "host_rewrite_literal": upstream.host},
+                }],
+            }]},
+            "http_filters": [
+                decompressor("gzip", "envoy.extensions.compression.gzip.decompressor.v3.Gzip"),
+                decompressor("brotli", "envoy.extensions.compression.brotli.decompressor.v3.Brotli"),
+                decompressor("zstd", "envoy.extensions.compression.zstd.decompressor.v3.Zstd"),
+                agentguard,
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                },
+            ],
+        },
+    })
+}
+
+/// Where requests go.
+struct Upstream {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Upstream {
+    fn parse(url: &str) -> Option<Upstream> {
+        let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return None,
+        };
+        let authority = rest.split('/').next()?;
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (authority, if tls { 443 } else { 80 }),
+        };
+        (!host.is_empty()).then(|| Upstream {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+
+    fn cluster(&self) -> Value {
+        let mut cluster = json!({
+            "name": "upstream",
+            "type": "LOGICAL_DNS",
+            "dns_lookup_family": "V4_PREFERRED",
+            "connect_timeout": "5s",
+            "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
+            "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [{"endpoint": {
+                "address": {"socket_address": {"address": self.host, "port_value": self.port}},
+            }}]}]},
+        });
+        if let (true, Some(members)) = (self.tls, cluster.as_object_mut()) {
+            members.insert(
+                "transport_socket".to_owned(),
+                json!({
+                    "name": "envoy.transport_sockets.tls",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                        "sni": self.host,
+                        "common_tls_context": {
+                            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                            // Without it the peer is not verified.
+                            "validation_context": {"system_root_certs": {},
+                                "match_typed_subject_alt_names": [
+                                    {"san_type": "DNS", "matcher": {"exact": self.host}}
+                                ]},
+                        },
+                    },
+                }),
+            );
+        }
+        cluster
+    }
+}
+
+fn socket_address(text: &str) -> Option<Value> {
+    let (address, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    (!address.is_empty())
+        .then(|| json!({"socket_address": {"address": address, "port_value": port}}))
+}

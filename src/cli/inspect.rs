@@ -1,0 +1,439 @@
+//! `agentguard inspect [FILE]`: recorded exchanges → what a protocol's reader sees in them.
+//!
+//! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
+
+use super::{Failed, Outcome, output};
+use crate::diag::codes;
+use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
+use crate::policy::Inspect as Bounds;
+use crate::protocol::{self, Asked, BodyForm, Head, Recognised};
+use crate::wire::http::Path;
+use crate::wire::json::{Limits, Nest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// Exchanges, one JSON object a line; standard input if absent.
+    #[arg(default_value = output::STDIN, value_name = "FILE")]
+    file: String,
+}
+
+/// An exchange as it was recorded.
+#[derive(Debug, Deserialize)]
+struct Recorded {
+    #[serde(default)]
+    id: Value,
+    request: RecordedRequest,
+    #[serde(default)]
+    response: Option<RecordedResponse>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RecordedRequest {
+    method: String,
+    #[serde(default)]
+    host: String,
+    path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, Value>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    body_encoding: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RecordedResponse {
+    #[serde(default)]
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, Value>,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    body_encoding: Option<String>,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let bytes = output::read(&self.file)?;
+        for (number, line) in bytes.split(|b| *b == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let recorded: Recorded = serde_json::from_slice(line).map_err(|error| {
+                let number = number.saturating_add(1);
+                output::complain(&format!(
+                    "{}: line {number} is no exchange: {error}",
+                    self.file
+                ))
+            })?;
+            let seen = inspect(&recorded).map_err(|what| {
+                output::complain(&format!("{}: {}: {what}", self.file, recorded.id))
+            })?;
+            if json {
+                output::line(&Value::Object(seen).to_string());
+            } else {
+                output::print(&told(&seen));
+            }
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+fn bytes_of(body: &Option<String>, encoding: &Option<String>) -> Result<Vec<u8>, String> {
+    match (body, encoding.as_deref()) {
+        (None, _) => Ok(Vec::new()),
+        (Some(body), None) => Ok(body.clone().into_bytes()),
+        (Some(body), Some("base64")) => STANDARD
+            .decode(body)
+            .map_err(|error| format!("the body is no base64: {error}")),
+        (Some(_), Some(other)) => Err(format!("body_encoding `{other}` is not known")),
+    }
+}
+
+/// What was seen so far of one exchange.
+#[derive(Default)]
+struct Seen {
+    events: Vec<Value>,
+    reasons: BTreeSet<String>,
+    unread: bool,
+    partial: bool,
+    attachments: Attachments,
+}
+
+impl Seen {
+    fn problem(&mut self, direction: Direction, problem: &Problem) {
+        self.unread = true;
+        self.reasons
+            .insert(format!("{}:{}", direction.word(), problem.code));
+        self.events.push(json!({
+            "event": Kind::Uninspectable.word(),
+            "in": direction.word(),
+            "code": problem.code,
+            "at": problem.at,
+            "what": problem.what,
+        }));
+    }
+
+    /// Takes in what was read of a body; what stands in the way of reading it at all becomes an event.
+    fn read(
+        &mut self,
+        direction: Direction,
+        read: Result<(Nest<'_>, Reading), Problem>,
+    ) -> Option<Reading> {
+        match read {
+            Ok((nest, reading)) => {
+                self.add(&reading, &nest, direction);
+                Some(reading)
+            }
+            Err(problem) => {
+                self.problem(direction, &problem);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction) {
+        for problem in &reading.problems {
+            self.problem(direction, problem);
+        }
+        for event in reading.events.iter().filter(|event| !event.retold) {
+            if let Some(class) = event.opacity {
+                self.partial = true;
+                self.reasons.insert(format!("{}:{class}", direction.word()));
+            }
+            self.events.push(Value::Object(shown(event, reading, nest)));
+        }
+        let attachments = reading.attachments;
+        self.attachments.image = self.attachments.image.saturating_add(attachments.image);
+        self.attachments.file = self.attachments.file.saturating_add(attachments.file);
+        self.attachments.audio = self.attachments.audio.saturating_add(attachments.audio);
+    }
+}
+
+fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
+    let request = &recorded.request;
+    let path = Path::parse(&request.path);
+    let body = bytes_of(&request.body, &request.body_encoding)?;
+    let headers = header_list(&request.headers);
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let head = Head {
+        method: &request.method,
+        host: &request.host,
+        path: &path,
+        headers: &headers,
+    };
+    let mut seen = Seen::default();
+    let mut asked = Asked::default();
+    let mut answered = Reading::default();
+    let mut protocol_name = "unknown";
+    let mut failed = false;
+    let route = match protocol::recognise(&head) {
+        Recognised::Protocol(route) => Some(route),
+        Recognised::ByBody => by_body(&head, &body),
+        Recognised::Harmless { endpoint } => {
+            asked.endpoint.name = endpoint;
+            if endpoint == "models" {
+                protocol_name = "openai.other";
+            }
+            None
+        }
+        Recognised::Unknown => None,
+    };
+    if let Some(route) = &route {
+        protocol_name = route.protocol.name();
+        asked = Asked::at(route.endpoint.clone());
+        if route.endpoint.body != BodyForm::Absent {
+            let read = protocol::read_request(route, &body, BOUNDS);
+            if let Some(reading) = seen.read(Direction::Request, read) {
+                asked.learn(&reading);
+            }
+        }
+        if let Some(response) = &recorded.response {
+            failed = response.status >= 400;
+            let body = bytes_of(&response.body, &response.body_encoding)?;
+            if is_stream(response) {
+                seen.problem(Direction::Response, &unread_stream());
+            } else if !body.is_empty() {
+                let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
+                answered = seen.read(Direction::Response, read).unwrap_or_default();
+            }
+        }
+    } else if asked.endpoint.name.is_empty() {
+        let problem = Problem {
+            code: codes::AG2007,
+            at: String::new(),
+            what: "the endpoint is not known".to_owned(),
+        };
+        seen.problem(Direction::Request, &problem);
+    }
+    let level = if seen.unread {
+        "none"
+    } else if seen.partial {
+        "partial"
+    } else {
+        "full"
+    };
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("id", recorded.id.clone());
+    put("protocol", json!(protocol_name));
+    put("provider", json!(protocol::provider_of(&request.host)));
+    put("endpoint", json!(asked.endpoint.name));
+    if let Some(model) = asked.models.names.first() {
+        put("model", json!(**model));
+    }
+    put("stream", json!(asked.stream));
+    let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
+    put("finish", json!(finish));
+    put("error", json!(failed || answered.error.is_some()));
+    put("coverage", json!({"level": level, "reasons": seen.reasons}));
+    let mut usage = Map::new();
+    for (key, tokens) in [
+        ("input_tokens", answered.usage.input_tokens),
+        ("output_tokens", answered.usage.output_tokens),
+        ("cached_tokens", answered.usage.cached_tokens),
+        ("reasoning_tokens", answered.usage.reasoning_tokens),
+    ] {
+        if let Some(tokens) = tokens {
+            usage.insert(key.to_owned(), json!(tokens));
+        }
+    }
+    put("usage", Value::Object(usage));
+    put(
+        "attachments",
+        json!({"image": seen.attachments.image, "file": seen.attachments.file, "audio": seen.attachments.audio}),
+    );
+    put("events", Value::Array(seen.events));
+    Ok(object)
+}
+
+const BOUNDS: protocol::Bounds = protocol::Bounds {
+    max_depth: Bounds::DEFAULT.max_depth,
+    nested_json: Bounds::DEFAULT.nested_json,
+    results: true,
+};
+
+/// What a request speaks that only its body can tell.
+fn by_body(head: &Head<'_>, body: &[u8]) -> Option<protocol::Route> {
+    let limits = Limits {
+        max_depth: BOUNDS.max_depth,
+    };
+    let nest = Nest::scan(body, limits, 0).ok()?;
+    protocol::recognise_body(head, nest.body()?.root())
+}
+
+/// Recorded headers: a text, or a list of them.
+fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (name, value) in headers {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values.iter().filter_map(Value::as_str) {
+            list.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+    }
+    list
+}
+
+fn is_stream(response: &RecordedResponse) -> bool {
+    response
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        .any(|(_, value)| {
+            value
+                .as_str()
+                .is_some_and(|value| value.to_ascii_lowercase().starts_with("text/event-stream"))
+        })
+}
+
+fn unread_stream() -> Problem {
+    Problem {
+        code: codes::AG2014,
+        at: String::new(),
+        what: "streamed answers can't be read yet".to_owned(),
+    }
+}
+
+/// An event with the members that apply to it.
+fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value> {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("event", json!(event.kind.word()));
+    put("in", json!(event.direction.word()));
+    put("at", json!(nest.pointer(event.at)));
+    let is_call = matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
+    if is_call && event.direction == Direction::Request {
+        put("turn", json!(event.turn.word()));
+    }
+    if event.kind == Kind::Message && event.turn == Turn::Earlier {
+        put("turn", json!(event.turn.word()));
+    }
+    if let (Kind::Message, Known::Is(from)) = (event.kind, &event.from) {
+        put("from", json!(from.word()));
+    }
+    if matches!(event.kind, Kind::Message | Kind::Response) {
+        let channel = match event.part {
+            Part::Text => None,
+            Part::Reasoning => Some("reasoning"),
+            Part::Refusal => Some("refusal"),
+            _ => Some("metadata"),
+        };
+        if let Some(channel) = channel {
+            put("channel", json!(channel));
+        }
+    }
+    if event.provider_run {
+        put("runs", json!("provider"));
+    }
+    if let Known::Is(tool) = &event.tool {
+        put("tool", json!(**tool));
+    }
+    if let Some(class) = event.opacity {
+        put("class", json!(class));
+    }
+    if event.kind == Kind::ToolCall {
+        match &event.args {
+            Known::Is(place) => {
+                // An empty string and `null` stand for no arguments.
+                let args = nest
+                    .value(*place)
+                    .filter(|value| !value.is_null() && value.text().is_none())
+                    .map_or_else(
+                        || json!({}),
+                        |value| serde_json::from_slice(value.raw()).unwrap_or(Value::Null),
+                    );
+                put("args", args);
+            }
+            Known::Missing => {}
+            Known::Unknown => {
+                put("args_text", json!(text_of(event, reading, nest)));
+            }
+        }
+    } else if !event.texts.is_empty() {
+        put("text", json!(text_of(event, reading, nest)));
+    }
+    object
+}
+
+/// The texts of an event, one after the other.
+fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
+    let mut out = String::new();
+    for number in event.texts.clone() {
+        let value = usize::try_from(number)
+            .ok()
+            .and_then(|number| reading.texts.get(number))
+            .and_then(|text| nest.value(text.place));
+        if let Some(value) = value {
+            match value.text() {
+                Some(text) => out.push_str(&text),
+                None => out.push_str(value.number().unwrap_or_default()),
+            }
+        }
+    }
+    out
+}
+
+/// One exchange for people.
+fn told(seen: &Map<String, Value>) -> String {
+    let text = |key: &str| match seen.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "-".to_owned(),
+    };
+    let level = seen
+        .get("coverage")
+        .and_then(|coverage| coverage.get("level"));
+    let mut out = format!(
+        "{}: {} {} {} model {} coverage {}\n",
+        text("id"),
+        text("provider"),
+        text("protocol"),
+        text("endpoint"),
+        text("model"),
+        level.and_then(Value::as_str).unwrap_or("-"),
+    );
+    for event in seen
+        .get("events")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let member = |key: &str| match event.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let detail: String = ["tool", "args", "args_text", "code", "class", "text"]
+            .iter()
+            .map(|key| member(key))
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let short: String = detail
+            .chars()
+            .take(100)
+            .collect::<String>()
+            .replace('\n', " ");
+        out.push_str(&format!(
+            "  {:<8} {:<13} {:<28} {short}\n",
+            member("in"),
+            member("event"),
+            member("at")
+        ));
+    }
+    out
+}

@@ -1,0 +1,77 @@
+//! The command line: one file for each subcommand. The only place that prints.
+//!
+//! Exit status: 0 all is well; 1 what the subcommand looks for was found (an error, a denial, a difference); 2 wrong use,
+//! unreadable input, or an invalid policy given to a subcommand that needs a valid one.
+
+mod build;
+mod check;
+mod explain;
+mod inspect;
+mod output;
+mod render;
+mod source;
+mod validate;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What a subcommand found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing to complain of.
+    Clean,
+    /// What it looks for.
+    Found,
+}
+
+/// The subcommand could not do its work; the message has been said.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+/// Policies for AI agents, models and tools, enforced inside Envoy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agentguard",
+    version,
+    after_help = "Exit status: 0 all is well; 1 something was found (an error, a denial, a difference); 2 wrong use, \
+                  unreadable input, or an invalid policy."
+)]
+struct Arguments {
+    /// One JSON object a line instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check policies: every mistake with its place and a way out.
+    Validate(validate::Validate),
+    /// Judge events with a policy.
+    Check(check::Check),
+    /// Show the events that a protocol's reader sees in recorded exchanges.
+    Inspect(inspect::Inspect),
+    /// Write the configuration that Envoy is given.
+    Build(build::Build),
+    /// Say what a stable code means.
+    Explain(explain::Explain),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    let outcome = match &arguments.command {
+        Command::Validate(command) => command.run(json),
+        Command::Check(command) => command.run(json),
+        Command::Inspect(command) => command.run(json),
+        Command::Build(command) => command.run(),
+        Command::Explain(command) => command.run(json),
+    };
+    match outcome {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(Failed) => ExitCode::from(2),
+    }
+}

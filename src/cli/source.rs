@@ -1,0 +1,113 @@
+//! A policy's file: read, parsed, compiled, with its places in lines and columns.
+
+use super::{Failed, output};
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::policy::{Loaded, Node, Policy, load, parse_json, parse_yaml};
+use std::ops::Range;
+
+/// A document and what came of it.
+pub(super) struct Source {
+    /// The file's name as it was given; `-` for standard input.
+    pub(super) name: String,
+    /// Its text.
+    pub(super) text: String,
+    /// Its tree; absent if it could not be parsed.
+    pub(super) root: Option<Node>,
+    /// What came of it.
+    pub(super) loaded: Loaded,
+}
+
+impl Source {
+    /// Reads and compiles a file. A file that can't be read is a failure; one that is no policy is a diagnostic.
+    pub(super) fn open(name: &str) -> Result<Source, Failed> {
+        let bytes = output::read(name)?;
+        // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let (text, root) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text.to_owned(), parse(name, text)),
+            Err(error) => {
+                let at = error.valid_up_to();
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                let end = text.len().min(at.saturating_add(3));
+                (text, Err(vec![not_utf8(at..end)]))
+            }
+        };
+        let (root, loaded) = match root {
+            Ok(root) => {
+                let loaded = load(&root);
+                (Some(root), loaded)
+            }
+            Err(diagnostics) => (
+                None,
+                Loaded {
+                    policy: None,
+                    diagnostics,
+                },
+            ),
+        };
+        Ok(Source {
+            name: name.to_owned(),
+            text,
+            root,
+            loaded,
+        })
+    }
+
+    /// The policy, or the complaint that there is none: for subcommands that need a valid one.
+    pub(super) fn policy(&self) -> Result<&Policy, Failed> {
+        match &self.loaded.policy {
+            Some(policy) => Ok(policy),
+            None => {
+                let errors = match self.loaded.errors().count() {
+                    1 => "1 error".to_owned(),
+                    several => format!("{several} errors"),
+                };
+                let first = self
+                    .loaded
+                    .errors()
+                    .next()
+                    .map(|error| format!(": {error}"))
+                    .unwrap_or_default();
+                Err(output::complain(&format!(
+                    "{} is not a valid policy ({errors}){first}; see `agentguard validate {}`",
+                    self.name, self.name
+                )))
+            }
+        }
+    }
+
+    /// Line and column (in characters) of a byte, both from 1.
+    pub(super) fn position(&self, byte: usize) -> (usize, usize) {
+        let before = self
+            .text
+            .get(..byte.min(self.text.len()))
+            .unwrap_or(&self.text);
+        let line = before.matches('\n').count().saturating_add(1);
+        let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let column = before.get(start..).map_or(0, |text| text.chars().count());
+        (line, column.saturating_add(1))
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<Node, Vec<Diagnostic>> {
+    let is_json =
+        name.ends_with(".json") || (name == output::STDIN && text.trim_start().starts_with('{'));
+    if is_json {
+        parse_json(text.as_bytes()).map_err(|diagnostic| vec![*diagnostic])
+    } else {
+        parse_yaml(text)
+    }
+}
+
+fn not_utf8(span: Range<usize>) -> Diagnostic {
+    Diagnostic {
+        code: codes::AG1001,
+        severity: Severity::Error,
+        path: String::new(),
+        span,
+        message: "the file is not UTF-8".to_owned(),
+        label: None,
+        help: Some("save it as UTF-8".to_owned()),
+        fix: None,
+    }
+}

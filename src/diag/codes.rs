@@ -1,0 +1,150 @@
+//! The stable codes. A code never changes its meaning and is never given to something else; scripts, dashboards and
+//! support tickets rely on them.
+
+/// A stable code with what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// `AG` and four digits.
+    pub id: &'static str,
+    /// What happened, in a few words: lower case, no final period.
+    pub title: &'static str,
+    /// HTTP status of a refusal for this reason; 0 for codes that never answer a client.
+    pub status: u16,
+    /// What it means and what to do, for `agentguard explain`.
+    pub explain: &'static str,
+}
+
+macro_rules! codes {
+    ($($id:ident $status:literal $title:literal $explain:literal)+) => {
+        $(#[doc = $title] pub const $id: &str = stringify!($id);)+
+
+        /// All codes, in order.
+        pub const CODES: &[Code] = &[
+            $(Code { id: stringify!($id), title: $title, status: $status, explain: $explain },)+
+        ];
+    };
+}
+
+codes! {
+    AG1001 0 "the document is not valid YAML or JSON"
+        "The policy could not be parsed at all. The message names the line and column. YAML anchors, aliases, tags, merge keys and several documents in one file are refused on purpose: a policy must read the same to everyone."
+    AG1002 0 "a key stands twice in one mapping"
+        "Two readers of the same document would see different policies. Remove one of the two."
+    AG1003 0 "not a policy document"
+        "A policy is a mapping with `apiVersion: agentguard.dev/v1` and `kind: AgentPolicy`."
+    AG1004 0 "unknown key"
+        "No key of this name is known here; a misspelt key would otherwise be a rule that silently does nothing."
+    AG1005 0 "wrong type"
+        "The value has another type than this key takes."
+    AG1006 0 "missing key"
+        "This key is required; there is no safe value to assume."
+    AG1007 0 "unknown value"
+        "The value is none of those that this key takes."
+    AG1008 0 "a name is defined twice"
+        "Rules, lists and detectors have unique names, so that a record or a reference means one thing."
+    AG1009 0 "unknown field"
+        "A condition names a field that this kind of event does not have. A rule on it could never be judged as it reads."
+    AG1010 0 "unknown operator"
+        "A condition uses a verb that does not exist."
+    AG1011 0 "operand does not fit"
+        "The operator can't compare with this operand."
+    AG1012 0 "unknown name"
+        "A reference to a list, a detector or a detector group that is not defined."
+    AG1013 0 "pattern can't be used"
+        "A regular expression or glob is malformed or too large."
+    AG1014 0 "the event is not clear"
+        "Fields such as `text` stand in several kinds of events. Say which one: `match: { event: message }`."
+    AG1015 0 "this action can't be taken here"
+        "For example `allow` on content: content has no gate that an allow could open. Or a redaction of a tool call without `redact.what`."
+    AG1016 0 "needs `agentguard build`"
+        "The filter has no file system and no time zone database. `agentguard build` resolves `extends`, `file:` and zones into one document."
+    AG1017 0 "not enforced by this version"
+        "The policy asks for something that this version can't enforce. It is refused rather than silently ignored."
+    AG1018 0 "who is asking is not settled"
+        "Rules about who is asking need `require: identity` (an anonymous request is refused) or `require: none` (it is judged with everything about the principal unknown)."
+    AG1019 0 "the document is too large"
+        "Too many bytes, rules or levels for a policy."
+    AG1020 0 "a number can't be carried"
+        "A Struct carries numbers as doubles. A number that a double does not hold would be compared as another one; pass the policy as a StringValue."
+    AG1021 0 "can't be honoured in portable mode"
+        "In portable mode the response headers have left before the body is judged. Use `envoy: { headers: hold }` with `allow_on_headers_stop_iteration: true`."
+    AG1022 0 "a secret is not there"
+        "The policy names an environment variable that the proxy does not hand to the filter. List it under `vm_config.environment_variables.host_env_keys` and set it in the proxy's environment."
+    AG2001 400 "malformed JSON, or a known field of the wrong type"
+        "The body is not strict JSON (RFC 8259), or a field that the protocol defines has another type. Two readers could disagree about it, so it is refused. Only a rule that names this code can let it pass."
+    AG2002 400 "duplicate or case-variant key"
+        "An object holds a key twice, or a key that some servers read as another one (`Model`). Servers differ in which they take."
+    AG2003 413 "nested too deep"
+        "Deeper than `inspect.max_depth` (default 64), or JSON inside strings deeper than `inspect.nested_json`."
+    AG2004 413 "too large"
+        "Larger than `inspect.max_body` (default 8 MiB). A part is never judged for the whole."
+    AG2005 415 "content-encoding"
+        "The body is compressed or otherwise encoded. Put Envoy's decompressor filters before this one for requests."
+    AG2006 415 "content type can't be read"
+        "The body is of a type that holds no text that can be judged."
+    AG2007 403 "unknown endpoint"
+        "No known protocol has this method and path. Name it under `protocols`, exempt it with `applies_to`, or allow it with a rule on `uninspectable`."
+    AG2008 403 "upgrade"
+        "WebSocket and other upgrades carry frames that are not inspected."
+    AG2009 400 "text encoding"
+        "The body is not UTF-8, or begins with a byte order mark."
+    AG2010 403 "arguments of a provider-run tool"
+        "The provider runs this tool itself; its arguments never pass here, and a rule needs them."
+    AG2011 403 "memory budget"
+        "Too many bytes are held at once in this proxy. Try again."
+    AG2012 403 "contradictory readings"
+        "The request says two things at once (a model in the path and another in the body), and servers differ in which they take."
+    AG2013 403 "endpoint that mints access"
+        "This endpoint hands out a key or URL with which traffic would go past the proxy."
+    AG2014 403 "stream unread or broken"
+        "A streamed response could not be read while a rule looks at responses."
+    AG3001 403 "denied by a rule"
+        "A rule with `action: deny` holds."
+    AG3002 403 "denied by default"
+        "No rule allows this and the default is deny."
+    AG3003 403 "approval required"
+        "A rule asks for approval, and no valid approval token came with the request."
+    AG3004 403 "approval invalid"
+        "The approval token does not fit this call, has expired, or was used."
+    AG3005 403 "an edit is impossible"
+        "A rule asks to redact something that can't be edited without breaking it: a number, a key, a name, a signed block, unknown structure."
+    AG4001 401 "no identity"
+        "The policy requires an identity, and none of its sources found one in this request."
+    AG5001 429 "limit reached"
+        "A limit of the policy is used up."
+    AG9001 503 "internal error"
+        "The filter could not do its work and refused rather than let pass unread."
+    AG9002 503 "headers were held and no body came"
+        "The policy says `envoy: { headers: hold }`, but the plugin runs without `allow_on_headers_stop_iteration: true`, so that Envoy never hands over the body."
+}
+
+/// What a code means; `None` for a text that is no code.
+pub fn find(id: &str) -> Option<&'static Code> {
+    CODES.iter().find(|code| code.id.eq_ignore_ascii_case(id))
+}
+
+/// HTTP status of a refusal with this code.
+pub fn status(id: &str) -> u16 {
+    match find(id).map(|code| code.status) {
+        Some(0) | None => 403,
+        Some(status) => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(CODES.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
+
+    #[test]
+    fn titles_follow_the_house_style() {
+        for code in CODES {
+            assert!(!code.title.ends_with('.'), "{}", code.id);
+            assert!(code.explain.ends_with('.'), "{}", code.id);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! "Did you mean": the nearest known name by edit distance.
+
+/// The known name that a misspelt one most probably means: at most a third of its letters away, case ignored.
+pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    known
+        .into_iter()
+        .map(|candidate| {
+            let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+            let allowed = name.len().max(letters.len()).div_euclid(3).max(1);
+            (distance(&name, &letters), allowed, candidate)
+        })
+        .filter(|(distance, allowed, _)| distance <= allowed)
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, candidate)| candidate)
+}
+
+/// All known names in a sentence, where they are few enough to read.
+pub fn listed<'k>(known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let known: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
+    (!known.is_empty() && known.len() <= 12).then(|| known.join(", "))
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) between two words: Damerau's restricted distance.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut previous_a = None;
+    for (i, &ca) in a.iter().enumerate() {
+        let mut row = Vec::with_capacity(last.len());
+        row.push(i.saturating_add(1));
+        let mut previous_b = None;
+        for (j, &cb) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX >> 1);
+            let replaced = at(&last, j).saturating_add(usize::from(ca != cb));
+            let inserted = at(&row, j).saturating_add(1);
+            let deleted = at(&last, j.saturating_add(1)).saturating_add(1);
+            let mut best = replaced.min(inserted).min(deleted);
+            if previous_a == Some(cb) && previous_b == Some(ca) {
+                best = best.min(at(&before, j.wrapping_sub(1)).saturating_add(1));
+            }
+            row.push(best);
+            previous_b = Some(cb);
+        }
+        before = std::mem::replace(&mut last, row);
+        previous_a = Some(ca);
+    }
+    last.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 5] = ["match", "when", "unless", "greater_than", "redact"];
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_name() {
+        for (typed, meant) in [
+            ("mach", "match"),
+            ("Match", "match"),
+            ("wehn", "when"),
+            ("greater_then", "greater_than"),
+            ("unles", "unless"),
+        ] {
+            assert_eq!(nearest(typed, KNOWN), Some(meant), "{typed}");
+        }
+    }
+
+    #[test]
+    fn another_word_finds_nothing() {
+        assert_eq!(nearest("conditions", KNOWN), None);
+        assert_eq!(nearest("x", KNOWN), None);
+        assert_eq!(nearest("", KNOWN), None);
+    }
+}

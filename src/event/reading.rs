@@ -1,0 +1,122 @@
+//! What was found in one body.
+
+use super::{Author, Event, Known, Text};
+use crate::wire::json::Place;
+
+/// The models that a request may use: all of them, since a fallback answers as well as the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Models {
+    /// Names, as written, without duplicates.
+    pub names: Vec<Box<str>>,
+    /// There is one more that can't be determined (a stored prompt's).
+    pub unknown: bool,
+}
+
+impl Models {
+    /// Adds a name.
+    pub fn add(&mut self, name: &str) {
+        if !self.names.iter().any(|known| **known == *name) {
+            self.names.push(name.into());
+        }
+    }
+}
+
+/// Tokens as the provider reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens read, cached ones included where the provider counts them in.
+    pub input_tokens: Option<u64>,
+    /// Tokens written, reasoning included where the provider counts it in.
+    pub output_tokens: Option<u64>,
+    /// Of the input: read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Of the output: reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+/// Parts that are no text, all turns together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attachments {
+    /// Images.
+    pub image: u32,
+    /// Documents and other files.
+    pub file: u32,
+    /// Audio.
+    pub audio: u32,
+}
+
+/// A thing that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable code, `AG2…`.
+    pub code: &'static str,
+    /// JSON Pointer or byte offset, for people.
+    pub at: String,
+    /// What is wrong, for people; never holds text of the body.
+    pub what: String,
+}
+
+impl Reading {
+    /// Counts a message of the conversation.
+    pub fn count_message(&mut self, from: &Known<Author>) {
+        self.messages = self.messages.saturating_add(1);
+        let at = from
+            .value()
+            .and_then(|from| Author::ALL.iter().position(|author| author == from));
+        if let Some(count) = at.and_then(|at| self.messages_by_author.get_mut(at)) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// A JSON-RPC message of a request: what its answer has to name, and what the answer's events need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcMessage {
+    /// The id as it was written; absent for a notification.
+    pub id: Option<Box<[u8]>>,
+    /// The method; absent for a response of the client.
+    pub method: Option<Box<str>>,
+    /// The tool that is called.
+    pub tool: Option<Box<str>>,
+    /// Arguments of the call as they were written, for rules that look at them beside the result.
+    pub args: Option<Box<[u8]>>,
+}
+
+/// Everything that a protocol's reader found in one body.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// All texts, in the order of their bytes.
+    pub texts: Vec<Text>,
+    /// All events, in the order of their bytes.
+    pub events: Vec<Event>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// Models that the request may use, or that answered.
+    pub models: Models,
+    /// Whether a streamed answer was asked for.
+    pub stream: bool,
+    /// The caller forced the model to call a tool.
+    pub forces_tool: bool,
+    /// The caller asked for an answer in a schema's shape.
+    pub structured_output: bool,
+    /// The request continues a conversation that the provider keeps.
+    pub continues_elsewhere: bool,
+    /// Longest answer that was asked for, in tokens.
+    pub max_tokens: Option<u64>,
+    /// Messages of the conversation.
+    pub messages: u64,
+    /// Messages by author: system, user, assistant, tool.
+    pub messages_by_author: [u64; 4],
+    /// Tokens, in a response.
+    pub usage: Usage,
+    /// Why each choice ended, in a response.
+    pub finish: Vec<Box<str>>,
+    /// The response is an error of the provider; its type if it says one.
+    pub error: Option<Box<str>>,
+    /// Parts that are no text.
+    pub attachments: Attachments,
+    /// The request's own settings (`params.*`): the value that holds them.
+    pub params: Option<Place>,
+    /// JSON-RPC messages, in their order.
+    pub rpc: Vec<RpcMessage>,
+}

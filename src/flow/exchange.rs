@@ -1,0 +1,270 @@
+//! What is known of an exchange so far, and what is told of it at its end.
+
+use super::{Flow, Stage, step::End};
+use crate::audit::{HeldRule, Record};
+use crate::event::{Direction, Known, Usage};
+use crate::metrics::{self, Count};
+use crate::policy::Mode;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What happened to an exchange, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// Nothing was judged.
+    #[default]
+    NotEvaluated,
+    Allow,
+    Redact,
+    RequireApproval,
+    Deny,
+}
+
+impl Outcome {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Outcome::NotEvaluated => "not_evaluated",
+            Outcome::Allow => "allow",
+            Outcome::Redact => "redact",
+            Outcome::RequireApproval => "require_approval",
+            Outcome::Deny => "deny",
+        }
+    }
+}
+
+/// How much of one half was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Read {
+    /// Nobody asked for it.
+    #[default]
+    Unasked,
+    Full,
+    Partial,
+    None,
+}
+
+/// Everything that the record and the metrics tell.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    pub(super) started: u64,
+    pub(super) outcome: Outcome,
+    /// What would have happened if everything that is only observed were enforced.
+    pub(super) would: Outcome,
+    pub(super) code: Option<&'static str>,
+    pub(super) status: Option<u16>,
+    /// By rule, then by kind of event.
+    pub(super) rules: BTreeMap<(u16, &'static str), HeldRule>,
+    pub(super) findings: BTreeMap<&'static str, u64>,
+    pub(super) events: BTreeMap<&'static str, u64>,
+    /// Names of tools called, each with what became of the call.
+    pub(super) calls: Vec<(Box<str>, Outcome)>,
+    pub(super) tags: BTreeSet<Box<str>>,
+    /// Outside of what the policy applies to.
+    pub(super) ignored: bool,
+    pub(super) request_read: Read,
+    pub(super) response_read: Read,
+    pub(super) reasons: BTreeSet<String>,
+    /// Codes of what could not be read.
+    pub(super) uninspectable: Vec<&'static str>,
+    pub(super) usage: Usage,
+    pub(super) provider_error: Option<Box<str>>,
+    pub(super) inspect_ns: u64,
+    pub(super) held_ns: u64,
+}
+
+impl Exchange {
+    /// The strictest holds.
+    pub(super) fn decided(&mut self, outcome: Outcome, would: Outcome) {
+        self.outcome = self.outcome.max(outcome);
+        self.would = self.would.max(would);
+    }
+
+    pub(super) fn read(&mut self, direction: Direction, read: Read) {
+        let half = match direction {
+            Direction::Request => &mut self.request_read,
+            Direction::Response => &mut self.response_read,
+        };
+        *half = (*half).max(read);
+    }
+
+    /// Notes why a half was not read completely: `request:AG2005`, `response:attachment`.
+    pub(super) fn gap(&mut self, direction: Direction, read: Read, reason: &str) {
+        self.read(direction, read);
+        self.reasons
+            .insert(format!("{}:{reason}", direction.word()));
+    }
+
+    fn coverage(&self) -> &'static str {
+        if self.ignored {
+            return "ignored";
+        }
+        match self.request_read.max(self.response_read) {
+            Read::Full => "full",
+            Read::Partial => "partial",
+            Read::Unasked | Read::None => "none",
+        }
+    }
+}
+
+/// What is told of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// The audit line, without a line end.
+    pub line: Vec<u8>,
+    /// Changes of metrics.
+    pub counts: Vec<Count>,
+    /// What happened: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
+    pub decision: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<String>,
+    /// Tokens in and out together.
+    pub tokens_total: u64,
+}
+
+impl Flow {
+    /// Ends the exchange: writes its record and its metrics.
+    pub fn finish(&mut self, end: &End) -> Finished {
+        self.close_open_halves();
+        let exchange = &self.exchange;
+        let policy = &self.guard.policy;
+        let status = exchange.status.or(end.status).unwrap_or(0);
+        let rules: Vec<HeldRule> = exchange.rules.values().cloned().collect();
+        let tools: BTreeSet<Box<str>> = exchange
+            .calls
+            .iter()
+            .map(|(tool, _)| tool.clone())
+            .collect();
+        let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
+        let mode = if observes {
+            Mode::Observe
+        } else {
+            Mode::Enforce
+        };
+        let evaluated = exchange.outcome != Outcome::NotEvaluated;
+        let known = exchange.started != 0;
+        let record = Record {
+            started_ns: if known { exchange.started } else { end.now },
+            request_id: &self.head.request_id,
+            policy: (&policy.document.name, &policy.version, mode.word()),
+            principal: Some(&self.facts.principal),
+            protocol: self.facts.protocol.value().map_or("", |name| name),
+            provider: self.facts.provider.value().map_or("", |name| name),
+            models: &self.facts.models.names,
+            endpoint: self.asked.endpoint.name,
+            stream: self.facts.request.stream,
+            decision: exchange.outcome.word(),
+            would: (evaluated && exchange.would != exchange.outcome).then(|| exchange.would.word()),
+            code: exchange.code,
+            status,
+            rules: &rules,
+            findings: &exchange.findings,
+            events: &exchange.events,
+            tools: &tools,
+            tags: &exchange.tags,
+            coverage: (exchange.coverage(), &exchange.reasons),
+            usage: exchange.usage,
+            inspect_us: exchange.inspect_ns.div_euclid(1_000),
+            held_us: exchange.held_ns.div_euclid(1_000),
+        };
+        let line = record.write(&mut self.guard.chain.borrow_mut());
+        let tokens = exchange.usage.input_tokens.unwrap_or(0);
+        Finished {
+            line,
+            counts: self.counts(end, known),
+            decision: exchange.outcome.word(),
+            rule: self.deciding_rule(),
+            tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
+        }
+    }
+
+    fn deciding_rule(&self) -> Option<String> {
+        let word = self.exchange.outcome.word();
+        self.exchange
+            .rules
+            .values()
+            .find(|rule| rule.action == word && rule.mode == Mode::Enforce.word())
+            .map(|rule| rule.id.to_string())
+    }
+
+    /// Halves that never came to their end: the client or the upstream went away, or Envoy answered itself.
+    fn close_open_halves(&mut self) {
+        for direction in [Direction::Request, Direction::Response] {
+            let stage = match direction {
+                Direction::Request => &mut self.request,
+                Direction::Response => &mut self.response,
+            };
+            let stage = std::mem::replace(stage, Stage::Done);
+            let is_open = match &stage {
+                Stage::Holding { .. } => true,
+                Stage::Tapping(tap) => !tap.usage_only,
+                _ => false,
+            };
+            self.end_tap(stage);
+            if is_open {
+                self.exchange.gap(direction, Read::None, "incomplete");
+            }
+        }
+    }
+
+    fn counts(&self, end: &End, known: bool) -> Vec<Count> {
+        let exchange = &self.exchange;
+        let decision = exchange.outcome.word();
+        let provider = self.facts.provider.value().map_or("none", |name| name);
+        let model = match self.facts.models.names.as_slice() {
+            [] if self.facts.models.unknown => "unknown",
+            [] => "none",
+            [model] => model,
+            _ => "several",
+        };
+        let client = match &self.facts.principal.client {
+            Known::Is(client) => client,
+            _ => "anonymous",
+        };
+        let mut counts = vec![Count::new(
+            metrics::REQUESTS,
+            &[provider, model, decision, client],
+            1,
+        )];
+        if known {
+            let duration = end.now.saturating_sub(exchange.started);
+            counts.push(Count::new(
+                metrics::REQUEST_DURATION,
+                &[provider],
+                duration.div_euclid(1_000_000),
+            ));
+            counts.push(Count::new(
+                metrics::INSPECTION,
+                &[provider],
+                exchange.inspect_ns.div_euclid(1_000),
+            ));
+        }
+        for rule in exchange.rules.values() {
+            counts.push(Count::new(
+                metrics::POLICY_DECISIONS,
+                &[&rule.id, rule.action],
+                1,
+            ));
+        }
+        for (kind, count) in &exchange.findings {
+            counts.push(Count::new(metrics::FINDINGS, &[kind, decision], *count));
+        }
+        if let Some(error) = &exchange.provider_error {
+            counts.push(Count::new(metrics::PROVIDER_ERRORS, &[provider, error], 1));
+        }
+        for (direction, tokens) in [
+            ("input", exchange.usage.input_tokens),
+            ("output", exchange.usage.output_tokens),
+        ] {
+            if let Some(tokens) = tokens {
+                let values = [provider, model, direction, client];
+                counts.push(Count::new(metrics::TOKENS, &values, tokens));
+            }
+        }
+        for (tool, outcome) in &exchange.calls {
+            counts.push(Count::new(metrics::TOOL_CALLS, &[tool, outcome.word()], 1));
+        }
+        for code in &exchange.uninspectable {
+            counts.push(Count::new(metrics::UNINSPECTABLE, &[code], 1));
+        }
+        counts
+    }
+}

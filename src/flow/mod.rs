@@ -1,0 +1,192 @@
+//! One exchange from its first header to its last byte.
+//!
+//! [`Flow`] is deterministic. It reads no clock, draws no randomness and calls no host: the time and the bytes come in with
+//! each call, and what it wants done goes out as a [`Step`]. The same inputs give the same outputs, however the bytes
+//! were cut into chunks. Its driver is Envoy (`host`), the command line, a test or a fuzzer.
+//!
+//! Calls come in this order, each at most as often as said; spurious ones are harmless:
+//!
+//! 1. [`Flow::request_headers`] once; then [`Flow::request_body`] for each arrival of bytes, the last with `end` (with
+//!    trailers: at the trailers, since Envoy never marks the body's end then);
+//! 2. [`Flow::response_headers`], [`Flow::response_body`] likewise;
+//! 3. [`Flow::finish`] once, whatever happened before, even if nothing did.
+
+mod exchange;
+mod guard;
+mod judge;
+mod refusal;
+mod request;
+mod response;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod simulation;
+mod step;
+
+pub use exchange::Finished;
+pub use guard::{Guard, GuardError, Surroundings};
+pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+
+use crate::diag::codes;
+use crate::event::Facts;
+use crate::protocol::{Asked, Protocol};
+use crate::redact::Numbers;
+use crate::wire::http::Path;
+use exchange::Exchange;
+use std::rc::Rc;
+
+/// Most bytes of a response that are copied aside only to read its usage.
+const USAGE_TAP_BYTES: usize = 1 << 20;
+
+/// The state of one exchange.
+pub struct Flow {
+    guard: Rc<Guard>,
+    request: Stage,
+    response: Stage,
+    head: Head,
+    protocol: Option<&'static dyn Protocol>,
+    /// What the response's judgement needs to know of the request.
+    asked: Asked,
+    facts: Facts,
+    exchange: Exchange,
+    /// Numbers of numbered labels, the same in request and response.
+    numbers: Numbers,
+    /// We answered ourselves; what comes back through the response callbacks is our own reply.
+    replied: bool,
+}
+
+/// What was read in the request's headers.
+#[derive(Clone, Debug, Default)]
+struct Head {
+    method: String,
+    request_id: String,
+    /// Kept while only the body can tell which protocol is spoken.
+    undetermined: Option<Undetermined>,
+}
+
+/// The start of a request whose protocol is not known yet.
+#[derive(Clone, Debug)]
+struct Undetermined {
+    host: String,
+    path: Path,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Where one half of the exchange stands.
+#[derive(Debug, Default)]
+enum Stage {
+    /// Nothing has come.
+    #[default]
+    Waiting,
+    /// Bytes go by unread.
+    Passing,
+    /// Bytes go by and are copied aside.
+    Tapping(Tap),
+    /// Bytes are held until the end.
+    Holding { since: u64 },
+    /// What is still to come is dropped.
+    Draining,
+    /// It is over.
+    Done,
+}
+
+/// A copy of bytes that went by.
+#[derive(Debug, Default)]
+struct Tap {
+    bytes: Vec<u8>,
+    /// Why it stopped, if it did.
+    stopped: Option<&'static str>,
+    /// Only for the usage in it: not being read is no gap in the inspection.
+    usage_only: bool,
+}
+
+impl Flow {
+    /// An exchange about to begin.
+    pub fn new(guard: Rc<Guard>) -> Flow {
+        Flow {
+            guard,
+            request: Stage::Waiting,
+            response: Stage::Waiting,
+            head: Head::default(),
+            protocol: None,
+            asked: Asked::default(),
+            facts: Facts::unknown(),
+            exchange: Exchange::default(),
+            numbers: Numbers::default(),
+            replied: false,
+        }
+    }
+
+    /// Adds time spent in the filter, which only the host can measure.
+    pub fn spent(&mut self, nanoseconds: u64) {
+        self.exchange.inspect_ns = self.exchange.inspect_ns.saturating_add(nanoseconds);
+    }
+
+    /// Whether the status that the client was sent is known.
+    pub fn knows_status(&self) -> bool {
+        self.exchange.status.is_some()
+    }
+
+    /// The filter can't do its work: the answer that refuses the exchange.
+    pub fn fail(&mut self) -> Reply {
+        self.refuse_internally(codes::AG9001)
+    }
+
+    /// Headers were held and no body came: the answer that ends the exchange.
+    pub fn give_up(&mut self) -> Reply {
+        self.refuse_internally(codes::AG9002)
+    }
+
+    /// Copies bytes that go by, within bounds.
+    fn tap(&mut self, bytes: &[u8], is_request: bool) {
+        let limit =
+            usize::try_from(self.guard.policy.document.inspect.max_body).unwrap_or(usize::MAX);
+        let guard = Rc::clone(&self.guard);
+        let stage = if is_request {
+            &mut self.request
+        } else {
+            &mut self.response
+        };
+        let Stage::Tapping(tap) = stage else { return };
+        if tap.stopped.is_some() {
+            return;
+        }
+        let limit = if tap.usage_only {
+            limit.min(USAGE_TAP_BYTES)
+        } else {
+            limit
+        };
+        if tap.bytes.len().saturating_add(bytes.len()) > limit {
+            tap.stopped = Some(codes::AG2004);
+        } else if !guard.take_memory(bytes.len()) {
+            tap.stopped = Some(codes::AG2011);
+        }
+        if tap.stopped.is_some() {
+            guard.give_memory(tap.bytes.len());
+            tap.bytes = Vec::new();
+        } else {
+            tap.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn end_tap(&mut self, stage: Stage) -> Option<Tap> {
+        match stage {
+            Stage::Tapping(tap) => {
+                self.guard.give_memory(tap.bytes.len());
+                Some(tap)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        for stage in [&self.request, &self.response] {
+            if let Stage::Tapping(tap) = stage {
+                self.guard.give_memory(tap.bytes.len());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

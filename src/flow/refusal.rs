@@ -1,0 +1,150 @@
+//! From a refusal to what the client is told.
+
+use super::exchange::Outcome;
+use super::judge::Refused;
+use super::step::{HeaderEdit, Reply};
+use super::{Flow, Stage};
+use crate::diag::codes;
+use crate::event::Direction;
+use crate::policy::Decision;
+use crate::protocol::{Denial, Dialect};
+use crate::wire::json::Nest;
+
+impl Flow {
+    /// What the client is told of a refusal. `nest` is the body that it is about.
+    pub(super) fn denial(&self, refused: &Refused, nest: &Nest<'_>) -> Denial {
+        let policy = &self.guard.policy;
+        let code = refused.ruling.code.unwrap_or(codes::AG3001);
+        let rule = refused.ruling.rule.and_then(|number| policy.rule(number));
+        let half = refused.event.direction.word();
+        let reason = match (&refused.problem, rule) {
+            (_, Some(rule)) if rule.reason.is_some() => {
+                rule.reason.as_deref().unwrap_or_default().to_owned()
+            }
+            (Some(problem), _) => {
+                let at = match problem.at.as_str() {
+                    "" => String::new(),
+                    at => format!(" ({at})"),
+                };
+                format!("The {half} can't be inspected: {}{at}.", problem.what)
+            }
+            (None, Some(rule)) => match code {
+                codes::AG3003 => format!("Rule `{}` asks for an approval.", rule.id),
+                codes::AG3005 => format!(
+                    "Rule `{}` asks to redact something that can't be edited.",
+                    rule.id
+                ),
+                _ => format!("Blocked by rule `{}`.", rule.id),
+            },
+            (None, None) => match refused.event.opacity {
+                Some(class) => {
+                    format!("The {half} holds something that can't be inspected: {class}.")
+                }
+                None => "No rule allows this.".to_owned(),
+            },
+        };
+        let pointer = nest.pointer(refused.event.at);
+        Denial {
+            status: codes::status(code),
+            code,
+            rule: rule.map(|rule| rule.id.to_string()),
+            reason,
+            remedy: rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            request_id: self.head.request_id.clone(),
+            at: if refused.event.direction == Direction::Request && !pointer.is_empty() {
+                vec![pointer]
+            } else {
+                Vec::new()
+            },
+            code_only: policy.document.disclose_code_only,
+        }
+    }
+
+    /// An answer of our own.
+    pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
+        self.replied = true;
+        let refusal = match self.protocol {
+            Some(protocol) => protocol.refusal(denial, &self.asked),
+            None => Dialect::OpenAi.refusal(denial),
+        };
+        self.exchange.code = Some(denial.code);
+        self.exchange.status = Some(refusal.status);
+        let mut headers: Vec<(String, String)> = refusal
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        headers.push(("cache-control".to_owned(), "no-store".to_owned()));
+        headers.push(("x-should-retry".to_owned(), "false".to_owned()));
+        if refusal.status == 401 {
+            headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
+        }
+        headers.extend(self.explaining_headers(denial, decision));
+        Reply {
+            status: refusal.status,
+            headers,
+            body: refusal.body,
+        }
+    }
+
+    /// A refusal that no rule decided and no byte of the exchange explains.
+    pub(super) fn refuse_internally(&mut self, code: &'static str) -> Reply {
+        self.request = Stage::Done;
+        self.response = Stage::Done;
+        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        let denial = Denial {
+            status: codes::status(code),
+            code,
+            reason: "The proxy could not inspect this exchange and refused it.".to_owned(),
+            request_id: self.head.request_id.clone(),
+            code_only: self.guard.policy.document.disclose_code_only,
+            ..Denial::default()
+        };
+        self.reply(&denial, Decision::Deny)
+    }
+
+    fn explaining_headers(&self, denial: &Denial, decision: Decision) -> Vec<(String, String)> {
+        let word = match decision {
+            Decision::Allow => "allow",
+            Decision::RequireApproval => "require_approval",
+            Decision::Deny => "deny",
+        };
+        let mut headers = vec![
+            ("x-agentguard-decision".to_owned(), word.to_owned()),
+            ("x-agentguard-code".to_owned(), denial.code.to_owned()),
+            (
+                "x-agentguard-request-id".to_owned(),
+                header_value(&denial.request_id),
+            ),
+        ];
+        if !denial.code_only {
+            let policy = &self.guard.policy.document.name;
+            headers.push(("x-agentguard-policy".to_owned(), header_value(policy)));
+            if let Some(rule) = &denial.rule {
+                headers.push(("x-agentguard-rule".to_owned(), header_value(rule)));
+            }
+        }
+        headers
+    }
+
+    /// The same words on a response of the upstream that was edited.
+    pub(super) fn explaining_edits(&self, denial: &Denial, decision: Decision) -> Vec<HeaderEdit> {
+        self.explaining_headers(denial, decision)
+            .into_iter()
+            .map(|(name, value)| HeaderEdit::Set(name, value))
+            .collect()
+    }
+}
+
+/// A text of the policy as a header's value: visible ASCII.
+pub(super) fn header_value(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}

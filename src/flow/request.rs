@@ -1,0 +1,554 @@
+//! The request half: recognise, read, judge, edit.
+
+use super::exchange::Outcome;
+use super::judge::Refused;
+use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
+use super::{Flow, Stage, Tap, Undetermined};
+use crate::diag::codes;
+use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
+use crate::policy::{Decision, Interest, Ruling};
+use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
+use crate::redact;
+use crate::wire::edit;
+use crate::wire::http::{ContentType, MediaType, Path, is_identity};
+use crate::wire::json::{Edits, Limits, Nest, Place};
+
+/// Headers that only we write; a client's or an upstream's are taken out.
+pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
+
+/// Headers that vouch for the bytes of a body, and are wrong once it is edited.
+pub(super) const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
+
+/// What the headers of a request say that decides how it is read.
+struct Seen<'a> {
+    method: String,
+    authority: String,
+    path: &'a [u8],
+    content_type: Option<Vec<u8>>,
+    encoded: bool,
+    content_length: Option<usize>,
+    upgrade: bool,
+    own: Vec<String>,
+}
+
+fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
+    let mut seen = Seen {
+        method: String::new(),
+        authority: String::new(),
+        path: b"",
+        content_type: None,
+        encoded: false,
+        content_length: None,
+        upgrade: false,
+        own: Vec::new(),
+    };
+    for (name, value) in head.headers {
+        match *name {
+            b":method" => seen.method = String::from_utf8_lossy(value).into_owned(),
+            b":authority" | b"host" => {
+                seen.authority = String::from_utf8_lossy(value).to_ascii_lowercase();
+            }
+            b":path" => seen.path = value,
+            // A second value is a second opinion about how to read the body: both are kept, and fit no known type.
+            b"content-type" => match &mut seen.content_type {
+                Some(first) => {
+                    first.extend_from_slice(b", ");
+                    first.extend_from_slice(value);
+                }
+                None => seen.content_type = Some(value.to_vec()),
+            },
+            b"content-encoding" => seen.encoded |= !is_identity(value),
+            b"content-length" => {
+                seen.content_length = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+            }
+            // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
+            b"upgrade" | b":protocol" => seen.upgrade = true,
+            name if name.starts_with(OWN_PREFIX) => {
+                seen.own.push(String::from_utf8_lossy(name).into_owned())
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+impl Flow {
+    /// The request begins. Called once.
+    pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
+        let guard = std::rc::Rc::clone(&self.guard);
+        let policy = &guard.policy;
+        let seen = look_at(head);
+        let target = String::from_utf8_lossy(seen.path).into_owned();
+        let path = Path::parse(&target);
+        self.exchange.started = head.now;
+        self.head.method.clone_from(&seen.method);
+        self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
+        self.remember(&seen, &target, &path, head);
+
+        if !policy.applies(&self.facts, head.cluster) {
+            self.exchange.ignored = true;
+            self.exchange.decided(Outcome::Allow, Outcome::Allow);
+            self.request = Stage::Passing;
+            self.response = Stage::Passing;
+            return Step::go_on();
+        }
+
+        let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
+        let recognised = protocol::recognise(&ProtocolHead {
+            method: &seen.method,
+            host: &seen.authority,
+            path: &path,
+            headers: head.headers,
+        });
+        if matches!(recognised, Recognised::ByBody) {
+            self.head.undetermined = Some(Undetermined {
+                host: seen.authority.clone(),
+                path: path.clone(),
+                headers: head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                    .collect(),
+            });
+        }
+        let problem = self.read_head(&seen, head, recognised);
+        let refused = self.judge_identity();
+        if let Some(refused) = refused {
+            return self.refuse_now(&refused);
+        }
+        let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
+            && self.asked.endpoint.body != BodyForm::Absent;
+        if problem.is_some() || !is_read {
+            let step = self.judge_without_body(problem);
+            return match step {
+                Some(refusal) => refusal,
+                None => {
+                    edits.extend(self.tag_edit());
+                    self.request = Stage::Passing;
+                    Step::with(edits, Action::Continue)
+                }
+            };
+        }
+
+        if policy.needs.answers() == Interest::Enforced {
+            // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
+            // compress.
+            edits.push(HeaderEdit::Set(
+                "accept-encoding".to_owned(),
+                "identity".to_owned(),
+            ));
+        }
+        if !policy.needs.holds_requests() {
+            self.request = Stage::Tapping(Tap::default());
+            return Step::with(edits, Action::Continue);
+        }
+        self.request = Stage::Holding { since: head.now };
+        if guard.holds_headers() {
+            return Step::with(edits, Action::Hold);
+        }
+        if policy.needs.edits_requests() {
+            // The headers leave now, and Envoy never corrects a length: without one the body is sent in chunks.
+            edits.push(HeaderEdit::Remove("content-length".to_owned()));
+            edits.extend(
+                DIGESTS
+                    .iter()
+                    .map(|name| HeaderEdit::Remove((*name).to_owned())),
+            );
+        }
+        Step::with(edits, Action::Continue)
+    }
+
+    fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
+        let guard = std::rc::Rc::clone(&self.guard);
+        let facts = &mut self.facts;
+        let host = match seen.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => &seen.authority,
+        };
+        let mut paths: Vec<Box<str>> = vec![target.split('?').next().unwrap_or_default().into()];
+        let normal = format!("/{}", path.segments.join("/"));
+        if paths.first().is_none_or(|path| **path != *normal) {
+            paths.push(normal.into());
+        }
+        facts.host = Known::Is(host.trim_end_matches('.').into());
+        facts.method = Known::Is(seen.method.as_str().into());
+        facts.paths = Known::Is(paths);
+        facts.protocol = Known::Is("unknown".into());
+        facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
+        facts.server = Known::Missing;
+        facts.models = Models::default();
+        facts.time = Some(head.now);
+        facts.environment = guard.environment.clone();
+        facts.content_type = seen
+            .content_type
+            .as_ref()
+            .map(|value| String::from_utf8_lossy(value).into());
+        for (name, value) in head.headers {
+            let name = String::from_utf8_lossy(name);
+            if guard
+                .policy
+                .needs
+                .headers
+                .iter()
+                .any(|wanted| **wanted == *name)
+            {
+                facts.headers.push((name.into(), (*value).into()));
+            }
+        }
+    }
+
+    /// What the headers alone say about how the request can be read; sets the protocol.
+    fn read_head(
+        &mut self,
+        seen: &Seen<'_>,
+        head: &RequestHead<'_>,
+        recognised: Recognised,
+    ) -> Option<Problem> {
+        let problem = |code, what: &str| {
+            Some(Problem {
+                code,
+                at: String::new(),
+                what: what.to_owned(),
+            })
+        };
+        let (is_content, is_harmless) = match recognised {
+            Recognised::Protocol(route) => {
+                let form = route.endpoint.body;
+                self.follow(route);
+                (form != BodyForm::Absent, form == BodyForm::Absent)
+            }
+            Recognised::ByBody => (true, false),
+            Recognised::Harmless { endpoint } => {
+                self.asked.endpoint.name = endpoint;
+                if endpoint == "models" {
+                    self.facts.protocol = Known::Is("openai.other".into());
+                }
+                (false, true)
+            }
+            Recognised::Unknown => (false, false),
+        };
+        if seen.upgrade || seen.method == "CONNECT" {
+            return problem(codes::AG2008, "it upgrades to another protocol");
+        }
+        if is_harmless {
+            return match head.end {
+                true => None,
+                false => problem(codes::AG2007, "a body is not expected at this endpoint"),
+            };
+        }
+        if !is_content {
+            return problem(codes::AG2007, "the endpoint is not known");
+        }
+        if seen.encoded {
+            return problem(codes::AG2005, "the body is compressed or otherwise encoded");
+        }
+        let content_type = ContentType::parse(seen.content_type.as_deref());
+        if content_type.foreign_charset {
+            return problem(codes::AG2009, "the charset is not UTF-8");
+        }
+        let fits = match self.asked.endpoint.body {
+            BodyForm::Json | BodyForm::Absent => matches!(
+                content_type.media,
+                MediaType::Json | MediaType::Absent | MediaType::Text
+            ),
+            BodyForm::Multipart => content_type.media == MediaType::Multipart,
+            BodyForm::Unreadable => false,
+        };
+        if !fits {
+            return problem(codes::AG2006, "the content type can't be read here");
+        }
+        if head.end {
+            return problem(codes::AG2001, "the body is empty");
+        }
+        if seen
+            .content_length
+            .is_some_and(|length| length > self.guard.max_body())
+        {
+            return problem(codes::AG2004, "the body is larger than `inspect.max_body`");
+        }
+        None
+    }
+
+    /// Takes up the protocol and endpoint that were recognised.
+    fn follow(&mut self, route: Route) {
+        self.protocol = Some(route.protocol);
+        self.facts.protocol = Known::Is(route.protocol.name().into());
+        self.asked = Asked::at(route.endpoint);
+    }
+
+    /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
+    /// every request is anonymous.
+    fn judge_identity(&mut self) -> Option<Refused> {
+        if self.guard.policy.document.requires_identity != Some(true)
+            || !self.facts.principal.is_anonymous()
+        {
+            return None;
+        }
+        let enforced = self.guard.policy.enforces_defaults();
+        let outcome = if enforced {
+            Outcome::Deny
+        } else {
+            Outcome::Allow
+        };
+        self.exchange.decided(outcome, Outcome::Deny);
+        enforced.then(|| Refused {
+            event: Event::new(Kind::Request, Direction::Request, Place::default()),
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG4001),
+            },
+            problem: None,
+        })
+    }
+
+    /// Judges a request whose body is not read: a problem seen from the headers, or an endpoint without content.
+    fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
+        let mut reading = Reading::default();
+        match &self.asked.endpoint.model {
+            Known::Is(model) => reading.models.add(model),
+            Known::Unknown => reading.models.unknown = true,
+            // What the body asks for can't be told.
+            Known::Missing => reading.models.unknown = problem.is_some(),
+        }
+        reading.problems.extend(problem);
+        reading.events.push(Event::new(
+            Kind::Request,
+            Direction::Request,
+            Place::default(),
+        ));
+        self.facts.models = reading.models.clone();
+        let nest = no_body()?;
+        let verdict = self.judge(Direction::Request, &nest, &reading);
+        let refused = verdict.strictest()?;
+        Some(self.refuse_now(&refused.clone()))
+    }
+
+    fn refuse_now(&mut self, refused: &Refused) -> Step {
+        self.request = Stage::Done;
+        let denial = match no_body() {
+            Some(nest) => self.denial(refused, &nest),
+            None => return Step::go_on(),
+        };
+        let reply = self.reply(&denial, refused.ruling.decision);
+        Step::of(Action::Reply(reply))
+    }
+
+    /// Bytes of the request have arrived; with `end`, all of them.
+    pub fn request_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        match &self.request {
+            Stage::Tapping(_) => {
+                if body.size() > 0 {
+                    let bytes = body.read();
+                    self.tap(&bytes, true);
+                }
+                if end {
+                    self.observe_request();
+                }
+                Step::go_on()
+            }
+            Stage::Holding { since } => {
+                let since = *since;
+                let too_large = body.size() > self.guard.max_body();
+                if !end && !too_large {
+                    return Step::of(Action::Hold);
+                }
+                self.exchange.held_ns = self
+                    .exchange
+                    .held_ns
+                    .saturating_add(now.saturating_sub(since));
+                self.request = Stage::Done;
+                if too_large {
+                    let problem = Problem {
+                        code: codes::AG2004,
+                        at: String::new(),
+                        what: "the body is larger than `inspect.max_body`".to_owned(),
+                    };
+                    // If a rule lets it pass, the rest goes by unread.
+                    self.request = Stage::Passing;
+                    return self
+                        .judge_without_body(Some(problem))
+                        .unwrap_or(Step::go_on());
+                }
+                let bytes = body.read();
+                self.judge_request(&bytes)
+            }
+            Stage::Draining => Step::of(Action::Replace(Vec::new())),
+            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+        }
+    }
+
+    /// Reads a whole request; finds out first what it speaks, if only its body can tell.
+    fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+        let route = match self.protocol {
+            Some(protocol) => Route {
+                protocol,
+                endpoint: self.asked.endpoint.clone(),
+            },
+            None => {
+                let route = self.determine(bytes)?;
+                self.follow(route.clone());
+                route
+            }
+        };
+        protocol::read_request(&route, bytes, self.guard.bounds())
+    }
+
+    fn determine(&mut self, bytes: &[u8]) -> Result<Route, Problem> {
+        let problem = |code, what: String| Problem {
+            code,
+            at: String::new(),
+            what,
+        };
+        let limits = Limits {
+            max_depth: self.guard.bounds().max_depth,
+        };
+        let nest = Nest::scan(bytes, limits, 0)
+            .map_err(|error| problem(protocol::code_of(error), error.to_string()))?;
+        let start = self.head.undetermined.take();
+        let route = start.zip(nest.body()).and_then(|(start, body)| {
+            let headers: Vec<(&[u8], &[u8])> = start
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_slice(), value.as_slice()))
+                .collect();
+            let head = ProtocolHead {
+                method: &self.head.method,
+                host: &start.host,
+                path: &start.path,
+                headers: &headers,
+            };
+            protocol::recognise_body(&head, body.root())
+        });
+        route.ok_or_else(|| problem(codes::AG2007, "the endpoint is not known".to_owned()))
+    }
+
+    /// Reads, judges and edits a whole request.
+    fn judge_request(&mut self, bytes: &[u8]) -> Step {
+        let (nest, reading) = match self.read_request(bytes) {
+            Ok(read) => read,
+            Err(problem) => {
+                return self
+                    .judge_without_body(Some(problem))
+                    .unwrap_or(Step::go_on());
+            }
+        };
+        self.learn(&reading, bytes.len());
+        let verdict = self.judge(Direction::Request, &nest, &reading);
+        if let Some(refused) = verdict.strictest() {
+            let denial = self.denial(refused, &nest);
+            let reply = self.reply(&denial, refused.ruling.decision);
+            return Step::of(Action::Reply(reply));
+        }
+        let mut edits = Edits::default();
+        redact::apply(
+            verdict.redactions,
+            &nest,
+            &self.guard.secret,
+            &mut self.numbers,
+            &mut edits,
+        );
+        let holds = self.guard.holds_headers();
+        let mut headers: Vec<HeaderEdit> = if holds {
+            self.tag_edit().into_iter().collect()
+        } else {
+            Vec::new()
+        };
+        if edits.is_empty() {
+            return Step::with(headers, Action::Continue);
+        }
+        let body = edit::apply(bytes, &nest.flatten(edits));
+        if holds {
+            headers.push(HeaderEdit::Set(
+                "content-length".to_owned(),
+                body.len().to_string(),
+            ));
+            headers.extend(
+                DIGESTS
+                    .iter()
+                    .map(|name| HeaderEdit::Remove((*name).to_owned())),
+            );
+        }
+        Step::with(headers, Action::Replace(body))
+    }
+
+    /// Judges a request that has gone by, for the record only.
+    fn observe_request(&mut self) {
+        let stage = std::mem::replace(&mut self.request, Stage::Done);
+        let Some(tap) = self.end_tap(stage) else {
+            return;
+        };
+        if let Some(code) = tap.stopped {
+            let problem = Problem {
+                code,
+                at: String::new(),
+                what: String::new(),
+            };
+            let _ = self.judge_without_body(Some(problem));
+            return;
+        }
+        match self.read_request(&tap.bytes) {
+            Ok((nest, reading)) => {
+                self.learn(&reading, tap.bytes.len());
+                self.judge(Direction::Request, &nest, &reading);
+            }
+            Err(problem) => {
+                let _ = self.judge_without_body(Some(problem));
+            }
+        }
+    }
+
+    /// Keeps what the rest of the exchange needs to know of the request.
+    fn learn(&mut self, reading: &Reading, size: usize) {
+        self.facts.models = reading.models.clone();
+        let request = &mut self.facts.request;
+        request.message_count = Some(reading.messages);
+        request.messages_by_author = Some(reading.messages_by_author);
+        request.bytes = u64::try_from(size).ok();
+        request.stream = Some(reading.stream);
+        request.max_tokens = reading.max_tokens;
+        // Four bytes a token: the usual rule of thumb, and never less than the prose in the body has.
+        request.estimated_tokens = u64::try_from(size.div_euclid(4)).ok();
+        request.tools = Some(
+            reading
+                .events
+                .iter()
+                .filter(|event| event.kind == Kind::ToolOffer)
+                .filter_map(|event| event.tool.value().cloned())
+                .collect(),
+        );
+        self.asked.learn(reading);
+    }
+
+    /// Tags of the request for the upstream.
+    fn tag_edit(&self) -> Option<HeaderEdit> {
+        if self.exchange.tags.is_empty() {
+            return None;
+        }
+        let tags: Vec<String> = self
+            .exchange
+            .tags
+            .iter()
+            .map(|tag| super::refusal::header_value(tag))
+            .collect();
+        Some(HeaderEdit::Set(
+            "x-agentguard-tags".to_owned(),
+            tags.join(","),
+        ))
+    }
+}
+
+fn request_id(head: &RequestHead<'_>) -> Option<String> {
+    head.headers
+        .iter()
+        .find(|(name, _)| *name == b"x-request-id")
+        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        .filter(|id| !id.is_empty())
+}
+
+/// A body that holds nothing, for judging what has none.
+pub(super) fn no_body() -> Option<Nest<'static>> {
+    Nest::scan(b"null", Limits { max_depth: 1 }, 0).ok()
+}

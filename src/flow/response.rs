@@ -1,0 +1,526 @@
+//! The response half: hold, read, judge, take out what may not pass.
+
+use super::exchange::Outcome;
+use super::judge::{Refused, Verdict};
+use super::request::{DIGESTS, OWN_PREFIX, no_body};
+use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
+use super::{Flow, Stage, Tap};
+use crate::diag::codes;
+use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text};
+use crate::policy::{Decision, Interest, OnDeny};
+use crate::protocol::{self, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::redact;
+use crate::wire::edit;
+use crate::wire::http::{ContentType, MediaType, is_identity};
+use crate::wire::json::{Edits, Limits, Nest, Place, decode, quote};
+
+/// What the headers of a response say that decides how it is read.
+struct Seen {
+    status: u16,
+    media: MediaType,
+    foreign_charset: bool,
+    encoded: bool,
+    content_length: Option<usize>,
+    own: Vec<String>,
+}
+
+fn look_at(head: &ResponseHead<'_>) -> Seen {
+    let mut seen = Seen {
+        status: 0,
+        media: MediaType::Absent,
+        foreign_charset: false,
+        encoded: false,
+        content_length: None,
+        own: Vec::new(),
+    };
+    for (name, value) in head.headers {
+        let number = || {
+            std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+        };
+        match *name {
+            b":status" => {
+                seen.status = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0);
+            }
+            b"content-type" => {
+                let content_type = ContentType::parse(Some(value));
+                seen.media = content_type.media;
+                seen.foreign_charset = content_type.foreign_charset;
+            }
+            b"content-encoding" => seen.encoded |= !is_identity(value),
+            b"content-length" => seen.content_length = number(),
+            name if name.starts_with(OWN_PREFIX) => {
+                seen.own.push(String::from_utf8_lossy(name).into_owned());
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+fn unreadable(code: &'static str, what: &str) -> Option<Problem> {
+    Some(Problem {
+        code,
+        at: String::new(),
+        what: what.to_owned(),
+    })
+}
+
+impl Flow {
+    /// The response begins. Called at most once; not when the upstream never answered.
+    pub fn response_headers(&mut self, head: &ResponseHead<'_>) -> Step {
+        // Our own replies come back through Envoy's response callbacks.
+        if self.replied {
+            return Step::go_on();
+        }
+        let seen = look_at(head);
+        self.exchange.status = Some(seen.status);
+        if self.exchange.ignored {
+            return Step::go_on();
+        }
+        let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
+        let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
+        // Envoy answered before the request was complete (too large, timed out): there is nothing of a model in that.
+        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. });
+        if !has_body || never_asked {
+            self.response = Stage::Passing;
+            return Step::with(edits, Action::Continue);
+        }
+        let interest = self.guard.policy.needs.answers();
+        let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
+        if interest == Interest::None || is_harmless {
+            let has_usage =
+                self.protocol.is_some() && !seen.encoded && seen.media == MediaType::Json;
+            self.response = if has_usage {
+                Stage::Tapping(Tap {
+                    usage_only: true,
+                    ..Tap::default()
+                })
+            } else {
+                Stage::Passing
+            };
+            return Step::with(edits, Action::Continue);
+        }
+        if let Some(problem) = self.response_problem(&seen) {
+            if let Some(refused) = self.judge_unreadable_response(problem) {
+                return refused;
+            }
+            self.response = Stage::Passing;
+            return Step::with(edits, Action::Continue);
+        }
+        if interest == Interest::Observed {
+            self.response = Stage::Tapping(Tap::default());
+            return Step::with(edits, Action::Continue);
+        }
+        self.response = Stage::Holding { since: head.now };
+        if self.guard.holds_headers() {
+            return Step::with(edits, Action::Hold);
+        }
+        edits.extend(self.edited_body_edits(None));
+        Step::with(edits, Action::Continue)
+    }
+
+    /// What the headers of the response alone say against reading it.
+    fn response_problem(&self, seen: &Seen) -> Option<Problem> {
+        if self.protocol.is_none() {
+            return unreadable(codes::AG2007, "the endpoint is not known");
+        }
+        if seen.encoded {
+            return unreadable(codes::AG2005, "the body is compressed or otherwise encoded");
+        }
+        if seen.foreign_charset {
+            return unreadable(codes::AG2009, "the charset is not UTF-8");
+        }
+        match seen.media {
+            MediaType::Json | MediaType::Text | MediaType::Absent => {}
+            MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
+                return unreadable(codes::AG2014, "streamed answers can't be read yet");
+            }
+            _ => return unreadable(codes::AG2006, "the content type holds no text"),
+        }
+        if seen
+            .content_length
+            .is_some_and(|length| length > self.guard.max_body())
+        {
+            return unreadable(codes::AG2004, "the body is larger than `inspect.max_body`");
+        }
+        None
+    }
+
+    /// Headers that no longer fit a body that was edited, or, in portable mode, that could be.
+    fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
+        let length = match length {
+            Some(length) => HeaderEdit::Set("content-length".to_owned(), length.to_string()),
+            None => HeaderEdit::Remove("content-length".to_owned()),
+        };
+        let mut edits = vec![length, HeaderEdit::Remove("etag".to_owned())];
+        edits.extend(
+            DIGESTS
+                .iter()
+                .map(|name| HeaderEdit::Remove((*name).to_owned())),
+        );
+        edits
+    }
+
+    fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
+        let mut reading = Reading::default();
+        reading.problems.push(problem);
+        let nest = no_body()?;
+        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let refused = verdict.strictest()?.clone();
+        self.response = Stage::Done;
+        let denial = self.denial(&refused, &nest);
+        Some(Step::of(Action::Reply(
+            self.reply(&denial, refused.ruling.decision),
+        )))
+    }
+
+    /// Bytes of the response have arrived; with `end`, all of them.
+    pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        if self.replied {
+            return Step::go_on();
+        }
+        match &self.response {
+            Stage::Tapping(_) => {
+                if body.size() > 0 {
+                    let bytes = body.read();
+                    self.tap(&bytes, false);
+                }
+                if end {
+                    self.observe_response();
+                }
+                Step::go_on()
+            }
+            Stage::Holding { since } => {
+                let since = *since;
+                let too_large = body.size() > self.guard.max_body();
+                if !end && !too_large {
+                    return Step::of(Action::Hold);
+                }
+                self.exchange.held_ns = self
+                    .exchange
+                    .held_ns
+                    .saturating_add(now.saturating_sub(since));
+                self.response = Stage::Done;
+                if too_large {
+                    let step = self.refuse_oversized();
+                    self.response = match step.action {
+                        Action::Replace(_) => Stage::Draining,
+                        _ => Stage::Passing,
+                    };
+                    return step;
+                }
+                let bytes = body.read();
+                self.judge_response(&bytes)
+            }
+            Stage::Draining => Step::of(Action::Replace(Vec::new())),
+            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+        }
+    }
+
+    fn refuse_oversized(&mut self) -> Step {
+        let mut reading = Reading::default();
+        reading.problems.extend(unreadable(
+            codes::AG2004,
+            "the body is larger than `inspect.max_body`",
+        ));
+        let Some(nest) = no_body() else {
+            return Step::go_on();
+        };
+        let verdict = self.judge(Direction::Response, &nest, &reading);
+        match verdict.strictest().cloned() {
+            Some(refused) => {
+                let denial = self.denial(&refused, &nest);
+                self.refuse_answer(&denial, refused.ruling.decision)
+            }
+            None => Step::go_on(),
+        }
+    }
+
+    /// Reads, judges and edits a whole response.
+    fn judge_response(&mut self, bytes: &[u8]) -> Step {
+        let Some(protocol) = self.protocol else {
+            return Step::go_on();
+        };
+        match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
+            Ok((nest, reading)) => {
+                self.note_answer(&reading);
+                let verdict = self.judge(Direction::Response, &nest, &reading);
+                self.edit_answer(protocol, bytes, &nest, verdict)
+            }
+            // An error page of a proxy, a plain sentence: no JSON, and text all the same.
+            Err(problem) if problem.code == codes::AG2001 && is_prose(bytes) => {
+                self.judge_prose(bytes)
+            }
+            Err(problem) => {
+                let mut reading = Reading::default();
+                reading.problems.push(problem);
+                let Some(nest) = no_body() else {
+                    return Step::go_on();
+                };
+                let verdict = self.judge(Direction::Response, &nest, &reading);
+                match verdict.strictest().cloned() {
+                    Some(refused) => {
+                        let denial = self.denial(&refused, &nest);
+                        self.refuse_answer(&denial, refused.ruling.decision)
+                    }
+                    None => Step::go_on(),
+                }
+            }
+        }
+    }
+
+    /// Judges a body that is one text.
+    fn judge_prose(&mut self, bytes: &[u8]) -> Step {
+        let mut quoted = Vec::with_capacity(bytes.len().saturating_add(2));
+        quote(&String::from_utf8_lossy(bytes), &mut quoted);
+        let Ok(nest) = Nest::scan(&quoted, Limits { max_depth: 1 }, 0) else {
+            return Step::go_on();
+        };
+        let mut reading = Reading::default();
+        reading.texts.push(Text {
+            place: Place::default(),
+            class: Class::Text,
+            form: Form::String,
+            key: None,
+        });
+        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+        event.part = Part::Other;
+        event.texts = 0..1;
+        reading.events.push(event);
+        let verdict = self.judge(Direction::Response, &nest, &reading);
+        if let Some(refused) = verdict.strictest().cloned() {
+            let denial = self.denial(&refused, &nest);
+            return self.refuse_answer(&denial, refused.ruling.decision);
+        }
+        let mut edits = Edits::default();
+        redact::apply(
+            verdict.redactions,
+            &nest,
+            &self.guard.secret,
+            &mut self.numbers,
+            &mut edits,
+        );
+        if edits.is_empty() {
+            return Step::go_on();
+        }
+        let edited = edit::apply(&quoted, &nest.flatten(edits));
+        let content = edited
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""))
+            .unwrap_or(&edited);
+        self.replace(decode(content).into_owned().into_bytes(), Vec::new())
+    }
+
+    /// Makes the edits that a judged answer needs.
+    fn edit_answer(
+        &mut self,
+        protocol: &'static dyn Protocol,
+        bytes: &[u8],
+        nest: &Nest<'_>,
+        verdict: Verdict,
+    ) -> Step {
+        let strictest = verdict
+            .strictest()
+            .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+        if let Some((denial, decision)) = &strictest
+            && !verdict
+                .refused
+                .iter()
+                .all(|refused| self.can_be_taken_out(refused))
+        {
+            return self.refuse_answer(denial, *decision);
+        }
+        let mut edits = Edits::default();
+        let edited = redact::apply(
+            verdict.redactions,
+            nest,
+            &self.guard.secret,
+            &mut self.numbers,
+            &mut edits,
+        );
+        if strictest.is_none() && edits.is_empty() {
+            return Step::go_on();
+        }
+        let mut withholding = Withholding {
+            edited: edited
+                .into_iter()
+                .map(|edited| EditedText {
+                    choice: edited.choice,
+                    at: edited.place,
+                    changes: edited.changes,
+                })
+                .collect(),
+            ..Withholding::default()
+        };
+        for refused in &verdict.refused {
+            let text = self.denial(refused, nest).message();
+            let event = &refused.event;
+            if event.kind == Kind::ToolCall {
+                withholding.calls.push(WithheldCall {
+                    choice: event.choice,
+                    at: event.at,
+                    text,
+                });
+            } else if !withholding
+                .choices
+                .iter()
+                .any(|(choice, _)| *choice == event.choice)
+            {
+                withholding.choices.push((event.choice, text));
+            }
+        }
+        if protocol
+            .withhold(nest, &self.asked, &withholding, &mut edits)
+            .is_err()
+        {
+            return match strictest {
+                Some((denial, decision)) => self.refuse_answer(&denial, decision),
+                // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
+                None => self.refuse_uneditable(nest),
+            };
+        }
+        let body = edit::apply(bytes, &nest.flatten(edits));
+        let explanation = match &strictest {
+            Some((denial, decision)) => {
+                self.exchange.code = Some(denial.code);
+                self.explaining_edits(denial, *decision)
+            }
+            None => vec![HeaderEdit::Set(
+                "x-agentguard-decision".to_owned(),
+                "redact".to_owned(),
+            )],
+        };
+        self.replace(body, explanation)
+    }
+
+    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
+        let refused = Refused {
+            event: Event::new(Kind::Response, Direction::Response, Place::default()),
+            ruling: crate::policy::Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG3005),
+            },
+            problem: None,
+        };
+        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        let denial = self.denial(&refused, nest);
+        self.refuse_answer(&denial, Decision::Deny)
+    }
+
+    /// Whether a refused part of the answer can be taken out alone.
+    fn can_be_taken_out(&self, refused: &Refused) -> bool {
+        let on_deny = refused
+            .ruling
+            .rule
+            .and_then(|number| self.guard.policy.rule(number))
+            .and_then(|rule| rule.on_deny);
+        match refused.event.kind {
+            // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
+            // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
+            Kind::ToolCall => {
+                !refused.event.provider_run
+                    && on_deny != Some(OnDeny::Error)
+                    && !self.asked.forces_tool
+                    && !self.asked.continues_elsewhere
+            }
+            // With headers held, a denied text has a status of its own unless the policy says otherwise.
+            Kind::Response => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
+            _ => false,
+        }
+    }
+
+    /// The whole answer is refused. Where headers are still held, with a status of our own; where they have left, as a
+    /// refusal that the protocol's clients read as one.
+    fn refuse_answer(&mut self, denial: &Denial, decision: Decision) -> Step {
+        if self.guard.holds_headers() {
+            return Step::of(Action::Reply(self.reply(denial, decision)));
+        }
+        self.exchange.code = Some(denial.code);
+        let failed = self.exchange.status.is_some_and(|status| status >= 400);
+        let body = match self.protocol {
+            Some(protocol) if !failed => protocol.refused_answer(denial, &self.asked),
+            Some(protocol) => protocol.refusal(denial, &self.asked).body,
+            None => crate::protocol::Dialect::OpenAi.body(denial),
+        };
+        Step::of(Action::Replace(body))
+    }
+
+    fn replace(&self, body: Vec<u8>, explanation: Vec<HeaderEdit>) -> Step {
+        if !self.guard.holds_headers() {
+            return Step::of(Action::Replace(body));
+        }
+        let mut headers = self.edited_body_edits(Some(body.len()));
+        headers.extend(explanation);
+        Step::with(headers, Action::Replace(body))
+    }
+
+    /// Reads a response that has gone by: for its usage, or to record what a rule would have done.
+    fn observe_response(&mut self) {
+        let stage = std::mem::replace(&mut self.response, Stage::Done);
+        let Some(tap) = self.end_tap(stage) else {
+            return;
+        };
+        if let (Some(code), false) = (tap.stopped, tap.usage_only) {
+            let _ = self.judge_unreadable_response(Problem {
+                code,
+                at: String::new(),
+                what: String::new(),
+            });
+            return;
+        }
+        let Some(protocol) = self.protocol else {
+            return;
+        };
+        if tap.stopped.is_some() {
+            return;
+        }
+        match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
+            Ok((nest, reading)) => {
+                self.note_answer(&reading);
+                if tap.usage_only {
+                    self.note_calls(&reading);
+                } else {
+                    self.judge(Direction::Response, &nest, &reading);
+                }
+            }
+            Err(_) if tap.usage_only => {}
+            Err(problem) if problem.code == codes::AG2001 && is_prose(&tap.bytes) => {
+                let _ = self.judge_prose(&tap.bytes);
+            }
+            Err(problem) => {
+                let _ = self.judge_unreadable_response(problem);
+            }
+        }
+    }
+
+    /// What the record tells of an answer, whoever asked for it.
+    fn note_answer(&mut self, reading: &Reading) {
+        self.exchange.usage = reading.usage;
+        if reading.error.is_some() {
+            self.exchange.provider_error.clone_from(&reading.error);
+        }
+    }
+
+    /// Calls in an answer that no rule looks at.
+    fn note_calls(&mut self, reading: &Reading) {
+        for event in &reading.events {
+            if event.kind == Kind::ToolCall
+                && let Known::Is(tool) = &event.tool
+            {
+                self.exchange.calls.push((tool.clone(), Outcome::Allow));
+            }
+        }
+    }
+}
+
+/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
+fn is_prose(bytes: &[u8]) -> bool {
+    let begins = bytes.trim_ascii_start().first();
+    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+}

@@ -1,0 +1,287 @@
+//! An exchange driven without Envoy, with Envoy's rules about who may see which bytes when: what is held stays here, what
+//! goes on reaches the upstream or the client at once. For the command line and for tests.
+
+use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
+use super::{Finished, Flow, Guard};
+use std::rc::Rc;
+
+/// One half of an exchange, as it arrives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Half {
+    /// Headers in their order; pseudo-headers included.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Body, cut as it arrives. Without any chunk there is no body.
+    pub chunks: Vec<Vec<u8>>,
+    /// Whether trailers follow, so that no chunk is marked as the last.
+    pub trailers: bool,
+}
+
+impl Half {
+    /// A half whose body arrives in one piece.
+    pub fn new(headers: &[(&str, &str)], body: &[u8]) -> Half {
+        Half {
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .collect(),
+            chunks: if body.is_empty() {
+                Vec::new()
+            } else {
+                vec![body.to_vec()]
+            },
+            trailers: false,
+        }
+    }
+
+    /// The value of a header, the first if there are several.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name.as_bytes())
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// The whole body.
+    pub fn body(&self) -> Vec<u8> {
+        self.chunks.concat()
+    }
+
+    /// `:status` of a response.
+    pub fn status(&self) -> Option<u16> {
+        std::str::from_utf8(self.header(":status")?)
+            .ok()?
+            .parse()
+            .ok()
+    }
+
+    fn edit(&mut self, edits: Vec<HeaderEdit>) {
+        for edit in edits {
+            let (name, value) = match edit {
+                HeaderEdit::Remove(name) => (name, None),
+                HeaderEdit::Set(name, value) => (name, Some(value)),
+            };
+            self.headers.retain(|(known, _)| known != name.as_bytes());
+            if let Some(value) = value {
+                self.headers.push((name.into_bytes(), value.into_bytes()));
+            }
+        }
+    }
+}
+
+/// What each side saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What reached the upstream; `None`: nothing, not even headers.
+    pub upstream: Option<Half>,
+    /// Whether the upstream got the request to its end.
+    pub upstream_complete: bool,
+    /// What reached the client.
+    pub client: Half,
+    /// The record and the metrics.
+    pub finished: Finished,
+}
+
+/// Runs one exchange. `answer` is the upstream, asked once the whole request has reached it. The clock starts at `now` and
+/// moves on by a microsecond with each call.
+pub fn run(
+    guard: &Rc<Guard>,
+    request: &Half,
+    answer: impl FnOnce(&Half) -> Half,
+    now: u64,
+) -> Seen {
+    let mut simulation = Simulation {
+        flow: Flow::new(Rc::clone(guard)),
+        now,
+        upstream: None,
+        client: Half::default(),
+    };
+    let complete = simulation.request(request);
+    if complete && let Some(upstream) = simulation.upstream.clone() {
+        simulation.response(&answer(&upstream));
+    }
+    let end = End {
+        now: simulation.tick(),
+        status: None,
+    };
+    Seen {
+        finished: simulation.flow.finish(&end),
+        upstream: simulation.upstream,
+        upstream_complete: complete,
+        client: simulation.client,
+    }
+}
+
+struct Simulation {
+    flow: Flow,
+    now: u64,
+    upstream: Option<Half>,
+    client: Half,
+}
+
+/// Bytes that were not let go yet.
+struct Buffer<'b>(&'b [u8]);
+
+impl Body for Buffer<'_> {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+impl Simulation {
+    fn tick(&mut self) -> u64 {
+        self.now = self.now.saturating_add(1_000);
+        self.now
+    }
+
+    /// Sends a request through; whether it reached the upstream to its end.
+    fn request(&mut self, request: &Half) -> bool {
+        let mut sent = Half {
+            headers: request.headers.clone(),
+            ..Half::default()
+        };
+        let headers: Vec<(&[u8], &[u8])> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let has_body = !request.chunks.is_empty() || request.trailers;
+        let step = self.flow.request_headers(&RequestHead {
+            headers: &headers,
+            end: !has_body,
+            cluster: None,
+            now: self.now,
+        });
+        sent.edit(step.headers);
+        match step.action {
+            Action::Reply(reply) => return self.reply(reply),
+            Action::Hold => {}
+            Action::Continue | Action::Replace(_) => self.upstream = Some(sent.clone()),
+        }
+        let mut buffer = Vec::new();
+        for (at, chunk) in arrivals(request) {
+            buffer.extend_from_slice(chunk);
+            let is_last = at.saturating_add(1) == arrival_count(request);
+            let now = self.tick();
+            let step = self.flow.request_body(&mut Buffer(&buffer), is_last, now);
+            if !self.pass_request(step, &mut sent, &mut buffer) {
+                return false;
+            }
+        }
+        // Headers that were held leave with the end of the body at the latest.
+        self.upstream.get_or_insert(sent);
+        true
+    }
+
+    fn pass_request(&mut self, step: Step, sent: &mut Half, buffer: &mut Vec<u8>) -> bool {
+        let bytes = match step.action {
+            Action::Reply(reply) => return self.reply(reply),
+            Action::Hold => return true,
+            Action::Continue => std::mem::take(buffer),
+            Action::Replace(body) => {
+                buffer.clear();
+                body
+            }
+        };
+        if self.upstream.is_none() {
+            sent.edit(step.headers);
+        }
+        let upstream = self.upstream.get_or_insert_with(|| sent.clone());
+        if !bytes.is_empty() {
+            upstream.chunks.push(bytes);
+        }
+        true
+    }
+
+    fn response(&mut self, response: &Half) {
+        let headers: Vec<(&[u8], &[u8])> = response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+            .collect();
+        let now = self.tick();
+        let has_body = !response.chunks.is_empty() || response.trailers;
+        let step = self.flow.response_headers(&ResponseHead {
+            headers: &headers,
+            end: !has_body,
+            now,
+        });
+        let mut sent = Half {
+            headers: response.headers.clone(),
+            ..Half::default()
+        };
+        sent.edit(step.headers);
+        let mut left = match step.action {
+            Action::Reply(reply) => {
+                self.reply(reply);
+                return;
+            }
+            Action::Hold => false,
+            Action::Continue | Action::Replace(_) => true,
+        };
+        let mut buffer = Vec::new();
+        for (at, chunk) in arrivals(response) {
+            buffer.extend_from_slice(chunk);
+            let is_last = at.saturating_add(1) == arrival_count(response);
+            let now = self.tick();
+            let step = self.flow.response_body(&mut Buffer(&buffer), is_last, now);
+            let bytes = match step.action {
+                // Once headers have left, a reply can only cut the body off.
+                Action::Reply(_) if left => {
+                    self.client = sent;
+                    return;
+                }
+                Action::Reply(reply) => {
+                    self.reply(reply);
+                    return;
+                }
+                Action::Hold => continue,
+                Action::Continue => std::mem::take(&mut buffer),
+                Action::Replace(body) => {
+                    buffer.clear();
+                    body
+                }
+            };
+            if !left {
+                sent.edit(step.headers);
+                left = true;
+            }
+            if !bytes.is_empty() {
+                sent.chunks.push(bytes);
+            }
+        }
+        self.client = sent;
+    }
+
+    fn reply(&mut self, reply: super::Reply) -> bool {
+        let mut headers = vec![(b":status".to_vec(), reply.status.to_string().into_bytes())];
+        headers.extend(
+            reply
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.into_bytes(), value.into_bytes())),
+        );
+        self.client = Half {
+            headers,
+            chunks: vec![reply.body],
+            trailers: false,
+        };
+        false
+    }
+}
+
+/// What arrives after the headers. With trailers there is one more arrival, which brings no bytes.
+fn arrivals(half: &Half) -> impl Iterator<Item = (usize, &[u8])> {
+    half.chunks
+        .iter()
+        .map(Vec::as_slice)
+        .chain(half.trailers.then_some(&[][..]))
+        .enumerate()
+}
+
+fn arrival_count(half: &Half) -> usize {
+    half.chunks.len().saturating_add(usize::from(half.trailers))
+}

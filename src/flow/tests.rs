@@ -1,0 +1,783 @@
+use super::simulation::{Half, Seen, run};
+use super::*;
+use crate::policy::{load, parse_yaml};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_763_622_245_000_000_000;
+
+fn guard(policy: &str) -> Rc<Guard> {
+    let text = format!(
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n{policy}"
+    );
+    let root = parse_yaml(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let loaded = load(&root);
+    let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+    let Some(policy) = loaded.policy else {
+        panic!("{errors:?}")
+    };
+    let surroundings = Surroundings {
+        variable: &|_| None,
+        node_environment: &|| None,
+        seed: [7; 40],
+    };
+    Rc::new(Guard::new(policy, &surroundings).unwrap())
+}
+
+fn chat_request(body: &[u8]) -> Half {
+    let length = body.len().to_string();
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", "/v1/chat/completions"),
+            (":authority", "api.openai.com"),
+            ("content-type", "application/json"),
+            ("content-length", &length),
+            ("x-request-id", "r-1"),
+        ],
+        body,
+    )
+}
+
+fn says(text: &str) -> Vec<u8> {
+    json!({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]})
+        .to_string()
+        .into_bytes()
+}
+
+fn answer(message: Value, finish: &str) -> Half {
+    let body = json!({
+        "id": "c-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": null}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+    })
+    .to_string();
+    let length = body.len().to_string();
+    Half::new(
+        &[
+            (":status", "200"),
+            ("content-type", "application/json"),
+            ("content-length", &length),
+            ("etag", "\"x\""),
+        ],
+        body.as_bytes(),
+    )
+}
+
+fn hello() -> Half {
+    answer(json!({"role": "assistant", "content": "Hello"}), "stop")
+}
+
+fn exchange(guard: &Rc<Guard>, request: &Half, response: Half) -> Seen {
+    run(guard, request, |_| response, NOW)
+}
+
+fn record(seen: &Seen) -> Value {
+    serde_json::from_slice(&seen.finished.line).unwrap()
+}
+
+fn client_json(seen: &Seen) -> Value {
+    serde_json::from_slice(&seen.client.body()).unwrap()
+}
+
+/// A policy in both modes of the filter.
+fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
+    test(&guard(policy), false);
+    test(
+        &guard(&format!("envoy: {{ headers: hold }}\n{policy}")),
+        true,
+    );
+}
+
+const ALLOW: &str = "defaults: { action: allow }\n";
+
+#[test]
+fn what_no_rule_touches_passes_bit_for_bit() {
+    in_both_modes(ALLOW, |guard, _| {
+        let body = br#"{ "messages":[ {"content":"h\u0069","role":"user"} ],"model" : "gpt-4o" , "x":1.0e2}"#;
+        let request = chat_request(body);
+        let seen = exchange(guard, &request, hello());
+        let upstream = seen.upstream.clone().unwrap();
+        assert_eq!(upstream.body(), body);
+        assert_eq!(upstream.headers, request.headers);
+        assert_eq!(seen.client, hello());
+        let record = record(&seen);
+        assert_eq!(record["decision"], "allow");
+        assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+        assert_eq!(
+            record["usage"],
+            json!({"input_tokens": 3, "output_tokens": 4})
+        );
+        assert_eq!(record["status"], 200);
+    });
+}
+
+#[test]
+fn a_denied_request_is_refused_in_the_provider_s_shape() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: no-weapons
+    match: { event: message, from: user }
+    when: { text: { contains: forbidden } }
+    action: deny
+    reason: We don't talk about this.
+    remedy: Ask something else.
+";
+    in_both_modes(policy, |guard, hold| {
+        let seen = exchange(guard, &chat_request(&says("the FORBIDDEN word")), hello());
+        assert!(!seen.upstream_complete);
+        match &seen.upstream {
+            None => assert!(hold, "only headers that are held stay here"),
+            Some(upstream) => assert!(
+                !hold && upstream.body().is_empty(),
+                "no byte of the body may leave"
+            ),
+        }
+        assert_eq!(seen.client.status(), Some(403));
+        let error = &client_json(&seen)["error"];
+        assert_eq!(
+            error["message"],
+            "We don't talk about this. Ask something else."
+        );
+        assert_eq!(error["code"], "agentguard_denied");
+        assert_eq!(error["agentguard"]["rule"], "no-weapons");
+        assert_eq!(error["agentguard"]["at"], json!(["/messages/0/content"]));
+        assert_eq!(
+            seen.client.header("x-agentguard-rule"),
+            Some(&b"no-weapons"[..])
+        );
+        let record = record(&seen);
+        assert_eq!(record["decision"], "deny");
+        assert_eq!(record["code"], "AG3001");
+        assert_eq!(record["status"], 403);
+        assert_eq!(
+            record["rules"],
+            json!([{"id": "no-weapons", "action": "deny", "event": "message", "at": "/messages/0/content",
+                    "mode": "enforce"}])
+        );
+        assert!(!String::from_utf8_lossy(&seen.finished.line).contains("FORBIDDEN"));
+    });
+}
+
+const CARDS: &str = "defaults: { action: allow }
+rules:
+  - id: mask-cards
+    match: { event: [message, response] }
+    when: { text: { detects: credit_card } }
+    action: redact
+";
+
+#[test]
+fn a_finding_is_replaced_in_both_directions_also_behind_escapes() {
+    in_both_modes(CARDS, |guard, hold| {
+        let body = br#"{"model":"gpt-4o","messages":[{"role":"user","content":"card \u0034111 1111 1111 1111, \"ok\""}]}"#;
+        let response = answer(
+            json!({"role": "assistant", "content": "4111 1111 1111 1111 is yours"}),
+            "stop",
+        );
+        let seen = exchange(guard, &chat_request(body), response);
+        let upstream = seen.upstream.clone().unwrap();
+        assert_eq!(
+            String::from_utf8(upstream.body()).unwrap(),
+            r#"{"model":"gpt-4o","messages":[{"role":"user","content":"card [CREDIT_CARD], \"ok\""}]}"#
+        );
+        let length = upstream.header("content-length").map(<[u8]>::to_vec);
+        let expected = upstream.body().len().to_string().into_bytes();
+        assert_eq!(length, hold.then_some(expected));
+        assert_eq!(
+            client_json(&seen)["choices"][0]["message"]["content"],
+            "[CREDIT_CARD] is yours"
+        );
+        assert!(seen.client.header("etag").is_none());
+        let record = record(&seen);
+        assert_eq!(record["decision"], "redact");
+        assert_eq!(record["findings"], json!({"credit_card": 2}));
+    });
+}
+
+#[test]
+fn a_finding_in_something_that_can_t_be_edited_is_a_denial() {
+    for body in [
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"vendor":{"n":4111111111111111}}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"vendor":"4111 1111 1111 1111"}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"4111 1111 1111 1111":true}"#,
+        r#"{"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"1","type":"function",
+            "function":{"name":"pay","arguments":"{\"n\":4111111111111111}"}}]}]}"#,
+    ] {
+        let seen = exchange(&guard(CARDS), &chat_request(body.as_bytes()), hello());
+        assert_eq!(
+            client_json(&seen)["error"]["agentguard"]["code"],
+            "AG3005",
+            "{body}"
+        );
+        assert_eq!(seen.client.status(), Some(403));
+    }
+}
+
+#[test]
+fn arguments_in_the_history_are_edited_inside_their_string() {
+    let body = r#"{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"pay","arguments":"{\"card\":\"4111 1111 1111 1111\",\"q\":\"\\\"\"}"}}]}]}"#;
+    let seen = exchange(&guard(CARDS), &chat_request(body.as_bytes()), hello());
+    assert_eq!(
+        String::from_utf8(seen.upstream.unwrap().body()).unwrap(),
+        body.replace("4111 1111 1111 1111", "[CREDIT_CARD]")
+    );
+}
+
+const TOOLS: &str = "defaults: { action: allow }
+rules:
+  - id: no-delete
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers are never deleted.
+";
+
+fn calls(names: &[&str]) -> Value {
+    let calls: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| {
+            json!({"id": format!("call_{at}"), "type": "function",
+                   "function": {"name": name, "arguments": "{\"id\": 7}"}})
+        })
+        .collect();
+    json!({"role": "assistant", "content": null, "tool_calls": calls})
+}
+
+#[test]
+fn a_denied_call_is_taken_out_of_the_answer() {
+    in_both_modes(TOOLS, |guard, _| {
+        let seen = exchange(
+            guard,
+            &chat_request(&says("hi")),
+            answer(calls(&["delete_customer"]), "tool_calls"),
+        );
+        assert_eq!(seen.client.status(), Some(200));
+        let choice = &client_json(&seen)["choices"][0];
+        assert_eq!(
+            choice["message"],
+            json!({"role": "assistant", "content": "Customers are never deleted."})
+        );
+        assert_eq!(choice["finish_reason"], "stop");
+        let record = record(&seen);
+        assert_eq!(record["decision"], "deny");
+        assert_eq!(record["tools"], json!(["delete_customer"]));
+    });
+}
+
+#[test]
+fn of_several_calls_only_the_denied_one_goes() {
+    in_both_modes(TOOLS, |guard, _| {
+        let seen = exchange(
+            guard,
+            &chat_request(&says("hi")),
+            answer(calls(&["look_up", "delete_customer", "send"]), "tool_calls"),
+        );
+        let choice = &client_json(&seen)["choices"][0];
+        let names: Vec<&str> = choice["message"]["tool_calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|call| call["function"]["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["look_up", "send"]);
+        assert_eq!(choice["finish_reason"], "tool_calls");
+        assert_eq!(choice["message"]["content"], "Customers are never deleted.");
+    });
+}
+
+#[test]
+fn a_forced_call_that_is_denied_is_an_error_instead_of_a_text() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "tool_choice": "required"});
+    in_both_modes(TOOLS, |guard, hold| {
+        let seen = exchange(
+            guard,
+            &chat_request(body.to_string().as_bytes()),
+            answer(calls(&["delete_customer"]), "tool_calls"),
+        );
+        let body = client_json(&seen);
+        if hold {
+            assert_eq!(seen.client.status(), Some(403));
+            assert_eq!(body["error"]["agentguard"]["rule"], "no-delete");
+        } else {
+            assert_eq!(seen.client.status(), Some(200));
+            assert_eq!(
+                body["choices"][0]["message"]["refusal"],
+                "Customers are never deleted."
+            );
+            assert_eq!(body["choices"][0]["finish_reason"], "content_filter");
+        }
+    });
+}
+
+#[test]
+fn a_denied_call_in_the_history_is_refused_only_if_it_is_the_latest() {
+    let call = json!({"role": "assistant", "tool_calls": [{"id": "c", "type": "function",
+        "function": {"name": "delete_customer", "arguments": "{}"}}]});
+    let result = json!({"role": "tool", "tool_call_id": "c", "content": "done"});
+    let latest = json!({"model": "m", "messages": [call, result]});
+    let earlier =
+        json!({"model": "m", "messages": [call, result, {"role": "user", "content": "and now?"}]});
+    let guard = guard(TOOLS);
+    let status = |body: &Value| {
+        exchange(&guard, &chat_request(body.to_string().as_bytes()), hello())
+            .client
+            .status()
+    };
+    assert_eq!(status(&latest), Some(403));
+    assert_eq!(status(&earlier), Some(200));
+}
+
+#[test]
+fn denied_text_of_an_answer_becomes_a_refusal() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: no-secret, match: { event: response }, when: { text: { contains: swan } }, action: deny, reason: No. }
+";
+    in_both_modes(policy, |guard, hold| {
+        let response = answer(
+            json!({"role": "assistant", "content": "the SWAN sings"}),
+            "stop",
+        );
+        let seen = exchange(guard, &chat_request(&says("hi")), response);
+        let body = client_json(&seen);
+        if hold {
+            assert_eq!(seen.client.status(), Some(403));
+            assert_eq!(body["error"]["message"], "No.");
+        } else {
+            assert_eq!(seen.client.status(), Some(200));
+            assert_eq!(
+                body["choices"][0]["message"],
+                json!({"role": "assistant", "content": null, "refusal": "No."})
+            );
+        }
+        assert!(!String::from_utf8_lossy(&seen.client.body()).contains("SWAN"));
+    });
+}
+
+#[test]
+fn globs_in_match_fit_some_names_and_not_others() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: no-pro, match: { model: ['*-pro*', o1] }, action: deny }
+  - { id: no-files, match: { event: tool_offer, tool: 'file_*' }, action: deny }
+";
+    let guard = guard(policy);
+    let status = |model: &str, tool: &str| {
+        let body = json!({"model": model, "messages": [], "tools": [
+            {"type": "function", "function": {"name": tool}}]});
+        exchange(&guard, &chat_request(body.to_string().as_bytes()), hello())
+            .client
+            .status()
+    };
+    assert_eq!(status("gpt-4o-mini", "look_up"), Some(200));
+    for (model, tool) in [
+        ("o1-pro", "look_up"),
+        ("O1", "look_up"),
+        ("openai/o1-PRO:free", "look_up"),
+        ("gpt-4o", "file_delete"),
+        ("gpt-4o", "FILE_read"),
+    ] {
+        assert_eq!(status(model, tool), Some(403), "{model} {tool}");
+    }
+}
+
+#[test]
+fn observe_changes_nothing_and_tells_what_it_would_have_done() {
+    for rules in [CARDS, TOOLS] {
+        let policy = format!("mode: observe\n{rules}");
+        in_both_modes(&policy, |guard, _| {
+            let body = says("4111 1111 1111 1111");
+            let response = answer(calls(&["delete_customer"]), "tool_calls");
+            let request = chat_request(&body);
+            let seen = exchange(guard, &request, response.clone());
+            assert_eq!(seen.upstream.clone().unwrap(), request);
+            assert_eq!(seen.client, response);
+            let record = record(&seen);
+            assert_eq!(record["decision"], "allow");
+            assert!(
+                record["would"] == "redact" || record["would"] == "deny",
+                "{record}"
+            );
+            assert_eq!(record["rules"][0]["mode"], "observe");
+        });
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_its_code() {
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    let large = format!("{{\"model\":\"{}\"}}", "m".repeat(9 << 20));
+    let cases: &[(&[u8], &str, u16)] = &[
+        (b"{\"messages\":", "AG2001", 400),
+        (b"{} {}", "AG2001", 400),
+        (b"[]", "AG2001", 400),
+        (b"{\"messages\":{}}", "AG2001", 400),
+        (b"{\"messages\":[],\"model\":[\"a\"]}", "AG2001", 400),
+        (
+            b"{\"messages\":[{\"role\":1,\"content\":\"x\"}]}",
+            "AG2001",
+            400,
+        ),
+        (b"{\"messages\":[{\"content\":\"x\"}]}", "AG2001", 400),
+        (b"{\"messages\":[],\"messages\":[]}", "AG2002", 400),
+        (b"{\"messages\":[],\"Model\":\"x\"}", "AG2002", 400),
+        (b"{\"messages\":[],\"mode\\u006c\":\"x\"}", "AG2002", 400),
+        (deep.as_bytes(), "AG2003", 413),
+        (large.as_bytes(), "AG2004", 413),
+        (
+            b"{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}",
+            "AG2009",
+            400,
+        ),
+        (b"\xef\xbb\xbf{}", "AG2009", 400),
+        (b"{\0}\0", "AG2009", 400),
+    ];
+    in_both_modes(ALLOW, |guard, _| {
+        for (body, code, status) in cases {
+            let seen = exchange(guard, &chat_request(body), hello());
+            let shown =
+                String::from_utf8_lossy(body.get(..60.min(body.len())).unwrap()).into_owned();
+            assert_eq!(
+                client_json(&seen)["error"]["agentguard"]["code"],
+                *code,
+                "{shown}"
+            );
+            assert_eq!(seen.client.status(), Some(*status), "{shown}");
+            let record = record(&seen);
+            assert_eq!(record["code"], *code);
+            assert_eq!(record["coverage"]["level"], "none");
+        }
+    });
+}
+
+#[test]
+fn what_the_headers_say_is_refused_before_anything_leaves() {
+    type Case = (&'static [(&'static str, &'static str)], &'static str, u16);
+    let cases: &[Case] = &[
+        (&[("content-encoding", "gzip")], "AG2005", 415),
+        (
+            &[("content-encoding", "identity"), ("content-encoding", "br")],
+            "AG2005",
+            415,
+        ),
+        (&[("content-type", "image/png")], "AG2006", 415),
+        (
+            &[("content-type", "multipart/form-data; boundary=x")],
+            "AG2006",
+            415,
+        ),
+        (
+            &[("content-type", "application/json; charset=utf-16")],
+            "AG2009",
+            400,
+        ),
+        (&[(":path", "/v1/unknown")], "AG2007", 403),
+        (&[(":method", "PUT")], "AG2007", 403),
+        (&[("upgrade", "websocket")], "AG2008", 403),
+        (&[("content-length", "99999999")], "AG2004", 413),
+    ];
+    in_both_modes(ALLOW, |guard, _| {
+        for (changed, code, status) in cases {
+            let mut request = chat_request(&says("hi"));
+            for (name, _) in *changed {
+                request
+                    .headers
+                    .retain(|(known, _)| known != name.as_bytes());
+            }
+            for (name, value) in *changed {
+                request
+                    .headers
+                    .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+            }
+            let seen = exchange(guard, &request, hello());
+            assert!(seen.upstream.is_none(), "{changed:?}");
+            assert_eq!(seen.client.status(), Some(*status), "{changed:?}");
+            assert_eq!(
+                seen.client.header("x-agentguard-code"),
+                Some(code.as_bytes()),
+                "{changed:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn an_empty_body_is_refused_and_an_empty_get_is_not() {
+    let guard = guard(ALLOW);
+    let mut empty = chat_request(b"");
+    assert_eq!(exchange(&guard, &empty, hello()).client.status(), Some(400));
+    empty.trailers = true;
+    assert_eq!(exchange(&guard, &empty, hello()).client.status(), Some(400));
+    let models = Half::new(
+        &[
+            (":method", "GET"),
+            (":path", "/v1/models"),
+            (":authority", "api.openai.com"),
+        ],
+        b"",
+    );
+    let seen = exchange(&guard, &models, hello());
+    assert_eq!(seen.client, hello());
+    assert_eq!(record(&seen)["endpoint"], "models");
+    let mut with_body = models;
+    with_body.chunks.push(b"{}".to_vec());
+    assert_eq!(
+        exchange(&guard, &with_body, hello()).client.status(),
+        Some(403)
+    );
+}
+
+#[test]
+fn only_a_rule_that_names_the_code_lets_a_malformed_body_pass() {
+    let default = guard("defaults: { action: allow, uninspectable: allow }\n");
+    let named = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: broken-client, match: { event: uninspectable, code: AG2001 }, action: allow }
+",
+    );
+    let request = chat_request(b"{\"messages\":");
+    assert_eq!(
+        exchange(&default, &request, hello()).client.status(),
+        Some(400)
+    );
+    let seen = exchange(&named, &request, hello());
+    assert_eq!(seen.upstream.clone().unwrap().body(), request.body());
+    let record = record(&seen);
+    assert_eq!(
+        record["coverage"],
+        json!({"level": "none", "reasons": ["request:AG2001"]})
+    );
+    let unknown = Half::new(
+        &[(":method", "POST"), (":path", "/x"), (":authority", "h")],
+        b"anything",
+    );
+    assert_eq!(
+        exchange(&default, &unknown, hello()).client.status(),
+        Some(200)
+    );
+}
+
+#[test]
+fn an_answer_that_can_t_be_read_is_refused_where_a_rule_looks_at_answers() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("content-encoding", "gzip", "AG2005"),
+        ("content-type", "text/event-stream", "AG2014"),
+        ("content-type", "image/png", "AG2006"),
+        ("content-length", "99999999", "AG2004"),
+    ];
+    for (name, value, code) in cases {
+        let mut response = hello();
+        response
+            .headers
+            .retain(|(known, _)| known != name.as_bytes());
+        response
+            .headers
+            .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        in_both_modes(TOOLS, |guard, _| {
+            let seen = exchange(guard, &chat_request(&says("hi")), response.clone());
+            assert_eq!(
+                seen.client.header("x-agentguard-code"),
+                Some(code.as_bytes())
+            );
+            let upstream = seen.upstream.clone().unwrap();
+            assert_eq!(upstream.header("accept-encoding"), Some(&b"identity"[..]));
+        });
+        let seen = exchange(&guard(ALLOW), &chat_request(&says("hi")), response.clone());
+        assert_eq!(
+            seen.client, response,
+            "no rule looks at answers: {name} {value}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
+    in_both_modes(TOOLS, |guard, hold| {
+        let mut broken = hello();
+        broken.chunks = vec![b"{\"choices\":[".to_vec()];
+        let seen = exchange(guard, &chat_request(&says("hi")), broken);
+        let status = if hold { 400 } else { 200 };
+        assert_eq!(seen.client.status(), Some(status));
+        assert_eq!(record(&seen)["code"], "AG2001");
+        let mut sentence = hello();
+        sentence.headers[0].1 = b"502".to_vec();
+        sentence.chunks = vec![b"upstream connect error".to_vec()];
+        let seen = exchange(guard, &chat_request(&says("hi")), sentence.clone());
+        assert_eq!(seen.client.body(), sentence.body());
+        assert_eq!(seen.client.status(), Some(502));
+    });
+}
+
+#[test]
+fn headers_that_only_we_write_are_taken_out() {
+    in_both_modes(ALLOW, |guard, _| {
+        let mut request = chat_request(&says("hi"));
+        let forged = (b"x-agentguard-tags".to_vec(), b"trusted".to_vec());
+        request.headers.push(forged.clone());
+        let mut response = hello();
+        response.headers.push(forged.clone());
+        let seen = exchange(guard, &request, response);
+        assert!(!seen.upstream.unwrap().headers.contains(&forged));
+        assert!(!seen.client.headers.contains(&forged));
+    });
+}
+
+#[test]
+fn outside_of_what_it_applies_to_nothing_is_touched() {
+    let guard = guard("applies_to: { paths: [\"/v1/chat/*\"] }\ndefaults: { action: deny }\n");
+    let mut outside = chat_request(b"not json");
+    outside.headers[1].1 = b"/v2/other".to_vec();
+    outside
+        .headers
+        .push((b"x-agentguard-tags".to_vec(), b"x".to_vec()));
+    let seen = exchange(&guard, &outside, hello());
+    assert_eq!(seen.upstream.clone().unwrap(), outside);
+    assert_eq!(record(&seen)["coverage"]["level"], "ignored");
+    for path in [
+        "/v1/chat/completions",
+        "//v1/chat/completions",
+        "/v1/%63hat/completions",
+        "/v1/x/../chat/completions",
+    ] {
+        let mut inside = chat_request(&says("hi"));
+        inside.headers[1].1 = path.as_bytes().to_vec();
+        assert_eq!(
+            exchange(&guard, &inside, hello()).client.status(),
+            Some(403),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn an_exchange_that_never_began_or_broke_off_is_recorded() {
+    let guard = guard(TOOLS);
+    let end = End {
+        now: NOW,
+        status: Some(400),
+    };
+    let never: Value =
+        serde_json::from_slice(&Flow::new(Rc::clone(&guard)).finish(&end).line).unwrap();
+    assert_eq!(never["decision"], "not_evaluated");
+    assert_eq!(never["status"], 400);
+    assert_eq!(never["coverage"]["level"], "none");
+
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let request = chat_request(&says("hi"));
+    let headers: Vec<(&[u8], &[u8])> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let _ = flow.request_headers(&RequestHead {
+        headers: &headers,
+        end: false,
+        cluster: None,
+        now: NOW,
+    });
+    let _ = flow.request_body(&mut &b"{\"mess"[..], false, NOW);
+    let broken: Value = serde_json::from_slice(
+        &flow
+            .finish(&End {
+                now: NOW,
+                status: None,
+            })
+            .line,
+    )
+    .unwrap();
+    assert_eq!(broken["decision"], "not_evaluated");
+    assert_eq!(broken["status"], 0);
+    assert_eq!(broken["coverage"]["reasons"], json!(["request:incomplete"]));
+}
+
+#[test]
+fn the_chain_links_every_record_to_the_one_before() {
+    let guard = guard(ALLOW);
+    let mut before: Option<Seen> = None;
+    for seq in 0..3 {
+        let seen = exchange(&guard, &chat_request(&says("hi")), hello());
+        let chain = record(&seen)["chain"].clone();
+        assert_eq!(chain["seq"], seq);
+        if let Some(before) = before {
+            use sha2::Digest;
+            let hash: String = sha2::Sha256::digest(&before.finished.line)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(chain["prev"], hash);
+        }
+        before = Some(seen);
+    }
+}
+
+#[test]
+fn require_identity_refuses_whoever_is_not_known() {
+    let seen = exchange(
+        &guard("require: identity\ndefaults: { action: allow }\n"),
+        &chat_request(&says("hi")),
+        hello(),
+    );
+    assert_eq!(seen.client.status(), Some(401));
+    assert!(seen.client.header("www-authenticate").is_some());
+    let observed = exchange(
+        &guard("mode: observe\nrequire: identity\ndefaults: { action: allow }\n"),
+        &chat_request(&says("hi")),
+        hello(),
+    );
+    assert_eq!(observed.client.status(), Some(200));
+    assert_eq!(record(&observed)["would"], "deny");
+}
+
+/// The outcome that must not depend on how bytes were cut.
+fn outcome(seen: &Seen) -> (Option<Vec<u8>>, Vec<u8>, Option<u16>, Value) {
+    let mut record = record(seen);
+    record["timing"] = Value::Null;
+    record["chain"] = Value::Null;
+    (
+        seen.upstream.as_ref().map(Half::body),
+        seen.client.body(),
+        seen.client.status(),
+        record,
+    )
+}
+
+fn cut(body: &[u8], at: &[usize]) -> Vec<Vec<u8>> {
+    let mut cuts: Vec<usize> = at.iter().map(|at| at % (body.len() + 1)).collect();
+    cuts.sort_unstable();
+    cuts.push(body.len());
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    for end in cuts {
+        chunks.push(body[start..end].to_vec());
+        start = end;
+    }
+    chunks
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_cutting_of_the_bytes_gives_the_same_outcome(
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        trailers in any::<bool>(),
+        text in prop_oneof!["[a-z ]{0,20}", Just("4111 1111 1111 1111".to_owned()), Just("forbidden".to_owned())],
+        tool in prop_oneof![Just("look_up"), Just("delete_customer")],
+        policy in prop_oneof![Just(CARDS), Just(TOOLS), Just(ALLOW)],
+        hold in any::<bool>(),
+        observe in any::<bool>(),
+    ) {
+        let hold = if hold { "envoy: { headers: hold }\n" } else { "" };
+        let observe = if observe { "mode: observe\n" } else { "" };
+        let policy = format!("{hold}{observe}{policy}");
+        let request = chat_request(&says(&text));
+        let response = answer(calls(&["x", tool]), "tool_calls");
+        let whole = outcome(&exchange(&guard(&policy), &request, response.clone()));
+        let cut_request = Half { chunks: cut(&request.body(), &cuts), trailers, ..request.clone() };
+        let cut_response = Half { chunks: cut(&response.body(), &cuts), trailers, ..response };
+        let pieces = outcome(&exchange(&guard(&policy), &cut_request, cut_response));
+        prop_assert_eq!(whole, pieces);
+    }
+}

@@ -1,0 +1,246 @@
+//! Host calls with their status, instead of the SDK's, which panic on a status that they don't expect: a panic traps the
+//! VM with every exchange that it holds, and Envoy answers `BadArgument` to ordinary questions in the wrong phase.
+//!
+//! Source: Proxy-Wasm ABI 0.2.1.
+#![expect(
+    unsafe_code,
+    reason = "the ABI passes pointers; every call here hands over memory that outlives it"
+)]
+
+use std::ptr::null_mut;
+
+/// A header map.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Map {
+    RequestHeaders = 0,
+    ResponseHeaders = 2,
+}
+
+/// A buffer.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Buffer {
+    RequestBody = 0,
+    ResponseBody = 1,
+    PluginConfiguration = 7,
+}
+
+/// The host's answer to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused(pub(super) u32);
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+
+/// More than any buffer holds: "to its end".
+pub(super) const ALL: usize = 1 << 30;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        size: usize,
+        data: *const u8,
+        data_size: usize,
+    ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_increment_metric(id: u32, by: i64) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+}
+
+fn checked(status: u32) -> Result<(), Refused> {
+    if status == OK {
+        Ok(())
+    } else {
+        Err(Refused(status))
+    }
+}
+
+/// Takes over memory that the host allocated through the SDK's `proxy_on_memory_allocate`.
+fn taken(data: *mut u8, size: usize) -> Vec<u8> {
+    if data.is_null() || size == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the SDK allocates exactly `size` bytes with the global allocator as a boxed slice and leaks them to the
+    // host, which fills them and gives them back here, once.
+    unsafe { Vec::from_raw_parts(data, size, size) }
+}
+
+/// All headers, serialised.
+pub(super) fn headers(map: Map) -> Result<Vec<u8>, Refused> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: both pointers are to locals that outlive the call.
+    checked(unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) })?;
+    Ok(taken(data, size))
+}
+
+/// Puts one header in place of all of that name.
+pub(super) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: the slices outlive the call.
+    checked(unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Takes out all headers of a name.
+pub(super) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+    // SAFETY: the slice outlives the call.
+    checked(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// Bytes of a buffer from its start; empty if there are none.
+pub(super) fn buffer(buffer: Buffer, max: usize) -> Result<Vec<u8>, Refused> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: both pointers are to locals that outlive the call.
+    match unsafe { proxy_get_buffer_bytes(buffer as u32, 0, max, &mut data, &mut size) } {
+        NOT_FOUND => Ok(Vec::new()),
+        status => checked(status).map(|()| taken(data, size)),
+    }
+}
+
+/// Replaces a whole buffer.
+pub(super) fn set_buffer(buffer: Buffer, bytes: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the slice outlives the call.
+    checked(unsafe { proxy_set_buffer_bytes(buffer as u32, 0, ALL, bytes.as_ptr(), bytes.len()) })
+}
+
+/// A property; `None` if it is absent or can't be handed over.
+pub(super) fn property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: the slice and the locals outlive the call.
+    match unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut size) } {
+        OK if !data.is_null() => Some(taken(data, size)),
+        _ => None,
+    }
+}
+
+/// Sets filter state: `name` is seen as `wasm.name`.
+pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: the slices outlive the call.
+    checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// Answers the client.
+pub(super) fn send_local_response(status: u16, headers: &[u8], body: &[u8]) -> Result<(), Refused> {
+    const NO_GRPC: i32 = -1;
+    // SAFETY: the slices outlive the call.
+    checked(unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            std::ptr::null(),
+            0,
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC,
+        )
+    })
+}
+
+/// Defines a stat, or finds it; `None` if the host won't.
+pub(super) fn define_metric(kind: u32, name: &str) -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: the slice and the local outlive the call.
+    checked(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) })
+        .ok()
+        .map(|()| id)
+}
+
+/// Records a value of a gauge or histogram. A stat that can't be recorded is no reason to refuse anything.
+pub(super) fn record_metric(id: u32, value: u64) {
+    // SAFETY: no pointers.
+    let _ = unsafe { proxy_record_metric(id, value) };
+}
+
+/// Adds to a counter or gauge.
+pub(super) fn increment_metric(id: u32, by: i64) {
+    // SAFETY: no pointers.
+    let _ = unsafe { proxy_increment_metric(id, by) };
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    let mut time = 0;
+    // SAFETY: the local outlives the call.
+    let _ = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+    time
+}
+
+/// Asks for ticks.
+pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// Makes the calls that follow about another exchange.
+pub(super) fn set_effective_context(context: u32) -> Result<(), Refused> {
+    // SAFETY: no pointers.
+    checked(unsafe { proxy_set_effective_context(context) })
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(super) enum Level {
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+/// Writes a line to Envoy's log.
+pub(super) fn log(level: Level, message: &str) {
+    // SAFETY: the slice outlives the call.
+    let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+}

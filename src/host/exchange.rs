@@ -1,0 +1,241 @@
+//! One exchange: Envoy's callbacks ↔ [`Flow`].
+
+use super::abi::{self, Buffer, Level, Map};
+use super::headers;
+use super::root::{Waiting, send};
+use super::stats::Stats;
+use crate::flow::{Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The stream context of one exchange.
+pub(super) struct HttpExchange {
+    context: u32,
+    guard: Rc<Guard>,
+    flow: Rc<RefCell<Flow>>,
+    stats: Rc<RefCell<Stats>>,
+    waiting: Waiting,
+}
+
+/// Bytes in one of Envoy's buffers.
+struct Held {
+    buffer: Buffer,
+    size: usize,
+    /// The host would not hand the bytes over.
+    failed: bool,
+}
+
+impl Body for Held {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn read(&mut self) -> Vec<u8> {
+        abi::buffer(self.buffer, abi::ALL).unwrap_or_else(|_| {
+            self.failed = true;
+            Vec::new()
+        })
+    }
+}
+
+/// One half of the exchange as the host names it.
+#[derive(Clone, Copy)]
+struct Half {
+    map: Map,
+    buffer: Buffer,
+}
+
+const REQUEST: Half = Half {
+    map: Map::RequestHeaders,
+    buffer: Buffer::RequestBody,
+};
+
+const RESPONSE: Half = Half {
+    map: Map::ResponseHeaders,
+    buffer: Buffer::ResponseBody,
+};
+
+impl HttpExchange {
+    pub(super) fn new(
+        context: u32,
+        guard: Rc<Guard>,
+        stats: Rc<RefCell<Stats>>,
+        waiting: Waiting,
+    ) -> HttpExchange {
+        HttpExchange {
+            context,
+            flow: Rc::new(RefCell::new(Flow::new(Rc::clone(&guard)))),
+            guard,
+            stats,
+            waiting,
+        }
+    }
+
+    /// Does what the flow asks for. Whatever the host refuses ends the exchange.
+    fn take(&self, half: Half, step: Step) -> Action {
+        let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
+            FlowAction::Continue => Ok(Action::Continue),
+            FlowAction::Hold => Ok(Action::Pause),
+            FlowAction::Replace(body) => {
+                abi::set_buffer(half.buffer, &body).map(|()| Action::Continue)
+            }
+            FlowAction::Reply(reply) => send(&reply).map(|()| Action::Pause),
+        });
+        done.unwrap_or_else(|refused| {
+            self.fail(&format!("a host call failed with status {}", refused.0))
+        })
+    }
+
+    /// Refuses the exchange because the filter can't do its work.
+    fn fail(&self, why: &str) -> Action {
+        abi::log(Level::Error, &format!("agentguard: AG9001 {why}"));
+        let reply = self.flow.borrow_mut().fail();
+        let _ = send(&reply);
+        Action::Pause
+    }
+
+    /// Runs a part of the flow and adds up the time that it took.
+    fn timed(&self, run: impl FnOnce(&mut Flow, u64) -> Step) -> Step {
+        let start = abi::now();
+        let mut flow = self.flow.borrow_mut();
+        let step = run(&mut flow, start);
+        // Waiting for more costs nothing worth a look at the clock.
+        if step.action != FlowAction::Hold {
+            flow.spent(abi::now().saturating_sub(start));
+        }
+        step
+    }
+
+    fn body(&self, half: Half, size: usize, end: bool) -> Action {
+        let mut held = Held {
+            buffer: half.buffer,
+            size,
+            failed: false,
+        };
+        let step = self.timed(|flow, now| match half.map {
+            Map::RequestHeaders => flow.request_body(&mut held, end, now),
+            Map::ResponseHeaders => flow.response_body(&mut held, end, now),
+        });
+        if held.failed {
+            return self.fail("a body could not be read");
+        }
+        self.take(half, step)
+    }
+}
+
+impl Context for HttpExchange {}
+
+impl HttpContext for HttpExchange {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        // Envoy forgets the map when this callback returns Continue: everything that is needed later is copied now.
+        let Ok(map) = abi::headers(REQUEST.map) else {
+            return self.fail("the request headers could not be read");
+        };
+        let cluster = self
+            .guard
+            .policy
+            .asks_cluster()
+            .then(|| abi::property(&["xds", "cluster_name"]))
+            .flatten();
+        let cluster = cluster
+            .as_deref()
+            .and_then(|name| std::str::from_utf8(name).ok());
+        let step = self.timed(|flow, now| {
+            flow.request_headers(&RequestHead {
+                headers: &headers::parse(&map),
+                end,
+                cluster,
+                now,
+            })
+        });
+        if step.action == FlowAction::Hold {
+            let waiting = (abi::now(), Rc::clone(&self.flow));
+            self.waiting.borrow_mut().insert(self.context, waiting);
+        }
+        self.take(REQUEST, step)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        self.waiting.borrow_mut().remove(&self.context);
+        self.body(REQUEST, size, end)
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        // With trailers (and Envoy's decompressor always adds some) no body callback is marked as the last, so that the
+        // body would go on unjudged. What the body callbacks held is in reach here.
+        self.waiting.borrow_mut().remove(&self.context);
+        self.body(REQUEST, 0, true)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        let Ok(map) = abi::headers(RESPONSE.map) else {
+            return self.fail("the response headers could not be read");
+        };
+        let step = self.timed(|flow, now| {
+            flow.response_headers(&ResponseHead {
+                headers: &headers::parse(&map),
+                end,
+                now,
+            })
+        });
+        self.take(RESPONSE, step)
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        self.body(RESPONSE, size, end)
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.body(RESPONSE, 0, true)
+    }
+
+    fn on_log(&mut self) {
+        self.waiting.borrow_mut().remove(&self.context);
+        let mut flow = self.flow.borrow_mut();
+        let status = if flow.knows_status() {
+            None
+        } else {
+            abi::property(&["response", "code"])
+                .and_then(|code| {
+                    code.first_chunk::<8>()
+                        .map(|code| u64::from_le_bytes(*code))
+                })
+                .and_then(|code| u16::try_from(code).ok())
+        };
+        let finished = flow.finish(&End {
+            now: abi::now(),
+            status,
+        });
+        // Trouble with the record never blocks traffic; Envoy's log line then says `-`, which readers count.
+        let version = &self.guard.policy.version;
+        for (name, value) in [
+            ("agentguard", finished.line.as_slice()),
+            ("agentguard.decision", finished.decision.as_bytes()),
+            (
+                "agentguard.rule",
+                finished.rule.as_deref().unwrap_or_default().as_bytes(),
+            ),
+            ("agentguard.policy_version", version.as_bytes()),
+            (
+                "agentguard.tokens_total",
+                finished.tokens_total.to_string().as_bytes(),
+            ),
+        ] {
+            if let Err(refused) = abi::set_property(name, value) {
+                abi::log(
+                    Level::Error,
+                    &format!(
+                        "agentguard: {name} could not be written: status {}",
+                        refused.0
+                    ),
+                );
+            }
+        }
+        let mut stats = self.stats.borrow_mut();
+        for count in &finished.counts {
+            stats.count(&self.guard, count);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Header maps as the ABI serialises them: `u32 n`, n × (`u32` length of the name, `u32` length of the value), then each
+//! name and value followed by a NUL; little-endian.
+
+use super::abi::{self, Map};
+use crate::flow::HeaderEdit;
+
+/// Headers borrowed from the serialised map: one host call and no copy of any of them.
+pub(super) fn parse(bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
+    let Some((count, mut sizes)) = number(bytes) else {
+        return Vec::new();
+    };
+    let Some(start) = count.checked_mul(8) else {
+        return Vec::new();
+    };
+    let mut texts = sizes.get(start..).unwrap_or_default();
+    let mut headers = Vec::with_capacity(count.min(256));
+    for _ in 0..count {
+        let Some((name_size, rest)) = number(sizes) else {
+            break;
+        };
+        let Some((value_size, rest)) = number(rest) else {
+            break;
+        };
+        sizes = rest;
+        let Some((name, rest)) = terminated(texts, name_size) else {
+            break;
+        };
+        let Some((value, rest)) = terminated(rest, value_size) else {
+            break;
+        };
+        texts = rest;
+        headers.push((name, value));
+    }
+    headers
+}
+
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<4>()?;
+    Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
+}
+
+fn terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(size)?;
+    Some((text, rest.get(1..)?))
+}
+
+/// Serialises headers for an answer of our own.
+pub(super) fn serialise(headers: &[(String, String)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let size = |length: usize| u32::try_from(length).unwrap_or(0).to_le_bytes();
+    out.extend_from_slice(&size(headers.len()));
+    for (name, value) in headers {
+        out.extend_from_slice(&size(name.len()));
+        out.extend_from_slice(&size(value.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(0);
+    }
+    out
+}
+
+/// Makes edits in a map that is in reach.
+pub(super) fn edit(map: Map, edits: &[HeaderEdit]) -> Result<(), abi::Refused> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Remove(name) => abi::remove_header(map, name)?,
+            HeaderEdit::Set(name, value) => abi::set_header(map, name, value)?,
+        }
+    }
+    Ok(())
+}

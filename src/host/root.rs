@@ -1,0 +1,216 @@
+//! One configuration in one VM. Envoy makes a new root for every new configuration and keeps the old one until its last
+//! exchange has ended, so that everything a configuration needs lives here and nothing in statics.
+
+use super::abi::{self, Buffer, Level};
+use super::exchange::HttpExchange;
+use super::headers;
+use super::stats::{Stats, abi_kind};
+use crate::diag::Severity;
+use crate::flow::{Flow, Guard, Reply, Surroundings};
+use crate::metrics::{self, Names};
+use crate::policy;
+use crate::wire::protobuf::struct_to_json;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+
+/// How often held exchanges are looked after, in milliseconds.
+const TICK: u32 = 1_000;
+
+/// After so long without a byte of the body, a held request is answered: Envoy was not told to let us hold headers, and
+/// would let it hang for good.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// Requests whose headers are held and whose bodies have not begun.
+pub(super) type Waiting = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
+
+/// The root context.
+#[derive(Default)]
+pub(super) struct Root {
+    guard: Option<Rc<Guard>>,
+    stats: Rc<RefCell<Stats>>,
+    waiting: Waiting,
+    /// Id of the gauge that says which policy is in force.
+    info: Option<u32>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
+        match configure() {
+            Ok(guard) => {
+                let document = &guard.policy.document;
+                abi::log(
+                    Level::Info,
+                    &format!(
+                        "agentguard: policy {} {} with {} rules is in force",
+                        document.name,
+                        guard.policy.version,
+                        guard.policy.rules().len()
+                    ),
+                );
+                if guard.holds_headers() {
+                    let _ = abi::set_tick_period(TICK);
+                }
+                self.tell_policy(&guard);
+                self.guard = Some(Rc::new(guard));
+                true
+            }
+            Err(errors) => {
+                for error in errors {
+                    abi::log(
+                        Level::Error,
+                        &format!("agentguard: configuration refused: {error}"),
+                    );
+                }
+                let name = metrics::CONFIG_REJECTED.name;
+                if let Some(id) = abi::define_metric(abi_kind(metrics::CONFIG_REJECTED.kind), name)
+                {
+                    abi::increment_metric(id, 1);
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = abi::now();
+        let overdue: Vec<(u32, Rc<RefCell<Flow>>)> = self
+            .waiting
+            .borrow()
+            .iter()
+            .filter(|(_, (since, _))| now.saturating_sub(*since) > PATIENCE_NS)
+            .map(|(context, (_, flow))| (*context, Rc::clone(flow)))
+            .collect();
+        for (context, flow) in overdue {
+            self.waiting.borrow_mut().remove(&context);
+            if abi::set_effective_context(context).is_err() {
+                continue;
+            }
+            abi::log(
+                Level::Error,
+                "agentguard: AG9002 headers are held and no body came: set `allow_on_headers_stop_iteration: true` \
+                 in the plugin, or `envoy: { headers: portable }` in the policy",
+            );
+            let reply = flow.borrow_mut().give_up();
+            let _ = send(&reply);
+        }
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        // Envoy opens no exchange under a configuration that was refused; if it did, `None` would trap, which refuses.
+        let guard = Rc::clone(self.guard.as_ref()?);
+        Some(Box::new(HttpExchange::new(
+            context,
+            guard,
+            Rc::clone(&self.stats),
+            Rc::clone(&self.waiting),
+        )))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
+    /// The gauge counts the VMs in which a policy is in force: Envoy keeps stats of old versions for good, at zero.
+    fn tell_policy(&mut self, guard: &Guard) {
+        let values = [
+            guard.policy.document.name.to_string(),
+            guard.policy.version.clone(),
+        ];
+        let name = Names::default().stat(metrics::POLICY_INFO, &values);
+        self.info = abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), &name);
+        if let Some(id) = self.info {
+            abi::increment_metric(id, 1);
+        }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if let Some(id) = self.info {
+            abi::increment_metric(id, -1);
+        }
+    }
+}
+
+/// Sends an answer of our own.
+pub(super) fn send(reply: &Reply) -> Result<(), abi::Refused> {
+    abi::send_local_response(
+        reply.status,
+        &headers::serialise(&reply.headers),
+        &reply.body,
+    )
+}
+
+fn configure() -> Result<Guard, Vec<String>> {
+    let text = configuration().map_err(|error| vec![error])?;
+    let loaded = policy::load_json(&text);
+    for diagnostic in &loaded.diagnostics {
+        if diagnostic.severity != Severity::Error {
+            abi::log(Level::Warn, &format!("agentguard: {diagnostic}"));
+        }
+    }
+    let Some(policy) = loaded.policy else {
+        return Err(loaded
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .map(ToString::to_string)
+            .collect());
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the host is where the environment comes in; only keys that the plugin lists are visible"
+    )]
+    let surroundings = Surroundings {
+        variable: &|name| std::env::var(name).ok(),
+        node_environment: &|| {
+            let value = abi::property(&["xds", "node", "metadata", "environment"])?;
+            String::from_utf8(value).ok()
+        },
+        seed: seed(),
+    };
+    Guard::new(policy, &surroundings)
+        .map_err(|error| vec![format!("{} {}", error.code, error.message)])
+}
+
+/// The policy's text: JSON as it came, or a Struct, which arrives serialised.
+fn configuration() -> Result<Vec<u8>, String> {
+    let bytes = abi::buffer(Buffer::PluginConfiguration, abi::ALL).map_err(|refused| {
+        format!(
+            "AG9001: the configuration can't be read: status {}",
+            refused.0
+        )
+    })?;
+    match bytes.first() {
+        None => Err("AG1003: the plugin has no configuration; put the policy there".to_owned()),
+        Some(b'{') => Ok(bytes),
+        // A Struct begins with the tag 0x0A, which is also a line feed, and the length after it may be a brace: only
+        // the whole tells them apart.
+        Some(_) => struct_to_json(&bytes).or_else(|error| match bytes.trim_ascii_start().first() {
+            Some(b'{') => Ok(bytes),
+            _ => Err(format!(
+                "AG1001: the configuration is {error}; write YAML as JSON with `agentguard build`"
+            )),
+        }),
+    }
+}
+
+/// Random bytes from the hasher's seed, the one source of randomness that the standard library has without a crate.
+fn seed() -> [u8; 40] {
+    let random = RandomState::new();
+    let mut seed = [0; 40];
+    for (number, block) in (0u64..).zip(seed.chunks_mut(8)) {
+        let mut hasher = random.build_hasher();
+        hasher.write_u64(number);
+        block.copy_from_slice(&hasher.finish().to_le_bytes());
+    }
+    seed
+}

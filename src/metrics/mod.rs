@@ -1,0 +1,188 @@
+//! Names and labels of the counters and histograms, in the form that Envoy's and Istio's tag extraction reads:
+//! `provider=.=openai;.;agentguard_requests_total`. Envoy never forgets a stat, so labels that clients can fill are
+//! bounded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest value of a label.
+const LONGEST_VALUE: usize = 64;
+
+/// Most values that one label of one metric takes before the rest is `other`.
+const MOST_VALUES: usize = 200;
+
+/// What a stat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Goes up.
+    Counter,
+    /// Is set.
+    Gauge,
+    /// A distribution of whole numbers.
+    Histogram,
+}
+
+/// A stat: its name and its labels in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Prometheus name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Labels.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $id:ident $name:literal $kind:ident [$($label:literal),*];)+) => {
+        $($(#[$doc])* pub const $id: Metric = Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*] };)+
+
+        /// All of them.
+        pub const METRICS: &[Metric] = &[$($id),+];
+    };
+}
+
+metrics! {
+    /// Exchanges; `status` is the decision.
+    REQUESTS "agentguard_requests_total" Counter ["provider", "model", "status", "client_id"];
+    /// From the first header to the last byte.
+    REQUEST_DURATION "agentguard_request_duration_milliseconds" Histogram ["provider"];
+    /// Time spent in the filter.
+    INSPECTION "agentguard_inspection_microseconds" Histogram ["provider"];
+    /// Rules that held.
+    POLICY_DECISIONS "agentguard_policy_decisions_total" Counter ["rule_id", "action"];
+    /// What detectors found; `action` is what became of it.
+    FINDINGS "agentguard_findings_total" Counter ["type", "action"];
+    /// Errors of providers.
+    PROVIDER_ERRORS "agentguard_provider_errors_total" Counter ["provider", "error_type"];
+    /// Tokens as providers report them.
+    TOKENS "agentguard_tokens_total" Counter ["provider", "model", "direction", "client_id"];
+    /// Calls of tools.
+    TOOL_CALLS "agentguard_tool_calls_total" Counter ["tool", "action"];
+    /// What could not be read.
+    UNINSPECTABLE "agentguard_uninspectable_total" Counter ["code"];
+    /// The policy in force.
+    POLICY_INFO "agentguard_policy_info" Gauge ["name", "version"];
+    /// Configurations that were refused.
+    CONFIG_REJECTED "agentguard_config_rejected_total" Counter [];
+}
+
+/// A change of one stat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Which.
+    pub metric: Metric,
+    /// Values of its labels, in their order.
+    pub values: Vec<String>,
+    /// By how much, or the value that is recorded.
+    pub by: u64,
+}
+
+impl Count {
+    /// A change of one stat.
+    pub fn new(metric: Metric, values: &[&str], by: u64) -> Count {
+        Count {
+            metric,
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            by,
+        }
+    }
+}
+
+/// Keeps labels bounded; one for each VM.
+#[derive(Debug, Default)]
+pub struct Names {
+    seen: BTreeMap<(&'static str, &'static str), BTreeSet<String>>,
+}
+
+impl Names {
+    /// The stat's name as Envoy is told it.
+    pub fn stat(&mut self, metric: Metric, values: &[String]) -> String {
+        let mut name = String::with_capacity(128);
+        for (label, value) in metric.labels.iter().zip(values) {
+            let value = self.bounded(metric.name, label, sanitised(value));
+            name.push_str(label);
+            name.push_str("=.=");
+            name.push_str(&value);
+            name.push_str(";.;");
+        }
+        name.push_str(metric.name);
+        name
+    }
+
+    fn bounded(&mut self, metric: &'static str, label: &'static str, value: String) -> String {
+        let seen = self.seen.entry((metric, label)).or_default();
+        if seen.contains(&value) {
+            return value;
+        }
+        if seen.len() >= MOST_VALUES {
+            return "other".to_owned();
+        }
+        seen.insert(value.clone());
+        value
+    }
+}
+
+/// A label's value as every scraper reads it. A `;` would inject labels, a control character would break the page.
+fn sanitised(value: &str) -> String {
+    let mut clean: String = value
+        .chars()
+        .take(LONGEST_VALUE)
+        .map(|c| match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '_' | ':' | '/' | '@' | '-' => c,
+            _ => '_',
+        })
+        .collect();
+    if clean.is_empty() {
+        clean.push_str("none");
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests(names: &mut Names, model: &str) -> String {
+        let values = ["openai", model, "allow", "team-a"].map(str::to_owned);
+        names.stat(REQUESTS, &values)
+    }
+
+    #[test]
+    fn a_stat_is_named_as_envoy_s_tag_extraction_reads_it() {
+        assert_eq!(
+            requests(&mut Names::default(), "gpt-4o"),
+            "provider=.=openai;.;model=.=gpt-4o;.;status=.=allow;.;client_id=.=team-a;.;agentguard_requests_total"
+        );
+    }
+
+    #[test]
+    fn no_value_can_inject_a_label_or_break_the_page() {
+        let name = requests(&mut Names::default(), "x;.;status=.=evil\n\u{1}é");
+        assert!(
+            name.contains("model=.=x_._status_._evil___;.;status=.=allow"),
+            "{name}"
+        );
+        assert!(requests(&mut Names::default(), "").contains("model=.=none;.;"));
+        assert!(requests(&mut Names::default(), &"m".repeat(500)).len() < 200);
+    }
+
+    #[test]
+    fn a_label_takes_so_many_values_and_then_says_other() {
+        let mut names = Names::default();
+        for n in 0..MOST_VALUES {
+            assert!(requests(&mut names, &format!("m{n}")).contains(&format!("=m{n};")));
+        }
+        assert!(requests(&mut names, "one-more").contains("model=.=other;.;"));
+        assert!(requests(&mut names, "m7").contains("model=.=m7;.;"));
+    }
+
+    #[test]
+    fn names_keep_clear_of_istio_s_own_tags() {
+        for metric in METRICS {
+            assert!(metric.name.starts_with("agentguard_"));
+            for eaten in ["cache.", "component.", "tag.", "rbac."] {
+                assert!(!metric.name.contains(eaten));
+            }
+        }
+    }
+}

@@ -1,0 +1,1002 @@
+//! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
+
+use super::condition::{Check, Condition, Operand, Quantifier, Test};
+use super::decode::{At, Decoder};
+use super::document::{AppliesTo, Document, List, Mode};
+use super::field::{Field, Kinds, Nature};
+use super::glob::Glob;
+use super::needs::Needs;
+use super::node::{Data, Node};
+use super::operators::{Affix, Contains, Equality, Literal, Order, Verb};
+use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
+use super::scan::{Matcher, Wants};
+use crate::detect::literals::Literals;
+use crate::detect::pattern::{Pattern, PatternSet};
+use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
+use crate::diag::{Severity, codes, listed};
+use crate::event::{Facts, Kind};
+use crate::wire::json::Decimal;
+use crate::wire::span::offset;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A policy, ready to be judged with. Immutable; exchanges share it.
+#[derive(Debug)]
+pub struct Policy {
+    /// The document's settings.
+    pub document: Document,
+    /// `sha256:` of its canonical form.
+    pub version: String,
+    /// What it looks at.
+    pub needs: Needs,
+    /// By id, so that the order of the document can't matter.
+    pub(super) rules: Vec<CompiledRule>,
+    /// For each kind of event the rules about it.
+    by_kind: BTreeMap<Kind, Vec<u16>>,
+    pub(super) matcher: Matcher,
+    scope: Scope,
+}
+
+/// A rule, ready to be judged.
+#[derive(Debug)]
+pub struct CompiledRule {
+    /// Its name in records and refusals.
+    pub id: Box<str>,
+    /// What it does.
+    pub action: Action,
+    /// Whether it is enforced or only recorded.
+    pub enforced: bool,
+    /// Why, for the one who is refused.
+    pub reason: Option<Box<str>>,
+    /// What to do instead.
+    pub remedy: Option<Box<str>>,
+    /// Marks that it sets.
+    pub tags: Vec<Box<str>>,
+    /// What becomes of what it denies.
+    pub on_deny: Option<OnDeny>,
+    pub(super) kinds: Kinds,
+    pub(super) matches: Vec<CompiledTest>,
+    pub(super) when: Option<CompiledCondition>,
+    pub(super) unless: Option<CompiledCondition>,
+    pub(super) if_missing: Option<IfMissing>,
+    pub(super) redact: Redact,
+    /// It names `turn`, and so sees earlier calls too.
+    pub(super) asks_turn: bool,
+    /// It can only hold if something that rules look for stands in the text.
+    pub(super) needs_hit: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum CompiledCondition {
+    All(Vec<CompiledCondition>),
+    Any(Vec<CompiledCondition>),
+    Not(Box<CompiledCondition>),
+    Test(CompiledTest),
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledTest {
+    pub(super) field: Field,
+    pub(super) checks: Vec<CompiledCheck>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledCheck {
+    pub(super) verb: Verb,
+    pub(super) quantifier: Option<Quantifier>,
+    pub(super) operator: Operator,
+}
+
+/// A verb with its operand.
+#[derive(Debug)]
+pub(super) enum Operator {
+    Equality(Equality),
+    Exists(bool),
+    Order(Order),
+    Count(Order),
+    Length(Order),
+    Contains(Contains),
+    Affix(Affix),
+    /// As written, and folded as names are.
+    Glob {
+        exact: Vec<Glob>,
+        folded: Vec<Glob>,
+        names: bool,
+    },
+    /// Numbers of patterns in the set; one is enough.
+    Matches(Vec<u32>),
+    /// Detectors, each with the lowest confidence that counts; ascending.
+    Detects(Vec<(u16, Confidence)>),
+    /// The operator under the key that another field holds.
+    Keyed {
+        key: Field,
+        operators: BTreeMap<Box<str>, Operator>,
+    },
+}
+
+#[derive(Debug)]
+struct Scope {
+    hosts: Option<Vec<Glob>>,
+    paths: Option<Vec<Glob>>,
+    clusters: Option<Vec<Glob>>,
+}
+
+impl Policy {
+    /// A rule by its number.
+    pub fn rule(&self, number: u16) -> Option<&CompiledRule> {
+        self.rules.get(usize::from(number))
+    }
+
+    /// All rules, by id.
+    pub fn rules(&self) -> &[CompiledRule] {
+        &self.rules
+    }
+
+    /// Whether what no rule decides is enforced or only recorded.
+    pub fn enforces_defaults(&self) -> bool {
+        is_enforced(&self.document, None)
+    }
+
+    pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
+        self.by_kind
+            .get(&kind)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
+    /// neither its path as it came nor as a server reads it fits.
+    pub fn applies(&self, facts: &Facts, cluster: Option<&str>) -> bool {
+        use super::glob::Reading::Broad;
+        let fits = |globs: &Option<Vec<Glob>>, values: &[&str]| match globs {
+            None => true,
+            Some(globs) => globs
+                .iter()
+                .any(|glob| values.iter().any(|value| glob.matches(value, Broad))),
+        };
+        let host: Vec<&str> = facts.host.value().map(|host| &**host).into_iter().collect();
+        let paths: Vec<&str> = facts
+            .paths
+            .value()
+            .into_iter()
+            .flatten()
+            .map(|path| &**path)
+            .collect();
+        let cluster: Vec<&str> = cluster.into_iter().collect();
+        fits(&self.scope.hosts, &host)
+            && fits(&self.scope.paths, &paths)
+            && fits(&self.scope.clusters, &cluster)
+    }
+
+    /// Whether `applies_to` names clusters, which the host must then look up.
+    pub fn asks_cluster(&self) -> bool {
+        self.scope.clusters.is_some()
+    }
+}
+
+/// What the compiler builds up.
+struct Compiler<'d> {
+    decoder: &'d mut Decoder,
+    lists: &'d BTreeMap<Box<str>, List>,
+    literals: Vec<String>,
+    literal_numbers: BTreeMap<String, u32>,
+    patterns: Vec<Pattern>,
+    pattern_numbers: BTreeMap<String, u32>,
+    selection: Selection,
+    /// What the rule at hand looks for.
+    wants: Wants,
+}
+
+/// Compiles a document. Notes what is wrong; the policy may be used only if no error was noted.
+pub(super) fn compile(
+    decoder: &mut Decoder,
+    document: Document,
+    version: String,
+) -> Option<Policy> {
+    let mut compiler = Compiler {
+        lists: &document.lists,
+        literals: Vec::new(),
+        literal_numbers: BTreeMap::new(),
+        patterns: Vec::new(),
+        pattern_numbers: BTreeMap::new(),
+        selection: Selection::none(),
+        wants: Wants::default(),
+        decoder,
+    };
+    let mut needs = Needs::of(&document);
+    let mut rules = Vec::with_capacity(document.rules.len());
+    for rule in &document.rules {
+        compiler.wants = Wants::default();
+        let enforced = is_enforced(&document, rule.mode);
+        if let Some(compiled) = compiler.rule(rule, enforced) {
+            needs.add_rule(rule, &compiled, compiler.wants);
+            rules.push(compiled);
+        }
+    }
+    let Compiler {
+        literals,
+        patterns,
+        selection,
+        ..
+    } = compiler;
+    rules.sort_by(|a, b| a.id.cmp(&b.id));
+    let at = At::root();
+    let scope = scope(decoder, &document.applies_to);
+    let automaton = Literals::new(&literals)
+        .map_err(|error| {
+            let message = format!("too many texts to look for: {error}");
+            decoder.error(codes::AG1019, &at, &(0..0), message, "");
+        })
+        .ok()?;
+    let patterns = PatternSet::new(patterns)
+        .map_err(|error| {
+            decoder.error(
+                codes::AG1013,
+                &at,
+                &(0..0),
+                error.message,
+                error.help.unwrap_or_default(),
+            )
+        })
+        .ok()?;
+    let mut by_kind: BTreeMap<Kind, Vec<u16>> = BTreeMap::new();
+    for (number, rule) in (0u16..).zip(&rules) {
+        for kind in rule.kinds.iter() {
+            by_kind.entry(kind).or_default().push(number);
+        }
+    }
+    Some(Policy {
+        version,
+        needs,
+        rules,
+        by_kind,
+        matcher: Matcher {
+            literals: automaton,
+            literal_texts: literals,
+            patterns,
+            detectors: Scanner::new(&selection),
+        },
+        scope,
+        document,
+    })
+}
+
+/// The nearest mode holds, unless the document says that nothing is enforced.
+pub(super) fn is_enforced(document: &Document, own: Option<Mode>) -> bool {
+    !document.observe_all && own.unwrap_or(document.mode) == Mode::Enforce
+}
+
+fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
+    let at = At::root();
+    let at = at.key("applies_to");
+    let mut globs = |key: &str, texts: &Option<Vec<Box<str>>>| {
+        texts.as_ref().map(|texts| {
+            texts
+                .iter()
+                .filter_map(|text| match Glob::parse(text) {
+                    Ok(glob) => Some(glob),
+                    Err(what) => {
+                        decoder.error(codes::AG1013, &at.key(key), &(0..0), what, "");
+                        None
+                    }
+                })
+                .collect()
+        })
+    };
+    Scope {
+        hosts: globs("hosts", &applies_to.hosts),
+        paths: globs("paths", &applies_to.paths),
+        clusters: globs("clusters", &applies_to.clusters),
+    }
+}
+
+impl<'d> Compiler<'d> {
+    fn rule(&mut self, rule: &Rule, enforced: bool) -> Option<CompiledRule> {
+        let mut matches = Vec::with_capacity(rule.matches.len());
+        for item in &rule.matches {
+            matches.push(self.match_item(item)?);
+        }
+        let when = match &rule.when {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        let unless = match &rule.unless {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        let asks_turn = rule.matches.iter().any(|item| item.field == Field::Turn)
+            || names_turn(&rule.when)
+            || names_turn(&rule.unless);
+        Some(CompiledRule {
+            id: rule.id.clone(),
+            action: rule.action,
+            enforced,
+            reason: rule.reason.clone(),
+            remedy: rule.remedy.clone(),
+            tags: rule.tags.clone(),
+            on_deny: rule.on_deny,
+            kinds: rule.kinds,
+            needs_hit: rule.action != Action::Allow && when.as_ref().is_some_and(needs_hit),
+            matches,
+            when,
+            unless,
+            if_missing: rule.if_missing,
+            redact: rule.redact.clone(),
+            asks_turn,
+        })
+    }
+
+    /// `match: { tool: [a, "b*"] }`: names and globs, one of which must fit.
+    fn match_item(&mut self, item: &MatchItem) -> Option<CompiledTest> {
+        let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
+            let mut exact = Vec::with_capacity(item.values.len());
+            for value in &item.values {
+                exact.push(self.glob(value, &item.span, &item.path)?);
+            }
+            let glob = Operator::Glob {
+                folded: folded(&exact),
+                exact,
+                names: true,
+            };
+            (Verb::Glob, glob)
+        } else {
+            if let Nature::Word(words) = item.field.nature() {
+                for value in &item.values {
+                    self.known_word(value, words, &item.span, &item.path)?;
+                }
+            }
+            let equality = Operator::Equality(Equality {
+                literals: item
+                    .values
+                    .iter()
+                    .map(|value| Literal::text(value))
+                    .collect(),
+                negative: false,
+                names: true,
+            });
+            (Verb::In, equality)
+        };
+        Some(CompiledTest {
+            field: item.field.clone(),
+            checks: vec![CompiledCheck {
+                verb,
+                quantifier: None,
+                operator,
+            }],
+        })
+    }
+
+    fn condition(&mut self, condition: &Condition) -> Option<CompiledCondition> {
+        Some(match condition {
+            Condition::All(list) => CompiledCondition::All(self.conditions(list)?),
+            Condition::Any(list) => CompiledCondition::Any(self.conditions(list)?),
+            Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
+            Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
+        })
+    }
+
+    fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
+        list.iter()
+            .map(|condition| self.condition(condition))
+            .collect()
+    }
+
+    fn test(&mut self, test: &Test) -> Option<CompiledTest> {
+        match test.field.nature() {
+            Nature::Time | Nature::History => {
+                self.error(
+                    codes::AG1017,
+                    &test.span,
+                    "",
+                    format!("`{}` is not supported yet", test.name),
+                    "",
+                );
+                return None;
+            }
+            _ if matches!(test.field, Field::Session(_)) => {
+                self.error(
+                    codes::AG1017,
+                    &test.span,
+                    "",
+                    format!("`{}`: sessions are not supported yet", test.name),
+                    "",
+                );
+                return None;
+            }
+            _ => {}
+        }
+        let mut checks = Vec::with_capacity(test.checks.len());
+        for check in &test.checks {
+            self.fits_nature(test, check)?;
+            let operator = self.operator(&test.field, check, &check.operand)?;
+            checks.push(CompiledCheck {
+                verb: check.verb,
+                quantifier: check.quantifier,
+                operator,
+            });
+        }
+        Some(CompiledTest {
+            field: test.field.clone(),
+            checks,
+        })
+    }
+
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: &Range<usize>,
+        path: &str,
+        message: String,
+        help: &str,
+    ) {
+        let report = self
+            .decoder
+            .report(Severity::Error, code, &At::root(), span.clone(), message);
+        if let Some(diagnostic) = report {
+            diagnostic.path = path.to_owned();
+            diagnostic.help = (!help.is_empty()).then(|| help.to_owned());
+        }
+    }
+
+    fn does_not_fit(&mut self, check: &Check, message: String, help: &str) {
+        self.error(codes::AG1011, &check.span, &check.path, message, help);
+    }
+
+    /// Whether the field's values are something that the verb can be asked about.
+    fn fits_nature(&mut self, test: &Test, check: &Check) -> Option<()> {
+        let verb = check.verb;
+        let equality = matches!(
+            verb,
+            Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn | Verb::Exists
+        );
+        let order = matches!(
+            verb,
+            Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
+        );
+        let fits = match test.field.nature() {
+            Nature::Word(_) | Nature::Bool => equality,
+            Nature::Number => equality || order,
+            Nature::Name | Nature::NameSet | Nature::Text => !order,
+            Nature::Data | Nature::Time | Nature::History => true,
+        };
+        if fits {
+            return Some(());
+        }
+        let what = match test.field.nature() {
+            Nature::Word(_) => "one of a few words",
+            Nature::Bool => "true or false",
+            Nature::Number => "a number",
+            _ => "a text",
+        };
+        self.does_not_fit(
+            check,
+            format!(
+                "`{}` does not apply to `{}`, which is {what}",
+                verb.word(),
+                test.name
+            ),
+            "",
+        );
+        None
+    }
+
+    fn operator(&mut self, field: &Field, check: &Check, operand: &Operand) -> Option<Operator> {
+        match operand {
+            Operand::Value(node) => {
+                let items: Vec<&Node> = match &node.data {
+                    Data::List(items) => items.iter().collect(),
+                    _ => vec![node],
+                };
+                let is_list = matches!(node.data, Data::List(_));
+                self.plain_operator(field, check, &items, is_list)
+            }
+            Operand::List(name, span) => match self.list(name, span, &check.path)? {
+                List::Plain(items) => {
+                    let items: Vec<&Node> = items.iter().collect();
+                    self.plain_operator(field, check, &items, true)
+                }
+                List::Keyed(_) => {
+                    self.error(
+                        codes::AG1011,
+                        span,
+                        &check.path,
+                        format!("list `{name}` has keys"),
+                        "say which one: `{ list: NAME, key: principal.tenant }`",
+                    );
+                    None
+                }
+            },
+            Operand::KeyedList(name, key, span) => match self.list(name, span, &check.path)? {
+                List::Keyed(keyed) => {
+                    let mut operators = BTreeMap::new();
+                    for (key, items) in keyed {
+                        let items: Vec<&Node> = items.iter().collect();
+                        let operator = self.plain_operator(field, check, &items, true)?;
+                        operators.insert(key.clone(), operator);
+                    }
+                    Some(Operator::Keyed {
+                        key: key.clone(),
+                        operators,
+                    })
+                }
+                List::Plain(_) => {
+                    self.error(
+                        codes::AG1011,
+                        span,
+                        &check.path,
+                        format!("list `{name}` has no keys"),
+                        "leave `key` out",
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    fn list(&mut self, name: &str, span: &Range<usize>, path: &str) -> Option<&'d List> {
+        let lists = self.lists;
+        if let Some(list) = lists.get(name) {
+            return Some(list);
+        }
+        self.decoder.unknown(
+            codes::AG1012,
+            &At::root(),
+            span,
+            "list",
+            name,
+            lists.keys().map(|name| &**name),
+        );
+        if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
+            diagnostic.path = path.to_owned();
+        }
+        None
+    }
+
+    fn plain_operator(
+        &mut self,
+        field: &Field,
+        check: &Check,
+        items: &[&Node],
+        is_list: bool,
+    ) -> Option<Operator> {
+        let verb = check.verb;
+        match verb {
+            Verb::Equals | Verb::NotEquals if is_list => {
+                self.does_not_fit(
+                    check,
+                    format!("`{}` compares with one value", verb.word()),
+                    "use `in` or `not_in` for a list",
+                );
+                None
+            }
+            Verb::Equals | Verb::NotEquals | Verb::In | Verb::NotIn => {
+                self.equality(field, check, items)
+            }
+            Verb::Exists => match items.first().map(|node| &node.data) {
+                Some(Data::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
+                _ => {
+                    self.does_not_fit(check, "`exists` takes true or false".to_owned(), "");
+                    None
+                }
+            },
+            Verb::GreaterThan => Some(Operator::Order(self.low(check, items, false)?)),
+            Verb::AtLeast => Some(Operator::Order(self.low(check, items, true)?)),
+            Verb::LessThan => Some(Operator::Order(self.high(check, items, false)?)),
+            Verb::AtMost => Some(Operator::Order(self.high(check, items, true)?)),
+            Verb::Between => self.between(check, items),
+            Verb::CountGreaterThan => Some(Operator::Count(self.low(check, items, false)?)),
+            Verb::CountAtLeast => Some(Operator::Count(self.low(check, items, true)?)),
+            Verb::CountLessThan => Some(Operator::Count(self.high(check, items, false)?)),
+            Verb::CountAtMost => Some(Operator::Count(self.high(check, items, true)?)),
+            Verb::CountEquals => Some(Operator::Count(self.exactly(check, items)?)),
+            Verb::LengthGreaterThan => Some(Operator::Length(self.low(check, items, false)?)),
+            Verb::LengthAtLeast => Some(Operator::Length(self.low(check, items, true)?)),
+            Verb::LengthLessThan => Some(Operator::Length(self.high(check, items, false)?)),
+            Verb::LengthAtMost => Some(Operator::Length(self.high(check, items, true)?)),
+            Verb::LengthEquals => Some(Operator::Length(self.exactly(check, items)?)),
+            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll => {
+                if verb == Verb::Contains && is_list {
+                    self.does_not_fit(
+                        check,
+                        "`contains` looks for one text".to_owned(),
+                        "use `contains_any` or `contains_all` for a list",
+                    );
+                    return None;
+                }
+                let texts = self.needles(check, items)?;
+                self.wants.literals = true;
+                let needles = texts.iter().map(|text| self.literal(text)).collect();
+                Some(Operator::Contains(Contains {
+                    needles,
+                    all: verb == Verb::ContainsAll,
+                }))
+            }
+            Verb::StartsWith | Verb::EndsWith => {
+                let texts = self.needles(check, items)?;
+                Some(Operator::Affix(Affix::new(&texts, verb == Verb::EndsWith)))
+            }
+            Verb::Matches => self.matches(check, items),
+            Verb::Glob => {
+                let texts = self.needles(check, items)?;
+                let mut exact = Vec::with_capacity(texts.len());
+                for text in &texts {
+                    exact.push(self.glob(text, &check.span, &check.path)?);
+                }
+                Some(Operator::Glob {
+                    folded: folded(&exact),
+                    exact,
+                    names: matches!(field.nature(), Nature::Name | Nature::NameSet),
+                })
+            }
+            Verb::Detects => self.detects(check, items),
+            _ => {
+                self.error(
+                    codes::AG1017,
+                    &check.span,
+                    &check.path,
+                    format!("`{}` is not supported yet", verb.word()),
+                    "",
+                );
+                None
+            }
+        }
+    }
+
+    fn equality(&mut self, field: &Field, check: &Check, items: &[&Node]) -> Option<Operator> {
+        if items.is_empty() {
+            self.does_not_fit(check, "the list is empty".to_owned(), "");
+            return None;
+        }
+        let mut literals = Vec::with_capacity(items.len());
+        for item in items {
+            let literal = match &item.data {
+                Data::Null => Literal::Null,
+                Data::Bool(value) => Literal::Bool(*value),
+                Data::Number(text) => match Decimal::parse(text) {
+                    Some(number) => Literal::Number(number),
+                    None => {
+                        self.does_not_fit(
+                            check,
+                            format!("`{text}` is no number that can be compared"),
+                            "",
+                        );
+                        return None;
+                    }
+                },
+                Data::String(text) => {
+                    if let Nature::Word(words) = field.nature() {
+                        self.known_word(text, words, &item.span, &check.path)?;
+                    }
+                    Literal::text(text)
+                }
+                Data::List(_) | Data::Map(_) => {
+                    self.does_not_fit(
+                        check,
+                        format!(
+                            "`{}` compares with plain values, not with {}",
+                            check.verb.word(),
+                            item.kind()
+                        ),
+                        "",
+                    );
+                    return None;
+                }
+            };
+            let fits = match (field.nature(), &literal) {
+                (Nature::Data, _) | (_, Literal::Null) => true,
+                (Nature::Bool, literal) => matches!(literal, Literal::Bool(_)),
+                (Nature::Number, literal) => matches!(literal, Literal::Number(_)),
+                (_, literal) => matches!(literal, Literal::Text { .. }),
+            };
+            if !fits {
+                let help = if matches!(literal, Literal::Text { .. }) {
+                    "without quotes it is a number or a boolean"
+                } else {
+                    "put it in quotes"
+                };
+                self.does_not_fit(
+                    check,
+                    "this can never be equal: the types differ".to_owned(),
+                    help,
+                );
+                return None;
+            }
+            literals.push(literal);
+        }
+        Some(Operator::Equality(Equality {
+            literals,
+            negative: check.verb.is_negative(),
+            names: matches!(field.nature(), Nature::Name | Nature::NameSet),
+        }))
+    }
+
+    fn known_word(
+        &mut self,
+        word: &str,
+        known: &'static [&'static str],
+        span: &Range<usize>,
+        path: &str,
+    ) -> Option<()> {
+        if known.contains(&word) {
+            return Some(());
+        }
+        self.decoder.unknown(
+            codes::AG1007,
+            &At::root(),
+            span,
+            "value",
+            word,
+            known.iter().copied(),
+        );
+        if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
+            diagnostic.path = path.to_owned();
+        }
+        None
+    }
+
+    fn number(&mut self, check: &Check, items: &[&Node]) -> Option<Decimal> {
+        let number = match items {
+            [only] => match &only.data {
+                Data::Number(text) => Decimal::parse(text),
+                _ => None,
+            },
+            _ => None,
+        };
+        if number.is_none() {
+            self.does_not_fit(
+                check,
+                format!("`{}` compares with one number", check.verb.word()),
+                "write it without quotes and without separators: `1000`",
+            );
+        }
+        number
+    }
+
+    fn low(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Order> {
+        let number = self.number(check, items)?;
+        Some(Order {
+            low: Some((number, included)),
+            high: None,
+        })
+    }
+
+    fn high(&mut self, check: &Check, items: &[&Node], included: bool) -> Option<Order> {
+        let number = self.number(check, items)?;
+        Some(Order {
+            low: None,
+            high: Some((number, included)),
+        })
+    }
+
+    fn exactly(&mut self, check: &Check, items: &[&Node]) -> Option<Order> {
+        let number = self.number(check, items)?;
+        Some(Order {
+            low: Some((number.clone(), true)),
+            high: Some((number, true)),
+        })
+    }
+
+    fn between(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let [low, high] = items else {
+            self.does_not_fit(
+                check,
+                "`between` takes two numbers".to_owned(),
+                "`between: [1, 100]` includes both",
+            );
+            return None;
+        };
+        let low = self.number(check, &[low])?;
+        let high = self.number(check, &[high])?;
+        if high < low {
+            self.does_not_fit(
+                check,
+                "the first number is larger than the second".to_owned(),
+                "",
+            );
+            return None;
+        }
+        Some(Operator::Order(Order {
+            low: Some((low, true)),
+            high: Some((high, true)),
+        }))
+    }
+
+    /// Texts that an operator looks for.
+    fn needles(&mut self, check: &Check, items: &[&Node]) -> Option<Vec<Box<str>>> {
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.data {
+                Data::String(text) if !text.is_empty() => texts.push(text.clone()),
+                Data::String(_) => {
+                    self.does_not_fit(check, "an empty text stands everywhere".to_owned(), "");
+                    return None;
+                }
+                _ => {
+                    self.does_not_fit(
+                        check,
+                        format!(
+                            "`{}` looks for texts, not for {}",
+                            check.verb.word(),
+                            item.kind()
+                        ),
+                        "put it in quotes",
+                    );
+                    return None;
+                }
+            }
+        }
+        if texts.is_empty() {
+            self.does_not_fit(check, "the list is empty".to_owned(), "");
+            return None;
+        }
+        Some(texts)
+    }
+
+    fn literal(&mut self, text: &str) -> [u32; 2] {
+        let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
+        [
+            self.literal_number(text.to_owned()),
+            self.literal_number(seen),
+        ]
+    }
+
+    fn literal_number(&mut self, text: String) -> u32 {
+        let literals = &mut self.literals;
+        *self.literal_numbers.entry(text).or_insert_with_key(|text| {
+            literals.push(text.clone());
+            offset(literals.len()).saturating_sub(1)
+        })
+    }
+
+    fn glob(&mut self, text: &str, span: &Range<usize>, path: &str) -> Option<Glob> {
+        match Glob::parse(text) {
+            Ok(glob) => Some(glob),
+            Err(what) => {
+                self.error(
+                    codes::AG1013,
+                    span,
+                    path,
+                    what,
+                    "globs know `*`, `**`, `?` and `[abc]`",
+                );
+                None
+            }
+        }
+    }
+
+    fn matches(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let sources = self.needles(check, items)?;
+        let mut numbers = Vec::with_capacity(sources.len());
+        for source in &sources {
+            if let Some(number) = self.pattern_numbers.get(&**source) {
+                numbers.push(*number);
+                continue;
+            }
+            match Pattern::new(source) {
+                Ok(pattern) => {
+                    let number = offset(self.patterns.len());
+                    self.patterns.push(pattern);
+                    self.pattern_numbers.insert(source.to_string(), number);
+                    numbers.push(number);
+                }
+                Err(error) => {
+                    let message = format!("`{source}`: {}", error.message);
+                    let help = error.help.unwrap_or_default();
+                    self.error(codes::AG1013, &check.span, &check.path, message, &help);
+                    return None;
+                }
+            }
+        }
+        self.wants.patterns = true;
+        numbers.sort_unstable();
+        Some(Operator::Matches(numbers))
+    }
+
+    /// `detects: credit_card`, `detects: [pii, secrets]`, `detects: { types: […], confidence: high }`
+    fn detects(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
+        let mut confidence = Confidence::Medium;
+        let mut names: Vec<(Box<str>, Range<usize>)> = Vec::new();
+        for item in items {
+            match &item.data {
+                Data::String(text) => names.push((text.clone(), item.span.clone())),
+                Data::Map(_) => {
+                    let at = At::root();
+                    let members = self.decoder.mapping(&at, item, &["types", "confidence"])?;
+                    for member in members {
+                        if &*member.key == "types" {
+                            let types = self.decoder.texts(&at, &member.value)?;
+                            names.extend(
+                                types
+                                    .into_iter()
+                                    .map(|name| (name, member.value.span.clone())),
+                            );
+                        } else {
+                            let words = [
+                                ("low", Confidence::Low),
+                                ("medium", Confidence::Medium),
+                                ("high", Confidence::High),
+                            ];
+                            confidence = self.decoder.word(&at, &member.value, &words)?;
+                        }
+                    }
+                }
+                _ => {
+                    self.does_not_fit(
+                        check,
+                        "`detects` takes names of detectors or groups".to_owned(),
+                        "",
+                    );
+                    return None;
+                }
+            }
+        }
+        let mut detectors: Vec<(u16, Confidence)> = Vec::new();
+        for (name, span) in &names {
+            match select::members(name) {
+                Ok(members) => {
+                    detectors.extend(members.into_iter().map(|member| (member, confidence)))
+                }
+                Err(unknown) => {
+                    let help = match unknown.suggestions.as_slice() {
+                        [] => match listed(select::names()) {
+                            Some(names) => format!("known are {names}"),
+                            None => String::new(),
+                        },
+                        near => {
+                            let near: Vec<String> =
+                                near.iter().map(|name| format!("`{name}`")).collect();
+                            format!("did you mean {}?", near.join(" or "))
+                        }
+                    };
+                    let message = format!("unknown detector or group `{name}`");
+                    self.error(codes::AG1012, span, &check.path, message, &help);
+                    return None;
+                }
+            }
+            if self.selection.add(name, confidence).is_err() {
+                return None;
+            }
+        }
+        if detectors.is_empty() {
+            self.does_not_fit(check, "no detector is named".to_owned(), "");
+            return None;
+        }
+        detectors.sort_unstable();
+        detectors.dedup();
+        self.wants.detectors = true;
+        Some(Operator::Detects(detectors))
+    }
+}
+
+fn folded(globs: &[Glob]) -> Vec<Glob> {
+    globs
+        .iter()
+        .map(|glob| glob.folded(|literal| fold_name(literal).into_owned()))
+        .collect()
+}
+
+fn names_turn(condition: &Option<Condition>) -> bool {
+    let mut names = false;
+    if let Some(condition) = condition {
+        condition.each_test(&mut |test| names |= test.field == Field::Turn);
+    }
+    names
+}
+
+/// Whether a condition can only hold if the text of the event holds something that is looked for.
+fn needs_hit(condition: &CompiledCondition) -> bool {
+    match condition {
+        CompiledCondition::All(list) => list.iter().any(needs_hit),
+        CompiledCondition::Any(list) => list.iter().all(needs_hit),
+        CompiledCondition::Not(_) => false,
+        CompiledCondition::Test(test) => {
+            test.field == Field::Text
+                && test.checks.iter().any(|check| {
+                    matches!(
+                        check.operator,
+                        Operator::Contains(_) | Operator::Matches(_) | Operator::Detects(_)
+                    )
+                })
+        }
+    }
+}

@@ -1,0 +1,764 @@
+//! The meaning of a policy: which rules hold for an event, and what wins.
+//!
+//! Every rule is judged against every event of its kind, alone and without order. Then: a deny that holds denies; else
+//! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
+
+use super::compile::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy, is_enforced,
+};
+use super::condition::Quantifier;
+use super::document::{Default, DefaultAction};
+use super::field::{Field, Nature};
+use super::glob::Reading as GlobReading;
+use super::operators::{Side, Verdict, address_count, character_count, seen};
+use super::rule::{Action, IfMissing};
+use super::scan::{ScanScratch, Scans, TextScan};
+use super::value::{Presence, Scalar, TextValue, text_parts, visit};
+use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
+use crate::diag::codes;
+use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Redaction, Text, Turn};
+use crate::wire::json::{self, Nest, Place, Value};
+use crate::wire::span::index;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What an event is judged against: its exchange, its body, and the scans of the body's texts, kept between rules.
+pub struct Context<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The exchange.
+    pub facts: &'a Facts,
+    /// What was read in the body.
+    pub reading: &'a Reading,
+    /// The body.
+    pub nest: &'a Nest<'a>,
+    /// Scans made so far.
+    pub scans: &'a RefCell<Scans>,
+    /// Memory of the scanners.
+    pub scratch: &'a RefCell<ScanScratch>,
+}
+
+/// A decision, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decision {
+    /// It passes.
+    Allow,
+    /// Someone has to agree first.
+    RequireApproval,
+    /// It is refused.
+    Deny,
+}
+
+/// What was decided, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// The decision.
+    pub decision: Decision,
+    /// The rule that decided; of several the first by id.
+    pub rule: Option<u16>,
+    /// Stable code of a refusal.
+    pub code: Option<&'static str>,
+}
+
+impl Ruling {
+    const ALLOW: Ruling = Ruling {
+        decision: Decision::Allow,
+        rule: None,
+        code: None,
+    };
+}
+
+/// A rule that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its number.
+    pub rule: u16,
+    /// Whether it is enforced or only recorded.
+    pub enforced: bool,
+}
+
+/// The judgement of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What happens.
+    pub ruling: Ruling,
+    /// What would happen if everything that is only observed were enforced.
+    pub would: Ruling,
+    /// All rules that hold, by id.
+    pub held: Vec<Held>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn value(&self, place: Place) -> Option<Value<'a>> {
+        self.nest.value(place)
+    }
+
+    pub(super) fn text(&self, number: u32) -> Option<TextValue<'a>> {
+        let text = self.text_info(number)?;
+        let value = self.nest.value(text.place)?;
+        Some(TextValue::in_body(value, Some(number), text.form))
+    }
+
+    pub(super) fn string(&self, value: Value<'a>) -> TextValue<'a> {
+        TextValue::in_body(value, None, Form::String)
+    }
+
+    fn text_info(&self, number: u32) -> Option<&'a Text> {
+        self.reading.texts.get(index(number))
+    }
+
+    /// What a detector may find in a text of this class: in identifiers and opaque strings only unmistakable secrets.
+    fn counts(&self, text: &TextValue<'_>, finding: &Finding) -> bool {
+        let class = text
+            .number
+            .and_then(|number| self.text_info(number))
+            .map_or(Class::Text, |text| text.class);
+        if !matches!(class, Class::Id | Class::Opaque) {
+            return true;
+        }
+        let is_secret = DETECTORS
+            .get(usize::from(finding.detector))
+            .is_some_and(|detector| {
+                detector
+                    .groups
+                    .iter()
+                    .any(|group| group.starts_with("secrets"))
+            });
+        is_secret && finding.confidence == Confidence::High
+    }
+
+    /// The scan of a text; kept if the text is one of the body's.
+    fn with_scan<T>(
+        &self,
+        direction: Direction,
+        text: &TextValue<'a>,
+        use_scan: impl FnOnce(&TextScan) -> T,
+    ) -> T {
+        let wants = match direction {
+            Direction::Request => self.policy.needs.request,
+            Direction::Response => self.policy.needs.response,
+        };
+        let scan = |text: &TextValue<'a>| {
+            let key = text
+                .number
+                .and_then(|number| self.text_info(number)?.key)
+                .and_then(|place| self.nest.value(place)?.text());
+            self.policy.matcher.scan(
+                &text.text(),
+                key.as_deref(),
+                wants,
+                &mut self.scratch.borrow_mut(),
+            )
+        };
+        let Some(number) = text.number else {
+            return use_scan(&scan(text));
+        };
+        let number = index(number);
+        let mut scans = self.scans.borrow_mut();
+        if scans.list.len() <= number {
+            scans.list.resize(number.saturating_add(1), None);
+        }
+        match scans.list.get_mut(number) {
+            Some(slot) => use_scan(slot.get_or_insert_with(|| scan(text))),
+            None => use_scan(&scan(text)),
+        }
+    }
+
+    /// Whether anything that rules look for stands in an event's texts.
+    fn has_hit(&self, event: &Event) -> bool {
+        event
+            .texts
+            .clone()
+            .filter_map(|number| self.text(number))
+            .any(|text| self.with_scan(event.direction, &text, |scan| !scan.is_blank()))
+    }
+
+    /// How often each detector found something in the texts that rules looked at.
+    pub fn finding_counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for finding in self
+            .scans
+            .borrow()
+            .list
+            .iter()
+            .flatten()
+            .flat_map(|scan| &scan.findings)
+        {
+            if let Some(detector) = DETECTORS.get(usize::from(finding.detector)) {
+                let count: &mut u64 = counts.entry(detector.name).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        counts
+    }
+}
+
+impl Policy {
+    /// Judges one event.
+    pub fn judge(&self, event: &Event, context: &Context<'_>) -> Judgement {
+        let mut held = Vec::new();
+        let mut hit = None;
+        for &number in self.rules_about(event.kind) {
+            let Some(rule) = self.rule(number) else {
+                continue;
+            };
+            if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
+                continue;
+            }
+            if self.holds(rule, event, context) {
+                held.push(Held {
+                    rule: number,
+                    enforced: rule.enforced,
+                });
+            }
+        }
+        let default = self.default(event);
+        let enforced_default = default.filter(|default| is_enforced(&self.document, default.mode));
+        Judgement {
+            ruling: self.combine(
+                event,
+                held.iter().filter(|held| held.enforced),
+                enforced_default,
+            ),
+            would: self.combine(event, held.iter(), default),
+            held,
+        }
+    }
+
+    /// The default at an event's gate; content has none.
+    fn default(&self, event: &Event) -> Option<Default> {
+        let defaults = &self.document.defaults;
+        match event.kind {
+            Kind::Request => Some(defaults.request),
+            // Earlier calls have been answered long ago; what is judged is what can still be stopped.
+            Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
+            Kind::ToolOffer => Some(defaults.tool_offer),
+            Kind::Uninspectable if event.code.is_none() => Some(defaults.partial),
+            Kind::Uninspectable => Some(match event.code {
+                Some(code) if is_hard(code) => Default {
+                    action: DefaultAction::Deny,
+                    mode: defaults.uninspectable.mode,
+                },
+                _ => defaults.uninspectable,
+            }),
+            _ => None,
+        }
+    }
+
+    fn combine<'h>(
+        &self,
+        event: &Event,
+        held: impl Iterator<Item = &'h Held> + Clone,
+        default: Option<Default>,
+    ) -> Ruling {
+        let first = |action: Action| {
+            held.clone()
+                .find(|held| {
+                    self.rule(held.rule)
+                        .is_some_and(|rule| rule.action == action)
+                })
+                .map(|held| held.rule)
+        };
+        if let Some(rule) = first(Action::Deny) {
+            return Ruling {
+                decision: Decision::Deny,
+                rule: Some(rule),
+                code: Some(event.code.unwrap_or(codes::AG3001)),
+            };
+        }
+        if let Some(rule) = first(Action::RequireApproval) {
+            return Ruling {
+                decision: Decision::RequireApproval,
+                rule: Some(rule),
+                code: Some(codes::AG3003),
+            };
+        }
+        if let Some(rule) = first(Action::Allow) {
+            return Ruling {
+                rule: Some(rule),
+                ..Ruling::ALLOW
+            };
+        }
+        match default.map(|default| default.action) {
+            None | Some(DefaultAction::Allow) => Ruling::ALLOW,
+            Some(DefaultAction::Deny | DefaultAction::Hide) => Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(event.code.unwrap_or(codes::AG3002)),
+            },
+        }
+    }
+
+    /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
+    fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        if event.kind == Kind::ToolCall {
+            if event.turn == Turn::Earlier && !rule.asks_turn {
+                return false;
+            }
+            // A call in the history has run; nobody can agree to it any more.
+            let is_history = event.direction == Direction::Request && !event.provider_run;
+            if rule.action == Action::RequireApproval && is_history {
+                return false;
+            }
+        }
+        if let Some(code) = event.code
+            && rule.action == Action::Allow
+            && is_hard(code)
+            && !rule.names_code(code)
+        {
+            return false;
+        }
+        let side = match rule.action {
+            Action::Allow => Side::Loosening,
+            _ => Side::Restricting,
+        };
+        let judge = |side| Judge {
+            event,
+            context,
+            outer: side,
+            if_missing: rule.if_missing,
+        };
+        let inner = judge(side);
+        rule.matches.iter().all(|test| inner.test(test, side))
+            && rule
+                .when
+                .as_ref()
+                .is_none_or(|when| inner.condition(when, side))
+            && !rule
+                .unless
+                .as_ref()
+                .is_some_and(|unless| judge(side.flipped()).condition(unless, side.flipped()))
+    }
+
+    /// Calls `found` with everything that a redaction that holds replaces in an event.
+    pub fn redactions(
+        &self,
+        rule: &CompiledRule,
+        event: &Event,
+        context: &Context<'_>,
+        found: &mut dyn FnMut(Redaction),
+    ) {
+        let mut collector = Collector {
+            rule,
+            event,
+            context,
+            found,
+        };
+        if let Some(what) = &rule.redact.what {
+            collector.whole(what);
+        } else if let Some(when) = &rule.when {
+            collector.condition(when);
+        }
+    }
+}
+
+impl CompiledRule {
+    /// Whether `match` names exactly this code.
+    fn names_code(&self, code: &str) -> bool {
+        self.matches
+            .iter()
+            .filter(|test| test.field == Field::Code)
+            .flat_map(|test| &test.checks)
+            .any(|check| match &check.operator {
+                Operator::Equality(equality) => equality
+                    .literals
+                    .iter()
+                    .any(|literal| literal.is_text(code)),
+                _ => false,
+            })
+    }
+}
+
+/// Codes of bodies that readers could understand differently: no default relaxes them, only a rule that names them.
+fn is_hard(code: &str) -> bool {
+    matches!(
+        code,
+        codes::AG2001 | codes::AG2002 | codes::AG2003 | codes::AG2004 | codes::AG2009
+    )
+}
+
+/// Judges the conditions of one rule for one event.
+struct Judge<'e, 'a> {
+    event: &'e Event,
+    context: &'e Context<'a>,
+    /// The side on which the whole condition stands, before any `not`.
+    outer: Side,
+    if_missing: Option<IfMissing>,
+}
+
+impl<'e> Judge<'e, '_> {
+    fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
+        match condition {
+            CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
+            CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
+            CompiledCondition::Not(inner) => !self.condition(inner, side.flipped()),
+            CompiledCondition::Test(test) => self.test(test, side),
+        }
+    }
+
+    fn test(&self, test: &CompiledTest, side: Side) -> bool {
+        test.checks
+            .iter()
+            .all(|check| self.check(&test.field, check, &check.operator, side))
+    }
+
+    fn check(
+        &self,
+        field: &'e Field,
+        check: &'e CompiledCheck,
+        operator: &'e Operator,
+        side: Side,
+    ) -> bool {
+        if let Operator::Keyed { key, operators } = operator {
+            return self.keyed(field, check, key, operators, side);
+        }
+        let mut tally = Tally::default();
+        let mut elements = 0u64;
+        let event = self.event;
+        let presence = visit(field, event, self.context, &mut |scalar| match operator {
+            Operator::Exists(_) => tally.add(Verdict::Holds),
+            Operator::Count(_) => {
+                let more = match &scalar {
+                    Scalar::Text(text) => address_count(&text.text()),
+                    _ => 1,
+                };
+                elements = elements.saturating_add(more);
+            }
+            _ if check.verb.reads_text() => {
+                text_parts(
+                    scalar,
+                    self.context,
+                    check.verb.looks_for_text(),
+                    &mut |text| {
+                        tally.add(self.judge_text(operator, &text, side));
+                    },
+                );
+            }
+            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
+            Operator::Order(order) => tally.add(order.judge(&scalar)),
+            _ => tally.add(Verdict::Unreadable),
+        });
+        if let Operator::Exists(expected) = operator {
+            // Plainly true or false on both sides; what can't be determined counts for the strict one.
+            return match presence {
+                Presence::Unknown => side == Side::Restricting,
+                _ => (tally.count > 0) == *expected,
+            };
+        }
+        if let Operator::Count(order) = operator
+            && matches!(presence, Presence::Present { .. })
+        {
+            tally = Tally::default();
+            tally.add(order.judge_count(elements));
+        }
+        match presence {
+            Presence::Unknown => side == Side::Restricting,
+            Presence::Present { and_unknown } if tally.count > 0 || and_unknown => {
+                self.fits(field, check, &tally, and_unknown, side)
+            }
+            _ => self.missing(check, side),
+        }
+    }
+
+    /// Whether several values fit: broadly where that restricts, narrowly where it loosens.
+    fn fits(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        tally: &Tally,
+        and_unknown: bool,
+        side: Side,
+    ) -> bool {
+        let restricting = side == Side::Restricting;
+        let fitting = if restricting {
+            tally.holding.saturating_add(tally.unreadable)
+        } else {
+            tally.holding
+        };
+        let any = fitting > 0 || (and_unknown && restricting);
+        let all = fitting == tally.count && tally.count > 0 && (restricting || !and_unknown);
+        match check.quantifier {
+            Some(Quantifier::Any) => return any,
+            Some(Quantifier::All) => return all,
+            None => {}
+        }
+        if matches!(field.nature(), Nature::NameSet) || matches!(field, Field::Principal(_)) {
+            // A set: one member that fits, or for a negative verb none that doesn't.
+            return if check.verb.is_negative() { all } else { any };
+        }
+        if restricting { any } else { all }
+    }
+
+    fn missing(&self, check: &CompiledCheck, side: Side) -> bool {
+        match (side, self.outer) {
+            (Side::Loosening, _) => false,
+            // Under a `not` in what loosens: true, so that the whole stays false.
+            (Side::Restricting, Side::Loosening) => true,
+            (Side::Restricting, Side::Restricting) => match self.if_missing {
+                Some(IfMissing::Apply) => true,
+                Some(IfMissing::Skip) => false,
+                None => check.verb.is_negative(),
+            },
+        }
+    }
+
+    /// The list under the key that another field holds. A key that is missing or not in the list has an empty list;
+    /// one that can't be determined counts for the strict side.
+    fn keyed(
+        &self,
+        field: &'e Field,
+        check: &'e CompiledCheck,
+        key: &'e Field,
+        operators: &'e BTreeMap<Box<str>, Operator>,
+        side: Side,
+    ) -> bool {
+        let mut keys = Vec::new();
+        let presence = visit(key, self.event, self.context, &mut |scalar| {
+            if let Scalar::Text(text) = scalar {
+                keys.push(text.text());
+            }
+        });
+        let strict = side == Side::Restricting;
+        match (presence, keys.as_slice()) {
+            (Presence::Present { and_unknown: false }, [key]) => match operators.get(&**key) {
+                Some(operator) => self.check(field, check, operator, side),
+                // Nothing is in an empty list.
+                None => check.verb.is_negative(),
+            },
+            _ => strict,
+        }
+    }
+
+    fn judge_text(&self, operator: &Operator, text: &TextValue<'_>, side: Side) -> Verdict {
+        let direction = self.event.direction;
+        let context = self.context;
+        match operator {
+            Operator::Contains(contains) => with_scan(context, direction, text, |scan| {
+                let stands = |needle: &[u32; 2]| match side {
+                    Side::Restricting => needle
+                        .iter()
+                        .any(|literal| scan.literals.binary_search(literal).is_ok()),
+                    Side::Loosening => needle
+                        .first()
+                        .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),
+                };
+                if contains.all {
+                    contains.needles.iter().all(stands)
+                } else {
+                    contains.needles.iter().any(stands)
+                }
+            }),
+            Operator::Matches(patterns) => with_scan(context, direction, text, |scan| {
+                patterns
+                    .iter()
+                    .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
+            }),
+            Operator::Detects(detectors) => with_scan(context, direction, text, |scan| {
+                scan.findings
+                    .iter()
+                    .any(|finding| asks_for(detectors, finding) && context.counts(text, finding))
+            }),
+            Operator::Affix(affix) => affix.judge(&text.text(), side),
+            Operator::Length(order) => return order.judge_count(character_count(&text.text())),
+            Operator::Glob {
+                exact,
+                folded,
+                names,
+            } => {
+                let text = text.text();
+                match side {
+                    Side::Loosening => exact
+                        .iter()
+                        .any(|glob| glob.matches(&text, GlobReading::Narrow)),
+                    Side::Restricting => {
+                        let broad = |globs: &[super::glob::Glob], text: &str| {
+                            globs
+                                .iter()
+                                .any(|glob| glob.matches(text, GlobReading::Broad))
+                        };
+                        let read = if *names {
+                            fold_name(&text).into_owned()
+                        } else {
+                            seen(&text)
+                        };
+                        broad(exact, &text) || broad(folded, &read)
+                    }
+                }
+            }
+            _ => return Verdict::Unreadable,
+        }
+        .into()
+    }
+}
+
+/// The lifetime of a text's body is the context's own; this keeps the callers free of it.
+fn with_scan(
+    context: &Context<'_>,
+    direction: Direction,
+    text: &TextValue<'_>,
+    holds: impl FnOnce(&TextScan) -> bool,
+) -> bool {
+    context.with_scan(direction, text, holds)
+}
+
+fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
+    detectors
+        .iter()
+        .any(|(detector, least)| *detector == finding.detector && finding.confidence >= *least)
+}
+
+/// How many values there are, how many fit, how many can't be read.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    count: u32,
+    holding: u32,
+    unreadable: u32,
+}
+
+impl Tally {
+    fn add(&mut self, verdict: Verdict) {
+        self.count = self.count.saturating_add(1);
+        match verdict {
+            Verdict::Holds => self.holding = self.holding.saturating_add(1),
+            Verdict::Fails => {}
+            Verdict::Unreadable => self.unreadable = self.unreadable.saturating_add(1),
+        }
+    }
+}
+
+/// Finds what a redaction replaces: the spans of the positive conditions that held.
+struct Collector<'e, 'a> {
+    rule: &'e CompiledRule,
+    event: &'e Event,
+    context: &'e Context<'a>,
+    found: &'e mut dyn FnMut(Redaction),
+}
+
+impl Collector<'_, '_> {
+    fn condition(&mut self, condition: &CompiledCondition) {
+        match condition {
+            CompiledCondition::All(list) | CompiledCondition::Any(list) => {
+                for inner in list {
+                    self.condition(inner);
+                }
+            }
+            CompiledCondition::Not(_) => {}
+            CompiledCondition::Test(test) => {
+                for check in test
+                    .checks
+                    .iter()
+                    .filter(|check| check.verb.looks_for_text())
+                {
+                    self.check(&test.field, &check.operator);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, field: &Field, operator: &Operator) {
+        let mut texts = Vec::new();
+        visit(field, self.event, self.context, &mut |scalar| {
+            text_parts(scalar, self.context, true, &mut |text| texts.push(text));
+        });
+        for text in &texts {
+            self.text(operator, text);
+        }
+    }
+
+    fn text(&mut self, operator: &Operator, text: &TextValue<'_>) {
+        let context = self.context;
+        let policy = context.policy;
+        let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
+        match operator {
+            Operator::Detects(detectors) => context.with_scan(self.event.direction, text, |scan| {
+                for finding in &scan.findings {
+                    if asks_for(detectors, finding) && context.counts(text, finding) {
+                        spans.push((finding.range(), Some(finding.detector)));
+                    }
+                }
+            }),
+            Operator::Contains(contains) => {
+                let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
+                policy
+                    .matcher
+                    .literal_spans(&text.text(), &literals, &mut |range| {
+                        spans.push((range, None))
+                    });
+            }
+            Operator::Matches(patterns) => {
+                let body = text.text();
+                for &pattern in patterns {
+                    if let Some(pattern) = policy.matcher.patterns.patterns().get(index(pattern)) {
+                        let scratch = &mut context.scratch.borrow_mut().patterns;
+                        pattern.spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                    }
+                }
+            }
+            _ => {}
+        }
+        for (range, detector) in spans {
+            self.hit(text, range, detector);
+        }
+    }
+
+    /// `redact.what`: everything that the path leads to.
+    fn whole(&mut self, field: &Field) {
+        let mut texts = Vec::new();
+        let mut others = Vec::new();
+        visit(
+            field,
+            self.event,
+            self.context,
+            &mut |scalar| match scalar {
+                Scalar::Text(text) => texts.push(text),
+                Scalar::Object(value) => {
+                    for node in value.descendants() {
+                        if node.value.kind() == json::Kind::String && !node.is_key {
+                            texts.push(self.context.string(node.value));
+                        }
+                    }
+                }
+                Scalar::Null => {}
+                Scalar::Bool(_) | Scalar::Number(_) => others.push(()),
+            },
+        );
+        for text in &texts {
+            let length = text.text().len();
+            self.hit(text, 0..length, None);
+        }
+        for () in others {
+            // A number or a boolean can't be replaced by a text without changing what the tool is asked.
+            (self.found)(Redaction {
+                place: self.event.at,
+                form: Form::Number,
+                class: Class::Text,
+                range: 0..0,
+                choice: self.event.choice,
+                detector: None,
+                with: self.rule.redact.form,
+                label: None,
+                numbered: false,
+            });
+        }
+    }
+
+    fn hit(&mut self, text: &TextValue<'_>, range: Range<usize>, detector: Option<u16>) {
+        let Some(value) = text.value else { return };
+        let class = text
+            .number
+            .and_then(|number| self.context.reading.texts.get(index(number)))
+            .map_or(Class::Text, |text| text.class);
+        (self.found)(Redaction {
+            place: value.place(),
+            form: text.form,
+            class,
+            range,
+            choice: self.event.choice,
+            detector,
+            with: self.rule.redact.form,
+            label: self.rule.redact.label.clone(),
+            numbered: self.rule.redact.numbered,
+        });
+    }
+}

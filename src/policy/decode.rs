@@ -1,0 +1,375 @@
+//! Reading a document strictly: every key known, every type right, every mistake said with its place and a way out.
+
+use super::node::{Data, Member, Node};
+use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
+use std::ops::Range;
+
+/// A path into the document while it is read; costs nothing until a mistake is found.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    parent: Option<&'a At<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+}
+
+impl<'a> At<'a> {
+    pub(super) fn root() -> At<'static> {
+        At {
+            parent: None,
+            step: Step::Root,
+        }
+    }
+
+    pub(super) fn key(&'a self, key: &'a str) -> At<'a> {
+        At {
+            parent: Some(self),
+            step: Step::Key(key),
+        }
+    }
+
+    pub(super) fn index(&'a self, index: usize) -> At<'a> {
+        At {
+            parent: Some(self),
+            step: Step::Index(index),
+        }
+    }
+
+    /// `rules[2].when["args.amount"]`
+    pub(super) fn path(&self) -> String {
+        let mut path = self.parent.map(At::path).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Key(key) => {
+                let plain = !key.is_empty()
+                    && key
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+                if !plain {
+                    path.push_str(&format!("[{key:?}]"));
+                } else {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(key);
+                }
+            }
+        }
+        path
+    }
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+pub(super) struct Decoder {
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Decoder {
+    /// Notes a mistake; what is returned can be added to.
+    pub(super) fn report(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        at: &At<'_>,
+        span: Range<usize>,
+        message: String,
+    ) -> Option<&mut Diagnostic> {
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path: at.path(),
+            span,
+            message,
+            label: None,
+            help: None,
+            fix: None,
+        });
+        self.diagnostics.last_mut()
+    }
+
+    /// Notes an error with a way out.
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        at: &At<'_>,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help = help.into();
+        if let Some(diagnostic) =
+            self.report(Severity::Error, code, at, span.clone(), message.into())
+            && !help.is_empty()
+        {
+            diagnostic.help = Some(help);
+        }
+    }
+
+    /// Notes that a value has the wrong type.
+    pub(super) fn wrong_type(&mut self, at: &At<'_>, node: &Node, expected: &str) {
+        self.error(
+            codes::AG1005,
+            at,
+            &node.span,
+            format!("{expected} is expected here, not {}", node.kind()),
+            "",
+        );
+    }
+
+    /// Notes a name that is not known, with the nearest one that is.
+    pub(super) fn unknown<'k>(
+        &mut self,
+        code: &'static str,
+        at: &At<'_>,
+        span: &Range<usize>,
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'k str> + Clone,
+    ) {
+        let message = format!("unknown {what} `{name}`");
+        let meant = nearest(name, known.clone());
+        let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
+            return;
+        };
+        match meant {
+            Some(meant) => {
+                diagnostic.help = Some(format!("did you mean `{meant}`?"));
+                diagnostic.fix = Some(Fix {
+                    span: span.clone(),
+                    with: meant.to_owned(),
+                });
+            }
+            None => diagnostic.help = listed(known).map(|names| format!("known are {names}")),
+        }
+    }
+
+    /// The members of a mapping whose keys are all in `known`; others are reported and left out.
+    pub(super) fn mapping<'n>(
+        &mut self,
+        at: &At<'_>,
+        node: &'n Node,
+        known: &[&str],
+    ) -> Option<Vec<&'n Member>> {
+        let Data::Map(members) = &node.data else {
+            self.wrong_type(at, node, "a mapping");
+            return None;
+        };
+        let mut kept = Vec::with_capacity(members.len());
+        for member in members {
+            if known.contains(&&*member.key) {
+                kept.push(member);
+            } else {
+                self.unknown(
+                    codes::AG1004,
+                    &at.key(&member.key),
+                    &member.key_span,
+                    "key",
+                    &member.key,
+                    known.iter().copied(),
+                );
+            }
+        }
+        Some(kept)
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, at: &At<'_>, node: &Node) -> Option<Box<str>> {
+        match &node.data {
+            Data::String(text) => Some(text.clone()),
+            _ => {
+                self.wrong_type(at, node, "a text");
+                if let (Some(diagnostic), Data::Number(_) | Data::Bool(_)) =
+                    (self.diagnostics.last_mut(), &node.data)
+                {
+                    diagnostic.help = Some("put it in quotes".to_owned());
+                }
+                None
+            }
+        }
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, at: &At<'_>, node: &Node) -> Option<bool> {
+        match &node.data {
+            Data::Bool(value) => Some(*value),
+            _ => {
+                self.wrong_type(at, node, "true or false");
+                None
+            }
+        }
+    }
+
+    /// A word out of a closed list.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        at: &At<'_>,
+        node: &Node,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let Data::String(text) = &node.data else {
+            let names = listed(words.iter().map(|(word, _)| *word)).unwrap_or_default();
+            self.wrong_type(at, node, &format!("one of {names}"));
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| *word == &**text);
+        match found {
+            Some((_, value)) => Some(*value),
+            None => {
+                self.unknown(
+                    codes::AG1007,
+                    at,
+                    &node.span,
+                    "value",
+                    text,
+                    words.iter().map(|(word, _)| *word),
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of texts; a single text stands for a list of one.
+    pub(super) fn texts(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+        match &node.data {
+            Data::String(text) => Some(vec![text.clone()]),
+            Data::List(items) => {
+                let mut texts = Vec::with_capacity(items.len());
+                for (number, item) in items.iter().enumerate() {
+                    texts.push(self.text(&at.index(number), item)?);
+                }
+                Some(texts)
+            }
+            _ => {
+                self.wrong_type(at, node, "a text or a list of texts");
+                None
+            }
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn count(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+        match &node.data {
+            Data::Number(text) => match whole(text) {
+                Some(count) => Some(count),
+                None => {
+                    self.error(
+                        codes::AG1005,
+                        at,
+                        &node.span,
+                        "a whole number is expected here",
+                        "",
+                    );
+                    None
+                }
+            },
+            _ => {
+                self.wrong_type(at, node, "a number");
+                None
+            }
+        }
+    }
+
+    /// A number of bytes: `8MiB`, `64KiB`, `500kB`, or a whole number.
+    pub(super) fn bytes(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+        let parsed = match &node.data {
+            Data::Number(text) => whole(text),
+            Data::String(text) => size(text),
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.error(
+                codes::AG1005,
+                at,
+                &node.span,
+                "a size is expected here",
+                "write for example `8MiB`, `64KiB` or `1048576`",
+            );
+        }
+        parsed
+    }
+
+    /// A span of time in seconds: `30s`, `10m`, `24h`, `7d`.
+    pub(super) fn seconds(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
+        let parsed = node.text().and_then(duration);
+        if parsed.is_none() {
+            self.error(
+                codes::AG1005,
+                at,
+                &node.span,
+                "a span of time is expected here",
+                "write for example `30s`, `10m`, `24h` or `7d`",
+            );
+        }
+        parsed
+    }
+}
+
+/// A whole number; a Struct writes `64` as `64.0`.
+fn whole(text: &str) -> Option<u64> {
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
+}
+
+fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "KiB" | "Ki" => 1 << 10,
+        "MiB" | "Mi" => 1 << 20,
+        "GiB" | "Gi" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn duration(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_spans_of_time_are_read_with_their_unit() {
+        assert_eq!(size("8MiB"), Some(8 << 20));
+        assert_eq!(size("64 KiB"), Some(64 << 10));
+        assert_eq!(size("10"), Some(10));
+        assert_eq!(size("8 MiBs"), None);
+        assert_eq!(size("99999999999GiB"), None);
+        assert_eq!(duration("10m"), Some(600));
+        assert_eq!(duration("1h30m"), None);
+        assert_eq!(duration("m"), None);
+    }
+
+    #[test]
+    fn a_path_is_written_as_a_person_would() {
+        let root = At::root();
+        let rules = root.key("rules");
+        let rule = rules.index(2);
+        let when = rule.key("when");
+        assert_eq!(
+            when.key("args.amount").path(),
+            "rules[2].when[\"args.amount\"]"
+        );
+        assert_eq!(when.key("text").path(), "rules[2].when.text");
+    }
+}

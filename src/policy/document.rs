@@ -1,0 +1,820 @@
+//! The document as written: every key at its top, read strictly.
+
+use super::decode::{At, Decoder};
+use super::node::{Data, Node};
+use super::rule::{self, Rule};
+use crate::diag::{Severity, codes};
+use crate::event::words;
+use std::collections::BTreeMap;
+
+/// What the documents of this language say they are.
+pub const API_VERSION: &str = "agentguard.dev/v1";
+
+const TOP: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+    "mode",
+    "envoy",
+    "applies_to",
+    "environment",
+    "defaults",
+    "require",
+    "inspect",
+    "lists",
+    "detectors",
+    "rules",
+    "for",
+    "extends",
+    "shadow",
+    "protocols",
+    "principals",
+    "stream",
+    "disclose",
+    "audit",
+    "zones",
+];
+words! {
+    /// Whether decisions are taken or only recorded.
+    Mode {
+        /// Taken.
+        Enforce = "enforce",
+        /// Recorded as `would`.
+        Observe = "observe",
+    }
+}
+
+words! {
+    /// When request headers leave.
+    HeaderMode {
+        /// At once: works on every host.
+        Portable = "portable",
+        /// With the judged body: needs `allow_on_headers_stop_iteration: true` in the plugin.
+        Hold = "hold",
+    }
+}
+
+words! {
+    /// What happens where no rule decides.
+    DefaultAction {
+        /// It passes.
+        Allow = "allow",
+        /// It is refused.
+        Deny = "deny",
+        /// A tool that could never be called is not offered.
+        Hide = "hide",
+    }
+}
+
+/// A default with its own mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Default {
+    /// What happens.
+    pub action: DefaultAction,
+    /// Its own mode, if it has one.
+    pub mode: Option<Mode>,
+}
+
+/// `defaults`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// For the request as a whole.
+    pub request: Default,
+    /// For calls of tools.
+    pub tool_call: Default,
+    /// For offers of tools.
+    pub tool_offer: Default,
+    /// For what could not be read.
+    pub uninspectable: Default,
+    /// For what was read but is opaque.
+    pub partial: Default,
+}
+
+/// Where the environment's name comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentSource {
+    /// The policy does not say: unknown.
+    Absent,
+    /// This.
+    Value(Box<str>),
+    /// Envoy's node metadata, key `environment`.
+    Node {
+        /// If the node does not say.
+        otherwise: Option<Box<str>>,
+    },
+    /// An environment variable of the proxy.
+    Variable {
+        /// Its name.
+        name: Box<str>,
+        /// If it is not set.
+        otherwise: Option<Box<str>>,
+    },
+    /// The principal's claim `environment`.
+    Principal {
+        /// If the principal does not say.
+        otherwise: Option<Box<str>>,
+    },
+}
+
+/// `inspect`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspect {
+    /// Largest body that is read, in bytes.
+    pub max_body: u64,
+    /// Deepest nesting of JSON.
+    pub max_depth: u16,
+    /// How many strings deep JSON may be nested in JSON.
+    pub nested_json: u8,
+    /// Most text that detectors look at in one exchange, in bytes.
+    pub max_text: u64,
+}
+
+impl Inspect {
+    /// What holds where the policy says nothing.
+    pub const DEFAULT: Inspect = Inspect {
+        max_body: 8 << 20,
+        max_depth: 64,
+        nested_json: 4,
+        max_text: 4 << 20,
+    };
+}
+
+/// `applies_to`: globs; a list that is absent fits everything.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AppliesTo {
+    /// Hosts.
+    pub hosts: Option<Vec<Box<str>>>,
+    /// Paths.
+    pub paths: Option<Vec<Box<str>>>,
+    /// Envoy's cluster names.
+    pub clusters: Option<Vec<Box<str>>>,
+}
+
+/// What becomes of a stream after a denial in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOnDeny {
+    /// The rest is read and dropped.
+    Drain,
+    /// The connection is reset.
+    Reset,
+}
+
+/// `audit`
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AuditSettings {
+    /// Environment variable that holds the key of the chain's MAC.
+    pub key: Option<Box<str>>,
+}
+
+/// A named list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum List {
+    /// Values.
+    Plain(Vec<Node>),
+    /// Values under keys.
+    Keyed(BTreeMap<Box<str>, Vec<Node>>),
+}
+
+/// A document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// `metadata.name`
+    pub name: Box<str>,
+    /// `metadata.description`
+    pub description: Option<Box<str>>,
+    /// Mode of everything that has none of its own.
+    pub mode: Mode,
+    /// `mode: { all: observe }`: nothing is enforced, whatever rules say.
+    pub observe_all: bool,
+    /// When request headers leave.
+    pub headers: HeaderMode,
+    /// Which exchanges it is about.
+    pub applies_to: AppliesTo,
+    /// Where the environment's name comes from.
+    pub environment: EnvironmentSource,
+    /// What happens where no rule decides.
+    pub defaults: Defaults,
+    /// Whether anonymous requests are refused; `None`: the policy does not say.
+    pub requires_identity: Option<bool>,
+    /// Bounds of reading.
+    pub inspect: Inspect,
+    /// After a denial in a stream.
+    pub stream_on_deny: StreamOnDeny,
+    /// Refusals tell the code only.
+    pub disclose_code_only: bool,
+    /// The record's settings.
+    pub audit: AuditSettings,
+    pub(super) lists: BTreeMap<Box<str>, List>,
+    pub(super) rules: Vec<Rule>,
+}
+
+impl Document {
+    /// Environment variables that the filter must be handed.
+    pub fn secret_names(&self) -> Vec<&str> {
+        let environment = match &self.environment {
+            EnvironmentSource::Variable { name, .. } => Some(&**name),
+            _ => None,
+        };
+        self.audit
+            .key
+            .as_deref()
+            .into_iter()
+            .chain(environment)
+            .collect()
+    }
+}
+
+/// Reads a document. What could not be read is missing from it; it may be used only if no error was noted.
+pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
+    let at = At::root();
+    let Data::Map(_) = &root.data else {
+        decoder.error(
+            codes::AG1003,
+            &at,
+            &root.span,
+            format!("a policy is a mapping, not {}", root.kind()),
+            format!("begin with `apiVersion: {API_VERSION}`"),
+        );
+        return None;
+    };
+    let Some(version) = root.get("apiVersion") else {
+        decoder.error(
+            codes::AG1003,
+            &at,
+            &(root.span.start..root.span.start),
+            "`apiVersion` is missing",
+            format!("begin with `apiVersion: {API_VERSION}` and `kind: AgentPolicy`"),
+        );
+        return None;
+    };
+    if version.text() != Some(API_VERSION) {
+        decoder.error(
+            codes::AG1003,
+            &at.key("apiVersion"),
+            &version.span,
+            "this version of the language is not known",
+            format!("write `{API_VERSION}`"),
+        );
+    }
+    match root.get("kind") {
+        Some(kind) => match kind.text() {
+            Some("AgentPolicy") => {}
+            Some("AgentPolicySet") => decoder.error(
+                codes::AG1017,
+                &at.key("kind"),
+                &kind.span,
+                "several documents in one are not supported yet",
+                "",
+            ),
+            _ => decoder.error(
+                codes::AG1003,
+                &at.key("kind"),
+                &kind.span,
+                "this kind of document is no policy",
+                "write `kind: AgentPolicy`",
+            ),
+        },
+        None => decoder.error(
+            codes::AG1003,
+            &at,
+            &(root.span.start..root.span.start),
+            "`kind` is missing",
+            "write `kind: AgentPolicy`",
+        ),
+    }
+    let members = top_members(decoder, &at, root)?;
+    let find = |key: &str| {
+        members
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, node)| *node)
+    };
+    let node = |key: &str| find(key);
+
+    for (key, why) in [
+        ("extends", codes::AG1016),
+        ("shadow", codes::AG1017),
+        ("for", codes::AG1017),
+        ("detectors", codes::AG1017),
+        ("protocols", codes::AG1017),
+        ("principals", codes::AG1017),
+        ("zones", codes::AG1017),
+    ] {
+        if let Some(value) = node(key) {
+            let message = if why == codes::AG1016 {
+                format!("`{key}` is resolved by `agentguard build`, not by the filter")
+            } else {
+                format!("`{key}` is not supported yet")
+            };
+            decoder.error(why, &at.key(key), &value.span, message, "");
+        }
+    }
+
+    let (name, description) = metadata(decoder, &at, node("metadata"));
+    let (mode, observe_all) = mode(decoder, &at, node("mode"));
+    let defaults = defaults(decoder, &at, root, node("defaults"));
+    let lists = node("lists")
+        .map(|value| lists(decoder, &at.key("lists"), value))
+        .unwrap_or_default();
+    let rules = node("rules")
+        .map(|value| rule::read_all(decoder, &at.key("rules"), value))
+        .unwrap_or_default();
+    let requires_identity = node("require").and_then(|value| {
+        decoder.word(
+            &at.key("require"),
+            value,
+            &[("identity", true), ("none", false)],
+        )
+    });
+    let document = Document {
+        name: name.unwrap_or_default(),
+        description,
+        mode,
+        observe_all,
+        headers: envoy(decoder, &at, node("envoy")),
+        applies_to: node("applies_to")
+            .map(|value| applies_to(decoder, &at.key("applies_to"), value))
+            .unwrap_or_default(),
+        environment: node("environment")
+            .and_then(|value| environment(decoder, &at.key("environment"), value))
+            .unwrap_or(EnvironmentSource::Absent),
+        defaults: defaults?,
+        requires_identity,
+        inspect: node("inspect")
+            .map(|value| inspect(decoder, &at.key("inspect"), value))
+            .unwrap_or(Inspect::DEFAULT),
+        stream_on_deny: stream(decoder, &at, node("stream")),
+        disclose_code_only: node("disclose")
+            .and_then(|value| {
+                decoder.word(
+                    &at.key("disclose"),
+                    value,
+                    &[("all", false), ("code", true)],
+                )
+            })
+            .unwrap_or(false),
+        audit: audit(decoder, &at, node("audit")),
+        lists,
+        rules,
+    };
+    settle_identity(decoder, &document, &at);
+    Some(document)
+}
+
+/// The keys at the top; `spec:` around everything after `metadata` is opened.
+fn top_members<'n>(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    root: &'n Node,
+) -> Option<Vec<(&'n str, &'n Node)>> {
+    let mut members = Vec::new();
+    for member in decoder.mapping(at, root, TOP)? {
+        if &*member.key != "spec" {
+            members.push((&*member.key, &member.value));
+            continue;
+        }
+        let at = at.key("spec");
+        for inner in decoder.mapping(&at, &member.value, TOP)? {
+            let outside = matches!(&*inner.key, "apiVersion" | "kind" | "metadata" | "spec");
+            if outside || root.get(&inner.key).is_some() {
+                decoder.error(
+                    codes::AG1002,
+                    &at.key(&inner.key),
+                    &inner.key_span,
+                    format!(
+                        "`{}` does not stand inside `spec` or stands outside as well",
+                        inner.key
+                    ),
+                    "",
+                );
+            } else {
+                members.push((&*inner.key, &inner.value));
+            }
+        }
+    }
+    Some(members)
+}
+
+fn metadata(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: Option<&Node>,
+) -> (Option<Box<str>>, Option<Box<str>>) {
+    let Some(node) = node else {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &(0..0),
+            "`metadata` is missing",
+            "a policy has a name: `metadata: { name: support-agent }`",
+        );
+        return (None, None);
+    };
+    let at = at.key("metadata");
+    let known = &["name", "description", "labels", "annotations", "namespace"];
+    let Some(members) = decoder.mapping(&at, node, known) else {
+        return (None, None);
+    };
+    let mut name = None;
+    let mut description = None;
+    for member in members {
+        let at = at.key(&member.key);
+        match &*member.key {
+            "name" => name = decoder.text(&at, &member.value),
+            "description" => description = decoder.text(&at, &member.value),
+            _ => {}
+        }
+    }
+    if node.get("name").is_none() {
+        decoder.error(
+            codes::AG1006,
+            &at,
+            &node.span,
+            "`name` is missing",
+            "records and refusals name the policy: `metadata: { name: support-agent }`",
+        );
+    }
+    (name, description)
+}
+
+pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+
+fn mode(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> (Mode, bool) {
+    let Some(node) = node else {
+        return (Mode::Enforce, false);
+    };
+    let at = at.key("mode");
+    if let Data::Map(_) = node.data {
+        let all = decoder
+            .mapping(&at, node, &["all"])
+            .and_then(|members| members.first().copied())
+            .and_then(|member| decoder.word(&at.key("all"), &member.value, &[("observe", true)]));
+        return (Mode::Observe, all.unwrap_or(false));
+    }
+    (
+        decoder.word(&at, node, MODES).unwrap_or(Mode::Enforce),
+        false,
+    )
+}
+
+fn envoy(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> HeaderMode {
+    let Some(node) = node else {
+        return HeaderMode::Portable;
+    };
+    let at = at.key("envoy");
+    let mut mode = HeaderMode::Portable;
+    for member in decoder.mapping(&at, node, &["headers"]).unwrap_or_default() {
+        let words = [
+            ("portable", HeaderMode::Portable),
+            ("hold", HeaderMode::Hold),
+        ];
+        if let Some(word) = decoder.word(&at.key("headers"), &member.value, &words) {
+            mode = word;
+        }
+    }
+    mode
+}
+
+fn applies_to(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> AppliesTo {
+    let mut applies_to = AppliesTo::default();
+    for member in decoder
+        .mapping(at, node, &["hosts", "paths", "clusters"])
+        .unwrap_or_default()
+    {
+        let at = at.key(&member.key);
+        let globs = decoder.texts(&at, &member.value);
+        for glob in globs.iter().flatten() {
+            if let Err(what) = super::glob::Glob::parse(glob) {
+                decoder.error(codes::AG1013, &at, &member.value.span, what, "");
+            }
+        }
+        match &*member.key {
+            "hosts" => applies_to.hosts = globs,
+            "paths" => applies_to.paths = globs,
+            _ => applies_to.clusters = globs,
+        }
+    }
+    applies_to
+}
+
+fn environment(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<EnvironmentSource> {
+    if let Data::String(value) = &node.data {
+        return Some(EnvironmentSource::Value(value.clone()));
+    }
+    let members = decoder.mapping(at, node, &["value", "from", "otherwise"])?;
+    let mut value = None;
+    let mut from = None;
+    let mut otherwise = None;
+    for member in members {
+        let text = decoder.text(&at.key(&member.key), &member.value);
+        match &*member.key {
+            "value" => value = text,
+            "from" => from = text.map(|text| (text, member.value.span.clone())),
+            _ => otherwise = text,
+        }
+    }
+    match (value, from) {
+        (Some(value), None) => Some(EnvironmentSource::Value(value)),
+        (None, Some((from, span))) => match (&*from, from.strip_prefix("env:")) {
+            ("node", _) => Some(EnvironmentSource::Node { otherwise }),
+            ("principal", _) => Some(EnvironmentSource::Principal { otherwise }),
+            (_, Some(name)) if !name.is_empty() => Some(EnvironmentSource::Variable {
+                name: name.into(),
+                otherwise,
+            }),
+            _ => {
+                decoder.error(
+                    codes::AG1007,
+                    &at.key("from"),
+                    &span,
+                    format!("`{from}` is no source of the environment's name"),
+                    "write `node`, `principal` or `env:NAME`",
+                );
+                None
+            }
+        },
+        _ => {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                "either `value` or `from` stands here",
+                "for example `environment: prod` or `environment: { from: env:STAGE, otherwise: prod }`",
+            );
+            None
+        }
+    }
+}
+
+fn defaults(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    root: &Node,
+    node: Option<&Node>,
+) -> Option<Defaults> {
+    let Some(node) = node else {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &(root.span.start..root.span.start),
+            "`defaults` is missing",
+            "say what happens where no rule decides: `defaults: { action: deny }` or `{ action: allow }`",
+        );
+        return None;
+    };
+    let at = at.key("defaults");
+    let known = &[
+        "action",
+        "request",
+        "tool_call",
+        "tool_offer",
+        "uninspectable",
+        "partial",
+    ];
+    let members = decoder.mapping(&at, node, known)?;
+    let mut found: BTreeMap<&str, Default> = BTreeMap::new();
+    for member in members {
+        if let Some(value) = one_default(decoder, &at.key(&member.key), &member.key, &member.value)
+        {
+            found.insert(&member.key, value);
+        }
+    }
+    let get = |key: &str| found.get(key).copied();
+    let both_gates = node.get("request").is_some() && node.get("tool_call").is_some();
+    if node.get("action").is_none() && !both_gates {
+        decoder.error(
+            codes::AG1006,
+            &at,
+            &node.span,
+            "`action` is missing",
+            "write `action: deny` or `action: allow`",
+        );
+        return None;
+    }
+    let fixed = |action| Default { action, mode: None };
+    let action = get("action").unwrap_or(fixed(DefaultAction::Deny));
+    Some(Defaults {
+        request: get("request").unwrap_or(action),
+        tool_call: get("tool_call").unwrap_or(action),
+        tool_offer: get("tool_offer").unwrap_or(fixed(DefaultAction::Allow)),
+        uninspectable: get("uninspectable").unwrap_or(fixed(DefaultAction::Deny)),
+        partial: get("partial").unwrap_or(fixed(DefaultAction::Allow)),
+    })
+}
+
+fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Option<Default> {
+    let words: &[(&str, DefaultAction)] = if key == "tool_offer" {
+        &[
+            ("allow", DefaultAction::Allow),
+            ("deny", DefaultAction::Deny),
+            ("hide", DefaultAction::Hide),
+        ]
+    } else {
+        &[
+            ("allow", DefaultAction::Allow),
+            ("deny", DefaultAction::Deny),
+        ]
+    };
+    if let Data::Map(_) = node.data {
+        let mut action = None;
+        let mut mode = None;
+        for member in decoder.mapping(at, node, &["action", "mode"])? {
+            let at = at.key(&member.key);
+            match &*member.key {
+                "action" => action = decoder.word(&at, &member.value, words),
+                _ => mode = decoder.word(&at, &member.value, MODES),
+            }
+        }
+        if node.get("action").is_none() {
+            decoder.error(codes::AG1006, at, &node.span, "`action` is missing", "");
+        }
+        return action.map(|action| Default { action, mode });
+    }
+    decoder
+        .word(at, node, words)
+        .map(|action| Default { action, mode: None })
+}
+
+fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
+    let mut inspect = Inspect::DEFAULT;
+    let known = &["max_body", "max_depth", "nested_json", "max_text"];
+    for member in decoder.mapping(at, node, known).unwrap_or_default() {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "max_body" => {
+                if let Some(bytes) = decoder.bytes(&at, value) {
+                    inspect.max_body = bytes;
+                }
+            }
+            "max_text" => {
+                if let Some(bytes) = decoder.bytes(&at, value) {
+                    inspect.max_text = bytes;
+                }
+            }
+            "max_depth" => {
+                if let Some(depth) = bounded(decoder, &at, value, 1, 512) {
+                    inspect.max_depth = depth;
+                }
+            }
+            _ => {
+                if let Some(depth) = bounded(decoder, &at, value, 0, 16) {
+                    inspect.nested_json = u8::try_from(depth).unwrap_or(16);
+                }
+            }
+        }
+    }
+    inspect
+}
+
+fn bounded(decoder: &mut Decoder, at: &At<'_>, node: &Node, low: u16, high: u16) -> Option<u16> {
+    let count = decoder.count(at, node)?;
+    match u16::try_from(count) {
+        Ok(count) if (low..=high).contains(&count) => Some(count),
+        _ => {
+            decoder.error(
+                codes::AG1007,
+                at,
+                &node.span,
+                format!("a number from {low} to {high} is expected here"),
+                "",
+            );
+            None
+        }
+    }
+}
+
+fn stream(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> StreamOnDeny {
+    let Some(node) = node else {
+        return StreamOnDeny::Drain;
+    };
+    let at = at.key("stream");
+    let mut on_deny = StreamOnDeny::Drain;
+    for member in decoder.mapping(&at, node, &["on_deny"]).unwrap_or_default() {
+        let words = [
+            ("drain", StreamOnDeny::Drain),
+            ("reset", StreamOnDeny::Reset),
+        ];
+        if let Some(word) = decoder.word(&at.key("on_deny"), &member.value, &words) {
+            on_deny = word;
+        }
+    }
+    on_deny
+}
+
+fn audit(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> AuditSettings {
+    let mut settings = AuditSettings::default();
+    let Some(node) = node else { return settings };
+    let at = at.key("audit");
+    for member in decoder
+        .mapping(&at, node, &["key", "content"])
+        .unwrap_or_default()
+    {
+        let at = at.key(&member.key);
+        match &*member.key {
+            "key" => {
+                let Some(text) = decoder.text(&at, &member.value) else {
+                    continue;
+                };
+                match text.strip_prefix("env:").filter(|name| !name.is_empty()) {
+                    Some(name) => settings.key = Some(name.into()),
+                    None => decoder.error(
+                        codes::AG1007,
+                        &at,
+                        &member.value.span,
+                        "the key itself does not stand in a policy",
+                        "name an environment variable of the proxy: `env:AGENTGUARD_AUDIT_KEY`",
+                    ),
+                }
+            }
+            _ => decoder.error(
+                codes::AG1017,
+                &at,
+                &member.value.span,
+                "recording content is not supported yet",
+                "",
+            ),
+        }
+    }
+    settings
+}
+
+fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> BTreeMap<Box<str>, List> {
+    let mut lists = BTreeMap::new();
+    let Data::Map(members) = &node.data else {
+        decoder.wrong_type(at, node, "a mapping of named lists");
+        return lists;
+    };
+    for member in members {
+        let at = at.key(&member.key);
+        let list = match &member.value.data {
+            Data::List(items) => scalars(decoder, &at, items).map(List::Plain),
+            Data::Map(keys) if member.value.get("file").is_none() => {
+                let mut keyed = BTreeMap::new();
+                for key in keys {
+                    let at = at.key(&key.key);
+                    let Data::List(items) = &key.value.data else {
+                        decoder.wrong_type(&at, &key.value, "a list");
+                        continue;
+                    };
+                    if let Some(items) = scalars(decoder, &at, items) {
+                        keyed.insert(key.key.clone(), items);
+                    }
+                }
+                Some(List::Keyed(keyed))
+            }
+            Data::Map(_) => {
+                decoder.error(
+                    codes::AG1016,
+                    &at,
+                    &member.value.span,
+                    "a list from a file is resolved by `agentguard build`, not by the filter",
+                    "",
+                );
+                None
+            }
+            _ => {
+                decoder.wrong_type(&at, &member.value, "a list, or a mapping of lists");
+                None
+            }
+        };
+        if let Some(list) = list {
+            lists.insert(member.key.clone(), list);
+        }
+    }
+    lists
+}
+
+fn scalars(decoder: &mut Decoder, at: &At<'_>, items: &[Node]) -> Option<Vec<Node>> {
+    for (number, item) in items.iter().enumerate() {
+        if matches!(item.data, Data::List(_) | Data::Map(_)) {
+            decoder.wrong_type(&at.index(number), item, "a single value");
+            return None;
+        }
+    }
+    Some(items.to_vec())
+}
+
+/// Rules about who is asking mean something only if it is settled what becomes of anonymous requests.
+fn settle_identity(decoder: &mut Decoder, document: &Document, at: &At<'_>) {
+    if document.requires_identity.is_some() {
+        return;
+    }
+    if let Some(rule) = document.rules.iter().find(|rule| rule.asks_identity()) {
+        let message = format!("rule `{}` asks who is asking", rule.id);
+        let report = decoder.report(
+            Severity::Warning,
+            codes::AG1018,
+            at,
+            rule.span.clone(),
+            message,
+        );
+        if let Some(diagnostic) = report {
+            diagnostic.help = Some(
+                "say what becomes of anonymous requests: `require: identity` or `require: none`"
+                    .to_owned(),
+            );
+        }
+    }
+}

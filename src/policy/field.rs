@@ -1,0 +1,581 @@
+//! The fields that conditions name: which exist, on which events, and the paths into arguments and results.
+
+use crate::event::Kind;
+
+/// A set of kinds of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    pub(super) const EMPTY: Kinds = Kinds(0);
+    pub(super) const ALL: Kinds = Kinds(0x7F);
+
+    pub(super) fn of(kinds: &[Kind]) -> Kinds {
+        kinds.iter().fold(Kinds::EMPTY, |set, kind| set.with(*kind))
+    }
+
+    fn bit(kind: Kind) -> u8 {
+        match kind {
+            Kind::Request => 1,
+            Kind::Message => 2,
+            Kind::ToolOffer => 4,
+            Kind::ToolCall => 8,
+            Kind::ToolResult => 16,
+            Kind::Response => 32,
+            Kind::Uninspectable => 64,
+        }
+    }
+
+    pub(super) fn with(self, kind: Kind) -> Kinds {
+        Kinds(self.0 | Kinds::bit(kind))
+    }
+
+    pub(super) fn contains(self, kind: Kind) -> bool {
+        self.0 & Kinds::bit(kind) != 0
+    }
+
+    pub(super) fn meets(self, other: Kinds) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL
+            .iter()
+            .copied()
+            .filter(move |kind| self.contains(*kind))
+    }
+}
+
+/// A named value of an event or of its exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    In,
+    Protocol,
+    Provider,
+    Server,
+    Model,
+    Host,
+    Path,
+    Method,
+    Environment,
+    Client,
+    Tenant,
+    Agent,
+    Roles,
+    /// `principal.NAME`
+    Principal(Box<str>),
+    /// `header.NAME`, lower case
+    Header(Box<str>),
+    Time,
+    /// `session.NAME`
+    Session(Box<str>),
+    /// `request.NAME`
+    Request(RequestField),
+    Uri,
+    Params(JsonPath),
+    Text,
+    From,
+    Part,
+    Turn,
+    Tool,
+    Definition,
+    ProviderRun,
+    Args(JsonPath),
+    Earlier,
+    Result(JsonPath),
+    Ok,
+    Usage(UsageField),
+    Finish,
+    Code,
+    Class,
+    ContentType,
+}
+
+/// `request.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RequestField {
+    MessageCount,
+    /// `request.roles.user`: messages by that author.
+    Roles(Box<str>),
+    EstimatedTokens,
+    Bytes,
+    Stream,
+    MaxTokens,
+    Tools,
+    Region,
+}
+
+/// `usage.*`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UsageField {
+    Input,
+    Output,
+    Cached,
+    Reasoning,
+}
+
+/// What a field's values are, which decides how they are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// A name: compared broadly where that restricts.
+    Name,
+    /// A set of names: one member that fits is enough, on both sides.
+    NameSet,
+    /// A word out of a closed list.
+    Word(&'static [&'static str]),
+    /// Free text.
+    Text,
+    /// Data of any type.
+    Data,
+    /// A number.
+    Number,
+    /// True or false.
+    Bool,
+    /// A moment.
+    Time,
+    /// The history of the conversation.
+    History,
+}
+
+const DIRECTIONS: &[&str] = &["request", "response"];
+const AUTHORS: &[&str] = &["system", "user", "assistant", "tool"];
+const PARTS: &[&str] = &[
+    "text",
+    "reasoning",
+    "refusal",
+    "arguments",
+    "definition",
+    "name",
+    "transcript",
+    "other",
+];
+const TURNS: &[&str] = &["latest", "earlier"];
+
+/// What stands before the first dot of a path.
+pub(super) const ROOTS: &[&str] = &[
+    "args",
+    "result",
+    "params",
+    "principal",
+    "header",
+    "session",
+    "request",
+    "usage",
+];
+
+/// Every field that can be named whole, for suggestions.
+pub(super) const NAMES: &[&str] = &[
+    "in",
+    "protocol",
+    "provider",
+    "server",
+    "model",
+    "host",
+    "path",
+    "method",
+    "environment",
+    "client",
+    "tenant",
+    "agent",
+    "role",
+    "time",
+    "uri",
+    "text",
+    "from",
+    "part",
+    "turn",
+    "tool",
+    "definition",
+    "provider_run",
+    "args",
+    "earlier",
+    "result",
+    "ok",
+    "finish",
+    "code",
+    "class",
+    "content_type",
+    "principal.roles",
+    "principal.id",
+    "request.message_count",
+    "request.estimated_tokens",
+    "request.bytes",
+    "request.stream",
+    "request.max_tokens",
+    "request.tools",
+    "request.region",
+    "usage.input_tokens",
+    "usage.output_tokens",
+];
+
+const REQUEST_FIELDS: &[&str] = &[
+    "message_count",
+    "roles.user",
+    "roles.system",
+    "roles.assistant",
+    "roles.tool",
+    "estimated_tokens",
+    "bytes",
+    "stream",
+    "max_tokens",
+    "tools",
+    "region",
+];
+const USAGE_FIELDS: &[&str] = &[
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+];
+
+/// Why a name is no field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FieldError {
+    /// Nothing is called so.
+    Unknown,
+    /// The part behind the first dot is not known; those that are.
+    UnknownPart(&'static [&'static str]),
+    /// The path behind the field is malformed: what is wrong.
+    BadPath(String),
+}
+
+impl Field {
+    /// Reads the left side of a condition.
+    pub(super) fn parse(name: &str) -> Result<Field, FieldError> {
+        let simple = match name {
+            "in" => Some(Field::In),
+            "protocol" => Some(Field::Protocol),
+            "provider" => Some(Field::Provider),
+            "server" => Some(Field::Server),
+            "model" => Some(Field::Model),
+            "host" => Some(Field::Host),
+            "path" => Some(Field::Path),
+            "method" => Some(Field::Method),
+            "environment" => Some(Field::Environment),
+            "client" | "principal.client" => Some(Field::Client),
+            "tenant" | "principal.tenant" => Some(Field::Tenant),
+            "agent" | "principal.agent" => Some(Field::Agent),
+            "role" | "principal.role" | "principal.roles" => Some(Field::Roles),
+            "time" => Some(Field::Time),
+            "uri" => Some(Field::Uri),
+            "text" => Some(Field::Text),
+            "from" => Some(Field::From),
+            "part" => Some(Field::Part),
+            "turn" => Some(Field::Turn),
+            "tool" => Some(Field::Tool),
+            "definition" => Some(Field::Definition),
+            "provider_run" => Some(Field::ProviderRun),
+            "earlier" => Some(Field::Earlier),
+            "ok" => Some(Field::Ok),
+            "finish" => Some(Field::Finish),
+            "code" => Some(Field::Code),
+            "class" => Some(Field::Class),
+            "content_type" => Some(Field::ContentType),
+            _ => None,
+        };
+        if let Some(field) = simple {
+            return Ok(field);
+        }
+        for (root, make) in [
+            ("args", Field::Args as fn(JsonPath) -> Field),
+            ("result", Field::Result),
+            ("params", Field::Params),
+        ] {
+            if let Some(rest) = name.strip_prefix(root)
+                && (rest.is_empty() || rest.starts_with(['.', '[', '$']))
+            {
+                return JsonPath::parse(rest).map(make).map_err(FieldError::BadPath);
+            }
+        }
+        let Some((root, rest)) = name.split_once('.') else {
+            return Err(FieldError::Unknown);
+        };
+        match root {
+            _ if rest.is_empty() => Err(FieldError::BadPath(
+                "a name is missing after the dot".to_owned(),
+            )),
+            "principal" => Ok(Field::Principal(rest.into())),
+            "header" => Ok(Field::Header(rest.to_ascii_lowercase().into())),
+            "session" => Ok(Field::Session(rest.into())),
+            "request" => match rest {
+                "message_count" => Ok(RequestField::MessageCount),
+                "estimated_tokens" => Ok(RequestField::EstimatedTokens),
+                "bytes" => Ok(RequestField::Bytes),
+                "stream" => Ok(RequestField::Stream),
+                "max_tokens" => Ok(RequestField::MaxTokens),
+                "tools" => Ok(RequestField::Tools),
+                "region" => Ok(RequestField::Region),
+                _ => match rest.strip_prefix("roles.") {
+                    Some(role) if AUTHORS.contains(&role) => Ok(RequestField::Roles(role.into())),
+                    _ => Err(FieldError::UnknownPart(REQUEST_FIELDS)),
+                },
+            }
+            .map(Field::Request),
+            "usage" => match rest {
+                "input_tokens" => Ok(UsageField::Input),
+                "output_tokens" => Ok(UsageField::Output),
+                "cached_tokens" => Ok(UsageField::Cached),
+                "reasoning_tokens" => Ok(UsageField::Reasoning),
+                _ => Err(FieldError::UnknownPart(USAGE_FIELDS)),
+            }
+            .map(Field::Usage),
+            _ => Err(FieldError::Unknown),
+        }
+    }
+
+    /// On which kinds of events it exists.
+    pub(super) fn kinds(&self) -> Kinds {
+        use Kind::*;
+        match self {
+            Field::Uri | Field::Params(_) => Kinds::of(&[Request]),
+            Field::Text => Kinds::of(&[Message, ToolOffer, ToolCall, ToolResult, Response]),
+            Field::From => Kinds::of(&[Message]),
+            Field::Part => Kinds::of(&[Message, Response]),
+            Field::Turn => Kinds::of(&[Message, ToolCall, ToolResult]),
+            Field::Tool => Kinds::of(&[ToolOffer, ToolCall, ToolResult]),
+            Field::Definition => Kinds::of(&[ToolOffer]),
+            Field::ProviderRun => Kinds::of(&[ToolOffer, ToolCall]),
+            Field::Args(_) => Kinds::of(&[ToolCall, ToolResult]),
+            Field::Earlier => Kinds::of(&[ToolCall]),
+            Field::Result(_) | Field::Ok => Kinds::of(&[ToolResult]),
+            Field::Usage(_) | Field::Finish => Kinds::of(&[Response]),
+            Field::Code | Field::Class | Field::ContentType => Kinds::of(&[Uninspectable]),
+            _ => Kinds::ALL,
+        }
+    }
+
+    /// How its values are compared.
+    pub(super) fn nature(&self) -> Nature {
+        match self {
+            Field::In => Nature::Word(DIRECTIONS),
+            Field::From => Nature::Word(AUTHORS),
+            Field::Part => Nature::Word(PARTS),
+            Field::Turn => Nature::Word(TURNS),
+            Field::Roles => Nature::NameSet,
+            Field::Request(RequestField::Tools) => Nature::NameSet,
+            Field::Protocol
+            | Field::Provider
+            | Field::Server
+            | Field::Model
+            | Field::Host
+            | Field::Path
+            | Field::Method
+            | Field::Environment
+            | Field::Client
+            | Field::Tenant
+            | Field::Agent
+            | Field::Tool
+            | Field::Finish
+            | Field::Code
+            | Field::Class
+            | Field::ContentType
+            | Field::Request(RequestField::Region) => Nature::Name,
+            Field::Text | Field::Definition | Field::Uri | Field::Header(_) => Nature::Text,
+            Field::Time => Nature::Time,
+            Field::Earlier => Nature::History,
+            Field::Request(RequestField::Stream) | Field::ProviderRun | Field::Ok => Nature::Bool,
+            Field::Request(_) | Field::Usage(_) => Nature::Number,
+            Field::Principal(_)
+            | Field::Session(_)
+            | Field::Params(_)
+            | Field::Args(_)
+            | Field::Result(_) => Nature::Data,
+        }
+    }
+
+    /// The kind of event that a rule without `event` is about if it names this field; `None`: any.
+    pub(super) fn only_kind(&self) -> Option<Kind> {
+        match self {
+            Field::Definition => Some(Kind::ToolOffer),
+            Field::Result(_) | Field::Ok => Some(Kind::ToolResult),
+            Field::Tool | Field::Args(_) | Field::Earlier => Some(Kind::ToolCall),
+            Field::Usage(_) | Field::Finish => Some(Kind::Response),
+            Field::Code | Field::Class | Field::ContentType => Some(Kind::Uninspectable),
+            _ => None,
+        }
+    }
+
+    /// Whether it says who is asking.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(
+            self,
+            Field::Client | Field::Tenant | Field::Agent | Field::Roles | Field::Principal(_)
+        )
+    }
+}
+
+/// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or `args.a.cc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct JsonPath {
+    /// Each a way down; without any, the whole value.
+    pub(super) ways: Vec<Vec<Step>>,
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// `.name`, `["name"]`
+    Key(Box<str>),
+    /// `[0]`
+    Index(usize),
+    /// `[*]`, `.*`
+    Every,
+    /// `..name`: at any depth
+    Anywhere(Box<str>),
+}
+
+impl JsonPath {
+    /// Whether it names the whole value.
+    pub(super) fn is_whole(&self) -> bool {
+        self.ways.is_empty()
+    }
+
+    fn parse(text: &str) -> Result<JsonPath, String> {
+        // `args.$.a[0]` and `args$.a[0]`: JSONPath as people paste it.
+        let text = text
+            .strip_prefix(".$")
+            .or_else(|| text.strip_prefix('$'))
+            .unwrap_or(text);
+        let mut rest = text;
+        let mut common: Vec<Step> = Vec::new();
+        let mut ways: Vec<Vec<Step>> = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix('|') {
+                let (step, after) = name(after).ok_or("a name is missing after `|`")?;
+                let parent = common
+                    .split_last()
+                    .map(|(_, parent)| parent.to_vec())
+                    .ok_or("`|` stands between two names")?;
+                ways.push(std::mem::replace(&mut common, parent));
+                common.push(Step::Key(step.into()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("..") {
+                let (step, after) = name(after).ok_or("a name is missing after `..`")?;
+                common.push(Step::Anywhere(step.into()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('.') {
+                let (step, after) = name(after).ok_or("a name is missing after the dot")?;
+                common.push(if step == "*" {
+                    Step::Every
+                } else {
+                    Step::Key(step.into())
+                });
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('[') {
+                let (step, after) = bracket(after)?;
+                common.push(step);
+                rest = after;
+            } else {
+                return Err(format!("`{rest}` is no step of a path"));
+            }
+        }
+        if !common.is_empty() {
+            ways.push(common);
+        }
+        Ok(JsonPath { ways })
+    }
+}
+
+fn name(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(['.', '[', '|']).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    (!name.is_empty()).then_some((name, rest))
+}
+
+fn bracket(text: &str) -> Result<(Step, &str), String> {
+    for quote in ['"', '\''] {
+        if let Some(inside) = text.strip_prefix(quote) {
+            let close = format!("{quote}]");
+            return inside
+                .split_once(&close)
+                .map(|(key, rest)| (Step::Key(key.into()), rest))
+                .ok_or_else(|| format!("`{quote}]` is missing"));
+        }
+    }
+    let (inside, rest) = text.split_once(']').ok_or("`]` is missing")?;
+    if inside == "*" {
+        return Ok((Step::Every, rest));
+    }
+    inside
+        .parse()
+        .map(|index| (Step::Index(index), rest))
+        .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ways(path: &str) -> Vec<Vec<Step>> {
+        match Field::parse(path) {
+            Ok(Field::Args(path)) => path.ways,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    fn key(name: &str) -> Step {
+        Step::Key(name.into())
+    }
+
+    #[test]
+    fn paths_into_arguments_are_read_in_every_form() {
+        assert_eq!(ways("args"), Vec::<Vec<Step>>::new());
+        assert_eq!(ways("args.a.b"), [[key("a"), key("b")]]);
+        assert_eq!(
+            ways("args.items[*].price"),
+            [[key("items"), Step::Every, key("price")]]
+        );
+        assert_eq!(ways("args..email"), [[Step::Anywhere("email".into())]]);
+        assert_eq!(ways("args[\"a.b\"]"), [[key("a.b")]]);
+        assert_eq!(ways("args['a|b'].c"), [[key("a|b"), key("c")]]);
+        assert_eq!(ways("args[0]"), [[Step::Index(0)]]);
+        assert_eq!(ways("args.$.a[0]"), [[key("a"), Step::Index(0)]]);
+        assert_eq!(
+            ways("args.to|cc|bcc"),
+            [[key("to")], [key("cc")], [key("bcc")]]
+        );
+        assert_eq!(
+            ways("args.a.to|cc"),
+            [[key("a"), key("to")], [key("a"), key("cc")]]
+        );
+        assert_eq!(ways("args.*"), [[Step::Every]]);
+    }
+
+    #[test]
+    fn a_malformed_path_says_what_is_wrong() {
+        for path in [
+            "args.",
+            "args[x]",
+            "args[\"a]",
+            "args[0",
+            "args.a|",
+            "args..",
+            "header.",
+        ] {
+            assert!(
+                matches!(Field::parse(path), Err(FieldError::BadPath(_))),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_field_is_refused() {
+        for path in [
+            "arg.x",
+            "argsx",
+            "request.foo",
+            "usage.x",
+            "tools",
+            "foo.bar",
+        ] {
+            assert!(
+                matches!(
+                    Field::parse(path),
+                    Err(FieldError::Unknown | FieldError::UnknownPart(_))
+                ),
+                "{path}"
+            );
+        }
+    }
+}

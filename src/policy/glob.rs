@@ -1,0 +1,263 @@
+//! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
+//! one of a set.
+
+/// A compiled glob. It matches the whole value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Glob {
+    tokens: Vec<Token>,
+    /// The glob is a lone `*`, which crosses separators on both sides.
+    everything: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Literal(char),
+    Any,
+    Set {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+    /// Any run; `crosses` separators even where globs are read narrowly.
+    Run {
+        crosses: bool,
+    },
+}
+
+/// How a glob is read (the policy's rule: broad where it restricts, narrow where it loosens).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// `*` crosses `/` and `:`.
+    Broad,
+    /// `*` stops at `/` and `:`.
+    Narrow,
+}
+
+impl Glob {
+    /// Whether a text holds a character that a glob gives a meaning.
+    pub(super) fn is_glob(text: &str) -> bool {
+        text.contains(['*', '?', '['])
+    }
+
+    /// Compiles a glob; the error says what is wrong.
+    pub(super) fn parse(text: &str) -> Result<Glob, String> {
+        let mut tokens = Vec::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            let token = match c {
+                '*' => {
+                    let mut crosses = false;
+                    while chars.next_if_eq(&'*').is_some() {
+                        crosses = true;
+                    }
+                    Token::Run { crosses }
+                }
+                '?' => Token::Any,
+                '[' => {
+                    let negated = chars.next_if(|c| matches!(c, '!' | '^')).is_some();
+                    let mut ranges = Vec::new();
+                    loop {
+                        let Some(low) = chars.next() else {
+                            return Err(format!("`[` is not closed in `{text}`"));
+                        };
+                        if low == ']' && !ranges.is_empty() {
+                            break;
+                        }
+                        let mut ahead = chars.clone();
+                        let high = match (ahead.next(), ahead.next()) {
+                            (Some('-'), Some(high)) if high != ']' => {
+                                chars = ahead;
+                                high
+                            }
+                            _ => low,
+                        };
+                        if high < low {
+                            return Err(format!("`{low}-{high}` runs backwards in `{text}`"));
+                        }
+                        ranges.push((low, high));
+                    }
+                    Token::Set { negated, ranges }
+                }
+                _ => Token::Literal(c),
+            };
+            tokens.push(token);
+        }
+        Ok(Glob {
+            everything: tokens.len() == 1 && matches!(tokens.first(), Some(Token::Run { .. })),
+            tokens,
+        })
+    }
+
+    /// Whether the whole text fits. Work is bounded by the product of both lengths.
+    pub(super) fn matches(&self, text: &str, reading: Reading) -> bool {
+        if self.everything {
+            return true;
+        }
+        // The set of tokens that could come next, one bit each side of the text read so far.
+        let length = self.tokens.len();
+        let mut states = vec![false; length.saturating_add(1)];
+        let mut next = states.clone();
+        enter(&mut states, 0, &self.tokens);
+        for c in text.chars() {
+            next.fill(false);
+            let mut alive = false;
+            for (at, token) in self.tokens.iter().enumerate() {
+                if !states.get(at).copied().unwrap_or(false) {
+                    continue;
+                }
+                let stays = match token {
+                    Token::Run { crosses } => {
+                        *crosses || reading == Reading::Broad || !matches!(c, '/' | ':')
+                    }
+                    _ => false,
+                };
+                if stays {
+                    enter(&mut next, at, &self.tokens);
+                    alive = true;
+                }
+                let moves = match token {
+                    Token::Literal(expected) => *expected == c,
+                    Token::Any => true,
+                    Token::Set { negated, ranges } => {
+                        ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+                    }
+                    Token::Run { .. } => false,
+                };
+                if moves {
+                    enter(&mut next, at.saturating_add(1), &self.tokens);
+                    alive = true;
+                }
+            }
+            if !alive {
+                return false;
+            }
+            std::mem::swap(&mut states, &mut next);
+        }
+        states.last().copied().unwrap_or(false)
+    }
+
+    /// The same glob with its literals and ranges passed through a fold, for names that are compared broadly.
+    pub(super) fn folded(&self, fold: impl Fn(&str) -> String) -> Glob {
+        let mut tokens = Vec::with_capacity(self.tokens.len());
+        let mut literal = String::new();
+        for token in &self.tokens {
+            if let Token::Literal(c) = token {
+                literal.push(*c);
+                continue;
+            }
+            tokens.extend(
+                fold(&std::mem::take(&mut literal))
+                    .chars()
+                    .map(Token::Literal),
+            );
+            tokens.push(match token {
+                Token::Set { negated, ranges } => Token::Set {
+                    negated: *negated,
+                    ranges: ranges
+                        .iter()
+                        .flat_map(|(low, high)| {
+                            let lower = |c: &char| c.to_lowercase().next().unwrap_or(*c);
+                            [(*low, *high), (lower(low), lower(high).max(lower(low)))]
+                        })
+                        .collect(),
+                },
+                other => other.clone(),
+            });
+        }
+        tokens.extend(fold(&literal).chars().map(Token::Literal));
+        Glob {
+            tokens,
+            everything: self.everything,
+        }
+    }
+}
+
+/// Marks a state, and those behind runs that may be empty.
+fn enter(states: &mut [bool], at: usize, tokens: &[Token]) {
+    let mut at = at;
+    while let Some(state) = states.get_mut(at) {
+        *state = true;
+        match tokens.get(at) {
+            Some(Token::Run { .. }) => at = at.saturating_add(1),
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn broad(glob: &str, text: &str) -> bool {
+        Glob::parse(glob).unwrap().matches(text, Reading::Broad)
+    }
+
+    fn narrow(glob: &str, text: &str) -> bool {
+        Glob::parse(glob).unwrap().matches(text, Reading::Narrow)
+    }
+
+    #[test]
+    fn a_glob_matches_the_whole_value() {
+        assert!(broad("gpt-4*", "gpt-4o-mini"));
+        assert!(broad("gpt-4*", "gpt-4"));
+        assert!(!broad("gpt-4", "gpt-4o"));
+        assert!(!broad("gpt-4*", "x-gpt-4"));
+        assert!(broad("*delete*", "user_delete_all"));
+        assert!(broad("a?c", "abc") && !broad("a?c", "ac"));
+        assert!(broad("", "") && !broad("", "x"));
+    }
+
+    #[test]
+    fn sets_name_one_character() {
+        assert!(broad("v[0-9]", "v7") && !broad("v[0-9]", "vx"));
+        assert!(broad("[!a-c]", "d") && !broad("[!a-c]", "b"));
+        assert!(broad("[]]", "]") && broad("[a-]", "-"));
+    }
+
+    #[test]
+    fn where_it_loosens_a_star_stops_at_separators() {
+        assert!(broad("openai*", "openai/gpt-4"));
+        assert!(!narrow("openai*", "openai/gpt-4"));
+        assert!(narrow("openai/*", "openai/gpt-4"));
+        assert!(!narrow("*:free", "a/b:free"));
+        assert!(narrow("**", "a/b:c") && narrow("*", "a/b:c") && narrow("a**c", "a/b:c"));
+    }
+
+    #[test]
+    fn a_malformed_glob_says_so() {
+        assert!(Glob::parse("[abc").is_err());
+        assert!(Glob::parse("[z-a]").is_err());
+    }
+
+    #[test]
+    fn many_stars_stay_linear() {
+        let glob = "*a".repeat(30);
+        assert!(!broad(&glob, &"a".repeat(2_000).replace('a', "b")));
+        assert!(broad(&glob, &"a".repeat(2_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_recursive_reading(glob in "[ab*?/]{0,8}", text in "[ab/]{0,8}") {
+            fn plain(glob: &[char], text: &[char], crosses: bool) -> bool {
+                match glob {
+                    [] => text.is_empty(),
+                    ['*', '*', rest @ ..] => (0..=text.len()).any(|n| plain(&trim(rest), &text[n..], crosses)),
+                    ['*', rest @ ..] => (0..=text.len())
+                        .take_while(|&n| crosses || n == 0 || text[n - 1] != '/')
+                        .any(|n| plain(rest, &text[n..], crosses)),
+                    ['?', rest @ ..] => !text.is_empty() && plain(rest, &text[1..], crosses),
+                    [c, rest @ ..] => text.first() == Some(c) && plain(rest, &text[1..], crosses),
+                }
+            }
+            fn trim(glob: &[char]) -> Vec<char> {
+                glob.iter().copied().skip_while(|c| *c == '*').collect()
+            }
+            let g: Vec<char> = glob.chars().collect();
+            let t: Vec<char> = text.chars().collect();
+            prop_assert_eq!(broad(&glob, &text), plain(&g, &t, true));
+            let lone = !glob.is_empty() && glob.chars().all(|c| c == '*');
+            prop_assert_eq!(narrow(&glob, &text), lone || plain(&g, &t, false));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From bytes to a policy: what the filter does with its configuration and the command line with a file.
+
+use super::compile::{Policy, compile};
+use super::decode::Decoder;
+use super::document;
+use super::node::Node;
+use super::version;
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::wire::json::{Limits, Nest, ScanErrorKind};
+
+/// Deepest nesting of a policy's JSON.
+const MAX_DEPTH: u16 = 64;
+
+/// Largest document, in bytes; a configuration this large no longer fits Kubernetes objects anyway.
+pub const MAX_DOCUMENT: usize = 16 << 20;
+
+/// What came of a document.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy; absent if there was an error.
+    pub policy: Option<Policy>,
+    /// Everything worth saying, errors first, each in the order of the document.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    /// A document that could not be parsed.
+    pub fn failed(diagnostic: Diagnostic) -> Loaded {
+        Loaded {
+            policy: None,
+            diagnostics: vec![diagnostic],
+        }
+    }
+
+    /// The errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Reads a policy in JSON.
+pub fn load_json(text: &[u8]) -> Loaded {
+    let parsed = parse_json(text);
+    match parsed {
+        Ok(root) => load(&root),
+        Err(diagnostic) => Loaded::failed(*diagnostic),
+    }
+}
+
+/// Reads JSON text as a document's tree.
+///
+/// # Errors
+/// The diagnostic that says what is wrong with it.
+pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
+    let failed = |code, at: usize, message: String| {
+        Box::new(Diagnostic {
+            code,
+            severity: Severity::Error,
+            path: String::new(),
+            span: at..at.saturating_add(1).min(text.len()),
+            message,
+            label: None,
+            help: None,
+            fix: None,
+        })
+    };
+    if text.len() > MAX_DOCUMENT {
+        let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
+        return Err(failed(codes::AG1019, 0, message));
+    }
+    let nest = Nest::scan(
+        text,
+        Limits {
+            max_depth: MAX_DEPTH,
+        },
+        0,
+    )
+    .map_err(|error| {
+        let code = match error.kind {
+            ScanErrorKind::DuplicateKey => codes::AG1002,
+            ScanErrorKind::TooDeep | ScanErrorKind::TooLarge => codes::AG1019,
+            _ => codes::AG1001,
+        };
+        failed(code, error.at, error.to_string())
+    })?;
+    match nest.body() {
+        Some(doc) => Ok(Node::from_json(doc.root())),
+        None => Err(failed(codes::AG1001, 0, "the document is empty".to_owned())),
+    }
+}
+
+/// Reads and compiles a document's tree.
+pub fn load(root: &Node) -> Loaded {
+    let mut decoder = Decoder::default();
+    let document = document::read(&mut decoder, root);
+    let version = version::of(root);
+    let policy = document.and_then(|document| compile(&mut decoder, document, version));
+    let mut diagnostics = decoder.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| {
+        (
+            diagnostic.severity,
+            diagnostic.span.start,
+            diagnostic.span.end,
+        )
+    });
+    let failed = diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    Loaded {
+        policy: policy.filter(|_| !failed),
+        diagnostics,
+    }
+}

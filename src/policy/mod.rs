@@ -1,0 +1,33 @@
+//! The policy: document → compiled → decision.
+//!
+//! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
+//! can be judged fast; [`decide`] is the meaning: what holds, what wins.
+
+mod compile;
+mod condition;
+mod decide;
+mod decode;
+mod document;
+mod field;
+mod glob;
+mod load;
+mod needs;
+mod node;
+mod operators;
+mod rule;
+mod scan;
+mod value;
+mod version;
+#[cfg(not(target_arch = "wasm32"))]
+mod yaml;
+
+pub use compile::{CompiledRule, Policy};
+pub use decide::{Context, Decision, Held, Judgement, Ruling};
+pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
+pub use needs::{Interest, Needs};
+pub use node::{Data, Member, Node};
+pub use rule::{Action, OnDeny};
+pub use scan::{ScanScratch, Scans};
+#[cfg(not(target_arch = "wasm32"))]
+pub use yaml::parse_yaml;

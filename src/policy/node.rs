@@ -1,0 +1,136 @@
+//! A document as it was written, whatever it was written in: YAML, JSON, or a Struct from Envoy.
+
+use crate::wire::json::{Kind, Value, quote};
+use crate::wire::span::index;
+use std::ops::Range;
+
+/// A value with its place in the text of the document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Bytes of the document.
+    pub span: Range<usize>,
+    /// The value.
+    pub data: Data,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A number in JSON's grammar, as written.
+    Number(Box<str>),
+    /// A text.
+    String(Box<str>),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order of the document; keys are unique.
+    Map(Vec<Member>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The key.
+    pub key: Box<str>,
+    /// Bytes of the key.
+    pub key_span: Range<usize>,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// A scanned JSON value.
+    pub fn from_json(value: Value<'_>) -> Node {
+        let span = value.span().range();
+        let text = || value.text().unwrap_or_default().into();
+        let data = match value.kind() {
+            Kind::Null => Data::Null,
+            Kind::Bool(value) => Data::Bool(value),
+            Kind::Number => Data::Number(value.number().unwrap_or("0").into()),
+            Kind::String => Data::String(text()),
+            Kind::Array => Data::List(value.elements().map(Node::from_json).collect()),
+            Kind::Object => Data::Map(
+                value
+                    .members()
+                    .map(|(key, value)| Member {
+                        key: key.text().unwrap_or_default().into(),
+                        key_span: index(key.span().start)..index(key.span().end),
+                        value: Node::from_json(value),
+                    })
+                    .collect(),
+            ),
+        };
+        Node { span, data }
+    }
+
+    /// Appends the tree as JSON text; numbers stay as they were written.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match &self.data {
+            Data::Null => out.extend_from_slice(b"null"),
+            Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Data::Number(text) => out.extend_from_slice(text.as_bytes()),
+            Data::String(text) => quote(text, out),
+            Data::List(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(b']');
+            }
+            Data::Map(members) => {
+                out.push(b'{');
+                for (at, member) in members.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    quote(&member.key, out);
+                    out.push(b':');
+                    member.value.write_json(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+
+    /// What it is, for a message.
+    pub fn kind(&self) -> &'static str {
+        match &self.data {
+            Data::Null => "nothing",
+            Data::Bool(_) => "true or false",
+            Data::Number(_) => "a number",
+            Data::String(_) => "a text",
+            Data::List(_) => "a list",
+            Data::Map(_) => "a mapping",
+        }
+    }
+
+    /// The members of a mapping; none of anything else.
+    pub fn members(&self) -> &[Member] {
+        match &self.data {
+            Data::Map(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.members()
+            .iter()
+            .find(|member| &*member.key == key)
+            .map(|member| &member.value)
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.data {
+            Data::String(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `equals`, `not_equals`, `in`, `not_in`: typed, `1` is `1.0` and is not `"1"`.
+
+use super::{Side, Verdict};
+use crate::detect::fold_name;
+use crate::policy::value::Scalar;
+use crate::wire::json::Decimal;
+
+/// A value in a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Literal {
+    Null,
+    Bool(bool),
+    /// With its exact value.
+    Number(Decimal),
+    /// As written, and folded as names are.
+    Text {
+        exact: Box<str>,
+        folded: Box<str>,
+    },
+}
+
+impl Literal {
+    pub(in crate::policy) fn text(text: &str) -> Literal {
+        Literal::Text {
+            exact: text.into(),
+            folded: fold_name(text).into(),
+        }
+    }
+
+    /// Whether it is exactly this text.
+    pub(in crate::policy) fn is_text(&self, text: &str) -> bool {
+        matches!(self, Literal::Text { exact, .. } if **exact == *text)
+    }
+}
+
+/// Compares with one or several literals.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Equality {
+    pub(in crate::policy) literals: Vec<Literal>,
+    pub(in crate::policy) negative: bool,
+    /// The values are names, which are folded where that restricts.
+    pub(in crate::policy) names: bool,
+}
+
+impl Equality {
+    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>, side: Side) -> Verdict {
+        let mut same_type = false;
+        let mut equal = false;
+        for literal in &self.literals {
+            match (literal, value) {
+                (Literal::Null, Scalar::Null) => (same_type, equal) = (true, true),
+                (Literal::Bool(expected), Scalar::Bool(actual)) => {
+                    same_type = true;
+                    equal |= expected == actual;
+                }
+                (Literal::Number(expected), Scalar::Number(actual)) => {
+                    same_type = true;
+                    equal |= Decimal::parse(actual).is_some_and(|actual| actual == *expected);
+                }
+                (Literal::Text { exact, folded }, Scalar::Text(actual)) => {
+                    same_type = true;
+                    // A negative name must not be got around by a spelling either, so folding follows the side on
+                    // which *equality* stands.
+                    let broad = (side == Side::Restricting) != self.negative;
+                    let actual = actual.text();
+                    equal |= **exact == *actual
+                        || (self.names && broad && *fold_name(&actual) == **folded);
+                }
+                _ => {}
+            }
+        }
+        match (self.negative, same_type) {
+            (false, _) => equal.into(),
+            (true, true) => (!equal).into(),
+            (true, false) => Verdict::Unreadable,
+        }
+    }
+}

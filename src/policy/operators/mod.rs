@@ -1,0 +1,201 @@
+//! The verbs of conditions: one file for each family, each a plain function over one value.
+//!
+//! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
+
+mod equality;
+mod measure;
+mod order;
+mod text;
+
+pub(super) use equality::{Equality, Literal};
+pub(super) use measure::{address_count, character_count};
+pub(super) use order::Order;
+pub(super) use text::{Affix, Contains, seen};
+
+use crate::event::words;
+
+/// What an operator says about one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It fits.
+    Holds,
+    /// It doesn't.
+    Fails,
+    /// It can't be told: wrong type, unparsable. Counts for the strict side.
+    Unreadable,
+}
+
+impl From<bool> for Verdict {
+    fn from(holds: bool) -> Self {
+        if holds {
+            Verdict::Holds
+        } else {
+            Verdict::Fails
+        }
+    }
+}
+
+/// On which side a condition stands: whether it being true restricts or loosens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Read broadly.
+    Restricting,
+    /// Read narrowly.
+    Loosening,
+}
+
+impl Side {
+    pub(super) fn flipped(self) -> Side {
+        match self {
+            Side::Restricting => Side::Loosening,
+            Side::Loosening => Side::Restricting,
+        }
+    }
+}
+
+words! {
+    /// The verbs.
+    Verb {
+        /// The same value; typed.
+        Equals = "equals",
+        /// Another value.
+        NotEquals = "not_equals",
+        /// One of these.
+        In = "in",
+        /// None of these.
+        NotIn = "not_in",
+        /// There is one; `null` counts.
+        Exists = "exists",
+        /// More than.
+        GreaterThan = "greater_than",
+        /// At least.
+        AtLeast = "at_least",
+        /// Less than.
+        LessThan = "less_than",
+        /// At most.
+        AtMost = "at_most",
+        /// From … to, both included.
+        Between = "between",
+        /// Holds this text.
+        Contains = "contains",
+        /// Holds one of these texts.
+        ContainsAny = "contains_any",
+        /// Holds all of these texts.
+        ContainsAll = "contains_all",
+        /// Begins with this text, or one of these.
+        StartsWith = "starts_with",
+        /// Ends with this text, or one of these.
+        EndsWith = "ends_with",
+        /// Fits a regular expression.
+        Matches = "matches",
+        /// Fits a glob, or one of these.
+        Glob = "glob",
+        /// A detector finds something.
+        Detects = "detects",
+        /// A domain that is one of these.
+        DomainIn = "domain_in",
+        /// A domain that is none of these.
+        DomainNotIn = "domain_not_in",
+        /// A path inside one of these folders.
+        PathWithin = "path_within",
+        /// A path outside all of these folders.
+        PathNotWithin = "path_not_within",
+        /// Only these commands.
+        CommandIn = "command_in",
+        /// An address in one of these networks.
+        CidrIn = "cidr_in",
+        /// An SQL statement with one of these verbs.
+        SqlVerbIn = "sql_verb_in",
+        /// An SQL statement that touches one of these tables.
+        SqlTableIn = "sql_table_in",
+        /// An SQL statement without a limit or with a larger one.
+        SqlLimitGreaterThan = "sql_limit_greater_than",
+        /// Shares text with another value.
+        Overlaps = "overlaps",
+        /// Outside a time of day.
+        Outside = "outside",
+        /// Inside a time of day.
+        Inside = "inside",
+        /// Not before a moment.
+        NotBefore = "not_before",
+        /// Not after a moment.
+        NotAfter = "not_after",
+        /// Count more than.
+        CountGreaterThan = "count_greater_than",
+        /// Count at least.
+        CountAtLeast = "count_at_least",
+        /// Count less than.
+        CountLessThan = "count_less_than",
+        /// Count at most.
+        CountAtMost = "count_at_most",
+        /// Count exactly.
+        CountEquals = "count_equals",
+        /// Length more than.
+        LengthGreaterThan = "length_greater_than",
+        /// Length at least.
+        LengthAtLeast = "length_at_least",
+        /// Length less than.
+        LengthLessThan = "length_less_than",
+        /// Length at most.
+        LengthAtMost = "length_at_most",
+        /// Length exactly.
+        LengthEquals = "length_equals",
+    }
+}
+
+impl Verb {
+    /// Reads a verb in any of its spellings.
+    pub(super) fn parse(word: &str) -> Option<Verb> {
+        Verb::from_word(word).or(match word {
+            "gt" => Some(Verb::GreaterThan),
+            "gte" => Some(Verb::AtLeast),
+            "lt" => Some(Verb::LessThan),
+            "lte" => Some(Verb::AtMost),
+            "count_gt" => Some(Verb::CountGreaterThan),
+            "count_gte" => Some(Verb::CountAtLeast),
+            "count_lt" => Some(Verb::CountLessThan),
+            "count_lte" => Some(Verb::CountAtMost),
+            "length_gt" => Some(Verb::LengthGreaterThan),
+            "length_gte" => Some(Verb::LengthAtLeast),
+            "length_lt" => Some(Verb::LengthLessThan),
+            "length_lte" => Some(Verb::LengthAtMost),
+            _ => None,
+        })
+    }
+
+    /// Whether it says that something is *not* so: true of a missing value where that restricts.
+    pub(super) fn is_negative(self) -> bool {
+        matches!(
+            self,
+            Verb::NotEquals | Verb::NotIn | Verb::DomainNotIn | Verb::PathNotWithin
+        )
+    }
+
+    /// Whether it reads text: strings inside objects, numbers and booleans as written.
+    pub(super) fn reads_text(self) -> bool {
+        matches!(
+            self,
+            Verb::Contains
+                | Verb::ContainsAny
+                | Verb::ContainsAll
+                | Verb::StartsWith
+                | Verb::EndsWith
+                | Verb::Matches
+                | Verb::Glob
+                | Verb::Detects
+                | Verb::LengthGreaterThan
+                | Verb::LengthAtLeast
+                | Verb::LengthLessThan
+                | Verb::LengthAtMost
+                | Verb::LengthEquals
+        )
+    }
+
+    /// Whether it can only be true because something stands in the text, so that keys and numbers count as well.
+    pub(super) fn looks_for_text(self) -> bool {
+        matches!(
+            self,
+            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll | Verb::Matches | Verb::Detects
+        )
+    }
+}

@@ -1,0 +1,118 @@
+//! `greater_than`, `at_least`, `less_than`, `at_most`, `between`: exact decimals.
+
+use super::Verdict;
+use crate::policy::value::Scalar;
+use crate::wire::json::Decimal;
+
+/// A range of numbers; each end with whether it belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::policy) struct Order {
+    pub(in crate::policy) low: Option<(Decimal, bool)>,
+    pub(in crate::policy) high: Option<(Decimal, bool)>,
+}
+
+impl Order {
+    /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
+    /// (`"1,000"`, `"$5"`, `true`) can't be compared.
+    pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> Verdict {
+        let number = match value {
+            Scalar::Number(text) => Decimal::parse(text),
+            Scalar::Text(text) => Decimal::parse(&width_folded(text.text().trim())),
+            _ => None,
+        };
+        match number {
+            Some(number) => self.holds(&number).into(),
+            None => Verdict::Unreadable,
+        }
+    }
+
+    /// The same for a count.
+    pub(in crate::policy) fn judge_count(&self, count: u64) -> Verdict {
+        match Decimal::parse(&count.to_string()) {
+            Some(number) => self.holds(&number).into(),
+            None => Verdict::Unreadable,
+        }
+    }
+
+    fn holds(&self, number: &Decimal) -> bool {
+        let above = self
+            .low
+            .as_ref()
+            .is_none_or(|(low, included)| number > low || (*included && number == low));
+        let below = self
+            .high
+            .as_ref()
+            .is_none_or(|(high, included)| number < high || (*included && number == high));
+        above && below
+    }
+}
+
+/// Full-width forms (U+FF01 to U+FF5E) as ASCII.
+fn width_folded(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\u{FF01}'..='\u{FF5E}' => u32::from(c)
+                .checked_sub(0xFEE0)
+                .and_then(char::from_u32)
+                .unwrap_or(c),
+            _ => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::value::Scalar;
+
+    fn more_than(limit: &str) -> Order {
+        Order {
+            low: Some((Decimal::parse(limit).unwrap(), false)),
+            high: None,
+        }
+    }
+
+    #[test]
+    fn numbers_and_numbers_in_texts_are_compared_exactly() {
+        let over_100 = more_than("100");
+        for number in [
+            "100.01",
+            "1e3",
+            "100.00000000000000000001",
+            "12345678901234567890",
+        ] {
+            assert_eq!(
+                over_100.judge(&Scalar::Number(number.into())),
+                Verdict::Holds,
+                "{number}"
+            );
+            assert_eq!(
+                over_100.judge(&Scalar::text(number)),
+                Verdict::Holds,
+                "{number:?}"
+            );
+        }
+        assert_eq!(over_100.judge(&Scalar::text(" １０１ ")), Verdict::Holds);
+        for number in ["100", "1e2", "-5", "0.1"] {
+            assert_eq!(
+                over_100.judge(&Scalar::Number(number.into())),
+                Verdict::Fails,
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_unreadable() {
+        let over_100 = more_than("100");
+        for text in ["1,000", "$5", "abc", "", "0x64", "NaN", "1 000"] {
+            assert_eq!(
+                over_100.judge(&Scalar::text(text)),
+                Verdict::Unreadable,
+                "{text:?}"
+            );
+        }
+        assert_eq!(over_100.judge(&Scalar::Bool(true)), Verdict::Unreadable);
+        assert_eq!(over_100.judge(&Scalar::Null), Verdict::Unreadable);
+    }
+}

@@ -1,0 +1,75 @@
+//! `contains*`, `starts_with`, `ends_with`: as written where that loosens; case and disguises ignored where it
+//! restricts.
+
+use super::Side;
+use crate::detect::View;
+use std::borrow::Cow;
+
+/// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Contains {
+    /// For each needle: the literal as written and as a reader sees it.
+    pub(in crate::policy) needles: Vec<[u32; 2]>,
+    /// All of them must be there, not just one.
+    pub(in crate::policy) all: bool,
+}
+
+/// `starts_with`, `ends_with`.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Affix {
+    needles: Vec<Needle>,
+    at_end: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Needle {
+    exact: Box<str>,
+    /// As a reader sees it, lower case.
+    seen: Box<str>,
+}
+
+impl Affix {
+    pub(in crate::policy) fn new(needles: &[Box<str>], at_end: bool) -> Affix {
+        Affix {
+            needles: needles
+                .iter()
+                .map(|needle| Needle {
+                    exact: needle.clone(),
+                    seen: seen(needle).into(),
+                })
+                .collect(),
+            at_end,
+        }
+    }
+
+    pub(in crate::policy) fn judge(&self, text: &str, side: Side) -> bool {
+        let fits = |text: &str, needle: &str| {
+            if self.at_end {
+                text.ends_with(needle)
+            } else {
+                text.starts_with(needle)
+            }
+        };
+        if self.needles.iter().any(|needle| fits(text, &needle.exact)) {
+            return true;
+        }
+        if side == Side::Loosening {
+            return false;
+        }
+        // A reader skips what stands around a text and can't be seen.
+        let seen = seen(text);
+        let seen = seen.trim();
+        let lower = text.to_lowercase();
+        self.needles
+            .iter()
+            .any(|needle| fits(seen, &needle.seen) || fits(&lower, &needle.exact.to_lowercase()))
+    }
+}
+
+/// A text as a reader sees it, in lower case.
+pub(in crate::policy) fn seen(text: &str) -> String {
+    match View::of(text) {
+        Some(view) => view.text().to_lowercase(),
+        None => Cow::Borrowed(text).to_lowercase(),
+    }
+}

@@ -1,0 +1,603 @@
+//! A rule as written.
+
+use super::condition::{self, Condition};
+use super::decode::{At, Decoder};
+use super::document::{MODES, Mode};
+use super::field::{Field, Kinds};
+use super::node::{Data, Node};
+use crate::diag::{Severity, codes};
+use crate::event::{Kind, Replacement, words};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+const RULE: &[&str] = &[
+    "id",
+    "description",
+    "mode",
+    "match",
+    "when",
+    "unless",
+    "if_missing",
+    "action",
+    "reason",
+    "remedy",
+    "tags",
+    "on_deny",
+    "redact",
+    "approval",
+    "limit",
+    "trust",
+    "overridable",
+    "examples",
+];
+const MATCH: &[&str] = &[
+    "event",
+    "tool",
+    "model",
+    "provider",
+    "protocol",
+    "server",
+    "host",
+    "path",
+    "method",
+    "environment",
+    "client",
+    "tenant",
+    "agent",
+    "role",
+    "from",
+    "turn",
+    "part",
+    "code",
+];
+
+/// Limits of a document itself.
+pub(super) const MAX_RULES: usize = 20_000;
+
+words! {
+    /// What a rule does.
+    Action {
+        /// Opens a gate.
+        Allow = "allow",
+        /// Refuses.
+        Deny = "deny",
+        /// Refuses unless someone has agreed.
+        RequireApproval = "require_approval",
+        /// Takes out what it found.
+        Redact = "redact",
+        /// Marks.
+        Tag = "tag",
+    }
+}
+
+words! {
+    /// What becomes of a denied part of a response, or of a denied offer.
+    OnDeny {
+        /// The part is taken out and a text says so.
+        Replace = "replace",
+        /// The whole answer becomes an error.
+        Error = "error",
+        /// The offer is taken out silently.
+        Hide = "hide",
+    }
+}
+
+/// A rule as written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    pub(super) id: Box<str>,
+    pub(super) span: Range<usize>,
+    pub(super) index: usize,
+    pub(super) mode: Option<Mode>,
+    pub(super) kinds: Kinds,
+    pub(super) matches: Vec<MatchItem>,
+    pub(super) when: Option<Condition>,
+    pub(super) unless: Option<Condition>,
+    pub(super) if_missing: Option<IfMissing>,
+    pub(super) action: Action,
+    pub(super) reason: Option<Box<str>>,
+    pub(super) remedy: Option<Box<str>>,
+    pub(super) tags: Vec<Box<str>>,
+    pub(super) on_deny: Option<OnDeny>,
+    pub(super) redact: Redact,
+}
+
+impl Rule {
+    /// Calls `visit` with every field that it names.
+    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r Field)) {
+        for item in &self.matches {
+            visit(&item.field);
+        }
+        for condition in self.when.iter().chain(&self.unless) {
+            condition.each_test(&mut |test| visit(&test.field));
+        }
+    }
+
+    /// Whether it asks who is asking.
+    pub(super) fn asks_identity(&self) -> bool {
+        let mut asks = false;
+        self.each_field(&mut |field| asks |= field.is_identity());
+        asks
+    }
+}
+
+/// One key of `match`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MatchItem {
+    pub(super) field: Field,
+    pub(super) name: &'static str,
+    pub(super) values: Vec<Box<str>>,
+    pub(super) span: Range<usize>,
+    pub(super) path: String,
+}
+
+/// What a missing value counts as in a restricting rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfMissing {
+    /// As if the condition held.
+    Apply,
+    /// As if it didn't.
+    Skip,
+}
+
+/// `redact`
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Redact {
+    pub(super) form: Replacement,
+    pub(super) label: Option<Box<str>>,
+    pub(super) numbered: bool,
+    pub(super) what: Option<Field>,
+}
+
+/// Reads `rules`.
+pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<Rule> {
+    let Data::List(items) = &node.data else {
+        decoder.wrong_type(at, node, "a list of rules");
+        return Vec::new();
+    };
+    if items.len() > MAX_RULES {
+        decoder.error(
+            codes::AG1019,
+            at,
+            &node.span,
+            format!("{} rules, at most {MAX_RULES} are allowed", items.len()),
+            "",
+        );
+        return Vec::new();
+    }
+    let mut rules: Vec<Rule> = Vec::with_capacity(items.len());
+    let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
+    for (number, item) in items.iter().enumerate() {
+        let at = at.index(number);
+        if let Some(id) = item.get("id")
+            && let Some(name) = id.text()
+            && let Some(first) = ids.insert(name, number)
+        {
+            decoder.error(
+                codes::AG1008,
+                &at.key("id"),
+                &id.span,
+                format!("rule `{name}` is defined twice"),
+                format!("the first is rules[{first}]; records name a rule by its id, so it must be unique"),
+            );
+        }
+        rules.extend(rule(decoder, &at, number, item));
+    }
+    rules
+}
+
+fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option<Rule> {
+    let errors_before = decoder.diagnostics.len();
+    let members = decoder.mapping(at, node, RULE)?;
+    let mut rule = Rule {
+        id: "".into(),
+        span: node.span.clone(),
+        index,
+        mode: None,
+        kinds: Kinds::EMPTY,
+        matches: Vec::new(),
+        when: None,
+        unless: None,
+        if_missing: None,
+        action: Action::Deny,
+        reason: None,
+        remedy: None,
+        tags: Vec::new(),
+        on_deny: None,
+        redact: Redact {
+            form: Replacement::Label,
+            label: None,
+            numbered: false,
+            what: None,
+        },
+    };
+    let mut events: Option<Kinds> = None;
+    for member in &members {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "id" => {
+                if let Some(id) = decoder.text(&at, value) {
+                    if id.is_empty() {
+                        decoder.error(codes::AG1006, &at, &value.span, "the id is empty", "");
+                    }
+                    rule.id = id;
+                }
+            }
+            "mode" => rule.mode = decoder.word(&at, value, MODES),
+            "match" => events = read_match(decoder, &at, value, &mut rule.matches),
+            "when" => rule.when = condition::read(decoder, &at, value),
+            "unless" => rule.unless = condition::read(decoder, &at, value),
+            "if_missing" => {
+                let words = [("apply", IfMissing::Apply), ("skip", IfMissing::Skip)];
+                rule.if_missing = decoder.word(&at, value, &words);
+            }
+            "action" => {
+                let words: Vec<(&str, Action)> = Action::ALL
+                    .iter()
+                    .map(|action| (action.word(), *action))
+                    .collect();
+                if let Some(action) = decoder.word(&at, value, &words) {
+                    rule.action = action;
+                }
+            }
+            "reason" => rule.reason = decoder.text(&at, value),
+            "remedy" => rule.remedy = decoder.text(&at, value),
+            "description" => {
+                decoder.text(&at, value);
+            }
+            "tags" => rule.tags = decoder.texts(&at, value).unwrap_or_default(),
+            "on_deny" => {
+                let words: Vec<(&str, OnDeny)> = OnDeny::ALL
+                    .iter()
+                    .map(|word| (word.word(), *word))
+                    .collect();
+                rule.on_deny = decoder.word(&at, value, &words);
+            }
+            "redact" => read_redact(decoder, &at, value, &mut rule.redact),
+            "approval" => read_approval(decoder, &at, value),
+            "limit" => decoder.error(
+                codes::AG1017,
+                &at,
+                &value.span,
+                "limits are not enforced by this version",
+                "use Envoy's rate limit filters until they are",
+            ),
+            "trust" => {
+                decoder.word(&at, value, &[("claimed", ())]);
+            }
+            "overridable" => {
+                decoder.boolean(&at, value);
+            }
+            // Examples are run by the command line and dropped by `build`; the filter has no use for them.
+            _ => {}
+        }
+    }
+    for key in ["id", "action"] {
+        if node.get(key).is_none() {
+            let help = if key == "id" {
+                "records and refusals name the rule by it"
+            } else {
+                "one of `allow`, `deny`, `require_approval`, `redact`, `tag`"
+            };
+            decoder.error(
+                codes::AG1006,
+                at,
+                &(node.span.start..node.span.start),
+                format!("`{key}` is missing"),
+                help,
+            );
+        }
+    }
+    if decoder
+        .diagnostics
+        .iter()
+        .skip(errors_before)
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+    {
+        return None;
+    }
+    rule.kinds = kinds(decoder, at, &rule, events)?;
+    check_action(decoder, at, node, &rule);
+    Some(rule)
+}
+
+fn read_match(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    items: &mut Vec<MatchItem>,
+) -> Option<Kinds> {
+    let mut events = None;
+    for member in decoder.mapping(at, node, MATCH)? {
+        let at = at.key(&member.key);
+        let values = decoder.texts(&at, &member.value)?;
+        if values.is_empty() {
+            decoder.error(
+                codes::AG1006,
+                &at,
+                &member.value.span,
+                "the list is empty",
+                "",
+            );
+            return None;
+        }
+        match &*member.key {
+            "event" => {
+                let mut kinds = Kinds::EMPTY;
+                for word in &values {
+                    match Kind::from_word(word) {
+                        Some(kind) => kinds = kinds.with(kind),
+                        None => {
+                            decoder.unknown(
+                                codes::AG1007,
+                                &at,
+                                &member.value.span,
+                                "event",
+                                word,
+                                Kind::ALL.iter().map(|kind| kind.word()),
+                            );
+                            return None;
+                        }
+                    }
+                }
+                events = Some(kinds);
+            }
+            key => {
+                if key == "role" && values.iter().any(|value| is_author(value)) {
+                    decoder.error(
+                        codes::AG1007,
+                        &at,
+                        &member.value.span,
+                        "`role` is a role of who is asking, not the author of a message",
+                        "write `from: user` for the author",
+                    );
+                    return None;
+                }
+                let name = MATCH.iter().find(|name| **name == key);
+                if let (Ok(field), Some(name)) = (Field::parse(key), name) {
+                    items.push(MatchItem {
+                        field,
+                        name,
+                        values,
+                        span: member.value.span.clone(),
+                        path: at.path(),
+                    });
+                }
+            }
+        }
+    }
+    events
+}
+
+fn is_author(word: &str) -> bool {
+    matches!(word, "user" | "assistant" | "system" | "tool" | "developer")
+}
+
+fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Redact) {
+    for member in decoder
+        .mapping(at, node, &["with", "label", "what", "restore"])
+        .unwrap_or_default()
+    {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "with" => {
+                let words: Vec<(&str, Replacement)> = Replacement::ALL
+                    .iter()
+                    .map(|form| (form.word(), *form))
+                    .collect();
+                match decoder.word(&at, value, &words) {
+                    Some(Replacement::Pseudonym) => decoder.error(
+                        codes::AG1017,
+                        &at,
+                        &value.span,
+                        "`pseudonym` is not supported yet",
+                        "use `label` or `hash`",
+                    ),
+                    Some(form) => redact.form = form,
+                    None => {}
+                }
+            }
+            "label" => match decoder.text(&at, value) {
+                Some(label) if &*label == "numbered" => redact.numbered = true,
+                label => redact.label = label,
+            },
+            "what" => {
+                if let Some(path) = decoder.text(&at, value) {
+                    redact.what = condition::read_field(decoder, &at, &path, &value.span);
+                }
+            }
+            _ => {
+                decoder.texts(&at, value);
+            }
+        }
+    }
+}
+
+fn read_approval(decoder: &mut Decoder, at: &At<'_>, node: &Node) {
+    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
+    for member in decoder.mapping(at, node, known).unwrap_or_default() {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "by" | "bind" => {
+                decoder.texts(&at, value);
+            }
+            "needed" | "uses" => {
+                decoder.count(&at, value);
+            }
+            _ => {
+                decoder.seconds(&at, value);
+            }
+        }
+    }
+}
+
+/// The kinds of events that a rule is about: as it says, or as its fields say.
+fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>) -> Option<Kinds> {
+    let mut fields: Vec<(&Field, &str, &Range<usize>)> = rule
+        .matches
+        .iter()
+        .map(|item| (&item.field, item.name, &item.span))
+        .collect();
+    for condition in rule.when.iter().chain(&rule.unless) {
+        condition.each_test(&mut |test| fields.push((&test.field, &test.name, &test.span)));
+    }
+    let kinds = match events {
+        Some(kinds) => kinds,
+        None => {
+            // In this order: a definition is told only by an offer, a result only by a result; a tool's name alone
+            // means its call.
+            let order = [
+                Kind::ToolOffer,
+                Kind::ToolResult,
+                Kind::ToolCall,
+                Kind::Response,
+                Kind::Uninspectable,
+            ];
+            let told = order.into_iter().find(|kind| {
+                fields
+                    .iter()
+                    .any(|(field, ..)| field.only_kind() == Some(*kind))
+            });
+            match told {
+                Some(kind) => Kinds::of(&[kind]),
+                None => {
+                    let unclear = fields.iter().find(|(field, ..)| {
+                        matches!(
+                            field,
+                            Field::From
+                                | Field::Part
+                                | Field::Text
+                                | Field::Turn
+                                | Field::ProviderRun
+                        )
+                    });
+                    if let Some((field, name, span)) = unclear {
+                        let events: Vec<String> = field
+                            .kinds()
+                            .iter()
+                            .map(|kind| format!("`{}`", kind.word()))
+                            .collect();
+                        decoder.error(
+                            codes::AG1014,
+                            at,
+                            span,
+                            format!("`{name}` stands in several kinds of events"),
+                            format!(
+                                "say which: `match: {{ event: … }}` with {}",
+                                events.join(", ")
+                            ),
+                        );
+                        return None;
+                    }
+                    Kinds::of(&[Kind::Request])
+                }
+            }
+        }
+    };
+    let mut sound = true;
+    for (field, name, span) in &fields {
+        if let Some(kind) = kinds.iter().find(|kind| !field.kinds().contains(*kind)) {
+            let others: Vec<String> = field
+                .kinds()
+                .iter()
+                .map(|kind| format!("`{}`", kind.word()))
+                .collect();
+            decoder.error(
+                codes::AG1009,
+                at,
+                span,
+                format!("`{name}` is not a field of the event `{}`", kind.word()),
+                format!("it belongs to {}", others.join(", ")),
+            );
+            sound = false;
+        }
+    }
+    sound.then_some(kinds)
+}
+
+/// What an action can't be asked of.
+fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
+    let content = Kinds::of(&[Kind::Message, Kind::ToolResult, Kind::Response]);
+    let calls = Kinds::of(&[Kind::ToolCall]);
+    let place = |key: &str| {
+        node.get(key)
+            .map(|value| value.span.clone())
+            .unwrap_or(node.span.clone())
+    };
+    if rule.action == Action::Allow && rule.kinds.meets(content) {
+        decoder.error(
+            codes::AG1015,
+            &at.key("action"),
+            &place("action"),
+            "`allow` means nothing for content: it passes unless a rule denies it",
+            "put the condition under `unless` of the rule that denies",
+        );
+    }
+    if rule.action == Action::RequireApproval
+        && !rule.kinds.meets(calls)
+        && !rule.kinds.contains(Kind::Request)
+    {
+        decoder.error(
+            codes::AG1015,
+            &at.key("action"),
+            &place("action"),
+            "only a request or a tool call can wait for an approval",
+            "",
+        );
+    }
+    if rule.action == Action::Redact {
+        let texts = Kinds::of(&[
+            Kind::Message,
+            Kind::ToolResult,
+            Kind::Response,
+            Kind::ToolCall,
+        ]);
+        if rule.kinds.iter().any(|kind| !texts.contains(kind)) {
+            decoder.error(
+                codes::AG1015,
+                &at.key("action"),
+                &place("action"),
+                "only texts can be redacted: `message`, `tool_result`, `response`, `tool_call`",
+                "",
+            );
+        } else if rule.redact.what.is_none() && (rule.kinds.meets(calls) || !looks_for_text(rule)) {
+            decoder.error(
+                codes::AG1015,
+                at,
+                &place("redact"),
+                if rule.kinds.meets(calls) {
+                    "a redaction of a tool call says what it changes"
+                } else {
+                    "nothing says what is to be redacted"
+                },
+                if rule.kinds.meets(calls) {
+                    "write `redact: { what: args.PATH }`: a changed argument changes what the tool does"
+                } else {
+                    "write a `detects`, `contains` or `matches` condition, or `redact: { what: PATH }`"
+                },
+            );
+        }
+    }
+    if rule.on_deny == Some(OnDeny::Hide) && rule.kinds != Kinds::of(&[Kind::ToolOffer]) {
+        decoder.error(
+            codes::AG1015,
+            &at.key("on_deny"),
+            &place("on_deny"),
+            "only offers of tools can be hidden",
+            "write `match: { event: tool_offer, … }`",
+        );
+    }
+}
+
+fn looks_for_text(rule: &Rule) -> bool {
+    let mut looks = false;
+    if let Some(when) = &rule.when {
+        when.each_test(&mut |test| {
+            looks |= test.checks.iter().any(|check| check.verb.looks_for_text())
+        });
+    }
+    looks
+}

@@ -1,0 +1,146 @@
+//! What stands in a text, found once for all rules: literals, patterns, detectors.
+
+use crate::detect::literals::Literals;
+use crate::detect::pattern::PatternSet;
+use crate::detect::{Finding, Input, Scanner, View, pattern};
+use std::ops::Range;
+
+/// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wants {
+    pub(super) literals: bool,
+    pub(super) patterns: bool,
+    pub(super) detectors: bool,
+}
+
+impl Wants {
+    pub(super) fn join(&mut self, other: Wants) {
+        self.literals |= other.literals;
+        self.patterns |= other.patterns;
+        self.detectors |= other.detectors;
+    }
+}
+
+/// Everything that the rules of one policy look for.
+#[derive(Debug)]
+pub(super) struct Matcher {
+    pub(super) literals: Literals,
+    pub(super) literal_texts: Vec<String>,
+    pub(super) patterns: PatternSet,
+    pub(super) detectors: Scanner,
+}
+
+/// Memory that scans reuse.
+#[derive(Debug, Default)]
+pub struct ScanScratch {
+    pub(super) patterns: pattern::Scratch,
+    detectors: crate::detect::Scratch,
+}
+
+/// What was found in one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TextScan {
+    /// Literals that stand in the text as written or as it is read, ascending.
+    pub(super) literals: Vec<u32>,
+    /// Of these, those that stand there exactly as written.
+    pub(super) exact: Vec<u32>,
+    /// Patterns that match, ascending.
+    pub(super) patterns: Vec<u32>,
+    /// What detectors found.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl TextScan {
+    /// Nothing that any rule looks for.
+    pub(super) fn is_blank(&self) -> bool {
+        self.literals.is_empty() && self.patterns.is_empty() && self.findings.is_empty()
+    }
+}
+
+impl Matcher {
+    /// Looks once at a text. `key` is the name that it stands under.
+    pub(super) fn scan(
+        &self,
+        text: &str,
+        key: Option<&str>,
+        wants: Wants,
+        scratch: &mut ScanScratch,
+    ) -> TextScan {
+        let mut scan = TextScan::default();
+        if wants.literals {
+            self.literals.find(text, &mut |literal, range| {
+                scan.literals.push(literal);
+                let written = self.literal_text(literal);
+                if text.get(range) == Some(written) {
+                    scan.exact.push(literal);
+                }
+            });
+            each_view(text, &mut |view| {
+                self.literals
+                    .find(view.text(), &mut |literal, _| scan.literals.push(literal));
+            });
+            for list in [&mut scan.literals, &mut scan.exact] {
+                list.sort_unstable();
+                list.dedup();
+            }
+        }
+        if wants.patterns {
+            self.patterns
+                .matching(text, &mut scratch.patterns, &mut |pattern| {
+                    scan.patterns.push(crate::wire::span::offset(pattern));
+                });
+        }
+        if wants.detectors {
+            let input = Input::whole(text).under(key);
+            self.detectors
+                .scan(&input, &mut scratch.detectors, &mut scan.findings);
+        }
+        scan
+    }
+
+    fn literal_text(&self, literal: u32) -> &str {
+        self.literal_texts
+            .get(crate::wire::span::index(literal))
+            .map(String::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Where these literals stand in a text, as written or as it is read.
+    pub(super) fn literal_spans(
+        &self,
+        text: &str,
+        literals: &[u32],
+        hit: &mut impl FnMut(Range<usize>),
+    ) {
+        self.literals.find(text, &mut |literal, range| {
+            if literals.contains(&literal) {
+                hit(range);
+            }
+        });
+        each_view(text, &mut |view| {
+            self.literals.find(view.text(), &mut |literal, range| {
+                if literals.contains(&literal) {
+                    hit(view.original(range));
+                }
+            });
+        });
+    }
+}
+
+/// A text as it is read, in both readings of characters that are not shown.
+fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
+    if let Some(view) = View::of(text) {
+        visit(&view);
+        if view.joins()
+            && let Some(spaced) = View::spaced(text)
+        {
+            visit(&spaced);
+        }
+    }
+}
+
+/// The scans of one body's texts, made when the first rule asks.
+#[derive(Debug, Default)]
+pub struct Scans {
+    pub(super) list: Vec<Option<TextScan>>,
+}

@@ -1,0 +1,409 @@
+//! What a field of an event holds, found on demand.
+
+use super::decide::Context;
+use super::field::{Field, JsonPath, RequestField, Step, UsageField};
+use crate::event::{Event, Form, Known};
+use crate::wire::json::{self, Value};
+use std::borrow::Cow;
+
+/// One value of a field.
+#[derive(Clone, Debug)]
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    /// A number as written.
+    Number(Cow<'a, str>),
+    Text(TextValue<'a>),
+    /// An object; arrays are given element by element.
+    Object(Value<'a>),
+}
+
+/// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
+#[derive(Clone, Debug)]
+pub(super) struct TextValue<'a> {
+    given: Cow<'a, str>,
+    /// Its number in the reading: its scan is kept.
+    pub(super) number: Option<u32>,
+    /// The value in the body.
+    pub(super) value: Option<Value<'a>>,
+    pub(super) form: Form,
+}
+
+impl<'a> TextValue<'a> {
+    /// A text that stands in a body.
+    pub(super) fn in_body(value: Value<'a>, number: Option<u32>, form: Form) -> TextValue<'a> {
+        TextValue {
+            given: Cow::Borrowed(""),
+            number,
+            value: Some(value),
+            form,
+        }
+    }
+
+    fn written(text: Cow<'a, str>) -> TextValue<'a> {
+        TextValue {
+            given: text,
+            number: None,
+            value: None,
+            form: Form::String,
+        }
+    }
+
+    /// The decoded text; of a number, as it is written.
+    pub(super) fn text(&self) -> Cow<'a, str> {
+        match self.value {
+            Some(value) => value
+                .text()
+                .or_else(|| value.number().map(Cow::Borrowed))
+                .unwrap_or_default(),
+            None => self.given.clone(),
+        }
+    }
+}
+
+impl<'a> Scalar<'a> {
+    /// A text that stands in no body.
+    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Scalar<'a> {
+        Scalar::Text(TextValue::written(text.into()))
+    }
+
+    fn number(number: u64) -> Scalar<'a> {
+        Scalar::Number(number.to_string().into())
+    }
+}
+
+/// Whether a field holds anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Nothing is there.
+    Missing,
+    /// It can't be determined.
+    Unknown,
+    /// Values were given; `and_unknown`: there are more that can't be determined.
+    Present { and_unknown: bool },
+}
+
+const PRESENT: Presence = Presence::Present { and_unknown: false };
+
+/// Calls `visit` with each value of a field; arrays are opened. What comes back says what could not be given.
+pub(super) fn visit<'a>(
+    field: &Field,
+    event: &'a Event,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let facts = context.facts;
+    let mut name = |known: &'a Known<Box<str>>| match known {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(name) => {
+            visit(Scalar::text(&**name));
+            PRESENT
+        }
+    };
+    match field {
+        Field::Protocol => return name(&facts.protocol),
+        Field::Provider => return name(&facts.provider),
+        Field::Host => return name(&facts.host),
+        Field::Method => return name(&facts.method),
+        Field::Server => return name(&facts.server),
+        Field::Environment => return name(&facts.environment),
+        Field::Client => return name(&facts.principal.client),
+        Field::Tenant => return name(&facts.principal.tenant),
+        Field::Agent => return name(&facts.principal.agent),
+        Field::Tool => return name(&event.tool),
+        Field::Request(RequestField::Region) => return name(&facts.request.region),
+        _ => {}
+    }
+    let mut one = |value: Option<Scalar<'a>>| match value {
+        Some(value) => {
+            visit(value);
+            PRESENT
+        }
+        None => Presence::Missing,
+    };
+    match field {
+        Field::In => one(Some(Scalar::text(event.direction.word()))),
+        Field::Part => one(Some(Scalar::text(event.part.word()))),
+        Field::Turn => one(Some(Scalar::text(event.turn.word()))),
+        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run))),
+        Field::Code => one(event.code.map(Scalar::text)),
+        Field::Class => one(event.opacity.map(Scalar::text)),
+        Field::Uri => one(facts.uri.as_deref().map(Scalar::text)),
+        Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
+        // As it came and as a server reads it, so that neither spelling escapes.
+        Field::Path => names(&facts.paths, visit),
+        Field::Model => {
+            for model in &facts.models.names {
+                visit(Scalar::text(&**model));
+            }
+            match (facts.models.names.is_empty(), facts.models.unknown) {
+                (true, true) => Presence::Unknown,
+                (true, false) => Presence::Missing,
+                (false, and_unknown) => Presence::Present { and_unknown },
+            }
+        }
+        Field::Roles => names(&facts.principal.roles, visit),
+        Field::Principal(name) => match facts.principal.claim(name) {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(values) => {
+                for value in values {
+                    visit(Scalar::text(value));
+                }
+                PRESENT
+            }
+        },
+        Field::Header(name) => {
+            let mut presence = Presence::Missing;
+            for (header, value) in &facts.headers {
+                if **header == **name {
+                    presence = PRESENT;
+                    visit(Scalar::text(String::from_utf8_lossy(value)));
+                }
+            }
+            presence
+        }
+        Field::From => match event.from {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(author) => one(Some(Scalar::text(author.word()))),
+        },
+        Field::Ok => match event.ok {
+            Known::Missing => Presence::Missing,
+            Known::Unknown => Presence::Unknown,
+            Known::Is(ok) => one(Some(Scalar::Bool(ok))),
+        },
+        Field::Request(field) => request(field, context, visit),
+        Field::Usage(field) => {
+            let usage = &context.reading.usage;
+            let value = match field {
+                UsageField::Input => usage.input_tokens,
+                UsageField::Output => usage.output_tokens,
+                UsageField::Cached => usage.cached_tokens,
+                UsageField::Reasoning => usage.reasoning_tokens,
+            };
+            one(value.map(Scalar::number))
+        }
+        Field::Finish => {
+            let choice = usize::try_from(event.choice).unwrap_or(usize::MAX);
+            one(context
+                .reading
+                .finish
+                .get(choice)
+                .map(|reason| Scalar::text(&**reason)))
+        }
+        Field::Text | Field::Definition => texts(event, context, visit),
+        Field::Params(path) => match context
+            .reading
+            .params
+            .and_then(|place| context.value(place))
+        {
+            Some(root) => json_values(root, path, context, visit),
+            None => Presence::Missing,
+        },
+        Field::Args(path) => at_place(&event.args, path, context, visit),
+        Field::Result(path) => at_place(&event.result, path, context, visit),
+        // The clock, sessions and the conversation's history have no values that a rule could compare yet: such rules
+        // are refused when the policy is compiled.
+        Field::Time | Field::Session(_) | Field::Earlier => Presence::Unknown,
+        Field::Protocol
+        | Field::Provider
+        | Field::Host
+        | Field::Method
+        | Field::Server
+        | Field::Environment
+        | Field::Client
+        | Field::Tenant
+        | Field::Agent
+        | Field::Tool => Presence::Unknown,
+    }
+}
+
+fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    match names {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(names) => {
+            for name in names {
+                visit(Scalar::text(&**name));
+            }
+            PRESENT
+        }
+    }
+}
+
+fn request<'a>(
+    field: &RequestField,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let request = &context.facts.request;
+    let number = |value: Option<u64>, visit: &mut dyn FnMut(Scalar<'a>)| match value {
+        Some(value) => {
+            visit(Scalar::number(value));
+            PRESENT
+        }
+        None => Presence::Missing,
+    };
+    match field {
+        RequestField::MessageCount => number(request.message_count, visit),
+        RequestField::Roles(role) => number(request.messages_by(role), visit),
+        RequestField::EstimatedTokens => number(request.estimated_tokens, visit),
+        RequestField::Bytes => number(request.bytes, visit),
+        RequestField::MaxTokens => number(request.max_tokens, visit),
+        RequestField::Stream => match request.stream {
+            Some(stream) => {
+                visit(Scalar::Bool(stream));
+                PRESENT
+            }
+            None => Presence::Missing,
+        },
+        RequestField::Tools => match &request.tools {
+            Some(tools) => {
+                for tool in tools {
+                    visit(Scalar::text(&**tool));
+                }
+                PRESENT
+            }
+            None => Presence::Missing,
+        },
+        RequestField::Region => Presence::Missing,
+    }
+}
+
+fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
+    let mut presence = Presence::Missing;
+    for number in event.texts.clone() {
+        let Some(text) = context.text(number) else {
+            continue;
+        };
+        presence = PRESENT;
+        visit(Scalar::Text(text));
+    }
+    presence
+}
+
+fn at_place<'a>(
+    place: &Known<json::Place>,
+    path: &JsonPath,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    match place {
+        Known::Missing => Presence::Missing,
+        Known::Unknown => Presence::Unknown,
+        Known::Is(place) => match context.value(*place) {
+            Some(root) => json_values(root, path, context, visit),
+            None => Presence::Missing,
+        },
+    }
+}
+
+fn json_values<'a>(
+    root: Value<'a>,
+    path: &JsonPath,
+    context: &Context<'a>,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let mut found = false;
+    let mut given = |value: Value<'a>| {
+        give(value, context, &mut |scalar| {
+            found = true;
+            visit(scalar);
+        });
+    };
+    if path.is_whole() {
+        given(root);
+    }
+    for way in &path.ways {
+        walk(root, way, &mut given);
+    }
+    if found { PRESENT } else { Presence::Missing }
+}
+
+/// Every value that a way leads to. Containers on the way are entered; a missing member ends it silently.
+pub(super) fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(Value<'a>)) {
+    let Some((step, rest)) = way.split_first() else {
+        reached(value);
+        return;
+    };
+    match step {
+        Step::Key(key) => {
+            if let Some(member) = value.get(key) {
+                walk(member, rest, reached);
+            }
+        }
+        Step::Index(index) => {
+            if let Some(element) = value.element(*index) {
+                walk(element, rest, reached);
+            }
+        }
+        Step::Every => {
+            for element in value.elements() {
+                walk(element, rest, reached);
+            }
+            for (_, member) in value.members() {
+                walk(member, rest, reached);
+            }
+        }
+        Step::Anywhere(key) => {
+            for node in value.descendants() {
+                if !node.is_key
+                    && let Some(member) = node.value.get(key)
+                {
+                    walk(member, rest, reached);
+                }
+            }
+        }
+    }
+}
+
+/// A value as scalars: arrays are opened, however deep.
+fn give<'a>(value: Value<'a>, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) {
+    match value.kind() {
+        json::Kind::Array => {
+            for element in value.elements() {
+                give(element, context, visit);
+            }
+        }
+        json::Kind::Null => visit(Scalar::Null),
+        json::Kind::Bool(value) => visit(Scalar::Bool(value)),
+        json::Kind::Number => visit(Scalar::Number(value.number().unwrap_or_default().into())),
+        json::Kind::Object => visit(Scalar::Object(value)),
+        json::Kind::String => visit(Scalar::Text(context.string(value))),
+    }
+}
+
+/// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
+/// booleans as written, `null` none.
+pub(super) fn text_parts<'a>(
+    scalar: Scalar<'a>,
+    context: &Context<'a>,
+    looks_for_text: bool,
+    visit: &mut dyn FnMut(TextValue<'a>),
+) {
+    match scalar {
+        Scalar::Null => {}
+        Scalar::Bool(value) => visit(TextValue::written(
+            if value { "true" } else { "false" }.into(),
+        )),
+        Scalar::Number(text) => visit(TextValue::written(text)),
+        Scalar::Text(text) => {
+            if looks_for_text || text.form == Form::String {
+                visit(text);
+            }
+        }
+        Scalar::Object(value) => {
+            for node in value.descendants() {
+                if node.value.kind() == json::Kind::String && (!node.is_key || looks_for_text) {
+                    let mut text = context.string(node.value);
+                    if node.is_key {
+                        text.form = Form::Key;
+                    }
+                    visit(text);
+                }
+            }
+        }
+    }
+}

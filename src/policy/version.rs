@@ -1,0 +1,161 @@
+//! The policy's version: SHA-256 of its RFC 8785 form. The same from YAML, JSON and Struct, whatever the formatting;
+//! `spec` is opened and `examples` are left out, so that what `build` writes has the version of what people wrote.
+
+use super::node::{Data, Member, Node};
+use crate::wire::json::{Decimal, quote};
+use sha2::{Digest, Sha256};
+
+/// `sha256:` and 64 hex digits.
+pub(super) fn of(root: &Node) -> String {
+    let mut canonical = Vec::new();
+    write_document(root, &mut canonical);
+    let digest = Sha256::digest(&canonical);
+    let mut version = String::from("sha256:");
+    for byte in digest {
+        version.push_str(&format!("{byte:02x}"));
+    }
+    version
+}
+
+fn write_document(root: &Node, out: &mut Vec<u8>) {
+    let opened: Vec<&Member> = root
+        .members()
+        .iter()
+        .flat_map(|member| {
+            if &*member.key == "spec" {
+                member.value.members().iter().collect::<Vec<_>>()
+            } else {
+                vec![member]
+            }
+        })
+        .collect();
+    write_members(
+        &opened,
+        out,
+        &mut |member, out| match (&*member.key, &member.value.data) {
+            ("rules", Data::List(rules)) => write_list(rules, out, &mut |rule, out| {
+                let kept: Vec<&Member> = rule
+                    .members()
+                    .iter()
+                    .filter(|member| &*member.key != "examples")
+                    .collect();
+                match rule.data {
+                    Data::Map(_) => {
+                        write_members(&kept, out, &mut |member, out| write(&member.value, out))
+                    }
+                    _ => write(rule, out),
+                }
+            }),
+            _ => write(&member.value, out),
+        },
+    );
+}
+
+fn write(node: &Node, out: &mut Vec<u8>) {
+    match &node.data {
+        Data::Null => out.extend_from_slice(b"null"),
+        Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Data::Number(text) => out.extend_from_slice(number(text).as_bytes()),
+        Data::String(text) => quote(text, out),
+        Data::List(items) => write_list(items, out, &mut write),
+        Data::Map(members) => {
+            let members: Vec<&Member> = members.iter().collect();
+            write_members(&members, out, &mut |member, out| write(&member.value, out));
+        }
+    }
+}
+
+fn write_list(items: &[Node], out: &mut Vec<u8>, each: &mut dyn FnMut(&Node, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        each(item, out);
+    }
+    out.push(b']');
+}
+
+fn write_members(
+    members: &[&Member],
+    out: &mut Vec<u8>,
+    each: &mut dyn FnMut(&Member, &mut Vec<u8>),
+) {
+    let mut sorted = members.to_vec();
+    // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
+    sorted.sort_by(|a, b| a.key.encode_utf16().cmp(b.key.encode_utf16()));
+    out.push(b'{');
+    for (at, member) in sorted.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        quote(&member.key, out);
+        out.push(b':');
+        each(member, out);
+    }
+    out.push(b'}');
+}
+
+/// A number as ECMAScript writes it (RFC 8785 §3.2.2.3); one that a double does not hold, as the exact decimal.
+pub(super) fn number(text: &str) -> String {
+    let Ok(double) = text.parse::<f64>() else {
+        return text.to_owned();
+    };
+    let written = ecmascript(double);
+    match (Decimal::parse(text), Decimal::parse(&written)) {
+        (Some(exact), Some(rounded)) if exact == rounded => written,
+        (Some(exact), _) => exact.to_string(),
+        (None, _) => text.to_owned(),
+    }
+}
+
+/// ECMA-262 §6.1.6.1.20: the shortest digits that read back as the same double, an exponent from 1e21 and below 1e-6.
+fn ecmascript(double: f64) -> String {
+    if !double.is_finite() {
+        return "null".to_owned();
+    }
+    if double == 0.0 {
+        return "0".to_owned();
+    }
+    // Rust writes the shortest digits too: `1.2345e-7`.
+    let scientific = format!("{double:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-6..21).contains(&exponent) {
+        return format!("{double}");
+    }
+    let sign = if exponent < 0 { "-" } else { "+" };
+    format!("{mantissa}e{sign}{}", exponent.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_ecmascript_writes_them() {
+        // RFC 8785 appendix B.
+        for (text, written) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("1.0", "1"),
+            ("4.50", "4.5"),
+            ("2e-3", "0.002"),
+            ("0.000001", "0.000001"),
+            ("1e-7", "1e-7"),
+            ("1E30", "1e+30"),
+            ("1e21", "1e+21"),
+            ("100000000000000000000", "100000000000000000000"),
+            ("0.1", "0.1"),
+        ] {
+            assert_eq!(number(text), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_a_double_does_not_hold_keeps_its_value() {
+        assert_eq!(number("9007199254740993"), "9007199254740993");
+        assert_eq!(number("0.30000000000000000001"), "0.30000000000000000001");
+        assert_eq!(number("1.10e3"), "1100");
+    }
+}

@@ -1,0 +1,88 @@
+//! Who is called, as far as the host tells. Self-hosted servers and gateways are `other` unless the policy says so.
+
+/// Host, or a suffix of it that begins with a dot, and the provider's name.
+const HOSTS: &[(&str, &str)] = &[
+    ("api.openai.com", "openai"),
+    (".openai.azure.com", "azure"),
+    (".services.ai.azure.com", "azure"),
+    (".cognitiveservices.azure.com", "azure"),
+    ("api.anthropic.com", "anthropic"),
+    ("generativelanguage.googleapis.com", "gemini"),
+    ("aiplatform.googleapis.com", "vertex"),
+    ("-aiplatform.googleapis.com", "vertex"),
+    (".api.aws", "bedrock-mantle"),
+    ("openrouter.ai", "openrouter"),
+    ("api.mistral.ai", "mistral"),
+    ("api.cohere.com", "cohere"),
+    ("api.cohere.ai", "cohere"),
+    ("ollama.com", "ollama"),
+    ("api.together.ai", "together"),
+    ("api.together.xyz", "together"),
+    ("api.groq.com", "groq"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.x.ai", "xai"),
+    ("api.z.ai", "zai"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.writer.com", "writer"),
+    ("router.huggingface.co", "huggingface"),
+    ("api.inference.crusoecloud.com", "crusoe"),
+    (".snowflakecomputing.com", "snowflake"),
+    ("api.portkey.ai", "portkey"),
+];
+
+/// The provider behind a `:authority`; `other` if none is known.
+pub fn provider_of(authority: &str) -> &'static str {
+    let authority = authority.to_ascii_lowercase();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
+        _ => (authority.as_str(), ""),
+    };
+    let host = host.trim_end_matches('.');
+    if host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com") {
+        return "bedrock";
+    }
+    let known = HOSTS.iter().find(|(pattern, _)| {
+        if pattern.starts_with(['.', '-']) {
+            host.ends_with(pattern)
+        } else {
+            host == *pattern
+        }
+    });
+    match known {
+        Some((_, provider)) => provider,
+        // Self-hosted: by name, or by the port that Ollama registered.
+        None if port == "11434" || host.split(['.', '-']).any(|part| part == "ollama") => "ollama",
+        None if host.split(['.', '-']).any(|part| part == "gpustack") => "gpustack",
+        None => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_names_its_provider_whatever_its_case_port_or_final_dot() {
+        assert_eq!(provider_of("API.OpenAI.com"), "openai");
+        assert_eq!(provider_of("api.openai.com:443"), "openai");
+        assert_eq!(provider_of("api.openai.com."), "openai");
+        assert_eq!(
+            provider_of("us-central1-aiplatform.googleapis.com"),
+            "vertex"
+        );
+        assert_eq!(provider_of("x.openai.azure.com"), "azure");
+        assert_eq!(
+            provider_of("bedrock-runtime-fips.us-east-1.amazonaws.com"),
+            "bedrock"
+        );
+        assert_eq!(provider_of("127.0.0.1:11434"), "ollama");
+    }
+
+    #[test]
+    fn a_look_alike_is_not_the_provider() {
+        assert_eq!(provider_of("api.openai.com.evil.example"), "other");
+        assert_eq!(provider_of("notapi.openai.com"), "other");
+        assert_eq!(provider_of("evilopenai.azure.com"), "other");
+    }
+}

@@ -1,0 +1,198 @@
+//! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
+
+use super::Refusal;
+use crate::wire::json::quote;
+
+/// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
+/// never text of the exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denial {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code.
+    pub code: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<String>,
+    /// Why, one or two sentences.
+    pub reason: String,
+    /// What to do instead, if the policy says.
+    pub remedy: Option<String>,
+    /// Id of the exchange in the audit trail.
+    pub request_id: String,
+    /// JSON Pointers to what to drop from the request.
+    pub at: Vec<String>,
+    /// Only code and request id are told (`disclose: code`).
+    pub code_only: bool,
+}
+
+impl Denial {
+    /// The sentence that a person reads.
+    pub fn message(&self) -> String {
+        if self.code_only {
+            return format!("Blocked by policy ({}).", self.code);
+        }
+        match &self.remedy {
+            Some(remedy) => format!("{} {remedy}", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+
+    /// The `agentguard` member that every shape carries.
+    fn details(&self, out: &mut Vec<u8>) {
+        let mut object = Object::begin(out);
+        object.text("code", self.code);
+        if !self.code_only {
+            if let Some(rule) = &self.rule {
+                object.text("rule", rule);
+            }
+            object.text("reason", &self.reason);
+            if let Some(remedy) = &self.remedy {
+                object.text("remedy", remedy);
+            }
+        }
+        object.text("request_id", &self.request_id);
+        if !self.code_only && !self.at.is_empty() {
+            object.member("at", |out| {
+                out.push(b'[');
+                for (n, pointer) in self.at.iter().enumerate() {
+                    if n > 0 {
+                        out.push(b',');
+                    }
+                    quote(pointer, out);
+                }
+                out.push(b']');
+            });
+        }
+        object.end();
+    }
+}
+
+/// The shape of a protocol's errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI, Azure, everything compatible, and whatever is unknown.
+    OpenAi,
+}
+
+impl Dialect {
+    /// A refusal with the status of its code.
+    pub fn refusal(self, denial: &Denial) -> Refusal {
+        Refusal {
+            status: denial.status,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: self.body(denial),
+        }
+    }
+
+    /// Body of a refusal.
+    pub fn body(self, denial: &Denial) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        match self {
+            Dialect::OpenAi => {
+                let mut outer = Object::begin(&mut out);
+                outer.member("error", |out| {
+                    let mut error = Object::begin(out);
+                    error.text("message", &denial.message());
+                    error.text("type", openai_type(denial.status));
+                    error.member("param", |out| out.extend_from_slice(b"null"));
+                    error.text("code", "agentguard_denied");
+                    error.member("agentguard", |out| denial.details(out));
+                    error.end();
+                });
+                outer.end();
+            }
+        }
+        out
+    }
+}
+
+/// OpenAI's own words for the type of an error, by status.
+fn openai_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// Writes one JSON object.
+struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Object { out, empty: true }
+    }
+
+    fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        quote(key, self.out);
+        self.out.push(b':');
+        value(self.out);
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.member(key, |out| quote(value, out));
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial() -> Denial {
+        Denial {
+            status: 403,
+            code: "AG3001",
+            rule: Some("no \"x\"".to_owned()),
+            reason: "Not allowed.".to_owned(),
+            remedy: Some("Ask.".to_owned()),
+            request_id: "r-1".to_owned(),
+            at: vec!["/messages/0".to_owned()],
+            code_only: false,
+        }
+    }
+
+    #[test]
+    fn openai_clients_read_message_type_and_code() {
+        let body: serde_json::Value =
+            serde_json::from_slice(&Dialect::OpenAi.body(&denial())).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"error": {
+                "message": "Not allowed. Ask.",
+                "type": "invalid_request_error",
+                "param": null,
+                "code": "agentguard_denied",
+                "agentguard": {
+                    "code": "AG3001", "rule": "no \"x\"", "reason": "Not allowed.", "remedy": "Ask.",
+                    "request_id": "r-1", "at": ["/messages/0"],
+                },
+            }})
+        );
+    }
+
+    #[test]
+    fn a_policy_may_keep_everything_but_the_code_to_itself() {
+        let denial = Denial {
+            code_only: true,
+            ..denial()
+        };
+        let body = String::from_utf8(Dialect::OpenAi.body(&denial)).unwrap();
+        assert!(body.contains("AG3001") && body.contains("r-1"));
+        assert!(
+            !body.contains("Not allowed") && !body.contains("Ask") && !body.contains("messages")
+        );
+    }
+}

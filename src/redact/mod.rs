@@ -1,0 +1,264 @@
+//! Writes what takes the place of what was found. Overlapping parts are joined; of several forms the strongest holds.
+
+use crate::detect::DETECTORS;
+use crate::event::{Redaction, Replacement};
+use crate::wire::json::{Edits, Nest, Place};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What stands for a text or pattern of the policy that has no label of its own.
+const DEFAULT_LABEL: &str = "REDACTED";
+
+/// Numbers of numbered labels, the same for the same value in the whole exchange.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    by_label: BTreeMap<String, BTreeMap<Box<str>, usize>>,
+}
+
+impl Numbers {
+    fn of(&mut self, label: &str, value: &str) -> usize {
+        let values = self.by_label.entry(label.to_owned()).or_default();
+        let next = values.len().saturating_add(1);
+        *values.entry(value.into()).or_insert(next)
+    }
+}
+
+/// A text that was edited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// Where it stands.
+    pub place: Place,
+    /// Choice of the response that it belongs to.
+    pub choice: u32,
+    /// Bytes of the decoded text that were replaced, and by what.
+    pub changes: Vec<(Range<usize>, String)>,
+}
+
+/// Turns redactions into edits; gives what was edited. Redactions that are not possible must have been refused before.
+pub fn apply(
+    mut redactions: Vec<Redaction>,
+    nest: &Nest<'_>,
+    key: &[u8],
+    numbers: &mut Numbers,
+    edits: &mut Edits,
+) -> Vec<Edited> {
+    redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
+    redactions.sort_by(|a, b| {
+        (a.place, a.range.start, b.range.end).cmp(&(b.place, b.range.start, a.range.end))
+    });
+    let mut all = Vec::new();
+    for group in redactions.chunk_by(|a, b| a.place == b.place) {
+        let Some(first) = group.first() else { continue };
+        let Some(value) = nest.value(first.place) else {
+            continue;
+        };
+        let text = value.text().unwrap_or_default();
+        let changes: Vec<(Range<usize>, String)> = joined(group)
+            .into_iter()
+            .map(|(range, chosen)| {
+                let found = text.get(range.clone()).unwrap_or_default();
+                (range, replacement(chosen, found, key, numbers))
+            })
+            .collect();
+        edits.replace_text(
+            value,
+            changes
+                .iter()
+                .map(|(range, with)| (range.clone(), with.as_str())),
+        );
+        all.push(Edited {
+            place: first.place,
+            choice: first.choice,
+            changes,
+        });
+    }
+    all
+}
+
+/// Parts that overlap become one, in the strongest form; of equal ones the longest says which.
+fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
+    let mut joined: Vec<(Range<usize>, &Redaction)> = Vec::new();
+    for redaction in sorted {
+        match joined.last_mut() {
+            Some((range, chosen)) if redaction.range.start < range.end => {
+                range.end = range.end.max(redaction.range.end);
+                let strength = |redaction: &Redaction| {
+                    (
+                        redaction.with,
+                        usize::MAX.saturating_sub(redaction.range.len()),
+                    )
+                };
+                if strength(redaction) < strength(chosen) {
+                    *chosen = redaction;
+                }
+            }
+            _ => joined.push((redaction.range.clone(), redaction)),
+        }
+    }
+    joined
+}
+
+fn replacement(redaction: &Redaction, found: &str, key: &[u8], numbers: &mut Numbers) -> String {
+    let label = || match &redaction.label {
+        Some(label) => label.trim_matches(['[', ']']).to_owned(),
+        None => redaction
+            .detector
+            .and_then(|number| DETECTORS.get(usize::from(number)))
+            .map_or_else(
+                || DEFAULT_LABEL.to_owned(),
+                |detector| detector.name.to_uppercase(),
+            ),
+    };
+    match redaction.with {
+        Replacement::Remove => String::new(),
+        Replacement::Label if redaction.numbered => {
+            let label = label();
+            let number = numbers.of(&label, found);
+            format!("[{label}_{number}]")
+        }
+        Replacement::Label | Replacement::Pseudonym => match &redaction.label {
+            // A label that the policy writes out is used as it is.
+            Some(label) => label.to_string(),
+            None => format!("[{}]", label()),
+        },
+        Replacement::Hash => format!("[{}:{}]", label(), short_hash(key, found)),
+        Replacement::Mask => masked(found, 0),
+        Replacement::Last4 => masked(found, 4),
+    }
+}
+
+/// Letters and digits become `*`, but for the last `kept` of them; separators stay.
+fn masked(found: &str, kept: usize) -> String {
+    let total = found.chars().filter(|c| c.is_alphanumeric()).count();
+    let hidden = total.saturating_sub(kept);
+    let mut seen = 0usize;
+    found
+        .chars()
+        .map(|c| {
+            if !c.is_alphanumeric() {
+                return c;
+            }
+            seen = seen.saturating_add(1);
+            if seen <= hidden { '*' } else { c }
+        })
+        .collect()
+}
+
+/// Eight hex digits of a keyed hash: the same value has the same hash, and without the key no value can be tried out.
+fn short_hash(key: &[u8], found: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return "00000000".to_owned();
+    };
+    mac.update(found.as_bytes());
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::select;
+    use crate::event::{Class, Form};
+    use crate::wire::edit;
+    use crate::wire::json::Limits;
+
+    fn redaction(range: Range<usize>, with: Replacement, detector: Option<&str>) -> Redaction {
+        Redaction {
+            place: Place { doc: 0, node: 0 },
+            form: Form::String,
+            class: Class::Text,
+            range,
+            choice: 0,
+            detector: detector.map(|name| select::members(name).unwrap()[0]),
+            with,
+            label: None,
+            numbered: false,
+        }
+    }
+
+    fn redacted(body: &str, redactions: Vec<Redaction>) -> String {
+        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let mut edits = Edits::default();
+        apply(
+            redactions,
+            &nest,
+            b"key",
+            &mut Numbers::default(),
+            &mut edits,
+        );
+        String::from_utf8(edit::apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
+    }
+
+    #[test]
+    fn each_form_writes_what_it_promises() {
+        let card = Some("credit_card");
+        let body = r#""pay 4111-1111 now""#;
+        for (with, expected) in [
+            (Replacement::Label, r#""pay [CREDIT_CARD] now""#),
+            (Replacement::Mask, r#""pay ****-**** now""#),
+            (Replacement::Last4, r#""pay ****-1111 now""#),
+            (Replacement::Remove, r#""pay  now""#),
+        ] {
+            assert_eq!(redacted(body, vec![redaction(4..13, with, card)]), expected);
+        }
+        let hashed = redacted(body, vec![redaction(4..13, Replacement::Hash, card)]);
+        assert!(
+            hashed.starts_with(r#""pay [CREDIT_CARD:"#) && hashed.len() == body.len() + 13,
+            "{hashed}"
+        );
+    }
+
+    #[test]
+    fn the_policy_s_own_texts_have_a_label_of_their_own() {
+        let body = r#""the codename is swan""#;
+        assert_eq!(
+            redacted(body, vec![redaction(16..20, Replacement::Label, None)]),
+            r#""the codename is [REDACTED]""#
+        );
+        let mut labelled = redaction(16..20, Replacement::Label, None);
+        labelled.label = Some("(\"gone\")".into());
+        assert_eq!(
+            redacted(body, vec![labelled]),
+            r#""the codename is (\"gone\")""#
+        );
+    }
+
+    #[test]
+    fn the_strongest_form_covers_everything_that_overlaps() {
+        let body = r#""0123456789""#;
+        let parts = vec![
+            redaction(2..5, Replacement::Mask, None),
+            redaction(4..8, Replacement::Label, Some("email")),
+            redaction(7..9, Replacement::Last4, None),
+        ];
+        assert_eq!(redacted(body, parts), r#""01[EMAIL]9""#);
+    }
+
+    #[test]
+    fn numbered_labels_are_the_same_for_the_same_value() {
+        let body = r#""ab cd ab""#;
+        let numbered = |range| Redaction {
+            numbered: true,
+            ..redaction(range, Replacement::Label, Some("email"))
+        };
+        assert_eq!(
+            redacted(body, vec![numbered(6..8), numbered(0..2), numbered(3..5)]),
+            r#""[EMAIL_1] [EMAIL_2] [EMAIL_1]""#
+        );
+    }
+
+    #[test]
+    fn escapes_around_and_inside_a_finding_are_respected() {
+        let body = r#""\"\u0034\u0031\"\n4""#;
+        assert_eq!(
+            redacted(body, vec![redaction(1..3, Replacement::Mask, None)]),
+            r#""\"**\"\n4""#
+        );
+    }
+}

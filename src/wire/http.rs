@@ -1,0 +1,248 @@
+//! The parts of HTTP that decide how bytes are read: content types, content codings, paths and queries.
+
+use std::borrow::Cow;
+
+/// What a body says that it is. Only a hint: what is judged is what a server would read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// No `content-type` at all.
+    Absent,
+    /// `application/json` and everything `+json`.
+    Json,
+    /// `text/event-stream`.
+    EventStream,
+    /// `application/x-ndjson`, `application/stream+json`, `application/jsonl`.
+    JsonLines,
+    /// `application/vnd.amazon.eventstream`.
+    AmazonEventStream,
+    /// `multipart/form-data`.
+    Multipart,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// `text/…`.
+    Text,
+    /// Anything else.
+    Other,
+}
+
+/// A parsed `content-type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentType {
+    /// Type and subtype.
+    pub media: MediaType,
+    /// Whether a `charset` parameter names something else than UTF-8 or its subset ASCII.
+    pub foreign_charset: bool,
+}
+
+impl ContentType {
+    /// Reads a header value; `None` is a missing header. Bytes that are no text count as another type.
+    pub fn parse(value: Option<&[u8]>) -> ContentType {
+        let Some(value) = value else {
+            return ContentType {
+                media: MediaType::Absent,
+                foreign_charset: false,
+            };
+        };
+        let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+        let mut parts = value.split(';');
+        let essence = parts.next().unwrap_or_default().trim();
+        let media = match essence {
+            "" => MediaType::Absent,
+            "text/event-stream" => MediaType::EventStream,
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonl"
+            | "application/stream+json" => MediaType::JsonLines,
+            "application/vnd.amazon.eventstream" => MediaType::AmazonEventStream,
+            "application/x-www-form-urlencoded" => MediaType::Form,
+            "application/json" | "text/json" => MediaType::Json,
+            _ if essence.ends_with("+json") => MediaType::Json,
+            _ if essence.starts_with("multipart/") => MediaType::Multipart,
+            _ if essence.starts_with("text/") => MediaType::Text,
+            _ => MediaType::Other,
+        };
+        let foreign_charset = parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .filter(|(name, _)| name.trim() == "charset")
+            .any(|(_, value)| {
+                !matches!(
+                    value.trim().trim_matches('"'),
+                    "utf-8" | "utf8" | "us-ascii" | "ascii"
+                )
+            });
+        ContentType {
+            media,
+            foreign_charset,
+        }
+    }
+}
+
+/// Whether a `content-encoding` (or `transfer-encoding` beyond chunking) leaves the bytes as they are.
+pub fn is_identity(encoding: &[u8]) -> bool {
+    let encoding = encoding.trim_ascii();
+    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
+}
+
+/// A request path as servers and routers may understand it: decoded, without doubled or trailing slashes, dot segments
+/// resolved, in lower case. For recognising an endpoint only; what is forwarded stays as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Non-empty segments, decoded, case kept.
+    pub segments: Vec<String>,
+    /// The part after the first `?`, as it came.
+    pub query: String,
+}
+
+impl Path {
+    /// Reads a `:path`. Percent-encoding is undone until nothing changes (at most three times), because proxies and
+    /// servers between us and the handler undo it once each.
+    pub fn parse(target: &str) -> Path {
+        // RFC 9112 §3.2.2: a proxy may be sent the absolute form.
+        let target = match target.split_once("://") {
+            Some((scheme, rest)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
+            }
+            _ => target,
+        };
+        let target = target.split('#').next().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut decoded = Cow::Borrowed(path);
+        for _ in 0..3 {
+            match percent_decode(&decoded) {
+                Cow::Borrowed(_) => break,
+                Cow::Owned(next) => decoded = Cow::Owned(next),
+            }
+        }
+        let mut segments: Vec<String> = Vec::new();
+        for segment in decoded.split(['/', '\\']) {
+            // Matrix parameters (`/v1;x/chat`) are dropped by some servers before they look for a handler.
+            let segment = segment.split(';').next().unwrap_or_default();
+            match segment {
+                "" | "." => {}
+                ".." => {
+                    segments.pop();
+                }
+                _ => segments.push(segment.to_owned()),
+            }
+        }
+        Path {
+            segments,
+            query: query.to_owned(),
+        }
+    }
+
+    /// Whether the last segments are these, whatever their letter case.
+    pub fn ends_with(&self, tail: &[&str]) -> bool {
+        self.segments.len() >= tail.len()
+            && self
+                .segments
+                .iter()
+                .rev()
+                .zip(tail.iter().rev())
+                .all(|(segment, expected)| segment.eq_ignore_ascii_case(expected))
+    }
+}
+
+/// Undoes percent-encoding once. Borrowed when there is none; a `%` without two hex digits stays. Bytes that then are
+/// no UTF-8 become U+FFFD: such a path names no endpoint.
+pub fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let decoded = (byte == b'%')
+            .then(|| {
+                let high = char::from(*after.first()?).to_digit(16)?;
+                let low = char::from(*after.get(1)?).to_digit(16)?;
+                u8::try_from(high.wrapping_mul(16) | low).ok()
+            })
+            .flatten();
+        match decoded {
+            Some(decoded) => {
+                out.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    if out == text.as_bytes() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(value: &str) -> MediaType {
+        ContentType::parse(Some(value.as_bytes())).media
+    }
+
+    #[test]
+    fn content_types_are_read_whatever_their_case_and_parameters() {
+        assert_eq!(media("Application/JSON; charset=UTF-8"), MediaType::Json);
+        assert_eq!(media("application/problem+json"), MediaType::Json);
+        assert_eq!(
+            media("text/event-stream;charset=utf-8"),
+            MediaType::EventStream
+        );
+        assert_eq!(media("text/plain"), MediaType::Text);
+        assert_eq!(media(" "), MediaType::Absent);
+        assert_eq!(media("image/png"), MediaType::Other);
+        assert_eq!(ContentType::parse(None).media, MediaType::Absent);
+    }
+
+    #[test]
+    fn a_charset_that_is_not_utf8_is_foreign() {
+        let foreign = |value: &str| ContentType::parse(Some(value.as_bytes())).foreign_charset;
+        assert!(foreign("application/json; charset=utf-16"));
+        assert!(foreign("application/json; charset=\"UTF-7\""));
+        assert!(!foreign("application/json; charset=\"utf-8\""));
+        assert!(!foreign("application/json"));
+    }
+
+    #[test]
+    fn spelling_cannot_move_a_request_out_of_its_path() {
+        for target in [
+            "/v1/chat/completions",
+            "//v1//chat/completions/",
+            "/v1/chat/./completions?x=1",
+            "/v1/x/../chat/completions",
+            "/v1/%63hat/completions",
+            "/v1/%2563hat/completions",
+            "/v1/chat%2Fcompletions",
+            "/v1\\chat\\completions",
+            "/V1/Chat/COMPLETIONS",
+            "/v1;a=b/chat/completions;c",
+            "http://host/v1/chat/completions",
+            "/v1/chat/completions#x",
+        ] {
+            let path = Path::parse(target);
+            assert!(
+                path.ends_with(&["v1", "chat", "completions"]),
+                "{target}: {path:?}"
+            );
+            assert_eq!(path.segments.len(), 3, "{target}: {path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_above_its_root_stays_at_the_root() {
+        assert_eq!(Path::parse("/../../a").segments, ["a"]);
+        assert!(Path::parse("").segments.is_empty());
+    }
+
+    #[test]
+    fn a_percent_sign_without_digits_stays() {
+        assert_eq!(percent_decode("100%"), "100%");
+        assert_eq!(percent_decode("%zz%41"), "%zzA");
+        assert_eq!(percent_decode("%ff"), "\u{FFFD}");
+    }
+}

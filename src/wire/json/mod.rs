@@ -1,0 +1,19 @@
+//! JSON as it stands in the bytes: a strict scanner (RFC 8259) that records where each value is, a cursor over what
+//! it recorded, decoding of strings, exact numbers, and JSON texts nested in strings.
+//!
+//! Stricter than the RFC on purpose, wherever two readers of the same bytes could disagree: duplicate keys, invalid
+//! UTF-8, a byte order mark and other encodings are errors.
+
+mod nest;
+mod number;
+mod scan;
+mod string;
+mod value;
+mod write;
+
+pub use nest::{Edits, Nest, Place};
+pub use number::Decimal;
+pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
+pub use string::{DecodedOffsets, decode};
+pub use value::{Descendant, Doc, Elements, Kind, Members, Value};
+pub use write::{escape, quote};

@@ -1,0 +1,248 @@
+//! Numbers as exact decimals. A double would call 0.1 + 0.2 something else than 0.3, and 9007199254740993 even.
+
+use std::cmp::Ordering;
+
+/// A finite decimal number: sign, digits without leading or trailing zeros, and the power of ten of the first digit.
+/// Borrowed from its text; any length, no rounding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    negative: bool,
+    /// Significant digits, most significant first; empty for zero.
+    digits: Vec<u8>,
+    /// Value = 0.d₁d₂d₃… × 10^exponent.
+    exponent: i64,
+}
+
+impl Decimal {
+    /// Reads a number in JSON's grammar. `None` for anything else, and for exponents beyond 18 digits, which no
+    /// two readers agree about.
+    pub fn parse(text: &str) -> Option<Decimal> {
+        let bytes = text.as_bytes();
+        let (negative, rest) = match bytes.strip_prefix(b"-") {
+            Some(rest) => (true, rest),
+            None => (false, bytes),
+        };
+        let mantissa_end = rest
+            .iter()
+            .position(|b| matches!(b, b'e' | b'E'))
+            .unwrap_or(rest.len());
+        let (mantissa, tail) = rest.split_at_checked(mantissa_end)?;
+        let exponent = match tail.split_first() {
+            None => 0,
+            Some((_, digits)) => exponent(digits)?,
+        };
+        let (whole, fraction) = match mantissa.iter().position(|&b| b == b'.') {
+            Some(dot) => {
+                let (whole, from_dot) = mantissa.split_at_checked(dot)?;
+                let fraction = from_dot.get(1..)?;
+                if fraction.is_empty() {
+                    return None;
+                }
+                (whole, fraction)
+            }
+            None => (mantissa, &[][..]),
+        };
+        let leading_zero = whole.first() == Some(&b'0') && whole.len() > 1;
+        if whole.is_empty() || leading_zero {
+            return None;
+        }
+        let all = whole.iter().chain(fraction);
+        if !all.clone().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let zeros = all.clone().take_while(|&&b| b == b'0').count();
+        let mut digits: Vec<u8> = all.skip(zeros).copied().collect();
+        while digits.last() == Some(&b'0') {
+            digits.pop();
+        }
+        if digits.is_empty() {
+            return Some(Decimal {
+                negative: false,
+                digits,
+                exponent: 0,
+            });
+        }
+        let point = i64::try_from(whole.len())
+            .ok()?
+            .checked_sub(i64::try_from(zeros).ok()?)?;
+        Some(Decimal {
+            negative,
+            digits,
+            exponent: point.checked_add(exponent)?,
+        })
+    }
+
+    /// Whether it is zero, written in any way.
+    pub fn is_zero(&self) -> bool {
+        self.digits.is_empty()
+    }
+
+    fn compare_magnitude(&self, other: &Decimal) -> Ordering {
+        match (self.is_zero(), other.is_zero()) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => self
+                .exponent
+                .cmp(&other.exponent)
+                // Without leading zeros, comparing digit strings is comparing the fractions that they write.
+                .then_with(|| self.digits.cmp(&other.digits)),
+        }
+    }
+}
+
+fn exponent(digits: &[u8]) -> Option<i64> {
+    let (negative, digits) = match digits.split_first()? {
+        (b'-', rest) => (true, rest),
+        (b'+', rest) => (false, rest),
+        _ => (false, digits),
+    };
+    let significant = digits
+        .iter()
+        .position(|&b| b != b'0')
+        .unwrap_or(digits.len());
+    if digits.is_empty() || digits.len().saturating_sub(significant) > 18 {
+        return None;
+    }
+    let value = digits.iter().try_fold(0i64, |value, &digit| {
+        let digit = char::from(digit).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(i64::from(digit))
+    })?;
+    Some(if negative {
+        value.saturating_neg()
+    } else {
+        value
+    })
+}
+
+impl std::fmt::Display for Decimal {
+    /// The exact value in one fixed spelling: plain digits where they are few, `d.ddde±x` elsewhere.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits: String = self.digits.iter().copied().map(char::from).collect();
+        if self.negative {
+            f.write_str("-")?;
+        }
+        let count = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        match self.exponent {
+            _ if digits.is_empty() => f.write_str("0"),
+            point @ 1..=21 if point >= count => {
+                let zeros = usize::try_from(point.saturating_sub(count)).unwrap_or(0);
+                write!(f, "{digits}{}", "0".repeat(zeros))
+            }
+            point @ 1..=21 => {
+                let (whole, fraction) = usize::try_from(point)
+                    .ok()
+                    .and_then(|at| digits.split_at_checked(at))
+                    .unwrap_or((&digits, ""));
+                write!(f, "{whole}.{fraction}")
+            }
+            point @ -5..=0 => {
+                let zeros = usize::try_from(point.saturating_neg()).unwrap_or(0);
+                write!(f, "0.{}{digits}", "0".repeat(zeros))
+            }
+            point => {
+                let (first, rest) = digits.split_at_checked(1).unwrap_or((&digits, ""));
+                let dot = if rest.is_empty() { "" } else { "." };
+                write!(f, "{first}{dot}{rest}e{:+}", point.saturating_sub(1))
+            }
+        }
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.negative, other.negative) {
+            (false, false) => self.compare_magnitude(other),
+            (true, true) => other.compare_magnitude(self),
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap_or_else(|| panic!("{text} is a number"))
+    }
+
+    #[test]
+    fn the_same_value_written_differently_is_equal() {
+        for (a, b) in [
+            ("1", "1.0"),
+            ("100", "1e2"),
+            ("100", "1E+02"),
+            ("0.001", "1e-3"),
+            ("0", "-0.0e9"),
+            ("12.50", "125e-1"),
+            ("123456789012345678901", "1.23456789012345678901e20"),
+        ] {
+            assert_eq!(decimal(a), decimal(b), "{a} = {b}");
+        }
+    }
+
+    #[test]
+    fn order_is_exact_where_a_double_rounds() {
+        for (less, more) in [
+            ("9007199254740992", "9007199254740993"),
+            ("0.1", "0.10000000000000000001"),
+            ("99.999999999999999999", "100"),
+            ("-2", "-1.5"),
+            ("-1", "0"),
+            ("0", "1e-400"),
+            ("1e308", "1e400"),
+            ("9", "10"),
+            ("0.9", "1"),
+        ] {
+            assert!(decimal(less) < decimal(more), "{less} < {more}");
+        }
+    }
+
+    #[test]
+    fn the_written_form_reads_back_as_the_same_value() {
+        for text in [
+            "0",
+            "-1.5",
+            "100",
+            "1e21",
+            "1e-7",
+            "0.000001",
+            "12345678901234567890.5",
+            "-3e400",
+            "123e3",
+        ] {
+            let value = decimal(text);
+            assert_eq!(decimal(&value.to_string()), value, "{text} → {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_number_is_refused() {
+        for text in [
+            "",
+            "-",
+            "+1",
+            ".5",
+            "1.",
+            "01",
+            "1e",
+            "0x10",
+            "1_000",
+            "NaN",
+            "Infinity",
+            "1,000",
+            " 1",
+            "1e9999999999999999999",
+        ] {
+            assert_eq!(Decimal::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! One pass over the bytes, no recursion, no allocation per value: a tape of nodes in document order.
+
+use super::string;
+use crate::wire::span::{Span, index, offset};
+
+/// Bounds of one scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Deepest nesting of arrays and objects.
+    pub max_depth: u16,
+}
+
+/// What a node of the tape is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NodeKind {
+    Null,
+    True,
+    False,
+    Number,
+    String,
+    Key,
+    Array,
+    Object,
+}
+
+/// One value (or object key). Strings and keys are recorded without their quotes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    pub(super) span: Span,
+    /// Index of the node after this one and all that it contains.
+    pub(super) next: u32,
+    pub(super) kind: NodeKind,
+    pub(super) flags: u8,
+}
+
+/// The string holds at least one backslash.
+pub(super) const ESCAPED: u8 = 1;
+/// The string holds an escaped surrogate without its partner.
+pub(super) const LONE_SURROGATE: u8 = 2;
+
+/// The nodes of one document in the order of their bytes, an object's keys before their values.
+#[derive(Clone, Debug, Default)]
+pub struct Tape {
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Tape {
+    /// Number of values and keys.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether nothing was scanned.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+/// Why bytes are not JSON that every reader understands alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanErrorKind {
+    /// No value at all.
+    Empty,
+    /// A byte that the grammar does not allow here, an unclosed string or container, a control character.
+    Syntax,
+    /// Bytes after the value.
+    Trailing,
+    /// The same key twice in one object, after decoding.
+    DuplicateKey,
+    /// A key with a surrogate that has no partner: readers replace, drop or keep it.
+    SurrogateInKey,
+    /// Nested deeper than the limit.
+    TooDeep,
+    /// Not UTF-8, or a byte order mark.
+    Encoding,
+    /// More bytes than a 32-bit offset addresses.
+    TooLarge,
+}
+
+/// A scan that failed: why, and at which byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanError {
+    /// Why.
+    pub kind: ScanErrorKind,
+    /// Offset of the first byte that is wrong.
+    pub at: usize,
+}
+
+impl std::fmt::Display for ScanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.kind {
+            ScanErrorKind::Empty => "the body is empty",
+            ScanErrorKind::Syntax => "malformed JSON",
+            ScanErrorKind::Trailing => "bytes after the end of the JSON value",
+            ScanErrorKind::DuplicateKey => "the same key twice in one object",
+            ScanErrorKind::SurrogateInKey => "a key with an unpaired surrogate",
+            ScanErrorKind::TooDeep => "nested too deep",
+            ScanErrorKind::Encoding => "not UTF-8",
+            ScanErrorKind::TooLarge => "too large",
+        };
+        write!(f, "{what} at byte {}", self.at)
+    }
+}
+
+/// An open array or object.
+struct Open {
+    node: u32,
+    /// Where the object's keys begin on the key stack.
+    keys: usize,
+    is_object: bool,
+}
+
+/// A key of an open object: hash of its decoded text, and its node.
+#[derive(Clone, Copy)]
+struct SeenKey {
+    hash: u32,
+    node: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ElementOrClose,
+    KeyOrClose,
+    Key,
+    CommaOrClose,
+    End,
+}
+
+/// Scans one JSON text into `tape`, which is cleared first. Linear in `bytes` whatever they hold.
+///
+/// # Errors
+/// The first thing that is not strict JSON; the tape is then without meaning.
+pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanError> {
+    tape.nodes.clear();
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(ScanError {
+            kind: ScanErrorKind::TooLarge,
+            at: 0,
+        });
+    }
+    refuse_other_encodings(bytes)?;
+    // A chat body has a value every 20 to 60 bytes; the estimate only saves regrowth.
+    tape.nodes
+        .reserve(bytes.len().wrapping_div(32).min(1 << 16));
+    Scanner {
+        bytes,
+        at: 0,
+        nodes: &mut tape.nodes,
+        open: Vec::new(),
+        keys: Vec::new(),
+        max_depth: usize::from(limits.max_depth),
+    }
+    .run()
+}
+
+/// A byte order mark and UTF-16 or UTF-32 (which show as NUL bytes around the first character) are named as what they
+/// are instead of as a syntax error. RFC 8259 §8.1 forbids sending them.
+fn refuse_other_encodings(bytes: &[u8]) -> Result<(), ScanError> {
+    let marked = bytes.starts_with(&[0xEF, 0xBB, 0xBF])
+        || bytes.starts_with(&[0xFE, 0xFF])
+        || bytes.starts_with(&[0xFF, 0xFE]);
+    let wide = bytes.iter().take(4).any(|&b| b == 0);
+    if marked || wide {
+        return Err(ScanError {
+            kind: ScanErrorKind::Encoding,
+            at: 0,
+        });
+    }
+    Ok(())
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    nodes: &'a mut Vec<Node>,
+    open: Vec<Open>,
+    keys: Vec<SeenKey>,
+    max_depth: usize,
+}
+
+impl Scanner<'_> {
+    fn run(mut self) -> Result<(), ScanError> {
+        let mut expect = Expect::Value;
+        loop {
+            self.skip_white_space();
+            let Some(&byte) = self.bytes.get(self.at) else {
+                return match expect {
+                    Expect::End => Ok(()),
+                    _ if self.nodes.is_empty() => Err(self.error(ScanErrorKind::Empty)),
+                    _ => Err(self.error(ScanErrorKind::Syntax)),
+                };
+            };
+            expect = match (expect, byte) {
+                (Expect::End, _) => return Err(self.error(ScanErrorKind::Trailing)),
+                (Expect::KeyOrClose, b'}') | (Expect::ElementOrClose, b']') => self.close()?,
+                (Expect::KeyOrClose | Expect::Key, b'"') => {
+                    self.key()?;
+                    Expect::Value
+                }
+                (Expect::CommaOrClose, b',') => {
+                    self.at = self.at.wrapping_add(1);
+                    match self.open.last() {
+                        Some(open) if open.is_object => Expect::Key,
+                        _ => {
+                            // What follows a comma in an array is a value, never a bracket.
+                            Expect::Value
+                        }
+                    }
+                }
+                (Expect::CommaOrClose, b'}' | b']') => {
+                    let is_object = self.open.last().is_some_and(|open| open.is_object);
+                    if is_object != (byte == b'}') {
+                        return Err(self.error(ScanErrorKind::Syntax));
+                    }
+                    self.close()?
+                }
+                (Expect::Value | Expect::ElementOrClose, _) => self.value(byte)?,
+                _ => return Err(self.error(ScanErrorKind::Syntax)),
+            };
+        }
+    }
+
+    fn error(&self, kind: ScanErrorKind) -> ScanError {
+        ScanError { kind, at: self.at }
+    }
+
+    fn skip_white_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at = self.at.wrapping_add(1);
+        }
+    }
+
+    fn push(&mut self, kind: NodeKind, start: usize, end: usize, flags: u8) {
+        let next = offset(self.nodes.len()).saturating_add(1);
+        self.nodes.push(Node {
+            span: Span::new(start, end),
+            next,
+            kind,
+            flags,
+        });
+    }
+
+    fn after_value(&self) -> Expect {
+        if self.open.is_empty() {
+            Expect::End
+        } else {
+            Expect::CommaOrClose
+        }
+    }
+
+    fn value(&mut self, byte: u8) -> Result<Expect, ScanError> {
+        match byte {
+            b'"' => {
+                let (span, flags) = self.string()?;
+                let range = span.range();
+                self.push(NodeKind::String, range.start, range.end, flags);
+            }
+            b'{' => return self.begin(true),
+            b'[' => return self.begin(false),
+            b't' => self.word(b"true", NodeKind::True)?,
+            b'f' => self.word(b"false", NodeKind::False)?,
+            b'n' => self.word(b"null", NodeKind::Null)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            _ => return Err(self.error(ScanErrorKind::Syntax)),
+        }
+        Ok(self.after_value())
+    }
+
+    fn begin(&mut self, is_object: bool) -> Result<Expect, ScanError> {
+        if self.open.len() >= self.max_depth {
+            return Err(self.error(ScanErrorKind::TooDeep));
+        }
+        self.open.push(Open {
+            node: offset(self.nodes.len()),
+            keys: self.keys.len(),
+            is_object,
+        });
+        let kind = if is_object {
+            NodeKind::Object
+        } else {
+            NodeKind::Array
+        };
+        self.push(kind, self.at, self.at, 0);
+        self.at = self.at.wrapping_add(1);
+        Ok(if is_object {
+            Expect::KeyOrClose
+        } else {
+            Expect::ElementOrClose
+        })
+    }
+
+    fn close(&mut self) -> Result<Expect, ScanError> {
+        self.at = self.at.wrapping_add(1);
+        let Some(open) = self.open.pop() else {
+            return Err(self.error(ScanErrorKind::Syntax));
+        };
+        if open.is_object {
+            self.refuse_duplicates(open.keys)?;
+            self.keys.truncate(open.keys);
+        }
+        let next = offset(self.nodes.len());
+        let end = offset(self.at);
+        if let Some(node) = self.nodes.get_mut(index(open.node)) {
+            node.span.end = end;
+            node.next = next;
+        }
+        Ok(self.after_value())
+    }
+
+    fn key(&mut self) -> Result<(), ScanError> {
+        let start = self.at;
+        let (span, flags) = self.string()?;
+        if flags & LONE_SURROGATE != 0 {
+            return Err(ScanError {
+                kind: ScanErrorKind::SurrogateInKey,
+                at: start,
+            });
+        }
+        let raw = span.of(self.bytes);
+        let hash = if flags & ESCAPED == 0 {
+            hash_key(raw)
+        } else {
+            hash_key(string::decode(raw).as_bytes())
+        };
+        self.keys.push(SeenKey {
+            hash,
+            node: offset(self.nodes.len()),
+        });
+        let range = span.range();
+        self.push(NodeKind::Key, range.start, range.end, flags);
+        self.skip_white_space();
+        if self.bytes.get(self.at) != Some(&b':') {
+            return Err(self.error(ScanErrorKind::Syntax));
+        }
+        self.at = self.at.wrapping_add(1);
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8], kind: NodeKind) -> Result<(), ScanError> {
+        let start = self.at;
+        let end = start.wrapping_add(word.len());
+        if self.bytes.get(start..end) != Some(word) {
+            return Err(self.error(ScanErrorKind::Syntax));
+        }
+        self.at = end;
+        self.push(kind, start, end, 0);
+        Ok(())
+    }
+
+    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    fn number(&mut self) -> Result<(), ScanError> {
+        let start = self.at;
+        if self.bytes.get(self.at) == Some(&b'-') {
+            self.at = self.at.wrapping_add(1);
+        }
+        if self.bytes.get(self.at) == Some(&b'0') {
+            self.at = self.at.wrapping_add(1);
+        } else {
+            self.digits()?;
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at = self.at.wrapping_add(1);
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at = self.at.wrapping_add(1);
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at = self.at.wrapping_add(1);
+            }
+            self.digits()?;
+        }
+        self.push(NodeKind::Number, start, self.at, 0);
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), ScanError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
+            self.at = self.at.wrapping_add(1);
+        }
+        if self.at == start {
+            return Err(self.error(ScanErrorKind::Syntax));
+        }
+        Ok(())
+    }
+
+    /// Reads a string from its opening quote; gives its content without the quotes, and its flags.
+    fn string(&mut self) -> Result<(Span, u8), ScanError> {
+        let start = self.at.wrapping_add(1);
+        let mut at = start;
+        let mut flags = 0;
+        let mut high = false;
+        loop {
+            at = skip_plain(self.bytes, at, &mut high);
+            match self.bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    flags |= ESCAPED;
+                    match string::escape_length(self.bytes.get(at..).unwrap_or_default()) {
+                        Some((length, lone)) => {
+                            if lone {
+                                flags |= LONE_SURROGATE;
+                            }
+                            at = at.wrapping_add(length);
+                        }
+                        None => {
+                            return Err(ScanError {
+                                kind: ScanErrorKind::Syntax,
+                                at,
+                            });
+                        }
+                    }
+                }
+                _ => {
+                    return Err(ScanError {
+                        kind: ScanErrorKind::Syntax,
+                        at,
+                    });
+                }
+            }
+        }
+        let span = Span::new(start, at);
+        if high && let Err(error) = std::str::from_utf8(span.of(self.bytes)) {
+            return Err(ScanError {
+                kind: ScanErrorKind::Encoding,
+                at: start.saturating_add(error.valid_up_to()),
+            });
+        }
+        self.at = at.wrapping_add(1);
+        Ok((span, flags))
+    }
+
+    /// Equal keys have equal hashes; only where hashes meet are texts compared. Keys made to collide cost a sort of
+    /// their texts, not a comparison of every pair.
+    fn refuse_duplicates(&mut self, from: usize) -> Result<(), ScanError> {
+        let bytes = self.bytes;
+        let nodes = &*self.nodes;
+        let Some(keys) = self.keys.get_mut(from..) else {
+            return Ok(());
+        };
+        if keys.len() < 2 {
+            return Ok(());
+        }
+        if keys.len() <= 16 {
+            let mut rest = &*keys;
+            let mut met = false;
+            while let Some((first, others)) = rest.split_first() {
+                met |= others.iter().any(|other| other.hash == first.hash);
+                rest = others;
+            }
+            if !met {
+                return Ok(());
+            }
+        }
+        keys.sort_unstable_by_key(|key| key.hash);
+        for group in keys.chunk_by(|a, b| a.hash == b.hash) {
+            if group.len() < 2 {
+                continue;
+            }
+            let mut texts: Vec<_> = group
+                .iter()
+                .filter_map(|key| nodes.get(index(key.node)))
+                .map(|node| (string::decode(node.span.of(bytes)), node.span.start))
+                .collect();
+            texts.sort_unstable();
+            let mut pairs = texts.iter().zip(texts.iter().skip(1));
+            if let Some((_, second)) = pairs.find(|(a, b)| a.0 == b.0) {
+                return Err(ScanError {
+                    kind: ScanErrorKind::DuplicateKey,
+                    at: index(second.1),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// First byte from `at` on that ends a run of plain string content: a quote, a backslash or a control character.
+/// `high` is set where the run held a byte ≥ 0x80.
+///
+/// Short runs (keys, escapes every few bytes) are read byte by byte, since a wide step costs more than it saves there;
+/// the fixed-size blocks after that compile to vector code.
+fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
+    let mut at = at;
+    let near = at.saturating_add(12).min(bytes.len());
+    while at < near {
+        match bytes.get(at) {
+            Some(b'"' | b'\\' | 0..=0x1F) | None => return at,
+            Some(&byte) => {
+                *high |= byte >= 0x80;
+                at = at.wrapping_add(1);
+            }
+        }
+    }
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let mut stops = 0u8;
+        let mut highs = 0u8;
+        for &byte in block {
+            stops |= u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+            highs |= byte;
+        }
+        if stops != 0 {
+            break;
+        }
+        *high |= highs >= 0x80;
+        at = at.wrapping_add(16);
+    }
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'"' || byte == b'\\' || byte < 0x20 {
+            break;
+        }
+        *high |= byte >= 0x80;
+        at = at.wrapping_add(1);
+    }
+    at
+}
+
+/// FNV-1a over eight bytes at a time. Not keyed: see `refuse_duplicates` for what happens to collisions.
+fn hash_key(key: &[u8]) -> u32 {
+    const PRIME: u64 = 0x100_0000_01b3;
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut rest = key;
+    while let Some((block, after)) = rest.split_first_chunk::<8>() {
+        hash = (hash ^ u64::from_le_bytes(*block)).wrapping_mul(PRIME);
+        hash ^= hash >> 29;
+        rest = after;
+    }
+    for &byte in rest {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(PRIME);
+    }
+    let folded = (hash ^ (hash >> 32)) & u64::from(u32::MAX);
+    u32::try_from(folded).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

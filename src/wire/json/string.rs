@@ -1,0 +1,201 @@
+//! JSON strings: escapes, and the way from a place in the decoded text back to the bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Length in bytes of the escape at the start of `bytes`, and whether it is a surrogate without its partner.
+/// A surrogate pair is one escape of twelve bytes. `None`: no escape of RFC 8259 §7.
+pub(super) fn escape_length(bytes: &[u8]) -> Option<(usize, bool)> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some((2, false)),
+        b'u' => {
+            let first = hex4(bytes.get(2..6)?)?;
+            match first {
+                0xD800..=0xDBFF => {
+                    let low = bytes
+                        .get(6..12)
+                        .and_then(|next| next.strip_prefix(b"\\u"))
+                        .and_then(hex4);
+                    match low {
+                        Some(0xDC00..=0xDFFF) => Some((12, false)),
+                        _ => Some((6, true)),
+                    }
+                }
+                0xDC00..=0xDFFF => Some((6, true)),
+                _ => Some((6, false)),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn hex4(digits: &[u8]) -> Option<u32> {
+    if digits.len() != 4 {
+        return None;
+    }
+    digits.iter().try_fold(0u32, |value, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(value.wrapping_mul(16) | digit)
+    })
+}
+
+/// The character that the escape at the start of `bytes` stands for; U+FFFD for a surrogate without its partner,
+/// which no text can hold.
+fn escaped_char(bytes: &[u8], length: usize) -> char {
+    match bytes.get(1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => {
+            let first = bytes.get(2..6).and_then(hex4).unwrap_or(0xFFFD);
+            let scalar = if length == 12 {
+                let low = bytes.get(8..12).and_then(hex4).unwrap_or(0xDC00);
+                ((first & 0x3FF) << 10 | (low & 0x3FF)).wrapping_add(0x1_0000)
+            } else {
+                first
+            };
+            char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        Some(&other) => char::from(other),
+        None => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+/// The text that the content of a scanned JSON string stands for. Borrowed where it holds no escape. Content that
+/// was not scanned (broken escapes, invalid UTF-8) decodes to replacement characters, never to a panic.
+pub fn decode(raw: &[u8]) -> Cow<'_, str> {
+    if !raw.contains(&b'\\') {
+        return String::from_utf8_lossy(raw);
+    }
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.iter().position(|&b| b == b'\\') {
+        let (plain, from_escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        text.push_str(&String::from_utf8_lossy(plain));
+        let length = escape_length(from_escape).map_or(2, |(length, _)| length);
+        text.push(escaped_char(from_escape, length));
+        rest = from_escape.get(length..).unwrap_or_default();
+    }
+    text.push_str(&String::from_utf8_lossy(rest));
+    Cow::Owned(text)
+}
+
+/// Walks once through a JSON string and turns ranges of its decoded text into ranges of its bytes. Ranges must come in
+/// ascending order; the walk never goes back, so any number of them costs one pass.
+pub struct DecodedOffsets<'a> {
+    raw: &'a [u8],
+    raw_at: usize,
+    decoded_at: usize,
+}
+
+impl<'a> DecodedOffsets<'a> {
+    /// Starts at the beginning of a string's content.
+    pub fn new(raw: &'a [u8]) -> Self {
+        DecodedOffsets {
+            raw,
+            raw_at: 0,
+            decoded_at: 0,
+        }
+    }
+
+    /// The bytes that stand for `decoded`. An edge inside an escaped character moves outwards to the whole escape.
+    pub fn range(&mut self, decoded: Range<usize>) -> Range<usize> {
+        let start = self.advance(decoded.start, false);
+        let end = self.advance(decoded.end, true);
+        start..end
+    }
+
+    fn advance(&mut self, target: usize, outwards: bool) -> usize {
+        while self.decoded_at < target {
+            let rest = self.raw.get(self.raw_at..).unwrap_or_default();
+            let Some(&first) = rest.first() else { break };
+            let (raw_length, decoded_length) = if first == b'\\' {
+                let length = escape_length(rest).map_or(2, |(length, _)| length);
+                (length, escaped_char(rest, length).len_utf8())
+            } else {
+                let plain = rest
+                    .iter()
+                    .position(|&b| b == b'\\')
+                    .unwrap_or(rest.len())
+                    .min(target.saturating_sub(self.decoded_at));
+                (plain, plain)
+            };
+            let beyond = self.decoded_at.saturating_add(decoded_length) > target;
+            if beyond && !outwards {
+                break;
+            }
+            self.raw_at = self.raw_at.saturating_add(raw_length);
+            self.decoded_at = self.decoded_at.saturating_add(decoded_length);
+        }
+        self.raw_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_every_escape_of_the_rfc() {
+        assert_eq!(
+            decode(br#"\"\\\/\b\f\n\r\t\u0041"#),
+            "\"\\/\u{8}\u{c}\n\r\tA"
+        );
+        assert_eq!(decode(br"\ud83d\ude00\uD83D\uDE00"), "😀😀");
+    }
+
+    #[test]
+    fn an_unpaired_surrogate_is_read_as_the_replacement_character() {
+        assert_eq!(decode(br"a\ud83db"), "a\u{FFFD}b");
+        assert_eq!(decode(br"\udc00\ud800"), "\u{FFFD}\u{FFFD}");
+        assert_eq!(decode(br"\ud800\u0041"), "\u{FFFD}A");
+    }
+
+    #[test]
+    fn text_without_escapes_is_borrowed() {
+        assert!(matches!(decode("naïve".as_bytes()), Cow::Borrowed("naïve")));
+    }
+
+    #[test]
+    fn broken_content_never_panics() {
+        for raw in [&b"\\"[..], b"\\u12", b"\\x", b"\xff\\", b"\\ud83d\\u"] {
+            let _ = decode(raw);
+            let _ = DecodedOffsets::new(raw).range(0..9);
+        }
+    }
+
+    #[test]
+    fn a_decoded_range_maps_to_the_bytes_that_stand_for_it() {
+        let raw = br"a\u0031\n\ud83d\ude00z";
+        let text = decode(raw);
+        assert_eq!(text, "a1\n😀z");
+        for (start, _) in text.char_indices() {
+            for end in (start..=text.len()).filter(|&end| text.is_char_boundary(end)) {
+                let range = DecodedOffsets::new(raw).range(start..end);
+                assert_eq!(
+                    decode(&raw[range]),
+                    text.get(start..end).unwrap(),
+                    "{start}..{end}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_in_ascending_order_share_one_walk() {
+        let raw = br"\u0031\u0032-\u0033";
+        let mut offsets = DecodedOffsets::new(raw);
+        assert_eq!(offsets.range(0..1), 0..6);
+        assert_eq!(offsets.range(1..2), 6..12);
+        assert_eq!(offsets.range(3..4), 13..19);
+    }
+
+    #[test]
+    fn an_edge_inside_an_escaped_character_moves_outwards() {
+        let raw = br"\u00e9x";
+        assert_eq!(DecodedOffsets::new(raw).range(1..2), 0..6);
+        assert_eq!(DecodedOffsets::new(raw).range(0..1), 0..6);
+    }
+}

@@ -1,0 +1,8 @@
+//! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
+
+pub mod edit;
+pub mod frame;
+pub mod http;
+pub mod json;
+pub mod protobuf;
+pub mod span;

@@ -1,0 +1,338 @@
+//! The command line as a person or a script sees it.
+#![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
+
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, b"")
+}
+
+fn run_with(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+        .args(arguments)
+        .current_dir(root())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that fails early closes its standard input.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    out(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn files(folder: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_mistake_is_drawn_with_its_place_and_a_way_out() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for file in files("tests/cli/wrong") {
+            let name = Path::new(&file)
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let output = run(&["validate", &file]);
+            let strict = run(&["validate", "--strict", &file]);
+            assert_eq!(strict.status.code(), Some(1), "{file}");
+            insta::assert_snapshot!(name, out(&output));
+        }
+    });
+}
+
+#[test]
+fn diagnostics_as_json_carry_everything_a_tool_needs() {
+    let output = run(&[
+        "--json",
+        "validate",
+        "tests/cli/wrong/after_other_letters.yaml",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        json_lines(&output),
+        [json!({
+            "code": "AG1010", "severity": "error", "file": "tests/cli/wrong/after_other_letters.yaml",
+            "line": 8, "column": 21, "byte_start": 175, "byte_end": 183,
+            "path": "rules[0].when.text.contians",
+            "message": "unknown operator `contians`", "help": "did you mean `contains`?",
+            "fix": {"byte_start": 175, "byte_end": 183, "with": "contains"},
+        })]
+    );
+}
+
+#[test]
+fn what_is_well_is_not_complained_of() {
+    for file in files("policies") {
+        let output = run(&["--json", "validate", "--strict", &file]);
+        assert_eq!(
+            (output.status.code(), out(&output)),
+            (Some(0), String::new()),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn wrong_use_and_unreadable_input_end_with_two() {
+    for arguments in [
+        &["nonsense"][..],
+        &["validate"],
+        &["validate", "no/such/file.yaml"],
+        &["check", "policies/getting-started.yaml"],
+        &["check", "tests/cli/wrong/no_defaults.yaml", "--model", "x"],
+        &[
+            "check",
+            "policies/getting-started.yaml",
+            "--tool",
+            "x",
+            "--args",
+            "{",
+        ],
+        &[
+            "check",
+            "policies/getting-started.yaml",
+            "--event",
+            "nonsense",
+        ],
+        &[
+            "check",
+            "policies/getting-started.yaml",
+            "--text",
+            "x",
+            "--time",
+            "noon",
+        ],
+        &["build", "tests/cli/wrong/no_defaults.yaml", "--for", "json"],
+        &[
+            "build",
+            "policies/getting-started.yaml",
+            "--for",
+            "envoy",
+            "--bootstrap",
+            "--upstream",
+            "ftp://x",
+        ],
+        &["explain", "AG9999"],
+        &["inspect", "no/such/file.jsonl"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?} says why");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(
+        run_with(&["inspect"], b"{\"id\":1}\n").status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn check_judges_what_it_is_told_and_exits_by_the_decision() {
+    let check = |arguments: &[&str]| {
+        let mut all = vec!["--json", "check", "policies/getting-started.yaml"];
+        all.extend_from_slice(arguments);
+        let output = run(&all);
+        (output.status.code(), json_lines(&output).remove(0))
+    };
+    assert_eq!(
+        check(&["--model", "gpt-4o-mini"]),
+        (
+            Some(0),
+            json!({"action": "allow", "status": 200, "rules": []})
+        )
+    );
+    assert_eq!(
+        check(&["--model", "o1-pro"]),
+        (
+            Some(1),
+            json!({"action": "deny", "status": 403, "code": "AG3001",
+                   "rules": [{"id": "no-pro-models", "action": "deny", "mode": "enforce"}],
+                   "reason": "Pro models are not for agents.", "remedy": "Use gpt-4o-mini."})
+        )
+    );
+    assert_eq!(
+        check(&["--text", "card 4111 1111 1111 1111"]),
+        (
+            Some(0),
+            json!({"action": "redact", "status": 200,
+                   "rules": [{"id": "mask-payment-data", "action": "redact", "mode": "enforce"}],
+                   "findings": {"credit_card": 1}, "text": "card [CREDIT_CARD]"})
+        )
+    );
+    assert_eq!(
+        check(&["--tool", "delete_customer", "--args", "{\"id\": 7}"]).0,
+        Some(1)
+    );
+}
+
+#[test]
+fn check_reads_a_policy_from_standard_input_and_tells_what_observe_would_have_done() {
+    let policy = "apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: t }
+mode: observe
+require: none
+environment: prod
+defaults: { action: allow }
+rules:
+  - id: big
+    match: { tool: refund, environment: prod }
+    when: { args.amount: { greater_than: 100 } }
+    unless: { principal.roles: lead }
+    action: require_approval
+";
+    let check = |arguments: &[&str]| {
+        let mut all = vec!["--json", "check", "-", "--tool", "refund"];
+        all.extend_from_slice(arguments);
+        let output = run_with(&all, policy.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "nothing is enforced");
+        let verdict = json_lines(&output).remove(0);
+        verdict
+            .get("would")
+            .map(|would| would.as_str().unwrap().to_owned())
+    };
+    let approval = Some("require_approval".to_owned());
+    assert_eq!(check(&["--args", "{\"amount\": 100.01}"]), approval);
+    assert_eq!(check(&["--args", "{\"amount\": \"1e3\"}"]), approval);
+    assert_eq!(
+        check(&["--args", "{\"amount\": \"a lot\"}"]),
+        approval,
+        "unreadable counts as strict"
+    );
+    assert_eq!(check(&["--args", "{\"amount\": 100}"]), None);
+    assert_eq!(
+        check(&["--args", "{}"]),
+        None,
+        "missing: a positive operator is false"
+    );
+    assert_eq!(
+        check(&["--args", "{\"amount\": 500}", "--env", "dev"]),
+        None
+    );
+    assert_eq!(
+        check(&[
+            "--args",
+            "{\"amount\": 500}",
+            "--principal",
+            "{\"roles\": [\"lead\", \"x\"]}"
+        ]),
+        None
+    );
+    assert_eq!(
+        check(&[
+            "--args",
+            "{\"amount\": 500}",
+            "--principal",
+            "{\"roles\": [\"x\"]}"
+        ]),
+        approval
+    );
+}
+
+#[test]
+fn the_version_is_the_same_from_yaml_and_from_what_build_writes() {
+    let built = run(&["build", "policies/getting-started.yaml", "--for", "json"]);
+    assert_eq!(built.status.code(), Some(0));
+    let version = |output: &Output| {
+        let text = out(output);
+        let at = text.find("sha256:").unwrap();
+        text.get(at..at + 71).unwrap().to_owned()
+    };
+    let yaml = run(&["validate", "policies/getting-started.yaml"]);
+    let json = run_with(&["validate", "-"], &built.stdout);
+    assert_eq!(version(&yaml), version(&json));
+}
+
+#[test]
+fn build_writes_what_envoy_reads() {
+    let policy = "policies/getting-started.yaml";
+    let discovery = run(&["build", policy, "--for", "envoy", "--wasm", "/w/a.wasm"]);
+    let discovery: Value = serde_json::from_slice(&discovery.stdout).unwrap();
+    let filter = &discovery["resources"][0]["typed_config"]["config"];
+    assert_eq!(
+        filter["vm_config"]["code"]["local"]["filename"],
+        "/w/a.wasm"
+    );
+    assert_eq!(filter["failure_policy"], "FAIL_RELOAD");
+    let document: Value =
+        serde_json::from_str(filter["configuration"]["value"].as_str().unwrap()).unwrap();
+    assert_eq!(document["metadata"]["name"], "getting-started");
+    let bootstrap = run(&[
+        "build",
+        policy,
+        "--for",
+        "envoy",
+        "--bootstrap",
+        "--watch",
+        "/etc/agentguard/filter.json",
+    ]);
+    let bootstrap: Value = serde_json::from_slice(&bootstrap.stdout).unwrap();
+    let manager = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+        ["typed_config"];
+    let filters = manager["http_filters"].as_array().unwrap();
+    let ours = filters
+        .iter()
+        .find(|filter| filter["name"] == "agentguard")
+        .unwrap();
+    let source = &ours["config_discovery"]["config_source"]["path_config_source"];
+    assert_eq!(source["path"], "/etc/agentguard/filter.json");
+    assert_eq!(source["watched_directory"]["path"], "/etc/agentguard");
+}
+
+#[test]
+fn every_code_can_be_explained() {
+    let all = json_lines(&run(&["--json", "explain"]));
+    assert!(all.len() > 30);
+    for code in all {
+        let id = code["code"].as_str().unwrap();
+        let output = run(&["explain", id]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(out(&output).contains(code["explanation"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn help_names_every_subcommand_and_the_exit_status() {
+    let help = out(&run(&["--help"]));
+    for word in [
+        "validate",
+        "check",
+        "inspect",
+        "build",
+        "explain",
+        "Exit status",
+    ] {
+        assert!(help.contains(word), "{word}");
+    }
+}
