@@ -233,7 +233,7 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
         let bit = 1u64.wrapping_shl(u32::try_from(place).unwrap_or(0));
         let Some(byte) = three.first() else { continue };
         let class = look(&LOW, byte & 15) & look(&HIGH, byte >> 4);
-        let mut set = |mask: &mut u64, wanted: u8| {
+        let set = |mask: &mut u64, wanted: u8| {
             if class & wanted != 0 {
                 *mask |= bit;
             }

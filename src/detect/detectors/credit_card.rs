@@ -132,7 +132,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         }
         let separated = matches!(text.at(at), b' ' | b'-' | b'.' | b'_' | b'/')
             && text.at(at.wrapping_add(1)).is_ascii_digit();
-        if len >= 13 && !(separated && len < 19) || !separated {
+        if !separated || len >= 19 {
             break at;
         }
         // A fifth group belongs to a number of 19 digits or to something else.

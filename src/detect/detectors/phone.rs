@@ -201,7 +201,7 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
         }
         b' ' | b')' => true,
         b'-' | b'.' | b'/' | b':' => {
-            !second.is_ascii_digit() && !(before == b'-' && second.is_ascii_alphabetic())
+            !(second.is_ascii_digit() || before == b'-' && second.is_ascii_alphabetic())
         }
         b'_' | b'#' | b'$' | b'+' => false,
         byte => !byte.is_ascii_alphanumeric(),

@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::Slot;
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms};
 use super::keyed;
 use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe, When};
 use super::text::Text;
+use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{BLOCK, Block, Level};
@@ -245,6 +245,7 @@ impl Plan {
             let known = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
             if let Some((slot, known)) = known
                 && known.threshold <= Confidence::Medium
+                && out.len() < MAX_RAW
             {
                 out.push(Raw {
                     slot,
@@ -781,6 +782,7 @@ impl<'a> Pass<'a> {
                 .slots
                 .get(slot)
                 .is_some_and(|slot| found.confidence >= slot.threshold)
+            && self.out.len() < MAX_RAW
         {
             self.out.push(Raw {
                 slot,

@@ -103,8 +103,6 @@ pub(in crate::detect) enum Alphabet {
     Capitals,
     /// `0-9a-z`
     Smalls,
-    /// `a-zA-Z`
-    Letters,
     /// `0-9a-zA-Z`
     Alphanumeric,
     /// `0-9a-zA-Z_`
@@ -137,7 +135,6 @@ impl Alphabet {
             Self::Hex => byte.is_ascii_hexdigit(),
             Self::Capitals => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
             Self::Smalls => byte.is_ascii_digit() || byte.is_ascii_lowercase(),
-            Self::Letters => byte.is_ascii_alphabetic(),
             Self::Alphanumeric => alphanumeric,
             Self::Word => alphanumeric || byte == b'_',
             Self::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),

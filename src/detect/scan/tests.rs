@@ -148,3 +148,6 @@ fn a_key_is_context_for_its_value() {
         [("us_ssn", "536221234".to_owned())]
     );
 }
+
+mod custom;
+mod pieces;

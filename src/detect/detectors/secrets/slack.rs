@@ -131,11 +131,10 @@ fn token(place: &Place<'_>) -> Option<Found> {
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
     let digits = makeup(body).digits;
-    let fits = body.len() >= 10
-        && digits >= 2
-        && variety(body) >= 20
-        && !is_placeholder(body)
-        && text.at(end) != b'_';
+    // The last part is the secret; the numbers before it say whose it is.
+    let secret = body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
+    let varied = variety(body) >= 20 && !is_placeholder(body) || variety(secret) >= 28;
+    let fits = body.len() >= 10 && digits >= 2 && varied && text.at(end) != b'_';
     fits.then_some(Found {
         start: place.at,
         end,
