@@ -366,7 +366,10 @@ fn link(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     place.begins(start);
-    let end = text.run(start, 2_000, |byte| byte > b' ' && byte != b')');
+    // Brackets end it: each link then has text of its own to look at.
+    let end = text.run(start, 2_000, |byte| {
+        byte > b' ' && !matches!(byte, b')' | b'[' | b']' | b'"')
+    });
     let address = text.slice(start..end);
     let query = address
         .iter()
@@ -377,7 +380,7 @@ fn link(place: &Place<'_>) -> Option<Found> {
         .any(|value| {
             let filled = value
                 .first()
-                .is_some_and(|byte| matches!(byte, b'{' | b'<' | b'$' | b'['))
+                .is_some_and(|byte| matches!(byte, b'{' | b'<' | b'$'))
                 && value.len() > 2;
             let encoded = value.len() >= 20
                 && value.iter().any(u8::is_ascii_digit)

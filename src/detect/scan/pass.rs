@@ -815,8 +815,14 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 at = at.wrapping_add(part.len());
             }
             Part::Run(alphabet, least, most) => {
-                let end = text.run_of(*alphabet, at, most.wrapping_add(1));
-                let len = end.wrapping_sub(at);
+                let mut end = text.run_of(*alphabet, at, most.wrapping_add(1));
+                let mut len = end.wrapping_sub(at);
+                if len > *most && text.before(end) == b'.' && !text.at(end).is_ascii_alphanumeric()
+                {
+                    // The end of a sentence is none of the token's characters.
+                    end = end.wrapping_sub(1);
+                    len = *most;
+                }
                 if len < *least || len > *most {
                     return None;
                 }

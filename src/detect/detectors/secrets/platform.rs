@@ -30,7 +30,7 @@ pub(in crate::detect) static SQUARE: Detector = Detector {
         },
         Beginning {
             prefix: "EAAA",
-            rest: &[Part::Run(Alphabet::Base64Url, 40, 60)],
+            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
             variety: 40,
         },
     ])],
