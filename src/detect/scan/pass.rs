@@ -27,6 +27,9 @@ const TRAIL: usize = 64;
 /// In an unquoted value of this length no names are looked for: they would all have the same value.
 const LONG_VALUE: usize = 64;
 
+/// Words behind `at` that an address may go on for.
+const SPELLED: usize = 14;
+
 /// Words before a number that may belong to it: `GB` of `GB 33 …`.
 const LEAD: usize = 4;
 
@@ -309,9 +312,51 @@ fn add_by_length(
 /// the last space.
 fn trailing(text: &Text<'_>) -> usize {
     let word = text.run_back(text.len(), TRAIL, |byte| !byte.is_ascii_whitespace());
-    lead(text, lead(text, word).unwrap_or(word))
+    let number = lead(text, lead(text, word).unwrap_or(word))
         .or_else(|| lead(text, word))
-        .unwrap_or(word)
+        .unwrap_or(word);
+    spelled(text, word).map_or(number, |address| number.min(address))
+}
+
+/// The word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
+fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
+    let mut word = word;
+    let mut first = None;
+    for _ in 0..SPELLED {
+        let space = word.checked_sub(1).filter(|_| text.before(word) == b' ');
+        let Some(before) = space else { break };
+        let before = text.run_back(before, TRAIL, |byte| !byte.is_ascii_whitespace());
+        if is_spelled(text.slice(word..text.len())) {
+            first = Some(before);
+        }
+        word = before;
+    }
+    first
+}
+
+/// Whether words are `at`, a label, `dot`, a label and so on, or begin to be.
+fn is_spelled(words: &[u8]) -> bool {
+    let mut words = words.split(|byte| *byte == b' ').enumerate().peekable();
+    while let Some((place, word)) = words.next() {
+        let bare = match word.split_first() {
+            Some((b'[' | b'(' | b'{' | b'<', rest)) => rest,
+            _ => word,
+        };
+        let expected: &[u8] = match place {
+            0 => b"at",
+            odd if odd % 2 == 1 => continue,
+            _ => b"dot",
+        };
+        let given = bare.get(..expected.len());
+        let fits = match given {
+            Some(given) => given.eq_ignore_ascii_case(expected),
+            None => words.peek().is_none() && expected.starts_with(&bare.to_ascii_lowercase()),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
 }
 
 /// The start of the short word before a word, one separator away.
