@@ -8,5 +8,6 @@
 
 mod generated;
 mod judge;
+mod page;
 mod score;
 mod values;

@@ -573,30 +573,38 @@ impl<'a> Pass<'a> {
     #[inline]
     fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
+        let bytes = self.text.bytes();
         let mut at = at;
         let mut state = state;
+        let mut past_end = false;
         while state != 0 {
-            let gate = plan.forms.gate(state);
-            let byte = self.text.at(at);
-            if gate != 0 && !byte.is_ascii_alphanumeric() {
-                self.fitting(start, at, state, gate);
+            let byte = match bytes.get(at) {
+                Some(byte) => *byte,
+                None => {
+                    past_end = true;
+                    0
+                }
+            };
+            if plan.forms.is_end(state) && !byte.is_ascii_alphanumeric() {
+                self.fitting(start, at, state, past_end);
             }
             state = plan.forms.step(state, byte);
             at = at.wrapping_add(1);
         }
-        if self.text.take_past_end() && self.open {
+        if past_end && self.open {
             self.begun = self.begun.min(start);
         }
     }
 
     /// Asks the judges of the forms that end here.
-    fn fitting(&mut self, start: usize, end: usize, state: u16, gate: Slots) {
+    fn fitting(&mut self, start: usize, end: usize, state: u16, past_end: bool) {
         let plan = self.plan;
+        let gate = plan.forms.gate(state);
         let context = self
             .near
             .borrow_mut()
             .before(self.text.bytes(), start, &plan.terms);
-        if gate & (context | FREE) == 0 {
+        if gate & (context | FREE) == 0 || past_end && self.open {
             return;
         }
         let mut compact = [0u8; 40];
@@ -610,7 +618,6 @@ impl<'a> Pass<'a> {
             *to = *byte;
             compact_len = compact_len.wrapping_add(1);
         }
-        let cut = self.text.take_past_end();
         for fit in plan.forms.fits(state) {
             let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
@@ -636,11 +643,7 @@ impl<'a> Pass<'a> {
                 confidence,
             });
             let first = candidate.place.first.get();
-            if cut && self.open {
-                self.begun = self.begun.min(start);
-            } else {
-                self.take(slot, first, found);
-            }
+            self.take(slot, first, found);
         }
     }
 

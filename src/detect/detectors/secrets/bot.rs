@@ -6,7 +6,7 @@ use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static TELEGRAM: Detector = Detector {
     name: "telegram_bot_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "8–10 digits, `:AA` and 33 letters, digits, `_` and `-`; also in the path of the API (`/bot…/`).",
         misses: "Tokens of other lengths.",
@@ -59,7 +59,7 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
 
 pub(in crate::detect) static DISCORD: Detector = Detector {
     name: "discord_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "23–26 letters and digits that begin with M, N or O, a dot, six characters, a dot, 27–38 characters; addresses of webhooks with their path.",
         misses: "Tokens of users, which have the form of a key with `mfa.`.",

@@ -6,7 +6,7 @@ use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static SENDGRID: Detector = Detector {
     name: "sendgrid_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`SG.` and 66 letters, digits, `_ - = .` in all.",
         misses: "Shortened keys.",
@@ -75,7 +75,7 @@ pub(in crate::detect) static SENDGRID: Detector = Detector {
 
 pub(in crate::detect) static TWILIO: Detector = Detector {
     name: "twilio_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`SK` and 32 hexadecimal digits.",
         misses: "Account ids (`AC`), which open nothing without their token.",
@@ -116,7 +116,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
 
 pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     name: "mailchimp_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "32 small hexadecimal digits, `-us` and one or two digits.",
         misses: "Keys without the data centre.",
@@ -160,7 +160,7 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
 
 pub(in crate::detect) static MAILGUN: Detector = Detector {
     name: "mailgun_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`key-` and 32 small hexadecimal digits; 32-8-8 hexadecimal digits.",
         misses: "Public validation keys.",

@@ -6,7 +6,7 @@ use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "slack_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`xoxa-`, `xoxb-`, `xoxe-`, `xoxo-`, `xoxp-`, `xoxr-`, `xoxs-`, `xoxe.xoxb-`, `xoxe.xoxp-` and `xapp-` with ten or more letters, digits and hyphens, among them two digits.",
         misses: "Placeholders made of words.",
@@ -56,7 +56,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
 
 pub(in crate::detect) static WEBHOOK: Detector = Detector {
     name: "slack_webhook",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "Addresses under `hooks.slack.com/services`, `/workflows` and `/triggers` with their path.",
         misses: "Addresses without the secret path.",
