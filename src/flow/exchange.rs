@@ -196,6 +196,7 @@ impl Flow {
             let is_open = match &stage {
                 Stage::Holding { .. } => true,
                 Stage::Tapping(tap) => !tap.usage_only,
+                Stage::Streaming(stream) => stream.is_judged(),
                 _ => false,
             };
             self.end_tap(stage);

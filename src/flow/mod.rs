@@ -20,10 +20,13 @@ mod response;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;
+mod stream;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+#[cfg(not(target_arch = "wasm32"))]
+pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
 use crate::event::Facts;
@@ -32,6 +35,7 @@ use crate::redact::Numbers;
 use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
+use stream::Stream;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -49,6 +53,10 @@ pub struct Flow {
     exchange: Exchange,
     /// Numbers of numbered labels, the same in request and response.
     numbers: Numbers,
+    /// The response says how long it is.
+    sized_response: bool,
+    /// The client has been sent the upstream's status.
+    answered: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -58,6 +66,8 @@ pub struct Flow {
 struct Head {
     method: String,
     request_id: String,
+    /// Length of the body, if the request says one.
+    length: Option<usize>,
     /// Kept while only the body can tell which protocol is spoken.
     undetermined: Option<Undetermined>,
 }
@@ -82,8 +92,12 @@ enum Stage {
     Tapping(Tap),
     /// Bytes are held until the end.
     Holding { since: u64 },
+    /// Bytes are judged while they flow.
+    Streaming(Box<Stream>),
     /// What is still to come is dropped.
     Draining,
+    /// A refusal has been sent; with the next bytes the connection is cut.
+    Resetting,
     /// It is over.
     Done,
 }
@@ -111,6 +125,8 @@ impl Flow {
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             numbers: Numbers::default(),
+            sized_response: false,
+            answered: false,
             replied: false,
         }
     }
@@ -164,6 +180,17 @@ impl Flow {
             tap.bytes = Vec::new();
         } else {
             tap.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether as much of the request was copied as its headers announce. The mark of its end may still be on its way:
+    /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
+    fn has_tapped_all(&self) -> bool {
+        match &self.request {
+            Stage::Tapping(tap) => {
+                tap.stopped.is_none() && Some(tap.bytes.len()) == self.head.length
+            }
+            _ => false,
         }
     }
 

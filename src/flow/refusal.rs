@@ -57,6 +57,7 @@ impl Flow {
                 Vec::new()
             },
             code_only: policy.document.disclose_code_only,
+            is_answer: refused.event.direction == Direction::Response,
         }
     }
 
@@ -68,7 +69,10 @@ impl Flow {
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);
-        self.exchange.status = Some(refusal.status);
+        // Once the upstream's headers have left, an answer of our own only cuts the connection.
+        if !self.answered {
+            self.exchange.status = Some(refusal.status);
+        }
         let mut headers: Vec<(String, String)> = refusal
             .headers
             .into_iter()

@@ -6,12 +6,12 @@ use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, Interest, Ruling};
+use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
-use crate::wire::edit;
-use crate::wire::http::{ContentType, MediaType, Path, is_identity};
+use crate::wire::http::{ContentType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
+use std::cell::RefCell;
 
 /// Headers that only we write; a client's or an upstream's are taken out.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -84,6 +84,7 @@ impl Flow {
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
+        self.head.length = seen.content_length;
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -96,12 +97,18 @@ impl Flow {
         }
 
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
-        let recognised = protocol::recognise(&ProtocolHead {
+        let named = policy.named(&self.facts);
+        self.take_names(&named);
+        let start = ProtocolHead {
             method: &seen.method,
             host: &seen.authority,
             path: &path,
             headers: head.headers,
-        });
+        };
+        let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
+            Some(route) => Recognised::Protocol(route),
+            None => self.recognise(&start),
+        };
         if matches!(recognised, Recognised::ByBody) {
             self.head.undetermined = Some(Undetermined {
                 host: seen.authority.clone(),
@@ -114,12 +121,18 @@ impl Flow {
             });
         }
         let problem = self.read_head(&seen, head, recognised);
+        let problem = problem.or(named.is_contradictory.then(|| Problem {
+            code: codes::AG2012,
+            at: String::new(),
+            what: "the path can be read as two that the policy tells apart".to_owned(),
+        }));
         let refused = self.judge_identity();
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
         }
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
-            && self.asked.endpoint.body != BodyForm::Absent;
+            && self.asked.endpoint.body != BodyForm::Absent
+            && !head.end;
         if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
@@ -132,7 +145,7 @@ impl Flow {
             };
         }
 
-        if policy.needs.answers() == Interest::Enforced {
+        if self.interest_in_answers() == Interest::Enforced {
             // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
             // compress.
             edits.push(HeaderEdit::Set(
@@ -158,6 +171,58 @@ impl Flow {
             );
         }
         Step::with(edits, Action::Continue)
+    }
+
+    /// What the start of a request says. Where the policy lets unknown endpoints pass, the body has its say first: what is
+    /// exempt must not carry what is governed.
+    fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
+        match protocol::recognise(head) {
+            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+                Recognised::ByBody
+            }
+            recognised => recognised,
+        }
+    }
+
+    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
+    fn refuses_unknown(&self) -> bool {
+        let Some(nest) = no_body() else { return true };
+        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
+        event.code = Some(codes::AG2007);
+        let judgement = self.guard.policy.judge(
+            &event,
+            &Context {
+                policy: &self.guard.policy,
+                facts: &self.facts,
+                reading: &Reading::default(),
+                nest: &nest,
+                scans: &RefCell::default(),
+                scratch: &self.guard.scratch,
+            },
+            Moment::Whole,
+        );
+        judgement.ruling.decision != Decision::Allow
+    }
+
+    /// Names that the policy gives to whoever is called.
+    fn take_names(&mut self, named: &Named<'_>) {
+        let Some(entry) = named.entry else { return };
+        if let Some(provider) = &entry.provider {
+            self.facts.provider = Known::Is(provider.clone());
+        }
+        if let Some(server) = &entry.server {
+            self.facts.server = Known::Is(server.clone());
+            self.facts.qualifies = true;
+        }
+    }
+
+    /// How strongly the policy looks at what may come back.
+    pub(super) fn interest_in_answers(&self) -> Interest {
+        let needs = &self.guard.policy.needs;
+        match self.protocol {
+            Some(protocol) => needs.answers(protocol::answers_of(protocol)),
+            None => needs.answers(Kind::ALL.iter().copied()),
+        }
     }
 
     fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
@@ -216,8 +281,16 @@ impl Flow {
         let (is_content, is_harmless) = match recognised {
             Recognised::Protocol(route) => {
                 let form = route.endpoint.body;
+                let code = route.endpoint.code;
                 self.follow(route);
-                (form != BodyForm::Absent, form == BodyForm::Absent)
+                if code.is_some() && !seen.upgrade {
+                    return code.and_then(|code| {
+                        problem(code, "this endpoint hands out access past the proxy")
+                    });
+                }
+                let is_empty = form == BodyForm::JsonOrNothing && head.end;
+                let is_absent = form == BodyForm::Absent || is_empty;
+                (!is_absent, is_absent)
             }
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
@@ -248,16 +321,12 @@ impl Flow {
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        let fits = match self.asked.endpoint.body {
-            BodyForm::Json | BodyForm::Absent => matches!(
-                content_type.media,
-                MediaType::Json | MediaType::Absent | MediaType::Text
-            ),
-            BodyForm::Multipart => content_type.media == MediaType::Multipart,
-            BodyForm::Unreadable => false,
-        };
+        let fits = self.asked.endpoint.body.takes(content_type.media);
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
+        }
+        if head.end && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
         }
         if head.end {
             return problem(codes::AG2001, "the body is empty");
@@ -275,6 +344,9 @@ impl Flow {
     fn follow(&mut self, route: Route) {
         self.protocol = Some(route.protocol);
         self.facts.protocol = Known::Is(route.protocol.name().into());
+        if route.protocol.serves_tools() && self.facts.server == Known::Missing {
+            self.facts.server = self.facts.host.clone();
+        }
         self.asked = Asked::at(route.endpoint);
     }
 
@@ -313,12 +385,12 @@ impl Flow {
             // What the body asks for can't be told.
             Known::Missing => reading.models.unknown = problem.is_some(),
         }
+        let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
+        if problem.is_none() {
+            event.gate = self.asked.endpoint.gate;
+        }
         reading.problems.extend(problem);
-        reading.events.push(Event::new(
-            Kind::Request,
-            Direction::Request,
-            Place::default(),
-        ));
+        reading.events.push(event);
         self.facts.models = reading.models.clone();
         let nest = no_body()?;
         let verdict = self.judge(Direction::Request, &nest, &reading);
@@ -344,7 +416,7 @@ impl Flow {
                     let bytes = body.read();
                     self.tap(&bytes, true);
                 }
-                if end {
+                if end || self.has_tapped_all() {
                     self.observe_request();
                 }
                 Step::go_on()
@@ -376,7 +448,11 @@ impl Flow {
                 self.judge_request(&bytes)
             }
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting
+            | Stage::Passing
+            | Stage::Streaming(_)
+            | Stage::Resetting
+            | Stage::Done => Step::go_on(),
         }
     }
 
@@ -405,8 +481,16 @@ impl Flow {
         let limits = Limits {
             max_depth: self.guard.bounds().max_depth,
         };
-        let nest = Nest::scan(bytes, limits, 0)
-            .map_err(|error| problem(protocol::code_of(error), error.to_string()))?;
+        let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
+        let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
+            // What does not even begin like JSON, in whichever encoding, is no message to any reader.
+            let is_before =
+                |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+            match bytes.iter().find(|byte| !is_before(byte)) {
+                Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
+                _ => unknown(),
+            }
+        })?;
         let start = self.head.undetermined.take();
         let route = start.zip(nest.body()).and_then(|(start, body)| {
             let headers: Vec<(&[u8], &[u8])> = start
@@ -422,7 +506,7 @@ impl Flow {
             };
             protocol::recognise_body(&head, body.root())
         });
-        route.ok_or_else(|| problem(codes::AG2007, "the endpoint is not known".to_owned()))
+        route.ok_or_else(unknown)
     }
 
     /// Reads, judges and edits a whole request.
@@ -459,12 +543,15 @@ impl Flow {
         if edits.is_empty() {
             return Step::with(headers, Action::Continue);
         }
-        let body = edit::apply(bytes, &nest.flatten(edits));
+        let body = nest.edited(bytes, edits);
         if holds {
-            headers.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                body.len().to_string(),
-            ));
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            if self.head.length.is_some() {
+                headers.push(HeaderEdit::Set(
+                    "content-length".to_owned(),
+                    body.len().to_string(),
+                ));
+            }
             headers.extend(
                 DIGESTS
                     .iter()
@@ -538,6 +625,14 @@ impl Flow {
             tags.join(","),
         ))
     }
+}
+
+/// What the policy says that a request speaks.
+fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
+    let protocol = protocol::named(entry.protocol.as_deref()?)?;
+    let mut endpoint = protocol.assume(head)?;
+    endpoint.shape.clone_from(&entry.shape);
+    Some(Route { protocol, endpoint })
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

@@ -8,6 +8,8 @@ use super::glob::Glob;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{Affix, Contains, Equality, Literal, Order, Verb};
+use super::pace::Pace;
+use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
@@ -64,6 +66,8 @@ pub struct CompiledRule {
     pub(super) asks_turn: bool,
     /// It can only hold if something that rules look for stands in the text.
     pub(super) needs_hit: bool,
+    /// When in a stream it can be judged.
+    pub(super) pace: Pace,
 }
 
 #[derive(Debug)]
@@ -168,6 +172,11 @@ impl Policy {
             && fits(&self.scope.clusters, &cluster)
     }
 
+    /// What `protocols` says of a request.
+    pub fn named(&self, facts: &Facts) -> Named<'_> {
+        protocols::find(&self.document.protocols, facts)
+    }
+
     /// Whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
         self.scope.clusters.is_some()
@@ -251,6 +260,7 @@ pub(super) fn compile(
         rules,
         by_kind,
         matcher: Matcher {
+            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
@@ -259,6 +269,16 @@ pub(super) fn compile(
         scope,
         document,
     })
+}
+
+fn sorted_lower(literals: &[String]) -> Vec<String> {
+    let mut lower: Vec<String> = literals
+        .iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect();
+    lower.sort_unstable();
+    lower.dedup();
+    lower
 }
 
 /// The nearest mode holds, unless the document says that nothing is enforced.
@@ -317,6 +337,7 @@ impl<'d> Compiler<'d> {
             on_deny: rule.on_deny,
             kinds: rule.kinds,
             needs_hit: rule.action != Action::Allow && when.as_ref().is_some_and(needs_hit),
+            pace: CompiledRule::pace_of(&matches, when.as_ref(), unless.as_ref()),
             matches,
             when,
             unless,

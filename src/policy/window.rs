@@ -2,7 +2,7 @@
 //! held back. Whole texts and texts in pieces have the same findings.
 
 use super::compile::Policy;
-use super::scan::{Matcher, ScanScratch, TextScan, TextSpans, Wants, each_view};
+use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::LOOK_BEHIND;
 use crate::detect::{Ending, Input, View};
@@ -17,6 +17,8 @@ pub struct Window {
     base: usize,
     /// How much of `text` is settled.
     settled: usize,
+    /// How many characters of the whole text are settled.
+    characters: u64,
 }
 
 /// A part of the text in which something was found, and which nothing that follows can change.
@@ -24,10 +26,21 @@ pub struct Window {
 pub struct Settled {
     /// Where it begins in the whole text, in bytes.
     pub start: usize,
+    /// How many characters stand before it.
+    pub characters: u64,
     /// The part.
     pub text: String,
     /// What stands in it, counted from its beginning.
-    pub(super) scan: TextScan,
+    scan: TextScan,
+}
+
+impl Settled {
+    /// What was found, for whoever judges a body whose only text is this part.
+    pub fn scans(&mut self) -> Scans {
+        Scans {
+            list: vec![Some(std::mem::take(&mut self.scan))],
+        }
+    }
 }
 
 impl Window {
@@ -65,11 +78,15 @@ impl Window {
         };
         let start = std::mem::replace(&mut self.settled, safe);
         found.keep(start..safe);
+        let part = self.text.get(start..safe).unwrap_or_default();
         let settled = (!found.scan.is_blank()).then(|| Settled {
             start: self.base.saturating_add(start),
-            text: self.text.get(start..safe).unwrap_or_default().to_owned(),
+            characters: self.characters,
+            text: part.to_owned(),
             scan: found.scan,
         });
+        let count = u64::try_from(part.chars().count()).unwrap_or(u64::MAX);
+        self.characters = self.characters.saturating_add(count);
         self.forget();
         settled
     }
@@ -245,3 +262,6 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

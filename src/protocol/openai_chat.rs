@@ -1,18 +1,28 @@
 //! OpenAI Chat Completions and everything compatible: `POST …/chat/completions`.
 //!
-//! Source: OpenAI's API reference and published SDK types; differences of compatible servers as recorded from them.
+//! Source: OpenAI's API reference and published SDK types; differences of compatible servers as recorded from them and as
+//! OpenRouter, vLLM, Mistral, Groq, DeepSeek, xAI, Perplexity, z.ai and Azure document them. The reader also knows legacy
+//! completions' members, since OpenRouter takes `prompt` here and others take `messages` there.
 
+mod stream;
 mod withhold;
 
+pub(super) use withhold::withhold;
+
 use super::openai_shapes::{
-    FUNCTION, called_function, content, content_texts, error, named_offer, response_format, spoken,
-    tool_call, tool_choice, tool_offer, usage,
+    self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
+    content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
+    tool_choice, tool_offer, usage, user_id,
 };
-use super::reader::{Origin, Reader};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Withholding};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::stream::StreamReader;
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::json::{self, Edits, Nest, Value, quote};
+use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 use crate::wire::span::offset;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,81 +30,162 @@ use std::ops::Range;
 /// The format.
 pub(super) struct OpenAiChat;
 
-const REQUEST: &[&str] = &[
-    "model",
-    "models",
-    "messages",
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "parallel_tool_calls",
-    "stream",
-    "stream_options",
-    "temperature",
-    "top_p",
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "user",
-    "safety_identifier",
-    "prompt_cache_key",
-    "metadata",
-    "store",
-    "response_format",
-    "seed",
-    "service_tier",
-    "reasoning_effort",
-    "modalities",
-    "audio",
-    "prediction",
-    "web_search_options",
-    "verbosity",
+const LINES: &[Line] = &[json("chat/completions", "chat.completions")];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("models", Shape::Own),
+    ("fallbacks", Shape::Own),
+    ("preset", Shape::Own),
+    ("agent_id", Shape::Own),
+    ("messages", Shape::Own),
+    ("prompt", Shape::Own),
+    ("suffix", Shape::Own),
+    ("inputs", Shape::Own),
+    ("tools", Shape::Own),
+    ("tool_choice", Shape::Own),
+    ("functions", Shape::Own),
+    ("function_call", Shape::Own),
+    ("plugins", Shape::Own),
+    ("web_search_options", Shape::Own),
+    ("search_parameters", Shape::Own),
+    ("enable_search", Shape::Own),
+    ("data_sources", Shape::Own),
+    ("stream", Shape::Own),
+    ("max_tokens", Shape::Own),
+    ("max_completion_tokens", Shape::Own),
+    ("max_new_tokens", Shape::Own),
+    ("n_predict", Shape::Own),
+    ("response_format", Shape::Own),
+    ("prediction", Shape::Own),
+    ("user", Shape::Own),
+    ("safety_identifier", Shape::Own),
+    ("prompt_cache_key", Shape::Own),
+    ("audio", Shape::Own),
+    (
+        "stream_options",
+        Shape::Object(&[
+            ("include_usage", Shape::Flag),
+            ("include_obfuscation", Shape::Flag),
+            ("continuous_usage_stats", Shape::Flag),
+        ]),
+    ),
+    ("parallel_tool_calls", Shape::Flag),
+    ("store", Shape::Flag),
+    ("echo", Shape::Flag),
+    ("include_reasoning", Shape::Flag),
+    ("enable_thinking", Shape::Flag),
+    ("safe_prompt", Shape::Flag),
+    ("add_generation_prompt", Shape::Flag),
+    ("continue_final_message", Shape::Flag),
+    ("add_special_tokens", Shape::Flag),
+    ("skip_special_tokens", Shape::Flag),
+    ("ignore_eos", Shape::Flag),
+    ("return_token_ids", Shape::Flag),
+    ("return_images", Shape::Flag),
+    ("return_related_questions", Shape::Flag),
+    ("return_citations", Shape::Flag),
+    ("logprobs", Shape::Setting),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("top_k", Shape::Number),
+    ("top_a", Shape::Number),
+    ("min_p", Shape::Number),
+    ("n", Shape::Number),
+    ("best_of", Shape::Number),
+    ("seed", Shape::Number),
+    ("random_seed", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("repetition_penalty", Shape::Number),
+    ("length_penalty", Shape::Number),
+    ("min_tokens", Shape::Number),
+    ("top_logprobs", Shape::Number),
+    ("prompt_logprobs", Shape::Number),
+    ("truncate_prompt_tokens", Shape::Number),
+    ("thinking_budget", Shape::Number),
+    ("logit_bias", Shape::Numbers),
+    ("stop", Shape::Tree(Part::Other)),
+    ("metadata", Shape::Tree(Part::Other)),
+    // Texts that vLLM puts into its template, and the template.
+    ("documents", Shape::Own),
+    ("chat_template", Shape::Text(Part::Other)),
+    (
+        "service_tier",
+        Shape::Word(&[
+            "auto",
+            "default",
+            "flex",
+            "scale",
+            "priority",
+            "on_demand",
+            "standard_only",
+        ]),
+    ),
+    (
+        "reasoning_effort",
+        Shape::Word(&[
+            "none", "minimal", "low", "medium", "high", "xhigh", "max", "default",
+        ]),
+    ),
+    (
+        "reasoning_format",
+        Shape::Word(&["hidden", "raw", "parsed"]),
+    ),
+    ("prompt_mode", Shape::Word(&["reasoning"])),
+    ("reasoning", Shape::Object(REASONING)),
+    ("thinking", Shape::Object(REASONING)),
+    ("verbosity", Shape::Word(&["low", "medium", "high"])),
+    (
+        "modalities",
+        Shape::List(&Shape::Word(&["text", "audio", "image"])),
+    ),
+    ("route", Shape::Word(&["fallback", "sort"])),
+    ("transforms", Shape::List(&Shape::Word(&["middle-out"]))),
+    ("moderation", Shape::Object(&[("model", Shape::Name)])),
 ];
-const STREAM_OPTIONS: &[&str] = &["include_usage", "include_obfuscation"];
-const MESSAGE: &[&str] = &[
-    "role",
-    "content",
-    "name",
-    "refusal",
-    "tool_calls",
-    "tool_call_id",
-    "function_call",
-    "audio",
-    "reasoning_content",
-    "reasoning",
-    "reasoning_details",
-    "annotations",
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Own),
+    ("content", Shape::Own),
+    ("name", Shape::Own),
+    ("tool_calls", Shape::Own),
+    ("tool_call_id", Shape::Own),
+    ("function_call", Shape::Own),
 ];
-const RESPONSE: &[&str] = &[
-    "id",
-    "object",
-    "created",
-    "model",
-    "choices",
-    "usage",
-    "x_groq",
-    "system_fingerprint",
-    "service_tier",
-    "error",
-    "message",
-    "type",
-    "code",
-    "param",
+const RESPONSE: &[Member] = &[
+    ("id", Shape::Id),
+    ("object", Shape::Id),
+    ("created", Shape::Number),
+    ("created_at", Shape::Id),
+    ("choices", Shape::Own),
+    ("x_groq", Shape::Own),
+    ("usage_breakdown", Shape::Counts),
+    ("system_fingerprint", Shape::Id),
+    ("service_tier", Shape::Id),
+    ("provider", Shape::Id),
+    ("request_id", Shape::Id),
+    ("citations", Shape::Tree(Part::Other)),
+    ("search_results", Shape::Tree(Part::Other)),
+    ("prompt", Shape::Tree(Part::Other)),
+    ("prompt_filter_results", Shape::Counts),
+    ("time_info", Shape::Counts),
+    ("moderation", Shape::Counts),
 ];
-const CHOICE: &[&str] = &[
-    "index",
-    "message",
-    "finish_reason",
-    "native_finish_reason",
-    "stop_reason",
-    "logprobs",
+const CHOICE: &[Member] = &[
+    ("index", Shape::Number),
+    ("message", Shape::Own),
+    // Perplexity repeats an empty one beside the message.
+    ("delta", Shape::Own),
+    ("text", Shape::Text(Part::Text)),
+    ("reasoning_content", Shape::Text(Part::Reasoning)),
+    ("finish_reason", Shape::Own),
+    ("native_finish_reason", Shape::Id),
+    ("stop_reason", Shape::Id),
+    ("logprobs", Shape::Own),
+    ("log_probs", Shape::Own),
+    ("seed", Shape::Number),
+    ("error", Shape::Own),
+    ("content_filter_results", Shape::Counts),
 ];
 const ROLES: &[&str] = &[
     "system",
@@ -105,6 +196,7 @@ const ROLES: &[&str] = &[
     "function",
 ];
 const FINISH_REASONS: &[&str] = &[
+    "",
     "stop",
     "length",
     "tool_calls",
@@ -112,7 +204,22 @@ const FINISH_REASONS: &[&str] = &[
     "function_call",
     "eos",
     "error",
+    "model_length",
+    "insufficient_system_resource",
 ];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/chat/completions`, and `POST …/v1/chat` with `messages`",
+    request: Judged::As(&[
+        Kind::Request,
+        Kind::Message,
+        Kind::ToolOffer,
+        Kind::ToolCall,
+        Kind::ToolResult,
+    ]),
+    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Judged::UNREAD_STREAM,
+}];
 
 impl Protocol for OpenAiChat {
     fn name(&self) -> &'static str {
@@ -120,62 +227,42 @@ impl Protocol for OpenAiChat {
     }
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
-        (head.method == "POST" && head.path.ends_with(&["chat", "completions"]))
-            .then(|| Endpoint::named("chat.completions"))
+        routes::endpoint(head, LINES)
     }
 
-    /// Writer serves the same format at `/v1/chat`, where Cohere serves another.
+    /// Writer serves the same format at `/v1/chat`, where Cohere serves another; model servers of clouds serve any format
+    /// at `…/invocations`.
     fn asks_for_body(&self, head: &Head<'_>) -> bool {
-        head.method == "POST" && head.path.ends_with(&["v1", "chat"])
+        head.method == "POST"
+            && (routes::ends_with(head.path, "v1/chat")
+                || routes::ends_with(head.path, "invocations"))
     }
 
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (self.asks_for_body(head) && body.get("messages").is_some())
-            .then(|| Endpoint::named("chat.completions"))
+        (self.asks_for_body(head) && body.get("messages").is_some()).then(|| Endpoint {
+            model: routes::served_model(head.path),
+            ..Endpoint::named("chat.completions")
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
     }
 
     fn dialect(&self) -> Dialect {
         Dialect::OpenAi
     }
 
-    fn read_request(&self, reader: &mut Reader<'_>, _: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.reading.params = Some(root.place());
-        let messages = root.get("messages");
-        let mut request = RequestReader {
-            latest_from: latest_calls_from(messages),
-            after_assistant: last_assistant(messages).map_or(0, |at| at.saturating_add(1)),
-            calls: BTreeMap::new(),
-        };
-        reader.object(root, REQUEST, |reader, key, value| {
-            request.member(reader, key, value);
-        });
-        if messages.is_none_or(|messages| messages.is_null()) {
-            reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
-        }
-        let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.events.push(event);
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        read_request(reader, endpoint, Conversation::Required);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.object(root, RESPONSE, response_member);
+        read_response(reader);
     }
 
     fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let model = asked.models.names.first().map_or("", |model| model);
-        let mut out = br#"{"id":"#.to_vec();
-        quote(&format!("agentguard-{}", denial.request_id), &mut out);
-        out.extend_from_slice(br#","object":"chat.completion","created":0,"model":"#);
-        quote(model, &mut out);
-        out.extend_from_slice(br#","choices":[{"index":0,"message":"#);
-        withhold::refusing_message(&denial.message(), &mut out);
-        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
-        out.extend_from_slice(withhold::refusing_reason(asked.structured_output));
-        out.extend_from_slice(b"}]}");
-        out
+        refused_answer(denial, asked, Answer::Chat)
     }
 
     fn withhold(
@@ -185,8 +272,100 @@ impl Protocol for OpenAiChat {
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        withhold::withhold(nest, asked, withholding, edits)
+        withhold(nest, asked, withholding, edits)
     }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::ChatStream::new(asked)))
+    }
+}
+
+/// Whether a request of this shape must hold a conversation or a prompt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conversation {
+    /// Without one, the server would read something else than we do.
+    Required,
+    /// A stored prompt may take its place.
+    Optional,
+}
+
+/// Reads a request with messages, with a prompt, or with both.
+pub(super) fn read_request(
+    reader: &mut Reader<'_>,
+    endpoint: &Endpoint,
+    conversation: Conversation,
+) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let messages = root.get("messages");
+    let mut request = RequestReader {
+        latest_from: latest_calls_from(messages),
+        after_assistant: last_assistant(messages).map_or(0, |at| at.saturating_add(1)),
+        calls: BTreeMap::new(),
+    };
+    // The first choice is named first, wherever it stands.
+    if let Some(value) = root.get("model") {
+        openai_shapes::model(reader, value);
+    }
+    let other = Origin::of(Author::System, Part::Other);
+    reader.shaped(root, &[REQUEST], &other, &mut |reader, key, value| {
+        request.member(reader, key, value);
+    });
+    let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
+    if conversation == Conversation::Required && !is_there("messages") && !is_there("prompt") {
+        reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
+    }
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+/// Reads an answer of choices, or an error.
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    reader.shaped(
+        body.root(),
+        &[RESPONSE, ANSWER],
+        &beside(),
+        &mut response_member,
+    );
+}
+
+/// Which of the two shapes an answer has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// With messages.
+    Chat,
+    /// With texts.
+    Text,
+}
+
+/// An answer that is nothing but a refusal.
+pub(super) fn refused_answer(denial: &Denial, asked: &Asked, answer: Answer) -> Vec<u8> {
+    let model = asked.models.names.first().map_or("", |model| model);
+    let mut out = br#"{"id":"#.to_vec();
+    quote(&format!("agentguard-{}", denial.request_id), &mut out);
+    out.extend_from_slice(match answer {
+        Answer::Chat => br#","object":"chat.completion","created":0,"model":"#,
+        Answer::Text => br#","object":"text_completion","created":0,"model":"#,
+    });
+    quote(model, &mut out);
+    out.extend_from_slice(br#","choices":[{"index":0,"#);
+    match answer {
+        Answer::Chat => {
+            out.extend_from_slice(br#""message":"#);
+            withhold::refusing_message(&denial.message(), &mut out);
+        }
+        Answer::Text => {
+            out.extend_from_slice(br#""text":"#);
+            quote(&denial.message(), &mut out);
+        }
+    }
+    out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+    out.extend_from_slice(withhold::refusing_reason(asked.structured_output));
+    out.extend_from_slice(b"}]}");
+    out
 }
 
 /// Where in `messages` the last assistant message stands.
@@ -229,20 +408,20 @@ struct RequestReader {
 }
 
 impl RequestReader {
-    fn member(&mut self, reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
-        let other = Origin::of(Author::System, Part::Other);
+    fn member<'b>(&mut self, reader: &mut Reader<'b>, key: &str, value: Value<'_>) {
+        let user = Origin::of(Author::User, Part::Text);
         match key {
-            "model" => {
-                if let Some(model) = reader.name(value) {
-                    reader.reading.models.add(&model);
-                }
+            // Read before all others.
+            "model" => {}
+            _ if value.is_null() => reader.claim(value),
+            // Whichever answers, the request may use it.
+            "models" | "fallbacks" => openai_shapes::models(reader, value),
+            // Kept at the provider, with instructions and models of their own: OpenRouter's presets, Mistral's agents.
+            "preset" | "agent_id" => {
+                reader.reading.models.unknown = true;
+                reader.id(value);
+                reader.uninspectable(value, "provider_state");
             }
-            // OpenRouter's fallbacks: whichever answers, the request may use it.
-            "models" => reader.array(value, |reader, model| {
-                if let Some(model) = reader.name(model) {
-                    reader.reading.models.add(&model);
-                }
-            }),
             "messages" => {
                 let mut at = 0usize;
                 reader.array(value, |reader, message| {
@@ -250,64 +429,58 @@ impl RequestReader {
                     at = at.saturating_add(1);
                 });
             }
+            "prompt" | "suffix" | "inputs" => {
+                reader.reading.count_message(&user.from);
+                inputs(reader, value, &user);
+            }
             "tools" => {
                 reader.array(value, tool_offer);
             }
             "functions" => {
                 reader.array(value, |reader, function| {
-                    named_offer(reader, function, function, FUNCTION);
+                    named_offer(reader, function, function);
                 });
             }
             "tool_choice" | "function_call" => tool_choice(reader, value),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
-            "stream_options" => {
-                reader.object(value, STREAM_OPTIONS, |reader, _, value| {
-                    reader.boolean(value);
-                });
+            "plugins" => plugins(reader, value),
+            "documents" => openai_shapes::documents(reader, value),
+            "web_search_options" => {
+                reader.provider_run_offer(value, &["web_search_options", "web_search"]);
             }
-            "max_tokens" | "max_completion_tokens" => {
+            // xAI and Qwen search unless they are told not to.
+            "search_parameters" => {
+                let is_off = value.get("mode").is_some_and(|mode| mode.is_text("off"));
+                if !is_off {
+                    reader.provider_run_offer(value, &["search_parameters", "web_search"]);
+                }
+            }
+            "enable_search" => {
+                if reader.boolean(value) == Some(true) {
+                    reader.provider_run_offer(value, &["enable_search", "web_search"]);
+                }
+            }
+            // Azure's own search over what the company keeps there.
+            "data_sources" => reader.array(value, |reader, source| {
+                let kind = source.get("type").and_then(|kind| kind.text());
+                reader.object(source, &["type"], |reader, _, value| {
+                    reader.name(value);
+                });
+                reader.provider_tool(source, kind.as_deref().unwrap_or("data_sources"));
+                reader.uninspectable(source, "provider_state");
+            }),
+            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+            "max_tokens" | "max_completion_tokens" | "max_new_tokens" | "n_predict" => {
                 let tokens = reader.number(value);
                 reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
             }
-            "temperature" | "top_p" | "n" | "presence_penalty" | "frequency_penalty"
-            | "top_logprobs" | "seed" => {
-                reader.number(value);
-            }
-            "parallel_tool_calls" | "store" | "logprobs" => {
-                reader.boolean(value);
-            }
-            "logit_bias" => reader.claim_numbers(value),
-            "stop" => {
-                let texts = reader.tree(value);
-                reader.tell(value, texts, &other);
-            }
-            "user" | "safety_identifier" | "prompt_cache_key" => {
-                let user = Origin::of(Author::User, Part::Other);
-                reader.text(value, &user);
-            }
-            "metadata" => {
-                let texts = reader.tree(value);
-                reader.tell(value, texts, &other);
-            }
-            "service_tier" => reader.word(value, &["auto", "default", "flex", "scale", "priority"]),
-            "reasoning_effort" => {
-                reader.word(
-                    value,
-                    &["none", "minimal", "low", "medium", "high", "xhigh"],
-                );
-            }
-            "verbosity" => reader.word(value, &["low", "medium", "high"]),
-            "modalities" => {
-                reader.array(value, |reader, word| {
-                    reader.word(word, &["text", "audio", "image"]);
-                });
-            }
+            "response_format" => response_format(reader, value),
             "audio" => {
                 reader.object(value, &["voice", "format"], |reader, _, value| {
-                    reader.id(value)
+                    if value.kind() == JsonKind::String {
+                        reader.id(value);
+                    }
                 });
             }
-            "response_format" => response_format(reader, value),
             "prediction" => {
                 reader.object(
                     value,
@@ -318,10 +491,8 @@ impl RequestReader {
                     },
                 );
             }
-            "web_search_options" if !value.is_null() => {
-                reader.provider_run_offer(value, &["web_search_options", "web_search"])
-            }
-            _ => {}
+            // `user`, `safety_identifier`, `prompt_cache_key`
+            _ => user_id(reader, value),
         }
     }
 
@@ -343,6 +514,7 @@ impl RequestReader {
                 Turn::Earlier
             },
             choice: 0,
+            piece_of: None,
         };
         reader.reading.count_message(&origin.from);
         let calls_turn = if self.latest_from == Some(at) {
@@ -354,100 +526,89 @@ impl RequestReader {
         let mut answered: Option<Box<str>> = None;
         let mut named: Option<Box<str>> = None;
         let mut result: Option<(Value<'_>, Range<u32>)> = None;
-        reader.object(message, MESSAGE, |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::Kind::String => reader.word(value, ROLES),
-                _ => reader.wrong_type(value, "a string"),
-            },
-            "content" if is_result => {
-                let texts = content_texts(reader, value, &origin);
-                result = Some((value, texts));
-            }
-            "content" => content(reader, value, &origin),
-            "name" if is_result => named = reader.name(value).map(Into::into),
-            "name" => {
-                reader.text(value, &origin.with_part(Part::Name));
-            }
-            "tool_call_id" => {
-                answered = value.text().map(Into::into);
-                reader.id(value);
-            }
-            "tool_calls" => reader.array(value, |reader, call| {
-                if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
-                    self.calls.insert(id, name);
+        let tables = [MESSAGE, SPEECH];
+        reader.shaped(
+            message,
+            &tables,
+            &origin,
+            &mut |reader, key, value| match key {
+                "role" => match value.kind() {
+                    JsonKind::String => reader.word(value, ROLES),
+                    _ => reader.wrong_type(value, "a string"),
+                },
+                "content" if is_result => {
+                    let texts = content_texts(reader, value, &origin);
+                    result = Some((value, texts));
                 }
-            }),
-            "function_call" if !value.is_null() => {
-                called_function(reader, value, value, calls_turn, 0);
-            }
-            _ => spoken(reader, key, value, &origin),
-        });
-        if role.is_none() && message.kind() == json::Kind::Object {
+                "content" => content(reader, value, &origin),
+                "name" if is_result => named = reader.name(value).map(Into::into),
+                "name" => {
+                    reader.text(value, &origin.with_part(Part::Name));
+                }
+                "tool_call_id" => {
+                    answered = value.text().map(Into::into);
+                    reader.id(value);
+                }
+                "tool_calls" => reader.array(value, |reader, call| {
+                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                        self.calls.insert(id, name);
+                    }
+                }),
+                "function_call" if !value.is_null() => {
+                    called_function(reader, value, value, calls_turn, 0);
+                }
+                _ => spoken(reader, key, value, &origin),
+            },
+        );
+        if role.is_none() && message.kind() == JsonKind::Object {
             reader.problem(codes::AG2001, message, "`role` is missing".to_owned());
         }
         if is_result {
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = match (answered, named) {
-                (_, Some(name)) => Known::Is(name),
-                (Some(id), None) => match self.calls.get(&id) {
-                    Some(name) => Known::Is(name.clone()),
-                    None => Known::Unknown,
-                },
+            let called = answered.and_then(|id| self.calls.get(&id));
+            event.tool = match (called, named) {
+                // The call and the result name different tools: it may be either's.
+                (Some(called), Some(named)) if **called != *named => Known::Unknown,
+                (Some(name), _) => Known::Is(name.clone()),
+                (None, Some(name)) => Known::Is(name),
                 (None, None) => Known::Unknown,
             };
+            let holder = result.as_ref().map(|(value, _)| *value);
             if let Some((value, texts)) = result {
                 event.at = value.place();
                 event.texts = texts;
                 event.result = reader.structured_result(value);
             }
-            reader.reading.events.push(event);
+            reader.result(event, holder);
         }
     }
 }
 
-fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
+fn response_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match key {
-        "id" | "system_fingerprint" => reader.id(value),
-        "object" => reader.word(value, &["chat.completion", "error"]),
-        "created" => {
-            reader.number(value);
-        }
-        "service_tier" => reader.id(value),
-        "model" => {
-            if let Some(model) = reader.name(value) {
-                reader.reading.models.add(&model);
-            }
-        }
-        "choices" => {
-            let mut at = 0usize;
-            reader.array(value, |reader, choice| {
-                read_choice(reader, choice, choice_number(choice, at));
-                at = at.saturating_add(1);
-            });
-        }
-        "usage" => usage(reader, value),
-        "x_groq" if value.kind() == json::Kind::Object => {
-            reader.object(value, &["id", "usage"], |reader, key, value| match key {
+        "choices" => read_choices(reader, value),
+        "x_groq" => reader.object(
+            value,
+            &["id", "usage", "seed"],
+            |reader, key, value| match key {
                 "usage" => usage(reader, value),
-                _ => reader.id(value),
-            });
-        }
-        "error" => error(reader, value),
-        // Older vLLM puts the members of the error at the top.
-        "type" | "code" | "param" => {
-            if value.kind() == json::Kind::String {
-                if key == "type" {
-                    reader.reading.error = value.text().map(Into::into);
-                }
-                reader.id(value);
-            } else {
-                reader.claim(value);
-            }
-        }
-        _ => {}
+                "id" => reader.id(value),
+                _ => reader.claim(value),
+            },
+        ),
+        _ => answer_member(reader, key, value),
     }
+}
+
+/// Reads the choices of an answer.
+pub(super) fn read_choices(reader: &mut Reader<'_>, choices: Value<'_>) {
+    let mut at = 0usize;
+    reader.array(choices, |reader, choice| {
+        read_choice(reader, choice, choice_number(choice, at));
+        at = at.saturating_add(1);
+    });
 }
 
 fn choice_number(choice: Value<'_>, at: usize) -> u32 {
@@ -459,51 +620,48 @@ fn choice_number(choice: Value<'_>, at: usize) -> u32 {
 }
 
 fn read_choice(reader: &mut Reader<'_>, choice: Value<'_>, number: u32) {
-    reader.object(choice, CHOICE, |reader, key, value| match key {
-        "index" => {
-            reader.number(value);
-        }
-        "finish_reason" => {
-            if let Some(reason) = value.text() {
-                reader.reading.finish.push(reason.into());
+    let origin = Origin::answer(number);
+    reader.shaped(
+        choice,
+        &[CHOICE],
+        &origin,
+        &mut |reader, key, value| match key {
+            "finish_reason" => {
+                if let Some(reason) = value.text() {
+                    reader.reading.finish.push(reason.into());
+                }
+                reader.word(value, FINISH_REASONS);
             }
-            reader.word(value, FINISH_REASONS);
-        }
-        "native_finish_reason" | "stop_reason" => {
-            if value.kind() == json::Kind::String {
-                reader.id(value);
-            } else {
-                reader.claim(value);
-            }
-        }
-        // The text once more, token by token: it goes as a whole when the text is edited.
-        "logprobs" => reader.claim_all(value),
-        _ => response_message(reader, value, number),
-    });
+            // The text once more, token by token: it goes as a whole when the text is edited.
+            "logprobs" | "log_probs" => reader.claim_all(value),
+            "error" => error(reader, value),
+            _ => response_message(reader, value, &origin),
+        },
+    );
 }
 
-fn response_message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice,
-    };
-    reader.object(message, MESSAGE, |reader, key, value| match key {
-        "role" => reader.word(value, ROLES),
-        "content" => content(reader, value, &origin),
-        "tool_calls" => {
-            reader.array(value, |reader, call| {
-                tool_call(reader, call, Turn::Latest, choice);
-            });
-        }
-        "function_call" if !value.is_null() => {
-            called_function(reader, value, value, Turn::Latest, choice);
-        }
-        "tool_call_id" => reader.id(value),
-        "name" => {
-            reader.text(value, &origin.with_part(Part::Name));
-        }
-        _ => spoken(reader, key, value, &origin),
-    });
+fn response_message(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
+    let tables = [MESSAGE, SPEECH];
+    reader.shaped(
+        message,
+        &tables,
+        origin,
+        &mut |reader, key, value| match key {
+            "role" => reader.word(value, ROLES),
+            "content" => content(reader, value, origin),
+            "tool_calls" => {
+                reader.array(value, |reader, call| {
+                    tool_call(reader, call, Turn::Latest, origin.choice);
+                });
+            }
+            "function_call" if !value.is_null() => {
+                called_function(reader, value, value, Turn::Latest, origin.choice);
+            }
+            "tool_call_id" => reader.id(value),
+            "name" => {
+                reader.text(value, &origin.with_part(Part::Name));
+            }
+            _ => spoken(reader, key, value, origin),
+        },
+    );
 }

@@ -4,5 +4,6 @@ pub mod edit;
 pub mod frame;
 pub mod http;
 pub mod json;
+pub mod multipart;
 pub mod protobuf;
 pub mod span;

@@ -1,14 +1,15 @@
 //! What is taken out of a whole answer, and what takes its place.
 
 use super::choice_number;
-use crate::protocol::surgery::{member_span, remove_elements, remove_members};
+use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::surgery::{member_span, move_indices, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
 use crate::wire::span::Span;
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 /// Makes the edits in every choice.
-pub(super) fn withhold(
+pub(in crate::protocol) fn withhold(
     nest: &Nest<'_>,
     asked: &Asked,
     withholding: &Withholding,
@@ -51,10 +52,24 @@ fn refuse_choice(
     structured_output: bool,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let message = choice.get("message").ok_or(CannotWithhold)?;
-    let mut with = Vec::new();
-    refusing_message(text, &mut with);
-    edits.replace(message, with);
+    let (message, prompted) = (choice.get("message"), choice.get("text"));
+    if message.is_none() && prompted.is_none() {
+        return Err(CannotWithhold);
+    }
+    // Perplexity has both a message and a `delta`.
+    for message in [message, choice.get("delta")].into_iter().flatten() {
+        let mut with = Vec::new();
+        refusing_message(text, &mut with);
+        edits.replace(message, with);
+    }
+    if let Some(prompted) = prompted {
+        let mut with = Vec::new();
+        quote(text, &mut with);
+        edits.replace(prompted, with);
+    }
+    if let Some(reasoning) = choice.get("reasoning_content") {
+        edits.replace(reasoning, b"null".to_vec());
+    }
     if let Some(finish) = choice.get("finish_reason") {
         edits.replace(finish, refusing_reason(structured_output).to_vec());
     }
@@ -78,66 +93,26 @@ pub(super) fn refusing_reason(structured_output: bool) -> &'static [u8] {
     }
 }
 
-fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
-    if let Some(logprobs) = choice.get("logprobs").filter(|value| !value.is_null()) {
-        edits.replace(logprobs, b"null".to_vec());
+/// Token probabilities repeat what was said and what was called.
+pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
+    for name in ["logprobs", "log_probs"] {
+        if let Some(logprobs) = choice.get(name).filter(|value| !value.is_null()) {
+            edits.replace(logprobs, b"null".to_vec());
+        }
     }
 }
 
 /// Token probabilities repeat the text, and annotations point into it: the first go, the others move along.
 fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
     null_logprobs(choice, edits);
-    let Some(message) = choice.get("message") else {
-        return;
-    };
-    let Some(content) = message.get("content") else {
-        return;
-    };
-    let Some(edited) = texts.iter().find(|edited| edited.at == content.place()) else {
-        return;
-    };
-    let (Some(text), Some(annotations)) = (content.text(), message.get("annotations")) else {
-        return;
-    };
-    for node in annotations.descendants() {
-        for name in ["start_index", "end_index"] {
-            let index = node.value.get(name);
-            let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
-                continue;
-            };
-            let moved = moved_index(&text, at, edited, name == "end_index");
-            if moved != at {
-                edits.replace(value, moved.to_string().into_bytes());
-            }
-        }
+    let message = choice.get("message");
+    let content = message.and_then(|message| message.get("content"));
+    let annotations = message.and_then(|message| message.get("annotations"));
+    let edited =
+        content.and_then(|content| texts.iter().find(|edited| edited.at == content.place()));
+    if let (Some(content), Some(annotations), Some(edited)) = (content, annotations, edited) {
+        move_indices(content, annotations, edited, edits);
     }
-}
-
-/// Where a character index stands after the edits. An index inside an edited part moves to its edge.
-fn moved_index(text: &str, at: u64, edited: &EditedText, is_end: bool) -> u64 {
-    let at = usize::try_from(at).unwrap_or(usize::MAX);
-    let byte = text
-        .char_indices()
-        .nth(at)
-        .map_or(text.len(), |(byte, _)| byte);
-    let mut moved = 0usize;
-    let mut copied = 0usize;
-    for (range, with) in &edited.changes {
-        if range.start >= byte {
-            break;
-        }
-        moved = moved.saturating_add(characters(text, copied..range.start));
-        if range.end <= byte || is_end {
-            moved = moved.saturating_add(with.chars().count());
-        }
-        copied = range.end;
-    }
-    moved = moved.saturating_add(characters(text, copied..byte));
-    u64::try_from(moved).unwrap_or(u64::MAX)
-}
-
-fn characters(text: &str, range: Range<usize>) -> usize {
-    text.get(range).map_or(0, |part| part.chars().count())
 }
 
 /// Removes denied calls. With none left the answer is an ordinary text, and says why; otherwise the remaining calls
@@ -150,7 +125,8 @@ fn take_out_calls(
     let message = choice.get("message").ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").filter(|list| !list.is_null());
     let legacy = message.get("function_call").filter(|call| !call.is_null());
-    let is_denied = |call: &Value<'_>| calls.iter().any(|(at, _)| *at == call.place());
+    let denied: BTreeSet<Place> = calls.iter().map(|(at, _)| *at).collect();
+    let is_denied = |call: &Value<'_>| denied.contains(&call.place());
     let kept: Vec<Value<'_>> = list
         .into_iter()
         .flat_map(|list| list.elements())
@@ -162,8 +138,7 @@ fn take_out_calls(
         // An empty list is not what every client expects; no list is what they get from a plain answer.
         gone.push("tool_calls");
     } else if let Some(list) = list {
-        let places: Vec<Place> = calls.iter().map(|(at, _)| *at).collect();
-        remove_elements(list, &places, edits);
+        remove_elements(list, &|place| denied.contains(&place), edits);
         for (number, call) in kept.iter().enumerate() {
             if let Some(index) = call.get("index").filter(|index| index.as_u64().is_some()) {
                 let number = number.to_string().into_bytes();
@@ -176,9 +151,9 @@ fn take_out_calls(
     if legacy_denied {
         gone.push("function_call");
     }
-    let mut texts: Vec<&str> = calls.iter().map(|(_, text)| *text).collect();
-    texts.dedup();
-    explain(message, &gone, &texts.join("\n"), edits);
+    let told = refusal_text(calls.iter().map(|(_, text)| *text));
+    explain(message, &gone, &told, edits);
+    null_logprobs(choice, edits);
     let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);
     if none_left && let Some(finish) = choice.get("finish_reason") {
         edits.replace(finish, br#""stop""#.to_vec());

@@ -49,13 +49,41 @@ impl Reader<'_> {
             part: Part::Arguments,
             turn: event.turn,
             choice: event.choice,
+            piece_of: None,
         };
         let texts = event.texts.clone();
         self.reading.events.push(event);
         if let Some(holder) = holder {
-            self.retell(holder, texts, &origin);
+            self.retell(holder, texts.clone(), &origin);
+            let inner = self.look_into_all(texts);
+            self.retell(holder, inner, &origin);
         }
         name
+    }
+
+    /// Tells of what a tool answered; `holder` is the value that says it. What its texts hold in another form (JSON with
+    /// escapes, base64) is told beside them.
+    pub fn result(&mut self, event: Event, holder: Option<Value<'_>>) {
+        let inner = self.look_into_all(event.texts.clone());
+        let origin = Origin {
+            from: event.from.clone(),
+            part: event.part,
+            turn: event.turn,
+            choice: event.choice,
+            piece_of: None,
+        };
+        let again = Event {
+            texts: inner.clone(),
+            retold: true,
+            ..event.clone()
+        };
+        self.reading.events.push(event);
+        if let Some(holder) = holder
+            && !inner.is_empty()
+        {
+            self.reading.events.push(again);
+            self.retell(holder, inner, &origin);
+        }
     }
 
     /// Arguments of a call, an object or JSON in a string, and the numbers of the texts in them. In a request, arguments
@@ -121,16 +149,68 @@ impl Reader<'_> {
         }
     }
 
+    /// A tool that the provider runs, by its type: a rule may also call it by the name without vendor, version and stage
+    /// (`openrouter:web_search`, `web_search_preview_2025_03_11` are `web_search`).
+    pub fn provider_tool(&mut self, tool: Value<'_>, kind: &str) {
+        let family = tool_family(kind);
+        if family == kind {
+            self.provider_run_offer(tool, &[kind]);
+        } else {
+            self.provider_run_offer(tool, &[kind, family]);
+        }
+    }
+
     /// A URL of an attachment. A `data:` URL is the medium itself; any other is a reference that may carry words out.
     pub fn url(&mut self, value: Value<'_>, origin: &Origin) {
-        let raw = value.raw_content();
-        let is_data = raw
-            .get(..5)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"));
-        if is_data || value.kind() != json::Kind::String {
+        if is_data_url(value) || value.kind() != json::Kind::String {
             self.media(value);
         } else {
             self.reference(value, &origin.with_part(Part::Other));
         }
+    }
+}
+
+/// The name of a provider's tool without its vendor, its version and its stage.
+fn tool_family(kind: &str) -> &str {
+    let name = kind.rsplit_once(':').map_or(kind, |(_, name)| name);
+    let is_version = |part: &str| part.len() >= 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let mut family = name;
+    while let Some((before, last)) = family.rsplit_once(['_', '-'])
+        && (is_version(last) || last == "preview")
+        && !before.is_empty()
+    {
+        family = before;
+    }
+    family
+}
+
+/// Whether a URL is the medium itself.
+pub(super) fn is_data_url(value: Value<'_>) -> bool {
+    value
+        .raw_content()
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tool_family;
+
+    #[test]
+    fn a_tool_of_a_provider_has_one_family_name() {
+        for kind in [
+            "web_search",
+            "web_search_preview",
+            "web_search_2025_08_26",
+            "web_search_preview_2025_03_11",
+            "openrouter:web_search",
+            "web_search_20250305",
+        ] {
+            assert_eq!(tool_family(kind), "web_search", "{kind}");
+        }
+        assert_eq!(tool_family("computer_use_preview"), "computer_use");
+        assert_eq!(tool_family("mcp"), "mcp");
+        assert_eq!(tool_family(""), "");
+        assert_eq!(tool_family("_1234"), "_1234");
     }
 }

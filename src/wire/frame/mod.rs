@@ -139,6 +139,12 @@ impl Frames {
         }
     }
 
+    /// Gives up: everything that is in no frame yet.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        self.looked = 0;
+        std::mem::take(&mut self.pending)
+    }
+
     /// Bytes that are held because they are no whole frame yet.
     pub fn held(&self) -> usize {
         self.pending.len()
