@@ -162,7 +162,7 @@ fn is_text(text: &[u8], start: usize, kind: Kind) -> bool {
     };
     // Most runs are names; the first character tells for most of them.
     let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
-    if !first.is_some_and(|byte| is_shown(byte)) {
+    if !first.is_some_and(is_shown) {
         return false;
     }
     let len = rest

@@ -203,9 +203,11 @@ impl FormTable {
         for old in &order {
             let from = usize::from(*old).wrapping_mul(CLASSES);
             let row = self.next.get(from..from.wrapping_add(CLASSES));
-            sorted.next.extend(row.unwrap_or_default().iter().map(|to| {
-                number.get(usize::from(*to)).copied().unwrap_or(0)
-            }));
+            sorted.next.extend(
+                row.unwrap_or_default()
+                    .iter()
+                    .map(|to| number.get(usize::from(*to)).copied().unwrap_or(0)),
+            );
             sorted.fits.extend(self.fits(*old));
             sorted
                 .first_fit

@@ -231,7 +231,8 @@ mod tests {
         let mut found: Vec<(String, String)> = Vec::new();
         for at in 0..source.len() {
             if let Some(pair) = pair(&text, at) {
-                let pair = (source[pair.name].to_owned(), source[pair.value].to_owned());
+                let part = |range: Range<usize>| source.get(range).unwrap().to_owned();
+                let pair = (part(pair.name), part(pair.value));
                 if found.last() != Some(&pair) {
                     found.push(pair);
                 }

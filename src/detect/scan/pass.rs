@@ -6,7 +6,9 @@ use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms};
 use super::keyed;
-use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe, When};
+use super::place::{
+    Anchor, Beginning, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place, Probe, When,
+};
 use super::text::Text;
 use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
@@ -38,7 +40,7 @@ const LEAD: usize = 4;
 pub(super) struct Plan {
     level: Level,
     forms: FormTable,
-    judges: Vec<(usize, fn(&Candidate<'_>) -> Option<Confidence>)>,
+    judges: Vec<(usize, Judge)>,
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
@@ -51,7 +53,7 @@ pub(super) struct Plan {
     url: Vec<(usize, Probe)>,
     dashes: Vec<(usize, Probe)>,
     mark: Vec<(usize, Probe)>,
-    keyed: Vec<(usize, fn(&Keyed<'_>) -> Option<Found>)>,
+    keyed: Vec<(usize, KeyedJudge)>,
     odd: Vec<(usize, OddKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
@@ -682,24 +684,19 @@ impl<'a> Pass<'a> {
     fn stem(&mut self, at: usize) {
         let plan = self.plan;
         match self.text.at(at) {
-            b':' => {
-                if !plan.url.is_empty() && self.text.follows(at, "://") {
-                    self.probe(&plan.url, at, at);
-                }
+            b':' if !plan.url.is_empty() && self.text.follows(at, "://") => {
+                self.probe(&plan.url, at, at);
             }
-            b'-' => {
-                if !plan.dashes.is_empty()
-                    && self.text.before(at) != b'-'
-                    && self.text.follows(at, "---")
-                {
-                    self.probe(&plan.dashes, at, at);
-                }
+            b'-' if !plan.dashes.is_empty()
+                && self.text.before(at) != b'-'
+                && self.text.follows(at, "---") =>
+            {
+                self.probe(&plan.dashes, at, at);
             }
-            b'!' | b']' | b'<' | b'[' => {
-                if !plan.mark.is_empty() {
-                    self.probe(&plan.mark, at, at);
-                }
+            b'!' | b']' | b'<' | b'[' if !plan.mark.is_empty() => {
+                self.probe(&plan.mark, at, at);
             }
+            b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
             _ if !plan.keyed.is_empty() && at >= self.keyed_until => {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();

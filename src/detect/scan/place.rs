@@ -13,10 +13,7 @@ use crate::detect::variety::Makeup;
 #[derive(Debug)]
 pub(in crate::detect) enum Anchor {
     /// Forms in the language of [`forms`](super::forms), and the judge of what fits one.
-    Forms(
-        &'static [&'static str],
-        fn(&Candidate<'_>) -> Option<Confidence>,
-    ),
+    Forms(&'static [&'static str], Judge),
     /// Digits in a row, so many, with no letter next to them.
     Number(RangeInclusive<usize>, When, Probe),
     /// Letters and digits in a row, so many of both, at least one of each.
@@ -42,7 +39,7 @@ pub(in crate::detect) enum Anchor {
     /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
     Phrases(&'static [&'static str]),
     /// A value that stands after a word such as `password`, `token`, `api_key`.
-    Keyed(fn(&Keyed<'_>) -> Option<Found>),
+    Keyed(KeyedJudge),
 }
 
 /// What spares a look at most tokens.
@@ -55,6 +52,12 @@ pub(in crate::detect) enum When {
     /// Only those before this character.
     Before(u8),
 }
+
+/// Looks at what has one of the forms.
+pub(in crate::detect) type Judge = fn(&Candidate<'_>) -> Option<Confidence>;
+
+/// Looks at the value of a name.
+pub(in crate::detect) type KeyedJudge = fn(&Keyed<'_>) -> Option<Found>;
 
 /// Looks around a place.
 pub(in crate::detect) type Probe = fn(&Place<'_>) -> Option<Found>;
