@@ -41,6 +41,7 @@ mod in_pan;
 mod in_passport;
 mod in_vehicle;
 mod in_voter;
+mod injection;
 mod ip_address;
 mod it_driver_licence;
 mod it_fiscal_code;
@@ -243,4 +244,9 @@ detectors![
     &secrets::password::PASSWORD,
     &secrets::generic::KEY,
     &secrets::vendor::TOKENS,
+    &injection::HIDDEN_TEXT,
+    &injection::HOMOGLYPHS,
+    &injection::ROLE_MARKERS,
+    &injection::EXFILTRATION,
+    &injection::OVERRIDE,
 ];
