@@ -2,14 +2,26 @@
 //!
 //! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
 
+mod command;
+mod domain;
 mod equality;
+mod host;
+mod idna;
+mod ip;
+mod mail;
 mod measure;
 mod order;
+mod path;
+mod shell;
 mod text;
+mod url;
 
+pub(super) use command::Commands;
+pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
 pub(super) use order::Order;
+pub(super) use path::Folders;
 pub(super) use text::{Affix, Contains, seen};
 
 use crate::event::words;
@@ -31,6 +43,27 @@ impl From<bool> for Verdict {
             Verdict::Holds
         } else {
             Verdict::Fails
+        }
+    }
+}
+
+/// An operand that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OperandError {
+    /// Which of the operator's operands, from 0.
+    pub(super) at: usize,
+    /// What is wrong with it.
+    pub(super) message: String,
+    /// What to write instead.
+    pub(super) help: String,
+}
+
+impl OperandError {
+    fn new(at: usize, message: impl Into<String>, help: impl Into<String>) -> OperandError {
+        OperandError {
+            at,
+            message: message.into(),
+            help: help.into(),
         }
     }
 }
