@@ -2,6 +2,7 @@
 //!
 //! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
 
+mod cidr;
 mod command;
 mod domain;
 mod equality;
@@ -13,15 +14,18 @@ mod measure;
 mod order;
 mod path;
 mod shell;
+mod sql;
 mod text;
 mod url;
 
+pub(super) use cidr::Networks;
 pub(super) use command::Commands;
 pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
 pub(super) use order::Order;
 pub(super) use path::Folders;
+pub(super) use sql::SqlQuestion;
 pub(super) use text::{Affix, Contains, seen};
 
 use crate::event::words;
