@@ -10,10 +10,10 @@ use super::condition::Quantifier;
 use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
-use super::operators::{Side, Verdict, address_count, character_count, seen};
+use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
-use super::value::{Presence, Scalar, TextValue, text_parts, visit};
+use super::value::{Arrays, Presence, Scalar, TextValue, text_parts, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Redaction, Text, Turn};
@@ -413,32 +413,54 @@ impl<'e> Judge<'e, '_> {
         if let Operator::Keyed { key, operators } = operator {
             return self.keyed(field, check, key, operators, side);
         }
+        if let Operator::Time(test) = operator {
+            let verdict = self.context.facts.time.map(|time| test.judge(time));
+            return match verdict {
+                Some(Verdict::Holds) => true,
+                Some(Verdict::Fails) => false,
+                Some(Verdict::Unreadable) | None => side == Side::Restricting,
+            };
+        }
         let mut tally = Tally::default();
         let mut elements = 0u64;
         let event = self.event;
-        let presence = visit(field, event, self.context, &mut |scalar| match operator {
-            Operator::Exists(_) => tally.add(Verdict::Holds),
-            Operator::Count(_) => {
-                let more = match &scalar {
-                    Scalar::Text(text) => address_count(&text.text()),
-                    _ => 1,
-                };
-                elements = elements.saturating_add(more);
-            }
-            _ if check.verb.reads_text() => {
-                text_parts(
-                    scalar,
-                    self.context,
-                    check.verb.looks_for_text(),
-                    &mut |text| {
-                        tally.add(self.judge_text(operator, &text, side));
-                    },
-                );
-            }
-            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
-            Operator::Order(order) => tally.add(order.judge(&scalar)),
-            _ => tally.add(Verdict::Unreadable),
-        });
+        let arrays = match operator {
+            Operator::Commands(_) => Arrays::Whole,
+            _ => Arrays::Opened,
+        };
+        let presence = visit(
+            field,
+            event,
+            self.context,
+            arrays,
+            &mut |scalar| match operator {
+                Operator::Exists(_) => tally.add(Verdict::Holds),
+                Operator::Count(_) => {
+                    let more = match &scalar {
+                        Scalar::Text(text) => address_count(&text.text()),
+                        _ => 1,
+                    };
+                    elements = elements.saturating_add(more);
+                }
+                _ if check.verb.reads_text() => {
+                    text_parts(
+                        scalar,
+                        self.context,
+                        check.verb.looks_for_text(),
+                        &mut |text| {
+                            tally.add(self.judge_text(operator, &text, side));
+                        },
+                    );
+                }
+                Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
+                Operator::Order(order) => tally.add(order.judge(&scalar)),
+                Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
+                _ => match &scalar {
+                    Scalar::Text(text) => judge_parts(operator, &text.text(), &mut tally),
+                    _ => tally.add(Verdict::Unreadable),
+                },
+            },
+        );
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
             return match presence {
@@ -514,11 +536,17 @@ impl<'e> Judge<'e, '_> {
         side: Side,
     ) -> bool {
         let mut keys = Vec::new();
-        let presence = visit(key, self.event, self.context, &mut |scalar| {
-            if let Scalar::Text(text) = scalar {
-                keys.push(text.text());
-            }
-        });
+        let presence = visit(
+            key,
+            self.event,
+            self.context,
+            Arrays::Opened,
+            &mut |scalar| {
+                if let Scalar::Text(text) = scalar {
+                    keys.push(text.text());
+                }
+            },
+        );
         let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
             (Presence::Present { and_unknown: false }, [key]) => match operators.get(&**key) {
@@ -602,6 +630,36 @@ fn with_scan(
     context.with_scan(direction, text, holds)
 }
 
+/// Operators that find several values in one text: each host, address, table or verb counts as one.
+fn judge_parts(operator: &Operator, text: &str, tally: &mut Tally) {
+    let mut add = |verdict| tally.add(verdict);
+    match operator {
+        Operator::Domains(domains) => domains.judge(text, &mut add),
+        Operator::Folders(folders) => folders.judge(text, &mut add),
+        Operator::Networks(networks) => networks.judge(text, &mut add),
+        Operator::Sql(question) => question.judge(text, &mut add),
+        _ => add(Verdict::Unreadable),
+    }
+}
+
+/// A text is a line for a shell, an array of texts one command.
+fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
+    match scalar {
+        Scalar::Text(text) => commands.judge_line(&text.text()),
+        Scalar::Array(array) => {
+            let words: Option<Vec<_>> = array.elements().map(|word| word.text()).collect();
+            match words {
+                Some(words) => {
+                    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+                    commands.judge_argv(&words)
+                }
+                None => Verdict::Unreadable,
+            }
+        }
+        _ => Verdict::Unreadable,
+    }
+}
+
 fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
     detectors
         .iter()
@@ -658,9 +716,15 @@ impl Collector<'_, '_> {
 
     fn check(&mut self, field: &Field, operator: &Operator) {
         let mut texts = Vec::new();
-        visit(field, self.event, self.context, &mut |scalar| {
-            text_parts(scalar, self.context, true, &mut |text| texts.push(text));
-        });
+        visit(
+            field,
+            self.event,
+            self.context,
+            Arrays::Opened,
+            &mut |scalar| {
+                text_parts(scalar, self.context, true, &mut |text| texts.push(text));
+            },
+        );
         for text in &texts {
             self.text(operator, text);
         }
@@ -710,6 +774,7 @@ impl Collector<'_, '_> {
             field,
             self.event,
             self.context,
+            Arrays::Opened,
             &mut |scalar| match scalar {
                 Scalar::Text(text) => texts.push(text),
                 Scalar::Object(value) => {
@@ -719,7 +784,7 @@ impl Collector<'_, '_> {
                         }
                     }
                 }
-                Scalar::Null => {}
+                Scalar::Null | Scalar::Array(_) => {}
                 Scalar::Bool(_) | Scalar::Number(_) => others.push(()),
             },
         );

@@ -3,6 +3,7 @@
 use super::decode::{At, Decoder};
 use super::node::{Data, Node};
 use super::rule::{self, Rule};
+use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
 use std::collections::BTreeMap;
@@ -206,6 +207,8 @@ pub struct Document {
     /// The record's settings.
     pub audit: AuditSettings,
     pub(super) lists: BTreeMap<Box<str>, List>,
+    /// Time zones that `agentguard build` has looked up.
+    pub(super) zones: Zones,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -299,7 +302,6 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         ("detectors", codes::AG1017),
         ("protocols", codes::AG1017),
         ("principals", codes::AG1017),
-        ("zones", codes::AG1017),
     ] {
         if let Some(value) = node(key) {
             let message = if why == codes::AG1016 {
@@ -356,6 +358,9 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             .unwrap_or(false),
         audit: audit(decoder, &at, node("audit")),
         lists,
+        zones: node("zones")
+            .and_then(|value| zones::read(decoder, &at.key("zones"), value))
+            .unwrap_or_default(),
         rules,
     };
     settle_identity(decoder, &document, &at);

@@ -14,8 +14,18 @@ pub(super) enum Scalar<'a> {
     /// A number as written.
     Number(Cow<'a, str>),
     Text(TextValue<'a>),
-    /// An object; arrays are given element by element.
     Object(Value<'a>),
+    /// An array of plain values; given only to who asks for [`Arrays::Whole`].
+    Array(Value<'a>),
+}
+
+/// How arrays are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrays {
+    /// Element by element, however deep.
+    Opened,
+    /// One that holds plain values as a whole: they belong together, as the words of a command do.
+    Whole,
 }
 
 /// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
@@ -85,11 +95,12 @@ pub(super) enum Presence {
 
 const PRESENT: Presence = Presence::Present { and_unknown: false };
 
-/// Calls `visit` with each value of a field; arrays are opened. What comes back says what could not be given.
+/// Calls `visit` with each value of a field. What comes back says what could not be given.
 pub(super) fn visit<'a>(
     field: &Field,
     event: &'a Event,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let facts = context.facts;
@@ -199,11 +210,11 @@ pub(super) fn visit<'a>(
             .params
             .and_then(|place| context.value(place))
         {
-            Some(root) => json_values(root, path, context, visit),
+            Some(root) => json_values(root, path, context, arrays, visit),
             None => Presence::Missing,
         },
-        Field::Args(path) => at_place(&event.args, path, context, visit),
-        Field::Result(path) => at_place(&event.result, path, context, visit),
+        Field::Args(path) => at_place(&event.args, path, context, arrays, visit),
+        Field::Result(path) => at_place(&event.result, path, context, arrays, visit),
         // The clock, sessions and the conversation's history have no values that a rule could compare yet: such rules
         // are refused when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier => Presence::Unknown,
@@ -288,13 +299,14 @@ fn at_place<'a>(
     place: &Known<json::Place>,
     path: &JsonPath,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     match place {
         Known::Missing => Presence::Missing,
         Known::Unknown => Presence::Unknown,
         Known::Is(place) => match context.value(*place) {
-            Some(root) => json_values(root, path, context, visit),
+            Some(root) => json_values(root, path, context, arrays, visit),
             None => Presence::Missing,
         },
     }
@@ -304,11 +316,12 @@ fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let mut found = false;
     let mut given = |value: Value<'a>| {
-        give(value, context, &mut |scalar| {
+        give(value, context, arrays, &mut |scalar| {
             found = true;
             visit(scalar);
         });
@@ -359,12 +372,22 @@ pub(super) fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(V
     }
 }
 
-/// A value as scalars: arrays are opened, however deep.
-fn give<'a>(value: Value<'a>, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) {
+/// A value as scalars.
+fn give<'a>(
+    value: Value<'a>,
+    context: &Context<'a>,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) {
+    let is_plain =
+        |value: Value<'_>| !matches!(value.kind(), json::Kind::Array | json::Kind::Object);
     match value.kind() {
+        json::Kind::Array if arrays == Arrays::Whole && value.elements().any(is_plain) => {
+            visit(Scalar::Array(value));
+        }
         json::Kind::Array => {
             for element in value.elements() {
-                give(element, context, visit);
+                give(element, context, arrays, visit);
             }
         }
         json::Kind::Null => visit(Scalar::Null),
@@ -384,7 +407,7 @@ pub(super) fn text_parts<'a>(
     visit: &mut dyn FnMut(TextValue<'a>),
 ) {
     match scalar {
-        Scalar::Null => {}
+        Scalar::Null | Scalar::Array(_) => {}
         Scalar::Bool(value) => visit(TextValue::written(
             if value { "true" } else { "false" }.into(),
         )),

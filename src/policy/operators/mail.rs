@@ -148,20 +148,25 @@ impl Item {
     }
 }
 
-/// Every address of a list.
-pub(super) fn read_list(list: &str, found: Found<'_>) {
+/// Calls `visit` with every item of a list that is not empty.
+pub(super) fn each_item(list: &str, visit: &mut dyn FnMut(&str)) {
     let mut rest = list;
-    while !rest.is_empty() {
-        let Some((item, after)) = rest.split_at_checked(item_length(rest)) else {
-            return;
-        };
+    while let Some((item, after)) = rest.split_at_checked(item_length(rest)) {
         if !item.trim().is_empty() {
-            read_item(item, found);
+            visit(item);
         }
         let mut after = after.chars();
-        after.next();
+        // The separator.
+        if after.next().is_none() {
+            return;
+        }
         rest = after.as_str();
     }
+}
+
+/// Every address of a list.
+pub(super) fn read_list(list: &str, found: Found<'_>) {
+    each_item(list, &mut |item| read_item(item, found));
 }
 
 /// Whether an item of a list holds an address: an `@` outside quotes and comments.

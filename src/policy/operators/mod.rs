@@ -16,6 +16,7 @@ mod path;
 mod shell;
 mod sql;
 mod text;
+mod time;
 mod url;
 
 pub(super) use cidr::Networks;
@@ -27,6 +28,7 @@ pub(super) use order::Order;
 pub(super) use path::Folders;
 pub(super) use sql::SqlQuestion;
 pub(super) use text::{Affix, Contains, seen};
+pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};
 
 use crate::event::words;
 
@@ -153,6 +155,8 @@ words! {
         Outside = "outside",
         /// Inside a time of day.
         Inside = "inside",
+        /// Inside one of several times of day.
+        Schedule = "schedule",
         /// Not before a moment.
         NotBefore = "not_before",
         /// Not after a moment.
@@ -206,6 +210,16 @@ impl Verb {
             self,
             Verb::NotEquals | Verb::NotIn | Verb::DomainNotIn | Verb::PathNotWithin
         )
+    }
+
+    /// Whether it is about the time, and nothing else.
+    pub(super) fn asks_time(self) -> bool {
+        self.takes_windows() || matches!(self, Verb::NotBefore | Verb::NotAfter)
+    }
+
+    /// Whether it is about times of day.
+    pub(super) fn takes_windows(self) -> bool {
+        matches!(self, Verb::Inside | Verb::Outside | Verb::Schedule)
     }
 
     /// Whether it reads text: strings inside objects, numbers and booleans as written.

@@ -88,10 +88,10 @@ impl SqlQuestion {
                         .into()
                 })
                 .collect();
-            let fits = |part: &Box<str>| {
+            let fits = |part: &str| {
                 !part.is_empty() && !part.contains(['*', '?', ',', ';', '(', ')', '"', '\''])
             };
-            if !parts.iter().all(fits) {
+            if !parts.iter().all(|part| fits(part)) {
                 return Err(OperandError::new(
                     at,
                     format!("`{entry}` is no name of a table"),

@@ -36,10 +36,6 @@ pub(super) enum Token {
 }
 
 impl Token {
-    pub(super) fn is_word(&self, word: &str) -> bool {
-        matches!(self, Token::Word(own) if own == word)
-    }
-
     pub(super) fn is_symbol(&self, symbol: char) -> bool {
         *self == Token::Symbol(symbol)
     }
@@ -211,16 +207,16 @@ impl<'t> Lexer<'t> {
     /// `:name`, `:1`; `::` and `:=` are operators.
     fn colon(&mut self) {
         self.skip(":");
-        if self.skip(":") || self.skip("=") {
-            self.tokens.push(Token::Symbol(':'));
-        } else if self
-            .take_while(|c| c == '_' || c.is_alphanumeric())
-            .is_empty()
-        {
-            self.tokens.push(Token::Symbol(':'));
+        let is_operator = self.skip(":") || self.skip("=");
+        let has_name = !is_operator
+            && !self
+                .take_while(|c| c == '_' || c.is_alphanumeric())
+                .is_empty();
+        self.tokens.push(if has_name {
+            Token::Parameter
         } else {
-            self.tokens.push(Token::Parameter);
-        }
+            Token::Symbol(':')
+        });
     }
 
     /// A number ends where its letters could be a word: `1union` is two tokens.
