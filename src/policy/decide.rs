@@ -513,15 +513,14 @@ impl<'e> Judge<'e, '_> {
     }
 
     fn missing(&self, check: &CompiledCheck, side: Side) -> bool {
-        match (side, self.outer) {
-            (Side::Loosening, _) => false,
+        match (self.outer, side, self.if_missing) {
+            // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+            (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
+            (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
+            (Side::Restricting, Side::Restricting, None) => check.verb.is_negative(),
             // Under a `not` in what loosens: true, so that the whole stays false.
-            (Side::Restricting, Side::Loosening) => true,
-            (Side::Restricting, Side::Restricting) => match self.if_missing {
-                Some(IfMissing::Apply) => true,
-                Some(IfMissing::Skip) => false,
-                None => check.verb.is_negative(),
-            },
+            (Side::Loosening, Side::Restricting, _) => true,
+            (_, Side::Loosening, _) => false,
         }
     }
 
