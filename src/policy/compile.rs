@@ -119,6 +119,8 @@ pub(super) enum Operator {
     Networks(Networks),
     Sql(SqlQuestion),
     Time(TimeTest),
+    /// Compares with an empty list.
+    Nothing,
     /// The operator under the key that another field holds.
     Keyed {
         key: Field,

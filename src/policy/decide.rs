@@ -524,8 +524,8 @@ impl<'e> Judge<'e, '_> {
         }
     }
 
-    /// The list under the key that another field holds. A key that is missing or not in the list has an empty list;
-    /// one that can't be determined counts for the strict side.
+    /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
+    /// or can't be determined, counts for the strict side.
     fn keyed(
         &self,
         field: &'e Field,
@@ -548,11 +548,10 @@ impl<'e> Judge<'e, '_> {
         );
         let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
-            (Presence::Present { and_unknown: false }, [key]) => match operators.get(&**key) {
-                Some(operator) => self.check(field, check, operator, side),
-                // Nothing is in an empty list.
-                None => check.verb.is_negative(),
-            },
+            (Presence::Present { and_unknown: false }, [key]) => {
+                let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
+                self.check(field, check, operator, side)
+            }
             _ => strict,
         }
     }
