@@ -346,7 +346,10 @@ impl<'d> Compiler<'d> {
             tags: rule.tags.clone(),
             on_deny: rule.on_deny,
             kinds: rule.kinds,
-            needs_hit: rule.action != Action::Allow && when.as_ref().is_some_and(needs_hit),
+            // Where a missing text counts as a hit, there is nothing to look for first.
+            needs_hit: rule.action != Action::Allow
+                && rule.if_missing != Some(IfMissing::Apply)
+                && when.as_ref().is_some_and(needs_hit),
             matches,
             when,
             unless,

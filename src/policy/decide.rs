@@ -13,7 +13,7 @@ use super::glob::Reading as GlobReading;
 use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
-use super::value::{Arrays, Presence, Scalar, TextValue, text_parts, visit};
+use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Redaction, Text, Turn};
@@ -422,45 +422,12 @@ impl<'e> Judge<'e, '_> {
             };
         }
         let mut tally = Tally::default();
-        let mut elements = 0u64;
-        let event = self.event;
         let arrays = match operator {
             Operator::Commands(_) => Arrays::Whole,
             _ => Arrays::Opened,
         };
-        let presence = visit(
-            field,
-            event,
-            self.context,
-            arrays,
-            &mut |scalar| match operator {
-                Operator::Exists(_) => tally.add(Verdict::Holds),
-                Operator::Count(_) => {
-                    let more = match &scalar {
-                        Scalar::Text(text) => address_count(&text.text()),
-                        _ => 1,
-                    };
-                    elements = elements.saturating_add(more);
-                }
-                _ if check.verb.reads_text() => {
-                    text_parts(
-                        scalar,
-                        self.context,
-                        check.verb.looks_for_text(),
-                        &mut |text| {
-                            tally.add(self.judge_text(operator, &text, side));
-                        },
-                    );
-                }
-                Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
-                Operator::Order(order) => tally.add(order.judge(&scalar)),
-                Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
-                _ => match &scalar {
-                    Scalar::Text(text) => judge_parts(operator, &text.text(), &mut tally),
-                    _ => tally.add(Verdict::Unreadable),
-                },
-            },
-        );
+        let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
+        let presence = visit(field, self.event, self.context, arrays, &mut judge);
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
             return match presence {
@@ -469,10 +436,9 @@ impl<'e> Judge<'e, '_> {
             };
         }
         if let Operator::Count(order) = operator
-            && matches!(presence, Presence::Present { .. })
+            && tally.elements > 0
         {
-            tally = Tally::default();
-            tally.add(order.judge_count(elements));
+            tally.add(order.judge_count(tally.elements));
         }
         match presence {
             Presence::Unknown => side == Side::Restricting,
@@ -480,6 +446,51 @@ impl<'e> Judge<'e, '_> {
                 self.fits(field, check, &tally, and_unknown, side)
             }
             _ => self.missing(check, side),
+        }
+    }
+
+    /// Adds what an operator says about one value, or about each part of it.
+    fn scalar<'s>(
+        &self,
+        check: &CompiledCheck,
+        operator: &Operator,
+        scalar: Scalar<'s>,
+        side: Side,
+        tally: &mut Tally,
+    ) {
+        match operator {
+            Operator::Exists(_) => tally.add(Verdict::Holds),
+            Operator::Nothing => tally.add(check.verb.is_negative().into()),
+            Operator::Count(_) => {
+                let more = match &scalar {
+                    Scalar::Text(text) => address_count(&text.text()),
+                    _ => 1,
+                };
+                tally.elements = tally.elements.saturating_add(more);
+            }
+            _ if check.verb.reads_text() => {
+                text_parts(scalar, &mut |text, part| {
+                    let verdict = match part {
+                        TextPart::Itself => self.judge_text(operator, &text, side),
+                        // A find among keys and numbers counts; that nothing is found there says nothing.
+                        TextPart::Beside => {
+                            let looks = check.verb.looks_for_text() && side == Side::Restricting;
+                            if !looks || self.judge_text(operator, &text, side) != Verdict::Holds {
+                                return;
+                            }
+                            Verdict::Holds
+                        }
+                    };
+                    tally.add(verdict);
+                });
+            }
+            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
+            Operator::Order(order) => tally.add(order.judge(&scalar)),
+            Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
+            _ => match &scalar {
+                Scalar::Text(text) => judge_parts(operator, &text.text(), tally),
+                _ => tally.add(Verdict::Unreadable),
+            },
         }
     }
 
@@ -667,6 +678,8 @@ fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
 /// How many values there are, how many fit, how many can't be read.
 #[derive(Clone, Copy, Default)]
 struct Tally {
+    /// What `count_*` counts.
+    elements: u64,
     count: u32,
     holding: u32,
     unreadable: u32,
@@ -720,7 +733,7 @@ impl Collector<'_, '_> {
             self.context,
             Arrays::Opened,
             &mut |scalar| {
-                text_parts(scalar, self.context, true, &mut |text| texts.push(text));
+                text_parts(scalar, &mut |text, _| texts.push(text));
             },
         );
         for text in &texts {
@@ -783,7 +796,7 @@ impl Collector<'_, '_> {
                     }
                 }
                 Scalar::Null | Scalar::Array(_) => {}
-                Scalar::Bool(_) | Scalar::Number(_) => others.push(()),
+                Scalar::Bool(..) | Scalar::Number(..) => others.push(()),
             },
         );
         for text in &texts {

@@ -10,9 +10,10 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(super) enum Scalar<'a> {
     Null,
-    Bool(bool),
-    /// A number as written.
-    Number(Cow<'a, str>),
+    /// With the value in the body, if it stands there.
+    Bool(bool, Option<Value<'a>>),
+    /// A number as written; likewise.
+    Number(Cow<'a, str>, Option<Value<'a>>),
     Text(TextValue<'a>),
     Object(Value<'a>),
     /// An array of plain values; given only to who asks for [`Arrays::Whole`].
@@ -59,15 +60,21 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// The decoded text; of a number, as it is written.
-    pub(super) fn text(&self) -> Cow<'a, str> {
-        match self.value {
-            Some(value) => value
-                .text()
-                .or_else(|| value.number().map(Cow::Borrowed))
-                .unwrap_or_default(),
-            None => self.given.clone(),
+    /// A number or a boolean: never edited.
+    fn plain(text: Cow<'a, str>, value: Option<Value<'a>>) -> TextValue<'a> {
+        TextValue {
+            value,
+            form: Form::Number,
+            ..TextValue::written(text)
         }
+    }
+
+    /// The decoded text; of a number or a boolean, as it is written.
+    pub(super) fn text(&self) -> Cow<'a, str> {
+        let in_body = self
+            .value
+            .and_then(|value| value.text().or_else(|| value.number().map(Cow::Borrowed)));
+        in_body.unwrap_or_else(|| self.given.clone())
     }
 }
 
@@ -78,7 +85,7 @@ impl<'a> Scalar<'a> {
     }
 
     fn number(number: u64) -> Scalar<'a> {
-        Scalar::Number(number.to_string().into())
+        Scalar::Number(number.to_string().into(), None)
     }
 }
 
@@ -137,7 +144,7 @@ pub(super) fn visit<'a>(
         Field::In => one(Some(Scalar::text(event.direction.word()))),
         Field::Part => one(Some(Scalar::text(event.part.word()))),
         Field::Turn => one(Some(Scalar::text(event.turn.word()))),
-        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run))),
+        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
         Field::Code => one(event.code.map(Scalar::text)),
         Field::Class => one(event.opacity.map(Scalar::text)),
         Field::Uri => one(facts.uri.as_deref().map(Scalar::text)),
@@ -183,7 +190,7 @@ pub(super) fn visit<'a>(
         Field::Ok => match event.ok {
             Known::Missing => Presence::Missing,
             Known::Unknown => Presence::Unknown,
-            Known::Is(ok) => one(Some(Scalar::Bool(ok))),
+            Known::Is(ok) => one(Some(Scalar::Bool(ok, None))),
         },
         Field::Request(field) => request(field, context, visit),
         Field::Usage(field) => {
@@ -265,7 +272,7 @@ fn request<'a>(
         RequestField::MaxTokens => number(request.max_tokens, visit),
         RequestField::Stream => match request.stream {
             Some(stream) => {
-                visit(Scalar::Bool(stream));
+                visit(Scalar::Bool(stream, None));
                 PRESENT
             }
             None => Presence::Missing,
@@ -391,40 +398,62 @@ fn give<'a>(
             }
         }
         json::Kind::Null => visit(Scalar::Null),
-        json::Kind::Bool(value) => visit(Scalar::Bool(value)),
-        json::Kind::Number => visit(Scalar::Number(value.number().unwrap_or_default().into())),
+        json::Kind::Bool(is_true) => visit(Scalar::Bool(is_true, Some(value))),
+        json::Kind::Number => visit(Scalar::Number(
+            value.number().unwrap_or_default().into(),
+            Some(value),
+        )),
         json::Kind::Object => visit(Scalar::Object(value)),
         json::Kind::String => visit(Scalar::Text(context.string(value))),
     }
 }
 
+/// What a text is to the value that it was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextPart {
+    /// The value, or a string in it.
+    Itself,
+    /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
+    Beside,
+}
+
 /// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
 /// booleans as written, `null` none.
-pub(super) fn text_parts<'a>(
-    scalar: Scalar<'a>,
-    context: &Context<'a>,
-    looks_for_text: bool,
-    visit: &mut dyn FnMut(TextValue<'a>),
-) {
+pub(super) fn text_parts<'a>(scalar: Scalar<'a>, visit: &mut dyn FnMut(TextValue<'a>, TextPart)) {
     match scalar {
         Scalar::Null | Scalar::Array(_) => {}
-        Scalar::Bool(value) => visit(TextValue::written(
-            if value { "true" } else { "false" }.into(),
-        )),
-        Scalar::Number(text) => visit(TextValue::written(text)),
+        Scalar::Bool(value, place) => {
+            let text = if value { "true" } else { "false" };
+            visit(TextValue::plain(text.into(), place), TextPart::Itself);
+        }
+        Scalar::Number(text, place) => visit(TextValue::plain(text, place), TextPart::Itself),
         Scalar::Text(text) => {
-            if looks_for_text || text.form == Form::String {
-                visit(text);
-            }
+            let part = match text.form {
+                Form::String => TextPart::Itself,
+                Form::Key | Form::Number => TextPart::Beside,
+            };
+            visit(text, part);
         }
         Scalar::Object(value) => {
             for node in value.descendants() {
-                if node.value.kind() == json::Kind::String && (!node.is_key || looks_for_text) {
-                    let mut text = context.string(node.value);
-                    if node.is_key {
-                        text.form = Form::Key;
+                let value = node.value;
+                match value.kind() {
+                    json::Kind::String if node.is_key => {
+                        visit(TextValue::in_body(value, None, Form::Key), TextPart::Beside);
                     }
-                    visit(text);
+                    json::Kind::String => {
+                        visit(
+                            TextValue::in_body(value, None, Form::String),
+                            TextPart::Itself,
+                        );
+                    }
+                    json::Kind::Number => {
+                        visit(
+                            TextValue::in_body(value, None, Form::Number),
+                            TextPart::Beside,
+                        );
+                    }
+                    _ => {}
                 }
             }
         }
