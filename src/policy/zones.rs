@@ -71,6 +71,10 @@ pub struct Zones {
 
 /// What is known of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    target_arch = "wasm32",
+    expect(dead_code, reason = "the filter has no database to find anything in")
+)]
 pub(super) enum Lookup {
     /// When its offset changes; of which database, up to which year.
     Found(Changes, Box<str>, u16),

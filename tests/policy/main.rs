@@ -14,7 +14,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
     reason = "test code: a failure is a panic"
 )]
 
