@@ -167,8 +167,17 @@ impl Networks {
 
     /// Judges each address in a text.
     pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
-        if let Some(network) = Network::parse(text.trim()).filter(|_| text.contains('/')) {
-            return verdict(self.compare(network.masked()));
+        // Networks, and addresses in the plain form among them.
+        let items = text.split([',', ';', ' ', '\t', '\n', '\r']);
+        let networks: Option<Vec<Network>> = items
+            .filter(|item| !item.is_empty())
+            .map(Network::parse)
+            .collect();
+        if let Some(networks) = networks.filter(|_| text.contains('/')) {
+            for network in networks {
+                verdict(self.compare(network.masked()));
+            }
+            return;
         }
         hosts(text, &mut |host| match host {
             Some(Host::V4(address)) => self.address(IpAddr::V4(address), verdict),
@@ -285,7 +294,18 @@ mod tests {
             ("0.0.0.0/0", "?", "all there is"),
             ("11.0.0.0/8", "out", "a network outside"),
             ("10.9.9.9/8", "in", "an address with its network"),
-            ("10.0.0.0/33", "in", "an address with a path"),
+            ("10.0.0.0/33", "?", "a prefix that is none"),
+            (
+                "10.0.0.0/16, 11.0.0.0/8; 10.1.2.3",
+                "in out in",
+                "networks and an address",
+            ),
+            (
+                "10.0.0.0/7, 127.1",
+                "? out",
+                "a network and an address in another form",
+            ),
+            ("10.0.0.1/x", "in", "an address and a path"),
         ] {
             assert_eq!(
                 read(&["10.0.0.0/8", "2001:db8::/32"], text),

@@ -5,9 +5,10 @@
 //! (`git status`). The value holds if it has a command, each of its commands has an entry, and all could be read. Names
 //! are compared as written.
 //!
-//! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec` …) is listed together with it. One
-//! that runs a text (`eval`, `sh -c`, `.`) can't be read, whatever the list says; neither can an assignment that changes
-//! what later words mean (`PATH`, `LD_*`, `GIT_*`, `BASH_ENV`, `ENV`, `IFS` and what acts as these do).
+//! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec`, `bash -lc '…'`) is listed together with
+//! it. One that runs a text or a file in its own shell (`eval`, `.`) can't be read, whatever the list says; neither can an
+//! assignment that changes what later words mean (`PATH`, `LD_*`, `GIT_*`, `BASH_ENV`, `ENV`, `IFS` and what acts as these
+//! do).
 //!
 //! Not looked at: where redirections go, and what a listed command does with its arguments (`awk`, `tar`, an editor and
 //! `git` can run others by them). Not read: the languages of cmd.exe and PowerShell.
@@ -22,6 +23,12 @@ pub(in crate::policy) struct Commands {
     /// Each a command and the arguments that must come first.
     entries: Vec<Vec<Box<str>>>,
 }
+
+/// Longest line that is read; Linux takes no argument longer than half of it (MAX_ARG_STRLEN).
+const MAX_BYTES: usize = 256 << 10;
+
+/// How many lines may stand in one another (`sh -c "sh -c '…'"`).
+const MAX_DEPTH: u8 = 3;
 
 /// Where a command of a listed name may stand.
 const FOLDERS: [&str; 5] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
@@ -74,6 +81,14 @@ impl Commands {
 
     /// Judges a line for a shell.
     pub(in crate::policy) fn judge_line(&self, line: &str) -> Verdict {
+        self.line(line, 0)
+    }
+
+    /// A line, so many lines deep.
+    fn line(&self, line: &str, depth: u8) -> Verdict {
+        if depth > MAX_DEPTH || line.len() > MAX_BYTES {
+            return Verdict::Unreadable;
+        }
         let Some(simple) = simple_commands(line) else {
             return Verdict::Unreadable;
         };
@@ -83,7 +98,7 @@ impl Commands {
                 return Verdict::Unreadable;
             }
             if !command.words.is_empty() {
-                verdicts.push(self.command(&command.words));
+                verdicts.push(self.command(&command.words, depth));
             }
         }
         together(&verdicts)
@@ -95,11 +110,11 @@ impl Commands {
             return Verdict::Unreadable;
         }
         let words: Vec<Word> = argv.iter().map(|word| Word::literal(word)).collect();
-        self.command(&words)
+        self.command(&words, 0)
     }
 
     /// One command, and those that it runs.
-    fn command(&self, words: &[Word]) -> Verdict {
+    fn command(&self, words: &[Word], depth: u8) -> Verdict {
         let mut verdicts = Vec::new();
         let mut rest = words;
         // `xargs` adds words from its input.
@@ -112,6 +127,11 @@ impl Commands {
             match run_by(rest, grows) {
                 Runs::Nothing => break,
                 Runs::Unknown => return Verdict::Unreadable,
+                Runs::Line(at) => {
+                    let line = rest.get(at).map_or("", |word| &word.text);
+                    verdicts.push(self.line(line, depth.saturating_add(1)));
+                    break;
+                }
                 Runs::Command(at) => {
                     grows |= base_name(&first.text) == "xargs";
                     rest = rest.get(at..).unwrap_or_default();
@@ -124,7 +144,7 @@ impl Commands {
                         if inner.is_empty() || searches {
                             return Verdict::Unreadable;
                         }
-                        verdicts.push(self.command(inner));
+                        verdicts.push(self.command(inner, depth));
                     }
                     break;
                 }
@@ -170,6 +190,8 @@ enum Runs {
     Nothing,
     /// The command that begins at this word.
     Command(usize),
+    /// The line that is this word.
+    Line(usize),
     /// Several, each made of these words.
     Several(Vec<Range<usize>>),
     /// It can't be told.
@@ -346,19 +368,32 @@ fn unknown_if(is_unknown: bool) -> Runs {
     }
 }
 
-/// A shell that is given a script runs that; one that is given a text, or nothing but its input, runs anything.
+/// A shell that is given a script runs that, one that is given a line with `-c` that line; one that is given neither runs
+/// its input, which may be anything.
 fn run_by_shell(arguments: &[Word]) -> Runs {
-    let options = arguments
+    let count = arguments
         .iter()
-        .take_while(|word| word.text.starts_with(['-', '+']));
-    let script = arguments.get(options.clone().count());
-    let is_file = script.is_some_and(|script| {
-        !script.text.starts_with("/dev/") && !script.text.starts_with("/proc/")
-    });
-    let is_plain = options
-        .into_iter()
-        .all(|word| !word.text.starts_with("--") && !word.text.contains(['c', 's', 'i', 'o', 'O']));
-    unknown_if(!is_file || !is_plain)
+        .take_while(|word| word.text.starts_with(['-', '+']))
+        .count();
+    let mut runs_line = false;
+    for option in arguments.iter().take(count) {
+        let letters = option.text.strip_prefix('-').unwrap_or(&option.text);
+        // To log in, to stop at errors, to say what is done: these change nothing of what is read here.
+        let is_plain = !letters.is_empty() && letters.bytes().all(|b| b"celuvx".contains(&b));
+        if !is_plain {
+            return Runs::Unknown;
+        }
+        runs_line |= letters.contains('c');
+    }
+    let is_file =
+        |operand: &Word| !operand.text.starts_with("/dev/") && !operand.text.starts_with("/proc/");
+    match arguments.get(count) {
+        Some(operand) if operand.is_pattern => Runs::Unknown,
+        // The first argument stands behind the shell's name.
+        Some(_) if runs_line => Runs::Line(count.saturating_add(1)),
+        Some(operand) if is_file(operand) => Runs::Nothing,
+        _ => Runs::Unknown,
+    }
 }
 
 /// The commands between `-exec` and `;` or `{} +`.
@@ -393,6 +428,10 @@ impl Wrapper {
         let mut operands = self.operands;
         let mut options_end = false;
         while let Some(word) = words.get(at) {
+            // A glob stands for any number of words, and so for any of them being the command.
+            if word.is_pattern {
+                return Runs::Unknown;
+            }
             let text = &*word.text;
             if !options_end && text.starts_with('-') && text.len() > 1 {
                 if text == "--" {
@@ -544,6 +583,11 @@ mod tests {
                 ("timeout -k 5 10s ls", "an operand before the command"),
                 ("timeout --signal=KILL 5 env ls", "wrappers in wrappers"),
                 ("sh script.sh", "a script"),
+                ("sh -c 'ls && cat x'", "a line in a line"),
+                (
+                    "sh -lec \"ls; sh -c 'cat x'\"",
+                    "a line in a line in a line",
+                ),
                 ("export X=1", "a variable that decides nothing"),
                 ("[ -f x ] && ls", "the command `[`"),
                 (
@@ -603,6 +647,8 @@ mod tests {
                 ("time -p rm", "what a reserved word of bash runs"),
                 ("time { rm; }", "a group behind it"),
                 ("busybox ls", "nor is this one"),
+                ("sh -c 'ls; rm x'", "another in a line in a line"),
+                ("sh -c ls -l; bash -c ls", "a shell that is not listed"),
                 ("ls\r\nrm", "a carriage return is part of a name"),
                 ("ls\u{A0}-l", "other spaces are too"),
                 ("cat <<'E'\nE\nrm x", "behind a here-document"),
@@ -666,8 +712,15 @@ mod tests {
                 ("env --split-string='rm x'", "the same in full"),
                 ("env --unknown ls", "an option that is not known"),
                 ("find . | xargs --replace=ls ls", "a replacement in full"),
-                ("sh -c 'rm x'", "a text"),
-                ("sh -ec 'rm x'", "among other options"),
+                ("sh -c 'ls $x'", "a line in a line that can't be read"),
+                ("sh -c", "no line"),
+                ("sh -c l*", "a line that is a glob"),
+                ("timeout * ls", "a glob in front of what a wrapper runs"),
+                ("sh -ic 'ls'", "startup files of an interactive shell"),
+                (
+                    r#"sh -c "sh -c \"sh -c 'sh -c ls'\"""#,
+                    "too many lines in one another",
+                ),
                 ("echo rm | sh", "its input"),
                 ("sh", "its input"),
                 ("eval rm", "a text"),
@@ -710,7 +763,12 @@ mod tests {
             (&[][..], Verdict::Fails, "no command"),
             (&["X=1", "ls"][..], Verdict::Fails, "no shell assigns"),
             (&["env", "rm"][..], Verdict::Fails, "what a wrapper runs"),
-            (&["sh", "-c", "ls"][..], Verdict::Unreadable, "a text"),
+            (&["sh", "-c", "ls | cat"][..], Verdict::Holds, "a line"),
+            (
+                &["sh", "-lc", "ls | rm"][..],
+                Verdict::Fails,
+                "a line with another",
+            ),
             (
                 &["env", "PATH=/tmp", "ls"][..],
                 Verdict::Unreadable,

@@ -20,8 +20,14 @@ pub(super) enum Host {
 /// Takes the hosts of a text; `None`: something stands there that can't be read as one.
 pub(super) type Found<'f> = &'f mut dyn FnMut(Option<Host>);
 
+/// Longest text that is read: room for some ten thousand addresses.
+const MAX_BYTES: usize = 512 << 10;
+
 /// Calls `found` with every host in a text; at least once.
 pub(super) fn hosts(text: &str, found: Found<'_>) {
+    if text.len() > MAX_BYTES {
+        return found(None);
+    }
     // URL Standard §4.4: controls and spaces around are nothing.
     let text = text.trim_matches(|c: char| c.is_whitespace() || c <= ' ');
     let any = Cell::new(false);
@@ -116,13 +122,22 @@ pub(super) fn bare(word: &str, found: Found<'_>) {
     let end = word.find(['/', '\\', '?', '#']).unwrap_or(word.len());
     let host_and_port = word.get(..end).unwrap_or_default();
     if let Some(address) = ipv6(host_and_port) {
-        return found(Some(Host::V6(address)));
+        let is_network = end < word.len();
+        return found((!is_network).then_some(Host::V6(address)));
     }
     let (host, port) = match host_and_port.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (host_and_port, None),
     };
     if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err()) {
+        return found(None);
+    }
+    // `10.0.0.0/8` is a network, not a host and a path.
+    let is_network = word
+        .get(end..)
+        .and_then(|path| path.strip_prefix('/'))
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    if is_network && !matches!(ipv4(host), Numeric::No) {
         return found(None);
     }
     let is_word = port.is_none() && end == word.len() && !host.trim_end_matches('.').contains('.');
@@ -426,6 +441,8 @@ mod tests {
             ("https://[1.2.3.4]/", "no IPv6"),
             ("friends:;", "empty group"),
             ("x.com:", "port missing"),
+            ("10.0.0.0/8", "a network"),
+            ("2001:db8::/32", "a network"),
         ] {
             assert!(read(text).contains('?'), "{text:?}: {why}");
         }

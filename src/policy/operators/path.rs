@@ -16,6 +16,9 @@
 use super::url::percent_decoded;
 use super::{OperandError, Verdict};
 
+/// Longest path that is read: Windows takes 32,767 characters, others far less.
+const MAX_BYTES: usize = 128 << 10;
+
 /// Folders to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) struct Folders {
@@ -81,6 +84,9 @@ impl Folders {
 
     /// Judges each reading of a path.
     pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+        if text.len() > MAX_BYTES {
+            return verdict(Verdict::Unreadable);
+        }
         let mut seen: Vec<Option<Path>> = Vec::new();
         each_spelling(text, &mut |spelling| {
             for path in self.readings(spelling).into_iter().flatten() {

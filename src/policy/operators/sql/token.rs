@@ -63,8 +63,9 @@ struct Lexer<'t> {
 }
 
 impl<'t> Lexer<'t> {
-    /// Takes as many characters as fit.
-    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> &'t str {
+    /// Takes as many characters as fit. Not inlined: a loop for each of its dozen callers would cost the module 5 kB.
+    #[inline(never)]
+    fn take_while(&mut self, fits: &dyn Fn(char) -> bool) -> &'t str {
         let end = self.rest.find(|c| !fits(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, ""));
         self.rest = rest;
@@ -84,7 +85,7 @@ impl<'t> Lexer<'t> {
     fn token(&mut self, c: char) -> Option<()> {
         match c {
             ' ' | '\t' | '\n' | '\r' | '\x0B' | '\x0C' => {
-                self.take_while(|c| c.is_ascii_whitespace() || c == '\x0B');
+                self.take_while(&|c| c.is_ascii_whitespace() || c == '\x0B');
             }
             '-' if self.begins_line_comment() => self.line_comment(),
             '#' if self.dialect == Dialect::MySql => self.line_comment(),
@@ -112,7 +113,7 @@ impl<'t> Lexer<'t> {
                 self.tokens.push(Token::Parameter);
             }
             '@' => {
-                self.take_while(|c| c == '@' || c == '_' || c.is_alphanumeric());
+                self.take_while(&|c| c == '@' || c == '_' || c.is_alphanumeric());
                 self.tokens.push(Token::Parameter);
             }
             ':' => self.colon(),
@@ -149,8 +150,8 @@ impl<'t> Lexer<'t> {
     /// PostgreSQL ends a comment at a carriage return, MySQL only at a line feed.
     fn line_comment(&mut self) {
         match self.dialect {
-            Dialect::MySql => self.take_while(|c| c != '\n'),
-            _ => self.take_while(|c| !matches!(c, '\n' | '\r')),
+            Dialect::MySql => self.take_while(&|c| c != '\n'),
+            _ => self.take_while(&|c| !matches!(c, '\n' | '\r')),
         };
     }
 
@@ -193,7 +194,7 @@ impl<'t> Lexer<'t> {
     /// `$1`, `$$ … $$`, `$tag$ … $tag$`.
     fn dollar(&mut self) -> Option<()> {
         self.skip("$");
-        let tag = self.take_while(|c| c == '_' || c.is_alphanumeric());
+        let tag = self.take_while(&|c| c == '_' || c.is_alphanumeric());
         if tag.starts_with(|c: char| c.is_ascii_digit()) || !self.skip("$") {
             self.tokens.push(Token::Parameter);
             return Some(());
@@ -210,7 +211,7 @@ impl<'t> Lexer<'t> {
         let is_operator = self.skip(":") || self.skip("=");
         let has_name = !is_operator
             && !self
-                .take_while(|c| c == '_' || c.is_alphanumeric())
+                .take_while(&|c| c == '_' || c.is_alphanumeric())
                 .is_empty();
         self.tokens.push(if has_name {
             Token::Parameter
@@ -230,11 +231,11 @@ impl<'t> Lexer<'t> {
         });
         if let Some(digits) = after_hex {
             self.rest = digits;
-            self.take_while(|c| c.is_ascii_hexdigit());
+            self.take_while(&|c| c.is_ascii_hexdigit());
         } else {
-            self.take_while(|c| c.is_ascii_digit());
+            self.take_while(&|c| c.is_ascii_digit());
             if self.skip(".") {
-                self.take_while(|c| c.is_ascii_digit());
+                self.take_while(&|c| c.is_ascii_digit());
             }
             let exponent = self
                 .rest
@@ -244,7 +245,7 @@ impl<'t> Lexer<'t> {
                 exponent.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
             {
                 self.rest = exponent;
-                self.take_while(|c| c.is_ascii_digit());
+                self.take_while(&|c| c.is_ascii_digit());
             }
         }
         let length = start.len().saturating_sub(self.rest.len());
@@ -255,7 +256,7 @@ impl<'t> Lexer<'t> {
     fn word(&mut self) -> Option<()> {
         let is_transact = self.dialect == Dialect::Transact;
         let word = self
-            .take_while(|c| {
+            .take_while(&|c| {
                 c.is_alphanumeric() || matches!(c, '_' | '$') || (c == '#' && is_transact)
             })
             .to_lowercase();
