@@ -8,7 +8,7 @@ use crate::event::{
     Redaction, Text,
 };
 use crate::policy::{
-    Action, Context, Decision, EnvironmentSource, Mode, Policy, ScanScratch, Scans,
+    Action, Context, Decision, EnvironmentSource, Mode, Moment, Policy, ScanScratch, Scans,
 };
 use crate::redact::{self, Numbers};
 use crate::wire::edit;
@@ -282,7 +282,7 @@ fn judge(policy: &Policy, case: &Case) -> Result<Map<String, Value>, Failed> {
     let mut rules = BTreeMap::new();
     let mut redactions: Vec<Redaction> = Vec::new();
     for event in &case.reading.events {
-        let judgement = policy.judge(event, &context);
+        let judgement = policy.judge(event, &context, Moment::Whole);
         let mut wanted = word(judgement.would.decision);
         if ruling.is_none_or(|(decision, ..)| decision < judgement.ruling.decision) {
             let told = judgement.ruling;

@@ -3,11 +3,17 @@
 //! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
 use super::{Failed, Outcome, output};
-use crate::event::{Attachments, Direction, Event, Kind, Known, Part, Problem, Reading, Turn};
+use crate::diag::codes;
+use crate::event::{
+    Attachments, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Turn,
+};
+use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
-use crate::protocol::{self, Head, Protocol, Recognised};
-use crate::wire::http::Path;
-use crate::wire::json::Nest;
+use crate::protocol::{self, Asked, BodyForm, Head, Protocol, Recognised};
+use crate::wire::frame::Framing;
+use crate::wire::http::{ContentType, MediaType, Path};
+use crate::wire::json::{Limits, Nest};
+use crate::wire::span::index;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -39,6 +45,8 @@ struct RecordedRequest {
     #[serde(default)]
     host: String,
     path: String,
+    #[serde(default)]
+    headers: BTreeMap<String, Value>,
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]
@@ -119,7 +127,53 @@ impl Seen {
         }));
     }
 
-    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction) {
+    /// Takes in what was read of a body; what stands in the way of reading it at all becomes an event.
+    fn read(
+        &mut self,
+        direction: Direction,
+        read: Result<(Nest<'_>, Reading), Problem>,
+    ) -> Option<Reading> {
+        match read {
+            Ok((nest, reading)) => {
+                self.add(&reading, &nest, direction, None);
+                Some(reading)
+            }
+            Err(problem) => {
+                self.problem(direction, &problem);
+                None
+            }
+        }
+    }
+
+    /// Takes in a streamed answer; what is known of it as a whole.
+    fn stream(
+        &mut self,
+        body: &[u8],
+        framing: Framing,
+        protocol: &dyn Protocol,
+        asked: &Asked,
+    ) -> Reading {
+        let Some(reader) = protocol.stream(asked) else {
+            let problem = unread(
+                codes::AG2014,
+                "no streamed answer of this endpoint is known",
+            );
+            self.problem(Direction::Response, &problem);
+            return Reading::default();
+        };
+        let transcript = transcript(body, framing, reader, BOUNDS);
+        for part in &transcript.parts {
+            let (reading, nest) = (&part.reading, &part.nest);
+            self.add(reading, nest, Direction::Response, part.at.as_deref());
+        }
+        for problem in &transcript.problems {
+            self.problem(Direction::Response, problem);
+        }
+        transcript.answer
+    }
+
+    /// Takes in what was read; `at` is where it stands, if that is no place in a body.
+    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction, at: Option<&str>) {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
@@ -128,7 +182,19 @@ impl Seen {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));
             }
-            self.events.push(Value::Object(shown(event, reading, nest)));
+            let mut shown = shown(event, reading, nest);
+            if let Some(at) = at {
+                shown.insert("at".to_owned(), json!(at));
+            }
+            self.events.push(Value::Object(shown));
+        }
+        // Parts that the caller sent; what an answer brings is told by its events.
+        if direction == Direction::Response {
+            return;
+        }
+        // What came back is not counted: these are the parts of the request.
+        if direction == Direction::Response {
+            return;
         }
         let attachments = reading.attachments;
         self.attachments.image = self.attachments.image.saturating_add(attachments.image);
@@ -140,47 +206,64 @@ impl Seen {
 fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let request = &recorded.request;
     let path = Path::parse(&request.path);
-    let recognised = protocol::recognise(&Head {
+    let body = bytes_of(&request.body, &request.body_encoding)?;
+    let headers = header_list(&request.headers);
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let head = Head {
         method: &request.method,
         host: &request.host,
         path: &path,
-    });
+        headers: &headers,
+    };
     let mut seen = Seen::default();
-    let mut asked = Reading::default();
+    let mut asked = Asked::default();
     let mut answered = Reading::default();
     let mut protocol_name = "unknown";
-    let mut endpoint_name = "";
     let mut failed = false;
-    match recognised {
-        Recognised::Protocol { protocol, endpoint } => {
-            protocol_name = protocol.name();
-            endpoint_name = endpoint;
-            let body = bytes_of(&request.body, &request.body_encoding)?;
-            asked = read(protocol, Direction::Request, &body, &mut seen);
-            if let Some(response) = &recorded.response {
-                failed = response.status >= 400;
-                let body = bytes_of(&response.body, &response.body_encoding)?;
-                if is_stream(response) {
-                    seen.problem(Direction::Response, &unread_stream());
-                } else if !body.is_empty() {
-                    answered = read(protocol, Direction::Response, &body, &mut seen);
-                }
-            }
-        }
+    let route = match protocol::recognise(&head) {
+        Recognised::Protocol(route) => Some(route),
+        Recognised::ByBody => by_body(&head, &body),
         Recognised::Harmless { endpoint } => {
-            endpoint_name = endpoint;
+            asked.endpoint.name = endpoint;
             if endpoint == "models" {
                 protocol_name = "openai.other";
             }
+            None
         }
-        Recognised::Unknown => {
-            let problem = Problem {
-                code: crate::diag::codes::AG2007,
-                at: String::new(),
-                what: "the endpoint is not known".to_owned(),
-            };
+        Recognised::Unknown => None,
+    };
+    if let Some(route) = &route {
+        protocol_name = route.protocol.name();
+        asked = Asked::at(route.endpoint.clone());
+        if let Some(code) = route.endpoint.code {
+            let problem = unread(code, "this endpoint hands out access past the proxy");
             seen.problem(Direction::Request, &problem);
+        } else if route.endpoint.body != BodyForm::Absent {
+            let read = protocol::read_request(route, &body, BOUNDS);
+            if let Some(reading) = seen.read(Direction::Request, read) {
+                asked.learn(&reading);
+            }
         }
+        if let Some(response) = &recorded.response {
+            failed = response.status >= 400;
+            let body = bytes_of(&response.body, &response.body_encoding)?;
+            let form = asked.endpoint.answer;
+            let media = media_of(response);
+            if form.is_media(media) {
+                seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
+            } else if let Some(framing) = route.protocol.framing(&asked, media) {
+                answered = seen.stream(&body, framing, route.protocol, &asked);
+            } else if !body.is_empty() {
+                let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
+                answered = seen.read(Direction::Response, read).unwrap_or_default();
+            }
+        }
+    } else if asked.endpoint.name.is_empty() {
+        let problem = unread(codes::AG2007, "the endpoint is not known");
+        seen.problem(Direction::Request, &problem);
     }
     let level = if seen.unread {
         "none"
@@ -194,11 +277,23 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("id", recorded.id.clone());
     put("protocol", json!(protocol_name));
     put("provider", json!(protocol::provider_of(&request.host)));
-    put("endpoint", json!(endpoint_name));
+    put("endpoint", json!(asked.endpoint.name));
     if let Some(model) = asked.models.names.first() {
         put("model", json!(**model));
     }
+    if let (Known::Is(deployment), true) = (&asked.endpoint.model, asked.endpoint.is_deployment) {
+        put("deployment", json!(**deployment));
+    }
     put("stream", json!(asked.stream));
+    // In these protocols the server chooses; elsewhere the client does.
+    let is_stream = match protocol_name {
+        "mcp" | "a2a" => recorded
+            .response
+            .as_ref()
+            .is_some_and(|response| media_of(response) == MediaType::EventStream),
+        _ => asked.stream,
+    };
+    put("stream", json!(is_stream));
     let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
     put("finish", json!(finish));
     put("error", json!(failed || answered.error.is_some()));
@@ -223,47 +318,49 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// Reads a body; what stands in the way of reading it at all becomes an event.
-fn read(
-    protocol: &'static dyn Protocol,
-    direction: Direction,
-    body: &[u8],
-    seen: &mut Seen,
-) -> Reading {
-    let bounds = protocol::Bounds {
-        max_depth: Bounds::DEFAULT.max_depth,
-        nested_json: Bounds::DEFAULT.nested_json,
-        results: true,
+const BOUNDS: protocol::Bounds = protocol::Bounds {
+    max_depth: Bounds::DEFAULT.max_depth,
+    nested_json: Bounds::DEFAULT.nested_json,
+    results: true,
+    result_args: false,
+};
+
+/// What a request speaks that only its body can tell.
+fn by_body(head: &Head<'_>, body: &[u8]) -> Option<protocol::Route> {
+    let limits = Limits {
+        max_depth: BOUNDS.max_depth,
     };
-    match protocol::read(protocol, direction, body, bounds) {
-        Ok((nest, reading)) => {
-            seen.add(&reading, &nest, direction);
-            reading
-        }
-        Err(problem) => {
-            seen.problem(direction, &problem);
-            Reading::default()
+    let nest = Nest::scan(body, limits, 0).ok()?;
+    protocol::recognise_body(head, nest.body()?.root())
+}
+
+/// Recorded headers: a text, or a list of them.
+fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (name, value) in headers {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values.iter().filter_map(Value::as_str) {
+            list.push((name.to_ascii_lowercase(), value.to_owned()));
         }
     }
+    list
 }
 
-fn is_stream(response: &RecordedResponse) -> bool {
-    response
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        .any(|(_, value)| {
-            value
-                .as_str()
-                .is_some_and(|value| value.to_ascii_lowercase().starts_with("text/event-stream"))
-        })
+/// What the answer says that it is.
+fn media_of(response: &RecordedResponse) -> MediaType {
+    let headers = header_list(&response.headers);
+    let content_type = headers.iter().find(|(name, _)| name == "content-type");
+    ContentType::parse(content_type.map(|(_, value)| value.as_bytes())).media
 }
 
-fn unread_stream() -> Problem {
+fn unread(code: &'static str, what: &str) -> Problem {
     Problem {
-        code: crate::diag::codes::AG2014,
+        code,
         at: String::new(),
-        what: "streamed answers can't be read yet".to_owned(),
+        what: what.to_owned(),
     }
 }
 
@@ -284,7 +381,10 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     if let (Kind::Message, Known::Is(from)) = (event.kind, &event.from) {
         put("from", json!(from.word()));
     }
-    if matches!(event.kind, Kind::Message | Kind::Response) {
+    if matches!(
+        event.kind,
+        Kind::Message | Kind::Response | Kind::ToolResult
+    ) {
         let channel = match event.part {
             Part::Text => None,
             Part::Reasoning => Some("reasoning"),
@@ -298,8 +398,21 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     if event.provider_run {
         put("runs", json!("provider"));
     }
+    if let Some(message) = event.rpc.and_then(|at| reading.rpc.get(index(at)))
+        && event.kind == Kind::Request
+    {
+        if let Some(method) = &message.method {
+            put("method", json!(**method));
+        }
+        if let Some(uri) = &message.uri {
+            put("uri", json!(**uri));
+        }
+    }
     if let Known::Is(tool) = &event.tool {
         put("tool", json!(**tool));
+    }
+    if let Known::Is(ok) = event.ok {
+        put("ok", json!(ok));
     }
     if let Some(class) = event.opacity {
         put("class", json!(class));
@@ -328,13 +441,14 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
     object
 }
 
-/// The texts of an event, one after the other.
+/// The texts of an event, one after the other; identifiers between them left out.
 fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
     let mut out = String::new();
     for number in event.texts.clone() {
-        let value = usize::try_from(number)
-            .ok()
-            .and_then(|number| reading.texts.get(number))
+        let value = reading
+            .texts
+            .get(index(number))
+            .filter(|text| text.class != Class::Id)
             .and_then(|text| nest.value(text.place));
         if let Some(value) = value {
             match value.text() {

@@ -146,15 +146,15 @@ mod tests {
 
     #[test]
     fn without_literals_or_with_an_empty_one_nothing_is_found() {
-        assert_eq!(hits(&[], "anything"), []);
-        assert_eq!(hits(&[""], "anything"), []);
+        assert!(hits(&[], "anything").is_empty());
+        assert!(hits(&[""], "anything").is_empty());
         assert_eq!(hits(&["", "y"], "any"), [(1, 2..3)]);
     }
 
     #[test]
     fn non_ascii_literals_match_as_they_are() {
         assert_eq!(hits(&["Straße"], "die STRAßE"), [(0, 4..11)]);
-        assert_eq!(hits(&["Ä"], "ä"), []);
+        assert!(hits(&["Ä"], "ä").is_empty());
     }
 
     #[test]

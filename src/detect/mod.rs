@@ -6,13 +6,18 @@
 
 use std::ops::Range;
 
+mod checksum;
 pub mod detectors;
+pub mod lines;
 pub mod literals;
 pub mod normalise;
+mod parts;
 pub mod pattern;
 pub mod scan;
 pub mod select;
+mod simd;
 mod tables;
+mod variety;
 
 pub use detectors::DETECTORS;
 pub use normalise::{View, fold_name};
@@ -61,6 +66,10 @@ pub struct Detector {
     pub doc: Doc,
     /// The longest finding, in characters of the normalised view.
     pub reach: usize,
+    /// Words that stand before a value and speak for it; also as a JSON key or column name.
+    pub context: &'static [&'static str],
+    /// Where it looks.
+    pub(in crate::detect) anchors: &'static [scan::place::Anchor],
     /// Texts in which it finds exactly these parts.
     pub hits: &'static [Hit],
     /// Texts in which it finds nothing at medium confidence.

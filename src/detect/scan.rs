@@ -1,11 +1,19 @@
 //! One pass over a text for all detectors that a policy asks for.
 
-use std::cell::Cell;
+use std::ops::Range;
 
-use super::detectors::{DETECTORS, credit_card, email, us_ssn};
 use super::normalise::{View, stable_len};
 use super::select::Selection;
-use super::{Confidence, Finding};
+use super::{Confidence, DETECTORS, Detector, Finding};
+use pass::{Memory, Plan, Raw};
+
+mod beginnings;
+mod context;
+mod forms;
+pub(super) mod keyed;
+mod pass;
+pub(super) mod place;
+mod text;
 
 /// Whether the text ends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,37 +71,56 @@ impl<'a> Input<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     view: View,
+    memory: Memory,
+    raw: Vec<Raw>,
+    found: Vec<Finding>,
 }
 
 /// The detectors of a policy, ready to run.
 #[derive(Clone, Debug)]
 pub struct Scanner {
-    selection: Selection,
+    slots: Vec<Slot>,
+    plan: Plan,
 }
 
-/// The bytes of a text for validators. Looking past the end is allowed and noticed: what was decided by it may
-/// change when the text goes on.
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    past_end: Cell<bool>,
+/// A detector that runs.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    index: u16,
+    threshold: Confidence,
+    detector: &'static Detector,
+    /// Its place among the detectors that have words of context.
+    context: Option<u16>,
 }
 
-impl Reader<'_> {
-    /// The byte at `index`; 0 past the end.
-    pub(super) fn at(&self, index: usize) -> u8 {
-        self.bytes.get(index).copied().unwrap_or_else(|| {
-            self.past_end.set(true);
-            0
-        })
+impl Slot {
+    /// The detector's place in a set of those that have words of context.
+    fn context_bit(&self) -> context::Slots {
+        self.context
+            .map_or(0, |place| 1u128.checked_shl(u32::from(place)).unwrap_or(0))
     }
 }
 
 impl Scanner {
     /// Prepares the detectors of a selection.
     pub fn new(selection: &Selection) -> Self {
-        Self {
-            selection: selection.clone(),
-        }
+        let selected = || {
+            (0u16..)
+                .zip(DETECTORS)
+                .filter(|(index, _)| selection.threshold(*index).is_some())
+        };
+        let contexts = pass::number_contexts(selected().map(|(_, detector)| *detector));
+        let slots: Vec<Slot> = selected()
+            .zip(contexts)
+            .map(|((index, detector), context)| Slot {
+                index,
+                threshold: selection.threshold(index).unwrap_or(Confidence::High),
+                detector,
+                context,
+            })
+            .collect();
+        let plan = Plan::new(&slots);
+        Self { slots, plan }
     }
 
     /// Adds the findings of a text, by start. Returns the safe point: no finding crosses it, and neither the
@@ -106,102 +133,101 @@ impl Scanner {
         scratch: &mut Scratch,
         findings: &mut Vec<Finding>,
     ) -> usize {
-        let stable = match input.ending {
-            Ending::Final => input.text.len(),
-            Ending::Open => stable_len(input.text),
+        let open = input.ending == Ending::Open;
+        let stable = if open {
+            stable_len(input.text)
+        } else {
+            input.text.len()
         };
-        if self.selection.is_empty() {
+        if self.slots.is_empty() {
             return input.text.len();
         }
         let text = input.text.get(..stable).unwrap_or(input.text);
+        scratch.found.clear();
+        let mut safe = text.len();
         let viewed = scratch.view.rebuild(text);
-        let view = &scratch.view;
-        let read = if viewed { view.text() } else { text };
-        let mut found: Vec<Finding> = Vec::new();
-        let begun = self.find(read, input.ending, &mut found);
-        let back =
-            |range: std::ops::Range<usize>| if viewed { view.original(range) } else { range };
-        let mut safe = match input.ending {
-            Ending::Final => text.len(),
-            Ending::Open => back(begun..begun).start.max(input.settled),
-        };
-        found.retain_mut(|finding| {
-            let range = back(finding.range());
-            (finding.start, finding.end) = (range.start, range.end);
-            finding.start >= input.settled
-        });
-        found.sort_by_key(|finding| (finding.start, finding.end, finding.detector));
-        for finding in found.iter().rev() {
-            if finding.end > safe {
-                safe = safe.min(finding.start);
+        let spaced = viewed && scratch.view.joins();
+        for reading in 0..=usize::from(spaced) {
+            if reading == 1 {
+                scratch.view.rebuild_spaced(text);
             }
+            let view = &scratch.view;
+            let read = if viewed { view.text() } else { text };
+            scratch.raw.clear();
+            let begun = self.plan.run(
+                &self.slots,
+                read.as_bytes(),
+                input.key,
+                open,
+                &mut scratch.memory,
+                &mut scratch.raw,
+            );
+            let back = |range: Range<usize>| if viewed { view.original(range) } else { range };
+            if open {
+                safe = safe.min(if begun < read.len() {
+                    back(begun..begun).start
+                } else {
+                    text.len()
+                });
+            }
+            scratch.found.extend(scratch.raw.iter().filter_map(|raw| {
+                let range = back(raw.start..raw.end);
+                let index = self.slots.get(raw.slot)?.index;
+                Some(Finding {
+                    detector: index,
+                    start: range.start,
+                    end: range.end,
+                    confidence: raw.confidence,
+                })
+            }));
         }
-        findings.extend(found.into_iter().filter(|finding| finding.end <= safe));
+        let found = &mut scratch.found;
+        found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
+        join(found);
+        if open {
+            safe = settle(found, safe).max(input.settled);
+        }
+        findings.extend(found.iter().filter(|finding| finding.end <= safe));
         safe
-    }
-
-    fn find(&self, text: &str, ending: Ending, findings: &mut Vec<Finding>) -> usize {
-        let bytes = text.as_bytes();
-        let mut begun = match ending {
-            Ending::Final => bytes.len(),
-            Ending::Open => trailing_run(bytes),
-        };
-        let mut previous = b' ';
-        for (at, byte) in bytes.iter().enumerate() {
-            let mut candidate =
-                |detector: &str,
-                 hit: &dyn Fn(&Reader<'_>) -> Option<(usize, usize, Confidence)>| {
-                    let Some(index) = (0u16..)
-                        .zip(DETECTORS)
-                        .find(|(_, d)| d.name == detector)
-                        .map(|(index, _)| index)
-                    else {
-                        return;
-                    };
-                    let Some(threshold) = self.selection.threshold(index) else {
-                        return;
-                    };
-                    let reader = Reader {
-                        bytes,
-                        past_end: Cell::new(false),
-                    };
-                    let hit = hit(&reader);
-                    if ending == Ending::Open && reader.past_end.get() {
-                        begun = begun.min(at);
-                    } else if let Some((start, end, confidence)) = hit
-                        && confidence >= threshold
-                    {
-                        findings.push(Finding {
-                            detector: index,
-                            start,
-                            end,
-                            confidence,
-                        });
-                    }
-                };
-            if *byte == b'@' {
-                candidate("email", &|reader| email::around(reader, at));
-            }
-            if byte.is_ascii_digit() && !previous.is_ascii_digit() {
-                candidate("credit_card", &|reader| {
-                    credit_card::starting(reader, at).map(|(end, confidence)| (at, end, confidence))
-                });
-                candidate("us_ssn", &|reader| {
-                    us_ssn::starting(reader, at).map(|(end, confidence)| (at, end, confidence))
-                });
-            }
-            previous = *byte;
-        }
-        begun
     }
 }
 
-/// Start of the run of characters other than spaces at the end of the text; an address may have begun with it.
-fn trailing_run(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .rposition(u8::is_ascii_whitespace)
-        .map_or(0, |space| space.saturating_add(1))
+/// Of findings of one detector that overlap, keeps the first, and of those the longest and surest; sorts by start.
+fn join(found: &mut Vec<Finding>) {
+    found.sort_unstable_by_key(|f| {
+        (
+            f.detector,
+            f.start,
+            std::cmp::Reverse(f.end),
+            std::cmp::Reverse(f.confidence),
+        )
+    });
+    let mut last: Option<(u16, usize)> = None;
+    found.retain(|finding| {
+        let covered =
+            last.is_some_and(|(detector, end)| detector == finding.detector && finding.start < end);
+        if !covered {
+            last = Some((finding.detector, finding.end));
+        }
+        !covered
+    });
+    found.sort_unstable_by_key(|finding| (finding.start, finding.end, finding.detector));
+}
+
+/// The last place up to `safe` that no finding crosses.
+fn settle(found: &[Finding], mut safe: usize) -> usize {
+    // By falling start; each finding that crosses moves the place to its own start, which others may cross.
+    loop {
+        let moved = found
+            .iter()
+            .filter(|f| f.start < safe && f.end > safe)
+            .map(|f| f.start)
+            .min();
+        match moved {
+            Some(start) => safe = start,
+            None => return safe,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,9 @@ pub struct Facts {
     pub provider: Known<Box<str>>,
     /// Which MCP server, by route or host.
     pub server: Known<Box<str>>,
+    /// The policy gives that server its name, so that the names of its tools can be told apart from others':
+    /// `github/create_issue`.
+    pub qualifies: bool,
     /// Models that the request may use.
     pub models: Models,
     /// `:authority` in lower case, without port.
@@ -122,8 +125,6 @@ pub struct Facts {
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// `content-type` of what could not be read.
     pub content_type: Option<Box<str>>,
-    /// What an MCP request is about.
-    pub uri: Option<Box<str>>,
     /// The request as a whole.
     pub request: RequestFacts,
 }
@@ -135,6 +136,7 @@ impl Facts {
             protocol: Known::Unknown,
             provider: Known::Unknown,
             server: Known::Unknown,
+            qualifies: false,
             models: Models {
                 names: Vec::new(),
                 unknown: true,
@@ -147,8 +149,15 @@ impl Facts {
             principal: Principal::anonymous(),
             headers: Vec::new(),
             content_type: None,
-            uri: None,
             request: RequestFacts::default(),
+        }
+    }
+
+    /// A tool's name with the server's before it, where the policy names the server.
+    pub fn qualified(&self, tool: &str) -> Option<String> {
+        match &self.server {
+            Known::Is(server) if self.qualifies => Some(format!("{server}/{tool}")),
+            _ => None,
         }
     }
 }

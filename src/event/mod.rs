@@ -2,12 +2,16 @@
 //! with the place in the bytes where it stands.
 
 mod facts;
+mod names;
 mod reading;
 mod redaction;
+mod shape;
 
 pub use facts::{Facts, Principal, RequestFacts};
-pub use reading::{Attachments, Models, Problem, Reading, Usage};
+pub use names::PROTOCOL_NAMES;
+pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
+pub use shape::{CallShape, Shape};
 
 use crate::wire::json::Place;
 use std::ops::Range;
@@ -132,6 +136,19 @@ words! {
     }
 }
 
+/// Who lets a request pass where no rule decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// The default for requests.
+    #[default]
+    Requests,
+    /// It only keeps the conversation with a server going (`initialize`, `ping`, lists): it passes where something else
+    /// could be allowed at that server, and falls under the default for requests where nothing could.
+    Plumbing,
+    /// The default for tool calls, at the call that it holds.
+    Calls,
+}
+
 /// A value that may be known, absent, or there but not knowable (which counts against whoever gains by it).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Known<T> {
@@ -226,6 +243,10 @@ pub struct Event {
     pub opacity: Option<&'static str>,
     /// The same text is told by another event (a tool's result is also a message): not told twice to a reader.
     pub retold: bool,
+    /// The JSON-RPC message that it belongs to, as a number in [`Reading::rpc`].
+    pub rpc: Option<u32>,
+    /// For a request: who lets it pass where no rule decides.
+    pub gate: Gate,
 }
 
 impl Event {
@@ -248,6 +269,8 @@ impl Event {
             code: None,
             opacity: None,
             retold: false,
+            rpc: None,
+            gate: Gate::Requests,
         }
     }
 }

@@ -34,6 +34,20 @@ pub struct Usage {
     pub reasoning_tokens: Option<u64>,
 }
 
+impl Usage {
+    /// Adds tokens of another answer. What neither tells stays untold.
+    pub fn add(&mut self, other: Usage) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        self.input_tokens = sum(self.input_tokens, other.input_tokens);
+        self.output_tokens = sum(self.output_tokens, other.output_tokens);
+        self.cached_tokens = sum(self.cached_tokens, other.cached_tokens);
+        self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
+    }
+}
+
 /// Parts that are no text, all turns together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attachments {
@@ -67,6 +81,29 @@ impl Reading {
             *count = count.saturating_add(1);
         }
     }
+}
+
+/// A JSON-RPC message of a body: what its answer has to name, and what rules can ask of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcMessage {
+    /// The id as it was written; absent for a notification.
+    pub id: Option<Box<[u8]>>,
+    /// The method; of an answer the method that it answers, if that is known.
+    pub method: Option<Box<str>>,
+    /// Whether it answers a request of the other side.
+    pub is_answer: bool,
+    /// The tool that is called; unknown for an answer to nothing that was asked here.
+    pub tool: Known<Box<str>>,
+    /// Arguments of the call as they were written, for rules that look at them beside the result.
+    pub args: Option<Box<[u8]>>,
+    /// The resource that it is about.
+    pub uri: Option<Box<str>>,
+    /// Its parameters.
+    pub params: Option<Place>,
+    /// A result for this message says what type of result it is (MCP since 2026-07-28).
+    pub typed_result: bool,
+    /// The caller asked for a task instead of the result itself.
+    pub as_task: bool,
 }
 
 /// Everything that a protocol's reader found in one body.
@@ -104,4 +141,8 @@ pub struct Reading {
     pub attachments: Attachments,
     /// The request's own settings (`params.*`): the value that holds them.
     pub params: Option<Place>,
+    /// JSON-RPC messages, in their order.
+    pub rpc: Vec<RpcMessage>,
+    /// What the body says is asked for, where the path doesn't.
+    pub endpoint: Option<&'static str>,
 }

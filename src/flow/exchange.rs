@@ -149,7 +149,7 @@ impl Flow {
             protocol: self.facts.protocol.value().map_or("", |name| name),
             provider: self.facts.provider.value().map_or("", |name| name),
             models: &self.facts.models.names,
-            endpoint: self.head.endpoint,
+            endpoint: self.asked.endpoint.name,
             stream: self.facts.request.stream,
             decision: exchange.outcome.word(),
             would: (evaluated && exchange.would != exchange.outcome).then(|| exchange.would.word()),
@@ -196,6 +196,7 @@ impl Flow {
             let is_open = match &stage {
                 Stage::Holding { .. } => true,
                 Stage::Tapping(tap) => !tap.usage_only,
+                Stage::Streaming(stream) => stream.is_judged(),
                 _ => false,
             };
             self.end_tap(stage);

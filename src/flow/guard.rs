@@ -111,6 +111,7 @@ impl Guard {
             max_depth: self.policy.document.inspect.max_depth,
             nested_json: self.policy.document.inspect.nested_json,
             results: self.policy.needs.results,
+            result_args: self.policy.needs.result_args,
         }
     }
 

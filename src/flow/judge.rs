@@ -5,7 +5,7 @@ use super::exchange::{Outcome, Read};
 use crate::audit::HeldRule;
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Problem, Reading, Redaction, Turn};
-use crate::policy::{Action, Context, Decision, Mode, Ruling, Scans};
+use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans};
 use crate::wire::json::{Nest, Place};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -44,6 +44,22 @@ impl Verdict {
     }
 }
 
+impl Flow {
+    /// The refusal of an answer in which a redaction can't be made everywhere: rather no answer than one that leaks.
+    pub(super) fn uneditable(&mut self) -> Refused {
+        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        Refused {
+            event: Event::new(Kind::Response, Direction::Response, Place::default()),
+            ruling: Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG3005),
+            },
+            problem: None,
+        }
+    }
+}
+
 fn outcome_of(ruling: &Ruling) -> Outcome {
     match ruling.decision {
         Decision::Allow => Outcome::Allow,
@@ -52,16 +68,135 @@ fn outcome_of(ruling: &Ruling) -> Outcome {
     }
 }
 
+/// Whether a judgement can still change what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Force {
+    /// It decides.
+    Binding,
+    /// The bytes have gone by: the record tells what would have been decided.
+    Recorded,
+}
+
+/// One event that is judged.
+struct Case<'a> {
+    event: &'a Event,
+    /// For something that could not be read: what.
+    problem: Option<&'a Problem>,
+    moment: Moment,
+    force: Force,
+    /// Where it stands, if that is no place in the body at hand.
+    at: Option<&'a str>,
+}
+
+/// A part of an answer that was put together from pieces, to be judged.
+pub(super) struct Assembled<'a> {
+    /// The events; their places are those of `nest`.
+    pub(super) events: &'a [Event],
+    /// What is known of the answer so far, with the event's texts.
+    pub(super) reading: &'a Reading,
+    /// What was put together.
+    pub(super) nest: &'a Nest<'a>,
+    /// What was found in it already.
+    pub(super) scans: Scans,
+    /// Which rules are judged.
+    pub(super) moment: Moment,
+    /// Whether it can still be held back.
+    pub(super) force: Force,
+    /// Where it stands in the stream.
+    pub(super) at: &'a str,
+}
+
 impl Flow {
-    /// Judges all events of a body.
+    /// Judges all events of a body that can still be changed.
     pub(super) fn judge(
         &mut self,
         direction: Direction,
         nest: &Nest<'_>,
         reading: &Reading,
     ) -> Verdict {
+        self.judge_all(direction, nest, reading, Force::Binding)
+    }
+
+    /// Judges all events of a body.
+    pub(super) fn judge_all(
+        &mut self,
+        direction: Direction,
+        nest: &Nest<'_>,
+        reading: &Reading,
+        force: Force,
+    ) -> Verdict {
+        self.exchange.read(direction, Read::Full);
+        let scans = Scans::default();
+        self.in_context(nest, reading, scans, |flow, context, verdict| {
+            let mut judge = |event: &Event, problem| {
+                let case = Case {
+                    event,
+                    problem,
+                    moment: Moment::Whole,
+                    force,
+                    at: None,
+                };
+                flow.judge_event(&case, context, verdict);
+            };
+            for problem in &reading.problems {
+                let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+                event.code = Some(problem.code);
+                judge(&event, Some(problem));
+            }
+            for event in &reading.events {
+                judge(event, None);
+            }
+        })
+    }
+
+    /// Judges a part of an answer that was put together from pieces.
+    pub(super) fn judge_assembled(&mut self, assembled: Assembled<'_>) -> Verdict {
+        let Assembled {
+            events,
+            reading,
+            nest,
+            scans,
+            moment,
+            force,
+            at,
+        } = assembled;
+        self.in_context(nest, reading, scans, |flow, context, verdict| {
+            for event in events {
+                let case = Case {
+                    event,
+                    problem: None,
+                    moment,
+                    force,
+                    at: Some(at),
+                };
+                flow.judge_event(&case, context, verdict);
+            }
+        })
+    }
+
+    /// How a text of an answer may flow, by what is known at its beginning.
+    pub(super) fn flowing(&mut self, event: &Event, reading: &Reading, nest: &Nest<'_>) -> Flowing {
+        let scans = RefCell::default();
+        let context = Context {
+            policy: &self.guard.policy,
+            facts: &self.facts,
+            reading,
+            nest,
+            scans: &scans,
+            scratch: &self.guard.scratch,
+        };
+        self.guard.policy.flowing(event, &context)
+    }
+
+    fn in_context(
+        &mut self,
+        nest: &Nest<'_>,
+        reading: &Reading,
+        scans: Scans,
+        judge: impl FnOnce(&mut Flow, &Context<'_>, &mut Verdict),
+    ) -> Verdict {
         let guard = Rc::clone(&self.guard);
-        let scans = RefCell::new(Scans::default());
+        let scans = RefCell::new(scans);
         let facts = std::mem::replace(&mut self.facts, crate::event::Facts::unknown());
         let context = Context {
             policy: &guard.policy,
@@ -72,20 +207,7 @@ impl Flow {
             scratch: &guard.scratch,
         };
         let mut verdict = Verdict::default();
-        self.exchange.read(direction, Read::Full);
-        for problem in &reading.problems {
-            self.exchange.gap(direction, Read::None, problem.code);
-            self.exchange.uninspectable.push(problem.code);
-            let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
-            event.code = Some(problem.code);
-            self.judge_event(&event, Some(problem), &context, &mut verdict);
-        }
-        for event in &reading.events {
-            if let Some(class) = event.opacity {
-                self.exchange.gap(direction, Read::Partial, class);
-            }
-            self.judge_event(event, None, &context, &mut verdict);
-        }
+        judge(self, &context, &mut verdict);
         for (kind, count) in context.finding_counts() {
             let total = self.exchange.findings.entry(kind).or_default();
             *total = total.saturating_add(count);
@@ -94,15 +216,17 @@ impl Flow {
         verdict
     }
 
-    fn judge_event(
-        &mut self,
-        event: &Event,
-        problem: Option<&Problem>,
-        context: &Context<'_>,
-        verdict: &mut Verdict,
-    ) {
+    fn judge_event(&mut self, case: &Case<'_>, context: &Context<'_>, verdict: &mut Verdict) {
+        let event = case.event;
         let policy = context.policy;
-        let judgement = policy.judge(event, context);
+        if let Some(code) = event.code {
+            self.exchange.gap(event.direction, Read::None, code);
+            self.exchange.uninspectable.push(code);
+        }
+        if let Some(class) = event.opacity {
+            self.exchange.gap(event.direction, Read::Partial, class);
+        }
+        let judgement = policy.judge(event, context, case.moment);
         if !event.retold {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
@@ -126,7 +250,10 @@ impl Flow {
                     id: rule.id.clone(),
                     action: rule.action.word(),
                     event: event.kind.word(),
-                    at: context.nest.pointer(event.at),
+                    at: match case.at {
+                        Some(at) => at.to_owned(),
+                        None => context.nest.pointer(event.at),
+                    },
                     mode: mode.word(),
                 });
             self.exchange.tags.extend(rule.tags.iter().cloned());
@@ -135,7 +262,9 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
-            let impossible = found.iter().any(|redaction| !redaction.is_possible());
+            let impossible = found.iter().any(|redaction| {
+                !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+            });
             let what = if impossible {
                 Outcome::Deny
             } else {
@@ -155,6 +284,9 @@ impl Flow {
             }
             verdict.redactions.extend(found);
         }
+        if case.force == Force::Recorded {
+            outcome = Outcome::Allow;
+        }
         self.exchange.decided(outcome, would);
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
@@ -162,13 +294,17 @@ impl Flow {
             && !event.provider_run
             && let Known::Is(tool) = &event.tool
         {
-            self.exchange.calls.push((tool.clone(), outcome));
+            let name = context
+                .facts
+                .qualified(tool)
+                .map_or_else(|| tool.clone(), Into::into);
+            self.exchange.calls.push((name, outcome));
         }
         if ruling.decision != Decision::Allow {
             verdict.refused.push(Refused {
                 event: event.clone(),
                 ruling,
-                problem: problem.cloned(),
+                problem: case.problem.cloned(),
             });
         }
     }

@@ -20,17 +20,22 @@ mod response;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulation;
 mod step;
+mod stream;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
 pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, Step};
+#[cfg(not(target_arch = "wasm32"))]
+pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
 use crate::event::Facts;
-use crate::protocol::Protocol;
+use crate::protocol::{Asked, Protocol};
 use crate::redact::Numbers;
+use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
+use stream::Stream;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -41,22 +46,19 @@ pub struct Flow {
     request: Stage,
     response: Stage,
     head: Head,
-    endpoint: Option<&'static dyn Protocol>,
+    protocol: Option<&'static dyn Protocol>,
+    /// What the response's judgement needs to know of the request.
+    asked: Asked,
     facts: Facts,
     exchange: Exchange,
     /// Numbers of numbered labels, the same in request and response.
     numbers: Numbers,
-    asked: Asked,
+    /// The response says how long it is.
+    sized_response: bool,
+    /// The client has been sent the upstream's status.
+    answered: bool,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
-}
-
-/// What the response's judgement needs to know of the request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Asked {
-    forces_tool: bool,
-    structured_output: bool,
-    continues_elsewhere: bool,
 }
 
 /// What was read in the request's headers.
@@ -64,7 +66,18 @@ struct Asked {
 struct Head {
     method: String,
     request_id: String,
-    endpoint: &'static str,
+    /// Length of the body, if the request says one.
+    length: Option<usize>,
+    /// Kept while only the body can tell which protocol is spoken.
+    undetermined: Option<Undetermined>,
+}
+
+/// The start of a request whose protocol is not known yet.
+#[derive(Clone, Debug)]
+struct Undetermined {
+    host: String,
+    path: Path,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Where one half of the exchange stands.
@@ -79,8 +92,12 @@ enum Stage {
     Tapping(Tap),
     /// Bytes are held until the end.
     Holding { since: u64 },
+    /// Bytes are judged while they flow.
+    Streaming(Box<Stream>),
     /// What is still to come is dropped.
     Draining,
+    /// A refusal has been sent; with the next bytes the connection is cut.
+    Resetting,
     /// It is over.
     Done,
 }
@@ -103,11 +120,13 @@ impl Flow {
             request: Stage::Waiting,
             response: Stage::Waiting,
             head: Head::default(),
-            endpoint: None,
+            protocol: None,
+            asked: Asked::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             numbers: Numbers::default(),
-            asked: Asked::default(),
+            sized_response: false,
+            answered: false,
             replied: false,
         }
     }
@@ -161,6 +180,17 @@ impl Flow {
             tap.bytes = Vec::new();
         } else {
             tap.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Whether as much of the request was copied as its headers announce. The mark of its end may still be on its way:
+    /// HTTP/2 sends it apart from the last bytes, and an upstream that counts answers without waiting for it.
+    fn has_tapped_all(&self) -> bool {
+        match &self.request {
+            Stage::Tapping(tap) => {
+                tap.stopped.is_none() && Some(tap.bytes.len()) == self.head.length
+            }
+            _ => false,
         }
     }
 

@@ -11,11 +11,6 @@ use crate::protocol::{Denial, Dialect};
 use crate::wire::json::Nest;
 
 impl Flow {
-    fn dialect(&self) -> Dialect {
-        self.endpoint
-            .map_or(Dialect::OpenAi, |protocol| protocol.dialect())
-    }
-
     /// What the client is told of a refusal. `nest` is the body that it is about.
     pub(super) fn denial(&self, refused: &Refused, nest: &Nest<'_>) -> Denial {
         let policy = &self.guard.policy;
@@ -62,28 +57,37 @@ impl Flow {
                 Vec::new()
             },
             code_only: policy.document.disclose_code_only,
+            is_answer: refused.event.direction == Direction::Response,
         }
     }
 
     /// An answer of our own.
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
+        let refusal = match self.protocol {
+            Some(protocol) => protocol.refusal(denial, &self.asked),
+            None => Dialect::OpenAi.refusal(denial),
+        };
         self.exchange.code = Some(denial.code);
-        self.exchange.status = Some(denial.status);
-        let dialect = self.dialect();
-        let mut headers = vec![
-            ("content-type".to_owned(), dialect.content_type().to_owned()),
-            ("cache-control".to_owned(), "no-store".to_owned()),
-            ("x-should-retry".to_owned(), "false".to_owned()),
-        ];
-        if denial.status == 401 {
+        // Once the upstream's headers have left, an answer of our own only cuts the connection.
+        if !self.answered {
+            self.exchange.status = Some(refusal.status);
+        }
+        let mut headers: Vec<(String, String)> = refusal
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        headers.push(("cache-control".to_owned(), "no-store".to_owned()));
+        headers.push(("x-should-retry".to_owned(), "false".to_owned()));
+        if refusal.status == 401 {
             headers.push(("www-authenticate".to_owned(), "Bearer".to_owned()));
         }
         headers.extend(self.explaining_headers(denial, decision));
         Reply {
-            status: denial.status,
+            status: refusal.status,
             headers,
-            body: dialect.body(denial),
+            body: refusal.body,
         }
     }
 

@@ -3,15 +3,15 @@
 use super::exchange::Outcome;
 use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
-use super::{Asked, Flow, Stage, Tap};
+use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
-use crate::policy::{Decision, Interest, Ruling};
-use crate::protocol::{self, Head as ProtocolHead, Recognised};
+use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
+use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
-use crate::wire::edit;
-use crate::wire::http::{ContentType, MediaType, Path, is_identity};
+use crate::wire::http::{ContentType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
+use std::cell::RefCell;
 
 /// Headers that only we write; a client's or an upstream's are taken out.
 pub(super) const OWN_PREFIX: &[u8] = b"x-agentguard-";
@@ -84,6 +84,7 @@ impl Flow {
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
+        self.head.length = seen.content_length;
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -96,17 +97,43 @@ impl Flow {
         }
 
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
-        let recognised = protocol::recognise(&ProtocolHead {
+        let named = policy.named(&self.facts);
+        self.take_names(&named);
+        let start = ProtocolHead {
             method: &seen.method,
-            host: self.facts.host.value().map_or("", |host| host),
+            host: &seen.authority,
             path: &path,
-        });
+            headers: head.headers,
+        };
+        let recognised = match named.entry.and_then(|entry| assumed(entry, &start)) {
+            Some(route) => Recognised::Protocol(route),
+            None => self.recognise(&start),
+        };
+        if matches!(recognised, Recognised::ByBody) {
+            self.head.undetermined = Some(Undetermined {
+                host: seen.authority.clone(),
+                path: path.clone(),
+                headers: head
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                    .collect(),
+            });
+        }
         let problem = self.read_head(&seen, head, recognised);
+        let problem = problem.or(named.is_contradictory.then(|| Problem {
+            code: codes::AG2012,
+            at: String::new(),
+            what: "the path can be read as two that the policy tells apart".to_owned(),
+        }));
         let refused = self.judge_identity();
         if let Some(refused) = refused {
             return self.refuse_now(&refused);
         }
-        if problem.is_some() || self.endpoint.is_none() {
+        let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
+            && self.asked.endpoint.body != BodyForm::Absent
+            && !head.end;
+        if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
                 Some(refusal) => refusal,
@@ -118,7 +145,7 @@ impl Flow {
             };
         }
 
-        if policy.needs.answers() == Interest::Enforced {
+        if self.interest_in_answers() == Interest::Enforced {
             // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
             // compress.
             edits.push(HeaderEdit::Set(
@@ -144,6 +171,58 @@ impl Flow {
             );
         }
         Step::with(edits, Action::Continue)
+    }
+
+    /// What the start of a request says. Where the policy lets unknown endpoints pass, the body has its say first: what is
+    /// exempt must not carry what is governed.
+    fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
+        match protocol::recognise(head) {
+            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+                Recognised::ByBody
+            }
+            recognised => recognised,
+        }
+    }
+
+    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
+    fn refuses_unknown(&self) -> bool {
+        let Some(nest) = no_body() else { return true };
+        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
+        event.code = Some(codes::AG2007);
+        let judgement = self.guard.policy.judge(
+            &event,
+            &Context {
+                policy: &self.guard.policy,
+                facts: &self.facts,
+                reading: &Reading::default(),
+                nest: &nest,
+                scans: &RefCell::default(),
+                scratch: &self.guard.scratch,
+            },
+            Moment::Whole,
+        );
+        judgement.ruling.decision != Decision::Allow
+    }
+
+    /// Names that the policy gives to whoever is called.
+    fn take_names(&mut self, named: &Named<'_>) {
+        let Some(entry) = named.entry else { return };
+        if let Some(provider) = &entry.provider {
+            self.facts.provider = Known::Is(provider.clone());
+        }
+        if let Some(server) = &entry.server {
+            self.facts.server = Known::Is(server.clone());
+            self.facts.qualifies = true;
+        }
+    }
+
+    /// How strongly the policy looks at what may come back.
+    pub(super) fn interest_in_answers(&self) -> Interest {
+        let needs = &self.guard.policy.needs;
+        match self.protocol {
+            Some(protocol) => needs.answers(protocol::answers_of(protocol)),
+            None => needs.answers(Kind::ALL.iter().copied()),
+        }
     }
 
     fn remember(&mut self, seen: &Seen<'_>, target: &str, path: &Path, head: &RequestHead<'_>) {
@@ -199,30 +278,41 @@ impl Flow {
                 what: what.to_owned(),
             })
         };
-        match recognised {
-            Recognised::Protocol { protocol, endpoint } => {
-                self.endpoint = Some(protocol);
-                self.head.endpoint = endpoint;
-                self.facts.protocol = Known::Is(protocol.name().into());
+        let (is_content, is_harmless) = match recognised {
+            Recognised::Protocol(route) => {
+                let form = route.endpoint.body;
+                let code = route.endpoint.code;
+                self.follow(route);
+                if code.is_some() && !seen.upgrade {
+                    return code.and_then(|code| {
+                        problem(code, "this endpoint hands out access past the proxy")
+                    });
+                }
+                let is_empty = form == BodyForm::JsonOrNothing && head.end;
+                let is_absent = form == BodyForm::Absent || is_empty;
+                (!is_absent, is_absent)
             }
+            Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
-                self.head.endpoint = endpoint;
+                self.asked.endpoint.name = endpoint;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
+                (false, true)
             }
-            Recognised::Unknown => {}
-        }
+            Recognised::Unknown => (false, false),
+        };
         if seen.upgrade || seen.method == "CONNECT" {
             return problem(codes::AG2008, "it upgrades to another protocol");
         }
-        match recognised {
-            Recognised::Harmless { .. } if head.end => return None,
-            Recognised::Harmless { .. } => {
-                return problem(codes::AG2007, "a body is not expected at this endpoint");
-            }
-            Recognised::Unknown => return problem(codes::AG2007, "the endpoint is not known"),
-            Recognised::Protocol { .. } => {}
+        if is_harmless {
+            return match head.end {
+                true => None,
+                false => problem(codes::AG2007, "a body is not expected at this endpoint"),
+            };
+        }
+        if !is_content {
+            return problem(codes::AG2007, "the endpoint is not known");
         }
         if seen.encoded {
             return problem(codes::AG2005, "the body is compressed or otherwise encoded");
@@ -231,11 +321,12 @@ impl Flow {
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        if !matches!(
-            content_type.media,
-            MediaType::Json | MediaType::Absent | MediaType::Text
-        ) {
-            return problem(codes::AG2006, "the content type is not JSON");
+        let fits = self.asked.endpoint.body.takes(content_type.media);
+        if !fits {
+            return problem(codes::AG2006, "the content type can't be read here");
+        }
+        if head.end && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
         }
         if head.end {
             return problem(codes::AG2001, "the body is empty");
@@ -247,6 +338,16 @@ impl Flow {
             return problem(codes::AG2004, "the body is larger than `inspect.max_body`");
         }
         None
+    }
+
+    /// Takes up the protocol and endpoint that were recognised.
+    fn follow(&mut self, route: Route) {
+        self.protocol = Some(route.protocol);
+        self.facts.protocol = Known::Is(route.protocol.name().into());
+        if route.protocol.serves_tools() && self.facts.server == Known::Missing {
+            self.facts.server = self.facts.host.clone();
+        }
+        self.asked = Asked::at(route.endpoint);
     }
 
     /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that
@@ -278,19 +379,18 @@ impl Flow {
     /// Judges a request whose body is not read: a problem seen from the headers, or an endpoint without content.
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading::default();
-        if problem.is_some() {
-            // What it asks for can't be told.
-            reading.models = Models {
-                names: Vec::new(),
-                unknown: true,
-            };
+        match &self.asked.endpoint.model {
+            Known::Is(model) => reading.models.add(model),
+            Known::Unknown => reading.models.unknown = true,
+            // What the body asks for can't be told.
+            Known::Missing => reading.models.unknown = problem.is_some(),
+        }
+        let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
+        if problem.is_none() {
+            event.gate = self.asked.endpoint.gate;
         }
         reading.problems.extend(problem);
-        reading.events.push(Event::new(
-            Kind::Request,
-            Direction::Request,
-            Place::default(),
-        ));
+        reading.events.push(event);
         self.facts.models = reading.models.clone();
         let nest = no_body()?;
         let verdict = self.judge(Direction::Request, &nest, &reading);
@@ -316,7 +416,7 @@ impl Flow {
                     let bytes = body.read();
                     self.tap(&bytes, true);
                 }
-                if end {
+                if end || self.has_tapped_all() {
                     self.observe_request();
                 }
                 Step::go_on()
@@ -348,17 +448,70 @@ impl Flow {
                 self.judge_request(&bytes)
             }
             Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Waiting
+            | Stage::Passing
+            | Stage::Streaming(_)
+            | Stage::Resetting
+            | Stage::Done => Step::go_on(),
         }
+    }
+
+    /// Reads a whole request; finds out first what it speaks, if only its body can tell.
+    fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+        let route = match self.protocol {
+            Some(protocol) => Route {
+                protocol,
+                endpoint: self.asked.endpoint.clone(),
+            },
+            None => {
+                let route = self.determine(bytes)?;
+                self.follow(route.clone());
+                route
+            }
+        };
+        protocol::read_request(&route, bytes, self.guard.bounds())
+    }
+
+    fn determine(&mut self, bytes: &[u8]) -> Result<Route, Problem> {
+        let problem = |code, what: String| Problem {
+            code,
+            at: String::new(),
+            what,
+        };
+        let limits = Limits {
+            max_depth: self.guard.bounds().max_depth,
+        };
+        let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
+        let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
+            // What does not even begin like JSON, in whichever encoding, is no message to any reader.
+            let is_before =
+                |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+            match bytes.iter().find(|byte| !is_before(byte)) {
+                Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
+                _ => unknown(),
+            }
+        })?;
+        let start = self.head.undetermined.take();
+        let route = start.zip(nest.body()).and_then(|(start, body)| {
+            let headers: Vec<(&[u8], &[u8])> = start
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_slice(), value.as_slice()))
+                .collect();
+            let head = ProtocolHead {
+                method: &self.head.method,
+                host: &start.host,
+                path: &start.path,
+                headers: &headers,
+            };
+            protocol::recognise_body(&head, body.root())
+        });
+        route.ok_or_else(unknown)
     }
 
     /// Reads, judges and edits a whole request.
     fn judge_request(&mut self, bytes: &[u8]) -> Step {
-        let Some(protocol) = self.endpoint else {
-            return Step::go_on();
-        };
-        let read = protocol::read(protocol, Direction::Request, bytes, self.guard.bounds());
-        let (nest, reading) = match read {
+        let (nest, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
                 return self
@@ -390,12 +543,15 @@ impl Flow {
         if edits.is_empty() {
             return Step::with(headers, Action::Continue);
         }
-        let body = edit::apply(bytes, &nest.flatten(edits));
+        let body = nest.edited(bytes, edits);
         if holds {
-            headers.push(HeaderEdit::Set(
-                "content-length".to_owned(),
-                body.len().to_string(),
-            ));
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            if self.head.length.is_some() {
+                headers.push(HeaderEdit::Set(
+                    "content-length".to_owned(),
+                    body.len().to_string(),
+                ));
+            }
             headers.extend(
                 DIGESTS
                     .iter()
@@ -420,15 +576,7 @@ impl Flow {
             let _ = self.judge_without_body(Some(problem));
             return;
         }
-        let Some(protocol) = self.endpoint else {
-            return;
-        };
-        match protocol::read(
-            protocol,
-            Direction::Request,
-            &tap.bytes,
-            self.guard.bounds(),
-        ) {
+        match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
                 self.judge(Direction::Request, &nest, &reading);
@@ -458,11 +606,7 @@ impl Flow {
                 .filter_map(|event| event.tool.value().cloned())
                 .collect(),
         );
-        self.asked = Asked {
-            forces_tool: reading.forces_tool,
-            structured_output: reading.structured_output,
-            continues_elsewhere: reading.continues_elsewhere,
-        };
+        self.asked.learn(reading);
     }
 
     /// Tags of the request for the upstream.
@@ -481,6 +625,14 @@ impl Flow {
             tags.join(","),
         ))
     }
+}
+
+/// What the policy says that a request speaks.
+fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
+    let protocol = protocol::named(entry.protocol.as_deref()?)?;
+    let mut endpoint = protocol.assume(head)?;
+    endpoint.shape.clone_from(&entry.shape);
+    Some(Route { protocol, endpoint })
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

@@ -1,18 +1,20 @@
 //! The response half: hold, read, judge, take out what may not pass.
 
-use super::exchange::Outcome;
-use super::judge::{Refused, Verdict};
+use super::exchange::{Outcome, Read};
+use super::judge::{Force, Refused, Verdict};
 use super::request::{DIGESTS, OWN_PREFIX, no_body};
 use super::step::{Action, Body, HeaderEdit, ResponseHead, Step};
+use super::stream::{Purpose, Stream};
 use super::{Flow, Stage, Tap};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text};
+use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
-use crate::protocol::{self, Denial, EditedText, Protocol, WithheldCall, Withholding};
+use crate::protocol::{
+    self, AnswerForm, BodyForm, Denial, EditedText, Protocol, Removal, WithheldCall, Withholding,
+};
 use crate::redact;
-use crate::wire::edit;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Limits, Nest, Place, decode, quote};
+use crate::wire::json::{Edits, Nest};
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -77,8 +79,15 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
+        let step = self.begin_response(head);
+        self.answered = step.action == Action::Continue;
+        step
+    }
+
+    fn begin_response(&mut self, head: &ResponseHead<'_>) -> Step {
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
+        self.sized_response = seen.content_length.is_some();
         if self.exchange.ignored {
             return Step::go_on();
         }
@@ -90,11 +99,29 @@ impl Flow {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
         }
-        let interest = self.guard.policy.needs.answers();
-        let is_harmless = self.endpoint.is_none() && !self.head.endpoint.is_empty();
+        if self.is_no_stream(&seen)
+            && let Some(refused) = self.judge_unread_response(&Reading {
+                problems: vec![Problem {
+                    code: codes::AG2007,
+                    at: String::new(),
+                    what: "a stream was asked for, and something else comes".to_owned(),
+                }],
+                ..Reading::default()
+            })
+        {
+            return refused;
+        }
+        let interest = self.interest_in_answers();
+        let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
         if interest == Interest::None || is_harmless {
-            let has_usage =
-                self.endpoint.is_some() && !seen.encoded && seen.media == MediaType::Json;
+            if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
+                self.response = Stage::Streaming(stream);
+                return Step::with(edits, Action::Continue);
+            }
+            let has_usage = self.protocol.is_some()
+                && !seen.encoded
+                && seen.media == MediaType::Json
+                && self.asked.endpoint.answer != AnswerForm::File;
             self.response = if has_usage {
                 Stage::Tapping(Tap {
                     usage_only: true,
@@ -105,11 +132,34 @@ impl Flow {
             };
             return Step::with(edits, Action::Continue);
         }
-        if let Some(problem) = self.response_problem(&seen) {
-            if let Some(refused) = self.judge_unreadable_response(problem) {
+        let unread = match self.response_problem(&seen) {
+            Some(problem) => Some(Reading {
+                problems: vec![problem],
+                ..Reading::default()
+            }),
+            None if self.protocol.is_some() && self.asked.endpoint.answer.is_media(seen.media) => {
+                protocol::read_bytes(self.guard.bounds())
+                    .ok()
+                    .map(|(_, reading)| reading)
+            }
+            None => None,
+        };
+        if let Some(reading) = unread {
+            if let Some(refused) = self.judge_unread_response(&reading) {
                 return refused;
             }
             self.response = Stage::Passing;
+            return Step::with(edits, Action::Continue);
+        }
+        let purpose = match interest {
+            Interest::Observed => Purpose::Observe,
+            _ => Purpose::Enforce,
+        };
+        if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
+            self.response = Stage::Streaming(stream);
+            if purpose == Purpose::Enforce {
+                edits.extend(self.edited_body_edits(None));
+            }
             return Step::with(edits, Action::Continue);
         }
         if interest == Interest::Observed {
@@ -124,9 +174,29 @@ impl Flow {
         Step::with(edits, Action::Continue)
     }
 
+    /// The reader of a response that arrives in frames.
+    fn stream_of(&self, seen: &Seen, purpose: Purpose, now: u64) -> Option<Box<Stream>> {
+        let protocol = self.protocol.filter(|_| !seen.encoded)?;
+        let framing = protocol.framing(&self.asked, seen.media)?;
+        let reader = protocol.stream(&self.asked)?;
+        let stream = Stream::new(&self.guard, purpose, framing, reader, now);
+        Some(Box::new(stream))
+    }
+
+    /// Whether something else comes than the stream that was asked for. A `GET` for a stream was recognised by little, and
+    /// could have been one for anything; nothing but a stream or an error answers it.
+    fn is_no_stream(&self, seen: &Seen) -> bool {
+        let endpoint = &self.asked.endpoint;
+        self.protocol.is_some()
+            && endpoint.body == BodyForm::Absent
+            && endpoint.stream == Some(true)
+            && (200..300).contains(&seen.status)
+            && seen.media != MediaType::EventStream
+    }
+
     /// What the headers of the response alone say against reading it.
     fn response_problem(&self, seen: &Seen) -> Option<Problem> {
-        if self.endpoint.is_none() {
+        if self.protocol.is_none() {
             return unreadable(codes::AG2007, "the endpoint is not known");
         }
         if seen.encoded {
@@ -135,10 +205,22 @@ impl Flow {
         if seen.foreign_charset {
             return unreadable(codes::AG2009, "the charset is not UTF-8");
         }
+        let form = self.asked.endpoint.answer;
+        if form.is_media(seen.media) {
+            return None;
+        }
+        let is_streamed = self.protocol.is_some_and(|protocol| {
+            protocol.framing(&self.asked, seen.media).is_some()
+                && protocol.stream(&self.asked).is_some()
+        });
         match seen.media {
-            MediaType::Json | MediaType::Text | MediaType::Absent => {}
+            _ if is_streamed => return None,
+            media if form.is_whole(media) => {}
             MediaType::EventStream | MediaType::JsonLines | MediaType::AmazonEventStream => {
-                return unreadable(codes::AG2014, "streamed answers can't be read yet");
+                return unreadable(
+                    codes::AG2014,
+                    "no streamed answer of this endpoint is known",
+                );
             }
             _ => return unreadable(codes::AG2006, "the content type holds no text"),
         }
@@ -153,11 +235,16 @@ impl Flow {
 
     /// Headers that no longer fit a body that was edited, or, in portable mode, that could be.
     fn edited_body_edits(&self, length: Option<usize>) -> Vec<HeaderEdit> {
-        let length = match length {
-            Some(length) => HeaderEdit::Set("content-length".to_owned(), length.to_string()),
-            None => HeaderEdit::Remove("content-length".to_owned()),
-        };
-        let mut edits = vec![length, HeaderEdit::Remove("etag".to_owned())];
+        let mut edits = vec![HeaderEdit::Remove("etag".to_owned())];
+        match length {
+            Some(length) if self.sized_response => edits.push(HeaderEdit::Set(
+                "content-length".to_owned(),
+                length.to_string(),
+            )),
+            // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
+            Some(_) => {}
+            None => edits.push(HeaderEdit::Remove("content-length".to_owned())),
+        }
         edits.extend(
             DIGESTS
                 .iter()
@@ -166,11 +253,10 @@ impl Flow {
         edits
     }
 
-    fn judge_unreadable_response(&mut self, problem: Problem) -> Option<Step> {
-        let mut reading = Reading::default();
-        reading.problems.push(problem);
+    /// Judges a response of which nothing but its headers was read.
+    fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
         let nest = no_body()?;
-        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let verdict = self.judge(Direction::Response, &nest, reading);
         let refused = verdict.strictest()?.clone();
         self.response = Stage::Done;
         let denial = self.denial(&refused, &nest);
@@ -217,8 +303,13 @@ impl Flow {
                 let bytes = body.read();
                 self.judge_response(&bytes)
             }
-            Stage::Draining => Step::of(Action::Replace(Vec::new())),
-            Stage::Waiting | Stage::Passing | Stage::Done => Step::go_on(),
+            Stage::Streaming(_) => self.stream_body(body, end, now),
+            Stage::Draining if body.size() > 0 => Step::of(Action::Replace(Vec::new())),
+            Stage::Resetting => {
+                self.response = Stage::Done;
+                Step::of(Action::Reset)
+            }
+            Stage::Waiting | Stage::Passing | Stage::Draining | Stage::Done => Step::go_on(),
         }
     }
 
@@ -243,18 +334,19 @@ impl Flow {
 
     /// Reads, judges and edits a whole response.
     fn judge_response(&mut self, bytes: &[u8]) -> Step {
-        let Some(protocol) = self.endpoint else {
+        let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
-        match protocol::read(protocol, Direction::Response, bytes, self.guard.bounds()) {
+        // 202 to a notification, and whatever else has nothing to say.
+        if bytes.is_empty() {
+            self.exchange.read(Direction::Response, Read::Full);
+            return Step::go_on();
+        }
+        match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
                 let verdict = self.judge(Direction::Response, &nest, &reading);
                 self.edit_answer(protocol, bytes, &nest, verdict)
-            }
-            // An error page of a proxy, a plain sentence: no JSON, and text all the same.
-            Err(problem) if problem.code == codes::AG2001 && is_prose(bytes) => {
-                self.judge_prose(bytes)
             }
             Err(problem) => {
                 let mut reading = Reading::default();
@@ -274,48 +366,6 @@ impl Flow {
         }
     }
 
-    /// Judges a body that is one text.
-    fn judge_prose(&mut self, bytes: &[u8]) -> Step {
-        let mut quoted = Vec::with_capacity(bytes.len().saturating_add(2));
-        quote(&String::from_utf8_lossy(bytes), &mut quoted);
-        let Ok(nest) = Nest::scan(&quoted, Limits { max_depth: 1 }, 0) else {
-            return Step::go_on();
-        };
-        let mut reading = Reading::default();
-        reading.texts.push(Text {
-            place: Place::default(),
-            class: Class::Text,
-            form: Form::String,
-            key: None,
-        });
-        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
-        event.part = Part::Other;
-        event.texts = 0..1;
-        reading.events.push(event);
-        let verdict = self.judge(Direction::Response, &nest, &reading);
-        if let Some(refused) = verdict.strictest().cloned() {
-            let denial = self.denial(&refused, &nest);
-            return self.refuse_answer(&denial, refused.ruling.decision);
-        }
-        let mut edits = Edits::default();
-        redact::apply(
-            verdict.redactions,
-            &nest,
-            &self.guard.secret,
-            &mut self.numbers,
-            &mut edits,
-        );
-        if edits.is_empty() {
-            return Step::go_on();
-        }
-        let edited = edit::apply(&quoted, &nest.flatten(edits));
-        let content = edited
-            .strip_prefix(b"\"")
-            .and_then(|rest| rest.strip_suffix(b"\""))
-            .unwrap_or(&edited);
-        self.replace(decode(content).into_owned().into_bytes(), Vec::new())
-    }
-
     /// Makes the edits that a judged answer needs.
     fn edit_answer(
         &mut self,
@@ -327,11 +377,14 @@ impl Flow {
         let strictest = verdict
             .strictest()
             .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+        // A plain text has no parts, and a shape of its protocol only as a refusal.
+        let is_one_text = protocol::is_one_text(nest);
         if let Some((denial, decision)) = &strictest
-            && !verdict
-                .refused
-                .iter()
-                .all(|refused| self.can_be_taken_out(refused))
+            && (is_one_text
+                || !verdict
+                    .refused
+                    .iter()
+                    .all(|refused| self.can_be_taken_out(refused)))
         {
             return self.refuse_answer(denial, *decision);
         }
@@ -346,43 +399,19 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let mut withholding = Withholding {
-            structured_output: self.asked.structured_output,
-            edited: edited
-                .into_iter()
-                .map(|edited| EditedText {
-                    choice: edited.choice,
-                    at: edited.place,
-                    changes: edited.changes,
-                })
-                .collect(),
-            ..Withholding::default()
-        };
-        for refused in &verdict.refused {
-            let text = self.denial(refused, nest).message();
-            let event = &refused.event;
-            if event.kind == Kind::ToolCall {
-                withholding.calls.push(WithheldCall {
-                    choice: event.choice,
-                    at: event.at,
-                    text,
-                });
-            } else if !withholding
-                .choices
-                .iter()
-                .any(|(choice, _)| *choice == event.choice)
-            {
-                withholding.choices.push((event.choice, text));
-            }
-        }
-        if protocol.withhold(nest, &withholding, &mut edits).is_err() {
+        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
+        if !is_one_text
+            && protocol
+                .withhold(nest, &self.asked, &withholding, &mut edits)
+                .is_err()
+        {
             return match strictest {
                 Some((denial, decision)) => self.refuse_answer(&denial, decision),
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
                 None => self.refuse_uneditable(nest),
             };
         }
-        let body = edit::apply(bytes, &nest.flatten(edits));
+        let body = nest.edited(bytes, edits);
         let explanation = match &strictest {
             Some((denial, decision)) => {
                 self.exchange.code = Some(denial.code);
@@ -396,17 +425,49 @@ impl Flow {
         self.replace(body, explanation)
     }
 
-    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
-        let refused = Refused {
-            event: Event::new(Kind::Response, Direction::Response, Place::default()),
-            ruling: crate::policy::Ruling {
-                decision: Decision::Deny,
-                rule: None,
-                code: Some(codes::AG3005),
-            },
-            problem: None,
+    /// What a protocol is asked to take out of an answer, and what was edited in it.
+    pub(super) fn withholding(
+        &self,
+        protocol: &dyn Protocol,
+        refused: &[Refused],
+        edited: Vec<redact::Edited>,
+        nest: &Nest<'_>,
+    ) -> Withholding {
+        let mut withholding = Withholding {
+            edited: edited
+                .into_iter()
+                .map(|edited| EditedText {
+                    choice: edited.choice,
+                    at: edited.place,
+                    changes: edited.changes,
+                })
+                .collect(),
+            ..Withholding::default()
         };
-        self.exchange.decided(Outcome::Deny, Outcome::Deny);
+        for refused in refused {
+            let denial = self.denial(refused, nest);
+            let event = &refused.event;
+            match protocol.removal(event.kind) {
+                Removal::Call => withholding.calls.push(WithheldCall {
+                    choice: event.choice,
+                    at: event.at,
+                    text: denial.message(),
+                }),
+                Removal::Offer => withholding.offers.push(event.at),
+                Removal::Choice | Removal::Message | Removal::Whole => {
+                    let is_new = |(choice, _): &(u32, String)| *choice != event.choice;
+                    if withholding.choices.iter().all(is_new) {
+                        withholding.choices.push((event.choice, denial.message()));
+                        withholding.denials.push((event.choice, denial));
+                    }
+                }
+            }
+        }
+        withholding
+    }
+
+    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
+        let refused = self.uneditable();
         let denial = self.denial(&refused, nest);
         self.refuse_answer(&denial, Decision::Deny)
     }
@@ -418,18 +479,23 @@ impl Flow {
             .rule
             .and_then(|number| self.guard.policy.rule(number))
             .and_then(|rule| rule.on_deny);
-        match refused.event.kind {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        match protocol.removal(refused.event.kind) {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
-            Kind::ToolCall => {
+            Removal::Call => {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
                     && !self.asked.continues_elsewhere
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
-            Kind::Response => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
-            _ => false,
+            Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
+            Removal::Message => true,
+            Removal::Offer => on_deny != Some(OnDeny::Error),
+            Removal::Whole => false,
         }
     }
 
@@ -441,12 +507,9 @@ impl Flow {
         }
         self.exchange.code = Some(denial.code);
         let failed = self.exchange.status.is_some_and(|status| status >= 400);
-        let body = match self.endpoint {
-            Some(protocol) if !failed => {
-                let model = self.facts.models.names.first().map_or("", |model| model);
-                protocol.refused_answer(denial, model, self.asked.structured_output)
-            }
-            Some(protocol) => protocol.dialect().body(denial),
+        let body = match self.protocol {
+            Some(protocol) if !failed => protocol.refused_answer(denial, &self.asked),
+            Some(protocol) => protocol.refusal(denial, &self.asked).body,
             None => crate::protocol::Dialect::OpenAi.body(denial),
         };
         Step::of(Action::Replace(body))
@@ -468,45 +531,44 @@ impl Flow {
             return;
         };
         if let (Some(code), false) = (tap.stopped, tap.usage_only) {
-            let _ = self.judge_unreadable_response(Problem {
-                code,
-                at: String::new(),
-                what: String::new(),
-            });
+            self.record_unreadable(code);
             return;
         }
-        let Some(protocol) = self.endpoint else {
+        let Some(protocol) = self.protocol else {
             return;
         };
         if tap.stopped.is_some() {
             return;
         }
-        match protocol::read(
-            protocol,
-            Direction::Response,
-            &tap.bytes,
-            self.guard.bounds(),
-        ) {
+        match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);
                 if tap.usage_only {
                     self.note_calls(&reading);
                 } else {
-                    self.judge(Direction::Response, &nest, &reading);
+                    self.record(&nest, &reading);
                 }
             }
             Err(_) if tap.usage_only => {}
-            Err(problem) if problem.code == codes::AG2001 && is_prose(&tap.bytes) => {
-                let _ = self.judge_prose(&tap.bytes);
-            }
-            Err(problem) => {
-                let _ = self.judge_unreadable_response(problem);
-            }
+            Err(problem) => self.record_unreadable(problem.code),
+        }
+    }
+
+    fn record(&mut self, nest: &Nest<'_>, reading: &Reading) {
+        self.judge_all(Direction::Response, nest, reading, Force::Recorded);
+    }
+
+    /// An answer went by that could not be read.
+    pub(super) fn record_unreadable(&mut self, code: &'static str) {
+        let mut reading = Reading::default();
+        reading.problems.extend(unreadable(code, ""));
+        if let Some(nest) = no_body() {
+            self.record(&nest, &reading);
         }
     }
 
     /// What the record tells of an answer, whoever asked for it.
-    fn note_answer(&mut self, reading: &Reading) {
+    pub(super) fn note_answer(&mut self, reading: &Reading) {
         self.exchange.usage = reading.usage;
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
@@ -514,7 +576,7 @@ impl Flow {
     }
 
     /// Calls in an answer that no rule looks at.
-    fn note_calls(&mut self, reading: &Reading) {
+    pub(super) fn note_calls(&mut self, reading: &Reading) {
         for event in &reading.events {
             if event.kind == Kind::ToolCall
                 && let Known::Is(tool) = &event.tool
@@ -523,10 +585,4 @@ impl Flow {
             }
         }
     }
-}
-
-/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
-fn is_prose(bytes: &[u8]) -> bool {
-    let begins = bytes.trim_ascii_start().first();
-    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
 }

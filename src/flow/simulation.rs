@@ -77,6 +77,8 @@ pub struct Seen {
     pub upstream_complete: bool,
     /// What reached the client.
     pub client: Half,
+    /// Whether the client's connection was cut then.
+    pub cut: bool,
     /// The record and the metrics.
     pub finished: Finished,
 }
@@ -94,6 +96,7 @@ pub fn run(
         now,
         upstream: None,
         client: Half::default(),
+        cut: false,
     };
     let complete = simulation.request(request);
     if complete && let Some(upstream) = simulation.upstream.clone() {
@@ -108,6 +111,7 @@ pub fn run(
         upstream: simulation.upstream,
         upstream_complete: complete,
         client: simulation.client,
+        cut: simulation.cut,
     }
 }
 
@@ -116,6 +120,7 @@ struct Simulation {
     now: u64,
     upstream: Option<Half>,
     client: Half,
+    cut: bool,
 }
 
 /// Bytes that were not let go yet.
@@ -159,7 +164,9 @@ impl Simulation {
         match step.action {
             Action::Reply(reply) => return self.reply(reply),
             Action::Hold => {}
-            Action::Continue | Action::Replace(_) => self.upstream = Some(sent.clone()),
+            Action::Continue | Action::Replace(_) | Action::Reset => {
+                self.upstream = Some(sent.clone());
+            }
         }
         let mut buffer = Vec::new();
         for (at, chunk) in arrivals(request) {
@@ -180,7 +187,7 @@ impl Simulation {
         let bytes = match step.action {
             Action::Reply(reply) => return self.reply(reply),
             Action::Hold => return true,
-            Action::Continue => std::mem::take(buffer),
+            Action::Continue | Action::Reset => std::mem::take(buffer),
             Action::Replace(body) => {
                 buffer.clear();
                 body
@@ -220,7 +227,7 @@ impl Simulation {
                 return;
             }
             Action::Hold => false,
-            Action::Continue | Action::Replace(_) => true,
+            Action::Continue | Action::Replace(_) | Action::Reset => true,
         };
         let mut buffer = Vec::new();
         for (at, chunk) in arrivals(response) {
@@ -230,8 +237,9 @@ impl Simulation {
             let step = self.flow.response_body(&mut Buffer(&buffer), is_last, now);
             let bytes = match step.action {
                 // Once headers have left, a reply can only cut the body off.
-                Action::Reply(_) if left => {
+                Action::Reply(_) | Action::Reset if left => {
                     self.client = sent;
+                    self.cut = true;
                     return;
                 }
                 Action::Reply(reply) => {
@@ -239,7 +247,7 @@ impl Simulation {
                     return;
                 }
                 Action::Hold => continue,
-                Action::Continue => std::mem::take(&mut buffer),
+                Action::Continue | Action::Reset => std::mem::take(&mut buffer),
                 Action::Replace(body) => {
                     buffer.clear();
                     body

@@ -74,6 +74,8 @@ pub enum Action {
     Replace(Vec<u8>),
     /// Answer the client; the exchange ends.
     Reply(Reply),
+    /// Cut the connections.
+    Reset,
 }
 
 /// What the driver does next: first the header edits, then the action.

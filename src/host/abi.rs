@@ -83,6 +83,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -187,6 +188,13 @@ pub(super) fn send_local_response(status: u16, headers: &[u8], body: &[u8]) -> R
             NO_GRPC,
         )
     })
+}
+
+/// Cuts the connection of an answer.
+pub(super) fn close_response() -> Result<(), Refused> {
+    const HTTP_RESPONSE: u32 = 1;
+    // SAFETY: nothing is handed over but a number.
+    checked(unsafe { proxy_close_stream(HTTP_RESPONSE) })
 }
 
 /// Defines a stat, or finds it; `None` if the host won't.

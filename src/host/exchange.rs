@@ -82,6 +82,7 @@ impl HttpExchange {
                 abi::set_buffer(half.buffer, &body).map(|()| Action::Continue)
             }
             FlowAction::Reply(reply) => send(&reply).map(|()| Action::Pause),
+            FlowAction::Reset => abi::close_response().map(|()| Action::Pause),
         });
         done.unwrap_or_else(|refused| {
             self.fail(&format!("a host call failed with status {}", refused.0))

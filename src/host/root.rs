@@ -53,10 +53,8 @@ impl RootContext for Root {
                         guard.policy.rules().len()
                     ),
                 );
-                if guard.holds_headers() {
-                    let _ = abi::set_tick_period(TICK);
-                }
-                self.tell_policy(&guard);
+                let _ = abi::set_tick_period(TICK);
+                let _ = rejections();
                 self.guard = Some(Rc::new(guard));
                 true
             }
@@ -67,9 +65,7 @@ impl RootContext for Root {
                         &format!("agentguard: configuration refused: {error}"),
                     );
                 }
-                let name = metrics::CONFIG_REJECTED.name;
-                if let Some(id) = abi::define_metric(abi_kind(metrics::CONFIG_REJECTED.kind), name)
-                {
+                if let Some(id) = rejections() {
                     abi::increment_metric(id, 1);
                 }
                 false
@@ -78,6 +74,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        self.tell_policy();
         let now = abi::now();
         let overdue: Vec<(u32, Rc<RefCell<Flow>>)> = self
             .waiting
@@ -119,7 +116,16 @@ impl RootContext for Root {
 
 impl Root {
     /// The gauge counts the VMs in which a policy is in force: Envoy keeps stats of old versions for good, at zero.
-    fn tell_policy(&mut self, guard: &Guard) {
+    ///
+    /// Told at the first tick: before Envoy puts a configuration in force it tries it in a VM that it then throws away
+    /// without a word, and what that one had counted would stay.
+    fn tell_policy(&mut self) {
+        let (None, Some(guard)) = (self.info, &self.guard) else {
+            return;
+        };
+        if !guard.holds_headers() {
+            let _ = abi::set_tick_period(0);
+        }
         let values = [
             guard.policy.document.name.to_string(),
             guard.policy.version.clone(),
@@ -147,6 +153,13 @@ pub(super) fn send(reply: &Reply) -> Result<(), abi::Refused> {
         &headers::serialise(&reply.headers),
         &reply.body,
     )
+}
+
+/// The counter of rejected configurations. A stat lives as long as a VM that knows it, and the VM in which a
+/// configuration is rejected dies of it: the ones that serve keep the count.
+fn rejections() -> Option<u32> {
+    let metric = metrics::CONFIG_REJECTED;
+    abi::define_metric(abi_kind(metric.kind), metric.name)
 }
 
 fn configure() -> Result<Guard, Vec<String>> {

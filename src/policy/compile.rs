@@ -11,6 +11,8 @@ use super::operators::{
     Affix, Commands, Contains, Domains, Equality, Folders, Literal, Networks, OperandError, Order,
     SqlQuestion, TimeTest, Verb,
 };
+use super::pace::Pace;
+use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use super::zones::{Lookup, Zones};
@@ -70,6 +72,8 @@ pub struct CompiledRule {
     pub(super) asks_turn: bool,
     /// It can only hold if something that rules look for stands in the text.
     pub(super) needs_hit: bool,
+    /// When in a stream it can be judged.
+    pub(super) pace: Pace,
 }
 
 #[derive(Debug)]
@@ -182,6 +186,11 @@ impl Policy {
             && fits(&self.scope.clusters, &cluster)
     }
 
+    /// What `protocols` says of a request.
+    pub fn named(&self, facts: &Facts) -> Named<'_> {
+        protocols::find(&self.document.protocols, facts)
+    }
+
     /// Whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
         self.scope.clusters.is_some()
@@ -280,6 +289,7 @@ pub(super) fn compile(
         rules,
         by_kind,
         matcher: Matcher {
+            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
@@ -289,6 +299,16 @@ pub(super) fn compile(
         zones,
         document,
     })
+}
+
+fn sorted_lower(literals: &[String]) -> Vec<String> {
+    let mut lower: Vec<String> = literals
+        .iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect();
+    lower.sort_unstable();
+    lower.dedup();
+    lower
 }
 
 /// The nearest mode holds, unless the document says that nothing is enforced.
@@ -350,6 +370,7 @@ impl<'d> Compiler<'d> {
             needs_hit: rule.action != Action::Allow
                 && rule.if_missing != Some(IfMissing::Apply)
                 && when.as_ref().is_some_and(needs_hit),
+            pace: CompiledRule::pace_of(&matches, when.as_ref(), unless.as_ref()),
             matches,
             when,
             unless,

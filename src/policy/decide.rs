@@ -11,12 +11,15 @@ use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
 use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
+use super::pace::Moment;
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
-use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, visit};
+use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, tool_names, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Facts, Form, Kind, Reading, Redaction, Text, Turn};
+use crate::event::{
+    Class, Direction, Event, Facts, Form, Gate, Kind, Reading, Redaction, Text, Turn,
+};
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::span::index;
 use std::cell::RefCell;
@@ -195,12 +198,12 @@ impl<'a> Context<'a> {
 }
 
 impl Policy {
-    /// Judges one event.
-    pub fn judge(&self, event: &Event, context: &Context<'_>) -> Judgement {
+    /// Judges one event by the rules that can be judged at this moment.
+    pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
         let mut held = Vec::new();
         let mut hit = None;
         for &number in self.rules_about(event.kind) {
-            let Some(rule) = self.rule(number) else {
+            let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
                 continue;
             };
             if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
@@ -213,7 +216,7 @@ impl Policy {
                 });
             }
         }
-        let default = self.default(event);
+        let default = self.default(event, context);
         let enforced_default = default.filter(|default| is_enforced(&self.document, default.mode));
         Judgement {
             ruling: self.combine(
@@ -227,12 +230,22 @@ impl Policy {
     }
 
     /// The default at an event's gate; content has none.
-    fn default(&self, event: &Event) -> Option<Default> {
+    fn default(&self, event: &Event, context: &Context<'_>) -> Option<Default> {
         let defaults = &self.document.defaults;
         match event.kind {
-            Kind::Request => Some(defaults.request),
+            Kind::Request => match event.gate {
+                Gate::Requests => Some(defaults.request),
+                Gate::Calls => None,
+                Gate::Plumbing => {
+                    (!self.lets_something_through(event, context)).then_some(defaults.request)
+                }
+            },
             // Earlier calls have been answered long ago; what is judged is what can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
+            // An offer is hidden if its call could never pass, whatever its arguments are.
+            Kind::ToolOffer if defaults.tool_offer.action == DefaultAction::Hide => {
+                (!self.lets_call_through(event, context)).then_some(defaults.tool_offer)
+            }
             Kind::ToolOffer => Some(defaults.tool_offer),
             Kind::Uninspectable if event.code.is_none() => Some(defaults.partial),
             Kind::Uninspectable => Some(match event.code {
@@ -244,6 +257,64 @@ impl Policy {
             }),
             _ => None,
         }
+    }
+
+    /// Whether something could be let through where this event comes from: by default, or by an allow that is not about
+    /// another place or somebody else.
+    fn lets_something_through(&self, event: &Event, context: &Context<'_>) -> bool {
+        let defaults = &self.document.defaults;
+        defaults.tool_call.action == DefaultAction::Allow
+            || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
+                self.allows(kind, event, context, |test| {
+                    !test.field.is_of_exchange() && test.could_be_at(context.facts)
+                })
+            })
+    }
+
+    /// Whether a call of the tool that is offered could be let through, with some arguments.
+    fn lets_call_through(&self, event: &Event, context: &Context<'_>) -> bool {
+        let denied = self.rules_about(Kind::ToolCall).iter().any(|number| {
+            self.rule(*number).is_some_and(|rule| {
+                rule.action == Action::Deny
+                    && rule.enforced
+                    && rule.unless.is_none()
+                    && rule.is_only_about(|field| *field == Field::Tool || field.is_of_exchange())
+                    && self.holds(rule, event, context)
+            })
+        });
+        let open = |test: &CompiledTest| !test.field.is_of_exchange() && test.field != Field::Tool;
+        !denied
+            && (self.document.defaults.tool_call.action == DefaultAction::Allow
+                || self.allows(Kind::ToolCall, event, context, open))
+    }
+
+    /// Whether an allow (or an approval, which opens a gate as well) could hold, if what is `open` were as it asks.
+    fn allows(
+        &self,
+        kind: Kind,
+        event: &Event,
+        context: &Context<'_>,
+        open: impl Fn(&CompiledTest) -> bool + Copy,
+    ) -> bool {
+        self.rules_about(kind).iter().any(|number| {
+            self.rule(*number).is_some_and(|rule| {
+                let judge = Judge {
+                    event,
+                    context,
+                    outer: Side::Loosening,
+                    if_missing: rule.if_missing,
+                };
+                matches!(rule.action, Action::Allow | Action::RequireApproval)
+                    && rule
+                        .matches
+                        .iter()
+                        .all(|test| open(test) || judge.test(test, Side::Loosening))
+                    && rule
+                        .when
+                        .as_ref()
+                        .is_none_or(|when| judge.could_hold(when, open))
+            })
+        })
     }
 
     fn combine<'h>(
@@ -296,8 +367,10 @@ impl Policy {
             if event.turn == Turn::Earlier && !rule.asks_turn {
                 return false;
             }
-            // A call in the history has run; nobody can agree to it any more.
-            let is_history = event.direction == Direction::Request && !event.provider_run;
+            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
+            // to be carried out.
+            let is_history =
+                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
             if rule.action == Action::RequireApproval && is_history {
                 return false;
             }
@@ -309,10 +382,7 @@ impl Policy {
         {
             return false;
         }
-        let side = match rule.action {
-            Action::Allow => Side::Loosening,
-            _ => Side::Restricting,
-        };
+        let side = rule.side();
         let judge = |side| Judge {
             event,
             context,
@@ -320,7 +390,7 @@ impl Policy {
             if_missing: rule.if_missing,
         };
         let inner = judge(side);
-        rule.matches.iter().all(|test| inner.test(test, side))
+        rule.may_match(event, context)
             && rule
                 .when
                 .as_ref()
@@ -353,7 +423,62 @@ impl Policy {
     }
 }
 
+impl CompiledTest {
+    /// Whether a test of a tool's name could hold for some tool of the server at hand: `github/…` is none of another's.
+    fn could_be_at(&self, facts: &Facts) -> bool {
+        let Some(start) = facts.qualified("").filter(|_| self.field == Field::Tool) else {
+            return true;
+        };
+        self.checks.iter().all(|check| match &check.operator {
+            Operator::Equality(equality) if !equality.negative => equality
+                .literals
+                .iter()
+                .filter_map(|literal| literal.as_text())
+                .any(|name| !name.contains('/') || name.starts_with(&start)),
+            Operator::Glob { exact, .. } => exact.iter().any(|glob| {
+                !glob.asks_for('/') || glob.could_begin_with(&start, GlobReading::Narrow)
+            }),
+            _ => true,
+        })
+    }
+}
+
 impl CompiledRule {
+    fn side(&self) -> Side {
+        match self.action {
+            Action::Allow => Side::Loosening,
+            _ => Side::Restricting,
+        }
+    }
+
+    /// Whether `match` holds.
+    pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
+        let judge = Judge {
+            event,
+            context,
+            outer: self.side(),
+            if_missing: self.if_missing,
+        };
+        self.matches
+            .iter()
+            .all(|test| judge.test(test, self.side()))
+    }
+
+    /// Whether every field that it tests is one of these.
+    fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
+        fn all(condition: &CompiledCondition, known: impl Fn(&Field) -> bool + Copy) -> bool {
+            match condition {
+                CompiledCondition::All(list) | CompiledCondition::Any(list) => {
+                    list.iter().all(|inner| all(inner, known))
+                }
+                CompiledCondition::Not(inner) => all(inner, known),
+                CompiledCondition::Test(test) => known(&test.field),
+            }
+        }
+        self.matches.iter().all(|test| known(&test.field))
+            && self.when.as_ref().is_none_or(|when| all(when, known))
+    }
+
     /// Whether `match` names exactly this code.
     fn names_code(&self, code: &str) -> bool {
         self.matches
@@ -397,6 +522,21 @@ impl<'e> Judge<'e, '_> {
         }
     }
 
+    /// Whether a condition of an allow could hold, if the fields that are `open` had the right values.
+    fn could_hold(
+        &self,
+        condition: &CompiledCondition,
+        open: impl Fn(&CompiledTest) -> bool + Copy,
+    ) -> bool {
+        match condition {
+            CompiledCondition::All(list) => list.iter().all(|inner| self.could_hold(inner, open)),
+            CompiledCondition::Any(list) => list.iter().any(|inner| self.could_hold(inner, open)),
+            // What does not hold now may not hold later either: the rule itself decides when it comes to it.
+            CompiledCondition::Not(_) => true,
+            CompiledCondition::Test(test) => open(test) || self.test(test, Side::Loosening),
+        }
+    }
+
     fn test(&self, test: &CompiledTest, side: Side) -> bool {
         test.checks
             .iter()
@@ -426,8 +566,12 @@ impl<'e> Judge<'e, '_> {
             Operator::Commands(_) => Arrays::Whole,
             _ => Arrays::Opened,
         };
+        let (event, context) = (self.event, self.context);
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
-        let presence = visit(field, self.event, self.context, arrays, &mut judge);
+        let presence = match field {
+            Field::Tool => tool_names(event, context.facts, side, &mut judge),
+            _ => visit(field, event, context, arrays, &mut judge),
+        };
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
             return match presence {
@@ -744,9 +888,10 @@ impl Collector<'_, '_> {
     fn text(&mut self, operator: &Operator, text: &TextValue<'_>) {
         let context = self.context;
         let policy = context.policy;
+        let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
         match operator {
-            Operator::Detects(detectors) => context.with_scan(self.event.direction, text, |scan| {
+            Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
                 for finding in &scan.findings {
                     if asks_for(detectors, finding) && context.counts(text, finding) {
                         spans.push((finding.range(), Some(finding.detector)));
@@ -755,18 +900,43 @@ impl Collector<'_, '_> {
             }),
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
-                policy
-                    .matcher
-                    .literal_spans(&text.text(), &literals, &mut |range| {
-                        spans.push((range, None))
-                    });
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .literals
+                            .iter()
+                            .filter(|(literal, ..)| literals.contains(literal));
+                        spans.extend(ours.map(|(_, range, _)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    policy
+                        .matcher
+                        .literal_spans(&text.text(), &literals, &mut |range| {
+                            spans.push((range, None))
+                        });
+                }
             }
             Operator::Matches(patterns) => {
-                let body = text.text();
-                for &pattern in patterns {
-                    if let Some(pattern) = policy.matcher.patterns.patterns().get(index(pattern)) {
-                        let scratch = &mut context.scratch.borrow_mut().patterns;
-                        pattern.spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                let known = context.with_scan(direction, text, |scan| {
+                    scan.spans.as_ref().map(|kept| {
+                        let ours = kept
+                            .patterns
+                            .iter()
+                            .filter(|(pattern, _)| patterns.contains(pattern));
+                        spans.extend(ours.map(|(_, range)| (range.clone(), None)));
+                    })
+                });
+                if known.is_none() {
+                    let body = text.text();
+                    for &pattern in patterns {
+                        if let Some(pattern) =
+                            policy.matcher.patterns.patterns().get(index(pattern))
+                        {
+                            let scratch = &mut context.scratch.borrow_mut().patterns;
+                            pattern
+                                .spans(&body, 0, scratch, &mut |range| spans.push((range, None)));
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::decode::{At, Decoder};
 use super::node::{Data, Node};
+use super::protocols::{self, ProtocolEntry};
 use super::rule::{self, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
@@ -200,6 +201,8 @@ pub struct Document {
     pub requires_identity: Option<bool>,
     /// Bounds of reading.
     pub inspect: Inspect,
+    /// Which protocol is spoken where.
+    pub protocols: Vec<ProtocolEntry>,
     /// After a denial in a stream.
     pub stream_on_deny: StreamOnDeny,
     /// Refusals tell the code only.
@@ -300,7 +303,6 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         ("shadow", codes::AG1017),
         ("for", codes::AG1017),
         ("detectors", codes::AG1017),
-        ("protocols", codes::AG1017),
         ("principals", codes::AG1017),
     ] {
         if let Some(value) = node(key) {
@@ -346,6 +348,9 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         inspect: node("inspect")
             .map(|value| inspect(decoder, &at.key("inspect"), value))
             .unwrap_or(Inspect::DEFAULT),
+        protocols: node("protocols")
+            .map(|value| protocols::read_all(decoder, &at.key("protocols"), value))
+            .unwrap_or_default(),
         stream_on_deny: stream(decoder, &at, node("stream")),
         disclose_code_only: node("disclose")
             .and_then(|value| {

@@ -1,6 +1,7 @@
 //! The fields that conditions name: which exist, on which events, and the paths into arguments and results.
 
 use crate::event::Kind;
+use crate::wire::json::JsonPath;
 
 /// A set of kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,7 +352,8 @@ impl Field {
             Field::From => Nature::Word(AUTHORS),
             Field::Part => Nature::Word(PARTS),
             Field::Turn => Nature::Word(TURNS),
-            Field::Roles => Nature::NameSet,
+            // A tool may go by two names (`tool`, `server/tool`).
+            Field::Roles | Field::Tool => Nature::NameSet,
             Field::Request(RequestField::Tools) => Nature::NameSet,
             Field::Protocol
             | Field::Provider
@@ -364,7 +366,6 @@ impl Field {
             | Field::Client
             | Field::Tenant
             | Field::Agent
-            | Field::Tool
             | Field::Finish
             | Field::Code
             | Field::Class
@@ -395,6 +396,23 @@ impl Field {
         }
     }
 
+    /// Whether it says something of the exchange as a whole, the same for every event in it.
+    pub(super) fn is_of_exchange(&self) -> bool {
+        self.is_identity()
+            || matches!(
+                self,
+                Field::Protocol
+                    | Field::Provider
+                    | Field::Server
+                    | Field::Model
+                    | Field::Host
+                    | Field::Path
+                    | Field::Environment
+                    | Field::Header(_)
+                    | Field::Request(_)
+            )
+    }
+
     /// Whether it says who is asking.
     pub(super) fn is_identity(&self) -> bool {
         matches!(
@@ -404,107 +422,10 @@ impl Field {
     }
 }
 
-/// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or `args.a.cc`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct JsonPath {
-    /// Each a way down; without any, the whole value.
-    pub(super) ways: Vec<Vec<Step>>,
-}
-
-/// One step of a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// `.name`, `["name"]`
-    Key(Box<str>),
-    /// `[0]`
-    Index(usize),
-    /// `[*]`, `.*`
-    Every,
-    /// `..name`: at any depth
-    Anywhere(Box<str>),
-}
-
-impl JsonPath {
-    /// Whether it names the whole value.
-    pub(super) fn is_whole(&self) -> bool {
-        self.ways.is_empty()
-    }
-
-    fn parse(text: &str) -> Result<JsonPath, String> {
-        // `args.$.a[0]` and `args$.a[0]`: JSONPath as people paste it.
-        let text = text
-            .strip_prefix(".$")
-            .or_else(|| text.strip_prefix('$'))
-            .unwrap_or(text);
-        let mut rest = text;
-        let mut common: Vec<Step> = Vec::new();
-        let mut ways: Vec<Vec<Step>> = Vec::new();
-        while !rest.is_empty() {
-            if let Some(after) = rest.strip_prefix('|') {
-                let (step, after) = name(after).ok_or("a name is missing after `|`")?;
-                let parent = common
-                    .split_last()
-                    .map(|(_, parent)| parent.to_vec())
-                    .ok_or("`|` stands between two names")?;
-                ways.push(std::mem::replace(&mut common, parent));
-                common.push(Step::Key(step.into()));
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("..") {
-                let (step, after) = name(after).ok_or("a name is missing after `..`")?;
-                common.push(Step::Anywhere(step.into()));
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('.') {
-                let (step, after) = name(after).ok_or("a name is missing after the dot")?;
-                common.push(if step == "*" {
-                    Step::Every
-                } else {
-                    Step::Key(step.into())
-                });
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('[') {
-                let (step, after) = bracket(after)?;
-                common.push(step);
-                rest = after;
-            } else {
-                return Err(format!("`{rest}` is no step of a path"));
-            }
-        }
-        if !common.is_empty() {
-            ways.push(common);
-        }
-        Ok(JsonPath { ways })
-    }
-}
-
-fn name(text: &str) -> Option<(&str, &str)> {
-    let end = text.find(['.', '[', '|']).unwrap_or(text.len());
-    let (name, rest) = text.split_at_checked(end)?;
-    (!name.is_empty()).then_some((name, rest))
-}
-
-fn bracket(text: &str) -> Result<(Step, &str), String> {
-    for quote in ['"', '\''] {
-        if let Some(inside) = text.strip_prefix(quote) {
-            let close = format!("{quote}]");
-            return inside
-                .split_once(&close)
-                .map(|(key, rest)| (Step::Key(key.into()), rest))
-                .ok_or_else(|| format!("`{quote}]` is missing"));
-        }
-    }
-    let (inside, rest) = text.split_once(']').ok_or("`]` is missing")?;
-    if inside == "*" {
-        return Ok((Step::Every, rest));
-    }
-    inside
-        .parse()
-        .map(|index| (Step::Index(index), rest))
-        .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::json::Step;
 
     fn ways(path: &str) -> Vec<Vec<Step>> {
         match Field::parse(path) {

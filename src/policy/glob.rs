@@ -89,9 +89,26 @@ impl Glob {
 
     /// Whether the whole text fits. Work is bounded by the product of both lengths.
     pub(super) fn matches(&self, text: &str, reading: Reading) -> bool {
-        if self.everything {
-            return true;
-        }
+        self.everything
+            || self
+                .after(text, reading)
+                .is_some_and(|states| states.last().copied().unwrap_or(false))
+    }
+
+    /// Whether some text that begins so could fit.
+    pub(super) fn could_begin_with(&self, start: &str, reading: Reading) -> bool {
+        self.everything || self.after(start, reading).is_some()
+    }
+
+    /// Whether it asks for this character.
+    pub(super) fn asks_for(&self, c: char) -> bool {
+        self.tokens
+            .iter()
+            .any(|token| matches!(token, Token::Literal(own) if *own == c))
+    }
+
+    /// The states that are alive after a text; `None` if none is.
+    fn after(&self, text: &str, reading: Reading) -> Option<Vec<bool>> {
         // The set of tokens that could come next, one bit each side of the text read so far.
         let length = self.tokens.len();
         let mut states = vec![false; length.saturating_add(1)];
@@ -128,11 +145,11 @@ impl Glob {
                 }
             }
             if !alive {
-                return false;
+                return None;
             }
             std::mem::swap(&mut states, &mut next);
         }
-        states.last().copied().unwrap_or(false)
+        Some(states)
     }
 
     /// The same glob with its literals and ranges passed through a fold, for names that are compared broadly.

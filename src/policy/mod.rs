@@ -14,10 +14,13 @@ mod load;
 mod needs;
 mod node;
 mod operators;
+mod pace;
+mod protocols;
 mod rule;
 mod scan;
 mod value;
 mod version;
+mod window;
 mod windows;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
@@ -31,8 +34,11 @@ pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
+pub use pace::{Flowing, Moment};
+pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
+pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
 pub use zones::Zones;

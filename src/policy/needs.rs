@@ -24,6 +24,9 @@ pub enum Interest {
 pub struct Needs {
     enforced: Kinds,
     observed: Kinds,
+    /// The same of what answers hold: requests of a server (MCP) are something else than the request that they answer.
+    enforced_in_answers: Kinds,
+    observed_in_answers: Kinds,
     /// Kinds of events whose texts an enforced rule may edit.
     edited: Kinds,
     /// The document itself is enforced: what can't be read is refused.
@@ -32,21 +35,24 @@ pub struct Needs {
     pub headers: Vec<Box<str>>,
     /// Some rule looks into structured results of tools.
     pub results: bool,
+    /// Some rule about results looks at the arguments of the call too.
+    pub result_args: bool,
     pub(super) request: Wants,
     pub(super) response: Wants,
 }
-
-const KINDS_OF_RESPONSES: [Kind; 2] = [Kind::Response, Kind::ToolCall];
 
 impl Needs {
     pub(super) fn of(document: &Document) -> Needs {
         let mut needs = Needs {
             enforced: Kinds::EMPTY,
             observed: Kinds::EMPTY,
+            enforced_in_answers: Kinds::EMPTY,
+            observed_in_answers: Kinds::EMPTY,
             edited: Kinds::EMPTY,
             defaults_enforced: is_enforced(document, None),
             headers: Vec::new(),
             results: false,
+            result_args: false,
             request: Wants::default(),
             response: Wants::default(),
         };
@@ -58,7 +64,7 @@ impl Needs {
         ] {
             let Default { action, mode } = default;
             if action != DefaultAction::Allow {
-                needs.look_at(Kinds::of(&[kind]), is_enforced(document, mode));
+                needs.look_at(Kinds::of(&[kind]), is_enforced(document, mode), true);
             }
         }
         needs
@@ -67,7 +73,14 @@ impl Needs {
     pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: Wants) {
         // An allow matters only under a default that denies, which looks at its kind itself.
         if rule.action != Action::Allow {
-            self.look_at(rule.kinds, compiled.enforced);
+            let mut tells_requests_apart = false;
+            rule.each_field(&mut |field| {
+                tells_requests_apart |= matches!(
+                    field,
+                    Field::Method | Field::Params(_) | Field::Uri | Field::In
+                );
+            });
+            self.look_at(rule.kinds, compiled.enforced, tells_requests_apart);
         }
         if rule.action == Action::Redact && compiled.enforced {
             self.edited = rule.kinds.iter().fold(self.edited, Kinds::with);
@@ -83,29 +96,41 @@ impl Needs {
         rule.each_field(&mut |field| match field {
             Field::Header(name) if !self.headers.contains(name) => self.headers.push(name.clone()),
             Field::Result(_) => self.results = true,
+            Field::Args(_) => self.result_args |= rule.kinds.contains(Kind::ToolResult),
             _ => {}
         });
     }
 
-    fn look_at(&mut self, kinds: Kinds, enforced: bool) {
-        let set = if enforced {
-            &mut self.enforced
+    /// `of_servers`: what is asked of requests may be so of a server's request and not of the client's that it answers.
+    fn look_at(&mut self, kinds: Kinds, enforced: bool, of_servers: bool) {
+        let (all, in_answers) = if enforced {
+            (&mut self.enforced, &mut self.enforced_in_answers)
         } else {
-            &mut self.observed
+            (&mut self.observed, &mut self.observed_in_answers)
         };
-        *set = kinds.iter().fold(*set, Kinds::with);
+        for kind in kinds.iter() {
+            *all = all.with(kind);
+            if kind != Kind::Request || of_servers {
+                *in_answers = in_answers.with(kind);
+            }
+        }
     }
 
-    /// How strongly answers of a model are looked at.
-    pub fn answers(&self) -> Interest {
-        let kinds = Kinds::of(&KINDS_OF_RESPONSES);
-        if self.enforced.meets(kinds) {
+    /// How strongly answers that hold events of these kinds are looked at.
+    pub fn answers(&self, kinds: impl Iterator<Item = Kind>) -> Interest {
+        let kinds = kinds.fold(Kinds::EMPTY, Kinds::with);
+        if self.enforced_in_answers.meets(kinds) {
             Interest::Enforced
-        } else if self.observed.meets(kinds) {
+        } else if self.observed_in_answers.meets(kinds) {
             Interest::Observed
         } else {
             Interest::None
         }
+    }
+
+    /// Whether calls of tools are judged, not only looked at.
+    pub fn judges_calls(&self) -> bool {
+        self.enforced.meets(Kinds::of(&[Kind::ToolCall]))
     }
 
     /// Whether requests wait until they are judged. Where the document is enforced they do even without a rule, since

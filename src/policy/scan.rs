@@ -28,13 +28,15 @@ pub(super) struct Matcher {
     pub(super) literal_texts: Vec<String>,
     pub(super) patterns: PatternSet,
     pub(super) detectors: Scanner,
+    /// All literals in lower case (A–Z), sorted: to find those that a text's end may be the beginning of.
+    pub(super) sorted_literals: Vec<String>,
 }
 
 /// Memory that scans reuse.
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) patterns: pattern::Scratch,
-    detectors: crate::detect::Scratch,
+    pub(super) detectors: crate::detect::Scratch,
 }
 
 /// What was found in one text.
@@ -48,6 +50,18 @@ pub(super) struct TextScan {
     pub(super) patterns: Vec<u32>,
     /// What detectors found.
     pub(super) findings: Vec<Finding>,
+    /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
+    /// where they match, is gone when a redaction asks.
+    pub(super) spans: Option<Box<TextSpans>>,
+}
+
+/// Where literals and patterns stand in a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TextSpans {
+    /// Pattern and place.
+    pub(super) patterns: Vec<(u32, Range<usize>)>,
+    /// Literal, place, and whether it stands there exactly as written.
+    pub(super) literals: Vec<(u32, Range<usize>, bool)>,
 }
 
 impl TextScan {
@@ -98,11 +112,33 @@ impl Matcher {
         scan
     }
 
-    fn literal_text(&self, literal: u32) -> &str {
+    pub(super) fn literal_text(&self, literal: u32) -> &str {
         self.literal_texts
             .get(crate::wire::span::index(literal))
             .map(String::as_str)
             .unwrap_or_default()
+    }
+
+    /// The first place in the text from which on it is the beginning of a literal, and not all of it.
+    pub(super) fn begun_literal(&self, text: &str) -> Option<usize> {
+        let longest = self.sorted_literals.iter().map(String::len).max()?;
+        let mut from = text.len().saturating_sub(longest);
+        let lower = text
+            .get(text.ceil_char_boundary(from)..)?
+            .to_ascii_lowercase();
+        from = text.len().saturating_sub(lower.len());
+        lower
+            .char_indices()
+            .find(|(at, _)| {
+                let end = lower.get(*at..).unwrap_or_default();
+                let next = self
+                    .sorted_literals
+                    .partition_point(|literal| literal.as_str() <= end);
+                self.sorted_literals
+                    .get(next)
+                    .is_some_and(|literal| literal.starts_with(end))
+            })
+            .map(|(at, _)| at.saturating_add(from))
     }
 
     /// Where these literals stand in a text, as written or as it is read.
@@ -128,7 +164,7 @@ impl Matcher {
 }
 
 /// A text as it is read, in both readings of characters that are not shown.
-fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
+pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
     if let Some(view) = View::of(text) {
         visit(&view);
         if view.joins()

@@ -1,9 +1,11 @@
 //! What a field of an event holds, found on demand.
 
 use super::decide::Context;
-use super::field::{Field, JsonPath, RequestField, Step, UsageField};
-use crate::event::{Event, Form, Known};
-use crate::wire::json::{self, Value};
+use super::field::{Field, RequestField, UsageField};
+use super::operators::Side;
+use crate::event::{Event, Facts, Form, Known, RpcMessage};
+use crate::wire::json::{self, JsonPath, Value};
+use crate::wire::span::index;
 use std::borrow::Cow;
 
 /// One value of a field.
@@ -123,7 +125,19 @@ pub(super) fn visit<'a>(
         Field::Protocol => return name(&facts.protocol),
         Field::Provider => return name(&facts.provider),
         Field::Host => return name(&facts.host),
-        Field::Method => return name(&facts.method),
+        Field::Method => {
+            return match rpc(event, context) {
+                // One HTTP method carries all of a JSON-RPC protocol: what is asked for is the message's own.
+                Some(message) => match &message.method {
+                    Some(method) => {
+                        visit(Scalar::text(&**method));
+                        PRESENT
+                    }
+                    None => Presence::Missing,
+                },
+                None => name(&facts.method),
+            };
+        }
         Field::Server => return name(&facts.server),
         Field::Environment => return name(&facts.environment),
         Field::Client => return name(&facts.principal.client),
@@ -147,7 +161,9 @@ pub(super) fn visit<'a>(
         Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
         Field::Code => one(event.code.map(Scalar::text)),
         Field::Class => one(event.opacity.map(Scalar::text)),
-        Field::Uri => one(facts.uri.as_deref().map(Scalar::text)),
+        Field::Uri => one(rpc(event, context)
+            .and_then(|message| message.uri.as_deref())
+            .map(Scalar::text)),
         Field::ContentType => one(facts.content_type.as_deref().map(Scalar::text)),
         // As it came and as a server reads it, so that neither spelling escapes.
         Field::Path => names(&facts.paths, visit),
@@ -212,9 +228,8 @@ pub(super) fn visit<'a>(
                 .map(|reason| Scalar::text(&**reason)))
         }
         Field::Text | Field::Definition => texts(event, context, visit),
-        Field::Params(path) => match context
-            .reading
-            .params
+        Field::Params(path) => match rpc(event, context)
+            .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
         {
             Some(root) => json_values(root, path, context, arrays, visit),
@@ -236,6 +251,34 @@ pub(super) fn visit<'a>(
         | Field::Agent
         | Field::Tool => Presence::Unknown,
     }
+}
+
+/// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
+/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool.
+pub(super) fn tool_names<'a>(
+    event: &'a Event,
+    facts: &Facts,
+    side: Side,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) -> Presence {
+    let tool = match &event.tool {
+        Known::Missing => return Presence::Missing,
+        Known::Unknown => return Presence::Unknown,
+        Known::Is(tool) => tool,
+    };
+    let qualified = facts.qualified(tool);
+    if qualified.is_none() || side == Side::Restricting || !tool.contains('/') {
+        visit(Scalar::text(&**tool));
+    }
+    if let Some(qualified) = qualified {
+        visit(Scalar::text(qualified));
+    }
+    PRESENT
+}
+
+/// The JSON-RPC message that an event belongs to.
+fn rpc<'a>(event: &Event, context: &Context<'a>) -> Option<&'a RpcMessage> {
+    context.reading.rpc.get(index(event.rpc?))
 }
 
 fn names<'a>(names: &'a Known<Vec<Box<str>>>, visit: &mut dyn FnMut(Scalar<'a>)) -> Presence {
@@ -333,50 +376,8 @@ fn json_values<'a>(
             visit(scalar);
         });
     };
-    if path.is_whole() {
-        given(root);
-    }
-    for way in &path.ways {
-        walk(root, way, &mut given);
-    }
+    path.each(root, &mut given);
     if found { PRESENT } else { Presence::Missing }
-}
-
-/// Every value that a way leads to. Containers on the way are entered; a missing member ends it silently.
-pub(super) fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(Value<'a>)) {
-    let Some((step, rest)) = way.split_first() else {
-        reached(value);
-        return;
-    };
-    match step {
-        Step::Key(key) => {
-            if let Some(member) = value.get(key) {
-                walk(member, rest, reached);
-            }
-        }
-        Step::Index(index) => {
-            if let Some(element) = value.element(*index) {
-                walk(element, rest, reached);
-            }
-        }
-        Step::Every => {
-            for element in value.elements() {
-                walk(element, rest, reached);
-            }
-            for (_, member) in value.members() {
-                walk(member, rest, reached);
-            }
-        }
-        Step::Anywhere(key) => {
-            for node in value.descendants() {
-                if !node.is_key
-                    && let Some(member) = node.value.get(key)
-                {
-                    walk(member, rest, reached);
-                }
-            }
-        }
-    }
 }
 
 /// A value as scalars.

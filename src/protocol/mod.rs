@@ -2,30 +2,229 @@
 //!
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
+mod a2a;
+mod cohere;
+mod coverage;
+mod generic;
+mod jsonrpc;
+mod mcp;
+mod ollama;
+mod openai_audio;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_images;
+mod openai_moderations;
+mod openai_other;
+mod openai_responses;
+mod openai_shapes;
 mod provider;
 mod reader;
 mod refusal;
+mod routes;
+pub mod stream;
 mod surgery;
+#[cfg(test)]
+mod tests;
 
+use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
+pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, code_of};
 pub use refusal::{Denial, Dialect};
 
-use crate::event::{Direction, Problem, Reading};
-use crate::wire::http::Path;
-use crate::wire::json::{Edits, Nest, Place};
+use crate::diag::codes;
+use crate::event::{
+    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Problem, Reading, RpcMessage,
+    Shape, Text,
+};
+use crate::wire::frame::Framing;
+use crate::wire::http::{ContentType, MediaType, Path};
+use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
 use std::ops::Range;
+use std::rc::Rc;
+use stream::StreamReader;
 
 /// The start of a request, as far as it tells which protocol it speaks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// Method, as it came.
     pub method: &'a str,
-    /// Authority, lower case.
+    /// Authority, lower case, with its port.
     pub host: &'a str,
     /// Path, normalised for comparing.
     pub path: &'a Path,
+    /// All headers; names in lower case.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+}
+
+impl<'a> Head<'a> {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers
+            .iter()
+            .find(|(known, _)| *known == name.as_bytes())
+            .map(|(_, value)| *value)
+    }
+}
+
+/// An endpoint of a protocol, with what its path says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name in records: `chat.completions`.
+    pub name: &'static str,
+    /// The model in the path (Azure, Gemini, Bedrock); unknown if the path names something that hides it.
+    pub model: Known<Box<str>>,
+    /// The path names a deployment, as Azure's does. It alone decides which model answers; a model in the body may be any
+    /// name, and is judged as well.
+    pub is_deployment: bool,
+    /// Whether the path decides that the answer is streamed.
+    pub stream: Option<bool>,
+    /// What the request's body is.
+    pub body: BodyForm,
+    /// What the answer's body is.
+    pub answer: AnswerForm,
+    /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
+    pub code: Option<&'static str>,
+    /// `content-type` of the request, where reading its body needs it: it names the boundary of a form. Set when a request
+    /// is recognised.
+    pub content_type: Option<Box<[u8]>>,
+    /// Headers that the body has to agree with, or that say how it is read; names in lower case.
+    pub headers: Vec<(Box<str>, Box<[u8]>)>,
+    /// For a request without a body: who lets it pass where no rule decides.
+    pub gate: Gate,
+    /// Where things stand in its bodies, if only the policy knows.
+    pub shape: Option<Rc<Shape>>,
+}
+
+/// What the body of a request to an endpoint is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyForm {
+    /// JSON.
+    #[default]
+    Json,
+    /// JSON, or nothing at all.
+    JsonOrNothing,
+    /// `multipart/form-data`; or JSON, where the client says so: some servers take both.
+    Multipart,
+    /// The bytes of a file.
+    File,
+    /// There is none: what matters is the answer.
+    Absent,
+    /// Nothing that could be read: AG2006.
+    Unreadable,
+}
+
+impl BodyForm {
+    /// Whether a body that says that it is of this type can be read in this form.
+    pub fn takes(self, media: MediaType) -> bool {
+        match self {
+            BodyForm::Json | BodyForm::JsonOrNothing | BodyForm::Absent => {
+                matches!(media, MediaType::Json | MediaType::Absent | MediaType::Text)
+            }
+            BodyForm::Multipart => media == MediaType::Multipart,
+            BodyForm::File => true,
+            BodyForm::Unreadable => false,
+        }
+    }
+}
+
+/// What the body of an answer is. Whatever an endpoint promises, its errors are JSON or plain text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// JSON.
+    #[default]
+    Json,
+    /// JSON, or what was said in audio as plain text or subtitles.
+    Transcript,
+    /// JSON lines.
+    Lines,
+    /// A file that was kept: JSON lines, text, or bytes.
+    File,
+    /// Audio, images, video: bytes that nobody reads.
+    Media,
+}
+
+impl AnswerForm {
+    /// Whether an answer that says that it is of this type is bytes that nobody reads.
+    pub fn is_media(self, media: MediaType) -> bool {
+        self == AnswerForm::Media
+            && !matches!(
+                media,
+                MediaType::Json | MediaType::Text | MediaType::EventStream | MediaType::JsonLines
+            )
+    }
+
+    /// Whether an answer that says that it is of this type is read as a whole.
+    pub fn is_whole(self, media: MediaType) -> bool {
+        match media {
+            MediaType::Json | MediaType::Text | MediaType::Absent => true,
+            MediaType::JsonLines | MediaType::Other => {
+                matches!(self, AnswerForm::Lines | AnswerForm::File)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint with a JSON body and nothing in its path.
+    pub fn named(name: &'static str) -> Endpoint {
+        Endpoint {
+            name,
+            ..Endpoint::default()
+        }
+    }
+
+    /// The values of a header that it was recognised with.
+    pub fn header<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e [u8]> {
+        self.headers
+            .iter()
+            .filter(move |(known, _)| **known == *name)
+            .map(|(_, value)| &**value)
+    }
+}
+
+/// What the rest of an exchange needs to know of its request.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Where it was sent.
+    pub endpoint: Endpoint,
+    /// Models that may answer.
+    pub models: Models,
+    /// A streamed answer was asked for.
+    pub stream: bool,
+    /// The model was forced to call a tool.
+    pub forces_tool: bool,
+    /// An answer in a schema's shape was asked for.
+    pub structured_output: bool,
+    /// The request continues a conversation that the provider keeps.
+    pub continues_elsewhere: bool,
+    /// JSON-RPC messages of the request, in their order.
+    pub rpc: Vec<RpcMessage>,
+}
+
+impl Asked {
+    /// What is known before the body is read.
+    pub fn at(endpoint: Endpoint) -> Asked {
+        Asked {
+            endpoint,
+            ..Asked::default()
+        }
+    }
+
+    /// Adds what was read in the body.
+    pub fn learn(&mut self, reading: &Reading) {
+        self.models = reading.models.clone();
+        self.stream = reading.stream;
+        self.forces_tool = reading.forces_tool;
+        self.structured_output = reading.structured_output;
+        self.continues_elsewhere = reading.continues_elsewhere;
+        self.rpc.clone_from(&reading.rpc);
+        if let Some(name) = reading.endpoint {
+            self.endpoint.name = name;
+        }
+    }
 }
 
 /// What is asked of a whole response when a part of it may not pass.
@@ -35,10 +234,12 @@ pub struct Withholding {
     pub calls: Vec<WithheldCall>,
     /// Choices whose text may not pass, each with the text that takes its place.
     pub choices: Vec<(u32, String)>,
+    /// The same choices with all that the reader may be told.
+    pub denials: Vec<(u32, Denial)>,
+    /// Offers of tools that are left out.
+    pub offers: Vec<Place>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
-    /// The caller asked for a schema's shape, and its SDK fails on a content filter's finish reason.
-    pub structured_output: bool,
 }
 
 /// A call of a response that is taken out.
@@ -63,25 +264,91 @@ pub struct EditedText {
     pub changes: Vec<(Range<usize>, String)>,
 }
 
+/// What becomes of an answer when something in it may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The call is taken out, and a text says so.
+    Call,
+    /// The choice's text becomes a refusal.
+    Choice,
+    /// The JSON-RPC message that it stands in becomes a refusal; others in the same body stay.
+    Message,
+    /// The offer is left out.
+    Offer,
+    /// The whole answer is refused.
+    Whole,
+}
+
+/// A refusal in a protocol's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// `content-type` and what else the protocol's clients look at.
+    pub headers: Vec<(&'static str, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
 /// One format.
 pub trait Protocol: Sync {
     /// Its name in policies and records: `openai.chat`.
     fn name(&self) -> &'static str;
 
-    /// The endpoint that a request asks for, if this is its protocol: `chat.completions`.
-    fn endpoint(&self, head: &Head<'_>) -> Option<&'static str>;
+    /// The endpoint that a request asks for, if this is its protocol.
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint>;
+
+    /// Whether only the body can tell if a request of this start is this protocol's.
+    fn asks_for_body(&self, _head: &Head<'_>) -> bool {
+        false
+    }
+
+    /// The endpoint that a request asks for by its body, if this is its protocol. Asked where no start of a request was
+    /// known, and [`asks_for_body`](Protocol::asks_for_body) said so.
+    fn endpoint_by_body(&self, _head: &Head<'_>, _body: Value<'_>) -> Option<Endpoint> {
+        None
+    }
+
+    /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
+    /// not tell is read as the most usual of its requests.
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        self.endpoint(head)
+            .or_else(|| (head.method == "POST").then(|| Endpoint::named(self.name())))
+    }
+
+    /// What is judged of each of its routes.
+    fn coverage(&self) -> &'static [Row];
+
+    /// Whether the other side is a server of tools, one of several: rules name it by `server`.
+    fn serves_tools(&self) -> bool {
+        false
+    }
+
+    /// What becomes of an answer in which an event of this kind may not pass.
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolCall => Removal::Call,
+            Kind::Response => Removal::Choice,
+            _ => Removal::Whole,
+        }
+    }
 
     /// How it refuses.
     fn dialect(&self) -> Dialect;
 
     /// Reads the body of a request.
-    fn read_request(&self, reader: &mut Reader<'_>);
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint);
 
     /// Reads the whole body of a response, whatever its status.
-    fn read_response(&self, reader: &mut Reader<'_>);
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked);
+
+    /// A refusal of a request, or of a whole response whose status can still be chosen.
+    fn refusal(&self, denial: &Denial, _asked: &Asked) -> Refusal {
+        self.dialect().refusal(denial)
+    }
 
     /// A whole answer that is nothing but a refusal, for a client that has already been sent a successful status.
-    fn refused_answer(&self, denial: &Denial, model: &str, structured_output: bool) -> Vec<u8>;
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8>;
 
     /// Edits a whole response so that what is withheld is gone and what is left is valid for its schema and its SDK.
     ///
@@ -90,28 +357,103 @@ pub trait Protocol: Sync {
     fn withhold(
         &self,
         nest: &Nest<'_>,
+        asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold>;
+
+    /// How an answer of this media type is cut into frames; absent if it is read as a whole.
+    fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {
+        match media {
+            MediaType::EventStream => Some(Framing::Sse),
+            MediaType::JsonLines => Some(Framing::Lines),
+            MediaType::AmazonEventStream => Some(Framing::Amazon),
+            _ => None,
+        }
+    }
+
+    /// A reader of the frames of one answer; absent where no stream of this endpoint is known.
+    fn stream(&self, _asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        None
+    }
 }
 
 /// A response can't be edited in the way that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CannotWithhold;
 
-/// All protocols, the more specific before the more general.
-pub const PROTOCOLS: &[&dyn Protocol] = &[&openai_chat::OpenAiChat];
+/// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
+pub const PROTOCOLS: &[&dyn Protocol] = &[
+    &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
+    &openai_embeddings::OpenAiEmbeddings,
+    &openai_moderations::OpenAiModerations,
+    &openai_images::OpenAiImages,
+    &openai_audio::OpenAiAudio,
+    // Their paths end like those of completions.
+    &ollama::OllamaChat,
+    &ollama::OllamaGenerate,
+    &cohere::CohereV2,
+    &cohere::CohereV1,
+    &openai_completions::OpenAiCompletions,
+    &openai_other::OpenAiOther,
+    &a2a::A2a,
+    &mcp::Mcp,
+];
+
+/// All of them, and the one that only a policy can name.
+pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
+    let generic: &'static dyn Protocol = &generic::Generic;
+    PROTOCOLS.iter().copied().chain(std::iter::once(generic))
+}
+
+/// The protocol of that name.
+pub fn named(name: &str) -> Option<&'static dyn Protocol> {
+    all().find(|protocol| protocol.name() == name)
+}
+
+/// A protocol and the endpoint that is asked for.
+#[derive(Clone)]
+pub struct Route {
+    /// The format.
+    pub protocol: &'static dyn Protocol,
+    /// The endpoint within it.
+    pub endpoint: Endpoint,
+}
+
+impl Route {
+    /// What a request asks for, with what its headers say about reading it.
+    fn new(protocol: &'static dyn Protocol, mut endpoint: Endpoint, head: &Head<'_>) -> Route {
+        let content_type = head.header("content-type");
+        match endpoint.body {
+            BodyForm::Multipart => {
+                let media = ContentType::parse(content_type).media;
+                if BodyForm::Json.takes(media) {
+                    endpoint.body = BodyForm::Json;
+                } else {
+                    endpoint.content_type = content_type.map(Into::into);
+                }
+            }
+            BodyForm::File => endpoint.content_type = content_type.map(Into::into),
+            _ => {}
+        }
+        Route { protocol, endpoint }
+    }
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.protocol.name(), self.endpoint)
+    }
+}
 
 /// What a request was recognised as.
-#[derive(Clone, Copy)]
+#[derive(Clone, Debug)]
 pub enum Recognised {
     /// A protocol whose bodies are read.
-    Protocol {
-        /// The format.
-        protocol: &'static dyn Protocol,
-        /// The endpoint within it.
-        endpoint: &'static str,
-    },
+    Protocol(Route),
+    /// The body has to tell.
+    ByBody,
     /// Something known to carry no content of a conversation: model lists, health checks, CORS preflights. Harmless
     /// only without a body.
     Harmless {
@@ -126,16 +468,32 @@ pub enum Recognised {
 pub fn recognise(head: &Head<'_>) -> Recognised {
     for protocol in PROTOCOLS {
         if let Some(endpoint) = protocol.endpoint(head) {
-            return Recognised::Protocol {
-                protocol: *protocol,
-                endpoint,
-            };
+            return Recognised::Protocol(Route::new(*protocol, endpoint, head));
         }
     }
-    match harmless(head) {
-        Some(endpoint) => Recognised::Harmless { endpoint },
-        None => Recognised::Unknown,
+    if let Some(endpoint) = harmless(head) {
+        return Recognised::Harmless { endpoint };
     }
+    if PROTOCOLS
+        .iter()
+        .any(|protocol| protocol.asks_for_body(head))
+    {
+        return Recognised::ByBody;
+    }
+    Recognised::Unknown
+}
+
+/// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
+pub fn may_hold_a_call(head: &Head<'_>) -> bool {
+    jsonrpc::may_be_sent(head)
+}
+
+/// Which protocol a request speaks, by its body.
+pub fn recognise_body(head: &Head<'_>, body: Value<'_>) -> Option<Route> {
+    PROTOCOLS.iter().find_map(|protocol| {
+        let endpoint = protocol.endpoint_by_body(head, body)?;
+        Some(Route::new(*protocol, endpoint, head))
+    })
 }
 
 fn harmless(head: &Head<'_>) -> Option<&'static str> {
@@ -159,24 +517,175 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
         [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
+        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        [.., "api", "version"]
+        | [
+            ..,
+            "api",
+            "v1",
+            "key" | "credits" | "providers" | "generation",
+        ]
+        | [.., "v1", "health"]
+        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
+            Some("status")
+        }
         _ => None,
     }
 }
 
-/// Reads a body with a protocol.
+/// Reads the body of a request.
 ///
 /// # Errors
 /// The problem that makes the whole body unreadable.
-pub fn read<'b>(
-    protocol: &dyn Protocol,
-    direction: Direction,
+pub fn read_request<'b>(
+    route: &Route,
     body: &'b [u8],
     bounds: Bounds,
 ) -> Result<(Nest<'b>, Reading), Problem> {
-    let mut reader = Reader::new(body, direction, bounds)?;
-    match direction {
-        Direction::Request => protocol.read_request(&mut reader),
-        Direction::Response => protocol.read_response(&mut reader),
+    let endpoint = &route.endpoint;
+    let content_type = endpoint.content_type.as_deref();
+    let request = Direction::Request;
+    let mut reader = match endpoint.body {
+        BodyForm::Multipart => {
+            Reader::form(body, content_type.unwrap_or_default(), request, bounds)?
+        }
+        BodyForm::File => Reader::whole_file(body, content_type, request, bounds)?,
+        BodyForm::JsonOrNothing if body.trim_ascii().is_empty() => {
+            Reader::new(b"{}", request, bounds)?
+        }
+        _ => Reader::new(body, request, bounds)?,
+    };
+    if !endpoint.is_deployment {
+        reader.model_of_path(endpoint);
+    }
+    route.protocol.read_request(&mut reader, endpoint);
+    reader.model_of_path(endpoint);
+    read_disguise(&mut reader, route);
+    if let Some(stream) = endpoint.stream {
+        reader.reading.stream = stream;
     }
     Ok(reader.finish())
+}
+
+/// A JSON-RPC call that was sent to another protocol's endpoint is none of that protocol's, and a server that takes MCP at
+/// any path would carry it out: it is judged as both.
+fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
+    if !reader.reading.rpc.is_empty() {
+        return;
+    }
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let Some(message) = jsonrpc::first_message(root) else {
+        return;
+    };
+    // Other services speak JSON-RPC as well, and the policy says that this is one.
+    if route.endpoint.shape.is_some() && !jsonrpc::has_known_method(message) {
+        return;
+    }
+    reader.problem(
+        codes::AG2012,
+        root,
+        "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+    );
+    let endpoint = reader.reading.endpoint;
+    let events = reader.reading.events.len();
+    mcp::Mcp.read_request(reader, &mcp::at_any_path());
+    reader.end_messages(events);
+    reader.reading.endpoint = endpoint;
+}
+
+/// Reads the whole body of a response.
+///
+/// # Errors
+/// The problem that makes the whole body unreadable.
+pub fn read_response<'b>(
+    protocol: &dyn Protocol,
+    asked: &Asked,
+    body: &'b [u8],
+    bounds: Bounds,
+) -> Result<(Nest<'b>, Reading), Problem> {
+    let response = Direction::Response;
+    let form = asked.endpoint.answer;
+    let reader = match form {
+        AnswerForm::Lines => Reader::lines(body, response, bounds),
+        // A file is lines only if each of them is an object; a number is a text that happens to be one.
+        AnswerForm::File => match Reader::lines(body, response, bounds) {
+            Ok(reader) if reader.holds_records() => Ok(reader),
+            _ if is_text(body) => return read_text(body, Part::Other, bounds),
+            _ => return read_bytes(bounds),
+        },
+        AnswerForm::Json | AnswerForm::Transcript | AnswerForm::Media => {
+            Reader::new(body, response, bounds)
+        }
+    };
+    match reader {
+        Ok(mut reader) => {
+            protocol.read_response(&mut reader, asked);
+            Ok(reader.finish())
+        }
+        // An error page of a proxy, a plain sentence, subtitles: no JSON, and text all the same.
+        Err(problem) if problem.code == codes::AG2001 && is_prose(body) => {
+            let part = if form == AnswerForm::Transcript {
+                Part::Transcript
+            } else {
+                Part::Other
+            };
+            read_text(body, part, bounds)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A response that is one text.
+fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+    let limits = Limits {
+        max_depth: bounds.max_depth,
+    };
+    let nest = Nest::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
+    let mut reading = Reading::default();
+    reading.texts.push(Text {
+        place: Place::default(),
+        class: Class::Text,
+        form: Form::String,
+        key: None,
+    });
+    let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+    event.part = part;
+    event.texts = 0..1;
+    reading.events.push(event);
+    Ok((nest, reading))
+}
+
+/// A response of bytes that nobody reads.
+///
+/// # Errors
+/// None; a body that is read can fail.
+pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+    let limits = Limits {
+        max_depth: bounds.max_depth,
+    };
+    let nest = Nest::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
+    let mut reading = Reading::default();
+    let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
+    event.opacity = Some("attachment");
+    reading.events.push(event);
+    Ok((nest, reading))
+}
+
+/// Whether a response was read as one text, which is edited as it stands and has no shape of a protocol.
+pub fn is_one_text(nest: &Nest<'_>) -> bool {
+    nest.body()
+        .is_some_and(|body| body.root().kind() == json::Kind::String)
+}
+
+/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
+fn is_prose(bytes: &[u8]) -> bool {
+    let begins = bytes.trim_ascii_start().first();
+    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether the bytes of a file are a text.
+fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
 }

@@ -2,10 +2,24 @@
 //! string, key and long number that nobody claimed is found at the end and judged as text of class `unknown`, so that
 //! a field that the provider adds tomorrow is not a hole.
 
+mod embedded;
+mod form;
+mod record;
+mod shape;
+mod tools;
+
+pub use shape::{Member, Shape};
+
+use super::Endpoint;
+use super::stream::{Channel, FrameReading, Piece, TextPiece};
+mod table;
+
+pub use table::{Field, How, Told, Voice, field};
+
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text,
-    Turn,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading,
+    RpcMessage, Text, Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::span::{index, offset};
@@ -16,6 +30,9 @@ use std::rc::Rc;
 /// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
 
+/// Problems that are told of one body; of each code there is one at least.
+const MAX_PROBLEMS: usize = 64;
+
 /// Bounds of reading one body; the policy's `inspect` sets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -25,6 +42,8 @@ pub struct Bounds {
     pub nested_json: u8,
     /// Whether structured results of tools are looked into.
     pub results: bool,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
 }
 
 /// Who wrote a text, which part it is, to which turn it belongs.
@@ -38,6 +57,8 @@ pub struct Origin {
     pub turn: Turn,
     /// Choice or candidate.
     pub choice: u32,
+    /// In a frame of a stream: the text goes on in other frames. Which of several texts of this part it is.
+    pub piece_of: Option<u32>,
 }
 
 impl Origin {
@@ -48,6 +69,39 @@ impl Origin {
             part,
             turn: Turn::Latest,
             choice: 0,
+            piece_of: None,
+        }
+    }
+
+    /// Text of an answer.
+    pub fn answer(choice: u32) -> Origin {
+        Origin {
+            from: Known::Missing,
+            part: Part::Text,
+            turn: Turn::Latest,
+            choice,
+            piece_of: None,
+        }
+    }
+
+    /// In a frame of a stream: the origin of a text in a member of a known object, by the member's place in its tables. The
+    /// same member of the next frame goes on with it.
+    pub fn member(&self, number: usize) -> Origin {
+        const MOST: u32 = 64;
+        let number = offset(number).min(MOST).saturating_add(1);
+        Origin {
+            piece_of: self
+                .piece_of
+                .map(|outer| outer.saturating_mul(MOST).saturating_add(number)),
+            ..self.clone()
+        }
+    }
+
+    /// The same origin, of a text that is whole.
+    pub fn whole(&self) -> Origin {
+        Origin {
+            piece_of: None,
+            ..self.clone()
         }
     }
 
@@ -69,8 +123,59 @@ pub struct Reader<'b> {
     direction: Direction,
     /// Whether structured results of tools are looked into.
     pub results: bool,
-    /// One entry for each node of the body: whether a reader knows what it is.
+    /// The body is a form: all that a field holds is a string.
+    is_form: bool,
+    /// The document that is read: the body, or a record of it.
+    current: u16,
+    /// What a frame of a stream says beside that.
+    pub frame: FrameReading,
+    /// Whether results are looked at together with the arguments of the call that they answer.
+    pub result_args: bool,
+    /// One entry for each node of that document: whether a reader knows what it is.
     claimed: Vec<bool>,
+    /// JSON-RPC messages, in the order of the nodes.
+    messages: Vec<Section>,
+}
+
+/// Names of members, as a plain list or as a table.
+#[derive(Clone, Copy)]
+enum Names<'k> {
+    Keys(&'k [&'static str]),
+    Fields(&'static [Field]),
+    Shapes(&'k [&'static [Member]]),
+}
+
+impl Names<'_> {
+    fn get(self, at: usize) -> Option<&'static str> {
+        match self {
+            Names::Keys(keys) => keys.get(at).copied(),
+            Names::Fields(fields) => fields.get(at).map(|field| field.key),
+            Names::Shapes(tables) => {
+                let mut members = tables.iter().copied().flatten();
+                members.nth(at).map(|(key, _)| *key)
+            }
+        }
+    }
+
+    fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
+        match self {
+            Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
+            Names::Fields(fields) => fields.iter().position(|field| is_it(field.key)),
+            Names::Shapes(tables) => {
+                let mut members = tables.iter().copied().flatten();
+                members.position(|(key, _)| is_it(key))
+            }
+        }
+    }
+}
+
+/// Where a JSON-RPC message begins and ends.
+struct Section {
+    nodes: Range<u32>,
+    /// The message that it stands in.
+    parent: Option<usize>,
+    /// Which of the body's own messages it is, or stands in.
+    choice: u32,
 }
 
 impl<'b> Reader<'b> {
@@ -86,24 +191,79 @@ impl<'b> Reader<'b> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(|error| Problem {
-            code: code_of(error),
-            at: format!("byte {}", error.at),
-            what: what_of(error),
-        })?;
+        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(nest, direction, bounds))
+    }
+
+    /// Scans the payload of a frame.
+    ///
+    /// # Errors
+    /// The problem that makes all of it unreadable.
+    pub fn of_frame(payload: Vec<u8>, bounds: Bounds) -> Result<Reader<'static>, Problem> {
+        let limits = Limits {
+            max_depth: bounds.max_depth,
+        };
+        let nest = Nest::owned(payload, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Reader::over(nest, Direction::Response, bounds))
+    }
+
+    /// Ends the reading of a frame.
+    pub fn finish_frame(mut self) -> (Nest<'b>, Reading, FrameReading) {
+        self.sweep();
+        (self.nest, self.reading, self.frame)
+    }
+
+    /// Scans a body of JSON lines, each of them a record.
+    ///
+    /// # Errors
+    /// The problem that makes the whole body unreadable.
+    pub fn lines(body: &[u8], direction: Direction, bounds: Bounds) -> Result<Reader<'b>, Problem> {
+        let limits = Limits {
+            max_depth: bounds.max_depth,
+        };
+        let nest = Nest::scan_lines(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(nest, direction, bounds))
+    }
+
+    fn over(nest: Nest<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
         let nodes = nest.body().map_or(0, |doc| doc.len());
-        Ok(Reader {
+        Reader {
             nest,
             reading: Reading::default(),
             direction,
             results: bounds.results,
+            is_form: false,
+            current: 0,
+            frame: FrameReading::default(),
+            result_args: bounds.result_args,
+            messages: Vec::new(),
             claimed: vec![false; index(nodes)],
+        }
+    }
+
+    /// Whether the body is a list of objects.
+    pub(super) fn holds_records(&self) -> bool {
+        self.nest.body().is_some_and(|body| {
+            let root = body.root();
+            root.elements().next().is_some()
+                && root
+                    .elements()
+                    .all(|record| record.kind() == json::Kind::Object)
         })
     }
 
-    /// The body's outermost document.
+    /// Adds the model that the path names.
+    pub(super) fn model_of_path(&mut self, endpoint: &Endpoint) {
+        match &endpoint.model {
+            Known::Is(model) => self.reading.models.add(model),
+            Known::Unknown => self.reading.models.unknown = true,
+            Known::Missing => {}
+        }
+    }
+
+    /// The document that is read: the body, or within [`record`](Reader::record) the record.
     pub fn body(&self) -> Option<Rc<Doc<'b>>> {
-        self.nest.body()
+        self.nest.shared(self.current)
     }
 
     /// Which half of the exchange is read.
@@ -111,11 +271,73 @@ impl<'b> Reader<'b> {
         self.direction
     }
 
+    /// Notes a JSON-RPC message. Every event in it, those of unknown texts included, will name it. A message that stands
+    /// in another one is noted after it.
+    pub fn message(&mut self, value: Value<'_>, message: RpcMessage) {
+        let start = value.place().node;
+        let end = value
+            .descendants()
+            .last()
+            .map_or(start, |last| last.value.place().node);
+        let parent = self.section_at(start);
+        let choice = match parent.and_then(|parent| self.messages.get(parent)) {
+            Some(parent) => parent.choice,
+            None => self
+                .messages
+                .last()
+                .map_or(0, |last| last.choice.saturating_add(1)),
+        };
+        self.messages.push(Section {
+            nodes: start..end.saturating_add(1),
+            parent,
+            choice,
+        });
+        self.reading.rpc.push(message);
+    }
+
+    /// The innermost message that a node stands in.
+    fn section_at(&self, node: u32) -> Option<usize> {
+        let after = self
+            .messages
+            .partition_point(|message| message.nodes.start <= node);
+        let mut at = after.checked_sub(1)?;
+        loop {
+            let section = self.messages.get(at)?;
+            if section.nodes.contains(&node) {
+                return Some(at);
+            }
+            at = section.parent?;
+        }
+    }
+
+    /// Gives the events since `from` their JSON-RPC message; those that come later have none.
+    pub fn end_messages(&mut self, from: usize) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.reading.events);
+        for event in events.iter_mut().skip(from) {
+            let place = self.nest.in_body(event.at);
+            let at = place.and_then(|place| self.section_at(place.node));
+            if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
+                event.rpc = Some(offset(at));
+                event.choice = section.choice;
+            }
+        }
+        self.reading.events = events;
+        self.messages.clear();
+    }
+
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
-        let Some(doc) = self.body() else {
-            return (self.nest, self.reading);
-        };
+        self.sweep();
+        self.end_messages(0);
+        (self.nest, self.reading)
+    }
+
+    /// Tells of everything in the current document that was not claimed.
+    fn sweep(&mut self) {
+        let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
@@ -150,7 +372,6 @@ impl<'b> Reader<'b> {
             }
         }
         self.reading.events.extend(group);
-        (self.nest, self.reading)
     }
 
     fn text_kind(&self) -> Kind {
@@ -161,11 +382,16 @@ impl<'b> Reader<'b> {
     }
 
     fn is_claimed(&self, place: Place) -> bool {
-        place.doc != 0 || self.claimed.get(index(place.node)).copied().unwrap_or(true)
+        place.doc != self.current || self.claimed.get(index(place.node)).copied().unwrap_or(true)
+    }
+
+    /// Whether somebody has claimed a value.
+    pub fn knows(&self, value: Value<'_>) -> bool {
+        self.is_claimed(value.place())
     }
 
     fn claim_place(&mut self, place: Place) {
-        if place.doc == 0
+        if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
         {
             *claimed = true;
@@ -192,31 +418,45 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
+        self.members(value, Names::Keys(keys), &mut |reader, at, value| {
+            if let Some(key) = keys.get(at) {
+                read(reader, key, value);
+            }
+        });
+    }
+
+    /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
+    fn members<'v>(
+        &mut self,
+        value: Value<'v>,
+        names: Names<'_>,
+        read: &mut dyn FnMut(&mut Self, usize, Value<'v>),
+    ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
             return;
         }
         self.claim(value);
         for (key, member) in value.members() {
-            let name = if key.has_escapes() {
+            let known = if key.has_escapes() {
                 None
             } else {
-                keys.iter()
-                    .find(|name| name.as_bytes() == key.raw_content())
+                names.position(|name| name.as_bytes() == key.raw_content())
             };
-            match name {
-                Some(name) => {
+            match known {
+                Some(at) => {
                     self.claim(key);
-                    read(self, name, member);
+                    read(self, at, member);
                 }
-                None => self.refuse_variant(key, keys),
+                None => self.refuse_variant(key, names),
             }
         }
     }
 
-    fn refuse_variant(&mut self, key: Value<'_>, keys: &[&'static str]) {
+    fn refuse_variant(&mut self, key: Value<'_>, names: Names<'_>) {
         let Some(text) = key.text() else { return };
-        if let Some(name) = keys.iter().find(|name| is_case_variant(&text, name)) {
+        let variant = names.position(|name| is_case_variant(&text, name));
+        if let Some(name) = variant.and_then(|at| names.get(at)) {
             self.problem(
                 codes::AG2002,
                 key,
@@ -241,6 +481,13 @@ impl<'b> Reader<'b> {
     pub fn number(&mut self, value: Value<'_>) -> Option<u64> {
         match value.kind() {
             json::Kind::Number | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                let text = value.text()?;
+                if text.trim().parse::<f64>().is_ok() {
+                    self.claim(value);
+                }
+                return text.trim().parse().ok();
+            }
             _ => self.wrong_type(value, "a number"),
         }
         value.as_u64()
@@ -250,6 +497,15 @@ impl<'b> Reader<'b> {
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {
             json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
+            json::Kind::String if self.is_form => {
+                // As Pydantic and Go read it.
+                let text = value.text()?.trim().to_ascii_lowercase();
+                let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
+                if is_true || matches!(&*text, "false" | "0" | "off" | "f" | "n" | "no" | "") {
+                    self.claim(value);
+                }
+                return Some(is_true);
+            }
             _ => self.wrong_type(value, "a boolean"),
         }
         value.as_bool()
@@ -264,6 +520,16 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The same for one member of an object whose other members are read elsewhere.
+    pub fn word_of(&mut self, object: Value<'_>, name: &str, known: &[&str]) {
+        for (key, value) in object.members() {
+            if key.is_text(name) && !key.has_escapes() {
+                self.claim(key);
+                self.word(value, known);
+            }
+        }
+    }
+
     /// An identifier: only unmistakable secrets count in it.
     pub fn id(&mut self, value: Value<'_>) {
         self.mark(value, Class::Id);
@@ -275,9 +541,15 @@ impl<'b> Reader<'b> {
         self.uninspectable(value, class);
     }
 
-    /// Image, audio or file bytes.
+    /// Image, audio or file bytes, as base64 or as a `data:` URL. Anything else under such a name is judged as text.
     pub fn media(&mut self, value: Value<'_>) {
-        self.mark(value, Class::Media);
+        let is_bytes = match value.text() {
+            Some(text) => is_encoded(text.as_bytes()),
+            None => true,
+        };
+        if is_bytes {
+            self.mark(value, Class::Media);
+        }
     }
 
     fn mark(&mut self, value: Value<'_>, class: Class) {
@@ -339,6 +611,11 @@ impl<'b> Reader<'b> {
 
     fn register(&mut self, place: Place, class: Class, form: Form, key: Option<Place>) -> u32 {
         let number = self.text_count();
+        // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
+        let class = match class {
+            Class::Text if !self.nest.is_editable(place) => Class::Unknown,
+            class => class,
+        };
         self.reading.texts.push(Text {
             place,
             class,
@@ -437,6 +714,15 @@ impl<'b> Reader<'b> {
         if texts.is_empty() {
             return;
         }
+        if let Some(item) = origin.piece_of {
+            let channel = Channel {
+                choice: origin.choice,
+                part: origin.part,
+                item,
+            };
+            self.text_pieces(texts, channel);
+            return;
+        }
         let mut event = Event::new(self.text_kind(), self.direction, at.place());
         event.texts = texts;
         event.from = origin.from.clone();
@@ -445,6 +731,15 @@ impl<'b> Reader<'b> {
         event.choice = origin.choice;
         event.retold = retold;
         self.reading.events.push(event);
+    }
+
+    fn text_pieces(&mut self, texts: Range<u32>, channel: Channel) {
+        let texts = self.reading.texts.get(index(texts.start)..index(texts.end));
+        let pieces = texts
+            .unwrap_or_default()
+            .iter()
+            .map(|text| Piece::Text(TextPiece::new(channel, text.place, text.class)));
+        self.frame.pieces.extend(pieces);
     }
 
     /// Reads the JSON text that a string holds: a call's arguments. An empty string stands for none.
@@ -467,12 +762,38 @@ impl<'b> Reader<'b> {
 
     /// Notes something that could not be read.
     pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: String) {
+        let problems = &self.reading.problems;
+        // To find where it stands costs a walk over the body: of thousands, all say the same.
+        if problems.len() >= MAX_PROBLEMS && problems.iter().any(|problem| problem.code == code) {
+            return;
+        }
         self.reading.problems.push(Problem {
             code,
             at: self.nest.pointer(value.place()),
             what,
         });
     }
+}
+
+/// Whether a string holds nothing but bytes in base64, behind what a `data:` URL says of them.
+fn is_encoded(content: &[u8]) -> bool {
+    let bytes = match content.get(..5) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"data:") => content
+            .iter()
+            .position(|b| *b == b',')
+            .and_then(|comma| content.get(comma..))
+            .unwrap_or(content),
+        _ => content,
+    };
+    // MIME breaks lines.
+    let fits = |b: u8| {
+        b.is_ascii_alphanumeric()
+            | matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b',' | b'\r' | b'\n')
+    };
+    // Megabytes of it are usual: no early exit inside a chunk, so that it is done many bytes at a time.
+    bytes
+        .chunks(4096)
+        .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
 }
 
 /// How a node can hold text; `None` if it can't.
@@ -487,7 +808,7 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
 
 /// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
 /// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
-fn is_case_variant(key: &str, name: &str) -> bool {
+pub(super) fn is_case_variant(key: &str, name: &str) -> bool {
     key.chars()
         .map(|c| match c {
             '\u{17F}' => 's',
@@ -511,6 +832,11 @@ pub fn code_of(error: ScanError) -> &'static str {
     }
 }
 
-fn what_of(error: ScanError) -> String {
-    error.to_string()
+/// The problem of a body that can't be scanned.
+pub(super) fn unreadable(error: ScanError) -> Problem {
+    Problem {
+        code: code_of(error),
+        at: format!("byte {}", error.at),
+        what: error.to_string(),
+    }
 }

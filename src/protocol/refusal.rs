@@ -1,5 +1,6 @@
 //! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
 
+use super::Refusal;
 use crate::wire::json::quote;
 
 /// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
@@ -22,6 +23,8 @@ pub struct Denial {
     pub at: Vec<String>,
     /// Only code and request id are told (`disclose: code`).
     pub code_only: bool,
+    /// It is the answer that is refused: the request was read, and reached the upstream.
+    pub is_answer: bool,
 }
 
 impl Denial {
@@ -37,7 +40,7 @@ impl Denial {
     }
 
     /// The `agentguard` member that every shape carries.
-    fn details(&self, out: &mut Vec<u8>) {
+    pub(super) fn details(&self, out: &mut Vec<u8>) {
         let mut object = Object::begin(out);
         object.text("code", self.code);
         if !self.code_only {
@@ -71,12 +74,22 @@ impl Denial {
 pub enum Dialect {
     /// OpenAI, Azure, everything compatible, and whatever is unknown.
     OpenAi,
+    /// Ollama: the error is a text.
+    Ollama,
+    /// Cohere: the error is the message.
+    Cohere,
+    /// Gemini and A2A's HTTP+JSON: `google.rpc.Status`.
+    Gemini,
 }
 
 impl Dialect {
-    /// `content-type` of the refusal.
-    pub fn content_type(self) -> &'static str {
-        "application/json"
+    /// A refusal with the status of its code.
+    pub fn refusal(self, denial: &Denial) -> Refusal {
+        Refusal {
+            status: denial.status,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: self.body(denial),
+        }
     }
 
     /// Body of a refusal.
@@ -91,6 +104,32 @@ impl Dialect {
                     error.text("type", openai_type(denial.status));
                     error.member("param", |out| out.extend_from_slice(b"null"));
                     error.text("code", "agentguard_denied");
+                    error.member("agentguard", |out| denial.details(out));
+                    error.end();
+                });
+                outer.end();
+            }
+            Dialect::Ollama | Dialect::Cohere => {
+                let key = if self == Dialect::Ollama {
+                    "error"
+                } else {
+                    "message"
+                };
+                let mut outer = Object::begin(&mut out);
+                outer.text(key, &denial.message());
+                outer.member("agentguard", |out| denial.details(out));
+                outer.end();
+            }
+            Dialect::Gemini => {
+                let mut outer = Object::begin(&mut out);
+                outer.member("error", |out| {
+                    let mut error = Object::begin(out);
+                    error.member("code", |out| {
+                        out.extend_from_slice(denial.status.to_string().as_bytes());
+                    });
+                    error.text("message", &denial.message());
+                    error.text("status", gemini_status(denial.status));
+                    error.member("details", |out| out.extend_from_slice(b"[]"));
                     error.member("agentguard", |out| denial.details(out));
                     error.end();
                 });
@@ -111,19 +150,31 @@ fn openai_type(status: u16) -> &'static str {
     }
 }
 
+/// Google's words for the status of an error (`google.rpc.Code`).
+fn gemini_status(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        500.. => "INTERNAL",
+        _ => "INVALID_ARGUMENT",
+    }
+}
+
 /// Writes one JSON object.
-struct Object<'o> {
+pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
 }
 
 impl<'o> Object<'o> {
-    fn begin(out: &'o mut Vec<u8>) -> Self {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
         Object { out, empty: true }
     }
 
-    fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
         if !self.empty {
             self.out.push(b',');
         }
@@ -133,11 +184,11 @@ impl<'o> Object<'o> {
         value(self.out);
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    pub(super) fn text(&mut self, key: &str, value: &str) {
         self.member(key, |out| quote(value, out));
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.out.push(b'}');
     }
 }
@@ -156,6 +207,7 @@ mod tests {
             request_id: "r-1".to_owned(),
             at: vec!["/messages/0".to_owned()],
             code_only: false,
+            is_answer: false,
         }
     }
 
@@ -176,6 +228,27 @@ mod tests {
                 },
             }})
         );
+    }
+
+    #[test]
+    fn ollama_and_cohere_clients_read_one_text() {
+        for (dialect, key) in [(Dialect::Ollama, "error"), (Dialect::Cohere, "message")] {
+            let body: serde_json::Value = serde_json::from_slice(&dialect.body(&denial())).unwrap();
+            assert_eq!(body[key], "Not allowed. Ask.");
+            assert_eq!(body["agentguard"]["code"], "AG3001");
+            assert_eq!(body.as_object().unwrap().len(), 2);
+        }
+    }
+
+    #[test]
+    fn google_clients_read_code_status_and_message() {
+        let body: serde_json::Value =
+            serde_json::from_slice(&Dialect::Gemini.body(&denial())).unwrap();
+        assert_eq!(body["error"]["code"], 403);
+        assert_eq!(body["error"]["status"], "PERMISSION_DENIED");
+        assert_eq!(body["error"]["message"], "Not allowed. Ask.");
+        assert_eq!(body["error"]["details"], serde_json::json!([]));
+        assert_eq!(body["error"]["agentguard"]["code"], "AG3001");
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! Taking elements and members out of JSON with the comma that belongs to them.
 
+use super::stream::TextChanges;
+use super::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value};
 use crate::wire::span::Span;
+use std::collections::BTreeSet;
 
-/// Removes the elements of an array that stand at `places`.
-pub(super) fn remove_elements(array: Value<'_>, places: &[Place], edits: &mut Edits) {
+/// Removes the elements of an array that `goes` names by their places; gives how many there were.
+pub(super) fn remove_elements(
+    array: Value<'_>,
+    goes: &dyn Fn(Place) -> bool,
+    edits: &mut Edits,
+) -> usize {
     let items: Vec<(Span, bool)> = array
         .elements()
-        .map(|element| (element.span(), places.contains(&element.place())))
+        .map(|element| (element.span(), goes(element.place())))
         .collect();
     remove(array, &items, edits);
+    items.iter().filter(|(_, goes)| *goes).count()
 }
 
 /// Removes the members of an object that are named in `names`.
@@ -66,6 +74,98 @@ fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
     }
 }
 
+/// For answers without parts that could be taken out: a denial refuses them as a whole, and a text is edited where it
+/// stands.
+pub(super) fn only_texts(withholding: &Withholding) -> Result<(), CannotWithhold> {
+    if withholding.calls.is_empty() && withholding.choices.is_empty() {
+        Ok(())
+    } else {
+        Err(CannotWithhold)
+    }
+}
+
+/// Names of members that point into a text, counted in characters, and whether they point behind its part.
+const INDICES: &[(&str, bool)] = &[
+    ("start_index", false),
+    ("start", false),
+    ("index", false),
+    ("end_index", true),
+    ("end", true),
+];
+
+/// What was changed in a text, in characters. One walk over it.
+fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
+    let mut changes = TextChanges::default();
+    let (mut characters, mut byte) = (0u64, 0usize);
+    let mut advance = |to: usize| {
+        let passed = text.get(byte..to).unwrap_or_default();
+        characters = characters.saturating_add(count(passed));
+        byte = to;
+        characters
+    };
+    for (range, with) in &edited.changes {
+        let start = advance(range.start);
+        changes.add(start..advance(range.end), count(with));
+    }
+    changes
+}
+
+fn count(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+}
+
+/// Annotations point into a text that was edited: they move along. An index inside an edited part moves to its edge.
+pub(super) fn move_indices(
+    text: Value<'_>,
+    annotations: Value<'_>,
+    edited: &EditedText,
+    edits: &mut Edits,
+) {
+    if let Some(text) = text.text() {
+        move_annotations(annotations, edits, &changes_of(&text, edited));
+    }
+}
+
+/// Moves the character indices of annotations to where the text now stands.
+pub(super) fn move_annotations(annotations: Value<'_>, edits: &mut Edits, changes: &TextChanges) {
+    for annotation in annotations.descendants() {
+        for (name, is_end) in INDICES {
+            let index = annotation.value.get(name);
+            let Some((value, at)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
+                continue;
+            };
+            let moved = changes.moved(at, *is_end);
+            if moved != at {
+                edits.replace(value, moved.to_string().into_bytes());
+            }
+        }
+    }
+}
+
+/// Citations repeat the part of the text that they are about. Those that overlap an edit go, the others move along.
+pub(super) fn move_citations(
+    text: Value<'_>,
+    citations: Value<'_>,
+    edited: &EditedText,
+    edits: &mut Edits,
+) {
+    let Some(text) = text.text() else { return };
+    let changes = changes_of(&text, edited);
+    let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
+    let gone: BTreeSet<Place> = citations
+        .elements()
+        .filter(
+            |citation| match (number(*citation, "start"), number(*citation, "end")) {
+                (Some(start), Some(end)) => changes.touch(start..end),
+                _ => true,
+            },
+        )
+        .map(|citation| citation.place())
+        .collect();
+    remove_elements(citations, &|place| gone.contains(&place), edits);
+    move_annotations(citations, edits, &changes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +177,7 @@ mod tests {
         let doc = nest.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: Vec<_> = root
+        let places: BTreeSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))
@@ -85,9 +185,47 @@ mod tests {
             .collect();
         let names: Vec<_> = gone.iter().map(|at| format!("k{at}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        remove_elements(root, &places, &mut edits);
+        remove_elements(root, &|place| places.contains(&place), &mut edits);
         remove_members(root, &names, &mut edits);
         String::from_utf8(apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
+    }
+
+    #[test]
+    fn indices_move_with_the_text_that_they_point_into() {
+        //                  0123456789
+        let body = r#"["äbcdefghij",[{"start_index":0,"end_index":2},{"start_index":3,"end_index":5},{"a":{"start_index":4,"end_index":10}},{"start_index":99}]]"#;
+        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let doc = nest.body().unwrap();
+        let (text, annotations) = (
+            doc.root().element(0).unwrap(),
+            doc.root().element(1).unwrap(),
+        );
+        let mut edits = Edits::default();
+        // `c` goes, `ef` (bytes 5 and 6) becomes `[EMAIL]`.
+        let edited = EditedText {
+            choice: 0,
+            at: text.place(),
+            changes: vec![(3..4, String::new()), (5..7, "[EMAIL]".to_owned())],
+        };
+        edits.replace_text(
+            text,
+            edited
+                .changes
+                .iter()
+                .map(|(range, with)| (range.clone(), with.as_str())),
+        );
+        move_indices(text, annotations, &edited, &mut edits);
+        let after: serde_json::Value =
+            serde_json::from_slice(&nest.edited(body.as_bytes(), edits)).unwrap();
+        assert_eq!(
+            after,
+            serde_json::json!(["äbd[EMAIL]ghij", [
+                {"start_index": 0, "end_index": 2},
+                {"start_index": 2, "end_index": 10},
+                {"a": {"start_index": 3, "end_index": 14}},
+                {"start_index": 103},
+            ]])
+        );
     }
 
     #[test]

@@ -55,13 +55,7 @@ pub fn apply(
             continue;
         };
         let text = value.text().unwrap_or_default();
-        let changes: Vec<(Range<usize>, String)> = joined(group)
-            .into_iter()
-            .map(|(range, chosen)| {
-                let found = text.get(range.clone()).unwrap_or_default();
-                (range, replacement(chosen, found, key, numbers))
-            })
-            .collect();
+        let changes = written(group, &text, key, numbers);
         edits.replace_text(
             value,
             changes
@@ -75,6 +69,38 @@ pub fn apply(
         });
     }
     all
+}
+
+/// What redactions of one text replace in it, in order, and by what.
+pub fn changes(
+    mut redactions: Vec<Redaction>,
+    text: &str,
+    key: &[u8],
+    numbers: &mut Numbers,
+) -> Vec<(Range<usize>, String)> {
+    redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
+    redactions.sort_by_key(|redaction| {
+        (
+            redaction.range.start,
+            std::cmp::Reverse(redaction.range.end),
+        )
+    });
+    written(&redactions, text, key, numbers)
+}
+
+fn written(
+    sorted: &[Redaction],
+    text: &str,
+    key: &[u8],
+    numbers: &mut Numbers,
+) -> Vec<(Range<usize>, String)> {
+    joined(sorted)
+        .into_iter()
+        .map(|(range, chosen)| {
+            let found = text.get(range.clone()).unwrap_or_default();
+            (range, replacement(chosen, found, key, numbers))
+        })
+        .collect()
 }
 
 /// Parts that overlap become one, in the strongest form; of equal ones the longest says which.

@@ -1,7 +1,9 @@
 //! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
 
 pub mod edit;
+pub mod frame;
 pub mod http;
 pub mod json;
+pub mod multipart;
 pub mod protobuf;
 pub mod span;

@@ -1,9 +1,5 @@
 //! The command line as a person or a script sees it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "test code: a failure is a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
 use serde_json::{Value, json};
 use std::io::Write;

@@ -22,8 +22,8 @@
 mod given;
 
 use agentguard::policy::{
-    Context, Data, Decision, Judgement, Member, Node, Policy, ScanScratch, Scans, load_with_zones,
-    parse_yaml,
+    Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
+    load_with_zones, parse_yaml,
 };
 use given::Given;
 use std::cell::RefCell;
@@ -307,7 +307,7 @@ fn judge(policy: &Policy, given: &Given<'_>) -> Vec<Judgement> {
         let events = &context.reading.events;
         events
             .iter()
-            .map(|event| policy.judge(event, context))
+            .map(|event| policy.judge(event, context, Moment::Whole))
             .collect()
     })
 }
@@ -318,7 +318,7 @@ fn redactions(policy: &Policy, given: &Given<'_>) -> String {
         let mut count = 0u32;
         let mut possible = true;
         for event in &context.reading.events {
-            for held in policy.judge(event, context).held {
+            for held in policy.judge(event, context, Moment::Whole).held {
                 let rule = policy.rule(held.rule).unwrap();
                 policy.redactions(rule, event, context, &mut |redaction| {
                     count += 1;

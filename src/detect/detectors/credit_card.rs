@@ -1,18 +1,47 @@
 //! Payment card numbers.
 
-use crate::detect::scan::Reader;
+use crate::detect::checksum::luhn;
+use crate::detect::scan::place::{Anchor, Found, Place};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
-/// See its `doc`.
-pub(in crate::detect) static DETECTOR: Detector = Detector {
+pub(super) static DETECTOR: Detector = Detector {
     name: "credit_card",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "13–19 digits in a row or in groups of four (American Express 4-6-5), a known issuer, the Luhn check digit.",
-        misses: "Numbers that are part of a longer run of digits or of a decimal.",
-        source: "ISO/IEC 7812-1",
+        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones; an issuer's first digits and length; the Luhn check digit.",
+        misses: "Numbers that are part of a longer run of digits, of a decimal or of an identifier.",
+        source: "ISO/IEC 7812-1; issuer ranges as published by the card networks",
     },
-    reach: 24,
+    reach: 40,
+    context: &[
+        "card",
+        "cards",
+        "cc",
+        "visa",
+        "mastercard",
+        "amex",
+        "american express",
+        "maestro",
+        "discover",
+        "diners",
+        "jcb",
+        "pan",
+        "credit",
+        "debit",
+        "creditcard",
+        "carta",
+        "tarjeta",
+        "karte",
+        "kreditkarte",
+        "carte",
+        "cartao",
+        "karta",
+        "kaart",
+    ],
+    anchors: &[
+        Anchor::Number(4..=4, grouped),
+        Anchor::Number(13..=19, solid),
+    ],
     hits: &[
         Hit {
             text: "card 4111 1111 1111 1111.",
@@ -26,10 +55,18 @@ pub(in crate::detect) static DETECTOR: Detector = Detector {
             text: "3782-822463-10005",
             found: &["3782-822463-10005"],
         },
+        Hit {
+            text: "pay with 4111-1111 1111.1111",
+            found: &["4111-1111 1111.1111"],
+        },
+        Hit {
+            text: "{\"cc\":\"5555555555554444\"}",
+            found: &["5555555555554444"],
+        },
     ],
     misses: &[
         Miss {
-            text: "4111 1111 1111 1112",
+            text: "card 4111 1111 1111 1112",
             why: "wrong check digit",
         },
         Miss {
@@ -40,50 +77,134 @@ pub(in crate::detect) static DETECTOR: Detector = Detector {
             text: "9111111111111111",
             why: "no issuer begins with 9",
         },
+        Miss {
+            text: "build 5555.5555.5555.4445",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "id 00000000000000000000",
+            why: "twenty digits, no issuer",
+        },
     ],
 };
 
-/// The number that begins at `start`, where a digit follows something else.
-pub(in crate::detect) fn starting(text: &Reader<'_>, start: usize) -> Option<(usize, Confidence)> {
-    if let Some(before) = start.checked_sub(1)
-        && (text.at(before).is_ascii_alphanumeric() || text.at(before) == b'.')
-    {
+/// A number without separators.
+fn solid(place: &Place<'_>) -> Option<Found> {
+    let range = place.at..place.end;
+    let number = place.text.slice(range.clone());
+    if !issued(number) || !luhn(number) || place.is_part(&range) {
         return None;
     }
-    let mut digits: Vec<u8> = Vec::with_capacity(20);
-    let mut end = start;
-    loop {
-        let byte = text.at(end);
-        if byte.is_ascii_digit() {
-            digits.push(byte.saturating_sub(b'0'));
-            if digits.len() > 19 {
-                return None;
-            }
-        } else if !(matches!(byte, b' ' | b'-') && text.at(end.saturating_add(1)).is_ascii_digit())
-        {
-            break;
-        }
-        end = end.saturating_add(1);
-    }
-    let ends_well = !text.at(end).is_ascii_alphanumeric();
-    let issued = matches!(digits.first(), Some(2..=6));
-    ((13..=19).contains(&digits.len()) && issued && ends_well && luhn(&digits))
-        .then_some((end, Confidence::High))
+    Some(Found {
+        start: place.at,
+        end: place.end,
+        confidence: confidence(place, number),
+    })
 }
 
-fn luhn(digits: &[u8]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, digit)| {
-            let doubled = u32::from(*digit) << (place & 1);
-            if doubled > 9 {
-                doubled.saturating_sub(9)
-            } else {
-                doubled
+/// A number in groups, of which the first four digits stand here.
+fn grouped(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !matches!(text.at(place.at), b'2'..=b'6') || text.before(place.at).is_ascii_digit() {
+        return None;
+    }
+    let mut number = [0u8; 20];
+    let mut len = 0usize;
+    let mut groups = [0usize; 6];
+    let mut group = 0usize;
+    let mut at = place.at;
+    let end = loop {
+        let from = at;
+        at = text.run(at, 8, |byte| byte.is_ascii_digit());
+        for (to, byte) in number
+            .get_mut(len..)
+            .unwrap_or_default()
+            .iter_mut()
+            .zip(text.slice(from..at))
+        {
+            *to = *byte;
+        }
+        len = len.wrapping_add(at.wrapping_sub(from));
+        *groups.get_mut(group)? = at.wrapping_sub(from);
+        group = group.wrapping_add(1);
+        if len > 19 {
+            return None;
+        }
+        let separated = matches!(text.at(at), b' ' | b'-' | b'.' | b'_' | b'/')
+            && text.at(at.wrapping_add(1)).is_ascii_digit();
+        if len >= 13 && !(separated && len < 19) || !separated {
+            break at;
+        }
+        // A fifth group belongs to a number of 19 digits or to something else.
+        if matches!(
+            groups,
+            [4, 4, 4, 4, 0, 0] | [4, 6, 5, 0, 0, 0] | [4, 6, 4, 0, 0, 0]
+        ) {
+            let fifth = text
+                .run(at.wrapping_add(1), 5, |byte| byte.is_ascii_digit())
+                .wrapping_sub(at)
+                .wrapping_sub(1);
+            if fifth != 3 || groups != [4, 4, 4, 4, 0, 0] {
+                break at;
             }
-        })
-        .sum();
-    sum.is_multiple_of(10)
+        }
+        at = at.wrapping_add(1);
+    };
+    let number = number.get(..len)?;
+    let known = matches!(
+        groups,
+        [4, 4, 4, 4, 0, 0] | [4, 4, 4, 4, 3, 0] | [4, 6, 5, 0, 0, 0] | [4, 6, 4, 0, 0, 0]
+    );
+    let range = place.at..end;
+    if !known || !issued(number) || !luhn(number) || place.is_part(&range) {
+        return None;
+    }
+    Some(Found {
+        start: place.at,
+        end,
+        confidence: confidence(place, number),
+    })
+}
+
+/// Fifteen or sixteen digits of an issuer are a card number by themselves; 13 and 14 digits with a check digit are a
+/// time or an article number as often, and longer ones an identifier.
+fn confidence(place: &Place<'_>, number: &[u8]) -> Confidence {
+    match number.len() {
+        _ if place.context(place.at) => Confidence::High,
+        15 | 16 => Confidence::High,
+        13 | 14 => Confidence::Medium,
+        _ => Confidence::Low,
+    }
+}
+
+/// First digits and length of a card network.
+fn issued(number: &[u8]) -> bool {
+    let head = number.get(..6).unwrap_or_default();
+    let prefix = head.iter().fold(0u32, |prefix, byte| {
+        prefix.wrapping_mul(10).wrapping_add(u32::from(byte & 0x0F))
+    });
+    let len = number.len();
+    match prefix {
+        // Visa
+        400_000..=499_999 => matches!(len, 13 | 16 | 19),
+        // Mastercard
+        510_000..=559_999 | 222_100..=272_099 => len == 16,
+        // American Express
+        340_000..=349_999 | 370_000..=379_999 => len == 15,
+        // Diners Club
+        300_000..=305_999 | 309_500..=309_599 | 360_000..=369_999 | 380_000..=399_999 => {
+            (14..=19).contains(&len)
+        }
+        // Discover and UnionPay
+        601_100..=601_199 | 644_000..=659_999 | 620_000..=629_999 | 810_000..=817_199 => {
+            (16..=19).contains(&len)
+        }
+        // JCB
+        352_800..=358_999 => (16..=19).contains(&len),
+        // Mir
+        220_000..=220_499 => (16..=19).contains(&len),
+        // Maestro and others of the 50 and 56–69 ranges
+        500_000..=509_999 | 560_000..=699_999 => (13..=19).contains(&len),
+        _ => false,
+    }
 }

@@ -27,6 +27,14 @@ impl Literal {
         }
     }
 
+    /// The text that it is, as written.
+    pub(in crate::policy) fn as_text(&self) -> Option<&str> {
+        match self {
+            Literal::Text { exact, .. } => Some(exact),
+            _ => None,
+        }
+    }
+
     /// Whether it is exactly this text.
     pub(in crate::policy) fn is_text(&self, text: &str) -> bool {
         matches!(self, Literal::Text { exact, .. } if **exact == *text)

@@ -6,6 +6,7 @@
 
 mod nest;
 mod number;
+mod path;
 mod scan;
 mod string;
 mod value;
@@ -13,6 +14,7 @@ mod write;
 
 pub use nest::{Edits, Nest, Place};
 pub use number::Decimal;
+pub use path::{JsonPath, Step};
 pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
 pub use string::{DecodedOffsets, decode};
 pub use value::{Descendant, Doc, Elements, Kind, Members, Value};

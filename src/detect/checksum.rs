@@ -1,0 +1,350 @@
+//! Check digits: whether a number could have been issued at all.
+//!
+//! All functions take the characters of a number without separators, and are false for anything that is no number
+//! of their kind.
+
+use sha2::{Digest, Sha256};
+
+/// The value of each digit; `None` if something else is among them.
+pub(super) fn digits(
+    text: &[u8],
+) -> Option<impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone> {
+    text.iter()
+        .all(u8::is_ascii_digit)
+        .then(|| text.iter().map(|byte| u32::from(byte & 0x0F)))
+}
+
+/// Luhn's sum of digits is a multiple of ten (ISO/IEC 7812-1, annex B).
+pub(super) fn luhn(number: &[u8]) -> bool {
+    luhn_sum(number).is_some_and(|sum| sum.is_multiple_of(10))
+}
+
+/// Luhn's sum, the last digit counted once.
+pub(super) fn luhn_sum(number: &[u8]) -> Option<u32> {
+    let sum = digits(number)?
+        .rev()
+        .enumerate()
+        .fold(0u32, |sum, (place, digit)| {
+            let value = if place.is_multiple_of(2) {
+                digit
+            } else {
+                DOUBLED.get(digit as usize).copied().unwrap_or(0)
+            };
+            sum.wrapping_add(value)
+        });
+    Some(sum)
+}
+
+/// The sum of the digits of twice a digit.
+const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+
+/// The sum of each digit times the weight at its place; `None` if the number is not made of as many digits.
+pub(super) fn weighted(number: &[u8], weights: &[u32]) -> Option<u32> {
+    if number.len() != weights.len() {
+        return None;
+    }
+    Some(
+        digits(number)?
+            .zip(weights)
+            .fold(0u32, |sum, (digit, weight)| {
+                sum.wrapping_add(digit.wrapping_mul(*weight))
+            }),
+    )
+}
+
+/// As [`weighted`], of the first digits of a longer number.
+pub(super) fn weighted_head(number: &[u8], weights: &[u32]) -> Option<u32> {
+    weighted(number.get(..weights.len())?, weights)
+}
+
+/// The digit at a place.
+pub(super) fn digit(number: &[u8], place: usize) -> Option<u32> {
+    number
+        .get(place)
+        .filter(|byte| byte.is_ascii_digit())
+        .map(|byte| u32::from(byte & 0x0F))
+}
+
+/// ISO/IEC 7064 MOD 97-10 over letters and digits, A = 10 … Z = 35: the remainder.
+pub(super) fn mod_97(text: impl Iterator<Item = u8>) -> Option<u32> {
+    let mut rest = 0u32;
+    for byte in text {
+        rest = match byte {
+            b'0'..=b'9' => rest.wrapping_mul(10).wrapping_add(u32::from(byte & 0x0F)),
+            b'A'..=b'Z' => rest
+                .wrapping_mul(100)
+                .wrapping_add(u32::from(byte.wrapping_sub(b'A')).wrapping_add(10)),
+            _ => return None,
+        }
+        .wrapping_rem(97);
+    }
+    Some(rest)
+}
+
+/// ISO/IEC 7064 MOD 11,10: eleven or fewer digits, the last one checks.
+pub(super) fn mod_11_10(number: &[u8]) -> bool {
+    let Some((last, head)) = number.split_last() else {
+        return false;
+    };
+    let Some(head) = digits(head) else {
+        return false;
+    };
+    let product = head.fold(10u32, |product, digit| {
+        let sum = product.wrapping_add(digit).wrapping_rem(10);
+        let sum = if sum == 0 { 10 } else { sum };
+        sum.wrapping_mul(2).wrapping_rem(11)
+    });
+    let check = 11u32.wrapping_sub(product).wrapping_rem(10);
+    last.is_ascii_digit() && u32::from(last & 0x0F) == check
+}
+
+/// Verhoeff's check over the dihedral group D₅ (J. Verhoeff, Error Detecting Decimal Codes, 1969).
+pub(super) fn verhoeff(number: &[u8]) -> bool {
+    let Some(digits) = digits(number) else {
+        return false;
+    };
+    let check =
+        digits
+            .rev()
+            .zip(PERMUTED.iter().cycle())
+            .fold(0usize, |check, (digit, permuted)| {
+                let turned = permuted.get(digit as usize).copied().unwrap_or(0);
+                DIHEDRAL
+                    .get(check)
+                    .and_then(|row| row.get(usize::from(turned)))
+                    .map_or(0, |check| usize::from(*check))
+            });
+    check == 0 && !number.is_empty()
+}
+
+/// Products of D₅: rotations are 0–4, reflections 5–9.
+const DIHEDRAL: [[u8; 10]; 10] = dihedral();
+
+/// The permutation for each place, counted from the last.
+const PERMUTED: [[u8; 10]; 8] = permuted();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn dihedral() -> [[u8; 10]; 10] {
+    let mut table = [[0u8; 10]; 10];
+    let mut a = 0;
+    while a < 10 {
+        let mut b = 0;
+        while b < 10 {
+            let product = match (a < 5, b < 5) {
+                (true, true) => (a + b) % 5,
+                (true, false) => (a + b - 5) % 5 + 5,
+                (false, true) => (a - b) % 5 + 5,
+                (false, false) => (a + 5 - b) % 5,
+            };
+            table[a][b] = product as u8;
+            b += 1;
+        }
+        a += 1;
+    }
+    table
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn permuted() -> [[u8; 10]; 8] {
+    const ONCE: [u8; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+    let mut table = [[0u8; 10]; 8];
+    let mut times = 0;
+    while times < 8 {
+        let mut digit = 0;
+        while digit < 10 {
+            table[times][digit] = if times == 0 {
+                digit as u8
+            } else {
+                ONCE[table[times - 1][digit] as usize]
+            };
+            digit += 1;
+        }
+        times += 1;
+    }
+    table
+}
+
+/// A date that exists, in the Gregorian calendar; any year.
+pub(super) fn is_date(year: u32, month: u32, day: u32) -> bool {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => return false,
+    };
+    (1..=days).contains(&day)
+}
+
+/// The number that so many digits from a place on write.
+pub(super) fn number_at(text: &[u8], from: usize, len: usize) -> Option<u32> {
+    let part = text.get(from..from.wrapping_add(len))?;
+    Some(digits(part)?.fold(0u32, |number, digit| {
+        number.wrapping_mul(10).wrapping_add(digit)
+    }))
+}
+
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// Base58Check with one version byte and twenty bytes of hash: the version byte.
+pub(super) fn base58_check(text: &[u8]) -> Option<u8> {
+    let mut bytes = [0u8; 25];
+    for symbol in text {
+        let mut carry = u32::try_from(BASE58.iter().position(|known| known == symbol)?).ok()?;
+        for byte in bytes.iter_mut().rev() {
+            carry = carry.wrapping_add(u32::from(*byte).wrapping_mul(58));
+            *byte = carry.to_le_bytes()[0];
+            carry >>= 8;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    let (payload, check) = bytes.split_at_checked(21)?;
+    let twice = Sha256::digest(Sha256::digest(payload));
+    (twice.get(..4)? == check).then(|| payload.first().copied())?
+}
+
+const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+
+/// BIP 173 (version 0) and BIP 350 (later versions): `text` is all in one case, `separator` the index of its last 1.
+pub(super) fn bech32(text: &[u8], separator: usize) -> bool {
+    let Some((human, data)) = text.split_at_checked(separator) else {
+        return false;
+    };
+    let Some(data) = data.get(1..).filter(|data| data.len() > 6) else {
+        return false;
+    };
+    let values: Option<Vec<u32>> = data
+        .iter()
+        .map(|symbol| {
+            BECH32
+                .iter()
+                .position(|known| *known == symbol.to_ascii_lowercase())
+        })
+        .map(|value| value.and_then(|value| u32::try_from(value).ok()))
+        .collect();
+    let Some(values) = values else { return false };
+    let high = human
+        .iter()
+        .map(|byte| u32::from(byte.to_ascii_lowercase() >> 5));
+    let low = human.iter().map(|byte| u32::from(byte & 0x1F));
+    let all = high.chain([0]).chain(low).chain(values.iter().copied());
+    let check = all.fold(1u32, |check, value| {
+        let top = check >> 25;
+        let check = (check & 0x01FF_FFFF) << 5 ^ value;
+        let generators = [
+            0x3B6A_57B2u32,
+            0x2650_8E6D,
+            0x1EA1_19FA,
+            0x3D42_33DD,
+            0x2A14_62B3,
+        ];
+        generators
+            .iter()
+            .enumerate()
+            .fold(check, |check, (bit, generator)| {
+                if top >> bit & 1 == 1 {
+                    check ^ generator
+                } else {
+                    check
+                }
+            })
+    });
+    let expected = if values.first() == Some(&0) {
+        1
+    } else {
+        0x2BC8_30A3
+    };
+    check == expected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn luhn_accepts_published_numbers_and_no_changed_digit() {
+        for number in ["79927398713", "4111111111111111", "378282246310005"] {
+            assert!(luhn(number.as_bytes()), "{number}");
+            for place in 0..number.len() {
+                for digit in b'0'..=b'9' {
+                    let mut changed = number.as_bytes().to_vec();
+                    changed[place] = digit;
+                    assert_eq!(luhn(&changed), changed == number.as_bytes());
+                }
+            }
+        }
+        assert!(!luhn(b"4111x"));
+    }
+
+    #[test]
+    fn verhoeff_catches_every_changed_digit_and_every_swap() {
+        let number = b"2363";
+        assert!(verhoeff(number));
+        assert!(verhoeff(b"123451"));
+        for place in 0..number.len() {
+            for digit in b'0'..=b'9' {
+                let mut changed = number.to_vec();
+                changed[place] = digit;
+                assert_eq!(verhoeff(&changed), changed == number);
+            }
+        }
+        assert!(!verhoeff(b"3263"));
+        assert!(!verhoeff(b""));
+    }
+
+    #[test]
+    fn iso_7064_accepts_its_published_examples() {
+        assert_eq!(
+            mod_97(
+                b"3704004405320130001314 89"
+                    .iter()
+                    .copied()
+                    .filter(|b| *b != b' ')
+            ),
+            Some(1)
+        );
+        assert_eq!(mod_97(b"370400440532013000DE89".iter().copied()), Some(1));
+        assert!(mod_11_10(b"86095742719"));
+        assert!(!mod_11_10(b"86095742718"));
+        assert!(mod_11_10(b"136695976"));
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        assert!(is_date(2024, 2, 29) && is_date(2000, 2, 29) && is_date(1999, 12, 31));
+        assert!(
+            !is_date(2023, 2, 29)
+                && !is_date(1900, 2, 29)
+                && !is_date(2024, 13, 1)
+                && !is_date(2024, 4, 31)
+        );
+    }
+
+    #[test]
+    fn bitcoin_addresses_of_the_specifications_are_valid() {
+        assert_eq!(base58_check(b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"), Some(0));
+        assert_eq!(base58_check(b"3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy"), Some(5));
+        assert_eq!(base58_check(b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb"), None);
+        assert_eq!(base58_check(b"0"), None);
+        let valid = |text: &str| bech32(text.as_bytes(), text.rfind('1').unwrap());
+        assert!(valid("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"));
+        assert!(valid("BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4"));
+        assert!(valid(
+            "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"
+        ));
+        assert!(!valid("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Australian business numbers.
+
+use crate::detect::checksum::weighted;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "au_abn",
+    groups: &["pii.au"],
+    doc: Doc {
+        finds: "Eleven digits as 2-3-3-3 of which the first two check the others modulo 89; without separators after a word such as `ABN`.",
+        misses: "Eleven digits in a row without such a word.",
+        source: "Australian Business Register, Format of the ABN",
+    },
+    reach: 14,
+    context: &["abn", "abns", "business number", "australian business"],
+    anchors: &[Anchor::Forms(
+        &["99 999 999 999", "99-999-999-999", "?99999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 51 824 753 556",
+            found: &["51 824 753 556"],
+        },
+        Hit {
+            text: "ABN 51824753556",
+            found: &["51824753556"],
+        },
+        Hit {
+            text: "{\"abn\":\"53 004 085 616\"}",
+            found: &["53 004 085 616"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "ABN 51 824 753 557",
+            why: "wrong check digits",
+        },
+        Miss {
+            text: "id 51824753556",
+            why: "eleven digits that could be anything",
+        },
+        Miss {
+            text: "ABN 51 824 753 5564",
+            why: "twelve digits",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    // One is taken from the first digit, which has the weight 10.
+    let sum = weighted(number, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19])?.checked_sub(10)?;
+    if !sum.is_multiple_of(89) || number.first() == Some(&b'0') {
+        return None;
+    }
+    candidate.high_or(if candidate.is_separated() {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

@@ -1,0 +1,60 @@
+//! Australian company numbers.
+
+use crate::detect::checksum::{digit, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "au_acn",
+    groups: &["pii.au"],
+    doc: Doc {
+        finds: "Nine digits, the last one by weights 8–1 modulo 10, after a word such as `ACN`.",
+        misses: "Numbers without such a word.",
+        source: "Australian Securities and Investments Commission, Australian Company Number digit check",
+    },
+    reach: 11,
+    context: &["acn", "acns", "company number", "australian company"],
+    anchors: &[Anchor::Forms(
+        &["?999 999 999", "?999-999-999", "?999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "ACN 004 085 616",
+            found: &["004 085 616"],
+        },
+        Hit {
+            text: "Australian company number: 005499981",
+            found: &["005499981"],
+        },
+        Hit {
+            text: "{\"acn\":\"000000019\"}",
+            found: &["000000019"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "ACN 004 085 617",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "id 004085616",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "ACN 51 824 753 5564",
+            why: "twelve digits",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let rest = weighted_head(number, &[8, 7, 6, 5, 4, 3, 2, 1])?.wrapping_rem(10);
+    let check = 10u32.wrapping_sub(rest).wrapping_rem(10);
+    if Some(check) == digit(number, 8) {
+        candidate.high_or(Confidence::Low)
+    } else {
+        None
+    }
+}

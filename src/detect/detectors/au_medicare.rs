@@ -1,0 +1,68 @@
+//! Australian Medicare card numbers.
+
+use crate::detect::checksum::{digit, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "au_medicare",
+    groups: &["pii.au"],
+    doc: Doc {
+        finds: "Ten digits as 4-5-1 that begin with 2–6, the ninth by weights 1, 3, 7, 9 modulo 10, with or without the person's number; without separators after the word `Medicare`.",
+        misses: "Ten digits in a row without such a word.",
+        source: "Services Australia, Medicare card number check digit (HI Service TECH.SIS.HI)",
+    },
+    reach: 14,
+    context: &["medicare"],
+    anchors: &[Anchor::Forms(
+        &[
+            "9999 99999 9",
+            "9999-99999-9",
+            "?9999999999",
+            "9999 99999 9 9",
+            "?99999999999",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 2123 45670 1",
+            found: &["2123 45670 1"],
+        },
+        Hit {
+            text: "Medicare 2123456701",
+            found: &["2123456701"],
+        },
+        Hit {
+            text: "Medicare card 2123-45670-1.",
+            found: &["2123-45670-1"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "Medicare 2123 25870 1",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "Medicare 7123 45675 1",
+            why: "begins with 7",
+        },
+        Miss {
+            text: "id 2123456701",
+            why: "ten digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let check = weighted_head(number, &[1, 3, 7, 9, 1, 3, 7, 9])?.wrapping_rem(10);
+    if !matches!(number.first(), Some(b'2'..=b'6')) || Some(check) != digit(number, 8) {
+        return None;
+    }
+    candidate.high_or(if candidate.is_separated() {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

@@ -1,0 +1,72 @@
+//! Brazilian taxpayer numbers of people (CPF).
+
+use crate::detect::checksum::{digit, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "br_cpf",
+    groups: &["pii.br"],
+    doc: Doc {
+        finds: "Eleven digits as 999.999.999-99 with two check digits modulo 11; without separators after the word `CPF`.",
+        misses: "Eleven digits in a row without the word.",
+        source: "Receita Federal do Brasil, Cadastro de Pessoas Físicas, dígitos verificadores",
+    },
+    reach: 14,
+    context: &["cpf", "cpfs", "cadastro de pessoas"],
+    anchors: &[Anchor::Forms(
+        &["999.999.999-99", "?999999999-99", "?99999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 111.444.777-35",
+            found: &["111.444.777-35"],
+        },
+        Hit {
+            text: "CPF 52998224725",
+            found: &["52998224725"],
+        },
+        Hit {
+            text: "{\"cpf\":\"529.982.247-25\"}",
+            found: &["529.982.247-25"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "CPF 111.444.777-36",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "CPF 111.111.111-11",
+            why: "one digit repeated",
+        },
+        Miss {
+            text: "id 52998224725",
+            why: "eleven digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let check = |weights: &[u32]| {
+        Some(
+            weighted_head(number, weights)?
+                .wrapping_mul(10)
+                .wrapping_rem(11)
+                .wrapping_rem(10),
+        )
+    };
+    let first = check(&[10, 9, 8, 7, 6, 5, 4, 3, 2])?;
+    let second = check(&[11, 10, 9, 8, 7, 6, 5, 4, 3, 2])?;
+    let repeated = number.iter().all(|byte| Some(byte) == number.first());
+    if repeated || digit(number, 9) != Some(first) || digit(number, 10) != Some(second) {
+        return None;
+    }
+    candidate.high_or(if candidate.form == 0 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

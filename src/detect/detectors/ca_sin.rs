@@ -1,0 +1,72 @@
+//! Canadian social insurance numbers.
+
+use crate::detect::checksum::luhn;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "ca_sin",
+    groups: &["pii.ca"],
+    doc: Doc {
+        finds: "Nine digits as 3-3-3 with the Luhn check digit that begin with neither 0 nor 8; without separators, or beginning with 0 as published samples do, after a word such as `SIN`.",
+        misses: "Nine digits in a row without such a word.",
+        source: "Employment and Social Development Canada, SIN Code of Practice",
+    },
+    reach: 11,
+    context: &[
+        "sin",
+        "sins",
+        "social insurance",
+        "nas",
+        "assurance sociale",
+    ],
+    anchors: &[Anchor::Forms(
+        &["999 999 999", "999-999-999", "?999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 130 692 544",
+            found: &["130 692 544"],
+        },
+        Hit {
+            text: "SIN: 046454286",
+            found: &["046454286"],
+        },
+        Hit {
+            text: "mon NAS: 258-933-688",
+            found: &["258-933-688"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "SIN 130 692 545",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "SIN 812 345 676",
+            why: "begins with 8",
+        },
+        Miss {
+            text: "999 999 999",
+            why: "one digit repeated",
+        },
+        Miss {
+            text: "id 130692544",
+            why: "nine digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let first = number.first()?;
+    if *first == b'8' || !luhn(number) || number.iter().all(|byte| byte == first) {
+        return None;
+    }
+    candidate.high_or(if candidate.is_separated() && *first != b'0' {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

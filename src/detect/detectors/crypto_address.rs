@@ -1,0 +1,83 @@
+//! Addresses of crypto currencies.
+
+use crate::detect::checksum::{base58_check, bech32};
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "crypto_address",
+    groups: &["pii", "payment"],
+    doc: Doc {
+        finds: "Bitcoin addresses with their checks: Base58Check that begins with 1 or 3, Bech32 and Bech32m that begin with `bc1`. Ethereum's `0x` and forty hexadecimal digits after a word such as `wallet`.",
+        misses: "Ethereum addresses without such a word: other hashes have the same form. Addresses of test networks.",
+        source: "BIP 13, BIP 173, BIP 350; ERC-55",
+    },
+    reach: 62,
+    context: &[
+        "wallet", "wallets", "eth", "ethereum", "btc", "bitcoin", "address", "erc", "metamask",
+        "crypto",
+    ],
+    anchors: &[Anchor::Mixed(26..=62, probe)],
+    hits: &[
+        Hit {
+            text: "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            found: &["1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"],
+        },
+        Hit {
+            text: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            found: &["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"],
+        },
+        Hit {
+            text: "wallet 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            found: &["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb",
+            why: "wrong check",
+        },
+        Miss {
+            text: "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
+            why: "wrong check",
+        },
+        Miss {
+            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            why: "nothing says that it is an address",
+        },
+    ],
+};
+
+fn probe(place: &Place<'_>) -> Option<Found> {
+    let token = place.text.slice(place.at..place.end);
+    let confidence = match token {
+        [b'1' | b'3', ..] if token.len() <= 35 => {
+            let version = base58_check(token)?;
+            if version == 0 || version == 5 {
+                Confidence::High
+            } else {
+                return None;
+            }
+        }
+        [b'b', b'c', b'1', ..] if bech32(token, 2) => Confidence::High,
+        // QR codes have addresses in capitals; in text they are rare enough to be something else.
+        [b'B', b'C', b'1', ..] if bech32(token, 2) => in_context(place, Confidence::Medium)?,
+        [b'0', b'x', hash @ ..] if hash.len() == 40 && hash.iter().all(u8::is_ascii_hexdigit) => {
+            in_context(place, Confidence::High)?
+        }
+        _ => return None,
+    };
+    Some(Found {
+        start: place.at,
+        end: place.end,
+        confidence,
+    })
+}
+
+fn in_context(place: &Place<'_>, with: Confidence) -> Option<Confidence> {
+    Some(if place.context(place.at) {
+        with
+    } else {
+        Confidence::Low
+    })
+}

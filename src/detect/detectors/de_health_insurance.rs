@@ -1,0 +1,75 @@
+//! German health insurance numbers.
+
+use crate::detect::checksum::digit;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "de_health_insurance",
+    groups: &["pii.eu.de"],
+    doc: Doc {
+        finds: "A capital and nine digits, the last one by weights 1 and 2 in turn with the letter as two digits, after a word such as `Krankenversichertennummer`.",
+        misses: "Numbers without such a word: one in ten article numbers passes the check.",
+        source: "Sozialgesetzbuch V § 290; GKV-Spitzenverband, Krankenversichertennummer",
+    },
+    reach: 10,
+    context: &[
+        "kvnr",
+        "krankenversicherung",
+        "krankenversichertennummer",
+        "krankenkasse",
+        "versichertennummer",
+        "versichertennr",
+        "gesundheitskarte",
+        "egk",
+    ],
+    anchors: &[Anchor::Forms(&["?A999999999"], judge)],
+    hits: &[
+        Hit {
+            text: "KVNR A123456780",
+            found: &["A123456780"],
+        },
+        Hit {
+            text: "Versichertennummer: C000500021",
+            found: &["C000500021"],
+        },
+        Hit {
+            text: "{\"kvnr\":\"A000500015\"}",
+            found: &["A000500015"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "KVNR A123456787",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "KVNR 1123456780",
+            why: "no letter",
+        },
+        Miss {
+            text: "part A123456780",
+            why: "nothing says that it is one",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let letter = u32::from(number.first()?.wrapping_sub(b'A')).wrapping_add(1);
+    let rest = number.get(1..9)?.iter().map(|byte| u32::from(byte & 0x0F));
+    let values = [letter.div_euclid(10), letter.wrapping_rem(10)]
+        .into_iter()
+        .chain(rest);
+    let sum = values
+        .zip([1u32, 2].into_iter().cycle())
+        .fold(0u32, |sum, (value, weight)| {
+            let product = value.wrapping_mul(weight);
+            sum.wrapping_add(product.div_euclid(10))
+                .wrapping_add(product.wrapping_rem(10))
+        });
+    if digit(number, 9) != Some(sum.wrapping_rem(10)) {
+        return None;
+    }
+    candidate.high_or(Confidence::Low)
+}

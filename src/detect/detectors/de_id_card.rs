@@ -1,0 +1,68 @@
+//! German identity cards.
+
+use super::de_passport::{icao_checks, is_serial};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "de_id_card",
+    groups: &["pii.eu.de"],
+    doc: Doc {
+        finds: "Nine or ten digits and capitals without vowels, the last one by the ICAO's weights 7, 3, 1, or T and eight digits as printed since 2010, where the text is nothing else; nine of them after a word such as `Personalausweis`.",
+        misses: "Numbers within a text without such a word: article numbers pass the check.",
+        source: "Personalausweisgesetz § 5; ICAO Doc 9303 part 3, check digits",
+    },
+    reach: 10,
+    context: &[
+        "personalausweis",
+        "ausweis",
+        "ausweisnummer",
+        "ausweisnr",
+        "identity card",
+        "id card",
+        "perso",
+        "personalausweisnummer",
+    ],
+    anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
+    hits: &[
+        Hit {
+            text: "Personalausweis: L01X00T44.",
+            found: &["L01X00T44"],
+        },
+        Hit {
+            text: "l01x00t44",
+            found: &["l01x00t44"],
+        },
+        Hit {
+            text: "T22000129",
+            found: &["T22000129"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "article L01X00T44 is sold",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "Ausweis 123456789",
+            why: "begins with a digit",
+        },
+        Miss {
+            text: "Ausweis A01234565",
+            why: "vowels are not used",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.capitals();
+    if !is_serial(&number) {
+        return None;
+    }
+    let printed = matches!(&*number, [b'T', digits @ ..] if digits.len() == 8 && digits.iter().all(u8::is_ascii_digit));
+    match candidate.form {
+        _ if printed || icao_checks(&number) => candidate.high_or_whole(Confidence::Medium),
+        0 => candidate.high_or(Confidence::Low),
+        _ => None,
+    }
+}

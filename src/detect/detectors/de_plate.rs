@@ -1,0 +1,102 @@
+//! German number plates.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "de_plate",
+    groups: &["pii.eu.de"],
+    doc: Doc {
+        finds: "One to three capitals for the district, one or two capitals, one to four digits without leading zero, perhaps E or H; after a word such as `Kennzeichen`.",
+        misses: "Plates without such a word: part numbers look the same.",
+        source: "Fahrzeug-Zulassungsverordnung, annex 3",
+    },
+    reach: 11,
+    context: &[
+        "kennzeichen",
+        "nummernschild",
+        "amtliches kennzeichen",
+        "kfz",
+        "kfz kennzeichen",
+        "plate",
+        "plates",
+        "fahrzeug",
+    ],
+    anchors: &[Anchor::Forms(
+        &[
+            "?A-A 9999",
+            "?A-AA 9999",
+            "?AA-A 9999",
+            "?AA-AA 9999",
+            "?AAA-A 9999",
+            "?AAA-AA 9999",
+            "?A~A~999",
+            "?A~AA~999",
+            "?AA~A~999",
+            "?AA~AA~999",
+            "?AAA~A~999",
+            "?AAA~AA~999",
+            "?A~A~9999",
+            "?A~AA~9999",
+            "?AA~A~9999",
+            "?AA~AA~9999",
+            "?AAA~AA~9999",
+            "?A~AA~99",
+            "?AA~AA~99",
+            "?A-AA 999",
+            "?AA-AA 999",
+            "?AA-AA 99",
+            "?A-AA 99",
+            "?AA-A 999",
+            "?A~AA~999A",
+            "?AA~AA~999A",
+            "?AAA~AA~9999A",
+            "?AA~AA~9999A",
+            "?A~AA~9999A",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "Kennzeichen: HH-AB-1234.",
+            found: &["HH-AB-1234"],
+        },
+        Hit {
+            text: "Kennzeichen M-XY 999",
+            found: &["M-XY 999"],
+        },
+        Hit {
+            text: "Kfz B AB 1234 parkt",
+            found: &["B AB 1234"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "part HH-AB-1234",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "Kennzeichen B 1234",
+            why: "no letters in the middle",
+        },
+        Miss {
+            text: "Kennzeichen B AB 0123",
+            why: "a leading zero",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let mark = candidate.compact();
+    let first = mark.iter().find(|byte| byte.is_ascii_digit())?;
+    let ending = mark.last()?;
+    if *first == b'0' || ending.is_ascii_uppercase() && !matches!(ending, b'E' | b'H') {
+        return None;
+    }
+    let confidence = candidate.high_or(Confidence::Low)?;
+    Some(if candidate.is_separated() {
+        confidence
+    } else {
+        confidence.min(Confidence::Medium)
+    })
+}

@@ -1,0 +1,75 @@
+//! German tax numbers (Steuernummer).
+
+use crate::detect::checksum::number_at;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "de_tax_number",
+    groups: &["pii.eu.de"],
+    doc: Doc {
+        finds: "The forms of the states with slashes (2/3/5, 3/3/5, 3/4/4 and 2/4/4 digits), and thirteen digits with the state in front, after a word such as `Steuernummer`.",
+        misses: "Numbers without such a word: check digits differ by state.",
+        source: "Bundeszentralamt für Steuern, Aufbau der Steuernummer (ELSTER)",
+    },
+    reach: 13,
+    context: &[
+        "steuernummer",
+        "steuernr",
+        "steuer nr",
+        "st nr",
+        "stnr",
+        "tax number",
+    ],
+    anchors: &[Anchor::Forms(
+        &[
+            "?99/999/99999",
+            "?999/999/99999",
+            "?999/9999/9999",
+            "?99/9999/9999",
+            "?999/9999/99999",
+            "?99/999/9999",
+            "?9999999999999",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "St.-Nr. 123/456/78901 bitte angeben.",
+            found: &["123/456/78901"],
+        },
+        Hit {
+            text: "Steuernummer: 0981508150999 wurde vergeben.",
+            found: &["0981508150999"],
+        },
+        Hit {
+            text: "{\"steuernummer\":\"12/345/67890\"}",
+            found: &["12/345/67890"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "Aktenzeichen 123/456/78901",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "Steuernummer 1781508150001",
+            why: "no state 17",
+        },
+        Miss {
+            text: "Steuernummer 123/45/6789",
+            why: "two digits",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    // The federal form: the state, 0, the office, the district, the number.
+    if candidate.form == 6
+        && (!matches!(number_at(number, 0, 2)?, 1..=16 | 21..=28) && number.first() != Some(&b'9'))
+    {
+        return None;
+    }
+    candidate.high_or(Confidence::Low)
+}

@@ -1,0 +1,73 @@
+//! Danish personal identification numbers (CPR).
+
+use crate::detect::checksum::{is_date, number_at, weighted};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "dk_cpr",
+    groups: &["pii.eu.dk"],
+    doc: Doc {
+        finds: "Date of birth and four digits with a hyphen, if the weights 4, 3, 2, 7, 6, 5, 4, 3, 2, 1 modulo 11 fit; numbers issued since 2007 need not fit and count after a word such as `CPR`.",
+        misses: "Ten digits in a row without such a word.",
+        source: "CPR-kontoret, Personnummeret i CPR",
+    },
+    reach: 11,
+    context: &[
+        "cpr",
+        "cpr nr",
+        "cprnr",
+        "personnummer",
+        "cpr nummer",
+        "cprnummer",
+    ],
+    anchors: &[Anchor::Forms(
+        &["999999-9999", "?999999 9999", "?9999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 211062-5637",
+            found: &["211062-5637"],
+        },
+        Hit {
+            text: "CPR 0101851230",
+            found: &["0101851230"],
+        },
+        Hit {
+            text: "CPR-nr. 211062-5638",
+            found: &["211062-5638"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "see 211062-5638",
+            why: "the weights don't fit",
+        },
+        Miss {
+            text: "CPR 321062-5637",
+            why: "day 32",
+        },
+        Miss {
+            text: "id 0101851230",
+            why: "ten digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let checked = weighted(number, &[4, 3, 2, 7, 6, 5, 4, 3, 2, 1])?.is_multiple_of(11);
+    if !is_date(
+        number_at(number, 4, 2)?.wrapping_add(2000),
+        number_at(number, 2, 2)?,
+        number_at(number, 0, 2)?,
+    ) {
+        return None;
+    }
+    candidate.high_or(if checked && candidate.form == 0 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

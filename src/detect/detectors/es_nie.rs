@@ -1,0 +1,74 @@
+//! Spanish identity numbers of foreigners (NIE).
+
+use super::es_nif::LETTERS;
+use crate::detect::checksum::number_at;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "es_nie",
+    groups: &["pii.eu.es"],
+    doc: Doc {
+        finds: "X, Y or Z (for 0, 1, 2), seven digits, and the letter that the number gives modulo 23.",
+        misses: "Numbers with the letter split off by a space.",
+        source: "Ministerio del Interior, cálculo del dígito de control del NIE",
+    },
+    reach: 11,
+    context: &[
+        "nie",
+        "nies",
+        "extranjero",
+        "extranjeria",
+        "identificacion de extranjero",
+    ],
+    anchors: &[Anchor::Forms(
+        &["a9999999a", "a9999999-a", "a-9999999-a"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see Z3034038K attached",
+            found: &["Z3034038K"],
+        },
+        Hit {
+            text: "Mi NIE es Y8063915-Z",
+            found: &["Y8063915-Z"],
+        },
+        Hit {
+            text: "z8078221m",
+            found: &["z8078221m"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "NIE Y6865966P",
+            why: "wrong letter",
+        },
+        Miss {
+            text: "NIE A1234567L",
+            why: "begins with A",
+        },
+        Miss {
+            text: "NIE X123456L",
+            why: "six digits",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.capitals();
+    let first = match number.first()? {
+        b'X' => 0,
+        b'Y' => 10_000_000,
+        b'Z' => 20_000_000,
+        _ => return None,
+    };
+    let rest = number_at(&number, 1, 7)?
+        .wrapping_add(first)
+        .wrapping_rem(23);
+    if LETTERS.get(rest as usize) == number.get(8) {
+        candidate.high_or(Confidence::Medium)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! Spanish tax and identity numbers (NIF, DNI).
+
+use crate::detect::checksum::number_at;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "es_nif",
+    groups: &["pii.eu.es"],
+    doc: Doc {
+        finds: "Eight digits and the letter that they give modulo 23, with or without a hyphen or space.",
+        misses: "A small letter without a word such as `DNI`: hexadecimal identifiers pass the check.",
+        source: "Ministerio del Interior, cálculo del dígito de control del NIF",
+    },
+    reach: 11,
+    context: &[
+        "nif",
+        "nifs",
+        "dni",
+        "dnis",
+        "documento nacional",
+        "identidad",
+        "identificacion fiscal",
+        "cif",
+    ],
+    anchors: &[Anchor::Forms(
+        &[
+            "99999999a",
+            "99999999-a",
+            "?99999999 a",
+            "99.999.999-a",
+            "99.999.999a",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 12345678Z",
+            found: &["12345678Z"],
+        },
+        Hit {
+            text: "DNI: 89869386-Z.",
+            found: &["89869386-Z"],
+        },
+        Hit {
+            text: "the es nif number is 01234567l",
+            found: &["01234567l"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "DNI 12345678A",
+            why: "wrong letter",
+        },
+        Miss {
+            text: "0988838e",
+            why: "the head of a UUID",
+        },
+        Miss {
+            text: "12345678z in a hash",
+            why: "a small letter without context",
+        },
+    ],
+};
+
+/// The letter for each remainder of a number by 23.
+pub(super) const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.capitals();
+    let rest = number_at(&number, 0, 8)?.wrapping_rem(23);
+    if LETTERS.get(rest as usize) != number.get(8) || number.starts_with(b"00000000") {
+        return None;
+    }
+    let capital = candidate.compact().last()?.is_ascii_uppercase();
+    candidate.high_or(if capital && candidate.form != 2 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

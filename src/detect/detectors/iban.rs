@@ -1,0 +1,188 @@
+//! International bank account numbers.
+
+use crate::detect::checksum::mod_97;
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "iban",
+    groups: &["pii", "payment"],
+    doc: Doc {
+        finds: "A country of the registry, two check digits, as many characters as the country has, in one piece or with spaces or hyphens; ISO 7064 MOD 97-10 of the whole is 1.",
+        misses: "Numbers in small letters.",
+        source: "ISO 13616-1; SWIFT, IBAN Registry",
+    },
+    reach: 48,
+    context: &[],
+    anchors: &[Anchor::Mixed(4..=34, probe)],
+    hits: &[
+        Hit {
+            text: "IBAN: DE89 3704 0044 0532 0130 00.",
+            found: &["DE89 3704 0044 0532 0130 00"],
+        },
+        Hit {
+            text: "GB82WEST12345698765432",
+            found: &["GB82WEST12345698765432"],
+        },
+        Hit {
+            text: "AL47-2121-1009-0000-0002-3569-8741",
+            found: &["AL47-2121-1009-0000-0002-3569-8741"],
+        },
+        Hit {
+            text: "to CH93 0076 2011 6238 5295 7 today",
+            found: &["CH93 0076 2011 6238 5295 7"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "DE89 3704 0044 0532 0130 01",
+            why: "wrong check digits",
+        },
+        Miss {
+            text: "DE89 3704 0044 0532 0130",
+            why: "too short for Germany",
+        },
+        Miss {
+            text: "XX89 3704 0044 0532 0130 00",
+            why: "no such country",
+        },
+    ],
+};
+
+/// Countries and the lengths of their numbers.
+const LENGTHS: &[(&[u8; 2], usize)] = &[
+    (b"AD", 24),
+    (b"AE", 23),
+    (b"AL", 28),
+    (b"AT", 20),
+    (b"AZ", 28),
+    (b"BA", 20),
+    (b"BE", 16),
+    (b"BG", 22),
+    (b"BH", 22),
+    (b"BI", 27),
+    (b"BR", 29),
+    (b"BY", 28),
+    (b"CH", 21),
+    (b"CR", 22),
+    (b"CY", 28),
+    (b"CZ", 24),
+    (b"DE", 22),
+    (b"DJ", 27),
+    (b"DK", 18),
+    (b"DO", 28),
+    (b"DZ", 26),
+    (b"EE", 20),
+    (b"EG", 29),
+    (b"ES", 24),
+    (b"FI", 18),
+    (b"FK", 18),
+    (b"FO", 18),
+    (b"FR", 27),
+    (b"GB", 22),
+    (b"GE", 22),
+    (b"GI", 23),
+    (b"GL", 18),
+    (b"GR", 27),
+    (b"GT", 28),
+    (b"HN", 28),
+    (b"HR", 21),
+    (b"HU", 28),
+    (b"IE", 22),
+    (b"IL", 23),
+    (b"IQ", 23),
+    (b"IR", 26),
+    (b"IS", 26),
+    (b"IT", 27),
+    (b"JO", 30),
+    (b"KW", 30),
+    (b"KZ", 20),
+    (b"LB", 28),
+    (b"LC", 32),
+    (b"LI", 21),
+    (b"LT", 20),
+    (b"LU", 20),
+    (b"LV", 21),
+    (b"LY", 25),
+    (b"MA", 28),
+    (b"MC", 27),
+    (b"MD", 24),
+    (b"ME", 22),
+    (b"MK", 19),
+    (b"MN", 20),
+    (b"MR", 27),
+    (b"MT", 31),
+    (b"MU", 30),
+    (b"MZ", 25),
+    (b"NI", 28),
+    (b"NL", 18),
+    (b"NO", 15),
+    (b"OM", 23),
+    (b"PK", 24),
+    (b"PL", 28),
+    (b"PS", 29),
+    (b"PT", 25),
+    (b"QA", 29),
+    (b"RO", 24),
+    (b"RS", 22),
+    (b"RU", 33),
+    (b"SA", 24),
+    (b"SC", 31),
+    (b"SD", 18),
+    (b"SE", 24),
+    (b"SI", 19),
+    (b"SK", 24),
+    (b"SM", 27),
+    (b"SO", 23),
+    (b"ST", 25),
+    (b"SV", 28),
+    (b"TL", 23),
+    (b"TN", 24),
+    (b"TR", 26),
+    (b"UA", 29),
+    (b"VA", 22),
+    (b"VG", 24),
+    (b"XK", 20),
+    (b"YE", 30),
+];
+
+fn probe(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let country = [text.at(place.at), text.at(place.at.wrapping_add(1))];
+    let length = LENGTHS
+        .binary_search_by(|(known, _)| known.as_slice().cmp(&country))
+        .ok()
+        .and_then(|index| LENGTHS.get(index))?
+        .1;
+    let check = place.at.wrapping_add(2);
+    if !text.at(check).is_ascii_digit() || !text.at(check.wrapping_add(1)).is_ascii_digit() {
+        return None;
+    }
+    let mut number = [0u8; 34];
+    let mut len = 0usize;
+    let mut at = place.at;
+    let mut separators = 0usize;
+    while len < length {
+        let byte = text.at(at);
+        if byte.is_ascii_digit() || byte.is_ascii_uppercase() {
+            *number.get_mut(len)? = byte;
+            len = len.wrapping_add(1);
+            separators = 0;
+        } else if matches!(byte, b' ' | b'-' | b'.') && separators == 0 && len >= 2 {
+            separators = 1;
+        } else {
+            return None;
+        }
+        at = at.wrapping_add(1);
+    }
+    if text.at(at).is_ascii_alphanumeric() || text.before(place.at) == b'_' {
+        return None;
+    }
+    let (head, tail) = number.get(..len)?.split_at_checked(4)?;
+    let rest = mod_97(tail.iter().chain(head).copied())?;
+    (rest == 1).then_some(Found {
+        start: place.at,
+        end: at,
+        confidence: Confidence::High,
+    })
+}

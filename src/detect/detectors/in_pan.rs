@@ -1,0 +1,57 @@
+//! Indian permanent account numbers.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "in_pan",
+    groups: &["pii.in"],
+    doc: Doc {
+        finds: "Five capitals, four digits, a capital; the fourth letter is the kind of holder (P, C, H, A, B, G, J, L, F, T).",
+        misses: "Numbers in small letters; there is no check digit that is published.",
+        source: "Income Tax Department of India, structure of the PAN (Rule 114)",
+    },
+    reach: 10,
+    context: &["pan", "pans", "pan card", "permanent account", "income tax"],
+    anchors: &[Anchor::Forms(&["AAAAA9999A"], judge)],
+    hits: &[
+        Hit {
+            text: "PAN: NQOPD6585K",
+            found: &["NQOPD6585K"],
+        },
+        Hit {
+            text: "{\"PAN card\": \"ALMCQ9099G\"}",
+            found: &["ALMCQ9099G"],
+        },
+        Hit {
+            text: "see ABCPD1234Z",
+            found: &["ABCPD1234Z"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "PAN ABCXD1234Z",
+            why: "X is no kind of holder",
+        },
+        Miss {
+            text: "PAN abcpd1234z",
+            why: "small letters",
+        },
+        Miss {
+            text: "PAN ABCPD0000Z",
+            why: "number 0000",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    if !number
+        .get(3)
+        .is_some_and(|kind| b"PCHABGJLFT".contains(kind))
+        || number.get(5..9) == Some(b"0000".as_slice())
+    {
+        return None;
+    }
+    candidate.high_or(Confidence::Medium)
+}

@@ -1,0 +1,215 @@
+//! IP addresses.
+
+use std::net::Ipv6Addr;
+
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "ip_address",
+    groups: &["pii"],
+    doc: Doc {
+        finds: "IPv4 as four numbers 0–255 without leading zeros; IPv6 in all its forms with a zone; both with a prefix length.",
+        misses: "Versions and section numbers with five parts, the unspecified address `::`, and IPv6 addresses of two short groups, which are slices of a program as often.",
+        source: "RFC 791, RFC 4291 section 2.2, RFC 4007 section 11, RFC 4632",
+    },
+    reach: 64,
+    context: &[
+        "ip", "ips", "ipv4", "ipv6", "host", "hosts", "from", "server", "gateway", "subnet",
+        "client", "address", "addr", "dns",
+    ],
+    anchors: &[Anchor::Number(1..=3, version_4), Anchor::Colon(version_6)],
+    hits: &[
+        Hit {
+            text: "from 192.168.0.1:80",
+            found: &["192.168.0.1"],
+        },
+        Hit {
+            text: "subnet 10.0.0.0/8.",
+            found: &["10.0.0.0/8"],
+        },
+        Hit {
+            text: "http://[2001:db8::1]/path",
+            found: &["2001:db8::1"],
+        },
+        Hit {
+            text: "fe80::1%eth0/64 and ::1",
+            found: &["fe80::1%eth0/64", "::1"],
+        },
+        Hit {
+            text: "64:ff9b::198.51.100.1",
+            found: &["64:ff9b::198.51.100.1"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "section 10.4.2.1.7",
+            why: "five parts",
+        },
+        Miss {
+            text: "192.168.1.256",
+            why: "more than 255",
+        },
+        Miss {
+            text: "1.2.3.04",
+            why: "a leading zero",
+        },
+        Miss {
+            text: "std::vector and a[1::2]",
+            why: "a name and a slice of a program",
+        },
+        Miss {
+            text: "at 12:34:56",
+            why: "a time",
+        },
+    ],
+};
+
+/// The address of which the first number stands here.
+fn version_4(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let before = text.before(place.at);
+    let second = place.at.saturating_sub(1);
+    let longer = before == b'.' && text.before(second).is_ascii_digit()
+        || matches!(before, b'_' | b'-') && text.before(second).is_ascii_digit();
+    if longer || text.at(place.end) != b'.' {
+        return None;
+    }
+    let mut at = place.at;
+    for part in 0..4 {
+        if part > 0 {
+            if text.at(at) != b'.' {
+                return None;
+            }
+            at = at.wrapping_add(1);
+        }
+        let end = text.run(at, 4, |byte| byte.is_ascii_digit());
+        let value =
+            crate::detect::checksum::number_at(text.slice(at..end), 0, end.wrapping_sub(at))?;
+        let leading = text.at(at) == b'0' && end.wrapping_sub(at) > 1;
+        if end == at || value > 255 || leading {
+            return None;
+        }
+        at = end;
+    }
+    let after = text.at(at);
+    let next = text.at(at.wrapping_add(1));
+    let longer = after == b'.' && next.is_ascii_digit()
+        || after.is_ascii_alphanumeric()
+        || matches!(after, b'-' | b'_' | b'+') && next.is_ascii_alphanumeric();
+    if longer || is_version(place) {
+        return None;
+    }
+    let end = prefix_length(place, at, 32);
+    let confidence = if place.context(place.at) {
+        Confidence::High
+    } else {
+        Confidence::Medium
+    };
+    Some(Found {
+        start: place.at,
+        end,
+        confidence,
+    })
+}
+
+/// `v1.2.3.4`, `version 1.2.3.4`.
+fn is_version(place: &Place<'_>) -> bool {
+    let text = place.text;
+    let word_end = text.run_back(place.at, 4, |byte| {
+        matches!(
+            byte,
+            b' ' | b'=' | b':' | b'"' | b'\'' | b'/' | b'~' | b'^' | b'@' | b'<' | b'>'
+        )
+    });
+    [
+        "version", "ver", "release", "build", "section", "chapter", "v",
+    ]
+    .iter()
+    .any(|word| {
+        text.precedes(word_end, word)
+            && !text
+                .before(word_end.saturating_sub(word.len()))
+                .is_ascii_alphabetic()
+    })
+}
+
+/// The end with `/24`, if that follows and is a length.
+fn prefix_length(place: &Place<'_>, at: usize, most: u32) -> usize {
+    let text = place.text;
+    if text.at(at) != b'/' {
+        return at;
+    }
+    let from = at.wrapping_add(1);
+    let end = text.run(from, 4, |byte| byte.is_ascii_digit());
+    match crate::detect::checksum::number_at(text.slice(from..end), 0, end.wrapping_sub(from)) {
+        Some(length) if end > from && length <= most && !text.at(end).is_ascii_alphanumeric() => {
+            end
+        }
+        _ => at,
+    }
+}
+
+/// The address of which a colon stands here; only its first colon counts.
+fn version_6(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let part = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
+    let start = text.run_back(place.at, 5, |byte| byte.is_ascii_hexdigit());
+    let start = if start == place.at && text.before(place.at) == b':' {
+        place.at.wrapping_sub(1)
+    } else {
+        start
+    };
+    place.begins(start);
+    let before = text.before(start);
+    if before.is_ascii_alphanumeric()
+        || matches!(before, b':' | b'.' | b'_')
+        || text.at(start) == b':' && text.at(start.wrapping_add(1)) != b':'
+    {
+        return None;
+    }
+    // Times, ratios and JSON have no second colon so near.
+    let end = text.run(start, 46, |byte| part(byte) || byte == b'.');
+    let end = text.run_back(end, 1, |byte| {
+        matches!(byte, b'.' | b':') && !text.slice(start..end).ends_with(b"::")
+    });
+    let written = text.slice(start..end);
+    if written.iter().filter(|byte| **byte == b':').count() < 2 {
+        return None;
+    }
+    let address: Ipv6Addr = std::str::from_utf8(written).ok()?.parse().ok()?;
+    if text.at(end).is_ascii_alphanumeric()
+        || text.at(end) == b'_'
+        || address.is_unspecified()
+        || !is_telling(written, address)
+    {
+        return None;
+    }
+    let mut zoned = end;
+    if text.at(end) == b'%' {
+        zoned = text.run(end.wrapping_add(1), 16, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+        });
+        zoned = if zoned == end.wrapping_add(1) {
+            end
+        } else {
+            zoned
+        };
+    }
+    let end = prefix_length(place, zoned, 128);
+    Some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// `a::b` and `1::2` are addresses by form only.
+fn is_telling(written: &[u8], address: Ipv6Addr) -> bool {
+    let groups = written
+        .split(|byte| *byte == b':')
+        .filter(|group| !group.is_empty());
+    let digits = written.iter().any(u8::is_ascii_digit);
+    let long = groups.clone().any(|group| group.len() >= 3);
+    address.is_loopback() || digits && (long || groups.count() >= 4)
+}

@@ -1,0 +1,69 @@
+//! Italian driving licences.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "it_driver_licence",
+    groups: &["pii.eu.it"],
+    doc: Doc {
+        finds: "Two capitals, seven digits and a capital; or `U1`, seven digits or consonants, and a letter.",
+        misses: "Small letters without a word such as `patente`.",
+        source: "Ministero delle Infrastrutture e dei Trasporti, numerazione delle patenti di guida",
+    },
+    reach: 10,
+    context: &[
+        "patente",
+        "patenti",
+        "patente di guida",
+        "driving licence",
+        "driving license",
+        "driver license",
+        "licenza",
+    ],
+    anchors: &[Anchor::Forms(&["aa9999999a", "a9xxxxxxxa"], judge)],
+    hits: &[
+        Hit {
+            text: "AA0123456B and AB0123456C",
+            found: &["AA0123456B", "AB0123456C"],
+        },
+        Hit {
+            text: "U1H00B000C",
+            found: &["U1H00B000C"],
+        },
+        Hit {
+            text: "patente: aa0123456b",
+            found: &["aa0123456b"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "990123456B",
+            why: "begins with digits",
+        },
+        Miss {
+            text: "U1H00A000B",
+            why: "A is not used",
+        },
+        Miss {
+            text: "U2H00B000C",
+            why: "begins with U2",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.capitals();
+    if candidate.form == 1 {
+        let middle = number.strip_prefix(b"U1")?.get(..7)?;
+        if middle.iter().any(|byte| b"AEIOQV".contains(byte)) {
+            return None;
+        }
+    }
+    let capitals = candidate.compact() == &*number;
+    candidate.high_or(if capitals {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

@@ -1,0 +1,59 @@
+//! Italian identity cards.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "it_identity_card",
+    groups: &["pii.eu.it"],
+    doc: Doc {
+        finds: "The electronic card (two letters, five digits, two letters) and the paper one (two letters and seven digits, or seven digits and two letters) after words such as `carta d'identità`.",
+        misses: "Numbers without such words: there is no check digit.",
+        source: "Ministero dell'Interno, Carta di identità elettronica, numero unico nazionale",
+    },
+    reach: 10,
+    context: &[
+        "carta d identita",
+        "carta identita",
+        "identita",
+        "cie",
+        "identity card",
+        "id card",
+    ],
+    anchors: &[Anchor::Forms(
+        &["?aa99999aa", "?aa_9999999", "?9999999aa"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "carta d'identità CA12345AB",
+            found: &["CA12345AB"],
+        },
+        Hit {
+            text: "CIE: CA00000AA",
+            found: &["CA00000AA"],
+        },
+        Hit {
+            text: "carta d'identità n. AO 1234567",
+            found: &["AO 1234567"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "part CA12345AB",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "carta d'identità CA1234AB",
+            why: "four digits",
+        },
+        Miss {
+            text: "CIE 123456",
+            why: "no letters",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    candidate.high_or(Confidence::Low)
+}

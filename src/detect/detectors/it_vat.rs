@@ -1,0 +1,67 @@
+//! Italian VAT numbers.
+
+use crate::detect::checksum::luhn;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "it_vat",
+    groups: &["pii.eu.it"],
+    doc: Doc {
+        finds: "Eleven digits with the Luhn check digit after a word such as `partita IVA`, or with `IT` before them.",
+        misses: "Eleven digits without such a word.",
+        source: "Decreto del Presidente della Repubblica 633/1972, art. 35; Agenzia delle Entrate",
+    },
+    reach: 13,
+    context: &[
+        "partita iva",
+        "p iva",
+        "piva",
+        "partitaiva",
+        "iva",
+        "vat",
+        "it vat",
+    ],
+    anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], judge)],
+    hits: &[
+        Hit {
+            text: "P.IVA: 00743110157",
+            found: &["00743110157"],
+        },
+        Hit {
+            text: "partita IVA=01333550323;",
+            found: &["01333550323"],
+        },
+        Hit {
+            text: "from IT00743110157",
+            found: &["IT00743110157"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "P.IVA 00743110158",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "id 00743110157",
+            why: "eleven digits that could be anything",
+        },
+        Miss {
+            text: "P.IVA 00000000000",
+            why: "zeros",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let code = candidate.compact();
+    let number = code.strip_prefix(b"IT").unwrap_or(code);
+    if number.len() != 11 || !luhn(number) || number.starts_with(b"0000000") {
+        return None;
+    }
+    candidate.high_or(if candidate.form == 1 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

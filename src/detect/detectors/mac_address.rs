@@ -1,0 +1,105 @@
+//! Hardware addresses of network interfaces.
+
+use crate::detect::scan::place::{Anchor, Candidate, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "mac_address",
+    groups: &["pii"],
+    doc: Doc {
+        finds: "Six pairs of hexadecimal digits with one separator, `:` or `-`; or three groups of four with dots.",
+        misses: "Twelve hexadecimal digits in a row, and longer runs of pairs such as fingerprints of keys.",
+        source: "IEEE Std 802-2014, section 8",
+    },
+    reach: 17,
+    context: &[
+        "mac",
+        "macs",
+        "device",
+        "ethernet",
+        "hwaddr",
+        "hardware address",
+        "bssid",
+    ],
+    anchors: &[
+        Anchor::Pairs(around),
+        Anchor::Forms(&["?xxxx.xxxx.xxxx"], judge),
+    ],
+    hits: &[
+        Hit {
+            text: "MAC 8a-3b-7e-d9-14-9b.",
+            found: &["8a-3b-7e-d9-14-9b"],
+        },
+        Hit {
+            text: "device ab:ab:ab:ab:ab:ab is offline",
+            found: &["ab:ab:ab:ab:ab:ab"],
+        },
+        Hit {
+            text: "mac abcd.ef01.2345",
+            found: &["abcd.ef01.2345"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "MAC 1d-10-33-dd-66",
+            why: "five pairs",
+        },
+        Miss {
+            text: "fingerprint 8a:3b:7e:d9:14:9b:00",
+            why: "seven pairs",
+        },
+        Miss {
+            text: "MAC 33:9f:de:5a:fa:6g",
+            why: "not hexadecimal",
+        },
+    ],
+};
+
+/// The address of which the third separator stands here.
+fn around(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let start = place.at.checked_sub(8)?;
+    place.begins(start);
+    let separator = text.at(place.at);
+    let before = text.before(start);
+    if before.is_ascii_alphanumeric() || before == separator {
+        return None;
+    }
+    let end = start.wrapping_add(17);
+    for at in start..end {
+        let byte = text.at(at);
+        let fits = if at.wrapping_sub(start).wrapping_rem(3) == 2 {
+            byte == separator
+        } else {
+            byte.is_ascii_hexdigit()
+        };
+        if !fits {
+            return None;
+        }
+    }
+    let after = text.at(end);
+    if after.is_ascii_alphanumeric()
+        || after == separator && text.at(end.wrapping_add(1)).is_ascii_hexdigit()
+    {
+        return None;
+    }
+    let confidence = if place.context(start) {
+        Confidence::High
+    } else {
+        Confidence::Medium
+    };
+    Some(Found {
+        start,
+        end,
+        confidence,
+    })
+}
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let hexadecimal = candidate.compact().iter().all(u8::is_ascii_hexdigit);
+    if hexadecimal {
+        candidate.high_or(Confidence::Low)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,83 @@
+//! Norwegian national identity numbers.
+
+use crate::detect::checksum::{digit, is_date, number_at, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "no_fodselsnummer",
+    groups: &["pii.eu.no"],
+    doc: Doc {
+        finds: "Date of birth (40 added to the day or month for D and synthetic numbers), three digits and two check digits modulo 11; as 6-5, or after a word such as `fødselsnummer`.",
+        misses: "Eleven digits in a row without such a word.",
+        source: "Skatteetaten, Fødselsnummer; Folkeregisterforskriften § 2-2-1",
+    },
+    reach: 12,
+    context: &[
+        "fødselsnummer",
+        "fodselsnr",
+        "fodselsnummer",
+        "personnummer",
+        "d nummer",
+        "fnr",
+    ],
+    anchors: &[Anchor::Forms(&["999999 99999", "?99999999999"], judge)],
+    hits: &[
+        Hit {
+            text: "see 131052 30855",
+            found: &["131052 30855"],
+        },
+        Hit {
+            text: "fødselsnummer: 15108511114",
+            found: &["15108511114"],
+        },
+        Hit {
+            text: "{\"fnr\":\"13105230855\"}",
+            found: &["13105230855"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "fødselsnummer 13105230856",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "fødselsnummer 13135230855",
+            why: "month 13",
+        },
+        Miss {
+            text: "id 13105230855",
+            why: "eleven digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let check = |weights: &[u32]| {
+        let rest = weighted_head(number, weights)?.wrapping_rem(11);
+        Some(11u32.wrapping_sub(rest).wrapping_rem(11))
+    };
+    let first = check(&[3, 7, 6, 1, 8, 9, 4, 5, 2])?;
+    let second = check(&[5, 4, 3, 2, 7, 6, 5, 4, 3, 2])?;
+    let less = |value: u32| {
+        if value > 40 {
+            value.wrapping_sub(40)
+        } else {
+            value
+        }
+    };
+    let (day, month) = (
+        less(number_at(number, 0, 2)?),
+        less(number_at(number, 2, 2)?),
+    );
+    let dated = is_date(number_at(number, 4, 2)?.wrapping_add(2000), month, day);
+    if !dated || digit(number, 9) != Some(first) || digit(number, 10) != Some(second) {
+        return None;
+    }
+    candidate.high_or(if candidate.is_separated() {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

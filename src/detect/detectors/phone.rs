@@ -1,0 +1,441 @@
+//! Telephone numbers.
+
+use std::ops::Range;
+
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "phone",
+    groups: &["pii"],
+    doc: Doc {
+        finds: "`+`, a country code and 7–15 digits in all; numbers of the North American plan with separators; ten or eleven digits that begin with a single 0; and after words such as `phone` or `call me`, 7–15 digits in any grouping.",
+        misses: "Numbers in one piece without a sign, a leading 0 or such a word.",
+        source: "ITU-T E.164 and E.123; North American Numbering Plan",
+    },
+    reach: 32,
+    context: &[
+        "phone",
+        "phones",
+        "telephone",
+        "tel",
+        "tels",
+        "mobile",
+        "mobil",
+        "cell phone",
+        "cell number",
+        "cell no",
+        "my cell",
+        "his cell",
+        "her cell",
+        "cellphone",
+        "fax",
+        "whatsapp",
+        "sms",
+        "landline",
+        "hotline",
+        "call me",
+        "call us",
+        "call him",
+        "call her",
+        "call them",
+        "call on",
+        "call at",
+        "call back",
+        "reach me",
+        "reach us",
+        "reach him",
+        "reach her",
+        "answering at",
+        "contact number",
+        "contact no",
+        "dial",
+        "text me",
+        "ring me",
+        "phone number",
+        "phonenumber",
+        "msisdn",
+        "telefon",
+        "telefonnummer",
+        "handy",
+        "handynummer",
+        "rufnummer",
+        "telefono",
+        "telefonos",
+        "movil",
+        "celular",
+        "cellulare",
+        "telefone",
+        "telephone",
+        "portable",
+        "telepono",
+        "telefoon",
+        "puhelin",
+        "numer telefonu",
+        "телефон",
+        "тел",
+        "電話",
+        "電話番号",
+        "携帯",
+        "전화",
+        "전화번호",
+        "휴대폰",
+        "手机",
+        "手机号",
+        "电话",
+        "โทร",
+        "โทรศัพท์",
+    ],
+    anchors: &[Anchor::Number(1..=15, probe)],
+    hits: &[
+        Hit {
+            text: "call +44 (20) 7123 4567 or +4930123456",
+            found: &["+44 (20) 7123 4567", "+4930123456"],
+        },
+        Hit {
+            text: "US: 415-555-0132, (415) 555-0132",
+            found: &["415-555-0132", "(415) 555-0132"],
+        },
+        Hit {
+            text: "09171234567",
+            found: &["09171234567"],
+        },
+        Hit {
+            text: "0312 123 45 67",
+            found: &["0312 123 45 67"],
+        },
+        Hit {
+            text: "my phone number is 425 8829090",
+            found: &["425 8829090"],
+        },
+        Hit {
+            text: "call me on 0097688112222 tonight",
+            found: &["0097688112222"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "page 415-420",
+            why: "six digits",
+        },
+        Miss {
+            text: "ts 1700000000",
+            why: "a time",
+        },
+        Miss {
+            text: "12.34.56",
+            why: "six digits",
+        },
+        Miss {
+            text: "id 53212345678",
+            why: "eleven digits that could be anything",
+        },
+        Miss {
+            text: "0.09171234567",
+            why: "a decimal",
+        },
+        Miss {
+            text: "115-555-0132",
+            why: "no area code begins with 1",
+        },
+    ],
+};
+
+/// Most groups of digits that a number is written in.
+const GROUPS: usize = 7;
+
+/// A number as it is written.
+#[derive(Default)]
+struct Written {
+    /// Digits of each group.
+    groups: [u8; GROUPS],
+    count: usize,
+    /// Digits in all.
+    digits: usize,
+    /// How many bytes after the first digit each group ends.
+    ends: [u8; GROUPS],
+    /// The separator before each group but the first; 0 where a parenthesis closes.
+    separators: [u8; GROUPS],
+}
+
+fn probe(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let first = place.at;
+    let opened = text.before(first) == b'(';
+    let mut start = if opened { first.wrapping_sub(1) } else { first };
+    let plus = text.before(start) == b'+';
+    start = start.wrapping_sub(usize::from(plus));
+    place.begins(start);
+    if !begins(place, start, plus || opened) || !is_promising(place, plus, opened) {
+        return None;
+    }
+    let written = read(place, first, opened)?;
+    if plus {
+        let end = international(place, first, &written)?;
+        return Some(Found {
+            start,
+            end,
+            confidence: Confidence::High,
+        });
+    }
+    let (end, confidence) = national(place, first, &written, opened)?;
+    Some(Found {
+        start,
+        end,
+        confidence,
+    })
+}
+
+/// Whether a number may begin here: not within a longer one.
+fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
+    let text = place.text;
+    let before = text.before(start);
+    let second = text.before(start.saturating_sub(1));
+    match before {
+        b' ' | b')' if second.is_ascii_digit() => {
+            // After another number a sign, or a 0 where that one was long enough to be complete.
+            let end = start.saturating_sub(1);
+            let complete =
+                end.saturating_sub(text.run_back(end, 8, |byte| byte.is_ascii_digit())) >= 7;
+            marked || complete && text.at(start) == b'0'
+        }
+        b' ' | b')' => true,
+        b'-' | b'.' | b'/' | b':' => {
+            !second.is_ascii_digit() && !(before == b'-' && second.is_ascii_alphabetic())
+        }
+        b'_' | b'#' | b'$' | b'+' => false,
+        byte => !byte.is_ascii_alphanumeric(),
+    }
+}
+
+/// Whether the first group can begin a number by form, or a word says that it is one.
+fn is_promising(place: &Place<'_>, plus: bool, opened: bool) -> bool {
+    let len = place.end.wrapping_sub(place.at);
+    let first = place.text.at(place.at);
+    let area = len == 3 && first >= b'2' || opened && (2..=5).contains(&len);
+    let trunk = first == b'0' && (len <= 5 || len >= 10) || first == b'1' && len == 1;
+    plus || area || trunk || place.context(place.at)
+}
+
+/// Reads groups of digits with one separator between them.
+fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
+    let text = place.text;
+    let mut written = Written::default();
+    let mut at = first;
+    let mut open = opened;
+    while written.count < GROUPS {
+        let end = text.run(at, 16, |byte| byte.is_ascii_digit());
+        let len = end.wrapping_sub(at);
+        if len == 0 || written.digits.wrapping_add(len) > 15 {
+            break;
+        }
+        *written.groups.get_mut(written.count)? = u8::try_from(len).ok()?;
+        *written.ends.get_mut(written.count)? = u8::try_from(end.wrapping_sub(first)).ok()?;
+        written.count = written.count.wrapping_add(1);
+        written.digits = written.digits.wrapping_add(len);
+        let mut next = end;
+        let mut separator = text.at(next);
+        if open && separator == b')' {
+            open = false;
+            separator = 0;
+            next = next.wrapping_add(1);
+            next = next.wrapping_add(usize::from(matches!(text.at(next), b' ' | b'-' | b'.')));
+        } else if !open && matches!(separator, b' ' | b'-' | b'.' | b'/') {
+            next = next.wrapping_add(1);
+            if text.at(next) == b'(' {
+                open = true;
+                next = next.wrapping_add(1);
+            }
+        } else if !open && separator == b'(' {
+            open = true;
+            next = next.wrapping_add(1);
+        } else {
+            break;
+        }
+        if let Some(slot) = written.separators.get_mut(written.count) {
+            *slot = separator;
+        }
+        at = next;
+    }
+    (written.count > 0).then_some(written)
+}
+
+/// Longest numbers with the country code, where it is less than fifteen digits.
+fn longest(number: &[u8]) -> usize {
+    match number {
+        [b'1', ..] | [b'7', ..] | [b'3', b'3', ..] => 11,
+        [b'4', b'4' | b'9' | b'1' | b'7' | b'5', ..]
+        | [b'9', b'1', ..]
+        | [b'8', b'1', ..]
+        | [b'3', b'4', ..] => 13,
+        _ => 15,
+    }
+}
+
+/// Where a number with a country code ends.
+fn international(place: &Place<'_>, first: usize, written: &Written) -> Option<usize> {
+    let text = place.text;
+    let most = longest(text.slice(first..first.wrapping_add(2)));
+    let mut digits = 0usize;
+    let mut end = None;
+    for (group, end_at) in written.groups.iter().zip(written.ends).take(written.count) {
+        let at = first.wrapping_add(usize::from(end_at));
+        digits = digits.wrapping_add(usize::from(*group));
+        if digits > most {
+            break;
+        }
+        if digits >= 7 && !text.at(at).is_ascii_alphanumeric() {
+            end = Some(at);
+        }
+    }
+    let zero = text.at(first) == b'0';
+    end.filter(|end| !zero && !is_continued(place, *end))
+}
+
+/// Where a number without a country code ends, and how sure it is one.
+fn national(
+    place: &Place<'_>,
+    first: usize,
+    written: &Written,
+    opened: bool,
+) -> Option<(usize, Confidence)> {
+    let groups = written.groups.get(..written.count)?;
+    // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
+    let mut best: Option<(usize, Confidence)> = None;
+    for count in 1..=written.count {
+        let part = groups.get(..count)?;
+        let end = first.wrapping_add(usize::from(*written.ends.get(count.wrapping_sub(1))?));
+        let separators = written.separators.get(1..count)?;
+        if place.text.at(end).is_ascii_alphanumeric() || is_continued(place, end) {
+            continue;
+        }
+        let found = north_american(place, first, part, separators, opened)
+            .or_else(|| trunk(place, first..end, part, separators, opened));
+        best = found.map(|confidence| (end, confidence)).or(best);
+    }
+    let in_context = place.context(first);
+    if let Some((end, confidence)) = best {
+        return Some((
+            end,
+            if in_context {
+                Confidence::High
+            } else {
+                confidence
+            },
+        ));
+    }
+    if !in_context {
+        return None;
+    }
+    let end = first.wrapping_add(usize::from(
+        *written.ends.get(written.count.wrapping_sub(1))?,
+    ));
+    let shortest = if written.count == 1 { 7 } else { 6 };
+    // Social security numbers and dates stand in the same tables.
+    if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
+        return None;
+    }
+    let number = place.text.slice(first..end);
+    let repeated = number.iter().all(|byte| Some(byte) == number.first());
+    let dotted = written.separators.get(1..written.count)?.contains(&b'.') && written.digits < 8;
+    let ends_well = !place.text.at(end).is_ascii_alphanumeric() && !is_continued(place, end);
+    (written.digits >= shortest && ends_well && !repeated && !dotted)
+        .then_some((end, Confidence::High))
+}
+
+/// Area code, exchange and subscriber, with or without the 1 in front.
+fn north_american(
+    place: &Place<'_>,
+    first: usize,
+    groups: &[u8],
+    separators: &[u8],
+    opened: bool,
+) -> Option<Confidence> {
+    let text = place.text;
+    let (area, rest, separators) = match groups {
+        [1, rest @ ..] if text.at(first) == b'1' && rest.len() == 3 => {
+            (first.wrapping_add(2), rest, separators.get(1..)?)
+        }
+        rest => (first, rest, separators),
+    };
+    let area = area.wrapping_add(usize::from(text.at(area) == b'('));
+    if rest != [3, 3, 4] {
+        return None;
+    }
+    let digits = text.slice(area..area.wrapping_add(9));
+    let exchange = digits.iter().skip(3).find(|byte| byte.is_ascii_digit());
+    let valid =
+        matches!(digits.first(), Some(b'2'..=b'9')) && matches!(exchange, Some(b'2'..=b'9'));
+    let same = separators.first() == separators.get(1);
+    let parenthesis = opened || separators.first() == Some(&0);
+    if !valid {
+        return None;
+    }
+    match separators.get(1) {
+        Some(b'-' | b'.') if same || parenthesis => Some(Confidence::Medium),
+        Some(b' ') if parenthesis => Some(Confidence::Medium),
+        // Three groups with spaces are amounts and table columns as often.
+        _ => Some(Confidence::Low),
+    }
+}
+
+/// A number with the trunk prefix 0, or in the groups of a mobile number.
+fn trunk(
+    place: &Place<'_>,
+    range: Range<usize>,
+    groups: &[u8],
+    separators: &[u8],
+    opened: bool,
+) -> Option<Confidence> {
+    let text = place.text;
+    let digits: u32 = groups.iter().map(|group| u32::from(*group)).sum();
+    let same = separators
+        .iter()
+        .all(|separator| Some(separator) == separators.first());
+    let zero = text.at(range.start) == b'0';
+    let second = text
+        .slice(range.clone())
+        .iter()
+        .skip(1)
+        .find(|byte| byte.is_ascii_digit())
+        .copied()
+        .unwrap_or(0);
+    let number = text.slice(range);
+    let varied = number
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .any(|byte| !matches!(*byte, b'0') && Some(byte) != number.get(1));
+    // 3-3-2-2 is how Turkish mobile numbers are written.
+    if groups == [3, 3, 2, 2]
+        && same
+        && !separators.contains(&b'.')
+        && matches!(text.at(place.at), b'5')
+    {
+        return Some(Confidence::Medium);
+    }
+    if !zero
+        || second == b'0'
+        || !matches!(digits, 10 | 11)
+        || !varied
+        || number.starts_with(b"0123456789")
+    {
+        return None;
+    }
+    let one = groups.len() == 1;
+    let grouped = same || opened || separators.contains(&0) || groups.len() == 2;
+    let decimal = separators.first() == Some(&b'.') && groups.len() < 3;
+    if !one && !grouped || decimal || separators.contains(&b'/') && groups.len() > 2 {
+        return None;
+    }
+    Some(Confidence::Medium)
+}
+
+/// Whether a longer number goes on after the end.
+fn is_continued(place: &Place<'_>, end: usize) -> bool {
+    let text = place.text;
+    match text.at(end) {
+        b'.' | b':' | b'/' | b'-' | b'_' => text.at(end.wrapping_add(1)).is_ascii_digit(),
+        b'%' => true,
+        _ => false,
+    }
+}

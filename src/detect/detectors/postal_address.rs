@@ -1,0 +1,141 @@
+//! Postal addresses, as far as form and context tell them.
+
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "postal_address",
+    groups: &["pii"],
+    doc: Doc {
+        finds: "A house number, one to four capitalised words and a word for a street (`Street`, `Rd`, `Avenue` …), after a word such as `address`, `lives at` or `ship to`.",
+        misses: "Everything else: addresses have no form of their own. Addresses in which the street comes first.",
+        source: "USPS Publication 28, appendix C1 (street suffixes); Universal Postal Union S42",
+    },
+    reach: 64,
+    context: &[
+        "address",
+        "addresses",
+        "billing address",
+        "shipping address",
+        "home address",
+        "street",
+        "lives at",
+        "live at",
+        "living at",
+        "ship to",
+        "deliver to",
+        "delivery",
+        "mail to",
+        "resides at",
+        "residence",
+        "send to",
+    ],
+    anchors: &[Anchor::Number(1..=5, probe), Anchor::Mixed(2..=5, probe)],
+    hits: &[
+        Hit {
+            text: "billing address: 12 Mill Lane, Leeds",
+            found: &["12 Mill Lane"],
+        },
+        Hit {
+            text: "She lives at 221B Baker Street.",
+            found: &["221B Baker Street"],
+        },
+        Hit {
+            text: "{\"address\":\"1600 Pennsylvania Ave NW\"}",
+            found: &["1600 Pennsylvania Ave"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "see 12 Mill Lane",
+            why: "nothing says whose it is",
+        },
+        Miss {
+            text: "address 12 of the list",
+            why: "no street",
+        },
+        Miss {
+            text: "address 0x12 Main Memory",
+            why: "no street",
+        },
+    ],
+};
+
+const STREETS: &[&str] = &[
+    "street",
+    "st",
+    "road",
+    "rd",
+    "avenue",
+    "ave",
+    "av",
+    "lane",
+    "ln",
+    "drive",
+    "dr",
+    "boulevard",
+    "blvd",
+    "way",
+    "court",
+    "ct",
+    "place",
+    "pl",
+    "square",
+    "sq",
+    "terrace",
+    "ter",
+    "close",
+    "crescent",
+    "highway",
+    "hwy",
+    "parkway",
+    "pkwy",
+    "circle",
+    "cir",
+    "trail",
+    "trl",
+];
+
+fn probe(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let number = text.slice(place.at..place.end);
+    let suffixed = number.split_last().is_some_and(|(last, head)| {
+        last.is_ascii_alphabetic() && head.iter().all(u8::is_ascii_digit)
+    });
+    if !number.first().is_some_and(u8::is_ascii_digit)
+        || !(suffixed || number.iter().all(u8::is_ascii_digit))
+    {
+        return None;
+    }
+    let mut at = place.end;
+    for words in 0..5 {
+        if text.at(at) != b' ' {
+            return None;
+        }
+        let start = at.wrapping_add(1);
+        let end = text.run(start, 20, |byte| {
+            byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || byte >= 0x80
+        });
+        let word = text.slice(start..end);
+        if words > 0
+            && STREETS
+                .iter()
+                .any(|street| word.eq_ignore_ascii_case(street.as_bytes()))
+            && word.first().is_some_and(u8::is_ascii_uppercase)
+        {
+            return place.context(place.at).then_some(Found {
+                start: place.at,
+                end,
+                confidence: Confidence::Medium,
+            });
+        }
+        if !word
+            .first()
+            .is_some_and(|byte| byte.is_ascii_uppercase() || *byte >= 0x80)
+        {
+            return None;
+        }
+        at = end;
+    }
+    None
+}

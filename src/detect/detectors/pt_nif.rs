@@ -1,0 +1,75 @@
+//! Portuguese tax numbers (NIF).
+
+use crate::detect::checksum::{digit, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "pt_nif",
+    groups: &["pii.eu.pt"],
+    doc: Doc {
+        finds: "Nine digits that begin with 1–3, 5, 6, 8 or 9, the last one by weights 9–2 modulo 11, after a word such as `NIF` or `contribuinte`, or with `PT` before them.",
+        misses: "Numbers without such a word.",
+        source: "Decreto-Lei n.º 14/2013; Autoridade Tributária e Aduaneira",
+    },
+    reach: 11,
+    context: &[
+        "nif",
+        "nifs",
+        "contribuinte",
+        "nipc",
+        "numero de contribuinte",
+    ],
+    anchors: &[Anchor::Forms(
+        &["?999999999", "?999 999 999", "AA999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "NIF 123456789",
+            found: &["123456789"],
+        },
+        Hit {
+            text: "contribuinte: 501 442 014",
+            found: &["501 442 014"],
+        },
+        Hit {
+            text: "from PT501442014",
+            found: &["PT501442014"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "NIF 123456788",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "NIF 423456787",
+            why: "begins with 4",
+        },
+        Miss {
+            text: "id 123456789",
+            why: "nothing says that it is one",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let code = candidate.compact();
+    let number = code.strip_prefix(b"PT").unwrap_or(code);
+    let rest = weighted_head(number, &[9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
+    let check = 11u32.wrapping_sub(rest);
+    let check = if check > 9 { 0 } else { check };
+    let known = matches!(
+        number.first(),
+        Some(b'1'..=b'3' | b'5' | b'6' | b'8' | b'9')
+    );
+    if !known || digit(number, 8) != Some(check) {
+        return None;
+    }
+    candidate.high_or(if candidate.form == 2 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

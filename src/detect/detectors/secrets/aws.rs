@@ -1,0 +1,145 @@
+//! Keys of Amazon Web Services.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
+use crate::detect::variety::{is_placeholder, makeup, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+const ID: &[Part] = &[Part::Run(Alphabet::Base32, 16, 16)];
+
+pub(in crate::detect) static ACCESS_KEY: Detector = Detector {
+    name: "aws_access_key",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "`AKIA`, `ASIA`, `ABIA`, `ACCA` or `A3T` and a character, and sixteen capitals and digits 2–7.",
+        misses: "Ids of users, roles and policies (`AIDA`, `AROA` …), which open nothing; keys of Amazon's documentation.",
+        source: "AWS IAM User Guide, IAM identifiers, unique IDs",
+    },
+    reach: 20,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "AKIA",
+            rest: ID,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "ASIA",
+            rest: ID,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "ABIA",
+            rest: ID,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "ACCA",
+            rest: ID,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "A3T",
+            rest: &[Part::Run(Alphabet::Capitals, 17, 17)],
+            variety: 25,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("the key AK", "IASKGHGQ4PU6B3OUNQ was leaked"),
+            found: &[concat!("AK", "IASKGHGQ4PU6B3OUNQ")],
+        },
+        Hit {
+            text: concat!("AWS_ACCESS_KEY_ID=AS", "IARX6V3MXGITP33CBN"),
+            found: &[concat!("AS", "IARX6V3MXGITP33CBN")],
+        },
+        Hit {
+            text: concat!("AWSToken = \"AB", "IA3N3I4KR4XNJQI7LI\""),
+            found: &[concat!("AB", "IA3N3I4KR4XNJQI7LI")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("AK", "IAIOSFODNN7EXAMPLE"),
+            why: "the documentation's key",
+        },
+        Miss {
+            text: concat!("SAK", "IAJ234567ABCDEFGHI"),
+            why: "begins within a word",
+        },
+        Miss {
+            text: concat!("ak", "iaskghgq4pu6b3ounq"),
+            why: "small letters",
+        },
+        Miss {
+            text: concat!("AK", "IASKGHGQ4PU6B3OUN"),
+            why: "fifteen characters",
+        },
+    ],
+};
+
+pub(in crate::detect) static SECRET_KEY: Detector = Detector {
+    name: "aws_secret_key",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "Forty characters of Base64 after a name with `secret` or `aws` in it.",
+        misses: "Keys without such a name: forty characters have no form of their own. Forty hexadecimal digits, which are a hash.",
+        source: "AWS IAM User Guide, Manage access keys",
+    },
+    reach: 40,
+    context: &[],
+    anchors: &[Anchor::Keyed(secret)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "AWS_SECRET_ACCESS_KEY=Ut9Efi2lPjYKmy8iFgny",
+                "1NCeQ06rEdciIeO/RgBq"
+            ),
+            found: &[concat!("Ut9Efi2lPjYKmy8iFgny", "1NCeQ06rEdciIeO/RgBq")],
+        },
+        Hit {
+            text: concat!(
+                "\"SecretAccessKey\": \"f755LnGIft6SRxRn4vaJ",
+                "SRxVs/HhfGtVFQStdvA2\","
+            ),
+            found: &[concat!("f755LnGIft6SRxRn4vaJ", "SRxVs/HhfGtVFQStdvA2")],
+        },
+        Hit {
+            text: concat!(
+                "export aws_secret='fOePb6uh4+RURz/5airh",
+                "zTn/akLtnlTcIhouRk5v'"
+            ),
+            found: &[concat!("fOePb6uh4+RURz/5airh", "zTn/akLtnlTcIhouRk5v")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!(
+                "aws_secret = \"wJalrXUtnFEMI/K7MDENG/bPxR",
+                "fiCYEXAMPLEKEY\""
+            ),
+            why: "the documentation's key",
+        },
+        Miss {
+            text: "aws_secret = \"da39a3ee5e6b4b0d3255bfef95601890afd80709\"",
+            why: "a SHA-1 hash",
+        },
+        Miss {
+            text: "name = \"Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq\"",
+            why: "the name is not one of a secret",
+        },
+    ],
+};
+
+fn secret(keyed: &Keyed<'_>) -> Option<Found> {
+    let value = keyed.bytes();
+    let named = keyed.names("aws") || keyed.names("secret");
+    if value.len() != 40 || !named || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
+        return None;
+    }
+    let kinds = makeup(value);
+    let mixed = kinds.capitals > 3 && kinds.smalls > 3;
+    if !mixed || variety(value) < 40 || is_placeholder(value) {
+        return None;
+    }
+    Some(keyed.found(Confidence::High))
+}

@@ -1,0 +1,127 @@
+//! Secrets of Microsoft Azure.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static SECRET: Detector = Detector {
+    name: "azure_secret",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "Client secrets of Entra ID (`…8Q~…`, 37–40 characters), account keys of storage and Cosmos DB (88 characters of Base64 after `AccountKey`), shared access keys (44) and signatures (`sig=`).",
+        misses: "Client secrets issued before 2021, which have no form.",
+        source: "Microsoft Learn: Configure Azure Storage connection strings; Create a service SAS; credential scanning definitions",
+    },
+    reach: 120,
+    context: &[],
+    anchors: &[
+        Anchor::Mixed(2..=40, client),
+        Anchor::Keyed(account),
+        Anchor::Word(&["sig="], signature),
+    ],
+    hits: &[
+        Hit {
+            text: concat!("client_secret: .IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr"),
+            found: &[concat!(".IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr")],
+        },
+        Hit {
+            text: concat!(
+                "AccountName=acme;AccountKey=gsceBorhOUI6rRH5HTZgMNk/sW/EuJYWFIbX",
+                "gI+MmTltbIocPqM2I88jYUk0RC3M0yMBpbNuA7Z1j9y4bu6h9g==;"
+            ),
+            found: &[concat!(
+                "gsceBorhOUI6rRH5HTZgMNk/sW/EuJYWFIbX",
+                "gI+MmTltbIocPqM2I88jYUk0RC3M0yMBpbNuA7Z1j9y4bu6h9g=="
+            )],
+        },
+        Hit {
+            text: concat!(
+                "the secret is q0J8",
+                "Q~b0mBw_TDNV~cUZm73Oish64y2ZCEp5xfU today"
+            ),
+            found: &[concat!("q0J8", "Q~b0mBw_TDNV~cUZm73Oish64y2ZCEp5xfU")],
+        },
+        Hit {
+            text: concat!(
+                "?sv=2022-11-02&sig=T7j2QbUW",
+                "mX0fSxGsoTLPp0vTMBBYIBxFEBYVDBnxLOo%3D"
+            ),
+            found: &[concat!(
+                "T7j2QbUW",
+                "mX0fSxGsoTLPp0vTMBBYIBxFEBYVDBnxLOo%3D"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("client_secret=bP88", "Q~xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: "http://www.2doc.nl/speel~VARA_101375237~mh17-het-verdriet-van-nederland~.html",
+            why: "an address",
+        },
+        Miss {
+            text: "AccountKey=c2hvcnQ=",
+            why: "too short",
+        },
+    ],
+};
+
+/// Three characters, a digit, `Q~`, and 31–34 more. The token that ends with the Q stands here.
+fn client(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let q = place.end.checked_sub(1)?;
+    if text.at(place.end) != b'~' || text.at(q) != b'Q' || !text.before(q).is_ascii_digit() {
+        return None;
+    }
+    let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-');
+    let start = q.checked_sub(4)?;
+    place.begins(start);
+    let head = text.slice(start..q);
+    let from = place.end.wrapping_add(1);
+    let end = text.run(from, 40, part);
+    let end = text.run_back(end, 1, |byte| byte == b'.');
+    let body = text.slice(from..end);
+    let fits = head.iter().all(|byte| part(*byte))
+        && !text.before(start).is_ascii_alphanumeric()
+        && (30..=36).contains(&body.len());
+    (fits && variety(body) >= 35 && !is_placeholder(body)).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+fn account(keyed: &Keyed<'_>) -> Option<Found> {
+    let value = keyed.bytes();
+    let named = match value.len() {
+        88 => {
+            keyed.names("accountkey")
+                || keyed.names("account_key")
+                || keyed.names("storage")
+                || keyed.names("cosmos")
+                || keyed.names("azure")
+        }
+        44 => keyed.names("sharedaccesskey") || keyed.names("azure"),
+        _ => false,
+    };
+    let encoded = value.ends_with(b"=") && value.iter().all(|byte| Alphabet::Base64.has(*byte));
+    (named && encoded && variety(value) >= 40).then(|| keyed.found(Confidence::High))
+}
+
+/// The signature of a shared access URL: 32 bytes in Base64.
+fn signature(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !matches!(text.before(place.at), b'&' | b'?') {
+        return None;
+    }
+    place.begins(place.end);
+    let end = text.run_of(Alphabet::Base64, place.end, 45);
+    let value = text.slice(place.end..end);
+    (value.len() == 44 && value.ends_with(b"=") && variety(value) >= 40).then_some(Found {
+        start: place.end,
+        end,
+        confidence: Confidence::High,
+    })
+}

@@ -1,0 +1,190 @@
+//! Tokens of bots.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static TELEGRAM: Detector = Detector {
+    name: "telegram_bot_token",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "8–10 digits, `:AA` and 33 letters, digits, `_` and `-`; also in the path of the API (`/bot…/`).",
+        misses: "Tokens of other lengths.",
+        source: "Telegram Bot API, Authorizing your bot",
+    },
+    reach: 46,
+    context: &[],
+    anchors: &[
+        Anchor::Number(8..=10, telegram),
+        Anchor::Mixed(11..=13, telegram),
+    ],
+    hits: &[
+        Hit {
+            text: concat!(
+                "bot token 883595252",
+                ":AAP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS"
+            ),
+            found: &[concat!("883595252", ":AAP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS")],
+        },
+        Hit {
+            text: concat!(
+                "https://api.telegram.org/bot983145129",
+                ":AAKkF1zGYATAbmO_OVmc_b75Mw3iQKJQRM_/getMe"
+            ),
+            found: &[concat!("983145129", ":AAKkF1zGYATAbmO_OVmc_b75Mw3iQKJQRM_")],
+        },
+        Hit {
+            text: concat!("T=2396088886", ":AAtBdaOdp2PW8BXjY62An1Td2hQX-6XlASu"),
+            found: &[concat!(
+                "2396088886",
+                ":AAtBdaOdp2PW8BXjY62An1Td2hQX-6XlASu"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "arn:aws:sns:aaa:111122223333:aaaaaaaaaaaaaaaaaaassssssddddddddddddd",
+            why: "an ARN",
+        },
+        Miss {
+            text: "12345678:AA",
+            why: "too short",
+        },
+        Miss {
+            text: concat!("883595252", ":BBP5CS4eqyttWYg-XyLS0DNd5o3s9uBSCRS"),
+            why: "no AA",
+        },
+    ],
+};
+
+pub(in crate::detect) static DISCORD: Detector = Detector {
+    name: "discord_token",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "23–26 letters and digits that begin with M, N or O, a dot, six characters, a dot, 27–38 characters; addresses of webhooks with their path.",
+        misses: "Tokens of users, which have the form of a key with `mfa.`.",
+        source: "Discord Developer Docs, reference, authentication; snowflakes in Base64",
+    },
+    reach: 140,
+    context: &[],
+    anchors: &[
+        Anchor::Mixed(23..=26, discord),
+        Anchor::Word(
+            &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
+            webhook,
+        ),
+    ],
+    hits: &[
+        Hit {
+            text: concat!(
+                "DISCORD_TOKEN=NlrxI2j66GZgBGi9UOzBrLQX",
+                ".m60kJ9.1ZzCHnf9bY3yFh2z_uBXlc0NpXf"
+            ),
+            found: &[concat!(
+                "NlrxI2j66GZgBGi9UOzBrLQX",
+                ".m60kJ9.1ZzCHnf9bY3yFh2z_uBXlc0NpXf"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "login('NkLbyp6fIuNAPLgKSaSGP506",
+                ".47Vx8u.bIB1PDHNpqDlfph-o_Fqjtiw7dG')"
+            ),
+            found: &[concat!(
+                "NkLbyp6fIuNAPLgKSaSGP506",
+                ".47Vx8u.bIB1PDHNpqDlfph-o_Fqjtiw7dG"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "https://discord",
+                ".com/api/webhooks/1029481395951310046/sbaw8msOR3Wi6vPUzeIWy_P0vJbB0UuRVjH8l8-Qx5cO"
+            ),
+            found: &[concat!(
+                "https://discord",
+                ".com/api/webhooks/1029481395951310046/sbaw8msOR3Wi6vPUzeIWy_P0vJbB0UuRVjH8l8-Qx5cO"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "MgS7hbMfqCp4FawE5qUou0mB.HtHQlo",
+            why: "one part is missing",
+        },
+        Miss {
+            text: "AgS7hbMfqCp4FawE5qUou0mB.HtHQlo.REuvvbtjSVEvgpAVyqmmyFt6hcl",
+            why: "begins with A",
+        },
+        Miss {
+            text: "https://discord.com/api/webhooks/",
+            why: "no path",
+        },
+    ],
+};
+
+fn telegram(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let token = text.slice(place.at..place.end);
+    let start = if token.starts_with(b"bot") {
+        place.at.wrapping_add(3)
+    } else {
+        place.at
+    };
+    let number = text.slice(start..place.end);
+    if text.at(place.end) != b':'
+        || !(8..=10).contains(&number.len())
+        || !number.iter().all(u8::is_ascii_digit)
+    {
+        return None;
+    }
+    let from = place.end.wrapping_add(1);
+    let end = text.run_of(Alphabet::Base64Url, from, 36);
+    let key = text.slice(from..end);
+    let fits =
+        key.len() == 35 && key.starts_with(b"AA") && variety(key) >= 30 && !is_placeholder(key);
+    fits.then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+fn discord(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !matches!(text.at(place.at), b'M' | b'N' | b'O') || text.at(place.end) != b'.' {
+        return None;
+    }
+    let second = place.end.wrapping_add(1);
+    let second_end = text.run_of(Alphabet::Base64Url, second, 7);
+    let third = second_end.wrapping_add(1);
+    let end = text.run_of(Alphabet::Base64Url, third, 39);
+    let fits = second_end.wrapping_sub(second) == 6
+        && text.at(second_end) == b'.'
+        && end.wrapping_sub(third) >= 27;
+    (fits && variety(text.slice(place.at..end)) >= 35).then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+fn webhook(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let scheme = ["https://", "http://"]
+        .iter()
+        .find(|scheme| text.precedes(place.at, scheme));
+    let start = place
+        .at
+        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
+    place.begins(start);
+    let id = text.run(place.end, 21, |byte| byte.is_ascii_digit());
+    let from = id.wrapping_add(1);
+    let end = text.run_of(Alphabet::Base64Url, from, 80);
+    let fits =
+        id.wrapping_sub(place.end) >= 15 && text.at(id) == b'/' && end.wrapping_sub(from) >= 40;
+    fits.then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}

@@ -1,0 +1,336 @@
+//! Keys and tokens without a form of their own, known by their name.
+
+use super::named::{is_code, is_word};
+use crate::detect::parts::Parts;
+use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::variety::{is_placeholder, is_reference, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static KEY: Detector = Detector {
+    name: "generic_api_key",
+    groups: &["secrets.generic"],
+    doc: Doc {
+        finds: "A value with digits and variety that is assigned to a name with `token`, `secret`, `key`, `auth` or `cred` in it.",
+        misses: "References, placeholders, words, paths, addresses; hashes and identifiers whose name says what they are (`public_key`, `key_id`, `cache_key`).",
+        source: "Names as used in configuration files; CWE-798",
+    },
+    reach: 512,
+    context: &[],
+    anchors: &[Anchor::Keyed(generic), Anchor::Word(&["BUNDLE_"], bundler)],
+    hits: &[
+        Hit {
+            text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
+            found: &["Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB"],
+        },
+        Hit {
+            text: "<sumoToken>\n    suBmxwThKvuG8L5x\n</sumoToken>",
+            found: &["suBmxwThKvuG8L5x"],
+        },
+        Hit {
+            text: "JIRA_API_TOKEN=HXe8DGg1iJd2AopzyxkFB7F2",
+            found: &["HXe8DGg1iJd2AopzyxkFB7F2"],
+        },
+        Hit {
+            text: "herokuToken=28333d61-f405-5362-90f0-558ae1e7951c",
+            found: &["28333d61-f405-5362-90f0-558ae1e7951c"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "api_key = \"YOUR_API_KEY_1234\"",
+            why: "a placeholder",
+        },
+        Miss {
+            text: "max_tokens: 4096",
+            why: "a number of tokens",
+        },
+        Miss {
+            text: "\"primaryKey\": \"customer_id_2\"",
+            why: "a name",
+        },
+        Miss {
+            text: "token = tokens[1234567890]",
+            why: "code",
+        },
+        Miss {
+            text: "public_key = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
+            why: "public",
+        },
+    ],
+};
+
+/// What names of secrets have in them.
+static NAMED: Parts = Parts::new(&["token", "secret", "key", "auth", "cred", "pass", "pwd"]);
+
+/// What says more than `key` alone.
+static STRONG: Parts = Parts::new(&[
+    "token", "secret", "apikey", "api_key", "api-key", "auth", "cred", "access", "private", "pass",
+    "pwd",
+]);
+
+/// Parts of names that are no secret though they have the word in them.
+static PUBLIC: Parts = Parts::new(&[
+    "public",
+    "pubkey",
+    "pub_key",
+    "primary",
+    "foreign",
+    "partition",
+    "sort_key",
+    "sortkey",
+    "cache",
+    "keyname",
+    "key_name",
+    "keyword",
+    "key_id",
+    "keyid",
+    "hotkey",
+    "shortcut",
+    "monkey",
+    "turkey",
+    "donkey",
+    "tokenizer",
+    "tokenid",
+    "token_id",
+    "tokentype",
+    "token_type",
+    "token_url",
+    "tokenurl",
+    "token_uri",
+    "endpoint",
+    "next_token",
+    "nexttoken",
+    "page_token",
+    "pagetoken",
+    "csrf",
+    "xsrf",
+    "author",
+    "unique",
+    "object_key",
+    "objectkey",
+    "routing",
+    "idempotency",
+    "fingerprint",
+    "checksum",
+    "digest",
+    "sha256",
+    "integrity",
+    "keystore",
+    "keypath",
+    "key_path",
+    "keyfile",
+    "key_file",
+    "credential_id",
+    "secret_name",
+    "secretname",
+    "secretref",
+    "secret_ref",
+    "secret_arn",
+    "keyvault",
+    "key_vault",
+    "keyboard",
+    "keyframe",
+    "keypress",
+    "keycode",
+    "key_code",
+    "thread_key",
+    "group_key",
+    "groupkey",
+    "natural_key",
+    "composite",
+    "keysize",
+    "key_size",
+    "keylen",
+    "stop_token",
+    "eos_token",
+    "bos_token",
+    "pad_token",
+    "unk_token",
+    "sep_token",
+    "cls_token",
+    "mask_token",
+    "special_token",
+    "tokens",
+    "auth_type",
+    "authtype",
+    "auth_mode",
+    "auth_method",
+    "auth_url",
+    "authurl",
+    "auth_provider",
+]);
+
+fn generic(keyed: &Keyed<'_>) -> Option<Found> {
+    let value = keyed.bytes();
+    let kinds = keyed.kinds;
+    let part = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'_' | b'-' | b'.' | b'=' | b'+' | b'/' | b'~' | b':' | b'%' | b'@'
+            )
+    };
+    if keyed.link == Link::Told
+        || kinds.digits == 0
+        || value.len() < 10
+        || is_time(value)
+        || !value.iter().all(|byte| part(*byte))
+    {
+        return None;
+    }
+    let only_key = !STRONG.stand_in(keyed.name);
+    if only_key && value.len() < 16
+        || !NAMED.stand_in(keyed.name)
+        || PUBLIC.stand_in(keyed.name)
+        || !is_whole_word(keyed)
+    {
+        return None;
+    }
+    let variety = variety(value);
+    let random = if kinds.digits == value.len() {
+        // Identifiers of some vendors are digits only; shorter ones are numbers and times.
+        value.len() >= 15 && variety >= 24 && !only_key
+    } else if is_uuid(value) {
+        !keyed.names("id") || keyed.names("client") || keyed.names("token")
+    } else if kinds.digits.wrapping_add(kinds.smalls) == value.len()
+        || kinds.digits.wrapping_add(kinds.capitals) == value.len()
+    {
+        variety >= 28 && kinds.digits >= 2
+    } else {
+        let mixed = kinds.capitals >= 3 && kinds.smalls >= 3 && !only_key;
+        variety >= if only_key { 35 } else { 30 }
+            && (kinds.digits >= 2 || variety >= 37 || variety >= 33 && mixed)
+    };
+    if !random
+        || is_words(value)
+        || is_reference(value)
+        || is_placeholder(value)
+        || is_code(value)
+        || is_word(value)
+    {
+        return None;
+    }
+    let sure = variety >= 35 && value.len() >= 20 && !only_key;
+    Some(keyed.found(if sure {
+        Confidence::High
+    } else {
+        Confidence::Medium
+    }))
+}
+
+/// `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).
+fn bundler(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let name_end = text.run(place.end, 80, |byte| {
+        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_'
+    });
+    let name = text.slice(place.end..name_end);
+    let from = text.run(name_end, 6, |byte| {
+        matches!(byte, b' ' | b'=' | b':' | b'"' | b'\'')
+    });
+    place.begins(from);
+    let user = text.run(from, 64, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    });
+    let end = text.run(user.wrapping_add(1), 128, |byte| {
+        byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'&' | b'/')
+    });
+    let host = name.windows(2).any(|window| window == b"__");
+    let value = text.slice(from..end);
+    let fits = host
+        && from > name_end
+        && user > from
+        && text.at(user) == b':'
+        && end.wrapping_sub(user) > 6;
+    (fits && !is_reference(value) && !is_placeholder(value)).then_some(Found {
+        start: from,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Small letters before `key` that make a name of a secret with it.
+static BEFORE: Parts = Parts::new(&[
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
+    "authkey",
+    "masterkey",
+    "accountkey",
+    "storagekey",
+    "encryptionkey",
+    "signingkey",
+    "userkey",
+    "servicekey",
+    "licensekey",
+    "appkey",
+    "dbkey",
+    "clientkey",
+    "dbpass",
+    "userpass",
+    "rootpass",
+    "adminpass",
+    "oauth",
+    "basicauth",
+]);
+
+/// The word in the name is not the end of another: `monkey`, `compass`.
+fn is_whole_word(keyed: &Keyed<'_>) -> bool {
+    let name = keyed.name;
+    let ends = ["key", "pass", "auth"].iter().any(|word| {
+        let Some((head, tail)) = name
+            .len()
+            .checked_sub(word.len())
+            .and_then(|at| name.split_at_checked(at))
+        else {
+            return false;
+        };
+        let small = head.last().is_some_and(u8::is_ascii_lowercase)
+            && tail.first().is_some_and(u8::is_ascii_lowercase);
+        small && tail.eq_ignore_ascii_case(word.as_bytes())
+    });
+    !ends || BEFORE.stand_in(name)
+}
+
+fn is_uuid(value: &[u8]) -> bool {
+    value.len() == 36
+        && value.iter().enumerate().all(|(place, byte)| {
+            if matches!(place, 8 | 13 | 18 | 23) {
+                *byte == b'-'
+            } else {
+                byte.is_ascii_hexdigit()
+            }
+        })
+}
+
+/// `2024-03-09T11:02:41Z`, `12:30:00`
+fn is_time(value: &[u8]) -> bool {
+    let marked = value.iter().any(|byte| !byte.is_ascii_digit());
+    matches!(value, [y, _, _, _, b'-', _, _, b'-', ..] if y.is_ascii_digit())
+        || marked
+            && value
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b'-' | b'/'))
+}
+
+/// Words joined by marks, perhaps with a short number: `gpt-4o-2024`, `user_id_2`, `sha256-fips`.
+fn is_words(value: &[u8]) -> bool {
+    let mut words = 0usize;
+    let mut others = 0usize;
+    for part in value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'=')) {
+        let letters = part.iter().all(u8::is_ascii_lowercase)
+            || part.iter().all(u8::is_ascii_uppercase)
+            || part.split_first().is_some_and(|(first, rest)| {
+                first.is_ascii_uppercase() && rest.iter().all(u8::is_ascii_lowercase)
+            });
+        let number = part.iter().all(u8::is_ascii_digit) && part.len() <= 4;
+        let versioned = part.len() <= 4;
+        if letters && part.len() > 1 {
+            words = words.wrapping_add(1);
+        } else if !number && !versioned {
+            others = others.wrapping_add(1);
+        }
+    }
+    words >= 1 && others == 0
+}

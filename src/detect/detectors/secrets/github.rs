@@ -1,0 +1,87 @@
+//! Tokens of GitHub.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
+use crate::detect::{Detector, Doc, Hit, Miss};
+
+const TOKEN: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 36)];
+
+pub(in crate::detect) static TOKENS: Detector = Detector {
+    name: "github_token",
+    groups: &["secrets.code"],
+    doc: Doc {
+        finds: "`ghp_`, `gho_`, `ghu_`, `ghs_` and `ghr_` with 36 letters and digits, `github_pat_` with 82 letters, digits and underscores.",
+        misses: "Tokens of forty hexadecimal digits, issued before April 2021.",
+        source: "GitHub Docs, GitHub's token formats",
+    },
+    reach: 93,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "ghp_",
+            rest: TOKEN,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "gho_",
+            rest: TOKEN,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "ghu_",
+            rest: TOKEN,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "ghs_",
+            rest: TOKEN,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "ghr_",
+            rest: TOKEN,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "github_pat_",
+            rest: &[Part::Run(Alphabet::Word, 82, 82)],
+            variety: 30,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("token gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k expired"),
+            found: &[concat!("gh", "s_IXKEtt2AAfOHNBFd0MTV25m0NSpVz96VgX6k")],
+        },
+        Hit {
+            text: concat!(
+                "https://x:gh",
+                "u_Z8c47AwWftotpCkBHc2xdF12pVkz3JL3300e@github.com/a/b"
+            ),
+            found: &[concat!("gh", "u_Z8c47AwWftotpCkBHc2xdF12pVkz3JL3300e")],
+        },
+        Hit {
+            text: concat!(
+                "GITHUB_TOKEN=github",
+                "_pat_QUp8DlPqbWwBzfJcg5fcAP_ZMh9Jn92tJ1VK5E53UovVks0bYdPZ62NIAu7dzNFjRvTeEgT9tYEnzBbIJu"
+            ),
+            found: &[concat!(
+                "github",
+                "_pat_QUp8DlPqbWwBzfJcg5fcAP_ZMh9Jn92tJ1VK5E53UovVks0bYdPZ62NIAu7dzNFjRvTeEgT9tYEnzBbIJu"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("gh", "p_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: "foo_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx",
+            why: "another prefix",
+        },
+        Miss {
+            text: concat!("gh", "p_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINU"),
+            why: "35 characters",
+        },
+    ],
+};

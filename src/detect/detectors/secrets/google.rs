@@ -1,0 +1,92 @@
+//! API keys of Google.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static API_KEY: Detector = Detector {
+    name: "google_api_key",
+    groups: &["secrets.cloud", "secrets.model"],
+    doc: Doc {
+        finds: "`AIza` and 35 letters, digits, `_` and `-`, not more.",
+        misses: "The keys of Google's own public samples.",
+        source: "Google Cloud Docs, Manage API keys",
+    },
+    reach: 39,
+    context: &[],
+    anchors: &[Anchor::Word(&["AIza"], key)],
+    hits: &[
+        Hit {
+            text: concat!("GOOGLE_API_KEY=AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq"),
+            found: &[concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq")],
+        },
+        Hit {
+            text: concat!("js?key=AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m&v=3"),
+            found: &[concat!("AI", "zalQsueU4Qcj9P_-KCTpCuOjhj6Tz4sBwuz5m")],
+        },
+        Hit {
+            text: concat!("\"key\": \"AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr\""),
+            found: &[concat!("AI", "zaYZLdO7Y7PGwp27DfvoFXz8WQOHIUK05XEvr")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("AI", "zaSyabcdefghijklmnopqrstuvwxyz1234567"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: concat!("AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHqX"),
+            why: "36 characters",
+        },
+        Miss {
+            text: concat!("ai", "zawxeuqlm1fnsixsrodhvboey6pwcdxrc5khq"),
+            why: "small letters",
+        },
+        Miss {
+            text: concat!(
+                "47muVRNunLxsa82tMAdvmrhOqNkRKiYMEAFbTJAI",
+                "zaTesb6Tscfcni8vIpWZqNCXFDFslJtVSvFDq"
+            ),
+            why: "within a longer run",
+        },
+    ],
+};
+
+/// FNV-1a hashes of keys that are printed in public samples and restricted or revoked by Google; the keys themselves
+/// would set off every secret scanner that reads this file.
+const SAMPLES: &[u64] = &[
+    0x08B5_4596_2ADC_7D8B,
+    0x1211_3C2E_6979_F447,
+    0x294C_63F8_344D_5DF1,
+    0x29A3_36C7_244F_48DD,
+    0x515C_B771_A423_8032,
+    0x6835_E0F2_8883_2A40,
+    0x6ACB_D824_BD32_BBD4,
+    0x816C_D10F_DB11_EAD0,
+    0x8288_18F8_3325_7868,
+    0x99B2_7263_46A1_E92A,
+    0xADBD_04E3_FE1B_6D49,
+    0xC73F_1E61_952E_6987,
+    0xDB94_22F1_DD33_2DCC,
+    0xE754_678E_A2B1_4EF1,
+    0xE766_6DBB_286C_6C2E,
+];
+
+fn key(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let end = text.run_of(Alphabet::Base64Url, place.end, 36);
+    let token = text.slice(place.at..end);
+    let body = text.slice(place.end..end);
+    if body.len() != 35 || !token.starts_with(b"AIza") || variety(body) < 30 || is_placeholder(body)
+    {
+        return None;
+    }
+    let hash = token.iter().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    });
+    (!SAMPLES.contains(&hash)).then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}

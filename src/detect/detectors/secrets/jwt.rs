@@ -1,0 +1,141 @@
+//! JSON web tokens.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::variety::variety;
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static TOKEN: Detector = Detector {
+    name: "jwt",
+    groups: &["secrets.token"],
+    doc: Doc {
+        finds: "A header that decodes to JSON with `alg`, a dot, a payload that begins like JSON, and a signature if there is one; also encrypted tokens of five parts.",
+        misses: "A header alone; what goes on after 8,192 characters.",
+        source: "RFC 7519, RFC 7515 section 3, RFC 7516 section 3",
+    },
+    reach: REACH,
+    context: &[],
+    anchors: &[Anchor::Word(&["eyJ"], token), Anchor::Mixed(19..=95, odd)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "Bearer eyJhbGciOiJIUzI1NiJ9",
+                ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+            ),
+            found: &[concat!(
+                "eyJhbGciOiJIUzI1NiJ9",
+                ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "?token=eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0",
+                ".eyJuYW1lIjoiSm9lIn0&s=1"
+            ),
+            found: &[concat!(
+                "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0",
+                ".eyJuYW1lIjoiSm9lIn0"
+            )],
+        },
+        Hit {
+            text: concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0."),
+            found: &[concat!("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0.")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "eyJhbGciOiJIUzI1NiJ9",
+            why: "a header alone",
+        },
+        Miss {
+            text: "eyJust.like.text",
+            why: "no JSON",
+        },
+        Miss {
+            text: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+            why: "the header is cut",
+        },
+        Miss {
+            text: "a.b.c",
+            why: "no tokens",
+        },
+    ],
+};
+
+const REACH: usize = 8_192;
+
+/// Longest header that is decoded.
+const HEADER: usize = 1_024;
+
+fn part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn token(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if text.slice(place.at..place.end) != b"eyJ" {
+        return None;
+    }
+    let header_end = text.run(place.at, HEADER, part);
+    if text.at(header_end) != b'.' {
+        return None;
+    }
+    let header = URL_SAFE_NO_PAD
+        .decode(text.slice(place.at..header_end))
+        .ok()?;
+    let names_algorithm = header.windows(5).any(|window| window == b"\"alg\"");
+    if header.first() != Some(&b'{') || header.last() != Some(&b'}') || !names_algorithm {
+        return None;
+    }
+    let payload = header_end.wrapping_add(1);
+    // The parts of an encrypted token are noise; it says so in its header.
+    let encrypted = header.windows(5).any(|window| window == b"\"enc\"");
+    if !encrypted && !text.follows(payload, "ey") {
+        return None;
+    }
+    let most = |at: usize| REACH.saturating_sub(at.wrapping_sub(place.at));
+    let mut end = text.run(payload, most(payload), part);
+    let parts = if encrypted { 3 } else { 1 };
+    for _ in 0..parts {
+        if text.at(end) != b'.' || end.wrapping_sub(place.at) >= REACH.saturating_sub(1) {
+            break;
+        }
+        let next = end.wrapping_add(1);
+        end = text.run(next, most(next), |byte| part(byte) || byte == b'=');
+    }
+    Some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Tokens whose header is JSON with a space or line break first have another third letter.
+fn odd(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let head = text.slice(place.at..place.end);
+    if !head.starts_with(b"ey") || head.get(2) == Some(&b'J') {
+        return None;
+    }
+    let header_end = text.run(place.at, HEADER, part);
+    let payload = header_end.wrapping_add(1);
+    if text.at(header_end) != b'.' || !text.follows(payload, "ey") {
+        return None;
+    }
+    let payload_end = text.run(payload, HEADER, part);
+    let end = if text.at(payload_end) == b'.' {
+        text.run(payload_end.wrapping_add(1), HEADER, |byte| {
+            part(byte) || byte == b'='
+        })
+    } else {
+        return None;
+    };
+    let long = header_end.wrapping_sub(place.at) >= 19 && payload_end.wrapping_sub(payload) >= 19;
+    (long && variety(text.slice(place.at..end)) >= 35).then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::Medium,
+    })
+}

@@ -1,0 +1,335 @@
+//! Credentials in addresses and headers.
+
+use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::variety::{is_reference, is_repetitive, makeup};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static BASIC_AUTH: Detector = Detector {
+    name: "basic_auth",
+    groups: &["secrets.login"],
+    doc: Doc {
+        finds: "User and password in an address (`scheme://user:password@host`), also of databases and queues, and after `-u` or `--user` of curl.",
+        misses: "References such as `${USER}:${PASSWORD}`, a user without password, and toys such as `user:pass` on a command line.",
+        source: "RFC 3986 section 3.2.1; curl manual, --user",
+    },
+    reach: 260,
+    context: &[],
+    anchors: &[Anchor::Url(url), Anchor::Word(&["curl "], curl)],
+    hits: &[
+        Hit {
+            text: "postgres://reader:aE.UTYKibE@db.internal.example:5432/app",
+            found: &["reader:aE.UTYKibE"],
+        },
+        Hit {
+            text: "git clone https://root:F9Jb8N5cF@git.example.com/a/b.git",
+            found: &["root:F9Jb8N5cF"],
+        },
+        Hit {
+            text: "curl -k -u elastic:P4ssw0rdX1 https://localhost:9200",
+            found: &["elastic:P4ssw0rdX1"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "http://localhost:5000/<%= @variable %>",
+            why: "a port",
+        },
+        Miss {
+            text: "https://example.com:8443/path@v2",
+            why: "the sign stands in the path",
+        },
+        Miss {
+            text: "mysql://${USER}:${PASSWORD}@db/x",
+            why: "references",
+        },
+        Miss {
+            text: "curl --user \"username:password\" https://example.com",
+            why: "a toy",
+        },
+    ],
+};
+
+pub(in crate::detect) static HTTP_AUTH_HEADER: Detector = Detector {
+    name: "http_auth_header",
+    groups: &["secrets.login"],
+    doc: Doc {
+        finds: "The credentials of an `Authorization` header (`Basic`, `Bearer`, `Token` …), and the value of headers such as `X-Api-Key` on a command line.",
+        misses: "References and placeholders.",
+        source: "RFC 9110 section 11.6.2, RFC 7617, RFC 6750",
+    },
+    reach: 2_048,
+    context: &[],
+    anchors: &[Anchor::Keyed(header)],
+    hits: &[
+        Hit {
+            text: "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
+            found: &["c3ZjOkZqdm1naWEzOSNmbjdpZQ=="],
+        },
+        Hit {
+            text: "\"authorization\": \"Bearer Zk3x9QmA7vB2cD4e\"",
+            found: &["Zk3x9QmA7vB2cD4e"],
+        },
+        Hit {
+            text: "curl -H \"apikey: c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8\" x",
+            found: &["c4ed6c21-9dd5-4a05-8e3f-c56d1151cce8"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "-H \"Authorization: Bearer XXXXXXXXXXXX\"",
+            why: "a placeholder",
+        },
+        Miss {
+            text: "-H \"Authorization: Bearer $(gcloud auth print-access-token)\"",
+            why: "a command",
+        },
+        Miss {
+            text: "--header \"Authorization: Basic ...\"",
+            why: "shortened",
+        },
+        Miss {
+            text: "Authorization: Bearer <token>",
+            why: "a placeholder",
+        },
+    ],
+};
+
+fn user_part(byte: u8) -> bool {
+    byte > b' '
+        && !matches!(
+            byte,
+            b'/' | b':'
+                | b'@'
+                | b'"'
+                | b'\''
+                | b'`'
+                | b'<'
+                | b'>'
+                | b'\\'
+                | b'|'
+                | b','
+                | b'?'
+                | b'#'
+        )
+        && byte != 0x7F
+}
+
+fn password_part(byte: u8) -> bool {
+    byte > b' '
+        && !matches!(
+            byte,
+            b'/' | b'@' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\' | b'|' | b'?'
+        )
+        && byte != 0x7F
+}
+
+/// `://user:password@host`
+fn url(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !text.before(place.at).is_ascii_alphanumeric() {
+        return None;
+    }
+    let start = place.at.wrapping_add(3);
+    place.begins(start);
+    let colon = text.run(start, 100, user_part);
+    if text.at(colon) != b':' {
+        return None;
+    }
+    let password = colon.wrapping_add(1);
+    let end = text.run(password, 150, password_part);
+    let host = text.at(end.wrapping_add(1));
+    if text.at(end) != b'@' || end == password || !(host.is_ascii_alphanumeric() || host == b'[') {
+        return None;
+    }
+    let written = text.slice(start..end);
+    let secret = text.slice(password..end);
+    if is_reference(text.slice(start..colon))
+        || is_reference(secret)
+        || is_repetitive(secret) && secret.len() > 2
+        || secret.contains(&b'{') && secret.contains(&b'}')
+    {
+        return None;
+    }
+    let toys: &[&[u8]] = &[
+        b"user:pass",
+        b"user:password",
+        b"username:password",
+        b"foo:bar",
+        b"user:pwd",
+    ];
+    let toy = toys.iter().any(|toy| written.eq_ignore_ascii_case(toy));
+    Some(Found {
+        start,
+        end,
+        confidence: if toy {
+            Confidence::Medium
+        } else {
+            Confidence::High
+        },
+    })
+}
+
+/// `curl … -u user:password`
+fn curl(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let line = text.run(place.end, 300, |byte| byte != b'\n' && byte != 0);
+    place.begins(line);
+    let command = text.slice(place.end..line);
+    let option = [&b"-u "[..], b"--user ", b"-u\"", b"-u'", b"--user="]
+        .iter()
+        .find_map(|option| {
+            let at = command
+                .windows(option.len())
+                .position(|window| window == *option)?;
+            let quoted = option
+                .last()
+                .is_some_and(|last| matches!(last, b'"' | b'\''));
+            Some(
+                place
+                    .end
+                    .wrapping_add(at)
+                    .wrapping_add(option.len())
+                    .wrapping_sub(usize::from(quoted)),
+            )
+        })?;
+    let from = text.run(option, 4, |byte| byte == b' ');
+    let quote = text.at(from);
+    let quoted = matches!(quote, b'"' | b'\'');
+    let start = from.wrapping_add(usize::from(quoted));
+    place.begins(start);
+    let end = text.run(start, 200, |byte| {
+        if quoted {
+            byte != quote && byte != b'\n' && byte != 0
+        } else {
+            byte > b' ' && !matches!(byte, b'"' | b'\'')
+        }
+    });
+    let written = text.slice(start..end);
+    let colon = written.iter().position(|byte| *byte == b':')?;
+    let (user, password) = written.split_at_checked(colon)?;
+    let password = password.get(1..)?;
+    let secret = if password.is_empty() { user } else { password };
+    let kinds = makeup(secret);
+    let telling = secret.len() >= 6 && (kinds.digits > 0 || kinds.capitals > 0 && kinds.smalls > 0)
+        || secret.len() >= 12;
+    let reference = is_reference(user)
+        || is_reference(password)
+        || written.contains(&b'$') && quote != b'\'' && password.first() == Some(&b'$')
+        || written.contains(&b'{');
+    let toys: &[&[u8]] = &[
+        b"password",
+        b"pass",
+        b"yyy",
+        b"passwd",
+        b"secret",
+        b"your_password",
+    ];
+    let toy = toys.iter().any(|toy| secret.eq_ignore_ascii_case(toy)) || is_repetitive(secret);
+    (telling && !reference && !toy).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Schemes of the header; after others the first word is no scheme.
+const SCHEMES: &[&str] = &[
+    "basic",
+    "bearer",
+    "token",
+    "apikey",
+    "api-key",
+    "digest",
+    "negotiate",
+    "splunk",
+    "genie",
+];
+
+fn header(keyed: &Keyed<'_>) -> Option<Found> {
+    let text = keyed.place.text;
+    let authorization = keyed.names("authoriz");
+    let on_command_line = [
+        "-H \"",
+        "-H '",
+        "-H\"",
+        "--header \"",
+        "--header '",
+        "--header=\"",
+        "--header='",
+    ]
+    .iter()
+    .any(|option| text.precedes(keyed.name_at, option));
+    let key_header = on_command_line
+        && (keyed.names("key")
+            || keyed.names("token")
+            || keyed.names("secret")
+            || keyed.names("auth"));
+    if keyed.link == Link::Told || !authorization && !key_header {
+        return None;
+    }
+    let scheme = SCHEMES.iter().find(|scheme| {
+        let after = keyed.value.start.wrapping_add(scheme.len());
+        text.follows(keyed.value.start, scheme) && text.at(after) == b' '
+    });
+    if authorization && scheme.is_none() && keyed.bytes().len() < 16 {
+        return None;
+    }
+    let start = keyed
+        .value
+        .start
+        .wrapping_add(scheme.map_or(0, |scheme| scheme.len().wrapping_add(1)));
+    let start = text.run(start, 4, |byte| byte == b' ');
+    let end = text.run(start, 1_900, |byte| {
+        byte > b' '
+            && !matches!(
+                byte,
+                b'"' | b'\'' | b'`' | b'<' | b'>' | b',' | b';' | b'\\' | b'|' | b')'
+            )
+    });
+    let credentials = text.slice(start..end);
+    let basic = scheme.is_some_and(|scheme| *scheme == "basic");
+    let kinds = makeup(credentials);
+    let telling = if basic {
+        credentials.len() >= 8
+    } else {
+        credentials.len() >= 10 && kinds.digits > 0
+    };
+    let dots = credentials.ends_with(b"...")
+        || credentials.contains(&b'{')
+        || credentials.contains(&b'$')
+        || credentials.contains(&b'(');
+    if !telling
+        || dots
+        || is_reference(credentials)
+        || is_repetitive(credentials)
+        || is_word(credentials)
+    {
+        return None;
+    }
+    Some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// `your-token-here`, `YOUR_API_KEY`, `token`.
+fn is_word(credentials: &[u8]) -> bool {
+    [
+        "your",
+        "token_",
+        "_token",
+        "api_key",
+        "apikey",
+        "example",
+        "xxx",
+        "access-token",
+        "access_token",
+    ]
+    .iter()
+    .any(|word| {
+        credentials
+            .windows(word.len())
+            .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    })
+}

@@ -1,0 +1,264 @@
+//! Keys of mail and message services.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static SENDGRID: Detector = Detector {
+    name: "sendgrid_key",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "`SG.` and 66 letters, digits, `_ - = .` in all.",
+        misses: "Shortened keys.",
+        source: "Twilio SendGrid Docs, API keys",
+    },
+    reach: 69,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[Beginning {
+        prefix: "SG.",
+        rest: &[Part::Run(Alphabet::Dotted, 66, 66)],
+        variety: 30,
+    }])],
+    hits: &[
+        Hit {
+            text: concat!(
+                "SG",
+                ".ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
+            ),
+            found: &[concat!(
+                "SG",
+                ".ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "key: SG",
+                ".pq9oxb4t54yv2htm-hh334v_6_x0gk=b2dqkxf=hz8bf0qc90uhhj_bw5=v_w=ncuc\n"
+            ),
+            found: &[concat!(
+                "SG",
+                ".pq9oxb4t54yv2htm-hh334v_6_x0gk=b2dqkxf=hz8bf0qc90uhhj_bw5=v_w=ncuc"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"SG",
+                ".rzm6gvtq-giymsl4kcixojkf0wg42vmtq6ps=gsggr_axfwx-3eo5e.x9oldvcwwpv\""
+            ),
+            found: &[concat!(
+                "SG",
+                ".rzm6gvtq-giymsl4kcixojkf0wg42vmtq6ps=gsggr_axfwx-3eo5e.x9oldvcwwpv"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!(
+                "SG",
+                ".ngeVfQFYQlKU0ufo8x5d1A..TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"
+            ),
+            why: "67 characters",
+        },
+        Miss {
+            text: "SG.x",
+            why: "too short",
+        },
+        Miss {
+            text: concat!(
+                "SG",
+                ".xxxxxxxxxxxxxxxxxxxxxx.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            ),
+            why: "a placeholder",
+        },
+    ],
+};
+
+pub(in crate::detect) static TWILIO: Detector = Detector {
+    name: "twilio_key",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "`SK` and 32 hexadecimal digits.",
+        misses: "Account ids (`AC`), which open nothing without their token.",
+        source: "Twilio Docs, API keys",
+    },
+    reach: 34,
+    context: &["twilio"],
+    anchors: &[Anchor::Mixed(34..=34, twilio)],
+    hits: &[
+        Hit {
+            text: concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
+            found: &[concat!("SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3")],
+        },
+        Hit {
+            text: concat!("twilio_token: SK", "01a5182cf649dfc7e565bdbbd271a19f"),
+            found: &[concat!("SK", "01a5182cf649dfc7e565bdbbd271a19f")],
+        },
+        Hit {
+            text: concat!("export T=SK", "eB45CfEab61D566bE08Df52AfCf4Cafd"),
+            found: &[concat!("SK", "eB45CfEab61D566bE08Df52AfCf4Cafd")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("SK", "00000000000000000000000000000000"),
+            why: "no variety",
+        },
+        Miss {
+            text: concat!("SK", "01a5182cf649dfc7e565bdbbd271a19g"),
+            why: "not hexadecimal",
+        },
+        Miss {
+            text: concat!("sk", "01a5182cf649dfc7e565bdbbd271a19f"),
+            why: "small letters",
+        },
+    ],
+};
+
+pub(in crate::detect) static MAILCHIMP: Detector = Detector {
+    name: "mailchimp_key",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "32 small hexadecimal digits, `-us` and one or two digits.",
+        misses: "Keys without the data centre.",
+        source: "Mailchimp Docs, About API keys",
+    },
+    reach: 37,
+    context: &[],
+    anchors: &[
+        Anchor::Mixed(32..=32, mailchimp),
+        Anchor::Number(32..=32, mailchimp),
+    ],
+    hits: &[
+        Hit {
+            text: concat!("key 16584afd87f7deca6f3ee72d79044b1a", "-us3 stopped"),
+            found: &[concat!("16584afd87f7deca6f3ee72d79044b1a", "-us3")],
+        },
+        Hit {
+            text: concat!("\"apikey\": \"2d33a42c2bc5e7ed0495c1964d0748bf", "-us47\""),
+            found: &[concat!("2d33a42c2bc5e7ed0495c1964d0748bf", "-us47")],
+        },
+        Hit {
+            text: concat!("KEY=b5b9f8e50c640da28993e8b6a48e3e53", "-us18"),
+            found: &[concat!("b5b9f8e50c640da28993e8b6a48e3e53", "-us18")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("9276a43e2951aa46e2b1c33ED38357DB", "-us2"),
+            why: "capitals",
+        },
+        Miss {
+            text: "16584afd87f7deca6f3ee72d79044b1a-usa",
+            why: "no data centre",
+        },
+        Miss {
+            text: "16584afd87f7deca6f3ee72d79044b1a",
+            why: "no data centre",
+        },
+    ],
+};
+
+pub(in crate::detect) static MAILGUN: Detector = Detector {
+    name: "mailgun_key",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "`key-` and 32 small hexadecimal digits; 32-8-8 hexadecimal digits.",
+        misses: "Public validation keys.",
+        source: "Mailgun documentation, API authentication",
+    },
+    reach: 50,
+    context: &[],
+    anchors: &[
+        Anchor::Beginning(&[Beginning {
+            prefix: "key-",
+            rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
+            variety: 25,
+        }]),
+        Anchor::Mixed(32..=32, mailgun),
+    ],
+    hits: &[
+        Hit {
+            text: concat!("mailgun: key", "-6aaf2d0f2f412f289de135af6d18e2a1"),
+            found: &[concat!("key", "-6aaf2d0f2f412f289de135af6d18e2a1")],
+        },
+        Hit {
+            text: concat!("\"5134c813e8f7850b618d28f440ca780c", "-0a1b1c2d-22e2f3a3\""),
+            found: &[concat!(
+                "5134c813e8f7850b618d28f440ca780c",
+                "-0a1b1c2d-22e2f3a3"
+            )],
+        },
+        Hit {
+            text: concat!("api:key", "-0123456789abcdef9876543210fedcba@api"),
+            found: &[concat!("key", "-0123456789abcdef9876543210fedcba")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("monkey", "-6aaf2d0f2f412f289de135af6d18e2a1"),
+            why: "another word",
+        },
+        Miss {
+            text: "key-6aaf2d0f",
+            why: "too short",
+        },
+        Miss {
+            text: "5134c813e8f7850b618d28f440ca780c-00001111",
+            why: "one part is missing",
+        },
+    ],
+};
+
+fn twilio(place: &Place<'_>) -> Option<Found> {
+    let hash = place.text.slice(place.at..place.end).strip_prefix(b"SK")?;
+    let fits =
+        hash.iter().all(u8::is_ascii_hexdigit) && variety(hash) >= 25 && !is_placeholder(hash);
+    fits.then_some(Found {
+        start: place.at,
+        end: place.end,
+        confidence: Confidence::High,
+    })
+}
+
+fn mailchimp(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let hash = text.slice(place.at..place.end);
+    if !text.follows(place.end, "-us")
+        || !hash.iter().all(|byte| Alphabet::HexSmall.has(*byte))
+        || variety(hash) < 25
+    {
+        return None;
+    }
+    let from = place.end.wrapping_add(3);
+    let end = text.run(from, 3, |byte| byte.is_ascii_digit());
+    let fits = matches!(end.wrapping_sub(from), 1 | 2) && !text.at(end).is_ascii_alphanumeric();
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+fn mailgun(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let hexadecimal = |byte: u8| Alphabet::HexSmall.has(byte);
+    let first = text.slice(place.at..place.end);
+    if text.at(place.end) != b'-'
+        || !first.iter().all(|byte| hexadecimal(*byte))
+        || variety(first) < 25
+    {
+        return None;
+    }
+    let second = place.end.wrapping_add(1);
+    let second_end = text.run(second, 9, hexadecimal);
+    let third = second_end.wrapping_add(1);
+    let end = text.run(third, 9, hexadecimal);
+    let fits = second_end.wrapping_sub(second) == 8
+        && text.at(second_end) == b'-'
+        && end.wrapping_sub(third) == 8;
+    (fits && !text.at(end).is_ascii_alphanumeric()).then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}

@@ -1,0 +1,224 @@
+//! Keys of model providers.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static OPENAI: Detector = Detector {
+    name: "openai_key",
+    groups: &["secrets.model"],
+    doc: Doc {
+        finds: "`sk-`, `sk-proj-`, `sk-svcacct-` or `sk-admin-` and letters, digits, `_` and `-` with `T3BlbkFJ` in the middle.",
+        misses: "Keys without that mark, of which other providers use the same prefix.",
+        source: "OpenAI API reference, Authentication; the mark is Base64 of `OpenAI`",
+    },
+    reach: 220,
+    context: &[],
+    anchors: &[Anchor::Word(&["sk-"], openai)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "my key sk-sRcjds2k02zK70Nou6Hh",
+                "T3BlbkFJ97CrX8WEooHXhnJImpdM returns 401"
+            ),
+            found: &[concat!(
+                "sk-sRcjds2k02zK70Nou6Hh",
+                "T3BlbkFJ97CrX8WEooHXhnJImpdM"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "sk-proj-jAr6Udjwb8R5mAFV12_8poDtus1L4D1zION03ChAtW9w9xI7x4xI7blGBESc9K8o9IRt7bw8ZA",
+                "T3BlbkFJAfQLNiYSA1w8dGu6H3lKAzLjS0Bv3zhc729xzzr4UtrySyNCDdAcB17pAWOjek6mCq0wbx4-bq"
+            ),
+            found: &[concat!(
+                "sk-proj-jAr6Udjwb8R5mAFV12_8poDtus1L4D1zION03ChAtW9w9xI7x4xI7blGBESc9K8o9IRt7bw8ZA",
+                "T3BlbkFJAfQLNiYSA1w8dGu6H3lKAzLjS0Bv3zhc729xzzr4UtrySyNCDdAcB17pAWOjek6mCq0wbx4-bq"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"sk-admin-JWARXiHjpLXSh6W_0pFGb3sW7yr0cKheXXtWGMY0Q8kbBNqsxLskJy0LCO",
+                "T3BlbkFJgTJWgjMvdi6YlPvdXRqmSlZ4dLK-nFxUG2d9Tgaz5Q6weGVNBaLuUmMV4A\""
+            ),
+            found: &[concat!(
+                "sk-admin-JWARXiHjpLXSh6W_0pFGb3sW7yr0cKheXXtWGMY0Q8kbBNqsxLskJy0LCO",
+                "T3BlbkFJgTJWgjMvdi6YlPvdXRqmSlZ4dLK-nFxUG2d9Tgaz5Q6weGVNBaLuUmMV4A"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "sk-your-key-here",
+            why: "a placeholder",
+        },
+        Miss {
+            text: "sk-...abcd",
+            why: "a shortened key",
+        },
+        Miss {
+            text: "task-proj-runner-2024-build-00000000000000000000",
+            why: "another word",
+        },
+        Miss {
+            text: concat!(
+                "sk-proj-Xi8tdMjHV6pmbBbwilTe",
+                "T4BlbkFJ3UDnpdEwNNm6wVBpYM0o"
+            ),
+            why: "another mark",
+        },
+    ],
+};
+
+pub(in crate::detect) static ANTHROPIC: Detector = Detector {
+    name: "anthropic_key",
+    groups: &["secrets.model"],
+    doc: Doc {
+        finds: "`sk-ant-`, the kind and version (`api03`, `admin01`, `oat01` …), a hyphen and 80–120 letters, digits, `_` and `-`.",
+        misses: "Shortened keys.",
+        source: "Anthropic API reference, Authentication; secret scanning partner patterns",
+    },
+    reach: 140,
+    context: &[],
+    anchors: &[Anchor::Word(&["sk-ant-"], anthropic)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "x-api-key: sk-ant",
+                "-api03--yNDA-ClJLgUSphP1qO8wwJPwW1VIiMNs3gGt7ZyEKbFEc7bFUX_rn44xlCNLPEWD6eUSeTbFhHhZ-jNXQ-k11snAvGQ8AA"
+            ),
+            found: &[concat!(
+                "sk-ant",
+                "-api03--yNDA-ClJLgUSphP1qO8wwJPwW1VIiMNs3gGt7ZyEKbFEc7bFUX_rn44xlCNLPEWD6eUSeTbFhHhZ-jNXQ-k11snAvGQ8AA"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "| sk-ant",
+                "-admin01-FW9E7Kt74akRpUt1lqljDTSrvmJ4xThy5hQx2qZ-7aX4IWsWVXEzca0KLlAbT2mxqL-MqJVV1sHxJ4ZQyaQoj5ryk-HTgAA |"
+            ),
+            found: &[concat!(
+                "sk-ant",
+                "-admin01-FW9E7Kt74akRpUt1lqljDTSrvmJ4xThy5hQx2qZ-7aX4IWsWVXEzca0KLlAbT2mxqL-MqJVV1sHxJ4ZQyaQoj5ryk-HTgAA"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "{\"key\":\"sk-ant",
+                "-oat01-BbO3xg1c_x5ZKbrDLCxOoGMXNqNeIKPAkdojXixsOhrG5PW31YhHOb9_AP4teRqn0HgrBHsNN1-yRXGPR1Q9VLOmJsgmrAA\"}"
+            ),
+            found: &[concat!(
+                "sk-ant",
+                "-oat01-BbO3xg1c_x5ZKbrDLCxOoGMXNqNeIKPAkdojXixsOhrG5PW31YhHOb9_AP4teRqn0HgrBHsNN1-yRXGPR1Q9VLOmJsgmrAA"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!(
+                "sk-ant",
+                "-api03-abc123xyz-456de-klMnopqrstuvwx-3456yza789bcde-1234fghijklmnopAA"
+            ),
+            why: "too short",
+        },
+        Miss {
+            text: concat!("sk-ant", "-api03-..."),
+            why: "a shortened key",
+        },
+        Miss {
+            text: concat!(
+                "sk-ant",
+                "-api03-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+            ),
+            why: "a placeholder",
+        },
+    ],
+};
+
+pub(in crate::detect) static HUGGING_FACE: Detector = Detector {
+    name: "huggingface_token",
+    groups: &["secrets.model"],
+    doc: Doc {
+        finds: "`hf_` and `api_org_` with 34 letters and digits.",
+        misses: "Names of programs with the same prefix.",
+        source: "Hugging Face Hub documentation, User access tokens",
+    },
+    reach: 42,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "hf_",
+            rest: &[Part::Run(Alphabet::Alphanumeric, 34, 34)],
+            variety: 30,
+        },
+        Beginning {
+            prefix: "api_org_",
+            rest: &[Part::Run(Alphabet::Alphanumeric, 34, 34)],
+            variety: 30,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("--token hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx"),
+            found: &[concat!("hf", "_jfzrkpbnodiqkemikwyjaymqbzapoclqgx")],
+        },
+        Hit {
+            text: concat!("HF_TOKEN=hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD poetry"),
+            found: &[concat!("hf", "_QNqXrtFihRuySZubEgnUVvGcnENCBhKgGD")],
+        },
+        Hit {
+            text: concat!("`api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz`"),
+            found: &[concat!("api", "_org_lYqIcVkErvSNFcroWzxlrUNNdTZrfUvHBz")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("hf", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: concat!("hf", "_requiredCharacteristicTypesForDisplayMetadata"),
+            why: "a name",
+        },
+        Miss {
+            text: concat!("_api", "_org_96726c78_4ae3_402f_b08b_7a78c6903d2a"),
+            why: "a name",
+        },
+    ],
+};
+
+fn openai(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !text.slice(place.at..place.end).starts_with(b"sk") {
+        return None;
+    }
+    let end = text.run_of(Alphabet::Base64Url, place.end, 210);
+    let body = text.slice(place.end..end);
+    let mark = body.windows(8).position(|window| window == b"T3BlbkFJ")?;
+    let fits = mark >= 16
+        && body.len().saturating_sub(mark) >= 24
+        && variety(body) >= 30
+        && !is_placeholder(body);
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+fn anthropic(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let kind = text.run(place.end, 12, |byte| byte.is_ascii_alphanumeric());
+    if kind == place.end || text.at(kind) != b'-' {
+        return None;
+    }
+    let from = kind.wrapping_add(1);
+    let end = text.run_of(Alphabet::Base64Url, from, 121);
+    let body = text.slice(from..end);
+    let fits = (80..=120).contains(&body.len()) && variety(body) >= 35 && !is_placeholder(body);
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}

@@ -1,0 +1,145 @@
+//! Tokens of package registries.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
+use crate::detect::variety::is_placeholder;
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static NPM: Detector = Detector {
+    name: "npm_token",
+    groups: &["secrets.package"],
+    doc: Doc {
+        finds: "`npm_` and 36 letters and digits; the UUID after `//registry/:_authToken=` in `.npmrc`.",
+        misses: "A UUID without the registry in front of it.",
+        source: "npm Docs, About access tokens; GitHub blog, npm has a new access token format",
+    },
+    reach: 40,
+    context: &[],
+    anchors: &[
+        Anchor::Beginning(&[Beginning {
+            prefix: "npm_",
+            rest: &[Part::Run(Alphabet::Alphanumeric, 36, 36)],
+            variety: 30,
+        }]),
+        Anchor::Keyed(npmrc),
+    ],
+    hits: &[
+        Hit {
+            text: concat!("TOKEN=npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5\n"),
+            found: &[concat!("npm", "_hwt79fr6p36uaydft2z7x1u8ufjftytfd5m5")],
+        },
+        Hit {
+            text: "//registry.npmjs.org/:_authToken=346a14f2-a672-4668-a892-956a462ab56e",
+            found: &["346a14f2-a672-4668-a892-956a462ab56e"],
+        },
+        Hit {
+            text: "//registry.npmjs.org/:_authToken= 743b294a-cd03-11ec-9d64-0242ac120002",
+            found: &["743b294a-cd03-11ec-9d64-0242ac120002"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "//registry.npmjs.org/:_authToken=${NPM_TOKEN}",
+            why: "a reference",
+        },
+        Miss {
+            text: "_authToken=743b294a-cd03-11ec-9d64-0242ac120002",
+            why: "no registry",
+        },
+        Miss {
+            text: concat!("npm", "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+    ],
+};
+
+pub(in crate::detect) static PYPI: Detector = Detector {
+    name: "pypi_token",
+    groups: &["secrets.package"],
+    doc: Doc {
+        finds: "`pypi-`, the Base64 of a macaroon for pypi.org or test.pypi.org, and 50 or more characters.",
+        misses: "Tokens of other indexes.",
+        source: "PyPI help, API tokens; RFC-style macaroon format of pypitoken",
+    },
+    reach: 1_100,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "pypi-AgEIcHlwaS5vcmc",
+            rest: &[Part::Run(Alphabet::Base64Url, 50, 1_000)],
+            variety: 30,
+        },
+        Beginning {
+            prefix: "pypi-AgENdGVzdC5weXBpLm9yZw",
+            rest: &[Part::Run(Alphabet::Base64Url, 50, 1_000)],
+            variety: 30,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!(
+                "pypi",
+                "-AgEIcHlwaS5vcmcg_sWosfXiMlpwfUcDVbBnBMlFB-zbLKoluojqzzHMpZly1mNLokSE3j6HJ7D-A1zZHlc4WjJ\nnpm"
+            ),
+            found: &[concat!(
+                "pypi",
+                "-AgEIcHlwaS5vcmcg_sWosfXiMlpwfUcDVbBnBMlFB-zbLKoluojqzzHMpZly1mNLokSE3j6HJ7D-A1zZHlc4WjJ"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"pypi",
+                "-AgENdGVzdC5weXBpLm9yZwIkN2YxOWZhOWEtY2FjYS00MGZhLTj2MGEtODFjMnE2MjdmMzY0AAIqWzMsImJl\""
+            ),
+            found: &[concat!(
+                "pypi",
+                "-AgENdGVzdC5weXBpLm9yZwIkN2YxOWZhOWEtY2FjYS00MGZhLTj2MGEtODFjMnE2MjdmMzY0AAIqWzMsImJl"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "X-Token: pypi",
+                "-AgEIcHlwaS5vcmc_hLfBpjBP8S_ygXEJwV81nJY_jfdWiM9X0q0ujfhQaf34Mub6iYV_Yt9L4l"
+            ),
+            found: &[concat!(
+                "pypi",
+                "-AgEIcHlwaS5vcmc_hLfBpjBP8S_ygXEJwV81nJY_jfdWiM9X0q0ujfhQaf34Mub6iYV_Yt9L4l"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "pypi-AgEIcHlwaS5vcmc",
+            why: "nothing follows",
+        },
+        Miss {
+            text: "pip install pypi-timemachine-of-a-very-long-name-that-is-longer-than-fifty-characters",
+            why: "a package",
+        },
+        Miss {
+            text: "pypi-token",
+            why: "a name",
+        },
+    ],
+};
+
+/// `//registry/:_authToken=UUID`
+fn npmrc(keyed: &Keyed<'_>) -> Option<Found> {
+    let text = keyed.place.text;
+    let value = keyed.bytes();
+    let uuid = value.len() == 36
+        && value
+            .iter()
+            .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    if !uuid
+        || keyed.name != b"_authToken"
+        || is_placeholder(value)
+        || !text.precedes(keyed.name_at, "/:")
+    {
+        return None;
+    }
+    let host_end = keyed.name_at.saturating_sub(2);
+    let host = text.run_back(host_end, 128, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_')
+    });
+    (host < host_end && text.precedes(host, "//")).then(|| keyed.found(Confidence::High))
+}

@@ -1,0 +1,263 @@
+//! Passwords, known by their name.
+
+use super::named::{is_code, is_word};
+use crate::detect::parts::Parts;
+use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::variety::{is_placeholder, is_reference, is_repetitive, makeup};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static PASSWORD: Detector = Detector {
+    name: "password",
+    groups: &["secrets.login"],
+    doc: Doc {
+        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or to a secret's name if it has the punctuation of a password.",
+        misses: "References, placeholders, types, words and sentences; short values without digits.",
+        source: "Names as used in configuration files; CWE-259, CWE-798",
+    },
+    reach: 512,
+    context: &[],
+    anchors: &[
+        Anchor::Keyed(password),
+        Anchor::Word(&["if (", "if("], compared),
+    ],
+    hits: &[
+        Hit {
+            text: "DB_PASSWORD=Ugdwuy862#6avw7",
+            found: &["Ugdwuy862#6avw7"],
+        },
+        Hit {
+            text: "{\"username\":\"lee\",\"password\":\"Nlrram353%cB\"}",
+            found: &["Nlrram353%cB"],
+        },
+        Hit {
+            text: "login with user lee and passphrase Pjdcdu078#Yhd please",
+            found: &["Pjdcdu078#Yhd"],
+        },
+        Hit {
+            text: "<password>Gtbd11?Va</password>",
+            found: &["Gtbd11?Va"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "reset your password: https://example.com/reset",
+            why: "an address",
+        },
+        Miss {
+            text: "password: {{ .Values.db.password }}",
+            why: "a reference",
+        },
+        Miss {
+            text: "password = os.environ[\"DB_PASSWORD\"]",
+            why: "code",
+        },
+        Miss {
+            text: "\"password\": \"string\"",
+            why: "a type",
+        },
+        Miss {
+            text: "password=<your-password>",
+            why: "a placeholder",
+        },
+        Miss {
+            text: "def check_password(password: str) -> bool:",
+            why: "a type",
+        },
+    ],
+};
+
+/// Passwords that documentation prints: the reference of nuget.config.
+const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
+
+/// What names of passwords have in them.
+static NAMED: Parts = Parts::new(&["pass", "pwd"]);
+
+/// `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
+static OTHER: Parts = Parts::new(&[
+    "policy",
+    "file",
+    "path",
+    "_url",
+    "_uri",
+    "hint",
+    "field",
+    "label",
+    "length",
+    "_min",
+    "_max",
+    "name",
+    "_id",
+    "reset",
+    "expir",
+    "_age",
+    "prompt",
+    "strength",
+    "regex",
+    "pattern",
+    "_len",
+    "count",
+    "placeholder",
+    "help",
+    "bypass",
+    "passage",
+    "pass@",
+]);
+
+/// Words that a value has where no password is written.
+static PLACEHOLDERS: Parts = Parts::new(&[
+    "your",
+    "example",
+    "changeme",
+    "change_me",
+    "change-me",
+    "placeholder",
+    "redacted",
+    "xxxx",
+    "****",
+    "<pass",
+    "enter ",
+    "insert",
+    "secret_here",
+]);
+
+fn password(keyed: &Keyed<'_>) -> Option<Found> {
+    let value = keyed.bytes();
+    let kinds = keyed.kinds;
+    let quoted = keyed.quote != 0;
+    let spaces = value.contains(&b' ');
+    let punctuation = kinds.others >= 6 && !spaces;
+    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
+        .iter()
+        .filter(|count| **count > 0)
+        .count();
+    let strong = value.len() >= 6 && classes >= 3 || punctuation && value.len() >= 8;
+    let plain =
+        value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
+    let confidence = if !NAMED.stand_in(keyed.name) {
+        // A quoted value full of marks is typed by a person, whatever the name calls it.
+        let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
+        (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value))
+            .then_some(Confidence::Medium)
+    } else {
+        match keyed.link {
+            Link::Told => {
+                (strong && kinds.digits > 0 && !is_code(value)).then_some(Confidence::Medium)
+            }
+            Link::Beside if !quoted => strong.then_some(Confidence::Medium),
+            _ if quoted && spaces => ((12..=64).contains(&value.len()) && !is_sentence(value))
+                .then_some(Confidence::Medium),
+            _ if quoted && (strong || plain) && !is_code(value) => Some(Confidence::High),
+            _ if quoted
+                && value.len() >= 8
+                && classes >= 2
+                && !is_code(value)
+                && !is_identifier(value) =>
+            {
+                Some(Confidence::Medium)
+            }
+            _ if !quoted && strong && kinds.digits > 0 && !is_program(value) => {
+                Some(Confidence::High)
+            }
+            Link::Assigned if !quoted && plain && !is_program(value) => Some(Confidence::Medium),
+            _ => None,
+        }
+    };
+    let confidence = confidence?;
+    if OTHER.stand_in(keyed.name)
+        || is_reference(value)
+        || is_repetitive(value)
+        || PLACEHOLDERS.stand_in(value)
+        || is_word(value)
+        || SAMPLES.contains(&value)
+    {
+        return None;
+    }
+    Some(keyed.found(confidence))
+}
+
+/// A reference to something in a program, or a piece of it.
+fn is_program(value: &[u8]) -> bool {
+    is_code(value) || is_code_with_marks(value)
+}
+
+/// Only letters with `_`, `-` or `.` between them: a name, not a password.
+fn is_identifier(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// Words with spaces and a full stop, or many words.
+fn is_sentence(value: &[u8]) -> bool {
+    let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
+    let common = [
+        "the", "is", "your", "a", "to", "for", "of", "must", "be", "in", "not", "please", "or",
+        "at", "least", "can", "has", "you", "this", "are", "an",
+    ];
+    let known = words
+        .iter()
+        .filter(|word| {
+            common
+                .iter()
+                .any(|common| word.eq_ignore_ascii_case(common.as_bytes()))
+        })
+        .count();
+    words.len() > 6
+        || known > 0
+        || value.ends_with(b".")
+        || value.ends_with(b":")
+        || value.contains(&b',')
+        || value.contains(&b'=')
+}
+
+/// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
+fn is_code_with_marks(value: &[u8]) -> bool {
+    let contains = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
+    let marks: [&[u8]; 9] = [
+        b"](", b"==", b"\\", b"({", b"</", b"${", b"[\"", b"['", b"://",
+    ];
+    marks.iter().any(|mark| contains(mark)) && makeup(value).others < 10
+}
+
+/// `if ("value" == password)`
+fn compared(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let from = text.run(place.end, 4, |byte| byte == b' ');
+    let quote = text.at(from);
+    if !matches!(quote, b'"' | b'\'' | b'`') {
+        return None;
+    }
+    let start = from.wrapping_add(1);
+    place.begins(start);
+    let end = text.run(start, 128, |byte| {
+        byte != quote && byte != b'\n' && byte != 0
+    });
+    let sign = text.run(end.wrapping_add(1), 2, |byte| byte == b' ');
+    let name = text.run(sign, 3, |byte| matches!(byte, b'=' | b'!'));
+    if text.at(end) != quote || name.wrapping_sub(sign) < 2 {
+        return None;
+    }
+    let name = text.run(name, 2, |byte| byte == b' ');
+    let name_end = text.run(name, 40, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
+    });
+    let named = text.slice(name..name_end);
+    let secret = ["pass", "pwd", "secret", "apikey", "api_key", "token"]
+        .iter()
+        .any(|part| {
+            named
+                .windows(part.len())
+                .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+        });
+    let value = text.slice(start..end);
+    let kinds = makeup(value);
+    let telling = value.len() >= 8
+        && (kinds.digits > 0 || kinds.others > 3)
+        && !is_reference(value)
+        && !is_placeholder(value);
+    (secret && telling).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}

@@ -1,0 +1,525 @@
+//! Tokens of platforms that have a detector of their own.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::variety::{is_placeholder, makeup, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+const HEX_64: &[Part] = &[Part::Run(Alphabet::HexSmall, 64, 64)];
+const HEX_32: &[Part] = &[Part::Run(Alphabet::Hex, 32, 32)];
+
+pub(in crate::detect) static SQUARE: Detector = Detector {
+    name: "square_token",
+    groups: &["secrets.payment"],
+    doc: Doc {
+        finds: "`sq0atp-` and `sq0csp-` with 22–60 characters, `EAAA` with 22–60 characters.",
+        misses: "Application ids.",
+        source: "Square Developer, Access tokens",
+    },
+    reach: 70,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "sq0atp-",
+            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
+            variety: 25,
+        },
+        Beginning {
+            prefix: "sq0csp-",
+            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
+            variety: 0,
+        },
+        Beginning {
+            prefix: "EAAA",
+            rest: &[Part::Run(Alphabet::Base64Url, 40, 60)],
+            variety: 40,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("\"sq0", "atp-VXXr2TDwMMsbEKyDceZA42oxdYhSf7IS1ZMarAE0fq\""),
+            found: &[concat!(
+                "sq0",
+                "atp-VXXr2TDwMMsbEKyDceZA42oxdYhSf7IS1ZMarAE0fq"
+            )],
+        },
+        Hit {
+            text: concat!("key: EAA", "As4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs\n"),
+            found: &[concat!(
+                "EAA",
+                "As4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "oauth = sq0",
+                "csp-ABCDEFGHIJK_LMNOPQRSTUVWXYZ-0123456789abc"
+            ),
+            found: &[concat!(
+                "sq0",
+                "csp-ABCDEFGHIJK_LMNOPQRSTUVWXYZ-0123456789abc"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "aws-cli@sha256:eaaa7b11777babe28e6133a8b19ff71cea687e0d7f05158dee95a71f76ce3d00",
+            why: "a hash",
+        },
+        Miss {
+            text: concat!("sq0", "atp-short"),
+            why: "too short",
+        },
+        Miss {
+            text: "AQ+EAAAs4pBtr1pxi8Br_6dg6Kk6gWcCLI-aDL2Jq7wpEgWZXs",
+            why: "within a run of Base64",
+        },
+    ],
+};
+
+pub(in crate::detect) static SHOPIFY: Detector = Detector {
+    name: "shopify_token",
+    groups: &["secrets.payment"],
+    doc: Doc {
+        finds: "`shpat_`, `shpca_`, `shppa_` and `shpss_` with 32 hexadecimal digits.",
+        misses: "Older tokens without a prefix.",
+        source: "Shopify changelog, Length of the shared secret and access tokens",
+    },
+    reach: 38,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "shpat_",
+            rest: HEX_32,
+            variety: 20,
+        },
+        Beginning {
+            prefix: "shpca_",
+            rest: HEX_32,
+            variety: 20,
+        },
+        Beginning {
+            prefix: "shppa_",
+            rest: HEX_32,
+            variety: 20,
+        },
+        Beginning {
+            prefix: "shpss_",
+            rest: HEX_32,
+            variety: 20,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59"),
+            found: &[concat!("shp", "ca_4B0893d7bcfC5AF4fCAcb6e84A2D2e59")],
+        },
+        Hit {
+            text: concat!("| shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8 |"),
+            found: &[concat!("shp", "pa_DA0CAF33D47dacd944Da3Ce9BF86d3D8")],
+        },
+        Hit {
+            text: concat!("token=shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3;"),
+            found: &[concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc3")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("shp", "at_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: concat!("shp", "at_4f4d58ac2ee011a5245b059e81f3bbc"),
+            why: "31 digits",
+        },
+        Miss {
+            text: concat!("shp", "zz_4f4d58ac2ee011a5245b059e81f3bbc3"),
+            why: "another prefix",
+        },
+    ],
+};
+
+pub(in crate::detect) static DIGITALOCEAN: Detector = Detector {
+    name: "digitalocean_token",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "`dop_v1_`, `doo_v1_` and `dor_v1_` with 64 small hexadecimal digits.",
+        misses: "Older tokens without a prefix; keys of Spaces.",
+        source: "DigitalOcean blog, new API token formats",
+    },
+    reach: 71,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "dop_v1_",
+            rest: HEX_64,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "doo_v1_",
+            rest: HEX_64,
+            variety: 30,
+        },
+        Beginning {
+            prefix: "dor_v1_",
+            rest: HEX_64,
+            variety: 30,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!(
+                "dop",
+                "_v1_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
+            ),
+            found: &[concat!(
+                "dop",
+                "_v1_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"doo",
+                "_v1_7a8d717c84f91608efa4e1425943e8e095bd9c6773d3e776d27d536510b7957b\""
+            ),
+            found: &[concat!(
+                "doo",
+                "_v1_7a8d717c84f91608efa4e1425943e8e095bd9c6773d3e776d27d536510b7957b"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "T=dor",
+                "_v1_58474617b81acf6b11d9069330b0c337ea653431734b8f5f3699bc43947b638e\n"
+            ),
+            found: &[concat!(
+                "dor",
+                "_v1_58474617b81acf6b11d9069330b0c337ea653431734b8f5f3699bc43947b638e"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("dop", "_v1_bbc0e6f5"),
+            why: "too short",
+        },
+        Miss {
+            text: concat!(
+                "dop",
+                "_v1_0000000000000000000000000000000000000000000000000000000000000000"
+            ),
+            why: "no variety",
+        },
+        Miss {
+            text: concat!(
+                "dop",
+                "_v2_bbc0e6f55559c213870edb10f993078c87c193549a6a7f705de9fb653f5be5a4"
+            ),
+            why: "another version",
+        },
+    ],
+};
+
+pub(in crate::detect) static DATABRICKS: Detector = Detector {
+    name: "databricks_token",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "`dapi` and 32 small hexadecimal digits, perhaps with `-` and a digit.",
+        misses: "OAuth secrets (`dose`).",
+        source: "Databricks documentation, personal access token authentication",
+    },
+    reach: 39,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[Beginning {
+        prefix: "dapi",
+        rest: &[
+            Part::Run(Alphabet::HexSmall, 32, 32),
+            Part::Maybe("-", Alphabet::Digits, 2),
+        ],
+        variety: 25,
+    }])],
+    hits: &[
+        Hit {
+            text: concat!("| dap", "i01d413b4c0af0a068df84b670ca23789 |"),
+            found: &[concat!("dap", "i01d413b4c0af0a068df84b670ca23789")],
+        },
+        Hit {
+            text: concat!("use dap", "i38b1a99032e8f6f54671020fce787140-1 to"),
+            found: &[concat!("dap", "i38b1a99032e8f6f54671020fce787140-1")],
+        },
+        Hit {
+            text: concat!("\"dap", "i03f577350f56db2359cc4655f0e1bb49\""),
+            found: &[concat!("dap", "i03f577350f56db2359cc4655f0e1bb49")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("dap", "i123"),
+            why: "too short",
+        },
+        Miss {
+            text: "dapibus",
+            why: "a Latin word",
+        },
+        Miss {
+            text: concat!("dap", "i00000000000000000000000000000000"),
+            why: "no variety",
+        },
+    ],
+};
+
+pub(in crate::detect) static GRAFANA: Detector = Detector {
+    name: "grafana_token",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "`glsa_` (service accounts), `glc_` (cloud), and keys that begin with `eyJrIjoi`.",
+        misses: "Names of programs with the same prefix.",
+        source: "Grafana documentation, service account tokens; Grafana Cloud access policies",
+    },
+    reach: 420,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "glsa_",
+            rest: &[
+                Part::Run(Alphabet::Alphanumeric, 32, 32),
+                Part::Text("_"),
+                Part::Run(Alphabet::Hex, 8, 8),
+            ],
+            variety: 30,
+        },
+        Beginning {
+            prefix: "glc_",
+            rest: &[Part::Run(Alphabet::Base64, 32, 400)],
+            variety: 30,
+        },
+        Beginning {
+            prefix: "eyJrIjoi",
+            rest: &[Part::Run(Alphabet::Base64, 70, 400)],
+            variety: 30,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!("Bearer gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF_486f63e1'"),
+            found: &[concat!(
+                "gl",
+                "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF_486f63e1"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "use gl",
+                "c_3mbq2Qp/W+27//42ik0ZrpQPV10HB0e50WnPEHpSn3fJ5xN6vCUyxpj to"
+            ),
+            found: &[concat!(
+                "gl",
+                "c_3mbq2Qp/W+27//42ik0ZrpQPV10HB0e50WnPEHpSn3fJ5xN6vCUyxpj"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"eyJrIjoi",
+                "arb9agttlvkcdtwi5t87h9t8srgqt0pqbwivby4b3eas1cmyxe7v60nhn59u37g4htx7hg\""
+            ),
+            found: &[concat!(
+                "eyJrIjoi",
+                "arb9agttlvkcdtwi5t87h9t8srgqt0pqbwivby4b3eas1cmyxe7v60nhn59u37g4htx7hg"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("gl", "c_111111111111111111111111111111111111111111="),
+            why: "no variety",
+        },
+        Miss {
+            text: "static void GLC_CreateLightmapTextureArray(void);",
+            why: "a name",
+        },
+        Miss {
+            text: concat!("gl", "sa_pITqMOBIfNH2KL4PkXJqmTyQl0D9QGxF"),
+            why: "no checksum",
+        },
+    ],
+};
+
+pub(in crate::detect) static HASHICORP: Detector = Detector {
+    name: "hashicorp_token",
+    groups: &["secrets.cloud"],
+    doc: Doc {
+        finds: "Vault's `hvs.`, `hvb.` and `s.` tokens, Terraform Cloud's `….atlasv1.…`.",
+        misses: "Names such as `s.something`, which have no digits.",
+        source: "HashiCorp Vault documentation, tokens; Terraform Cloud API tokens",
+    },
+    reach: 320,
+    context: &[],
+    anchors: &[
+        Anchor::Beginning(&[
+            Beginning {
+                prefix: "hvs.",
+                rest: &[Part::Run(Alphabet::Base64Url, 90, 130)],
+                variety: 35,
+            },
+            Beginning {
+                prefix: "hvb.",
+                rest: &[Part::Run(Alphabet::Base64Url, 130, 300)],
+                variety: 35,
+            },
+        ]),
+        Anchor::Mixed(24..=24, vault),
+        Anchor::Mixed(14..=14, terraform),
+    ],
+    hits: &[
+        Hit {
+            text: concat!("token = \"s", ".4EqMIGRipzpSFlafc0Bir4bI\""),
+            found: &[concat!("s", ".4EqMIGRipzpSFlafc0Bir4bI")],
+        },
+        Hit {
+            text: concat!(
+                "hv",
+                "s.25EsAmU_xbdNfTZ_7pax84oVrY-pxRqIrU7ogMJQoWY6FG1R-OIuVl6hEXtzlp_sobnVVmVKFb1b9rdYXKqEUhJ9hr"
+            ),
+            found: &[concat!(
+                "hv",
+                "s.25EsAmU_xbdNfTZ_7pax84oVrY-pxRqIrU7ogMJQoWY6FG1R-OIuVl6hEXtzlp_sobnVVmVKFb1b9rdYXKqEUhJ9hr"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "'06e3cf3d91f235",
+                ".atlasv1.817fou02itnlu_expthtf3boisk=5_8mdxvv1fyuh_d4cx3_mz2maocitou2k886t'"
+            ),
+            found: &[concat!(
+                "06e3cf3d91f235",
+                ".atlasv1.817fou02itnlu_expthtf3boisk=5_8mdxvv1fyuh_d4cx3_mz2maocitou2k886t"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "s.thisstringisalllowercase",
+            why: "no digits",
+        },
+        Miss {
+            text: "s.makeKubeConfigController = args",
+            why: "a name",
+        },
+        Miss {
+            text: "this.34925esrt60n80izkvev6u89",
+            why: "not a lone s",
+        },
+    ],
+};
+
+pub(in crate::detect) static JFROG: Detector = Detector {
+    name: "jfrog_token",
+    groups: &["secrets.package"],
+    doc: Doc {
+        finds: "`AKCp` and 69 letters and digits, `cmVmd` and 59: API keys and reference tokens of Artifactory.",
+        misses: "Shorter encrypted passwords (`AP…`).",
+        source: "JFrog documentation, access tokens; secret scanning partner patterns",
+    },
+    reach: 73,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "AKCp",
+            rest: &[Part::Run(Alphabet::Alphanumeric, 69, 69)],
+            variety: 35,
+        },
+        Beginning {
+            prefix: "cmVmd",
+            rest: &[Part::Run(Alphabet::Alphanumeric, 59, 59)],
+            variety: 35,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!(
+                "T=cmV",
+                "mdlJiLPNertggkxKqoxvWAXD2CaQv8l2vmWfyrDGKhQCAwda2QxHFfuFnizlI\n"
+            ),
+            found: &[concat!(
+                "cmV",
+                "mdlJiLPNertggkxKqoxvWAXD2CaQv8l2vmWfyrDGKhQCAwda2QxHFfuFnizlI"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"AKC",
+                "pwidDXuQWvL3XrfZrno3igf3oUPDiLzKhxPeaLGr05Z8pGjiEMLWeVVVg6RHC5TqEjkT8t\""
+            ),
+            found: &[concat!(
+                "AKC",
+                "pwidDXuQWvL3XrfZrno3igf3oUPDiLzKhxPeaLGr05Z8pGjiEMLWeVVVg6RHC5TqEjkT8t"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "| cmV",
+                "mdjKQ3u59pL8D5rYD7asVeJollyrAs7sDL5BnXQBg3CCDwm93vyQllE8qXR9i |"
+            ),
+            found: &[concat!(
+                "cmV",
+                "mdjKQ3u59pL8D5rYD7asVeJollyrAs7sDL5BnXQBg3CCDwm93vyQllE8qXR9i"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("cmV", "mdon6vynbf3ybkqt4h3dsp77571vs712h0ceghgh91hxskx36hs"),
+            why: "too short",
+        },
+        Miss {
+            text: concat!(
+                "cmV",
+                "Mdw1fyxw8pcbkkhokopvv5443xxurr2z4zrcrunueyictvnzaysd7un5u9s03"
+            ),
+            why: "another beginning",
+        },
+        Miss {
+            text: "testAKCwithinsomeirrelevantstring",
+            why: "within a word",
+        },
+    ],
+};
+
+/// A service token of Vault before 1.10: `s.` and 24 characters, which stand here.
+fn vault(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let start = place.at.checked_sub(2)?;
+    place.begins(start);
+    if !text.precedes(place.at, "s.")
+        || text.at(start) != b's'
+        || matches!(text.before(start), b'.' | b'_' | b'-' | b'$')
+        || text.before(start).is_ascii_alphanumeric()
+    {
+        return None;
+    }
+    let token = text.slice(place.at..place.end);
+    let fits = makeup(token).digits >= 2
+        && variety(token) >= 35
+        && !is_placeholder(token)
+        && !matches!(text.at(place.end), b'(' | b'_');
+    fits.then_some(Found {
+        start,
+        end: place.end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Fourteen characters, `.atlasv1.`, and 60–70 more.
+fn terraform(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !text.follows(place.end, ".atlasv1.") {
+        return None;
+    }
+    let from = place.end.wrapping_add(9);
+    let end = text.run_of(Alphabet::Base64UrlPadded, from, 72);
+    let fits = (60..=71).contains(&end.wrapping_sub(from)) && variety(text.slice(from..end)) >= 35;
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}

@@ -1,0 +1,171 @@
+//! Tokens and webhooks of Slack.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::variety::{is_placeholder, makeup, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(in crate::detect) static TOKEN: Detector = Detector {
+    name: "slack_token",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "`xoxa-`, `xoxb-`, `xoxe-`, `xoxo-`, `xoxp-`, `xoxr-`, `xoxs-`, `xoxe.xoxb-`, `xoxe.xoxp-` and `xapp-` with ten or more letters, digits and hyphens, among them two digits.",
+        misses: "Placeholders made of words.",
+        source: "Slack API, Token types",
+    },
+    reach: 300,
+    context: &[],
+    anchors: &[Anchor::Word(&["xox", "xapp-"], token)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "slack_token: 'xox",
+                "b-263594206564-FGqddMF8t08v8N7Oq4i57vs1'"
+            ),
+            found: &[concat!("xox", "b-263594206564-FGqddMF8t08v8N7Oq4i57vs1")],
+        },
+        Hit {
+            text: concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c"),
+            found: &[concat!("xox", "s-523423-234243-234233-e039d02840a0b9379c")],
+        },
+        Hit {
+            text: concat!(
+                "xa",
+                "pp-1-A052FGTS2DL-5171572773297-610b6a11f4b7eb819e87b767d80e6575"
+            ),
+            found: &[concat!(
+                "xa",
+                "pp-1-A052FGTS2DL-5171572773297-610b6a11f4b7eb819e87b767d80e6575"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("xox", "b-Slack_BOT_TOKEN"),
+            why: "words",
+        },
+        Miss {
+            text: concat!("xox", "b-xxxxxxxxxxx-xxxxxxxxxxxxxxxxxxxxxxxx"),
+            why: "a placeholder",
+        },
+        Miss {
+            text: concat!("xox", "e.xoxp-1-RANDOMSTRINGHERE"),
+            why: "words",
+        },
+    ],
+};
+
+pub(in crate::detect) static WEBHOOK: Detector = Detector {
+    name: "slack_webhook",
+    groups: &["secrets.chat"],
+    doc: Doc {
+        finds: "Addresses under `hooks.slack.com/services`, `/workflows` and `/triggers` with their path.",
+        misses: "Addresses without the secret path.",
+        source: "Slack API, Sending messages using incoming webhooks",
+    },
+    reach: 160,
+    context: &[],
+    anchors: &[Anchor::Word(&["hooks.slack.com/"], webhook)],
+    hits: &[
+        Hit {
+            text: concat!(
+                "curl https://hooks.slack",
+                ".com/services/TVR45WBVL/BMUJHYUNG/mwkSmvvPzwIIC4CSHM2wpX8Z"
+            ),
+            found: &[concat!(
+                "https://hooks.slack",
+                ".com/services/TVR45WBVL/BMUJHYUNG/mwkSmvvPzwIIC4CSHM2wpX8Z"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "http://hooks.slack",
+                ".com/workflows/af57bexkwfmz2z0zd2ufjjnwk748ml326v8szvn1f0z7x"
+            ),
+            found: &[concat!(
+                "http://hooks.slack",
+                ".com/workflows/af57bexkwfmz2z0zd2ufjjnwk748ml326v8szvn1f0z7x"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "\"hooks.slack",
+                ".com/triggers/T016M3G1GHZ/442660231806/F6Vm03reCkhPm0vD\""
+            ),
+            found: &[concat!(
+                "hooks.slack",
+                ".com/triggers/T016M3G1GHZ/442660231806/F6Vm03reCkhPm0vD"
+            )],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "https://hooks.slack.com/services/",
+            why: "no path",
+        },
+        Miss {
+            text: "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+            why: "the documentation's",
+        },
+        Miss {
+            text: "https://slack.com/services/TVR45WBVL/BMUJHYUNG",
+            why: "another host",
+        },
+    ],
+};
+
+fn token(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let mut at = place.end;
+    if text.before(at) != b'-' {
+        let kind = text.at(at);
+        at = at.wrapping_add(1);
+        if kind == b'e' && text.follows(at, ".xox") {
+            at = at.wrapping_add(5);
+        }
+        if !matches!(kind, b'a' | b'b' | b'e' | b'o' | b'p' | b'r' | b's') || text.at(at) != b'-' {
+            return None;
+        }
+        at = at.wrapping_add(1);
+    }
+    let end = text.run(at, 280, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let end = text.run_back(end, 1, |byte| byte == b'-');
+    let body = text.slice(at..end);
+    let digits = makeup(body).digits;
+    let fits = body.len() >= 10
+        && digits >= 2
+        && variety(body) >= 20
+        && !is_placeholder(body)
+        && text.at(end) != b'_';
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: if digits >= 4 {
+            Confidence::High
+        } else {
+            Confidence::Medium
+        },
+    })
+}
+
+fn webhook(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let scheme = ["https://", "http://"]
+        .iter()
+        .find(|scheme| text.precedes(place.at, scheme));
+    let start = place
+        .at
+        .wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
+    place.begins(start);
+    let kind = ["services/", "workflows/", "triggers/"]
+        .iter()
+        .find(|kind| text.follows(place.end, kind))?;
+    let from = place.end.wrapping_add(kind.len());
+    let end = text.run(from, 120, |byte| Alphabet::Base64.has(byte) && byte != b'=');
+    let path = text.slice(from..end);
+    let fits = path.len() >= 20 && variety(path) >= 30 && !is_placeholder(path);
+    fits.then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}

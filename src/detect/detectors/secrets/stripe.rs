@@ -1,0 +1,86 @@
+//! Keys of Stripe.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Part};
+use crate::detect::{Detector, Doc, Hit, Miss};
+
+const KEY: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 10, 120)];
+
+pub(in crate::detect) static KEYS: Detector = Detector {
+    name: "stripe_key",
+    groups: &["secrets.payment"],
+    doc: Doc {
+        finds: "Secret and restricted keys: `sk_` and `rk_` with `live_`, `test_` or `prod_` and ten or more letters and digits; webhook secrets `whsec_`.",
+        misses: "Publishable keys (`pk_`), which are no secret.",
+        source: "Stripe Docs, API keys",
+    },
+    reach: 130,
+    context: &[],
+    anchors: &[Anchor::Beginning(&[
+        Beginning {
+            prefix: "sk_live_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "sk_test_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "sk_prod_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "rk_live_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "rk_test_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "rk_prod_",
+            rest: KEY,
+            variety: 25,
+        },
+        Beginning {
+            prefix: "whsec_",
+            rest: &[Part::Run(Alphabet::Base64, 32, 64)],
+            variety: 35,
+        },
+    ])],
+    hits: &[
+        Hit {
+            text: concat!(
+                "use sk",
+                "_live_4GbSdljjfw2Tq57SCG0DmosixsWqTYpx for the refund"
+            ),
+            found: &[concat!("sk", "_live_4GbSdljjfw2Tq57SCG0DmosixsWqTYpx")],
+        },
+        Hit {
+            text: concat!("{\"key\":\"rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM\"}"),
+            found: &[concat!("rk", "_test_WB4v6QRC9jzIuBUzEZdsXK3aM")],
+        },
+        Hit {
+            text: concat!("sk", "_prod_AmdLCXyoa25XjY4c"),
+            found: &[concat!("sk", "_prod_AmdLCXyoa25XjY4c")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("pk", "_live_j5krY8XTgIcDaHDb3YrsAfCl"),
+            why: "a publishable key",
+        },
+        Miss {
+            text: concat!("sk", "_live_"),
+            why: "nothing follows",
+        },
+        Miss {
+            text: "task_test_WB4v6QRC9jzIuBUzEZdsXK3aM",
+            why: "another word",
+        },
+    ],
+};

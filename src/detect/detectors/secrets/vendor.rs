@@ -1,0 +1,531 @@
+//! Tokens that name their vendor by how they begin.
+
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+use Alphabet::{
+    Alphanumeric, Base64, Base64Url, Base64UrlPadded, Capitals, Digits, Dotted, Hex, HexSmall,
+    Smalls, Wide, Word,
+};
+use Part::{Maybe, Run, Text};
+
+const fn known(prefix: &'static str, rest: &'static [Part]) -> Beginning {
+    Beginning {
+        prefix,
+        rest,
+        variety: 25,
+    }
+}
+
+pub(in crate::detect) static TOKENS: Detector = Detector {
+    name: "vendor_token",
+    groups: &["secrets.vendor"],
+    doc: Doc {
+        finds: "Tokens of some ninety vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Airtable, Alibaba, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, Clojars, Cloudflare, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, EasyPost, Facebook, Figma, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, Infracost, Jina, Langfuse, LangSmith, Linear, MaxMind, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, PayPal, Perplexity, Pinecone, PlanetScale, Postman, Prefect, Pulumi, ReadMe, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Sonar, Sourcegraph, Supabase, Tavily, Typeform, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
+        misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
+        source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
+    },
+    reach: 16_384,
+    context: &[],
+    anchors: &[
+        Anchor::Beginning(&[
+            known("p8e-", &[Run(Smalls, 32, 32)]),
+            Beginning {
+                prefix: "AGE-SECRET-KEY-1",
+                rest: &[Run(Capitals, 58, 58)],
+                variety: 0,
+            },
+            known(
+                "pat",
+                &[Run(Alphanumeric, 14, 14), Text("."), Run(HexSmall, 64, 64)],
+            ),
+            known("LTAI", &[Run(Alphanumeric, 20, 20)]),
+            known(
+                "sc_",
+                &[
+                    Run(Smalls, 5, 30),
+                    Text("."),
+                    Run(Smalls, 4, 6),
+                    Text(".acc"),
+                    Run(Base64Url, 11, 33),
+                    Text("."),
+                    Run(Wide, 30, 120),
+                ],
+            ),
+            known(
+                "ext_",
+                &[
+                    Run(Smalls, 5, 30),
+                    Text("."),
+                    Run(Smalls, 4, 6),
+                    Text(".acc"),
+                    Run(Base64Url, 11, 33),
+                    Text("."),
+                    Run(Wide, 30, 120),
+                ],
+            ),
+            known(
+                "scauth_",
+                &[
+                    Run(Smalls, 5, 30),
+                    Text("."),
+                    Run(Smalls, 4, 6),
+                    Text(".acc"),
+                    Run(Base64Url, 11, 33),
+                    Text("."),
+                    Run(Wide, 30, 120),
+                ],
+            ),
+            known(
+                "authress_",
+                &[
+                    Run(Smalls, 5, 30),
+                    Text("."),
+                    Run(Smalls, 4, 6),
+                    Text(".acc"),
+                    Run(Base64Url, 11, 33),
+                    Text("."),
+                    Run(Wide, 30, 120),
+                ],
+            ),
+            known("4b1d", &[Run(Alphanumeric, 38, 38)]),
+            known("CLOJARS_", &[Run(Smalls, 60, 60)]),
+            known(
+                "v1.0-",
+                &[Run(HexSmall, 24, 24), Text("-"), Run(HexSmall, 146, 146)],
+            ),
+            known("dp.pt.", &[Run(Alphanumeric, 40, 48)]),
+            known("dp.st.", &[Run(Dotted, 40, 90)]),
+            known("dp.ct.", &[Run(Alphanumeric, 40, 48)]),
+            known("duffel_test_", &[Run(Base64UrlPadded, 43, 43)]),
+            known("duffel_live_", &[Run(Base64UrlPadded, 43, 43)]),
+            known(
+                "dt0c01.",
+                &[
+                    Run(Alphanumeric, 24, 24),
+                    Text("."),
+                    Run(Alphanumeric, 64, 64),
+                ],
+            ),
+            known("EZAK", &[Run(Alphanumeric, 54, 54)]),
+            known("EZTK", &[Run(Alphanumeric, 54, 54)]),
+            known("EAAC", &[Run(Alphanumeric, 100, 400)]),
+            known("EAAM", &[Run(Alphanumeric, 100, 400)]),
+            known("EAAG", &[Run(Alphanumeric, 100, 400)]),
+            known("FLWPUBK_TEST-", &[Run(Smalls, 32, 32), Text("-X")]),
+            known("FLWSECK_TEST-", &[Run(Smalls, 32, 32), Text("-X")]),
+            known("FLWSECK_TEST-", &[Run(Smalls, 12, 12)]),
+            known("FLWSECK-", &[Run(Smalls, 32, 32), Text("-X")]),
+            known("fo1_", &[Run(Base64Url, 43, 43)]),
+            known("fm1a_", &[Run(Base64, 80, 1_000)]),
+            known("fm1r_", &[Run(Base64, 80, 1_000)]),
+            known("fm2_", &[Run(Base64, 80, 1_000)]),
+            known("fio-u-", &[Run(Base64UrlPadded, 64, 64)]),
+            known(
+                "pat.",
+                &[
+                    Run(Base64Url, 22, 22),
+                    Text("."),
+                    Run(Alphanumeric, 24, 24),
+                    Text("."),
+                    Run(Alphanumeric, 20, 20),
+                ],
+            ),
+            known(
+                "sat.",
+                &[
+                    Run(Base64Url, 22, 22),
+                    Text("."),
+                    Run(Alphanumeric, 24, 24),
+                    Text("."),
+                    Run(Alphanumeric, 20, 20),
+                ],
+            ),
+            known("HRKU-", &[Run(Base64Url, 36, 62)]),
+            known("ico-", &[Run(Alphanumeric, 32, 32)]),
+            known("s-s4t2ud-", &[Run(HexSmall, 64, 64)]),
+            known("s-s4t2af-", &[Run(HexSmall, 64, 64)]),
+            known("lin_api_", &[Run(Alphanumeric, 40, 40)]),
+            known("lin_oauth_", &[Run(HexSmall, 64, 64)]),
+            known("ntn_", &[Run(Digits, 11, 40), Run(Alphanumeric, 20, 46)]),
+            known("secret_", &[Run(Alphanumeric, 43, 43)]),
+            known("API-", &[Run(Capitals, 26, 32)]),
+            known("sha256~", &[Run(Base64Url, 43, 43)]),
+            known(
+                "A3-",
+                &[
+                    Run(Capitals, 6, 6),
+                    Text("-"),
+                    Run(Capitals, 11, 11),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                ],
+            ),
+            known(
+                "A3-",
+                &[
+                    Run(Capitals, 6, 6),
+                    Text("-"),
+                    Run(Capitals, 6, 6),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                    Text("-"),
+                    Run(Capitals, 5, 5),
+                ],
+            ),
+            known("ops_eyJ", &[Run(Base64, 200, 1_800)]),
+            known("pplx-", &[Run(Alphanumeric, 40, 56)]),
+            known("pscale_tkn_", &[Run(Dotted, 32, 64)]),
+            known("pscale_oauth_", &[Run(Dotted, 32, 64)]),
+            known("pscale_pw_", &[Run(Dotted, 32, 64)]),
+            known(
+                "PMAK-",
+                &[Run(HexSmall, 24, 24), Text("-"), Run(HexSmall, 34, 34)],
+            ),
+            known("pnu_", &[Run(Alphanumeric, 36, 36)]),
+            known("pul-", &[Run(HexSmall, 40, 40)]),
+            known("rdme_", &[Run(Smalls, 70, 70)]),
+            known("rubygems_", &[Run(HexSmall, 48, 48)]),
+            known("tk-us-", &[Run(Base64Url, 48, 48)]),
+            known(
+                "xkeysib-",
+                &[Run(HexSmall, 64, 64), Text("-"), Run(Alphanumeric, 16, 16)],
+            ),
+            known(
+                "xsmtpsib-",
+                &[Run(HexSmall, 64, 64), Text("-"), Run(Alphanumeric, 16, 16)],
+            ),
+            known(
+                "sntrys_eyJ",
+                &[Run(Base64, 80, 600), Text("_"), Run(Base64, 43, 44)],
+            ),
+            known("sntryu_", &[Run(HexSmall, 64, 64)]),
+            known("sm_aat_", &[Run(Alphanumeric, 16, 16)]),
+            known("sm_pat_", &[Run(Alphanumeric, 16, 16)]),
+            known("sm_sat_", &[Run(Alphanumeric, 16, 16)]),
+            known("shippo_live_", &[Run(Hex, 40, 40)]),
+            known("shippo_test_", &[Run(Hex, 40, 40)]),
+            known("sgp_", &[Run(Hex, 40, 40)]),
+            known("sgp_", &[Run(Hex, 16, 16), Text("_"), Run(Hex, 40, 40)]),
+            known("sgp_local_", &[Run(Hex, 40, 40)]),
+            known("slk_", &[Run(HexSmall, 64, 64)]),
+            known("tfp_", &[Run(Dotted, 40, 70)]),
+            known("sqp_", &[Run(Hex, 40, 40)]),
+            known("squ_", &[Run(Hex, 40, 40)]),
+            known("sqa_", &[Run(Hex, 40, 40)]),
+            known("NRAK-", &[Run(Alphanumeric, 27, 27)]),
+            known("NRJS-", &[Run(HexSmall, 19, 19)]),
+            known("NRII-", &[Run(Base64Url, 32, 32)]),
+            known("ATATT3", &[Run(Base64UrlPadded, 150, 250)]),
+            known("ATCTT3", &[Run(Base64UrlPadded, 150, 250)]),
+            known("ATBB", &[Run(Alphanumeric, 32, 32)]),
+            known("bkua_", &[Run(HexSmall, 40, 40)]),
+            known(
+                "CCIPAT_",
+                &[Run(Alphanumeric, 22, 22), Text("_"), Run(HexSmall, 40, 40)],
+            ),
+            known("CFPAT-", &[Run(Base64Url, 43, 43)]),
+            known("cio", &[Run(Alphanumeric, 32, 32)]),
+            known("ddp_", &[Run(Alphanumeric, 36, 36)]),
+            known("dckr_pat_", &[Run(Base64Url, 27, 27)]),
+            known("dckr_oat_", &[Run(Base64Url, 27, 32)]),
+            known("sl.", &[Run(Base64Url, 130, 160)]),
+            known("sl.u.", &[Run(Base64Url, 130, 1_200)]),
+            known("figd_", &[Run(Base64Url, 36, 48)]),
+            known("ya29.", &[Run(Base64Url, 50, 500)]),
+            known("GOCSPX-", &[Run(Base64Url, 28, 28)]),
+            known("nfp_", &[Run(Alphanumeric, 36, 36)]),
+            known("sbp_", &[Run(HexSmall, 40, 40)]),
+            known(
+                "re_",
+                &[
+                    Run(Alphanumeric, 8, 8),
+                    Text("_"),
+                    Run(Alphanumeric, 24, 24),
+                ],
+            ),
+            known("pcsk_", &[Run(Word, 60, 80)]),
+            known(
+                "waka_",
+                &[
+                    Run(HexSmall, 8, 8),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 12, 12),
+                ],
+            ),
+            known(
+                "access_token$production$",
+                &[Run(Smalls, 16, 16), Text("$"), Run(HexSmall, 32, 32)],
+            ),
+            known(
+                "access_token$sandbox$",
+                &[Run(Smalls, 16, 16), Text("$"), Run(HexSmall, 32, 32)],
+            ),
+            // Model providers
+            known("sk-or-v1-", &[Run(HexSmall, 64, 64)]),
+            known("gsk_", &[Run(Alphanumeric, 52, 52)]),
+            known("xai-", &[Run(Alphanumeric, 80, 80)]),
+            known("r8_", &[Run(Alphanumeric, 37, 37)]),
+            known("fw_", &[Run(Alphanumeric, 24, 24)]),
+            known("nvapi-", &[Run(Base64Url, 60, 70)]),
+            known("csk-", &[Run(Smalls, 48, 48)]),
+            known("pa-", &[Run(Base64Url, 43, 43)]),
+            known("jina_", &[Run(Word, 60, 70)]),
+            known("tvly-", &[Run(Base64Url, 32, 48)]),
+            known(
+                "lsv2_pt_",
+                &[Run(HexSmall, 32, 32), Text("_"), Run(HexSmall, 10, 10)],
+            ),
+            known(
+                "lsv2_sk_",
+                &[Run(HexSmall, 32, 32), Text("_"), Run(HexSmall, 10, 10)],
+            ),
+            known(
+                "sk-lf-",
+                &[
+                    Run(HexSmall, 8, 8),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 4, 4),
+                    Text("-"),
+                    Run(HexSmall, 12, 12),
+                ],
+            ),
+            known("sk-", &[Run(HexSmall, 32, 32)]),
+            known("sk_", &[Run(HexSmall, 48, 48)]),
+            known("bedrock-api-key-", &[Run(Base64, 60, 600)]),
+            Beginning {
+                prefix: "ABSKQmVkcm9ja0FQSUtleS",
+                rest: &[Run(Base64, 80, 200)],
+                variety: 0,
+            },
+            known("ABSK", &[Run(Base64, 109, 269)]),
+            known(
+                "dnkey-",
+                &[
+                    Run(Base64UrlPadded, 20, 60),
+                    Maybe("-", Base64UrlPadded, 60),
+                ],
+            ),
+        ]),
+        Anchor::Mixed(29..=29, maxmind),
+        Anchor::Mixed(6..=6, maxmind),
+        Anchor::Word(&["webhook.office.com/webhookb2/"], teams),
+        Anchor::Word(&["data:", "stringData:"], kubernetes),
+    ],
+    hits: &[
+        Hit {
+            text: concat!(
+                "key: pp",
+                "lx-GpvcQDZyrFV81i6A9BeinPquoTmIZ3cQw28mMWGUMHrhGV6u\n"
+            ),
+            found: &[concat!(
+                "pp",
+                "lx-GpvcQDZyrFV81i6A9BeinPquoTmIZ3cQw28mMWGUMHrhGV6u"
+            )],
+        },
+        Hit {
+            text: concat!("\"A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G\""),
+            found: &[concat!("A3", "-I6IL3T-SIEMPP-YVOON-V6X0F-EFOU8-CTI0G")],
+        },
+        Hit {
+            text: concat!(
+                "OPENROUTER=sk-or",
+                "-v1-1771c9a9ff879ebf899e7b9e91f682db8a19e54379c29063d961cfa28ce26e7f"
+            ),
+            found: &[concat!(
+                "sk-or",
+                "-v1-1771c9a9ff879ebf899e7b9e91f682db8a19e54379c29063d961cfa28ce26e7f"
+            )],
+        },
+        Hit {
+            text: "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
+            found: &["key: bXlwYXNzd29yZA=="],
+        },
+        Hit {
+            text: concat!("maxmind = w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk"),
+            found: &[concat!("w5fruZ_8ZUsgYLu8vwgb3yKsgMna3uIF9Oa4", "_mmk")],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: concat!("sgp", "_local_d45b6G86aBb0F2Cee943902dbaDBCFCFDD1dA089"),
+            why: "not hexadecimal",
+        },
+        Miss {
+            text: concat!("nt", "n_12345678901abc"),
+            why: "too short",
+        },
+        Miss {
+            text: concat!(
+                "rd",
+                "me_XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
+            ),
+            why: "a placeholder",
+        },
+        Miss {
+            text: "src=\"./assets/vipul-f0eb1acf0da84c06a50c5b2c59932001997786b1\"",
+            why: "within a name",
+        },
+        Miss {
+            text: "kind: ExternalSecret\ndata:\n  secretKey: api-key-of-the-service\n",
+            why: "a reference",
+        },
+    ],
+};
+
+/// Six characters, `_`, 29 characters, `_mmk`; either of the two may be the first with a digit.
+fn maxmind(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let alphanumeric = |byte: u8| byte.is_ascii_alphanumeric();
+    let long = place.end.wrapping_sub(place.at) == 29;
+    let start = if long {
+        place.at.checked_sub(7)?
+    } else {
+        place.at
+    };
+    place.begins(start);
+    let middle = text.run(start, 7, alphanumeric);
+    if middle.wrapping_sub(start) != 6
+        || text.at(middle) != b'_'
+        || alphanumeric(text.before(start))
+    {
+        return None;
+    }
+    let from = middle.wrapping_add(1);
+    let end = text.run(from, 30, alphanumeric);
+    let fits = end.wrapping_sub(from) == 29
+        && text.follows(end, "_mmk")
+        && !alphanumeric(text.at(end.wrapping_add(4)));
+    fits.then_some(Found {
+        start,
+        end: end.wrapping_add(4),
+        confidence: Confidence::High,
+    })
+}
+
+fn teams(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let host = text.run_back(place.at, 64, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
+    });
+    let scheme = ["https://", "http://"]
+        .iter()
+        .find(|scheme| text.precedes(host, scheme));
+    let start = host.wrapping_sub(scheme.map_or(0, |scheme| scheme.len()));
+    place.begins(start);
+    let end = text.run(place.end, 260, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'@' | b'/')
+    });
+    let path = text.slice(place.end..end);
+    let incoming = path
+        .windows(17)
+        .any(|window| window == b"/IncomingWebhook/");
+    (incoming && path.len() >= 100).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Bytes of a manifest that are searched for its kind, on both sides.
+const MANIFEST: usize = 700;
+
+/// The entries of the data of a Kubernetes secret.
+fn kubernetes(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if !matches!(text.before(place.at), b'\n' | b' ' | 0) {
+        return None;
+    }
+    let line = text.run(place.end, 40, |byte| matches!(byte, b' ' | b'\r'));
+    if text.at(line) != b'\n' {
+        return None;
+    }
+    let mut at = line.wrapping_add(1);
+    let mut found: Option<(usize, usize)> = None;
+    // Comments and entries, as long as they are indented.
+    for _ in 0..32 {
+        let entry = text.run(at, 16, |byte| matches!(byte, b' ' | b'\t'));
+        if entry == at {
+            break;
+        }
+        let end = text.run(entry, 8_192, |byte| byte != b'\n');
+        if let Some((start, end)) = entry_of(place, entry, end) {
+            if found.is_none() {
+                place.begins(start);
+            }
+            found = Some((found.map_or(start, |(first, _)| first), end));
+        }
+        at = end.wrapping_add(1);
+    }
+    let (start, end) = found?;
+    let from = text.run_back(place.at, MANIFEST, |_| true);
+    is_secret(text.slice(from..place.at)).or_else(|| {
+        let to = text.run(end, MANIFEST, |byte| byte != 0);
+        is_secret(text.slice(end..to))
+    })?;
+    Some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
+/// `name: c2VjcmV0…`, the value perhaps on the next line.
+fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, usize)> {
+    let text = place.text;
+    let name = text.run(entry, 64, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+    });
+    if name == entry || text.at(name) != b':' {
+        return None;
+    }
+    let mut value = text.run(name.wrapping_add(1), 8, |byte| {
+        matches!(byte, b' ' | b'"' | b'\'')
+    });
+    if text.at(value) == b'|' && value.wrapping_add(1) >= line_end {
+        value = text.run(line_end, 24, |byte| matches!(byte, b'\n' | b' ' | b'\t'));
+    }
+    let end = text.run_of(Base64, value, 8_000);
+    let encoded = text.slice(value..end);
+    let fits = encoded.len() >= 12
+        && encoded.len().is_multiple_of(4)
+        && variety(encoded) >= 25
+        && !is_placeholder(encoded);
+    fits.then_some((entry, end))
+}
+
+/// `kind: Secret` on a line of its own.
+fn is_secret(manifest: &[u8]) -> Option<()> {
+    manifest.split(|byte| *byte == b'\n').find_map(|line| {
+        let line = line.trim_ascii();
+        let kind = line.strip_prefix(b"kind:")?.trim_ascii();
+        let kind: &[u8] = kind
+            .strip_prefix(b"\"")
+            .and_then(|kind| kind.strip_suffix(b"\""))
+            .unwrap_or(kind);
+        let kind: &[u8] = kind
+            .strip_prefix(b"'")
+            .and_then(|kind| kind.strip_suffix(b"'"))
+            .unwrap_or(kind);
+        kind.eq_ignore_ascii_case(b"secret").then_some(())
+    })
+}

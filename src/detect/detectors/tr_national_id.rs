@@ -1,0 +1,81 @@
+//! Turkish identity numbers.
+
+use crate::detect::checksum::digit;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "tr_national_id",
+    groups: &["pii.tr"],
+    doc: Doc {
+        finds: "Eleven digits of which the last two check the others, after a word such as `TCKN` or `kimlik`.",
+        misses: "Numbers without such a word.",
+        source: "Nüfus ve Vatandaşlık İşleri Genel Müdürlüğü, T.C. kimlik numarası algoritması",
+    },
+    reach: 11,
+    context: &[
+        "tckn",
+        "kimlik",
+        "kimlik no",
+        "tc kimlik",
+        "t c kimlik",
+        "turkish id",
+        "turkish identity",
+        "tc no",
+        "vatandaslik",
+    ],
+    anchors: &[Anchor::Forms(&["?99999999999", "?999 999 999 99"], judge)],
+    hits: &[
+        Hit {
+            text: "TC Kimlik No: 10000000146",
+            found: &["10000000146"],
+        },
+        Hit {
+            text: "Turkish ID 10000000146",
+            found: &["10000000146"],
+        },
+        Hit {
+            text: "{\"tckn\":\"19191919190\"}",
+            found: &["19191919190"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "TCKN 10000000145",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "TCKN 01000000146",
+            why: "begins with 0",
+        },
+        Miss {
+            text: "id 10000000146",
+            why: "nothing says that it is one",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let sum = |places: &[usize]| {
+        places.iter().try_fold(0u32, |sum, place| {
+            Some(sum.wrapping_add(digit(number, *place)?))
+        })
+    };
+    let odd = sum(&[0, 2, 4, 6, 8])?;
+    let even = sum(&[1, 3, 5, 7])?;
+    // 40 keeps the difference positive.
+    let tenth = odd
+        .wrapping_mul(7)
+        .wrapping_add(40)
+        .wrapping_sub(even)
+        .wrapping_rem(10);
+    let eleventh = odd.wrapping_add(even).wrapping_add(tenth).wrapping_rem(10);
+    if number.first() == Some(&b'0')
+        || digit(number, 9) != Some(tenth)
+        || digit(number, 10) != Some(eleventh)
+    {
+        return None;
+    }
+    candidate.high_or(Confidence::Low)
+}

@@ -1,0 +1,93 @@
+//! Turkish vehicle registration marks.
+
+use crate::detect::checksum::number_at;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "tr_vehicle",
+    groups: &["pii.tr"],
+    doc: Doc {
+        finds: "The province (01–81), one to three capitals, two to five digits, with spaces; after a word such as `plaka`, or where the text is nothing else.",
+        misses: "Marks within a text without such a word: dates such as `12 JAN 24` look the same.",
+        source: "Karayolları Trafik Yönetmeliği, tescil plakaları",
+    },
+    reach: 11,
+    context: &[
+        "plaka",
+        "plakası",
+        "plakali",
+        "plakalı",
+        "arac",
+        "araç",
+        "plate",
+        "plates",
+        "vehicle",
+        "registration",
+        "license plate",
+    ],
+    anchors: &[Anchor::Forms(
+        &[
+            "99_A_999",
+            "99_A_9999",
+            "99_A_99999",
+            "99_AA_99",
+            "99_AA_999",
+            "99_AA_9999",
+            "99_AAA_99",
+            "99_AAA_999",
+            "99_AAA_9999",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "35 JK 12",
+            found: &["35 JK 12"],
+        },
+        Hit {
+            text: "Plaka 34 ABC 123 ve 06 JK 567",
+            found: &["34 ABC 123", "06 JK 567"],
+        },
+        Hit {
+            text: "{\"plaka\":\"34 ABC 1234\"}",
+            found: &["34 ABC 1234"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "plaka 82 ABC 123",
+            why: "no province 82",
+        },
+        Miss {
+            text: "on 12 JAN 2024 at",
+            why: "a date",
+        },
+        Miss {
+            text: "plaka 34 ABCD 12",
+            why: "four letters",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let mark = candidate.compact();
+    if !matches!(number_at(mark, 0, 2)?, 1..=81) {
+        return None;
+    }
+    let letters: &[u8] = mark.get(2..5)?;
+    let months: [&[u8]; 12] = [
+        b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV",
+        b"DEC",
+    ];
+    if months.contains(&letters) {
+        return None;
+    }
+    let confidence = candidate.high_or(Confidence::Low)?;
+    let whole = candidate.is_separated() && candidate.is_whole();
+    Some(if confidence == Confidence::Low && whole {
+        Confidence::Medium
+    } else {
+        confidence
+    })
+}

@@ -1,0 +1,69 @@
+//! UK NHS numbers.
+
+use crate::detect::checksum::{digit, weighted_head};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "uk_nhs",
+    groups: &["pii.uk"],
+    doc: Doc {
+        finds: "Ten digits as 3-3-4, the last one by weights 10–2 modulo 11; without separators after a word such as `NHS`.",
+        misses: "Ten digits in a row without such a word: times in seconds pass the check.",
+        source: "NHS Data Dictionary, NHS NUMBER",
+    },
+    reach: 12,
+    context: &[
+        "nhs",
+        "patient",
+        "patients",
+        "national health",
+        "health number",
+    ],
+    anchors: &[Anchor::Forms(
+        &["999 999 9999", "999-999-9999", "?9999999999"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 401-023-2137",
+            found: &["401-023-2137"],
+        },
+        Hit {
+            text: "NHS number 9434765919",
+            found: &["9434765919"],
+        },
+        Hit {
+            text: "patient NHS: 943 476 5919",
+            found: &["943 476 5919"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "NHS 401-023-2138",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "size 2147483648",
+            why: "a power of two that passes the check",
+        },
+        Miss {
+            text: "NHS 000 000 0000",
+            why: "one digit repeated",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let rest = weighted_head(number, &[10, 9, 8, 7, 6, 5, 4, 3, 2])?.wrapping_rem(11);
+    let check = 11u32.wrapping_sub(rest).wrapping_rem(11);
+    if Some(check) != digit(number, 9) || number.iter().all(|byte| Some(byte) == number.first()) {
+        return None;
+    }
+    candidate.high_or(if candidate.is_separated() {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

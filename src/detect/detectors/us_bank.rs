@@ -1,0 +1,79 @@
+//! US bank account numbers.
+
+use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_bank",
+    groups: &["pii.us", "payment"],
+    doc: Doc {
+        finds: "8–17 digits after words such as `bank account` or `account number`.",
+        misses: "Numbers without such words: there is no check digit.",
+        source: "Nacha Operating Rules, DFI account number field",
+    },
+    reach: 17,
+    context: &[
+        "bank account",
+        "account number",
+        "account no",
+        "account nr",
+        "account num",
+        "checking account",
+        "savings account",
+        "checking",
+        "savings",
+        "acct",
+        "acct no",
+        "bank acct",
+        "bankaccount",
+        "accountnumber",
+        "deposit account",
+    ],
+    anchors: &[Anchor::Number(8..=17, probe)],
+    hits: &[
+        Hit {
+            text: "my bank account number is 71170298473",
+            found: &["71170298473"],
+        },
+        Hit {
+            text: "{\"account no.\": \"2872485296\"}",
+            found: &["2872485296"],
+        },
+        Hit {
+            text: "checking account: 405265257543",
+            found: &["405265257543"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "order 71170298473",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "account number 1234567",
+            why: "seven digits",
+        },
+        Miss {
+            text: "account number 00000000",
+            why: "one digit repeated",
+        },
+    ],
+};
+
+fn probe(place: &Place<'_>) -> Option<Found> {
+    let range = place.at..place.end;
+    let number = place.text.slice(range.clone());
+    if number.iter().all(|byte| Some(byte) == number.first()) || place.is_part(&range) {
+        return None;
+    }
+    let confidence = if place.context(place.at) {
+        Confidence::High
+    } else {
+        Confidence::Low
+    };
+    Some(Found {
+        start: place.at,
+        end: place.end,
+        confidence,
+    })
+}

@@ -1,0 +1,63 @@
+//! US registration numbers of prescribers of controlled substances.
+
+use crate::detect::checksum::digit;
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_dea",
+    groups: &["pii.us"],
+    doc: Doc {
+        finds: "A registrant's letter, another letter or 9, and seven digits of which the last checks the others, after a word such as `DEA`.",
+        misses: "Numbers without such a word: hexadecimal hashes pass the check.",
+        source: "21 CFR 1301; DEA Diversion Control Division, registration number format",
+    },
+    reach: 9,
+    context: &["dea", "prescriber", "controlled substances"],
+    anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
+    hits: &[
+        Hit {
+            text: "DEA: AW5004445",
+            found: &["AW5004445"],
+        },
+        Hit {
+            text: "DEA number=GB8407517;",
+            found: &["GB8407517"],
+        },
+        Hit {
+            text: "{\"dea\":\"F91234563\"}",
+            found: &["F91234563"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "DEA AW5004446",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "DEA ZW5004445",
+            why: "no registrant has the letter Z",
+        },
+        Miss {
+            text: "file AW5004445",
+            why: "nothing says that it is one",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let [registrant, second, number @ ..] = candidate.compact() else {
+        return None;
+    };
+    let at = |place| digit(number, place);
+    let odd = at(0)?.wrapping_add(at(2)?).wrapping_add(at(4)?);
+    let even = at(1)?.wrapping_add(at(3)?).wrapping_add(at(5)?);
+    let checked = odd.wrapping_add(even.wrapping_mul(2)).wrapping_rem(10) == at(6)?;
+    let known = matches!(registrant, b'A'..=b'H' | b'J'..=b'M' | b'P' | b'R'..=b'U' | b'X')
+        && (second.is_ascii_uppercase() || *second == b'9');
+    if checked && known {
+        candidate.high_or(Confidence::Low)
+    } else {
+        None
+    }
+}

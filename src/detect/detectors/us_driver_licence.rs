@@ -1,0 +1,81 @@
+//! US driver licence numbers.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_driver_licence",
+    groups: &["pii.us"],
+    doc: Doc {
+        finds: "The forms of the states: 7–9 digits, a letter and 6–14 digits, two letters and 6 or 7 digits; after words such as `driver's license` or `DL`.",
+        misses: "Numbers without such a word: there is no check digit that states share.",
+        source: "AAMVA DL/ID Card Design Standard; the states' published number formats",
+    },
+    reach: 15,
+    context: &[
+        "driver license",
+        "driver licence",
+        "drivers license",
+        "drivers licence",
+        "driver s license",
+        "driver s licence",
+        "driving license",
+        "driving licence",
+        "dl",
+        "driverlicense",
+        "dln",
+        "license number",
+        "licence number",
+    ],
+    anchors: &[Anchor::Forms(
+        &[
+            "?9999999",
+            "?99999999",
+            "?999999999",
+            "?a999999",
+            "?a9999999",
+            "?a99999999",
+            "?a999999999999",
+            "?a9999999999999",
+            "?a99999999999999",
+            "?aa999999",
+            "?aa9999999",
+            "?a999-9999-9999",
+            "?a999-999-999-999",
+            "?A999-9999-9999-99",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "my driver's license is 96558245",
+            found: &["96558245"],
+        },
+        Hit {
+            text: "DL: T4828834",
+            found: &["T4828834"],
+        },
+        Hit {
+            text: "| driver license | F311912636676 |",
+            found: &["F311912636676"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "order 96558245",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "driver's license 965",
+            why: "three digits",
+        },
+        Miss {
+            text: "DL ABCDEFGH",
+            why: "no digits",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    candidate.high_or(Confidence::Low)
+}

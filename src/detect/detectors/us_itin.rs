@@ -1,0 +1,75 @@
+//! US individual taxpayer identification numbers.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_itin",
+    groups: &["pii.us"],
+    doc: Doc {
+        finds: "Nine digits as 3-2-4 that begin with 9, with a group of 50–65, 70–88, 90–92 or 94–99; without separators after a word such as `ITIN`.",
+        misses: "Nine digits in a row without such a word.",
+        source: "IRS Publication 1915; Internal Revenue Manual 3.21.263",
+    },
+    reach: 11,
+    context: &["itin", "itins", "taxpayer", "tax id", "tax identification"],
+    anchors: &[Anchor::Forms(
+        &[
+            "999-99-9999",
+            "999 99 9999",
+            "?999999999",
+            "?999-999999",
+            "?99999-9999",
+        ],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "see 911-64-1234 attached",
+            found: &["911-64-1234"],
+        },
+        Hit {
+            text: "ITIN: 900 70 0000",
+            found: &["900 70 0000"],
+        },
+        Hit {
+            text: "my itin: 911701234",
+            found: &["911701234"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "ITIN 911-69-1234",
+            why: "group 69 is not used",
+        },
+        Miss {
+            text: "ITIN 911-93-1234",
+            why: "group 93 is not used",
+        },
+        Miss {
+            text: "ITIN 811-70-1234",
+            why: "begins with 8",
+        },
+        Miss {
+            text: "part 911701234",
+            why: "nine digits that could be anything",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let group = match candidate.compact() {
+        [b'9', _, _, tens @ b'0'..=b'9', ones, ..] => {
+            (tens & 0x0F).wrapping_mul(10).wrapping_add(ones & 0x0F)
+        }
+        _ => return None,
+    };
+    if !matches!(group, 50..=65 | 70..=88 | 90..=92 | 94..=99) {
+        return None;
+    }
+    candidate.high_or(if candidate.form <= 1 {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

@@ -1,0 +1,58 @@
+//! US Medicare beneficiary identifiers.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_mbi",
+    groups: &["pii.us"],
+    doc: Doc {
+        finds: "Eleven characters as 4-3-4 or without hyphens: digits and letters at fixed places, never S, L, O, I, B or Z.",
+        misses: "Small letters without hyphens and without a word such as `Medicare`.",
+        source: "CMS, Understanding the Medicare Beneficiary Identifier (MBI) Format",
+    },
+    reach: 13,
+    context: &["mbi", "mbis", "medicare", "beneficiary"],
+    anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], judge)],
+    hits: &[
+        Hit {
+            text: "MBI 1EG4-TE5-MK73",
+            found: &["1EG4-TE5-MK73"],
+        },
+        Hit {
+            text: "for 1eg4-te5-mk73.",
+            found: &["1eg4-te5-mk73"],
+        },
+        Hit {
+            text: "The MBI is 4EF6GH8JK12 for this patient",
+            found: &["4EF6GH8JK12"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "MBI 1EG4-LE5-MK73",
+            why: "L is not used",
+        },
+        Miss {
+            text: "MBI 0EG4-TE5-MK73",
+            why: "begins with 0",
+        },
+        Miss {
+            text: "MBI 1EG4TE5MK7",
+            why: "ten characters",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let identifier = candidate.capitals();
+    if identifier.first() == Some(&b'0') || identifier.iter().any(|byte| b"SLOIBZ".contains(byte)) {
+        return None;
+    }
+    let capitals = candidate.compact() == &*identifier;
+    candidate.high_or(if candidate.is_separated() || capitals {
+        Confidence::Medium
+    } else {
+        Confidence::Low
+    })
+}

@@ -1,0 +1,60 @@
+//! US passport numbers.
+
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "us_passport",
+    groups: &["pii.us"],
+    doc: Doc {
+        finds: "Nine digits, or a letter and eight digits, after the word `passport`.",
+        misses: "Numbers without the word: there is no check digit.",
+        source: "US Department of State, 8 FAM 403.5; passport book series",
+    },
+    reach: 9,
+    context: &[
+        "passport",
+        "passports",
+        "passportnumber",
+        "passport no",
+        "travel document",
+    ],
+    anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
+    hits: &[
+        Hit {
+            text: "my passport number is 912803456",
+            found: &["912803456"],
+        },
+        Hit {
+            text: "US passport: E00007734",
+            found: &["E00007734"],
+        },
+        Hit {
+            text: "{\"passportNumber\":\"340007237\"}",
+            found: &["340007237"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "order 912803456",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "passport 91280345",
+            why: "eight digits",
+        },
+        Miss {
+            text: "passport 000000000",
+            why: "one digit repeated",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    let digits = number.get(number.len().saturating_sub(8)..)?;
+    if digits.iter().all(|byte| Some(byte) == digits.first()) {
+        return None;
+    }
+    candidate.high_or(Confidence::Low)
+}

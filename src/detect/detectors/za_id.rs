@@ -1,0 +1,70 @@
+//! South African identity numbers.
+
+use crate::detect::checksum::{is_date, luhn, number_at};
+use crate::detect::scan::place::{Anchor, Candidate};
+use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+
+pub(super) static DETECTOR: Detector = Detector {
+    name: "za_id",
+    groups: &["pii.za"],
+    doc: Doc {
+        finds: "Thirteen digits: date of birth, four digits, 0–2 for citizenship, a digit, the Luhn check digit; after words such as `South African ID`.",
+        misses: "Thirteen digits without such words: times in milliseconds pass the check.",
+        source: "Identification Act 68 of 1997 (South Africa), regulations, annex A",
+    },
+    reach: 16,
+    context: &[
+        "south african id",
+        "south african identity",
+        "rsa id",
+        "sa id",
+        "za id",
+        "id number",
+        "id no",
+        "identity number",
+        "said",
+    ],
+    anchors: &[Anchor::Forms(
+        &["?9999999999999", "?999999 9999 999", "?999999 9999 99 9"],
+        judge,
+    )],
+    hits: &[
+        Hit {
+            text: "South African ID 8001015009087",
+            found: &["8001015009087"],
+        },
+        Hit {
+            text: "RSA ID number: 7701247704188",
+            found: &["7701247704188"],
+        },
+        Hit {
+            text: "{\"id_number\":\"9408092928189\"}",
+            found: &["9408092928189"],
+        },
+    ],
+    misses: &[
+        Miss {
+            text: "RSA ID 8001015009086",
+            why: "wrong check digit",
+        },
+        Miss {
+            text: "RSA ID 8013015009087",
+            why: "month 13",
+        },
+        Miss {
+            text: "at 8001015009087",
+            why: "nothing says that it is one",
+        },
+    ],
+};
+
+fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
+    let number = candidate.compact();
+    // 2000 is a leap year, as is every fourth of both centuries that a living person can be born in.
+    let year = number_at(number, 0, 2)?.wrapping_add(2000);
+    let dated = is_date(year, number_at(number, 2, 2)?, number_at(number, 4, 2)?);
+    if !dated || !matches!(number.get(10), Some(b'0'..=b'2')) || !luhn(number) {
+        return None;
+    }
+    candidate.high_or(Confidence::Low)
+}

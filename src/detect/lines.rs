@@ -1,0 +1,75 @@
+//! Findings as other programs count them.
+
+use super::{DETECTORS, Finding, Input, Scanner, Scratch};
+
+/// A finding by name, in Unicode code points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First code point.
+    pub start: usize,
+    /// First code point after it.
+    pub end: usize,
+    /// The detector's name.
+    pub name: &'static str,
+}
+
+/// The findings of a whole text, by start. Findings of custom detectors, which have no static name, are left out.
+pub fn spans(scanner: &Scanner, text: &str, scratch: &mut Scratch) -> Vec<Span> {
+    let mut findings: Vec<Finding> = Vec::new();
+    scanner.scan(&Input::whole(text), scratch, &mut findings);
+    let mut places: Vec<usize> = findings
+        .iter()
+        .flat_map(|finding| [finding.start, finding.end])
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    let mut points: Vec<usize> = Vec::with_capacity(places.len());
+    let (mut byte, mut point) = (0, 0usize);
+    for place in &places {
+        point = point.saturating_add(
+            text.get(byte..*place)
+                .map_or(0, |part| part.chars().count()),
+        );
+        byte = *place;
+        points.push(point);
+    }
+    let point = |at: usize| {
+        places
+            .binary_search(&at)
+            .ok()
+            .and_then(|index| points.get(index).copied())
+            .unwrap_or(0)
+    };
+    findings
+        .iter()
+        .filter_map(|finding| {
+            let name = DETECTORS.get(usize::from(finding.detector))?.name;
+            Some(Span {
+                start: point(finding.start),
+                end: point(finding.end),
+                name,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Confidence, Selection};
+
+    #[test]
+    fn spans_count_code_points() {
+        let scanner = Scanner::new(&Selection::all(Confidence::Medium));
+        let found = spans(
+            &scanner,
+            "é😀 a@b.co，４１１１ 1111 1111 1111",
+            &mut Scratch::default(),
+        );
+        let found: Vec<(usize, usize, &str)> = found
+            .iter()
+            .map(|span| (span.start, span.end, span.name))
+            .collect();
+        assert_eq!(found, [(3, 9, "email"), (10, 29, "credit_card")]);
+    }
+}

@@ -1,0 +1,89 @@
+//! Words and tokens that are known by how they begin.
+//!
+//! The first three characters of every word of the text are looked up in a set of bits; few words pass, and for
+//! those the beginnings that share the characters are compared.
+
+/// Bits of the filter: 4 KB, so that it stays in the nearest cache.
+const FILTER_BITS: u32 = 15;
+
+/// Beginnings, looked up by three characters.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beginnings {
+    filter: Vec<u64>,
+    /// Sorted by key: the first three characters in lower case, and the caller's number.
+    entries: Vec<(u32, u16)>,
+}
+
+impl Beginnings {
+    /// `beginnings` have three characters or more; the numbers are handed back.
+    pub(super) fn new<'a>(beginnings: impl Iterator<Item = (&'a str, u16)>) -> Self {
+        let mut built = Self {
+            filter: vec![0; 1 << (FILTER_BITS - 6)],
+            entries: Vec::new(),
+        };
+        for (text, number) in beginnings {
+            let Some(three) = text.as_bytes().first_chunk::<3>() else {
+                continue;
+            };
+            let key = key(three);
+            let bit = filter_bit(key);
+            if let Some(word) = built.filter.get_mut(bit >> 6) {
+                *word |= 1u64.wrapping_shl(u32::try_from(bit & 63).unwrap_or(0));
+            }
+            built.entries.push((key, number));
+        }
+        built.entries.sort_unstable();
+        if built.entries.is_empty() {
+            Self::default()
+        } else {
+            built
+        }
+    }
+
+    /// The numbers of the beginnings whose first three characters these are, letters in any case.
+    #[inline]
+    pub(super) fn get(&self, three: &[u8; 3]) -> impl Iterator<Item = u16> + '_ {
+        let key = key(three);
+        let bit = filter_bit(key);
+        let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
+        let entries: &[(u32, u16)] = if word >> (bit & 63) & 1 == 1 {
+            self.of(key)
+        } else {
+            &[]
+        };
+        entries.iter().map(|(_, number)| *number)
+    }
+
+    #[inline(never)]
+    fn of(&self, key: u32) -> &[(u32, u16)] {
+        let from = self.entries.partition_point(|(entry, _)| *entry < key);
+        let to = self.entries.partition_point(|(entry, _)| *entry <= key);
+        self.entries.get(from..to).unwrap_or_default()
+    }
+}
+
+fn key([a, b, c]: &[u8; 3]) -> u32 {
+    u32::from_le_bytes([*a, *b, *c, 0]) | 0x0020_2020
+}
+
+fn filter_bit(key: u32) -> usize {
+    // Knuth's multiplicative hash: the high bits are the mixed ones.
+    (key.wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_found_by_its_first_three_characters_in_any_case() {
+        let beginnings =
+            Beginnings::new([("ghp_", 0), ("github_pat_", 1), ("GHS_", 2), ("gh", 3)].into_iter());
+        let get = |three| beginnings.get(three).collect::<Vec<u16>>();
+        assert_eq!(get(b"ghp"), [0]);
+        assert_eq!(get(b"GIT"), [1]);
+        assert_eq!(get(b"ghs"), [2]);
+        assert!(get(b"abc").is_empty());
+        assert_eq!(Beginnings::new(std::iter::empty()).get(b"ghp").count(), 0);
+    }
+}

@@ -1,0 +1,472 @@
+//! Words that stand before a value and tell what it is.
+//!
+//! Texts are cut into words at everything that is no letter and at the humps of `camelCase`; a term is one to five
+//! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
+//! asks, and each at most once, so the cost is linear however many validators ask.
+
+use crate::detect::normalise::View;
+
+/// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
+pub(super) type Slots = u128;
+
+/// A term reaches over so many words to its value …
+const WORDS: usize = 6;
+/// … and over so many bytes.
+const BYTES: usize = 80;
+/// Words of the longest term.
+const PHRASE: usize = 5;
+
+/// All terms of the selected detectors, by the hash of their words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// Open addressing; the length is a power of two.
+    entries: Vec<Entry>,
+    /// Lengths in characters of terms in scripts without spaces.
+    run_lengths: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    hash: u64,
+    slots: Slots,
+    /// Bit n: some term of n + 1 words ends with this word.
+    phrases: u8,
+}
+
+/// What has been read of one text.
+#[derive(Debug, Default)]
+pub(super) struct Nearby {
+    words: Vec<Word>,
+    /// Bytes before this have been read.
+    read: usize,
+    /// Just after the last end of an object or paragraph that has been read.
+    barrier: usize,
+    /// The last question and its answer: validators at one place ask the same.
+    asked: Option<(usize, Slots)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    hash: u64,
+    start: usize,
+    end: usize,
+    slots: Slots,
+    /// Those of terms of several words that end here, the first of which begins at `phrase_start`.
+    phrase_slots: Slots,
+    phrase_start: usize,
+    /// An object or paragraph ended between the word before and this one.
+    after_barrier: bool,
+}
+
+impl Terms {
+    /// The terms of each slot.
+    pub(super) fn new<'a>(terms: impl Iterator<Item = (u16, &'a str)>) -> Self {
+        let mut built = Self::default();
+        let mut all: Vec<(u64, Slots, u8)> = Vec::new();
+        for (slot, term) in terms {
+            let seen =
+                View::of(term).map_or_else(|| term.to_owned(), |view| view.text().to_owned());
+            let bit = 1u128.checked_shl(u32::from(slot)).unwrap_or(0);
+            if !seen.is_ascii() {
+                let length = u32::try_from(seen.chars().count()).unwrap_or(0);
+                built.run_lengths |= 1u32.checked_shl(length).unwrap_or(0);
+                all.push((hash(seen.bytes()), bit, 0));
+                continue;
+            }
+            let words: Vec<u64> = seen.split(' ').map(|word| hash(word.bytes())).collect();
+            let Some(last) = words.last().copied() else {
+                continue;
+            };
+            let phrase = words
+                .iter()
+                .rev()
+                .skip(1)
+                .fold(last, |phrase, word| join(*word, phrase));
+            all.push((phrase, bit, u8::from(words.len() == 1)));
+            if words.len() > 1 {
+                let length = u32::try_from(words.len().saturating_sub(1)).unwrap_or(0);
+                all.push((last, 0, 1u8.checked_shl(length).unwrap_or(0)));
+            }
+        }
+        built.entries = vec![Entry::default(); all.len().saturating_mul(4).next_power_of_two()];
+        for (hash, slots, phrases) in all {
+            built.insert(hash, slots, phrases);
+        }
+        built
+    }
+
+    fn insert(&mut self, hash: u64, slots: Slots, phrases: u8) {
+        let mut index = self.index(hash);
+        while let Some(entry) = self.entries.get_mut(index) {
+            if entry.hash == hash || entry.hash == 0 {
+                entry.hash = hash;
+                entry.slots |= slots;
+                entry.phrases |= phrases;
+                return;
+            }
+            index = index.wrapping_add(1) & self.entries.len().wrapping_sub(1);
+        }
+    }
+
+    fn index(&self, hash: u64) -> usize {
+        usize::try_from(hash >> 40).unwrap_or(0) & self.entries.len().wrapping_sub(1)
+    }
+
+    fn get(&self, hash: u64) -> Option<&Entry> {
+        let mut index = self.index(hash);
+        loop {
+            let entry = self.entries.get(index)?;
+            if entry.hash == hash {
+                return Some(entry);
+            }
+            if entry.hash == 0 {
+                return None;
+            }
+            index = index.wrapping_add(1) & self.entries.len().wrapping_sub(1);
+        }
+    }
+}
+
+impl Nearby {
+    /// Begins a text, under a key.
+    pub(super) fn begin(&mut self, key: Option<&str>, terms: &Terms) {
+        self.words.clear();
+        self.read = 0;
+        self.barrier = 0;
+        self.asked = None;
+        if let Some(key) = key {
+            let seen = View::of(key);
+            self.read_on(
+                seen.as_ref().map_or(key, View::text).as_bytes(),
+                usize::MAX,
+                terms,
+            );
+            for word in &mut self.words {
+                (word.start, word.end, word.phrase_start) = (0, 0, 0);
+            }
+            self.read = 0;
+            self.barrier = 0;
+        }
+    }
+
+    /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
+    /// that are that near.
+    pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        match self.asked {
+            Some((asked, answer)) if asked == at => answer,
+            _ => {
+                let answer = self.look_before(text, at, terms);
+                self.asked = Some((at, answer));
+                answer
+            }
+        }
+    }
+
+    fn look_before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        if terms.entries.is_empty() {
+            return 0;
+        }
+        let from = at.saturating_sub(BYTES);
+        if self.read < from {
+            self.read = from;
+            // Half a word is none.
+            while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
+                self.read = self.read.wrapping_add(1);
+            }
+        }
+        if self.read < at {
+            self.read_on(text, at, terms);
+        }
+        let near = match self.words.last() {
+            Some(last) if last.end <= at => self.words.as_slice(),
+            _ => {
+                let first = self.words.partition_point(|word| word.end <= at);
+                self.words.get(..first).unwrap_or_default()
+            }
+        };
+        let mut slots = 0;
+        let Some(last) = near.last().filter(|word| word.start >= from) else {
+            return 0;
+        };
+        let between = if self.read <= at {
+            self.barrier > last.end
+        } else {
+            (last.end..at).any(|at| is_barrier(text, at))
+        };
+        if between {
+            return 0;
+        }
+        for word in near
+            .iter()
+            .rev()
+            .take(WORDS)
+            .take_while(|word| word.start >= from)
+        {
+            slots |= word.slots;
+            if word.phrase_start >= from {
+                slots |= word.phrase_slots;
+            }
+            if word.after_barrier {
+                break;
+            }
+        }
+        slots
+    }
+
+    /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
+    fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
+        let to = to.min(text.len());
+        if self.words.len() > 64 {
+            self.words.drain(..48);
+        }
+        let mut at = self.read;
+        let byte = |at: usize| byte_at(text, at);
+        while at < to {
+            let c = byte(at);
+            if !is_letter(c) {
+                at = at.wrapping_add(1);
+                if is_barrier(text, at.wrapping_sub(1)) {
+                    self.barrier = at;
+                }
+                continue;
+            }
+            let start = at;
+            let joined = is_letter(byte(at.wrapping_sub(1))) && at > 0;
+            let mut ascii = true;
+            while at < to && is_letter(byte(at)) {
+                ascii &= byte(at).is_ascii();
+                at = at.wrapping_add(1);
+                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1))) {
+                    break;
+                }
+            }
+            let run = text.get(start..at).unwrap_or_default();
+            if ascii {
+                // `IdNr` is two words and one.
+                let slots = if joined {
+                    self.joined(text, start, at, terms)
+                } else {
+                    0
+                };
+                let hash = hash(run.iter().map(u8::to_ascii_lowercase));
+                self.word(hash, start, at, slots, terms);
+            } else {
+                self.run(run, start, terms);
+            }
+        }
+        self.read = at.max(self.read);
+    }
+
+    /// The terms that the humps of a name are together.
+    fn joined(&self, text: &[u8], start: usize, end: usize, terms: &Terms) -> Slots {
+        let mut first = start;
+        for word in self
+            .words
+            .iter()
+            .rev()
+            .take(PHRASE)
+            .take_while(|word| word.end > 0)
+        {
+            if word.end != first {
+                break;
+            }
+            first = word.start;
+        }
+        let name = text.get(first..end).unwrap_or_default();
+        terms
+            .get(hash(name.iter().map(u8::to_ascii_lowercase)))
+            .map_or(0, |entry| entry.slots)
+    }
+
+    fn word(&mut self, hash: u64, start: usize, end: usize, slots: Slots, terms: &Terms) {
+        let mut word = Word {
+            hash,
+            start,
+            end,
+            slots,
+            phrase_start: start,
+            ..Word::default()
+        };
+        word.after_barrier = self
+            .words
+            .last()
+            .is_some_and(|before| self.barrier > before.end);
+        if let Some(entry) = terms.get(hash) {
+            word.slots |= entry.slots;
+            let mut phrase = hash;
+            for (words, before) in (1..PHRASE).zip(self.words.iter().rev()) {
+                phrase = join(before.hash, phrase);
+                if entry.phrases >> words & 1 == 1
+                    && let Some(longer) = terms.get(phrase)
+                {
+                    word.phrase_slots |= longer.slots;
+                    word.phrase_start = before.start;
+                }
+            }
+        }
+        self.words.push(word);
+    }
+
+    /// Letters of a script without spaces, perhaps with Latin words among them.
+    fn run(&mut self, run: &[u8], start: usize, terms: &Terms) {
+        let mut slots = 0;
+        let mut at = 0usize;
+        while let Some(first) = run.get(at) {
+            if first.is_ascii() {
+                let len = run
+                    .iter()
+                    .skip(at)
+                    .take_while(|byte| byte.is_ascii())
+                    .count();
+                let latin = run.iter().skip(at).take(len).map(u8::to_ascii_lowercase);
+                slots |= terms.get(hash(latin)).map_or(0, |entry| entry.slots);
+            }
+            let mut hash = SEED;
+            let mut characters = 0u32;
+            for (place, byte) in run.iter().enumerate().skip(at) {
+                hash = mix(hash, byte.to_ascii_lowercase());
+                let next = run.get(place.wrapping_add(1)).copied().unwrap_or(0);
+                if next & 0xC0 != 0x80 {
+                    characters = characters.wrapping_add(1);
+                    if terms.run_lengths.checked_shr(characters).unwrap_or(0) & 1 == 1 {
+                        slots |= terms.get(finish(hash)).map_or(0, |entry| entry.slots);
+                    }
+                    if terms.run_lengths.checked_shr(characters).unwrap_or(0) <= 1 {
+                        break;
+                    }
+                }
+            }
+            at = at.wrapping_add(1);
+            while run.get(at).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                at = at.wrapping_add(1);
+            }
+        }
+        self.word(0, start, start.wrapping_add(run.len()), slots, terms);
+    }
+}
+
+fn byte_at(text: &[u8], at: usize) -> u8 {
+    text.get(at).copied().unwrap_or(0)
+}
+
+/// An object ends, or a paragraph: what stood before it belongs to something else.
+fn is_barrier(text: &[u8], at: usize) -> bool {
+    match byte_at(text, at) {
+        b'{' | b'}' => true,
+        b'\n' => byte_at(text, at.wrapping_sub(1)) == b'\n',
+        _ => false,
+    }
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte >= 0x80
+}
+
+/// Whether a word ends between `a` and `b`: `creditCard`, `SSNNumber`.
+fn is_hump(a: u8, b: u8, c: u8) -> bool {
+    b.is_ascii_uppercase()
+        && (a.is_ascii_lowercase() || a.is_ascii_uppercase() && c.is_ascii_lowercase())
+}
+
+/// FNV-1a's offset and prime (draft-eastlake-fnv): short, and good enough for some hundred known words.
+const SEED: u64 = 0xCBF2_9CE4_8422_2325;
+
+fn mix(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+}
+
+/// 0 marks an empty place of the table.
+fn finish(hash: u64) -> u64 {
+    hash | 1
+}
+
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    finish(bytes.fold(SEED, mix))
+}
+
+fn join(word: u64, rest: u64) -> u64 {
+    finish((word.rotate_left(23) ^ rest).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: &[(u16, &str)] = &[
+        (0, "ssn"),
+        (0, "social security"),
+        (1, "national insurance number"),
+        (2, "henkilötunnus"),
+        (2, "hetu"),
+        (3, "주민등록번호"),
+        (4, "numero de identificacion de extranjero"),
+        (5, "credit card"),
+        (5, "カード"),
+    ];
+
+    fn slots(text: &str, key: Option<&str>) -> Vec<u16> {
+        let terms = Terms::new(TERMS.iter().copied());
+        let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
+        let mut nearby = Nearby::default();
+        nearby.begin(key, &terms);
+        let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
+        (0..16).filter(|slot| found >> slot & 1 == 1).collect()
+    }
+
+    #[test]
+    fn terms_are_found_in_words_names_and_scripts_without_spaces() {
+        for (text, found) in [
+            ("my SSN is ", &[0][..]),
+            ("user.ssn_value: ", &[0]),
+            ("Social-Security no. ", &[0]),
+            ("mySocialSecurityNumber=", &[0]),
+            ("National Insurance number: ", &[1]),
+            ("Henkilötunnus ", &[2]),
+            ("주민등록번호는 ", &[3]),
+            ("Mi Número de identificación de extranjero es ", &[4]),
+            ("顧客のカード番号：", &[5]),
+            ("顧客のSSN：", &[0]),
+            ("myHeTu: ", &[]),
+            ("HeTu: ", &[2]),
+            ("lessn ", &[]),
+            ("security ", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(slots(text, None), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_counts_as_words_before_the_text() {
+        assert_eq!(slots("", Some("customerSSN")), [0]);
+        assert_eq!(slots("no. ", Some("credit_card")), [5]);
+        assert!(slots("a b c d e f g h ", Some("ssn")).is_empty());
+    }
+
+    #[test]
+    fn terms_that_are_far_or_belong_to_something_else_do_not_count() {
+        assert_eq!(slots("ssn a b c d e ", None), [0]);
+        assert!(slots("ssn a b c d e f ", None).is_empty());
+        assert!(slots(&format!("ssn {}", "1 ".repeat(50)), None).is_empty());
+        assert!(slots("{\"ssn\": null}, ", None).is_empty());
+        assert!(slots("ssn\n\nid ", None).is_empty());
+        assert_eq!(slots("ssn\nid ", None), [0]);
+    }
+
+    #[test]
+    fn asking_again_and_again_gives_what_asking_once_gives() {
+        let terms = Terms::new(TERMS.iter().copied());
+        let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
+        let mut running = Nearby::default();
+        running.begin(None, &terms);
+        for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
+            let mut fresh = Nearby::default();
+            fresh.begin(None, &terms);
+            assert_eq!(
+                running.before(text.as_bytes(), at, &terms),
+                fresh.before(text.as_bytes(), at, &terms),
+                "{at}"
+            );
+        }
+    }
+}

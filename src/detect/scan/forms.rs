@@ -1,0 +1,323 @@
+//! Forms such as `999-99-9999`, all of them tried in one walk.
+//!
+//! In a form `9` is a digit, `A` a capital letter, `a` any letter, `X` a digit or capital letter, `x` a digit or any
+//! letter. Optional separators stand for several forms, with the same separator throughout: `~` none, space or
+//! hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Everything else stands for itself.
+//!
+//! A form with `?` in front is so common that it counts only after one of its detector's words: the walk passes it
+//! over without asking the judge, unless findings of low confidence are wanted.
+
+use std::collections::BTreeMap;
+
+use super::context::Slots;
+
+/// Classes of characters that forms tell apart.
+const CLASSES: usize = 16;
+const OTHER: u8 = 0;
+const DIGIT: u8 = 1;
+const CAPITAL: u8 = 2;
+const SMALL: u8 = 3;
+/// Separators, from this class on.
+const MARKS: [u8; 8] = *b" -./:+#,";
+const FIRST_MARK: u8 = 4;
+
+static CLASS_OF: [u8; 256] = class_of();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn class_of() -> [u8; 256] {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        if c.is_ascii_digit() {
+            classes[byte] = DIGIT;
+        } else if c.is_ascii_uppercase() {
+            classes[byte] = CAPITAL;
+        } else if c.is_ascii_lowercase() {
+            classes[byte] = SMALL;
+        }
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < MARKS.len() {
+        classes[MARKS[mark] as usize] = FIRST_MARK + mark as u8;
+        mark += 1;
+    }
+    classes
+}
+
+/// A form that the walk has come to the end of: whose, and which of its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fit {
+    pub(super) judge: u16,
+    pub(super) form: u8,
+    pub(super) needs_context: bool,
+}
+
+/// The gate of a state with a form that needs no word before it.
+pub(super) const FREE: Slots = 1 << 127;
+
+/// The forms of one judge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forms {
+    pub(super) patterns: &'static [&'static str],
+    /// Its detector among those that have words of context.
+    pub(super) context: Slots,
+    /// Whether forms without context are wanted too.
+    pub(super) low: bool,
+}
+
+/// An automaton over all forms of all selected detectors. State 0 is where nothing fits any more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FormTable {
+    next: Vec<u16>,
+    /// For each state, where its fits begin in `fits`; one more at the end.
+    first_fit: Vec<u32>,
+    fits: Vec<Fit>,
+    /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
+    gates: Vec<Slots>,
+}
+
+/// A form that is partly walked: whose, which, which of its expansions, how far.
+type Place = (Fit, usize, usize);
+
+impl FormTable {
+    /// Builds the automaton; a judge's place in the list is its number.
+    pub(super) fn new(forms: &[Forms]) -> Self {
+        let mut table = Self {
+            next: vec![0; CLASSES],
+            first_fit: vec![0, 0],
+            fits: Vec::new(),
+            gates: vec![0],
+        };
+        let mut start: Vec<Place> = Vec::new();
+        let mut expanded: BTreeMap<Fit, Vec<Vec<u8>>> = BTreeMap::new();
+        for (judge, known) in (0u16..).zip(forms) {
+            for (form, pattern) in (0u8..).zip(known.patterns) {
+                let gated = pattern.strip_prefix('?');
+                let needs_context = gated.is_some() && !known.low;
+                let fit = Fit {
+                    judge,
+                    form,
+                    needs_context,
+                };
+                let all = expand(gated.unwrap_or(pattern));
+                start.extend((0..all.len()).map(|which| (fit, which, 0)));
+                expanded.insert(fit, all);
+            }
+        }
+        if start.is_empty() {
+            return Self::default();
+        }
+        // Subset construction: a state is the set of places that fit so far.
+        let mut known: BTreeMap<Vec<Place>, u16> = BTreeMap::from([(Vec::new(), 0)]);
+        let mut queue = vec![start.clone()];
+        known.insert(start, 1);
+        let mut done = 0usize;
+        while let Some(places) = queue.get(done).cloned() {
+            done = done.saturating_add(1);
+            let mut row = [0u16; CLASSES];
+            for (class, to) in (0u8..).zip(&mut row).skip(1) {
+                let reached: Vec<Place> = places
+                    .iter()
+                    .filter(|(fit, which, at)| {
+                        symbol(&expanded, *fit, *which, *at)
+                            .is_some_and(|symbol| stands_for(symbol, class))
+                    })
+                    .map(|(fit, which, at)| (*fit, *which, at.saturating_add(1)))
+                    .collect();
+                *to = match known.get(&reached) {
+                    Some(state) => *state,
+                    None => {
+                        // 2¹⁶ states are out of reach of the forms that exist; a form beyond them is not found.
+                        let Ok(state) = u16::try_from(known.len()) else {
+                            continue;
+                        };
+                        queue.push(reached.clone());
+                        known.insert(reached, state);
+                        state
+                    }
+                };
+            }
+            table.next.extend(row);
+            let mut fits: Vec<Fit> = places
+                .iter()
+                .filter(|(fit, which, at)| {
+                    *at > 0 && symbol(&expanded, *fit, *which, *at).is_none()
+                })
+                .map(|(fit, ..)| *fit)
+                .collect();
+            fits.sort_unstable();
+            fits.dedup();
+            table.gates.push(fits.iter().fold(0, |gates, fit| {
+                let context = forms
+                    .get(usize::from(fit.judge))
+                    .map_or(0, |known| known.context);
+                gates | if fit.needs_context { context } else { FREE }
+            }));
+            table.fits.extend(fits);
+            table
+                .first_fit
+                .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
+        }
+        table
+    }
+
+    /// The state before anything was read; 0 if there are no forms.
+    pub(super) fn start(&self) -> u16 {
+        u16::from(!self.next.is_empty())
+    }
+
+    /// The state after one more byte; 0 if no form goes on with it.
+    #[inline]
+    pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
+        let class = CLASS_OF.get(usize::from(byte)).copied().unwrap_or(OTHER);
+        let row = usize::from(state).wrapping_mul(CLASSES);
+        self.next
+            .get(row.wrapping_add(usize::from(class)))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The detectors of which a word must stand before what ends in this state, and [`FREE`] if a form needs none;
+    /// 0 if none ends here.
+    #[inline]
+    pub(super) fn gate(&self, state: u16) -> Slots {
+        self.gates.get(usize::from(state)).copied().unwrap_or(0)
+    }
+
+    /// The forms that end in this state.
+    #[inline]
+    pub(super) fn fits(&self, state: u16) -> &[Fit] {
+        let state = usize::from(state);
+        let from = self.first_fit.get(state).copied().unwrap_or(0);
+        let to = self
+            .first_fit
+            .get(state.wrapping_add(1))
+            .copied()
+            .unwrap_or(0);
+        self.fits
+            .get(from as usize..to as usize)
+            .unwrap_or_default()
+    }
+}
+
+fn symbol(expanded: &BTreeMap<Fit, Vec<Vec<u8>>>, fit: Fit, which: usize, at: usize) -> Option<u8> {
+    expanded.get(&fit)?.get(which)?.get(at).copied()
+}
+
+fn stands_for(symbol: u8, class: u8) -> bool {
+    match symbol {
+        b'9' => class == DIGIT,
+        b'A' => class == CAPITAL,
+        b'a' => matches!(class, CAPITAL | SMALL),
+        b'X' => matches!(class, DIGIT | CAPITAL),
+        b'x' => matches!(class, DIGIT | CAPITAL | SMALL),
+        mark => CLASS_OF.get(usize::from(mark)) == Some(&class) && class >= FIRST_MARK,
+    }
+}
+
+/// A form with its optional separators written out.
+fn expand(pattern: &str) -> Vec<Vec<u8>> {
+    let separators: &[&str] = if pattern.contains('%') {
+        &["", " ", "-", "."]
+    } else if pattern.contains('~') {
+        &["", " ", "-"]
+    } else if pattern.contains('_') {
+        &["", " "]
+    } else if pattern.contains('^') {
+        &["", "-"]
+    } else {
+        &[""]
+    };
+    separators
+        .iter()
+        .map(|separator| {
+            pattern
+                .replace(['%', '~', '_', '^'], separator)
+                .into_bytes()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(forms: &'static [&'static str], text: &str) -> Vec<u8> {
+        let table = FormTable::new(&[Forms {
+            patterns: forms,
+            context: 1,
+            low: false,
+        }]);
+        let state = text
+            .bytes()
+            .fold(table.start(), |state, byte| table.step(state, byte));
+        table.fits(state).iter().map(|fit| fit.form).collect()
+    }
+
+    #[test]
+    fn each_symbol_stands_for_its_class() {
+        const FORMS: &[&str] = &["9A", "aX", "xx", "A-9"];
+        assert_eq!(fits(FORMS, "7B"), [0, 2]);
+        assert_eq!(fits(FORMS, "bB"), [1, 2]);
+        assert_eq!(fits(FORMS, "B7"), [1, 2]);
+        assert_eq!(fits(FORMS, "b7"), [1, 2]);
+        assert_eq!(fits(FORMS, "7b"), [2]);
+        assert_eq!(fits(FORMS, "A-1"), [3]);
+        assert!(fits(FORMS, "A.1").is_empty());
+        assert!(fits(FORMS, "A").is_empty());
+    }
+
+    #[test]
+    fn optional_separators_are_the_same_throughout() {
+        const FORMS: &[&str] = &["99~99~99"];
+        for text in ["123456", "12 34 56", "12-34-56"] {
+            assert_eq!(fits(FORMS, text), [0], "{text}");
+        }
+        for text in ["12-34 56", "12-3456", "12.34.56", "1234567"] {
+            assert!(fits(FORMS, text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_where_every_form_needs_context_says_whose() {
+        let forms = |patterns, context| Forms {
+            patterns,
+            context,
+            low: false,
+        };
+        let table = FormTable::new(&[
+            forms(&["?99", "9A"], 1),
+            forms(&["?99"], 2),
+            forms(&["99 9"], 4),
+        ]);
+        let gate = |text: &str| {
+            table.gate(
+                text.bytes()
+                    .fold(table.start(), |state, byte| table.step(state, byte)),
+            )
+        };
+        assert_eq!(gate("12"), 3);
+        assert_eq!(gate("1A") & FREE, FREE);
+        assert_eq!(gate("1"), 0);
+        let low = FormTable::new(&[Forms {
+            low: true,
+            ..forms(&["?9"], 1)
+        }]);
+        assert_eq!(low.gate(low.step(low.start(), b'1')), FREE);
+    }
+
+    #[test]
+    fn without_forms_nothing_fits() {
+        let table = FormTable::new(&[]);
+        assert_eq!(table.start(), 0);
+        assert_eq!(table.step(0, b'1'), 0);
+        assert!(table.fits(0).is_empty());
+    }
+}

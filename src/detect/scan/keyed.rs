@@ -1,0 +1,316 @@
+//! Names that call their value a secret, and where the value stands: `api_key = "…"`, `"password": "…"`,
+//! `<token>…</token>`, `setProperty("TOKEN", "…")`, `--token …`, `the passphrase is …`.
+
+use std::ops::Range;
+
+use super::place::Link;
+use super::text::Text;
+
+/// Longest name, on each side of the word in it.
+const NAME: usize = 48;
+
+/// Longest value that is looked at; what is longer counts up to here.
+pub(in crate::detect) const VALUE: usize = 512;
+
+/// A name and its value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+    pub(super) link: Link,
+    pub(super) quote: u8,
+}
+
+/// Words of names, by their first letter.
+const WORDS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "key",
+    "credential",
+    "creds",
+    "cred",
+    "auth",
+];
+
+/// The length of the word of a name that begins at `at`; `None` if there is none.
+fn word(text: &Text<'_>, at: usize) -> Option<usize> {
+    let len = WORDS.iter().find(|word| text.follows(at, word))?.len();
+    let next = text.at(at.wrapping_add(len));
+    let first = text.at(at).to_ascii_lowercase();
+    // `passenger`, `keyboard`, `tokens` and `author` are other words; `accessKeyId` and `password2` are not.
+    let goes_on = next.is_ascii_lowercase();
+    let allowed = match (first, len) {
+        (b's' | b'c', _) => true,
+        (b'a', 4) => {
+            text.follows(at, "authoriz")
+                || text.follows(at, "authtoken")
+                || text.follows(at, "authkey")
+        }
+        (b'p', 4) => text.follows(at, "passcode"),
+        (b't', _) => text.follows(at, "tokenstring"),
+        _ => false,
+    };
+    // Within a name in small letters, `monkey` and `compass` are words of their own, `apikey` and `dbpass` are not.
+    (!goes_on || allowed).then_some(len)
+}
+
+/// The name around the word at `at` and its value. `None` if there is no value, or it has not begun.
+pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
+    let len = word(text, at)?;
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$' | b'@');
+    let start = text.run_back(at, NAME, is_name);
+    let end = text.run(at.wrapping_add(len), NAME, |byte| {
+        is_name(byte) && byte != b'.' && byte != b'$'
+    });
+    let name = start..end;
+    let (link, from) = link(text, &name)?;
+    let (value, quote) = value(text, from, link)?;
+    Some(Pair {
+        name,
+        value,
+        link,
+        quote,
+    })
+}
+
+fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`')
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn is_blank(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b'\n' | b'\r')
+}
+
+/// What stands between a name and its value, and where the value begins.
+fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
+    let mut at = name.end;
+    let quoted = is_quote(text.at(at));
+    at = at.wrapping_add(usize::from(quoted));
+    // `secret[25]`, `config["secret"]`
+    let mut array = false;
+    if matches!(text.at(at), b'[' | b']') {
+        let close = text.run(at, 8, |byte| byte != b']' && !is_blank(byte));
+        array = !quoted && text.at(at) == b'[';
+        at = if text.at(close) == b']' {
+            close.wrapping_add(1)
+        } else {
+            return None;
+        };
+    }
+    let spaced = text.run(at, 16, is_space);
+    let operator = text.run(spaced, 4, |byte| {
+        matches!(byte, b'=' | b':' | b'?' | b'.' | b'>' | b'!' | b'|' | b'~')
+    });
+    let signs = text.slice(spaced..operator);
+    if operator > spaced {
+        let compared = matches!(signs, b"==" | b"===" | b"!=" | b"!==");
+        let assigned = signs.contains(&b'=') || signs.contains(&b':');
+        if compared {
+            return Some((Link::Compared, text.run(operator, 16, is_space)));
+        }
+        if assigned {
+            let from = typed(text, text.run(operator, 16, is_space));
+            // In C a single quote encloses one character, so no array is made of it.
+            return (!array || text.at(from) != b'\'').then_some((Link::Assigned, from));
+        }
+        // `<token>` and the value, perhaps on a line of its own; not the end of some other tag.
+        let tag = signs == b">" && text.before(name.start) == b'<' && spaced == name.end;
+        return tag.then(|| (Link::Assigned, text.run(operator, 64, is_blank)));
+    }
+    if text.at(spaced) == b',' {
+        let next = text.run(spaced.wrapping_add(1), 16, is_blank);
+        return (quoted && is_quote(text.at(next))).then_some((Link::Beside, next));
+    }
+    beside(text, name, at, spaced, quoted)
+}
+
+/// After `:` or `=` a type may stand before the value: `token: str = "…"`.
+fn typed(text: &Text<'_>, at: usize) -> usize {
+    let word = text.run(at, 12, |byte| {
+        byte.is_ascii_alphabetic() || matches!(byte, b'&' | b'[' | b']')
+    });
+    let sign = text.run(word, 4, is_space);
+    if word > at && word < sign && text.at(sign) == b'=' && is_space(text.at(sign.wrapping_add(1)))
+    {
+        return text.run(sign.wrapping_add(1), 16, is_space);
+    }
+    at
+}
+
+/// A value that stands beside its name without a sign between them.
+fn beside(
+    text: &Text<'_>,
+    name: &Range<usize>,
+    at: usize,
+    spaced: usize,
+    quoted: bool,
+) -> Option<(Link, usize)> {
+    let blank = text.run(at, 32, is_blank);
+    // `key="Password" value="…"`, `name: TOKEN` and `value: …` on the next line
+    if text.follows(blank, "value") {
+        let sign = text.run(blank.wrapping_add(5), 4, |byte| {
+            is_space(byte) || is_quote(byte)
+        });
+        if matches!(text.at(sign), b'=' | b':') {
+            return Some((Link::Assigned, text.run(sign.wrapping_add(1), 8, is_space)));
+        }
+    }
+    if spaced == at {
+        return None;
+    }
+    let next = text.at(spaced);
+    if is_quote(next) && !quoted {
+        return Some((Link::Beside, spaced));
+    }
+    if text.at(name.start) == b'-' && !quoted {
+        return Some((Link::Beside, spaced));
+    }
+    // `var token string = "…"`
+    let word = text.run(spaced, 16, |byte| byte.is_ascii_alphanumeric());
+    let sign = text.run(word, 4, is_space);
+    let signs = text.run(sign, 4, |byte| matches!(byte, b'=' | b':'));
+    if word > spaced && signs > sign && text.at(signs) != b'=' && !quoted {
+        let known = ["string", "str", "char", "text", "String", "value"]
+            .iter()
+            .any(|kind| {
+                text.slice(spaced..word)
+                    .eq_ignore_ascii_case(kind.as_bytes())
+            });
+        return known.then(|| (Link::Assigned, text.run(signs, 16, is_space)));
+    }
+    let told = ["is ", "was ", "of "]
+        .iter()
+        .find(|verb| text.follows(spaced, verb));
+    let from = text.run(
+        spaced.wrapping_add(told.map_or(0, |verb| verb.len())),
+        8,
+        |byte| is_space(byte) || byte == b':',
+    );
+    Some((Link::Told, from))
+}
+
+/// The value that begins at `at`, and the quote that it stands in.
+fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
+    let quote = text.at(at);
+    if is_quote(quote) {
+        let start = at.wrapping_add(1);
+        let end = text.run(start, VALUE, |byte| {
+            byte != quote && byte != b'\n' && byte != 0
+        });
+        if text.at(end) == quote {
+            return (end > start).then_some((start..end, quote));
+        }
+    }
+    let start = at.wrapping_add(usize::from(is_quote(quote)));
+    if link == Link::Compared && !is_quote(quote) {
+        return None;
+    }
+    let end = text.run(start, VALUE, |byte| {
+        byte > b' '
+            && !matches!(
+                byte,
+                b'"' | b'\'' | b'`' | b'<' | b'>' | b';' | b',' | b'&' | b'|'
+            )
+    });
+    let end = text.run_back_in(start..end, |byte| {
+        matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')
+    });
+    (end > start).then_some((start..end, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(source: &str) -> Vec<(String, String)> {
+        let text = Text::new(source.as_bytes());
+        let mut found: Vec<(String, String)> = Vec::new();
+        for at in 0..source.len() {
+            if let Some(pair) = pair(&text, at) {
+                let pair = (source[pair.name].to_owned(), source[pair.value].to_owned());
+                if found.last() != Some(&pair) {
+                    found.push(pair);
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_value_is_found_behind_every_usual_link() {
+        for text in [
+            "api_key = \"v4lue\"",
+            "api_key=v4lue",
+            "\"api_key\": \"v4lue\"",
+            "api_key := `v4lue`",
+            "api_key => 'v4lue'",
+            "api_key :::= \"v4lue\"",
+            "api_key ?= \"v4lue\"",
+            "$api_key .= \"v4lue\"",
+            "'api_key'  =>  'v4lue',",
+            "f(\"api_key\", \"v4lue\")",
+            "<api_key>\n  v4lue\n</api_key>",
+            "--api_key v4lue",
+            "var api_key string = \"v4lue\"",
+            "api_key: str = \"v4lue\"",
+            "config[\"api_key\"] = \"v4lue\"",
+            "char api_key[25] = \"v4lue\";",
+            "api_key is v4lue.",
+            "<add key=\"api_key\" value=\"v4lue\" />",
+            "- name: api_key\n  value: \"v4lue\"",
+            "api_key v4lue",
+            "?api_key=v4lue&b=1",
+            "if (api_key === \"v4lue\") {",
+            "api_key: v4lue}",
+            "api_key \"v4lue\"",
+        ] {
+            let found = pairs(text);
+            assert!(
+                found
+                    .iter()
+                    .any(|(name, value)| name.ends_with("api_key") && value == "v4lue"),
+                "{text}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn words_that_only_begin_like_one_are_passed_over() {
+        for text in [
+            "passenger: Ann",
+            "author = \"Ann\"",
+            "max_tokens: 4096",
+            "keyboard = us",
+            "tokenizer: \"cl100k\"",
+        ] {
+            assert_eq!(pairs(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_none() {
+        for text in [
+            "password",
+            "password:",
+            "password = \"\"",
+            "password\n",
+            "token ==",
+            "secret[",
+            "secret[",
+        ] {
+            assert_eq!(pairs(text), [], "{text}");
+        }
+    }
+}

@@ -1,0 +1,737 @@
+//! The one pass: classes of bytes, places that detectors are anchored at, candidates.
+
+use std::cell::{Cell, RefCell};
+
+use super::Slot;
+use super::beginnings::Beginnings;
+use super::context::{Nearby, Slots, Terms};
+use super::forms::{FREE, FormTable, Forms};
+use super::keyed;
+use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe};
+use super::text::Text;
+use crate::detect::simd::{BLOCK, Block, Level};
+use crate::detect::variety;
+use crate::detect::{Confidence, Detector};
+
+/// Blocks that are sorted into classes at a time.
+const CHUNK: usize = 64;
+
+/// Tokens longer than this are no numbers and no identifiers.
+const TOKEN: usize = 96;
+
+/// An address may have begun this far before the end of a text that goes on.
+const TRAIL: usize = 64;
+
+/// In an unquoted value of this length no names are looked for: they would all have the same value.
+const LONG_VALUE: usize = 64;
+
+/// Words before a number that may belong to it: `GB` of `GB 33 …`.
+const LEAD: usize = 4;
+
+/// Everything that the selected detectors are anchored at.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    level: Level,
+    forms: FormTable,
+    judges: Vec<(usize, fn(&Candidate<'_>) -> Option<Confidence>)>,
+    terms: Terms,
+    beginnings: Beginnings,
+    begun_by: Vec<Begun>,
+    /// By length.
+    numbers: Vec<Vec<(usize, Probe)>>,
+    mixed: Vec<Vec<(usize, Probe)>>,
+    at: Vec<(usize, Probe)>,
+    colon: Vec<(usize, Probe)>,
+    pairs: Vec<(usize, Probe)>,
+    url: Vec<(usize, Probe)>,
+    dashes: Vec<(usize, Probe)>,
+    mark: Vec<(usize, Probe)>,
+    keyed: Vec<(usize, fn(&Keyed<'_>) -> Option<Found>)>,
+}
+
+/// What a known beginning leads to.
+#[derive(Clone, Debug)]
+enum Begun {
+    Token(usize, &'static Beginning),
+    Word(usize, &'static str, Probe),
+}
+
+/// A finding in the view.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw {
+    pub(super) slot: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) confidence: Confidence,
+}
+
+/// Memory of a pass.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    blocks: Vec<Block>,
+    near: RefCell<Nearby>,
+}
+
+impl Plan {
+    pub(super) fn new(slots: &[Slot]) -> Self {
+        let mut plan = Self {
+            level: Level::best(),
+            forms: FormTable::default(),
+            judges: Vec::new(),
+            terms: Terms::new(slots.iter().flat_map(|slot| {
+                slot.context.into_iter().flat_map(|context| {
+                    slot.detector
+                        .context
+                        .iter()
+                        .map(move |term| (context, *term))
+                })
+            })),
+            beginnings: Beginnings::default(),
+            begun_by: Vec::new(),
+            numbers: vec![Vec::new(); 24],
+            mixed: vec![Vec::new(); TOKEN],
+            at: Vec::new(),
+            colon: Vec::new(),
+            pairs: Vec::new(),
+            url: Vec::new(),
+            dashes: Vec::new(),
+            mark: Vec::new(),
+            keyed: Vec::new(),
+        };
+        let mut forms: Vec<Forms> = Vec::new();
+        let anchors = slots
+            .iter()
+            .enumerate()
+            .flat_map(|(slot, known)| known.detector.anchors.iter().map(move |a| (slot, a)));
+        for (slot, anchor) in anchors {
+            match anchor {
+                Anchor::Forms(patterns, judge) => {
+                    let known = slots.get(slot);
+                    forms.push(Forms {
+                        patterns,
+                        context: known.map_or(0, Slot::context_bit),
+                        low: known.is_some_and(|known| known.threshold == Confidence::Low),
+                    });
+                    plan.judges.push((slot, *judge));
+                }
+                Anchor::Number(lengths, probe) => {
+                    add_by_length(&mut plan.numbers, lengths.clone(), slot, *probe)
+                }
+                Anchor::Mixed(lengths, probe) => {
+                    add_by_length(&mut plan.mixed, lengths.clone(), slot, *probe)
+                }
+                Anchor::At(probe) => plan.at.push((slot, *probe)),
+                Anchor::Colon(probe) => plan.colon.push((slot, *probe)),
+                Anchor::Pairs(probe) => plan.pairs.push((slot, *probe)),
+                Anchor::Url(probe) => plan.url.push((slot, *probe)),
+                Anchor::Dashes(probe) => plan.dashes.push((slot, *probe)),
+                Anchor::Mark(probe) => plan.mark.push((slot, *probe)),
+                Anchor::Word(words, probe) => {
+                    plan.begun_by
+                        .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
+                }
+                Anchor::Beginning(beginnings) => {
+                    plan.begun_by.extend(
+                        beginnings
+                            .iter()
+                            .map(|beginning| Begun::Token(slot, beginning)),
+                    );
+                }
+                Anchor::Keyed(judge) => plan.keyed.push((slot, *judge)),
+            }
+        }
+        plan.forms = FormTable::new(&forms);
+        plan.beginnings =
+            Beginnings::new(
+                (0u16..)
+                    .zip(&plan.begun_by)
+                    .map(|(number, begun)| match begun {
+                        Begun::Token(_, beginning) => (beginning.prefix, number),
+                        Begun::Word(_, word, _) => (*word, number),
+                    }),
+            );
+        plan
+    }
+
+    /// Finds everything in a normalised text that stands under a key. Returns where a finding may have begun that
+    /// more text could complete or change.
+    pub(super) fn run(
+        &self,
+        slots: &[Slot],
+        text: &[u8],
+        key: Option<&str>,
+        open: bool,
+        memory: &mut Memory,
+        out: &mut Vec<Raw>,
+    ) -> usize {
+        memory.near.borrow_mut().begin(key, &self.terms);
+        memory.blocks.resize(CHUNK, Block::default());
+        let text = Text::new(text);
+        let begun = if open { trailing(&text) } else { text.len() };
+        let mut pass = Pass {
+            plan: self,
+            slots,
+            text: &text,
+            near: &memory.near,
+            open,
+            out,
+            begun,
+            token_done: 0,
+            keyed_done: usize::MAX,
+            keyed_until: 0,
+        };
+        pass.whole_under(key);
+        let mut carry = Carry::default();
+        let mut from = 0;
+        loop {
+            let filled = self.level.classify(text.bytes(), from, &mut memory.blocks);
+            for block in memory.blocks.iter().take(filled) {
+                pass.block(from, block, &mut carry);
+                from = from.wrapping_add(BLOCK);
+            }
+            if filled < CHUNK {
+                break;
+            }
+        }
+        pass.begun
+    }
+}
+
+fn add_by_length(
+    lists: &mut [Vec<(usize, Probe)>],
+    lengths: std::ops::RangeInclusive<usize>,
+    slot: usize,
+    probe: Probe,
+) {
+    for (_, list) in lists
+        .iter_mut()
+        .enumerate()
+        .filter(|(len, _)| lengths.contains(len))
+    {
+        list.push((slot, probe));
+    }
+}
+
+/// Where something that no anchor has seen yet may have begun: an address in the last word, a country code before
+/// the last space.
+fn trailing(text: &Text<'_>) -> usize {
+    let word = text.run_back(text.len(), TRAIL, |byte| !byte.is_ascii_whitespace());
+    lead(text, lead(text, word).unwrap_or(word))
+        .or_else(|| lead(text, word))
+        .unwrap_or(word)
+}
+
+/// The start of the short word before a word, one separator away.
+fn lead(text: &Text<'_>, word: usize) -> Option<usize> {
+    let separator = word.checked_sub(1)?;
+    if !matches!(text.before(word), b' ' | b'-' | b'.') {
+        return None;
+    }
+    let start = text.run_back(separator, LEAD.wrapping_add(1), |byte| {
+        byte.is_ascii_alphabetic()
+    });
+    let len = separator.wrapping_sub(start);
+    (len > 0 && len <= LEAD && !text.before(start).is_ascii_digit()).then_some(start)
+}
+
+/// What a block must know of the one before.
+#[derive(Default)]
+struct Carry {
+    alphanumeric: u64,
+    colon: u64,
+    dash: u64,
+    /// Where the token began that runs on into this block.
+    token: usize,
+}
+
+struct Pass<'a> {
+    plan: &'a Plan,
+    slots: &'a [Slot],
+    text: &'a Text<'a>,
+    near: &'a RefCell<Nearby>,
+    open: bool,
+    out: &'a mut Vec<Raw>,
+    begun: usize,
+    /// Tokens that begin before this have been looked at.
+    token_done: usize,
+    /// The start of the last value that a name called a secret.
+    keyed_done: usize,
+    /// Names before this stand within a long value.
+    keyed_until: usize,
+}
+
+/// Calls for each set bit, from the lowest.
+#[inline]
+fn each(mut bits: u64, mut call: impl FnMut(usize)) {
+    while bits != 0 {
+        call(bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+    }
+}
+
+/// A mask moved up by `n`, with the highest bits of the block before.
+#[inline]
+fn shifted(mask: u64, before: u64, n: u32) -> u64 {
+    mask << n | before >> 64u32.wrapping_sub(n)
+}
+
+impl<'a> Pass<'a> {
+    fn block(&mut self, base: usize, block: &Block, carry: &mut Carry) {
+        let plan = self.plan;
+        let alphanumeric = block.digit | block.letter;
+        let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
+        if !plan.begun_by.is_empty() {
+            each(starts, |bit| self.word(base.wrapping_add(bit)));
+        }
+        each(block.stem, |bit| self.stem(base.wrapping_add(bit)));
+        if !plan.at.is_empty() {
+            each(block.at, |bit| {
+                let at = base.wrapping_add(bit);
+                self.probe(&plan.at, at, at);
+            });
+        }
+        if !plan.colon.is_empty() {
+            each(block.colon, |bit| {
+                let at = base.wrapping_add(bit);
+                let before = self.text.before(at);
+                if before == b':' || before.is_ascii_hexdigit() {
+                    self.probe(&plan.colon, at, at);
+                }
+            });
+        }
+        if !plan.pairs.is_empty() {
+            let triple =
+                |mask: u64, before: u64| mask & shifted(mask, before, 3) & shifted(mask, before, 6);
+            each(
+                triple(block.colon, carry.colon) | triple(block.dash, carry.dash),
+                |bit| {
+                    let at = base.wrapping_add(bit);
+                    self.probe(&plan.pairs, at, at);
+                },
+            );
+        }
+        self.tokens(base, block, alphanumeric, carry.token);
+        if alphanumeric >> 63 == 1 {
+            // The token that runs into the next block begins after the last other byte of this one.
+            let gap = u64::from((!alphanumeric).leading_zeros());
+            if gap < 64 || carry.alphanumeric >> 63 == 0 {
+                carry.token = base
+                    .wrapping_add(BLOCK)
+                    .wrapping_sub(usize::try_from(gap).unwrap_or(0));
+            }
+        }
+        carry.alphanumeric = alphanumeric;
+        carry.colon = block.colon;
+        carry.dash = block.dash;
+    }
+
+    /// Tokens with a digit in them that begin or go on in this block.
+    fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
+        let mut digits = block.digit;
+        while digits != 0 {
+            let bit = digits.trailing_zeros();
+            let below = !alphanumeric & (1u64 << bit).wrapping_sub(1);
+            let start = match 64u32.wrapping_sub(below.leading_zeros()) {
+                0 if self.text.before(base).is_ascii_alphanumeric() => carried,
+                first => base.wrapping_add(first as usize),
+            };
+            let above = !alphanumeric & u64::MAX.wrapping_shl(bit);
+            let next = above.trailing_zeros();
+            digits = if next >= 64 {
+                0
+            } else {
+                digits & u64::MAX.wrapping_shl(next)
+            };
+            if start < self.token_done {
+                continue;
+            }
+            let mut end = base.wrapping_add(next as usize);
+            if next >= 64 {
+                end = self
+                    .text
+                    .run(end, usize::MAX, |byte| byte.is_ascii_alphanumeric());
+            } else if end == self.text.len() {
+                self.text.at(end);
+            }
+            self.token_done = end;
+            // Only what has a known length is looked at here; a token of unknown length has begun.
+            let cut = self.text.take_past_end() && self.open;
+            if end.wrapping_sub(start) >= TOKEN {
+                continue;
+            }
+            if cut {
+                self.begun = self.begun.min(start);
+                continue;
+            }
+            self.token(start, end);
+        }
+    }
+
+    fn token(&mut self, start: usize, end: usize) {
+        let len = end.wrapping_sub(start);
+        let plan = self.plan;
+        let number = self.text.slice(start..end).iter().all(u8::is_ascii_digit);
+        if number
+            && self.text.before(start) == b'.'
+            && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
+        {
+            // The digits behind a point are half of the numbers in data. What has dots of its own begins before them.
+            return;
+        }
+        let lists = if number { &plan.numbers } else { &plan.mixed };
+        if let Some(list) = lists.get(len) {
+            self.probe(list, start, end);
+        }
+        if plan.forms.start() != 0 {
+            self.forms(start);
+            if let Some(first) = lead(self.text, start) {
+                self.forms(first);
+                if let Some(before) = lead(self.text, first) {
+                    self.forms(before);
+                }
+            }
+        }
+    }
+
+    /// Walks all forms from a place.
+    fn forms(&mut self, start: usize) {
+        let plan = self.plan;
+        let mut state = plan.forms.start();
+        let mut at = start;
+        loop {
+            state = plan.forms.step(state, self.text.at(at));
+            if state == 0 {
+                break;
+            }
+            at = at.wrapping_add(1);
+            let gate = plan.forms.gate(state);
+            if gate != 0 && !self.text.at(at).is_ascii_alphanumeric() {
+                self.fitting(start, at, state, gate);
+            }
+        }
+        if self.text.take_past_end() && self.open {
+            self.begun = self.begun.min(start);
+        }
+    }
+
+    /// Asks the judges of the forms that end here.
+    fn fitting(&mut self, start: usize, end: usize, state: u16, gate: Slots) {
+        let plan = self.plan;
+        let context = self
+            .near
+            .borrow_mut()
+            .before(self.text.bytes(), start, &plan.terms);
+        if gate & (context | FREE) == 0 {
+            return;
+        }
+        let mut compact = [0u8; 40];
+        let mut compact_len = 0usize;
+        for (to, byte) in compact.iter_mut().zip(
+            self.text
+                .slice(start..end)
+                .iter()
+                .filter(|byte| byte.is_ascii_alphanumeric()),
+        ) {
+            *to = *byte;
+            compact_len = compact_len.wrapping_add(1);
+        }
+        let cut = self.text.take_past_end();
+        for fit in plan.forms.fits(state) {
+            let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
+                continue;
+            };
+            if fit.needs_context
+                && self
+                    .slots
+                    .get(slot)
+                    .is_none_or(|slot| slot.context_bit() & context == 0)
+            {
+                continue;
+            }
+            let candidate = Candidate {
+                place: self.place(slot, start, end),
+                range: start..end,
+                form: usize::from(fit.form),
+                compact,
+                compact_len,
+            };
+            let found = judge(&candidate).map(|confidence| Found {
+                start,
+                end,
+                confidence,
+            });
+            let first = candidate.place.first.get();
+            if cut && self.open {
+                self.begun = self.begun.min(start);
+            } else {
+                self.take(slot, first, found);
+            }
+        }
+    }
+
+    /// A word or token begins here.
+    #[inline]
+    fn word(&mut self, at: usize) {
+        let Some(three) = self
+            .text
+            .bytes()
+            .get(at..)
+            .and_then(|rest| rest.first_chunk::<3>())
+        else {
+            return;
+        };
+        let plan = self.plan;
+        for number in plan.beginnings.get(three) {
+            match plan.begun_by.get(usize::from(number)) {
+                Some(Begun::Token(slot, beginning)) => {
+                    let found = matched(self.text, at, beginning);
+                    self.take(*slot, at, found);
+                }
+                Some(Begun::Word(slot, word, probe)) => {
+                    let end = at.wrapping_add(word.len());
+                    if self.text.follows(at, word) {
+                        self.probe(&[(*slot, *probe)], at, end);
+                    } else if self.text.take_past_end() && self.open {
+                        self.begun = self.begun.min(at);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// One of the stems may stand here.
+    fn stem(&mut self, at: usize) {
+        let plan = self.plan;
+        match self.text.at(at) {
+            b':' => {
+                if !plan.url.is_empty() && self.text.follows(at, "://") {
+                    self.probe(&plan.url, at, at);
+                }
+            }
+            b'-' => {
+                if !plan.dashes.is_empty()
+                    && self.text.before(at) != b'-'
+                    && self.text.follows(at, "---")
+                {
+                    self.probe(&plan.dashes, at, at);
+                }
+            }
+            b'!' | b']' | b'<' | b'[' => {
+                if !plan.mark.is_empty() {
+                    self.probe(&plan.mark, at, at);
+                }
+            }
+            _ if !plan.keyed.is_empty() && at >= self.keyed_until => {
+                let pair = keyed::pair(self.text, at);
+                let cut = self.text.take_past_end();
+                let Some(pair) = pair else { return };
+                if cut && self.open {
+                    self.begun = self.begun.min(pair.value.start);
+                    return;
+                }
+                self.keyed(at, pair);
+            }
+            _ => {}
+        }
+        self.text.take_past_end();
+    }
+
+    /// Asks about the value that the name with the word at `at` has.
+    fn keyed(&mut self, at: usize, pair: keyed::Pair) {
+        let keyed::Pair {
+            name,
+            value,
+            link,
+            quote,
+        } = pair;
+        if self.keyed_done == value.start {
+            return;
+        }
+        self.keyed_done = value.start;
+        let written = self.text.slice(value.clone());
+        if written.len() >= LONG_VALUE && quote == 0 {
+            self.keyed_until = value.end;
+        }
+        let kinds = variety::makeup(written);
+        // Words are what stands behind most names; only a header's scheme is a word that leads on.
+        let header = self.text.at(at) | 0x20 == b'a';
+        if (kinds.digits == 0 && kinds.others == 0 || written.len() < 5) && !header {
+            return;
+        }
+        let plan = self.plan;
+        let name_at = name.start;
+        let name = self.text.slice(name);
+        for (slot, judge) in &plan.keyed {
+            let place = self.place(*slot, value.start, value.end);
+            let keyed = Keyed {
+                place,
+                name,
+                name_at,
+                value: value.clone(),
+                link,
+                quote,
+                kinds,
+            };
+            let found = judge(&keyed);
+            let first = keyed.place.first.get();
+            self.take(*slot, first, found);
+        }
+    }
+
+    /// The text is the value of a JSON key that calls it a secret.
+    fn whole_under(&mut self, key: Option<&str>) {
+        let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
+            return;
+        };
+        let assigned = format!("{key}=x");
+        let named = Text::new(assigned.as_bytes());
+        let pair = (0..key.len()).find_map(|at| keyed::pair(&named, at));
+        if pair.is_none_or(|pair| pair.value.start != key.len().wrapping_add(1)) {
+            return;
+        }
+        let end = self.text.run(0, keyed::VALUE, |byte| byte >= b' ');
+        if self.text.take_past_end() && self.open {
+            self.begun = 0;
+            return;
+        }
+        if end == 0 || end < self.text.len() {
+            return;
+        }
+        let plan = self.plan;
+        let kinds = variety::makeup(self.text.slice(0..end));
+        for (slot, judge) in &plan.keyed {
+            let place = self.place(*slot, 0, end);
+            let found = judge(&Keyed {
+                place,
+                name: key.as_bytes(),
+                name_at: 0,
+                value: 0..end,
+                link: Link::Key,
+                quote: b'"',
+                kinds,
+            });
+            self.take(*slot, 0, found);
+        }
+    }
+
+    fn place(&self, slot: usize, at: usize, end: usize) -> Place<'a> {
+        Place {
+            text: self.text,
+            at,
+            end,
+            slot: self
+                .slots
+                .get(slot)
+                .and_then(|slot| slot.context)
+                .unwrap_or(u16::MAX),
+            near: self.near,
+            terms: &self.plan.terms,
+            first: Cell::new(at),
+        }
+    }
+
+    #[inline]
+    fn probe(&mut self, list: &[(usize, Probe)], at: usize, end: usize) {
+        for (slot, probe) in list {
+            let place = self.place(*slot, at, end);
+            let found = probe(&place);
+            let first = place.first.get();
+            self.take(*slot, first, found);
+        }
+    }
+
+    /// Keeps a finding that is certain enough, unless it was decided by the end of a text that goes on.
+    #[inline]
+    fn take(&mut self, slot: usize, first: usize, found: Option<Found>) {
+        if self.text.take_past_end() && self.open {
+            self.begun = self.begun.min(first);
+            return;
+        }
+        if let Some(found) = found
+            && self
+                .slots
+                .get(slot)
+                .is_some_and(|slot| found.confidence >= slot.threshold)
+        {
+            self.out.push(Raw {
+                slot,
+                start: found.start,
+                end: found.end,
+                confidence: found.confidence,
+            });
+        }
+    }
+}
+
+/// Whether a token that begins as it should goes on as it should.
+fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found> {
+    let fits = |at: usize, part: &str| {
+        part.bytes()
+            .enumerate()
+            .all(|(place, byte)| text.at(at.wrapping_add(place)) == byte)
+    };
+    if !fits(start, beginning.prefix) || is_inside_base64(text, start, beginning.prefix) {
+        return None;
+    }
+    let rest = start.wrapping_add(beginning.prefix.len());
+    let mut at = rest;
+    for part in beginning.rest {
+        match part {
+            Part::Text(part) => {
+                if !fits(at, part) {
+                    return None;
+                }
+                at = at.wrapping_add(part.len());
+            }
+            Part::Run(alphabet, least, most) => {
+                let end = text.run_of(*alphabet, at, most.wrapping_add(1));
+                let len = end.wrapping_sub(at);
+                if len < *least || len > *most {
+                    return None;
+                }
+                at = end;
+            }
+            Part::Maybe(mark, alphabet, most) => {
+                if fits(at, mark) {
+                    at = text.run(at.wrapping_add(mark.len()), *most, |byte| {
+                        alphabet.has(byte)
+                    });
+                }
+            }
+        }
+    }
+    let body = text.slice(rest..at);
+    let variety = beginning.variety;
+    if text.at(at).is_ascii_alphanumeric()
+        || variety > 0 && (variety::variety(body) < variety || variety::is_placeholder(body))
+    {
+        return None;
+    }
+    Some(Found {
+        start,
+        end: at,
+        confidence: Confidence::High,
+    })
+}
+
+/// In a run of Base64 every short prefix comes up sooner or later.
+fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
+    match text.before(start) {
+        b'+' => true,
+        b'/' => prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        _ => false,
+    }
+}
+
+/// Detectors with words of context get a place in a set of this many.
+pub(super) fn number_contexts<'a>(
+    detectors: impl Iterator<Item = &'a Detector>,
+) -> impl Iterator<Item = Option<u16>> {
+    let mut next = 0u16;
+    detectors.map(move |detector| {
+        let given = (!detector.context.is_empty()).then_some(next);
+        next = next.saturating_add(u16::from(given.is_some()));
+        given
+    })
+}

@@ -1,0 +1,339 @@
+//! What a validator gets to see of a candidate.
+
+use std::cell::{Cell, RefCell};
+use std::ops::{Range, RangeInclusive};
+
+use super::context::{Nearby, Slots, Terms};
+use super::text::Text;
+use crate::detect::Confidence;
+use crate::detect::variety::Makeup;
+
+/// Where a detector looks. Each is a class of places that the pass over the text knows without extra cost.
+#[derive(Debug)]
+pub(in crate::detect) enum Anchor {
+    /// Forms in the language of [`forms`](super::forms), and the judge of what fits one.
+    Forms(
+        &'static [&'static str],
+        fn(&Candidate<'_>) -> Option<Confidence>,
+    ),
+    /// Digits in a row, so many, with no letter next to them.
+    Number(RangeInclusive<usize>, Probe),
+    /// Letters and digits in a row, so many of both, at least one of each.
+    Mixed(RangeInclusive<usize>, Probe),
+    /// `@`.
+    At(Probe),
+    /// `:` after a hexadecimal digit or another colon.
+    Colon(Probe),
+    /// The third of three colons, or hyphens, with two characters between them.
+    Pairs(Probe),
+    /// `://`.
+    Url(Probe),
+    /// `---`.
+    Dashes(Probe),
+    /// One of the marks `![`, `](h`, `<|`, `[inst`, `</s`.
+    Mark(Probe),
+    /// A word that begins so; at least three characters, letters in any case.
+    Word(&'static [&'static str], Probe),
+    /// A token that begins so, in this case.
+    Beginning(&'static [Beginning]),
+    /// A value that stands after a word such as `password`, `token`, `api_key`.
+    Keyed(fn(&Keyed<'_>) -> Option<Found>),
+}
+
+/// Looks around a place.
+pub(in crate::detect) type Probe = fn(&Place<'_>) -> Option<Found>;
+
+/// A finding in the normalised text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) struct Found {
+    pub(in crate::detect) start: usize,
+    pub(in crate::detect) end: usize,
+    pub(in crate::detect) confidence: Confidence,
+}
+
+/// A token that is known by how it begins.
+#[derive(Debug)]
+pub(in crate::detect) struct Beginning {
+    /// Three characters or more.
+    pub(in crate::detect) prefix: &'static str,
+    /// What follows it.
+    pub(in crate::detect) rest: &'static [Part],
+    /// The least variety of what follows, in tenths of a bit for each character. 0: a form so long and rare that
+    /// even samples of it are reported.
+    pub(in crate::detect) variety: u32,
+}
+
+/// A piece of a token.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::detect) enum Part {
+    /// These characters.
+    Text(&'static str),
+    /// Characters of an alphabet: at least, at most so many, as many as there are.
+    Run(Alphabet, usize, usize),
+    /// These characters and so many of the alphabet at most, or nothing.
+    Maybe(&'static str, Alphabet, usize),
+}
+
+/// Sets of characters that tokens are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum Alphabet {
+    /// `0-9`
+    Digits,
+    /// `0-9a-f`
+    HexSmall,
+    /// `0-9a-fA-F`
+    Hex,
+    /// `0-9A-Z`
+    Capitals,
+    /// `0-9a-z`
+    Smalls,
+    /// `a-zA-Z`
+    Letters,
+    /// `0-9a-zA-Z`
+    Alphanumeric,
+    /// `0-9a-zA-Z_`
+    Word,
+    /// `A-Z2-7`
+    Base32,
+    /// `0-9a-zA-Z_-`
+    Base64Url,
+    /// `0-9a-zA-Z_-=`
+    Base64UrlPadded,
+    /// `0-9a-zA-Z+/=`
+    Base64,
+    /// `0-9a-zA-Z_.=-`
+    Dotted,
+    /// `0-9a-zA-Z_.=+/-`
+    Wide,
+}
+
+impl Alphabet {
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::Wide as usize + 1;
+
+    /// Whether the alphabet has this character.
+    #[inline]
+    pub(in crate::detect) fn has(self, byte: u8) -> bool {
+        let alphanumeric = byte.is_ascii_alphanumeric();
+        match self {
+            Self::Digits => byte.is_ascii_digit(),
+            Self::HexSmall => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Capitals => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
+            Self::Smalls => byte.is_ascii_digit() || byte.is_ascii_lowercase(),
+            Self::Letters => byte.is_ascii_alphabetic(),
+            Self::Alphanumeric => alphanumeric,
+            Self::Word => alphanumeric || byte == b'_',
+            Self::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),
+            Self::Base64Url => alphanumeric || matches!(byte, b'_' | b'-'),
+            Self::Base64UrlPadded => alphanumeric || matches!(byte, b'_' | b'-' | b'='),
+            Self::Base64 => alphanumeric || matches!(byte, b'+' | b'/' | b'='),
+            Self::Dotted => alphanumeric || matches!(byte, b'_' | b'-' | b'=' | b'.'),
+            Self::Wide => alphanumeric || matches!(byte, b'_' | b'-' | b'=' | b'.' | b'+' | b'/'),
+        }
+    }
+}
+
+/// A place of the text that a detector is anchored at.
+pub(in crate::detect) struct Place<'a> {
+    pub(in crate::detect) text: &'a Text<'a>,
+    /// The anchor: the first byte of the mark, word or token.
+    pub(in crate::detect) at: usize,
+    /// The first byte after the token or word; for marks the same as `at`.
+    pub(in crate::detect) end: usize,
+    pub(super) slot: u16,
+    pub(super) near: &'a RefCell<Nearby>,
+    pub(super) terms: &'a Terms,
+    /// The first byte that a finding could begin at, should the text go on.
+    pub(super) first: Cell<usize>,
+}
+
+impl Place<'_> {
+    /// Says where a finding would begin if the text goes on; without it, at the anchor.
+    pub(in crate::detect) fn begins(&self, at: usize) {
+        self.first.set(at);
+    }
+
+    /// Whether one of the detector's words stands before `at`, or in the key that the text stands under.
+    pub(in crate::detect) fn context(&self, at: usize) -> bool {
+        let bit: Slots = 1u128.checked_shl(u32::from(self.slot)).unwrap_or(0);
+        self.near
+            .borrow_mut()
+            .before(self.text.bytes(), at, self.terms)
+            & bit
+            != 0
+    }
+
+    /// Whether the text is nothing but this range, quotes and spaces aside.
+    pub(in crate::detect) fn is_whole(&self, range: &Range<usize>) -> bool {
+        let blank = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
+        self.text.run_back(range.start, 16, blank) == 0
+            && self.text.at(self.text.run(range.end, 16, blank)) == 0
+    }
+
+    /// Whether the characters around a range make it part of something longer: a decimal, an identifier with
+    /// digits, a time.
+    pub(in crate::detect) fn is_part(&self, range: &Range<usize>) -> bool {
+        let text = self.text;
+        let mark = text.before(range.start);
+        let left = range.start.saturating_sub(1);
+        let part_left = match mark {
+            b'.' | b':' | b'/' => text.before(left).is_ascii_digit(),
+            b'-' | b'_' => {
+                let run = text.run_back(left, 12, |byte| byte.is_ascii_alphanumeric());
+                text.slice(run..left).iter().any(u8::is_ascii_digit)
+            }
+            b'+' | b'#' | b'$' => mark == b'+',
+            _ => mark.is_ascii_alphanumeric(),
+        };
+        if part_left {
+            return true;
+        }
+        let right = range.end.wrapping_add(1);
+        match text.at(range.end) {
+            b'.' | b':' | b'/' => text.at(right).is_ascii_digit(),
+            b'-' | b'_' => {
+                let run = text.run(right, 12, |byte| byte.is_ascii_alphanumeric());
+                text.slice(right..run).iter().any(u8::is_ascii_digit)
+            }
+            b'%' => true,
+            byte => byte.is_ascii_alphanumeric(),
+        }
+    }
+}
+
+/// Something that fits a form.
+pub(in crate::detect) struct Candidate<'a> {
+    pub(in crate::detect) place: Place<'a>,
+    pub(in crate::detect) range: Range<usize>,
+    /// Which form of the detector's list.
+    pub(in crate::detect) form: usize,
+    pub(super) compact: [u8; 40],
+    pub(super) compact_len: usize,
+}
+
+impl Candidate<'_> {
+    /// Letters and digits as written, without separators.
+    pub(in crate::detect) fn compact(&self) -> &[u8] {
+        self.compact.get(..self.compact_len).unwrap_or_default()
+    }
+
+    /// The same in capitals.
+    pub(in crate::detect) fn capitals(&self) -> Capitals {
+        let mut bytes = self.compact;
+        bytes.make_ascii_uppercase();
+        Capitals {
+            bytes,
+            len: self.compact_len,
+        }
+    }
+
+    /// Whether it is written with separators.
+    pub(in crate::detect) fn is_separated(&self) -> bool {
+        self.range.len() > self.compact_len
+    }
+
+    /// Whether it is a part of something longer.
+    pub(in crate::detect) fn is_part(&self) -> bool {
+        self.place.is_part(&self.range)
+    }
+
+    /// Whether one of the detector's words stands before it.
+    pub(in crate::detect) fn context(&self) -> bool {
+        self.place.context(self.range.start)
+    }
+
+    /// Whether the text is nothing else.
+    pub(in crate::detect) fn is_whole(&self) -> bool {
+        self.place.is_whole(&self.range)
+    }
+
+    /// High with one of the detector's words before it, else as given; nothing if it is part of something longer.
+    pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
+        (!self.is_part()).then(|| {
+            if self.context() {
+                Confidence::High
+            } else {
+                otherwise
+            }
+        })
+    }
+
+    /// As [`high_or`](Self::high_or), for forms that say enough where the text is nothing else: low within a text.
+    pub(in crate::detect) fn high_or_whole(&self, whole: Confidence) -> Option<Confidence> {
+        let confidence = self.high_or(Confidence::Low)?;
+        Some(if confidence == Confidence::Low && self.is_whole() {
+            whole
+        } else {
+            confidence
+        })
+    }
+}
+
+/// A compact candidate in capitals.
+pub(in crate::detect) struct Capitals {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl std::ops::Deref for Capitals {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// A value that something like `api_key = "…"` names.
+pub(in crate::detect) struct Keyed<'a> {
+    pub(in crate::detect) place: Place<'a>,
+    /// The whole name: `MY_API_KEY`, `db.password`.
+    pub(in crate::detect) name: &'a [u8],
+    /// Where the name begins; 0 if it is the key that the text stands under.
+    pub(in crate::detect) name_at: usize,
+    pub(in crate::detect) value: Range<usize>,
+    /// What stands between.
+    pub(in crate::detect) link: Link,
+    /// The quote that the value stands in; 0: none.
+    pub(in crate::detect) quote: u8,
+    /// What the value is made of.
+    pub(in crate::detect) kinds: Makeup,
+}
+
+/// How a name and its value belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum Link {
+    /// `=`, `:`, `:=`, `=>`, `<name>value`.
+    Assigned,
+    /// `==`, `!=`.
+    Compared,
+    /// `("name", "value")`, `--name value`, `name "value"`.
+    Beside,
+    /// `name is value`, in prose.
+    Told,
+    /// The value stands under the name as its JSON key.
+    Key,
+}
+
+impl Keyed<'_> {
+    /// The value's bytes.
+    pub(in crate::detect) fn bytes(&self) -> &[u8] {
+        self.place.text.slice(self.value.clone())
+    }
+
+    /// The value as a finding.
+    pub(in crate::detect) fn found(&self, confidence: Confidence) -> Found {
+        Found {
+            start: self.value.start,
+            end: self.value.end,
+            confidence,
+        }
+    }
+
+    /// Whether the name has this part, letters in any case.
+    pub(in crate::detect) fn names(&self, part: &str) -> bool {
+        self.name
+            .windows(part.len())
+            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    }
+}

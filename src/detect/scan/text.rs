@@ -1,0 +1,139 @@
+//! The text as validators read it.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::place::Alphabet;
+
+/// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
+/// when the text goes on.
+pub(in crate::detect) struct Text<'a> {
+    bytes: &'a [u8],
+    past_end: Cell<bool>,
+    /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
+    runs: [Cell<(usize, usize)>; Alphabet::COUNT],
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            past_end: Cell::new(false),
+            runs: [const { Cell::new((0, 0)) }; Alphabet::COUNT],
+        }
+    }
+
+    /// The byte at `index`; 0 past the end. A normalised text has no byte 0 of its own.
+    #[inline]
+    pub(in crate::detect) fn at(&self, index: usize) -> u8 {
+        match self.bytes.get(index) {
+            Some(byte) => *byte,
+            None => {
+                self.past_end.set(true);
+                0
+            }
+        }
+    }
+
+    /// The byte before `index`; 0 at the start.
+    #[inline]
+    pub(in crate::detect) fn before(&self, index: usize) -> u8 {
+        index
+            .checked_sub(1)
+            .and_then(|before| self.bytes.get(before))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// The bytes of a range that has been read already.
+    pub(in crate::detect) fn slice(&self, range: Range<usize>) -> &'a [u8] {
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Bytes before the end.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// All bytes, for searches that never look past the end.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The end of the run of bytes from `from` on that fit, at most `most` of them.
+    #[inline]
+    pub(in crate::detect) fn run(
+        &self,
+        from: usize,
+        most: usize,
+        fits: impl Fn(u8) -> bool,
+    ) -> usize {
+        let mut end = from;
+        while end.wrapping_sub(from) < most && fits(self.at(end)) {
+            end = end.wrapping_add(1);
+        }
+        end
+    }
+
+    /// The end of the run of characters of an alphabet from `from` on, at most `most` of them. A run that many ask
+    /// about is walked once.
+    pub(in crate::detect) fn run_of(&self, alphabet: Alphabet, from: usize, most: usize) -> usize {
+        let cap = from.saturating_add(most);
+        let Some(memory) = self.runs.get(alphabet as usize) else {
+            return from;
+        };
+        let (start, walked) = memory.get();
+        let (start, from) = if (start..walked).contains(&from) {
+            (start, walked)
+        } else {
+            (from, from)
+        };
+        if from >= cap {
+            return cap;
+        }
+        let end = self.run(from, cap.wrapping_sub(from), |byte| alphabet.has(byte));
+        memory.set((start, end));
+        end
+    }
+
+    /// The start of the run of bytes before `to` that fit, at most `most` of them.
+    #[inline]
+    pub(in crate::detect) fn run_back(
+        &self,
+        to: usize,
+        most: usize,
+        fits: impl Fn(u8) -> bool,
+    ) -> usize {
+        let mut start = to;
+        while to.wrapping_sub(start) < most && start > 0 && fits(self.before(start)) {
+            start = start.wrapping_sub(1);
+        }
+        start
+    }
+
+    /// The end of a range without the bytes at its end that fit.
+    pub(super) fn run_back_in(&self, range: Range<usize>, fits: impl Fn(u8) -> bool) -> usize {
+        let most = range.end.saturating_sub(range.start);
+        self.run_back(range.end, most, fits)
+    }
+
+    /// Whether the text goes on with these bytes, letters in any case.
+    pub(in crate::detect) fn follows(&self, from: usize, word: &str) -> bool {
+        word.bytes().enumerate().all(|(place, byte)| {
+            self.at(from.wrapping_add(place))
+                .eq_ignore_ascii_case(&byte)
+        })
+    }
+
+    /// Whether these bytes stand before `to`, letters in any case.
+    pub(in crate::detect) fn precedes(&self, to: usize, word: &str) -> bool {
+        to.checked_sub(word.len())
+            .and_then(|from| self.bytes.get(from..to))
+            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Whether the end was looked past since the last call.
+    pub(super) fn take_past_end(&self) -> bool {
+        self.past_end.replace(false)
+    }
+}

@@ -1,0 +1,520 @@
+//! Sorts the bytes of a text into classes, 64 at a time: the only pass that touches every byte.
+//!
+//! Four forms of the same function: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain
+//! loop over a table, which is the definition that the others are tested against.
+//!
+//! A byte's class is `LOW[low half] & HIGH[high half]`. A *stem* is a place where one of [`STEMS`] may stand, letters
+//! in any case: for each of its three bytes two more such tables tell which of eight groups of stems still fit
+//! (the scheme is known as Teddy, from the Hyperscan library). Groups mix their bytes, so a stem is a hint only.
+#![expect(
+    unsafe_code,
+    reason = "vector loads take pointers, and functions compiled for a CPU feature must be called with care"
+)]
+
+/// Sets of places in 64 bytes: bit `n` for byte `n`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) digit: u64,
+    pub(super) letter: u64,
+    pub(super) at: u64,
+    pub(super) colon: u64,
+    pub(super) dash: u64,
+    pub(super) stem: u64,
+}
+
+/// Bytes of a [`Block`].
+pub(super) const BLOCK: usize = 64;
+
+/// A block needs this many bytes after it: a stem has three.
+const AFTER: usize = 2;
+
+/// Beginnings of key words, and marks that stand at the beginning of something; 0 is any byte. Letters in lower case.
+const STEMS: [(u8, [u8; 3]); 16] = [
+    (0, *b"pas"),
+    (0, *b"pwd"),
+    (1, *b"sec"),
+    (1, *b"tok"),
+    (2, *b"key"),
+    (2, *b"api"),
+    (3, *b"cre"),
+    (3, *b"aut"),
+    (4, *b"://"),
+    (5, *b"---"),
+    (6, *b"![\0"),
+    (6, *b"](h"),
+    (7, *b"<|\0"),
+    (7, *b"[in"),
+    (7, *b"[/i"),
+    (7, *b"</s"),
+];
+
+const DIGIT: u8 = 1;
+/// a–o, and p–z: half of the letters have another high half.
+const LETTERS: u8 = 2 | 4;
+const AT: u8 = 8;
+const COLON: u8 = 16;
+const DASH: u8 = 32;
+
+const LOW: [u8; 16] = [
+    DIGIT | 4 | AT,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    DIGIT | LETTERS,
+    LETTERS | COLON,
+    2,
+    2,
+    2 | DASH,
+    2,
+    2,
+];
+const HIGH: [u8; 16] = [
+    0,
+    0,
+    DASH,
+    DIGIT | COLON,
+    2 | AT,
+    4,
+    2,
+    4,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+];
+
+/// For each byte of a stem: groups that fit the low half, groups that fit the high half.
+const STEM_TABLES: [[[u8; 16]; 2]; 3] = stem_tables();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
+    let mut tables = [[[0u8; 16]; 2]; 3];
+    let mut stem = 0;
+    while stem < STEMS.len() {
+        let (group, bytes) = STEMS[stem];
+        let mut place = 0;
+        while place < 3 {
+            let byte = bytes[place];
+            // Case is folded by setting one bit, which changes some marks too; the tables hold the changed ones.
+            let folded = byte | 0x20;
+            let mut half = 0;
+            while half < 16 {
+                if byte == 0 || half == (folded & 15) as usize {
+                    tables[place][0][half] |= 1 << group;
+                }
+                if byte == 0 || half == (folded >> 4) as usize {
+                    tables[place][1][half] |= 1 << group;
+                }
+                half += 1;
+            }
+            place += 1;
+        }
+        stem += 1;
+    }
+    tables
+}
+
+/// Which form of the function this machine can run; found once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// The table loop.
+    #[cfg_attr(
+        target_arch = "wasm32",
+        expect(dead_code, reason = "the filter is built with vectors")
+    )]
+    Plain,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Wasm,
+    #[cfg(target_arch = "x86_64")]
+    Ssse3,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Level {
+    /// The fastest form.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx2") {
+                return Self::Avx2;
+            }
+            if std::arch::is_x86_feature_detected!("ssse3") {
+                return Self::Ssse3;
+            }
+        }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        return Self::Wasm;
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        Self::Plain
+    }
+
+    /// Sorts the bytes from `from` on into `blocks`, as many as there are; returns how many blocks were filled.
+    /// The last one may be partly empty.
+    pub(super) fn classify(self, bytes: &[u8], from: usize, blocks: &mut [Block]) -> usize {
+        let rest = bytes.get(from..).unwrap_or_default();
+        let whole = rest
+            .len()
+            .saturating_sub(AFTER)
+            .div_euclid(BLOCK)
+            .min(blocks.len());
+        let (head, tail) = blocks.split_at_mut_checked(whole).unwrap_or_default();
+        self.classify_whole(rest, head);
+        let done = whole.saturating_mul(BLOCK);
+        let Some((last, left)) = tail
+            .first_mut()
+            .zip(rest.get(done..))
+            .filter(|(_, left)| !left.is_empty())
+        else {
+            return whole;
+        };
+        let mut padded = [0u8; BLOCK + AFTER];
+        for (to, byte) in padded.iter_mut().zip(left) {
+            *to = *byte;
+        }
+        self.classify_whole(&padded, std::slice::from_mut(last));
+        // Up to two bytes may be left for a block of their own.
+        if left.len() > BLOCK && whole.saturating_add(1) < blocks.len() {
+            let next = from.saturating_add(done).saturating_add(BLOCK);
+            let rest = blocks
+                .get_mut(whole.saturating_add(1)..)
+                .unwrap_or_default();
+            return whole
+                .saturating_add(1)
+                .saturating_add(self.classify(bytes, next, rest));
+        }
+        whole.saturating_add(1)
+    }
+
+    /// `bytes` has [`AFTER`] bytes more than `blocks` cover.
+    fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
+        debug_assert!(bytes.len() >= blocks.len() * BLOCK + AFTER || blocks.is_empty());
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let at = index.wrapping_mul(BLOCK);
+            let Some(window) = bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk::<{ BLOCK + AFTER }>())
+            else {
+                return;
+            };
+            *block = match self {
+                Self::Plain => plain(window),
+                #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+                Self::Wasm => wasm::classify(window),
+                // SAFETY: `best` chose this level because the CPU has the feature.
+                #[cfg(target_arch = "x86_64")]
+                Self::Ssse3 => unsafe { x86::classify_ssse3(window) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => unsafe { x86::classify_avx2(window) },
+            };
+        }
+    }
+}
+
+/// The definition: classes of a byte by its halves, stems by three bytes.
+fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
+    let look = |table: &[u8; 16], half: u8| table.get(usize::from(half)).copied().unwrap_or(0);
+    let mut block = Block::default();
+    for (place, three) in window.windows(3).enumerate() {
+        let bit = 1u64.wrapping_shl(u32::try_from(place).unwrap_or(0));
+        let Some(byte) = three.first() else { continue };
+        let class = look(&LOW, byte & 15) & look(&HIGH, byte >> 4);
+        let mut set = |mask: &mut u64, wanted: u8| {
+            if class & wanted != 0 {
+                *mask |= bit;
+            }
+        };
+        set(&mut block.digit, DIGIT);
+        set(&mut block.letter, LETTERS);
+        set(&mut block.at, AT);
+        set(&mut block.colon, COLON);
+        set(&mut block.dash, DASH);
+        let groups = three
+            .iter()
+            .zip(&STEM_TABLES)
+            .fold(u8::MAX, |groups, (byte, [low, high])| {
+                let folded = byte | 0x20;
+                groups & look(low, folded & 15) & look(high, folded >> 4)
+            });
+        if groups != 0 {
+            block.stem |= bit;
+        }
+    }
+    block
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm {
+    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, HIGH, LETTERS, LOW, STEM_TABLES};
+    use core::arch::wasm32::{
+        i8x16_eq, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, v128, v128_and, v128_load,
+        v128_not, v128_or,
+    };
+
+    /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
+    #[inline(always)]
+    fn load(window: &[u8; BLOCK + AFTER], at: usize) -> v128 {
+        debug_assert!(at + 16 <= BLOCK + AFTER);
+        // SAFETY: callers pass constants up to 50, so 16 bytes from there lie within the 66 of the window; the
+        // instruction needs no alignment.
+        unsafe { v128_load(window.as_ptr().wrapping_add(at).cast()) }
+    }
+
+    #[inline(always)]
+    fn table(table: &[u8; 16]) -> v128 {
+        // SAFETY: 16 bytes are read from an array of 16.
+        unsafe { v128_load(table.as_ptr().cast()) }
+    }
+
+    /// Each byte's groups: what its halves have in common in the two tables.
+    #[inline(always)]
+    fn look(low: &[u8; 16], high: &[u8; 16], bytes: v128) -> v128 {
+        let low = u8x16_swizzle(table(low), v128_and(bytes, u8x16_splat(15)));
+        v128_and(low, u8x16_swizzle(table(high), u8x16_shr(bytes, 4)))
+    }
+
+    #[inline(always)]
+    fn any(groups: v128, wanted: u8) -> u64 {
+        let none = i8x16_eq(v128_and(groups, u8x16_splat(wanted)), u8x16_splat(0));
+        u64::from(u8x16_bitmask(v128_not(none)))
+    }
+
+    #[inline(always)]
+    pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
+        let mut block = Block::default();
+        for quarter in 0..4 {
+            let at = quarter * 16;
+            let shift = quarter as u32 * 16;
+            let bytes = load(window, at);
+            let class = look(&LOW, &HIGH, bytes);
+            block.digit |= any(class, DIGIT) << shift;
+            block.letter |= any(class, LETTERS) << shift;
+            block.at |= any(class, AT) << shift;
+            block.colon |= any(class, COLON) << shift;
+            block.dash |= any(class, DASH) << shift;
+            let folded = |at| v128_or(load(window, at), u8x16_splat(0x20));
+            let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
+            let first = look(low0, high0, folded(at));
+            let second = look(low1, high1, folded(at + 1));
+            let third = look(low2, high2, folded(at + 2));
+            block.stem |= any(v128_and(v128_and(first, second), third), u8::MAX) << shift;
+        }
+        block
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, HIGH, LETTERS, LOW, STEM_TABLES};
+    use core::arch::x86_64::{
+        __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
+        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
+        _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
+        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
+        _mm256_shuffle_epi8, _mm256_srli_epi16,
+    };
+
+    /// The 16 bytes of a table.
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn table(table: &[u8; 16]) -> __m128i {
+        // SAFETY: 16 bytes are read from an array of 16; the instruction needs no alignment.
+        unsafe { _mm_loadu_si128(table.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3")]
+    fn look(low: &[u8; 16], high: &[u8; 16], bytes: __m128i) -> __m128i {
+        let half = _mm_set1_epi8(15);
+        let low = _mm_shuffle_epi8(table(low), _mm_and_si128(bytes, half));
+        _mm_and_si128(
+            low,
+            _mm_shuffle_epi8(table(high), _mm_and_si128(_mm_srli_epi16(bytes, 4), half)),
+        )
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn any(groups: __m128i, wanted: u8) -> u64 {
+        let wanted = _mm_and_si128(groups, _mm_set1_epi8(wanted.cast_signed()));
+        let none = _mm_movemask_epi8(_mm_cmpeq_epi8(wanted, _mm_setzero_si128()));
+        u64::from(!none.cast_unsigned() & 0xFFFF)
+    }
+
+    #[inline]
+    #[target_feature(enable = "ssse3")]
+    pub(super) fn classify_ssse3(window: &[u8; BLOCK + AFTER]) -> Block {
+        let mut block = Block::default();
+        let load = |at: usize| {
+            debug_assert!(at + 16 <= BLOCK + AFTER);
+            // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
+            unsafe { _mm_loadu_si128(window.as_ptr().wrapping_add(at).cast()) }
+        };
+        let folded = |at| _mm_or_si128(load(at), _mm_set1_epi8(0x20));
+        let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
+        for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
+            let class = look(&LOW, &HIGH, load(at));
+            block.digit |= any(class, DIGIT) << shift;
+            block.letter |= any(class, LETTERS) << shift;
+            block.at |= any(class, AT) << shift;
+            block.colon |= any(class, COLON) << shift;
+            block.dash |= any(class, DASH) << shift;
+            let first = look(low0, high0, folded(at));
+            let second = look(low1, high1, folded(at + 1));
+            let third = look(low2, high2, folded(at + 2));
+            block.stem |= any(_mm_and_si128(_mm_and_si128(first, second), third), u8::MAX) << shift;
+        }
+        block
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn look_avx2(low: &[u8; 16], high: &[u8; 16], bytes: __m256i) -> __m256i {
+        let half = _mm256_set1_epi8(15);
+        let low = _mm256_shuffle_epi8(
+            _mm256_broadcastsi128_si256(table(low)),
+            _mm256_and_si256(bytes, half),
+        );
+        let high = _mm256_broadcastsi128_si256(table(high));
+        _mm256_and_si256(
+            low,
+            _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half)),
+        )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn any_avx2(groups: __m256i, wanted: u8) -> u64 {
+        let wanted = _mm256_and_si256(groups, _mm256_set1_epi8(wanted.cast_signed()));
+        u64::from(
+            !_mm256_movemask_epi8(_mm256_cmpeq_epi8(wanted, _mm256_setzero_si256()))
+                .cast_unsigned(),
+        )
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn classify_avx2(window: &[u8; BLOCK + AFTER]) -> Block {
+        let mut block = Block::default();
+        let load = |at: usize| {
+            debug_assert!(at + 32 <= BLOCK + AFTER);
+            // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
+            unsafe { _mm256_loadu_si256(window.as_ptr().wrapping_add(at).cast()) }
+        };
+        let folded = |at| _mm256_or_si256(load(at), _mm256_set1_epi8(0x20));
+        let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
+        for (at, shift) in [(0, 0), (32, 32)] {
+            let class = look_avx2(&LOW, &HIGH, load(at));
+            block.digit |= any_avx2(class, DIGIT) << shift;
+            block.letter |= any_avx2(class, LETTERS) << shift;
+            block.at |= any_avx2(class, AT) << shift;
+            block.colon |= any_avx2(class, COLON) << shift;
+            block.dash |= any_avx2(class, DASH) << shift;
+            let first = look_avx2(low0, high0, folded(at));
+            let second = look_avx2(low1, high1, folded(at + 1));
+            let third = look_avx2(low2, high2, folded(at + 2));
+            block.stem |= any_avx2(
+                _mm256_and_si256(_mm256_and_si256(first, second), third),
+                u8::MAX,
+            ) << shift;
+        }
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn classified(level: Level, bytes: &[u8]) -> Vec<Block> {
+        let mut blocks = vec![Block::default(); bytes.len() / BLOCK + 2];
+        let filled = level.classify(bytes, 0, &mut blocks);
+        blocks.truncate(filled);
+        blocks
+    }
+
+    fn levels() -> Vec<Level> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            expect(unused_mut, reason = "more levels on other machines")
+        )]
+        let mut levels = vec![Level::Plain, Level::best()];
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("ssse3") {
+            levels.push(Level::Ssse3);
+        }
+        levels
+    }
+
+    #[test]
+    fn each_byte_has_the_class_that_its_name_says() {
+        for byte in 0..=u8::MAX {
+            let [block] = classified(Level::Plain, &[byte])[..] else {
+                panic!()
+            };
+            assert_eq!(block.digit, u64::from(byte.is_ascii_digit()), "{byte}");
+            assert_eq!(
+                block.letter,
+                u64::from(byte.is_ascii_alphabetic()),
+                "{byte}"
+            );
+            assert_eq!(block.at, u64::from(byte == b'@'), "{byte}");
+            assert_eq!(block.colon, u64::from(byte == b':'), "{byte}");
+            assert_eq!(block.dash, u64::from(byte == b'-'), "{byte}");
+        }
+    }
+
+    #[test]
+    fn every_stem_is_seen_at_every_place() {
+        for (_, stem) in STEMS {
+            for place in 0..200 {
+                let mut text = vec![b' '; 203];
+                for (to, byte) in text[place..].iter_mut().zip(stem) {
+                    *to = byte.to_ascii_uppercase();
+                }
+                for level in levels() {
+                    let blocks = classified(level, &text);
+                    assert_eq!(
+                        blocks[place / BLOCK].stem >> (place % BLOCK) & 1,
+                        1,
+                        "{level:?} {place}"
+                    );
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_level_finds_what_the_plain_loop_finds(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let plain = classified(Level::Plain, &bytes);
+            prop_assert_eq!(plain.len(), bytes.len().div_ceil(BLOCK));
+            for level in levels() {
+                prop_assert_eq!(&classified(level, &bytes), &plain);
+            }
+        }
+
+        #[test]
+        fn every_level_finds_the_stems_of_words(words in "([a-zA-Z:/<|!\\[\\]() -]|pass|KEY|Token|secret|://|---){0,120}") {
+            let plain = classified(Level::Plain, words.as_bytes());
+            for level in levels() {
+                prop_assert_eq!(&classified(level, words.as_bytes()), &plain);
+            }
+        }
+    }
+}

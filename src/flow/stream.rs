@@ -1,0 +1,1075 @@
+//! A response that arrives in frames. Each frame is read alone; texts and calls go on over many. A frame leaves as soon as
+//! everything in it is judged: text that no rule or detector can match any more, calls that are complete. What nobody
+//! edits leaves byte for byte.
+
+mod call;
+mod queue;
+mod text;
+#[cfg(not(target_arch = "wasm32"))]
+mod transcript;
+
+use super::exchange::{Outcome, Read};
+use super::judge::{Assembled, Force, Refused, Verdict};
+use super::request::no_body;
+use super::step::{Action, Body, Step};
+use super::{Flow, Guard, Stage};
+use crate::detect::Ending;
+use crate::diag::codes;
+use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
+use crate::policy::{Flowing, Moment, OnDeny, Scans, StreamOnDeny};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
+    KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
+};
+use crate::protocol::{Denial, Reader};
+use crate::redact;
+use crate::wire::frame::{self, Frame, Frames, Framing};
+use crate::wire::json::{Edits, Limits, Nest, Place, quote};
+use call::Call;
+use queue::{Queue, Waiting};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+use text::Text;
+#[cfg(not(target_arch = "wasm32"))]
+pub use transcript::{Told, Transcript, transcript};
+
+/// Most texts and calls that are open at the same time. No answer has as many; each costs memory.
+const MAX_OPEN: usize = 4_096;
+
+/// A connection on which nothing was sent for so long may be closed by somebody on the way. Nanoseconds.
+const SILENCE: u64 = 10_000_000_000;
+
+/// Why a response is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing leaves before it is judged.
+    Enforce,
+    /// For the record: bytes go by.
+    Observe,
+    /// Only for its usage and for which tools it calls.
+    Usage,
+}
+
+/// A streamed response so far.
+pub(super) struct Stream {
+    guard: Rc<Guard>,
+    purpose: Purpose,
+    framing: Framing,
+    frames: Frames,
+    reader: Box<dyn StreamReader>,
+    queue: Queue,
+    /// Lanes of the frame before.
+    lanes: Lanes,
+    texts: BTreeMap<Channel, Text>,
+    calls: BTreeMap<CallKey, Call>,
+    /// What is known of the answer: usage, why it ended.
+    answer: Reading,
+    changes: Changes,
+    /// Something of the answer was changed, so that later frames may need correction.
+    is_changed: bool,
+    /// The answer is complete.
+    is_over: bool,
+    /// What follows goes by as it comes: it can't be read, and the policy lets that pass.
+    is_blind: bool,
+    /// Bytes to send now.
+    out: Vec<u8>,
+    /// Frames sent so far, for framings that separate them.
+    any_sent: bool,
+    /// Bytes sent so far.
+    sent: u64,
+    last_sent: u64,
+    /// Since when something has been held back.
+    held_since: Option<u64>,
+    /// Bytes that the VM's budget has been asked for.
+    budgeted: usize,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} stream of {:?}", self.purpose, self.framing)
+    }
+}
+
+/// The stream ends here: a refusal takes the place of the rest.
+#[derive(Debug)]
+struct Stop {
+    denial: Denial,
+    as_error: bool,
+}
+
+impl Stream {
+    pub(super) fn new(
+        guard: &Rc<Guard>,
+        purpose: Purpose,
+        framing: Framing,
+        reader: Box<dyn StreamReader>,
+        now: u64,
+    ) -> Stream {
+        Stream {
+            purpose,
+            framing,
+            frames: Frames::new(framing, guard.max_body()),
+            guard: Rc::clone(guard),
+            reader,
+            queue: Queue::default(),
+            lanes: Lanes::default(),
+            texts: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            answer: Reading::default(),
+            changes: Changes::new(),
+            is_changed: false,
+            is_over: false,
+            is_blind: false,
+            out: Vec::new(),
+            any_sent: false,
+            sent: 0,
+            last_sent: now,
+            held_since: None,
+            budgeted: 0,
+        }
+    }
+
+    pub(super) fn is_enforced(&self) -> bool {
+        self.purpose == Purpose::Enforce
+    }
+
+    pub(super) fn is_judged(&self) -> bool {
+        self.purpose != Purpose::Usage
+    }
+
+    fn force(&self) -> Force {
+        match self.purpose {
+            Purpose::Enforce => Force::Binding,
+            Purpose::Observe | Purpose::Usage => Force::Recorded,
+        }
+    }
+
+    /// Sends what may leave.
+    fn release(&mut self) {
+        for waiting in self.queue.take_ready() {
+            self.send(waiting);
+        }
+    }
+
+    fn send(&mut self, waiting: Waiting) {
+        let Waiting { frame, held, .. } = waiting;
+        let Some(mut held) = held else {
+            self.send_raw(&frame, None);
+            return;
+        };
+        if self.is_changed {
+            self.reader.correct(&mut held, &self.changes);
+        }
+        let HeldFrame {
+            nest,
+            edits,
+            dropped,
+            before,
+            after,
+        } = held;
+        for made in before {
+            self.send_made(&made);
+        }
+        if !dropped {
+            let edited = nest.filter(|_| !edits.is_empty()).and_then(|nest| {
+                let body = nest.body()?;
+                let json = nest.edited(body.bytes(), edits);
+                Some(self.reader.wrap(frame.payload.as_deref(), json))
+            });
+            self.send_raw(&frame, edited.as_deref());
+        }
+        for made in after {
+            self.send_made(&made);
+        }
+    }
+
+    fn send_raw(&mut self, frame: &Frame, payload: Option<&[u8]>) {
+        let begin = self.out.len();
+        match payload {
+            Some(payload) => self.out.extend_from_slice(&frame.with_payload(payload)),
+            None => self.out.extend_from_slice(&frame.raw),
+        }
+        if self.framing == Framing::Array && frame.payload.is_some() {
+            // The element before may have been dropped, or one put before it.
+            let separator = self.separator();
+            let written = self.out.get_mut(begin..).unwrap_or_default();
+            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+                *byte = separator;
+            }
+        }
+    }
+
+    fn send_made(&mut self, made: &Made) {
+        if self.framing == Framing::Array {
+            let separator = self.separator();
+            self.out.push(separator);
+        }
+        let payload = self.reader.wrap(None, made.payload.clone());
+        let bytes = if made.is_exception && self.framing == Framing::Amazon {
+            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+        } else {
+            frame::compose(self.framing, made.event, &payload)
+        };
+        self.out.extend_from_slice(&bytes);
+    }
+
+    /// What stands before the next element of an array.
+    fn separator(&mut self) -> u8 {
+        if std::mem::replace(&mut self.any_sent, true) {
+            b','
+        } else {
+            b'['
+        }
+    }
+
+    /// Lets everything go that is held back, as it came, and all that follows.
+    fn give_up(&mut self) {
+        for waiting in self.queue.take_all() {
+            self.send_raw(&waiting.frame, None);
+        }
+        let rest = self.frames.take_rest();
+        self.out.extend_from_slice(&rest);
+        self.texts.clear();
+        self.calls.clear();
+        self.is_blind = true;
+    }
+
+    /// Bytes that are held back.
+    fn held(&self) -> usize {
+        let texts = self.texts.values().map(|text| text.whole.len());
+        let calls = self.calls.values().map(Call::size);
+        texts
+            .chain(calls)
+            .fold(self.queue.bytes(), usize::saturating_add)
+            .saturating_add(self.frames.held())
+    }
+
+    /// Asks the VM's budget for what is held now; `false` if it is used up.
+    fn budget(&mut self) -> bool {
+        let held = self.held();
+        self.guard.give_memory(self.budgeted);
+        self.budgeted = 0;
+        if !self.guard.take_memory(held) {
+            return false;
+        }
+        self.budgeted = held;
+        true
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.guard.give_memory(self.budgeted);
+    }
+}
+
+impl Flow {
+    /// Bytes of a streamed response have arrived; with `end`, the last.
+    pub(super) fn stream_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        let Stage::Streaming(mut stream) = std::mem::replace(&mut self.response, Stage::Done)
+        else {
+            return Step::go_on();
+        };
+        let bytes = if body.size() > 0 {
+            body.read()
+        } else {
+            Vec::new()
+        };
+        let stopped = self.advance(&mut stream, &bytes, end).err();
+        if let Some(stop) = &stopped {
+            self.stop(&mut stream, stop);
+        }
+        let mut out = std::mem::take(&mut stream.out);
+        if !stream.is_enforced() {
+            if !end {
+                self.response = Stage::Streaming(stream);
+            }
+            return Step::go_on();
+        }
+        self.note_holding(&mut stream, end || stopped.is_some(), now);
+        if out.is_empty() && !end && !bytes.is_empty() && stopped.is_none() {
+            out = silence_breaker(&stream, now);
+        }
+        if !out.is_empty() {
+            stream.last_sent = now;
+        }
+        stream.sent = stream
+            .sent
+            .saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        self.response = match (stopped.is_some(), end) {
+            (true, true) | (false, true) => Stage::Done,
+            (true, false) => match self.guard.policy.document.stream_on_deny {
+                StreamOnDeny::Drain => Stage::Draining,
+                StreamOnDeny::Reset => Stage::Resetting,
+            },
+            (false, false) => Stage::Streaming(stream),
+        };
+        if out == bytes {
+            Step::go_on()
+        } else {
+            Step::of(Action::Replace(out))
+        }
+    }
+
+    fn note_holding(&mut self, stream: &mut Stream, is_over: bool, now: u64) {
+        let holds = !is_over && !stream.queue.is_empty();
+        match stream.held_since {
+            None if holds => stream.held_since = Some(now),
+            Some(since) if !holds => {
+                stream.held_since = None;
+                let held = now.saturating_sub(since);
+                self.exchange.held_ns = self.exchange.held_ns.saturating_add(held);
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, stream: &mut Stream, bytes: &[u8], end: bool) -> Result<(), Stop> {
+        if stream.is_blind {
+            stream.out.extend_from_slice(bytes);
+            return Ok(());
+        }
+        if stream.is_judged() {
+            self.exchange.read(Direction::Response, Read::Full);
+        }
+        stream.frames.push(bytes);
+        while !stream.is_blind {
+            match stream.frames.next_frame() {
+                Ok(Some(frame)) => self.take_frame(stream, frame)?,
+                Ok(None) => break,
+                Err(_) => self.lose_frames(stream)?,
+            }
+        }
+        if end && !stream.is_blind {
+            match stream.frames.finish() {
+                Ok(Some(frame)) => self.take_frame(stream, frame)?,
+                Ok(None) => {}
+                Err(_) => self.lose_frames(stream)?,
+            }
+            self.end_stream(stream)?;
+        }
+        if stream.held() > stream.guard.max_body()
+            || stream.texts.len().saturating_add(stream.calls.len()) > MAX_OPEN
+        {
+            self.lose_frames(stream)?;
+        } else if !stream.budget() {
+            self.unread(
+                stream,
+                codes::AG2011,
+                "too much is held back at the same time",
+            )?;
+            stream.give_up();
+        }
+        Ok(())
+    }
+
+    /// What follows can't be read.
+    fn lose_frames(&mut self, stream: &mut Stream) -> Result<(), Stop> {
+        self.unread(stream, codes::AG2014, "the stream can't be read on")?;
+        stream.give_up();
+        Ok(())
+    }
+
+    /// Something of the stream could not be read; goes on if the policy lets that pass.
+    fn unread(&mut self, stream: &Stream, code: &'static str, what: &str) -> Result<(), Stop> {
+        if stream.purpose == Purpose::Usage {
+            return Ok(());
+        }
+        let problem = Problem {
+            code,
+            at: String::new(),
+            what: what.to_owned(),
+        };
+        let reading = Reading {
+            problems: vec![problem],
+            ..Reading::default()
+        };
+        let Some(nest) = no_body() else { return Ok(()) };
+        let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
+        self.bind(stream, &verdict, &nest, true)
+    }
+
+    /// The stop that a verdict asks for, if it is binding and refuses anything.
+    fn bind(
+        &mut self,
+        stream: &Stream,
+        verdict: &Verdict,
+        nest: &Nest<'_>,
+        as_error: bool,
+    ) -> Result<(), Stop> {
+        match verdict.strictest().filter(|_| stream.is_enforced()) {
+            Some(refused) => Err(Stop {
+                denial: self.denial(refused, nest),
+                as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
+        let rule = self.guard.policy.rule(refused.ruling.rule?)?;
+        rule.on_deny
+    }
+
+    /// Ends the answer with a refusal.
+    fn stop(&mut self, stream: &mut Stream, stop: &Stop) {
+        stream.release();
+        self.exchange.code = Some(stop.denial.code);
+        let so_far = u64::try_from(stream.out.len()).unwrap_or(u64::MAX);
+        let passed = stream.sent.saturating_add(so_far);
+        self.exchange
+            .reasons
+            .insert(format!("response:cut_after_{passed}_bytes"));
+        stream.queue.take_all();
+        for made in stream.reader.refusal(&stop.denial, stop.as_error) {
+            stream.send_made(&made);
+        }
+        if stream.framing == Framing::Array {
+            stream.out.push(b']');
+        }
+    }
+
+    fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Stop> {
+        if stream.is_judged() {
+            for aside in &frame.asides {
+                self.judge_aside(stream, aside)?;
+            }
+        }
+        let payload = frame.payload.take().unwrap_or_default();
+        if payload.trim_ascii().is_empty() {
+            // Nothing but a sign of life; behind the frame that it followed, so that what nobody edits stays as it is.
+            let number = stream.queue.push(frame, None, stream.lanes);
+            stream.queue.settled(number);
+            stream.release();
+            return Ok(());
+        }
+        let is_end = stream.reader.is_end(&payload);
+        if stream.is_over && !is_end {
+            self.exchange
+                .reasons
+                .insert("response:after_end".to_owned());
+            return Ok(());
+        }
+        if is_end {
+            let held = HeldFrame {
+                nest: None,
+                edits: Edits::default(),
+                dropped: false,
+                before: Vec::new(),
+                after: Vec::new(),
+            };
+            let number = stream.queue.push(frame, Some(held), Lanes::ALL);
+            self.end_all(stream, None, number)?;
+            stream.is_over = true;
+            stream.queue.settled(number);
+            stream.release();
+            return Ok(());
+        }
+        let json = stream.reader.unwrap(&payload);
+        let reader = json.map(|json| Reader::of_frame(json, self.guard.bounds()));
+        frame.payload = Some(payload);
+        match reader {
+            Some(Ok(reader)) => self.read_frame(stream, frame, reader),
+            _ => {
+                self.unread(stream, codes::AG2014, "an event that is no JSON")?;
+                let number = stream.queue.push(frame, None, Lanes::ALL);
+                stream.queue.settled(number);
+                stream.release();
+                Ok(())
+            }
+        }
+    }
+
+    fn read_frame(
+        &mut self,
+        stream: &mut Stream,
+        frame: Frame,
+        mut reader: Reader<'static>,
+    ) -> Result<(), Stop> {
+        stream.reader.read(&mut reader, frame.event.as_deref());
+        let (nest, mut reading, told) = reader.finish_frame();
+        for problem in &mut reading.problems {
+            problem.code = codes::AG2014;
+        }
+        learn(&mut stream.answer, &reading);
+        self.note_answer(&stream.answer);
+        let FrameReading {
+            lanes,
+            pieces,
+            last,
+        } = told;
+        if stream.purpose == Purpose::Usage {
+            self.note_calls(&reading);
+        }
+        let mut held = HeldFrame {
+            nest: Some(nest),
+            edits: Edits::default(),
+            dropped: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
+            self.judge_frame(stream, &mut held, &reading)?;
+        }
+        if lanes != Lanes::default() {
+            stream.lanes = lanes;
+        }
+        let number = stream.queue.push(frame, Some(held), stream.lanes);
+        for piece in pieces {
+            self.take_piece(stream, number, piece)?;
+        }
+        if last {
+            self.end_all(stream, None, number)?;
+            stream.is_over = true;
+        }
+        stream.queue.settled(number);
+        stream.release();
+        Ok(())
+    }
+
+    /// Judges what stands whole in one frame.
+    fn judge_frame(
+        &mut self,
+        stream: &mut Stream,
+        held: &mut HeldFrame,
+        reading: &Reading,
+    ) -> Result<(), Stop> {
+        let Some(nest) = &held.nest else {
+            return Ok(());
+        };
+        let verdict = self.judge_all(Direction::Response, nest, reading, stream.force());
+        if !stream.is_enforced() {
+            return Ok(());
+        }
+        let can_go = |refused: &Refused| self.can_leave_stream(refused);
+        if !verdict.refused.iter().all(can_go) {
+            let broken = verdict
+                .refused
+                .iter()
+                .any(|refused| refused.problem.is_some());
+            return self.bind(stream, &verdict, nest, broken);
+        }
+        let stop = verdict.strictest().map(|refused| Stop {
+            denial: self.denial(refused, nest),
+            as_error: true,
+        });
+        let mut edits = Edits::default();
+        let edited = redact::apply(
+            verdict.redactions,
+            nest,
+            &self.guard.secret,
+            &mut self.numbers,
+            &mut edits,
+        );
+        if stop.is_none() && edits.is_empty() {
+            return Ok(());
+        }
+        let Some(protocol) = self.protocol else {
+            return Ok(());
+        };
+        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
+        held.edits = edits;
+        stream.is_changed = true;
+        match (stream.reader.withhold(held, &withholding), stop) {
+            (Ok(()), Some(stop)) => {
+                self.exchange.code = Some(stop.denial.code);
+                Ok(())
+            }
+            (Ok(()), None) => Ok(()),
+            (Err(_), Some(stop)) => Err(stop),
+            (Err(_), None) => Err(self.stop_uneditable(held.nest.as_ref())),
+        }
+    }
+
+    fn stop_uneditable(&mut self, nest: Option<&Nest<'_>>) -> Stop {
+        let refused = self.uneditable();
+        let none = no_body();
+        Stop {
+            denial: nest
+                .or(none.as_ref())
+                .map(|nest| self.denial(&refused, nest))
+                .unwrap_or_default(),
+            as_error: true,
+        }
+    }
+
+    /// Whether what is refused can be taken out of the stream alone.
+    fn can_leave_stream(&self, refused: &Refused) -> bool {
+        refused.event.kind == Kind::ToolCall
+            && !refused.event.provider_run
+            && self.on_deny(refused) != Some(OnDeny::Error)
+            && !self.asked.forces_tool
+            && !self.asked.continues_elsewhere
+    }
+
+    fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Piece) -> Result<(), Stop> {
+        match piece {
+            Piece::Text(piece) => self.take_text(stream, number, piece),
+            Piece::TextEnd(channel) => {
+                let text = stream.texts.get(&channel);
+                if text.is_some_and(|text| text.flowing == Flowing::HeldToEnd) {
+                    return Ok(());
+                }
+                self.end_text(stream, channel)
+            }
+            Piece::Call { key, element, what } => {
+                self.take_call(stream, number, key, element, &what);
+                Ok(())
+            }
+            Piece::CallsEnd(keys) => self.end_calls(stream, &keys, number),
+            Piece::End(choice) => self.end_all(stream, choice, number),
+        }
+    }
+
+    fn take_text(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        piece: TextPiece,
+    ) -> Result<(), Stop> {
+        if !stream.is_judged() {
+            return Ok(());
+        }
+        let channel = piece.channel;
+        let held = stream.queue.get(number);
+        let value = held.and_then(|held| held.nest.as_ref()?.value(piece.place));
+        let Some(text) = value.and_then(|value| value.text()) else {
+            return Ok(());
+        };
+        let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
+        if !stream.texts.contains_key(&channel) {
+            let text = self.begin_text(stream, &piece)?;
+            stream.texts.insert(channel, text);
+        }
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let start = if text.is_held() {
+            stream.queue.wait(number);
+            text.whole.len()
+        } else {
+            stream.queue.wait_shortly(number);
+            text.window.length()
+        };
+        if text.is_kept() {
+            text.whole.push_str(&new);
+        }
+        let range = start..start.saturating_add(new.len());
+        text.add(range, piece.repeats, number, piece.place);
+        if text.is_held() {
+            return Ok(());
+        }
+        self.settle_text(stream, channel, &new, Ending::Open)
+    }
+
+    /// Judges what can be judged before any text has come.
+    fn begin_text(&mut self, stream: &Stream, piece: &TextPiece) -> Result<Text, Stop> {
+        let TextPiece { channel, class, .. } = *piece;
+        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+        event.part = channel.part;
+        event.choice = channel.choice;
+        event.texts = 0..1;
+        event.retold = piece.retold;
+        let at = stream.reader.text_at(&channel);
+        let (nest, reading) = part_of_text("", class, &stream.answer);
+        let Some(nest) = nest else {
+            return Ok(Text::new(event, class, at, Flowing::Settled));
+        };
+        let flowing = self.flowing(&event, &reading, &nest);
+        let mut text = Text::new(event, class, at, flowing);
+        if !text.is_held() {
+            let part = TextPart {
+                nest: &nest,
+                reading: &reading,
+                scans: Scans::default(),
+                moment: Moment::Begin,
+            };
+            let verdict = self.judge_text(stream, &text, part);
+            text.event.retold = true;
+            self.bind(stream, &verdict, &nest, false)?;
+        }
+        Ok(text)
+    }
+
+    fn judge_text(&mut self, stream: &Stream, text: &Text, part: TextPart<'_>) -> Verdict {
+        self.judge_assembled(Assembled {
+            events: std::slice::from_ref(&text.event),
+            reading: part.reading,
+            nest: part.nest,
+            scans: part.scans,
+            moment: part.moment,
+            force: stream.force(),
+            at: &text.at,
+        })
+    }
+
+    /// Judges what has become settled in a text, and lets go of it.
+    fn settle_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: Channel,
+        piece: &str,
+        ending: Ending,
+    ) -> Result<(), Stop> {
+        let guard = Rc::clone(&self.guard);
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let settled = {
+            let mut scratch = guard.scratch.borrow_mut();
+            text.window.push(&guard.policy, piece, ending, &mut scratch)
+        };
+        if let Some(mut settled) = settled {
+            let (nest, reading) = part_of_text(&settled.text, text.class, &stream.answer);
+            let Some(nest) = nest else { return Ok(()) };
+            let scans = settled.scans();
+            let (start, characters) = (settled.start, settled.characters);
+            let Some(text) = stream.texts.get(&channel) else {
+                return Ok(());
+            };
+            let part = TextPart {
+                nest: &nest,
+                reading: &reading,
+                scans,
+                moment: Moment::Hit,
+            };
+            let verdict = self.judge_text(stream, text, part);
+            self.bind(stream, &verdict, &nest, false)?;
+            self.redact_text(stream, channel, verdict, &settled.text, start, characters);
+        }
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return Ok(());
+        };
+        let end = text.window.settled();
+        text.settle(end, &mut stream.queue);
+        Ok(())
+    }
+
+    /// Notes what is to be replaced in a part of a text that begins at `start` (bytes) and `characters`.
+    fn redact_text(
+        &mut self,
+        stream: &mut Stream,
+        channel: Channel,
+        verdict: Verdict,
+        part: &str,
+        start: usize,
+        characters: u64,
+    ) {
+        if !stream.is_enforced() {
+            return;
+        }
+        let secret = &self.guard.secret;
+        let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
+        let Some(text) = stream.texts.get_mut(&channel) else {
+            return;
+        };
+        for (range, with) in changes {
+            let count = |range: Range<usize>| {
+                let text = part.get(range).unwrap_or_default();
+                u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
+            };
+            let from = characters.saturating_add(count(0..range.start));
+            let to = from.saturating_add(count(range.clone()));
+            let length = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
+            let changes = stream.changes.entry(channel).or_default();
+            changes.add(from..to, length);
+            stream.is_changed = true;
+            text.change(
+                range.start.saturating_add(start)..range.end.saturating_add(start),
+                with,
+            );
+        }
+    }
+
+    fn end_text(&mut self, stream: &mut Stream, channel: Channel) -> Result<(), Stop> {
+        let Some(text) = stream.texts.get(&channel) else {
+            return Ok(());
+        };
+        if text.is_kept() {
+            let (nest, reading) = part_of_text(&text.whole, text.class, &stream.answer);
+            let Some(nest) = nest else { return Ok(()) };
+            let part = TextPart {
+                nest: &nest,
+                reading: &reading,
+                scans: Scans::default(),
+                moment: if text.is_held() {
+                    Moment::Whole
+                } else {
+                    Moment::End
+                },
+            };
+            let verdict = self.judge_text(stream, text, part);
+            if text.is_held() {
+                self.bind(stream, &verdict, &nest, false)?;
+                let whole = text.whole.clone();
+                self.redact_text(stream, channel, verdict, &whole, 0, 0);
+            }
+        }
+        if stream
+            .texts
+            .get(&channel)
+            .is_some_and(|text| !text.is_held())
+        {
+            self.settle_text(stream, channel, "", Ending::Final)?;
+        }
+        if let Some(mut text) = stream.texts.remove(&channel) {
+            text.settle(usize::MAX, &mut stream.queue);
+        }
+        Ok(())
+    }
+
+    fn take_call(
+        &mut self,
+        stream: &mut Stream,
+        number: u64,
+        key: CallKey,
+        element: Place,
+        what: &CallPiece,
+    ) {
+        let call = stream.calls.entry(key).or_default();
+        let held = stream.queue.get(number);
+        let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
+            return;
+        };
+        if call.add(number, element, what, nest) {
+            stream.queue.wait(number);
+        }
+    }
+
+    /// Judges calls that are complete, and takes out those that are denied.
+    fn end_calls(&mut self, stream: &mut Stream, keys: &[CallKey], end: u64) -> Result<(), Stop> {
+        let mut judged = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(call) = stream.calls.remove(key) else {
+                continue;
+            };
+            let denied = self.judge_call(stream, key, &call)?;
+            judged.push(JudgedCall {
+                key: *key,
+                pieces: call.elements,
+                denied,
+            });
+        }
+        if judged.iter().any(|call| call.denied.is_some()) {
+            stream.is_changed = true;
+            let taken = stream.reader.take_out(&judged, end, &mut stream.queue);
+            if taken.is_err() {
+                return Err(self.stop_uneditable(None));
+            }
+        }
+        for call in &judged {
+            let mut last = None;
+            for (frame, _) in &call.pieces {
+                if last.replace(*frame) != Some(*frame) {
+                    stream.queue.settled(*frame);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges one call; gives what the reader is told if it is taken out.
+    fn judge_call(
+        &mut self,
+        stream: &mut Stream,
+        key: &CallKey,
+        call: &Call,
+    ) -> Result<Option<String>, Stop> {
+        if !stream.is_judged() {
+            let name = call.name();
+            if !name.is_empty() {
+                self.exchange.calls.push((name.into(), Outcome::Allow));
+            }
+            return Ok(None);
+        }
+        let (nest, mut reading) = match call.read(key, self.guard.bounds()) {
+            Ok(read) => read,
+            Err(problem) => {
+                self.unread(stream, codes::AG2014, &problem.what)?;
+                return Ok(None);
+            }
+        };
+        know(&mut reading, &stream.answer);
+        let at = stream.reader.call_at(key);
+        let verdict = self.judge_assembled(Assembled {
+            events: &reading.events,
+            reading: &reading,
+            nest: &nest,
+            scans: Scans::default(),
+            moment: Moment::Whole,
+            force: stream.force(),
+            at: &at,
+        });
+        if !stream.is_enforced() {
+            return Ok(None);
+        }
+        if let Some(refused) = verdict.strictest() {
+            let denial = self.denial(refused, &nest);
+            // A text in the arguments that may not pass goes with its call.
+            let can_go = verdict.refused.iter().all(|refused| {
+                self.can_leave_stream(refused)
+                    || (refused.event.kind == Kind::Response
+                        && self.on_deny(refused) != Some(OnDeny::Error)
+                        && !self.asked.forces_tool
+                        && !self.asked.continues_elsewhere)
+            });
+            if !can_go {
+                return Err(Stop {
+                    denial,
+                    as_error: true,
+                });
+            }
+            self.exchange.code = Some(denial.code);
+            return Ok(Some(denial.message()));
+        }
+        if self.guard.policy.needs.judges_calls() && call.say_name_once(&mut stream.queue) {
+            stream.is_changed = true;
+        }
+        let mut edits = Edits::default();
+        redact::apply(
+            verdict.redactions,
+            &nest,
+            &self.guard.secret,
+            &mut self.numbers,
+            &mut edits,
+        );
+        if !edits.is_empty() {
+            stream.is_changed = true;
+            if call.edit(&nest, edits, &mut stream.queue).is_none() {
+                return Err(self.stop_uneditable(Some(&nest)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Everything of a choice, or of all, has ended.
+    fn end_all(
+        &mut self,
+        stream: &mut Stream,
+        choice: Option<u32>,
+        number: u64,
+    ) -> Result<(), Stop> {
+        let is_of = |of: u32| choice.is_none_or(|choice| choice == of);
+        let texts: Vec<Channel> = stream
+            .texts
+            .iter()
+            .filter(|(channel, text)| {
+                is_of(channel.choice) && (choice.is_none() || text.flowing != Flowing::HeldToEnd)
+            })
+            .map(|(channel, _)| *channel)
+            .collect();
+        for channel in texts {
+            self.end_text(stream, channel)?;
+        }
+        let calls: Vec<CallKey> = stream
+            .calls
+            .keys()
+            .filter(|key| is_of(key.choice))
+            .copied()
+            .collect();
+        self.end_calls(stream, &calls, number)
+    }
+
+    /// Upstream has sent its last byte.
+    fn end_stream(&mut self, stream: &mut Stream) -> Result<(), Stop> {
+        if !stream.calls.is_empty() && stream.is_judged() {
+            self.unread(
+                stream,
+                codes::AG2014,
+                "it ended in the middle of a tool call",
+            )?;
+        }
+        let channels: Vec<Channel> = stream.texts.keys().copied().collect();
+        for channel in channels {
+            self.end_text(stream, channel)?;
+        }
+        let keys: Vec<CallKey> = stream.calls.keys().copied().collect();
+        self.end_calls(stream, &keys, u64::MAX)?;
+        stream.release();
+        for waiting in stream.queue.take_all() {
+            stream.send(waiting);
+        }
+        Ok(())
+    }
+
+    /// Judges text of a frame that is no payload: a comment, an id.
+    fn judge_aside(&mut self, stream: &Stream, aside: &str) -> Result<(), Stop> {
+        if aside.trim().is_empty() {
+            return Ok(());
+        }
+        let (nest, mut reading) = part_of_text(aside, Class::Unknown, &stream.answer);
+        let Some(nest) = nest else { return Ok(()) };
+        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+        event.part = Part::Other;
+        event.texts = 0..1;
+        event.retold = true;
+        reading.events.push(event);
+        let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
+        self.bind(stream, &verdict, &nest, false)
+    }
+}
+
+/// A part of a text, about to be judged.
+struct TextPart<'a> {
+    nest: &'a Nest<'a>,
+    reading: &'a Reading,
+    scans: Scans,
+    moment: Moment,
+}
+
+/// A part of a text as a body of its own, and what is known of the answer that it is from.
+fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'static>>, Reading) {
+    let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
+    quote(part, &mut quoted);
+    let mut reading = Reading::default();
+    know(&mut reading, answer);
+    reading.texts.push(TextInfo {
+        place: Place::default(),
+        class,
+        form: Form::String,
+        key: None,
+    });
+    (
+        Nest::owned(quoted, Limits { max_depth: 1 }, 0).ok(),
+        reading,
+    )
+}
+
+/// What the events of an answer know of the answer.
+fn know(reading: &mut Reading, answer: &Reading) {
+    reading.usage = answer.usage;
+    reading.finish.clone_from(&answer.finish);
+    reading.error.clone_from(&answer.error);
+}
+
+/// Adds what one more frame says of the answer. Later counts of tokens replace earlier ones.
+fn learn(answer: &mut Reading, frame: &Reading) {
+    let (known, new) = (&mut answer.usage, frame.usage);
+    for (known, new) in [
+        (&mut known.input_tokens, new.input_tokens),
+        (&mut known.output_tokens, new.output_tokens),
+        (&mut known.cached_tokens, new.cached_tokens),
+        (&mut known.reasoning_tokens, new.reasoning_tokens),
+    ] {
+        if new.is_some() {
+            *known = new;
+        }
+    }
+    answer.finish.extend(frame.finish.iter().cloned());
+    if frame.error.is_some() {
+        answer.error.clone_from(&frame.error);
+    }
+}
+
+/// What to send when all that came is held back, and nothing was sent for long.
+fn silence_breaker(stream: &Stream, now: u64) -> Vec<u8> {
+    if now.saturating_sub(stream.last_sent) < SILENCE {
+        return Vec::new();
+    }
+    match stream.reader.keep_alive() {
+        Some(KeepAlive::Bytes(bytes)) => bytes.to_vec(),
+        Some(KeepAlive::Frame(made)) => frame::compose(stream.framing, made.event, &made.payload),
+        None => Vec::new(),
+    }
+}

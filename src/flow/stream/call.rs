@@ -1,0 +1,184 @@
+//! A call of an answer while it arrives in pieces.
+
+use super::queue::Queue;
+use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
+use crate::protocol::stream::{CallKey, CallPiece, HeldFrames};
+use crate::protocol::{Bounds, Reader};
+use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
+
+/// One call so far.
+#[derive(Debug, Default)]
+pub(super) struct Call {
+    provider_run: bool,
+    /// Each part of the name: its frame, its place, what it says.
+    names: Vec<(u64, Place, String)>,
+    /// The arguments' parts: frame and place.
+    parts: Vec<(u64, Place)>,
+    arguments: String,
+    /// Free text, not JSON.
+    is_text: bool,
+    /// Places in which other fields of the same frames repeat the name, and the arguments.
+    names_again: Vec<(u64, Place)>,
+    parts_again: Vec<(u64, Place)>,
+    /// Every value that is about it: frame and place.
+    pub(super) elements: Vec<(u64, Place)>,
+}
+
+impl Call {
+    /// Takes in what a frame says; whether the frame says something of this call for the first time.
+    pub(super) fn add(
+        &mut self,
+        frame: u64,
+        element: Place,
+        what: &CallPiece,
+        nest: &Nest<'_>,
+    ) -> bool {
+        let is_new = self.elements.last().is_none_or(|(last, _)| *last != frame);
+        if self.elements.last() != Some(&(frame, element)) {
+            self.elements.push((frame, element));
+        }
+        let text = |place: Place| {
+            let value = nest.value(place)?;
+            Some(match value.kind() {
+                json::Kind::String => value.text().unwrap_or_default().into_owned(),
+                json::Kind::Null => String::new(),
+                // Arguments that are an object where a text is usual.
+                _ => String::from_utf8_lossy(value.raw()).into_owned(),
+            })
+        };
+        match what {
+            CallPiece::Begin { provider_run } => self.provider_run |= *provider_run,
+            CallPiece::Name(place) => {
+                let text = text(*place).filter(|text| !text.is_empty());
+                self.names.extend(text.map(|text| (frame, *place, text)));
+            }
+            CallPiece::Arguments(place) | CallPiece::Input(place) => {
+                self.is_text |= matches!(what, CallPiece::Input(_));
+                self.arguments.push_str(&text(*place).unwrap_or_default());
+                self.parts.push((frame, *place));
+            }
+            CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
+            CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
+        }
+        is_new
+    }
+
+    /// Bytes of its arguments so far.
+    pub(super) fn size(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Its name so far, as most readers put it together.
+    pub(super) fn name(&self) -> String {
+        match self.names.split_first() {
+            Some(((.., first), rest)) if rest.iter().all(|(.., name)| name == first) => {
+                first.clone()
+            }
+            _ => self.names.iter().map(|(.., name)| name.as_str()).collect(),
+        }
+    }
+
+    /// Some servers repeat the name in every piece. OpenAI's own library would join them, others keep one: with the
+    /// others gone, every reader sees the name that was judged.
+    pub(super) fn say_name_once(&self, queue: &mut Queue) -> bool {
+        let Some((_, rest)) = self.names.split_first() else {
+            return false;
+        };
+        let name = self.name();
+        if rest.is_empty() || rest.iter().any(|(.., other)| *other != name) {
+            return false;
+        }
+        let again = self.names_again.iter().skip(1);
+        let rest = rest.iter().map(|(frame, place, _)| (frame, place));
+        for (frame, place) in rest.chain(again.map(|(frame, place)| (frame, place))) {
+            replace(queue, *frame, *place, b"null".to_vec());
+        }
+        true
+    }
+
+    /// What is judged: the call, and its arguments as a text.
+    ///
+    /// # Errors
+    /// Only for arguments that no limit lets pass.
+    pub(super) fn read(
+        &self,
+        key: &CallKey,
+        bounds: Bounds,
+    ) -> Result<(Nest<'static>, Reading), Problem> {
+        let mut body = br#"{"arguments":"#.to_vec();
+        quote(&self.arguments, &mut body);
+        body.push(b'}');
+        let mut reader = Reader::of_frame(body, bounds)?;
+        let Some(doc) = reader.body() else {
+            return Ok((reader.nest, reader.reading));
+        };
+        let root = doc.root();
+        reader.claim_all(root);
+        let holder = root.get("arguments");
+        let mut event = Event::new(Kind::ToolCall, Direction::Response, root.place());
+        event.choice = key.choice;
+        event.provider_run = self.provider_run;
+        if let Some(holder) = holder {
+            if self.is_text {
+                event.args = Known::Unknown;
+                event.texts = reader.quiet_text(holder, Class::Text);
+            } else {
+                (event.args, event.texts) = reader.arguments(holder);
+            }
+        }
+        let mut names = vec![self.name()];
+        // What a reader that keeps only the last part would call it.
+        names.extend(self.names.last().map(|(.., name)| name.clone()));
+        names.dedup();
+        for (number, name) in names.iter().enumerate() {
+            let mut event = event.clone();
+            event.retold = number > 0;
+            event.tool = match name.as_str() {
+                "" => Known::Unknown,
+                name => Known::Is(name.into()),
+            };
+            reader.call(event, holder.filter(|_| number == 0));
+        }
+        let (nest, reading, _) = reader.finish_frame();
+        Ok((nest, reading))
+    }
+
+    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others.
+    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<()> {
+        let body = nest.body()?;
+        let edited = nest.edited(body.bytes(), edits);
+        let limits = Limits { max_depth: 1 };
+        let nest = Nest::owned(edited, limits, 0).ok()?;
+        let body = nest.body()?;
+        let arguments = body.root().get("arguments")?.text()?.into_owned();
+        put_in_first(&self.parts, &arguments, queue)?;
+        if !self.parts_again.is_empty() {
+            put_in_first(&self.parts_again, &arguments, queue)?;
+        }
+        Some(())
+    }
+}
+
+fn put_in_first(parts: &[(u64, Place)], arguments: &str, queue: &mut Queue) -> Option<()> {
+    let ((frame, place), rest) = parts.split_first()?;
+    let held = queue.get(*frame)?;
+    let value = held.nest.as_ref()?.value(*place)?;
+    let mut first = Vec::with_capacity(arguments.len().saturating_add(2));
+    match value.kind() {
+        json::Kind::String => quote(arguments, &mut first),
+        _ => first.extend_from_slice(arguments.as_bytes()),
+    }
+    replace(queue, *frame, *place, first);
+    for (frame, place) in rest {
+        replace(queue, *frame, *place, b"\"\"".to_vec());
+    }
+    Some(())
+}
+
+fn replace(queue: &mut Queue, frame: u64, place: Place, with: Vec<u8>) {
+    if let Some(held) = queue.get(frame)
+        && let Some(value) = held.nest.as_ref().and_then(|nest| nest.value(place))
+    {
+        held.edits.replace(value, with);
+    }
+}

@@ -1,0 +1,353 @@
+//! Frames that are held back, in their order, until everything in them is judged.
+
+use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
+use crate::wire::frame::Frame;
+use std::collections::VecDeque;
+
+/// So many frames stay behind one that waits for a little more of a text, whatever their lanes: an answer that nobody edits
+/// is then the same byte for byte. A text that pauses for longer is overtaken.
+const PATIENCE: u64 = 16;
+
+/// A frame that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) frame: Frame,
+    /// What can be changed of it; absent for frames that are passed on unread.
+    pub(super) held: Option<HeldFrame>,
+    lanes: Lanes,
+    /// How many things in it are not judged yet.
+    waits: u32,
+    /// How many of them are texts of which a little more is needed.
+    short: u32,
+}
+
+/// All frames that wait. A frame leaves when nothing in it waits and no frame before it shares a lane with it.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Number of the first entry.
+    first: u64,
+    entries: VecDeque<Option<Waiting>>,
+    /// For each lane the numbers of the frames in it.
+    lanes: Vec<VecDeque<u64>>,
+    /// Numbers of the frames that stay in order with all others.
+    barriers: VecDeque<u64>,
+    /// Numbers of the frames that hold up all others, since they wait for a little more of a text.
+    stops: VecDeque<u64>,
+    /// Frames that may leave.
+    ready: Vec<Waiting>,
+    /// Bytes of the frames that wait.
+    bytes: usize,
+}
+
+impl Queue {
+    /// Adds a frame, which waits until [`settled`](Queue::settled) was called for it once.
+    pub(super) fn push(&mut self, frame: Frame, held: Option<HeldFrame>, lanes: Lanes) -> u64 {
+        let number = self.next();
+        self.bytes = self.bytes.saturating_add(frame.raw.len());
+        self.entries.push_back(Some(Waiting {
+            frame,
+            held,
+            lanes,
+            waits: 1,
+            short: 0,
+        }));
+        if lanes == Lanes::ALL {
+            self.barriers.push_back(number);
+        } else {
+            for lane in numbers(lanes) {
+                if self.lanes.len() <= lane {
+                    self.lanes
+                        .resize_with(lane.saturating_add(1), VecDeque::new);
+                }
+                if let Some(queue) = self.lanes.get_mut(lane) {
+                    queue.push_back(number);
+                }
+            }
+        }
+        if let Some(stop) = self.stops.front().copied()
+            && number.saturating_sub(stop) > PATIENCE
+        {
+            self.stops.pop_front();
+            self.pass(stop);
+        }
+        number
+    }
+
+    fn next(&self) -> u64 {
+        let count = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
+        self.first.saturating_add(count)
+    }
+
+    /// Bytes of the frames that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn at(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
+    fn entry(&mut self, number: u64) -> Option<&mut Waiting> {
+        let at = self.at(number)?;
+        self.entries.get_mut(at)?.as_mut()
+    }
+
+    /// One more thing in a frame is not judged yet.
+    pub(super) fn wait(&mut self, number: u64) {
+        if let Some(entry) = self.entry(number) {
+            entry.waits = entry.waits.saturating_add(1);
+        }
+    }
+
+    /// One more text in a frame needs a little more before it is judged.
+    pub(super) fn wait_shortly(&mut self, number: u64) {
+        self.wait(number);
+        if let Some(entry) = self.entry(number) {
+            entry.short = entry.short.saturating_add(1);
+            if entry.short == 1 {
+                self.stops.push_back(number);
+            }
+        }
+    }
+
+    /// One thing in a frame has been judged.
+    pub(super) fn settled(&mut self, number: u64) {
+        if let Some(entry) = self.entry(number) {
+            entry.waits = entry.waits.saturating_sub(1);
+            if entry.waits == 0 {
+                self.leave(vec![number]);
+            }
+        }
+    }
+
+    /// A text that a frame waited for shortly has been judged.
+    pub(super) fn settled_shortly(&mut self, number: u64) {
+        self.settled(number);
+        let Some(entry) = self.entry(number) else {
+            return;
+        };
+        entry.short = entry.short.saturating_sub(1);
+        if entry.short == 0 {
+            self.stops.retain(|stop| *stop != number);
+            self.pass(number);
+        }
+    }
+
+    /// Lets those leave that a frame held up which does so no more.
+    fn pass(&mut self, number: u64) {
+        let until = self.stops.front().copied().unwrap_or(self.next());
+        self.leave((number..=until).rev().collect());
+    }
+
+    /// Frames that may leave now, in the order in which they leave.
+    pub(super) fn take_ready(&mut self) -> Vec<Waiting> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// All frames, whatever they wait for.
+    pub(super) fn take_all(&mut self) -> Vec<Waiting> {
+        let mut all = self.take_ready();
+        all.extend(std::mem::take(&mut self.entries).into_iter().flatten());
+        self.first = self.next();
+        self.lanes.clear();
+        self.barriers.clear();
+        self.stops.clear();
+        self.bytes = 0;
+        all
+    }
+
+    /// Lets frames leave that may, and those that only waited for them; the last candidate first.
+    fn leave(&mut self, mut candidates: Vec<u64>) {
+        while let Some(number) = candidates.pop() {
+            if !self.may_leave(number) {
+                continue;
+            }
+            let Some(at) = self.at(number) else { continue };
+            let Some(entry) = self.entries.get_mut(at).and_then(Option::take) else {
+                continue;
+            };
+            self.bytes = self.bytes.saturating_sub(entry.frame.raw.len());
+            if self.stops.front() == Some(&number) {
+                self.stops.pop_front();
+                let until = self.stops.front().copied().unwrap_or(self.next());
+                candidates.extend(number..=until);
+            }
+            let was_barrier = entry.lanes == Lanes::ALL;
+            if was_barrier {
+                self.barriers.pop_front();
+            } else {
+                for lane in numbers(entry.lanes) {
+                    let queue = self.lanes.get_mut(lane);
+                    candidates.extend(queue.and_then(|queue| {
+                        queue.pop_front();
+                        queue.front().copied()
+                    }));
+                }
+            }
+            self.ready.push(entry);
+            while let Some(None) = self.entries.front() {
+                self.entries.pop_front();
+                self.first = self.first.saturating_add(1);
+            }
+            if was_barrier {
+                candidates.extend(self.freed_by_barrier());
+            } else if self.barriers.front() == Some(&self.first) {
+                candidates.push(self.first);
+            }
+            // The lowest number last, since the last is taken first.
+            candidates.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+            candidates.dedup();
+        }
+    }
+
+    /// Frames between a barrier that has left and the next one.
+    fn freed_by_barrier(&self) -> Vec<u64> {
+        let until = self.barriers.front().copied().unwrap_or(self.next());
+        (self.first..=until).collect()
+    }
+
+    fn may_leave(&self, number: u64) -> bool {
+        let entry = self
+            .at(number)
+            .and_then(|at| self.entries.get(at))
+            .and_then(Option::as_ref);
+        let Some(entry) = entry.filter(|entry| entry.waits == 0) else {
+            return false;
+        };
+        if self.stops.front().is_some_and(|stop| *stop < number) {
+            return false;
+        }
+        if entry.lanes == Lanes::ALL {
+            return number == self.first;
+        }
+        let has_lane = entry.lanes != Lanes::default();
+        let barred = self
+            .barriers
+            .front()
+            .is_some_and(|barrier| *barrier < number);
+        let is_front = |lane: usize| {
+            self.lanes
+                .get(lane)
+                .is_some_and(|queue| queue.front() == Some(&number))
+        };
+        !(has_lane && barred) && numbers(entry.lanes).all(is_front)
+    }
+}
+
+impl HeldFrames for Queue {
+    fn get(&mut self, number: u64) -> Option<&mut HeldFrame> {
+        self.entry(number)?.held.as_mut()
+    }
+}
+
+fn numbers(lanes: Lanes) -> impl Iterator<Item = usize> {
+    let mut rest = lanes.0;
+    std::iter::from_fn(move || {
+        let lane = usize::try_from(rest.trailing_zeros()).ok()?;
+        if rest == 0 {
+            return None;
+        }
+        rest &= rest.wrapping_sub(1);
+        Some(lane)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::{Frames, Framing};
+
+    fn frame(text: &str) -> Frame {
+        let mut frames = Frames::new(Framing::Lines, 100);
+        frames.push(format!("{text}\n").as_bytes());
+        frames.next_frame().unwrap().unwrap()
+    }
+
+    fn left(queue: &mut Queue) -> String {
+        queue
+            .take_ready()
+            .into_iter()
+            .map(|waiting| {
+                String::from_utf8(waiting.frame.raw)
+                    .unwrap()
+                    .trim()
+                    .to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn frames_of_other_lanes_overtake_and_those_of_one_lane_do_not() {
+        let mut queue = Queue::default();
+        let call = queue.push(frame("c"), None, Lanes::of(2));
+        let text = queue.push(frame("t"), None, Lanes::of(0));
+        let more = queue.push(frame("u"), None, Lanes::of(0));
+        queue.settled(more);
+        assert_eq!(left(&mut queue), "");
+        queue.settled(text);
+        assert_eq!(left(&mut queue), "tu");
+        let both = queue.push(frame("b"), None, Lanes::of(0).and(Lanes::of(2)));
+        queue.settled(both);
+        assert_eq!(left(&mut queue), "");
+        queue.settled(call);
+        assert_eq!(left(&mut queue), "cb");
+        assert!(queue.is_empty() && queue.bytes() == 0);
+    }
+
+    #[test]
+    fn a_barrier_stays_in_order_with_everything_that_has_a_lane() {
+        let mut queue = Queue::default();
+        let first = queue.push(frame("1"), None, Lanes::of(0));
+        let barrier = queue.push(frame("2"), None, Lanes::ALL);
+        let behind = queue.push(frame("3"), None, Lanes::of(5));
+        let ping = queue.push(frame("p"), None, Lanes::default());
+        for number in [behind, barrier] {
+            queue.settled(number);
+        }
+        assert_eq!(left(&mut queue), "");
+        queue.settled(ping);
+        assert_eq!(left(&mut queue), "p");
+        queue.settled(first);
+        assert_eq!(left(&mut queue), "123");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_short_wait_holds_up_all_lanes_and_a_long_one_its_own() {
+        let mut queue = Queue::default();
+        let text = queue.push(frame("t"), None, Lanes::of(0));
+        queue.wait_shortly(text);
+        queue.settled(text);
+        let other = queue.push(frame("o"), None, Lanes::of(1));
+        queue.settled(other);
+        assert_eq!(left(&mut queue), "");
+        queue.settled_shortly(text);
+        assert_eq!(left(&mut queue), "to");
+        let text = queue.push(frame("T"), None, Lanes::of(0));
+        queue.wait_shortly(text);
+        queue.settled(text);
+        for _ in 0..=PATIENCE {
+            let other = queue.push(frame("o"), None, Lanes::of(1));
+            queue.settled(other);
+        }
+        assert_eq!(left(&mut queue), "ooooooooooooooooo");
+        queue.settled_shortly(text);
+        assert_eq!(left(&mut queue), "T");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_frame_waits_for_everything_in_it() {
+        let mut queue = Queue::default();
+        let number = queue.push(frame("x"), None, Lanes::of(0));
+        queue.wait(number);
+        queue.settled(number);
+        assert_eq!(left(&mut queue), "");
+        queue.settled(number);
+        assert_eq!(left(&mut queue), "x");
+    }
+}

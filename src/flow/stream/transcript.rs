@@ -1,0 +1,187 @@
+//! A streamed answer put together again, for tools that look at recorded exchanges.
+
+use super::call::Call;
+use super::{learn, part_of_text};
+use crate::diag::codes;
+use crate::event::{Class, Direction, Event, Kind, Problem, Reading};
+use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
+use crate::protocol::{Bounds, Reader};
+use crate::wire::frame::{Frame, Frames, Framing};
+use crate::wire::json::{Nest, Place};
+use std::collections::BTreeMap;
+
+/// A part of the answer: what was read, and where it stands if that is no place in a body.
+#[derive(Debug)]
+pub struct Told {
+    /// `#choice/0`; absent for what stands whole in one frame.
+    pub at: Option<String>,
+    /// The frame, the text or the call.
+    pub nest: Nest<'static>,
+    /// The events in it.
+    pub reading: Reading,
+}
+
+/// Everything that a streamed answer says.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    /// Its parts, each where it begins.
+    pub parts: Vec<Told>,
+    /// Usage, why it ended.
+    pub answer: Reading,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that goes on over frames, with the number of its part.
+#[derive(Default)]
+struct Open {
+    texts: BTreeMap<Channel, (usize, String, Class)>,
+    calls: BTreeMap<CallKey, (usize, Call)>,
+}
+
+/// Puts a streamed answer together.
+pub fn transcript(
+    body: &[u8],
+    framing: Framing,
+    mut reader: Box<dyn StreamReader>,
+    bounds: Bounds,
+) -> Transcript {
+    let mut frames = Frames::new(framing, body.len().saturating_add(1));
+    frames.push(body);
+    let mut transcript = Transcript::default();
+    let mut open = Open::default();
+    // Texts and calls are told where they begin: their parts are filled in at the end.
+    let mut parts: Vec<Option<Told>> = Vec::new();
+    let mut number = 0u64;
+    loop {
+        let frame = match frames.next_frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => match frames.finish() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => {
+                    transcript
+                        .problems
+                        .push(broken("the stream can't be read on"));
+                    break;
+                }
+            },
+            Err(_) => {
+                transcript
+                    .problems
+                    .push(broken("the stream can't be read on"));
+                break;
+            }
+        };
+        number = number.saturating_add(1);
+        let Some(frame_reader) = read(&frame, &*reader, bounds, &mut transcript.problems) else {
+            continue;
+        };
+        let mut frame_reader = frame_reader;
+        reader.read(&mut frame_reader, frame.event.as_deref());
+        let (nest, reading, told) = frame_reader.finish_frame();
+        learn(&mut transcript.answer, &reading);
+        for piece in told.pieces {
+            open.take(piece, &nest, number, &mut parts);
+        }
+        if !(reading.events.is_empty() && reading.problems.is_empty()) {
+            parts.push(Some(Told {
+                at: None,
+                nest,
+                reading,
+            }));
+        }
+    }
+    open.close(&*reader, bounds, &mut parts);
+    transcript.parts = parts.into_iter().flatten().collect();
+    transcript
+}
+
+fn broken(what: &str) -> Problem {
+    Problem {
+        code: codes::AG2014,
+        at: String::new(),
+        what: what.to_owned(),
+    }
+}
+
+/// A reader of a frame that says something.
+fn read(
+    frame: &Frame,
+    reader: &dyn StreamReader,
+    bounds: Bounds,
+    problems: &mut Vec<Problem>,
+) -> Option<Reader<'static>> {
+    let payload = frame.payload.as_deref()?;
+    if payload.trim_ascii().is_empty() || reader.is_end(payload) {
+        return None;
+    }
+    let read = reader
+        .unwrap(payload)
+        .and_then(|json| Reader::of_frame(json, bounds).ok());
+    if read.is_none() {
+        problems.push(broken("an event that is no JSON"));
+    }
+    read
+}
+
+impl Open {
+    fn take(&mut self, piece: Piece, nest: &Nest<'_>, frame: u64, parts: &mut Vec<Option<Told>>) {
+        let mut begin = || {
+            parts.push(None);
+            parts.len().saturating_sub(1)
+        };
+        match piece {
+            Piece::Text(piece) if piece.retold => {}
+            Piece::Text(piece) => {
+                let (_, text, _) = self
+                    .texts
+                    .entry(piece.channel)
+                    .or_insert_with(|| (begin(), String::new(), piece.class));
+                if let Some(more) = nest.value(piece.place).and_then(|value| value.text()) {
+                    text.push_str(more.get(piece.repeats..).unwrap_or_default());
+                }
+            }
+            Piece::Call { key, element, what } => {
+                let (_, call) = self
+                    .calls
+                    .entry(key)
+                    .or_insert_with(|| (begin(), Call::default()));
+                call.add(frame, element, &what, nest);
+            }
+            Piece::TextEnd(_) | Piece::CallsEnd(_) | Piece::End(_) => {}
+        }
+    }
+
+    fn close(self, reader: &dyn StreamReader, bounds: Bounds, parts: &mut [Option<Told>]) {
+        for (channel, (number, text, class)) in self.texts {
+            let (nest, mut reading) = part_of_text(&text, class, &Reading::default());
+            let (Some(nest), Some(part)) = (nest, parts.get_mut(number)) else {
+                continue;
+            };
+            let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+            event.part = channel.part;
+            event.choice = channel.choice;
+            event.texts = 0..1;
+            if !text.is_empty() {
+                reading.events.push(event);
+            }
+            *part = Some(Told {
+                at: Some(reader.text_at(&channel)),
+                nest,
+                reading,
+            });
+        }
+        for (key, (number, call)) in self.calls {
+            if let (Ok((nest, reading)), Some(part)) =
+                (call.read(&key, bounds), parts.get_mut(number))
+            {
+                *part = Some(Told {
+                    at: Some(reader.call_at(&key)),
+                    nest,
+                    reading,
+                });
+            }
+        }
+    }
+}

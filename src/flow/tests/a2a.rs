@@ -1,0 +1,433 @@
+//! A2A in both bindings and both versions.
+
+use super::*;
+
+fn sent(method: &str, path: &str, changes: &[(&str, &str)], body: &[u8]) -> Half {
+    let all = [
+        (":method", method),
+        (":path", path),
+        (":authority", "agent.example"),
+        ("content-type", "application/json"),
+        ("accept", "*/*"),
+        ("x-request-id", "r-1"),
+    ];
+    let mut headers: Vec<(&str, &str)> = all
+        .into_iter()
+        .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name))
+        .collect();
+    headers.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+    Half::new(&headers, body)
+}
+
+fn said(text: &str) -> Value {
+    json!({"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]})
+}
+
+fn rpc(method: &str, params: Value) -> Half {
+    let body = json!({"jsonrpc": "2.0", "id": "q-1", "method": method, "params": params});
+    sent("POST", "/rpc", &[], body.to_string().as_bytes())
+}
+
+fn answers(body: &Value) -> Half {
+    Half::new(
+        &[(":status", "200"), ("content-type", "application/json")],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn task(text: &str) -> Value {
+    json!({"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED", "message": {"messageId": "n",
+        "role": "ROLE_AGENT", "parts": [{"text": text}]}}, "artifacts": [{"artifactId": "a", "name": "n",
+        "parts": [{"text": "x"}, {"data": {"rows": [1]}}]}], "history": [said("before")]})
+}
+
+fn ok(guard: &Rc<Guard>, request: &Half, body: &Value) -> Value {
+    let response = answers(body);
+    let seen = exchange(guard, request, response.clone());
+    assert!(
+        seen.upstream_complete,
+        "{:?}",
+        String::from_utf8(seen.client.body())
+    );
+    assert_eq!(seen.upstream.clone().unwrap().body(), request.body());
+    assert_eq!(seen.client.body(), response.body());
+    record(&seen)
+}
+
+#[test]
+fn every_route_of_both_bindings_is_known() {
+    let guard = guard(ALLOW);
+    let version = [("a2a-version", "1.0")];
+    for (request, endpoint) in [
+        (
+            rpc("SendMessage", json!({"message": said("hi")})),
+            "message.send",
+        ),
+        (
+            rpc("message/send", json!({"message": said("hi")})),
+            "message.send",
+        ),
+        (rpc("GetTask", json!({"id": "t"})), "tasks.get"),
+        (rpc("tasks/get", json!({"id": "t"})), "tasks.get"),
+        (rpc("tasks/cancel", json!({"id": "t"})), "tasks.cancel"),
+        (
+            rpc(
+                "tasks/pushNotificationConfig/set",
+                json!({"taskId": "t", "pushNotificationConfig": {"url": "https://x"}}),
+            ),
+            "tasks.push",
+        ),
+        (rpc("GetExtendedAgentCard", json!({})), "agent.card"),
+        (
+            sent("GET", "/.well-known/agent-card.json", &[], b""),
+            "agent.card",
+        ),
+        (
+            sent("GET", "/.well-known/agent.json", &[], b""),
+            "agent.card",
+        ),
+        (
+            sent("GET", "/tenant/extendedAgentCard", &[], b""),
+            "agent.card",
+        ),
+        (
+            sent(
+                "POST",
+                "/message:send",
+                &[],
+                json!({"message": said("hi")}).to_string().as_bytes(),
+            ),
+            "message.send",
+        ),
+        (
+            sent(
+                "POST",
+                "//v1/Message%3Asend/",
+                &[],
+                json!({"request": said("hi")}).to_string().as_bytes(),
+            ),
+            "message.send",
+        ),
+        (
+            sent(
+                "POST",
+                "/a/message:stream",
+                &[],
+                json!({"message": said("hi")}).to_string().as_bytes(),
+            ),
+            "message.stream",
+        ),
+        (sent("GET", "/v1/tasks/t", &[], b""), "tasks.get"),
+        (
+            sent("GET", "/tasks/t?historyLength=2", &version, b""),
+            "tasks.get",
+        ),
+        (sent("GET", "/tasks", &version, b""), "tasks.list"),
+        (
+            sent("POST", "/v1/tasks/t:cancel", &[], b"{}"),
+            "tasks.cancel",
+        ),
+        (
+            sent(
+                "POST",
+                "/tasks/t/pushNotificationConfigs",
+                &[],
+                b"{\"url\":\"https://x\"}",
+            ),
+            "tasks.push",
+        ),
+        (
+            sent("DELETE", "/v1/tasks/t/pushNotificationConfigs/p", &[], b""),
+            "tasks.push",
+        ),
+    ] {
+        let record = ok(&guard, &request, &task("done"));
+        assert_eq!(
+            (&record["protocol"], &record["endpoint"]),
+            (&json!("a2a"), &json!(endpoint))
+        );
+        assert_eq!(record["coverage"]["level"], "full");
+    }
+    // Other services have tasks as well.
+    for request in [
+        sent("GET", "/tasks/t", &[], b""),
+        sent("GET", "/admin/tasks", &[], b""),
+        sent("DELETE", "/tasks/t", &version, b""),
+        sent("PUT", "/message:send", &[], b"{}"),
+    ] {
+        assert_eq!(
+            exchange(&guard, &request, answers(&json!({})))
+                .client
+                .status(),
+            Some(403)
+        );
+    }
+}
+
+const NO_SWANS: &str = "defaults: { action: allow }
+rules:
+  - { id: swan, match: { event: message, from: [user, assistant] }, when: { text: { contains: swan } }, action: deny, reason: No., remedy: Ask. }
+  - { id: hook, match: { event: request, protocol: a2a }, when: { params..url: { contains: evil } }, action: deny }
+  - { id: cancel, match: { event: request, method: [tasks/cancel, CancelTask] }, action: deny }
+";
+
+#[test]
+fn a_denied_request_is_refused_in_the_words_of_its_binding() {
+    in_both_modes(NO_SWANS, |guard, _| {
+        for request in [
+            rpc("SendMessage", json!({"message": said("a SWAN")})),
+            rpc(
+                "message/send",
+                json!({"message": {"kind": "message", "messageId": "m", "role": "user",
+                "parts": [{"kind": "text", "text": "a swan"}]}}),
+            ),
+            rpc(
+                "message/stream",
+                json!({"message": {"role": "user", "parts": [{"kind": "data", "data": {"x": ["swan"]}}]}}),
+            ),
+            rpc(
+                "message/send",
+                json!({"message": {"role": "user", "parts": [{"kind": "file", "file": {"name": "swan.pdf", "bytes": "AA=="}}]}}),
+            ),
+            rpc(
+                "message/send",
+                json!({"message": {"role": "user", "parts": [], "metadata": {"swan": 1}}}),
+            ),
+            rpc("tasks/cancel", json!({"id": "t"})),
+            rpc(
+                "message/send",
+                json!({"message": said("x"), "configuration": {"pushNotificationConfig": {"url": "https://evil/"}}}),
+            ),
+        ] {
+            let seen = exchange(guard, &request, answers(&json!({})));
+            assert!(!seen.upstream_complete);
+            assert_eq!(seen.client.status(), Some(200));
+            let body = client_json(&seen);
+            assert_eq!(
+                (&body["id"], &body["error"]["code"]),
+                (&json!("q-1"), &json!(-32010)),
+                "{body}"
+            );
+            assert_eq!(body["error"]["data"]["agentguard"]["code"], "AG3001");
+        }
+        for body in [
+            json!({"message": said("a SWAN")}),
+            json!({"request": {"message_id": "m", "role": "ROLE_USER", "content": [{"text": "a swan"}]}}),
+            json!({"request": {"role": "ROLE_USER", "content": [{"data": {"data": {"a": "swan"}}}]}}),
+            json!({"message": said("x"), "configuration": {"push_notification_config": {"url": "https://evil"}}}),
+        ] {
+            let request = sent(
+                "POST",
+                "/v1/message:send",
+                &[("a2a-version", "0.3")],
+                body.to_string().as_bytes(),
+            );
+            let seen = exchange(guard, &request, answers(&json!({})));
+            assert_eq!(seen.client.status(), Some(403), "{body}");
+            let error = client_json(&seen)["error"].clone();
+            assert_eq!(
+                (&error["code"], &error["status"], &error["details"]),
+                (&json!(403), &json!("PERMISSION_DENIED"), &json!([]))
+            );
+        }
+    });
+}
+
+#[test]
+fn the_envelope_is_read_strictly_and_there_are_no_batches() {
+    let guard = guard("defaults: { action: allow, uninspectable: allow }\n");
+    let good = json!({"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": said("x")}}).to_string();
+    for body in [
+        good.replace("\"id\":1,", ""),
+        good.replace("\"id\":1", "\"id\":null"),
+        good.replace("message/send", "Message/Send"),
+        good.replace("message/send", " message/send"),
+        good.replace("\"2.0\"", "\"1.0\""),
+        good.replace("\"params\"", "\"Params\""),
+        good.replace("\"parts\"", "\"Parts\""),
+        good.replace("\"role\"", "\"Role\""),
+        format!("[{good}]"),
+    ] {
+        let seen = exchange(
+            &guard,
+            &sent("POST", "/", &[], body.as_bytes()),
+            answers(&json!({})),
+        );
+        assert_eq!(seen.client.status(), Some(400), "{body}");
+        assert!(client_json(&seen)["error"]["message"].is_string());
+    }
+}
+
+#[test]
+fn tasks_of_both_protocols_are_told_apart_and_neither_header_moves_a_call() {
+    let guard = guard("defaults: { action: allow }
+rules:
+  - { id: never, match: { tool: x }, action: deny }
+  - { id: swan, match: { event: message, protocol: a2a }, when: { text: { contains: swan } }, action: deny }
+");
+    assert_eq!(
+        ok(
+            &guard,
+            &rpc("tasks/get", json!({"taskId": "t"})),
+            &json!({})
+        )["protocol"],
+        "mcp"
+    );
+    assert_eq!(
+        ok(&guard, &rpc("tasks/get", json!({"id": "t"})), &json!({}))["protocol"],
+        "a2a"
+    );
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x"}})
+        .to_string();
+    let disguised = sent("POST", "/", &[("a2a-version", "0.3")], call.as_bytes());
+    assert_eq!(
+        client_json(&exchange(&guard, &disguised, answers(&json!({}))))["result"]["isError"],
+        true
+    );
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": {"message": said("swan")}}).to_string();
+    let disguised = sent("POST", "/", &[("mcp-session-id", "s")], message.as_bytes());
+    let seen = exchange(&guard, &disguised, answers(&json!({})));
+    assert_eq!(seen.client.status(), Some(400));
+    assert_eq!(
+        client_json(&seen)["error"]["data"]["agentguard"]["code"],
+        "AG2012"
+    );
+}
+
+const ANSWERS: &str = "defaults: { action: allow }
+rules:
+  - { id: swan, match: { event: response }, when: { text: { contains: swan } }, action: deny, reason: No. }
+  - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
+";
+
+#[test]
+fn a_denied_answer_becomes_one_that_its_reader_understands() {
+    in_both_modes(ANSWERS, |guard, hold| {
+        let mut with_artifact = task("done");
+        with_artifact["artifacts"][0]["parts"][1]["data"] = json!({"rows": [{"a": "a swan"}]});
+        let mut with_history = task("done");
+        with_history["history"][0]["parts"][0]["text"] = json!("a swan");
+        for result in [
+            task("a swan"),
+            with_artifact,
+            with_history,
+            json!({"task": task("a swan")}),
+            json!({"message": said("a swan")}),
+        ] {
+            let body = json!({"jsonrpc": "2.0", "id": "q-1", "result": result});
+            let seen = exchange(guard, &rpc("GetTask", json!({"id": "t"})), answers(&body));
+            assert_eq!(seen.client.status(), Some(200));
+            let body = client_json(&seen);
+            assert_eq!(
+                (
+                    &body["id"],
+                    &body["error"]["code"],
+                    &body["error"]["message"]
+                ),
+                (&json!("q-1"), &json!(-32010), &json!("No."))
+            );
+        }
+        let rest = sent(
+            "POST",
+            "/message:send",
+            &[("a2a-version", "1.0")],
+            json!({"message": said("x")}).to_string().as_bytes(),
+        );
+        let seen = exchange(guard, &rest, answers(&json!({"message": said("a swan")})));
+        let body = client_json(&seen);
+        if hold {
+            assert_eq!(
+                (seen.client.status(), &body["error"]["status"]),
+                (Some(403), &json!("PERMISSION_DENIED"))
+            );
+        } else {
+            assert_eq!(body["message"]["parts"][0]["text"], "No.");
+            assert_eq!(body["message"]["role"], "ROLE_AGENT");
+        }
+        let old = sent(
+            "POST",
+            "/v1/message:send",
+            &[],
+            json!({"request": said("x")}).to_string().as_bytes(),
+        );
+        if !hold {
+            let seen = exchange(guard, &old, answers(&json!({"message": said("a swan")})));
+            assert_eq!(client_json(&seen)["message"]["content"][0]["text"], "No.");
+            let get = sent("GET", "/v1/tasks/t", &[], b"");
+            let seen = exchange(guard, &get, answers(&task("a swan")));
+            assert_eq!(client_json(&seen)["status"]["state"], "TASK_STATE_REJECTED");
+        }
+        assert!(
+            !String::from_utf8(seen.client.body())
+                .unwrap()
+                .contains("a swan")
+        );
+    });
+}
+
+#[test]
+fn texts_are_edited_wherever_they_are_repeated() {
+    in_both_modes(ANSWERS, |guard, _| {
+        let card = "4111 1111 1111 1111";
+        let mut body = task(card);
+        body["artifacts"][0]["parts"] = json!([{"text": card}, {"data": {"n": [card]}}]);
+        body["history"] = json!([said(card)]);
+        let request = sent(
+            "POST",
+            "/message:send",
+            &[("a2a-version", "1.0")],
+            json!({"message": said(card)}).to_string().as_bytes(),
+        );
+        let seen = exchange(guard, &request, answers(&body));
+        let upstream = String::from_utf8(seen.upstream.clone().unwrap().body()).unwrap();
+        assert_eq!(
+            upstream,
+            String::from_utf8(request.body())
+                .unwrap()
+                .replace(card, "[CREDIT_CARD]")
+        );
+        assert_eq!(
+            String::from_utf8(seen.client.body()).unwrap(),
+            body.to_string().replace(card, "[CREDIT_CARD]")
+        );
+    });
+}
+
+#[test]
+fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
+    let get = sent("GET", "/.well-known/agent-card.json", &[], b"");
+    let card = |description: &str| json!({"name": "a", "url": "https://x", "skills": [{"id": "s", "description": description}]});
+    let guard = guard(ANSWERS);
+    let seen = exchange(&guard, &get, answers(&card("a swan")));
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("a swan")
+    );
+    let number = "call 4111 1111 1111 1111";
+    let seen = exchange(&guard, &get, answers(&card(number)));
+    assert_eq!(
+        client_json(&seen)["skills"][0]["description"],
+        "call [CREDIT_CARD]"
+    );
+    let mut signed = card(number);
+    signed["signatures"] = json!([{"protected": "x", "signature": "y"}]);
+    let seen = exchange(&guard, &get, answers(&signed));
+    assert_eq!(record(&seen)["code"], "AG3005");
+    // Under a default of deny it can be fetched where something may be sent to the agent.
+    let deny = |rules: &str| self::guard(&format!("defaults: {{ action: deny }}\n{rules}"));
+    let denied = deny(
+        "rules:\n  - { id: a, match: { event: request, host: other.example }, action: allow }\n",
+    );
+    assert_eq!(
+        exchange(&denied, &get, answers(&card("x"))).client.status(),
+        Some(403)
+    );
+    let open = deny(
+        "rules:\n  - { id: a, match: { event: request, host: agent.example, method: [message/send] }, action: allow }\n",
+    );
+    assert_eq!(
+        exchange(&open, &get, answers(&card("x"))).client.status(),
+        Some(200)
+    );
+}

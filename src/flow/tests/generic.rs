@@ -1,0 +1,225 @@
+//! Endpoints that only the policy knows, and names that only the policy gives.
+
+use super::*;
+
+const TICKETS: &str = "defaults: { action: allow }
+protocols:
+  - hosts: [desk.example]
+    paths: [/api/tickets]
+    protocol: generic
+    provider: desk
+    read:
+      models: $.engine
+      texts: [$.ticket.title, \"$.ticket.comments[*].body\", $.reply]
+      ids: [$.ticket.id]
+      calls: { at: \"$.actions[*]\", name: tool, args: input }
+";
+
+fn ticket(body: &Value) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", "/api/tickets/new"),
+            (":authority", "desk.example"),
+            ("content-type", "application/json"),
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn replies(body: &Value) -> Half {
+    Half::new(
+        &[(":status", "200"), ("content-type", "application/json")],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn full() -> Value {
+    json!({"engine": "gpt-4o", "ticket": {"id": "4111111111111111", "title": "help", "comments": [{"body": "me@example.com"}]},
+        "actions": [{"tool": "refund", "input": {"amount": 5}}], "else": {"x": "y"}})
+}
+
+fn with_rules(rules: &str) -> Rc<Guard> {
+    guard(&format!("{TICKETS}rules:\n{rules}"))
+}
+
+#[test]
+fn declared_places_are_models_texts_and_calls() {
+    let sent = |rules: &str| {
+        let guard = with_rules(rules);
+        exchange(&guard, &ticket(&full()), replies(&json!({"reply": "ok"})))
+    };
+    let seen = sent(
+        "  - { id: mail, match: { event: message, from: user }, when: { text: { detects: email } }, action: redact }\n",
+    );
+    let upstream: Value = serde_json::from_slice(&seen.upstream.clone().unwrap().body()).unwrap();
+    assert_eq!(upstream["ticket"]["comments"][0]["body"], "[EMAIL]");
+    let record = record(&seen);
+    assert_eq!(
+        (&record["protocol"], &record["provider"], &record["model"]),
+        (&json!("generic"), &json!("desk"), &json!("gpt-4o"))
+    );
+    for rules in [
+        "  - { id: model, match: { model: 'gpt-4*' }, action: deny }\n",
+        "  - { id: tool, match: { tool: refund }, when: { args.amount: { at_least: 5 } }, action: deny }\n",
+        "  - { id: text, match: { event: message, from: user }, when: { text: { contains: help } }, action: deny }\n",
+        "  - { id: unknown, match: { event: message }, when: { text: { contains: 'y' } }, action: deny }\n",
+        "  - { id: params, match: { event: request }, when: { params.else.x: 'y' }, action: deny }\n",
+    ] {
+        let seen = sent(rules);
+        assert_eq!(seen.client.status(), Some(403), "{rules}");
+        assert_eq!(client_json(&seen)["error"]["code"], "agentguard_denied");
+    }
+    // An identifier is not a number of a card; a text at no declared place is never edited.
+    let cards = "  - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }\n";
+    assert_eq!(sent(cards).client.status(), Some(200));
+    let mut elsewhere = full();
+    elsewhere["else"]["x"] = json!("4111 1111 1111 1111");
+    let seen = exchange(&with_rules(cards), &ticket(&elsewhere), replies(&json!({})));
+    assert_eq!(client_json(&seen)["error"]["agentguard"]["code"], "AG3005");
+}
+
+#[test]
+fn answers_are_read_by_the_same_paths() {
+    let rules = "  - { id: mail, match: { event: response, part: text }, when: { text: { detects: email } }, action: redact }
+  - { id: tool, match: { tool: wire }, action: deny, reason: Never. }
+";
+    for mode in ["", "envoy: { headers: hold }\n"] {
+        let guard = guard(&format!("{mode}{TICKETS}rules:\n{rules}"));
+        let seen = exchange(
+            &guard,
+            &ticket(&full()),
+            replies(&json!({"reply": "ask me@example.com", "n": 1})),
+        );
+        assert_eq!(client_json(&seen), json!({"reply": "ask [EMAIL]", "n": 1}));
+        let seen = exchange(
+            &guard,
+            &ticket(&full()),
+            replies(&json!({"actions": [{"tool": "wire", "input": "{\"to\":1}"}]})),
+        );
+        assert_eq!(client_json(&seen)["error"]["message"], "Never.");
+    }
+}
+
+#[test]
+fn only_what_the_entry_names_is_read_so() {
+    let guard = with_rules(
+        "  - { id: text, match: { event: message }, when: { text: { contains: help } }, action: deny }\n",
+    );
+    let elsewhere = |changes: &[(&str, &str)]| {
+        let mut request = ticket(&full());
+        for (name, value) in changes {
+            request
+                .headers
+                .retain(|(known, _)| known != name.as_bytes());
+            request
+                .headers
+                .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        }
+        let seen = exchange(&guard, &request, replies(&json!({})));
+        client_json(&seen)["error"]["agentguard"]["code"]
+            .as_str()
+            .unwrap_or("none")
+            .to_owned()
+    };
+    assert_eq!(elsewhere(&[]), "AG3001");
+    assert_eq!(elsewhere(&[(":path", "//API/tickets/")]), "AG3001");
+    assert_eq!(elsewhere(&[(":path", "/api/x/../%74ickets?q=1")]), "AG3001");
+    assert_eq!(elsewhere(&[(":path", "/api/ticketsystem")]), "AG2007");
+    assert_eq!(elsewhere(&[(":path", "/api/tickets/../admin")]), "AG2012");
+    assert_eq!(elsewhere(&[(":authority", "other.example")]), "AG2007");
+    // A body without JSON is none that can be read.
+    let mut form = ticket(&json!({}));
+    form.chunks = vec![b"help=1".to_vec()];
+    assert_eq!(
+        client_json(&exchange(&guard, &form, replies(&json!({}))))["error"]["agentguard"]["code"],
+        "AG2001"
+    );
+    let get = Half::new(
+        &[
+            (":method", "GET"),
+            (":path", "/api/tickets/7"),
+            (":authority", "desk.example"),
+        ],
+        b"",
+    );
+    let record = record(&exchange(&guard, &get, replies(&json!({"reply": "x"}))));
+    assert_eq!(record["protocol"], "generic");
+}
+
+#[test]
+fn a_known_protocol_may_be_spoken_at_a_path_of_its_own() {
+    let guard = guard(
+        "defaults: { action: allow }
+protocols:
+  - { hosts: [llm.example], paths: [/generate], protocol: openai.chat, provider: acme }
+  - { hosts: [llm.example], provider: acme }
+rules:
+  - { id: model, match: { model: o1, provider: acme }, action: deny }
+",
+    );
+    let at = |path: &str, body: &Value| {
+        let mut request = chat_request(body.to_string().as_bytes());
+        for header in &mut request.headers {
+            match header.0.as_slice() {
+                b":path" => header.1 = path.as_bytes().to_vec(),
+                b":authority" => header.1 = b"llm.example".to_vec(),
+                _ => {}
+            }
+        }
+        exchange(&guard, &request, hello())
+    };
+    let body = json!({"model": "o1", "messages": []});
+    for path in ["/generate", "/v1/chat/completions"] {
+        let seen = at(path, &body);
+        assert_eq!(seen.client.status(), Some(403), "{path}");
+        assert_eq!(
+            client_json(&seen)["error"]["agentguard"]["rule"],
+            "model",
+            "{path}"
+        );
+    }
+    let fine = at("/generate", &json!({"model": "x", "messages": []}));
+    assert_eq!(record(&fine)["provider"], "acme");
+    assert_eq!(record(&fine)["protocol"], "openai.chat");
+    assert_eq!(at("/generate2", &body).client.status(), Some(403));
+}
+
+#[test]
+fn mcp_may_be_named_where_nothing_else_gives_it_away() {
+    let guard = guard(
+        "defaults: { action: allow }
+protocols:
+  - { paths: [/tools], protocol: mcp, server: shop }
+rules:
+  - { id: never, match: { tool: shop/pay }, action: deny }
+",
+    );
+    let send = |method: &str, body: &[u8]| {
+        let headers = [
+            (":method", method),
+            (":path", "/tools"),
+            (":authority", "h"),
+            ("content-type", "application/json"),
+        ];
+        exchange(
+            &guard,
+            &Half::new(&headers, body),
+            Half::new(&[(":status", "405")], b""),
+        )
+    };
+    let seen = send(
+        "POST",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"pay\"}}",
+    );
+    assert_eq!(client_json(&seen)["result"]["isError"], true);
+    assert_eq!(record(&send("GET", b""))["endpoint"], "stream");
+    assert_eq!(record(&send("DELETE", b""))["endpoint"], "session.end");
+    // There is nothing but MCP.
+    assert_eq!(
+        send("POST", b"{\"model\":\"x\",\"messages\":[]}")
+            .client
+            .status(),
+        Some(400)
+    );
+}

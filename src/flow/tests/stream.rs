@@ -1,0 +1,699 @@
+//! Chat completions that stream.
+
+use super::*;
+
+fn sse(payloads: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for payload in payloads {
+        out.extend_from_slice(format!("data: {payload}\n\n").as_bytes());
+    }
+    out.extend_from_slice(b"data: [DONE]\n\n");
+    out
+}
+
+fn chunk(choice: u32, delta: Value, finish: Value) -> Value {
+    json!({
+        "id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-2024",
+        "choices": [{"index": choice, "delta": delta, "logprobs": null, "finish_reason": finish}],
+    })
+}
+
+fn text(part: &str) -> Value {
+    chunk(0, json!({"content": part}), Value::Null)
+}
+
+fn end(finish: &str) -> Value {
+    chunk(0, json!({}), json!(finish))
+}
+
+fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
+    let mut call = json!({"index": index, "function": {"arguments": arguments}});
+    if !id.is_empty() {
+        call["id"] = json!(id);
+        call["type"] = json!("function");
+        call["function"]["name"] = json!(name);
+    }
+    chunk(0, json!({"tool_calls": [call]}), Value::Null)
+}
+
+/// A streamed answer, cut into chunks at these places.
+fn streamed(body: &[u8], cuts: &[usize]) -> Half {
+    let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+    let mut half = Half::new(&headers, b"");
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+    ends.push(body.len());
+    ends.sort_unstable();
+    let mut start = 0;
+    for end in ends {
+        if end > start {
+            half.chunks.push(body[start..end].to_vec());
+            start = end;
+        }
+    }
+    half
+}
+
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+    exchange(guard, &chat_request(&says("hi")), streamed(body, cuts))
+}
+
+/// The frames that the client sees: JSON, or the mark at the end.
+fn frames(seen: &Seen) -> Vec<Value> {
+    String::from_utf8(seen.client.body())
+        .unwrap()
+        .split("\n\n")
+        .filter(|event| !event.is_empty())
+        .map(|event| {
+            let data = event
+                .strip_prefix("data: ")
+                .unwrap_or_else(|| panic!("{event}"));
+            serde_json::from_str(data).unwrap_or_else(|_| json!(data))
+        })
+        .collect()
+}
+
+/// What OpenAI's client library puts together.
+#[derive(Debug, Default, PartialEq)]
+struct Answer {
+    text: String,
+    refusal: String,
+    calls: Vec<(String, String)>,
+    finish: Option<String>,
+    error: Option<String>,
+    done: bool,
+}
+
+fn answer_of(frames: &[Value], choice: u64) -> Answer {
+    let mut answer = Answer::default();
+    for frame in frames {
+        assert!(!answer.done, "nothing follows the end: {frame}");
+        if frame == "[DONE]" {
+            answer.done = true;
+        }
+        if let Some(message) = frame["error"]["message"].as_str() {
+            answer.error = Some(message.to_owned());
+        }
+        for part in frame["choices"].as_array().into_iter().flatten() {
+            if part["index"] != choice {
+                continue;
+            }
+            let delta = &part["delta"];
+            answer
+                .text
+                .push_str(delta["content"].as_str().unwrap_or(""));
+            answer
+                .refusal
+                .push_str(delta["refusal"].as_str().unwrap_or(""));
+            for call in delta["tool_calls"].as_array().into_iter().flatten() {
+                let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+                assert!(index <= answer.calls.len(), "a gap in the numbers of calls");
+                if index == answer.calls.len() {
+                    answer.calls.push(Default::default());
+                }
+                let known = &mut answer.calls[index];
+                known
+                    .0
+                    .push_str(call["function"]["name"].as_str().unwrap_or(""));
+                known
+                    .1
+                    .push_str(call["function"]["arguments"].as_str().unwrap_or(""));
+            }
+            if let Some(finish) = part["finish_reason"].as_str() {
+                answer.finish = Some(finish.to_owned());
+            }
+        }
+    }
+    answer
+}
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let mut body = b": hello\n\n".to_vec();
+    body.extend(sse(&[
+        chunk(0, json!({"role": "assistant", "content": ""}), Value::Null),
+        text("Good "),
+        text("morn\u{1F600}"),
+        call(0, "call_1", "find", ""),
+        call(0, "", "", "{\"q\":"),
+        call(0, "", "", "\"a\\nb\"}"),
+        end("tool_calls"),
+        json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}),
+    ]));
+    in_both_modes(LOOKS, |guard, _| {
+        for cuts in [
+            vec![],
+            vec![1, 50, 51, 52, 200, 333],
+            (0..body.len()).collect(),
+        ] {
+            let seen = ask(guard, &body, &cuts);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(body.clone())
+            );
+            let record = record(&seen);
+            assert_eq!(record["decision"], "allow");
+            assert_eq!(
+                record["usage"],
+                json!({"input_tokens": 3, "output_tokens": 4})
+            );
+            assert_eq!(record["tools"], json!(["find"]));
+            assert_eq!(
+                record["events"],
+                json!({"message": 1, "request": 1, "response": 1, "tool_call": 1})
+            );
+            assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+        }
+    });
+}
+
+#[test]
+fn a_card_number_over_many_deltas_is_replaced_once() {
+    let guard = guard(LOOKS);
+    let body = sse(&[
+        text("pay 41"),
+        text("11 11"),
+        text("11"),
+        text(""),
+        text(" 1111 1111 to"),
+        text("day"),
+        end("stop"),
+    ]);
+    let seen = ask(&guard, &body, &[]);
+    let frames = frames(&seen);
+    assert_eq!(answer_of(&frames, 0).text, "pay [CREDIT_CARD] today");
+    assert_eq!(frames.len(), 8, "every delta is still there");
+    assert_eq!(
+        frames[0]["choices"][0]["delta"]["content"],
+        "pay [CREDIT_CARD]"
+    );
+    assert_eq!(record(&seen)["decision"], "redact");
+    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+    assert_eq!(record(&seen)["rules"][0]["at"], "#choice/0");
+}
+
+#[test]
+fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
+    let guard = guard(LOOKS);
+    let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
+    let words: Vec<&str> = sentence.split_inclusive(' ').cycle().take(200).collect();
+    let mut half = streamed(b"", &[]);
+    half.chunks = words
+        .iter()
+        .map(|word| format!("data: {}\n\n", text(word)).into_bytes())
+        .collect();
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let behind = behind(&mut flow, &half);
+    assert!(behind <= 64, "{behind} characters behind");
+}
+
+/// The most characters of text that the client is behind the upstream after any chunk.
+fn behind(flow: &mut Flow, response: &Half) -> usize {
+    let request = chat_request(&says("hi"));
+    let headers = |half: &Half| -> Vec<(Vec<u8>, Vec<u8>)> { half.headers.clone() };
+    let of = |headers: &[(Vec<u8>, Vec<u8>)]| -> Vec<(Vec<u8>, Vec<u8>)> { headers.to_vec() };
+    let sent = of(&headers(&request));
+    let sent: Vec<(&[u8], &[u8])> = sent
+        .iter()
+        .map(|(n, v)| (n.as_slice(), v.as_slice()))
+        .collect();
+    let _ = flow.request_headers(&RequestHead {
+        headers: &sent,
+        end: false,
+        cluster: None,
+        now: NOW,
+    });
+    let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
+    let came = of(&headers(response));
+    let came: Vec<(&[u8], &[u8])> = came
+        .iter()
+        .map(|(n, v)| (n.as_slice(), v.as_slice()))
+        .collect();
+    let _ = flow.response_headers(&ResponseHead {
+        headers: &came,
+        end: false,
+        now: NOW,
+    });
+    let count = |bytes: &[u8]| -> usize {
+        String::from_utf8_lossy(bytes)
+            .split("\n\n")
+            .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok())
+            .filter_map(|frame| {
+                Some(
+                    frame["choices"][0]["delta"]["content"]
+                        .as_str()?
+                        .chars()
+                        .count(),
+                )
+            })
+            .sum()
+    };
+    let (mut came, mut left, mut most) = (0, 0, 0);
+    for chunk in &response.chunks {
+        came += count(chunk);
+        let step = flow.response_body(&mut chunk.as_slice(), false, NOW);
+        left += match &step.action {
+            Action::Continue => count(chunk),
+            Action::Replace(bytes) => count(bytes),
+            other => panic!("{other:?}"),
+        };
+        most = most.max(came - left);
+    }
+    most
+}
+
+#[test]
+fn a_denied_text_ends_the_stream_as_a_refusal() {
+    let body = sse(&[
+        text("Well, "),
+        text("this is the forb"),
+        text("idden wo"),
+        text("rd and more"),
+        end("stop"),
+    ]);
+    let guard = guard(LOOKS);
+    let seen = ask(&guard, &body, &[]);
+    let frames = frames(&seen);
+    let answer = answer_of(&frames, 0);
+    assert_eq!(answer.text, "Well, ");
+    assert_eq!(answer.refusal, "Not that word.");
+    assert_eq!(answer.finish.as_deref(), Some("content_filter"));
+    assert!(answer.done);
+    let record = record(&seen);
+    assert_eq!(record["decision"], "deny");
+    assert_eq!(record["code"], "AG3001");
+    let passed = frames_length(&body, 1);
+    assert_eq!(
+        record["coverage"]["reasons"],
+        json!([format!("response:cut_after_{passed}_bytes")])
+    );
+}
+
+fn frames_length(body: &[u8], count: usize) -> usize {
+    let text = std::str::from_utf8(body).unwrap();
+    text.split_inclusive("\n\n").take(count).map(str::len).sum()
+}
+
+#[test]
+fn a_policy_may_ask_for_an_error_or_a_cut() {
+    let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n")
+        + "stream: { on_deny: reset }\n";
+    let guard = guard(&policy);
+    let more = " and more of it, on and on, until it ends after all that was said";
+    let body = sse(&[text("the forbidden word"), text(more), end("stop")]);
+    let seen = ask(
+        &guard,
+        &body,
+        &(0..body.len()).step_by(40).collect::<Vec<_>>(),
+    );
+    let answer = answer_of(&frames(&seen), 0);
+    assert_eq!(answer.error.as_deref(), Some("Blocked by rule `swan`."));
+    assert!(seen.cut, "{}", String::from_utf8_lossy(&seen.client.body()));
+}
+
+#[test]
+fn a_denied_call_is_taken_out_and_the_others_are_numbered_without_a_gap() {
+    let guard = guard(LOOKS);
+    let body = sse(&[
+        text("Let me see."),
+        call(0, "call_1", "delete_customer", ""),
+        call(0, "", "", "{\"id\":1}"),
+        call(1, "call_2", "find", "{\"q\""),
+        call(1, "", "", ":\"x\"}"),
+        end("tool_calls"),
+    ]);
+    let seen = ask(&guard, &body, &[]);
+    let answer = answer_of(&frames(&seen), 0);
+    assert_eq!(
+        answer.calls,
+        [("find".to_owned(), "{\"q\":\"x\"}".to_owned())]
+    );
+    assert_eq!(answer.text, "Let me see.Customers stay.");
+    assert_eq!(answer.finish.as_deref(), Some("tool_calls"));
+    let record = record(&seen);
+    assert_eq!(record["decision"], "deny");
+    assert_eq!(record["rules"][0]["at"], "#choice/0/tool_calls/0");
+}
+
+#[test]
+fn without_any_call_left_the_answer_is_an_ordinary_text() {
+    let guard = guard(LOOKS);
+    let body = sse(&[
+        call(0, "call_1", "delete_customer", "{}"),
+        end("tool_calls"),
+    ]);
+    let answer = answer_of(&frames(&ask(&guard, &body, &[])), 0);
+    assert_eq!(answer.calls, []);
+    assert_eq!(answer.text, "Customers stay.");
+    assert_eq!(answer.finish.as_deref(), Some("stop"));
+    assert!(answer.done);
+}
+
+#[test]
+fn text_flows_while_a_call_is_held() {
+    let guard = guard(LOOKS);
+    let other = |part: &str| chunk(1, json!({"content": part}), Value::Null);
+    let body = sse(&[
+        call(0, "call_1", "find", "{"),
+        other("The other answer goes on and on and on and on and on and on and on. "),
+        other("It does. "),
+        call(0, "", "", "}"),
+    ]);
+    let body = &body[..body.len() - b"data: [DONE]\n\n".len()];
+    let mut half = streamed(body, &[]);
+    half.chunks.push(Vec::new());
+    let mut flow = Flow::new(Rc::clone(&guard));
+    half.chunks.pop();
+    let text_behind = behind(&mut flow, &half);
+    assert!(text_behind <= 64, "{text_behind}");
+}
+
+#[test]
+fn names_that_are_repeated_are_said_once() {
+    let guard = guard(LOOKS);
+    let body = sse(&[
+        call(0, "call_1", "find", "{"),
+        call(0, "call_1", "find", "}"),
+        end("tool_calls"),
+    ]);
+    let answer = answer_of(&frames(&ask(&guard, &body, &[])), 0);
+    assert_eq!(answer.calls, [("find".to_owned(), "{}".to_owned())]);
+}
+
+#[test]
+fn arguments_are_redacted_over_all_their_pieces() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: args
+    match: { event: tool_call }
+    when: { args.to: { detects: email } }
+    action: redact
+    redact: { what: args.to }
+";
+    let guard = guard(policy);
+    let body = sse(&[
+        call(0, "call_1", "send", "{\"to\":\"anna@ex"),
+        call(0, "", "", "ample.com\",\"n\":1}"),
+        end("tool_calls"),
+    ]);
+    let answer = answer_of(&frames(&ask(&guard, &body, &[])), 0);
+    assert_eq!(
+        answer.calls,
+        [(
+            "send".to_owned(),
+            "{\"to\":\"[REDACTED]\",\"n\":1}".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn a_rule_about_the_whole_text_holds_it_to_its_end() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: long
+    match: { event: response, part: text }
+    when: { text: { length_greater_than: 10 } }
+    action: deny
+";
+    let guard = guard(policy);
+    let short = sse(&[text("short"), text(" one"), end("stop")]);
+    let seen = ask(&guard, &short, &[]);
+    assert_eq!(seen.client.body(), short);
+    let long = sse(&[text("a long "), text("answer it is"), end("stop")]);
+    let answer = answer_of(&frames(&ask(&guard, &long, &[])), 0);
+    assert_eq!(answer.text, "");
+    assert_eq!(answer.refusal, "Blocked by rule `long`.");
+}
+
+#[test]
+fn what_is_only_observed_flows_by_and_is_recorded() {
+    let guard = guard(&format!("mode: observe\n{LOOKS}"));
+    let body = sse(&[
+        text("4111 1111 "),
+        text("1111 1111"),
+        call(0, "call_1", "delete_customer", "{}"),
+        end("tool_calls"),
+    ]);
+    let seen = ask(&guard, &body, &[30, 90, 200]);
+    assert_eq!(seen.client.body(), body);
+    let record = record(&seen);
+    assert_eq!(record["decision"], "allow");
+    assert_eq!(record["would"], "deny");
+    assert_eq!(record["findings"], json!({"credit_card": 1}));
+}
+
+#[test]
+fn without_rules_about_answers_only_usage_and_calls_are_noted() {
+    let guard = guard(ALLOW);
+    let body = sse(&[
+        call(0, "call_1", "find", "{}"),
+        end("tool_calls"),
+        json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+    ]);
+    let seen = ask(&guard, &body, &[7]);
+    assert_eq!(seen.client.body(), body);
+    assert_eq!(
+        record(&seen)["usage"],
+        json!({"input_tokens": 3, "output_tokens": 4})
+    );
+    assert_eq!(record(&seen)["tools"], json!(["find"]));
+}
+
+mod faults {
+    use super::*;
+
+    fn refused(body: &[u8]) -> (Answer, Value) {
+        let guard = guard(LOOKS);
+        let seen = ask(&guard, body, &[]);
+        (answer_of(&frames(&seen), 0), record(&seen))
+    }
+
+    fn is_broken(body: &[u8]) -> Answer {
+        let (answer, record) = refused(body);
+        assert!(answer.error.is_some(), "{answer:?}");
+        assert_eq!(record["code"], "AG2014", "{record}");
+        assert_eq!(record["decision"], "deny");
+        assert!(
+            record["coverage"]["reasons"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("response:AG2014"))
+        );
+        answer
+    }
+
+    #[test]
+    fn an_event_that_is_no_json_ends_the_stream() {
+        let mut body = sse(&[text(
+            "Good morning to you all, and a very good evening to everyone else who is here.",
+        )]);
+        body.truncate(body.len() - 14);
+        body.extend_from_slice(b"data: {\"choices\": [{]}\n\ndata: {}\n\n");
+        is_broken(&body);
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_an_event_is_an_error() {
+        let body = sse(&[text("Good morning")]);
+        let cut = &body[..40];
+        let answer = is_broken(cut);
+        assert_eq!(answer.text, "");
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_call_drops_the_call() {
+        let body = sse(&[call(0, "call_1", "find", "{\"q\":")]);
+        let answer = is_broken(&body[..body.len() - 14]);
+        assert_eq!(answer.calls, []);
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_character_is_an_error() {
+        let body = sse(&[text("Good morning \u{1F600}")]);
+        let at = body.iter().position(|byte| *byte == 0xF0).unwrap();
+        let mut broken = body[..at + 2].to_vec();
+        broken.extend_from_slice(b"\"}}]}\n\n");
+        is_broken(&broken);
+    }
+
+    #[test]
+    fn an_event_over_the_limit_ends_the_stream() {
+        let guard = guard(&format!("inspect: {{ max_body: 64KiB }}\n{LOOKS}"));
+        let body = sse(&[text(&"a".repeat(100_000)), end("stop")]);
+        let seen = ask(&guard, &body, &[50_000, 90_000]);
+        assert!(answer_of(&frames(&seen), 0).error.is_some());
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+
+    #[test]
+    fn an_error_of_the_provider_passes() {
+        let guard = guard(LOOKS);
+        let mut body = sse(&[text("Well, ")]);
+        body.truncate(body.len() - 14);
+        body.extend_from_slice(
+            b"data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}\n\n",
+        );
+        let seen = ask(&guard, &body, &[]);
+        assert_eq!(seen.client.body(), body);
+        assert!(
+            seen.finished
+                .counts
+                .iter()
+                .any(|count| format!("{count:?}").contains("server_error"))
+        );
+    }
+
+    #[test]
+    fn a_missing_end_or_two_of_them_are_no_matter() {
+        let guard = guard(LOOKS);
+        let mut body = sse(&[text("Hello"), end("stop")]);
+        let missing = &body[..body.len() - 14];
+        assert_eq!(ask(&guard, missing, &[]).client.body(), missing);
+        body.extend_from_slice(b"data: [DONE]\n\n");
+        assert_eq!(ask(&guard, &body, &[]).client.body(), body);
+    }
+
+    #[test]
+    fn data_after_the_end_is_dropped() {
+        let guard = guard(LOOKS);
+        let mut body = sse(&[text("Hello"), end("stop")]);
+        let complete = body.clone();
+        body.extend_from_slice(format!("data: {}\n\n", text("forbidden word")).as_bytes());
+        let seen = ask(&guard, &body, &[]);
+        assert_eq!(seen.client.body(), complete);
+        assert_eq!(
+            record(&seen)["coverage"]["reasons"],
+            json!(["response:after_end"])
+        );
+    }
+
+    #[test]
+    fn a_policy_may_let_pass_what_can_not_be_read() {
+        let guard = guard(&LOOKS.replace(
+            "defaults: { action: allow }",
+            "defaults: { action: allow, uninspectable: allow }",
+        ));
+        let mut body = sse(&[text("Hello")]);
+        body.truncate(body.len() - 14);
+        body.extend_from_slice(b"data: not json\n\n");
+        body.extend(sse(&[text(" there"), end("stop")]));
+        let seen = ask(&guard, &body, &[]);
+        assert_eq!(seen.client.body(), body);
+        assert_eq!(record(&seen)["coverage"]["level"], "none");
+    }
+
+    #[test]
+    fn many_tiny_deltas_and_one_of_five_megabytes() {
+        let guard = guard(LOOKS);
+        let tiny: Vec<Value> = (0..5_000)
+            .map(|n| text(if n % 7 == 0 { " " } else { "a" }))
+            .collect();
+        let body = sse(&tiny);
+        assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
+        let body = sse(&[text(&"lorem ipsum ".repeat(440_000)), end("stop")]);
+        assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
+    }
+
+    #[test]
+    fn a_keep_alive_stands_in_for_what_is_held_too_long() {
+        let guard = guard(LOOKS);
+        let mut flow = Flow::new(Rc::clone(&guard));
+        let response = streamed(b"", &[]);
+        behind(&mut flow, &response);
+        let fragment = format!("data: {}\n\n", call(0, "call_1", "find", "{"));
+        let mut at = |seconds: u64| {
+            let step = flow.response_body(
+                &mut fragment.as_bytes(),
+                false,
+                NOW + seconds * 1_000_000_000,
+            );
+            step.action
+        };
+        assert_eq!(at(1), Action::Replace(Vec::new()));
+        assert_eq!(at(12), Action::Replace(b": keep-alive\n\n".to_vec()));
+        assert_eq!(at(13), Action::Replace(Vec::new()));
+        assert_eq!(at(23), Action::Replace(b": keep-alive\n\n".to_vec()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_chunking_gives_the_same_bytes_decision_and_record(
+        parts in prop::collection::vec((0u32..4, 0usize..14, 0u32..2), 1..12),
+        cuts in prop::collection::vec(0usize..6_000, 0..12),
+    ) {
+        const TEXTS: &[&str] = &["Hello ", "4111 1111", " 1111 1111", "", "anna@", "example.com ", "forbidden ", "word",
+            "\u{1F600}", "a b c ", "AKIAIOSFODNN7", "EXAMPLE", ". ", "forb\u{200b}idden wo"];
+        const NAMES: &[&str] = &["find", "delete_customer"];
+        let mut payloads = Vec::new();
+        let mut calls = 0;
+        let mut whole = [String::new(), String::new()];
+        for (kind, which, choice) in parts {
+            match kind {
+                0 | 1 => {
+                    whole[usize::try_from(choice).unwrap()].push_str(TEXTS[which]);
+                    payloads.push(chunk(choice, json!({"content": TEXTS[which]}), Value::Null));
+                }
+                2 => {
+                    payloads.push(call(calls, &format!("call_{calls}"), NAMES[which % 2], "{\"a\":"));
+                    calls += 1;
+                }
+                _ if calls > 0 => payloads.push(call(calls - 1, "", "", TEXTS[which])),
+                _ => {}
+            }
+        }
+        payloads.push(end(if calls > 0 { "tool_calls" } else { "stop" }));
+        payloads.push(chunk(1, json!({}), json!("stop")));
+        let body = sse(&payloads);
+        let guard = guard(LOOKS);
+        let at_once = ask(&guard, &body, &[]);
+        let in_pieces = ask(&guard, &body, &cuts);
+        prop_assert_eq!(
+            String::from_utf8(at_once.client.body()),
+            String::from_utf8(in_pieces.client.body())
+        );
+        let stripped = |seen: &Seen| {
+            let mut record = record(seen);
+            for key in ["ts", "chain", "timing", "request_id"] {
+                record.as_object_mut().unwrap().remove(key);
+            }
+            record
+        };
+        prop_assert_eq!(stripped(&at_once), stripped(&in_pieces));
+        // The released text is the redacted whole, or its beginning where the stream was refused.
+        let frames = frames(&at_once);
+        let answers = [answer_of(&frames, 0), answer_of(&frames, 1)];
+        let is_refused = answers.iter().any(|seen| !seen.refusal.is_empty() || seen.error.is_some());
+        for (seen, whole) in answers.iter().zip(&whole) {
+            let message = json!({"role": "assistant", "content": whole});
+            let reference = exchange(&guard, &chat_request(&says("hi")), answer(message, "stop"));
+            let reference: Value = serde_json::from_slice(&reference.client.body()).unwrap();
+            let released = ["Customers stay.", "Not that word.", "\n"]
+                .iter()
+                .fold(seen.text.clone(), |text, told| text.replace(told, ""));
+            match reference["choices"][0]["message"]["content"].as_str() {
+                Some(redacted) if is_refused => prop_assert!(redacted.starts_with(&released)),
+                Some(redacted) => prop_assert_eq!(released, redacted),
+                None => prop_assert!(is_refused),
+            }
+        }
+    }
+}

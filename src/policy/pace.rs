@@ -1,0 +1,149 @@
+//! What of a rule can be judged while a text still arrives, and what has to wait for its end.
+
+use super::compile::{CompiledCondition, CompiledRule, CompiledTest, Operator, Policy};
+use super::decide::Context;
+use super::field::Field;
+use super::rule::Action;
+use crate::event::{Event, Kind};
+
+/// When a rule about a text can be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pace {
+    /// Before any of it: no condition looks at the text.
+    #[default]
+    Begin,
+    /// At each thing that is found in it: one condition asks for something to stand in it.
+    Hit,
+    /// At its end: it counts characters, compares all of it, or asks for several things.
+    Text,
+    /// At the end of the whole answer: it asks for usage, or why the answer ended.
+    Answer,
+}
+
+/// Which rules are judged now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Everything is there.
+    Whole,
+    /// The text begins.
+    Begin,
+    /// Something was found in a part of it.
+    Hit,
+    /// The text has ended, and its other rules were judged while it arrived.
+    End,
+}
+
+/// How a text of a stream has to be treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flowing {
+    /// What is settled may leave.
+    #[default]
+    Settled,
+    /// The same, but all of it is judged once more at its end, for the record.
+    Remembered,
+    /// Nothing leaves before the text has ended.
+    Held,
+    /// Nothing leaves before the answer has ended.
+    HeldToEnd,
+}
+
+impl Moment {
+    pub(super) fn includes(self, rule: &CompiledRule) -> bool {
+        match self {
+            Moment::Whole => true,
+            Moment::Begin => rule.pace <= Pace::Hit && !rule.needs_hit,
+            Moment::Hit => rule.pace == Pace::Hit,
+            Moment::End => rule.pace >= Pace::Text,
+        }
+    }
+}
+
+impl Policy {
+    /// How a text of which this is known at its beginning has to be treated.
+    pub fn flowing(&self, event: &Event, context: &Context<'_>) -> Flowing {
+        let mut flowing = Flowing::Settled;
+        for &number in self.rules_about(Kind::Response) {
+            let Some(rule) = self.rule(number).filter(|rule| rule.pace >= Pace::Text) else {
+                continue;
+            };
+            let asks = match (rule.restricts(), rule.pace) {
+                (true, Pace::Answer) => Flowing::HeldToEnd,
+                (true, _) => Flowing::Held,
+                (false, _) => Flowing::Remembered,
+            };
+            if asks > flowing && rule.may_match(event, context) {
+                flowing = asks;
+            }
+        }
+        flowing
+    }
+}
+
+impl CompiledRule {
+    /// Whether it can hold something back.
+    fn restricts(&self) -> bool {
+        let restricts = match self.action {
+            Action::Deny | Action::RequireApproval | Action::Redact => true,
+            Action::Allow | Action::Tag => false,
+        };
+        restricts && self.enforced
+    }
+
+    /// When it can be judged.
+    pub(super) fn pace_of(
+        matches: &[CompiledTest],
+        when: Option<&CompiledCondition>,
+        unless: Option<&CompiledCondition>,
+    ) -> Pace {
+        let tests = matches.iter().map(pace_of_test);
+        let unless = unless.map(|unless| negated(pace_of(unless)));
+        tests
+            .chain(when.map(pace_of))
+            .chain(unless)
+            .fold(Pace::Begin, together)
+    }
+}
+
+/// Two conditions that must both hold: two things to find may be far apart.
+fn together(a: Pace, b: Pace) -> Pace {
+    match (a, b) {
+        (Pace::Hit, Pace::Hit) => Pace::Text,
+        _ => a.max(b),
+    }
+}
+
+/// That something does not stand in a text is known at its end.
+fn negated(pace: Pace) -> Pace {
+    match pace {
+        Pace::Hit => Pace::Text,
+        other => other,
+    }
+}
+
+fn pace_of(condition: &CompiledCondition) -> Pace {
+    match condition {
+        CompiledCondition::All(list) => list.iter().map(pace_of).fold(Pace::Begin, together),
+        CompiledCondition::Any(list) => list.iter().map(pace_of).max().unwrap_or_default(),
+        CompiledCondition::Not(inner) => negated(pace_of(inner)),
+        CompiledCondition::Test(test) => pace_of_test(test),
+    }
+}
+
+fn pace_of_test(test: &CompiledTest) -> Pace {
+    match test.field {
+        Field::Usage(_) | Field::Finish => Pace::Answer,
+        Field::Text => test
+            .checks
+            .iter()
+            .map(|check| match &check.operator {
+                Operator::Detects(_) => Pace::Hit,
+                Operator::Contains(contains) if !contains.all => Pace::Hit,
+                // A pattern for the whole text has the whole text as its hit.
+                Operator::Matches(_) => Pace::Hit,
+                Operator::Exists(_) => Pace::Begin,
+                _ => Pace::Text,
+            })
+            .fold(Pace::Begin, together),
+        _ => Pace::Begin,
+    }
+}

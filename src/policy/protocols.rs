@@ -1,0 +1,312 @@
+//! `protocols`: which protocol is spoken where, who serves it, which server it is. For endpoints that no path, header or
+//! body gives away, and for names that only the operator knows.
+
+use super::decode::{At, Decoder};
+use super::glob::{Glob, Reading};
+use super::node::{Data, Node};
+use crate::diag::codes;
+use crate::event::{CallShape, Facts, PROTOCOL_NAMES, Shape};
+use crate::wire::json::JsonPath;
+use std::rc::Rc;
+
+/// One entry of `protocols`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolEntry {
+    hosts: Option<Vec<Glob>>,
+    paths: Option<Vec<PathPattern>>,
+    /// The protocol that is spoken there; absent: as it is recognised.
+    pub protocol: Option<Box<str>>,
+    /// Who serves it; absent: as the host says.
+    pub provider: Option<Box<str>>,
+    /// Which MCP server it is; absent: the host's name.
+    pub server: Option<Box<str>>,
+    /// For `generic`: where things stand.
+    pub shape: Option<Rc<Shape>>,
+}
+
+/// A path and everything beneath it, or a glob.
+#[derive(Clone, Debug, PartialEq)]
+enum PathPattern {
+    Prefix(Vec<Box<str>>),
+    Glob(Glob),
+}
+
+impl PathPattern {
+    fn parse(text: &str) -> Result<PathPattern, String> {
+        let text = text.to_lowercase();
+        // `/mcp/*` means what is beneath `/mcp`, and nobody means to leave out `/mcp` itself.
+        let stem = text
+            .strip_suffix("/**")
+            .or_else(|| text.strip_suffix("/*"))
+            .unwrap_or(&text);
+        if !stem.starts_with('/') {
+            return Err(format!("`{text}` does not begin with `/`"));
+        }
+        if Glob::is_glob(stem) {
+            return Glob::parse(&text).map(PathPattern::Glob);
+        }
+        let segments = stem.split('/').filter(|segment| !segment.is_empty());
+        Ok(PathPattern::Prefix(segments.map(Into::into).collect()))
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        let path = path.to_lowercase();
+        match self {
+            PathPattern::Glob(glob) => glob.matches(&path, Reading::Broad),
+            PathPattern::Prefix(segments) => {
+                let mut own = path.split('/').filter(|segment| !segment.is_empty());
+                segments
+                    .iter()
+                    .all(|expected| own.next() == Some(&**expected))
+            }
+        }
+    }
+}
+
+/// What the entries say of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'p> {
+    /// The first entry that fits the path as a server reads it.
+    pub entry: Option<&'p ProtocolEntry>,
+    /// The path as it came fits an entry that the path as a server reads it does not: what is reached can't be told.
+    pub is_contradictory: bool,
+}
+
+/// The entry that is about an exchange: of several that fit, the first.
+pub(super) fn find<'p>(entries: &'p [ProtocolEntry], facts: &Facts) -> Named<'p> {
+    let host = facts.host.value().map_or("", |host| host);
+    let fits = |path: &str| {
+        entries.iter().position(|entry| {
+            let host_fits = entry
+                .hosts
+                .as_ref()
+                .is_none_or(|hosts| hosts.iter().any(|glob| glob.matches(host, Reading::Broad)));
+            let path_fits = entry
+                .paths
+                .as_ref()
+                .is_none_or(|paths| paths.iter().any(|pattern| pattern.fits(path)));
+            host_fits && path_fits
+        })
+    };
+    let paths = facts.paths.value().map_or(&[][..], Vec::as_slice);
+    let read = paths.last().and_then(|path| fits(path));
+    let came = paths.first().and_then(|path| fits(path));
+    Named {
+        entry: read.or(came).and_then(|at| entries.get(at)),
+        is_contradictory: came.is_some() && came != read,
+    }
+}
+
+/// Reads `protocols`.
+pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<ProtocolEntry> {
+    let Data::List(items) = &node.data else {
+        decoder.wrong_type(at, node, "a list of entries");
+        return Vec::new();
+    };
+    items
+        .iter()
+        .enumerate()
+        .filter_map(|(number, item)| entry(decoder, &at.index(number), item))
+        .collect()
+}
+
+fn entry(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<ProtocolEntry> {
+    let known = &["hosts", "paths", "protocol", "provider", "server", "read"];
+    let mut entry = ProtocolEntry {
+        hosts: None,
+        paths: None,
+        protocol: None,
+        provider: None,
+        server: None,
+        shape: None,
+    };
+    for member in decoder.mapping(at, node, known)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "hosts" => {
+                entry.hosts = patterns(decoder, &at, value, |text| {
+                    Glob::parse(&text.to_lowercase())
+                });
+            }
+            "paths" => entry.paths = patterns(decoder, &at, value, PathPattern::parse),
+            "protocol" => {
+                let words: Vec<(&str, &str)> =
+                    PROTOCOL_NAMES.iter().map(|name| (*name, *name)).collect();
+                entry.protocol = decoder.word(&at, value, &words).map(Into::into);
+            }
+            "provider" => entry.provider = name(decoder, &at, value),
+            "server" => entry.server = name(decoder, &at, value),
+            _ => entry.shape = shape(decoder, &at, value).map(Rc::new),
+        }
+    }
+    let says = |key: &str| node.get(key).is_some();
+    if !says("hosts") && !says("paths") {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "`hosts` or `paths` is missing",
+            "say where: `paths: [\"/mcp/github\"]`",
+        );
+    }
+    if !says("protocol") && !says("provider") && !says("server") {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "nothing is said of these requests",
+            "say what: `protocol: mcp`, `server: github` or `provider: azure`",
+        );
+    }
+    if let Some(read) = node.get("read")
+        && entry.protocol.as_deref() != Some("generic")
+    {
+        decoder.error(
+            codes::AG1006,
+            &at.key("read"),
+            &read.span,
+            "`read` needs `protocol: generic`; other protocols know where things stand",
+            "",
+        );
+    }
+    Some(entry)
+}
+
+fn patterns<T>(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let mut all = Vec::new();
+    for text in decoder.texts(at, node)? {
+        match parse(&text) {
+            Ok(pattern) => all.push(pattern),
+            Err(what) => decoder.error(codes::AG1013, at, &node.span, what, ""),
+        }
+    }
+    Some(all)
+}
+
+/// A name that stands before a tool's: `github/create_issue`.
+fn name(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
+    let text = decoder.text(at, node)?;
+    if text.is_empty() || text.contains('/') {
+        decoder.error(
+            codes::AG1007,
+            at,
+            &node.span,
+            "a name is not empty and has no `/`",
+            "for example `github`; a tool of it is then `github/create_issue`",
+        );
+        return None;
+    }
+    Some(text)
+}
+
+fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Shape> {
+    let mut shape = Shape::default();
+    for member in decoder.mapping(at, node, &["models", "texts", "ids", "calls"])? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "models" => shape.models = paths(decoder, &at, value),
+            "texts" => shape.texts = paths(decoder, &at, value),
+            "ids" => shape.ids = paths(decoder, &at, value),
+            _ => match &value.data {
+                Data::List(items) => {
+                    for (number, item) in items.iter().enumerate() {
+                        shape.calls.extend(call(decoder, &at.index(number), item));
+                    }
+                }
+                _ => shape.calls.extend(call(decoder, &at, value)),
+            },
+        }
+    }
+    Some(shape)
+}
+
+fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
+    let mut call = CallShape::default();
+    for member in decoder.mapping(at, node, &["at", "name", "args"])? {
+        let at = at.key(&member.key);
+        let path = decoder
+            .text(&at, &member.value)
+            .and_then(|text| path(decoder, &at, &member.value, &text));
+        match &*member.key {
+            "at" => call.at = path?,
+            "name" => call.name = path?,
+            _ => call.args = path,
+        }
+    }
+    for key in ["at", "name"] {
+        if node.get(key).is_none() {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                format!("`{key}` is missing"),
+                "a call looks like `{ at: \"$.actions[*]\", name: tool, args: input }`",
+            );
+            return None;
+        }
+    }
+    Some(call)
+}
+
+fn paths(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<JsonPath> {
+    decoder
+        .texts(at, node)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|text| path(decoder, at, node, text))
+        .collect()
+}
+
+/// `$.a.b`, or `a.b` for short.
+fn path(decoder: &mut Decoder, at: &At<'_>, node: &Node, text: &str) -> Option<JsonPath> {
+    let written = match text.chars().next() {
+        Some('$' | '.' | '[') => text.to_owned(),
+        _ => format!(".{text}"),
+    };
+    match JsonPath::parse(&written) {
+        Ok(path) => Some(path),
+        Err(what) => {
+            decoder.error(
+                codes::AG1009,
+                at,
+                &node.span,
+                format!("`{text}` is no path: {what}"),
+                "paths look like `$.ticket.comments[*].body`",
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_fits_itself_and_everything_beneath_it_in_any_letter_case() {
+        for pattern in [
+            "/mcp/github",
+            "/mcp/github/",
+            "/mcp/GitHub/*",
+            "/mcp/github/**",
+        ] {
+            let pattern = PathPattern::parse(pattern).unwrap();
+            assert!(pattern.fits("/mcp/github"));
+            assert!(pattern.fits("/MCP/github/x/y"));
+            assert!(pattern.fits("//mcp/github/"));
+            assert!(!pattern.fits("/mcp/github-evil"));
+            assert!(!pattern.fits("/mcp"));
+            assert!(!pattern.fits("/x/mcp/github"));
+        }
+        let glob = PathPattern::parse("/teams/*/mcp").unwrap();
+        assert!(glob.fits("/teams/a/mcp") && !glob.fits("/teams/a/other"));
+        assert!(PathPattern::parse("mcp").is_err());
+    }
+}

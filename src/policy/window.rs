@@ -1,0 +1,267 @@
+//! A text that arrives in pieces. What no rule, pattern or detector could still match is settled and can leave; the rest is
+//! held back. Whole texts and texts in pieces have the same findings.
+
+use super::compile::Policy;
+use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
+use crate::detect::normalise::stable_len;
+use crate::detect::scan::LOOK_BEHIND;
+use crate::detect::{Ending, Input, View};
+use std::ops::Range;
+
+/// A text of a stream: what is still held back of it, and what stands before that for context.
+#[derive(Debug, Default)]
+pub struct Window {
+    /// Context, and then what is not settled.
+    text: String,
+    /// Where in the whole text `text` begins, in bytes.
+    base: usize,
+    /// How much of `text` is settled.
+    settled: usize,
+    /// How many characters of the whole text are settled.
+    characters: u64,
+}
+
+/// A part of the text in which something was found, and which nothing that follows can change.
+#[derive(Debug)]
+pub struct Settled {
+    /// Where it begins in the whole text, in bytes.
+    pub start: usize,
+    /// How many characters stand before it.
+    pub characters: u64,
+    /// The part.
+    pub text: String,
+    /// What stands in it, counted from its beginning.
+    scan: TextScan,
+}
+
+impl Settled {
+    /// What was found, for whoever judges a body whose only text is this part.
+    pub fn scans(&mut self) -> Scans {
+        Scans {
+            list: vec![Some(std::mem::take(&mut self.scan))],
+        }
+    }
+}
+
+impl Window {
+    /// Up to where the whole text is settled, in bytes.
+    pub fn settled(&self) -> usize {
+        self.base.saturating_add(self.settled)
+    }
+
+    /// How much text has come, in bytes.
+    pub fn length(&self) -> usize {
+        self.base.saturating_add(self.text.len())
+    }
+
+    /// Takes in a piece; with `ending` final, the last. What comes back was found in what is settled by it.
+    pub fn push(
+        &mut self,
+        policy: &Policy,
+        piece: &str,
+        ending: Ending,
+        scratch: &mut ScanScratch,
+    ) -> Option<Settled> {
+        self.text.push_str(piece);
+        let wants = policy.needs.response;
+        let scan = TextScan::default();
+        let mut found = Found {
+            scan,
+            safe: self.text.len(),
+        };
+        if wants != Wants::default() && !self.text.is_empty() {
+            self.look(policy, wants, ending, scratch, &mut found);
+        }
+        let safe = match ending {
+            Ending::Final => self.text.len(),
+            Ending::Open => self.text.floor_char_boundary(found.safe.max(self.settled)),
+        };
+        let start = std::mem::replace(&mut self.settled, safe);
+        found.keep(start..safe);
+        let part = self.text.get(start..safe).unwrap_or_default();
+        let settled = (!found.scan.is_blank()).then(|| Settled {
+            start: self.base.saturating_add(start),
+            characters: self.characters,
+            text: part.to_owned(),
+            scan: found.scan,
+        });
+        let count = u64::try_from(part.chars().count()).unwrap_or(u64::MAX);
+        self.characters = self.characters.saturating_add(count);
+        self.forget();
+        settled
+    }
+
+    fn look(
+        &self,
+        policy: &Policy,
+        wants: Wants,
+        ending: Ending,
+        scratch: &mut ScanScratch,
+        found: &mut Found,
+    ) {
+        let matcher = &policy.matcher;
+        let is_open = ending == Ending::Open;
+        if wants.detectors {
+            let input = Input {
+                text: &self.text,
+                key: None,
+                settled: self.settled,
+                ending,
+            };
+            let safe =
+                matcher
+                    .detectors
+                    .scan(&input, &mut scratch.detectors, &mut found.scan.findings);
+            found.safe = found.safe.min(safe);
+        }
+        let mut spans = TextSpans::default();
+        if wants.patterns {
+            for (number, pattern) in matcher.patterns.patterns().iter().enumerate() {
+                let number = crate::wire::span::offset(number);
+                pattern.spans(
+                    &self.text,
+                    self.settled,
+                    &mut scratch.patterns,
+                    &mut |range| {
+                        spans.patterns.push((number, range));
+                    },
+                );
+                if is_open {
+                    let begun = pattern.begun(&self.text, self.settled, &mut scratch.patterns);
+                    found.safe = found.safe.min(begun);
+                }
+            }
+        }
+        if wants.literals {
+            // A literal has no use for what stands before it.
+            let rest = self.text.get(self.settled..).unwrap_or_default();
+            let moved = |range: Range<usize>| {
+                range.start.saturating_add(self.settled)..range.end.saturating_add(self.settled)
+            };
+            matcher.literals.find(rest, &mut |literal, range| {
+                let exact = rest.get(range.clone()) == Some(matcher.literal_text(literal));
+                spans.literals.push((literal, moved(range), exact));
+            });
+            each_view(rest, &mut |view| {
+                matcher.literals.find(view.text(), &mut |literal, range| {
+                    spans
+                        .literals
+                        .push((literal, moved(view.original(range)), false));
+                });
+            });
+            if is_open {
+                let begun = literal_begun(matcher, rest).saturating_add(self.settled);
+                found.safe = found.safe.min(begun);
+            }
+        }
+        found.scan.spans = Some(Box::new(spans));
+        if is_open {
+            found.settle();
+        }
+    }
+
+    /// Lets go of context that nothing looks back to.
+    fn forget(&mut self) {
+        // Not byte by byte: moving the rest down costs more than keeping a little too much.
+        let surplus = self.settled.saturating_sub(LOOK_BEHIND);
+        if surplus < LOOK_BEHIND {
+            return;
+        }
+        let cut = self.text.floor_char_boundary(surplus);
+        self.text.drain(..cut);
+        self.base = self.base.saturating_add(cut);
+        self.settled = self.settled.saturating_sub(cut);
+    }
+}
+
+/// The first place at the end of a text where a literal may have begun, as written or as it is read.
+fn literal_begun(matcher: &Matcher, text: &str) -> usize {
+    let mut first = matcher.begun_literal(text).unwrap_or(text.len());
+    // An escape, an entity, a letter and its accent may be cut in two.
+    first = first.min(stable_len(text));
+    if let Some(view) = View::of(text)
+        && let Some(begun) = matcher.begun_literal(view.text())
+    {
+        first = first.min(view.original(begun..begun).start);
+    }
+    first
+}
+
+/// What was found in the whole window, and how far it can't change any more.
+struct Found {
+    scan: TextScan,
+    safe: usize,
+}
+
+impl Found {
+    /// Moves the safe point before whatever it would cut in two: what is found there is not settled either.
+    fn settle(&mut self) {
+        let spans = self.scan.spans.iter();
+        let mut ranges: Vec<Range<usize>> = spans
+            .flat_map(|spans| {
+                let patterns = spans.patterns.iter().map(|(_, range)| range.clone());
+                let literals = spans.literals.iter().map(|(_, range, _)| range.clone());
+                patterns.chain(literals)
+            })
+            .chain(self.scan.findings.iter().map(|finding| finding.range()))
+            .filter(|range| range.start < self.safe)
+            .collect();
+        // From the last on, so that moving before one can't cut another that was passed already.
+        ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.start));
+        for range in ranges {
+            if range.start < self.safe && range.end > self.safe {
+                self.safe = range.start;
+            }
+        }
+    }
+
+    /// Keeps what lies in `range`, counted from its beginning.
+    fn keep(&mut self, range: Range<usize>) {
+        let inside = |found: &Range<usize>| found.start >= range.start && found.end <= range.end;
+        let moved = |found: &Range<usize>| {
+            found.start.saturating_sub(range.start)..found.end.saturating_sub(range.start)
+        };
+        self.scan.findings.retain_mut(|finding| {
+            let keeps = inside(&finding.range());
+            let range = moved(&finding.range());
+            (finding.start, finding.end) = (range.start, range.end);
+            keeps
+        });
+        let Some(spans) = &mut self.scan.spans else {
+            return;
+        };
+        spans.patterns.retain_mut(|(_, span)| {
+            let keeps = inside(span);
+            *span = moved(span);
+            keeps
+        });
+        spans.literals.retain_mut(|(_, span, _)| {
+            let keeps = inside(span);
+            *span = moved(span);
+            keeps
+        });
+        self.scan.patterns = spans.patterns.iter().map(|(pattern, _)| *pattern).collect();
+        self.scan.literals = spans
+            .literals
+            .iter()
+            .map(|(literal, ..)| *literal)
+            .collect();
+        self.scan.exact = spans
+            .literals
+            .iter()
+            .filter(|(.., exact)| *exact)
+            .map(|(literal, ..)| *literal)
+            .collect();
+        for list in [
+            &mut self.scan.patterns,
+            &mut self.scan.literals,
+            &mut self.scan.exact,
+        ] {
+            list.sort_unstable();
+            list.dedup();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use super::*;
+use crate::policy::{load, parse_yaml};
+use proptest::prelude::*;
+
+/// `patterns` is a list of regular expressions as YAML writes it.
+fn policy(patterns: &str) -> Policy {
+    let text = r#"
+apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: test }
+defaults: { action: allow }
+rules:
+  - { id: pii, match: { event: response }, when: { text: { detects: [pii, secrets] } }, action: redact }
+  - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße] } }, action: redact }
+  - { id: regex, match: { event: response }, when: { text: { matches: [PATTERNS] } }, action: redact }
+"#;
+    let text = text.replace("PATTERNS", patterns);
+    let loaded = load(&parse_yaml(&text).unwrap());
+    loaded
+        .policy
+        .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+}
+
+/// Everything found: detector, pattern or literal, and where.
+type All = Vec<(u8, u32, usize, usize)>;
+
+fn all_of(scan: &TextScan, start: usize, all: &mut All) {
+    let at = |range: &Range<usize>| (range.start + start, range.end + start);
+    for finding in &scan.findings {
+        let (from, to) = at(&finding.range());
+        all.push((0, u32::from(finding.detector), from, to));
+    }
+    let spans = scan.spans.as_deref().cloned().unwrap_or_default();
+    for (pattern, range) in &spans.patterns {
+        let (from, to) = at(range);
+        all.push((1, *pattern, from, to));
+    }
+    for (literal, range, exact) in &spans.literals {
+        let (from, to) = at(range);
+        all.push((2, *literal, from, to));
+        if *exact {
+            all.push((3, *literal, from, to));
+        }
+    }
+}
+
+/// What is found in a text that comes in these pieces, and the most that was held back after any of them.
+fn found(policy: &Policy, pieces: &[&str]) -> (All, usize) {
+    let mut window = Window::default();
+    let mut scratch = ScanScratch::default();
+    let mut all = Vec::new();
+    let mut most = 0;
+    for (number, piece) in pieces.iter().enumerate() {
+        let ending = if number + 1 == pieces.len() {
+            Ending::Final
+        } else {
+            Ending::Open
+        };
+        let before = window.settled();
+        let settled = window.push(policy, piece, ending, &mut scratch);
+        assert!(window.settled() >= before);
+        if let Some(settled) = settled {
+            assert!(
+                settled.start >= before && settled.start + settled.text.len() <= window.settled()
+            );
+            all_of(&settled.scan, settled.start, &mut all);
+        }
+        most = most.max(window.length() - window.settled());
+    }
+    all.sort();
+    all.dedup();
+    (all, most)
+}
+
+fn cut<'t>(text: &'t str, cuts: &[usize]) -> Vec<&'t str> {
+    let mut ends: Vec<usize> = cuts
+        .iter()
+        .map(|cut| text.floor_char_boundary(cut % (text.len() + 1)))
+        .collect();
+    ends.push(text.len());
+    ends.sort_unstable();
+    let mut start = 0;
+    ends.into_iter()
+        .map(|end| {
+            let piece = &text[start..end];
+            start = end;
+            piece
+        })
+        .collect()
+}
+
+const FRAGMENTS: &[&str] = &[
+    " ",
+    "\n",
+    "a",
+    "the ",
+    "4111 1111 1111 1111",
+    "4111111111111111",
+    "078-05-1120",
+    "anna@example.com",
+    "@",
+    "forbidden",
+    "forBIDDEN",
+    "for\u{200b}bidden",
+    "f&#111;rbidden",
+    "ｆｏｒｂｉｄｄｅｎ",
+    "swan lake",
+    "swan ",
+    "lakeside",
+    "AB-1234",
+    "AB-",
+    "9999",
+    "xx",
+    "y",
+    "end",
+    "ssn ",
+    "Straße",
+    "é",
+    "\u{301}",
+    "\u{200d}",
+    "AKIAIOSFODNN7EXAMPLE",
+    "sk-ant-api03-",
+    "password: hunter2hunter2",
+    "+49 30 1234567",
+    "DE89370400440532013000",
+    "\\u0066orbidden",
+    ".",
+    ",",
+    "https://x.io/?q=",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "MIIEow",
+    "==",
+    "Zm9yYmlkZGVu",
+    "192.168.0.1",
+    "0",
+    "1",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn pieces_have_the_findings_of_the_whole(
+        parts in prop::collection::vec(0..FRAGMENTS.len(), 0..14),
+        cuts in prop::collection::vec(0usize..400, 0..10),
+    ) {
+        let policy = policy(r#""AB-[0-9]{4,9}", "x+y", "\\bend\\b", "end$", "^swan", "a[^b]*b""#);
+        let text: String = parts.iter().map(|part| FRAGMENTS[*part]).collect();
+        let (whole, _) = found(&policy, &[&text]);
+        let (pieces, _) = found(&policy, &cut(&text, &cuts));
+        prop_assert_eq!(&pieces, &whole, "{:?}", text);
+        let letters: Vec<&str> = text.split_inclusive(|_: char| true).collect();
+        if !letters.is_empty() {
+            let (pieces, _) = found(&policy, &letters);
+            prop_assert_eq!(&pieces, &whole, "{:?}", text);
+        }
+    }
+}
+
+#[test]
+fn of_clean_text_little_is_held_back() {
+    let policy = policy(r#""AB-[0-9]{4,9}", "x{1,50}y""#);
+    let text = "The quick brown fox, aged 7, jumped over 13 lazy dogs on 2026-11-20; it cost $12.50 and nobody minded. "
+        .repeat(40);
+    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let (found, most) = found(&policy, &words);
+    assert_eq!(found, Vec::new());
+    assert!(most <= 64, "{most}");
+}

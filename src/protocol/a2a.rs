@@ -1,0 +1,276 @@
+//! Agent2Agent, versions 0.3 and 1.0, in both bindings over HTTP: JSON-RPC at any path, and HTTP+JSON (`message:send`,
+//! `tasks/…`). One agent says something to another one; there are no models and no tools on the wire.
+//!
+//! Source: the A2A specification and its protocol buffers of both versions, and what the official Python SDK sends.
+
+mod read;
+mod refuse;
+mod tables;
+
+use super::coverage::{Judged, Row};
+use super::jsonrpc::{self, first_message, folded};
+use super::reader::Reader;
+use super::{
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
+    Withholding,
+};
+use crate::event::{Gate, Kind};
+use crate::wire::json::{Edits, Nest, Value};
+
+/// The format.
+pub(super) struct A2a;
+
+const VERSION: &str = "a2a-version";
+
+/// Endpoints, as records name them.
+const SEND: &str = "message.send";
+const STREAM: &str = "message.stream";
+const CARD: &str = "agent.card";
+const TASK: &str = "tasks.get";
+const TASKS: &str = "tasks.list";
+const CANCEL: &str = "tasks.cancel";
+const SUBSCRIBE: &str = "tasks.subscribe";
+const PUSH: &str = "tasks.push";
+/// A JSON-RPC message whose method is not known.
+const MESSAGE: &str = "message";
+
+/// JSON-RPC methods of both versions, with what they ask for.
+const METHODS: &[(&str, &str)] = &[
+    ("SendMessage", SEND),
+    ("message/send", SEND),
+    ("SendStreamingMessage", STREAM),
+    ("message/stream", STREAM),
+    ("GetTask", TASK),
+    ("tasks/get", TASK),
+    ("ListTasks", TASKS),
+    ("CancelTask", CANCEL),
+    ("tasks/cancel", CANCEL),
+    ("SubscribeToTask", SUBSCRIBE),
+    ("tasks/resubscribe", SUBSCRIBE),
+    ("CreateTaskPushNotificationConfig", PUSH),
+    ("GetTaskPushNotificationConfig", PUSH),
+    ("ListTaskPushNotificationConfigs", PUSH),
+    ("DeleteTaskPushNotificationConfig", PUSH),
+    ("tasks/pushNotificationConfig/set", PUSH),
+    ("tasks/pushNotificationConfig/get", PUSH),
+    ("tasks/pushNotificationConfig/list", PUSH),
+    ("tasks/pushNotificationConfig/delete", PUSH),
+    ("GetExtendedAgentCard", CARD),
+    ("agent/getAuthenticatedExtendedCard", CARD),
+];
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
+        request: Judged::As(&[Kind::Request]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST …/message:send`",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST …/message:stream`, `…/tasks/ID:subscribe`",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`…/tasks/ID/pushNotificationConfigs`, and one of them",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+/// Whether a method is one of this protocol, however it is spelt.
+pub(super) fn knows(method: &str) -> bool {
+    named_like(method).is_some()
+}
+
+/// The method that a lenient server would take for this name.
+fn named_like(method: &str) -> Option<&'static str> {
+    let folded = folded(method);
+    METHODS
+        .iter()
+        .find(|(name, _)| name.to_ascii_lowercase() == folded)
+        .map(|(name, _)| *name)
+}
+
+/// What a method asks for.
+fn endpoint_of(method: &str) -> Option<&'static str> {
+    METHODS
+        .iter()
+        .find(|(name, _)| *name == method)
+        .map(|(_, endpoint)| *endpoint)
+}
+
+impl Protocol for A2a {
+    fn name(&self) -> &'static str {
+        "a2a"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        by_path(head)
+    }
+
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        jsonrpc::is_expected(head)
+    }
+
+    /// Both protocols know `tasks/get` and `tasks/cancel`. A task of MCP is named by `taskId`, one of A2A by `id`.
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        let message = first_message(body).filter(|_| jsonrpc::may_be_sent(head))?;
+        let method = message.get("method").and_then(|method| method.text())?;
+        let is_ours = match (knows(&method), super::mcp::knows(&method)) {
+            (true, false) => true,
+            (true, true) => message
+                .get("params")
+                .is_none_or(|params| params.get("taskId").is_none()),
+            (false, true) => false,
+            (false, false) => head.header(VERSION).is_some(),
+        };
+        is_ours.then(|| posted(head))
+    }
+
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        by_path(head).or_else(|| match head.method {
+            "POST" => Some(posted(head)),
+            "GET" => Some(without_body(CARD, Gate::Plumbing, head)),
+            _ => None,
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn removal(&self, _: Kind) -> Removal {
+        Removal::Whole
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Gemini
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        read::request(reader, endpoint);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        read::answer(reader, asked);
+    }
+
+    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
+        refuse::refusal(denial, asked)
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        refuse::answer(denial, asked)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        _: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        // Texts are edited where they stand, those of the history too; nothing repeats them elsewhere.
+        Ok(())
+    }
+}
+
+/// Endpoints of HTTP+JSON. Tasks are only recognised with `v1` before them (0.3) or with the protocol's own header:
+/// other services have tasks as well.
+fn by_path(head: &Head<'_>) -> Option<Endpoint> {
+    let segments: Vec<String> = head
+        .path
+        .segments
+        .iter()
+        .map(|segment| segment.to_ascii_lowercase())
+        .collect();
+    let mut tail: Vec<&str> = segments.iter().rev().take(5).map(String::as_str).collect();
+    tail.reverse();
+    let has_header = head.header(VERSION).is_some();
+    match (head.method, tail.as_slice()) {
+        ("GET", [.., ".well-known", "agent-card.json" | "agent.json"])
+        | ("GET", [.., "extendedagentcard"])
+        | ("GET", [.., "v1", "card"])
+        | ("GET", [.., "agent", "authenticatedextendedcard"]) => {
+            Some(without_body(CARD, Gate::Plumbing, head))
+        }
+        ("POST", [.., "message:send"]) => Some(with_body(SEND, None, head)),
+        ("POST", [.., "message:stream"]) => Some(with_body(STREAM, Some(true), head)),
+        ("GET" | "POST" | "DELETE", [before @ .., "tasks", _, "pushnotificationconfigs"])
+        | ("GET" | "DELETE", [before @ .., "tasks", _, "pushnotificationconfigs", _])
+            if has_header || before.last() == Some(&"v1") || head.method == "POST" =>
+        {
+            Some(match head.method {
+                "POST" => with_body(PUSH, None, head),
+                _ => without_body(PUSH, Gate::Requests, head),
+            })
+        }
+        (method, [before @ .., "tasks", task]) if has_header || before.last() == Some(&"v1") => {
+            match (method, task.rsplit_once(':').map(|(_, verb)| verb)) {
+                ("POST", Some("cancel")) => Some(with_body(CANCEL, None, head)),
+                ("POST", Some("subscribe")) => Some(with_body(SUBSCRIBE, Some(true), head)),
+                ("GET", Some("subscribe")) => Some(Endpoint {
+                    stream: Some(true),
+                    ..without_body(SUBSCRIBE, Gate::Requests, head)
+                }),
+                ("GET", _) => Some(without_body(TASK, Gate::Requests, head)),
+                _ => None,
+            }
+        }
+        ("GET", [before @ .., "tasks"]) if has_header || before.last() == Some(&"v1") => {
+            Some(without_body(TASKS, Gate::Requests, head))
+        }
+        _ => None,
+    }
+}
+
+fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
+    head.header(VERSION)
+        .map(|value| (VERSION.into(), value.into()))
+        .into_iter()
+        .collect()
+}
+
+fn with_body(name: &'static str, stream: Option<bool>, head: &Head<'_>) -> Endpoint {
+    Endpoint {
+        name,
+        stream,
+        headers: own_headers(head),
+        ..Endpoint::default()
+    }
+}
+
+fn without_body(name: &'static str, gate: Gate, head: &Head<'_>) -> Endpoint {
+    Endpoint {
+        name,
+        body: BodyForm::Absent,
+        gate,
+        headers: own_headers(head),
+        ..Endpoint::default()
+    }
+}
+
+fn posted(head: &Head<'_>) -> Endpoint {
+    with_body(MESSAGE, None, head)
+}

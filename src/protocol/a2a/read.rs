@@ -1,0 +1,190 @@
+//! What agents say to one another.
+
+use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
+use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
+use crate::diag::codes;
+use crate::event::{Author, Direction, Event, Gate, Kind, Known, Part, RpcMessage, Turn};
+use crate::protocol::jsonrpc::{self, Envelope, Waiting, is_message};
+use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::protocol::{Asked, Endpoint};
+use crate::wire::json::{self, Value};
+
+/// Reads a request in either binding.
+pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    if endpoint.name != super::MESSAGE {
+        reader.reading.params = Some(root.place());
+        let event = Event::new(Kind::Request, reader.direction(), root.place());
+        reader.reading.events.push(event);
+        params(reader, root);
+        return;
+    }
+    // There are no batches, and no answers of clients: whatever else comes has an envelope that is wrong.
+    let envelope = Envelope::read(reader, root);
+    let method = envelope.method.as_deref().unwrap_or_default();
+    reader.message(root, envelope.message());
+    let known = endpoint_of(method);
+    let mut event = Event::new(Kind::Request, reader.direction(), root.place());
+    if known == Some(CARD) {
+        event.gate = Gate::Plumbing;
+    }
+    reader.reading.events.push(event);
+    reader.reading.endpoint = known;
+    reader.reading.stream = matches!(known, Some(STREAM | SUBSCRIBE));
+    if envelope.method.is_none() || envelope.id.is_none() {
+        let what = "a request has a `method` and an `id`";
+        reader.problem(codes::AG2001, root, what.to_owned());
+    }
+    match (known, envelope.params) {
+        (Some(_), Some(value)) => params(reader, value),
+        (Some(_), None) => {}
+        (None, _) => unknown(reader, root, method),
+    }
+}
+
+fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
+    if let Some(known) = named_like(method) {
+        jsonrpc::refuse_variant(reader, root, known);
+    }
+    let origin = Origin {
+        from: Known::Unknown,
+        part: Part::Other,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    jsonrpc::unknown_method(reader, root, &origin);
+}
+
+fn params(reader: &mut Reader<'_>, value: Value<'_>) {
+    let voice = Voice::of(Origin::of(Author::System, Part::Other));
+    reader.table(value, PARAMS, &voice, &mut |reader, _, spoken| {
+        message(reader, spoken, Turn::Latest);
+    });
+}
+
+/// One message. In a request it has an author; in an answer it is the agent's, or repeats what was said before.
+fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
+    let from = match value.get("role").and_then(|role| role.text()).as_deref() {
+        Some("user" | "ROLE_USER") => Known::Is(Author::User),
+        Some("agent" | "ROLE_AGENT") => Known::Is(Author::Assistant),
+        _ => Known::Unknown,
+    };
+    let is_request = reader.direction() == Direction::Request;
+    if is_request && !value.is_null() {
+        reader.reading.count_message(&from);
+    }
+    let voice = Voice::of(Origin {
+        from: if is_request { from } else { Known::Missing },
+        part: match turn {
+            Turn::Latest => Part::Text,
+            Turn::Earlier => Part::Other,
+        },
+        turn,
+        choice: 0,
+        piece_of: None,
+    });
+    reader.table(value, MESSAGE, &voice, &mut |reader, _, parts| {
+        self::parts(reader, parts, &voice);
+    });
+}
+
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
+    reader.array(value, |reader, part| {
+        reader.table(part, PART, voice, &mut |_, _, _| {});
+        let holds = |key: &str| part.get(key).is_some_and(|value| !value.is_null());
+        if holds("raw") || holds("url") || holds("file") {
+            reader.attachment(part, |count| &mut count.file);
+        }
+    });
+}
+
+/// Reads an answer in either binding.
+pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    if !is_message(root) && asked.rpc.is_empty() {
+        rest_answer(reader, root, asked);
+        return;
+    }
+    let envelope = Envelope::read(reader, root);
+    let question = Waiting::of(asked).request(envelope.id);
+    let rpc = RpcMessage {
+        is_answer: true,
+        ..question.cloned().unwrap_or_default()
+    };
+    reader.message(root, rpc);
+    let origin = said();
+    envelope.read_error(reader, &origin);
+    if let Some(result) = envelope.result {
+        self::result(reader, result, asked);
+    }
+}
+
+fn rest_answer(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked) {
+    let Some(error) = root
+        .get("error")
+        .filter(|error| error.kind() == json::Kind::Object)
+    else {
+        result(reader, root, asked);
+        return;
+    };
+    let status = error.get("status").and_then(|status| status.text());
+    reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
+    let voice = Voice::of(said());
+    reader.object(root, &["error"], |reader, _, error| {
+        reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+    });
+}
+
+fn said() -> Origin {
+    Origin {
+        from: Known::Missing,
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    }
+}
+
+fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked) {
+    if asked.endpoint.name == CARD {
+        card(reader, value);
+        return;
+    }
+    match value.kind() {
+        json::Kind::Object => {}
+        // 0.3 lists push notifications in a bare list.
+        json::Kind::Array => {
+            reader.claim(value);
+            for element in value.elements() {
+                result(reader, element, asked);
+            }
+            return;
+        }
+        // Not what is answered here: unknown.
+        _ => return,
+    }
+    let voice = Voice::of(said());
+    reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {
+        "parts" | "content" => parts(reader, value, &voice),
+        "history" => reader.array(value, |reader, spoken| {
+            message(reader, spoken, Turn::Earlier);
+        }),
+        _ => message(reader, value, Turn::Latest),
+    });
+}
+
+/// What an agent says that it is and can do. If it is signed, no byte of it may change: then it stays unknown, which is
+/// judged and never edited.
+fn card(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value
+        .get("signatures")
+        .is_some_and(|list| list.elements().next().is_some())
+    {
+        return;
+    }
+    let texts = reader.tree(value);
+    reader.tell(value, texts, &said().with_part(Part::Definition));
+}

@@ -1,0 +1,309 @@
+//! Cohere's own formats: `POST /v2/chat` and `/v1/chat`, and what embeds, ranks, classifies or continues texts.
+//!
+//! Source: Cohere's API reference and published SDK types. Ranking in the same format is also served by Jina, Voyage, vLLM
+//! and LiteLLM, at `…/rerank`.
+
+mod texts;
+mod v1;
+mod v2;
+
+use super::openai_shapes::{self, beside};
+use super::reader::{Member, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, Withholding,
+};
+use crate::event::Part;
+use crate::wire::json::{Edits, Nest, Value, quote};
+
+/// Conversations as one message and its history; texts.
+pub(super) struct CohereV1;
+/// Conversations as messages; texts.
+pub(super) struct CohereV2;
+
+const V1: &[Line] = &[
+    json("v1/generate", "generate"),
+    json("v1/embed", "embed"),
+    json("v1/rerank", "rerank"),
+    json("rerank", "rerank"),
+    json("v1/classify", "classify"),
+    json("v1/summarize", "summarize"),
+    json("v1/tokenize", "tokenize"),
+    json("v1/detokenize", "detokenize"),
+];
+const V2: &[Line] = &[
+    json("v2/chat", "chat"),
+    json("v2/embed", "embed"),
+    json("v2/rerank", "rerank"),
+];
+
+/// Settings of both versions.
+const SETTINGS: &[Member] = &[
+    ("model", Shape::Own),
+    ("stream", Shape::Own),
+    ("max_tokens", Shape::Own),
+    ("tools", Shape::Own),
+    ("documents", Shape::Own),
+    ("response_format", Shape::Own),
+    ("temperature", Shape::Number),
+    ("seed", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("k", Shape::Number),
+    ("p", Shape::Number),
+    ("max_input_tokens", Shape::Number),
+    ("num_generations", Shape::Number),
+    ("priority", Shape::Number),
+    ("logprobs", Shape::Flag),
+    ("strict_tools", Shape::Flag),
+    ("raw_prompting", Shape::Flag),
+    ("return_prompt", Shape::Flag),
+    ("stop_sequences", Shape::Tree(Part::Other)),
+    (
+        "safety_mode",
+        Shape::Word(&["CONTEXTUAL", "STRICT", "NONE", "OFF"]),
+    ),
+    (
+        "thinking",
+        Shape::Object(&[
+            ("type", Shape::Word(&["enabled", "disabled"])),
+            ("token_budget", Shape::Number),
+        ]),
+    ),
+    (
+        "citation_options",
+        Shape::Object(&[(
+            "mode",
+            Shape::Word(&["FAST", "ACCURATE", "OFF", "ENABLED", "DISABLED"]),
+        )]),
+    ),
+];
+/// What answers of both versions hold beside what they are for.
+const ANSWER: &[Member] = &[
+    ("id", Shape::Id),
+    ("response_id", Shape::Id),
+    ("generation_id", Shape::Id),
+    ("conversation_id", Shape::Id),
+    ("response_type", Shape::Id),
+    ("error_type", Shape::Id),
+    ("finish_reason", Shape::Own),
+    ("usage", Shape::Own),
+    ("meta", Shape::Own),
+    ("prompt", Shape::Text(Part::Other)),
+    ("error", Shape::Own),
+];
+const FINISH_REASONS: &[&str] = &[
+    "COMPLETE",
+    "STOP_SEQUENCE",
+    "MAX_TOKENS",
+    "TOOL_CALL",
+    "ERROR",
+    "ERROR_TOXIC",
+    "ERROR_LIMIT",
+    "TIMEOUT",
+    "USER_CANCEL",
+];
+const COUNTED: &[&str] = &[
+    "tokens",
+    "billed_units",
+    "cached_tokens",
+    "warnings",
+    "api_version",
+];
+
+const COHERE_V1_ROWS: &[Row] = &[Row {
+    route: "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for CohereV1 {
+    fn name(&self) -> &'static str {
+        "cohere.v1"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, V1)
+    }
+
+    /// Writer serves Chat Completions at the same path.
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        head.method == "POST" && routes::ends_with(head.path, "v1/chat")
+    }
+
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        (self.asks_for_body(head) && body.get("message").is_some()).then(|| Endpoint::named("chat"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COHERE_V1_ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Cohere
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        match endpoint.name {
+            "chat" => v1::read_request(reader, endpoint),
+            _ => texts::read_request(reader, endpoint),
+        }
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        match asked.endpoint.name {
+            "chat" => v1::read_response(reader),
+            _ => texts::read_response(reader),
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        match asked.endpoint.name {
+            "chat" => v1::refused_answer(denial),
+            "generate" => texts::refused_generation(denial),
+            _ => Dialect::Cohere.body(denial),
+        }
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        match asked.endpoint.name {
+            "chat" => v1::withhold(nest, withholding, edits),
+            _ => texts::withhold(nest, withholding, edits),
+        }
+    }
+}
+
+const COHERE_V2_ROWS: &[Row] = &[Row {
+    route: "`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for CohereV2 {
+    fn name(&self) -> &'static str {
+        "cohere.v2"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, V2)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COHERE_V2_ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Cohere
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        match endpoint.name {
+            "chat" => v2::read_request(reader, endpoint),
+            _ => texts::read_request(reader, endpoint),
+        }
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        match asked.endpoint.name {
+            "chat" => v2::read_response(reader),
+            _ => texts::read_response(reader),
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        match asked.endpoint.name {
+            "chat" => v2::refused_answer(denial),
+            _ => Dialect::Cohere.body(denial),
+        }
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        match asked.endpoint.name {
+            "chat" => v2::withhold(nest, withholding, edits),
+            _ => texts::withhold(nest, withholding, edits),
+        }
+    }
+}
+
+/// Reads a member of [`SETTINGS`].
+fn setting(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => openai_shapes::model(reader, value),
+        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        "max_tokens" => reader.reading.max_tokens = reader.number(value),
+        "tools" => reader.array(value, openai_shapes::tool_offer),
+        "documents" => openai_shapes::documents(reader, value),
+        _ => openai_shapes::response_format(reader, value),
+    }
+}
+
+/// Reads a member of [`ANSWER`].
+fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "finish_reason" => {
+            if let Some(reason) = value.text() {
+                reader.reading.finish.push(reason.into());
+            }
+            reader.word(value, FINISH_REASONS);
+        }
+        "usage" | "meta" => usage(reader, value),
+        _ => openai_shapes::error(reader, value),
+    }
+}
+
+/// Tokens: those that the model saw if they are told, otherwise those that are paid for.
+fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.object(value, COUNTED, |reader, key, value| match key {
+        "tokens" | "billed_units" => {
+            reader.counts(value);
+            let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
+            let usage = &mut reader.reading.usage;
+            let (input, output) = (count("input_tokens"), count("output_tokens"));
+            if key == "tokens" {
+                usage.input_tokens = input.or(usage.input_tokens);
+                usage.output_tokens = output.or(usage.output_tokens);
+                usage.reasoning_tokens = count("reasoning_tokens");
+            } else {
+                usage.input_tokens = usage.input_tokens.or(input);
+                usage.output_tokens = usage.output_tokens.or(output);
+            }
+        }
+        "cached_tokens" => {
+            reader.reading.usage.cached_tokens = value.as_u64();
+            reader.claim(value);
+        }
+        "warnings" => {
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &beside());
+        }
+        _ => reader.counts(value),
+    });
+}
+
+/// The message of an error, where an answer has an object.
+fn error_text(reader: &mut Reader<'_>, value: Value<'_>) {
+    openai_shapes::error(reader, value);
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len().saturating_add(2));
+    quote(text, &mut out);
+    out
+}

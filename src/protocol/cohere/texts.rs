@@ -1,0 +1,185 @@
+//! What embeds, ranks, classifies, summarises or continues texts.
+
+use super::{ANSWER, answer_member, error_text, quoted};
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::protocol::openai_shapes::{self, beside, documents, inputs};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::surgery::only_texts;
+use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("prompt", Shape::Own),
+    ("text", Shape::Own),
+    ("texts", Shape::Own),
+    ("inputs", Shape::Own),
+    ("query", Shape::Own),
+    ("tokens", Shape::Own),
+    ("images", Shape::Own),
+    ("documents", Shape::Own),
+    ("examples", Shape::Own),
+    ("stream", Shape::Own),
+    ("max_tokens", Shape::Own),
+    ("additional_command", Shape::Text(Part::Text)),
+    ("preset", Shape::State),
+    ("stop_sequences", Shape::Tree(Part::Other)),
+    ("end_sequences", Shape::Tree(Part::Other)),
+    ("rank_fields", Shape::Tree(Part::Other)),
+    ("temperature", Shape::Number),
+    ("num_generations", Shape::Number),
+    ("k", Shape::Number),
+    ("p", Shape::Number),
+    ("seed", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("top_n", Shape::Number),
+    ("top_k", Shape::Number),
+    ("max_chunks_per_doc", Shape::Number),
+    ("max_tokens_per_doc", Shape::Number),
+    ("output_dimension", Shape::Number),
+    ("priority", Shape::Number),
+    ("return_documents", Shape::Flag),
+    ("truncate", Shape::Word(&["NONE", "START", "END"])),
+    (
+        "input_type",
+        Shape::Word(&[
+            "search_document",
+            "search_query",
+            "classification",
+            "clustering",
+            "image",
+        ]),
+    ),
+    (
+        "embedding_types",
+        Shape::List(&Shape::Word(&[
+            "float", "int8", "uint8", "binary", "ubinary", "base64",
+        ])),
+    ),
+    ("length", Shape::Word(&["short", "medium", "long", "auto"])),
+    ("format", Shape::Word(&["paragraph", "bullets", "auto"])),
+    (
+        "extractiveness",
+        Shape::Word(&["low", "medium", "high", "auto"]),
+    ),
+];
+const RESPONSE: &[Member] = &[
+    ("generations", Shape::List(&Shape::Object(GENERATION))),
+    ("text", Shape::Text(Part::Text)),
+    ("summary", Shape::Text(Part::Text)),
+    ("embeddings", Shape::Own),
+    ("texts", Shape::Tree(Part::Other)),
+    ("images", Shape::Counts),
+    ("results", Shape::List(&Shape::Object(RANKED))),
+    ("data", Shape::List(&Shape::Object(RANKED))),
+    ("classifications", Shape::Tree(Part::Other)),
+    ("tokens", Shape::Numbers),
+    ("token_strings", Shape::Tree(Part::Other)),
+    ("model", Shape::Id),
+    ("object", Shape::Id),
+    ("message", Shape::Own),
+];
+const GENERATION: &[Member] = &[
+    ("id", Shape::Id),
+    ("text", Shape::Text(Part::Text)),
+    ("index", Shape::Number),
+    ("likelihood", Shape::Number),
+    ("token_likelihoods", Shape::Own),
+    ("finish_reason", Shape::Own),
+];
+const RANKED: &[Member] = &[
+    ("index", Shape::Number),
+    ("relevance_score", Shape::Number),
+    ("score", Shape::Number),
+    ("document", Shape::Tree(Part::Other)),
+];
+
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    reader.shaped(
+        root,
+        &[REQUEST],
+        &user,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "model" => openai_shapes::model(reader, value),
+            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+            "max_tokens" => reader.reading.max_tokens = reader.number(value),
+            "documents" => documents(reader, value),
+            "examples" => {
+                let texts = reader.tree(value);
+                reader.tell(value, texts, &user.with_part(Part::Other));
+            }
+            "images" => reader.array(value, |reader, image| {
+                reader.attachment(image, |count| &mut count.image);
+                reader.url(image, &user);
+            }),
+            _ => inputs(reader, value, &user),
+        },
+    );
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let tables = [RESPONSE, ANSWER];
+    reader.shaped(
+        body.root(),
+        &tables,
+        &beside(),
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "embeddings" => embeddings(reader, value),
+            // The text once more, token by token: it goes as a whole when the text is edited.
+            "token_likelihoods" => reader.claim_all(value),
+            "message" => error_text(reader, value),
+            _ => answer_member(reader, key, value),
+        },
+    );
+}
+
+/// Lists of numbers, or of base64, by their type.
+fn embeddings(reader: &mut Reader<'_>, value: Value<'_>) {
+    for node in value.descendants() {
+        match node.value.kind() {
+            json::Kind::String if !node.is_key => reader.media(node.value),
+            _ => reader.claim(node.value),
+        }
+    }
+}
+
+pub(super) fn refused_generation(denial: &Denial) -> Vec<u8> {
+    let id = quoted(&format!("agentguard-{}", denial.request_id));
+    let mut out = br#"{"id":"#.to_vec();
+    out.extend_from_slice(&id);
+    out.extend_from_slice(br#","generations":[{"id":"#);
+    out.extend_from_slice(&id);
+    out.extend_from_slice(br#","text":"#);
+    out.extend_from_slice(&quoted(&denial.message()));
+    out.extend_from_slice(br#","finish_reason":"COMPLETE"}]}"#);
+    out
+}
+
+/// Texts are edited where they stand, and what repeats them token by token goes.
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    only_texts(withholding)?;
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let generations = body.root().get("generations");
+    for generation in generations.into_iter().flat_map(|list| list.elements()) {
+        if let Some(copy) = generation.get("token_likelihoods") {
+            edits.replace(copy, b"[]".to_vec());
+        }
+    }
+    Ok(())
+}

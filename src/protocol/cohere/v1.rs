@@ -1,0 +1,267 @@
+//! `POST /v1/chat`: one message, its history, and tools whose parameters are objects.
+
+use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_shapes::{self, refusal_text};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::surgery::{move_citations, remove_elements};
+use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value};
+use std::collections::BTreeSet;
+
+const REQUEST: &[Member] = &[
+    ("message", Shape::Own),
+    ("preamble", Shape::Own),
+    ("chat_history", Shape::Own),
+    ("conversation_id", Shape::Own),
+    ("connectors", Shape::Own),
+    ("tool_results", Shape::Own),
+    ("search_queries_only", Shape::Flag),
+    ("force_single_step", Shape::Flag),
+    (
+        "prompt_truncation",
+        Shape::Word(&["AUTO", "AUTO_PRESERVE_ORDER", "OFF"]),
+    ),
+    (
+        "citation_quality",
+        Shape::Word(&["accurate", "fast", "off"]),
+    ),
+];
+const TURN: &[Member] = &[
+    ("role", Shape::Own),
+    ("message", Shape::Own),
+    ("tool_calls", Shape::Own),
+    ("tool_results", Shape::Own),
+];
+const CALL: &[&str] = &["name", "parameters", "generation_id"];
+const RESPONSE: &[Member] = &[
+    ("text", Shape::Text(Part::Text)),
+    ("tool_calls", Shape::Own),
+    ("message", Shape::Own),
+    ("chat_history", Shape::Tree(Part::Other)),
+    ("citations", Shape::Tree(Part::Other)),
+    ("documents", Shape::Tree(Part::Other)),
+    ("search_results", Shape::Tree(Part::Other)),
+    ("search_queries", Shape::Tree(Part::Other)),
+    ("is_search_required", Shape::Flag),
+];
+
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let other = Origin::of(Author::System, Part::Other);
+    let tables = [REQUEST, SETTINGS];
+    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "message" => {
+            let user = Origin::of(Author::User, Part::Text);
+            reader.reading.count_message(&user.from);
+            reader.text(value, &user);
+        }
+        "preamble" => {
+            reader.text(value, &Origin::of(Author::System, Part::Text));
+        }
+        "chat_history" => reader.array(value, history),
+        "conversation_id" => {
+            reader.id(value);
+            reader.uninspectable(value, "provider_state");
+            reader.reading.continues_elsewhere = true;
+        }
+        // Searches and other sources that Cohere asks itself.
+        "connectors" => reader.array(value, |reader, connector| {
+            let mut name = None;
+            reader.object(connector, &["id"], |reader, _, value| {
+                name = reader.name(value).map(Box::<str>::from);
+            });
+            reader.provider_tool(connector, name.as_deref().unwrap_or("connector"));
+        }),
+        "tool_results" => results(reader, value, Turn::Latest),
+        _ => setting(reader, key, value),
+    });
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+/// One turn of the history. Roles are written in any letter case.
+fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
+    let role = turn.get("role").and_then(|role| role.text());
+    let role = role.map(|role| role.to_ascii_uppercase());
+    let from = match role.as_deref() {
+        Some("SYSTEM") => Known::Is(Author::System),
+        Some("USER") => Known::Is(Author::User),
+        Some("CHATBOT") => Known::Is(Author::Assistant),
+        Some("TOOL") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
+    };
+    reader.reading.count_message(&from);
+    let origin = Origin {
+        from,
+        part: Part::Text,
+        turn: Turn::Earlier,
+        choice: 0,
+        piece_of: None,
+    };
+    reader.shaped(
+        turn,
+        &[TURN],
+        &origin,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "role" => match value.kind() {
+                json::Kind::String if origin.from != Known::Unknown => reader.claim(value),
+                json::Kind::String => {}
+                _ => reader.wrong_type(value, "a string"),
+            },
+            "message" => {
+                reader.text(value, &origin);
+            }
+            "tool_calls" => reader.array(value, |reader, call| {
+                tool_call(reader, call, Turn::Earlier);
+            }),
+            _ => results(reader, value, Turn::Earlier),
+        },
+    );
+}
+
+/// `{name, parameters}` with the parameters as an object.
+fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) -> Option<Box<str>> {
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
+    event.turn = turn;
+    event.tool = Known::Unknown;
+    let mut holder = None;
+    reader.object(call, CALL, |reader, key, value| match key {
+        "name" => {
+            if let Some(name) = reader.name(value) {
+                event.tool = Known::Is(name.into());
+            }
+        }
+        "parameters" => {
+            holder = Some(value);
+            (event.args, event.texts) = reader.arguments(value);
+        }
+        _ => reader.id(value),
+    });
+    reader.call(event, holder)
+}
+
+/// `[{call, outputs}]`: each result brings its call along.
+fn results(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
+    reader.array(value, |reader, result| {
+        let mut event = Event::new(Kind::ToolResult, Direction::Request, result.place());
+        event.turn = turn;
+        event.from = Known::Is(Author::Tool);
+        event.tool = Known::Unknown;
+        let mut holder = None;
+        reader.object(
+            result,
+            &["call", "outputs"],
+            |reader, key, value| match key {
+                "call" => {
+                    if let Some(name) = tool_call(reader, value, turn) {
+                        event.tool = Known::Is(name);
+                    }
+                }
+                _ => {
+                    holder = Some(value);
+                    event.texts = reader.tree(value);
+                    event.result = reader.structured_result(value);
+                    event.at = value.place();
+                    let origin = Origin {
+                        turn,
+                        ..Origin::of(Author::Tool, Part::Text)
+                    };
+                    reader.retell(value, event.texts.clone(), &origin);
+                }
+            },
+        );
+        reader.result(event, holder);
+    });
+}
+
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let origin = openai_shapes::beside();
+    let tables = [RESPONSE, ANSWER];
+    reader.shaped(
+        body.root(),
+        &tables,
+        &origin,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "tool_calls" => reader.array(value, |reader, call| {
+                tool_call(reader, call, Turn::Latest);
+            }),
+            "message" => error_text(reader, value),
+            _ => answer_member(reader, key, value),
+        },
+    );
+}
+
+pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+    let id = quoted(&format!("agentguard-{}", denial.request_id));
+    let text = quoted(&denial.message());
+    let mut out = br#"{"response_id":"#.to_vec();
+    out.extend_from_slice(&id);
+    out.extend_from_slice(br#","generation_id":"#);
+    out.extend_from_slice(&id);
+    out.extend_from_slice(br#","text":"#);
+    out.extend_from_slice(&text);
+    out.extend_from_slice(br#","chat_history":[],"finish_reason":"COMPLETE"}"#);
+    out
+}
+
+/// The answer stands there once more as the last turn of the history.
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let root = body.root();
+    let empty = |name: &str, edits: &mut Edits| {
+        if let Some(list) = root.get(name).filter(|list| !list.is_null()) {
+            edits.replace(list, b"[]".to_vec());
+        }
+    };
+    let text = root.get("text");
+    if let Some((_, told)) = withholding.choices.first() {
+        edits.replace(text.ok_or(CannotWithhold)?, quoted(told));
+        for name in ["tool_calls", "chat_history", "citations"] {
+            empty(name, edits);
+        }
+        if let Some(reason) = root.get("finish_reason") {
+            edits.replace(reason, br#""COMPLETE""#.to_vec());
+        }
+        return Ok(());
+    }
+    let edited = text.and_then(|text| {
+        withholding
+            .edited
+            .iter()
+            .find(|edited| edited.at == text.place())
+    });
+    if let (Some(text), Some(edited), Some(citations)) = (text, edited, root.get("citations")) {
+        move_citations(text, citations, edited, edits);
+    }
+    if withholding.calls.is_empty() {
+        return Ok(());
+    }
+    let list = root.get("tool_calls").ok_or(CannotWithhold)?;
+    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    remove_elements(list, &|place| denied.contains(&place), edits);
+    empty("chat_history", edits);
+    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    let text = text
+        .filter(|text| text.kind() == json::Kind::String)
+        .ok_or(CannotWithhold)?;
+    let end = text.text().map_or(0, |text| text.len());
+    let told = if end == 0 {
+        told
+    } else {
+        format!("\n\n{told}")
+    };
+    edits.replace_text(text, [(end..end, told.as_str())]);
+    Ok(())
+}

@@ -1,0 +1,339 @@
+//! `POST /v2/chat`: messages as of Chat Completions, with documents, plans and citations.
+
+use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_shapes::{
+    self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
+};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
+use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value};
+use crate::wire::span::Span;
+use std::collections::{BTreeMap, BTreeSet};
+
+const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Own),
+    ("content", Shape::Own),
+    ("tool_plan", Shape::Text(Part::Reasoning)),
+    ("tool_calls", Shape::Own),
+    ("tool_call_id", Shape::Id),
+    ("citations", Shape::Tree(Part::Other)),
+];
+const RESPONSE: &[Member] = &[("message", Shape::Own), ("logprobs", Shape::Own)];
+
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let other = Origin::of(Author::System, Part::Other);
+    let mut conversation = Conversation::of(root.get("messages"));
+    let tables = [REQUEST, SETTINGS];
+    reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
+        "messages" => {
+            let mut at = 0usize;
+            reader.array(value, |reader, message| {
+                conversation.message(reader, message, at);
+                at = at.saturating_add(1);
+            });
+        }
+        "tool_choice" => tool_choice(reader, value),
+        _ => setting(reader, key, value),
+    });
+    if root
+        .get("messages")
+        .is_none_or(|messages| messages.is_null())
+    {
+        let what = "`messages` is missing".to_owned();
+        reader.problem(crate::diag::codes::AG2001, root, what);
+    }
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+struct Conversation {
+    /// Index of the assistant message whose calls are the latest.
+    latest_from: Option<usize>,
+    /// Index of the first message after the last assistant message.
+    after_assistant: usize,
+    /// Names of the tools called so far, by the id of the call.
+    calls: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl Conversation {
+    fn of(messages: Option<Value<'_>>) -> Conversation {
+        let mut last = None;
+        let mut only_results_follow = false;
+        let messages = messages
+            .into_iter()
+            .flat_map(|messages| messages.elements());
+        for (at, message) in messages.enumerate() {
+            let is_by = |role: &str| message.get("role").is_some_and(|by| by.is_text(role));
+            if is_by("assistant") {
+                last = Some(at);
+                only_results_follow = true;
+            } else {
+                only_results_follow &= is_by("tool");
+            }
+        }
+        Conversation {
+            latest_from: last.filter(|_| only_results_follow),
+            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            calls: BTreeMap::new(),
+        }
+    }
+
+    fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
+        let role = message.get("role").and_then(|role| role.text());
+        let from = match role.as_deref() {
+            Some("system" | "developer") => Known::Is(Author::System),
+            Some("user") => Known::Is(Author::User),
+            Some("assistant") => Known::Is(Author::Assistant),
+            Some("tool") => Known::Is(Author::Tool),
+            _ => Known::Unknown,
+        };
+        let is_result = from == Known::Is(Author::Tool);
+        let turn = |is_latest: bool| {
+            if is_latest {
+                Turn::Latest
+            } else {
+                Turn::Earlier
+            }
+        };
+        let origin = Origin {
+            from,
+            part: Part::Text,
+            turn: turn(at >= self.after_assistant),
+            choice: 0,
+            piece_of: None,
+        };
+        let calls_turn = turn(self.latest_from == Some(at));
+        reader.reading.count_message(&origin.from);
+        let mut result = None;
+        reader.shaped(
+            message,
+            &[MESSAGE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "role" => match value.kind() {
+                    json::Kind::String => {
+                        reader.word(value, &["system", "developer", "user", "assistant", "tool"]);
+                    }
+                    _ => reader.wrong_type(value, "a string"),
+                },
+                "content" => {
+                    let texts = content_texts(reader, value, &origin);
+                    if value.kind() == json::Kind::Array {
+                        each_document(reader, value);
+                    }
+                    result = is_result.then_some((value, texts));
+                }
+                _ => reader.array(value, |reader, call| {
+                    if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
+                        self.calls.insert(id, name);
+                    }
+                }),
+            },
+        );
+        if role.is_none() && message.kind() == json::Kind::Object {
+            let what = "`role` is missing".to_owned();
+            reader.problem(crate::diag::codes::AG2001, message, what);
+        }
+        if is_result {
+            let id = message.get("tool_call_id").and_then(|id| id.text());
+            let called = id.and_then(|id| self.calls.get(&*id).cloned());
+            let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
+            event.turn = origin.turn;
+            event.from = origin.from.clone();
+            event.tool = called.map_or(Known::Unknown, Known::Is);
+            let holder = result.as_ref().map(|(value, _)| *value);
+            if let Some((value, texts)) = result {
+                event.at = value.place();
+                event.texts = texts;
+                event.result = reader.structured_result(value);
+            }
+            reader.result(event, holder);
+        }
+    }
+}
+
+/// Documents among the parts of a content: `{type: "document", document: {id, data}}`.
+fn each_document(reader: &mut Reader<'_>, parts: Value<'_>) {
+    for part in parts.elements() {
+        if part.get("document").is_some() {
+            reader.word_of(part, "type", &["document"]);
+            reader.object(part, &["document"], |reader, _, value| {
+                documents(reader, value);
+            });
+        }
+    }
+}
+
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let origin = openai_shapes::beside();
+    let tables = [RESPONSE, ANSWER];
+    reader.shaped(
+        body.root(),
+        &tables,
+        &origin,
+        &mut |reader, key, value| match key {
+            // An error says what is wrong where an answer has its message.
+            "message" if value.kind() == json::Kind::String => error_text(reader, value),
+            "message" => said(reader, value),
+            // The text once more, token by token: it goes as a whole when the text is edited.
+            "logprobs" => reader.claim_all(value),
+            _ => answer_member(reader, key, value),
+        },
+    );
+}
+
+fn said(reader: &mut Reader<'_>, message: Value<'_>) {
+    let origin = openai_shapes::beside().with_part(Part::Text);
+    reader.shaped(
+        message,
+        &[MESSAGE],
+        &origin,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "role" => reader.word(value, &["assistant"]),
+            "content" => content(reader, value, &origin),
+            _ => reader.array(value, |reader, call| {
+                tool_call(reader, call, Turn::Latest, 0);
+            }),
+        },
+    );
+}
+
+pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+    let mut out = br#"{"id":"#.to_vec();
+    out.extend_from_slice(&quoted(&format!("agentguard-{}", denial.request_id)));
+    out.extend_from_slice(br#","message":"#);
+    out.extend_from_slice(&refusing_message(&denial.message()));
+    out.extend_from_slice(br#","finish_reason":"COMPLETE"}"#);
+    out
+}
+
+fn refusing_message(text: &str) -> Vec<u8> {
+    let mut out = br#"{"role":"assistant","content":["#.to_vec();
+    out.extend_from_slice(&text_part(text));
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn text_part(text: &str) -> Vec<u8> {
+    let mut out = br#"{"type":"text","text":"#.to_vec();
+    out.extend_from_slice(&quoted(text));
+    out.push(b'}');
+    out
+}
+
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let root = body.root();
+    if let Some(logprobs) = root.get("logprobs").filter(|copy| !copy.is_null()) {
+        edits.replace(logprobs, b"[]".to_vec());
+    }
+    let message = root
+        .get("message")
+        .filter(|message| message.kind() == json::Kind::Object);
+    if let Some((_, text)) = withholding.choices.first() {
+        edits.replace(message.ok_or(CannotWithhold)?, refusing_message(text));
+        complete(root, edits);
+        return Ok(());
+    }
+    if let Some(message) = message {
+        correct_citations(message, withholding, edits);
+    }
+    if withholding.calls.is_empty() {
+        return Ok(());
+    }
+    let message = message.ok_or(CannotWithhold)?;
+    let list = message.get("tool_calls").ok_or(CannotWithhold)?;
+    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    let none_left = list.elements().all(|call| denied.contains(&call.place()));
+    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    if none_left {
+        complete(root, edits);
+    } else {
+        remove_elements(list, &|place| denied.contains(&place), edits);
+    }
+    explain(message, none_left, &told, edits);
+    Ok(())
+}
+
+fn complete(root: Value<'_>, edits: &mut Edits) {
+    if let Some(reason) = root.get("finish_reason") {
+        edits.replace(reason, br#""COMPLETE""#.to_vec());
+    }
+}
+
+/// Citations point into the text and repeat it. They count through all parts of the content, so that with several, none can
+/// be placed.
+fn correct_citations(message: Value<'_>, withholding: &Withholding, edits: &mut Edits) {
+    let Some(citations) = message.get("citations").filter(|list| !list.is_null()) else {
+        return;
+    };
+    let mut texts = message
+        .get("content")
+        .into_iter()
+        .flat_map(|content| content.elements())
+        .filter_map(|part| part.get("text"));
+    let (first, second) = (texts.next(), texts.next());
+    match (first, second) {
+        (Some(text), None) => {
+            let edited = withholding
+                .edited
+                .iter()
+                .find(|edited| edited.at == text.place());
+            if let Some(edited) = edited {
+                move_citations(text, citations, edited, edits);
+            }
+        }
+        _ if withholding.edited.is_empty() => {}
+        _ => edits.replace(citations, b"[]".to_vec()),
+    }
+}
+
+/// Puts a text after whatever the message says, and takes the list of calls out if none is left.
+fn explain(message: Value<'_>, none_left: bool, text: &str, edits: &mut Edits) {
+    let part = text_part(text);
+    let gone: &[&str] = if none_left { &["tool_calls"] } else { &[] };
+    match message.get("content") {
+        Some(content) if content.kind() == json::Kind::Array => {
+            let mut with = Vec::new();
+            if content.elements().next().is_some() {
+                with.push(b',');
+            }
+            with.extend_from_slice(&part);
+            let end = content.span().end.saturating_sub(1);
+            edits.splice(content.doc(), Span { start: end, end }, with);
+            remove_members(message, gone, edits);
+        }
+        Some(content) => {
+            edits.replace(content, [&b"["[..], &part, b"]"].concat());
+            remove_members(message, gone, edits);
+        }
+        None => {
+            let mut with = br#""content":["#.to_vec();
+            with.extend_from_slice(&part);
+            with.push(b']');
+            let calls = member_span(message, "tool_calls").filter(|_| none_left);
+            match calls {
+                // In the place of the calls.
+                Some(calls) => edits.splice(message.doc(), calls, with),
+                None => {
+                    with.push(b',');
+                    let start = message.span().start.saturating_add(1);
+                    edits.splice(message.doc(), Span { start, end: start }, with);
+                }
+            }
+        }
+    }
+}

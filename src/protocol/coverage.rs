@@ -1,0 +1,90 @@
+//! What is judged of each route, as a table. The table in the documentation is written from it, and what a policy has to
+//! look at in an answer follows from it.
+
+use super::Protocol;
+use crate::event::Kind;
+
+/// One route. No cell may be empty: what is not judged says why.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Method and path, or what else the route is recognised by.
+    pub route: &'static str,
+    /// What the client sends.
+    pub request: Judged,
+    /// What comes back in one piece.
+    pub answer: Judged,
+    /// What comes back as a stream.
+    pub stream: Judged,
+}
+
+/// What is judged of one direction.
+#[derive(Clone, Copy, Debug)]
+pub enum Judged {
+    /// Events of these kinds; and `uninspectable` for whatever can't be read.
+    As(&'static [Kind]),
+    /// Nothing, for this reason.
+    Not(&'static str),
+}
+
+impl Judged {
+    /// Streams are not read yet: they count as unreadable where a rule looks at answers.
+    pub const UNREAD_STREAM: Judged = Judged::Not("AG2014");
+
+    /// The kinds of events.
+    pub fn kinds(self) -> &'static [Kind] {
+        match self {
+            Judged::As(kinds) => kinds,
+            Judged::Not(_) => &[],
+        }
+    }
+}
+
+/// Everything that a request of a conversation with tools can hold.
+pub const CONVERSATION: Judged = Judged::As(&[
+    Kind::Request,
+    Kind::Message,
+    Kind::ToolOffer,
+    Kind::ToolCall,
+    Kind::ToolResult,
+]);
+/// A request that holds texts.
+pub const TEXTS: Judged = Judged::As(&[Kind::Request, Kind::Message]);
+/// A request that is only asked.
+pub const ASKED: Judged = Judged::As(&[Kind::Request]);
+/// What models answer.
+pub const MODEL_ANSWER: Judged = Judged::As(&[Kind::Response, Kind::ToolCall]);
+/// An answer without calls.
+pub const TEXT_ANSWER: Judged = Judged::As(&[Kind::Response]);
+/// A request that is never let through.
+pub const MINTED: Judged = Judged::Not("AG2013");
+
+/// Routes that belong to no protocol.
+pub const OTHER_ROUTES: &[Row] = &[
+    Row {
+        route: "`OPTIONS` anything (CORS preflight)",
+        request: ASKED,
+        answer: Judged::Not("holds no content"),
+        stream: Judged::Not("holds no content"),
+    },
+    Row {
+        route: "`GET`, `HEAD` of model lists (`…/models`), health checks, `/`",
+        request: ASKED,
+        answer: Judged::Not("holds no content"),
+        stream: Judged::Not("holds no content"),
+    },
+    Row {
+        route: "anything else",
+        request: Judged::Not("AG2007"),
+        answer: Judged::Not("AG2007"),
+        stream: Judged::Not("AG2007"),
+    },
+];
+
+/// What answers in a protocol can hold, whichever route was taken.
+pub fn answers_of(protocol: &dyn Protocol) -> impl Iterator<Item = Kind> {
+    protocol
+        .coverage()
+        .iter()
+        .flat_map(|row| [row.answer, row.stream])
+        .flat_map(|judged| judged.kinds().iter().copied())
+}

@@ -1,0 +1,159 @@
+//! Any other JSON endpoint that a policy names. Where models, texts and calls stand in its bodies is what the policy says;
+//! everything else is unknown, and judged as text.
+
+use super::coverage::{Judged, Row};
+use super::reader::{Origin, Reader};
+use super::{
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Removal,
+    Withholding,
+};
+use crate::event::{Author, CallShape, Direction, Event, Kind, Known, Part, Shape, Turn};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct Generic;
+
+const ROWS: &[Row] = &[Row {
+    route: "any path that the policy names under `protocols`",
+    request: Judged::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
+    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for Generic {
+    fn name(&self) -> &'static str {
+        "generic"
+    }
+
+    fn endpoint(&self, _: &Head<'_>) -> Option<Endpoint> {
+        None
+    }
+
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let body = match head.method {
+            "POST" | "PUT" | "PATCH" => BodyForm::Json,
+            "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
+            _ => return None,
+        };
+        Some(Endpoint {
+            body,
+            ..Endpoint::named("generic")
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    /// What is left of an unknown answer when a part of it is gone, nobody can say.
+    fn removal(&self, _: Kind) -> Removal {
+        Removal::Whole
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.reading.params = Some(root.place());
+        if let Some(shape) = endpoint.shape.as_deref() {
+            read(reader, root, shape);
+        }
+        let event = Event::new(Kind::Request, Direction::Request, root.place());
+        reader.reading.events.push(event);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        let Some(body) = reader.body() else { return };
+        if let Some(shape) = asked.endpoint.shape.as_deref() {
+            read(reader, body.root(), shape);
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        _: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        Ok(())
+    }
+}
+
+/// Reads what the paths lead to. A value of another type than its path promises stays unknown: the policy may fit one
+/// direction and not the other. Calls come first, so that a path to all texts does not take their arguments.
+fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape) {
+    for calls in &shape.calls {
+        calls.at.each(root, &mut |value| call(reader, value, calls));
+    }
+    for path in &shape.models {
+        path.each(root, &mut |value| {
+            if let json::Kind::String = value.kind()
+                && let Some(model) = reader.name(value)
+            {
+                reader.reading.models.add(&model);
+            }
+        });
+    }
+    for path in &shape.ids {
+        path.each(root, &mut |value| {
+            if value.kind() == json::Kind::String {
+                reader.id(value);
+            }
+        });
+    }
+    let origin = Origin {
+        from: match reader.direction() {
+            Direction::Request => Known::Is(Author::User),
+            Direction::Response => Known::Missing,
+        },
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    for path in &shape.texts {
+        path.each(root, &mut |value| {
+            for node in value.descendants() {
+                if node.value.kind() == json::Kind::String
+                    && !node.is_key
+                    && !reader.knows(node.value)
+                {
+                    reader.text(node.value, &origin);
+                }
+            }
+        });
+    }
+}
+
+fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CallShape) {
+    let mut name = None;
+    shape.name.each(value, &mut |value| {
+        if value.kind() == json::Kind::String && name.is_none() {
+            name = reader.name(value);
+        }
+    });
+    let Some(name) = name else { return };
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), value.place());
+    event.tool = Known::Is(name.into());
+    let mut holder = None;
+    if let Some(args) = &shape.args {
+        args.each(value, &mut |value| holder = holder.or(Some(value)));
+    }
+    if let Some(args) = holder.filter(|args| !reader.knows(*args)) {
+        match args.kind() {
+            json::Kind::Object | json::Kind::String | json::Kind::Null => {
+                (event.args, event.texts) = reader.arguments(args);
+            }
+            _ => event.args = Known::Unknown,
+        }
+    }
+    reader.call(event, holder);
+}

@@ -1,0 +1,351 @@
+//! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and refusals that name the request which they answer.
+
+use super::reader::{How, Origin, Reader, Voice, field, is_case_variant};
+use super::refusal::{Denial, Object};
+use super::{Asked, Head, Refusal, provider_of};
+use crate::diag::codes;
+use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};
+use crate::wire::http::{ContentType, MediaType};
+use crate::wire::json::{self, Limits, Nest, Value};
+use crate::wire::span::index;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Our own code of an error, from the range that both protocols leave to implementations.
+pub(super) const DENIED: i32 = -32010;
+/// JSON-RPC's code of a request that is none.
+const INVALID_REQUEST: i32 = -32600;
+/// MCP's code for headers that contradict the body (2026-07-28, "Server Validation").
+const HEADER_MISMATCH: i32 = -32020;
+
+const ENVELOPE: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+const ERROR: &[super::reader::Field] = &[
+    field("code", How::Number),
+    field("message", How::Text),
+    field("data", How::Tree(Part::Other)),
+];
+
+/// Whether the body of such a request could be a JSON-RPC message. Both protocols may be served at any path.
+pub(super) fn may_be_sent(head: &Head<'_>) -> bool {
+    head.method == "POST"
+        && matches!(
+            ContentType::parse(head.header("content-type")).media,
+            MediaType::Json | MediaType::Absent | MediaType::Text
+        )
+}
+
+/// Whether one is to be expected there. The hosts of model providers serve none, so that an unknown endpoint of theirs can
+/// be refused before anything of the request leaves; unless the client asks as clients of MCP and A2A do.
+pub(super) fn is_expected(head: &Head<'_>) -> bool {
+    may_be_sent(head)
+        && (provider_of(head.host) == "other"
+            || head.header("a2a-version").is_some()
+            || super::mcp::accepts_stream(head))
+}
+
+/// Whether a value is a JSON-RPC message to some server: lenient ones fold the case of keys, and some don't ask for
+/// `jsonrpc` if they know the method.
+pub(super) fn is_message(value: Value<'_>) -> bool {
+    value.members().any(|(key, member)| match key.text() {
+        Some(key) if is_case_variant(&key, "jsonrpc") => true,
+        Some(key) if is_case_variant(&key, "method") => member
+            .text()
+            .is_some_and(|method| super::mcp::knows(&method) || super::a2a::knows(&method)),
+        _ => false,
+    })
+}
+
+/// Whether a message asks for something that is known here.
+pub(super) fn has_known_method(message: Value<'_>) -> bool {
+    message
+        .get("method")
+        .and_then(|method| method.text())
+        .is_some_and(|method| super::mcp::knows(&method) || super::a2a::knows(&method))
+}
+
+/// The first message of a body, if it is one or a batch of them.
+pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
+    if is_message(body) {
+        return Some(body);
+    }
+    body.elements().find(|element| is_message(*element))
+}
+
+/// A method as a lenient server may take it.
+pub(super) fn folded(method: &str) -> String {
+    method
+        .trim_matches(|c: char| c.is_whitespace() || c.is_control())
+        .to_ascii_lowercase()
+}
+
+/// One message, taken apart.
+pub(super) struct Envelope<'v> {
+    pub(super) id: Option<Value<'v>>,
+    pub(super) method: Option<Cow<'v, str>>,
+    pub(super) params: Option<Value<'v>>,
+    pub(super) result: Option<Value<'v>>,
+    pub(super) error: Option<Value<'v>>,
+}
+
+impl<'v> Envelope<'v> {
+    /// Takes a message apart. What a client sends has to be exact, since servers differ in what they forgive.
+    pub(super) fn read(reader: &mut Reader<'_>, message: Value<'v>) -> Envelope<'v> {
+        let mut envelope = Envelope {
+            id: None,
+            method: None,
+            params: None,
+            result: None,
+            error: None,
+        };
+        let strict = reader.direction() == Direction::Request;
+        let mut version = None;
+        let mut has_method = false;
+        reader.object(message, ENVELOPE, |reader, key, value| match key {
+            "jsonrpc" => {
+                version = Some(value);
+                reader.word(value, &["2.0"]);
+            }
+            "id" => {
+                envelope.id = Some(value);
+                let origin = origin(reader, Author::System, Part::Other);
+                reader.told_identifier(value, &origin);
+            }
+            "method" => {
+                has_method = true;
+                envelope.method = match value.kind() {
+                    json::Kind::String => reader.name(value),
+                    _ => {
+                        reader.wrong_type(value, "a string");
+                        None
+                    }
+                };
+            }
+            "params" => envelope.params = Some(value),
+            "result" => envelope.result = Some(value),
+            _ => envelope.error = Some(value),
+        });
+        if strict && message.kind() == json::Kind::Object {
+            let problem = match (&version, &envelope.id) {
+                (Some(version), _) if !version.is_text("2.0") => Some("`jsonrpc` is not `\"2.0\"`"),
+                (None, _) => Some("`jsonrpc` is missing"),
+                (_, Some(id)) if !is_id(*id) => {
+                    Some("an id is a string or a whole number, and never null")
+                }
+                _ => None,
+            };
+            let kinds = [
+                has_method,
+                envelope.result.is_some(),
+                envelope.error.is_some(),
+            ];
+            let count = kinds.iter().filter(|is| **is).count();
+            let problem = problem.or((count != 1)
+                .then_some("a message has exactly one of `method`, `result` and `error`"));
+            if let Some(problem) = problem {
+                reader.problem(codes::AG2001, message, problem.to_owned());
+            }
+        }
+        envelope
+    }
+
+    /// What its answer has to name, and what an answer to it is about.
+    pub(super) fn message(&self) -> RpcMessage {
+        RpcMessage {
+            id: self.id.map(|id| id.raw().into()),
+            method: self.method.as_deref().map(Into::into),
+            params: self.params.map(|params| params.place()),
+            is_answer: self.method.is_none(),
+            ..RpcMessage::default()
+        }
+    }
+
+    /// Reads the error that it is, if it is one.
+    pub(super) fn read_error(&self, reader: &mut Reader<'_>, origin: &Origin) {
+        let Some(error) = self.error.filter(|error| !error.is_null()) else {
+            return;
+        };
+        let code = error.get("code").and_then(|code| code.number());
+        if reader.direction() == Direction::Response {
+            reader.reading.error = Some(code.unwrap_or("error").into());
+        }
+        if error.kind() == json::Kind::Object {
+            let voice = Voice::of(origin.with_part(Part::Other));
+            reader.table(error, ERROR, &voice, &mut |_, _, _| {});
+        }
+    }
+}
+
+/// A method that nobody here knows: a name like any other, and what comes with it is unknown.
+pub(super) fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
+    if let Some(method) = message.get("method") {
+        let texts = reader.quiet_text(method, Class::Name);
+        reader.tell(method, texts, &origin.with_part(Part::Name));
+    }
+}
+
+/// A method in a spelling that only some servers take for the one that they know.
+pub(super) fn refuse_variant(reader: &mut Reader<'_>, message: Value<'_>, known: &str) {
+    let at = message.get("method").unwrap_or(message);
+    reader.problem(
+        codes::AG2002,
+        at,
+        format!("a method that some servers read as `{known}`"),
+    );
+}
+
+/// MCP, Base Protocol, "Requests": string or integer, never null; JSON-RPC 2.0 advises against fractions.
+fn is_id(id: Value<'_>) -> bool {
+    match id.kind() {
+        json::Kind::String => !id.has_lone_surrogate(),
+        json::Kind::Number => {
+            let digits = id.raw();
+            let digits = digits.strip_prefix(b"-").unwrap_or(digits);
+            digits.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
+}
+
+/// An id for comparing: two spellings of a string are the same id, `1` and `"1"` are not.
+pub(super) fn comparable(id: Value<'_>) -> String {
+    match id.text() {
+        Some(text) => format!("\"{text}"),
+        None => String::from_utf8_lossy(id.raw()).into_owned(),
+    }
+}
+
+/// Requests of the client that wait for an answer, by their ids.
+pub(super) struct Waiting<'a> {
+    asked: &'a [RpcMessage],
+    by_id: BTreeMap<String, u32>,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn of(asked: &'a Asked) -> Waiting<'a> {
+        let mut by_id = BTreeMap::new();
+        for (at, message) in (0u32..).zip(&asked.rpc) {
+            if !message.is_answer
+                && let Some(id) = &message.id
+                && let Ok(nest) = Nest::scan(id, Limits { max_depth: 1 }, 0)
+                && let Some(doc) = nest.body()
+            {
+                by_id.insert(comparable(doc.root()), at);
+            }
+        }
+        Waiting {
+            asked: &asked.rpc,
+            by_id,
+        }
+    }
+
+    /// The request that an answer of this id answers.
+    pub(super) fn request(&self, id: Option<Value<'_>>) -> Option<&'a RpcMessage> {
+        let at = self.by_id.get(&comparable(id?))?;
+        self.asked.get(index(*at))
+    }
+}
+
+/// Text of a request by someone whom the protocol names, or of an answer.
+pub(super) fn origin(reader: &Reader<'_>, from: Author, part: Part) -> Origin {
+    Origin {
+        from: match reader.direction() {
+            Direction::Request => Known::Is(from),
+            Direction::Response => Known::Missing,
+        },
+        part,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    }
+}
+
+/// Whether a refusal has its own HTTP status: whoever sent the request is not known, or it could not be read. All others
+/// are answers to a request that was understood.
+pub(super) fn has_own_status(denial: &Denial) -> bool {
+    !denial.is_answer
+        && (denial.status == 401
+            || denial.code.starts_with("AG2")
+            || denial.code.starts_with("AG9"))
+}
+
+/// A refusal with its own status. The error names no request, but for headers that contradict the body: then the
+/// request was read.
+pub(super) fn refusal_with_status(denial: &Denial, asked: &Asked) -> Refusal {
+    let (status, code) = match denial.code {
+        codes::AG2012 => (400, HEADER_MISMATCH),
+        codes::AG2001 | codes::AG2002 | codes::AG2003 | codes::AG2009 => {
+            (denial.status, INVALID_REQUEST)
+        }
+        _ => (denial.status, DENIED),
+    };
+    let id = match asked.rpc.as_slice() {
+        [message] if denial.code == codes::AG2012 => message.id.as_deref(),
+        _ => None,
+    };
+    let mut body = Vec::with_capacity(512);
+    write_error(&mut body, id, code, denial);
+    Refusal {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body,
+    }
+}
+
+/// An error that answers a request.
+pub(super) fn write_error(out: &mut Vec<u8>, id: Option<&[u8]>, code: i32, denial: &Denial) {
+    let mut outer = begin(out, id);
+    outer.member("error", |out| write_error_value(out, code, denial));
+    outer.end();
+}
+
+/// What stands under `error`.
+pub(super) fn write_error_value(out: &mut Vec<u8>, code: i32, denial: &Denial) {
+    let mut error = Object::begin(out);
+    error.member("code", |out| {
+        out.extend_from_slice(code.to_string().as_bytes())
+    });
+    error.text("message", &denial.message());
+    error.member("data", |out| {
+        let mut data = Object::begin(out);
+        data.member("agentguard", |out| denial.details(out));
+        data.end();
+    });
+    error.end();
+}
+
+/// The start of a message that answers a request.
+pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> Object<'o> {
+    let mut outer = Object::begin(out);
+    outer.text("jsonrpc", "2.0");
+    if let Some(id) = id {
+        outer.member("id", |out| out.extend_from_slice(id));
+    }
+    outer
+}
+
+/// An answer to every request of the client that waits for one, written by `write`; `None` if none does.
+pub(super) fn answers(
+    asked: &Asked,
+    is_batch: bool,
+    mut write: impl FnMut(&mut Vec<u8>, &RpcMessage),
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(512);
+    let waiting = asked
+        .rpc
+        .iter()
+        .filter(|message| message.id.is_some() && !message.is_answer);
+    let mut count = 0usize;
+    for message in waiting {
+        out.push(if count == 0 { b'[' } else { b',' });
+        write(&mut out, message);
+        count = count.saturating_add(1);
+    }
+    match (count, is_batch) {
+        (0, _) => None,
+        (_, true) => {
+            out.push(b']');
+            Some(out)
+        }
+        (_, false) => Some(out.split_off(1)),
+    }
+}

@@ -1,0 +1,297 @@
+//! Model Context Protocol over HTTP: streamable HTTP of the versions 2025-03-26 to 2026-07-28, and the older HTTP+SSE
+//! transport of 2024-11-05. One JSON-RPC message a request (2025-03-26 also knows batches), at any path.
+//!
+//! Source: the specification of each version (`basic/transports`, `server/*`, `client/*`, `schema`), and what the official
+//! Python and TypeScript SDKs send and accept.
+
+mod answer;
+mod content;
+mod headers;
+mod refuse;
+mod request;
+mod tables;
+
+use super::coverage::{Judged, Row};
+use super::jsonrpc::{self, first_message, folded, has_own_status, refusal_with_status};
+use super::reader::Reader;
+use super::{
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
+    Withholding,
+};
+use crate::event::{Gate, Kind};
+use crate::wire::json::{Edits, Nest, Value};
+
+/// The format.
+pub(super) struct Mcp;
+
+/// Headers of MCP itself. Servers of 2026-07-28 refuse a request whose headers contradict its body; older ones ignore
+/// what they don't know.
+const VERSION: &str = "mcp-protocol-version";
+const SESSION: &str = "mcp-session-id";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+const PARAM: &str = "mcp-param-";
+
+/// The first version with headers that mirror the body, with results that say their type, and without sessions.
+const MIRRORED_SINCE: &str = "2026-07-28";
+/// The only version that knows batches. Clients of it send no version.
+const BATCHES_IN: &str = "2025-03-26";
+
+/// Endpoints, as records name them where the method in the body doesn't.
+const MESSAGE: &str = "message";
+/// Where clients of the HTTP+SSE transport post; the answer comes on the stream that they hold open.
+const OLD_MESSAGE: &str = "sse.message";
+const STREAM: &str = "stream";
+const SESSION_END: &str = "session.end";
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
+        request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+        answer: Judged::As(&[
+            Kind::Request,
+            Kind::ToolOffer,
+            Kind::ToolResult,
+            Kind::Response,
+        ]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST` any path, a batch (2025-03-26)",
+        request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+        answer: Judged::As(&[
+            Kind::Request,
+            Kind::ToolOffer,
+            Kind::ToolResult,
+            Kind::Response,
+        ]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST` any path, a notification",
+        request: Judged::As(&[Kind::Request, Kind::Message]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST` any path, the client's answer to a request of the server",
+        request: Judged::As(&[
+            Kind::Request,
+            Kind::Message,
+            Kind::ToolCall,
+            Kind::ToolResult,
+        ]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+        request: Judged::As(&[Kind::Request]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`GET …/sse` (HTTP+SSE)",
+        request: Judged::As(&[Kind::Request]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST …/messages?session_id=…` (HTTP+SSE)",
+        request: Judged::As(&[
+            Kind::Request,
+            Kind::ToolCall,
+            Kind::ToolResult,
+            Kind::Message,
+        ]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::Not("the answer comes on the stream of `GET …/sse`"),
+    },
+    Row {
+        route: "`DELETE …/mcp` (end of a session)",
+        request: Judged::As(&[Kind::Request]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+/// Whether a method is one of this protocol, however it is spelt.
+pub(super) fn knows(method: &str) -> bool {
+    tables::named_like(method).is_some()
+}
+
+impl Protocol for Mcp {
+    fn name(&self) -> &'static str {
+        "mcp"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let is_mcp = |name: &[u8]| {
+            [VERSION, SESSION, METHOD, NAME]
+                .iter()
+                .any(|own| own.as_bytes() == name)
+                || name.starts_with(PARAM.as_bytes())
+        };
+        let has_header = head.headers.iter().any(|(name, _)| is_mcp(name));
+        let last = head
+            .path
+            .segments
+            .last()
+            .map(|last| last.to_ascii_lowercase());
+        let ends = |word: &str| last.as_deref() == Some(word);
+        let takes_stream = accepts_stream(head);
+        match head.method {
+            "POST" if has_header => Some(posted(head)),
+            // A header alone is not enough to make an end of a session of any `DELETE`.
+            "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
+                Some(without_body(SESSION_END, head))
+            }
+            "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
+            "GET" if takes_stream && (has_header || passes(head, "mcp")) => Some(stream(head)),
+            _ => None,
+        }
+    }
+
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        jsonrpc::is_expected(head)
+    }
+
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        (jsonrpc::may_be_sent(head) && first_message(body).is_some()).then(|| posted(head))
+    }
+
+    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+        match head.method {
+            "POST" => Some(posted(head)),
+            "GET" => Some(stream(head)),
+            "DELETE" => Some(without_body(SESSION_END, head)),
+            _ => None,
+        }
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn serves_tools(&self) -> bool {
+        true
+    }
+
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolOffer => Removal::Offer,
+            Kind::ToolResult | Kind::ToolCall | Kind::Response | Kind::Message => Removal::Message,
+            // A request of the server can't be answered in its place: the call that waits for it ends.
+            Kind::Request | Kind::Uninspectable => Removal::Whole,
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        request::read(reader, endpoint);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        answer::read(reader, asked);
+    }
+
+    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
+        if has_own_status(denial) {
+            return refusal_with_status(denial, asked);
+        }
+        refuse::refusal(denial, asked)
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        refuse::refusal(denial, asked).body
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        refuse::withhold(nest, asked, withholding, edits)
+    }
+}
+
+/// Whether a stream is welcome. Clients of MCP say so with every request.
+pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
+    head.headers
+        .iter()
+        .filter(|(name, _)| *name == b"accept")
+        .any(|(_, value)| {
+            String::from_utf8_lossy(value)
+                .to_ascii_lowercase()
+                .contains("text/event-stream")
+        })
+}
+
+fn passes(head: &Head<'_>, segment: &str) -> bool {
+    head.path
+        .segments
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(segment))
+}
+
+fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
+    head.headers
+        .iter()
+        .filter(|(name, _)| name.starts_with(b"mcp-"))
+        .map(|(name, value)| (String::from_utf8_lossy(name).into(), (*value).into()))
+        .collect()
+}
+
+fn posted(head: &Head<'_>) -> Endpoint {
+    let last = head
+        .path
+        .segments
+        .last()
+        .map(|last| last.to_ascii_lowercase());
+    let query = head.path.query.to_ascii_lowercase();
+    // Both SDKs name the session in the query: `session_id` and `sessionId`.
+    let is_old = matches!(last.as_deref(), Some("messages" | "message"))
+        && (query.contains("session_id=") || query.contains("sessionid="));
+    Endpoint {
+        name: if is_old { OLD_MESSAGE } else { MESSAGE },
+        headers: own_headers(head),
+        ..Endpoint::default()
+    }
+}
+
+/// Where a message arrives that was sent to somebody else.
+pub(super) fn at_any_path() -> Endpoint {
+    Endpoint::named(MESSAGE)
+}
+
+fn stream(head: &Head<'_>) -> Endpoint {
+    Endpoint {
+        stream: Some(true),
+        ..without_body(STREAM, head)
+    }
+}
+
+fn without_body(name: &'static str, head: &Head<'_>) -> Endpoint {
+    Endpoint {
+        name,
+        body: BodyForm::Absent,
+        headers: own_headers(head),
+        gate: Gate::Plumbing,
+        ..Endpoint::default()
+    }
+}
+
+/// Whether a version mirrors the body in headers. Versions are dates; what is none is a draft of something newer.
+fn is_mirrored(version: &[u8]) -> bool {
+    version >= MIRRORED_SINCE.as_bytes()
+}
+
+/// The method that is known here, if a lenient server would take this one for it.
+fn same_method(method: &str, known: &str) -> bool {
+    folded(method) == known.to_ascii_lowercase()
+}

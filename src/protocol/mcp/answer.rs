@@ -1,0 +1,193 @@
+//! What a server sends in one piece: answers, batches of them, and requests of its own inside results.
+
+use super::content::{self, Answered};
+use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
+use crate::event::{Event, Gate, Kind, Known, Part, RpcMessage, Turn};
+use crate::protocol::Asked;
+use crate::protocol::jsonrpc::{self, Envelope, Waiting};
+use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::wire::json::{self, Value};
+
+/// Reads a body. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so judged as text.
+pub(super) fn read(reader: &mut Reader<'_>, asked: &Asked) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let waiting = Waiting::of(asked);
+    if root.kind() == json::Kind::Array {
+        reader.claim(root);
+        for element in root.elements() {
+            message(reader, element, &waiting);
+        }
+    } else {
+        message(reader, root, &waiting);
+    }
+}
+
+fn server_origin() -> Origin {
+    Origin {
+        from: Known::Missing,
+        part: Part::Other,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    }
+}
+
+fn message(reader: &mut Reader<'_>, message: Value<'_>, waiting: &Waiting<'_>) {
+    let is_message = ["result", "error", "method"]
+        .iter()
+        .any(|key| message.get(key).is_some());
+    if !is_message {
+        // A batch tells its messages apart all the same.
+        if message.place().node != 0 {
+            reader.message(message, RpcMessage::default());
+        }
+        return;
+    }
+    let envelope = Envelope::read(reader, message);
+    let asked = waiting.request(envelope.id);
+    let rpc = match envelope.method {
+        Some(_) => envelope.message(),
+        None => RpcMessage {
+            id: envelope.id.map(|id| id.raw().into()),
+            is_answer: true,
+            tool: asked.map_or(Known::Unknown, |asked| asked.tool.clone()),
+            params: None,
+            args: None,
+            ..asked.cloned().unwrap_or_default()
+        },
+    };
+    reader.message(message, rpc);
+    if let Some(method) = envelope.method.as_deref() {
+        server_request(reader, message, method, envelope.params);
+    }
+    // One message may be both to a lenient client: it is judged as both.
+    envelope.read_error(reader, &server_origin());
+    if let Some(result) = envelope.result {
+        self::result(reader, result, asked);
+    }
+}
+
+/// A request or notification of the server. It may stand in a batch, in a stream, or in a result that asks for input.
+fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Option<Value<'_>>) {
+    let known = named(name);
+    let mut event = Event::new(Kind::Request, reader.direction(), at.place());
+    event.gate = known.map_or(Gate::Requests, |method| method.gate);
+    reader.reading.events.push(event);
+    match (known, params) {
+        (Some(method), Some(params)) => server_params(reader, params, method),
+        (Some(_), None) => {}
+        (None, _) => jsonrpc::unknown_method(reader, at, &server_origin()),
+    }
+}
+
+fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
+    let voice = Voice::of(server_origin());
+    reader.table(
+        params,
+        method.params,
+        &voice,
+        &mut |reader, key, value| match key {
+            "messages" => content::messages(reader, value, &voice.origin),
+            "tools" => reader.array(value, offer),
+            _ => {}
+        },
+    );
+}
+
+fn result(reader: &mut Reader<'_>, result: Value<'_>, asked: Option<&RpcMessage>) {
+    let origin = server_origin();
+    let voice = Voice::of(origin.clone());
+    let failed = result.get("isError").and_then(|failed| failed.as_bool());
+    let mut content = None;
+    let mut data = None;
+    reader.table(
+        result,
+        RESULT,
+        &voice,
+        &mut |reader, key, value| match key {
+            "tools" => reader.array(value, offer),
+            "content" => content = Some(value),
+            "structuredContent" => data = Some(value),
+            "contents" => reader.array(value, |reader, contents| {
+                content::resource(reader, contents, &voice);
+            }),
+            "messages" => content::messages(reader, value, &origin),
+            _ => input_requests(reader, value),
+        },
+    );
+    if content.is_none() && data.is_none() {
+        return;
+    }
+    let args = match asked.and_then(|asked| asked.args.clone()) {
+        Some(args) => reader
+            .nest
+            .attach(args.into())
+            .map_or(Known::Unknown, |doc| Known::Is(doc.root().place())),
+        None if asked.is_some_and(|asked| asked.tool != Known::Unknown) => Known::Missing,
+        None => Known::Unknown,
+    };
+    let answered = Answered {
+        tool: asked.map_or(Known::Unknown, |asked| asked.tool.clone()),
+        args,
+        ok: !failed.unwrap_or(false),
+        turn: Turn::Latest,
+    };
+    // `null` is no content.
+    for (value, is_data) in [(content, false), (data, true)] {
+        match value {
+            Some(value) if value.is_null() => reader.claim(value),
+            Some(value) => content::tool_result(reader, value, &answered, &origin, is_data),
+            None => {}
+        }
+    }
+}
+
+/// A tool that is offered. Its definition is everything that is said of it, members that nobody knows included: all of
+/// it reaches the model.
+fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let start = reader.text_count();
+    let voice = Voice {
+        origin: server_origin().with_part(Part::Definition),
+        told: Told::Within,
+    };
+    let mut name = Known::Unknown;
+    reader.table(tool, TOOL, &voice, &mut |reader, _, value| {
+        if let Some(text) = reader.name(value) {
+            name = Known::Is(text.into());
+        }
+    });
+    reader.rest(tool);
+    let texts = start..reader.text_count();
+    reader.offer(tool, name, texts);
+}
+
+/// Requests of the server inside a result. Their keys are the server's own choice, and so unknown text.
+fn input_requests(reader: &mut Reader<'_>, requests: Value<'_>) {
+    if !matches!(requests.kind(), json::Kind::Object | json::Kind::Null) {
+        reader.wrong_type(requests, "an object");
+    }
+    reader.claim(requests);
+    for (_, request) in requests.members() {
+        let mut method = None;
+        let mut params = None;
+        let voice = Voice::of(server_origin());
+        reader.table(request, INPUT_REQUEST, &voice, &mut |reader, key, value| {
+            if key == "method" {
+                method = reader.name(value);
+            } else {
+                params = Some(value);
+            }
+        });
+        reader.message(
+            request,
+            RpcMessage {
+                method: method.as_deref().map(Into::into),
+                params: params.map(|params| params.place()),
+                ..RpcMessage::default()
+            },
+        );
+        let method = method.as_deref().unwrap_or_default();
+        server_request(reader, request, method, params);
+    }
+}

@@ -1,0 +1,211 @@
+//! Content that both sides send: blocks of text and media, resources, messages of a conversation.
+
+use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
+use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::wire::json::{self, Value};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeMap;
+
+/// Names of the tools that were called so far in a conversation, by the id of the call.
+pub(super) type Called = BTreeMap<Box<str>, Box<str>>;
+
+/// A block, or a list of blocks.
+pub(super) fn blocks(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    voice: &Voice,
+    called: &mut Called,
+) {
+    match value.kind() {
+        json::Kind::Array => {
+            reader.array(value, |reader, block| {
+                self::block(reader, block, voice, called)
+            });
+        }
+        _ => block(reader, value, voice, called),
+    }
+}
+
+fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Called) {
+    let kind = block.get("type").and_then(|kind| kind.text());
+    let kind = kind.as_deref().unwrap_or_default();
+    let mut call = Call::default();
+    reader.table(block, CONTENT, voice, &mut |reader, key, value| match key {
+        "data" => {
+            reader.media(value);
+            if !value.is_null() {
+                reader.attachment(value, |count| match kind {
+                    "audio" => &mut count.audio,
+                    "image" => &mut count.image,
+                    _ => &mut count.file,
+                });
+            }
+        }
+        "resource" => resource(reader, value, voice),
+        "name" if kind == "tool_use" => call.name = reader.name(value).map(Into::into),
+        "name" => {
+            let texts = reader.quiet_text(value, Class::Text);
+            reader.say(value, texts, &voice.with_part(Part::Other));
+        }
+        "input" => call.input = Some(value),
+        "content" => call.content = Some(value),
+        _ => call.structured = Some(value),
+    });
+    let id = |key: &str| block.get(key).and_then(|id| id.text());
+    if kind == "tool_use" {
+        if let (Some(id), Some(name)) = (id("id"), &call.name) {
+            called.insert(id.into(), name.clone());
+        }
+        tool_use(reader, block, call);
+    } else if kind == "tool_result" {
+        let tool = id("toolUseId").and_then(|id| called.get(&*id).cloned());
+        let failed = block.get("isError").and_then(|failed| failed.as_bool());
+        let result = Answered {
+            tool: tool.map_or(Known::Unknown, Known::Is),
+            args: Known::Missing,
+            ok: !failed.unwrap_or(false),
+            turn: turn_of_history(reader),
+        };
+        if let Some(content) = call.content {
+            tool_result(reader, content, &result, &voice.origin, false);
+        }
+        if let Some(structured) = call.structured {
+            tool_result(reader, structured, &result, &voice.origin, true);
+        }
+    }
+}
+
+/// Parts of a block that are read together.
+#[derive(Default)]
+struct Call<'v> {
+    name: Option<Box<str>>,
+    input: Option<Value<'v>>,
+    content: Option<Value<'v>>,
+    structured: Option<Value<'v>>,
+}
+
+/// What the client's model answers to a sampling is carried out by the server; what a server repeats in its own request
+/// for one has been carried out.
+fn turn_of_history(reader: &Reader<'_>) -> Turn {
+    match reader.direction() {
+        Direction::Request => Turn::Latest,
+        Direction::Response => Turn::Earlier,
+    }
+}
+
+/// A call in a sampled answer.
+fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: Call<'_>) {
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
+    event.turn = turn_of_history(reader);
+    event.tool = call.name.map_or(Known::Unknown, Known::Is);
+    if let Some(input) = call.input {
+        (event.args, event.texts) = reader.arguments(input);
+    }
+    reader.call(event, call.input);
+}
+
+/// The contents of a resource: a text, or bytes. Bytes of a text type are read as the text that they are.
+pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
+    let media = value.get("mimeType").and_then(|media| media.text());
+    reader.table(value, RESOURCE_CONTENTS, voice, &mut |reader, _, blob| {
+        reader.media(blob);
+        if blob.is_null() {
+            return;
+        }
+        let text = media
+            .as_deref()
+            .filter(|media| is_text_type(media))
+            .and_then(|_| STANDARD.decode(blob.text()?.as_bytes()).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        match text {
+            Some(text) => {
+                let texts = reader.derived_text(&text);
+                reader.say(blob, texts, voice);
+            }
+            None => reader.attachment(blob, |count| &mut count.file),
+        }
+    });
+}
+
+fn is_text_type(media: &str) -> bool {
+    let media = media.split(';').next().unwrap_or_default().trim();
+    media.starts_with("text/")
+        || media.ends_with("+json")
+        || media.ends_with("+xml")
+        || matches!(
+            media,
+            "application/json"
+                | "application/xml"
+                | "application/yaml"
+                | "application/javascript"
+                | "application/sql"
+        )
+}
+
+/// Messages of a prompt or of a sampling. Authors are told apart only where they are the request's.
+pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    let mut called = Called::new();
+    reader.array(value, |reader, message| {
+        let voice = Voice::of(origin.clone());
+        reader.table(message, SPOKEN, &voice, &mut |reader, _, content| {
+            blocks(reader, content, &voice, &mut called);
+        });
+    });
+}
+
+/// What a result answers.
+#[derive(Clone)]
+pub(super) struct Answered {
+    pub(super) tool: Known<Box<str>>,
+    pub(super) args: Known<json::Place>,
+    pub(super) ok: bool,
+    pub(super) turn: Turn,
+}
+
+/// What a tool answered, as blocks or as data. Both are told as a result each: a server may say different things in them,
+/// and clients differ in which they hand to the model.
+pub(super) fn tool_result(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    answered: &Answered,
+    origin: &Origin,
+    is_data: bool,
+) {
+    let voice = Voice {
+        origin: origin.with_part(if is_data { Part::Other } else { Part::Text }),
+        told: Told::Again,
+    };
+    let start = reader.text_count();
+    if is_data {
+        let texts = reader.tree(value);
+        reader.say(value, texts, &voice);
+    } else if value.kind() == json::Kind::Array {
+        blocks(reader, value, &voice, &mut Called::new());
+    } else {
+        reader.wrong_type(value, "a list of blocks");
+    }
+    let rest = reader.rest(value);
+    reader.say(value, rest, &voice.with_part(Part::Other));
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+    event.part = voice.origin.part;
+    event.turn = answered.turn;
+    event.tool = answered.tool.clone();
+    event.args = answered.args.clone();
+    event.ok = Known::Is(answered.ok);
+    event.texts = start..reader.text_count();
+    event.result = if is_data {
+        reader.structured_result(value)
+    } else {
+        only_text(value).map_or(Known::Missing, |text| reader.structured_result(text))
+    };
+    reader.reading.events.push(event);
+}
+
+/// The text of a result that is one text: it may hold JSON.
+fn only_text(value: Value<'_>) -> Option<Value<'_>> {
+    let mut blocks = value.elements();
+    let only = blocks.next().filter(|_| blocks.next().is_none())?;
+    only.get("text")
+}

@@ -1,0 +1,219 @@
+//! Refusals. Almost all are HTTP 200 with a JSON-RPC answer: the 1.x SDKs tear the whole session down on a 4xx.
+
+use super::{SESSION_END, STREAM};
+use crate::event::RpcMessage;
+use crate::protocol::jsonrpc::{DENIED, Waiting, answers, begin, refusal_with_status, write_error};
+use crate::protocol::refusal::Object;
+use crate::protocol::surgery::remove_elements;
+use crate::protocol::{Asked, CannotWithhold, Denial, Refusal, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value, escape, quote};
+
+/// Texts shorter than this are not looked for elsewhere: they stand everywhere.
+const SHORTEST_COPY: usize = 4;
+/// More different texts than this are not looked for; the answer is then refused instead.
+const MOST_COPIES: usize = 64;
+
+/// The answer to everything that the client asked in this exchange.
+pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
+    // A server that has no stream to offer, or lets nobody end a session, says 405, and clients go on without.
+    if matches!(asked.endpoint.name, STREAM | SESSION_END) {
+        let mut refusal = refusal_with_status(denial, asked);
+        refusal.status = 405;
+        refusal.headers.push(("allow", "POST".to_owned()));
+        return refusal;
+    }
+    if asked.rpc.is_empty() {
+        return refusal_with_status(denial, asked);
+    }
+    let is_batch = asked.endpoint.name == "batch";
+    match answers(asked, is_batch, |out, message| {
+        let id = message.id.as_deref();
+        write_refused(out, id, Some(message), denial);
+    }) {
+        Some(body) => Refusal {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body,
+        },
+        // Nobody waits for an answer to a notification: it is accepted, and dropped.
+        None => Refusal {
+            status: 202,
+            headers: Vec::new(),
+            body: Vec::new(),
+        },
+    }
+}
+
+/// One refused answer. A model that called a tool reads why in the result; everything else ends with an error.
+fn write_refused(
+    out: &mut Vec<u8>,
+    id: Option<&[u8]>,
+    asked: Option<&RpcMessage>,
+    denial: &Denial,
+) {
+    let call =
+        asked.filter(|asked| asked.method.as_deref() == Some("tools/call") && !asked.as_task);
+    let Some(call) = call else {
+        write_error(out, id, DENIED, denial);
+        return;
+    };
+    let mut outer = begin(out, id);
+    outer.member("result", |out| {
+        let mut result = Object::begin(out);
+        result.member("content", |out| {
+            out.extend_from_slice(br#"[{"type":"text","text":"#);
+            quote(&denial.message(), out);
+            out.extend_from_slice(b"}]");
+        });
+        result.member("isError", |out| out.extend_from_slice(b"true"));
+        if call.typed_result {
+            result.text("resultType", "complete");
+        }
+        result.member("_meta", |out| {
+            let mut meta = Object::begin(out);
+            meta.member("agentguard", |out| denial.details(out));
+            meta.end();
+        });
+        result.end();
+    });
+    outer.end();
+}
+
+/// Edits a whole answer: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    asked: &Asked,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let root = body.root();
+    let messages: Vec<Value<'_>> = match root.kind() {
+        json::Kind::Array => root.elements().collect(),
+        _ => vec![root],
+    };
+    let at = |choice: u32| {
+        usize::try_from(choice)
+            .ok()
+            .and_then(|choice| messages.get(choice))
+            .copied()
+    };
+    let waiting = Waiting::of(asked);
+    for (choice, denial) in &withholding.denials {
+        let message = at(*choice).ok_or(CannotWithhold)?;
+        if message.get("method").is_some() {
+            return Err(CannotWithhold);
+        }
+        let id = message.get("id");
+        let question = waiting.request(id);
+        let mut with = Vec::with_capacity(512);
+        write_refused(&mut with, id.map(|id| id.raw()), question, denial);
+        edits.replace(message, with);
+    }
+    leave_out(&messages, &withholding.offers, edits)?;
+    correct_copies(nest, &messages, withholding, edits)
+}
+
+fn leave_out(
+    messages: &[Value<'_>],
+    offers: &[Place],
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    if offers.is_empty() {
+        return Ok(());
+    }
+    let mut found = 0usize;
+    for message in messages {
+        let result = message.get("result");
+        let inside = result
+            .and_then(|result| result.get("inputRequests"))
+            .into_iter()
+            .flat_map(|requests| requests.members())
+            .map(|(_, request)| request);
+        let lists = result
+            .into_iter()
+            .chain(message.get("params"))
+            .chain(inside.filter_map(|request| request.get("params")))
+            .filter_map(|holder| holder.get("tools"));
+        for list in lists {
+            // Offers come in the order of the bytes.
+            let goes = |place: Place| offers.binary_search(&place).is_ok();
+            found = found.saturating_add(remove_elements(list, &goes, edits));
+        }
+    }
+    if found == offers.len() {
+        Ok(())
+    } else {
+        Err(CannotWithhold)
+    }
+}
+
+/// A tool's result says the same twice, as text for people and as data; servers are told to. What was found in one of
+/// them may escape a detector in the other, for want of the words around it.
+fn correct_copies(
+    nest: &Nest<'_>,
+    messages: &[Value<'_>],
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    for group in withholding.edited.chunk_by(|a, b| a.choice == b.choice) {
+        let result = group
+            .first()
+            .and_then(|edited| usize::try_from(edited.choice).ok())
+            .and_then(|choice| messages.get(choice)?.get("result"));
+        let Some(result) = result.filter(|result| result.get("structuredContent").is_some()) else {
+            continue;
+        };
+        let mut copies: Vec<(String, &str)> = Vec::new();
+        for edited in group {
+            let Some(text) = nest.value(edited.at).and_then(|value| value.text()) else {
+                continue;
+            };
+            for (range, with) in &edited.changes {
+                let found = text.get(range.clone()).unwrap_or_default();
+                let is_new = copies.iter().all(|(known, _)| known != found);
+                if found.len() >= SHORTEST_COPY && is_new {
+                    if copies.len() == MOST_COPIES {
+                        return Err(CannotWithhold);
+                    }
+                    copies.push((found.to_owned(), with));
+                }
+            }
+        }
+        for holder in ["content", "structuredContent"] {
+            for node in result
+                .get(holder)
+                .into_iter()
+                .flat_map(|holder| holder.descendants())
+                .filter(|node| !node.is_key)
+            {
+                for (found, with) in &copies {
+                    replace_all(node.value, found, with, edits);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Replaces a text wherever it stands in a string, as it is and as it is escaped in JSON that the string holds.
+fn replace_all(string: Value<'_>, found: &str, with: &str, edits: &mut Edits) {
+    let Some(text) = string.text() else { return };
+    let mut replace = |found: &str, with: &str| {
+        let places = text
+            .match_indices(found)
+            .map(|(at, matched)| (at..at.saturating_add(matched.len()), with));
+        edits.replace_text(string, places);
+    };
+    replace(found, with);
+    let inside = escaped(found);
+    if inside != found {
+        replace(&inside, &escaped(with));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    escape(text, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}

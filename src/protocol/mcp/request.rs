@@ -1,0 +1,227 @@
+//! What a client sends: requests, notifications, answers to requests of the server, and batches of them.
+
+use super::content::{Called, blocks};
+use super::tables::{CLIENT_RESULT, Method, named, named_like};
+use super::{BATCHES_IN, OLD_MESSAGE, VERSION, headers, is_mirrored};
+use crate::diag::codes;
+use crate::event::{Author, Event, Gate, Kind, Known, Part, Turn};
+use crate::protocol::Endpoint;
+use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
+use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::wire::json::{self, Value};
+use std::collections::BTreeMap;
+
+/// Reads a body.
+pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    if root.kind() != json::Kind::Array {
+        reader.reading.endpoint = message(reader, root, endpoint);
+        headers::agree(reader, root, endpoint);
+        return;
+    }
+    reader.reading.endpoint = Some("batch");
+    let versions: Vec<&[u8]> = endpoint.header(VERSION).collect();
+    let knows_batches = endpoint.name != OLD_MESSAGE
+        && versions
+            .iter()
+            .all(|version| *version == BATCHES_IN.as_bytes());
+    if !knows_batches || root.elements().next().is_none() {
+        reader.problem(
+            codes::AG2001,
+            root,
+            "a batch, which this version of the protocol does not know".to_owned(),
+        );
+    }
+    reader.claim(root);
+    let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+    for element in root.elements() {
+        message(reader, element, endpoint);
+        if let Some(id) = element
+            .get("id")
+            .filter(|_| element.get("method").is_some())
+            && ids.insert(comparable(id), 0).is_some()
+        {
+            reader.problem(
+                codes::AG2001,
+                id,
+                "the same id twice in one batch".to_owned(),
+            );
+        }
+    }
+    headers::none_for_batch(reader, root, endpoint);
+}
+
+/// Reads one message; gives its method as records name it.
+fn message(
+    reader: &mut Reader<'_>,
+    message: Value<'_>,
+    endpoint: &Endpoint,
+) -> Option<&'static str> {
+    let envelope = Envelope::read(reader, message);
+    let method = envelope.method.as_deref().unwrap_or_default();
+    let known = named(method);
+    let mut rpc = envelope.message();
+    let params = envelope.params;
+    let text = |key: &str| params?.get(key)?.text();
+    rpc.uri = text("uri")
+        .or_else(|| params?.get("ref")?.get("uri")?.text())
+        .map(Into::into);
+    rpc.tool = Known::Unknown;
+    if method == "tools/call" {
+        rpc.tool = text("name").map_or(Known::Unknown, |name| Known::Is(name.into()));
+        let args = params.and_then(|params| params.get("arguments"));
+        if reader.result_args {
+            rpc.args = args.map(|args| args.raw().into());
+        }
+    }
+    rpc.as_task =
+        params.is_some_and(|params| params.get("task").is_some_and(|task| !task.is_null()));
+    rpc.typed_result = endpoint.header(VERSION).any(is_mirrored)
+        || headers::version_in(params).is_some_and(|version| is_mirrored(version.as_bytes()));
+    reader.message(message, rpc);
+    let mut request = Event::new(Kind::Request, reader.direction(), message.place());
+    request.gate = match known {
+        Some(method) => method.gate,
+        // An answer to the server: what it asked was let through.
+        None if envelope.method.is_none() => Gate::Plumbing,
+        None => Gate::Requests,
+    };
+    reader.reading.events.push(request);
+    envelope.read_error(reader, &origin(reader, Author::System, Part::Other));
+    if let Some(result) = envelope.result {
+        client_result(reader, result);
+    }
+    if envelope.method.is_none() {
+        return Some("answer");
+    }
+    let Some(known) = known else {
+        unknown_method(reader, message, method);
+        return None;
+    };
+    refuse_form(reader, message, known, envelope.id.is_some());
+    match params {
+        Some(params) => read_params(reader, params, known),
+        None if known.name == "tools/call" => {
+            reader.problem(codes::AG2001, message, "`params` is missing".to_owned());
+        }
+        None => {}
+    }
+    Some(known.name)
+}
+
+/// A request without an id is carried out by some servers, and nobody is told.
+fn refuse_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has_id: bool) {
+    if method.is_notification() == has_id {
+        let what = if has_id {
+            "a notification has no id"
+        } else {
+            "this method is a request, and a request has an id"
+        };
+        reader.problem(codes::AG2001, message, what.to_owned());
+    }
+}
+
+fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, method: &str) {
+    if let Some(known) = named_like(method) {
+        jsonrpc::refuse_variant(reader, message, known.name);
+    } else if crate::protocol::a2a::knows(method) {
+        reader.problem(
+            codes::AG2012,
+            message,
+            "a method of A2A in a request that says it is MCP".to_owned(),
+        );
+    }
+    let origin = Origin {
+        from: Known::Unknown,
+        part: Part::Other,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    jsonrpc::unknown_method(reader, message, &origin);
+}
+
+fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
+    let voice = Voice::of(Origin::of(author_of(method), Part::Text));
+    let mut name = None;
+    let mut arguments = None;
+    let mut responses = None;
+    reader.table(
+        params,
+        method.params,
+        &voice,
+        &mut |_, key, value| match key {
+            "name" => name = Some(value),
+            "arguments" => arguments = Some(value),
+            "inputResponses" => responses = Some(value),
+            _ => {}
+        },
+    );
+    if method.name == "tools/call" {
+        tool_call(reader, params, name, arguments);
+    }
+    // The keys are the server's own choice, and so unknown text.
+    if let Some(responses) = responses {
+        if !matches!(responses.kind(), json::Kind::Object | json::Kind::Null) {
+            reader.wrong_type(responses, "an object");
+        }
+        reader.claim(responses);
+        for (_, response) in responses.members() {
+            client_result(reader, response);
+        }
+    }
+}
+
+/// Prompts and completions are chosen by the person; everything else is the application's.
+fn author_of(method: &Method) -> Author {
+    match method.name {
+        "prompts/get" | "completion/complete" => Author::User,
+        _ => Author::System,
+    }
+}
+
+fn tool_call(
+    reader: &mut Reader<'_>,
+    params: Value<'_>,
+    name: Option<Value<'_>>,
+    arguments: Option<Value<'_>>,
+) {
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), params.place());
+    event.tool = Known::Unknown;
+    let name = name.filter(|name| !name.is_null());
+    match name.map(|value| (value, reader.name(value))) {
+        Some((_, Some(name))) if !name.is_empty() => event.tool = Known::Is(name.into()),
+        Some((value, Some(_))) => {
+            reader.problem(codes::AG2001, value, "the tool has no name".to_owned());
+        }
+        Some((_, None)) => {}
+        None if params.kind() == json::Kind::Object => {
+            reader.problem(codes::AG2001, params, "`name` is missing".to_owned());
+        }
+        None => {}
+    }
+    match arguments {
+        Some(value) if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) => {
+            reader.wrong_type(value, "an object");
+            event.args = Known::Unknown;
+        }
+        Some(value) => (event.args, event.texts) = reader.arguments(value),
+        None => {}
+    }
+    reader.call(event, arguments);
+}
+
+/// What a client answers to the server: a person's input, a model's answer, its roots.
+fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
+    let spoken = result.get("role").is_some();
+    let voice = Voice::of(Origin::of(Author::Assistant, Part::Text));
+    reader.table(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
+        if spoken {
+            blocks(reader, content, &voice, &mut Called::new());
+        } else {
+            let texts = reader.tree(content);
+            reader.tell(content, texts, &Origin::of(Author::User, Part::Other));
+        }
+    });
+}

@@ -1,0 +1,555 @@
+//! Ollama's own format: `POST …/api/chat`, `…/api/generate`, `…/api/embed` and the calls that manage models.
+//!
+//! Source: Ollama's API documentation and published SDK types. A request that does not say otherwise is answered as a
+//! stream.
+
+mod withhold;
+
+use super::openai_shapes::{self, called_function, error, tool_offer};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+};
+use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::wire::json::{self, Edits, Nest, Value, quote};
+use std::collections::BTreeMap;
+
+/// Conversations.
+pub(super) struct OllamaChat;
+/// Prompts, embeddings, and models.
+pub(super) struct OllamaGenerate;
+
+const CHAT: &[Line] = &[json("api/chat", "chat")];
+const GENERATE: &[Line] = &[
+    json("api/generate", "generate"),
+    json("api/embed", "embed"),
+    json("api/embeddings", "embeddings"),
+    json("api/show", "show"),
+    json("api/create", "create"),
+    json("api/pull", "pull"),
+    json("api/push", "push"),
+    json("api/copy", "copy"),
+    Line {
+        methods: "DELETE",
+        ..json("api/delete", "delete")
+    },
+    json("api/web_search", "web_search"),
+    json("api/web_fetch", "web_fetch"),
+    json("api/experimental/web_search", "web_search"),
+    json("api/experimental/web_fetch", "web_fetch"),
+];
+
+/// Endpoints that answer as a stream unless the request says otherwise.
+const STREAMED: &[&str] = &["chat", "generate", "create", "pull", "push"];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("name", Shape::Own),
+    ("from", Shape::Own),
+    ("source", Shape::Own),
+    ("destination", Shape::Own),
+    ("messages", Shape::Own),
+    ("prompt", Shape::Own),
+    ("suffix", Shape::Own),
+    ("input", Shape::Own),
+    ("query", Shape::Own),
+    ("url", Shape::Own),
+    ("system", Shape::Text(Part::Text)),
+    ("template", Shape::Text(Part::Other)),
+    ("modelfile", Shape::Text(Part::Other)),
+    ("license", Shape::Tree(Part::Other)),
+    ("images", Shape::Own),
+    ("tools", Shape::Own),
+    ("format", Shape::Own),
+    ("context", Shape::Own),
+    ("options", Shape::Object(OPTIONS)),
+    ("parameters", Shape::Object(OPTIONS)),
+    ("stream", Shape::Own),
+    ("think", Shape::Own),
+    ("keep_alive", Shape::Id),
+    ("quantize", Shape::Id),
+    ("raw", Shape::Flag),
+    ("truncate", Shape::Flag),
+    ("shift", Shape::Flag),
+    ("insecure", Shape::Flag),
+    ("verbose", Shape::Flag),
+    ("logprobs", Shape::Flag),
+    ("top_logprobs", Shape::Number),
+    ("dimensions", Shape::Number),
+    ("max_results", Shape::Number),
+];
+const OPTIONS: &[Member] = &[
+    ("num_predict", Shape::Own),
+    ("stop", Shape::Tree(Part::Other)),
+    ("seed", Shape::Number),
+    ("temperature", Shape::Number),
+    ("top_k", Shape::Number),
+    ("top_p", Shape::Number),
+    ("min_p", Shape::Number),
+    ("typical_p", Shape::Number),
+    ("repeat_last_n", Shape::Number),
+    ("repeat_penalty", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("num_ctx", Shape::Number),
+    ("num_keep", Shape::Number),
+    ("num_batch", Shape::Number),
+    ("num_gpu", Shape::Number),
+    ("main_gpu", Shape::Number),
+    ("num_thread", Shape::Number),
+    ("use_mmap", Shape::Flag),
+    ("numa", Shape::Flag),
+];
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Own),
+    ("content", Shape::Own),
+    ("thinking", Shape::Text(Part::Reasoning)),
+    ("images", Shape::Own),
+    ("tool_calls", Shape::Own),
+    ("tool_name", Shape::Own),
+    ("name", Shape::Own),
+    ("tool_call_id", Shape::Id),
+];
+const RESPONSE: &[Member] = &[
+    ("model", Shape::Own),
+    ("created_at", Shape::Id),
+    ("modified_at", Shape::Id),
+    ("message", Shape::Own),
+    ("response", Shape::Text(Part::Text)),
+    ("thinking", Shape::Text(Part::Reasoning)),
+    ("context", Shape::Numbers),
+    ("embeddings", Shape::Numbers),
+    ("embedding", Shape::Numbers),
+    ("done", Shape::Flag),
+    ("done_reason", Shape::Own),
+    ("total_duration", Shape::Number),
+    ("load_duration", Shape::Number),
+    ("prompt_eval_count", Shape::Own),
+    ("prompt_eval_duration", Shape::Number),
+    ("eval_count", Shape::Own),
+    ("eval_duration", Shape::Number),
+    ("remote_model", Shape::Id),
+    ("remote_host", Shape::Url),
+    ("logprobs", Shape::Own),
+    ("status", Shape::Id),
+    ("digest", Shape::Id),
+    ("total", Shape::Number),
+    ("completed", Shape::Number),
+    ("modelfile", Shape::Text(Part::Other)),
+    ("template", Shape::Text(Part::Other)),
+    ("system", Shape::Text(Part::Other)),
+    ("license", Shape::Tree(Part::Other)),
+    ("parameters", Shape::Text(Part::Other)),
+    ("results", Shape::Tree(Part::Other)),
+    ("title", Shape::Text(Part::Other)),
+    ("content", Shape::Text(Part::Other)),
+    ("links", Shape::Tree(Part::Other)),
+    ("error", Shape::Own),
+];
+
+const CHAT_ROWS: &[Row] = &[Row {
+    route: "`POST …/api/chat`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+const GENERATE_ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+macro_rules! protocol {
+    ($type:ident, $name:literal, $lines:ident, $rows:ident) => {
+        impl Protocol for $type {
+            fn name(&self) -> &'static str {
+                $name
+            }
+
+            fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+                routes::endpoint(head, $lines)
+            }
+
+            fn coverage(&self) -> &'static [Row] {
+                $rows
+            }
+
+            fn dialect(&self) -> Dialect {
+                Dialect::Ollama
+            }
+
+            fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+                read_request(reader, endpoint);
+            }
+
+            fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+                read_response(reader);
+            }
+
+            fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+                refused_answer(denial, asked)
+            }
+
+            fn withhold(
+                &self,
+                nest: &Nest<'_>,
+                _: &Asked,
+                withholding: &Withholding,
+                edits: &mut Edits,
+            ) -> Result<(), CannotWithhold> {
+                withhold::withhold(nest, withholding, edits)
+            }
+        }
+    };
+}
+
+protocol!(OllamaChat, "ollama.chat", CHAT, CHAT_ROWS);
+protocol!(OllamaGenerate, "ollama.generate", GENERATE, GENERATE_ROWS);
+
+fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let system = Origin::of(Author::System, Part::Text);
+    let user = Origin::of(Author::User, Part::Text);
+    let mut stream = None;
+    // The model that is used is named first, wherever it stands.
+    if let Some(value) = root.get("model") {
+        openai_shapes::model(reader, value);
+    }
+    reader.shaped(
+        root,
+        &[REQUEST],
+        &system,
+        &mut |reader, key, value| match key {
+            "model" => {}
+            _ if value.is_null() => reader.claim(value),
+            // Other models that the call is about: what one is made from, or what it is called from now on.
+            "name" | "from" | "source" | "destination" => openai_shapes::model(reader, value),
+            "messages" => Conversation::of(value).read(reader, value),
+            "prompt" | "suffix" | "input" | "query" => {
+                reader.reading.count_message(&user.from);
+                openai_shapes::inputs(reader, value, &user);
+            }
+            "url" => reader.reference(value, &user),
+            "images" => images(reader, value),
+            "tools" => reader.array(value, tool_offer),
+            "format" => format(reader, value),
+            // What was said before, as tokens.
+            "context" => {
+                let has_tokens = value.elements().next().is_some();
+                reader.claim_numbers(value);
+                if has_tokens {
+                    reader.uninspectable(value, "token_ids");
+                }
+            }
+            "num_predict" => reader.reading.max_tokens = reader.number(value),
+            "stream" => stream = reader.boolean(value),
+            // `true`, `false` or a level.
+            _ => match value.kind() {
+                json::Kind::String => reader.word(value, &["low", "medium", "high", "max"]),
+                _ => {
+                    reader.boolean(value);
+                }
+            },
+        },
+    );
+    reader.reading.stream = stream.unwrap_or_else(|| STREAMED.contains(&endpoint.name));
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+fn images(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.array(value, |reader, image| {
+        reader.attachment(image, |count| &mut count.image);
+        reader.media(image);
+    });
+}
+
+/// `"json"`, or a schema.
+fn format(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::Kind::String => {
+            reader.word(value, &["", "json"]);
+            reader.reading.structured_output |= value.is_text("json");
+        }
+        _ => {
+            reader.reading.structured_output = true;
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &Origin::of(Author::System, Part::Definition));
+        }
+    }
+}
+
+/// The messages of a request while they are read.
+struct Conversation {
+    /// Index of the assistant message whose calls are the latest.
+    latest_from: Option<usize>,
+    /// Index of the first message after the last assistant message.
+    after_assistant: usize,
+    /// Names of the tools called so far, by the id of the call.
+    calls: BTreeMap<Box<str>, Box<str>>,
+    /// Names of the tools that the last assistant message called, in order; results are often matched by order alone.
+    pending: std::collections::VecDeque<Box<str>>,
+}
+
+fn is_by(message: Value<'_>, role: &str) -> bool {
+    message.get("role").is_some_and(|by| by.is_text(role))
+}
+
+impl Conversation {
+    fn of(messages: Value<'_>) -> Conversation {
+        let mut last = None;
+        let mut only_results_follow = false;
+        for (at, message) in messages.elements().enumerate() {
+            if is_by(message, "assistant") {
+                last = Some(at);
+                only_results_follow = true;
+            } else {
+                only_results_follow &= is_by(message, "tool");
+            }
+        }
+        Conversation {
+            latest_from: last.filter(|_| only_results_follow),
+            after_assistant: last.map_or(0, |at| at.saturating_add(1)),
+            calls: BTreeMap::new(),
+            pending: std::collections::VecDeque::new(),
+        }
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>, messages: Value<'_>) {
+        let mut at = 0usize;
+        reader.array(messages, |reader, message| {
+            self.message(reader, message, at);
+            at = at.saturating_add(1);
+        });
+    }
+
+    fn message(&mut self, reader: &mut Reader<'_>, message: Value<'_>, at: usize) {
+        let role = message.get("role").and_then(|role| role.text());
+        let author = match role.as_deref() {
+            Some("system") => Known::Is(Author::System),
+            Some("user") => Known::Is(Author::User),
+            Some("assistant") => Known::Is(Author::Assistant),
+            Some("tool") => Known::Is(Author::Tool),
+            _ => Known::Unknown,
+        };
+        let is_result = author == Known::Is(Author::Tool);
+        let turn = |is_latest: bool| {
+            if is_latest {
+                Turn::Latest
+            } else {
+                Turn::Earlier
+            }
+        };
+        let origin = Origin {
+            from: author,
+            part: Part::Text,
+            turn: turn(at >= self.after_assistant),
+            choice: 0,
+            piece_of: None,
+        };
+        let calls_turn = turn(self.latest_from == Some(at));
+        reader.reading.count_message(&origin.from);
+        if origin.from == Known::Is(Author::Assistant) {
+            self.pending.clear();
+        }
+        let mut named = None;
+        let mut result = None;
+        reader.shaped(
+            message,
+            &[MESSAGE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "role" => match value.kind() {
+                    json::Kind::String => {
+                        reader.word(value, &["system", "user", "assistant", "tool"]);
+                    }
+                    _ => reader.wrong_type(value, "a string"),
+                },
+                "content" if is_result => {
+                    let texts = reader.quiet_text(value, Class::Text);
+                    reader.retell(value, texts.clone(), &origin);
+                    result = Some((value, texts));
+                }
+                "content" => {
+                    reader.text(value, &origin);
+                }
+                "images" => images(reader, value),
+                "tool_calls" => reader.array(value, |reader, call| {
+                    if let (id, Some(name)) = tool_call(reader, call, calls_turn) {
+                        if let Some(id) = id {
+                            self.calls.insert(id, name.clone());
+                        }
+                        self.pending.push_back(name);
+                    }
+                }),
+                "tool_name" => named = reader.name(value).map(Box::from),
+                _ if is_result => {
+                    let name = reader.name(value).map(Box::from);
+                    named = named.take().or(name);
+                }
+                _ => {
+                    reader.text(value, &origin.with_part(Part::Name));
+                }
+            },
+        );
+        if role.is_none() && message.kind() == json::Kind::Object {
+            let what = "`role` is missing".to_owned();
+            reader.problem(crate::diag::codes::AG2001, message, what);
+        }
+        if is_result {
+            let id = message.get("tool_call_id").and_then(|id| id.text());
+            let by_id = id.and_then(|id| self.calls.get(&*id).cloned());
+            let by_order = self.pending.pop_front();
+            let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
+            event.turn = origin.turn;
+            event.from = origin.from.clone();
+            event.tool = match (by_id, named) {
+                // The call and the result name different tools: it may be either's.
+                (Some(called), Some(named)) if called != named => Known::Unknown,
+                (Some(name), _) | (None, Some(name)) => Known::Is(name),
+                (None, None) => by_order.map_or(Known::Unknown, Known::Is),
+            };
+            let holder = result.as_ref().map(|(value, _)| *value);
+            if let Some((value, texts)) = result {
+                event.at = value.place();
+                event.texts = texts;
+                event.result = reader.structured_result(value);
+            }
+            reader.result(event, holder);
+        }
+    }
+}
+
+/// Id and name of one entry of `tool_calls`, whose arguments are an object.
+fn tool_call(
+    reader: &mut Reader<'_>,
+    call: Value<'_>,
+    turn: Turn,
+) -> (Option<Box<str>>, Option<Box<str>>) {
+    let mut id = None;
+    let mut name = None;
+    let mut seen = false;
+    reader.object(
+        call,
+        &["id", "type", "function"],
+        |reader, key, value| match key {
+            "id" => {
+                id = value.text().map(Box::from);
+                reader.id(value);
+            }
+            "type" => reader.word(value, &["function"]),
+            _ => {
+                seen = true;
+                reader.object(
+                    value,
+                    &["index", "description"],
+                    |reader, key, value| match key {
+                        "index" => {
+                            reader.number(value);
+                        }
+                        _ => {
+                            reader.text(value, &Origin::of(Author::Assistant, Part::Other));
+                        }
+                    },
+                );
+                name = called_function(reader, call, value, turn, 0);
+            }
+        },
+    );
+    if !seen && call.kind() == json::Kind::Object {
+        let what = "`function` is missing".to_owned();
+        reader.problem(crate::diag::codes::AG2001, call, what);
+    }
+    (id, name)
+}
+
+fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let origin = openai_shapes::beside();
+    reader.shaped(
+        body.root(),
+        &[RESPONSE],
+        &origin,
+        &mut |reader, key, value| {
+            match key {
+                _ if value.is_null() => reader.claim(value),
+                "model" => {
+                    if let Some(model) = reader.name(value) {
+                        reader.reading.models.add(&model);
+                    }
+                }
+                "message" => said(reader, value),
+                "done_reason" => {
+                    if let Some(reason) = value.text() {
+                        reader.reading.finish.push(reason.into());
+                    }
+                    reader.word(value, &["stop", "length", "load", "unload"]);
+                }
+                "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
+                "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" => reader.claim_all(value),
+                _ => error(reader, value),
+            }
+        },
+    );
+}
+
+/// The message of an answer.
+fn said(reader: &mut Reader<'_>, message: Value<'_>) {
+    let origin = openai_shapes::beside().with_part(Part::Text);
+    reader.shaped(
+        message,
+        &[MESSAGE],
+        &origin,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "role" => reader.word(value, &["assistant"]),
+            "content" => {
+                reader.text(value, &origin);
+            }
+            "images" => images(reader, value),
+            "tool_calls" => reader.array(value, |reader, call| {
+                tool_call(reader, call, Turn::Latest);
+            }),
+            _ => {
+                reader.text(value, &origin.with_part(Part::Name));
+            }
+        },
+    );
+}
+
+/// An answer that is nothing but a refusal.
+fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
+    let model = asked.models.names.first().map_or("", |model| model);
+    let mut out = br#"{"model":"#.to_vec();
+    quote(model, &mut out);
+    out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
+    match asked.endpoint.name {
+        "chat" => {
+            out.extend_from_slice(br#""message":"#);
+            withhold::refusing_message(&denial.message(), &mut out);
+        }
+        "generate" => {
+            out.extend_from_slice(br#""response":"#);
+            quote(&denial.message(), &mut out);
+        }
+        _ => return Dialect::Ollama.body(denial),
+    }
+    out.extend_from_slice(br#","done":true,"done_reason":"stop"}"#);
+    out
+}

@@ -1,0 +1,115 @@
+//! What is taken out of an answer, and what takes its place.
+
+use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::surgery::{remove_elements, remove_members};
+use crate::protocol::{CannotWithhold, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
+use crate::wire::span::Span;
+use std::collections::BTreeSet;
+
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let root = body.root();
+    remove_copies(root, edits);
+    let message = root.get("message");
+    if let Some((_, text)) = withholding.choices.first() {
+        let mut with = Vec::new();
+        match (message, root.get("response")) {
+            (Some(message), _) => {
+                refusing_message(text, &mut with);
+                edits.replace(message, with);
+            }
+            (None, Some(response)) => {
+                quote(text, &mut with);
+                edits.replace(response, with);
+                if let Some(thinking) = root.get("thinking") {
+                    edits.replace(thinking, br#""""#.to_vec());
+                }
+            }
+            (None, None) => return Err(CannotWithhold),
+        }
+        stop(root, edits);
+        return Ok(());
+    }
+    if withholding.calls.is_empty() {
+        return Ok(());
+    }
+    let message = message.ok_or(CannotWithhold)?;
+    let list = message.get("tool_calls").ok_or(CannotWithhold)?;
+    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    if list.elements().all(|call| denied.contains(&call.place())) {
+        remove_members(message, &["tool_calls"], edits);
+        stop(root, edits);
+    } else {
+        remove_elements(list, &|place| denied.contains(&place), edits);
+        let kept = list
+            .elements()
+            .filter(|call| !denied.contains(&call.place()));
+        for (number, call) in kept.enumerate() {
+            let index = call
+                .get("function")
+                .and_then(|function| function.get("index"));
+            if let Some(index) = index.filter(|index| index.as_u64().is_some()) {
+                edits.replace(index, number.to_string().into_bytes());
+            }
+        }
+    }
+    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    explain(message, &told, edits);
+    Ok(())
+}
+
+/// Tokens repeat the text: as probabilities, and as the context of the next request.
+fn remove_copies(root: Value<'_>, edits: &mut Edits) {
+    for name in ["logprobs", "context"] {
+        if let Some(copy) = root.get(name).filter(|copy| !copy.is_null()) {
+            edits.replace(copy, b"[]".to_vec());
+        }
+    }
+}
+
+fn stop(root: Value<'_>, edits: &mut Edits) {
+    if let Some(reason) = root.get("done_reason") {
+        edits.replace(reason, br#""stop""#.to_vec());
+    }
+}
+
+/// Puts a text after whatever the message says.
+fn explain(message: Value<'_>, text: &str, edits: &mut Edits) {
+    match message.get("content") {
+        Some(content) if content.kind() == json::Kind::String => {
+            let end = content.text().map_or(0, |text| text.len());
+            let with = if end == 0 {
+                text.to_owned()
+            } else {
+                format!("\n\n{text}")
+            };
+            edits.replace_text(content, [(end..end, with.as_str())]);
+        }
+        Some(content) => {
+            let mut with = Vec::new();
+            quote(text, &mut with);
+            edits.replace(content, with);
+        }
+        None => {
+            let mut with = br#""content":"#.to_vec();
+            quote(text, &mut with);
+            let is_alone = message.members().all(|(key, _)| key.is_text("tool_calls"));
+            if !is_alone {
+                with.push(b',');
+            }
+            let start = message.span().start.saturating_add(1);
+            edits.splice(message.doc(), Span { start, end: start }, with);
+        }
+    }
+}
+
+pub(super) fn refusing_message(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"role":"assistant","content":"#);
+    quote(text, out);
+    out.push(b'}');
+}

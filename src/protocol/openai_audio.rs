@@ -1,0 +1,224 @@
+//! Audio: `POST …/audio/speech` turns text into sound; `…/audio/transcriptions` and `…/audio/translations` turn sound into
+//! text, as forms (OpenRouter: as JSON).
+
+use super::openai_shapes::{self, ANSWER, answer_member, beside};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::surgery::only_texts;
+use super::{
+    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol,
+    Row, TEXT_ANSWER, TEXTS, Withholding,
+};
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct OpenAiAudio;
+
+const LINES: &[Line] = &[
+    json("audio/speech", "audio.speech").answer(AnswerForm::Media),
+    json("audio/transcriptions", "audio.transcriptions")
+        .body(BodyForm::Multipart)
+        .answer(AnswerForm::Transcript),
+    json("audio/translations", "audio.translations")
+        .body(BodyForm::Multipart)
+        .answer(AnswerForm::Transcript),
+];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("models", Shape::Own),
+    ("input", Shape::Text(Part::Text)),
+    ("prompt", Shape::Text(Part::Text)),
+    ("instructions", Shape::Own),
+    ("file", Shape::Own),
+    ("file_url", Shape::Own),
+    ("input_audio", Shape::Own),
+    ("stream", Shape::Own),
+    ("voice", Shape::Own),
+    ("known_speaker_references[]", Shape::Own),
+    ("known_speaker_references", Shape::Own),
+    ("known_speaker_names[]", Shape::Tree(Part::Name)),
+    ("known_speaker_names", Shape::Tree(Part::Name)),
+    ("speed", Shape::Number),
+    ("temperature", Shape::Number),
+    ("language", Shape::Id),
+    (
+        "response_format",
+        Shape::Word(&[
+            "json",
+            "text",
+            "srt",
+            "verbose_json",
+            "vtt",
+            "diarized_json",
+            "mp3",
+            "opus",
+            "aac",
+            "flac",
+            "wav",
+            "pcm",
+        ]),
+    ),
+    ("stream_format", Shape::Word(&["sse", "audio"])),
+    ("chunking_strategy", Shape::Word(&["auto"])),
+    (
+        "timestamp_granularities[]",
+        Shape::List(&Shape::Word(&["word", "segment"])),
+    ),
+    ("include[]", Shape::List(&Shape::Word(&["logprobs"]))),
+];
+const RESPONSE: &[Member] = &[
+    ("text", Shape::Text(Part::Transcript)),
+    ("task", Shape::Id),
+    ("language", Shape::Id),
+    ("duration", Shape::Number),
+    ("segments", Shape::List(&Shape::Object(SEGMENT))),
+    ("words", Shape::List(&Shape::Object(SEGMENT))),
+    ("logprobs", Shape::Own),
+    ("audio_data", Shape::Own),
+    ("x_groq", Shape::Object(&[("id", Shape::Id)])),
+];
+/// A stretch of what was said, or one word of it.
+const SEGMENT: &[Member] = &[
+    ("id", Shape::Id),
+    ("type", Shape::Id),
+    ("seek", Shape::Number),
+    ("start", Shape::Number),
+    ("end", Shape::Number),
+    ("text", Shape::Text(Part::Transcript)),
+    ("word", Shape::Text(Part::Transcript)),
+    ("speaker", Shape::Text(Part::Name)),
+    ("tokens", Shape::Numbers),
+    ("temperature", Shape::Number),
+    ("avg_logprob", Shape::Number),
+    ("compression_ratio", Shape::Number),
+    ("no_speech_prob", Shape::Number),
+];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for OpenAiAudio {
+    fn name(&self) -> &'static str {
+        "openai.audio"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.reading.params = Some(root.place());
+        let user = Origin::of(Author::User, Part::Text);
+        reader.reading.count_message(&user.from);
+        reader.shaped(
+            root,
+            &[REQUEST],
+            &user,
+            &mut |reader, key, value| match key {
+                _ if value.is_null() => reader.claim(value),
+                "model" => openai_shapes::model(reader, value),
+                "models" => openai_shapes::models(reader, value),
+                "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+                "instructions" => {
+                    reader.text(value, &Origin::of(Author::System, Part::Text));
+                }
+                "voice" => match value.kind() {
+                    json::Kind::String => reader.id(value),
+                    _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
+                },
+                _ => sound(reader, value, &user),
+            },
+        );
+        openai_shapes::model_is_needed(reader, endpoint);
+        let event = Event::new(Kind::Request, Direction::Request, root.place());
+        reader.reading.events.push(event);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        reader.shaped(
+            body.root(),
+            &[RESPONSE, ANSWER],
+            &beside(),
+            &mut |reader, key, value| {
+                match key {
+                    _ if value.is_null() => reader.claim(value),
+                    // Mistral answers with the sound inside JSON.
+                    "audio_data" => {
+                        reader.media(value);
+                        reader.uninspectable(value, "attachment");
+                    }
+                    // The text once more, token by token: it goes as a whole when the text is edited.
+                    "logprobs" => reader.claim_all(value),
+                    _ => answer_member(reader, key, value),
+                }
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    /// What was said stands there as a whole, by segments, by words and by tokens. What an edit took out of one may be
+    /// spread over several of another, so that after an edit only the whole is left.
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)?;
+        let body = nest.body().ok_or(CannotWithhold)?;
+        for name in ["segments", "words", "logprobs"] {
+            if let Some(copies) = body.root().get(name).filter(|copies| !copies.is_null()) {
+                edits.replace(copies, b"[]".to_vec());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something to listen to: a file of a form, a URL, or base64 in JSON. It is what the request is about, not a part of a
+/// message, and not counted among those.
+fn sound(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    match value.kind() {
+        json::Kind::Array => reader.array(value, |reader, value| sound(reader, value, origin)),
+        json::Kind::Object if value.get("filename").is_some() => {
+            reader.file(value);
+        }
+        json::Kind::Object => {
+            reader.uninspectable(value, "attachment");
+            reader.object(
+                value,
+                &["data", "format", "url"],
+                |reader, key, value| match key {
+                    "data" => reader.media(value),
+                    "url" => reader.url(value, origin),
+                    _ => reader.id(value),
+                },
+            );
+        }
+        _ => {
+            reader.uninspectable(value, "attachment");
+            reader.url(value, origin);
+        }
+    }
+}

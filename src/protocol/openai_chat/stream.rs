@@ -1,0 +1,743 @@
+//! `chat.completion.chunk`: one answer in many frames, its choices interleaved.
+
+use super::withhold::{self, refusing_reason};
+use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member};
+use crate::event::Class;
+use crate::event::Part;
+use crate::event::Turn;
+use crate::protocol::openai_shapes::{
+    ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
+};
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
+    Made, Piece, StreamReader, TextPiece,
+};
+use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::wire::json::{self, Edits, Value, quote};
+use crate::wire::span::offset;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Number of the call in `function_call`, of which there is one at most.
+const LEGACY_CALL: u32 = u32::MAX;
+
+/// Number of the text of a member of `delta` that nobody knows, and of those after it.
+const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
+
+/// Members of a chunk that no whole answer has: random padding against traffic analysis.
+const CHUNK: &[Member] = &[("obfuscation", Shape::Id)];
+
+/// Where texts stand whose members are numbered.
+const IN_CHOICE: u32 = 0;
+const IN_DELTA: u32 = 1;
+const IN_MESSAGE: u32 = 2;
+
+/// Members of `delta`.
+const SPOKEN: &[&[Member]] = &[MESSAGE, SPEECH];
+
+/// Members of `message` beside `delta` that say what `delta` says.
+const COPIED: &[&str] = &[
+    "role",
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "tool_calls",
+    "function_call",
+];
+
+/// Members of an entry of `tool_calls`.
+const CALL: &[Member] = &[
+    ("id", Shape::Id),
+    ("type", Shape::Word(&["function", "custom"])),
+    ("index", Shape::Number),
+    ("function", Shape::Own),
+    ("custom", Shape::Own),
+];
+
+/// Most members of `delta` that nobody knows: more are no text that goes on.
+const MAX_UNKNOWN_TEXTS: usize = 64;
+
+/// A streamed chat completion.
+#[derive(Debug)]
+pub(super) struct ChatStream {
+    asked: Asked,
+    /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
+    common: Option<Vec<u8>>,
+    choices: BTreeMap<u32, Choice>,
+    /// Choices that the frame at hand ends. It may still be refused.
+    ending: Vec<u32>,
+    /// Members of `delta` that nobody knows.
+    unknown: Vec<Box<str>>,
+}
+
+/// A choice so far.
+#[derive(Debug, Default)]
+struct Choice {
+    /// Why it ended was told; OpenRouter repeats it with the usage.
+    reason_told: bool,
+    finished: bool,
+    calls: Vec<Call>,
+    /// Texts under `message` so far, by their number.
+    copies: BTreeMap<u32, String>,
+}
+
+/// A call so far.
+#[derive(Debug)]
+struct Call {
+    index: Option<u64>,
+    id: Option<Box<str>>,
+}
+
+impl ChatStream {
+    pub(super) fn new(asked: &Asked) -> ChatStream {
+        ChatStream {
+            asked: asked.clone(),
+            common: None,
+            choices: BTreeMap::new(),
+            ending: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    fn choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, at: usize) {
+        let number = choice_number(choice, at);
+        let first = reader.frame.pieces.len();
+        let mut finished = false;
+        let mut has_message = false;
+        let delta = choice.get("delta");
+        let origin = Origin {
+            piece_of: Some(IN_CHOICE),
+            ..Origin::answer(number)
+        };
+        reader.shaped(
+            choice,
+            &[CHOICE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "finish_reason" => {
+                    let reason = value.text().filter(|reason| !reason.is_empty());
+                    if let Some(reason) = reason {
+                        let state = self.choices.entry(number).or_default();
+                        if !std::mem::replace(&mut state.reason_told, true) {
+                            reader.reading.finish.push(reason.into());
+                        }
+                        finished = true;
+                    }
+                    reader.word(value, FINISH_REASONS);
+                }
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" | "log_probs" => reader.claim_all(value),
+                "error" => error(reader, value),
+                "delta" => self.delta(reader, value, number),
+                _ => {
+                    has_message = true;
+                    self.message(reader, value, delta, number);
+                }
+            },
+        );
+        self.choices.entry(number).or_default();
+        let lanes = ChoiceLanes(number);
+        let mut lane = if finished || has_message {
+            lanes.all()
+        } else {
+            let pieces = reader.frame.pieces.get(first..).unwrap_or_default();
+            let of = pieces.iter().map(|piece| lanes.of_piece(piece));
+            of.fold(Lanes::default(), Lanes::and)
+        };
+        if finished {
+            self.ending.push(number);
+            reader.piece(Piece::End(Some(number)));
+        }
+        if lane == Lanes::default() {
+            lane = lanes.text();
+        }
+        reader.frame.lanes = reader.frame.lanes.and(lane);
+    }
+
+    fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
+        let origin = Origin {
+            piece_of: Some(IN_DELTA),
+            ..Origin::answer(choice)
+        };
+        reader.shaped(
+            delta,
+            SPOKEN,
+            &origin,
+            &mut |reader, key, value| match key {
+                "role" => reader.word(value, ROLES),
+                "content" => content(reader, value, &origin.member(number_of(key))),
+                "tool_calls" => {
+                    let mut at = 0u32;
+                    reader.array(value, |reader, call| {
+                        self.call(reader, call, choice, at);
+                        at = at.saturating_add(1);
+                    });
+                }
+                "function_call" if is_told(value) => {
+                    let key = CallKey {
+                        choice,
+                        item: LEGACY_CALL,
+                    };
+                    begin(reader, value, key);
+                    called(reader, value, value, key);
+                }
+                "function_call" => reader.claim_all(value),
+                "name" | "tool_call_id" => reader.id(value),
+                _ => spoken(reader, key, value, &origin.member(number_of(key))),
+            },
+        );
+        // A server that says its text under a name of its own says it in pieces, too.
+        for (key, value) in delta.members() {
+            let Some(name) = key.text().filter(|_| value.kind() == json::Kind::String) else {
+                continue;
+            };
+            if SPOKEN
+                .iter()
+                .copied()
+                .flatten()
+                .any(|(known, _)| **known == *name)
+            {
+                continue;
+            }
+            let Some(item) = self.unknown_text(&name) else {
+                continue;
+            };
+            reader.claim(value);
+            let channel = Channel {
+                choice,
+                part: Part::Other,
+                item,
+            };
+            let piece = TextPiece::new(channel, value.place(), Class::Unknown);
+            reader.piece(Piece::Text(piece));
+        }
+    }
+
+    /// `message` beside `delta`: Writer says the same in both, Perplexity puts the whole text so far into it.
+    fn message(
+        &mut self,
+        reader: &mut Reader<'static>,
+        message: Value<'_>,
+        delta: Option<Value<'_>>,
+        choice: u32,
+    ) {
+        let origin = Origin::answer(choice);
+        reader.object(message, COPIED, |reader, key, value| {
+            let twin = delta.and_then(|delta| delta.get(key));
+            let is_string = value.kind() == json::Kind::String;
+            match key {
+                "role" => reader.word(value, ROLES),
+                "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
+                    self.copied_text(reader, key, value, twin, choice);
+                }
+                "content" => content(reader, value, &origin),
+                "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
+                    let mut at = 0u32;
+                    reader.array(value, |reader, call| {
+                        let item = self.call_number(call, choice, at);
+                        copied_call(reader, call, CallKey { choice, item });
+                        at = at.saturating_add(1);
+                    });
+                }
+                "tool_calls" => reader.array(value, |reader, call| {
+                    tool_call(reader, call, Turn::Latest, choice);
+                }),
+                "function_call" if is_told(value) => {
+                    called_function(reader, value, value, Turn::Latest, choice);
+                }
+                "function_call" => reader.claim_all(value),
+                _ => spoken(reader, key, value, &origin),
+            }
+        });
+    }
+
+    fn copied_text(
+        &mut self,
+        reader: &mut Reader<'static>,
+        key: &str,
+        value: Value<'_>,
+        twin: Option<Value<'_>>,
+        choice: u32,
+    ) {
+        reader.claim(value);
+        let Some(text) = value.text() else { return };
+        let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
+        let origin = Origin {
+            piece_of: Some(IN_MESSAGE),
+            ..Origin::answer(choice)
+        };
+        let item = origin.member(number_of(key)).piece_of.unwrap_or_default();
+        let copies = &mut self.choices.entry(choice).or_default().copies;
+        let so_far = copies.entry(item).or_default();
+        let goes_on = text.strip_prefix(so_far.as_str());
+        let repeats = match goes_on {
+            Some(new) if new == twin || text != twin => so_far.len(),
+            _ => 0,
+        };
+        so_far.push_str(text.get(repeats..).unwrap_or_default());
+        let channel = Channel {
+            choice,
+            part: match key {
+                "content" => Part::Text,
+                "refusal" => Part::Refusal,
+                _ => Part::Reasoning,
+            },
+            item,
+        };
+        reader.piece(Piece::Text(TextPiece {
+            repeats,
+            retold: true,
+            ..TextPiece::new(channel, value.place(), Class::Text)
+        }));
+    }
+
+    fn unknown_text(&mut self, name: &str) -> Option<u32> {
+        let known = self.unknown.iter().position(|known| **known == *name);
+        let at = known.or_else(|| {
+            let at = self.unknown.len();
+            (at < MAX_UNKNOWN_TEXTS).then(|| {
+                self.unknown.push(name.into());
+                at
+            })
+        })?;
+        Some(FIRST_UNKNOWN_TEXT.saturating_add(offset(at)))
+    }
+
+    fn call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, choice: u32, at: u32) {
+        let item = self.call_number(call, choice, at);
+        let key = CallKey { choice, item };
+        begin(reader, call, key);
+        let tables = [CALL, SPEECH];
+        let origin = Origin::answer(choice).with_part(Part::Other);
+        reader.shaped(
+            call,
+            &tables,
+            &origin,
+            &mut |reader, name, value| match name {
+                "function" | "custom" => called(reader, call, value, key),
+                _ => spoken(reader, name, value, &origin),
+            },
+        );
+    }
+
+    /// Which call an entry of `tool_calls` is about: its `index` says so; Mistral's has none and an id instead. An index
+    /// that comes again with another id is another call.
+    fn call_number(&mut self, call: Value<'_>, choice: u32, at: u32) -> u32 {
+        let index = call.get("index").and_then(|index| index.as_u64());
+        let id = call
+            .get("id")
+            .and_then(|id| id.text())
+            .filter(|id| !id.is_empty());
+        let calls = &mut self.choices.entry(choice).or_default().calls;
+        let known = calls.iter().rposition(|known| match (&id, &known.id) {
+            (Some(id), Some(known_id)) => **known_id == **id && known.index == index,
+            _ => known.index == index && (index.is_some() || id.is_none()),
+        });
+        let known = match (known, index, &id) {
+            (Some(known), ..) => Some(known),
+            // Neither says which: the entry's place in the list.
+            (None, None, None) => usize::try_from(at).ok().filter(|at| *at < calls.len()),
+            _ => None,
+        };
+        let number = known.unwrap_or_else(|| {
+            calls.push(Call { index, id: None });
+            calls.len().saturating_sub(1)
+        });
+        if let (Some(call), Some(id)) = (calls.get_mut(number), id) {
+            call.id = Some(id.into());
+        }
+        offset(number)
+    }
+
+    /// A chunk of our own for one choice.
+    fn chunk(&self, choice: u32, delta: &[u8], finish: &[u8]) -> Made {
+        let mut out = br#"{"object":"chat.completion.chunk","#.to_vec();
+        out.extend_from_slice(self.common.as_deref().unwrap_or_default());
+        out.extend_from_slice(br#""choices":[{"index":"#);
+        out.extend_from_slice(choice.to_string().as_bytes());
+        out.extend_from_slice(br#","delta":"#);
+        out.extend_from_slice(delta);
+        out.extend_from_slice(br#","finish_reason":"#);
+        out.extend_from_slice(finish);
+        out.extend_from_slice(b"}]}");
+        Made::new(None, out)
+    }
+
+    fn learn(&mut self, root: Value<'_>) {
+        let mut common = Vec::new();
+        for name in ["id", "created", "model"] {
+            if let Some(value) = root.get(name) {
+                quote(name, &mut common);
+                common.push(b':');
+                common.extend_from_slice(value.raw());
+                common.push(b',');
+            }
+        }
+        self.common = Some(common);
+    }
+}
+
+/// Texts, other texts and calls of a choice don't wait for each other.
+#[derive(Clone, Copy)]
+struct ChoiceLanes(u32);
+
+impl ChoiceLanes {
+    fn of(self, which: u32) -> Lanes {
+        Lanes::of(self.0.saturating_mul(3).saturating_add(which))
+    }
+
+    fn text(self) -> Lanes {
+        self.of(0)
+    }
+
+    /// Reasoning and everything else that is said beside the answer.
+    fn other(self) -> Lanes {
+        self.of(1)
+    }
+
+    fn calls(self) -> Lanes {
+        self.of(2)
+    }
+
+    fn of_piece(self, piece: &Piece) -> Lanes {
+        match piece {
+            Piece::Text(text) if text.channel.part == Part::Text => self.text(),
+            Piece::Text(_) => self.other(),
+            _ => self.calls(),
+        }
+    }
+
+    fn all(self) -> Lanes {
+        self.text().and(self.other()).and(self.calls())
+    }
+}
+
+/// The place of a member of `delta` in its tables.
+fn number_of(key: &str) -> usize {
+    let mut members = SPOKEN.iter().copied().flatten();
+    members.position(|(known, _)| *known == key).unwrap_or(0)
+}
+
+/// A call in `message` that `delta` told of.
+fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
+    reader.claim_all(call);
+    let function = call.get("function").or_else(|| call.get("custom"));
+    begin(reader, call, key);
+    for (name, value) in function.into_iter().flat_map(|function| function.members()) {
+        if value.is_null() {
+            continue;
+        }
+        let what = if name.is_text("name") {
+            CallPiece::NameAgain(value.place())
+        } else {
+            CallPiece::ArgumentsAgain(value.place())
+        };
+        reader.piece(Piece::Call {
+            key,
+            element: call.place(),
+            what,
+        });
+    }
+}
+
+/// Number of the text in `content`.
+fn content_item() -> u32 {
+    let origin = Origin {
+        piece_of: Some(IN_DELTA),
+        ..Origin::answer(0)
+    };
+    let content = origin.member(number_of("content"));
+    content.piece_of.unwrap_or_default()
+}
+
+fn begin(reader: &mut Reader<'static>, element: Value<'_>, key: CallKey) {
+    reader.piece(Piece::Call {
+        key,
+        element: element.place(),
+        what: CallPiece::Begin {
+            provider_run: false,
+        },
+    });
+}
+
+/// `{name, arguments}` or `{name, input}`.
+fn called(reader: &mut Reader<'static>, element: Value<'_>, function: Value<'_>, key: CallKey) {
+    reader.object(
+        function,
+        &["name", "arguments", "input"],
+        |reader, member, value| {
+            reader.claim_all(value);
+            if value.is_null() {
+                return;
+            }
+            let place = value.place();
+            let what = match member {
+                "name" => CallPiece::Name(place),
+                "arguments" => CallPiece::Arguments(place),
+                _ => CallPiece::Input(place),
+            };
+            reader.piece(Piece::Call {
+                key,
+                element: element.place(),
+                what,
+            });
+        },
+    );
+}
+
+/// Snowflake sends an empty `function_call` in every chunk.
+fn is_told(function: Value<'_>) -> bool {
+    function
+        .members()
+        .any(|(_, value)| !value.is_null() && value.raw() != b"\"\"")
+}
+
+impl StreamReader for ChatStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        if self.common.is_none() {
+            self.learn(root);
+        }
+        for ended in std::mem::take(&mut self.ending) {
+            self.choices.entry(ended).or_default().finished = true;
+        }
+        let mut has_choice = false;
+        let tables = [CHUNK, RESPONSE, ANSWER];
+        reader.shaped(
+            root,
+            &tables,
+            &beside(),
+            &mut |reader, key, value| match key {
+                "choices" => {
+                    let mut at = 0usize;
+                    reader.array(value, |reader, choice| {
+                        has_choice = true;
+                        self.choice(reader, choice, at);
+                        at = at.saturating_add(1);
+                    });
+                }
+                _ => response_member(reader, key, value),
+            },
+        );
+        if !has_choice {
+            reader.frame.lanes = Lanes::ALL;
+        }
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        let choice = channel.choice;
+        match channel.part {
+            Part::Text => format!("#choice/{choice}"),
+            part => format!("#choice/{choice}/{}", part.word()),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        match key.item {
+            LEGACY_CALL => format!("#choice/{}/function_call", key.choice),
+            item => format!("#choice/{}/tool_calls/{item}", key.choice),
+        }
+    }
+
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        end: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        let numbers: BTreeSet<u64> = calls
+            .iter()
+            .flat_map(|call| call.pieces.iter().map(|(frame, _)| *frame))
+            .collect();
+        for number in numbers {
+            let frame = frames.get(number).ok_or(CannotWithhold)?;
+            take_out_of(frame, number, calls)?;
+        }
+        let mut choices: Vec<u32> = calls.iter().map(|call| call.key.choice).collect();
+        choices.dedup();
+        for choice in choices {
+            let of_choice = || calls.iter().filter(|call| call.key.choice == choice);
+            let mut texts: Vec<&str> = of_choice()
+                .filter_map(|call| call.denied.as_deref())
+                .collect();
+            texts.dedup();
+            if texts.is_empty() {
+                continue;
+            }
+            let mut delta = br#"{"content":"#.to_vec();
+            quote(&texts.join("\n"), &mut delta);
+            delta.push(b'}');
+            let explanation = self.chunk(choice, &delta, b"null");
+            let frame = frames.get(end).ok_or(CannotWithhold)?;
+            frame.before.push(explanation);
+            if of_choice().all(|call| call.denied.is_some()) {
+                finish_plainly(frame, choice);
+            }
+        }
+        Ok(())
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+        withhold::withhold(nest, &self.asked, withholding, &mut frame.edits)
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let is_edited = !frame.edits.is_empty();
+        let choices = body.root().get("choices").into_iter();
+        for (at, choice) in choices.flat_map(|choices| choices.elements()).enumerate() {
+            if is_edited {
+                withhold::null_logprobs(choice, &mut frame.edits);
+            }
+            let channel = Channel {
+                choice: choice_number(choice, at),
+                part: Part::Text,
+                item: content_item(),
+            };
+            let annotations = choice
+                .get("delta")
+                .and_then(|delta| delta.get("annotations"));
+            if let (Some(changes), Some(annotations)) = (changes.get(&channel), annotations) {
+                move_annotations(annotations, &mut frame.edits, changes);
+            }
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        if as_error {
+            return vec![Made::new(None, Dialect::OpenAi.body(denial))];
+        }
+        let mut delta = br#"{"refusal":"#.to_vec();
+        quote(&denial.message(), &mut delta);
+        delta.push(b'}');
+        let mut choices: Vec<u32> = self
+            .choices
+            .iter()
+            .filter(|(_, choice)| !choice.finished)
+            .map(|(number, _)| *number)
+            .collect();
+        if self.choices.is_empty() {
+            choices.push(0);
+        }
+        let reason = refusing_reason(self.asked.structured_output);
+        let mut made: Vec<Made> = choices
+            .into_iter()
+            .flat_map(|choice| {
+                [
+                    self.chunk(choice, &delta, b"null"),
+                    self.chunk(choice, b"{}", reason),
+                ]
+            })
+            .collect();
+        made.push(Made::new(None, b"[DONE]".to_vec()));
+        made
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}
+
+/// Takes the denied calls out of one frame, and numbers the others without a gap: a gap makes the stream helper of
+/// OpenAI's own library fail.
+fn take_out_of(
+    frame: &mut HeldFrame,
+    number: u64,
+    calls: &[JudgedCall],
+) -> Result<(), CannotWithhold> {
+    let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let call_at = |value: Value<'_>| {
+        calls
+            .iter()
+            .find(|call| call.pieces.contains(&(number, value.place())))
+    };
+    let choices = body.root().get("choices").ok_or(CannotWithhold)?;
+    let holders = choices
+        .elements()
+        .flat_map(|choice| [choice.get("delta"), choice.get("message")])
+        .flatten();
+    for delta in holders {
+        let legacy = delta.get("function_call").and_then(call_at);
+        let mut gone: Vec<&str> = Vec::new();
+        if legacy.is_some_and(|call| call.denied.is_some()) {
+            gone.push("function_call");
+        }
+        if let Some(list) = delta.get("tool_calls") {
+            let mut denied = BTreeSet::new();
+            let mut kept = 0usize;
+            for element in list.elements() {
+                match call_at(element) {
+                    Some(call) if call.denied.is_some() => {
+                        denied.insert(element.place());
+                    }
+                    found => {
+                        kept = kept.saturating_add(1);
+                        if let Some(call) = found {
+                            renumber(element, call, calls, &mut frame.edits);
+                        }
+                    }
+                }
+            }
+            match (denied.is_empty(), kept) {
+                (true, _) => {}
+                (false, 0) => gone.push("tool_calls"),
+                (false, _) => {
+                    remove_elements(list, &|place| denied.contains(&place), &mut frame.edits);
+                }
+            }
+        }
+        if !gone.is_empty() {
+            remove_members(delta, &gone, &mut frame.edits);
+        }
+    }
+    Ok(())
+}
+
+fn renumber(element: Value<'_>, call: &JudgedCall, calls: &[JudgedCall], edits: &mut Edits) {
+    let index = element.get("index");
+    let Some((value, index)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
+        return;
+    };
+    let taken_before = |other: &&JudgedCall| {
+        other.denied.is_some()
+            && other.key.choice == call.key.choice
+            && other.key.item < call.key.item
+    };
+    let before = u64::from(offset(calls.iter().filter(taken_before).count()));
+    if before > 0 {
+        let number = index.saturating_sub(before);
+        edits.replace(value, number.to_string().into_bytes());
+    }
+}
+
+/// Without any call the answer is an ordinary text.
+fn finish_plainly(frame: &mut HeldFrame, number: u32) {
+    let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        return;
+    };
+    let choices = body.root().get("choices").into_iter();
+    for (at, choice) in choices.flat_map(|choices| choices.elements()).enumerate() {
+        if choice_number(choice, at) == number
+            && let Some(finish) = choice
+                .get("finish_reason")
+                .filter(|finish| !finish.is_null())
+        {
+            frame.edits.replace(finish, br#""stop""#.to_vec());
+        }
+    }
+}

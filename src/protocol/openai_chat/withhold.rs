@@ -1,0 +1,214 @@
+//! What is taken out of a whole answer, and what takes its place.
+
+use super::choice_number;
+use crate::protocol::openai_shapes::refusal_text;
+use crate::protocol::surgery::{member_span, move_indices, remove_elements, remove_members};
+use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
+use crate::wire::span::Span;
+use std::collections::BTreeSet;
+
+/// Makes the edits in every choice.
+pub(in crate::protocol) fn withhold(
+    nest: &Nest<'_>,
+    asked: &Asked,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let choices = body.root().get("choices").ok_or(CannotWithhold)?;
+    for (at, choice) in choices.elements().enumerate() {
+        let number = choice_number(choice, at);
+        let refused = withholding.choices.iter().find(|(n, _)| *n == number);
+        if let Some((_, text)) = refused {
+            refuse_choice(choice, text, asked.structured_output, edits)?;
+            continue;
+        }
+        let texts: Vec<&EditedText> = withholding
+            .edited
+            .iter()
+            .filter(|edited| edited.choice == number)
+            .collect();
+        if !texts.is_empty() {
+            correct_copies(choice, &texts, edits);
+        }
+        let calls: Vec<(Place, &str)> = withholding
+            .calls
+            .iter()
+            .filter(|call| call.choice == number)
+            .map(|call| (call.at, call.text.as_str()))
+            .collect();
+        if !calls.is_empty() {
+            take_out_calls(choice, &calls, edits)?;
+        }
+    }
+    Ok(())
+}
+
+/// The whole choice becomes a refusal.
+fn refuse_choice(
+    choice: Value<'_>,
+    text: &str,
+    structured_output: bool,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let (message, prompted) = (choice.get("message"), choice.get("text"));
+    if message.is_none() && prompted.is_none() {
+        return Err(CannotWithhold);
+    }
+    // Perplexity has both a message and a `delta`.
+    for message in [message, choice.get("delta")].into_iter().flatten() {
+        let mut with = Vec::new();
+        refusing_message(text, &mut with);
+        edits.replace(message, with);
+    }
+    if let Some(prompted) = prompted {
+        let mut with = Vec::new();
+        quote(text, &mut with);
+        edits.replace(prompted, with);
+    }
+    if let Some(reasoning) = choice.get("reasoning_content") {
+        edits.replace(reasoning, b"null".to_vec());
+    }
+    if let Some(finish) = choice.get("finish_reason") {
+        edits.replace(finish, refusing_reason(structured_output).to_vec());
+    }
+    null_logprobs(choice, edits);
+    Ok(())
+}
+
+pub(super) fn refusing_message(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"role":"assistant","content":null,"refusal":"#);
+    quote(text, out);
+    out.push(b'}');
+}
+
+/// `content_filter` is the reason that a client expects with a refusal; but the SDK's `parse()` raises on that reason
+/// when a schema was asked for, so that `stop` is right there.
+pub(super) fn refusing_reason(structured_output: bool) -> &'static [u8] {
+    if structured_output {
+        br#""stop""#
+    } else {
+        br#""content_filter""#
+    }
+}
+
+/// Token probabilities repeat what was said and what was called.
+pub(super) fn null_logprobs(choice: Value<'_>, edits: &mut Edits) {
+    for name in ["logprobs", "log_probs"] {
+        if let Some(logprobs) = choice.get(name).filter(|value| !value.is_null()) {
+            edits.replace(logprobs, b"null".to_vec());
+        }
+    }
+}
+
+/// Token probabilities repeat the text, and annotations point into it: the first go, the others move along.
+fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
+    null_logprobs(choice, edits);
+    let message = choice.get("message");
+    let content = message.and_then(|message| message.get("content"));
+    let annotations = message.and_then(|message| message.get("annotations"));
+    let edited =
+        content.and_then(|content| texts.iter().find(|edited| edited.at == content.place()));
+    if let (Some(content), Some(annotations), Some(edited)) = (content, annotations, edited) {
+        move_indices(content, annotations, edited, edits);
+    }
+}
+
+/// Removes denied calls. With none left the answer is an ordinary text, and says why; otherwise the remaining calls
+/// stand as they came and the text says what is missing.
+fn take_out_calls(
+    choice: Value<'_>,
+    calls: &[(Place, &str)],
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let message = choice.get("message").ok_or(CannotWithhold)?;
+    let list = message.get("tool_calls").filter(|list| !list.is_null());
+    let legacy = message.get("function_call").filter(|call| !call.is_null());
+    let denied: BTreeSet<Place> = calls.iter().map(|(at, _)| *at).collect();
+    let is_denied = |call: &Value<'_>| denied.contains(&call.place());
+    let kept: Vec<Value<'_>> = list
+        .into_iter()
+        .flat_map(|list| list.elements())
+        .filter(|call| !is_denied(call))
+        .collect();
+    let legacy_denied = legacy.as_ref().is_some_and(is_denied);
+    let mut gone: Vec<&str> = Vec::new();
+    if kept.is_empty() && list.is_some() {
+        // An empty list is not what every client expects; no list is what they get from a plain answer.
+        gone.push("tool_calls");
+    } else if let Some(list) = list {
+        remove_elements(list, &|place| denied.contains(&place), edits);
+        for (number, call) in kept.iter().enumerate() {
+            if let Some(index) = call.get("index").filter(|index| index.as_u64().is_some()) {
+                let number = number.to_string().into_bytes();
+                if index.raw() != number {
+                    edits.replace(index, number);
+                }
+            }
+        }
+    }
+    if legacy_denied {
+        gone.push("function_call");
+    }
+    let told = refusal_text(calls.iter().map(|(_, text)| *text));
+    explain(message, &gone, &told, edits);
+    null_logprobs(choice, edits);
+    let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);
+    if none_left && let Some(finish) = choice.get("finish_reason") {
+        edits.replace(finish, br#""stop""#.to_vec());
+    }
+    Ok(())
+}
+
+/// Puts a text after whatever the message says, and removes members.
+fn explain(message: Value<'_>, gone: &[&str], text: &str, edits: &mut Edits) {
+    match message.get("content") {
+        Some(content) if content.kind() == json::Kind::String => {
+            let with = if content.raw_content().is_empty() {
+                text.to_owned()
+            } else {
+                format!("\n\n{text}")
+            };
+            let end = content.text().map_or(0, |text| text.len());
+            edits.replace_text(content, [(end..end, with.as_str())]);
+        }
+        Some(content) if content.kind() == json::Kind::Array => {
+            let mut part = if content.elements().next().is_some() {
+                b",".to_vec()
+            } else {
+                Vec::new()
+            };
+            part.extend_from_slice(br#"{"type":"text","text":"#);
+            quote(text, &mut part);
+            part.push(b'}');
+            let end = content.span().end.saturating_sub(1);
+            edits.splice(content.doc(), Span { start: end, end }, part);
+        }
+        Some(content) => {
+            let mut with = Vec::new();
+            quote(text, &mut with);
+            edits.replace(content, with);
+        }
+        None => {
+            let mut with = br#""content":"#.to_vec();
+            quote(text, &mut with);
+            // In the place of a member that goes, or before those that stay.
+            match gone.split_first() {
+                Some((first, others)) => {
+                    if let Some(member) = member_span(message, first) {
+                        edits.splice(message.doc(), member, with);
+                    }
+                    remove_members(message, others, edits);
+                }
+                None => {
+                    with.push(b',');
+                    let start = message.span().start.saturating_add(1);
+                    edits.splice(message.doc(), Span { start, end: start }, with);
+                }
+            }
+            return;
+        }
+    }
+    remove_members(message, gone, edits);
+}

@@ -1,0 +1,150 @@
+//! Legacy completions and whatever else continues a prompt: `POST …/completions`, Mistral's `fim` and `agents`, stored
+//! prompts of gateways, and the servers that speak a format of their own (TGI, llama.cpp, SGLang).
+//!
+//! Source: OpenAI's API reference; Mistral's and Portkey's; TGI's and llama.cpp's documentation.
+
+mod native;
+
+use super::openai_chat::{self, Answer, Conversation};
+use super::reader::Reader;
+use super::routes::{self, Line, json};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+};
+use crate::event::Known;
+use crate::wire::json::{Edits, Nest, Value};
+
+/// The format.
+pub(super) struct OpenAiCompletions;
+
+const LINES: &[Line] = &[
+    json("fim/completions", "fim.completions"),
+    json("agents/completions", "agents.completions"),
+    json("prompts/*/completions", "prompts.completions"),
+    json("completions", "completions"),
+    json("generate", native::NAME),
+    json("generate_stream", native::STREAM),
+    json("completion", native::NAME),
+    json("infill", native::NAME),
+];
+
+/// Whether an endpoint speaks a server's own format.
+fn is_native(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.name, native::NAME | native::STREAM)
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+impl Protocol for OpenAiCompletions {
+    fn name(&self) -> &'static str {
+        "openai.completions"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let endpoint = routes::endpoint(head, LINES)?;
+        Some(Endpoint {
+            stream: (endpoint.name == native::STREAM).then_some(true),
+            ..endpoint
+        })
+    }
+
+    /// TGI also answers at its root; Hugging Face at `/models/OWNER/NAME`; model servers of clouds at `…/invocations`.
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        head.method == "POST"
+            && (head.path.segments.is_empty()
+                || routes::ends_with(head.path, "models/*/*")
+                || routes::ends_with(head.path, "invocations"))
+    }
+
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        if !self.asks_for_body(head) {
+            return None;
+        }
+        let name = if body.get("inputs").is_some() {
+            native::NAME
+        } else if body.get("prompt").is_some() {
+            "completions"
+        } else {
+            return None;
+        };
+        let model = if routes::ends_with(head.path, "models/*/*") {
+            let mut last = head.path.segments.iter().rev();
+            let name = last.next().map_or("", String::as_str);
+            let owner = last.next().map_or("", String::as_str);
+            Known::Is(format!("{owner}/{name}").into())
+        } else {
+            routes::served_model(head.path)
+        };
+        Some(Endpoint {
+            model,
+            ..Endpoint::named(name)
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        if is_native(endpoint) {
+            native::read_request(reader, endpoint);
+        } else {
+            openai_chat::read_request(reader, endpoint, Conversation::Optional);
+            // What is stored under the id in the path, the request does not show.
+            if endpoint.name == "prompts.completions"
+                && let Some(body) = reader.body()
+            {
+                reader.uninspectable(body.root(), "provider_state");
+            }
+        }
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        if is_native(&asked.endpoint) {
+            native::read_response(reader);
+        } else {
+            openai_chat::read_response(reader);
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        let answer = match asked.endpoint.name {
+            "completions" => Answer::Text,
+            native::NAME | native::STREAM => return native::refused_answer(denial),
+            _ => Answer::Chat,
+        };
+        openai_chat::refused_answer(denial, asked, answer)
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        if is_native(&asked.endpoint) {
+            native::withhold(nest, withholding, edits)
+        } else {
+            openai_chat::withhold(nest, asked, withholding, edits)
+        }
+    }
+}

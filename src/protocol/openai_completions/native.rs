@@ -1,0 +1,246 @@
+//! Servers' own formats: TGI (`inputs` → `generated_text`), llama.cpp (`prompt` → `content`), SGLang (`text` → `text`).
+
+use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_shapes::{self, error, inputs, response_format};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Value, quote};
+
+/// The endpoint that answers at once, or as a stream if the body asks for one.
+pub(super) const NAME: &str = "generate";
+/// The endpoint that answers as a stream.
+pub(super) const STREAM: &str = "generate_stream";
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("inputs", Shape::Own),
+    ("prompt", Shape::Own),
+    ("text", Shape::Own),
+    ("text_input", Shape::Own),
+    ("input_ids", Shape::Own),
+    ("input_prefix", Shape::Own),
+    ("input_suffix", Shape::Own),
+    ("input_extra", Shape::Tree(Part::Other)),
+    ("system_prompt", Shape::Tree(Part::Other)),
+    ("image_data", Shape::Own),
+    ("parameters", Shape::Own),
+    ("sampling_params", Shape::Own),
+    ("stream", Shape::Own),
+    ("n_predict", Shape::Own),
+    ("temperature", Shape::Number),
+    ("top_k", Shape::Number),
+    ("top_p", Shape::Number),
+    ("min_p", Shape::Number),
+    ("seed", Shape::Number),
+    ("stop", Shape::Tree(Part::Other)),
+    ("logit_bias", Shape::Numbers),
+    ("cache_prompt", Shape::Flag),
+];
+/// TGI and SGLang keep the settings apart.
+const PARAMETERS: &[Member] = &[
+    ("max_new_tokens", Shape::Own),
+    ("temperature", Shape::Number),
+    ("top_k", Shape::Number),
+    ("top_p", Shape::Number),
+    ("typical_p", Shape::Number),
+    ("repetition_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("seed", Shape::Number),
+    ("best_of", Shape::Number),
+    ("truncate", Shape::Number),
+    ("top_n_tokens", Shape::Number),
+    ("do_sample", Shape::Flag),
+    ("return_full_text", Shape::Flag),
+    ("details", Shape::Flag),
+    ("decoder_input_details", Shape::Flag),
+    ("watermark", Shape::Flag),
+    ("stop", Shape::Tree(Part::Other)),
+    ("grammar", Shape::Own),
+];
+const RESPONSE: &[Member] = &[
+    ("generated_text", Shape::Text(Part::Text)),
+    ("content", Shape::Text(Part::Text)),
+    ("text", Shape::Text(Part::Text)),
+    ("details", Shape::Own),
+    ("meta_info", Shape::Own),
+    ("model", Shape::Own),
+    ("prompt", Shape::Text(Part::Other)),
+    ("tokens_evaluated", Shape::Own),
+    ("tokens_predicted", Shape::Own),
+    ("timings", Shape::Counts),
+    ("stop", Shape::Flag),
+    ("stopping_word", Shape::Text(Part::Other)),
+    ("error", Shape::Own),
+    ("error_type", Shape::Id),
+];
+const DETAILS: &[&str] = &[
+    "finish_reason",
+    "generated_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+];
+/// Members that repeat the text token by token.
+const TOKENS: &[&str] = &["tokens", "prefill", "best_of_sequences", "top_tokens"];
+
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    reader.shaped(
+        root,
+        &[REQUEST],
+        &user,
+        &mut |reader, key, value| match key {
+            "model" => openai_shapes::model(reader, value),
+            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+            "n_predict" => reader.reading.max_tokens = reader.number(value),
+            "parameters" | "sampling_params" => {
+                reader.shaped(
+                    value,
+                    &[PARAMETERS],
+                    &user,
+                    &mut |reader, key, value| match key {
+                        "max_new_tokens" => reader.reading.max_tokens = reader.number(value),
+                        _ => response_format(reader, value),
+                    },
+                );
+            }
+            "image_data" => {
+                reader.attachment(value, |count| &mut count.image);
+                match value.kind() {
+                    json::Kind::String => reader.url(value, &user),
+                    _ => reader.claim(value),
+                }
+            }
+            _ => inputs(reader, value, &user),
+        },
+    );
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+/// One answer, or a list of them.
+fn answers(root: Value<'_>) -> Vec<Value<'_>> {
+    match root.kind() {
+        json::Kind::Array => root.elements().collect(),
+        _ => vec![root],
+    }
+}
+
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    if root.kind() == json::Kind::Array {
+        reader.claim(root);
+    }
+    for (choice, answer) in (0u32..).zip(answers(root)) {
+        let origin = Origin {
+            from: Known::Missing,
+            part: Part::Text,
+            turn: Turn::Latest,
+            choice,
+            piece_of: None,
+        };
+        reader.shaped(answer, &[RESPONSE], &origin, &mut response_member);
+    }
+}
+
+fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
+    match key {
+        "model" => {
+            if let Some(model) = reader.name(value) {
+                reader.reading.models.add(&model);
+            }
+        }
+        "tokens_evaluated" => reader.reading.usage.input_tokens = reader.number(value),
+        "tokens_predicted" => reader.reading.usage.output_tokens = reader.number(value),
+        "error" => error(reader, value),
+        _ if value.kind() != json::Kind::Object => {}
+        // `details`, `meta_info`
+        _ => {
+            reader.object(value, DETAILS, |reader, key, value| match key {
+                "prompt_tokens" => reader.reading.usage.input_tokens = value.as_u64(),
+                "completion_tokens" | "generated_tokens" => {
+                    reader.reading.usage.output_tokens = value.as_u64();
+                }
+                _ => {
+                    let reason = value.get("type").unwrap_or(value);
+                    if let Some(reason) = reason.text() {
+                        reader.reading.finish.push(reason.into());
+                    }
+                }
+            });
+            for (key, member) in value.members() {
+                if TOKENS.iter().any(|name| key.is_text(name)) {
+                    reader.claim(key);
+                    reader.claim_all(member);
+                } else {
+                    reader.counts(member);
+                }
+            }
+        }
+    }
+}
+
+/// A refusal in the members of all these servers.
+pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+    let mut out = b"{".to_vec();
+    for (at, name) in ["generated_text", "content", "text"].iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        quote(name, &mut out);
+        out.push(b':');
+        quote(&denial.message(), &mut out);
+    }
+    out.push(b'}');
+    out
+}
+
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    for (choice, answer) in (0u32..).zip(answers(body.root())) {
+        let refused = withholding.choices.iter().find(|(n, _)| *n == choice);
+        let is_edited = withholding
+            .edited
+            .iter()
+            .any(|edited| edited.choice == choice);
+        if refused.is_none() && !is_edited {
+            continue;
+        }
+        if let Some((_, text)) = refused {
+            let mut found = false;
+            for name in ["generated_text", "content", "text"] {
+                if let Some(said) = answer.get(name) {
+                    let mut with = Vec::new();
+                    quote(text, &mut with);
+                    edits.replace(said, with);
+                    found = true;
+                }
+            }
+            if !found {
+                return Err(CannotWithhold);
+            }
+        }
+        for details in ["details", "meta_info"] {
+            let details = answer.get(details);
+            for (key, member) in details.into_iter().flat_map(|details| details.members()) {
+                if TOKENS.iter().any(|name| key.is_text(name)) {
+                    edits.replace(member, b"[]".to_vec());
+                }
+            }
+        }
+    }
+    if withholding.calls.is_empty() {
+        Ok(())
+    } else {
+        Err(CannotWithhold)
+    }
+}

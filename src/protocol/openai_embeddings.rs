@@ -1,0 +1,145 @@
+//! Embeddings: `POST …/embeddings`. What is embedded leaves as any prompt does; what comes back is numbers.
+
+use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::surgery::only_texts;
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER,
+    TEXTS, Withholding,
+};
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct OpenAiEmbeddings;
+
+const LINES: &[Line] = &[json("embeddings", "embeddings")];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("models", Shape::Own),
+    ("input", Shape::Own),
+    ("user", Shape::Own),
+    ("encoding_format", Shape::Word(&["float", "base64"])),
+    ("dimensions", Shape::Number),
+    ("output_dimension", Shape::Number),
+    (
+        "output_dtype",
+        Shape::Word(&["float", "int8", "uint8", "binary", "ubinary"]),
+    ),
+    (
+        "input_type",
+        Shape::Word(&[
+            "query",
+            "document",
+            "search_query",
+            "search_document",
+            "classification",
+            "clustering",
+            "text",
+            "image",
+        ]),
+    ),
+    ("truncation", Shape::Flag),
+    ("truncate_prompt_tokens", Shape::Number),
+    ("normalized", Shape::Flag),
+];
+const RESPONSE: &[Member] = &[
+    ("id", Shape::Id),
+    ("object", Shape::Id),
+    ("created", Shape::Number),
+    ("provider", Shape::Id),
+    ("data", Shape::List(&Shape::Object(VECTOR))),
+];
+const VECTOR: &[Member] = &[
+    ("object", Shape::Id),
+    ("index", Shape::Number),
+    ("embedding", Shape::Own),
+];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/embeddings`, `…/invocations` with `input`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for OpenAiEmbeddings {
+    fn name(&self) -> &'static str {
+        "openai.embeddings"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, LINES)
+    }
+
+    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+        head.method == "POST" && routes::ends_with(head.path, "invocations")
+    }
+
+    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+        (self.asks_for_body(head) && body.get("input").is_some()).then(|| Endpoint {
+            model: routes::served_model(head.path),
+            ..Endpoint::named("embeddings")
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.reading.params = Some(root.place());
+        let user = Origin::of(Author::User, Part::Text);
+        reader.reading.count_message(&user.from);
+        reader.shaped(
+            root,
+            &[REQUEST],
+            &user,
+            &mut |reader, key, value| match key {
+                "model" => openai_shapes::model(reader, value),
+                "models" => openai_shapes::models(reader, value),
+                "input" => inputs(reader, value, &user),
+                _ => user_id(reader, value),
+            },
+        );
+        openai_shapes::model_is_needed(reader, endpoint);
+        let event = Event::new(Kind::Request, Direction::Request, root.place());
+        reader.reading.events.push(event);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        reader.shaped(
+            body.root(),
+            &[RESPONSE, ANSWER],
+            &beside(),
+            &mut |reader, key, value| match key {
+                "embedding" if value.kind() == json::Kind::String => reader.media(value),
+                "embedding" => reader.claim_numbers(value),
+                _ => answer_member(reader, key, value),
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+}

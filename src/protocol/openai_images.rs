@@ -1,0 +1,188 @@
+//! Images: `POST …/images/generations` as JSON, `…/images/edits` and `…/images/variations` as forms (xAI: as JSON).
+
+use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::surgery::only_texts;
+use super::{
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
+    TEXT_ANSWER, TEXTS, Withholding,
+};
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct OpenAiImages;
+
+const LINES: &[Line] = &[
+    json("images/generations", "images.generations"),
+    json("images/edits", "images.edits").body(BodyForm::Multipart),
+    json("images/variations", "images.variations").body(BodyForm::Multipart),
+];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("models", Shape::Own),
+    ("prompt", Shape::Text(Part::Text)),
+    ("negative_prompt", Shape::Text(Part::Text)),
+    ("image", Shape::Own),
+    ("image[]", Shape::Own),
+    ("images", Shape::Own),
+    ("images[]", Shape::Own),
+    ("mask", Shape::Own),
+    ("user", Shape::Own),
+    ("stream", Shape::Own),
+    ("n", Shape::Number),
+    ("output_compression", Shape::Number),
+    ("partial_images", Shape::Number),
+    ("size", Shape::Id),
+    ("aspect_ratio", Shape::Id),
+    ("resolution", Shape::Id),
+    (
+        "quality",
+        Shape::Word(&["standard", "hd", "low", "medium", "high", "auto"]),
+    ),
+    ("style", Shape::Word(&["vivid", "natural"])),
+    ("response_format", Shape::Word(&["url", "b64_json"])),
+    (
+        "background",
+        Shape::Word(&["transparent", "opaque", "auto"]),
+    ),
+    ("moderation", Shape::Word(&["low", "auto"])),
+    ("output_format", Shape::Word(&["png", "jpeg", "webp"])),
+    ("input_fidelity", Shape::Word(&["high", "low"])),
+];
+const RESPONSE: &[Member] = &[
+    ("created", Shape::Number),
+    ("data", Shape::List(&Shape::Object(IMAGE))),
+    ("background", Shape::Id),
+    ("output_format", Shape::Id),
+    ("quality", Shape::Id),
+    ("size", Shape::Id),
+];
+const IMAGE: &[Member] = &[
+    ("b64_json", Shape::Own),
+    ("url", Shape::Own),
+    ("revised_prompt", Shape::Text(Part::Other)),
+    ("mime_type", Shape::Id),
+];
+const REFERENCE: &[Member] = &[
+    ("type", Shape::Word(&["image_url", "input_image"])),
+    ("url", Shape::Own),
+    ("image_url", Shape::Own),
+    ("file_id", Shape::State),
+];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/images/generations`, `…/images/edits`, `…/images/variations`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for OpenAiImages {
+    fn name(&self) -> &'static str {
+        "openai.images"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.reading.params = Some(root.place());
+        let user = Origin::of(Author::User, Part::Text);
+        reader.reading.count_message(&user.from);
+        reader.shaped(
+            root,
+            &[REQUEST],
+            &user,
+            &mut |reader, key, value| match key {
+                "model" => openai_shapes::model(reader, value),
+                "models" => openai_shapes::models(reader, value),
+                "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+                "user" => user_id(reader, value),
+                _ => image(reader, value, &user),
+            },
+        );
+        openai_shapes::model_is_needed(reader, endpoint);
+        let event = Event::new(Kind::Request, Direction::Request, root.place());
+        reader.reading.events.push(event);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        let origin = beside();
+        reader.shaped(
+            body.root(),
+            &[RESPONSE, ANSWER],
+            &beside(),
+            &mut |reader, key, value| match key {
+                _ if value.is_null() => reader.claim(value),
+                "b64_json" => {
+                    reader.media(value);
+                    reader.uninspectable(value, "attachment");
+                }
+                "url" => {
+                    reader.url(value, &origin);
+                    reader.uninspectable(value, "attachment");
+                }
+                _ => answer_member(reader, key, value),
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+}
+
+/// An image to work on: a file of a form, a URL, or a reference in JSON. It is what the request is about, not a part of a
+/// message, and not counted among those.
+fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    match value.kind() {
+        json::Kind::Null => reader.claim(value),
+        json::Kind::String => {
+            reader.uninspectable(value, "attachment");
+            reader.url(value, origin);
+        }
+        json::Kind::Array => reader.array(value, |reader, value| image(reader, value, origin)),
+        _ if value.get("filename").is_some() => {
+            reader.file(value);
+        }
+        _ => {
+            reader.uninspectable(value, "attachment");
+            reader.shaped(
+                value,
+                &[REFERENCE],
+                origin,
+                &mut |reader, _, value| match value.kind() {
+                    json::Kind::String => reader.url(value, origin),
+                    _ => reader.object(value, &["url"], |reader, _, value| {
+                        reader.url(value, origin);
+                    }),
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Moderations: `POST …/moderations`. What is classified leaves as any prompt does; what comes back is verdicts. Mistral
+//! also takes a conversation, at `…/chat/moderations`.
+
+use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::surgery::only_texts;
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER,
+    TEXTS, Withholding,
+};
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct OpenAiModerations;
+
+const LINES: &[Line] = &[
+    json("moderations", "moderations"),
+    json("classifications", "classifications"),
+];
+
+const REQUEST: &[Member] = &[("model", Shape::Own), ("input", Shape::Own)];
+const RESPONSE: &[Member] = &[("id", Shape::Id), ("results", Shape::Own)];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/moderations`, `…/classifications`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for OpenAiModerations {
+    fn name(&self) -> &'static str {
+        "openai.moderations"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.reading.params = Some(root.place());
+        let user = Origin::of(Author::User, Part::Text);
+        reader.reading.count_message(&user.from);
+        reader.shaped(
+            root,
+            &[REQUEST],
+            &user,
+            &mut |reader, key, value| match key {
+                "model" => openai_shapes::model(reader, value),
+                _ => inputs(reader, value, &user),
+            },
+        );
+        openai_shapes::model_is_needed(reader, endpoint);
+        let event = Event::new(Kind::Request, Direction::Request, root.place());
+        reader.reading.events.push(event);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        reader.shaped(
+            body.root(),
+            &[RESPONSE, ANSWER],
+            &beside(),
+            &mut |reader, key, value| match key {
+                "results" => verdicts(reader, value),
+                _ => answer_member(reader, key, value),
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+}
+
+/// Names of categories, each with a flag, a score, or to which kinds of input it applies.
+fn verdicts(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.counts(value);
+    for node in value.descendants() {
+        if !node.is_key && node.value.kind() == json::Kind::String {
+            reader.word(node.value, &["text", "image"]);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What is kept at the provider and used later or elsewhere: files, uploads, batches, assistants and their threads, stored
+//! responses, conversations, vector stores, containers, videos, fine-tuning; and the smaller endpoints of compatible servers.
+//! Anthropic's and Google's files and batches stand at the same paths.
+//!
+//! What they share is read by one table: a member's name says what it holds, in whichever of these bodies it stands.
+//! Whatever else is there is unknown text, and judged.
+
+mod batch;
+mod stored;
+
+use super::openai_responses;
+use super::reader::Reader;
+use super::routes::{self, Line, get, json};
+use super::{
+    AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
+    Judged, MINTED, MODEL_ANSWER, Protocol, Row, TEXT_ANSWER, Withholding,
+};
+use crate::diag::codes;
+use crate::wire::json::{Edits, Nest, quote};
+
+/// All of them.
+pub(super) struct OpenAiOther;
+
+/// Names of endpoints whose bodies are those of Responses.
+const COUNT_TOKENS: &str = "responses.input_tokens";
+const COMPACT: &str = "responses.compact";
+const RETRIEVED: &str = "responses.retrieve";
+const INPUT_ITEMS: &str = "responses.input_items";
+/// Names of endpoints whose bodies hold requests or answers of others.
+const FILE_CONTENT: &str = "files.content";
+const UPLOADED: &str = "files.create";
+const BATCH_REQUESTS: &str = "batches.requests";
+const BATCH_RESULTS: &str = "batches.results";
+const BATCH_CREATE: &str = "batches.create";
+const BATCH_GENERATE: &str = "batches.generate";
+const BATCH_EMBED: &str = "batches.embed";
+/// Names of endpoints whose answers are those of Chat Completions.
+const STORED_CHAT: &str = "chat.completions.retrieve";
+
+const fn form(path: &'static str, name: &'static str) -> Line {
+    json(path, name).body(BodyForm::Multipart)
+}
+
+const fn action(path: &'static str, name: &'static str) -> Line {
+    json(path, name).body(BodyForm::JsonOrNothing)
+}
+
+/// The more specific path before the more general.
+const LINES: &[Line] = &[
+    json("responses/input_tokens", COUNT_TOKENS),
+    json("responses/compact", COMPACT),
+    action("responses/*/cancel", RETRIEVED),
+    get("GET", "responses/*/input_items", INPUT_ITEMS),
+    get("GET DELETE", "responses/*", RETRIEVED),
+    get("GET", "chat/completions/*/messages", STORED_CHAT),
+    get("GET", "chat/completions", STORED_CHAT),
+    get("GET DELETE", "chat/completions/*", STORED_CHAT),
+    json("chat/completions/*", STORED_CHAT),
+    json("conversations/*/items", "conversations.items"),
+    get("GET", "conversations/*/items", "conversations.items"),
+    get(
+        "GET DELETE",
+        "conversations/*/items/*",
+        "conversations.items",
+    ),
+    action("conversations/*", "conversations"),
+    get("GET DELETE", "conversations/*", "conversations"),
+    action("conversations", "conversations"),
+    get("GET", "files/*/content", FILE_CONTENT).answer(AnswerForm::File),
+    get("GET", "containers/*/files/*/content", FILE_CONTENT).answer(AnswerForm::File),
+    form("containers/*/files", "containers.files"),
+    get("GET", "containers/*/files", "containers.files"),
+    get("GET DELETE", "containers/*/files/*", "containers.files"),
+    action("containers", "containers"),
+    get("GET", "containers", "containers"),
+    get("GET DELETE", "containers/*", "containers"),
+    action("vector_stores/*/search", "vector_stores.search"),
+    action("vector_stores/*/files", "vector_stores.files"),
+    action("vector_stores/*/files/*", "vector_stores.files"),
+    get("GET", "vector_stores/*/files", "vector_stores.files"),
+    get(
+        "GET",
+        "vector_stores/*/files/*/content",
+        "vector_stores.files",
+    ),
+    get(
+        "GET DELETE",
+        "vector_stores/*/files/*",
+        "vector_stores.files",
+    ),
+    action("vector_stores/*/file_batches", "vector_stores.files"),
+    action(
+        "vector_stores/*/file_batches/*/cancel",
+        "vector_stores.files",
+    ),
+    get(
+        "GET",
+        "vector_stores/*/file_batches/*",
+        "vector_stores.files",
+    ),
+    get(
+        "GET",
+        "vector_stores/*/file_batches/*/files",
+        "vector_stores.files",
+    ),
+    action("vector_stores", "vector_stores"),
+    action("vector_stores/*", "vector_stores"),
+    get("GET", "vector_stores", "vector_stores"),
+    get("GET DELETE", "vector_stores/*", "vector_stores"),
+    form("uploads/*/parts", "uploads.parts"),
+    action("uploads/*/complete", "uploads"),
+    action("uploads/*/cancel", "uploads"),
+    action("uploads", "uploads"),
+    // Google's resumable uploads send the bytes of the file alone.
+    json("upload/*/files", UPLOADED).body(BodyForm::File),
+    form("files", UPLOADED),
+    get("GET", "files", "files"),
+    get("GET", "files/*:download", FILE_CONTENT).answer(AnswerForm::Media),
+    get("GET DELETE", "files/*", "files"),
+    json("batches/*/requests", BATCH_REQUESTS),
+    get("GET", "batches/*/requests", BATCH_REQUESTS),
+    get("GET", "batches/*/results", BATCH_RESULTS),
+    action("batches/*/cancel", "batches"),
+    action("batches/*:cancel", "batches"),
+    json("batches", BATCH_CREATE),
+    get("GET", "batches", "batches"),
+    get("GET DELETE", "batches/*", "batches"),
+    action("threads/*/runs/*/submit_tool_outputs", "threads.runs"),
+    action("threads/*/runs/*/cancel", "threads.runs"),
+    get("GET", "threads/*/runs/*/steps", "threads.runs"),
+    get("GET", "threads/*/runs/*/steps/*", "threads.runs"),
+    action("threads/*/runs/*", "threads.runs"),
+    get("GET", "threads/*/runs/*", "threads.runs"),
+    json("threads/*/runs", "threads.runs"),
+    get("GET", "threads/*/runs", "threads.runs"),
+    json("threads/runs", "threads.runs"),
+    json("threads/*/messages", "threads.messages"),
+    get("GET", "threads/*/messages", "threads.messages"),
+    action("threads/*/messages/*", "threads.messages"),
+    get("GET DELETE", "threads/*/messages/*", "threads.messages"),
+    action("threads", "threads"),
+    action("threads/*", "threads"),
+    get("GET DELETE", "threads/*", "threads"),
+    json("assistants", "assistants"),
+    action("assistants/*", "assistants"),
+    get("GET", "assistants", "assistants"),
+    get("GET DELETE", "assistants/*", "assistants"),
+    get("GET", "videos/*/content", FILE_CONTENT).answer(AnswerForm::Media),
+    form("videos/*/remix", "videos"),
+    form("videos/generations", "videos"),
+    form("videos/edits", "videos"),
+    form("videos/extensions", "videos"),
+    form("videos", "videos"),
+    get("GET", "videos", "videos"),
+    get("GET DELETE", "videos/*", "videos"),
+    get("GET", "fine_tuning/jobs/*/events", "fine_tuning"),
+    get("GET", "fine_tuning/jobs/*/checkpoints", "fine_tuning"),
+    action("fine_tuning/jobs/*/cancel", "fine_tuning"),
+    action("fine_tuning/jobs/*/pause", "fine_tuning"),
+    action("fine_tuning/jobs/*/resume", "fine_tuning"),
+    json("fine_tuning/jobs", "fine_tuning"),
+    get("GET", "fine_tuning/jobs", "fine_tuning"),
+    get("GET", "fine_tuning/jobs/*", "fine_tuning"),
+    get("DELETE", "models/*", "models.delete"),
+    // vLLM, SGLang and llama.cpp.
+    json("tokenize", "tokenize"),
+    json("detokenize", "detokenize"),
+    json("apply-template", "tokenize"),
+    json("score", "score"),
+    json("pooling", "pooling"),
+    json("classify", "classify"),
+    json("embedding", "pooling"),
+    // Google's batches.
+    json("*:batchGenerateContent", BATCH_GENERATE),
+    json("*:asyncBatchEmbedContent", BATCH_EMBED),
+];
+
+/// Endpoints that hand out a key, a session or a signed URL, with which traffic goes past us.
+const MINTING: &[Line] = &[
+    action("realtime/client_secrets", "realtime.client_secrets"),
+    action(
+        "realtime/translations/client_secrets",
+        "realtime.client_secrets",
+    ),
+    action("realtime/sessions", "realtime.sessions"),
+    action("realtime/transcription_sessions", "realtime.sessions"),
+    action("realtimeapi/sessions", "realtime.sessions"),
+    json("realtime/calls", "realtime.calls").body(BodyForm::File),
+    json("realtimertc", "realtime.calls").body(BodyForm::File),
+    action("realtime/calls/*/accept", "realtime.calls"),
+    action("realtime/calls/*/refer", "realtime.calls"),
+    action("chatkit/sessions", "chatkit.sessions"),
+    get("GET", "files/*/url", "files.url"),
+    action("organization/admin_api_keys", "organization.keys"),
+    action(
+        "organization/projects/*/service_accounts",
+        "organization.keys",
+    ),
+    action("auth/keys", "keys"),
+    action("auth/keys/code", "keys"),
+    action("api/v1/keys", "keys"),
+    action("key/generate", "keys"),
+];
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/responses/input_tokens`, `…/responses/compact`",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "endpoints that hand out access past the proxy",
+        request: MINTED,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+impl Protocol for OpenAiOther {
+    fn name(&self) -> &'static str {
+        "openai.other"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if let Some(endpoint) = routes::endpoint(head, MINTING) {
+            return Some(Endpoint {
+                code: Some(codes::AG2013),
+                ..endpoint
+            });
+        }
+        let endpoint = routes::endpoint(head, LINES)?;
+        if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
+            return Some(endpoint);
+        }
+        // `models/NAME:batchGenerateContent`
+        let model = head.path.segments.last()?.split(':').next();
+        Some(Endpoint {
+            model: model.map(Into::into).into(),
+            ..endpoint
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        match endpoint.name {
+            COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, endpoint),
+            BATCH_REQUESTS => batch::read_requests(reader),
+            BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, endpoint),
+            _ => stored::read_request(reader, endpoint),
+        }
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        match asked.endpoint.name {
+            COUNT_TOKENS | COMPACT | RETRIEVED | INPUT_ITEMS => {
+                openai_responses::read_response(reader);
+            }
+            FILE_CONTENT | BATCH_RESULTS => batch::read_results(reader),
+            _ => stored::read_response(reader),
+        }
+    }
+
+    /// Objects are asked for until their status is a final one: a refusal without a status would be asked for for ever.
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        match asked.endpoint.name {
+            COMPACT | RETRIEVED => return openai_responses::refused_answer(denial, asked),
+            _ => {}
+        }
+        let error = Dialect::OpenAi.body(denial);
+        let inner = error
+            .strip_prefix(b"{")
+            .and_then(|rest| rest.strip_suffix(b"}"))
+            .unwrap_or_default();
+        let mut out = br#"{"id":"#.to_vec();
+        quote(&format!("agentguard-{}", denial.request_id), &mut out);
+        out.extend_from_slice(
+            br#","status":"failed","last_error":{"code":"server_error","message":"#,
+        );
+        quote(&denial.message(), &mut out);
+        out.extend_from_slice(br#"},"data":[],"#);
+        out.extend_from_slice(inner);
+        out.push(b'}');
+        out
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        match asked.endpoint.name {
+            COMPACT | RETRIEVED | INPUT_ITEMS => {
+                openai_responses::withhold(nest, withholding, edits)
+            }
+            // What repeats an edited text inside a record, only the record's protocol knows.
+            FILE_CONTENT | BATCH_RESULTS if withholding.edited.iter().any(|e| e.at.doc > 0) => {
+                Err(CannotWithhold)
+            }
+            STORED_CHAT => stored::withhold_chat(nest, asked, withholding, edits),
+            _ => stored::withhold(nest, withholding, edits),
+        }
+    }
+}

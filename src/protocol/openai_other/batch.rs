@@ -1,0 +1,244 @@
+//! Requests that run later and answers that came of them: each record is read by the reader of the endpoint that it names.
+
+use crate::diag::codes;
+use crate::event::{Author, Direction, Event, Kind, Known, Part};
+use crate::protocol::openai_shapes::{ANSWER, answer_member, beside};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::{Asked, Endpoint, Head, Protocol, Recognised, Route, recognise};
+use crate::wire::http::Path;
+use crate::wire::json::{self, Value};
+
+/// A line of a batch file.
+const LINE: &[Member] = &[
+    ("custom_id", Shape::Id),
+    ("method", Shape::Word(&["POST"])),
+    ("url", Shape::Own),
+    ("body", Shape::Own),
+];
+/// xAI sends its records in the body, each under the name of its endpoint.
+const REQUESTS: &[Member] = &[("batch_requests", Shape::List(&Shape::Object(REQUEST)))];
+const REQUEST: &[Member] = &[
+    ("batch_request_id", Shape::Id),
+    ("batch_request", Shape::Own),
+];
+const NAMED: &[(&str, &str)] = &[
+    ("responses", "/v1/responses"),
+    ("chat_get_completion", "/v1/chat/completions"),
+    ("chat_completions", "/v1/chat/completions"),
+    ("image_generation", "/v1/images/generations"),
+    ("image_edit", "/v1/images/edits"),
+    ("video_generation", "/v1/videos/generations"),
+];
+/// A line of a file of results.
+const RESULT: &[Member] = &[
+    ("id", Shape::Id),
+    ("custom_id", Shape::Id),
+    ("batch_request_id", Shape::Id),
+    ("response", Shape::Own),
+    ("batch_result", Shape::Own),
+    ("results", Shape::Own),
+];
+const ANSWERED: &[Member] = &[
+    ("status_code", Shape::Number),
+    ("request_id", Shape::Id),
+    ("body", Shape::Own),
+    ("response", Shape::Own),
+];
+
+/// The endpoint that a record names.
+fn route_of(url: &str) -> Option<Route> {
+    let path = Path::parse(url);
+    let head = Head {
+        method: "POST",
+        host: "",
+        path: &path,
+        headers: &[],
+    };
+    match recognise(&head) {
+        // Batches are made of requests, not of batches.
+        Recognised::Protocol(route) if route.protocol.name() != "openai.other" => Some(route),
+        Recognised::Protocol(route) if route.endpoint.name == "videos" => Some(route),
+        _ => None,
+    }
+}
+
+/// Whether JSON lines are records of a batch.
+pub(super) fn is_batch(lines: Value<'_>) -> bool {
+    lines
+        .elements()
+        .any(|line| line.get("body").is_some() && line.get("custom_id").is_some())
+}
+
+/// Reads a request inside another one.
+fn request(reader: &mut Reader<'_>, body: Value<'_>, url: Option<&str>) {
+    match url.and_then(route_of) {
+        Some(route) if body.kind() == json::Kind::Object => {
+            reader.record(body, &mut |reader| {
+                route.protocol.read_request(reader, &route.endpoint);
+                reader.model_of_path(&route.endpoint);
+            });
+        }
+        _ => {
+            let what = "a record of a batch names no endpoint that is known".to_owned();
+            reader.problem(codes::AG2007, body, what);
+        }
+    }
+}
+
+/// Reads the lines of a batch file.
+pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.array(lines, |reader, line| {
+        let url = line.get("url").and_then(|url| url.text());
+        // Mistral's records leave the endpoint to the batch.
+        let url = match (url, line.get("body").and_then(|body| body.get("messages"))) {
+            (None, Some(_)) => Some("/v1/chat/completions".into()),
+            (url, _) => url,
+        };
+        reader.shaped(
+            line,
+            &[LINE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "body" => request(reader, value, url.as_deref()),
+                _ => {
+                    reader.name(value);
+                }
+            },
+        );
+        if line.get("body").is_none() {
+            let what = "`body` is missing".to_owned();
+            reader.problem(codes::AG2001, line, what);
+        }
+    });
+}
+
+/// Reads records that are added to a batch.
+pub(super) fn read_requests(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.shaped(root, &[REQUESTS], &origin, &mut |reader, _, value| {
+        reader.claim(value);
+        for (key, body) in value.members() {
+            let url = NAMED.iter().find(|(name, _)| key.is_text(name));
+            if url.is_some() {
+                reader.claim(key);
+            }
+            request(reader, body, url.map(|(_, url)| *url));
+        }
+    });
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+/// Google's batches: requests as `:generateContent` or `:embedContent` takes them, inside the body or in a file.
+const GENERATE: &[Member] = &[("batch", Shape::Object(GENERATE_BATCH))];
+const GENERATE_BATCH: &[Member] = &[
+    ("displayName", Shape::Text(Part::Other)),
+    ("display_name", Shape::Text(Part::Other)),
+    ("inputConfig", Shape::Object(INPUT_CONFIG)),
+    ("input_config", Shape::Object(INPUT_CONFIG)),
+];
+const INPUT_CONFIG: &[Member] = &[
+    (
+        "requests",
+        Shape::Object(&[("requests", Shape::List(&Shape::Object(INLINED)))]),
+    ),
+    ("fileName", Shape::State),
+    ("file_name", Shape::State),
+];
+const INLINED: &[Member] = &[
+    ("request", Shape::Own),
+    ("metadata", Shape::Tree(Part::Other)),
+];
+
+/// Reads a batch of Google's. The model and what is done with it are in the path.
+pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    let verb = match endpoint.name {
+        super::BATCH_EMBED => "embedContent",
+        _ => "generateContent",
+    };
+    let model = endpoint.model.value().map_or("", |model| model);
+    let url = format!("/v1beta/models/{model}:{verb}");
+    let origin = Origin::of(Author::User, Part::Other);
+    reader.shaped(root, &[GENERATE], &origin, &mut |reader, _, value| {
+        request(reader, value, Some(&url));
+    });
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+/// Reads results: a list of them, an object that holds the list, or whatever else a kept file is.
+pub(super) fn read_results(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    match root.kind() {
+        json::Kind::Array => reader.array(root, result),
+        _ => result(reader, root),
+    }
+}
+
+fn result(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.shaped(
+        value,
+        &[RESULT, ANSWER],
+        &beside(),
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "results" => reader.array(value, result),
+            "response" | "batch_result" => answered(reader, value),
+            _ => answer_member(reader, key, value),
+        },
+    );
+}
+
+fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() != json::Kind::Object {
+        return;
+    }
+    reader.shaped(value, &[ANSWERED], &beside(), &mut |reader, key, value| {
+        match (key, value.kind()) {
+            ("response", json::Kind::Object) if answer_of(value).is_none() => {
+                // xAI: the answer under the name of its endpoint.
+                reader.claim(value);
+                for (key, body) in value.members() {
+                    if NAMED.iter().any(|(name, _)| key.is_text(name)) {
+                        reader.claim(key);
+                    }
+                    answer(reader, body);
+                }
+            }
+            (_, json::Kind::Object) => answer(reader, value),
+            _ => {}
+        }
+    });
+}
+
+/// The protocol of an answer, by what it calls itself.
+fn answer_of(body: Value<'_>) -> Option<Route> {
+    let object = body.get("object").and_then(|object| object.text());
+    let url = match object.as_deref() {
+        Some("chat.completion") => "/v1/chat/completions",
+        Some("response") => "/v1/responses",
+        Some("text_completion") => "/v1/completions",
+        Some("list") => "/v1/embeddings",
+        _ if body.get("choices").is_some() => "/v1/chat/completions",
+        _ if body.get("output").is_some() => "/v1/responses",
+        _ => return None,
+    };
+    route_of(url)
+}
+
+fn answer(reader: &mut Reader<'_>, body: Value<'_>) {
+    if let Some(route) = answer_of(body) {
+        let asked = Asked::at(Endpoint {
+            model: Known::Missing,
+            ..route.endpoint
+        });
+        let protocol: &dyn Protocol = route.protocol;
+        reader.record(body, &mut |reader| protocol.read_response(reader, &asked));
+    }
+}

@@ -1,0 +1,470 @@
+//! Objects that the provider keeps, by what their members are called.
+
+use super::{BATCH_CREATE, UPLOADED, batch};
+use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_chat;
+use crate::protocol::openai_responses::Items;
+use crate::protocol::openai_shapes::{
+    self, ANSWER, answer_member, beside, content, documents, inputs, response_format, tool_call,
+    tool_choice, tool_offer,
+};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::surgery::{move_indices, only_texts};
+use crate::protocol::{Asked, CannotWithhold, EditedText, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Place, Value};
+use std::collections::BTreeMap;
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("assistant_id", Shape::Own),
+    ("instructions", Shape::Own),
+    ("additional_instructions", Shape::Own),
+    ("system", Shape::Own),
+    ("prompt", Shape::Own),
+    ("prompts", Shape::Own),
+    ("query", Shape::Own),
+    ("text_1", Shape::Own),
+    ("text_2", Shape::Own),
+    ("data_1", Shape::Own),
+    ("data_2", Shape::Own),
+    ("input", Shape::Own),
+    ("content", Shape::Own),
+    ("tokens", Shape::Own),
+    ("role", Shape::Own),
+    ("messages", Shape::Own),
+    ("additional_messages", Shape::Own),
+    ("thread", Shape::Own),
+    ("items", Shape::Own),
+    ("tools", Shape::Own),
+    ("tool_choice", Shape::Own),
+    ("tool_outputs", Shape::Own),
+    ("documents", Shape::Own),
+    ("response_format", Shape::Own),
+    ("stream", Shape::Own),
+    ("max_completion_tokens", Shape::Own),
+    ("file", Shape::Own),
+    ("data", Shape::Own),
+    ("input_reference", Shape::Own),
+    ("image", Shape::Own),
+    ("video", Shape::Own),
+    ("attachments", Shape::Own),
+    ("name", Shape::Text(Part::Other)),
+    ("description", Shape::Text(Part::Other)),
+    ("filename", Shape::Text(Part::Other)),
+    ("metadata", Shape::Tree(Part::Other)),
+    ("tool_resources", Shape::Tree(Part::Other)),
+    ("filters", Shape::Tree(Part::Other)),
+    ("attributes", Shape::Tree(Part::Other)),
+    ("stop", Shape::Tree(Part::Other)),
+    ("file_id", Shape::State),
+    ("file_ids", Shape::List(&Shape::State)),
+    ("input_file_id", Shape::State),
+    ("training_file", Shape::State),
+    ("validation_file", Shape::State),
+    ("part_ids", Shape::List(&Shape::Id)),
+    ("endpoint", Shape::Name),
+    ("purpose", Shape::Id),
+    ("completion_window", Shape::Id),
+    ("mime_type", Shape::Id),
+    ("md5", Shape::Id),
+    ("size", Shape::Id),
+    ("seconds", Shape::Id),
+    ("resolution", Shape::Id),
+    ("aspect_ratio", Shape::Id),
+    ("bytes", Shape::Number),
+    ("duration", Shape::Number),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("max_prompt_tokens", Shape::Number),
+    ("max_num_results", Shape::Number),
+    ("parallel_tool_calls", Shape::Flag),
+    ("rewrite_query", Shape::Flag),
+    ("add_special_tokens", Shape::Flag),
+    ("return_token_strs", Shape::Flag),
+    (
+        "reasoning_effort",
+        Shape::Word(&["none", "minimal", "low", "medium", "high", "xhigh"]),
+    ),
+];
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Own),
+    ("content", Shape::Own),
+    ("attachments", Shape::Own),
+    ("metadata", Shape::Tree(Part::Other)),
+];
+const ATTACHMENT: &[Member] = &[("file_id", Shape::State), ("tools", Shape::Own)];
+const TOOL_OUTPUT: &[Member] = &[("tool_call_id", Shape::Id), ("output", Shape::Own)];
+
+/// Objects of answers, whichever they are.
+const OBJECT: &[Member] = &[
+    ("id", Shape::Id),
+    ("object", Shape::Id),
+    ("deleted", Shape::Flag),
+    ("status", Shape::Id),
+    ("created_at", Shape::Id),
+    ("completed_at", Shape::Id),
+    ("started_at", Shape::Id),
+    ("expires_at", Shape::Id),
+    ("cancelled_at", Shape::Id),
+    ("failed_at", Shape::Id),
+    ("in_progress_at", Shape::Id),
+    ("finalizing_at", Shape::Id),
+    ("cancelling_at", Shape::Id),
+    ("incomplete_at", Shape::Id),
+    ("last_active_at", Shape::Id),
+    ("expired_at", Shape::Id),
+    ("assistant_id", Shape::Id),
+    ("thread_id", Shape::Id),
+    ("run_id", Shape::Id),
+    ("vector_store_id", Shape::Id),
+    ("container_id", Shape::Id),
+    ("file_id", Shape::Id),
+    ("input_file_id", Shape::Id),
+    ("output_file_id", Shape::Id),
+    ("error_file_id", Shape::Id),
+    ("request_id", Shape::Id),
+    ("batch_id", Shape::Id),
+    ("first_id", Shape::Id),
+    ("last_id", Shape::Id),
+    ("next_page", Shape::Id),
+    ("has_more", Shape::Flag),
+    ("downloadable", Shape::Flag),
+    ("endpoint", Shape::Id),
+    ("purpose", Shape::Id),
+    ("mime_type", Shape::Id),
+    ("completion_window", Shape::Id),
+    ("role", Shape::Id),
+    ("bytes", Shape::Number),
+    ("size_bytes", Shape::Number),
+    ("usage_bytes", Shape::Number),
+    ("progress", Shape::Number),
+    ("duration", Shape::Number),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("max_prompt_tokens", Shape::Number),
+    ("max_completion_tokens", Shape::Number),
+    ("parallel_tool_calls", Shape::Flag),
+    ("request_counts", Shape::Counts),
+    ("file_counts", Shape::Counts),
+    ("state", Shape::Counts),
+    ("filename", Shape::Text(Part::Other)),
+    ("name", Shape::Text(Part::Other)),
+    ("description", Shape::Text(Part::Other)),
+    ("instructions", Shape::Text(Part::Other)),
+    ("metadata", Shape::Tree(Part::Other)),
+    ("tool_resources", Shape::Tree(Part::Other)),
+    ("tools", Shape::Tree(Part::Definition)),
+    ("tool_choice", Shape::Tree(Part::Other)),
+    ("response_format", Shape::Tree(Part::Definition)),
+    ("attachments", Shape::Tree(Part::Other)),
+    ("last_error", Shape::Tree(Part::Other)),
+    ("errors", Shape::Tree(Part::Other)),
+    ("prompt", Shape::Tree(Part::Other)),
+    ("query", Shape::Tree(Part::Other)),
+    ("text", Shape::Text(Part::Text)),
+    ("content", Shape::Own),
+    ("choices", Shape::Own),
+    ("data", Shape::Own),
+    ("items", Shape::Own),
+    ("required_action", Shape::Own),
+    ("step_details", Shape::Own),
+    ("tokens", Shape::Numbers),
+];
+const REQUIRED: &[Member] = &[
+    ("type", Shape::Id),
+    (
+        "submit_tool_outputs",
+        Shape::Object(&[("tool_calls", Shape::List(&Shape::Own))]),
+    ),
+];
+
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let is_batch = endpoint.name == UPLOADED
+        && root
+            .get("purpose")
+            .and_then(|purpose| purpose.text())
+            .is_some_and(|purpose| purpose.to_ascii_lowercase().contains("batch"));
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.shaped(root, &[REQUEST], &origin, &mut |reader, key, value| {
+        request_member(reader, root, key, value, is_batch);
+    });
+    // What runs later asks for models that only the file names.
+    if endpoint.name == BATCH_CREATE {
+        reader.reading.models.unknown = true;
+        reader.reading.continues_elsewhere = true;
+    }
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+fn request_member(
+    reader: &mut Reader<'_>,
+    object: Value<'_>,
+    key: &'static str,
+    value: Value<'_>,
+    is_batch: bool,
+) {
+    let user = Origin::of(Author::User, Part::Text);
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => openai_shapes::model(reader, value),
+        // It has a model, instructions and tools that the request does not show.
+        "assistant_id" => {
+            reader.id(value);
+            reader.uninspectable(value, "provider_state");
+            reader.reading.continues_elsewhere = true;
+            reader.reading.models.unknown |= object.get("model").is_none_or(|m| m.is_null());
+        }
+        "instructions" | "additional_instructions" | "system" => {
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &Origin::of(Author::System, Part::Text));
+        }
+        "prompt" | "prompts" | "query" | "input" | "text_1" | "text_2" | "data_1" | "data_2"
+        | "tokens" => {
+            reader.reading.count_message(&user.from);
+            inputs(reader, value, &user);
+        }
+        "content" => {
+            let from = author_of(object);
+            reader.reading.count_message(&from);
+            content(reader, value, &Origin { from, ..user });
+        }
+        "role" => match value.kind() {
+            json::Kind::String => reader.word(value, &["user", "assistant", "system", "tool"]),
+            _ => reader.wrong_type(value, "a string"),
+        },
+        "messages" | "additional_messages" => reader.array(value, message),
+        "thread" => {
+            reader.shaped(value, &[REQUEST], &user, &mut |reader, key, member| {
+                request_member(reader, value, key, member, is_batch);
+            });
+        }
+        "items" => Items::of(value).read(reader, value),
+        "tools" => reader.array(value, tool_offer),
+        "tool_choice" => tool_choice(reader, value),
+        "tool_outputs" => reader.array(value, tool_output),
+        "documents" => documents(reader, value),
+        "response_format" => response_format(reader, value),
+        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        "max_completion_tokens" => reader.reading.max_tokens = reader.number(value),
+        "attachments" => reader.array(value, attachment),
+        // `file`, `data`, `input_reference`, `image`, `video`: files of a form, or references in JSON.
+        _ => file(reader, value, &user, is_batch),
+    }
+}
+
+fn author_of(message: Value<'_>) -> Known<Author> {
+    match message.get("role").and_then(|role| role.text()).as_deref() {
+        Some("user") => Known::Is(Author::User),
+        Some("assistant") => Known::Is(Author::Assistant),
+        Some("system" | "developer") => Known::Is(Author::System),
+        Some("tool") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
+    }
+}
+
+/// A message of a thread.
+fn message(reader: &mut Reader<'_>, message: Value<'_>) {
+    let origin = Origin {
+        from: author_of(message),
+        ..Origin::of(Author::User, Part::Text)
+    };
+    reader.reading.count_message(&origin.from);
+    reader.shaped(
+        message,
+        &[MESSAGE],
+        &origin,
+        &mut |reader, key, value| match key {
+            "role" => reader.word(value, &["user", "assistant", "system", "developer", "tool"]),
+            "content" => content(reader, value, &origin),
+            _ => reader.array(value, attachment),
+        },
+    );
+}
+
+fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
+    let origin = Origin::of(Author::User, Part::Other);
+    reader.shaped(
+        attachment,
+        &[ATTACHMENT],
+        &origin,
+        &mut |reader, _, value| {
+            reader.array(value, tool_offer);
+        },
+    );
+}
+
+/// What the client's tools answered. Which tool that was, the thread knows.
+fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
+    let origin = Origin::of(Author::Tool, Part::Text);
+    let mut event = Event::new(Kind::ToolResult, Direction::Request, output.place());
+    event.from = origin.from.clone();
+    event.tool = Known::Unknown;
+    let mut holder = None;
+    reader.shaped(output, &[TOOL_OUTPUT], &origin, &mut |reader, _, value| {
+        holder = Some(value);
+        event.at = value.place();
+        event.texts = reader.quiet_text(value, Class::Text);
+        event.result = reader.structured_result(value);
+        reader.retell(value, event.texts.clone(), &origin);
+    });
+    reader.result(event, holder);
+}
+
+fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bool) {
+    let is_file = |value: Value<'_>| value.get("filename").is_some();
+    match value.kind() {
+        json::Kind::Object | json::Kind::Array
+            if is_file(value) || value.elements().any(is_file) =>
+        {
+            match reader.file(value) {
+                // Providers name the purpose differently; records say what they are.
+                Some(lines) if is_batch || batch::is_batch(lines) => {
+                    batch::read_lines(reader, lines);
+                }
+                // What is not JSON lines, no record of it can be read.
+                None if is_batch && value.get("text").is_some() => {
+                    let what = "a batch that is no JSON lines".to_owned();
+                    reader.problem(crate::diag::codes::AG2001, value, what);
+                }
+                _ => {}
+            }
+        }
+        json::Kind::String => {
+            reader.uninspectable(value, "attachment");
+            reader.url(value, origin);
+        }
+        json::Kind::Object => {
+            reader.uninspectable(value, "attachment");
+            reader.object(
+                value,
+                &["url", "image_url", "file_id"],
+                |reader, key, value| match key {
+                    "file_id" => reader.id(value),
+                    _ => reader.url(value, origin),
+                },
+            );
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    object(reader, body.root());
+}
+
+/// An object, or a list of them.
+fn object(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::Kind::Array => {
+            reader.claim(value);
+            for element in value.elements() {
+                object(reader, element);
+            }
+        }
+        json::Kind::Object if is_item(value) => Items::alone(reader, value),
+        json::Kind::Object => {
+            let tables = [OBJECT, ANSWER];
+            let origin = beside();
+            reader.shaped(value, &tables, &origin, &mut |reader, key, member| {
+                object_member(reader, value, key, member);
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Whether an element of a list is an item as of Responses: conversations hold those.
+fn is_item(value: Value<'_>) -> bool {
+    value.get("type").is_some_and(|kind| {
+        ["message", "reasoning", "item_reference"]
+            .iter()
+            .any(|known| kind.is_text(known))
+            || kind
+                .text()
+                .is_some_and(|kind| kind.ends_with("_call") || kind.ends_with("_output"))
+    })
+}
+
+fn object_member(reader: &mut Reader<'_>, object: Value<'_>, key: &'static str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "data" | "items" => self::object(reader, value),
+        "content" => {
+            // What the user said is there once more.
+            let part = match author_of(object) {
+                Known::Is(Author::User | Author::System) => Part::Other,
+                _ => Part::Text,
+            };
+            match value.kind() {
+                json::Kind::String | json::Kind::Array => {
+                    content(reader, value, &beside().with_part(part));
+                }
+                _ => {}
+            }
+        }
+        "choices" => openai_chat::read_choices(reader, value),
+        "required_action" => {
+            reader.shaped(value, &[REQUIRED], &beside(), &mut |reader, _, call| {
+                tool_call(reader, call, Turn::Latest, 0);
+            })
+        }
+        "step_details" => {
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &beside());
+        }
+        // The type of an object is no error's.
+        "type" => match value.kind() {
+            json::Kind::String => reader.id(value),
+            _ => reader.claim(value),
+        },
+        _ => answer_member(reader, key, value),
+    }
+}
+
+/// A stored answer is edited as it was when it came; in a list of them, what repeats a text can't be found.
+pub(super) fn withhold_chat(
+    nest: &Nest<'_>,
+    asked: &Asked,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let body = nest.body().ok_or(CannotWithhold)?;
+    if body.root().get("choices").is_some() {
+        openai_chat::withhold(nest, asked, withholding, edits)
+    } else if withholding.edited.is_empty() {
+        only_texts(withholding)
+    } else {
+        Err(CannotWithhold)
+    }
+}
+
+/// Annotations of a thread's messages move along with their text.
+pub(super) fn withhold(
+    nest: &Nest<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    only_texts(withholding)?;
+    let body = nest.body().ok_or(CannotWithhold)?;
+    let edited: BTreeMap<Place, &EditedText> = withholding
+        .edited
+        .iter()
+        .map(|edited| (edited.at, edited))
+        .collect();
+    for node in body.root().descendants() {
+        let Some(text) = node.value.get("value") else {
+            continue;
+        };
+        if let (Some(edited), Some(annotations)) =
+            (edited.get(&text.place()), node.value.get("annotations"))
+        {
+            move_indices(text, annotations, edited, edits);
+        }
+    }
+    Ok(())
+}

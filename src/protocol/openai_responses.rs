@@ -1,0 +1,360 @@
+//! OpenAI Responses and its compatible servers: `POST …/responses`.
+//!
+//! Source: OpenAI's API reference and published SDK types; DeepSeek, xAI, OpenRouter, Azure and Bedrock as recorded.
+
+mod items;
+mod offers;
+mod withhold;
+
+pub(super) use items::Items;
+pub(super) use withhold::{refusing_item, withhold};
+
+use super::openai_shapes::{
+    self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
+};
+use super::reader::{Member, Origin, Reader, Shape};
+use super::routes::{self, Line, json};
+use super::{
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
+    Protocol, Row, Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
+
+/// The format.
+pub(super) struct OpenAiResponses;
+
+const LINES: &[Line] = &[json("responses", "responses")];
+
+const REQUEST: &[Member] = &[
+    ("model", Shape::Own),
+    ("models", Shape::Own),
+    ("fallbacks", Shape::Own),
+    ("preset", Shape::Own),
+    ("instructions", Shape::Own),
+    ("input", Shape::Own),
+    ("prompt", Shape::Own),
+    ("previous_response_id", Shape::Own),
+    ("conversation", Shape::Own),
+    ("tools", Shape::Own),
+    ("tool_choice", Shape::Own),
+    ("plugins", Shape::Own),
+    ("search_parameters", Shape::Own),
+    ("stream", Shape::Own),
+    ("max_output_tokens", Shape::Own),
+    ("text", Shape::Own),
+    ("user", Shape::Own),
+    ("safety_identifier", Shape::Own),
+    ("prompt_cache_key", Shape::Own),
+    (
+        "stream_options",
+        Shape::Object(&[("include_obfuscation", Shape::Flag)]),
+    ),
+    ("parallel_tool_calls", Shape::Flag),
+    ("store", Shape::Flag),
+    ("background", Shape::Flag),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("top_k", Shape::Number),
+    ("top_logprobs", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("max_tool_calls", Shape::Number),
+    ("metadata", Shape::Tree(Part::Other)),
+    ("client_metadata", Shape::Tree(Part::Other)),
+    ("reasoning", Shape::Object(REASONING)),
+    ("truncation", Shape::Word(&["auto", "disabled"])),
+    (
+        "service_tier",
+        Shape::Word(&["auto", "default", "flex", "scale", "priority"]),
+    ),
+    (
+        "prompt_cache_retention",
+        Shape::Word(&["in_memory", "in-memory", "24h"]),
+    ),
+    ("prompt_cache_options", openai_shapes::CACHE_CONTROL),
+    (
+        "include",
+        Shape::List(&Shape::Word(&[
+            "file_search_call.results",
+            "web_search_call.results",
+            "web_search_call.action.sources",
+            "message.input_image.image_url",
+            "message.output_text.logprobs",
+            "computer_call_output.output.image_url",
+            "code_interpreter_call.outputs",
+            "reasoning.encrypted_content",
+        ])),
+    ),
+    (
+        "context_management",
+        Shape::List(&Shape::Object(&[
+            ("type", Shape::Word(&["compaction"])),
+            ("compact_threshold", Shape::Number),
+        ])),
+    ),
+    ("moderation", Shape::Object(&[("model", Shape::Name)])),
+];
+/// The answer repeats the request's settings.
+const RESPONSE: &[Member] = &[
+    ("id", Shape::Id),
+    ("object", Shape::Id),
+    ("created_at", Shape::Id),
+    ("completed_at", Shape::Id),
+    ("status", Shape::Own),
+    ("output", Shape::Own),
+    ("output_text", Shape::Own),
+    ("data", Shape::Own),
+    ("first_id", Shape::Id),
+    ("last_id", Shape::Id),
+    ("has_more", Shape::Flag),
+    (
+        "incomplete_details",
+        Shape::Object(&[("reason", Shape::Id)]),
+    ),
+    ("instructions", Shape::Tree(Part::Other)),
+    ("prompt", Shape::Tree(Part::Other)),
+    ("tools", Shape::Tree(Part::Definition)),
+    ("tool_choice", Shape::Tree(Part::Other)),
+    ("text", Shape::Tree(Part::Definition)),
+    ("metadata", Shape::Tree(Part::Other)),
+    ("user", Shape::Text(Part::Other)),
+    ("safety_identifier", Shape::Text(Part::Other)),
+    ("prompt_cache_key", Shape::Text(Part::Other)),
+    ("previous_response_id", Shape::Id),
+    ("conversation", Shape::Object(&[("id", Shape::Id)])),
+    ("reasoning", Shape::Object(REASONING)),
+    ("max_output_tokens", Shape::Number),
+    ("max_tool_calls", Shape::Number),
+    ("parallel_tool_calls", Shape::Flag),
+    ("background", Shape::Flag),
+    ("store", Shape::Flag),
+    ("temperature", Shape::Number),
+    ("top_p", Shape::Number),
+    ("top_logprobs", Shape::Number),
+    ("presence_penalty", Shape::Number),
+    ("frequency_penalty", Shape::Number),
+    ("total_tokens", Shape::Number),
+    ("service_tier", Shape::Id),
+    ("truncation", Shape::Id),
+    ("prompt_cache_retention", Shape::Id),
+    ("billing", Shape::Object(&[("payer", Shape::Id)])),
+    ("tool_usage", Shape::Counts),
+    ("moderation", Shape::Counts),
+    ("content_filters", Shape::Counts),
+];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/responses`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for OpenAiResponses {
+    fn name(&self) -> &'static str {
+        "openai.responses"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        routes::endpoint(head, LINES)
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        read_request(reader, endpoint);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        read_response(reader);
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        refused_answer(denial, asked)
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withhold(nest, withholding, edits)
+    }
+}
+
+/// Reads a request, or what it shares with counting tokens and compacting a conversation.
+pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    // The first choice is named first, wherever it stands.
+    if let Some(value) = root.get("model") {
+        openai_shapes::model(reader, value);
+    }
+    let other = Origin::of(Author::System, Part::Other);
+    reader.shaped(root, &[REQUEST], &other, &mut request_member);
+    let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
+    let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
+        .iter()
+        .any(|name| is_there(name));
+    if !begins_somewhere {
+        reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+    }
+    openai_shapes::model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.events.push(event);
+}
+
+fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
+    match key {
+        // Read before all others.
+        "model" => {}
+        _ if value.is_null() => reader.claim(value),
+        "models" | "fallbacks" => openai_shapes::models(reader, value),
+        "preset" => {
+            reader.reading.models.unknown = true;
+            reader.id(value);
+            reader.uninspectable(value, "provider_state");
+        }
+        "instructions" => {
+            let origin = Origin::of(Author::System, Part::Text);
+            match value.kind() {
+                JsonKind::Array => Items::of(value).read(reader, value),
+                _ => {
+                    reader.text(value, &origin);
+                }
+            }
+        }
+        "input" => match value.kind() {
+            JsonKind::String => {
+                let origin = Origin::of(Author::User, Part::Text);
+                reader.reading.count_message(&origin.from);
+                reader.text(value, &origin);
+            }
+            _ => Items::of(value).read(reader, value),
+        },
+        "prompt" => stored_prompt(reader, value),
+        "previous_response_id" => {
+            reader.id(value);
+            continues(reader, value);
+        }
+        "conversation" => {
+            match value.kind() {
+                JsonKind::String => reader.id(value),
+                _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
+            }
+            continues(reader, value);
+        }
+        "tools" => reader.array(value, offers::offer),
+        "tool_choice" => tool_choice(reader, value),
+        "plugins" => plugins(reader, value),
+        "search_parameters" => {
+            reader.provider_run_offer(value, &["search_parameters", "web_search"]);
+        }
+        "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        "max_output_tokens" => reader.reading.max_tokens = reader.number(value),
+        "text" => {
+            reader.object(
+                value,
+                &["format", "verbosity"],
+                |reader, key, value| match key {
+                    "format" => response_format(reader, value),
+                    _ => reader.word(value, &["low", "medium", "high"]),
+                },
+            );
+        }
+        // `user`, `safety_identifier`, `prompt_cache_key`
+        _ => user_id(reader, value),
+    }
+}
+
+/// What the model reads is kept at the provider.
+fn continues(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.uninspectable(value, "provider_state");
+    reader.reading.continues_elsewhere = true;
+}
+
+/// A prompt that is kept at the provider, with its own model, instructions and tools; the request brings what is put
+/// into it.
+fn stored_prompt(reader: &mut Reader<'_>, value: Value<'_>) {
+    let origin = Origin::of(Author::User, Part::Text);
+    reader.object(
+        value,
+        &["id", "version", "variables"],
+        |reader, key, value| match key {
+            "id" | "version" => reader.id(value),
+            _ if value.kind() == JsonKind::Object => {
+                reader.claim(value);
+                for (_, variable) in value.members() {
+                    match variable.kind() {
+                        JsonKind::Object => items::content_part(reader, variable, &origin, false),
+                        _ => {
+                            reader.text(variable, &origin);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        },
+    );
+    reader.uninspectable(value, "provider_state");
+}
+
+/// Reads an answer, a list of items, or an error.
+pub(super) fn read_response(reader: &mut Reader<'_>) {
+    let Some(body) = reader.body() else { return };
+    reader.shaped(
+        body.root(),
+        &[RESPONSE, ANSWER],
+        &beside(),
+        &mut response_member,
+    );
+}
+
+fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "status" => {
+            if let Some(status) = value.text() {
+                reader.reading.finish.push(status.into());
+                reader.id(value);
+            } else {
+                reader.claim(value);
+            }
+        }
+        "output" | "data" => Items::of(value).read(reader, value),
+        // The same text once more, for convenience.
+        "output_text" => {
+            let texts = reader.quiet_text(value, crate::event::Class::Text);
+            reader.retell(value, texts, &beside().with_part(Part::Text));
+        }
+        _ => answer_member(reader, key, value),
+    }
+}
+
+/// An answer that is nothing but a refusal.
+pub(super) fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
+    let model = asked.models.names.first().map_or("", |model| model);
+    let mut out = br#"{"id":"#.to_vec();
+    quote(&format!("resp_agentguard_{}", denial.request_id), &mut out);
+    out.extend_from_slice(
+        br#","object":"response","created_at":0,"status":"completed","error":null,"incomplete_details":null,"instructions":null,"metadata":{},"model":"#,
+    );
+    quote(model, &mut out);
+    out.extend_from_slice(br#","output":["#);
+    refusing_item(&denial.message(), &mut out);
+    out.extend_from_slice(
+        br#"],"parallel_tool_calls":true,"temperature":null,"tool_choice":"auto","tools":[],"top_p":null}"#,
+    );
+    out
+}

@@ -1,0 +1,617 @@
+//! Items: messages, reasoning, calls and results, in a request's `input` as in an answer's `output`.
+
+use super::offers;
+use crate::diag::codes;
+use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_shapes::CACHE_CONTROL;
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::wire::json::{self, Value};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+const STATUS: Shape = Shape::Word(&[
+    "completed",
+    "in_progress",
+    "incomplete",
+    "failed",
+    "searching",
+    "interpreting",
+    "generating",
+    "calling",
+    "queued",
+]);
+
+/// What every kind of item may have.
+const ITEM: &[Member] = &[
+    ("type", Shape::Own),
+    ("id", Shape::Id),
+    ("call_id", Shape::Id),
+    ("status", STATUS),
+    ("created_by", Shape::Id),
+    ("encrypted_content", Shape::Opaque),
+];
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Own),
+    ("content", Shape::Own),
+    ("name", Shape::Text(Part::Name)),
+    ("phase", Shape::Word(&["commentary", "final_answer"])),
+];
+const REASONING: &[Member] = &[
+    ("summary", Shape::List(&Shape::Object(THOUGHT))),
+    ("content", Shape::List(&Shape::Object(THOUGHT))),
+];
+const THOUGHT: &[Member] = &[
+    ("type", Shape::Word(&["summary_text", "reasoning_text"])),
+    ("text", Shape::Text(Part::Reasoning)),
+];
+const CALL: &[Member] = &[
+    ("name", Shape::Own),
+    ("namespace", Shape::Id),
+    ("server_label", Shape::Id),
+    ("execution", Shape::Word(&["server", "client"])),
+    ("approval_request_id", Shape::Id),
+    ("container_id", Shape::Id),
+    ("arguments", Shape::Own),
+    ("input", Shape::Own),
+    ("action", Shape::Own),
+    ("actions", Shape::Own),
+    ("operation", Shape::Own),
+    ("code", Shape::Own),
+    ("queries", Shape::Own),
+    ("environment", Shape::Counts),
+    ("pending_safety_checks", Shape::Tree(Part::Other)),
+    // What the provider's own tools found, beside the call.
+    ("results", Shape::Tree(Part::Other)),
+    ("outputs", Shape::Tree(Part::Other)),
+    ("output", Shape::Tree(Part::Other)),
+    ("error", Shape::Tree(Part::Other)),
+    ("revised_prompt", Shape::Text(Part::Other)),
+    ("result", Shape::Own),
+    ("background", Shape::Id),
+    ("output_format", Shape::Id),
+    ("quality", Shape::Id),
+    ("size", Shape::Id),
+];
+const RESULT: &[Member] = &[
+    ("output", Shape::Own),
+    ("max_output_length", Shape::Number),
+    ("acknowledged_safety_checks", Shape::Tree(Part::Other)),
+    ("approval_request_id", Shape::Id),
+    ("approve", Shape::Flag),
+    ("reason", Shape::Text(Part::Other)),
+];
+const OFFERED: &[Member] = &[
+    ("role", Shape::Word(&["developer", "system"])),
+    ("execution", Shape::Word(&["server", "client"])),
+    ("tools", Shape::Own),
+];
+const LISTED: &[Member] = &[
+    ("server_label", Shape::Id),
+    ("tools", Shape::Tree(Part::Definition)),
+    ("error", Shape::Tree(Part::Other)),
+];
+const PART: &[Member] = &[
+    (
+        "type",
+        Shape::Word(&[
+            "input_text",
+            "output_text",
+            "text",
+            "summary_text",
+            "reasoning_text",
+            "refusal",
+            "input_image",
+            "input_file",
+            "input_audio",
+            "computer_screenshot",
+        ]),
+    ),
+    ("text", Shape::Own),
+    ("refusal", Shape::Text(Part::Refusal)),
+    ("annotations", Shape::Tree(Part::Other)),
+    ("logprobs", Shape::Own),
+    ("image_url", Shape::Own),
+    ("file_data", Shape::Own),
+    ("file_url", Shape::Own),
+    ("file_id", Shape::Own),
+    ("filename", Shape::Text(Part::Other)),
+    (
+        "input_audio",
+        Shape::Object(&[("data", Shape::Media), ("format", Shape::Id)]),
+    ),
+    ("detail", Shape::Word(&["auto", "low", "high", "original"])),
+    ("prompt_cache_breakpoint", CACHE_CONTROL),
+];
+
+/// Calls that have not run when they are seen: the client runs them, or is asked whether the provider may.
+const CLIENT_RUN: &[&str] = &[
+    "function_call",
+    "custom_tool_call",
+    "computer_call",
+    "local_shell_call",
+    "shell_call",
+    "apply_patch_call",
+    "mcp_approval_request",
+];
+
+/// What an item is, as far as it decides which turn others belong to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Said or done by the model.
+    Model,
+    /// What a tool answered, and tools that are offered on the way.
+    Result,
+    /// Said by the user or the application.
+    Other,
+}
+
+/// The type of an item; items without one are messages.
+fn kind_of(item: Value<'_>) -> String {
+    match item.get("type").and_then(|kind| kind.text()) {
+        Some(kind) => kind.into_owned(),
+        None => "message".to_owned(),
+    }
+}
+
+fn role_of(item: Value<'_>) -> Role {
+    let kind = kind_of(item);
+    let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
+    match kind.as_str() {
+        "message" if says("assistant") => Role::Model,
+        "message" => Role::Other,
+        "additional_tools" | "mcp_approval_response" => Role::Result,
+        kind if kind.ends_with("_output") => Role::Result,
+        _ => Role::Model,
+    }
+}
+
+/// A list of items while it is read.
+pub(in crate::protocol) struct Items {
+    /// Items from here to `latest_end` are those whose calls are the latest.
+    latest_from: usize,
+    latest_end: usize,
+    /// Index of the first item after the last one of the model.
+    after_model: usize,
+    /// Names of the tools called so far, by the id of the call.
+    calls: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl Items {
+    /// Finds out which turn is the latest: the calls of the model's last items, if only results follow them.
+    pub(in crate::protocol) fn of(list: Value<'_>) -> Items {
+        let mut items = Items {
+            latest_from: 0,
+            latest_end: 0,
+            after_model: 0,
+            calls: BTreeMap::new(),
+        };
+        let mut previous = Role::Other;
+        for (at, item) in list.elements().enumerate() {
+            let next = at.saturating_add(1);
+            let role = role_of(item);
+            match role {
+                Role::Model => {
+                    if previous != Role::Model {
+                        items.latest_from = at;
+                    }
+                    items.latest_end = next;
+                    items.after_model = next;
+                }
+                Role::Result => {}
+                Role::Other => {
+                    items.latest_from = next;
+                    items.latest_end = next;
+                }
+            }
+            previous = role;
+        }
+        items
+    }
+
+    /// Reads an item that stands alone.
+    pub(in crate::protocol) fn alone(reader: &mut Reader<'_>, item: Value<'_>) {
+        let mut items = Items {
+            latest_from: 0,
+            latest_end: 1,
+            after_model: 0,
+            calls: BTreeMap::new(),
+        };
+        items.item(reader, item, 0);
+    }
+
+    /// Reads the list.
+    pub(in crate::protocol) fn read(&mut self, reader: &mut Reader<'_>, list: Value<'_>) {
+        let mut at = 0usize;
+        reader.array(list, |reader, item| {
+            self.item(reader, item, at);
+            at = at.saturating_add(1);
+        });
+    }
+
+    fn item(&mut self, reader: &mut Reader<'_>, item: Value<'_>, at: usize) {
+        let is_request = reader.direction() == Direction::Request;
+        let turn = |is_latest: bool| {
+            if is_latest || !is_request {
+                Turn::Latest
+            } else {
+                Turn::Earlier
+            }
+        };
+        let origin = Origin {
+            from: if is_request {
+                Known::Unknown
+            } else {
+                Known::Missing
+            },
+            part: Part::Other,
+            turn: turn(at >= self.after_model),
+            choice: 0,
+            piece_of: None,
+        };
+        // Some servers take bare strings in the list.
+        if item.kind() == json::Kind::String {
+            let user = Origin {
+                from: Known::Is(Author::User),
+                part: Part::Text,
+                ..origin
+            };
+            reader.reading.count_message(&user.from);
+            reader.text(item, &user);
+            return;
+        }
+        let kind = kind_of(item);
+        match kind.as_str() {
+            "message" => message(reader, item, &origin),
+            "reasoning" => {
+                let origin = by_model(&origin);
+                reader.shaped(item, &[ITEM, REASONING], &origin, &mut claim_type);
+            }
+            "compaction" | "compaction_summary" | "context_compaction" => {
+                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+            }
+            "item_reference" => {
+                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+                reader.uninspectable(item, "provider_state");
+                reader.reading.continues_elsewhere = true;
+            }
+            "additional_tools" | "tool_search_output" => {
+                reader.shaped(
+                    item,
+                    &[ITEM, OFFERED],
+                    &origin,
+                    &mut |reader, key, value| match key {
+                        "tools" if is_request => reader.array(value, offers::offer),
+                        "tools" => {
+                            let texts = reader.tree(value);
+                            reader.tell(value, texts, &origin.with_part(Part::Definition));
+                        }
+                        _ => claim_type(reader, key, value),
+                    },
+                );
+            }
+            "mcp_list_tools" => {
+                reader.shaped(item, &[ITEM, LISTED], &origin, &mut claim_type);
+            }
+            "mcp_approval_response" => {
+                let user = Origin {
+                    from: Known::Is(Author::User),
+                    ..origin
+                };
+                reader.shaped(item, &[ITEM, RESULT], &user, &mut claim_type);
+            }
+            kind if kind.ends_with("_output") => self.result(reader, item, &origin),
+            kind if kind.ends_with("_call") || kind == "mcp_approval_request" => {
+                let is_latest = at >= self.latest_from && at < self.latest_end;
+                self.call(reader, item, kind, turn(is_latest), &by_model(&origin));
+            }
+            // An item of a kind that is not known: everything in it is unknown text.
+            _ => reader.shaped(item, &[ITEM], &origin, &mut |_, _, _| {}),
+        }
+    }
+
+    fn call(
+        &mut self,
+        reader: &mut Reader<'_>,
+        item: Value<'_>,
+        kind: &str,
+        turn: Turn,
+        origin: &Origin,
+    ) {
+        let mut event = Event::new(Kind::ToolCall, reader.direction(), item.place());
+        event.turn = turn;
+        let named_by_type = kind.strip_suffix("_call").unwrap_or(kind);
+        let has_name = matches!(
+            kind,
+            "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request"
+        );
+        event.tool = if has_name {
+            Known::Unknown
+        } else {
+            Known::Is(named_by_type.into())
+        };
+        let in_container = item
+            .get("environment")
+            .and_then(|environment| environment.get("type"))
+            .and_then(|kind| kind.text())
+            .is_some_and(|kind| kind.starts_with("container"));
+        event.provider_run = !CLIENT_RUN.contains(&kind) || in_container;
+        let mut holder = None;
+        reader.shaped(
+            item,
+            &[ITEM, CALL],
+            origin,
+            &mut |reader, key, value| match key {
+                "name" => {
+                    if let Some(name) = reader.name(value) {
+                        event.tool = Known::Is(name.into());
+                    }
+                }
+                _ if value.is_null() => reader.claim(value),
+                "arguments" => {
+                    holder = Some(value);
+                    (event.args, event.texts) = reader.arguments(value);
+                }
+                "input" => {
+                    holder = Some(value);
+                    event.args = Known::Unknown;
+                    event.texts = reader.quiet_text(value, Class::Text);
+                }
+                "action" | "actions" | "operation" => {
+                    holder = Some(value);
+                    event.texts = reader.tree(value);
+                    event.args = Known::Is(value.place());
+                }
+                // The item is its own arguments: `args.code`, `args.queries`.
+                "code" | "queries" => {
+                    holder = Some(value);
+                    event.texts = reader.tree(value);
+                    event.args = Known::Is(item.place());
+                }
+                "result" => {
+                    reader.media(value);
+                    reader.uninspectable(item, "attachment");
+                }
+                _ => claim_type(reader, key, value),
+            },
+        );
+        if has_name && item.get("name").is_none() {
+            reader.problem(codes::AG2001, item, "`name` is missing".to_owned());
+        }
+        if let (Some(id), Known::Is(name)) = (id_of(item), &event.tool) {
+            self.calls.insert(id, name.clone());
+        }
+        reader.call(event, holder);
+    }
+
+    fn result(&mut self, reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
+        let is_request = reader.direction() == Direction::Request;
+        let origin = Origin {
+            from: if is_request {
+                Known::Is(Author::Tool)
+            } else {
+                Known::Missing
+            },
+            part: if is_request { Part::Text } else { Part::Other },
+            ..origin.clone()
+        };
+        let mut event = Event::new(Kind::ToolResult, reader.direction(), item.place());
+        event.turn = origin.turn;
+        event.from = origin.from.clone();
+        event.tool = match id_of(item).and_then(|id| self.calls.get(&id)) {
+            Some(name) => Known::Is(name.clone()),
+            None => Known::Unknown,
+        };
+        if let Some(status) = item.get("status") {
+            event.ok = match () {
+                () if status.is_text("failed") => Known::Is(false),
+                () if status.is_text("completed") => Known::Is(true),
+                () => Known::Missing,
+            };
+        }
+        let mut holder = None;
+        reader.shaped(
+            item,
+            &[ITEM, RESULT],
+            &origin,
+            &mut |reader, key, value| match key {
+                "output" => {
+                    holder = Some(value);
+                    event.texts = output(reader, value, &origin, is_request);
+                    event.result = reader.structured_result(value);
+                    event.at = value.place();
+                }
+                _ => claim_type(reader, key, value),
+            },
+        );
+        if is_request {
+            reader.result(event, holder);
+        }
+    }
+}
+
+/// What a tool answered: a text, a list of parts, a picture of a screen, or what a shell wrote. Gives its texts; names of
+/// files and the like are told apart from them.
+fn output(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+    is_request: bool,
+) -> Range<u32> {
+    let start = reader.text_count();
+    let parts = match value.kind() {
+        json::Kind::Array => {
+            reader.claim(value);
+            value.elements()
+        }
+        json::Kind::Object => {
+            content_part(reader, value, origin, is_request);
+            return start..start;
+        }
+        _ => {
+            said(reader, value, origin, is_request);
+            return start..reader.text_count();
+        }
+    };
+    let is_attached = |part: &Value<'_>| {
+        part.kind() == json::Kind::Object
+            && part.get("type").is_some()
+            && part.get("text").is_none()
+    };
+    for part in parts.clone().filter(|part| !is_attached(part)) {
+        if part.kind() == json::Kind::Object && part.get("type").is_none() {
+            // What a shell wrote: `{stdout, stderr, outcome}`.
+            let texts = reader.tree(part);
+            if is_request {
+                reader.retell(part, texts, origin);
+            } else {
+                reader.tell(part, texts, origin);
+            }
+        } else {
+            content_part(reader, part, origin, is_request);
+        }
+    }
+    let texts = start..reader.text_count();
+    for part in parts.filter(is_attached) {
+        content_part(reader, part, origin, is_request);
+    }
+    texts
+}
+
+fn id_of(item: Value<'_>) -> Option<Box<str>> {
+    let id = item.get("call_id").filter(|id| !id.is_null());
+    let id = id.or_else(|| item.get("id"))?;
+    id.text().map(Into::into)
+}
+
+fn by_model(origin: &Origin) -> Origin {
+    Origin {
+        from: match origin.from {
+            Known::Missing => Known::Missing,
+            _ => Known::Is(Author::Assistant),
+        },
+        ..origin.clone()
+    }
+}
+
+/// The type of an item decided how it is read.
+fn claim_type(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    if key == "type" {
+        reader.claim(value);
+    }
+}
+
+fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
+    let role = item.get("role").and_then(|role| role.text());
+    let author = match role.as_deref() {
+        Some("system" | "developer") => Some(Author::System),
+        Some("user") => Some(Author::User),
+        Some("assistant") => Some(Author::Assistant),
+        _ => None,
+    };
+    let is_request = reader.direction() == Direction::Request;
+    let origin = match is_request {
+        true => Origin {
+            from: author.map_or(Known::Unknown, Known::Is),
+            part: Part::Text,
+            ..origin.clone()
+        },
+        // A list of items repeats what others said.
+        false => origin.with_part(match author {
+            Some(Author::Assistant) | None => Part::Text,
+            Some(_) => Part::Other,
+        }),
+    };
+    if is_request {
+        reader.reading.count_message(&origin.from);
+        if role.is_none() && item.kind() == json::Kind::Object {
+            reader.problem(codes::AG2001, item, "`role` is missing".to_owned());
+        }
+    }
+    reader.shaped(
+        item,
+        &[ITEM, MESSAGE],
+        &origin,
+        &mut |reader, key, value| match key {
+            "role" => match value.kind() {
+                json::Kind::String => {
+                    reader.word(value, &["system", "developer", "user", "assistant", "tool"])
+                }
+                _ => reader.wrong_type(value, "a string"),
+            },
+            "content" => match value.kind() {
+                json::Kind::String => said(reader, value, &origin, false),
+                _ => reader.array(value, |reader, part| {
+                    content_part(reader, part, &origin, false);
+                }),
+            },
+            _ => claim_type(reader, key, value),
+        },
+    );
+}
+
+/// A text of a message or a result. A result's is told by the result's own event.
+fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
+    let texts = reader.quiet_text(value, Class::Text);
+    if is_result {
+        reader.retell(value, texts, origin);
+    } else {
+        reader.tell(value, texts, origin);
+    }
+}
+
+/// A part of a message's content, or of a result's.
+pub(super) fn content_part(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    origin: &Origin,
+    is_result: bool,
+) {
+    if part.kind() == json::Kind::String {
+        said(reader, part, origin, is_result);
+        return;
+    }
+    let kind = part.get("type").and_then(|kind| kind.text());
+    let attachments = &mut reader.reading.attachments;
+    let counter = match kind.as_deref() {
+        Some("input_image" | "computer_screenshot") => Some(&mut attachments.image),
+        Some("input_file") => Some(&mut attachments.file),
+        Some("input_audio") => Some(&mut attachments.audio),
+        _ => None,
+    };
+    let mut is_attached = counter.is_some();
+    if let Some(counter) = counter {
+        *counter = counter.saturating_add(1);
+    }
+    let mut is_read = false;
+    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+        _ if value.is_null() => reader.claim(value),
+        "text" => said(reader, value, origin, is_result),
+        // The text once more, token by token: it goes as a whole when the text is edited.
+        "logprobs" => reader.claim_all(value),
+        "file_id" => {
+            is_attached = true;
+            reader.id(value);
+            reader.uninspectable(value, "provider_state");
+        }
+        // `image_url`, `file_data`, `file_url`: as a `data:` URL the thing itself.
+        _ => {
+            is_attached = true;
+            is_read = reader.data_text(value, origin);
+            if !is_read && key == "file_data" && !is_data_url(value) {
+                reader.media(value);
+            } else if !is_read {
+                reader.url(value, origin);
+            }
+        }
+    });
+    if is_attached && !is_read {
+        reader.uninspectable(part, "attachment");
+    }
+}
+
+fn is_data_url(value: Value<'_>) -> bool {
+    value
+        .raw_content()
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
+}

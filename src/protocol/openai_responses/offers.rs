@@ -1,0 +1,163 @@
+//! Tools of a request: functions, tools that the client runs under names of the provider's, and what the provider runs.
+
+use crate::event::{Author, Class, Event, Kind, Known, Part};
+use crate::protocol::openai_shapes::{named_offer, provider_tool, tool_offer};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::wire::json::{self, Value};
+
+const NAMESPACE: &[Member] = &[
+    ("type", Shape::Word(&["namespace"])),
+    ("name", Shape::Own),
+    ("description", Shape::Own),
+    ("tools", Shape::Own),
+];
+const TOOL_SEARCH: &[Member] = &[
+    ("type", Shape::Word(&["tool_search"])),
+    ("execution", Shape::Word(&["server", "client"])),
+    ("description", Shape::Text(Part::Definition)),
+    ("parameters", Shape::Tree(Part::Definition)),
+];
+const MCP: &[Member] = &[
+    ("type", Shape::Word(&["mcp"])),
+    ("server_label", Shape::Own),
+    // Whose server it is, is what rules about text read.
+    ("server_url", Shape::Own),
+    ("connector_id", Shape::Name),
+    ("authorization", Shape::Id),
+    ("server_description", Shape::Text(Part::Definition)),
+    ("allowed_tools", Shape::Own),
+    ("require_approval", Shape::Own),
+    ("defer_loading", Shape::Flag),
+];
+const TOOL_FILTER: &[Member] = &[
+    ("tool_names", Shape::List(&Shape::Name)),
+    ("read_only", Shape::Flag),
+];
+const APPROVAL: &[Member] = &[
+    ("always", Shape::Object(TOOL_FILTER)),
+    ("never", Shape::Object(TOOL_FILTER)),
+];
+
+/// Types that the client runs, each with the names that rules may call it by. The first is its own, the last that of its
+/// calls.
+const CLIENT_RUN: &[(&str, &[&str])] = &[
+    (
+        "computer_use_preview",
+        &["computer_use_preview", "computer_use", "computer"],
+    ),
+    ("computer", &["computer"]),
+    ("local_shell", &["local_shell"]),
+    ("shell", &["shell"]),
+    ("apply_patch", &["apply_patch"]),
+];
+
+/// One entry of `tools`, also of those that an item of the input brings.
+pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let kind = tool.get("type").and_then(|kind| kind.text());
+    let kind = kind.as_deref().unwrap_or("function");
+    let definition = Origin::of(Author::System, Part::Definition);
+    match kind {
+        "function" | "custom" if tool.get("function").is_some() => tool_offer(reader, tool),
+        "function" | "custom" => named_offer(reader, tool, tool),
+        "namespace" => reader.shaped(
+            tool,
+            &[NAMESPACE],
+            &definition,
+            &mut |reader, key, value| match key {
+                "name" | "description" => {
+                    let texts = reader.quiet_text(value, Class::Text);
+                    reader.tell(value, texts, &definition);
+                }
+                _ => reader.array(value, offer),
+            },
+        ),
+        "tool_search" => {
+            reader.plain(tool, TOOL_SEARCH, &definition);
+            reader.provider_tool(tool, kind);
+        }
+        "mcp" => mcp(reader, tool),
+        // A shell with a container of the provider's runs there.
+        "shell" if runs_in_container(tool) => provider_tool(reader, tool, kind),
+        _ => match CLIENT_RUN.iter().find(|(known, _)| *known == kind) {
+            Some((_, names)) => client_run(reader, tool, names),
+            None => provider_tool(reader, tool, kind),
+        },
+    }
+}
+
+fn runs_in_container(tool: Value<'_>) -> bool {
+    tool.get("environment")
+        .and_then(|environment| environment.get("type"))
+        .and_then(|kind| kind.text())
+        .is_some_and(|kind| kind.starts_with("container"))
+}
+
+/// A tool that the client runs, without a definition. Its settings are unknown and judged as text.
+fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
+    reader.object(tool, &["type"], |reader, _, value| reader.claim(value));
+    for (at, name) in names.iter().enumerate() {
+        let mut event = Event::new(Kind::ToolOffer, reader.direction(), tool.place());
+        event.tool = Known::Is((*name).into());
+        event.retold = at > 0;
+        reader.reading.events.push(event);
+    }
+}
+
+/// A server whose tools the provider calls: which ones, the request may say. Where it does not, any tool may be called,
+/// and which is unknown.
+fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let origin = Origin::of(Author::System, Part::Other);
+    let mut allowed: Vec<Box<str>> = Vec::new();
+    let mut is_listed = false;
+    reader.shaped(tool, &[MCP], &origin, &mut |reader, key, value| match key {
+        "server_label" => {
+            reader.text(value, &origin.with_part(Part::Name));
+        }
+        "server_url" => reader.reference(value, &origin),
+        "require_approval" => match value.kind() {
+            json::Kind::String => reader.word(value, &["always", "never"]),
+            _ => reader.plain(value, APPROVAL, &origin),
+        },
+        _ => {
+            let list = match value.kind() {
+                json::Kind::Object => {
+                    reader.object(value, &["tool_names", "read_only"], |reader, _, value| {
+                        if value.kind() != json::Kind::Array {
+                            reader.boolean(value);
+                        }
+                    });
+                    value.get("tool_names")
+                }
+                _ => Some(value).filter(|value| !value.is_null()),
+            };
+            if let Some(list) = list {
+                is_listed = true;
+                reader.array(list, |reader, name| {
+                    allowed.extend(reader.name(name).map(Box::from));
+                });
+            } else {
+                reader.claim(value);
+            }
+        }
+    });
+    reader.provider_run_offer(tool, &["mcp"]);
+    if is_listed {
+        for name in &allowed {
+            provider_may_call(reader, tool, Known::Is(name.clone()));
+        }
+    } else {
+        provider_may_call(reader, tool, Known::Unknown);
+    }
+}
+
+/// A tool behind another one: judged like it, told once.
+fn provider_may_call(reader: &mut Reader<'_>, tool: Value<'_>, name: Known<Box<str>>) {
+    for kind in [Kind::ToolOffer, Kind::ToolCall] {
+        let mut event = Event::new(kind, reader.direction(), tool.place());
+        event.tool = name.clone();
+        event.provider_run = true;
+        event.retold = true;
+        event.args = Known::Unknown;
+        reader.reading.events.push(event);
+    }
+}

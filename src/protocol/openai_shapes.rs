@@ -1,0 +1,111 @@
+//! Shapes that OpenAI's formats and their compatible servers share: models, content, tools and their calls, usage, errors.
+
+mod answer;
+mod content;
+mod tools;
+
+pub(super) use answer::{ANSWER, answer_member, beside, error, refusal_text, usage};
+pub(super) use content::{SPEECH, content, content_texts, inputs, spoken};
+pub(super) use tools::{
+    called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,
+    tool_offer,
+};
+
+use super::reader::Reader;
+use super::reader::{Member, Shape};
+use crate::wire::json::{self, Value};
+
+/// A mark that everything before it may be kept for later requests (Anthropic's, also through OpenRouter; OpenAI's).
+pub(super) const CACHE_CONTROL: Shape = Shape::Object(&[
+    ("type", Shape::Word(&["ephemeral"])),
+    ("mode", Shape::Word(&["explicit", "implicit"])),
+    ("ttl", Shape::Word(&["5m", "1h", "30m", "24h"])),
+]);
+
+/// Settings of a model's reasoning, under the names of all who have them.
+pub(super) const REASONING: &[Member] = &[
+    (
+        "effort",
+        Shape::Word(&[
+            "none", "minimal", "low", "medium", "high", "xhigh", "max", "default",
+        ]),
+    ),
+    (
+        "summary",
+        Shape::Word(&["auto", "concise", "detailed", "none"]),
+    ),
+    (
+        "generate_summary",
+        Shape::Word(&["auto", "concise", "detailed"]),
+    ),
+    (
+        "context",
+        Shape::Word(&["auto", "current_turn", "all_turns"]),
+    ),
+    ("mode", Shape::Word(&["standard", "pro"])),
+    (
+        "type",
+        Shape::Word(&["enabled", "disabled", "auto", "adaptive"]),
+    ),
+    ("max_tokens", Shape::Number),
+    ("budget_tokens", Shape::Number),
+    ("exclude", Shape::Flag),
+    ("enabled", Shape::Flag),
+    ("clear_thinking", Shape::Flag),
+];
+
+/// A model that may answer. OpenRouter's `@preset/…` and `openrouter/auto` stand for models that only it knows, and its
+/// suffix `:online` for a search that it runs.
+pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
+    let Some(name) = reader.name(value) else {
+        return;
+    };
+    reader.reading.models.add(&name);
+    if name.contains("@preset/") {
+        reader.reading.models.unknown = true;
+        reader.uninspectable(value, "provider_state");
+    }
+    if matches!(&*name, "openrouter/auto" | "auto") {
+        reader.reading.models.unknown = true;
+    }
+    if name.rsplit(':').next() == Some("online") && name.contains(':') {
+        reader.provider_run_offer(value, &["online", "web_search"]);
+    }
+}
+
+/// Models that answer where the first one doesn't: OpenRouter's `models`, LiteLLM's `fallbacks` (names, or requests with
+/// a model of their own).
+pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.array(value, |reader, entry| match entry.kind() {
+        json::Kind::Object => {
+            let named = entry.get("model");
+            reader.object(entry, &["model"], |reader, _, value| model(reader, value));
+            // A mapping from models to their fallbacks: its keys and values are unknown text, and which models they are too.
+            reader.reading.models.unknown |= named.is_none();
+        }
+        _ => model(reader, entry),
+    });
+}
+
+/// Where no model is named, the server's default or a setting of a router answers.
+pub(super) fn model_is_needed(reader: &mut Reader<'_>, endpoint: &super::Endpoint) {
+    let models = &mut reader.reading.models;
+    if models.names.is_empty() && endpoint.model == crate::event::Known::Missing {
+        models.unknown = true;
+    }
+}
+
+/// An identifier of the person for whom a request is made.
+pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = super::Origin::of(crate::event::Author::User, crate::event::Part::Other);
+    reader.text(value, &user);
+}
+
+/// Documents that ground an answer (vLLM, Cohere): data from elsewhere, as a tool's result is.
+pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
+    let texts = reader.tree(value);
+    let origin = super::Origin::of(crate::event::Author::Tool, crate::event::Part::Other);
+    reader.tell(value, texts.clone(), &origin);
+    let inner = reader.look_into_all(texts);
+    reader.retell(value, inner, &origin);
+}

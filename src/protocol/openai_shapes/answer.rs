@@ -1,0 +1,132 @@
+//! What answers share: tokens used, errors, and our own words in them.
+
+use crate::event::Part;
+use crate::protocol::reader::Member;
+use crate::protocol::reader::{Origin, Reader, Shape};
+use crate::wire::json::{self, Value};
+use std::collections::BTreeSet;
+
+const USAGE: &[&str] = &[
+    "prompt_tokens",
+    "completion_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "input_tokens",
+    "output_tokens",
+    "input_tokens_details",
+    "output_tokens_details",
+];
+
+const ERROR: &[Member] = &[
+    ("message", Shape::Text(Part::Other)),
+    ("type", Shape::Id),
+    ("param", Shape::Id),
+    ("code", Shape::Id),
+    ("status", Shape::Id),
+    // Groq repeats what the model wrote.
+    ("failed_generation", Shape::Text(Part::Other)),
+    // OpenRouter repeats what the provider behind it said.
+    ("metadata", Shape::Tree(Part::Other)),
+    ("innererror", Shape::Counts),
+];
+
+/// What every answer may hold beside what it is for: who answered, what it cost, or an error. Older vLLM, Mistral and
+/// FastAPI write the members of an error at the top.
+pub(crate) const ANSWER: &[Member] = &[
+    ("model", Shape::Own),
+    ("usage", Shape::Own),
+    ("error", Shape::Own),
+    ("message", Shape::Own),
+    ("detail", Shape::Own),
+    ("type", Shape::Own),
+    ("code", Shape::Own),
+    ("param", Shape::Own),
+];
+
+/// Reads a member of [`ANSWER`].
+pub(crate) fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => {
+            if let Some(model) = reader.name(value) {
+                reader.reading.models.add(&model);
+            }
+        }
+        "usage" => usage(reader, value),
+        "error" => error(reader, value),
+        _ => top_error(reader, key, value),
+    }
+}
+
+/// Text of an answer that is nobody's turn.
+pub(crate) fn beside() -> Origin {
+    Origin::answer(0).with_part(Part::Other)
+}
+
+/// `{"error": {message, type, param, code}}`, or the bare text that xAI and Ollama send.
+pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::Kind::Null => reader.claim(value),
+        json::Kind::Object => {
+            let kind = value
+                .get("type")
+                .or_else(|| value.get("code"))
+                .and_then(|kind| kind.text());
+            reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
+            reader.plain(value, ERROR, &beside());
+        }
+        json::Kind::String => {
+            reader.reading.error = Some("error".into());
+            reader.text(value, &beside());
+        }
+        _ => reader.reading.error = Some("error".into()),
+    }
+}
+
+fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match (key, value.kind()) {
+        ("message", json::Kind::String) => {
+            reader.text(value, &beside());
+        }
+        ("detail" | "message", json::Kind::Array | json::Kind::Object | json::Kind::String) => {
+            reader.reading.error.get_or_insert_with(|| "error".into());
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &beside());
+        }
+        ("type", json::Kind::String) => {
+            reader.reading.error = value.text().map(Into::into);
+            reader.id(value);
+        }
+        (_, json::Kind::String) => reader.id(value),
+        _ => reader.claim(value),
+    }
+}
+
+/// Tokens, under OpenAI's older and newer names.
+pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() != json::Kind::Object {
+        reader.claim(value);
+        return;
+    }
+    // Numbers only, in members that differ from server to server.
+    reader.counts(value);
+    reader.object(value, USAGE, |reader, key, value| {
+        let detail = |name: &str| value.get(name).and_then(|count| count.as_u64());
+        let usage = &mut reader.reading.usage;
+        match key {
+            "prompt_tokens" | "input_tokens" => usage.input_tokens = value.as_u64(),
+            "completion_tokens" | "output_tokens" => usage.output_tokens = value.as_u64(),
+            "prompt_tokens_details" | "input_tokens_details" => {
+                usage.cached_tokens = detail("cached_tokens");
+            }
+            _ => usage.reasoning_tokens = detail("reasoning_tokens"),
+        }
+    });
+}
+
+/// The words that stand for what is withheld, each once.
+pub(crate) fn refusal_text<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let mut seen = BTreeSet::new();
+    let told: Vec<&str> = texts.filter(|text| seen.insert(*text)).collect();
+    told.join("\n")
+}

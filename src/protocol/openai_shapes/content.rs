@@ -1,0 +1,350 @@
+//! What is said: messages' content, prompts, and the channels beside them.
+
+use super::CACHE_CONTROL;
+use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::wire::json::{self, Value};
+use std::ops::Range;
+
+/// A part of a message's content, in the words of OpenAI, Mistral, OpenRouter and vLLM.
+const PART: &[Member] = &[
+    (
+        "type",
+        Shape::Word(&[
+            "text",
+            "input_text",
+            "output_text",
+            "image_url",
+            "image_file",
+            "input_image",
+            "input_audio",
+            "audio_url",
+            "video_url",
+            "input_video",
+            "file",
+            "input_file",
+            "document_url",
+            "refusal",
+            "thinking",
+        ]),
+    ),
+    ("text", Shape::Own),
+    ("refusal", Shape::Text(Part::Refusal)),
+    ("thinking", Shape::Own),
+    ("closed", Shape::Flag),
+    ("image_url", Shape::Own),
+    ("image_file", Shape::Own),
+    ("audio_url", Shape::Own),
+    ("video_url", Shape::Own),
+    ("document_url", Shape::Own),
+    ("document_name", Shape::Text(Part::Other)),
+    ("input_audio", Shape::Own),
+    ("file", Shape::Own),
+    ("detail", Shape::Word(DETAIL)),
+    ("cache_control", CACHE_CONTROL),
+    ("prompt_cache_breakpoint", CACHE_CONTROL),
+];
+const DETAIL: &[&str] = &["auto", "low", "high", "original"];
+const URL: &[Member] = &[
+    ("url", Shape::Own),
+    ("file_id", Shape::State),
+    ("detail", Shape::Word(DETAIL)),
+];
+const INPUT_AUDIO: &[Member] = &[("data", Shape::Media), ("format", Shape::Id)];
+const FILE: &[Member] = &[
+    ("file_id", Shape::State),
+    ("file_data", Shape::Own),
+    ("file_url", Shape::Own),
+    ("filename", Shape::Text(Part::Other)),
+];
+const REASONING_DETAIL: &[Member] = &[
+    (
+        "type",
+        Shape::Word(&["reasoning.text", "reasoning.summary", "reasoning.encrypted"]),
+    ),
+    ("text", Shape::Text(Part::Reasoning)),
+    ("summary", Shape::Text(Part::Reasoning)),
+    ("data", Shape::Opaque),
+    ("signature", Shape::Opaque),
+    ("id", Shape::Id),
+    ("format", Shape::Id),
+    ("index", Shape::Number),
+];
+const AUDIO_OUT: &[Member] = &[
+    ("id", Shape::Id),
+    ("data", Shape::Own),
+    ("transcript", Shape::Text(Part::Transcript)),
+    ("expires_at", Shape::Number),
+];
+/// What a model behind Google's compatible endpoint signs.
+const EXTRA_CONTENT: &[Member] = &[(
+    "google",
+    Shape::Object(&[
+        ("thought", Shape::Flag),
+        ("thought_signature", Shape::Opaque),
+    ]),
+)];
+const EXECUTED_TOOL: &[&str] = &["index", "type", "arguments", "output", "search_results"];
+
+/// Members of a message that say something beside its content, in requests and in answers. What is `Own` among them is
+/// read by [`spoken`].
+pub(crate) const SPEECH: &[Member] = &[
+    ("refusal", Shape::Text(Part::Refusal)),
+    ("reasoning_content", Shape::Own),
+    ("reasoning", Shape::Own),
+    ("thinking", Shape::Own),
+    ("tool_plan", Shape::Own),
+    (
+        "reasoning_details",
+        Shape::List(&Shape::Object(REASONING_DETAIL)),
+    ),
+    ("audio", Shape::Object(AUDIO_OUT)),
+    ("annotations", Shape::Tree(Part::Other)),
+    ("citations", Shape::Tree(Part::Other)),
+    ("search_results", Shape::Tree(Part::Other)),
+    // What Azure's own search found.
+    ("context", Shape::Tree(Part::Other)),
+    ("images", Shape::Own),
+    ("executed_tools", Shape::Own),
+    ("extra_content", Shape::Object(EXTRA_CONTENT)),
+    ("thought_signature", Shape::Opaque),
+    ("cache_control", CACHE_CONTROL),
+    ("prefix", Shape::Flag),
+    ("partial", Shape::Flag),
+    ("weight", Shape::Number),
+];
+
+/// Reads a member of [`SPEECH`] that has code of its own.
+pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
+    match (key, value.kind()) {
+        (_, json::Kind::Null) => reader.claim(value),
+        // DeepSeek, z.ai and vLLM say `reasoning_content`; Groq, Cerebras, Ollama and OpenRouter `reasoning`; Cohere's
+        // compatible endpoint `tool_plan`.
+        ("reasoning_content" | "reasoning" | "thinking" | "tool_plan", json::Kind::String) => {
+            reader.text(value, &origin.with_part(Part::Reasoning));
+        }
+        ("data", json::Kind::String) => {
+            reader.media(value);
+            if !value.raw_content().is_empty() {
+                reader.attachment(value, |count| &mut count.audio);
+            }
+        }
+        // OpenRouter: pictures that the model drew.
+        ("images", json::Kind::Array) => {
+            reader.array(value, |reader, part| {
+                content_part(reader, part, origin, false);
+            });
+        }
+        ("executed_tools", json::Kind::Array) => executed_tools(reader, value, origin),
+        _ => {}
+    }
+}
+
+/// Groq's compound models run tools themselves and tell of it: calls that have already happened.
+fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    reader.array(value, |reader, call| {
+        let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
+        event.turn = origin.turn;
+        event.choice = origin.choice;
+        event.tool = Known::Unknown;
+        event.provider_run = true;
+        let mut holder = None;
+        reader.object(call, EXECUTED_TOOL, |reader, key, value| match key {
+            "type" => {
+                if let Some(name) = reader.name(value) {
+                    event.tool = Known::Is(name.into());
+                }
+            }
+            "arguments" => {
+                holder = Some(value);
+                (event.args, event.texts) = reader.arguments(value);
+            }
+            "index" => reader.claim(value),
+            _ => {
+                let texts = reader.tree(value);
+                reader.tell(value, texts, &origin.with_part(Part::Other));
+            }
+        });
+        reader.call(event, holder);
+    });
+}
+
+/// Content of a message: a text, nothing, or a list of parts.
+pub(crate) fn content(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    content_texts(reader, value, origin);
+}
+
+/// The same, and gives the numbers of the texts in it. A result's texts stand before the names of its files and the like.
+pub(crate) fn content_texts(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+) -> Range<u32> {
+    let start = reader.text_count();
+    let is_result = origin.from == Known::Is(Author::Tool);
+    match value.kind() {
+        json::Kind::String => said(reader, value, origin, is_result),
+        json::Kind::Null => reader.claim(value),
+        json::Kind::Array => {
+            reader.claim(value);
+            let is_attached = |part: &Value<'_>| {
+                is_result && part.kind() == json::Kind::Object && part.get("text").is_none()
+            };
+            for part in value.elements().filter(|part| !is_attached(part)) {
+                content_part(reader, part, origin, is_result);
+            }
+            let texts = start..reader.text_count();
+            for part in value.elements().filter(is_attached) {
+                content_part(reader, part, origin, is_result);
+            }
+            return texts;
+        }
+        _ => reader.wrong_type(value, "a string or a list of parts"),
+    }
+    start..reader.text_count()
+}
+
+/// A text of a message. A result's is told by the result's own event.
+fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
+    let texts = reader.quiet_text(value, Class::Text);
+    if is_result {
+        reader.retell(value, texts, origin);
+    } else {
+        reader.tell(value, texts, origin);
+    }
+}
+
+pub(super) fn content_part(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    origin: &Origin,
+    is_result: bool,
+) {
+    // Some servers take bare strings in the list.
+    if part.kind() == json::Kind::String {
+        said(reader, part, origin, is_result);
+        return;
+    }
+    reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
+        "text" => match value.kind() {
+            // Assistants: `{value, annotations}`.
+            json::Kind::Object => reader.object(
+                value,
+                &["value", "annotations"],
+                |reader, key, value| match key {
+                    "value" => said(reader, value, origin, is_result),
+                    _ => {
+                        let texts = reader.tree(value);
+                        reader.tell(value, texts, &origin.with_part(Part::Other));
+                    }
+                },
+            ),
+            _ => said(reader, value, origin, is_result),
+        },
+        // Mistral: a list of text parts, or a text.
+        "thinking" => content(reader, value, &origin.with_part(Part::Reasoning)),
+        "image_url" => attached(reader, part, value, origin, Some(|count| &mut count.image)),
+        "audio_url" => attached(reader, part, value, origin, Some(|count| &mut count.audio)),
+        "document_url" => attached(reader, part, value, origin, Some(|count| &mut count.file)),
+        // Neither image nor file nor audio.
+        "video_url" => attached(reader, part, value, origin, None),
+        "image_file" => {
+            reader.attachment(part, |count| &mut count.image);
+            reader.plain(value, URL, origin);
+        }
+        "input_audio" => {
+            reader.attachment(value, |count| &mut count.audio);
+            match value.kind() {
+                // Mistral: base64, or a URL.
+                json::Kind::String => reader.url(value, origin),
+                _ => reader.plain(value, INPUT_AUDIO, origin),
+            }
+        }
+        _ => file(reader, value, origin),
+    });
+}
+
+/// A URL of a part, or an object that holds one.
+fn attached(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    value: Value<'_>,
+    origin: &Origin,
+    count: Option<fn(&mut Attachments) -> &mut u32>,
+) {
+    if value.is_null() {
+        reader.claim(value);
+        return;
+    }
+    if let Some(count) = count {
+        let counter = count(&mut reader.reading.attachments);
+        *counter = counter.saturating_add(1);
+    }
+    let mut is_read = false;
+    match value.kind() {
+        json::Kind::String => is_read = url(reader, value, origin),
+        _ => reader.shaped(value, &[URL], origin, &mut |reader, _, value| {
+            is_read = url(reader, value, origin);
+        }),
+    }
+    if !is_read {
+        reader.uninspectable(part, "attachment");
+    }
+}
+
+/// Reads a URL of an attachment; whether it was the text itself.
+pub(super) fn url(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) -> bool {
+    let is_read = reader.data_text(value, origin);
+    if !is_read {
+        reader.url(value, origin);
+    }
+    is_read
+}
+
+fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    let mut is_read = false;
+    let counter = &mut reader.reading.attachments.file;
+    *counter = counter.saturating_add(1);
+    reader.shaped(value, &[FILE], origin, &mut |reader, _, data| {
+        is_read = url(reader, data, origin);
+    });
+    if !is_read {
+        reader.uninspectable(value, "attachment");
+    }
+}
+
+/// What a model continues, embeds or classifies: a text, tokens, parts, or a list of those. Tokens can't be read.
+pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    match value.kind() {
+        json::Kind::String => {
+            reader.text(value, origin);
+        }
+        json::Kind::Array => {
+            reader.claim(value);
+            let mut has_tokens = false;
+            for element in value.elements() {
+                match element.kind() {
+                    json::Kind::Number => {
+                        reader.claim(element);
+                        has_tokens = true;
+                    }
+                    _ => inputs(reader, element, origin),
+                }
+            }
+            if has_tokens {
+                reader.uninspectable(value, "token_ids");
+            }
+        }
+        json::Kind::Object => {
+            // Jina and OpenRouter: `{content: […]}`, `{image: …}`; otherwise a part as of a message.
+            match value.get("content") {
+                Some(_) => reader.object(value, &["content"], |reader, _, value| {
+                    inputs(reader, value, origin);
+                }),
+                None => content_part(reader, value, origin, false),
+            }
+        }
+        json::Kind::Null => reader.claim(value),
+        _ => reader.wrong_type(value, "a string, tokens or a list of those"),
+    }
+}

@@ -1,0 +1,323 @@
+//! Tools: what is offered, what must be called, what was called.
+
+use super::CACHE_CONTROL;
+use crate::diag::codes;
+use crate::event::{Author, Class, Event, Kind, Known, Part, Turn};
+use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::wire::json::{self, Value};
+
+/// The definition of a function, wherever it stands.
+const FUNCTION: &[Member] = &[
+    ("name", Shape::Own),
+    ("description", Shape::Own),
+    ("parameters", Shape::Own),
+    ("parameter_definitions", Shape::Own),
+    ("output_schema", Shape::Own),
+    ("format", Shape::Own),
+    ("strict", Shape::Flag),
+    ("defer_loading", Shape::Flag),
+    ("cache_control", CACHE_CONTROL),
+];
+/// What stands around it.
+const WRAPPER: &[Member] = &[
+    ("type", Shape::Word(&["function", "custom"])),
+    ("function", Shape::Own),
+    ("custom", Shape::Own),
+    ("cache_control", CACHE_CONTROL),
+];
+/// What rules need to know of a tool that the provider runs.
+const PROVIDER_TOOL: &[Member] = &[
+    ("type", Shape::Own),
+    ("model", Shape::Own),
+    ("parameters", Shape::Own),
+    ("container", Shape::Own),
+    ("vector_store_ids", Shape::List(&Shape::State)),
+    ("cache_control", CACHE_CONTROL),
+];
+const TOOL_CHOICE: &[&str] = &[
+    "type",
+    "mode",
+    "name",
+    "server_label",
+    "function",
+    "custom",
+    "allowed_tools",
+    "tools",
+];
+const TOOL_CALL: &[Member] = &[
+    ("id", Shape::Own),
+    ("type", Shape::Word(&["function", "custom"])),
+    ("index", Shape::Number),
+    ("function", Shape::Own),
+    ("custom", Shape::Own),
+];
+const CALLED: &[&str] = &["name", "arguments", "input"];
+const RESPONSE_FORMAT: &[&str] = &[
+    "type",
+    "json_schema",
+    "schema",
+    "name",
+    "description",
+    "strict",
+    "grammar",
+    "value",
+];
+
+/// A tool of a request, by its type: run by the client if it is a function or takes free text, otherwise by the provider.
+pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let kind = tool.get("type").and_then(|kind| kind.text());
+    match kind.as_deref() {
+        Some("function" | "custom") | None => {
+            let nested = tool.get("function").or_else(|| tool.get("custom"));
+            match nested {
+                Some(definition) => {
+                    reader.plain(tool, WRAPPER, &definition_origin());
+                    named_offer(reader, tool, definition);
+                }
+                None => named_offer(reader, tool, tool),
+            }
+        }
+        Some(name) => provider_tool(reader, tool, name),
+    }
+}
+
+/// A tool that the provider runs. Its type is its name, which rules judge; its settings are unknown and judged as text,
+/// but for a model of its own, which may answer as well (OpenRouter's advisor, image generation).
+pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str) {
+    let origin = definition_origin();
+    reader.shaped(
+        tool,
+        &[PROVIDER_TOOL],
+        &origin,
+        &mut |reader, key, value| match (key, value.kind()) {
+            ("type", _) => reader.claim(value),
+            ("model", _) => super::model(reader, value),
+            ("parameters", json::Kind::Object) => {
+                reader.object(value, &["model"], |reader, _, value| {
+                    super::model(reader, value);
+                });
+            }
+            ("container", json::Kind::Object) => {
+                reader.object(
+                    value,
+                    &["type", "file_ids"],
+                    |reader, key, value| match key {
+                        "type" => reader.word(value, &["auto"]),
+                        _ => reader.array(value, kept),
+                    },
+                );
+            }
+            // A container that runs already.
+            ("container", json::Kind::String) => kept(reader, value),
+            _ => {}
+        },
+    );
+    reader.provider_tool(tool, name);
+}
+
+/// Something that the provider keeps and that a tool reads there.
+fn kept(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.id(value);
+    reader.uninspectable(value, "provider_state");
+}
+
+/// OpenRouter's plugins: searches, readers of files and the like that run at the router.
+pub(crate) fn plugins(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.array(value, |reader, plugin| {
+        let mut name = None;
+        reader.object(plugin, &["id", "enabled"], |reader, key, value| match key {
+            "id" => name = reader.name(value),
+            _ => {
+                reader.boolean(value);
+            }
+        });
+        match name.as_deref() {
+            Some("web") => reader.provider_run_offer(plugin, &["web", "web_search"]),
+            // It lets the router choose the model.
+            Some("auto-router") => reader.reading.models.unknown = true,
+            Some(name) => reader.provider_run_offer(plugin, &[name]),
+            None => {}
+        }
+    });
+}
+
+fn definition_origin() -> Origin {
+    Origin::of(Author::System, Part::Definition)
+}
+
+/// A tool that the client runs, with its name and its definition.
+pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Value<'_>) {
+    let mut name = Known::Unknown;
+    let start = reader.text_count();
+    let origin = definition_origin();
+    if function.place() == tool.place() {
+        reader.word_of(tool, "type", &["function", "custom"]);
+    }
+    reader.shaped(
+        function,
+        &[FUNCTION],
+        &origin,
+        &mut |reader, key, value| match key {
+            "name" => {
+                if let Some(text) = reader.name(value) {
+                    name = Known::Is(text.into());
+                }
+            }
+            "description" => {
+                reader.quiet_text(value, Class::Text);
+            }
+            _ => {
+                reader.tree(value);
+            }
+        },
+    );
+    let texts = start..reader.text_count();
+    reader.offer(tool, name, texts);
+}
+
+/// Which tools may, must or must not be called.
+pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::Kind::String => {
+            reader.word(
+                value,
+                &["none", "auto", "required", "any", "REQUIRED", "NONE"],
+            );
+            reader.reading.forces_tool |= ["required", "any", "REQUIRED"]
+                .iter()
+                .any(|word| value.is_text(word));
+        }
+        json::Kind::Null => reader.claim(value),
+        json::Kind::Object => {
+            let is_list = value
+                .get("type")
+                .is_some_and(|kind| kind.is_text("allowed_tools"));
+            let list = value.get("allowed_tools").unwrap_or(value);
+            let is_optional = list.get("mode").is_some_and(|mode| mode.is_text("auto"));
+            reader.reading.forces_tool |= !(is_list && is_optional);
+            named_choice(reader, value);
+        }
+        _ => reader.wrong_type(value, "a string or an object"),
+    }
+}
+
+/// Names of tools that are offered elsewhere in the request, so that nothing in it is new to a rule.
+fn named_choice(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.object(value, TOOL_CHOICE, |reader, key, value| match key {
+        "mode" => reader.word(value, &["auto", "required"]),
+        "type" | "name" | "server_label" => {
+            reader.name(value);
+        }
+        "tools" => reader.array(value, named_choice),
+        _ => named_choice(reader, value),
+    });
+}
+
+/// Reads one entry of `tool_calls`; gives its id and name.
+pub(crate) fn tool_call(
+    reader: &mut Reader<'_>,
+    call: Value<'_>,
+    turn: Turn,
+    choice: u32,
+) -> Option<(Box<str>, Box<str>)> {
+    let mut id = None;
+    let mut name = None;
+    let mut seen = false;
+    let tables = [TOOL_CALL, super::SPEECH];
+    reader.shaped(
+        call,
+        &tables,
+        &definition_origin(),
+        &mut |reader, key, value| match key {
+            "id" => {
+                id = value.text().map(Box::from);
+                reader.id(value);
+            }
+            "function" | "custom" => {
+                seen = true;
+                name = called_function(reader, call, value, turn, choice);
+            }
+            _ => {}
+        },
+    );
+    if !seen && call.kind() == json::Kind::Object {
+        reader.problem(codes::AG2001, call, "`function` is missing".to_owned());
+    }
+    Some((id?, name?))
+}
+
+/// `{name, arguments}` with the arguments as JSON in a string, or `{name, input}` with free text. `call` is the whole of
+/// what a denial takes out.
+pub(crate) fn called_function(
+    reader: &mut Reader<'_>,
+    call: Value<'_>,
+    function: Value<'_>,
+    turn: Turn,
+    choice: u32,
+) -> Option<Box<str>> {
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
+    event.turn = turn;
+    event.choice = choice;
+    event.tool = Known::Unknown;
+    let mut holder = None;
+    reader.object(function, CALLED, |reader, key, value| match key {
+        "name" => {
+            if let Some(name) = reader.name(value) {
+                event.tool = Known::Is(name.into());
+            }
+        }
+        "arguments" => {
+            holder = Some(value);
+            (event.args, event.texts) = reader.arguments(value);
+        }
+        _ => {
+            holder = Some(value);
+            event.args = Known::Unknown;
+            event.texts = reader.quiet_text(value, Class::Text);
+        }
+    });
+    reader.call(event, holder)
+}
+
+/// The shape that an answer must have.
+pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
+    let start = reader.text_count();
+    format_members(reader, value);
+    let texts = start..reader.text_count();
+    reader.tell(value, texts, &definition_origin());
+}
+
+fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
+    reader.object(value, RESPONSE_FORMAT, |reader, key, value| match key {
+        "type" => {
+            reader.word(
+                value,
+                &[
+                    "text",
+                    "json_object",
+                    "json_schema",
+                    "grammar",
+                    "json",
+                    "regex",
+                ],
+            );
+            reader.reading.structured_output |=
+                !value.is_text("text") && value.kind() == json::Kind::String;
+        }
+        "name" => {
+            reader.name(value);
+        }
+        "description" | "grammar" => {
+            reader.quiet_text(value, Class::Text);
+        }
+        "strict" => {
+            reader.boolean(value);
+        }
+        "json_schema" if value.kind() == json::Kind::Object && value.get("schema").is_some() => {
+            format_members(reader, value);
+        }
+        _ => {
+            reader.tree(value);
+        }
+    });
+}

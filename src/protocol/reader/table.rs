@@ -1,0 +1,254 @@
+//! Objects that a table describes: which members there are, and what each of them holds.
+
+use super::tools::is_data_url;
+use super::{Names, Origin, Reader, telling_form};
+use crate::event::{Class, Form, Part};
+use crate::wire::json::{self, Value};
+use std::ops::Range;
+
+/// Shorter identifiers hold no unmistakable secret.
+const SHORTEST_SECRET: usize = 16;
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its key.
+    pub key: &'static str,
+    /// What it holds.
+    pub how: How,
+}
+
+/// Shorthand, so that a table reads as one.
+pub const fn field(key: &'static str, how: How) -> Field {
+    Field { key, how }
+}
+
+/// What a member holds.
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// An identifier, a token, a cursor: a string, or a whole number.
+    Id,
+    /// A number.
+    Number,
+    /// True or false.
+    Flag,
+    /// A word out of a closed list; another one is judged as text.
+    Word(&'static [&'static str]),
+    /// A media type (`text/plain; charset=utf-8`); anything else is judged as text.
+    MediaType,
+    /// A text of the part that the voice speaks.
+    Text,
+    /// A text of another part.
+    Part(Part),
+    /// A name that is compared: judged as text, never edited.
+    Name,
+    /// A URI or path: judged as text, never edited.
+    Reference,
+    /// A URL that may hold the medium itself (`data:`).
+    Url,
+    /// Free structure: every string in it is a text of this part.
+    Tree(Part),
+    /// Signed or encrypted: counted as not inspected.
+    Opaque,
+    /// Bytes of an image, a sound, a file.
+    Media,
+    /// Switches: objects of words and booleans. Words that are not in the list are judged as text.
+    Switches(&'static [&'static str]),
+    /// An object.
+    Object(&'static [Field]),
+    /// A list.
+    List(&'static How),
+    /// What the format's own reader reads.
+    Own,
+}
+
+/// How texts that a table finds are told of.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    /// Whose they are.
+    pub origin: Origin,
+    /// By which events.
+    pub told: Told,
+}
+
+/// Which events tell of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// One of its own.
+    Once,
+    /// One of its own, and that of the result which it is part of.
+    Again,
+    /// Only that of what it is part of.
+    Within,
+}
+
+impl Voice {
+    /// Texts with an event of their own.
+    pub fn of(origin: Origin) -> Voice {
+        Voice {
+            origin,
+            told: Told::Once,
+        }
+    }
+
+    /// The same voice, another part.
+    pub fn with_part(&self, part: Part) -> Voice {
+        Voice {
+            origin: self.origin.with_part(part),
+            told: self.told,
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads an object by its table; `own` reads the members that the table leaves to it.
+    pub fn table<'v>(
+        &mut self,
+        value: Value<'v>,
+        fields: &'static [Field],
+        voice: &Voice,
+        own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
+    ) {
+        self.members(value, Names::Fields(fields), &mut |reader, at, value| {
+            if let Some(field) = fields.get(at) {
+                reader.member(field.key, field.how, value, voice, own);
+            }
+        });
+    }
+
+    fn member<'v>(
+        &mut self,
+        key: &'static str,
+        how: How,
+        value: Value<'v>,
+        voice: &Voice,
+        own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
+    ) {
+        match how {
+            How::Id if voice.told == Told::Within => self.identifier(value),
+            How::Id => self.told_identifier(value, &voice.origin),
+            How::Number => {
+                self.number(value);
+            }
+            How::Flag => {
+                self.boolean(value);
+            }
+            How::Word(words) => self.word(value, words),
+            How::MediaType if is_media_type(value) => self.claim(value),
+            How::MediaType => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
+            How::Text => self.voiced(value, Class::Text, voice),
+            How::Part(part) => self.voiced(value, Class::Text, &voice.with_part(part)),
+            How::Name => self.voiced(value, Class::Name, &voice.with_part(Part::Name)),
+            How::Reference => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
+            How::Url if is_data_url(value) => self.media(value),
+            How::Url => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
+            How::Tree(part) => {
+                let texts = self.tree(value);
+                self.say(value, texts, &voice.with_part(part));
+            }
+            How::Opaque if value.is_null() => self.claim(value),
+            How::Opaque => self.opaque(value, "opaque"),
+            How::Media => self.media(value),
+            How::Switches(words) => self.switches(value, words),
+            How::Object(fields) => self.table(value, fields, voice, own),
+            How::List(inner) => {
+                let inner = *inner;
+                self.array(value, |reader, element| {
+                    reader.member(key, inner, element, voice, own);
+                });
+            }
+            How::Own => own(self, key, value),
+        }
+    }
+
+    /// An identifier that may be a whole number.
+    pub fn identifier(&mut self, value: Value<'_>) {
+        match value.kind() {
+            json::Kind::Number => self.claim(value),
+            _ => self.id(value),
+        }
+    }
+
+    /// An identifier with an event that tells of it, so that a secret in it is found.
+    pub fn told_identifier(&mut self, value: Value<'_>, origin: &Origin) {
+        let start = self.text_count();
+        self.identifier(value);
+        if value.raw_content().len() >= SHORTEST_SECRET {
+            let texts = start..self.text_count();
+            self.retell(value, texts, &origin.with_part(Part::Other));
+        }
+    }
+
+    fn voiced(&mut self, value: Value<'_>, class: Class, voice: &Voice) {
+        let texts = self.quiet_text(value, class);
+        self.say(value, texts, voice);
+    }
+
+    /// Tells of texts as the voice does.
+    pub fn say(&mut self, at: Value<'_>, texts: Range<u32>, voice: &Voice) {
+        match voice.told {
+            Told::Once => self.tell(at, texts, &voice.origin),
+            Told::Again => self.retell(at, texts, &voice.origin),
+            Told::Within => {}
+        }
+    }
+
+    fn switches(&mut self, value: Value<'_>, words: &[&str]) {
+        for node in value.descendants() {
+            let is_known = match node.value.kind() {
+                json::Kind::String => words.iter().any(|word| node.value.is_text(word)),
+                // A long number is looked at as one that nobody knows.
+                json::Kind::Number => false,
+                _ => true,
+            };
+            if is_known {
+                self.claim(node.value);
+            }
+        }
+    }
+
+    /// What nobody claimed in a value is text of class `unknown`, here and now: it belongs to what the value is. Gives
+    /// the numbers of its texts.
+    pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
+        let start = self.text_count();
+        let mut key = None;
+        for node in value.descendants() {
+            let place = node.value.place();
+            if node.is_key {
+                key = Some(place);
+            }
+            if self.is_claimed(place) {
+                continue;
+            }
+            self.claim(node.value);
+            if let Some(form) = telling_form(node.is_key, node.value) {
+                self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
+            }
+        }
+        start..self.text_count()
+    }
+
+    /// A text that stands in the body in another form (base64): what it says is judged, and never edited, since no part
+    /// of it stands in the bytes. Gives the numbers of its texts.
+    pub fn derived_text(&mut self, text: &str) -> Range<u32> {
+        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
+        json::quote(text, &mut quoted);
+        let start = self.text_count();
+        if let Ok(doc) = self.nest.attach(quoted) {
+            self.register(doc.root().place(), Class::Unknown, Form::String, None);
+        }
+        start..self.text_count()
+    }
+}
+
+/// RFC 9110 §8.3.1, without quoted parameters: nothing that reads as a sentence.
+fn is_media_type(value: Value<'_>) -> bool {
+    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-/;=".contains(b);
+    let text = value.raw_content();
+    let compact: Vec<u8> = text.iter().copied().filter(|b| *b != b' ').collect();
+    value.kind() == json::Kind::String
+        && text.len() <= 100
+        && text.len().saturating_sub(compact.len()) <= 2
+        && compact.contains(&b'/')
+        && compact.iter().all(is_token)
+}

@@ -1,0 +1,167 @@
+//! Endpoints as lines of a table: methods, the end of the path, what is sent and what comes back.
+
+use super::{AnswerForm, BodyForm, Endpoint, Head};
+use crate::event::Known;
+use crate::wire::http::Path;
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    /// Methods, separated by spaces.
+    pub(super) methods: &'static str,
+    /// The last segments of its path, whatever stands before them and whatever their letter case; `*` is
+    /// any one segment, `*:verb` one that ends so.
+    pub(super) path: &'static str,
+    /// Its name in records.
+    pub(super) name: &'static str,
+    pub(super) body: BodyForm,
+    pub(super) answer: AnswerForm,
+}
+
+/// An endpoint that takes JSON and answers in JSON.
+pub(super) const fn json(path: &'static str, name: &'static str) -> Line {
+    Line {
+        methods: "POST",
+        path,
+        name,
+        body: BodyForm::Json,
+        answer: AnswerForm::Json,
+    }
+}
+
+/// An endpoint that is asked without a body.
+pub(super) const fn get(methods: &'static str, path: &'static str, name: &'static str) -> Line {
+    Line {
+        methods,
+        path,
+        name,
+        body: BodyForm::Absent,
+        answer: AnswerForm::Json,
+    }
+}
+
+impl Line {
+    pub(super) const fn body(self, body: BodyForm) -> Line {
+        Line { body, ..self }
+    }
+
+    pub(super) const fn answer(self, answer: AnswerForm) -> Line {
+        Line { answer, ..self }
+    }
+
+    fn fits(&self, head: &Head<'_>) -> bool {
+        self.methods.split(' ').any(|method| method == head.method)
+            && ends_with(head.path, self.path)
+    }
+}
+
+/// Whether a path ends with these segments.
+pub(super) fn ends_with(path: &Path, tail: &str) -> bool {
+    let mut segments = path.segments.iter().rev();
+    tail.rsplit('/').all(|expected| {
+        segments
+            .next()
+            .is_some_and(|segment| match expected.strip_prefix('*') {
+                Some(end) => ends_with_ignoring_case(segment, end),
+                None => segment.eq_ignore_ascii_case(expected),
+            })
+    })
+}
+
+fn ends_with_ignoring_case(segment: &str, end: &str) -> bool {
+    let at = segment.len().checked_sub(end.len());
+    at.and_then(|at| segment.get(at..))
+        .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+/// The first line that a request fits, as an endpoint with the deployment that its path names.
+pub(super) fn endpoint(head: &Head<'_>, lines: &[Line]) -> Option<Endpoint> {
+    let line = lines.iter().find(|line| line.fits(head))?;
+    let model: Known<Box<str>> = deployment(head.path, line.path).into();
+    Some(Endpoint {
+        name: line.name,
+        is_deployment: model != Known::Missing,
+        model,
+        body: line.body,
+        answer: line.answer,
+        ..Endpoint::default()
+    })
+}
+
+/// The deployment that a path names before its tail. Azure writes `/openai/deployments/NAME/…`, OpenAI once wrote and
+/// LiteLLM still takes `/v1/engines/NAME/…`, Cloudflare's gateway writes `/azure-openai/RESOURCE/NAME/…`.
+pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
+    let mut before = path.segments.iter().rev().skip(tail.split('/').count());
+    let mut name = before.next()?;
+    if name.eq_ignore_ascii_case("extensions") {
+        name = before.next()?;
+    }
+    let holder = before.next()?;
+    let is_named = holder.eq_ignore_ascii_case("deployments")
+        || holder.eq_ignore_ascii_case("engines")
+        || before
+            .next()
+            .is_some_and(|gateway| gateway.eq_ignore_ascii_case("azure-openai"));
+    is_named.then(|| name.as_str().into())
+}
+
+/// The model that a server of one model is named for: `/serving-endpoints/NAME/invocations` (Databricks),
+/// `/endpoints/NAME/invocations` (SageMaker). What model that is, only the server knows.
+pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
+    let mut before = path.segments.iter().rev().skip(1);
+    let name = before.next();
+    match (name, before.next()) {
+        (Some(name), Some(holder)) if holder.to_ascii_lowercase().ends_with("endpoints") => {
+            Known::Is(name.as_str().into())
+        }
+        _ => Known::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deployment_in_a_path_is_a_model() {
+        for target in [
+            "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
+            "//OpenAI/Deployments/gpt-4o/chat/completions/",
+            "/openai/deployments/gpt-4o/extensions/chat/completions",
+            "/openai%2Fdeployments/gpt%2D4o/chat/completions",
+            "/v1/engines/gpt-4o/chat/completions",
+            "/v1/account/gateway/azure-openai/resource/gpt-4o/chat/completions",
+        ] {
+            let found = deployment(&Path::parse(target), "chat/completions");
+            assert_eq!(found.as_deref(), Some("gpt-4o"), "{target}");
+        }
+        for target in [
+            "/v1/chat/completions",
+            "/openai/v1/chat/completions",
+            "/deployments/chat/completions",
+        ] {
+            assert_eq!(
+                deployment(&Path::parse(target), "chat/completions"),
+                None,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_segment() {
+        let path = Path::parse("/x/v1/Files/abc/content/");
+        assert!(ends_with(&path, "files/*/content"));
+        assert!(!ends_with(&path, "files/content"));
+        assert!(!ends_with(
+            &Path::parse("/files/content"),
+            "*/files/content"
+        ));
+        let verb = Path::parse("/files/a%3ADownload");
+        assert!(ends_with(&verb, "files/*:download"));
+        assert!(!ends_with(
+            &Path::parse("/files/download"),
+            "files/*:download"
+        ));
+    }
+}

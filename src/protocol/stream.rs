@@ -1,0 +1,305 @@
+//! Answers that arrive in frames. A protocol reads one frame at a time, with the same code that reads whole answers; texts
+//! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
+//! an answer ends as a refusal, and what keeps a silent connection alive.
+
+use super::{CannotWithhold, Denial, Reader, Withholding};
+use crate::event::{Class, Part};
+use crate::wire::json::{Edits, Nest, Place};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A text of an answer that arrives in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Channel {
+    /// Choice or candidate; 0 where there is one answer.
+    pub choice: u32,
+    /// Which part of it.
+    pub part: Part,
+    /// Which of several texts of that part; the protocol numbers them.
+    pub item: u32,
+}
+
+/// A call of an answer that arrives in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey {
+    /// Choice or candidate.
+    pub choice: u32,
+    /// Which of its calls; the protocol numbers them.
+    pub item: u32,
+}
+
+/// What a frame adds to something that began before or goes on after it. Places are strings of the frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text.
+    Text(TextPiece),
+    /// A text has ended.
+    TextEnd(Channel),
+    /// A call: `element` is the value of the frame that is about it, and nothing else.
+    Call {
+        /// Of which call.
+        key: CallKey,
+        /// Where in the frame.
+        element: Place,
+        /// What is said of it.
+        what: CallPiece,
+    },
+    /// These calls are complete, and judged together.
+    CallsEnd(Vec<CallKey>),
+    /// Every text and every call of a choice has ended, or with `None` of all.
+    End(Option<u32>),
+}
+
+/// What a frame adds to a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextPiece {
+    /// Which text.
+    pub channel: Channel,
+    /// The string.
+    pub place: Place,
+    /// Whether it may be edited.
+    pub class: Class,
+    /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
+    /// far with each frame.
+    pub repeats: usize,
+    /// Another text says the same: not told twice to a reader.
+    pub retold: bool,
+}
+
+impl TextPiece {
+    /// A piece that repeats nothing.
+    pub fn new(channel: Channel, place: Place, class: Class) -> TextPiece {
+        TextPiece {
+            channel,
+            place,
+            class,
+            repeats: 0,
+            retold: false,
+        }
+    }
+}
+
+/// What a frame says of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallPiece {
+    /// That it is there.
+    Begin {
+        /// The provider runs it, so that it has happened.
+        provider_run: bool,
+    },
+    /// The tool, or more of its name.
+    Name(Place),
+    /// More of its arguments, JSON in a string.
+    Arguments(Place),
+    /// More of its input, free text.
+    Input(Place),
+    /// The name in another place of the same frame.
+    NameAgain(Place),
+    /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
+    ArgumentsAgain(Place),
+}
+
+/// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
+/// frame before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lanes(pub u64);
+
+impl Lanes {
+    /// In order with every other frame that has a lane.
+    pub const ALL: Lanes = Lanes(u64::MAX);
+
+    /// The lane of a number. Numbers above 62 share the last.
+    pub fn of(number: u32) -> Lanes {
+        Lanes(1u64.checked_shl(number.min(63)).unwrap_or(1))
+    }
+
+    /// These lanes and those.
+    pub fn and(self, other: Lanes) -> Lanes {
+        Lanes(self.0 | other.0)
+    }
+}
+
+/// What a frame says beside what its [`Reading`](crate::event::Reading) tells.
+#[derive(Clone, Debug, Default)]
+pub struct FrameReading {
+    /// Which frames it must not overtake.
+    pub lanes: Lanes,
+    /// What goes on in other frames, in the order of the bytes.
+    pub pieces: Vec<Piece>,
+    /// The answer is complete; nothing with a meaning follows.
+    pub last: bool,
+}
+
+/// A frame that is held back, while it can still be changed.
+#[derive(Debug)]
+pub struct HeldFrame {
+    /// Its payload; absent for a mark that is no JSON.
+    pub nest: Option<Nest<'static>>,
+    /// Changes of it.
+    pub edits: Edits,
+    /// It is not sent at all.
+    pub dropped: bool,
+    /// Frames that are sent before it.
+    pub before: Vec<Made>,
+    /// Frames that are sent after it.
+    pub after: Vec<Made>,
+}
+
+/// A frame of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name, where the framing has names.
+    pub event: Option<&'static str>,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// It reports an error in a way that the framing itself knows.
+    pub is_exception: bool,
+}
+
+impl Made {
+    /// A frame.
+    pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> Made {
+        Made {
+            event,
+            payload,
+            is_exception: false,
+        }
+    }
+}
+
+/// A call that was judged.
+#[derive(Clone, Debug)]
+pub struct JudgedCall {
+    /// Which.
+    pub key: CallKey,
+    /// Its pieces: number of the frame, and the value in it that is about the call alone.
+    pub pieces: Vec<(u64, Place)>,
+    /// For a call that is taken out: what the reader is told instead.
+    pub denied: Option<String>,
+}
+
+/// The frames that are held back.
+pub trait HeldFrames {
+    /// A frame by its number, if it is still held.
+    fn get(&mut self, number: u64) -> Option<&mut HeldFrame>;
+}
+
+/// What was replaced so far in each text.
+pub type Changes = BTreeMap<Channel, TextChanges>;
+
+/// What was replaced so far in a text: which characters, and how many took their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextChanges {
+    /// Which characters, how many took their place, and where those begin.
+    list: Vec<(Range<u64>, u64, u64)>,
+}
+
+impl TextChanges {
+    /// Adds a change behind those that are there.
+    pub fn add(&mut self, characters: Range<u64>, with: u64) {
+        let start = self.moved(characters.start, true);
+        self.list.push((characters, with, start));
+    }
+
+    /// Whether any of these characters was changed.
+    pub fn touch(&self, characters: Range<u64>) -> bool {
+        let next = self
+            .list
+            .partition_point(|(range, ..)| range.end <= characters.start);
+        self.list
+            .get(next)
+            .is_some_and(|(range, ..)| range.start < characters.end)
+    }
+
+    /// Where a character index stands after the changes. An index inside a changed part moves to its edge.
+    pub fn moved(&self, at: u64, is_end: bool) -> u64 {
+        let next = self.list.partition_point(|(range, ..)| range.start < at);
+        match next.checked_sub(1).and_then(|last| self.list.get(last)) {
+            None => at,
+            Some((range, with, start)) if range.end <= at => start
+                .saturating_add(*with)
+                .saturating_add(at.saturating_sub(range.end)),
+            Some((_, with, start)) if is_end => start.saturating_add(*with),
+            Some((_, _, start)) => *start,
+        }
+    }
+}
+
+/// Reads the frames of one answer.
+pub trait StreamReader {
+    /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
+    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
+
+    /// Whether a payload that is no JSON ends the answer: `[DONE]`.
+    fn is_end(&self, _payload: &[u8]) -> bool {
+        false
+    }
+
+    /// The JSON in a frame's payload.
+    fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        Some(payload.to_vec())
+    }
+
+    /// The payload of a frame with other JSON in it; `original` is absent for a frame of our own.
+    fn wrap(&self, _original: Option<&[u8]>, json: Vec<u8>) -> Vec<u8> {
+        json
+    }
+
+    /// Where a text stands, for people and records: `#choice/0`.
+    fn text_at(&self, channel: &Channel) -> String;
+
+    /// Where a call stands.
+    fn call_at(&self, key: &CallKey) -> String;
+
+    /// Takes denied calls out of their frames. `calls` ended together in the frame `end`; those that stay may need other
+    /// numbers.
+    ///
+    /// # Errors
+    /// When that can't be done; the stream is then refused.
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        end: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold>;
+
+    /// Takes out what stands whole in one frame and may not pass.
+    ///
+    /// # Errors
+    /// When that can't be done; the stream is then refused.
+    fn withhold(
+        &mut self,
+        _frame: &mut HeldFrame,
+        _withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the answer
+    /// ended. Called before a frame is sent, once anything of the answer was changed.
+    fn correct(&mut self, _frame: &mut HeldFrame, _changes: &Changes) {}
+
+    /// The frames that end the answer as a refusal, or as an error.
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made>;
+
+    /// What may be sent at any time and means nothing.
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        None
+    }
+}
+
+/// What keeps a connection alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Bytes as they are: an SSE comment, white space.
+    Bytes(&'static [u8]),
+    /// A frame.
+    Frame(Made),
+}
+
+impl Reader<'_> {
+    /// Adds a piece to what the frame says.
+    pub fn piece(&mut self, piece: Piece) {
+        self.frame.pieces.push(piece);
+    }
+}

@@ -1,0 +1,82 @@
+//! One growing JSON array (Gemini without `alt=sse`): `[{…}\n,\r\n{…}]`. A frame is an element with whatever stands before
+//! it; what closes the array is a frame without payload.
+
+use super::{Frame, FrameError, Layout};
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    opened: bool,
+    closed: bool,
+    /// Looked-at position inside an element: how many brackets are open, whether in a string, whether after a backslash.
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    /// Where the element begins, once it has.
+    start: Option<usize>,
+}
+
+impl State {
+    pub(super) fn end(
+        &mut self,
+        pending: &[u8],
+        looked: &mut usize,
+    ) -> Result<Option<usize>, FrameError> {
+        if *looked == 0 {
+            self.depth = 0;
+            self.in_string = false;
+            self.escaped = false;
+            self.start = None;
+        }
+        while let Some(&byte) = pending.get(*looked) {
+            *looked = looked.saturating_add(1);
+            if self.start.is_none() {
+                match byte {
+                    b' ' | b'\t' | b'\r' | b'\n' => {}
+                    b'[' if !self.opened => self.opened = true,
+                    b',' if self.opened && !self.closed => {}
+                    b']' if self.opened && !self.closed => {
+                        self.closed = true;
+                        return Ok(Some(*looked));
+                    }
+                    b'{' if self.opened && !self.closed => {
+                        self.start = Some(looked.saturating_sub(1));
+                        self.depth = 1;
+                    }
+                    _ => return Err(FrameError::Malformed),
+                }
+                continue;
+            }
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Ok(Some(*looked));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn parse(&mut self, raw: Vec<u8>) -> Frame {
+        match self.start.take() {
+            Some(start) => {
+                let range = start..raw.len();
+                Frame {
+                    payload: raw.get(range.clone()).map(<[u8]>::to_vec),
+                    layout: Layout::Run(range),
+                    raw,
+                    event: None,
+                    asides: Vec::new(),
+                }
+            }
+            None => Frame::bare(raw),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Amazon's event stream. Source: AWS SDK documentation, "Event stream encoding": total length u32, headers length u32,
+//! CRC-32 of these eight bytes, headers, payload, CRC-32 of everything before it; big-endian, CRC as in zlib.
+
+use super::{Frame, FrameError, Layout};
+use std::ops::Range;
+
+/// Total length, headers length, their checksum.
+const PRELUDE: usize = 12;
+
+/// The checksum at the end.
+const TRAILER: usize = 4;
+
+/// botocore accepts no more; a larger message is refused by clients anyway.
+const MAX_HEADERS: usize = 128 << 10;
+
+/// CRC-32 (IEEE 802.3, reflected) of each half byte: 64 bytes instead of a table of 1 KiB.
+const CRC_TABLE: [u32; 16] = [
+    0x0000_0000,
+    0x1DB7_1064,
+    0x3B6E_20C8,
+    0x26D9_30AC,
+    0x76DC_4190,
+    0x6B6B_51F4,
+    0x4DB2_6158,
+    0x5005_713C,
+    0xEDB8_8320,
+    0xF00F_9344,
+    0xD6D6_A3E8,
+    0xCB61_B38C,
+    0x9B64_C2B0,
+    0x86D3_D2D4,
+    0xA00A_E278,
+    0xBDBD_F21C,
+];
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, half: u32| {
+        let index = usize::try_from((crc ^ half) & 15).unwrap_or(0);
+        (crc >> 4) ^ CRC_TABLE.get(index).copied().unwrap_or(0)
+    };
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        let byte = u32::from(byte);
+        step(step(crc, byte & 15), byte >> 4)
+    })
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*bytes))
+}
+
+fn length_at(bytes: &[u8], at: usize) -> Option<usize> {
+    usize::try_from(u32_at(bytes, at)?).ok()
+}
+
+/// Where the first message ends. The prelude is checked as soon as it is there, so that a wrong length is never waited for.
+pub(super) fn end(pending: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+    let Some(prelude) = pending.get(..PRELUDE) else {
+        return Ok(None);
+    };
+    let (Some(total), Some(headers), Some(checksum)) = (
+        length_at(prelude, 0),
+        length_at(prelude, 4),
+        u32_at(prelude, 8),
+    ) else {
+        return Err(FrameError::Malformed);
+    };
+    let least = PRELUDE.saturating_add(headers).saturating_add(TRAILER);
+    let checked = prelude
+        .get(..8)
+        .is_some_and(|lengths| crc32(lengths) == checksum);
+    if !checked || total < least || headers > MAX_HEADERS {
+        return Err(FrameError::Malformed);
+    }
+    if total > limit {
+        return Err(FrameError::TooLarge);
+    }
+    Ok((pending.len() >= total).then_some(total))
+}
+
+pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
+    let malformed = FrameError::Malformed;
+    let headers = length_at(&raw, 4).ok_or(malformed)?;
+    let body = raw.len().checked_sub(TRAILER).ok_or(malformed)?;
+    let checked = raw
+        .get(..body)
+        .zip(u32_at(&raw, body))
+        .is_some_and(|(bytes, checksum)| crc32(bytes) == checksum);
+    if !checked {
+        return Err(malformed);
+    }
+    let start = PRELUDE.saturating_add(headers);
+    let mut event = None;
+    let mut asides = Vec::new();
+    let mut rest = raw.get(PRELUDE..start).ok_or(malformed)?;
+    while !rest.is_empty() {
+        let (name, value, after) = header(rest).ok_or(malformed)?;
+        rest = after;
+        let Some(value) = value else { continue };
+        let value = String::from_utf8_lossy(value).into_owned();
+        match name {
+            b":event-type" | b":exception-type" | b":error-code" => event = Some(value),
+            b":content-type" | b":message-type" => {}
+            _ => asides.push(value),
+        }
+    }
+    Ok(Frame {
+        payload: raw.get(start..body).map(<[u8]>::to_vec),
+        layout: Layout::Message(start..body),
+        raw,
+        event,
+        asides,
+    })
+}
+
+/// Name, value if it is a text, and the rest.
+type Header<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+
+fn header(bytes: &[u8]) -> Option<Header<'_>> {
+    let (&length, rest) = bytes.split_first()?;
+    let (name, rest) = rest.split_at_checked(usize::from(length))?;
+    let (&kind, rest) = rest.split_first()?;
+    let fixed = |size: usize| Some((name, None, rest.get(size..)?));
+    match kind {
+        0 | 1 => fixed(0),
+        2 => fixed(1),
+        3 => fixed(2),
+        4 => fixed(4),
+        5 | 8 => fixed(8),
+        9 => fixed(16),
+        6 | 7 => {
+            let (size, rest) = rest.split_first_chunk::<2>()?;
+            let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
+            Some((name, (kind == 7).then_some(value), rest))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn with_payload(raw: &[u8], range: &Range<usize>, payload: &[u8]) -> Vec<u8> {
+    let headers = raw.get(PRELUDE..range.start).unwrap_or_default();
+    message(headers, payload)
+}
+
+pub(super) fn compose(message_type: &str, kind: &str, payload: &[u8]) -> Vec<u8> {
+    let mut headers = Vec::new();
+    let kind_name = if message_type == "exception" {
+        ":exception-type"
+    } else {
+        ":event-type"
+    };
+    for (name, value) in [
+        (kind_name, kind),
+        (":content-type", "application/json"),
+        (":message-type", message_type),
+    ] {
+        headers.push(u8::try_from(name.len()).unwrap_or(0));
+        headers.extend_from_slice(name.as_bytes());
+        headers.push(7);
+        headers.extend_from_slice(&u16::try_from(value.len()).unwrap_or(0).to_be_bytes());
+        headers.extend_from_slice(value.as_bytes());
+    }
+    message(&headers, payload)
+}
+
+fn message(headers: &[u8], payload: &[u8]) -> Vec<u8> {
+    let total = PRELUDE
+        .saturating_add(headers.len())
+        .saturating_add(payload.len())
+        .saturating_add(TRAILER);
+    let mut out = Vec::with_capacity(total);
+    for length in [total, headers.len()] {
+        out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    }
+    out.extend_from_slice(&crc32(&out).to_be_bytes());
+    out.extend_from_slice(headers);
+    out.extend_from_slice(payload);
+    out.extend_from_slice(&crc32(&out).to_be_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_zlib() {
+        // The check value of CRC-32/ISO-HDLC.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
+}

@@ -1,0 +1,30 @@
+//! One JSON value a line (NDJSON, JSON Lines). An empty line is a frame without payload.
+
+use super::{Frame, Layout};
+
+pub(super) fn end(pending: &[u8], looked: &mut usize) -> Option<usize> {
+    let rest = pending.get(*looked..).unwrap_or_default();
+    match rest.iter().position(|b| *b == b'\n') {
+        Some(at) => Some(looked.saturating_add(at).saturating_add(1)),
+        None => {
+            *looked = pending.len();
+            None
+        }
+    }
+}
+
+pub(super) fn parse(raw: Vec<u8>) -> Frame {
+    let content = raw.trim_ascii();
+    if content.is_empty() {
+        return Frame::bare(raw);
+    }
+    let start = raw.len().saturating_sub(raw.trim_ascii_start().len());
+    let end = start.saturating_add(content.len());
+    Frame {
+        payload: Some(content.to_vec()),
+        layout: Layout::Run(start..end),
+        raw,
+        event: None,
+        asides: Vec::new(),
+    }
+}

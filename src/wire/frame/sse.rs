@@ -1,0 +1,170 @@
+//! Server-sent events. Source: WHATWG HTML, "Server-sent events" §9.2.6: lines end with CRLF, LF or CR; an event ends at a
+//! blank line; one leading byte order mark is skipped; several `data` lines join with LF; one space after the colon is
+//! skipped.
+
+use super::{Frame, Layout};
+use std::ops::Range;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Whether a frame has been cut before, so that no byte order mark can follow.
+    begun: bool,
+    /// Where the line that is being looked at begins.
+    line: usize,
+    /// The last frame ended with a CR: a LF right after it belongs to that line end.
+    after_cr: bool,
+    /// A line ended with a CR as the last byte that is there: a LF at this place belongs to that line end.
+    open_cr: Option<usize>,
+}
+
+impl State {
+    /// Where the first event ends, its blank line included.
+    pub(super) fn end(&mut self, pending: &[u8], looked: &mut usize) -> Option<usize> {
+        if *looked == 0 {
+            let mut start = 0;
+            if self.after_cr && pending.first() == Some(&b'\n') {
+                start = 1;
+            } else if !self.begun && pending.starts_with(BOM) {
+                start = BOM.len();
+            } else if !self.begun && BOM.starts_with(pending) && pending.len() < BOM.len() {
+                return None;
+            }
+            self.line = start;
+            self.open_cr = None;
+            *looked = start;
+        }
+        while let Some(&byte) = pending.get(*looked) {
+            let at = *looked;
+            *looked = at.saturating_add(1);
+            let blank = at == self.line;
+            match byte {
+                b'\n' if self.open_cr == Some(at) => {
+                    self.line = *looked;
+                    continue;
+                }
+                b'\n' => {}
+                // Whether a LF follows may not be known yet.
+                b'\r' => match pending.get(*looked) {
+                    Some(b'\n') => *looked = looked.saturating_add(1),
+                    Some(_) => {}
+                    None => self.open_cr = Some(*looked),
+                },
+                _ => continue,
+            }
+            self.line = *looked;
+            if blank {
+                return Some(*looked);
+            }
+        }
+        None
+    }
+
+    pub(super) fn parse(&mut self, raw: Vec<u8>) -> Frame {
+        let mut at = 0;
+        if self.after_cr && raw.first() == Some(&b'\n') {
+            at = 1;
+        } else if !self.begun && raw.starts_with(BOM) {
+            at = BOM.len();
+        }
+        self.begun = true;
+        self.after_cr = raw.last() == Some(&b'\r');
+        let mut event = None;
+        let mut asides = Vec::new();
+        let mut data: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+        while at < raw.len() {
+            let rest = raw.get(at..).unwrap_or_default();
+            let length = rest
+                .iter()
+                .position(|b| matches!(b, b'\r' | b'\n'))
+                .unwrap_or(rest.len());
+            let end = match (rest.get(length), rest.get(length.saturating_add(1))) {
+                (Some(b'\r'), Some(b'\n')) => length.saturating_add(2),
+                (Some(_), _) => length.saturating_add(1),
+                (None, _) => length,
+            };
+            let line = rest.get(..length).unwrap_or_default();
+            let colon = line.iter().position(|b| *b == b':').unwrap_or(line.len());
+            let name = line.get(..colon).unwrap_or_default();
+            let after = line.get(colon.saturating_add(1)..).unwrap_or_default();
+            let value = after.strip_prefix(b" ").unwrap_or(after);
+            let value_start = at.saturating_add(length).saturating_sub(value.len());
+            match name {
+                b"data" => data.push((
+                    at..at.saturating_add(end),
+                    value_start..value_start.saturating_add(value.len()),
+                )),
+                b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
+                // A comment has no name; ids and times to retry are read by clients, other fields are not.
+                _ if !line.is_empty() => asides.push(String::from_utf8_lossy(value).into_owned()),
+                _ => {}
+            }
+            at = at.saturating_add(end);
+        }
+        let payload = payload(&raw, &data);
+        let layout = match data.as_slice() {
+            [] => Layout::Bare,
+            [(_, content)] => Layout::Run(content.clone()),
+            _ => Layout::DataLines(data),
+        };
+        Frame {
+            raw,
+            event,
+            payload,
+            asides,
+            layout,
+        }
+    }
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+fn payload(raw: &[u8], data: &[(Range<usize>, Range<usize>)]) -> Option<Vec<u8>> {
+    if data.is_empty() {
+        return None;
+    }
+    let mut payload = Vec::new();
+    for (number, (_, content)) in data.iter().enumerate() {
+        if number > 0 {
+            payload.push(b'\n');
+        }
+        payload.extend_from_slice(raw.get(content.clone()).unwrap_or_default());
+    }
+    Some(payload)
+}
+
+/// Puts a payload in place of several `data` lines: at the first of them, with as many lines as it has itself.
+pub(super) fn with_payload(
+    raw: &[u8],
+    lines: &[(Range<usize>, Range<usize>)],
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(raw.len().saturating_add(payload.len()));
+    let mut at = 0;
+    for (number, (line, content)) in lines.iter().enumerate() {
+        out.extend_from_slice(raw.get(at..line.start).unwrap_or_default());
+        if number == 0 {
+            let end = raw.get(content.end..line.end).unwrap_or_default();
+            for part in payload.split(|b| *b == b'\n') {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(part);
+                out.extend_from_slice(end);
+            }
+        }
+        at = line.end;
+    }
+    out.extend_from_slice(raw.get(at..).unwrap_or_default());
+    out
+}
+
+pub(super) fn compose(event: Option<&str>, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len().saturating_add(32));
+    if let Some(event) = event {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(event.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\n\n");
+    out
+}

@@ -1,0 +1,152 @@
+//! Paths into a JSON value, as policies write them.
+
+use super::value::Value;
+
+/// A path into arguments, results or parameters. Alternatives are siblings: `args.a.to|cc` is `args.a.to` or `args.a.cc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JsonPath {
+    /// Each a way down; without any, the whole value.
+    pub ways: Vec<Vec<Step>>,
+}
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// `.name`, `["name"]`
+    Key(Box<str>),
+    /// `[0]`
+    Index(usize),
+    /// `[*]`, `.*`
+    Every,
+    /// `..name`: at any depth
+    Anywhere(Box<str>),
+}
+
+impl JsonPath {
+    /// Whether it names the whole value.
+    pub fn is_whole(&self) -> bool {
+        self.ways.is_empty()
+    }
+
+    /// Every value that it leads to; the whole value if it has no way down.
+    pub fn each<'a>(&self, root: Value<'a>, reached: &mut dyn FnMut(Value<'a>)) {
+        if self.is_whole() {
+            reached(root);
+        }
+        for way in &self.ways {
+            walk(root, way, reached);
+        }
+    }
+
+    /// Reads a path as it is written after the value's name: `.a[0]`, `["a.b"]`, `..name`, and JSONPath's `$.a`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<JsonPath, String> {
+        // `args.$.a[0]` and `args$.a[0]`: JSONPath as people paste it.
+        let text = text
+            .strip_prefix(".$")
+            .or_else(|| text.strip_prefix('$'))
+            .unwrap_or(text);
+        let mut rest = text;
+        let mut common: Vec<Step> = Vec::new();
+        let mut ways: Vec<Vec<Step>> = Vec::new();
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix('|') {
+                let (step, after) = name(after).ok_or("a name is missing after `|`")?;
+                let parent = common
+                    .split_last()
+                    .map(|(_, parent)| parent.to_vec())
+                    .ok_or("`|` stands between two names")?;
+                ways.push(std::mem::replace(&mut common, parent));
+                common.push(Step::Key(step.into()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("..") {
+                let (step, after) = name(after).ok_or("a name is missing after `..`")?;
+                common.push(Step::Anywhere(step.into()));
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('.') {
+                let (step, after) = name(after).ok_or("a name is missing after the dot")?;
+                common.push(if step == "*" {
+                    Step::Every
+                } else {
+                    Step::Key(step.into())
+                });
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('[') {
+                let (step, after) = bracket(after)?;
+                common.push(step);
+                rest = after;
+            } else {
+                return Err(format!("`{rest}` is no step of a path"));
+            }
+        }
+        if !common.is_empty() {
+            ways.push(common);
+        }
+        Ok(JsonPath { ways })
+    }
+}
+
+fn name(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(['.', '[', '|']).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    (!name.is_empty()).then_some((name, rest))
+}
+
+fn bracket(text: &str) -> Result<(Step, &str), String> {
+    for quote in ['"', '\''] {
+        if let Some(inside) = text.strip_prefix(quote) {
+            let close = format!("{quote}]");
+            return inside
+                .split_once(&close)
+                .map(|(key, rest)| (Step::Key(key.into()), rest))
+                .ok_or_else(|| format!("`{quote}]` is missing"));
+        }
+    }
+    let (inside, rest) = text.split_once(']').ok_or("`]` is missing")?;
+    if inside == "*" {
+        return Ok((Step::Every, rest));
+    }
+    inside
+        .parse()
+        .map(|index| (Step::Index(index), rest))
+        .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
+}
+
+/// Every value that a way leads to. Containers on the way are entered; a missing member ends it silently.
+fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(Value<'a>)) {
+    let Some((step, rest)) = way.split_first() else {
+        reached(value);
+        return;
+    };
+    match step {
+        Step::Key(key) => {
+            if let Some(member) = value.get(key) {
+                walk(member, rest, reached);
+            }
+        }
+        Step::Index(index) => {
+            if let Some(element) = value.element(*index) {
+                walk(element, rest, reached);
+            }
+        }
+        Step::Every => {
+            for element in value.elements() {
+                walk(element, rest, reached);
+            }
+            for (_, member) in value.members() {
+                walk(member, rest, reached);
+            }
+        }
+        Step::Anywhere(key) => {
+            for node in value.descendants() {
+                if !node.is_key
+                    && let Some(member) = node.value.get(key)
+                {
+                    walk(member, rest, reached);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The coverage table of the documentation is what the code says, and says something of everything.
+//!
+//! `UPDATE_DOCS=1 cargo test --test coverage` writes it.
+#![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
+
+use agentguard::diag::codes;
+use agentguard::protocol::{self, Judged, OTHER_ROUTES, Row};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+const INTRODUCTION: &str = "# What is judged
+
+One row for each route, and what is judged of it in each direction. The words are the kinds of events that rules are about.
+Beside them, everything that can't be read is an `uninspectable` event: in a request always, in an answer where a rule looks
+at one of the kinds that its row names. A code in place of the words says why nothing is judged: `AG2014` means that such
+a stream is refused where a rule looks at answers, and passes unread where none does.
+
+This page is written from the code (`UPDATE_DOCS=1 cargo test --test coverage`).
+";
+
+fn cell(judged: Judged) -> String {
+    match judged {
+        Judged::As(kinds) => {
+            let words: Vec<String> = kinds
+                .iter()
+                .map(|kind| format!("`{}`", kind.word()))
+                .collect();
+            words.join(", ")
+        }
+        Judged::Not(why) if codes::find(why).is_some() => format!("`{why}`"),
+        Judged::Not(why) => why.to_owned(),
+    }
+}
+
+fn section(page: &mut String, name: &str, rows: &[Row]) {
+    writeln!(
+        page,
+        "\n## {name}\n\n| route | request | answer | streamed answer |\n|---|---|---|---|"
+    )
+    .unwrap();
+    for row in rows {
+        let cells = [
+            row.route.to_owned(),
+            cell(row.request),
+            cell(row.answer),
+            cell(row.stream),
+        ];
+        for cell in &cells {
+            assert!(
+                !cell.trim().is_empty(),
+                "{name}: {} has an empty cell",
+                row.route
+            );
+            assert!(!cell.contains('|'), "{name}: {cell}");
+        }
+        writeln!(page, "| {} |", cells.join(" | ")).unwrap();
+    }
+}
+
+fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for protocol in protocol::all() {
+        assert!(!protocol.coverage().is_empty(), "{}", protocol.name());
+        section(&mut page, protocol.name(), protocol.coverage());
+    }
+    section(&mut page, "Everything else", OTHER_ROUTES);
+    page
+}
+
+#[test]
+fn the_coverage_table_is_what_the_code_says_and_no_cell_is_empty() {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/coverage.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        written == page,
+        "docs/coverage.md is out of date: UPDATE_DOCS=1 cargo test --test coverage"
+    );
+}

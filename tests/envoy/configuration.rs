@@ -1,0 +1,203 @@
+//! How a policy comes into the filter.
+
+use crate::scene::{
+    Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
+};
+use harness::{Configuration, Http, Request, Setup, Site, Version};
+use serde_json::{Value, json};
+
+in_both_envoys![
+    a_policy_is_the_same_as_text_and_as_a_struct,
+    envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force,
+    policies_side_by_side_do_not_disturb_each_other,
+    the_environment_comes_from_where_the_policy_says,
+];
+
+fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
+    let numbers = json!({
+        "id": "large",
+        "match": {"tool": "issue_refund"},
+        "when": {"args.amount": {"greater_than": 100.5}, "args.count": {"in": [1, -2, 30_000_000]}},
+        "action": "deny",
+        "tags": ["a", "b"],
+    });
+    let policy = policy(json!([no_weapons(), mask_cards(), numbers]));
+    let mut sites = Vec::new();
+    for mode in Mode::BOTH {
+        let policy = in_mode(&policy, mode);
+        let pretty = serde_json::to_string_pretty(&policy).expect("a policy");
+        for (form, configuration) in [
+            ("text", Configuration::Text(policy.to_string())),
+            ("pretty", Configuration::Text(format!("\n\t{pretty}\n"))),
+            ("struct", Configuration::Struct(policy)),
+        ] {
+            let site = Site::bare(&format!("{}-{form}", mode.word()))
+                .stop_iteration(mode == Mode::Hold)
+                .configured(configuration);
+            sites.push(site);
+        }
+    }
+    let envoy = Setup::new(version, sites).start();
+    envoy.provider.answer_always(answers("4111 1111 1111 1111"));
+    for mode in Mode::BOTH {
+        let mut versions = Vec::new();
+        for form in ["text", "pretty", "struct"] {
+            let site = envoy.site(&format!("{}-{form}", mode.word()));
+            refusal(&site.send(Http::One, &forbidden()), 403, "AG3001");
+            let response = site.send(Http::One, &Request::chat(says("hello")));
+            assert!(String::from_utf8_lossy(&response.body).contains("[CREDIT_CARD]"));
+            let record = site.records.next();
+            versions.push(record["policy"]["version"].clone());
+        }
+        assert_eq!(versions[0], versions[1]);
+        assert_eq!(versions[0], versions[2]);
+    }
+}
+
+fn envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force(version: Version) {
+    let good = policy(json!([]));
+    let text = |text: &str| Configuration::Text(text.to_owned());
+    let rule = |rule: Value| text(&policy(json!([rule])).to_string());
+    let huge = with(good.clone(), json!({"inspect": {"max_depth": 1e300}}));
+    let bad: Vec<(&str, Configuration, &str)> = vec![
+        ("no configuration", Configuration::Absent, "AG1003"),
+        ("an empty text", text(""), "AG1003"),
+        ("YAML", text("kind: AgentPolicy"), "AG1001"),
+        (
+            "half a document",
+            text("{\"kind\": \"AgentPolicy\""),
+            "AG1001",
+        ),
+        (
+            "a key twice",
+            text("{\"kind\":\"AgentPolicy\",\"kind\":\"x\"}"),
+            "AG1002",
+        ),
+        ("no policy", text("{\"a\":1}"), "AG1003"),
+        (
+            "another kind",
+            Configuration::Struct(with(good.clone(), json!({"kind": "Deployment"}))),
+            "AG1003",
+        ),
+        (
+            "a misspelt key",
+            rule(json!({"id": "x", "wen": {}, "action": "deny"})),
+            "did you mean `when`",
+        ),
+        (
+            "an unknown action",
+            rule(json!({"id": "x", "action": "deni"})),
+            "AG1007",
+        ),
+        ("a number that is none", Configuration::Struct(huge), "AG1"),
+        (
+            "a pattern that is none",
+            rule(
+                json!({"id": "x", "match": {"event": "message"}, "when": {"text": {"matches": "("}}, "action": "deny"}),
+            ),
+            "AG1013",
+        ),
+        (
+            "a key that is not there",
+            text(&with(good.clone(), json!({"audit": {"key": "env:NO_SUCH_KEY"}})).to_string()),
+            "AG1022",
+        ),
+    ];
+    for (name, configuration, reason) in bad {
+        let site = Site::new("refused", &good).configured(configuration);
+        let (status, printed) = Setup::new(version, vec![site]).fail_to_start();
+        assert!(!status.success(), "{name}: {status}");
+        assert!(
+            printed.contains("configuration refused"),
+            "{name}: {printed}"
+        );
+        assert!(printed.contains(reason), "{name}: {printed}");
+        assert!(!printed.contains("panicked"), "{name}: {printed}");
+    }
+}
+
+fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
+    // All of them share one VM for each worker: what belongs to one policy must not be kept beside it.
+    let rule = |word: &str| {
+        json!({
+            "id": format!("no-{word}"),
+            "match": {"event": "message"},
+            "when": {"text": {"contains": word}},
+            "action": "deny",
+        })
+    };
+    let words = ["alpha", "beta", "gamma", "delta"];
+    let sites = words
+        .iter()
+        .map(|word| Site::new(word, &policy(json!([rule(word)]))))
+        .collect();
+    let envoy = Setup::new(version, sites).workers(2).start();
+    envoy.provider.answer_always(answers("Hello"));
+    for word in words {
+        for other in words {
+            // Each connection may fall to another worker.
+            for http in Http::BOTH {
+                let response = envoy.site(word).send(http, &Request::chat(says(other)));
+                if word == other {
+                    let error = refusal(&response, 403, "AG3001");
+                    assert_eq!(error["agentguard"]["rule"], format!("no-{word}"));
+                } else {
+                    assert_eq!(response.status, 200, "{other} under the policy on {word}");
+                }
+            }
+        }
+    }
+    let mut versions = Vec::new();
+    for word in words {
+        let record = envoy.site(word).records.next();
+        versions.push(record["policy"]["version"].to_string());
+    }
+    versions.dedup();
+    assert_eq!(versions.len(), words.len());
+}
+
+fn the_environment_comes_from_where_the_policy_says(version: Version) {
+    let production = json!({
+        "id": "not-in-production",
+        "match": {"event": "message", "environment": "prod"},
+        "action": "deny",
+    });
+    let site = |name: &str, environment: Value| {
+        let policy = with(
+            policy(json!([production])),
+            json!({"environment": environment}),
+        );
+        Site::new(name, &policy).variable("STAGE")
+    };
+    let envoy = Setup::new(
+        version,
+        vec![
+            site("prod", json!("prod")),
+            site("test", json!({"value": "test"})),
+            site("from-variable", json!({"from": "env:STAGE"})),
+            site("from-node", json!({"from": "node"})),
+            // Not known is not the same as another one: a rule that restricts holds.
+            site("unset", json!({"from": "env:NO_SUCH_STAGE"})),
+            site(
+                "otherwise",
+                json!({"from": "env:NO_SUCH_STAGE", "otherwise": "test"}),
+            ),
+        ],
+    )
+    .variable("STAGE", "prod")
+    .start();
+    envoy.provider.answer_always(answers("Hello"));
+    for (name, status) in [
+        ("prod", 403),
+        ("test", 200),
+        ("from-variable", 403),
+        ("from-node", 200),
+        ("unset", 403),
+        ("otherwise", 200),
+    ] {
+        let response = envoy
+            .site(name)
+            .send(Http::One, &Request::chat(says("hello")));
+        assert_eq!(response.status, status, "{name}");
+    }
+}

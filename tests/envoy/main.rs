@@ -1,0 +1,41 @@
+//! The filter in real Envoys. See `README.md` beside this file.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::arithmetic_side_effects,
+    reason = "test code: a surprise is a failing test"
+)]
+
+/// Runs each of these functions in the newest and in the oldest Envoy, as tests of their own.
+macro_rules! in_both_envoys {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn newest() {
+                super::$name(harness::Version::Newest);
+            }
+
+            #[test]
+            fn oldest() {
+                super::$name(harness::Version::Oldest);
+            }
+        }
+    )+};
+}
+
+mod audit_trail;
+mod bad_input;
+mod configuration;
+mod denial;
+mod endurance;
+mod headers;
+mod metrics;
+mod observe;
+mod redaction;
+mod reload;
+mod responses;
+mod scene;
+mod sdk;
+mod traffic;
+mod untouched;

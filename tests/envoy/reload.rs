@@ -1,0 +1,285 @@
+//! A policy that is replaced while traffic flows, through the file that Envoy watches.
+
+use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, refusal, says, with};
+use harness::{
+    Answer, Configuration, Envoy, Gate, Http, Request, Sample, Setup, Site, Version, wait_for,
+};
+use serde_json::{Value, json};
+
+in_both_envoys![
+    a_good_policy_takes_the_place_of_the_old_one,
+    a_bad_policy_leaves_the_old_one_in_force,
+    an_exchange_ends_under_the_policy_that_it_began_with,
+    a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes,
+];
+
+fn named(name: &str, rules: Value) -> Value {
+    with(policy(rules), json!({"metadata": {"name": name}}))
+}
+
+fn site(mode: Mode, policy: &Value) -> Site {
+    Site::new("watched", &in_mode(policy, mode)).watched()
+}
+
+/// The policy in force, as the gauge tells it: names with how many VMs have them.
+fn in_force(envoy: &Envoy) -> Vec<(String, String, f64)> {
+    let of = |sample: &Sample, label: &str| sample.labels.get(label).cloned().unwrap_or_default();
+    envoy
+        .samples()
+        .iter()
+        .filter(|sample| sample.name == "agentguard_policy_info" && sample.value > 0.0)
+        .map(|sample| (of(sample, "name"), of(sample, "version"), sample.value))
+        .collect()
+}
+
+/// Replaces the policy and waits until Envoy says that it took it up.
+fn replace(envoy: &mut Envoy, site: Site) {
+    let before = envoy.discovery_stat("watched", "update_success");
+    envoy.replace(site);
+    wait_for("the new policy to be taken up", || {
+        (envoy.discovery_stat("watched", "update_success") > before).then_some(())
+    });
+}
+
+/// Replaces the policy by one that can't be taken up and waits until Envoy says so.
+fn replace_in_vain(envoy: &mut Envoy, site: Site) {
+    let rejected = |envoy: &Envoy| {
+        envoy.discovery_stat("watched", "update_rejected")
+            + envoy.discovery_stat("watched", "update_failure")
+    };
+    let before = rejected(envoy);
+    envoy.replace(site);
+    wait_for("the new policy to be rejected", || {
+        (rejected(envoy) > before).then_some(())
+    });
+}
+
+fn rejected_total(envoy: &Envoy) -> Option<f64> {
+    let samples = envoy.samples();
+    let sample = samples
+        .iter()
+        .find(|sample| sample.name == "agentguard_config_rejected_total")?;
+    assert!(sample.labels.is_empty());
+    Some(sample.value)
+}
+
+fn start(version: Version, site: Site) -> Envoy {
+    Setup::new(version, vec![site])
+        .labels(vec!["name", "version"])
+        .start()
+}
+
+fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
+    for mode in Mode::BOTH {
+        let strict = named("strict", json!([no_weapons()]));
+        let mut envoy = start(version, site(mode, &strict));
+        envoy.provider.answer_always(answers("Hello"));
+        // The connection stays while the policy changes: it is not bound to the old one.
+        let mut connection = envoy.site("watched").raw();
+        let body = says("the forbidden word");
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut ask = || {
+            connection.send(&[head.as_bytes(), &body].concat());
+            connection.response().expect("an answer").status
+        };
+        assert_eq!(ask(), 403);
+        assert_eq!(rejected_total(&envoy), Some(0.0));
+        wait_for("the policy to be told", || {
+            (in_force(&envoy).first()?.0 == "strict").then_some(())
+        });
+        replace(&mut envoy, site(mode, &named("lenient", json!([]))));
+        wait_for("the new policy to be in force", || {
+            (ask() == 200).then_some(())
+        });
+        let told = wait_for("only the new policy to be told", || {
+            let told = in_force(&envoy);
+            // In the worker and in Envoy's main thread.
+            (told.len() == 1 && told[0].0 == "lenient" && told[0].2 == 2.0).then_some(told)
+        });
+        let records = envoy.site("watched").records.lines();
+        let last: Value = serde_json::from_str(records.last().expect("a record")).expect("JSON");
+        assert_eq!(last["policy"]["name"], "lenient");
+        let version = last["policy"]["version"].as_str().expect("a version");
+        // The label is cut to 64 characters.
+        assert!(version.starts_with(&told[0].1) && told[0].1.len() == 64);
+        replace(&mut envoy, site(mode, &strict));
+        wait_for("the old policy to be back", || (ask() == 403).then_some(()));
+    }
+}
+
+fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
+    let good = named("good", json!([no_weapons()]));
+    let mut envoy = start(version, site(Mode::Portable, &good));
+    envoy.provider.answer_always(answers("Hello"));
+    let misspelt = named(
+        "bad",
+        json!([{"id": "x", "mach": {"tool": "a"}, "action": "deny"}]),
+    );
+    let text =
+        |text: &str| site(Mode::Portable, &good).configured(Configuration::Text(text.to_owned()));
+    let bad = [
+        (
+            site(Mode::Portable, &misspelt),
+            "AG1004 rules[0].mach: unknown key `mach`; did you mean `match`?",
+        ),
+        (text("{\"apiVersion\":"), "AG1001"),
+        (
+            text("apiVersion: agentguard.dev/v1\nkind: AgentPolicy\n"),
+            "AG1001",
+        ),
+        (
+            site(
+                Mode::Portable,
+                &with(good.clone(), json!({"audit": {"key": "env:NO_SUCH_KEY"}})),
+            ),
+            "AG1022",
+        ),
+        (
+            site(Mode::Portable, &good).configured(Configuration::Absent),
+            "AG1003",
+        ),
+    ];
+    for (number, (bad, code)) in bad.into_iter().enumerate() {
+        replace_in_vain(&mut envoy, bad);
+        let rejected = envoy.discovery_stat("watched", "update_rejected");
+        assert_eq!(rejected, number as u64 + 1);
+        let printed = envoy.printed();
+        let line = printed
+            .lines()
+            .rfind(|line| line.contains("configuration refused"))
+            .unwrap_or_default();
+        assert!(line.contains(code), "{code} is not in {line}");
+        assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
+        // The old one goes on.
+        let watched = envoy.site("watched");
+        refusal(&watched.send(Http::One, &forbidden()), 403, "AG3001");
+        assert_eq!(
+            watched
+                .send(Http::Two, &Request::chat(says("hello")))
+                .status,
+            200
+        );
+        for _ in 0..2 {
+            assert_eq!(watched.records.next()["policy"]["name"], "good");
+        }
+    }
+    wait_for("only the good policy to be told", || {
+        let told = in_force(&envoy);
+        (told.len() == 1 && told.first()?.0 == "good").then_some(())
+    });
+    // The count outlives the next good policy too.
+    replace(
+        &mut envoy,
+        site(Mode::Portable, &named("better", json!([]))),
+    );
+    let watched = envoy.site("watched");
+    wait_for("the better policy to be in force", || {
+        (watched.send(Http::One, &forbidden()).status == 200).then_some(())
+    });
+    assert_eq!(rejected_total(&envoy), Some(5.0));
+}
+
+fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
+    for mode in Mode::BOTH {
+        let deny_answers = named(
+            "old",
+            json!([{
+                "id": "no-recipes",
+                "match": {"event": "response"},
+                "when": {"text": {"contains": "secret recipe"}},
+                "action": "deny",
+            }]),
+        );
+        let mut envoy = start(version, site(mode, &deny_answers));
+        // One waits for the model's answer, one for the rest of the client's own request.
+        envoy
+            .provider
+            .answer_always(answers("the secret recipe is salt"));
+        let gate = Gate::default();
+        envoy
+            .provider
+            .answer_next(answers("the secret recipe is salt").after(&gate));
+        let number = envoy.provider.count();
+        let mut waiting = envoy
+            .site("watched")
+            .begin(Http::Two, &Request::chat(says("hello")));
+        waiting.end();
+        envoy.provider.ended(number);
+        let body = says("hello again");
+        let began = envoy.stat("http.watched.downstream_rq_total");
+        let slow = envoy.site("watched").begin(
+            Http::One,
+            &Request::chat(body.clone()).chunks(vec![body[..10].to_vec()]),
+        );
+        wait_for("the slow request to begin", || {
+            (envoy.stat("http.watched.downstream_rq_total") > began).then_some(())
+        });
+
+        replace(&mut envoy, site(mode, &named("new", json!([no_weapons()]))));
+        let watched = envoy.site("watched");
+        wait_for("the new policy to be in force", || {
+            (watched.send(Http::One, &forbidden()).status == 403).then_some(())
+        });
+        let response = watched.send(Http::One, &Request::chat(says("hello")));
+        assert!(String::from_utf8_lossy(&response.body).contains("salt"));
+
+        gate.open();
+        let first = waiting.finish().expect("an answer").rest();
+        slow.send(&body[10..]);
+        let second = slow.finish().expect("an answer").rest();
+        for response in [first, second] {
+            assert!(!String::from_utf8_lossy(&response.body).contains("salt"));
+            let expected = if mode == Mode::Hold { 403 } else { 200 };
+            assert_eq!((response.status, response.broken), (expected, None));
+        }
+        let names = |name: &str| {
+            watched
+                .records
+                .lines()
+                .iter()
+                .filter(|line| {
+                    let record: Value = serde_json::from_str(line).expect("JSON");
+                    record["policy"]["name"] == name && record["decision"] == "deny"
+                })
+                .count()
+        };
+        wait_for("the records of the old policy", || {
+            (names("old") == 2).then_some(())
+        });
+    }
+}
+
+fn a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes(version: Version) {
+    let bad = named("bad", json!([{"id": "x", "action": "deni"}]));
+    let mut envoy = start(version, site(Mode::Portable, &bad));
+    let watched = envoy.site("watched");
+    for request in [
+        Request::chat(says("hello")),
+        Request::new("GET", "/v1/models"),
+        Request::new("GET", "/"),
+    ] {
+        assert_eq!(watched.send(Http::One, &request).status, 500);
+    }
+    assert_eq!(envoy.provider.count(), 0);
+    assert!(envoy.printed().contains("AG1007"), "{}", envoy.printed());
+    // The filter's own count died with the VM, since none serves yet; Envoy has one too.
+    assert_eq!(envoy.discovery_stat("watched", "update_rejected"), 1);
+    replace(
+        &mut envoy,
+        site(Mode::Portable, &named("good", json!([no_weapons()]))),
+    );
+    envoy.provider.answer_always(Answer::json(200, b"{}"));
+    let watched = envoy.site("watched");
+    wait_for("the good policy to be in force", || {
+        (watched
+            .send(Http::One, &Request::chat(says("hello")))
+            .status
+            == 200)
+            .then_some(())
+    });
+    refusal(&watched.send(Http::One, &forbidden()), 403, "AG3001");
+}

@@ -1,0 +1,133 @@
+//! The official `openai` package of Python as the client.
+
+use crate::scene::{Mode, answers, both_modes, calls, case, mask_cards, no_weapons, policy};
+use harness::{Answer, Envoy, Version, sdk_python};
+use serde_json::{Value, json};
+use std::process::Command;
+
+in_both_envoys![the_openai_package_understands_every_outcome];
+
+/// Asks one of the questions of the script; what the package's caller gets.
+fn ask(envoy: &Envoy, mode: Mode, question: &str) -> Value {
+    let address = envoy.site(mode.word()).address;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/sdk.py");
+    let output = Command::new(sdk_python())
+        .args([script, &format!("http://{address}/v1"), question])
+        // The package would ask a proxy of the machine's instead.
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env_remove("ALL_PROXY")
+        .env_remove("all_proxy")
+        .output()
+        .expect("Python with the openai package");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("what the script prints")
+}
+
+fn the_openai_package_understands_every_outcome(version: Version) {
+    let no_delete = json!({
+        "id": "no-delete",
+        "match": {"tool": "delete_customer"},
+        "action": "deny",
+        "reason": "Customers are deleted by a person.",
+    });
+    let no_recipes = json!({
+        "id": "no-recipes",
+        "match": {"event": "response"},
+        "when": {"text": {"contains": "secret recipe"}},
+        "action": "deny",
+        "reason": "The recipe stays here.",
+    });
+    let rules = json!([no_weapons(), mask_cards(), no_delete, no_recipes]);
+    let envoy = both_modes(version, &policy(rules));
+    for mode in Mode::BOTH {
+        case(&format!("{mode:?}"), || outcomes(&envoy, mode));
+    }
+}
+
+fn outcomes(envoy: &Envoy, mode: Mode) {
+    let ask_once = |question: &str| {
+        let before = envoy.site(mode.word()).records.lines().len();
+        let result = ask(envoy, mode, question);
+        // A refusal is not asked again: the package would, three times in all, without `x-should-retry`.
+        envoy.site(mode.word()).records.skip_to(before + 1);
+        assert_eq!(envoy.site(mode.word()).records.lines().len(), before + 1);
+        result
+    };
+    let denied = |result: &Value, rule: &str, message: &str| {
+        assert_eq!(result["raised"], "PermissionDeniedError", "{result}");
+        assert_eq!(result["status"], 403);
+        let told = result["message"].as_str().expect("a message");
+        assert!(told.contains(message), "{told}");
+        assert_eq!(result["code"], "agentguard_denied");
+        assert_eq!(result["type"], "invalid_request_error");
+        assert_eq!(result["agentguard"]["rule"], rule);
+        assert_eq!(result["headers"]["x-agentguard-rule"], rule);
+    };
+
+    envoy
+        .provider
+        .answer_next(answers("Hello, 4111 1111 1111 1111"));
+    let allowed = ask_once("hello");
+    assert_eq!(allowed["content"], "Hello, [CREDIT_CARD]");
+    assert_eq!(allowed["finish_reason"], "stop");
+    assert_eq!(allowed["usage"], 7);
+
+    denied(
+        &ask_once("forbidden"),
+        "no-weapons",
+        "We don't talk about this. Ask something else.",
+    );
+
+    let unreadable = ask_once("no model");
+    assert_eq!(unreadable["raised"], "BadRequestError");
+    assert_eq!(unreadable["agentguard"]["code"], "AG2001");
+
+    envoy
+        .provider
+        .answer_next(calls(&[("get_customer", "{}"), ("delete_customer", "{}")]));
+    let half = ask_once("tools");
+    assert_eq!(half["tool_calls"], json!(["get_customer"]));
+    assert_eq!(half["finish_reason"], "tool_calls");
+
+    envoy
+        .provider
+        .answer_next(calls(&[("delete_customer", "{}")]));
+    let none = ask_once("tools");
+    assert_eq!(none["tool_calls"], json!([]));
+    assert_eq!(none["finish_reason"], "stop");
+    assert_eq!(none["content"], "Customers are deleted by a person.");
+
+    envoy
+        .provider
+        .answer_next(calls(&[("delete_customer", "{}")]));
+    let forced = ask_once("forced");
+    envoy
+        .provider
+        .answer_next(answers("the secret recipe is salt"));
+    let refused = ask_once("hello");
+    for (result, rule, reason) in [
+        (forced, "no-delete", "Customers are deleted by a person."),
+        (refused, "no-recipes", "The recipe stays here."),
+    ] {
+        match mode {
+            Mode::Hold => denied(&result, rule, reason),
+            Mode::Portable => {
+                assert_eq!(result["refusal"], reason, "{result}");
+                assert_eq!(result["finish_reason"], "content_filter");
+                assert_eq!(result["role"], "assistant");
+            }
+        }
+    }
+
+    // Streamed answers can't be read yet, and these rules look at answers.
+    envoy.provider.answer_next(
+        Answer::chunked(200, &[("content-type", "text/event-stream")])
+            .chunk(b"data: [DONE]\n\n")
+            .end(),
+    );
+    let stream = ask_once("stream");
+    assert_eq!(stream["raised"], "PermissionDeniedError");
+    assert_eq!(stream["agentguard"]["code"], "AG2014");
+}

@@ -1,0 +1,353 @@
+//! Envoy's configuration: one listener for each site, all with the provider double as their upstream.
+
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What the plugin is configured with.
+#[derive(Clone, Debug)]
+pub enum Configuration {
+    /// A text, `google.protobuf.StringValue`.
+    Text(String),
+    /// A `google.protobuf.Struct`.
+    Struct(Value),
+    /// Nothing.
+    Absent,
+}
+
+impl Configuration {
+    fn any(&self) -> Option<Value> {
+        match self {
+            Configuration::Text(text) => Some(json!({
+                "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text,
+            })),
+            Configuration::Struct(value) => Some(json!({
+                "@type": "type.googleapis.com/google.protobuf.Struct", "value": value,
+            })),
+            Configuration::Absent => None,
+        }
+    }
+}
+
+/// One listener with its own copy of the filter.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub(crate) name: String,
+    configuration: Option<Configuration>,
+    wasm: Option<PathBuf>,
+    pub(crate) watched: bool,
+    stop_iteration: bool,
+    behind: Vec<Value>,
+    before: Vec<Value>,
+    upgrades: bool,
+    buffer_limit: u32,
+    variables: Vec<String>,
+}
+
+impl Site {
+    /// A listener whose filter has this policy. Its headers are portable unless the policy says otherwise, and then the
+    /// plugin has the flag that the policy needs.
+    pub fn new(name: &str, policy: &Value) -> Site {
+        let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
+        Site {
+            configuration: Some(Configuration::Text(policy.to_string())),
+            stop_iteration: hold,
+            ..Site::bare(name)
+        }
+    }
+
+    /// A listener without the filter.
+    pub fn bare(name: &str) -> Site {
+        Site {
+            name: name.to_owned(),
+            configuration: None,
+            wasm: None,
+            watched: false,
+            stop_iteration: false,
+            behind: Vec::new(),
+            before: Vec::new(),
+            upgrades: false,
+            buffer_limit: 10 << 20,
+            variables: Vec::new(),
+        }
+    }
+
+    /// The same with another configuration, given as it stands.
+    pub fn configured(mut self, configuration: Configuration) -> Site {
+        self.configuration = Some(configuration);
+        self
+    }
+
+    /// The same with another module in the filter's place.
+    pub fn module(mut self, wasm: PathBuf) -> Site {
+        self.wasm = Some(wasm);
+        self
+    }
+
+    /// The filter comes from a file that Envoy watches.
+    pub fn watched(mut self) -> Site {
+        self.watched = true;
+        self
+    }
+
+    /// Whether the plugin says `allow_on_headers_stop_iteration: true`.
+    pub fn stop_iteration(mut self, allowed: bool) -> Site {
+        self.stop_iteration = allowed;
+        self
+    }
+
+    /// Envoy's buffer filter stands behind ours: it lets nothing go before the whole request is there.
+    pub fn buffered(mut self) -> Site {
+        self.behind.push(json!({
+            "name": "envoy.filters.http.buffer",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+                "max_request_bytes": 16 << 20,
+            },
+        }));
+        self
+    }
+
+    /// Envoy's decompressor stands before ours and unpacks requests.
+    pub fn decompressed(mut self) -> Site {
+        let direction = |enabled: bool, key: &str| json!({"common_config": {"enabled": {"default_value": enabled, "runtime_key": key}}});
+        self.before.push(json!({
+            "name": "envoy.filters.http.decompressor",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor",
+                "decompressor_library": {
+                    "name": "gzip",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip",
+                    },
+                },
+                "request_direction_config": direction(true, "unpack_requests"),
+                "response_direction_config": direction(false, "unpack_responses"),
+            },
+        }));
+        self
+    }
+
+    /// WebSocket upgrades are let through to the filters.
+    pub fn upgrades(mut self) -> Site {
+        self.upgrades = true;
+        self
+    }
+
+    /// Most bytes of one message that Envoy keeps; 10 MiB unless said. Over HTTP/1.1 that is the listener's
+    /// `per_connection_buffer_limit_bytes`, over HTTP/2 it is the larger of that and a stream's window, which can't be
+    /// less than 64 KiB and is 16 MiB by default.
+    pub fn buffer_limit(mut self, bytes: u32) -> Site {
+        self.buffer_limit = bytes;
+        self
+    }
+
+    /// The filter sees this environment variable of Envoy's.
+    pub fn variable(mut self, name: &str) -> Site {
+        self.variables.push(name.to_owned());
+        self
+    }
+
+    pub(crate) fn has_filter(&self) -> bool {
+        self.configuration.is_some()
+    }
+
+    fn filter_name(&self) -> String {
+        format!("agentguard-{}", self.name)
+    }
+
+    /// The configuration of the Wasm filter.
+    fn typed_config(&self, wasm: &Path) -> Value {
+        let mut vm = json!({
+            "runtime": "envoy.wasm.runtime.v8",
+            "vm_id": "agentguard",
+            "code": {"local": {"filename": self.wasm.as_deref().unwrap_or(wasm)}},
+        });
+        if !self.variables.is_empty() {
+            vm["environment_variables"] = json!({"host_env_keys": self.variables});
+        }
+        let mut config = json!({
+            "name": self.filter_name(),
+            "root_id": "agentguard",
+            "vm_config": vm,
+        });
+        if let Some(any) = self.configuration.as_ref().and_then(Configuration::any) {
+            config["configuration"] = any;
+        }
+        if self.stop_iteration {
+            config["allow_on_headers_stop_iteration"] = json!(true);
+        }
+        json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config})
+    }
+
+    /// What stands in the watched file.
+    pub(crate) fn discovery(&self, wasm: &Path) -> Value {
+        json!({"resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": self.filter_name(),
+            "typed_config": self.typed_config(wasm),
+        }]})
+    }
+
+    pub(crate) fn directory(&self, home: &Path) -> PathBuf {
+        home.join(format!("watched-{}", self.name))
+    }
+
+    pub(crate) fn discovery_stat(&self, what: &str) -> String {
+        format!(
+            "extension_config_discovery.http_filter.{}.{what}",
+            self.filter_name()
+        )
+    }
+
+    fn filters(&self, home: &Path, wasm: &Path) -> Vec<Value> {
+        let mut filters = self.before.clone();
+        if self.has_filter() && self.watched {
+            let directory = self.directory(home);
+            filters.push(json!({
+                "name": self.filter_name(),
+                "config_discovery": {
+                    "config_source": {
+                        "path_config_source": {
+                            "path": directory.join("filter.json"),
+                            "watched_directory": {"path": directory},
+                        },
+                        "resource_api_version": "V3",
+                    },
+                    "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                },
+            }));
+        } else if self.has_filter() {
+            filters
+                .push(json!({"name": self.filter_name(), "typed_config": self.typed_config(wasm)}));
+        }
+        filters.extend(self.behind.iter().cloned());
+        filters.push(json!({
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        }));
+        filters
+    }
+
+    fn listener(&self, home: &Path, wasm: &Path) -> Value {
+        let log = |file: String, format: &str| {
+            json!({
+                "name": "envoy.access_loggers.file",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                    "path": home.join(file),
+                    "log_format": {"text_format_source": {"inline_string": format}},
+                },
+            })
+        };
+        let mut manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": self.name,
+            "normalize_path": true,
+            "merge_slashes": true,
+            "http_protocol_options": {"enable_trailers": true},
+            "http2_protocol_options": {
+                "allow_connect": self.upgrades,
+                "initial_stream_window_size": self.buffer_limit.max(65_535),
+            },
+            "http_filters": self.filters(home, wasm),
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                route("x-test-no-endpoint", true, "nowhere"),
+                route("x-test-no-route", false, "provider"),
+            ]}]},
+            "access_log": [
+                log(format!("{}.access.log", self.name),
+                    "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% \
+                     %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT%\n"),
+            ],
+        });
+        if let Some(logs) = manager["access_log"]
+            .as_array_mut()
+            .filter(|_| self.has_filter())
+        {
+            logs.push(log(
+                format!("{}.audit.jsonl", self.name),
+                "%FILTER_STATE(wasm.agentguard:PLAIN)%\n",
+            ));
+        }
+        if self.upgrades {
+            manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+        }
+        json!({
+            "name": self.name,
+            "address": address(0),
+            "per_connection_buffer_limit_bytes": self.buffer_limit,
+            "filter_chains": [{"filters": [{
+                "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
+            }]}],
+        })
+    }
+}
+
+/// A route without a time limit: by default Envoy cuts every answer after 15 seconds.
+fn route(header: &str, present: bool, cluster: &str) -> Value {
+    json!({
+        "match": {
+            "prefix": "/",
+            "headers": [{"name": header, "present_match": true, "invert_match": !present}],
+        },
+        "route": {
+            "cluster": cluster,
+            "timeout": "0s",
+        },
+    })
+}
+
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .map(|endpoint| json!({"endpoint": {"address": address(endpoint.port())}}))
+        .collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "10s",
+        "per_connection_buffer_limit_bytes": 10 << 20,
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+            },
+        },
+    })
+}
+
+/// The whole bootstrap. The node says that its environment is `staging`; `labels` are the metrics' label names, each cut out of the stats' names by Istio's own pattern.
+pub(crate) fn bootstrap(
+    sites: &[Site],
+    labels: &[&str],
+    provider: SocketAddr,
+    home: &Path,
+    wasm: &Path,
+) -> Value {
+    let tags: Vec<Value> = labels
+        .iter()
+        .map(|label| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")}))
+        .collect();
+    let mut root = Map::new();
+    root.insert("admin".into(), json!({"address": address(0)}));
+    root.insert(
+        "node".into(),
+        json!({"id": "test", "cluster": "test", "metadata": {"environment": "staging"}}),
+    );
+    root.insert("stats_config".into(), json!({"stats_tags": tags}));
+    root.insert("stats_flush_interval".into(), json!("0.1s"));
+    root.insert(
+        "static_resources".into(),
+        json!({
+            "listeners": sites.iter().map(|site| site.listener(home, wasm)).collect::<Vec<_>>(),
+            "clusters": [cluster("provider", &[provider]), cluster("nowhere", &[])],
+        }),
+    );
+    Value::Object(root)
+}

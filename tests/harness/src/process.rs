@@ -1,0 +1,91 @@
+//! Processes that never outlive the test that started them.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+
+/// Starts the command in the background, prints its process id, and kills it when standard input ends: the other end
+/// is held by the test, and closes however the test ends, by a signal too. Exits with the command's own status.
+const WARDEN: &str = r#"
+exec 3<&0
+out=$1; shift
+"$@" </dev/null >"$out" 2>&1 3<&- &
+child=$!
+echo "$child"
+{ read -r _ <&3; kill -KILL "$child"; } 2>/dev/null &
+watch=$!
+wait "$child"
+status=$?
+kill "$watch" 2>/dev/null
+exit "$status"
+"#;
+
+/// A running command whose output is kept in a file.
+pub struct Process {
+    warden: Child,
+    lifeline: Option<ChildStdin>,
+    /// Its process id.
+    pub id: u32,
+    /// What it printed.
+    pub output: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its output in `output`.
+    pub fn start(command: &[&str], variables: &[(String, String)], output: &Path) -> Process {
+        let mut warden = Command::new("/bin/sh")
+            .args(["-c", WARDEN, "sh"])
+            .arg(output)
+            .args(command)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("no shell to start processes with");
+        let mut line = String::new();
+        let stdout = warden.stdout.take().expect("it was piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the shell did not say what it started");
+        Process {
+            lifeline: warden.stdin.take(),
+            warden,
+            id: line.trim().parse().expect("a process id"),
+            output: output.to_owned(),
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.warden.try_wait().expect("the shell can be waited for")
+    }
+
+    /// Everything that it printed so far.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.output).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        let _ = self.warden.wait();
+    }
+}
+
+/// The Python that has the SDKs.
+///
+/// # Panics
+/// When `make test` did not say which.
+pub fn sdk_python() -> PathBuf {
+    setting("AGENTGUARD_SDK_PYTHON")
+}
+
+/// A path that `make` hands over.
+pub(crate) fn setting(name: &str) -> PathBuf {
+    match std::env::var_os(name) {
+        Some(path) => PathBuf::from(path),
+        None => panic!("{name} is not set; run these with `make test` or `make test-envoy`"),
+    }
+}

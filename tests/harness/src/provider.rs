@@ -1,0 +1,351 @@
+//! The provider double: plays the answers that a test gave it, byte for byte, and keeps what reached it.
+
+use crate::wait::{PATIENCE, wait_for};
+use crate::wire::{Head, Wire, header};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How a request ended on its way to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is still coming.
+    Not,
+    /// It came to its end.
+    Whole,
+    /// The connection was closed before.
+    Broken,
+}
+
+/// A request as it reached the provider.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Headers in their order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// What has come of the body.
+    pub body: Vec<u8>,
+    /// Trailers.
+    pub trailers: Vec<(String, Vec<u8>)>,
+    /// Whether it came to its end.
+    pub ended: Ended,
+}
+
+impl Received {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(header(&self.headers, name)?).ok()
+    }
+}
+
+/// Keeps an answer back until a test opens it.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// Lets everyone through who waits here, now and later.
+    pub fn open(&self) {
+        *lock(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let (open, changed) = &*self.0;
+        let _ = changed.wait_timeout_while(lock(open), PATIENCE, |open| !*open);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Bytes(Vec<u8>),
+    Wait(Gate),
+    HangUp,
+}
+
+/// What the provider does with a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    parts: Vec<Part>,
+    early: bool,
+    closes: bool,
+}
+
+impl Answer {
+    /// These bytes, with a head that says how many they are. `headers` without `content-length`.
+    pub fn new(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let length = body.len().to_string();
+        let mut all = headers.to_vec();
+        all.push(("content-length", &length));
+        Answer::start(status, &all).bytes(body)
+    }
+
+    /// JSON.
+    pub fn json(status: u16, body: &[u8]) -> Answer {
+        Answer::new(status, &[("content-type", "application/json")], body)
+    }
+
+    /// A head, and nothing after it yet.
+    pub fn start(status: u16, headers: &[(&str, &str)]) -> Answer {
+        let mut head = format!("HTTP/1.1 {status} Status\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        Answer::raw(head.into_bytes())
+    }
+
+    /// Any bytes.
+    pub fn raw(bytes: Vec<u8>) -> Answer {
+        Answer {
+            parts: vec![Part::Bytes(bytes)],
+            early: false,
+            closes: false,
+        }
+    }
+
+    /// A head that announces chunks.
+    pub fn chunked(status: u16, headers: &[(&str, &str)]) -> Answer {
+        let mut all = headers.to_vec();
+        all.push(("transfer-encoding", "chunked"));
+        Answer::start(status, &all)
+    }
+
+    /// Nothing at all: hangs up once the request is there.
+    pub fn none() -> Answer {
+        Answer {
+            parts: vec![Part::HangUp],
+            early: false,
+            closes: false,
+        }
+    }
+
+    /// Bytes as they stand.
+    pub fn bytes(mut self, bytes: &[u8]) -> Answer {
+        self.parts.push(Part::Bytes(bytes.to_vec()));
+        self
+    }
+
+    /// A chunk of a chunked answer.
+    pub fn chunk(self, bytes: &[u8]) -> Answer {
+        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+        framed.extend_from_slice(bytes);
+        framed.extend_from_slice(b"\r\n");
+        self.bytes(&framed)
+    }
+
+    /// The end of a chunked answer.
+    pub fn end(self) -> Answer {
+        self.bytes(b"0\r\n\r\n")
+    }
+
+    /// The end of a chunked answer, with a trailer.
+    pub fn end_with_trailer(self, name: &str, value: &str) -> Answer {
+        self.bytes(format!("0\r\n{name}: {value}\r\n\r\n").as_bytes())
+    }
+
+    /// Waits here until the gate is open.
+    pub fn wait(mut self, gate: &Gate) -> Answer {
+        self.parts.push(Part::Wait(gate.clone()));
+        self
+    }
+
+    /// The same after the gate was opened.
+    pub fn after(mut self, gate: &Gate) -> Answer {
+        self.parts.insert(0, Part::Wait(gate.clone()));
+        self
+    }
+
+    /// Hangs up here.
+    pub fn hang_up(mut self) -> Answer {
+        self.parts.push(Part::HangUp);
+        self
+    }
+
+    /// Does not wait for the request's body.
+    pub fn early(mut self) -> Answer {
+        self.early = true;
+        self
+    }
+
+    /// Closes the connection afterwards.
+    pub fn close(mut self) -> Answer {
+        self.closes = true;
+        self
+    }
+
+    /// Plays it; whether the connection can go on.
+    fn play(&self, mut stream: &TcpStream) -> io::Result<bool> {
+        for part in &self.parts {
+            match part {
+                Part::Bytes(bytes) => stream.write_all(bytes)?,
+                Part::Wait(gate) => gate.pass(),
+                Part::HangUp => {
+                    stream.shutdown(Shutdown::Both)?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(!self.closes)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    next: VecDeque<Answer>,
+    otherwise: Option<Answer>,
+    received: Vec<Received>,
+}
+
+/// The double. It listens as long as the process lives.
+#[derive(Clone)]
+pub struct Provider {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Provider {
+    /// Starts one. Until it is told otherwise it answers with an empty JSON object.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub fn start() -> Provider {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
+        let address = listener.local_addr().expect("it is bound");
+        let state = Arc::new(Mutex::new(State::default()));
+        let provider = Provider { address, state };
+        let double = provider.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let double = double.clone();
+                std::thread::spawn(move || {
+                    let _ = double.serve(stream);
+                });
+            }
+        });
+        provider
+    }
+
+    /// What every request is answered with for which nothing else was said.
+    pub fn answer_always(&self, answer: Answer) {
+        lock(&self.state).otherwise = Some(answer);
+    }
+
+    /// What the next request is answered with; said several times, the next ones in that order.
+    pub fn answer_next(&self, answer: Answer) {
+        lock(&self.state).next.push_back(answer);
+    }
+
+    /// Everything that reached it, in the order in which it began.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.state).received.clone()
+    }
+
+    /// How many requests have begun to reach it.
+    pub fn count(&self) -> usize {
+        lock(&self.state).received.len()
+    }
+
+    /// The last request that reached it.
+    ///
+    /// # Panics
+    /// When none has.
+    #[track_caller]
+    pub fn last(&self) -> Received {
+        let received = lock(&self.state).received.last().cloned();
+        received.expect("nothing has reached the provider")
+    }
+
+    /// The request of that number, once it has ended in one way or another.
+    ///
+    /// # Panics
+    /// When it never comes or never ends.
+    #[track_caller]
+    pub fn ended(&self, number: usize) -> Received {
+        wait_for("a request to end at the provider", || {
+            let received = lock(&self.state).received.get(number).cloned()?;
+            (received.ended != Ended::Not).then_some(received)
+        })
+    }
+
+    /// Forgets what reached it, for tests that send thousands.
+    pub fn forget(&self) {
+        lock(&self.state).received.clear();
+    }
+
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut wire = Wire::new(stream);
+        while let Some(head) = wire.head()? {
+            let (number, answer) = self.note(&head);
+            if answer.early {
+                // Answered before its body was read; Envoy gives the connection up.
+                answer.play(wire.stream())?;
+                let read = self.read_body(&mut wire, &head, number);
+                self.end(number, read.is_ok());
+                return read;
+            }
+            let read = self.read_body(&mut wire, &head, number);
+            self.end(number, read.is_ok());
+            read?;
+            if !answer.play(wire.stream())? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, head: &Head) -> (usize, Answer) {
+        let mut words = head.start.split(' ');
+        let mut state = lock(&self.state);
+        state.received.push(Received {
+            method: words.next().unwrap_or_default().to_owned(),
+            path: words.next().unwrap_or_default().to_owned(),
+            headers: head.headers.clone(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+            ended: Ended::Not,
+        });
+        let answer = match state.next.pop_front() {
+            Some(answer) => answer,
+            None => state
+                .otherwise
+                .clone()
+                .unwrap_or_else(|| Answer::json(200, b"{}")),
+        };
+        (state.received.len() - 1, answer)
+    }
+
+    fn read_body(&self, wire: &mut Wire, head: &Head, number: usize) -> io::Result<()> {
+        let told = |bytes: &[u8]| {
+            if let Some(received) = lock(&self.state).received.get_mut(number) {
+                received.body.extend_from_slice(bytes);
+            }
+        };
+        if head.is_chunked() {
+            let trailers = wire.chunked(told)?;
+            if let Some(received) = lock(&self.state).received.get_mut(number) {
+                received.trailers = trailers;
+            }
+            Ok(())
+        } else if head.header("upgrade").is_some() {
+            wire.rest(told)
+        } else {
+            wire.sized(head.content_length().unwrap_or(0), told)
+        }
+    }
+
+    fn end(&self, number: usize, whole: bool) {
+        if let Some(received) = lock(&self.state).received.get_mut(number) {
+            received.ended = if whole { Ended::Whole } else { Ended::Broken };
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The audit lines of one site, in the order in which Envoy wrote them.
+
+use crate::wait::wait_for;
+use serde_json::Value;
+use std::cell::Cell;
+use std::path::PathBuf;
+
+/// Reads a site's audit log, line by line as exchanges end.
+pub struct Records {
+    path: PathBuf,
+    taken: Cell<usize>,
+}
+
+impl Records {
+    pub(crate) fn new(path: PathBuf) -> Records {
+        Records {
+            path,
+            taken: Cell::new(0),
+        }
+    }
+
+    /// All lines so far, without their line ends.
+    pub fn lines(&self) -> Vec<String> {
+        let text = std::fs::read(&self.path).unwrap_or_default();
+        let text = String::from_utf8(text).expect("an audit log is UTF-8");
+        // A line that Envoy is still writing has no end yet.
+        text.split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The record of the next exchange, as it stands.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[track_caller]
+    pub fn next_line(&self) -> String {
+        let taken = self.taken.get();
+        let line = wait_for("an audit line", || self.lines().get(taken).cloned());
+        self.taken.set(taken + 1);
+        line
+    }
+
+    /// The record of the next exchange.
+    ///
+    /// # Panics
+    /// When none comes, or it is no JSON.
+    #[track_caller]
+    pub fn next(&self) -> Value {
+        let line = self.next_line();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"))
+    }
+
+    /// Waits for so many lines in all, and leaves them behind.
+    #[track_caller]
+    pub fn skip_to(&self, count: usize) {
+        wait_for("audit lines", || {
+            (self.lines().len() >= count).then_some(())
+        });
+        self.taken.set(count);
+    }
+}

@@ -1,0 +1,325 @@
+//! Recorded answers that stream, sent through the filter: untouched they stay what they are, in whatever pieces they arrive;
+//! edited they say what the edited whole would say.
+
+use super::recorded;
+use agentguard::flow::simulation::{Half, Seen, run};
+use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
+use agentguard::policy::{load, parse_yaml};
+use agentguard::protocol::{self, Asked, Bounds, Head, Protocol, Recognised};
+use agentguard::wire::frame::Framing;
+use agentguard::wire::http::{ContentType, Path};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use std::rc::Rc;
+
+const BOUNDS: Bounds = Bounds {
+    max_depth: 64,
+    nested_json: 4,
+    results: false,
+    result_args: false,
+};
+
+/// A recorded exchange whose answer streams.
+struct Streamed {
+    id: String,
+    request: Half,
+    response: Half,
+    body: Vec<u8>,
+    framing: Framing,
+    protocol: &'static dyn Protocol,
+    asked: Asked,
+}
+
+pub(super) fn body(message: &Value) -> Vec<u8> {
+    let body = message["body"].as_str().unwrap_or_default();
+    match message["body_encoding"].as_str() {
+        Some("base64") => STANDARD.decode(body).unwrap(),
+        _ => body.as_bytes().to_vec(),
+    }
+}
+
+pub(super) fn headers(message: &Value) -> Vec<(String, String)> {
+    message["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| !["content-length", "transfer-encoding"].contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+pub(super) fn half(pseudo: &[(&str, &str)], message: &Value) -> Half {
+    let headers = headers(message);
+    let all: Vec<(&str, &str)> = pseudo
+        .iter()
+        .copied()
+        .chain(
+            headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        )
+        .collect();
+    Half::new(&all, &body(message))
+}
+
+fn streamed(exchange: &Value) -> Option<Streamed> {
+    let (request, response) = (&exchange["request"], &exchange["response"]);
+    let text = |key: &str| request[key].as_str().unwrap_or_default();
+    let path = Path::parse(text("path"));
+    let owned = headers(request);
+    let bytes: Vec<(&[u8], &[u8])> = owned
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let head = Head {
+        method: text("method"),
+        host: text("host"),
+        path: &path,
+        headers: &bytes,
+    };
+    let content_type = response["headers"]["content-type"].as_str()?;
+    let media = ContentType::parse(Some(content_type.as_bytes())).media;
+    let Recognised::Protocol(route) = protocol::recognise(&head) else {
+        return None;
+    };
+    let mut asked = Asked::at(route.endpoint.clone());
+    let sent = body(request);
+    if let Ok((_, reading)) = protocol::read_request(&route, &sent, BOUNDS) {
+        asked.learn(&reading);
+    }
+    let framing = route.protocol.framing(&asked, media)?;
+    route.protocol.stream(&asked)?;
+    let status = response["status"].to_string();
+    Some(Streamed {
+        id: exchange["id"].to_string(),
+        request: half(
+            &[
+                (":method", head.method),
+                (":path", text("path")),
+                (":authority", head.host),
+            ],
+            request,
+        ),
+        response: half(&[(":status", &status)], response),
+        body: body(response),
+        framing,
+        protocol: route.protocol,
+        asked,
+    })
+}
+
+fn all() -> impl Iterator<Item = Streamed> {
+    recorded()
+        .into_iter()
+        .filter_map(|exchange| streamed(&exchange))
+}
+
+pub(super) fn guard(rules: &str) -> Rc<Guard> {
+    let text = format!(
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n\
+         defaults: {{ action: allow }}\nrules:\n{rules}"
+    );
+    let loaded = load(&parse_yaml(&text).unwrap());
+    let policy = loaded
+        .policy
+        .unwrap_or_else(|| panic!("{:?}\n{text}", loaded.diagnostics));
+    let surroundings = Surroundings {
+        variable: &|_| None,
+        node_environment: &|| None,
+        seed: [7; 40],
+    };
+    Rc::new(Guard::new(policy, &surroundings).unwrap())
+}
+
+/// Cuts a body into pieces of uneven sizes.
+fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
+    let body = response.body();
+    let mut cut = Half {
+        chunks: Vec::new(),
+        ..response.clone()
+    };
+    let mut sizes = sizes.iter().cycle();
+    let mut rest = body.as_slice();
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+        cut.chunks.push(piece.to_vec());
+        rest = after;
+    }
+    cut
+}
+
+fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
+    run(
+        guard,
+        &streamed.request,
+        |_| response,
+        1_763_622_245_000_000_000,
+    )
+}
+
+fn transcript_of(streamed: &Streamed, body: &[u8]) -> Transcript {
+    let reader = streamed.protocol.stream(&streamed.asked).unwrap();
+    transcript(body, streamed.framing, reader, BOUNDS)
+}
+
+/// Texts of the transcript that arrive in pieces: where, and what.
+fn texts(transcript: &Transcript) -> Vec<(String, String)> {
+    let texts = transcript.parts.iter().filter_map(|part| {
+        let event = part.reading.events.first()?;
+        let at = part.at.clone()?;
+        let text = part.nest.value(event.at)?.text()?.into_owned();
+        Some((at, text))
+    });
+    texts.collect()
+}
+
+const LOOKS: &str = "  - id: never
+    match: { event: response }
+    when: { text: { contains_any: [\"nowhere in any recording\"] } }
+    action: redact
+  - id: tool
+    match: { tool: nowhere_in_any_recording }
+    action: deny
+";
+
+#[test]
+fn untouched_streams_are_the_same_bytes_in_whatever_pieces_they_arrive() {
+    let guard = guard(LOOKS);
+    let mut count = 0;
+    for streamed in all() {
+        count += 1;
+        let whole = exchange(&guard, &streamed, streamed.response.clone());
+        assert_eq!(
+            String::from_utf8_lossy(&whole.client.body()),
+            String::from_utf8_lossy(&streamed.body),
+            "{}",
+            streamed.id
+        );
+        for sizes in [&[1][..], &[7, 1, 100, 33], &[4_096]] {
+            let seen = exchange(&guard, &streamed, in_pieces(&streamed.response, sizes));
+            assert!(
+                seen.client.body() == streamed.body,
+                "{} {sizes:?}",
+                streamed.id
+            );
+            let without_time = |line: &[u8]| {
+                let mut record: Value = serde_json::from_slice(line).unwrap();
+                for key in ["ts", "chain", "timing", "request_id"] {
+                    record.as_object_mut().unwrap().remove(key);
+                }
+                record
+            };
+            assert_eq!(
+                without_time(&seen.finished.line),
+                without_time(&whole.finished.line),
+                "{}",
+                streamed.id
+            );
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
+    for streamed in all() {
+        let before = texts(&transcript_of(&streamed, &streamed.body));
+        let Some(word) = before.iter().find_map(|(_, text)| word_of(text)) else {
+            continue;
+        };
+        let rule = format!(
+            "  - id: word
+    match: {{ event: response, part: [text, reasoning, refusal] }}
+    when: {{ text: {{ matches: {} }} }}
+    action: redact
+    redact: {{ label: \"<gone>\" }}
+",
+            Value::String(regex_escaped(&word))
+        );
+        let guard = guard(&rule);
+        let whole = exchange(&guard, &streamed, streamed.response.clone());
+        let pieces = in_pieces(&streamed.response, &[3, 50, 1]);
+        let seen = exchange(&guard, &streamed, pieces);
+        assert!(whole.client.body() == seen.client.body(), "{}", streamed.id);
+        let after = transcript_of(&streamed, &seen.client.body());
+        assert!(
+            after.problems.is_empty(),
+            "{}: {:?}",
+            streamed.id,
+            after.problems
+        );
+        let expected: Vec<(String, String)> = before
+            .iter()
+            .map(|(at, text)| (at.clone(), text.replace(&word, "<gone>")))
+            .collect();
+        assert_eq!(texts(&after), expected, "{} {word:?}", streamed.id);
+    }
+}
+
+/// The longest word, or what is most like one.
+fn word_of(text: &str) -> Option<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words
+        .max_by_key(|word| word.len())
+        .filter(|word| word.chars().count() > 4)
+        .map(str::to_owned)
+}
+
+fn regex_escaped(word: &str) -> String {
+    word.chars().map(|c| format!("{c}")).collect()
+}
+
+#[test]
+fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
+    for streamed in all() {
+        let called = |transcript: &Transcript| -> Vec<String> {
+            let events = transcript
+                .parts
+                .iter()
+                .flat_map(|part| part.reading.events.iter())
+                .filter(|event| !event.retold && !event.provider_run);
+            events
+                .filter_map(|event| Some(event.tool.value()?.to_string()))
+                .collect()
+        };
+        let before = called(&transcript_of(&streamed, &streamed.body));
+        let Some(denied) = before.first() else {
+            continue;
+        };
+        let guard = guard(&format!(
+            "  - id: tool
+    match: {{ tool: {} }}
+    action: deny
+    on_deny: replace
+    reason: Not this one.
+",
+            Value::String(denied.clone())
+        ));
+        let mut streamed = streamed;
+        let seen = exchange(&guard, &streamed, in_pieces(&streamed.response, &[64, 5]));
+        if seen.upstream.is_none() || streamed.asked.forces_tool {
+            continue;
+        }
+        streamed.body = seen.client.body();
+        let transcript = transcript_of(&streamed, &streamed.body);
+        assert!(
+            transcript.problems.is_empty(),
+            "{}: {:?}",
+            streamed.id,
+            transcript.problems
+        );
+        let kept: Vec<String> = before
+            .iter()
+            .filter(|tool| *tool != denied)
+            .cloned()
+            .collect();
+        assert_eq!(called(&transcript), kept, "{}", streamed.id);
+        assert!(
+            String::from_utf8_lossy(&streamed.body).contains("Not this one.")
+                || streamed.framing == Framing::Amazon,
+            "{}",
+            streamed.id
+        );
+    }
+}
