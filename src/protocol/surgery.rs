@@ -4,9 +4,9 @@ use super::reader::is_tag;
 use super::stream::TextChanges;
 use super::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value, quote};
+use crate::wire::order;
 use crate::wire::span::Span;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 /// A short word of an answer (an id, a model) that may stand in what takes the answer's place; `otherwise` where there is
 /// none, or where it could be a text that may not pass.
@@ -207,16 +207,13 @@ pub(super) fn move_citations(
     let Some(text) = text.text() else { return };
     let changes = changes_of(&text, edited);
     let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
-    let gone: BTreeSet<Place> = citations
-        .elements()
-        .filter(
-            |citation| match (number(*citation, "start"), number(*citation, "end")) {
-                (Some(start), Some(end)) => changes.touch(start..end),
-                _ => true,
-            },
-        )
-        .map(|citation| citation.place())
-        .collect();
+    let touched = citations.elements().filter(|citation| {
+        match (number(*citation, "start"), number(*citation, "end")) {
+            (Some(start), Some(end)) => changes.touch(start..end),
+            _ => true,
+        }
+    });
+    let gone = order::set(touched.map(|citation| citation.place()));
     remove_elements(citations, &|place| gone.contains(&place), edits);
     move_annotations(citations, edits, &changes);
 }
@@ -232,7 +229,7 @@ mod tests {
         let doc = nest.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: BTreeSet<_> = root
+        let places: std::collections::BTreeSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))

@@ -126,7 +126,10 @@ fn a_host_or_a_header_tells_whose_files_they_are() {
         seen("POST", "api.anthropic.com", "/v1/files", &[]),
         "anthropic.other files"
     );
-    assert_eq!(seen("POST", "x", "/v1/files", &[]), "-");
+    assert_eq!(
+        seen("POST", "x", "/v1/files", &[]),
+        "openai.other files.create"
+    );
     assert_eq!(
         seen("POST", "x", "/messages", &version),
         "anthropic.messages messages"
@@ -152,7 +155,11 @@ fn another_method_is_another_endpoint_or_none() {
         "/v1beta/models/g:generateContent",
     ] {
         for method in ["GET", "PUT", "DELETE", "post"] {
-            assert_eq!(seen(method, "x", path, &[]), "-", "{method} {path}");
+            let expected = match method {
+                "DELETE" if path.contains("/models/") => "openai.other models.delete",
+                _ => "-",
+            };
+            assert_eq!(seen(method, "x", path, &[]), expected, "{method} {path}");
         }
     }
 }

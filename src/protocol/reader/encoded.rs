@@ -6,7 +6,7 @@ use crate::diag::codes;
 use crate::wire::json::{Value, quote};
 /// Whether a media type or a file's format says that the bytes are text.
 pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
-    is_text_type(kind)
+    (!kind.is_empty() && is_text_type(kind))
         || matches!(
             kind.to_ascii_lowercase().as_str(),
             "txt" | "csv" | "html" | "md" | "json"

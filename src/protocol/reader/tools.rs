@@ -21,7 +21,9 @@ impl Reader<'_> {
     /// judged, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
     /// first is its own.
     pub fn provider_run_offer(&mut self, tool: Value<'_>, names: &[&str]) {
-        self.claim(tool);
+        if tool.kind() == json::Kind::Object {
+            self.claim(tool);
+        }
         for (number, name) in names.iter().enumerate() {
             for kind in [Kind::ToolOffer, Kind::ToolCall] {
                 let mut event = Event::new(kind, self.direction, tool.place());
