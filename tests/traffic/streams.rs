@@ -309,6 +309,7 @@ fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
         let guard = guard(&format!(
             "  - id: tool
     match: {{ tool: {} }}
+    when: {{ in: response }}
     action: deny
     on_deny: replace
     reason: Not this one.
