@@ -218,7 +218,7 @@ const ROWS: &[Row] = &[Row {
         Kind::ToolResult,
     ]),
     answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Judged::UNREAD_STREAM,
+    stream: Judged::As(&[Kind::Response, Kind::ToolCall]),
 }];
 
 impl Protocol for OpenAiChat {

@@ -105,7 +105,7 @@ fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
     };
     for (range, with) in &edited.changes {
         let start = advance(range.start);
-        changes.add(start..advance(range.end), count(with));
+        changes.add(range.clone(), start..advance(range.end), with.clone());
     }
     changes
 }

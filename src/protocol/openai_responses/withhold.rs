@@ -91,25 +91,51 @@ fn correct_copies(item: Value<'_>, texts: &BTreeMap<Place, &EditedText>, edits: 
     }
 }
 
-/// A message in the place of an item. Its id is the item's with the prefix of messages: where the provider keeps the
-/// conversation, ids with another prefix are refused.
-fn explaining_item(item: Value<'_>, text: &str, out: &mut Vec<u8>) {
+/// A message in the place of an item.
+pub(super) fn explaining_item(item: Value<'_>, text: &str, out: &mut Vec<u8>) {
     let id = item.get("id").and_then(|id| id.text()).unwrap_or_default();
-    let rest = id.split_once('_').map_or(&*id, |(_, rest)| rest);
-    out.extend_from_slice(br#"{"type":"message","id":"#);
-    quote(&format!("msg_{rest}"), out);
-    out.extend_from_slice(
-        br#","role":"assistant","status":"completed","content":[{"type":"output_text","text":"#,
-    );
+    message_item(&message_id(&id), OUTPUT_TEXT, text, out);
+}
+
+/// The id of a message in the place of an item: the item's with the prefix of messages. Where the provider keeps the
+/// conversation, ids with another prefix are refused.
+pub(super) fn message_id(id: &str) -> String {
+    let rest = id.split_once('_').map_or(id, |(_, rest)| rest);
+    format!("msg_{rest}")
+}
+
+/// A part of a message: the beginning of its JSON, and its end.
+pub(super) type PartForm = (&'static [u8], &'static [u8]);
+
+/// A text.
+pub(super) const OUTPUT_TEXT: PartForm = (
+    br#"{"type":"output_text","text":"#,
+    br#","annotations":[]}"#,
+);
+
+/// A refusal.
+pub(super) const REFUSAL: PartForm = (br#"{"type":"refusal","refusal":"#, b"}");
+
+/// A part of a message.
+pub(super) fn message_part(form: PartForm, text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(form.0);
     quote(text, out);
-    out.extend_from_slice(br#","annotations":[]}]}"#);
+    out.extend_from_slice(form.1);
+}
+
+/// A message of one part.
+pub(super) fn message_item(id: &str, form: PartForm, text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"type":"message","id":"#);
+    quote(id, out);
+    out.extend_from_slice(br#","role":"assistant","status":"completed","content":["#);
+    message_part(form, text, out);
+    out.extend_from_slice(b"]}");
 }
 
 /// A message that is nothing but a refusal.
 pub(in crate::protocol) fn refusing_item(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        br#"{"type":"message","id":"msg_agentguard","role":"assistant","status":"completed","content":[{"type":"refusal","refusal":"#,
-    );
-    quote(text, out);
-    out.extend_from_slice(b"}]}");
+    message_item(REFUSING_ID, REFUSAL, text, out);
 }
+
+/// The id of a message of our own.
+pub(super) const REFUSING_ID: &str = "msg_agentguard";
