@@ -774,7 +774,11 @@ impl Flow {
         }
         let secret = &self.guard.secret;
         let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
+        if changes.is_empty() {
+            return;
+        }
         let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
         for (range, with) in changes {
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -784,7 +788,6 @@ impl Flow {
             let to = from.saturating_add(count(range.clone()));
             let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
             known.add(bytes, from..to, with);
-            stream.is_changed = true;
         }
     }
 

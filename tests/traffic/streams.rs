@@ -261,7 +261,11 @@ fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
             .iter()
             .map(|(at, text)| (at.clone(), text.replace(&word, "<gone>")))
             .collect();
-        assert_same(&texts(&after), &expected, &format!("{} {word:?}", streamed.id));
+        assert_same(
+            &texts(&after),
+            &expected,
+            &format!("{} {word:?}", streamed.id),
+        );
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::items::{self, CALL, ITEM, Items, MESSAGE, PART, THOUGHT};
 use super::withhold::{
-    OUTPUT_TEXT, PartForm, REFUSAL, REFUSING_ID, explaining_item, message_id, message_item,
-    message_part,
+    OUTPUT_TEXT, PartForm, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in,
+    explaining_item, message_id, message_item, message_part,
 };
 use super::{Common, RESPONSE, response_member};
 use crate::diag::codes;
@@ -15,7 +15,7 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
     Made, Piece, SoFar, StreamReader, TextPiece,
 };
-use crate::protocol::surgery::move_annotations;
+use crate::protocol::surgery::{move_annotations, only_texts};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Place, Value, quote};
 use crate::wire::span::{index, offset};
@@ -212,12 +212,11 @@ impl ResponsesStream {
         items.find(|item| item.number == number)
     }
 
-    /// The number of an item that is known by its id, or else of the one at this place.
+    /// The number of the item with this id: the one at this place, if that is it.
     fn number_of(&self, id: Option<&str>, at: Option<u32>) -> u32 {
-        let named = self
-            .items
-            .iter()
-            .find(|item| item.id.is_some() && item.id.as_deref() == id);
+        let is_it = |item: &&Item| item.id.is_some() && item.id.as_deref() == id;
+        let there = at.and_then(|at| self.item(at)).filter(is_it);
+        let named = there.or_else(|| self.items.iter().find(is_it));
         named.map(|item| item.number).or(at).unwrap_or(NO_ITEM)
     }
 
@@ -312,7 +311,9 @@ impl ResponsesStream {
                     } else {
                         List::Content
                     };
+                    let first = reader.reading.events.len();
                     self.told_part(reader, value, about, list);
+                    retell(reader, first);
                 }
                 "response" => self.told_response(reader, value, kind),
                 "delta" if stem == "audio" => reader.media(value),
@@ -431,9 +432,7 @@ impl ResponsesStream {
             Phase::Repeated => is_done,
         };
         if is_told {
-            for event in reader.reading.events.iter_mut().skip(first) {
-                event.retold = true;
-            }
+            retell(reader, first);
         }
     }
 
@@ -852,9 +851,7 @@ impl ResponsesStream {
         );
         // The request's settings are repeated in each of these events.
         if !is_first {
-            for event in reader.reading.events.iter_mut().skip(first) {
-                event.retold = true;
-            }
+            retell(reader, first);
         }
         let mut at = 0u32;
         if let Some(output) = output {
@@ -924,13 +921,11 @@ impl ResponsesStream {
 
     /// Corrects what a part of a text says of it: token probabilities repeat it, annotations point into it.
     fn correct_part(&self, part: Value<'_>, at: TextAt, edits: &mut Edits, changes: &Changes) {
-        let logprobs = part.get("logprobs").filter(|value| !value.is_null());
-        if let Some(logprobs) = logprobs.filter(|_| !edits.is_empty()) {
-            edits.replace(logprobs, b"[]".to_vec());
-        }
-        if let (Some(annotations), Some(changes)) =
-            (part.get("annotations"), self.changes_at(at, changes))
-        {
+        let Some(changes) = self.changes_at(at, changes) else {
+            return;
+        };
+        no_logprobs(part, edits);
+        if let Some(annotations) = part.get("annotations") {
             move_annotations(annotations, edits, changes);
         }
     }
@@ -983,6 +978,8 @@ impl ResponsesStream {
                     self.correct_item(item, about.item, edits, changes);
                 }
             }
+            "output_text.delta" if edits.is_empty() => {}
+            "output_text.delta" => no_logprobs(event, edits),
             _ => {
                 let part = event.get("part").unwrap_or(event);
                 self.correct_part(part, at, edits, changes);
@@ -1039,6 +1036,12 @@ fn begin(reader: &mut Reader<'static>, number: usize, element: Place, provider_r
     ));
 }
 
+fn no_logprobs(part: Value<'_>, edits: &mut Edits) {
+    if let Some(logprobs) = part.get("logprobs").filter(|value| !value.is_null()) {
+        edits.replace(logprobs, b"[]".to_vec());
+    }
+}
+
 /// Whether an action holds no word yet beside its type.
 fn is_hollow(value: Value<'_>) -> bool {
     value.descendants().all(|node| {
@@ -1049,6 +1052,13 @@ fn is_hollow(value: Value<'_>) -> bool {
                 .get("type")
                 .is_some_and(|kind| kind.place() == node.value.place())
     })
+}
+
+/// Events since `first` tell what others tell as well.
+fn retell(reader: &mut Reader<'static>, first: usize) {
+    for event in reader.reading.events.iter_mut().skip(first) {
+        event.retold = true;
+    }
 }
 
 /// A text that no other text repeats or goes on with.
@@ -1237,10 +1247,23 @@ impl StreamReader for ResponsesStream {
     /// A text that stands whole in one frame is edited where it stands.
     fn withhold(
         &mut self,
-        _: &mut HeldFrame,
+        frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        crate::protocol::surgery::only_texts(withholding)
+        only_texts(withholding)?;
+        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+        let body = nest.body().ok_or(CannotWithhold)?;
+        let root = body.root();
+        let output = root
+            .get("response")
+            .and_then(|response| response.get("output"));
+        let items = output.into_iter().flat_map(|output| output.elements());
+        for item in root.get("item").into_iter().chain(items) {
+            correct_copies(item, &withholding.edited, &mut frame.edits);
+        }
+        let part = root.get("part").unwrap_or(root);
+        correct_copies_in(part, &withholding.edited, &mut frame.edits);
+        Ok(())
     }
 
     fn counts_frames(&self) -> bool {

@@ -36,11 +36,6 @@ pub(in crate::protocol) fn withhold(
         .iter()
         .map(|call| (call.at, call.text.as_str()))
         .collect();
-    let edited: BTreeMap<Place, &EditedText> = withholding
-        .edited
-        .iter()
-        .map(|edited| (edited.at, edited))
-        .collect();
     let mut told: Vec<&str> = Vec::new();
     let mut found = 0usize;
     let list = output.or_else(|| root.get("data"));
@@ -53,7 +48,7 @@ pub(in crate::protocol) fn withhold(
                 told.push(text);
                 found = found.saturating_add(1);
             }
-            None => correct_copies(item, &edited, edits),
+            None => correct_copies(item, &withholding.edited, edits),
         }
     }
     if found < denied.len() {
@@ -73,21 +68,26 @@ pub(in crate::protocol) fn withhold(
 }
 
 /// Token probabilities repeat a text that was edited, and annotations point into it: the first go, the others move along.
-fn correct_copies(item: Value<'_>, texts: &BTreeMap<Place, &EditedText>, edits: &mut Edits) {
+pub(super) fn correct_copies(item: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
     let parts = item.get("content").into_iter();
     for part in parts.flat_map(|content| content.elements()) {
-        let Some(text) = part.get("text") else {
-            continue;
-        };
-        let Some(edited) = texts.get(&text.place()) else {
-            continue;
-        };
-        if let Some(annotations) = part.get("annotations") {
-            move_indices(text, annotations, edited, edits);
-        }
-        if let Some(logprobs) = part.get("logprobs").filter(|value| !value.is_null()) {
-            edits.replace(logprobs, b"[]".to_vec());
-        }
+        correct_copies_in(part, texts, edits);
+    }
+}
+
+/// The same for one part.
+pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &mut Edits) {
+    let Some(text) = part.get("text") else {
+        return;
+    };
+    let Some(edited) = texts.iter().find(|edited| edited.at == text.place()) else {
+        return;
+    };
+    if let Some(annotations) = part.get("annotations") {
+        move_indices(text, annotations, edited, edits);
+    }
+    if let Some(logprobs) = part.get("logprobs").filter(|value| !value.is_null()) {
+        edits.replace(logprobs, b"[]".to_vec());
     }
 }
 
