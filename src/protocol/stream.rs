@@ -2,10 +2,13 @@
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
 //! an answer ends as a refusal, and what keeps a silent connection alive.
 
+mod texts;
+
+pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
+
 use super::{CannotWithhold, Denial, Reader, Withholding};
 use crate::event::{Class, Part};
 use crate::wire::json::{Edits, Nest, Place};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -265,33 +268,6 @@ impl TextChanges {
             Some(change) if is_end => change.end(),
             Some(change) => change.start,
         }
-    }
-}
-
-/// A text so far, without the text: enough to tell whether a copy of it says the same. Answers repeat long texts, and to
-/// keep each of them costs memory.
-#[derive(Clone, Debug, Default)]
-pub struct SoFar {
-    length: usize,
-    digest: Sha256,
-}
-
-impl SoFar {
-    /// Adds what goes on.
-    pub fn push(&mut self, text: &str) {
-        self.length = self.length.saturating_add(text.len());
-        self.digest.update(text);
-    }
-
-    /// Bytes so far.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Whether a copy begins with all that came so far.
-    pub fn begins(&self, copy: &str) -> bool {
-        copy.get(..self.length)
-            .is_some_and(|same| Sha256::digest(same) == self.digest.clone().finalize())
     }
 }
 

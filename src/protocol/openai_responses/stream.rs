@@ -1,24 +1,27 @@
 //! Events of a streamed answer. What is said is told in deltas, and then as a whole up to four times: when the text ends,
 //! when its part, its item and the answer end. All of it stays the same text, so that every copy is edited alike.
 
+mod numbers;
+mod own;
+
 use super::items::{self, CALL, ITEM, Items, MESSAGE, PART, THOUGHT};
 use super::withhold::{
-    OUTPUT_TEXT, PartForm, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in,
-    explaining_item, message_id, message_item, message_part,
+    OUTPUT_TEXT, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in, explaining_item,
+    message_id, message_item,
 };
 use super::{Common, RESPONSE, response_member};
-use crate::diag::codes;
-use crate::event::{Class, Kind, Part};
+use crate::event::{Class, Part};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, SoFar, StreamReader, TextPiece,
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
+    MOST, Made, Piece, SoFar, Spot, StreamReader, TextPiece, Texts, too_many,
 };
 use crate::protocol::surgery::{move_annotations, only_texts};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Place, Value, quote};
 use crate::wire::span::{index, offset};
+use numbers::Numbers;
 
 /// Members of events.
 const EVENT: &[Member] = &[
@@ -62,22 +65,12 @@ const THOUGHTS: &[Member] = &[("summary", Shape::Own), ("content", Shape::Own)];
 
 /// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the answer it is, and
 /// which member of the event at its end repeats it.
-const TEXTS: &[(&str, List, Part, &str)] = &[
-    ("output_text", List::Content, Part::Text, "text"),
-    ("refusal", List::Content, Part::Refusal, "refusal"),
-    ("reasoning_text", List::Content, Part::Reasoning, "text"),
-    (
-        "reasoning_summary_text",
-        List::Summary,
-        Part::Reasoning,
-        "text",
-    ),
-    (
-        "audio.transcript",
-        List::Audio,
-        Part::Transcript,
-        "transcript",
-    ),
+const TEXTS: &[(&str, u32, Part, &str)] = &[
+    ("output_text", CONTENT, Part::Text, "text"),
+    ("refusal", CONTENT, Part::Refusal, "refusal"),
+    ("reasoning_text", CONTENT, Part::Reasoning, "text"),
+    ("reasoning_summary_text", SUMMARY, Part::Reasoning, "text"),
+    ("audio.transcript", AUDIO, Part::Transcript, "transcript"),
 ];
 
 /// Arguments that arrive in deltas: the events' name, and which member of the event at their end and of the item repeats
@@ -95,38 +88,14 @@ const NO_ITEM: u32 = u32::MAX;
 /// Items begin in the order of their numbers: clients append them to a list.
 const BEGINNINGS: u32 = 62;
 
-/// Most texts, calls and items of an answer, each. None has as many; each costs memory.
-const MOST: usize = 4_096;
-
 /// Most events of a kind that nobody knows: more are no text that goes on.
 const MAX_UNKNOWN: usize = 64;
 
-/// In which list of its item a text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum List {
-    Content,
-    Summary,
-    Audio,
-    /// Deltas of a kind that nobody knows, by the number of the kind.
-    Unknown(u32),
-}
-
-/// Where a text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TextAt {
-    item: u32,
-    list: List,
-    at: u32,
-}
-
-/// A text so far.
-#[derive(Debug)]
-struct Text {
-    at: TextAt,
-    part: Part,
-    so_far: SoFar,
-    has_ended: bool,
-}
+/// In which list of its item a text stands; unknown kinds of deltas count on from the last.
+const CONTENT: u32 = 0;
+const SUMMARY: u32 = 1;
+const AUDIO: u32 = 2;
+const UNKNOWN: u32 = 3;
 
 /// A call so far. Where a later event tells another name or other arguments, that is another call of the same item: a
 /// client may go by either.
@@ -177,7 +146,7 @@ pub(in crate::protocol) struct ResponsesStream {
     /// What frames of our own repeat, as the first event wrote it.
     common: Option<Common>,
     items: Vec<Item>,
-    texts: Vec<Text>,
+    texts: Texts,
     calls: Vec<Call>,
     /// Names of deltas that nobody knows.
     unknown: Vec<Box<str>>,
@@ -194,7 +163,7 @@ impl ResponsesStream {
             asked: asked.clone(),
             common: None,
             items: Vec::new(),
-            texts: Vec::new(),
+            texts: Texts::default(),
             calls: Vec::new(),
             unknown: Vec::new(),
             numbers: Numbers::default(),
@@ -289,7 +258,7 @@ impl ResponsesStream {
         let called = ARGUMENTS.iter().find(|(known, _)| *known == stem);
         let provider_run = stem.starts_with("mcp") || stem.starts_with("code");
         if called.is_some() && !self.know_item(about.item, event.get("item_id"), !provider_run) {
-            too_many(reader, event);
+            too_many(reader);
             return;
         }
         self.hold(reader, event.place(), about.item);
@@ -307,9 +276,9 @@ impl ResponsesStream {
                 "item" => self.told_item(reader, event, value, about.item, phase),
                 "part" => {
                     let list = if stem.starts_with("reasoning_summary") {
-                        List::Summary
+                        SUMMARY
                     } else {
-                        List::Content
+                        CONTENT
                     };
                     let first = reader.reading.events.len();
                     self.told_part(reader, value, about, list);
@@ -319,12 +288,9 @@ impl ResponsesStream {
                 "delta" if stem == "audio" => reader.media(value),
                 _ => match (said, called) {
                     (Some((_, list, part, member)), _) if is_delta || key == *member => {
-                        let at = TextAt {
-                            item: about.item,
-                            list: *list,
-                            at: about.at,
-                        };
-                        self.text(reader, value, at, *part, is_delta);
+                        let spot = [about.item, *list, about.at];
+                        let how = if is_delta { How::Delta } else { How::Whole };
+                        self.text(reader, value, spot, *part, how);
                     }
                     (_, Some((_, member))) if is_delta || key == *member => {
                         let name = event.get("name").and_then(|name| name.text());
@@ -345,12 +311,12 @@ impl ResponsesStream {
         match phase {
             Phase::Added => {}
             _ if kind == "output_item.done" => self.end_item(reader, about.item),
-            _ if said.is_some() && !is_delta => {
-                self.end_texts(reader, |text| {
-                    text.at.item == about.item && text.at.at == about.at && text.part != Part::Other
-                });
+            _ => {
+                if let Some((_, list, ..)) = said.filter(|_| !is_delta) {
+                    let ended = [about.item, *list, about.at];
+                    self.texts.end(reader, &|spot| spot == ended);
+                }
             }
-            _ => {}
         }
     }
 
@@ -377,7 +343,7 @@ impl ResponsesStream {
         let kind = items::kind_of(item);
         let is_held = items::is_call(&kind) && !items::is_provider_run(item, &kind);
         if !self.know_item(number, item.get("id"), is_held) {
-            too_many(reader, item);
+            too_many(reader);
             return;
         }
         let (is_done, is_annotated) = self
@@ -395,7 +361,7 @@ impl ResponsesStream {
                 ) {
                     ("content", json::Kind::Array) => reader.array(value, |reader, part| {
                         let about = About { item: number, at };
-                        self.told_part(reader, part, about, List::Content);
+                        self.told_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
                     ("role", json::Kind::String) => {
@@ -414,8 +380,8 @@ impl ResponsesStream {
                     &origin,
                     &mut |reader, key, value| match key {
                         _ if value.is_null() => reader.claim(value),
-                        "summary" => self.thoughts(reader, value, number, List::Summary),
-                        "content" => self.thoughts(reader, value, number, List::Content),
+                        "summary" => self.thoughts(reader, value, number, SUMMARY),
+                        "content" => self.thoughts(reader, value, number, CONTENT),
                         _ => reader.claim(value),
                     },
                 );
@@ -436,21 +402,23 @@ impl ResponsesStream {
         }
     }
 
-    fn thoughts(&mut self, reader: &mut Reader<'static>, list: Value<'_>, item: u32, name: List) {
+    fn thoughts(
+        &mut self,
+        reader: &mut Reader<'static>,
+        thoughts: Value<'_>,
+        item: u32,
+        list: u32,
+    ) {
         let mut at = 0u32;
         let origin = Origin {
             piece_of: Some(0),
             ..Origin::answer(0)
         };
-        reader.array(list, |reader, thought| {
+        reader.array(thoughts, |reader, thought| {
             let first = reader.frame.pieces.len();
             reader.plain(thought, THOUGHT, &origin);
-            let text_at = TextAt {
-                item,
-                list: name,
-                at,
-            };
-            self.said(reader, first, text_at, false);
+            let spot = [item, list, at];
+            self.texts.told(reader, first, spot, How::Whole);
             at = at.saturating_add(1);
         });
     }
@@ -460,7 +428,7 @@ impl ResponsesStream {
         reader: &mut Reader<'static>,
         part: Value<'_>,
         about: About,
-        list: List,
+        list: u32,
     ) {
         let kind = part.get("type").and_then(|kind| kind.text());
         let text_part = match kind.as_deref() {
@@ -489,21 +457,17 @@ impl ResponsesStream {
                 _ => {}
             },
         );
-        let at = TextAt {
-            item: about.item,
-            list,
-            at: about.at,
-        };
-        self.said(reader, first, at, false);
+        let spot = [about.item, list, about.at];
+        self.texts.told(reader, first, spot, How::Whole);
     }
 
     fn text(
         &mut self,
         reader: &mut Reader<'static>,
         value: Value<'_>,
-        at: TextAt,
+        spot: Spot,
         part: Part,
-        is_delta: bool,
+        how: How,
     ) {
         let first = reader.frame.pieces.len();
         let origin = Origin {
@@ -511,83 +475,7 @@ impl ResponsesStream {
             ..Origin::answer(0)
         };
         reader.text(value, &origin.with_part(part));
-        self.said(reader, first, at, is_delta);
-    }
-
-    /// Finds out of which texts the pieces since `first` are pieces, and what of them repeats what came before.
-    fn said(&mut self, reader: &mut Reader<'static>, first: usize, at: TextAt, is_delta: bool) {
-        let pieces = reader.frame.pieces.split_off(first);
-        for piece in pieces {
-            match piece {
-                Piece::Text(piece) => self.piece(reader, piece, at, is_delta),
-                other => reader.piece(other),
-            }
-        }
-    }
-
-    fn piece(
-        &mut self,
-        reader: &mut Reader<'static>,
-        piece: TextPiece,
-        at: TextAt,
-        is_delta: bool,
-    ) {
-        let value = reader.nest.value(piece.place);
-        let Some(said) = value.and_then(|value| value.text()) else {
-            return;
-        };
-        let part = piece.channel.part;
-        if said.is_empty() && !is_delta {
-            return;
-        }
-        let known = self
-            .texts
-            .iter()
-            .rposition(|text| text.at == at && text.part == part);
-        let known = known.filter(|known| {
-            let has_ended = self.texts.get(*known).is_some_and(|text| text.has_ended);
-            !(is_delta && has_ended)
-        });
-        let number = known.unwrap_or(self.texts.len());
-        if known.is_none() && number < MOST {
-            self.texts.push(Text {
-                at,
-                part,
-                so_far: SoFar::default(),
-                has_ended: false,
-            });
-        }
-        let Some(text) = self.texts.get_mut(number) else {
-            drop(said);
-            too_many_at(reader, piece.place);
-            return;
-        };
-        let length = text.so_far.length();
-        let repeats = match is_delta {
-            true => Some(0),
-            false => text.so_far.begins(&said).then_some(length),
-        };
-        match repeats {
-            Some(repeats) if !text.has_ended || (repeats == said.len() && repeats > 0) => {
-                text.so_far.push(said.get(repeats..).unwrap_or_default());
-                let channel = Channel {
-                    choice: 0,
-                    part,
-                    item: offset(number),
-                };
-                drop(said);
-                reader.piece(Piece::Text(TextPiece {
-                    channel,
-                    repeats,
-                    ..piece
-                }));
-            }
-            // It says something else: judged on its own.
-            _ => {
-                drop(said);
-                alone(reader, piece.place, part);
-            }
-        }
+        self.texts.told(reader, first, spot, how);
     }
 
     fn unknown_delta(
@@ -606,18 +494,14 @@ impl ResponsesStream {
             self.unknown.push(name.into());
         }
         reader.claim(value);
-        let at = TextAt {
-            item: about.item,
-            list: List::Unknown(offset(number)),
-            at: about.at,
-        };
+        let spot = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
         let channel = Channel {
             choice: 0,
             part: Part::Other,
             item: 0,
         };
         let piece = TextPiece::new(channel, value.place(), Class::Unknown);
-        self.piece(reader, piece, at, true);
+        self.texts.piece(reader, piece, spot, How::Delta);
     }
 
     fn told_call(
@@ -708,7 +592,7 @@ impl ResponsesStream {
             });
         let number = known.unwrap_or(self.calls.len());
         if number >= MOST {
-            too_many_at(reader, at.element);
+            too_many(reader);
             return None;
         }
         if known.is_none() {
@@ -783,23 +667,10 @@ impl ResponsesStream {
     }
 
     fn end_item(&mut self, reader: &mut Reader<'static>, number: u32) {
-        self.end_texts(reader, |text| text.at.item == number);
+        self.texts.end(reader, &|[item, ..]| item == number);
         self.end_calls(reader, number);
         if let Some(item) = self.item_mut(number) {
             item.is_done = true;
-        }
-    }
-
-    fn end_texts(&mut self, reader: &mut Reader<'static>, which: impl Fn(&Text) -> bool) {
-        for (number, text) in self.texts.iter_mut().enumerate() {
-            if !text.has_ended && which(text) {
-                text.has_ended = true;
-                reader.piece(Piece::TextEnd(Channel {
-                    choice: 0,
-                    part: text.part,
-                    item: offset(number),
-                }));
-            }
         }
     }
 
@@ -867,61 +738,9 @@ impl ResponsesStream {
         }
     }
 
-    /// What takes the place of an item that is a denied call: a message at the same place.
-    fn message(&self, item: u32, id: &str, form: PartForm, text: &str) -> Vec<Made> {
-        let place = {
-            let mut place = br#""item_id":"#.to_vec();
-            quote(id, &mut place);
-            place.extend_from_slice(
-                format!(r#","output_index":{item},"content_index":0,"#).as_bytes(),
-            );
-            place
-        };
-        let at_item = format!(r#""output_index":{item},"item":"#);
-        let (mut empty, mut part, mut whole) = (Vec::new(), Vec::new(), Vec::new());
-        message_part(form, "", &mut empty);
-        message_part(form, text, &mut part);
-        message_item(id, form, text, &mut whole);
-        let mut begun = br#"{"type":"message","id":"#.to_vec();
-        quote(id, &mut begun);
-        begun.extend_from_slice(br#","role":"assistant","status":"in_progress","content":[]}"#);
-        let mut quoted = Vec::new();
-        quote(text, &mut quoted);
-        let is_refusal = form == REFUSAL;
-        let (delta, done, member, extra): (_, _, &[u8], &[u8]) = if is_refusal {
-            (
-                "response.refusal.delta",
-                "response.refusal.done",
-                br#""refusal":"#,
-                b"",
-            )
-        } else {
-            (
-                "response.output_text.delta",
-                "response.output_text.done",
-                br#""text":"#,
-                br#","logprobs":[]"#,
-            )
-        };
-        vec![
-            made("response.output_item.added", &[at_item.as_bytes(), &begun]),
-            made(
-                "response.content_part.added",
-                &[&place, br#""part":"#, &empty],
-            ),
-            made(delta, &[&place, br#""delta":"#, &quoted, extra]),
-            made(done, &[&place, member, &quoted, extra]),
-            made(
-                "response.content_part.done",
-                &[&place, br#""part":"#, &part],
-            ),
-            made("response.output_item.done", &[at_item.as_bytes(), &whole]),
-        ]
-    }
-
     /// Corrects what a part of a text says of it: token probabilities repeat it, annotations point into it.
-    fn correct_part(&self, part: Value<'_>, at: TextAt, edits: &mut Edits, changes: &Changes) {
-        let Some(changes) = self.changes_at(at, changes) else {
+    fn correct_part(&self, part: Value<'_>, spot: Spot, edits: &mut Edits, changes: &Changes) {
+        let Some(changes) = self.texts.changes_at(spot, changes) else {
             return;
         };
         no_logprobs(part, edits);
@@ -930,46 +749,23 @@ impl ResponsesStream {
         }
     }
 
-    fn changes_at<'c>(
-        &self,
-        at: TextAt,
-        changes: &'c Changes,
-    ) -> Option<&'c crate::protocol::stream::TextChanges> {
-        let number = self
-            .texts
-            .iter()
-            .rposition(|text| text.at == at && text.part == Part::Text)?;
-        changes.get(&Channel {
-            choice: 0,
-            part: Part::Text,
-            item: offset(number),
-        })
-    }
-
     fn correct_item(&self, item: Value<'_>, number: u32, edits: &mut Edits, changes: &Changes) {
         let parts = item.get("content").into_iter();
         for (at, part) in parts.flat_map(|content| content.elements()).enumerate() {
-            let at = TextAt {
-                item: number,
-                list: List::Content,
-                at: offset(at),
-            };
-            self.correct_part(part, at, edits, changes);
+            let spot = [number, CONTENT, offset(at)];
+            self.correct_part(part, spot, edits, changes);
         }
     }
 
     fn correct_event(&self, event: Value<'_>, kind: &str, edits: &mut Edits, changes: &Changes) {
         let about = self.about(event);
-        let at = TextAt {
-            item: about.item,
-            list: List::Content,
-            at: about.at,
-        };
+        let spot = [about.item, CONTENT, about.at];
         match kind {
             "output_text.annotation.added" => {
-                if let (Some(annotation), Some(changes)) =
-                    (event.get("annotation"), self.changes_at(at, changes))
-                {
+                if let (Some(annotation), Some(changes)) = (
+                    event.get("annotation"),
+                    self.texts.changes_at(spot, changes),
+                ) {
                     move_annotations(annotation, edits, changes);
                 }
             }
@@ -982,7 +778,7 @@ impl ResponsesStream {
             "output_text.delta" => no_logprobs(event, edits),
             _ => {
                 let part = event.get("part").unwrap_or(event);
-                self.correct_part(part, at, edits, changes);
+                self.correct_part(part, spot, edits, changes);
             }
         }
         let output = event
@@ -1061,34 +857,6 @@ fn retell(reader: &mut Reader<'static>, first: usize) {
     }
 }
 
-/// A text that no other text repeats or goes on with.
-fn alone(reader: &mut Reader<'static>, place: Place, part: Part) {
-    let texts = &reader.reading.texts;
-    let Some(number) = texts.iter().rposition(|text| text.place == place) else {
-        return;
-    };
-    let mut event =
-        crate::event::Event::new(Kind::Response, crate::event::Direction::Response, place);
-    event.part = part;
-    event.texts = offset(number)..offset(number).saturating_add(1);
-    event.retold = true;
-    reader.reading.events.push(event);
-}
-
-fn too_many(reader: &mut Reader<'static>, value: Value<'_>) {
-    reader.problem(
-        codes::AG2014,
-        value,
-        "more texts and calls than an answer has".to_owned(),
-    );
-}
-
-fn too_many_at(reader: &mut Reader<'static>, _: Place) {
-    if let Some(body) = reader.body() {
-        too_many(reader, body.root());
-    }
-}
-
 /// The name of an event without what all of them begin with.
 fn stem(kind: &str) -> &str {
     kind.strip_prefix("response.").unwrap_or(kind)
@@ -1097,67 +865,6 @@ fn stem(kind: &str) -> &str {
 /// Whether an event tells the whole answer, and ends it.
 fn is_last(kind: &str) -> bool {
     matches!(kind, "completed" | "incomplete" | "failed")
-}
-
-/// An event of our own; its number is added when it is sent.
-fn made(kind: &'static str, rest: &[&[u8]]) -> Made {
-    let mut payload = br#"{"type":"#.to_vec();
-    quote(kind, &mut payload);
-    payload.push(b',');
-    for part in rest {
-        payload.extend_from_slice(part);
-    }
-    payload.push(b'}');
-    Made::new(Some(kind), payload)
-}
-
-/// Numbers of the events. A client may sort by them, or ask for those after one: they stay without gaps, in the order in
-/// which events are sent.
-#[derive(Debug, Default)]
-struct Numbers {
-    /// Of the last event that came.
-    read: Option<u64>,
-    /// Of the last one that was sent.
-    sent: Option<u64>,
-    /// The server itself leaves some out.
-    has_gaps: bool,
-    /// They are no longer the server's.
-    have_moved: bool,
-}
-
-impl Numbers {
-    fn read(&mut self, number: u64) {
-        self.has_gaps |= self
-            .read
-            .is_some_and(|before| before.checked_add(1) != Some(number));
-        self.read = Some(number);
-    }
-
-    /// The number with which an event is sent.
-    fn send(&mut self, number: u64) -> u64 {
-        let number = match self.sent.map(|sent| sent.saturating_add(1)) {
-            Some(next) if next != number && (self.have_moved || !self.has_gaps) => {
-                self.have_moved = true;
-                next
-            }
-            _ => number,
-        };
-        self.sent = Some(number);
-        number
-    }
-
-    /// Gives an event of our own its number.
-    fn add(&mut self, made: &mut Made) {
-        if self.read.is_none() {
-            return;
-        }
-        self.have_moved = true;
-        let number = self.sent.map_or(0, |sent| sent.saturating_add(1));
-        self.sent = Some(number);
-        let member = format!(r#""sequence_number":{number},"#);
-        let rest = made.payload.get(1..).unwrap_or_default();
-        made.payload = [b"{", member.as_bytes(), rest].concat();
-    }
 }
 
 impl StreamReader for ResponsesStream {
@@ -1178,17 +885,16 @@ impl StreamReader for ResponsesStream {
     }
 
     fn text_at(&self, channel: &Channel) -> String {
-        let Some(text) = self.texts.get(index(channel.item)) else {
+        let Some([item, list, at]) = self.texts.spot(channel) else {
             return String::new();
         };
-        let (item, at) = (text.at.item, text.at.at);
-        match text.at.list {
-            List::Content => format!("#output/{item}/content/{at}"),
-            List::Summary => format!("#output/{item}/summary/{at}"),
-            List::Audio => "#audio/transcript".to_owned(),
-            List::Unknown(number) => {
-                let name = self.unknown.get(index(number)).map_or("", |name| name);
-                format!("#output/{item}/{name}")
+        match list {
+            CONTENT => format!("#output/{item}/content/{at}"),
+            SUMMARY => format!("#output/{item}/summary/{at}"),
+            AUDIO => "#audio/transcript".to_owned(),
+            _ => {
+                let name = self.unknown.get(index(list.saturating_sub(UNKNOWN)));
+                format!("#output/{item}/{}", name.map_or("", |name| name))
             }
         }
     }
@@ -1227,7 +933,7 @@ impl StreamReader for ResponsesStream {
             let text = texts.join("\n");
             let id = self.item(number).and_then(|item| item.id.as_deref());
             let id = message_id(id.unwrap_or_default());
-            let mut explanation = Some(self.message(number, &id, OUTPUT_TEXT, &text));
+            let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
             for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
                 let frame = frames.get(*frame).ok_or(CannotWithhold)?;
                 let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
@@ -1281,7 +987,7 @@ impl StreamReader for ResponsesStream {
             return;
         };
         if frame.dropped {
-            self.numbers.have_moved = true;
+            self.numbers.skip();
             return;
         }
         let root = body.root();
@@ -1325,14 +1031,17 @@ impl StreamReader for ResponsesStream {
                 .unwrap_or_else(|| Common::of(denial, &self.asked));
             if !self.has_begun {
                 let begun = common.response("in_progress", b"");
-                frames.push(made("response.created", &[br#""response":"#, &begun]));
+                frames.push(own::event("response.created", &[br#""response":"#, &begun]));
             }
             let text = denial.message();
-            frames.extend(self.message(self.sent_items, REFUSING_ID, REFUSAL, &text));
+            frames.extend(own::message(self.sent_items, REFUSING_ID, REFUSAL, &text));
             let mut output = Vec::new();
             message_item(REFUSING_ID, REFUSAL, &text, &mut output);
             let whole = common.response("completed", &output);
-            frames.push(made("response.completed", &[br#""response":"#, &whole]));
+            frames.push(own::event(
+                "response.completed",
+                &[br#""response":"#, &whole],
+            ));
         }
         for made in &mut frames {
             self.numbers.add(made);
