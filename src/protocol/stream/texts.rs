@@ -43,6 +43,7 @@ impl SoFar {
 
 #[derive(Debug)]
 struct Text {
+    choice: u32,
     spot: Spot,
     part: Part,
     so_far: SoFar,
@@ -98,6 +99,7 @@ impl Texts {
         let number = known.unwrap_or(self.list.len());
         if known.is_none() && number < MOST {
             self.list.push(Text {
+                choice,
                 spot,
                 part,
                 so_far: SoFar::default(),
@@ -142,7 +144,7 @@ impl Texts {
             if !text.has_ended && which(text.spot) {
                 text.has_ended = true;
                 reader.piece(Piece::TextEnd(Channel {
-                    choice: 0,
+                    choice: text.choice,
                     part: text.part,
                     item: offset(number),
                 }));
@@ -160,7 +162,7 @@ impl Texts {
         let is_it = |text: &Text| text.spot == spot && text.part == Part::Text;
         let number = self.list.iter().rposition(is_it)?;
         changes.get(&Channel {
-            choice: 0,
+            choice: self.list.get(number)?.choice,
             part: Part::Text,
             item: offset(number),
         })
