@@ -149,8 +149,13 @@ pub(super) fn move_citations(
     edited: &EditedText,
     edits: &mut Edits,
 ) {
-    let Some(text) = text.text() else { return };
-    let changes = changes_of(&text, edited);
+    if let Some(text) = text.text() {
+        cite(citations, &changes_of(&text, edited), edits);
+    }
+}
+
+/// The same for a text that was changed so.
+pub(super) fn cite(citations: Value<'_>, changes: &TextChanges, edits: &mut Edits) {
     let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
     let gone: BTreeSet<Place> = citations
         .elements()
@@ -163,7 +168,7 @@ pub(super) fn move_citations(
         .map(|citation| citation.place())
         .collect();
     remove_elements(citations, &|place| gone.contains(&place), edits);
-    move_annotations(citations, edits, &changes);
+    move_annotations(citations, edits, changes);
 }
 
 #[cfg(test)]

@@ -125,7 +125,8 @@ impl ChatStream {
                     let reason = value.text().filter(|reason| !reason.is_empty());
                     if let Some(reason) = reason {
                         let state = self.choices.entry(number).or_default();
-                        if !std::mem::replace(&mut state.reason_told, true) {
+                        let was_told = std::mem::replace(&mut state.reason_told, true);
+                        if !was_told || self.answer == Answer::Text {
                             reader.reading.finish.push(reason.into());
                         }
                         finished = true;
