@@ -94,6 +94,10 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_anthropic;
+mod stream_bedrock;
+mod stream_gemini;
+mod stream_responses;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

@@ -98,6 +98,8 @@ pub(in crate::protocol) struct MessageStream {
     programmatic: BTreeSet<u32>,
     /// What the client has.
     sent: Sent,
+    /// A text block of which the client has nothing but its start. The API takes no empty ones back.
+    blank: Option<u32>,
 }
 
 impl MessageStream {
@@ -113,6 +115,7 @@ impl MessageStream {
             taken: 0,
             programmatic: BTreeSet::new(),
             sent: Sent::default(),
+            blank: None,
         }
     }
 
@@ -471,21 +474,31 @@ impl StreamReader for MessageStream {
         };
         let root = body.root();
         let is = |name: &str| root.get("type").is_some_and(|kind| kind.is_text(name));
-        if is("content_block_delta") || frame.dropped {
+        if frame.dropped {
             return;
         }
         let sent = &mut self.sent;
-        if is("message_start") {
+        if is("content_block_delta") {
+            let text = root.get("delta").and_then(|delta| delta.get("text"));
+            if !text.is_some_and(|text| text.is_text("")) {
+                self.blank = None;
+            }
+        } else if is("message_start") {
             sent.has_begun = true;
             let content = root
                 .get("message")
                 .and_then(|message| message.get("content"));
             sent.next = offset(content.map_or(0, |content| content.elements().count()));
         } else if is("content_block_start") {
+            let block = root.get("content_block");
+            let text = block.and_then(|block| block.get("text"));
+            let is_blank = text.is_some_and(|text| text.is_text("")) && frame.after.is_empty();
+            self.blank = index_of(root).filter(|_| is_blank);
             if let Some(index) = index_of(root) {
                 sent.open(index);
             }
         } else if is("content_block_stop") {
+            self.blank = None;
             if let Some(index) = index_of(root) {
                 sent.close(index);
             }
@@ -516,8 +529,14 @@ impl StreamReader for MessageStream {
                 event.member("message", |out| begun_message(&id, &self.model, out));
             }));
         }
-        made.extend(self.sent.open.iter().map(|index| block_stop(*index)));
-        made.extend(text_block(self.sent.next, &denial.message()));
+        let blank = self.blank.filter(|index| self.sent.open.contains(index));
+        let others = self.sent.open.iter().filter(|index| blank != Some(**index));
+        made.extend(others.map(|index| block_stop(*index)));
+        let text = denial.message();
+        match blank {
+            Some(index) => made.extend([text_delta(index, &text), block_stop(index)]),
+            None => made.extend(text_block(self.sent.next, &text)),
+        }
         made.push(event("message_delta", |event| {
             event.member("delta", |out| {
                 out.extend_from_slice(br#"{"stop_reason":"refusal","stop_sequence":null}"#);
