@@ -5,6 +5,7 @@ use super::decode::{At, Decoder};
 use super::document::{AppliesTo, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::index::Index;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{
@@ -20,7 +21,7 @@ use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes, listed};
-use crate::event::{Facts, Kind};
+use crate::event::Facts;
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
@@ -38,8 +39,7 @@ pub struct Policy {
     pub needs: Needs,
     /// By id, so that the order of the document can't matter.
     pub(super) rules: Vec<CompiledRule>,
-    /// For each kind of event the rules about it.
-    by_kind: BTreeMap<Kind, Vec<u16>>,
+    pub(super) index: Index,
     pub(super) matcher: Matcher,
     scope: Scope,
     /// The time zones that its rules name.
@@ -154,13 +154,6 @@ impl Policy {
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
         is_enforced(&self.document, None)
-    }
-
-    pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
-        self.by_kind
-            .get(&kind)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
     }
 
     /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
@@ -278,17 +271,18 @@ pub(super) fn compile(
             )
         })
         .ok()?;
-    let mut by_kind: BTreeMap<Kind, Vec<u16>> = BTreeMap::new();
-    for (number, rule) in (0u16..).zip(&rules) {
-        for kind in rule.kinds.iter() {
-            by_kind.entry(kind).or_default().push(number);
-        }
+    if rules.len() > usize::from(u16::MAX) {
+        let message = format!("{} rules are more than the filter can number", rules.len());
+        let help =
+            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
+        decoder.error(codes::AG1019, &at, &(0..0), message, help);
+        return None;
     }
     Some(Policy {
         version,
         needs,
+        index: Index::of(&rules),
         rules,
-        by_kind,
         matcher: Matcher {
             sorted_literals: sorted_lower(&literals),
             literals: automaton,

@@ -202,7 +202,11 @@ impl Policy {
     pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
         let mut held = Vec::new();
         let mut hit = None;
-        for &number in self.rules_about(event.kind) {
+        let has_hit = || context.has_hit(event);
+        for number in self
+            .index
+            .candidates(event.kind, event, context.facts, has_hit)
+        {
             let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
                 continue;
             };
@@ -265,7 +269,8 @@ impl Policy {
         let defaults = &self.document.defaults;
         defaults.tool_call.action == DefaultAction::Allow
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
-                self.allows(kind, event, context, |test| {
+                let rules = self.index.all(kind).iter().copied();
+                self.allows(rules, event, context, |test| {
                     !test.field.is_of_exchange() && test.could_be_at(context.facts)
                 })
             })
@@ -273,8 +278,12 @@ impl Policy {
 
     /// Whether a call of the tool that is offered could be let through, with some arguments.
     fn lets_call_through(&self, event: &Event, context: &Context<'_>) -> bool {
-        let denied = self.rules_about(Kind::ToolCall).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+        let rules = || {
+            self.index
+                .candidates(Kind::ToolCall, event, context.facts, || true)
+        };
+        let denied = rules().any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 rule.action == Action::Deny
                     && rule.enforced
                     && rule.unless.is_none()
@@ -285,19 +294,19 @@ impl Policy {
         let open = |test: &CompiledTest| !test.field.is_of_exchange() && test.field != Field::Tool;
         !denied
             && (self.document.defaults.tool_call.action == DefaultAction::Allow
-                || self.allows(Kind::ToolCall, event, context, open))
+                || self.allows(rules(), event, context, open))
     }
 
     /// Whether an allow (or an approval, which opens a gate as well) could hold, if what is `open` were as it asks.
     fn allows(
         &self,
-        kind: Kind,
+        mut rules: impl Iterator<Item = u16>,
         event: &Event,
         context: &Context<'_>,
         open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
-        self.rules_about(kind).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+        rules.any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 let judge = Judge {
                     event,
                     context,

@@ -10,6 +10,7 @@ mod decode;
 mod document;
 mod field;
 mod glob;
+mod index;
 mod load;
 mod needs;
 mod node;
