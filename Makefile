@@ -17,11 +17,21 @@ PIP    := -m pip --quiet --disable-pip-version-check --no-input
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help wasm build lint test test-unit test-envoy bench size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Looking --------------------------------------------------------------------------------------------------------
+
+# With OPENAI_API_KEY set, requests go to the real provider. POLICY=file.yaml shows another policy at work.
+run: check-rust check-python ## The filter at work in a real Envoy, which stays for your own curl; RUN_ONCE=1 ends it
+	@printf 'Building the command and the filter (some minutes the first time)\n'
+	@$(MAKE) --silent build wasm $(call envoy-of,$(ENVOY_NEWEST)) sdk
+	@$(VENV)/openai-$(OPENAI_SDK)/bin/python envoy/demo.py \
+	  --envoy $(call envoy-of,$(ENVOY_NEWEST)) --agentguard $(TARGET)/release/agentguard --wasm $(WASM) \
+	  --policy $(or $(POLICY),policies/getting-started.yaml) --folder $(TARGET)/demo
 
 # ---- Building -------------------------------------------------------------------------------------------------------
 
@@ -90,6 +100,9 @@ $(VENV)/openai-%/installed: | check-python
 check-rust:
 	@command -v cargo >/dev/null || { \
 	  echo 'Rust is missing: install it with rustup (https://rustup.rs), then open a new shell.'; exit 1; }
+	@rustc --version | awk -v need="$$(awk -F '[."]' '/^rust-version/ { print $$3 }' Cargo.toml)" \
+	  '{ split($$2, part, "."); if (part[1] == 1 && part[2] < need) { \
+	    print "Rust 1." need " or newer is needed, this is " $$2 ": rustup update stable"; exit 1 } }'
 	@command -v cc >/dev/null || { \
 	  echo 'A linker is missing: apt install gcc libc6-dev'; exit 1; }
 	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1 2>/dev/null)" || { \
