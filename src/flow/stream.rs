@@ -94,7 +94,7 @@ impl std::fmt::Debug for Stream {
 /// The stream ends here: a refusal takes the place of the rest.
 #[derive(Debug)]
 struct Stop {
-    denial: Denial,
+    denial: Box<Denial>,
     as_error: bool,
 }
 
@@ -400,7 +400,7 @@ impl Flow {
     ) -> Result<(), Stop> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
-                denial: self.denial(refused, nest),
+                denial: Box::new(self.denial(refused, nest)),
                 as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
             }),
             None => Ok(()),
@@ -551,7 +551,7 @@ impl Flow {
             return self.bind(stream, &verdict, nest, broken);
         }
         let stop = verdict.strictest().map(|refused| Stop {
-            denial: self.denial(refused, nest),
+            denial: Box::new(self.denial(refused, nest)),
             as_error: true,
         });
         let mut edits = Edits::default();
@@ -588,7 +588,7 @@ impl Flow {
         Stop {
             denial: nest
                 .or(none.as_ref())
-                .map(|nest| self.denial(&refused, nest))
+                .map(|nest| Box::new(self.denial(&refused, nest)))
                 .unwrap_or_default(),
             as_error: true,
         }
@@ -916,7 +916,7 @@ impl Flow {
             });
             if !can_go {
                 return Err(Stop {
-                    denial,
+                    denial: Box::new(denial),
                     as_error: true,
                 });
             }

@@ -26,8 +26,8 @@ const LEGACY_CALL: u32 = u32::MAX;
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
 const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
-/// Members of a chunk that no whole answer has: random padding against traffic analysis.
-const CHUNK: &[Member] = &[("obfuscation", Shape::Id)];
+/// Members of a chunk that no whole answer has: padding against traffic analysis, OpenAI's and Mistral's.
+const CHUNK: &[Member] = &[("obfuscation", Shape::Id), ("p", Shape::Id)];
 
 /// Where texts stand whose members are numbered.
 const IN_CHOICE: u32 = 0;
