@@ -520,6 +520,7 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
+        self.recall(&reading, &nest);
         let verdict = self.judge(Direction::Request, &nest, &reading);
         if let Some(refused) = verdict.strictest() {
             let denial = self.denial(refused, &nest);
@@ -579,6 +580,7 @@ impl Flow {
         match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
+                self.recall(&reading, &nest);
                 self.judge(Direction::Request, &nest, &reading);
             }
             Err(problem) => {

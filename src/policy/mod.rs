@@ -13,6 +13,7 @@ mod glob;
 mod load;
 mod needs;
 mod node;
+mod operand;
 mod operators;
 mod pace;
 mod protocols;

@@ -10,7 +10,8 @@
 //!
 //! The event is a call with `args` unless the case says `text` (a message; several in a list), `request`, `response`,
 //! `tool_result`, `tool_offer` or `uninspectable`. `args: unknown` are those of a tool that the provider runs. `given`
-//! holds facts: `env`, `model`, `principal`, `headers`, `host`, `path`, `time`, …; a fact that is not given is unknown.
+//! holds facts: `env`, `model`, `principal`, `headers`, `host`, `path`, `time`, …; a fact that is not given is unknown. `earlier`
+//! lists what stands before the event in the conversation, `history: incomplete` says that this is not all.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -289,9 +290,22 @@ fn with_context<T>(
     let body = given.body();
     let nest = given.nest(&body);
     let reading = given.reading(&nest);
-    let facts = given.facts();
+    let mut facts = given.facts();
     let scans = RefCell::new(Scans::default());
     let scratch = RefCell::new(ScanScratch::default());
+    if let Some((body, events)) = given.earlier() {
+        let nest = given.nest(&body);
+        let mut reading = Given::earlier_reading(&events, &nest);
+        reading.continues_elsewhere = given.continues_elsewhere();
+        facts.history = policy.recall(&Context {
+            policy,
+            facts: &facts,
+            reading: &reading,
+            nest: &nest,
+            scans: &RefCell::default(),
+            scratch: &scratch,
+        });
+    }
     use_it(&Context {
         policy,
         facts: &facts,
