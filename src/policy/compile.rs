@@ -22,6 +22,7 @@ use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes, listed};
 use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
+use crate::wire::order;
 use crate::wire::span::offset;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -322,7 +323,7 @@ pub(super) fn compile(
         questions,
         ..
     } = compiler;
-    rules.sort_by(|a, b| a.id.cmp(&b.id));
+    order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
     let at = At::root();
     let scope = scope(decoder, &document.applies_to);
     let automaton = Literals::new(&literals)
@@ -372,7 +373,7 @@ fn sorted_lower(literals: &[String]) -> Vec<String> {
         .iter()
         .map(|text| text.to_ascii_lowercase())
         .collect();
-    lower.sort_unstable();
+    order::sort(&mut lower);
     lower.dedup();
     lower
 }
@@ -1144,7 +1145,7 @@ impl<'d> Compiler<'d> {
             }
         }
         self.wants.patterns = true;
-        numbers.sort_unstable();
+        order::sort(&mut numbers);
         Some(Operator::Matches(numbers))
     }
 
@@ -1217,7 +1218,7 @@ impl<'d> Compiler<'d> {
             self.does_not_fit(check, "no detector is named".to_owned(), "");
             return None;
         }
-        detectors.sort_unstable();
+        order::sort(&mut detectors);
         detectors.dedup();
         self.wants.detectors = true;
         Some(Operator::Detects(detectors))

@@ -1201,12 +1201,21 @@ impl Collector<'_, '_> {
 
     fn hit(&mut self, text: &TextValue<'_>, range: Range<usize>, detector: Option<u16>) {
         let Some(value) = text.value else { return };
-        let class = text
-            .number
-            .and_then(|number| self.context.reading.texts.get(index(number)))
-            .map_or(Class::Text, |text| text.class);
+        let place = value.place();
+        let is_sealed =
+            self.context.reading.sealed.contains(&place) || !self.context.nest.is_editable(place);
+        let class = match text.number {
+            _ if is_sealed => Class::Sealed,
+            Some(number) => self
+                .context
+                .reading
+                .texts
+                .get(index(number))
+                .map_or(Class::Text, |text| text.class),
+            None => Class::Text,
+        };
         (self.found)(Redaction {
-            place: value.place(),
+            place,
             form: text.form,
             class,
             range,
