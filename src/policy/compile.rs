@@ -1,10 +1,12 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
+use super::approval::Approval;
 use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
 use super::document::{AppliesTo, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::limit::Limit;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{
@@ -75,6 +77,10 @@ pub struct CompiledRule {
     pub tags: Vec<Box<str>>,
     /// What becomes of what it denies.
     pub on_deny: Option<OnDeny>,
+    /// Who has to agree.
+    pub approval: Option<Approval>,
+    /// It holds only once this is exceeded.
+    pub limit: Option<Limit>,
     pub(super) kinds: Kinds,
     pub(super) matches: Vec<CompiledTest>,
     pub(super) when: Option<CompiledCondition>,
@@ -213,6 +219,11 @@ impl Policy {
         &self.rules
     }
 
+    /// The rules that this version can judge but not enforce, since it keeps no state between exchanges.
+    pub fn unenforceable(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.rules.iter().filter(|rule| rule.limit.is_some())
+    }
+
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
         is_enforced(&self.document, None)
@@ -305,6 +316,11 @@ pub(super) fn compile(
         questions: Vec::new(),
         decoder,
     };
+    for rule in &document.rules {
+        if let Some(limit) = &rule.limit {
+            compiler.warn_of_limit(rule, limit);
+        }
+    }
     let mut needs = Needs::of(&document);
     let mut rules = Vec::with_capacity(document.rules.len());
     for rule in &document.rules {
@@ -408,6 +424,24 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
 }
 
 impl<'d> Compiler<'d> {
+    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
+        let message = format!(
+            "rule `{}` has a limit, which this version does not enforce",
+            rule.id
+        );
+        let at = At::root();
+        let warning = Severity::Warning;
+        let report = self
+            .decoder
+            .report(warning, codes::AG1017, &at, limit.span.clone(), message);
+        if let Some(diagnostic) = report {
+            diagnostic.path = format!("rules[{}].limit", rule.index);
+            let help =
+                "the filter refuses this policy; use Envoy's rate limit filters until it does";
+            diagnostic.help = Some(help.to_owned());
+        }
+    }
+
     fn rule(&mut self, rule: &Rule, enforced: bool) -> Option<CompiledRule> {
         let mut matches = Vec::with_capacity(rule.matches.len());
         for item in &rule.matches {
@@ -435,6 +469,8 @@ impl<'d> Compiler<'d> {
             remedy: rule.remedy.clone(),
             tags: rule.tags.clone(),
             on_deny: rule.on_deny,
+            approval: rule.approval.clone(),
+            limit: rule.limit.clone(),
             kinds: rule.kinds,
             // Where a missing text counts as a hit, there is nothing to look for first.
             needs_hit: rule.action != Action::Allow

@@ -26,6 +26,7 @@ use crate::event::{
     Redaction, Text, Turn,
 };
 use crate::wire::json::{self, Nest, Place, Value};
+use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -366,6 +367,10 @@ impl Policy {
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
     fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
+        if rule.limit.is_some() {
+            return false;
+        }
         if event.kind == Kind::ToolCall {
             if event.turn == Turn::Earlier && !rule.asks_turn {
                 return false;
@@ -414,7 +419,7 @@ impl Policy {
         );
         if !self.questions.is_empty() {
             let mut events: Vec<&Event> = reading.events.iter().collect();
-            events.sort_by_key(|event| event.at);
+            order::sort_by_key(&mut events, |event| event.at);
             for event in events {
                 self.note_at(Position::Request(event.at), event, context, &history);
             }
@@ -461,7 +466,7 @@ impl Policy {
             found,
         };
         if let Some(what) = &rule.redact.what {
-            collector.whole(what);
+            collector.whole(&what.field);
         } else if let Some(when) = &rule.when {
             collector.condition(when);
         }

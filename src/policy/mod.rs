@@ -3,6 +3,7 @@
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
 //! can be judged fast; [`decide`] is the meaning: what holds, what wins.
 
+mod approval;
 mod compile;
 mod condition;
 mod decide;
@@ -10,6 +11,7 @@ mod decode;
 mod document;
 mod field;
 mod glob;
+mod limit;
 mod load;
 mod needs;
 mod node;
@@ -27,9 +29,11 @@ mod windows;
 mod yaml;
 mod zones;
 
+pub use approval::Approval;
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};

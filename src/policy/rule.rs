@@ -1,9 +1,11 @@
 //! A rule as written.
 
+use super::approval::{self, Approval};
 use super::condition::{self, Condition, Mention, Operand};
 use super::decode::{At, Decoder};
 use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
+use super::limit::{self, Limit};
 use super::node::{Data, Member, Node};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
@@ -100,6 +102,8 @@ pub(super) struct Rule {
     pub(super) tags: Vec<Box<str>>,
     pub(super) on_deny: Option<OnDeny>,
     pub(super) redact: Redact,
+    pub(super) approval: Option<Approval>,
+    pub(super) limit: Option<Limit>,
 }
 
 impl Rule {
@@ -110,6 +114,11 @@ impl Rule {
         }
         for condition in self.when.iter().chain(&self.unless) {
             condition.each_field(None, visit);
+        }
+        let bound = self.approval.iter().flat_map(|approval| &approval.bind);
+        let limited = self.limit.iter().flat_map(Limit::fields);
+        for mention in bound.chain(limited).chain(&self.redact.what) {
+            visit(mention, None);
         }
     }
 
@@ -144,7 +153,7 @@ pub(super) struct Redact {
     pub(super) form: Replacement,
     pub(super) label: Option<Box<str>>,
     pub(super) numbered: bool,
-    pub(super) what: Option<Field>,
+    pub(super) what: Option<Mention>,
 }
 
 /// Reads `rules`.
@@ -208,6 +217,8 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
             numbered: false,
             what: None,
         },
+        approval: None,
+        limit: None,
     };
     let mut events: Option<Kinds> = None;
     for member in &members {
@@ -253,14 +264,8 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
                 rule.on_deny = decoder.word(&at, value, &words);
             }
             "redact" => read_redact(decoder, &at, value, &mut rule.redact),
-            "approval" => read_approval(decoder, &at, value),
-            "limit" => decoder.error(
-                codes::AG1017,
-                &at,
-                &value.span,
-                "limits are not enforced by this version",
-                "use Envoy's rate limit filters until they are",
-            ),
+            "approval" => rule.approval = approval::read(decoder, &at, value),
+            "limit" => rule.limit = limit::read(decoder, &at, value),
             "trust" => {
                 decoder.word(&at, value, &[("claimed", ())]);
             }
@@ -314,7 +319,7 @@ fn read_match(
         }
         let at = at.key("event");
         let mut kinds = Kinds::EMPTY;
-        for word in match_values(decoder, &at, &member.value)? {
+        for word in decoder.names(&at, &member.value)? {
             match Kind::from_word(&word) {
                 Some(kind) => kinds = kinds.with(kind),
                 None => {
@@ -347,7 +352,7 @@ pub(super) fn read_match_item(
     member: &Member,
 ) -> Option<MatchItem> {
     let at = at.key(&member.key);
-    let values = match_values(decoder, &at, &member.value)?;
+    let values = decoder.names(&at, &member.value)?;
     if &*member.key == "role" && values.iter().any(|value| is_author(value)) {
         decoder.error(
             codes::AG1007,
@@ -363,15 +368,6 @@ pub(super) fn read_match_item(
         values,
         path: at.path(),
     })
-}
-
-fn match_values(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
-    let values = decoder.texts(at, node)?;
-    if values.is_empty() {
-        decoder.error(codes::AG1006, at, &node.span, "the list is empty", "");
-        return None;
-    }
-    Some(values)
 }
 
 fn is_author(word: &str) -> bool {
@@ -409,30 +405,11 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
             },
             "what" => {
                 if let Some(path) = decoder.text(&at, value) {
-                    redact.what = condition::read_field(decoder, &at, &path, &value.span);
+                    redact.what = condition::read_mention(decoder, &at, &path, &value.span);
                 }
             }
             _ => {
                 decoder.texts(&at, value);
-            }
-        }
-    }
-}
-
-fn read_approval(decoder: &mut Decoder, at: &At<'_>, node: &Node) {
-    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
-    for member in decoder.mapping(at, node, known).unwrap_or_default() {
-        let at = at.key(&member.key);
-        let value = &member.value;
-        match &*member.key {
-            "by" | "bind" => {
-                decoder.texts(&at, value);
-            }
-            "needed" | "uses" => {
-                decoder.count(&at, value);
-            }
-            _ => {
-                decoder.seconds(&at, value);
             }
         }
     }
@@ -463,7 +440,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                     .iter()
                     .any(|mention| mention.field.only_kind() == Some(*kind))
             });
-            match told {
+            match told.or(rule.limit.as_ref().and_then(Limit::kind)) {
                 Some(kind) => Kinds::of(&[kind]),
                 None => {
                     let unclear = fields.iter().find(|mention| {
@@ -598,6 +575,43 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
                 },
             );
         }
+    }
+    let restricts = matches!(rule.action, Action::Deny | Action::RequireApproval);
+    for (key, fits, help) in [
+        (
+            "redact",
+            rule.action == Action::Redact,
+            "it belongs to `action: redact`",
+        ),
+        (
+            "approval",
+            rule.action == Action::RequireApproval,
+            "it belongs to `action: require_approval`",
+        ),
+        (
+            "on_deny",
+            restricts,
+            "it belongs to `action: deny` and `action: require_approval`",
+        ),
+        (
+            "limit",
+            restricts || rule.action == Action::Tag,
+            "a limit denies, requires an approval or tags",
+        ),
+    ] {
+        if !fits && node.get(key).is_some() {
+            let message = format!("`{key}` means nothing under `{}`", rule.action.word());
+            decoder.error(codes::AG1015, &at.key(key), &place(key), message, help);
+        }
+    }
+    if rule.action == Action::Tag && rule.tags.is_empty() {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &place("action"),
+            "`tags` is missing",
+            "say which marks are set: `tags: [finance]`",
+        );
     }
     if rule.on_deny == Some(OnDeny::Hide) && rule.kinds != Kinds::of(&[Kind::ToolOffer]) {
         decoder.error(
