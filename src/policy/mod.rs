@@ -31,7 +31,7 @@ mod zones;
 
 pub use approval::Approval;
 pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Held, Judgement, Ruling};
+pub use decide::{Context, Decision, Held, Judgement, Ruling, Shadow};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
