@@ -9,6 +9,8 @@ mod condition;
 mod decide;
 mod decode;
 mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod extend;
 mod field;
 mod glob;
 mod limit;
@@ -33,6 +35,8 @@ pub use approval::Approval;
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling, Shadow};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+#[cfg(not(target_arch = "wasm32"))]
+pub use extend::{Read, ReadFile, resolve};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
