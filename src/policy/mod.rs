@@ -43,6 +43,7 @@ pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
+pub use operators::operator_words;
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};

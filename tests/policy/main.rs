@@ -22,6 +22,7 @@
 )]
 
 mod given;
+mod table;
 
 use agentguard::policy::{
     Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
