@@ -69,6 +69,7 @@ impl State {
         self.begun = true;
         self.after_cr = raw.last() == Some(&b'\r');
         let mut event = None;
+        let mut ids = Vec::new();
         let mut asides = Vec::new();
         let mut data: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         while at < raw.len() {
@@ -94,7 +95,8 @@ impl State {
                     value_start..value_start.saturating_add(value.len()),
                 )),
                 b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
-                // A comment has no name; ids and times to retry are read by clients, other fields are not.
+                b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
+                // A comment has no name; times to retry are read by clients, other fields are not.
                 _ if !line.is_empty() => asides.push(String::from_utf8_lossy(value).into_owned()),
                 _ => {}
             }
@@ -110,6 +112,7 @@ impl State {
             raw,
             event,
             payload,
+            ids,
             asides,
             layout,
         }
@@ -154,6 +157,11 @@ pub(super) fn with_payload(
     }
     out.extend_from_slice(raw.get(at..).unwrap_or_default());
     out
+}
+
+/// An event that says nothing but where in the stream a client is. MCP of 2025-11-25 begins every stream with one.
+pub(super) fn place(id: &str) -> Vec<u8> {
+    format!("id: {id}\ndata:\n\n").into_bytes()
 }
 
 pub(super) fn compose(event: Option<&str>, payload: &[u8]) -> Vec<u8> {
