@@ -10,6 +10,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
 use crate::wire::json::{Place, Value};
+use crate::wire::order;
 use crate::wire::span::offset;
 use std::collections::BTreeMap;
 
@@ -158,7 +159,7 @@ impl StreamReader for A2aStream {
         for channel in chunks.before {
             reader.piece(Piece::TextEnd(channel));
         }
-        chunks.pieces.sort_unstable_by_key(|(parts, _)| *parts);
+        order::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
         read::answer(reader, &self.asked, &chunks.pieces);
         for channel in chunks.after {
             reader.piece(Piece::TextEnd(channel));

@@ -6,10 +6,11 @@ use super::{STREAM, answer};
 use crate::event::{Kind, Part};
 use crate::protocol::jsonrpc::{Waiting, begin};
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::refusal::Object;
 use crate::protocol::stream::{Changes, HeldFrame, KeepAlive, Lanes, Made, StreamReader};
+use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
 use crate::wire::json::{self, Value, quote};
+use crate::wire::order;
 use crate::wire::span::index;
 use std::collections::BTreeSet;
 
@@ -36,7 +37,7 @@ impl McpStream {
         let waiting = Waiting::of(asked);
         McpStream {
             asked: asked.clone(),
-            open: waiting.numbers().collect(),
+            open: order::set(waiting.numbers()),
             waiting,
             answering: Vec::new(),
             ended: BTreeSet::new(),
