@@ -672,6 +672,7 @@ impl Flow {
         event.choice = channel.choice;
         event.texts = 0..1;
         event.retold = piece.retold;
+        event.rpc = (!stream.answer.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
         let (nest, reading) = part_of_text("", class, &stream.answer);
         let Some(nest) = nest else {
@@ -1058,6 +1059,7 @@ fn know(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
     reading.error.clone_from(&answer.error);
+    reading.rpc.clone_from(&answer.rpc);
 }
 
 /// Adds what one more frame says of the answer. Later counts of tokens replace earlier ones.
@@ -1076,6 +1078,9 @@ fn learn(answer: &mut Reading, frame: &Reading) {
     answer.finish.extend(frame.finish.iter().cloned());
     if frame.error.is_some() {
         answer.error.clone_from(&frame.error);
+    }
+    if answer.rpc.is_empty() {
+        answer.rpc.extend(frame.rpc.first().cloned());
     }
 }
 

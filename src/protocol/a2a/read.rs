@@ -140,6 +140,7 @@ pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked, pieces: &Pieces) {
     let question = Waiting::of(asked).request(asked, envelope.id);
     let rpc = RpcMessage {
         is_answer: true,
+        params: None,
         ..question.cloned().unwrap_or_default()
     };
     reader.message(root, rpc);
