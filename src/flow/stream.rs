@@ -532,6 +532,7 @@ impl Flow {
             self.end_all(stream, None, number)?;
             stream.is_over = true;
         }
+        stream.reader.passed();
         stream.queue.settled(number);
         stream.release();
         Ok(())

@@ -243,6 +243,9 @@ pub trait StreamReader {
     /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
 
+    /// The frame that was read last was judged, and not refused.
+    fn passed(&mut self) {}
+
     /// Whether a payload that is no JSON ends the answer: `[DONE]`.
     fn is_end(&self, _payload: &[u8]) -> bool {
         false

@@ -120,7 +120,7 @@ impl StreamReader for McpStream {
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        self.note_answers();
+        self.answering.clear();
         self.is_batch = root.kind() == json::Kind::Array;
         reader.frame.lanes = Lanes::ALL;
         if root.kind() == json::Kind::String {
@@ -133,6 +133,10 @@ impl StreamReader for McpStream {
             .filter_map(|message| self.waiting.number(message.get("id")));
         self.answering.extend(answers);
         answer::read(reader, &self.asked, &self.waiting);
+    }
+
+    fn passed(&mut self) {
+        self.note_answers();
     }
 
     /// HTTP+SSE begins with an address, which is no JSON.

@@ -15,6 +15,8 @@ pub(super) struct State {
     after_cr: bool,
     /// A line ended with a CR as the last byte that is there: a LF at this place belongs to that line end.
     open_cr: Option<usize>,
+    /// Lines of this stream end with CRLF: behind a CR, a LF will come.
+    has_crlf: bool,
 }
 
 impl State {
@@ -40,13 +42,22 @@ impl State {
             match byte {
                 b'\n' if self.open_cr == Some(at) => {
                     self.line = *looked;
+                    self.has_crlf = true;
                     continue;
                 }
                 b'\n' => {}
                 // Whether a LF follows may not be known yet.
                 b'\r' => match pending.get(*looked) {
-                    Some(b'\n') => *looked = looked.saturating_add(1),
+                    Some(b'\n') => {
+                        self.has_crlf = true;
+                        *looked = looked.saturating_add(1);
+                    }
                     Some(_) => {}
+                    // The event is complete, but so that it is the same in whatever pieces it arrives, it waits for this byte.
+                    None if blank && self.has_crlf => {
+                        *looked = at;
+                        return None;
+                    }
                     None => self.open_cr = Some(*looked),
                 },
                 _ => continue,
