@@ -2,7 +2,7 @@
 //! edited they say what the edited whole would say.
 
 use super::recorded;
-use agentguard::event::{Class, Part};
+use agentguard::event::{Class, Kind, Part};
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
 use agentguard::policy::{load, parse_yaml};
@@ -325,6 +325,7 @@ fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
                 .parts
                 .iter()
                 .flat_map(|part| part.reading.events.iter())
+                .filter(|event| event.kind == Kind::ToolCall)
                 .filter(|event| !event.retold && !event.provider_run);
             events
                 .filter_map(|event| Some(event.tool.value()?.to_string()))

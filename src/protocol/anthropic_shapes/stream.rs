@@ -19,7 +19,6 @@ use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
-use std::collections::BTreeSet;
 
 const EVENT: &[Key] = &[
     ("type", Is::Word(EVENTS)),
@@ -87,15 +86,15 @@ pub(in crate::protocol) struct MessageStream {
     model: String,
     /// Tokens that were told so far.
     output_tokens: u64,
-    /// Blocks that have begun.
-    begun: BTreeSet<u32>,
+    /// Number of the next block.
+    next: u32,
     /// Names of the tools that were called, by the id of the call.
     names: Calls,
     /// Calls of the client's tools, and how many of them were taken out.
     calls: usize,
     taken: usize,
     /// Calls whose result a program that the provider runs waits for.
-    programmatic: BTreeSet<u32>,
+    programmatic: Vec<u32>,
     /// What the client has.
     sent: Sent,
     /// A text block of which the client has nothing but its start. The API takes no empty ones back.
@@ -109,11 +108,11 @@ impl MessageStream {
             id: String::new(),
             model: model.to_owned(),
             output_tokens: 0,
-            begun: BTreeSet::new(),
+            next: 0,
             names: Calls::new(),
             calls: 0,
             taken: 0,
-            programmatic: BTreeSet::new(),
+            programmatic: Vec::new(),
             sent: Sent::default(),
             blank: None,
         }
@@ -159,11 +158,12 @@ impl MessageStream {
             no_index(reader, event);
             return;
         };
-        if !self.begun.insert(index) {
+        if index < self.next {
             // Clients go on with the first block of a number, others with the last.
             let what = "a block with the number of another one".to_owned();
             reader.problem(codes::AG2014, event, what);
         }
+        self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
         match kind.as_deref() {
             Some("tool_use") => self.begin_call(reader, event, value, index, false),
@@ -218,7 +218,7 @@ impl MessageStream {
             self.calls = self.calls.saturating_add(1);
             let caller = value.get("caller").and_then(|caller| caller.get("type"));
             if caller.is_some_and(|caller| !caller.is_text("direct")) {
-                self.programmatic.insert(index);
+                self.programmatic.push(index);
             }
         }
     }
@@ -378,7 +378,7 @@ impl StreamReader for MessageStream {
         let root = body.root();
         let kind = root.get("type").and_then(|kind| kind.text());
         let kind = kind.as_deref().unwrap_or_default();
-        if name.is_some_and(|name| name != kind) {
+        if name.is_some_and(|name| name != kind) && kind != "ping" {
             // The official client goes by the name, others by the type.
             let what = "an event whose name is not its type".to_owned();
             reader.problem(codes::AG2014, root, what);
