@@ -66,6 +66,10 @@ fn whole(exchange: &Value) -> Option<Whole> {
         return None;
     }
     let route = route_of(exchange)?;
+    let asked = Asked::at(route.endpoint.clone());
+    if route.protocol.framing(&asked, media).is_some() {
+        return None;
+    }
     let status = response["status"].to_string();
     let text = |key: &str| request[key].as_str().unwrap_or_default();
     Some(Whole {

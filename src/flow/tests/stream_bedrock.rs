@@ -583,8 +583,10 @@ mod invoke {
         );
     }
 
-    /// Model, a piece of the text, and the member that holds it.
-    const FAMILIES: &[(&str, fn(&str) -> Value, &str)] = &[
+    /// Model, a piece of the text, and where the text stands in it.
+    type Spoken = (&'static str, fn(&str) -> Value, &'static str);
+
+    const FAMILIES: &[Spoken] = &[
         (
             "amazon.titan-text-lite-v1",
             |text| json!({"outputText": text, "index": 0, "completionReason": null}),
