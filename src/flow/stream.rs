@@ -518,7 +518,9 @@ impl Flow {
             lanes,
             pieces,
             last,
+            metered,
         } = told;
+        self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }

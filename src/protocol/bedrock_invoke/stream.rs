@@ -115,6 +115,10 @@ impl StreamReader for InvokeStream {
             Some(_) => {}
         }
         self.inner.read(reader, None);
+        let metrics = root.get("amazon-bedrock-invocationMetrics");
+        let count = |name: &str| metrics.and_then(|metrics| metrics.get(name)?.as_u64());
+        reader.frame.metered.input_tokens = count("inputTokenCount");
+        reader.frame.metered.output_tokens = count("outputTokenCount");
     }
 
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
