@@ -68,8 +68,12 @@ impl Call {
                     let is_text = value.is_some_and(|value| value.kind() == json::Kind::String);
                     self.argument = Some((name, is_text));
                 }
-                self.arguments.push_str(&text(*place).unwrap_or_default());
-                self.parts.push((frame, *place));
+                let more = text(*place).unwrap_or_default();
+                // Edited arguments go where there were some.
+                if !more.is_empty() {
+                    self.arguments.push_str(&more);
+                    self.parts.push((frame, *place));
+                }
             }
             CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
             CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),

@@ -94,6 +94,7 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_cohere;
 mod stream_ollama;
 mod stream_responses;
 
