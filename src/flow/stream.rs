@@ -66,6 +66,8 @@ pub(super) struct Stream {
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: Changes,
+    /// Arguments of calls that have ended, where they were edited.
+    rewritten: BTreeMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
     is_changed: bool,
     /// The answer is complete.
@@ -120,6 +122,7 @@ impl Stream {
             calls: BTreeMap::new(),
             answer: Reading::default(),
             changes: Changes::new(),
+            rewritten: BTreeMap::new(),
             is_changed: false,
             is_over: false,
             is_blind: false,
@@ -643,6 +646,15 @@ impl Flow {
         };
         let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
         if !stream.texts.contains_key(&channel) {
+            if piece.repeats > 0 && new.is_empty() {
+                // It has ended: what was decided about it holds here too.
+                if let Some(changes) = stream.changes.get(&channel) {
+                    let whole = 0..text.len();
+                    text::edit(&whole, number, piece.place, changes, &mut stream.queue);
+                }
+                return Ok(());
+            }
+            stream.changes.remove(&channel);
             let text = self.begin_text(stream, &piece)?;
             stream.texts.insert(channel, text);
         }
@@ -747,7 +759,8 @@ impl Flow {
             return Ok(());
         };
         let end = text.window.settled();
-        text.settle(end, &mut stream.queue);
+        let changes = stream.changes.get(&channel);
+        text.settle(end, changes, &mut stream.queue);
         Ok(())
     }
 
@@ -766,9 +779,11 @@ impl Flow {
         }
         let secret = &self.guard.secret;
         let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        if changes.is_empty() {
             return;
-        };
+        }
+        let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
         for (range, with) in changes {
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -776,14 +791,8 @@ impl Flow {
             };
             let from = characters.saturating_add(count(0..range.start));
             let to = from.saturating_add(count(range.clone()));
-            let length = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
-            let changes = stream.changes.entry(channel).or_default();
-            changes.add(from..to, length);
-            stream.is_changed = true;
-            text.change(
-                range.start.saturating_add(start)..range.end.saturating_add(start),
-                with,
-            );
+            let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
+            known.add(bytes, from..to, with);
         }
     }
 
@@ -819,7 +828,8 @@ impl Flow {
             self.settle_text(stream, channel, "", Ending::Final)?;
         }
         if let Some(mut text) = stream.texts.remove(&channel) {
-            text.settle(usize::MAX, &mut stream.queue);
+            let changes = stream.changes.get(&channel);
+            text.settle(usize::MAX, changes, &mut stream.queue);
         }
         Ok(())
     }
@@ -832,6 +842,14 @@ impl Flow {
         element: Place,
         what: &CallPiece,
     ) {
+        if let CallPiece::ArgumentsWhole(place) = what
+            && !stream.calls.contains_key(&key)
+        {
+            if let Some(arguments) = stream.rewritten.get(&key) {
+                call::put(number, *place, arguments, &mut stream.queue);
+            }
+            return;
+        }
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
@@ -942,9 +960,10 @@ impl Flow {
         );
         if !edits.is_empty() {
             stream.is_changed = true;
-            if call.edit(&nest, edits, &mut stream.queue).is_none() {
-                return Err(self.stop_uneditable(Some(&nest)));
-            }
+            match call.edit(&nest, edits, &mut stream.queue) {
+                Some(arguments) => stream.rewritten.insert(*key, arguments),
+                None => return Err(self.stop_uneditable(Some(&nest))),
+            };
         }
         Ok(None)
     }

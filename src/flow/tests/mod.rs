@@ -99,6 +99,10 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_cohere;
+mod stream_ollama;
+mod stream_responses;
+mod stream_texts;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 
