@@ -66,6 +66,8 @@ pub(super) struct Stream {
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: Changes,
+    /// Arguments of calls that have ended, where they were edited.
+    rewritten: BTreeMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
     is_changed: bool,
     /// The answer is complete.
@@ -96,7 +98,7 @@ impl std::fmt::Debug for Stream {
 /// The stream ends here: a refusal takes the place of the rest.
 #[derive(Debug)]
 struct Stop {
-    denial: Denial,
+    denial: Box<Denial>,
     as_error: bool,
 }
 
@@ -120,6 +122,7 @@ impl Stream {
             calls: BTreeMap::new(),
             answer: Reading::default(),
             changes: Changes::new(),
+            rewritten: BTreeMap::new(),
             is_changed: false,
             is_over: false,
             is_blind: false,
@@ -161,7 +164,7 @@ impl Stream {
             self.send_raw(&frame, None);
             return;
         };
-        if self.is_changed {
+        if self.is_changed || self.reader.counts_frames() {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
@@ -199,7 +202,9 @@ impl Stream {
             // The element before may have been dropped, or one put before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
-            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+            if let Some(byte @ (b'[' | b',')) =
+                written.iter_mut().find(|b| !b.is_ascii_whitespace())
+            {
                 *byte = separator;
             }
         }
@@ -210,11 +215,11 @@ impl Stream {
             let separator = self.separator();
             self.out.push(separator);
         }
-        let payload = self.reader.wrap(None, made.payload.clone());
         let bytes = if made.is_exception && self.framing == Framing::Amazon {
-            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+            frame::compose_exception(made.event.unwrap_or_default(), &made.payload)
         } else {
-            frame::compose(self.framing, made.event, &payload)
+            let payload = self.reader.wrap(None, made.payload.clone());
+            frame::compose(self.framing, self.reader.name_of(made), &payload)
         };
         self.out.extend_from_slice(&bytes);
     }
@@ -405,7 +410,7 @@ impl Flow {
     ) -> Result<(), Stop> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
-                denial: self.denial(refused, nest),
+                denial: Box::new(self.denial(refused, nest)),
                 as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
             }),
             None => Ok(()),
@@ -562,7 +567,7 @@ impl Flow {
             return self.bind(stream, &verdict, nest, broken);
         }
         let stop = verdict.strictest().map(|refused| Stop {
-            denial: self.denial(refused, nest),
+            denial: Box::new(self.denial(refused, nest)),
             as_error: true,
         });
         let mut edits = Edits::default();
@@ -599,7 +604,7 @@ impl Flow {
         Stop {
             denial: nest
                 .or(none.as_ref())
-                .map(|nest| self.denial(&refused, nest))
+                .map(|nest| Box::new(self.denial(&refused, nest)))
                 .unwrap_or_default(),
             as_error: true,
         }
@@ -641,6 +646,15 @@ impl Flow {
         };
         let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
         if !stream.texts.contains_key(&channel) {
+            if piece.repeats > 0 && new.is_empty() {
+                // It has ended: what was decided about it holds here too.
+                if let Some(changes) = stream.changes.get(&channel) {
+                    let whole = 0..text.len();
+                    text::edit(&whole, number, piece.place, changes, &mut stream.queue);
+                }
+                return Ok(());
+            }
+            stream.changes.remove(&channel);
             let text = self.begin_text(stream, &piece)?;
             stream.texts.insert(channel, text);
         }
@@ -745,7 +759,8 @@ impl Flow {
             return Ok(());
         };
         let end = text.window.settled();
-        text.settle(end, &mut stream.queue);
+        let changes = stream.changes.get(&channel);
+        text.settle(end, changes, &mut stream.queue);
         Ok(())
     }
 
@@ -764,9 +779,11 @@ impl Flow {
         }
         let secret = &self.guard.secret;
         let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        if changes.is_empty() {
             return;
-        };
+        }
+        let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
         for (range, with) in changes {
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -774,14 +791,8 @@ impl Flow {
             };
             let from = characters.saturating_add(count(0..range.start));
             let to = from.saturating_add(count(range.clone()));
-            let length = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
-            let changes = stream.changes.entry(channel).or_default();
-            changes.add(from..to, length);
-            stream.is_changed = true;
-            text.change(
-                range.start.saturating_add(start)..range.end.saturating_add(start),
-                with,
-            );
+            let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
+            known.add(bytes, from..to, with);
         }
     }
 
@@ -817,7 +828,8 @@ impl Flow {
             self.settle_text(stream, channel, "", Ending::Final)?;
         }
         if let Some(mut text) = stream.texts.remove(&channel) {
-            text.settle(usize::MAX, &mut stream.queue);
+            let changes = stream.changes.get(&channel);
+            text.settle(usize::MAX, changes, &mut stream.queue);
         }
         Ok(())
     }
@@ -830,6 +842,14 @@ impl Flow {
         element: Place,
         what: &CallPiece,
     ) {
+        if let CallPiece::ArgumentsWhole(place) = what
+            && !stream.calls.contains_key(&key)
+        {
+            if let Some(arguments) = stream.rewritten.get(&key) {
+                call::put(number, *place, arguments, &mut stream.queue);
+            }
+            return;
+        }
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
@@ -920,7 +940,7 @@ impl Flow {
             });
             if !can_go {
                 return Err(Stop {
-                    denial,
+                    denial: Box::new(denial),
                     as_error: true,
                 });
             }
@@ -940,9 +960,10 @@ impl Flow {
         );
         if !edits.is_empty() {
             stream.is_changed = true;
-            if call.edit(&nest, edits, &mut stream.queue).is_none() {
-                return Err(self.stop_uneditable(Some(&nest)));
-            }
+            match call.edit(&nest, edits, &mut stream.queue) {
+                Some(arguments) => stream.rewritten.insert(*key, arguments),
+                None => return Err(self.stop_uneditable(Some(&nest))),
+            };
         }
         Ok(None)
     }

@@ -2,6 +2,10 @@
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
 //! an answer ends as a refusal, and what keeps a silent connection alive.
 
+mod texts;
+
+pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
+
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::event::{Class, Kind, Part};
 use crate::wire::json::{Edits, Nest, Place};
@@ -60,7 +64,7 @@ pub struct TextPiece {
     /// Whether it may be edited.
     pub class: Class,
     /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
-    /// far with each frame.
+    /// far with each frame. A text that has ended may be repeated too, as a whole and with nothing new.
     pub repeats: usize,
     /// Another text says the same: not told twice to a reader.
     pub retold: bool,
@@ -89,14 +93,22 @@ pub enum CallPiece {
     },
     /// The tool, or more of its name.
     Name(Place),
-    /// More of its arguments, JSON in a string.
+    /// The tool, where no value of the frame is its name and nothing else.
+    Named(Box<str>),
+    /// Another name of the tool.
+    Alias(Place),
+    /// More of its arguments, JSON in a string; or all of them, as they are.
     Arguments(Place),
+    /// More of its only argument, which has this name.
+    Argument(&'static str, Place),
     /// More of its input, free text.
     Input(Place),
     /// The name in another place of the same frame.
     NameAgain(Place),
     /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
     ArgumentsAgain(Place),
+    /// All that was said of its arguments or its input, once more. The call may have ended.
+    ArgumentsWhole(Place),
 }
 
 /// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
@@ -200,40 +212,76 @@ pub trait HeldFrames {
 /// What was replaced so far in each text.
 pub type Changes = BTreeMap<Channel, TextChanges>;
 
-/// What was replaced so far in a text: which characters, and how many took their place.
+/// What was replaced so far in a text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextChanges {
-    /// Which characters, how many took their place, and where those begin.
-    list: Vec<(Range<u64>, u64, u64)>,
+    list: Vec<TextChange>,
+}
+
+/// One change of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextChange {
+    /// Which bytes.
+    pub bytes: Range<usize>,
+    /// The same as characters.
+    characters: Range<u64>,
+    /// What takes their place.
+    pub with: String,
+    /// Where that begins, in characters of the changed text.
+    start: u64,
+}
+
+impl TextChange {
+    /// Where what takes their place ends.
+    fn end(&self) -> u64 {
+        let length = u64::try_from(self.with.chars().count()).unwrap_or(u64::MAX);
+        self.start.saturating_add(length)
+    }
 }
 
 impl TextChanges {
     /// Adds a change behind those that are there.
-    pub fn add(&mut self, characters: Range<u64>, with: u64) {
+    pub fn add(&mut self, bytes: Range<usize>, characters: Range<u64>, with: String) {
         let start = self.moved(characters.start, true);
-        self.list.push((characters, with, start));
+        self.list.push(TextChange {
+            bytes,
+            characters,
+            with,
+            start,
+        });
+    }
+
+    /// The changes of these bytes, those that only touch them from outside left out.
+    pub fn within(&self, bytes: Range<usize>) -> impl Iterator<Item = &TextChange> {
+        let first = self
+            .list
+            .partition_point(|change| change.bytes.end <= bytes.start);
+        let changes = self.list.get(first..).unwrap_or_default().iter();
+        changes.take_while(move |change| change.bytes.start < bytes.end)
     }
 
     /// Whether any of these characters was changed.
     pub fn touch(&self, characters: Range<u64>) -> bool {
         let next = self
             .list
-            .partition_point(|(range, ..)| range.end <= characters.start);
+            .partition_point(|change| change.characters.end <= characters.start);
         self.list
             .get(next)
-            .is_some_and(|(range, ..)| range.start < characters.end)
+            .is_some_and(|change| change.characters.start < characters.end)
     }
 
     /// Where a character index stands after the changes. An index inside a changed part moves to its edge.
     pub fn moved(&self, at: u64, is_end: bool) -> u64 {
-        let next = self.list.partition_point(|(range, ..)| range.start < at);
+        let next = self
+            .list
+            .partition_point(|change| change.characters.start < at);
         match next.checked_sub(1).and_then(|last| self.list.get(last)) {
             None => at,
-            Some((range, with, start)) if range.end <= at => start
-                .saturating_add(*with)
-                .saturating_add(at.saturating_sub(range.end)),
-            Some((_, with, start)) if is_end => start.saturating_add(*with),
-            Some((_, _, start)) => *start,
+            Some(change) if change.characters.end <= at => change
+                .end()
+                .saturating_add(at.saturating_sub(change.characters.end)),
+            Some(change) if is_end => change.end(),
+            Some(change) => change.start,
         }
     }
 }
@@ -259,6 +307,11 @@ pub trait StreamReader {
     /// The payload of a frame with other JSON in it; `original` is absent for a frame of our own.
     fn wrap(&self, _original: Option<&[u8]>, json: Vec<u8>) -> Vec<u8> {
         json
+    }
+
+    /// The name that a frame of our own has in the framing around it.
+    fn name_of(&self, made: &Made) -> Option<&'static str> {
+        made.event
     }
 
     /// Where a text that arrives in pieces stands, for people and records: `#choice/0`.
@@ -309,6 +362,11 @@ pub trait StreamReader {
         _withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
         Err(CannotWithhold)
+    }
+
+    /// Whether it has to see every frame before it is sent, since frames have numbers.
+    fn counts_frames(&self) -> bool {
+        false
     }
 
     /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the answer
