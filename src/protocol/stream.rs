@@ -6,8 +6,8 @@ mod texts;
 
 pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 
-use super::{CannotWithhold, Denial, Reader, Withholding};
-use crate::event::{Class, Part};
+use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
+use crate::event::{Class, Kind, Part};
 use crate::wire::json::{Edits, Nest, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -95,6 +95,8 @@ pub enum CallPiece {
     Name(Place),
     /// The tool, where no value of the frame is its name and nothing else.
     Named(Box<str>),
+    /// Another name of the tool.
+    Alias(Place),
     /// More of its arguments, JSON in a string; or all of them, as they are.
     Arguments(Place),
     /// More of its only argument, which has this name.
@@ -153,6 +155,19 @@ pub struct HeldFrame {
     pub before: Vec<Made>,
     /// Frames that are sent after it.
     pub after: Vec<Made>,
+}
+
+impl HeldFrame {
+    /// A frame of which nothing is changed yet.
+    pub fn of(nest: Option<Nest<'static>>) -> HeldFrame {
+        HeldFrame {
+            nest,
+            edits: Edits::default(),
+            dropped: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
 }
 
 /// A frame of our own.
@@ -276,6 +291,9 @@ pub trait StreamReader {
     /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
 
+    /// The frame that was read last was judged, and not refused.
+    fn passed(&mut self) {}
+
     /// Whether a payload that is no JSON ends the answer: `[DONE]`.
     fn is_end(&self, _payload: &[u8]) -> bool {
         false
@@ -291,23 +309,48 @@ pub trait StreamReader {
         json
     }
 
-    /// Where a text stands, for people and records: `#choice/0`.
-    fn text_at(&self, channel: &Channel) -> String;
+    /// The name that a frame of our own has in the framing around it.
+    fn name_of(&self, made: &Made) -> Option<&'static str> {
+        made.event
+    }
 
-    /// Where a call stands.
-    fn call_at(&self, key: &CallKey) -> String;
+    /// Where a text that arrives in pieces stands, for people and records: `#choice/0`.
+    fn text_at(&self, _channel: &Channel) -> String {
+        String::new()
+    }
 
-    /// Takes denied calls out of their frames. `calls` ended together in the frame `end`; those that stay may need other
-    /// numbers.
+    /// Where a call that arrives in pieces stands.
+    fn call_at(&self, _key: &CallKey) -> String {
+        String::new()
+    }
+
+    /// What becomes of the stream when an event of this kind, which stands whole in the frame that was read last, may not
+    /// pass.
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolCall => Removal::Call,
+            _ => Removal::Whole,
+        }
+    }
+
+    /// Whether a frame that can't be read may be left out, and the stream go on: nobody waits for what it said.
+    fn can_skip(&self) -> bool {
+        false
+    }
+
+    /// Takes denied calls that arrived in pieces out of their frames. `calls` ended together in the frame `end`; those
+    /// that stay may need other numbers.
     ///
     /// # Errors
     /// When that can't be done; the stream is then refused.
     fn take_out(
         &mut self,
-        calls: &[JudgedCall],
-        end: u64,
-        frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold>;
+        _calls: &[JudgedCall],
+        _end: u64,
+        _frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
 
     /// Takes out what stands whole in one frame and may not pass.
     ///
@@ -330,7 +373,8 @@ pub trait StreamReader {
     /// ended. Called before a frame is sent, once anything of the answer was changed.
     fn correct(&mut self, _frame: &mut HeldFrame, _changes: &Changes) {}
 
-    /// The frames that end the answer as a refusal, or as an error.
+    /// The frames that end the answer as a refusal, or as an error. None where they would reach nobody: the connection is
+    /// then cut.
     fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made>;
 
     /// What may be sent at any time and means nothing.

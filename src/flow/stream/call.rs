@@ -14,6 +14,8 @@ pub(super) struct Call {
     named: Option<Box<str>>,
     /// Each part of the name: its frame, its place, what it says.
     names: Vec<(u64, Place, String)>,
+    /// What else it goes by.
+    aliases: Vec<String>,
     /// The arguments' parts: frame and place.
     parts: Vec<(u64, Place)>,
     arguments: String,
@@ -59,6 +61,10 @@ impl Call {
                 self.names.extend(text.map(|text| (frame, *place, text)));
             }
             CallPiece::Named(name) => self.named = Some(name.clone()),
+            CallPiece::Alias(place) => {
+                let text = text(*place).filter(|text| !text.is_empty());
+                self.aliases.extend(text);
+            }
             CallPiece::Arguments(place)
             | CallPiece::Argument(_, place)
             | CallPiece::Input(place) => {
@@ -164,6 +170,7 @@ impl Call {
         let mut names = vec![self.name()];
         // What a reader that keeps only the last part would call it.
         names.extend(self.names.last().map(|(.., name)| name.clone()));
+        names.extend(self.aliases.iter().cloned());
         names.dedup();
         for (number, name) in names.iter().enumerate() {
             let mut event = event.clone();

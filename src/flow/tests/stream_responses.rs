@@ -939,7 +939,7 @@ mod faults {
             let body = sse(&[created(), delta(0, "Well, "), end]);
             let seen = ask(&guard, &body, &[]);
             assert_eq!(seen.client.body(), body);
-            let counts = format!("{:?}", seen.finished.counts);
+            let counts = format!("{:?}", seen.counts);
             assert!(counts.contains("server_error"), "{counts}");
         }
     }

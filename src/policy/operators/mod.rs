@@ -2,15 +2,35 @@
 //!
 //! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
 
+mod cidr;
+mod command;
+mod domain;
 mod equality;
+mod host;
+mod idna;
+mod ip;
+mod mail;
 mod measure;
 mod order;
+mod overlap;
+mod path;
+mod shell;
+mod sql;
 mod text;
+mod time;
+mod url;
 
+pub(super) use cidr::Networks;
+pub(super) use command::Commands;
+pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
-pub(super) use order::Order;
-pub(super) use text::{Affix, Contains, seen};
+pub(super) use order::{Order, number};
+pub(super) use overlap::{Overlap, RUNS, USUAL_RUN};
+pub(super) use path::Folders;
+pub(super) use sql::SqlQuestion;
+pub(super) use text::{Affix, Contains, Stands, seen};
+pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};
 
 use crate::event::words;
 
@@ -31,6 +51,27 @@ impl From<bool> for Verdict {
             Verdict::Holds
         } else {
             Verdict::Fails
+        }
+    }
+}
+
+/// An operand that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OperandError {
+    /// Which of the operator's operands, from 0.
+    pub(super) at: usize,
+    /// What is wrong with it.
+    pub(super) message: String,
+    /// What to write instead.
+    pub(super) help: String,
+}
+
+impl OperandError {
+    fn new(at: usize, message: impl Into<String>, help: impl Into<String>) -> OperandError {
+        OperandError {
+            at,
+            message: message.into(),
+            help: help.into(),
         }
     }
 }
@@ -116,6 +157,8 @@ words! {
         Outside = "outside",
         /// Inside a time of day.
         Inside = "inside",
+        /// Inside one of several times of day.
+        Schedule = "schedule",
         /// Not before a moment.
         NotBefore = "not_before",
         /// Not after a moment.
@@ -141,6 +184,11 @@ words! {
         /// Length exactly.
         LengthEquals = "length_equals",
     }
+}
+
+/// The words of all operators, in the order of the documentation.
+pub fn operator_words() -> impl Iterator<Item = &'static str> {
+    Verb::ALL.iter().map(|verb| verb.word())
 }
 
 impl Verb {
@@ -171,6 +219,16 @@ impl Verb {
         )
     }
 
+    /// Whether it is about the time, and nothing else.
+    pub(super) fn asks_time(self) -> bool {
+        self.takes_windows() || matches!(self, Verb::NotBefore | Verb::NotAfter)
+    }
+
+    /// Whether it is about times of day.
+    pub(super) fn takes_windows(self) -> bool {
+        matches!(self, Verb::Inside | Verb::Outside | Verb::Schedule)
+    }
+
     /// Whether it reads text: strings inside objects, numbers and booleans as written.
     pub(super) fn reads_text(self) -> bool {
         matches!(
@@ -183,6 +241,7 @@ impl Verb {
                 | Verb::Matches
                 | Verb::Glob
                 | Verb::Detects
+                | Verb::Overlaps
                 | Verb::LengthGreaterThan
                 | Verb::LengthAtLeast
                 | Verb::LengthLessThan
@@ -195,7 +254,46 @@ impl Verb {
     pub(super) fn looks_for_text(self) -> bool {
         matches!(
             self,
-            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll | Verb::Matches | Verb::Detects
+            Verb::Contains
+                | Verb::ContainsAny
+                | Verb::ContainsAll
+                | Verb::Matches
+                | Verb::Detects
+                | Verb::Overlaps
+        )
+    }
+
+    /// Whether it can compare with what another field holds. Patterns and lists of commands are written down, so that
+    /// nobody can slip one in.
+    pub(super) fn takes_field(self) -> bool {
+        !self.asks_time()
+            && !matches!(
+                self,
+                Verb::Exists
+                    | Verb::Between
+                    | Verb::Matches
+                    | Verb::Glob
+                    | Verb::Detects
+                    | Verb::CommandIn
+                    | Verb::CidrIn
+                    | Verb::SqlVerbIn
+                    | Verb::SqlTableIn
+                    | Verb::SqlLimitGreaterThan
+            )
+    }
+
+    /// Whether its operand is a list of which one fits, so that several values of another field are one such list.
+    pub(super) fn takes_list(self) -> bool {
+        matches!(
+            self,
+            Verb::In
+                | Verb::NotIn
+                | Verb::ContainsAny
+                | Verb::ContainsAll
+                | Verb::DomainIn
+                | Verb::DomainNotIn
+                | Verb::PathWithin
+                | Verb::PathNotWithin
         )
     }
 }

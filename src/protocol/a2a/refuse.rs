@@ -2,7 +2,8 @@
 
 use super::{SEND, TASK, VERSION};
 use crate::protocol::jsonrpc::{DENIED, answers, has_own_status, refusal_with_status, write_error};
-use crate::protocol::refusal::Object;
+use crate::protocol::stream::Made;
+use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, Denial, Dialect, Refusal};
 use crate::wire::json::quote;
 
@@ -10,7 +11,7 @@ use crate::wire::json::quote;
 pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
     let is_rpc = asked.endpoint.name == super::MESSAGE || !asked.rpc.is_empty();
     if !is_rpc {
-        return Dialect::Gemini.refusal(denial);
+        return Dialect::Google.refusal(denial);
     }
     if has_own_status(denial) {
         return refusal_with_status(denial, asked);
@@ -58,7 +59,15 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
             task.end();
             out
         }
-        _ => Dialect::Gemini.body(denial),
+        _ => Dialect::Google.body(denial),
+    }
+}
+
+/// The last frame of a stream that is refused. HTTP+JSON names it; in JSON-RPC it tells itself that it is an error.
+pub(super) fn frame(denial: &Denial, asked: &Asked) -> Made {
+    match errors(denial, asked) {
+        Some(body) => Made::new(None, body),
+        None => Made::new(Some("error"), Dialect::Google.body(denial)),
     }
 }
 

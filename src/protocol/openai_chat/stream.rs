@@ -18,6 +18,7 @@ use crate::protocol::stream::{
 use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Value, quote};
+use crate::wire::order;
 use crate::wire::span::offset;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +28,8 @@ const LEGACY_CALL: u32 = u32::MAX;
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
 const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
-/// Members of a chunk that no whole answer has: random padding against traffic analysis.
-const CHUNK: &[Member] = &[("obfuscation", Shape::Id)];
+/// Members of a chunk that no whole answer has: padding against traffic analysis, OpenAI's and Mistral's.
+const CHUNK: &[Member] = &[("obfuscation", Shape::Id), ("p", Shape::Id)];
 
 /// Where texts stand whose members are numbered.
 const IN_CHOICE: u32 = 0;
@@ -572,10 +573,8 @@ impl StreamReader for ChatStream {
         end: u64,
         frames: &mut dyn HeldFrames,
     ) -> Result<(), CannotWithhold> {
-        let numbers: BTreeSet<u64> = calls
-            .iter()
-            .flat_map(|call| call.pieces.iter().map(|(frame, _)| *frame))
-            .collect();
+        let pieces = calls.iter().flat_map(|call| &call.pieces);
+        let numbers = order::set(pieces.map(|(frame, _)| *frame));
         for number in numbers {
             let frame = frames.get(number).ok_or(CannotWithhold)?;
             take_out_of(frame, number, calls)?;

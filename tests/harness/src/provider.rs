@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How a request ended on its way to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ impl Gate {
 enum Part {
     Bytes(Vec<u8>),
     Wait(Gate),
+    Pause(Duration),
     HangUp,
 }
 
@@ -153,6 +155,12 @@ impl Answer {
         self
     }
 
+    /// Waits so long here.
+    pub fn pause(mut self, time: Duration) -> Answer {
+        self.parts.push(Part::Pause(time));
+        self
+    }
+
     /// The same after the gate was opened.
     pub fn after(mut self, gate: &Gate) -> Answer {
         self.parts.insert(0, Part::Wait(gate.clone()));
@@ -183,6 +191,7 @@ impl Answer {
             match part {
                 Part::Bytes(bytes) => stream.write_all(bytes)?,
                 Part::Wait(gate) => gate.pass(),
+                Part::Pause(time) => std::thread::sleep(*time),
                 Part::HangUp => {
                     stream.shutdown(Shutdown::Both)?;
                     return Ok(false);
@@ -198,6 +207,8 @@ struct State {
     next: VecDeque<Answer>,
     otherwise: Option<Answer>,
     received: Vec<Received>,
+    /// Keeps nothing of what reaches it.
+    forgetful: bool,
 }
 
 /// The double. It listens as long as the process lives.
@@ -231,6 +242,13 @@ impl Provider {
                 });
             }
         });
+        provider
+    }
+
+    /// One that keeps nothing of what reaches it, for benchmarks.
+    pub(crate) fn forgetful() -> Provider {
+        let provider = Provider::start();
+        lock(&provider.state).forgetful = true;
         provider
     }
 
@@ -306,6 +324,9 @@ impl Provider {
     fn note(&self, head: &Head) -> (usize, Answer) {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
+        if state.forgetful {
+            state.received.clear();
+        }
         state.received.push(Received {
             method: words.next().unwrap_or_default().to_owned(),
             path: words.next().unwrap_or_default().to_owned(),
@@ -326,7 +347,10 @@ impl Provider {
 
     fn read_body(&self, wire: &mut Wire, head: &Head, number: usize) -> io::Result<()> {
         let told = |bytes: &[u8]| {
-            if let Some(received) = lock(&self.state).received.get_mut(number) {
+            let state = &mut *lock(&self.state);
+            if let Some(received) = state.received.get_mut(number)
+                && !state.forgetful
+            {
                 received.body.extend_from_slice(bytes);
             }
         };

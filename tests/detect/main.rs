@@ -1,0 +1,15 @@
+//! The detectors against labelled texts, and against values made here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "test code: a failure is a panic"
+)]
+
+mod generated;
+mod judge;
+mod page;
+mod score;
+mod values;
