@@ -102,6 +102,7 @@ mod stream;
 mod stream_cohere;
 mod stream_ollama;
 mod stream_responses;
+mod stream_runs;
 mod stream_texts;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
