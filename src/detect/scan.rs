@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::allow::AllowList;
 use super::normalise::{View, stable_len};
-use super::select::Selection;
+use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw};
@@ -167,6 +167,19 @@ impl Scanner {
         match DETECTORS.get(usize::from(detector)) {
             Some(known) => Some(known.name),
             None => self.custom.name(detector),
+        }
+    }
+
+    /// Whether a finding's detector is of the group `secrets`.
+    pub fn is_secret(&self, detector: u16) -> bool {
+        let is_secret = |group: &str| select::is_within(group, "secrets");
+        match DETECTORS.get(usize::from(detector)) {
+            Some(known) => known.groups.iter().any(|group| is_secret(group)),
+            None => self
+                .custom
+                .groups(detector)
+                .iter()
+                .any(|group| is_secret(group)),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Exchange {
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
     pub(super) rules: BTreeMap<(u16, &'static str), HeldRule>,
-    pub(super) findings: BTreeMap<&'static str, u64>,
+    pub(super) findings: BTreeMap<Box<str>, u64>,
     pub(super) events: BTreeMap<&'static str, u64>,
     /// Names of tools called, each with what became of the call.
     pub(super) calls: Vec<(Box<str>, Outcome)>,

@@ -208,8 +208,8 @@ impl Flow {
         };
         let mut verdict = Verdict::default();
         judge(self, &context, &mut verdict);
-        for (kind, count) in context.finding_counts() {
-            let total = self.exchange.findings.entry(kind).or_default();
+        for (name, count) in context.finding_counts() {
+            let total = self.exchange.findings.entry(name).or_default();
             *total = total.saturating_add(count);
         }
         self.facts = facts;

@@ -2,6 +2,7 @@
 
 use super::condition::{Check, Condition, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
+use super::detectors::CONFIDENCES;
 use super::document::{AppliesTo, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
@@ -14,8 +15,8 @@ use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
-use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
-use crate::diag::{Severity, codes, listed};
+use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
+use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
 use crate::wire::span::offset;
@@ -36,6 +37,7 @@ pub struct Policy {
     /// For each kind of event the rules about it.
     by_kind: BTreeMap<Kind, Vec<u16>>,
     pub(super) matcher: Matcher,
+    definitions: Selection,
     scope: Scope,
 }
 
@@ -126,6 +128,11 @@ struct Scope {
 }
 
 impl Policy {
+    /// The detectors and allow-lists that the policy defines; none of them runs.
+    pub fn detectors(&self) -> &Selection {
+        &self.definitions
+    }
+
     /// A rule by its number.
     pub fn rule(&self, number: u16) -> Option<&CompiledRule> {
         self.rules.get(usize::from(number))
@@ -202,13 +209,14 @@ pub(super) fn compile(
     document: Document,
     version: String,
 ) -> Option<Policy> {
+    let definitions = super::detectors::define(decoder, &document);
     let mut compiler = Compiler {
         lists: &document.lists,
         literals: Vec::new(),
         literal_numbers: BTreeMap::new(),
         patterns: Vec::new(),
         pattern_numbers: BTreeMap::new(),
-        selection: Selection::none(),
+        selection: definitions.clone(),
         wants: Wants::default(),
         decoder,
     };
@@ -267,6 +275,7 @@ pub(super) fn compile(
             detectors: Scanner::new(&selection),
         },
         scope,
+        definitions,
         document,
     })
 }
@@ -932,12 +941,7 @@ impl<'d> Compiler<'d> {
                                     .map(|name| (name, member.value.span.clone())),
                             );
                         } else {
-                            let words = [
-                                ("low", Confidence::Low),
-                                ("medium", Confidence::Medium),
-                                ("high", Confidence::High),
-                            ];
-                            confidence = self.decoder.word(&at, &member.value, &words)?;
+                            confidence = self.decoder.word(&at, &member.value, CONFIDENCES)?;
                         }
                     }
                 }
@@ -953,16 +957,13 @@ impl<'d> Compiler<'d> {
         }
         let mut detectors: Vec<(u16, Confidence)> = Vec::new();
         for (name, span) in &names {
-            match select::members(name) {
+            match self.selection.members(name) {
                 Ok(members) => {
                     detectors.extend(members.into_iter().map(|member| (member, confidence)))
                 }
                 Err(unknown) => {
                     let help = match unknown.suggestions.as_slice() {
-                        [] => match listed(select::names()) {
-                            Some(names) => format!("known are {names}"),
-                            None => String::new(),
-                        },
+                        [] => "docs/detectors.md lists detectors and groups".to_owned(),
                         near => {
                             let near: Vec<String> =
                                 near.iter().map(|name| format!("`{name}`")).collect();

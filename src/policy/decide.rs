@@ -120,15 +120,8 @@ impl<'a> Context<'a> {
         if !matches!(class, Class::Id | Class::Opaque) {
             return true;
         }
-        let is_secret = DETECTORS
-            .get(usize::from(finding.detector))
-            .is_some_and(|detector| {
-                detector
-                    .groups
-                    .iter()
-                    .any(|group| group.starts_with("secrets"))
-            });
-        is_secret && finding.confidence == Confidence::High
+        finding.confidence == Confidence::High
+            && self.policy.matcher.detectors.is_secret(finding.detector)
     }
 
     /// The scan of a text; kept if the text is one of the body's.
@@ -178,19 +171,19 @@ impl<'a> Context<'a> {
     }
 
     /// How often each detector found something in the texts that rules looked at.
-    pub fn finding_counts(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts = BTreeMap::new();
-        for finding in self
-            .scans
-            .borrow()
-            .list
-            .iter()
-            .flatten()
-            .flat_map(|scan| &scan.findings)
-        {
-            if let Some(detector) = DETECTORS.get(usize::from(finding.detector)) {
-                let count: &mut u64 = counts.entry(detector.name).or_default();
-                *count = count.saturating_add(1);
+    pub fn finding_counts(&self) -> BTreeMap<Box<str>, u64> {
+        let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+        let scans = self.scans.borrow();
+        let findings = scans.list.iter().flatten().flat_map(|scan| &scan.findings);
+        for finding in findings {
+            let Some(name) = self.policy.matcher.detectors.name(finding.detector) else {
+                continue;
+            };
+            match counts.get_mut(name) {
+                Some(count) => *count = count.saturating_add(1),
+                None => {
+                    counts.insert(name.into(), 1);
+                }
             }
         }
         counts
@@ -927,8 +920,20 @@ impl Collector<'_, '_> {
             choice: self.event.choice,
             detector,
             with: self.rule.redact.form,
-            label: self.rule.redact.label.clone(),
+            label: self
+                .rule
+                .redact
+                .label
+                .clone()
+                .or_else(|| own_label(self.context, detector)),
             numbered: self.rule.redact.numbered,
         });
     }
+}
+
+/// The label of a detector that the policy brings; built-in ones are known by their number.
+fn own_label(context: &Context<'_>, detector: Option<u16>) -> Option<Box<str>> {
+    let number = detector.filter(|number| usize::from(*number) >= DETECTORS.len())?;
+    let name = context.policy.matcher.detectors.name(number)?;
+    Some(format!("[{}]", name.to_uppercase()).into())
 }

@@ -129,6 +129,8 @@ pub struct Inspect {
     pub nested_json: u8,
     /// Most text that detectors look at in one exchange, in bytes.
     pub max_text: u64,
+    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
+    pub decode: bool,
 }
 
 impl Inspect {
@@ -138,6 +140,7 @@ impl Inspect {
         max_depth: 64,
         nested_json: 4,
         max_text: 4 << 20,
+        decode: false,
     };
 }
 
@@ -209,6 +212,8 @@ pub struct Document {
     /// The record's settings.
     pub audit: AuditSettings,
     pub(super) lists: BTreeMap<Box<str>, List>,
+    /// `detectors`, as written: they may name lists.
+    pub(super) detectors: Option<Node>,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -299,7 +304,6 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         ("extends", codes::AG1016),
         ("shadow", codes::AG1017),
         ("for", codes::AG1017),
-        ("detectors", codes::AG1017),
         ("principals", codes::AG1017),
         ("zones", codes::AG1017),
     ] {
@@ -361,6 +365,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             .unwrap_or(false),
         audit: audit(decoder, &at, node("audit")),
         lists,
+        detectors: node("detectors").cloned(),
         rules,
     };
     settle_identity(decoder, &document, &at);
@@ -643,7 +648,7 @@ fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Op
 
 fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
     let mut inspect = Inspect::DEFAULT;
-    let known = &["max_body", "max_depth", "nested_json", "max_text"];
+    let known = &["max_body", "max_depth", "nested_json", "max_text", "decode"];
     for member in decoder.mapping(at, node, known).unwrap_or_default() {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -656,6 +661,11 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
             "max_text" => {
                 if let Some(bytes) = decoder.bytes(&at, value) {
                     inspect.max_text = bytes;
+                }
+            }
+            "decode" => {
+                if let Some(decode) = decoder.boolean(&at, value) {
+                    inspect.decode = decode;
                 }
             }
             "max_depth" => {

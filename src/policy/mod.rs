@@ -7,6 +7,7 @@ mod compile;
 mod condition;
 mod decide;
 mod decode;
+mod detectors;
 mod document;
 mod field;
 mod glob;

@@ -153,14 +153,41 @@ fn scores(page: &mut String) {
     );
 }
 
+const OWN: &str = "\
+## A policy's own
+
+```yaml
+inspect: { decode: true }                 # look into runs of Base64 and hexadecimal digits; off unless asked for
+lists:
+  customer_domains: [example.com, '*.example.org']
+  codenames: [swan, blue heron]           # 50,000 terms and more
+detectors:
+  employee_id:                            # small letters, digits, `_`
+    pattern: 'EMP-\\d{6}'                  # one or several; each leftmost match
+    context: [employee, staff id]         # words before a match; without one its confidence is low
+    validator: luhn                       # a check that each match must pass
+    confidence: high                      # of a match (high unless said)
+    groups: [pii.staff]
+    allow: [EMP-000000]                   # no finding
+    reach: 64                             # characters that a stream waits for a longer match
+  codename: { keywords: { list: codenames } }                                 # whole words, in any case
+  email: { allow: { list: customer_domains } }                                # of a built-in detector or group
+  payment: { allow: { list: test_cards } }                                    # cards that providers publish for tests
+  '*': { allow: [192.0.2.0/24, ops@contoso.com] }                             # of all
+rules:
+  - id: mask-staff
+    match: { event: [message, response] }
+    when: { text: { detects: [pii.staff, codename] } }
+    action: redact
+```
+";
+
 fn custom(page: &mut String) {
     let names: Vec<String> = Validator::names().map(|name| format!("`{name}`")).collect();
     let _ = write!(
         page,
-        "\n## A policy's own\n\nA policy can bring detectors of patterns and of words (50,000 and more), with words of \
-         context, an allow-list, a check and groups. The checks: {}.\n\nAn allow-list takes values (numbers with any \
-         separators), hosts (`example.com`, `*.example.com`: every address and URL there) and networks \
-         (`10.0.0.0/8`).\n",
+        "\n{OWN}\nThe checks: {}.\n\nAn allow-list takes values (numbers with any separators), hosts (`example.com`, \
+         `*.example.com`: every address and URL there) and networks (`10.0.0.0/8`).\n",
         names.join(", ")
     );
 }

@@ -134,10 +134,19 @@ impl CustomPlan {
 
     /// The name of the detector with this index in findings.
     pub(super) fn name(&self, detector: u16) -> Option<&str> {
-        self.known
-            .iter()
-            .find(|known| known.index == detector)
+        self.find(detector)
             .map(|known| known.detector.name.as_str())
+    }
+
+    /// The groups of the detector with this index in findings.
+    pub(super) fn groups(&self, detector: u16) -> &[String] {
+        self.find(detector)
+            .map(|known| known.detector.groups.as_slice())
+            .unwrap_or_default()
+    }
+
+    fn find(&self, detector: u16) -> Option<&Known> {
+        self.known.iter().find(|known| known.index == detector)
     }
 
     /// Whether some detector has patterns, which look at the text as it is written too.
