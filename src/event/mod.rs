@@ -133,6 +133,9 @@ words! {
         Media = "media",
         /// A string where none is known; judged as text, never edited.
         Unknown = "unknown",
+        /// Text inside a signed block or inside another encoding: judged as text, never edited, since a changed byte makes
+        /// the provider refuse the whole.
+        Sealed = "sealed",
     }
 }
 

@@ -262,8 +262,9 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
+            let is_signed = self.head.signed && event.direction == Direction::Request;
             let impossible = found.iter().any(|redaction| {
-                !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+                is_signed || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
             });
             let what = if impossible {
                 Outcome::Deny

@@ -4,6 +4,7 @@ use super::decode::{At, Decoder};
 use super::node::{Data, Node};
 use super::protocols::{self, ProtocolEntry};
 use super::rule::{self, Rule};
+use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
 use std::collections::BTreeMap;
@@ -214,6 +215,8 @@ pub struct Document {
     pub(super) lists: BTreeMap<Box<str>, List>,
     /// `detectors`, as written: they may name lists.
     pub(super) detectors: Option<Node>,
+    /// Time zones that `agentguard build` has looked up.
+    pub(super) zones: Zones,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -305,7 +308,6 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         ("shadow", codes::AG1017),
         ("for", codes::AG1017),
         ("principals", codes::AG1017),
-        ("zones", codes::AG1017),
     ] {
         if let Some(value) = node(key) {
             let message = if why == codes::AG1016 {
@@ -366,6 +368,9 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         audit: audit(decoder, &at, node("audit")),
         lists,
         detectors: node("detectors").cloned(),
+        zones: node("zones")
+            .and_then(|value| zones::read(decoder, &at.key("zones"), value))
+            .unwrap_or_default(),
         rules,
     };
     settle_identity(decoder, &document, &at);

@@ -22,12 +22,16 @@ mod scan;
 mod value;
 mod version;
 mod window;
+mod windows;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
+mod zones;
 
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+#[cfg(not(target_arch = "wasm32"))]
+pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
@@ -38,3 +42,4 @@ pub use scan::{ScanScratch, Scans};
 pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
+pub use zones::Zones;

@@ -1,8 +1,10 @@
 //! The policy's version: SHA-256 of its RFC 8785 form. The same from YAML, JSON and Struct, whatever the formatting;
-//! `spec` is opened and `examples` are left out, so that what `build` writes has the version of what people wrote.
+//! `spec` is opened, `examples` are left out and so is `zones`, which `build` adds: what it writes has the version of what
+//! people wrote.
 
 use super::node::{Data, Member, Node};
 use crate::wire::json::{Decimal, quote};
+use crate::wire::order;
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and 64 hex digits.
@@ -28,6 +30,7 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
                 vec![member]
             }
         })
+        .filter(|member| &*member.key != "zones")
         .collect();
     write_members(
         &opened,
@@ -83,7 +86,9 @@ fn write_members(
 ) {
     let mut sorted = members.to_vec();
     // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
-    sorted.sort_by(|a, b| a.key.encode_utf16().cmp(b.key.encode_utf16()));
+    order::sort_by(&mut sorted, |a, b| {
+        a.key.encode_utf16().cmp(b.key.encode_utf16())
+    });
     out.push(b'{');
     for (at, member) in sorted.into_iter().enumerate() {
         if at > 0 {
