@@ -25,6 +25,7 @@ use crate::wire::span::index;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// What an event is judged against: its exchange, its body, and the scans of the body's texts, kept between rules.
 pub struct Context<'a> {
@@ -978,6 +979,7 @@ impl Collector<'_, '_> {
                 with: self.rule.redact.form,
                 label: None,
                 numbered: false,
+                restore: Rc::clone(&self.rule.redact.restore),
             });
         }
     }
@@ -1012,6 +1014,7 @@ impl Collector<'_, '_> {
                 .clone()
                 .or_else(|| own_label(self.context, detector)),
             numbered: self.rule.redact.numbered,
+            restore: Rc::clone(&self.rule.redact.restore),
         });
     }
 }

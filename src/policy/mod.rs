@@ -39,7 +39,7 @@ pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
-pub use window::{Settled, Window};
+pub use window::{Settled, Watch, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
 pub use zones::Zones;

@@ -5,7 +5,7 @@ use super::document::{Default, DefaultAction, Document};
 use super::field::{Field, Kinds};
 use super::rule::{Action, Rule};
 use super::scan::Wants;
-use crate::event::Kind;
+use crate::event::{Kind, Replacement};
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,10 @@ impl Needs {
         }
         if rule.action == Action::Redact && compiled.enforced {
             self.edited = rule.kinds.iter().fold(self.edited, Kinds::with);
+            if rule.redact.form == Replacement::Pseudonym {
+                // What is replaced in a request is turned back in its answer.
+                self.look_at(Kinds::of(&[Kind::Response, Kind::ToolResult]), true, true);
+            }
         }
         for kind in rule.kinds.iter() {
             if kind != Kind::Response {

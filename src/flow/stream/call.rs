@@ -7,7 +7,7 @@ use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
 
 /// One call so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     provider_run: bool,
     /// Each part of the name: its frame, its place, what it says.
@@ -143,20 +143,43 @@ impl Call {
         Ok((nest, reading))
     }
 
+    /// The call as it is once `turned` is made.
+    pub(super) fn turned_back(
+        &self,
+        key: &CallKey,
+        nest: Nest<'static>,
+        reading: Reading,
+        turned: Edits,
+        bounds: Bounds,
+    ) -> Option<(Nest<'static>, Reading)> {
+        if turned.is_empty() {
+            return Some((nest, reading));
+        }
+        let call = Call {
+            arguments: edited_arguments(&nest, turned)?,
+            ..self.clone()
+        };
+        call.read(key, bounds).ok()
+    }
+
     /// Puts edited arguments in place of those that came: all of them into the first part, none into the others.
     pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<()> {
-        let body = nest.body()?;
-        let edited = nest.edited(body.bytes(), edits);
-        let limits = Limits { max_depth: 1 };
-        let nest = Nest::owned(edited, limits, 0).ok()?;
-        let body = nest.body()?;
-        let arguments = body.root().get("arguments")?.text()?.into_owned();
+        let arguments = edited_arguments(nest, edits)?;
         put_in_first(&self.parts, &arguments, queue)?;
         if !self.parts_again.is_empty() {
             put_in_first(&self.parts_again, &arguments, queue)?;
         }
         Some(())
     }
+}
+
+fn edited_arguments(nest: &Nest<'_>, edits: Edits) -> Option<String> {
+    let body = nest.body()?;
+    let edited = nest.edited(body.bytes(), edits);
+    let limits = Limits { max_depth: 1 };
+    let nest = Nest::owned(edited, limits, 0).ok()?;
+    let arguments = nest.body()?.root().get("arguments")?.text()?.into_owned();
+    Some(arguments)
 }
 
 fn put_in_first(parts: &[(u64, Place)], arguments: &str, queue: &mut Queue) -> Option<()> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 mod a2a;
 mod generic;
 mod mcp;
+mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 
