@@ -68,6 +68,8 @@ pub(super) struct Exchange {
     pub(super) uninspectable: Vec<&'static str>,
     pub(super) usage: Usage,
     pub(super) provider_error: Option<Box<str>>,
+    /// Bytes of text that detectors had to look at.
+    pub(super) text: u64,
     pub(super) inspect_ns: u64,
     pub(super) held_ns: u64,
 }

@@ -9,7 +9,7 @@ mod text;
 mod transcript;
 
 use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, Verdict};
+use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict};
 use super::request::no_body;
 use super::step::{Action, Body, Step};
 use super::turn_back::composed;
@@ -341,6 +341,10 @@ impl Flow {
                 Ok(None) => break,
                 Err(_) => self.lose_frames(stream)?,
             }
+            if stream.is_judged() && !stream.is_blind && self.has_too_much_text() {
+                self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
+                stream.give_up();
+            }
         }
         if end && !stream.is_blind {
             match stream.frames.finish() {
@@ -662,6 +666,7 @@ impl Flow {
             text.whole.push_str(&new);
         }
         let range = start..start.saturating_add(new.len());
+        self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
         if text.is_held() {
             return Ok(());
@@ -795,7 +800,7 @@ impl Flow {
         let secret = &self.guard.secret;
         let real = replaced(part, &turned);
         let changes = redact::changes(verdict.redactions, &real, secret, &mut self.ledger);
-        let changes = composed(part, turned, &changes);
+        let changes = composed(part, turned, changes);
         let Some(text) = stream.texts.get_mut(&channel) else {
             return;
         };

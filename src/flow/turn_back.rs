@@ -104,6 +104,7 @@ impl Flow {
                 let editable = text.class == Class::Text
                     && text.form == Form::String
                     && nest.is_editable(place)
+                    && !reading.sealed.contains(&place)
                     && is_free(place);
                 let Some(value) = nest.value(place).filter(|_| editable) else {
                     continue;
@@ -141,15 +142,16 @@ impl Flow {
 pub(super) fn composed(
     part: &str,
     turned: Vec<(std::ops::Range<usize>, String)>,
-    changes: &[(std::ops::Range<usize>, String)],
+    changes: Vec<(std::ops::Range<usize>, String)>,
 ) -> Vec<(std::ops::Range<usize>, String)> {
-    match changes {
-        [] => turned,
-        _ => {
-            let real = redact::replaced(part, &turned);
-            vec![(0..part.len(), redact::replaced(&real, changes))]
-        }
+    if turned.is_empty() {
+        return changes;
     }
+    if changes.is_empty() {
+        return turned;
+    }
+    let real = redact::replaced(part, &turned);
+    vec![(0..part.len(), redact::replaced(&real, &changes))]
 }
 
 /// Whether a request goes on with something that the provider keeps.

@@ -13,12 +13,13 @@ use super::glob::Reading as GlobReading;
 use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
 use super::pace::Moment;
 use super::rule::{Action, IfMissing};
-use super::scan::{ScanScratch, Scans, TextScan};
+use super::scan::{ScanScratch, Scans, TextScan, Wants};
+use super::seams::{self, Split};
 use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, tool_names, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Form, Gate, Kind, Reading, Redaction, Text, Turn,
+    Class, Direction, Event, Facts, Form, Gate, Kind, Reading, Redaction, Replacement, Text, Turn,
 };
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::span::index;
@@ -132,10 +133,8 @@ impl<'a> Context<'a> {
         text: &TextValue<'a>,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
-        let wants = match direction {
-            Direction::Request => self.policy.needs.request,
-            Direction::Response => self.policy.needs.response,
-        };
+        let mut wants = self.policy.needs.wants(direction);
+        wants.detectors &= !self.scans.borrow().skips_detectors;
         let scan = |text: &TextValue<'a>| {
             let key = text
                 .number
@@ -151,15 +150,31 @@ impl<'a> Context<'a> {
         let Some(number) = text.number else {
             return use_scan(&scan(text));
         };
-        let number = index(number);
+        let place = index(number);
         let mut scans = self.scans.borrow_mut();
-        if scans.list.len() <= number {
-            scans.list.resize(number.saturating_add(1), None);
+        let Scans { list, splits, .. } = &mut *scans;
+        if list.len() <= place {
+            list.resize(place.saturating_add(1), None);
         }
-        match scans.list.get_mut(number) {
-            Some(slot) => use_scan(slot.get_or_insert_with(|| scan(text))),
+        let splits = splits.get_or_insert_with(|| self.splits(wants));
+        match list.get_mut(place) {
+            Some(slot) => use_scan(slot.get_or_insert_with(|| {
+                let mut scan = scan(text);
+                let ours = splits.iter().filter(|split| split.text == number);
+                scan.splits.extend(ours);
+                scan
+            })),
             None => use_scan(&scan(text)),
         }
+    }
+
+    /// What goes over several texts of the body.
+    fn splits(&self, wants: Wants) -> Vec<Split> {
+        if !wants.detectors {
+            return Vec::new();
+        }
+        let scratch = &mut self.scratch.borrow_mut();
+        seams::find(self.reading, self.nest, &self.policy.matcher, scratch)
     }
 
     /// Whether anything that rules look for stands in an event's texts.
@@ -175,7 +190,12 @@ impl<'a> Context<'a> {
     pub fn finding_counts(&self) -> BTreeMap<Box<str>, u64> {
         let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
         let scans = self.scans.borrow();
-        let findings = scans.list.iter().flatten().flat_map(|scan| &scan.findings);
+        let findings = scans.list.iter().flatten().flat_map(|scan| {
+            let splits = scan.splits.iter().filter(|split| split.is_first);
+            scan.findings
+                .iter()
+                .chain(splits.map(|split| &split.finding))
+        });
         for finding in findings {
             let Some(name) = self.policy.matcher.detectors.name(finding.detector) else {
                 continue;
@@ -729,11 +749,20 @@ impl<'e> Judge<'e, '_> {
                     .iter()
                     .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
             }),
-            Operator::Detects(detectors) => with_scan(context, direction, text, |scan| {
-                scan.findings
-                    .iter()
-                    .any(|finding| asks_for(detectors, finding) && context.counts(text, finding))
-            }),
+            Operator::Detects(detectors) => {
+                let mut incomplete = false;
+                let found = with_scan(context, direction, text, |scan| {
+                    incomplete = scan.incomplete;
+                    let splits = scan.splits.iter().map(|split| &split.finding);
+                    scan.findings.iter().chain(splits).any(|finding| {
+                        asks_for(detectors, finding) && context.counts(text, finding)
+                    })
+                });
+                if incomplete && !found {
+                    return Verdict::Unreadable;
+                }
+                found
+            }
             Operator::Affix(affix) => affix.judge(&text.text(), side),
             Operator::Length(order) => return order.judge_count(character_count(&text.text())),
             Operator::Glob {
@@ -884,6 +913,8 @@ impl Collector<'_, '_> {
         let policy = context.policy;
         let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
+        let mut splits: Vec<Split> = Vec::new();
+        let mut untold = false;
         match operator {
             Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
                 for finding in &scan.findings {
@@ -891,6 +922,12 @@ impl Collector<'_, '_> {
                         spans.push((finding.range(), Some(finding.detector)));
                     }
                 }
+                untold = scan.incomplete;
+                splits.extend(
+                    scan.splits
+                        .iter()
+                        .filter(|split| asks_for(detectors, &split.finding)),
+                );
             }),
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
@@ -936,8 +973,25 @@ impl Collector<'_, '_> {
             }
             _ => {}
         }
+        let form = self.rule.redact.form;
         for (range, detector) in spans {
-            self.hit(text, range, detector);
+            self.hit(text, range, detector, form);
+        }
+        for split in splits {
+            // Of a part neither the last characters nor a stand-in can be told.
+            let form = match form {
+                Replacement::Last4 => Replacement::Mask,
+                Replacement::Mask => form,
+                _ if !split.is_first => Replacement::Remove,
+                Replacement::Pseudonym => Replacement::Label,
+                _ => form,
+            };
+            let finding = split.finding;
+            self.hit(text, finding.range(), Some(finding.detector), form);
+        }
+        if untold {
+            // Something would stay.
+            self.impossible();
         }
     }
 
@@ -965,26 +1019,37 @@ impl Collector<'_, '_> {
         );
         for text in &texts {
             let length = text.text().len();
-            self.hit(text, 0..length, None);
+            self.hit(text, 0..length, None, self.rule.redact.form);
         }
         for () in others {
             // A number or a boolean can't be replaced by a text without changing what the tool is asked.
-            (self.found)(Redaction {
-                place: self.event.at,
-                form: Form::Number,
-                class: Class::Text,
-                range: 0..0,
-                choice: self.event.choice,
-                detector: None,
-                with: self.rule.redact.form,
-                label: None,
-                numbered: false,
-                restore: Rc::clone(&self.rule.redact.restore),
-            });
+            self.impossible();
         }
     }
 
-    fn hit(&mut self, text: &TextValue<'_>, range: Range<usize>, detector: Option<u16>) {
+    /// Notes that something can't be replaced.
+    fn impossible(&mut self) {
+        (self.found)(Redaction {
+            place: self.event.at,
+            form: Form::Number,
+            class: Class::Text,
+            range: 0..0,
+            choice: self.event.choice,
+            detector: None,
+            with: self.rule.redact.form,
+            label: None,
+            numbered: false,
+            restore: Rc::clone(&self.rule.redact.restore),
+        });
+    }
+
+    fn hit(
+        &mut self,
+        text: &TextValue<'_>,
+        range: Range<usize>,
+        detector: Option<u16>,
+        with: Replacement,
+    ) {
         let Some(value) = text.value else { return };
         let place = value.place();
         let is_sealed =
@@ -1006,7 +1071,7 @@ impl Collector<'_, '_> {
             range,
             choice: self.event.choice,
             detector,
-            with: self.rule.redact.form,
+            with,
             label: self
                 .rule
                 .redact

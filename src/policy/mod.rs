@@ -19,6 +19,7 @@ mod pace;
 mod protocols;
 mod rule;
 mod scan;
+mod seams;
 mod value;
 mod version;
 mod window;

@@ -5,7 +5,7 @@ use super::document::{Default, DefaultAction, Document};
 use super::field::{Field, Kinds};
 use super::rule::{Action, Rule};
 use super::scan::Wants;
-use crate::event::{Kind, Replacement};
+use crate::event::{Direction, Kind, Replacement};
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +129,19 @@ impl Needs {
             Interest::Observed
         } else {
             Interest::None
+        }
+    }
+
+    /// Whether detectors look at texts of this half.
+    pub fn detects(&self, direction: Direction) -> bool {
+        self.wants(direction).detectors
+    }
+
+    /// What rules look for in texts of this half.
+    pub(super) fn wants(&self, direction: Direction) -> Wants {
+        match direction {
+            Direction::Request => self.request,
+            Direction::Response => self.response,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
+use super::seams::Split;
 use crate::detect::literals::Literals;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
@@ -51,6 +52,10 @@ pub(super) struct TextScan {
     pub(super) patterns: Vec<u32>,
     /// What detectors found.
     pub(super) findings: Vec<Finding>,
+    /// Its parts of findings that go over several texts.
+    pub(super) splits: Vec<Split>,
+    /// There is more in it than detectors tell of one text.
+    pub(super) incomplete: bool,
     /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
     /// where they match, is gone when a redaction asks.
     pub(super) spans: Option<Box<TextSpans>>,
@@ -68,7 +73,10 @@ pub(super) struct TextSpans {
 impl TextScan {
     /// Nothing that any rule looks for.
     pub(super) fn is_blank(&self) -> bool {
-        self.literals.is_empty() && self.patterns.is_empty() && self.findings.is_empty()
+        self.literals.is_empty()
+            && self.patterns.is_empty()
+            && self.findings.is_empty()
+            && self.splits.is_empty()
     }
 }
 
@@ -109,6 +117,7 @@ impl Matcher {
             let input = Input::whole(text).under(key);
             self.detectors
                 .scan(&input, &mut scratch.detectors, &mut scan.findings);
+            scan.incomplete = scratch.detectors.is_incomplete();
         }
         scan
     }
@@ -180,4 +189,18 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
 #[derive(Debug, Default)]
 pub struct Scans {
     pub(super) list: Vec<Option<TextScan>>,
+    /// What goes over several texts; absent until somebody asks.
+    pub(super) splits: Option<Vec<Split>>,
+    /// Detectors don't look: there is more text than the policy lets them.
+    pub(super) skips_detectors: bool,
+}
+
+impl Scans {
+    /// Scans of a body with more text than detectors may look at.
+    pub fn without_detectors() -> Scans {
+        Scans {
+            skips_detectors: true,
+            ..Scans::default()
+        }
+    }
 }

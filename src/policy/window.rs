@@ -49,6 +49,7 @@ impl Settled {
     pub fn scans(&mut self) -> Scans {
         Scans {
             list: vec![Some(std::mem::take(&mut self.scan))],
+            ..Scans::default()
         }
     }
 }
@@ -138,6 +139,7 @@ impl Window {
                     .detectors
                     .scan(&input, &mut scratch.detectors, &mut found.scan.findings);
             found.safe = found.safe.min(safe);
+            found.scan.incomplete = scratch.detectors.is_incomplete();
         }
         let mut spans = TextSpans::default();
         if wants.patterns {

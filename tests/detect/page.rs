@@ -43,7 +43,12 @@ ciphers, other encodings.
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
 reach that stands beside each detector, in characters.
 
-**Bounds.** A text has at most 50,000 findings; one that has more counts as unreadable. Work is linear in the text.
+**Split texts.** What a reader joins is seen as one: the parts of a message, messages of one author in a row. Their ends
+(512 bytes of each) are looked at together, as they follow one another and with a space between them.
+
+**Bounds.** Work is linear in the text. In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
+exchange with more is refused as too large (AG2004), or passes with that in its coverage where a rule allows AG2004. A text
+has at most 50,000 findings: with more, rules that restrict hold, and what can't be redacted completely is refused.
 ";
 
 fn percent(thousandths: usize) -> String {
