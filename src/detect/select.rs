@@ -6,6 +6,7 @@ use super::allow::AllowList;
 use super::custom::{CustomDetector, DefinitionError};
 use super::{Confidence, DETECTORS};
 use crate::diag::nearest;
+use crate::wire::order;
 
 /// The detectors to run, each with the lowest confidence that is reported; a policy's own detectors; what is no
 /// finding.
@@ -190,7 +191,7 @@ pub fn names() -> Vec<&'static str> {
             names.extend(parents.chain([*group]));
         }
     }
-    names.sort_unstable();
+    order::sort(&mut names);
     names.dedup();
     names
 }

@@ -298,7 +298,6 @@ pub(super) fn compile(
         rules,
         by_kind,
         matcher: Matcher {
-            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
@@ -309,16 +308,6 @@ pub(super) fn compile(
         zones,
         document,
     })
-}
-
-fn sorted_lower(literals: &[String]) -> Vec<String> {
-    let mut lower: Vec<String> = literals
-        .iter()
-        .map(|text| text.to_ascii_lowercase())
-        .collect();
-    order::sort(&mut lower);
-    lower.dedup();
-    lower
 }
 
 /// The nearest mode holds, unless the document says that nothing is enforced.

@@ -30,8 +30,6 @@ pub(super) struct Matcher {
     pub(super) literal_texts: Vec<String>,
     pub(super) patterns: PatternSet,
     pub(super) detectors: Scanner,
-    /// All literals in lower case (A–Z), sorted: to find those that a text's end may be the beginning of.
-    pub(super) sorted_literals: Vec<String>,
 }
 
 /// Memory that scans reuse.
@@ -129,34 +127,12 @@ impl Matcher {
             .unwrap_or_default()
     }
 
-    /// The first place in the text from which on it is the beginning of a literal, and not all of it.
-    pub(super) fn begun_literal(&self, text: &str) -> Option<usize> {
-        let longest = self.sorted_literals.iter().map(String::len).max()?;
-        let mut from = text.len().saturating_sub(longest);
-        let lower = text
-            .get(text.ceil_char_boundary(from)..)?
-            .to_ascii_lowercase();
-        from = text.len().saturating_sub(lower.len());
-        lower
-            .char_indices()
-            .find(|(at, _)| {
-                let end = lower.get(*at..).unwrap_or_default();
-                let next = self
-                    .sorted_literals
-                    .partition_point(|literal| literal.as_str() <= end);
-                self.sorted_literals
-                    .get(next)
-                    .is_some_and(|literal| literal.starts_with(end))
-            })
-            .map(|(at, _)| at.saturating_add(from))
-    }
-
     /// Where these literals stand in a text, as written or as it is read.
     pub(super) fn literal_spans(
         &self,
         text: &str,
         literals: &[u32],
-        hit: &mut impl FnMut(Range<usize>),
+        hit: &mut dyn FnMut(Range<usize>),
     ) {
         self.literals.find(text, &mut |literal, range| {
             if literals.contains(&literal) {

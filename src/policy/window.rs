@@ -203,13 +203,14 @@ impl Window {
 
 /// The first place at the end of a text where a literal may have begun, as written or as it is read.
 fn literal_begun(matcher: &Matcher, text: &str) -> usize {
-    let mut first = matcher.begun_literal(text).unwrap_or(text.len());
+    let mut first = matcher.literals.begun(text);
     // An escape, an entity, a letter and its accent may be cut in two.
     first = first.min(stable_len(text));
-    if let Some(view) = View::of(text)
-        && let Some(begun) = matcher.begun_literal(view.text())
-    {
-        first = first.min(view.original(begun..begun).start);
+    if let Some(view) = View::of(text) {
+        let begun = matcher.literals.begun(view.text());
+        if begun < view.text().len() {
+            first = first.min(view.original(begun..begun).start);
+        }
     }
     first
 }

@@ -9,6 +9,7 @@ use crate::detect::literals::Literals;
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
+use crate::wire::order;
 
 /// A policy's own detectors, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -167,7 +168,7 @@ impl CustomPlan {
             begun = begun.min(self.find_keywords(reading, &mut memory.matches));
         }
         begun = begun.min(self.find_patterns(reading, memory));
-        memory.matches.sort_by_key(|(_, range, _)| range.start);
+        order::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
         memory.near.begin(reading.key, &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
             let Some(known) = self.known.get(known) else {
