@@ -10,9 +10,10 @@
 
 use super::decode::{At, Decoder};
 use super::document::{Document, List};
-use super::node::{Data, Node};
+use super::node::{Data, Member, Node};
 use crate::detect::pattern::Pattern;
-use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator, allow};
+use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
+use crate::detect::{allow, select};
 use crate::diag::codes;
 use std::collections::BTreeMap;
 
@@ -36,51 +37,134 @@ pub(super) const CONFIDENCES: &[(&str, Confidence)] = &[
     ("high", Confidence::High),
 ];
 
-/// What the policy says of detectors; none of them runs yet.
+/// What the policy says of detectors; none of them runs yet. Of several documents each may bring its own.
 pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
     let mut selection = Selection::none();
     selection.decode(document.inspect.decode);
-    let Some(node) = &document.detectors else {
-        return selection;
-    };
+    let parts: Vec<&Document> = document
+        .deciding()
+        .iter()
+        .chain(document.shadow.as_deref())
+        .collect();
     let root = At::root();
     let at = root.key("detectors");
-    let Data::Map(members) = &node.data else {
-        decoder.wrong_type(&at, node, "a mapping of detectors");
-        return selection;
-    };
-    let lists = &document.lists;
-    let is_known = |name: &str| name == "*" || crate::detect::select::members(name).is_ok();
-    // Groups of the policy's own are known once all of its detectors are.
-    for member in members.iter().filter(|member| !is_known(&member.key)) {
-        let at = at.key(&member.key);
-        let Some(detector) = custom(decoder, &at, &member.key, &member.value, lists) else {
+    let is_known = |name: &str| name == "*" || select::members(name).is_ok();
+    let mut defined: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut lists: Vec<(&Member, &Document)> = Vec::new();
+    for part in &parts {
+        let Some(node) = &part.detectors else {
             continue;
         };
-        if let Err(error) = selection.define(detector) {
-            let help = error.help.unwrap_or_default();
-            decoder.error(codes::AG1013, &at, &member.key_span, error.message, help);
-        }
-    }
-    for member in members.iter().filter(|member| is_known(&member.key)) {
-        let at = at.key(&member.key);
-        for inner in decoder
-            .mapping(&at, &member.value, &["allow", "description"])
-            .unwrap_or_default()
-        {
-            if &*inner.key != "allow" {
+        let Data::Map(members) = &node.data else {
+            decoder.wrong_type(&at, node, "a mapping of detectors");
+            continue;
+        };
+        for member in members {
+            if is_known(&member.key) {
+                lists.push((member, part));
                 continue;
             }
-            let Some(entries) = texts(decoder, &at.key("allow"), &inner.value, lists) else {
-                continue;
-            };
-            let list = AllowList::new(entries.iter().map(|entry| &**entry));
-            let name = Some(&*member.key).filter(|name| *name != "*");
-            // The name is known: it was asked above.
-            let _ = selection.allow(name, list);
+            let written = written(&member.value, &part.lists);
+            let at = at.key(&member.key);
+            match defined.iter().find(|(name, _)| *name == &*member.key) {
+                Some((_, known)) if *known == written => continue,
+                Some(_) => {
+                    let message = format!("the detector `{}` is defined twice", member.key);
+                    let help =
+                        "documents that decide together share their detectors: use two names";
+                    decoder.error(codes::AG1008, &at, &member.key_span, message, help);
+                    continue;
+                }
+                None => defined.push((&member.key, written)),
+            }
+            if let Some(detector) = custom(decoder, &at, &member.key, &member.value, &part.lists)
+                && let Err(error) = selection.define(detector)
+            {
+                let help = error.help.unwrap_or_default();
+                decoder.error(codes::AG1013, &at, &member.key_span, error.message, help);
+            }
         }
     }
+    // Groups of the policy's own are known once all of its detectors are.
+    for (member, part) in lists {
+        allow(
+            decoder,
+            &at.key(&member.key),
+            member,
+            part,
+            &parts,
+            &mut selection,
+        );
+    }
     selection
+}
+
+/// What is no finding of a detector or group that is there already.
+fn allow(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    member: &Member,
+    part: &Document,
+    parts: &[&Document],
+    selection: &mut Selection,
+) {
+    let own = written(&member.value, &part.lists);
+    let is_shared = parts.iter().all(|other| {
+        let detectors = other.detectors.as_ref();
+        detectors
+            .and_then(|node| node.get(&member.key))
+            .is_some_and(|node| written(node, &other.lists) == own)
+    });
+    if !is_shared {
+        let message = format!("not every document has this list for `{}`", member.key);
+        let help = "a list loosens what all documents find: write the same one in each of them";
+        decoder.error(codes::AG1017, at, &member.key_span, message, help);
+        return;
+    }
+    let known = &["allow", "description"];
+    for inner in decoder
+        .mapping(at, &member.value, known)
+        .unwrap_or_default()
+    {
+        if &*inner.key != "allow" {
+            continue;
+        }
+        let Some(entries) = texts(decoder, &at.key("allow"), &inner.value, &part.lists) else {
+            continue;
+        };
+        let list = AllowList::new(entries.iter().map(|entry| &**entry));
+        let name = Some(&*member.key).filter(|name| *name != "*");
+        // The name is one of a detector or group: it would have been defined otherwise.
+        let _ = selection.allow(name, list);
+    }
+}
+
+/// A definition with the lists that it may name, to be compared with another.
+fn written(node: &Node, lists: &BTreeMap<Box<str>, List>) -> Vec<u8> {
+    let mut written = Vec::new();
+    node.write_json(&mut written);
+    write_lists(node, lists, &mut written);
+    written
+}
+
+fn write_lists(node: &Node, lists: &BTreeMap<Box<str>, List>, out: &mut Vec<u8>) {
+    if let Some(List::Plain(items)) = node
+        .get("list")
+        .and_then(Node::text)
+        .and_then(|name| lists.get(name))
+    {
+        for item in items {
+            item.write_json(out);
+        }
+    }
+    for member in node.members() {
+        write_lists(&member.value, lists, out);
+    }
+    if let Data::List(items) = &node.data {
+        for item in items {
+            write_lists(item, lists, out);
+        }
+    }
 }
 
 fn custom(

@@ -1,7 +1,7 @@
 //! What is split over several texts that a reader joins: the parts of a message, messages of one author in a row.
 //!
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
-//! them; what lies within one text was found there.
+//! them. What one text holds alone was found there, and isn't joined with a word before it.
 
 use super::scan::{Matcher, ScanScratch};
 use crate::detect::{Finding, Input};
@@ -12,6 +12,9 @@ use std::ops::Range;
 
 /// Bytes at each end of a text that are looked at. A longer value that is split is not found.
 const END: usize = 512;
+
+/// What nothing goes across.
+const GAP: &str = "\n\u{0}\n\u{0}\n";
 
 /// Most texts that are looked at together.
 const MOST: usize = 10_000;
@@ -87,7 +90,8 @@ fn join(
         return;
     }
     let mut findings = Vec::new();
-    for between in ["", " "] {
+    let mut alone: Vec<Split> = Vec::new();
+    for between in [GAP, "", " "] {
         let mut joined = String::new();
         let mut stretches: Vec<Stretch> = Vec::new();
         for number in run.iter().take(MOST) {
@@ -114,7 +118,7 @@ fn join(
                 (Some(first), Some(rest)) if head < tail => {
                     add(0, first);
                     // What stands in the middle is not here: nothing goes across.
-                    add(head, "\n\u{0}\n\u{0}\n");
+                    add(head, GAP);
                     add(tail, rest);
                 }
                 _ => add(0, &text),
@@ -126,41 +130,58 @@ fn join(
             .detectors
             .scan(&input, &mut scratch.detectors, &mut findings);
         for finding in &findings {
-            split(finding, &stretches, found);
+            let parts = split(finding, &stretches);
+            let first = parts.first().map(|part| part.text);
+            if between == GAP {
+                alone.extend(parts);
+            } else if parts.iter().any(|part| Some(part.text) != first)
+                && !parts.iter().any(|part| part.is_among(&alone))
+            {
+                found.extend(parts);
+            }
         }
     }
 }
 
-/// Adds what a finding has of each text, if it has something of several.
-fn split(finding: &Finding, stretches: &[Stretch], found: &mut Vec<Split>) {
+impl Split {
+    /// Whether something of the same kind was found in the same place; `others` are by text.
+    fn is_among(&self, others: &[Split]) -> bool {
+        let from = others.partition_point(|other| other.text < self.text);
+        let others = others.get(from..).unwrap_or_default().iter();
+        let mut here = others.take_while(|other| other.text == self.text);
+        here.any(|other| {
+            other.finding.detector == self.finding.detector
+                && other.finding.start < self.finding.end
+                && self.finding.start < other.finding.end
+        })
+    }
+}
+
+/// What a finding has of each text.
+fn split(finding: &Finding, stretches: &[Stretch]) -> Vec<Split> {
     let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
-    let parts = stretches
+    let local = |stretch: &Stretch, at: usize| {
+        at.saturating_sub(stretch.joined.start)
+            .saturating_add(stretch.start)
+    };
+    stretches
         .get(from..)
         .unwrap_or_default()
         .iter()
-        .take_while(|stretch| stretch.joined.start < finding.end);
-    let mut texts = parts.clone().map(|stretch| stretch.text);
-    let first = texts.next();
-    if texts.all(|text| Some(text) == first) {
-        return;
-    }
-    for stretch in parts {
-        let start = finding.start.max(stretch.joined.start);
-        let end = finding.end.min(stretch.joined.end);
-        let local = |at: usize| {
-            at.saturating_sub(stretch.joined.start)
-                .saturating_add(stretch.start)
-        };
-        if start < end {
-            found.push(Split {
+        .take_while(|stretch| stretch.joined.start < finding.end)
+        .map(|stretch| {
+            let start = finding.start.max(stretch.joined.start);
+            let end = finding.end.min(stretch.joined.end);
+            Split {
                 text: stretch.text,
                 finding: Finding {
-                    start: local(start),
-                    end: local(end),
+                    start: local(stretch, start),
+                    end: local(stretch, end),
                     ..*finding
                 },
                 is_first: start == finding.start,
-            });
-        }
-    }
+            }
+        })
+        .filter(|part| part.finding.start < part.finding.end)
+        .collect()
 }

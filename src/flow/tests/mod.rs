@@ -5,17 +5,22 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod a2a;
+mod documents;
 mod generic;
+mod history;
 mod mcp;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 
 fn guard(policy: &str) -> Rc<Guard> {
-    let text = format!(
+    guard_of(&format!(
         "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n{policy}"
-    );
-    let root = parse_yaml(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    ))
+}
+
+fn guard_of(text: &str) -> Rc<Guard> {
+    let root = parse_yaml(text).unwrap_or_else(|errors| panic!("{errors:?}"));
     let loaded = load(&root);
     let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
     let Some(policy) = loaded.policy else {
@@ -95,6 +100,10 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_cohere;
+mod stream_ollama;
+mod stream_responses;
+mod stream_texts;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 
@@ -1023,6 +1032,14 @@ rules:
         let long = format!("4111 1111 {}", "word ".repeat(400));
         let given = [long.as_str(), "1111 1111"];
         assert_eq!(parts("label", &given).0, given);
+    }
+
+    #[test]
+    fn a_word_before_an_address_is_no_part_of_it() {
+        assert_eq!(
+            parts("label", &["Mail", "me@contoso.com", "soon"]).0,
+            ["Mail", "[EMAIL]", "soon"]
+        );
     }
 
     #[test]
