@@ -94,7 +94,7 @@ impl std::fmt::Debug for Stream {
 /// The stream ends here: a refusal takes the place of the rest.
 #[derive(Debug)]
 struct Stop {
-    denial: Denial,
+    denial: Box<Denial>,
     as_error: bool,
 }
 
@@ -158,7 +158,7 @@ impl Stream {
             self.send_raw(&frame, None);
             return;
         };
-        if self.is_changed {
+        if self.is_changed || self.reader.counts_frames() {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
@@ -194,7 +194,9 @@ impl Stream {
             // The element before may have been dropped, or one put before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
-            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+            if let Some(byte @ (b'[' | b',')) =
+                written.iter_mut().find(|b| !b.is_ascii_whitespace())
+            {
                 *byte = separator;
             }
         }
@@ -205,11 +207,11 @@ impl Stream {
             let separator = self.separator();
             self.out.push(separator);
         }
-        let payload = self.reader.wrap(None, made.payload.clone());
         let bytes = if made.is_exception && self.framing == Framing::Amazon {
-            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+            frame::compose_exception(made.event.unwrap_or_default(), &made.payload)
         } else {
-            frame::compose(self.framing, made.event, &payload)
+            let payload = self.reader.wrap(None, made.payload.clone());
+            frame::compose(self.framing, self.reader.name_of(made), &payload)
         };
         self.out.extend_from_slice(&bytes);
     }
@@ -400,7 +402,7 @@ impl Flow {
     ) -> Result<(), Stop> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
-                denial: self.denial(refused, nest),
+                denial: Box::new(self.denial(refused, nest)),
                 as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
             }),
             None => Ok(()),
@@ -551,7 +553,7 @@ impl Flow {
             return self.bind(stream, &verdict, nest, broken);
         }
         let stop = verdict.strictest().map(|refused| Stop {
-            denial: self.denial(refused, nest),
+            denial: Box::new(self.denial(refused, nest)),
             as_error: true,
         });
         let mut edits = Edits::default();
@@ -588,7 +590,7 @@ impl Flow {
         Stop {
             denial: nest
                 .or(none.as_ref())
-                .map(|nest| self.denial(&refused, nest))
+                .map(|nest| Box::new(self.denial(&refused, nest)))
                 .unwrap_or_default(),
             as_error: true,
         }
@@ -916,7 +918,7 @@ impl Flow {
             });
             if !can_go {
                 return Err(Stop {
-                    denial,
+                    denial: Box::new(denial),
                     as_error: true,
                 });
             }

@@ -6,6 +6,7 @@ use super::decode::{At, Decoder};
 use super::document::{AppliesTo, Defaults, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::index::Index;
 use super::limit::Limit;
 use super::needs::Needs;
 use super::node::{Data, Node};
@@ -40,8 +41,7 @@ pub struct Policy {
     pub needs: Needs,
     /// By id, so that the order of the document can't matter.
     pub(super) rules: Vec<CompiledRule>,
-    /// For each kind of event the rules about it.
-    by_kind: BTreeMap<Kind, Vec<u16>>,
+    pub(super) index: Index,
     pub(super) matcher: Matcher,
     /// The documents that decide, each for itself, and the one that is only tried out.
     pub(super) chapters: Vec<Chapter>,
@@ -55,7 +55,7 @@ pub struct Policy {
 #[derive(Debug)]
 pub(super) struct Chapter {
     /// Numbers of its rules.
-    rules: Range<u16>,
+    pub(super) rules: Range<u16>,
     pub(super) defaults: Defaults,
     mode: Mode,
     /// Nothing in it is enforced, whatever it says.
@@ -276,21 +276,6 @@ impl Policy {
         self.chapters.iter().any(|chapter| chapter.enforces(None))
     }
 
-    pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
-        self.by_kind
-            .get(&kind)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    /// The rules of one document about a kind of event.
-    pub(super) fn rules_of(&self, chapter: &Chapter, kind: Kind) -> &[u16] {
-        let rules = self.rules_about(kind);
-        let start = rules.partition_point(|rule| *rule < chapter.rules.start);
-        let end = rules.partition_point(|rule| *rule < chapter.rules.end);
-        rules.get(start..end).unwrap_or_default()
-    }
-
     /// Whether an exchange is something that the policy is about.
     pub fn applies(&self, facts: &Facts) -> bool {
         self.chapters
@@ -407,17 +392,18 @@ pub(super) fn compile(
             )
         })
         .ok()?;
-    let mut by_kind: BTreeMap<Kind, Vec<u16>> = BTreeMap::new();
-    for (number, rule) in (0u16..).zip(&rules) {
-        for kind in rule.kinds.iter() {
-            by_kind.entry(kind).or_default().push(number);
-        }
+    if rules.len() > usize::from(u16::MAX) {
+        let message = format!("{} rules are more than the filter can number", rules.len());
+        let help =
+            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
+        decoder.error(codes::AG1019, &at, &(0..0), message, help);
+        return None;
     }
     Some(Policy {
         version,
         needs,
+        index: Index::of(&rules),
         rules,
-        by_kind,
         matcher: Matcher {
             sorted_literals: sorted_lower(&literals),
             literals: automaton,

@@ -235,28 +235,26 @@ impl Policy {
             held: Vec::new(),
             shadow: None,
         };
-        let mut hit = None;
+        let has_hit = || context.has_hit(event);
+        let candidates = self
+            .index
+            .candidates(event.kind, event, context.facts, has_hit);
+        let mut candidates = candidates.peekable();
         let mut is_for_somebody = false;
         for chapter in &self.chapters {
-            let Some(is_certain) = chapter.takes_part(event, context) else {
-                continue;
-            };
-            is_for_somebody |= is_certain && !chapter.is_shadow;
+            let part = chapter.takes_part(event, context);
             let mut held = Vec::new();
-            for &number in self.rules_of(chapter, event.kind) {
-                let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
-                    continue;
-                };
-                if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
-                    continue;
-                }
-                if self.holds(rule, event, context) {
-                    held.push(Held {
-                        rule: number,
-                        enforced: rule.enforced,
-                    });
-                }
+            while let Some(number) = candidates.next_if(|number| *number < chapter.rules.end) {
+                let rule = self.rule(number).filter(|rule| {
+                    part.is_some() && moment.includes(rule) && self.holds(rule, event, context)
+                });
+                held.extend(rule.map(|rule| Held {
+                    rule: number,
+                    enforced: rule.enforced,
+                }));
             }
+            let Some(is_certain) = part else { continue };
+            is_for_somebody |= is_certain && !chapter.is_shadow;
             let default = self.default(chapter, event, context);
             let would = self.combine(event, held.iter(), default);
             if chapter.is_shadow {
@@ -328,7 +326,9 @@ impl Policy {
         let defaults = &chapter.defaults;
         defaults.tool_call.action == DefaultAction::Allow
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
-                self.allows(chapter, kind, event, context, |test| {
+                let rules = self.index.all(kind).iter().copied();
+                let rules = rules.filter(|rule| chapter.rules.contains(rule));
+                self.allows(rules, event, context, |test| {
                     !test.is_of_exchange() && test.could_be_at(context.facts)
                 })
             })
@@ -336,8 +336,13 @@ impl Policy {
 
     /// Whether a call of the tool that is offered could be let through, with some arguments.
     fn lets_call_through(&self, chapter: &Chapter, event: &Event, context: &Context<'_>) -> bool {
-        let denied = self.rules_of(chapter, Kind::ToolCall).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+        let rules = || {
+            self.index
+                .candidates(Kind::ToolCall, event, context.facts, || true)
+                .filter(|rule| chapter.rules.contains(rule))
+        };
+        let denied = rules().any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 rule.action == Action::Deny
                     && rule.enforced
                     && rule.unless.is_none()
@@ -348,20 +353,19 @@ impl Policy {
         let open = |test: &CompiledTest| !test.is_of_exchange() && test.field != Field::Tool;
         !denied
             && (chapter.defaults.tool_call.action == DefaultAction::Allow
-                || self.allows(chapter, Kind::ToolCall, event, context, open))
+                || self.allows(rules(), event, context, open))
     }
 
     /// Whether an allow (or an approval, which opens a gate as well) could hold, if what is `open` were as it asks.
     fn allows(
         &self,
-        chapter: &Chapter,
-        kind: Kind,
+        mut rules: impl Iterator<Item = u16>,
         event: &Event,
         context: &Context<'_>,
         open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
-        self.rules_of(chapter, kind).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+        rules.any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 let judge = Judge {
                     if_missing: rule.if_missing,
                     ..Judge::new(event, context, Side::Loosening)

@@ -13,6 +13,7 @@ mod document;
 mod extend;
 mod field;
 mod glob;
+mod index;
 mod limit;
 mod load;
 mod needs;

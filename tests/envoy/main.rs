@@ -37,5 +37,6 @@ mod reload;
 mod responses;
 mod scene;
 mod sdk;
+mod sdk_streams;
 mod traffic;
 mod untouched;

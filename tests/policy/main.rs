@@ -120,12 +120,15 @@ impl<'f> Case<'f> {
         for member in self.get("match").into_iter().flat_map(Node::members) {
             matches.push((&member.key, member.value.clone()));
         }
-        let mut members = vec![
-            ("id", text("r")),
-            ("match", map(matches)),
-            (place, condition.clone()),
-            ("action", text(action)),
-        ];
+        let mut members = vec![("id", text("r")), ("action", text(action))];
+        if place == "match" {
+            for member in condition.members() {
+                matches.push((&member.key, member.value.clone()));
+            }
+        } else {
+            members.push((place, condition.clone()));
+        }
+        members.push(("match", map(matches)));
         if let Some(value) = self.get("if_missing") {
             members.push(("if_missing", value.clone()));
         }
@@ -142,7 +145,7 @@ impl<'f> Case<'f> {
             .iter()
             .any(|judgement| !judgement.held.is_empty());
         // A condition under `unless` holds where its rule doesn't.
-        Ok(held == (place == "when"))
+        Ok(held == (place != "unless"))
     }
 
     fn condition_case(&self, condition: &Node) -> Vec<String> {
@@ -161,8 +164,15 @@ impl<'f> Case<'f> {
                     Err(error) => wrong.push(error),
                 }
             };
+        // By these, rules are found: in `match` they say what they say in `when`.
+        let finds_rules = condition.members().iter().all(|member| {
+            matches!(&*member.key, "tool" | "model") && !matches!(member.value.data, Data::Map(_))
+        });
         if let Some(restricting) = self.flag("restricting") {
             expect("restricting", "deny", "when", condition, restricting);
+            if finds_rules {
+                expect("restricting", "deny", "match", condition, restricting);
+            }
             expect("restricting", "allow", "unless", condition, restricting);
             // Under `not`, a missing value counts as true, so that what loosens stays false.
             let negated_loosens = !restricting && !is_missing;
@@ -177,6 +187,9 @@ impl<'f> Case<'f> {
         }
         if let Some(loosening) = self.flag("loosening") {
             expect("loosening", "allow", "when", condition, loosening);
+            if finds_rules {
+                expect("loosening", "allow", "match", condition, loosening);
+            }
             expect("loosening", "deny", "unless", condition, loosening);
             if self.get("if_missing").is_none() {
                 expect("not, restricting", "deny", "when", &negated, !loosening);

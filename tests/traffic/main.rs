@@ -2,6 +2,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::panic,
     reason = "test code: a failure is a panic"
 )]
 

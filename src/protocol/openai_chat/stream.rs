@@ -26,8 +26,8 @@ const LEGACY_CALL: u32 = u32::MAX;
 /// Number of the text of a member of `delta` that nobody knows, and of those after it.
 const FIRST_UNKNOWN_TEXT: u32 = 1_000_000;
 
-/// Members of a chunk that no whole answer has: random padding against traffic analysis.
-const CHUNK: &[Member] = &[("obfuscation", Shape::Id)];
+/// Members of a chunk that no whole answer has: padding against traffic analysis, OpenAI's and Mistral's.
+const CHUNK: &[Member] = &[("obfuscation", Shape::Id), ("p", Shape::Id)];
 
 /// Where texts stand whose members are numbered.
 const IN_CHOICE: u32 = 0;
@@ -62,7 +62,7 @@ const MAX_UNKNOWN_TEXTS: usize = 64;
 
 /// A streamed chat completion.
 #[derive(Debug)]
-pub(super) struct ChatStream {
+pub(in crate::protocol) struct ChatStream {
     asked: Asked,
     /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
     common: Option<Vec<u8>>,
@@ -92,7 +92,7 @@ struct Call {
 }
 
 impl ChatStream {
-    pub(super) fn new(asked: &Asked) -> ChatStream {
+    pub(in crate::protocol) fn new(asked: &Asked) -> ChatStream {
         ChatStream {
             asked: asked.clone(),
             common: None,
