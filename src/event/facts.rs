@@ -1,6 +1,6 @@
 //! What is known of an exchange as a whole, and of who is asking.
 
-use super::{Known, Models};
+use super::{History, Known, Models};
 use std::collections::BTreeMap;
 
 /// Who is asking, and how that is known.
@@ -111,6 +111,8 @@ pub struct Facts {
     pub models: Models,
     /// `:authority` in lower case, without port.
     pub host: Known<Box<str>>,
+    /// Envoy's name for the upstream, where the policy asks.
+    pub cluster: Known<Box<str>>,
     /// Path without query: as it came, and as a server reads it if that differs.
     pub paths: Known<Vec<Box<str>>>,
     /// Method.
@@ -127,6 +129,8 @@ pub struct Facts {
     pub content_type: Option<Box<str>>,
     /// The request as a whole.
     pub request: RequestFacts,
+    /// The conversation so far.
+    pub history: History,
 }
 
 impl Facts {
@@ -142,6 +146,7 @@ impl Facts {
                 unknown: true,
             },
             host: Known::Unknown,
+            cluster: Known::Unknown,
             paths: Known::Unknown,
             method: Known::Unknown,
             time: None,
@@ -150,6 +155,7 @@ impl Facts {
             headers: Vec::new(),
             content_type: None,
             request: RequestFacts::default(),
+            history: History::default(),
         }
     }
 

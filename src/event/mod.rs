@@ -2,12 +2,14 @@
 //! with the place in the bytes where it stands.
 
 mod facts;
+mod history;
 mod names;
 mod reading;
 mod redaction;
 mod shape;
 
 pub use facts::{Facts, Principal, RequestFacts};
+pub use history::{Answer, Count, Fit, History, Position};
 pub use names::PROTOCOL_NAMES;
 pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};

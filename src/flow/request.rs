@@ -98,7 +98,7 @@ impl Flow {
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
-        if !policy.applies(&self.facts, head.cluster) {
+        if !policy.applies(&self.facts) {
             self.exchange.ignored = true;
             self.exchange.decided(Outcome::Allow, Outcome::Allow);
             self.request = Stage::Passing;
@@ -252,6 +252,7 @@ impl Flow {
         facts.paths = Known::Is(paths);
         facts.protocol = Known::Is("unknown".into());
         facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
+        facts.cluster = head.cluster.map(Box::from).into();
         facts.server = Known::Missing;
         facts.models = Models::default();
         facts.time = Some(head.now);
@@ -531,6 +532,7 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
+        self.recall(&reading, &nest);
         let verdict = self.judge(Direction::Request, &nest, &reading);
         if let Some(refused) = verdict.strictest() {
             let denial = self.denial(refused, &nest);
@@ -590,6 +592,7 @@ impl Flow {
         match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
+                self.recall(&reading, &nest);
                 self.judge(Direction::Request, &nest, &reading);
             }
             Err(problem) => {

@@ -158,7 +158,7 @@ impl Stream {
             self.send_raw(&frame, None);
             return;
         };
-        if self.is_changed {
+        if self.is_changed || self.reader.counts_frames() {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
@@ -194,7 +194,9 @@ impl Stream {
             // The element before may have been dropped, or one put before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
-            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+            if let Some(byte @ (b'[' | b',')) =
+                written.iter_mut().find(|b| !b.is_ascii_whitespace())
+            {
                 *byte = separator;
             }
         }
@@ -205,11 +207,11 @@ impl Stream {
             let separator = self.separator();
             self.out.push(separator);
         }
-        let payload = self.reader.wrap(None, made.payload.clone());
         let bytes = if made.is_exception && self.framing == Framing::Amazon {
-            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+            frame::compose_exception(made.event.unwrap_or_default(), &made.payload)
         } else {
-            frame::compose(self.framing, made.event, &payload)
+            let payload = self.reader.wrap(None, made.payload.clone());
+            frame::compose(self.framing, self.reader.name_of(made), &payload)
         };
         self.out.extend_from_slice(&bytes);
     }

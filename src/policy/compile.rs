@@ -1,26 +1,29 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
-use super::condition::{Check, Condition, Operand, Quantifier, Test};
+use super::approval::Approval;
+use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
-use super::document::{AppliesTo, Document, List, Mode};
+use super::document::{AppliesTo, Defaults, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::index::Index;
+use super::limit::Limit;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{
     Affix, Commands, Contains, Domains, Equality, Folders, Literal, Networks, OperandError, Order,
-    SqlQuestion, TimeTest, Verb,
+    SqlQuestion, Stands, TimeTest, Verb,
 };
 use super::pace::Pace;
 use super::protocols::{self, Named};
-use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
+use super::rule::{Action, IfMissing, MAX_RULES, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use super::zones::{Lookup, Zones};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes, listed};
-use crate::event::{Facts, Kind};
+use crate::event::{Facts, Kind, Known};
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
@@ -38,12 +41,70 @@ pub struct Policy {
     pub needs: Needs,
     /// By id, so that the order of the document can't matter.
     pub(super) rules: Vec<CompiledRule>,
-    /// For each kind of event the rules about it.
-    by_kind: BTreeMap<Kind, Vec<u16>>,
+    pub(super) index: Index,
     pub(super) matcher: Matcher,
-    scope: Scope,
+    /// The documents that decide, each for itself, and the one that is only tried out.
+    pub(super) chapters: Vec<Chapter>,
     /// The time zones that its rules name.
     pub zones: Zones,
+    /// What its rules ask of the conversation before an event.
+    pub(super) questions: Vec<Question>,
+}
+
+/// One document of a policy: what it says besides its rules.
+#[derive(Debug)]
+pub(super) struct Chapter {
+    /// Numbers of its rules.
+    pub(super) rules: Range<u16>,
+    pub(super) defaults: Defaults,
+    mode: Mode,
+    /// Nothing in it is enforced, whatever it says.
+    is_observed: bool,
+    /// It is only tried out: what it would decide stands in the record by itself.
+    pub(super) is_shadow: bool,
+    /// It decides by itself; what it does not apply to is not judged at all.
+    pub(super) is_alone: bool,
+    /// For whom it is.
+    pub(super) audience: Vec<CompiledTest>,
+    scope: Scope,
+}
+
+impl Chapter {
+    /// Whether something with a mode of its own, or none, is enforced.
+    pub(super) fn enforces(&self, own: Option<Mode>) -> bool {
+        !self.is_observed && own.unwrap_or(self.mode) == Mode::Enforce
+    }
+
+    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
+    /// neither its path as it came nor as a server reads it fits, and what is not known fits.
+    pub(super) fn applies(&self, facts: &Facts) -> bool {
+        let fits = |globs: &[Glob], value: &str| {
+            globs
+                .iter()
+                .any(|glob| glob.matches(value, super::glob::Reading::Broad))
+        };
+        let one = |scope: &Option<Vec<Glob>>, fact: &Known<Box<str>>| match (scope, fact) {
+            (None, _) | (_, Known::Unknown) => true,
+            (Some(_), Known::Missing) => false,
+            (Some(globs), Known::Is(value)) => fits(globs, value),
+        };
+        let is_path = match (&self.scope.paths, &facts.paths) {
+            (None, _) | (_, Known::Unknown) => true,
+            (Some(_), Known::Missing) => false,
+            (Some(globs), Known::Is(paths)) => paths.iter().any(|path| fits(globs, path)),
+        };
+        is_path && one(&self.scope.hosts, &facts.host) && one(&self.scope.clusters, &facts.cluster)
+    }
+}
+
+/// What rules ask of the conversation before an event: a kind of events that fits.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) kind: Kind,
+    pub(super) matches: Vec<CompiledTest>,
+    pub(super) when: Option<CompiledCondition>,
+    /// The texts of what fits are compared with.
+    pub(super) keeps_texts: bool,
 }
 
 /// A rule, ready to be judged.
@@ -63,6 +124,10 @@ pub struct CompiledRule {
     pub tags: Vec<Box<str>>,
     /// What becomes of what it denies.
     pub on_deny: Option<OnDeny>,
+    /// Who has to agree.
+    pub approval: Option<Approval>,
+    /// It holds only once this is exceeded.
+    pub limit: Option<Limit>,
     pub(super) kinds: Kinds,
     pub(super) matches: Vec<CompiledTest>,
     pub(super) when: Option<CompiledCondition>,
@@ -83,6 +148,16 @@ pub(super) enum CompiledCondition {
     Any(Vec<CompiledCondition>),
     Not(Box<CompiledCondition>),
     Test(CompiledTest),
+    AnyItem {
+        list: Field,
+        condition: Box<CompiledCondition>,
+    },
+    Earlier {
+        /// Its number in the policy.
+        question: usize,
+        at_least: u32,
+        in_a_row: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -126,6 +201,15 @@ pub(super) enum Operator {
     Time(TimeTest),
     /// Compares with an empty list.
     Nothing,
+    /// Compares with what another field holds.
+    Field(Field),
+    /// Looks for texts that are known only when it is judged.
+    Stands(Stands),
+    Overlaps {
+        with: Against,
+        /// How many characters in a row are a shared text.
+        run: usize,
+    },
     /// The operator under the key that another field holds.
     Keyed {
         key: Field,
@@ -133,11 +217,42 @@ pub(super) enum Operator {
     },
 }
 
+/// What `overlaps` compares with.
+#[derive(Debug)]
+pub(super) enum Against {
+    Field(Field),
+    /// The texts of what answers this question.
+    Earlier(usize),
+}
+
 #[derive(Debug)]
 struct Scope {
     hosts: Option<Vec<Glob>>,
     paths: Option<Vec<Glob>>,
     clusters: Option<Vec<Glob>>,
+}
+
+impl CompiledCheck {
+    /// The field of the event that is its operand.
+    pub(super) fn operand(&self) -> Option<&Field> {
+        match &self.operator {
+            Operator::Field(field)
+            | Operator::Keyed { key: field, .. }
+            | Operator::Overlaps {
+                with: Against::Field(field),
+                ..
+            } => Some(field),
+            _ => None,
+        }
+    }
+}
+
+impl CompiledTest {
+    /// Calls `visit` with each field that it looks at.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+        let operands = self.checks.iter().filter_map(CompiledCheck::operand);
+        std::iter::once(&self.field).chain(operands)
+    }
 }
 
 impl Policy {
@@ -151,40 +266,21 @@ impl Policy {
         &self.rules
     }
 
+    /// The rules that this version can judge but not enforce, since it keeps no state between exchanges.
+    pub fn unenforceable(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.rules.iter().filter(|rule| rule.limit.is_some())
+    }
+
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
-        is_enforced(&self.document, None)
+        self.chapters.iter().any(|chapter| chapter.enforces(None))
     }
 
-    pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
-        self.by_kind
-            .get(&kind)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
-    /// neither its path as it came nor as a server reads it fits.
-    pub fn applies(&self, facts: &Facts, cluster: Option<&str>) -> bool {
-        use super::glob::Reading::Broad;
-        let fits = |globs: &Option<Vec<Glob>>, values: &[&str]| match globs {
-            None => true,
-            Some(globs) => globs
-                .iter()
-                .any(|glob| values.iter().any(|value| glob.matches(value, Broad))),
-        };
-        let host: Vec<&str> = facts.host.value().map(|host| &**host).into_iter().collect();
-        let paths: Vec<&str> = facts
-            .paths
-            .value()
-            .into_iter()
-            .flatten()
-            .map(|path| &**path)
-            .collect();
-        let cluster: Vec<&str> = cluster.into_iter().collect();
-        fits(&self.scope.hosts, &host)
-            && fits(&self.scope.paths, &paths)
-            && fits(&self.scope.clusters, &cluster)
+    /// Whether an exchange is something that the policy is about.
+    pub fn applies(&self, facts: &Facts) -> bool {
+        self.chapters
+            .iter()
+            .any(|chapter| !chapter.is_shadow && chapter.applies(facts))
     }
 
     /// What `protocols` says of a request.
@@ -194,7 +290,9 @@ impl Policy {
 
     /// Whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
-        self.scope.clusters.is_some()
+        self.chapters
+            .iter()
+            .any(|chapter| chapter.scope.clusters.is_some())
     }
 }
 
@@ -215,6 +313,7 @@ pub(super) struct Compiler<'d> {
     selection: Selection,
     /// What the rule at hand looks for.
     wants: Wants,
+    questions: Vec<Question>,
 }
 
 /// Makes an operator of the items of an operand; whether they stand in a list.
@@ -239,28 +338,43 @@ pub(super) fn compile(
         pattern_numbers: BTreeMap::new(),
         selection: Selection::none(),
         wants: Wants::default(),
+        questions: Vec::new(),
         decoder,
     };
-    let mut needs = Needs::of(&document);
-    let mut rules = Vec::with_capacity(document.rules.len());
-    for rule in &document.rules {
-        compiler.wants = Wants::default();
-        let enforced = is_enforced(&document, rule.mode);
-        if let Some(compiled) = compiler.rule(rule, enforced) {
-            needs.add_rule(rule, &compiled, compiler.wants);
-            rules.push(compiled);
-        }
+    let mut needs = Needs::default();
+    let mut rules = Vec::new();
+    let mut chapters = Vec::new();
+    let tried_out = document.shadow.as_deref();
+    for part in document.deciding().iter().chain(tried_out) {
+        let is_shadow = tried_out.is_some_and(|shadow| std::ptr::eq(shadow, part));
+        compiler.lists = &part.lists;
+        let mut chapter = compiler.chapter(part, is_shadow)?;
+        chapter.is_observed |= document.observe_all;
+        chapter.is_alone = !is_shadow && document.members.is_empty();
+        needs.add_defaults(&chapter);
+        let mut compiled = compiler.rules(part, &chapter, &mut needs);
+        let start = number_of(rules.len());
+        rules.append(&mut compiled);
+        chapter.rules = start..number_of(rules.len());
+        chapters.push(chapter);
+    }
+    if rules.len() > MAX_RULES {
+        let message = format!("{} rules, at most {MAX_RULES} are allowed", rules.len());
+        let at = At::root();
+        compiler
+            .decoder
+            .error(codes::AG1019, &at, &(0..0), message, "");
+        return None;
     }
     let Compiler {
         literals,
         patterns,
         selection,
         zones,
+        questions,
         ..
     } = compiler;
-    order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
     let at = At::root();
-    let scope = scope(decoder, &document.applies_to);
     let automaton = Literals::new(&literals)
         .map_err(|error| {
             let message = format!("too many texts to look for: {error}");
@@ -278,17 +392,18 @@ pub(super) fn compile(
             )
         })
         .ok()?;
-    let mut by_kind: BTreeMap<Kind, Vec<u16>> = BTreeMap::new();
-    for (number, rule) in (0u16..).zip(&rules) {
-        for kind in rule.kinds.iter() {
-            by_kind.entry(kind).or_default().push(number);
-        }
+    if rules.len() > usize::from(u16::MAX) {
+        let message = format!("{} rules are more than the filter can number", rules.len());
+        let help =
+            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
+        decoder.error(codes::AG1019, &at, &(0..0), message, help);
+        return None;
     }
     Some(Policy {
         version,
         needs,
+        index: Index::of(&rules),
         rules,
-        by_kind,
         matcher: Matcher {
             sorted_literals: sorted_lower(&literals),
             literals: automaton,
@@ -296,8 +411,9 @@ pub(super) fn compile(
             patterns,
             detectors: Scanner::new(&selection),
         },
-        scope,
+        chapters,
         zones,
+        questions,
         document,
     })
 }
@@ -310,11 +426,6 @@ fn sorted_lower(literals: &[String]) -> Vec<String> {
     order::sort(&mut lower);
     lower.dedup();
     lower
-}
-
-/// The nearest mode holds, unless the document says that nothing is enforced.
-pub(super) fn is_enforced(document: &Document, own: Option<Mode>) -> bool {
-    !document.observe_all && own.unwrap_or(document.mode) == Mode::Enforce
 }
 
 fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
@@ -341,7 +452,72 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
     }
 }
 
+fn number_of(rules: usize) -> u16 {
+    u16::try_from(rules).unwrap_or(u16::MAX)
+}
+
 impl<'d> Compiler<'d> {
+    /// What a document says besides its rules.
+    fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<Chapter> {
+        let mut audience = Vec::with_capacity(document.audience.len());
+        for item in &document.audience {
+            audience.push(self.match_item(item)?);
+        }
+        Some(Chapter {
+            rules: 0..0,
+            defaults: document.defaults,
+            mode: document.mode,
+            is_observed: is_shadow || document.observe_all,
+            is_shadow,
+            is_alone: false,
+            audience,
+            scope: scope(self.decoder, &document.applies_to),
+        })
+    }
+
+    /// The rules of a document, by id.
+    fn rules(
+        &mut self,
+        document: &Document,
+        chapter: &Chapter,
+        needs: &mut Needs,
+    ) -> Vec<CompiledRule> {
+        let mut rules = Vec::with_capacity(document.rules.len());
+        for rule in &document.rules {
+            self.wants = Wants::default();
+            if let Some(limit) = &rule.limit {
+                self.warn_of_limit(rule, limit);
+            }
+            if let Some(mut compiled) = self.rule(rule, chapter.enforces(rule.mode)) {
+                needs.add_rule(rule, &compiled, self.wants);
+                if !chapter.is_alone {
+                    compiled.id = format!("{}/{}", document.name, rule.id).into();
+                }
+                rules.push(compiled);
+            }
+        }
+        order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
+        rules
+    }
+
+    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
+        let message = format!(
+            "rule `{}` has a limit, which this version does not enforce",
+            rule.id
+        );
+        let at = At::root();
+        let warning = Severity::Warning;
+        let report = self
+            .decoder
+            .report(warning, codes::AG1017, &at, limit.span.clone(), message);
+        if let Some(diagnostic) = report {
+            diagnostic.path.clone_from(&limit.path);
+            let help =
+                "the filter refuses this policy; use Envoy's rate limit filters until it does";
+            diagnostic.help = Some(help.to_owned());
+        }
+    }
+
     fn rule(&mut self, rule: &Rule, enforced: bool) -> Option<CompiledRule> {
         let mut matches = Vec::with_capacity(rule.matches.len());
         for item in &rule.matches {
@@ -355,7 +531,10 @@ impl<'d> Compiler<'d> {
             Some(condition) => Some(self.condition(condition)?),
             None => None,
         };
-        let asks_turn = rule.matches.iter().any(|item| item.field == Field::Turn)
+        let asks_turn = rule
+            .matches
+            .iter()
+            .any(|item| item.mention.field == Field::Turn)
             || names_turn(&rule.when)
             || names_turn(&rule.unless);
         Some(CompiledRule {
@@ -366,6 +545,8 @@ impl<'d> Compiler<'d> {
             remedy: rule.remedy.clone(),
             tags: rule.tags.clone(),
             on_deny: rule.on_deny,
+            approval: rule.approval.clone(),
+            limit: rule.limit.clone(),
             kinds: rule.kinds,
             // Where a missing text counts as a hit, there is nothing to look for first.
             needs_hit: rule.action != Action::Allow
@@ -386,7 +567,7 @@ impl<'d> Compiler<'d> {
         let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
             for value in &item.values {
-                exact.push(self.glob(value, &item.span, &item.path)?);
+                exact.push(self.glob(value, &item.mention.span, &item.path)?);
             }
             let glob = Operator::Glob {
                 folded: folded(&exact),
@@ -395,9 +576,9 @@ impl<'d> Compiler<'d> {
             };
             (Verb::Glob, glob)
         } else {
-            if let Nature::Word(words) = item.field.nature() {
+            if let Nature::Word(words) = item.mention.field.nature() {
                 for value in &item.values {
-                    self.known_word(value, words, &item.span, &item.path)?;
+                    self.known_word(value, words, &item.mention.span, &item.path)?;
                 }
             }
             let equality = Operator::Equality(Equality {
@@ -412,7 +593,7 @@ impl<'d> Compiler<'d> {
             (Verb::In, equality)
         };
         Some(CompiledTest {
-            field: item.field.clone(),
+            field: item.mention.field.clone(),
             checks: vec![CompiledCheck {
                 verb,
                 quantifier: None,
@@ -427,7 +608,43 @@ impl<'d> Compiler<'d> {
             Condition::Any(list) => CompiledCondition::Any(self.conditions(list)?),
             Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
             Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
+            Condition::AnyItem { list, condition } => {
+                if list.field.nature() != Nature::Data {
+                    let message = format!("`{}` is no list", list.name);
+                    let help = "items stand in `args`, `result` and `params`";
+                    self.error(codes::AG1011, &list.span, "", message, help);
+                    return None;
+                }
+                CompiledCondition::AnyItem {
+                    list: list.field.clone(),
+                    condition: Box::new(self.condition(condition)?),
+                }
+            }
+            Condition::Earlier(earlier) => CompiledCondition::Earlier {
+                question: self.question(earlier, false)?,
+                at_least: earlier.at_least,
+                in_a_row: earlier.in_a_row,
+            },
         })
+    }
+
+    /// What is asked of the conversation before an event; gives its number.
+    fn question(&mut self, earlier: &Earlier, keeps_texts: bool) -> Option<usize> {
+        let mut matches = Vec::with_capacity(earlier.matches.len());
+        for item in &earlier.matches {
+            matches.push(self.match_item(item)?);
+        }
+        let when = match &earlier.condition {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        self.questions.push(Question {
+            kind: earlier.kind,
+            matches,
+            when,
+            keeps_texts,
+        });
+        self.questions.len().checked_sub(1)
     }
 
     fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
@@ -437,33 +654,15 @@ impl<'d> Compiler<'d> {
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
-        match test.field.nature() {
-            Nature::History => {
-                self.error(
-                    codes::AG1017,
-                    &test.span,
-                    "",
-                    format!("`{}` is not supported yet", test.name),
-                    "",
-                );
-                return None;
-            }
-            _ if matches!(test.field, Field::Session(_)) => {
-                self.error(
-                    codes::AG1017,
-                    &test.span,
-                    "",
-                    format!("`{}`: sessions are not supported yet", test.name),
-                    "",
-                );
-                return None;
-            }
-            _ => {}
+        if matches!(test.mention.field, Field::Session(_)) {
+            let message = format!("`{}`: sessions are not supported yet", test.mention.name);
+            self.error(codes::AG1017, &test.mention.span, "", message, "");
+            return None;
         }
         let mut checks = Vec::with_capacity(test.checks.len());
         for check in &test.checks {
             self.fits_nature(test, check)?;
-            let operator = self.operator(&test.field, check, &check.operand)?;
+            let operator = self.operator(&test.mention.field, check, &check.operand)?;
             checks.push(CompiledCheck {
                 verb: check.verb,
                 quantifier: check.quantifier,
@@ -471,7 +670,7 @@ impl<'d> Compiler<'d> {
             });
         }
         Some(CompiledTest {
-            field: test.field.clone(),
+            field: test.mention.field.clone(),
             checks,
         })
     }
@@ -508,7 +707,7 @@ impl<'d> Compiler<'d> {
             verb,
             Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
         );
-        let fits = match test.field.nature() {
+        let fits = match test.mention.field.nature() {
             Nature::Word(_) | Nature::Bool => equality,
             Nature::Number => equality || order,
             Nature::Name | Nature::NameSet | Nature::Text => !order && !verb.asks_time(),
@@ -519,7 +718,7 @@ impl<'d> Compiler<'d> {
         if fits {
             return Some(());
         }
-        let what = match test.field.nature() {
+        let what = match test.mention.field.nature() {
             Nature::Word(_) => "one of a few words",
             Nature::Bool => "true or false",
             Nature::Number => "a number",
@@ -531,7 +730,7 @@ impl<'d> Compiler<'d> {
             format!(
                 "`{}` does not apply to `{}`, which is {what}",
                 verb.word(),
-                test.name
+                test.mention.name
             ),
             "",
         );
@@ -591,7 +790,7 @@ impl<'d> Compiler<'d> {
                         operators.insert(key.clone(), operator);
                     }
                     Some(Operator::Keyed {
-                        key: key.clone(),
+                        key: self.operand_field(check, key)?,
                         operators,
                     })
                 }
@@ -606,7 +805,43 @@ impl<'d> Compiler<'d> {
                     None
                 }
             },
+            Operand::Field(mention) => {
+                if !check.verb.takes_field() {
+                    let message = format!("`{}` takes no other field", check.verb.word());
+                    let help = "write what it compares with, or a list";
+                    self.error(codes::AG1011, &mention.span, &check.path, message, help);
+                    return None;
+                }
+                self.operand_field(check, mention).map(Operator::Field)
+            }
+            Operand::Overlap { with, run } => {
+                let with = match &**with {
+                    Operand::Field(mention) => Against::Field(self.operand_field(check, mention)?),
+                    Operand::Earlier(earlier) => Against::Earlier(self.question(earlier, true)?),
+                    _ => return None,
+                };
+                Some(Operator::Overlaps { with, run: *run })
+            }
+            Operand::Earlier(earlier) => {
+                let message = format!("`{}` takes no earlier event", check.verb.word());
+                let help = "`overlaps` compares with the texts of earlier events";
+                let span = &earlier.mention.span;
+                self.error(codes::AG1011, span, &check.path, message, help);
+                None
+            }
         }
+    }
+
+    /// Another field whose values can be compared with.
+    fn operand_field(&mut self, check: &Check, mention: &Mention) -> Option<Field> {
+        let field = &mention.field;
+        let is_session = matches!(field, Field::Session(_));
+        if is_session || matches!(field.nature(), Nature::Time | Nature::History) {
+            let message = format!("`{}` can't be compared with", mention.name);
+            self.error(codes::AG1011, &mention.span, &check.path, message, "");
+            return None;
+        }
+        Some(field.clone())
     }
 
     /// The items of a plain list of this name, if there is one.
@@ -1112,7 +1347,7 @@ fn folded(globs: &[Glob]) -> Vec<Glob> {
 fn names_turn(condition: &Option<Condition>) -> bool {
     let mut names = false;
     if let Some(condition) = condition {
-        condition.each_test(&mut |test| names |= test.field == Field::Turn);
+        condition.each_test(&mut |test| names |= test.mention.field == Field::Turn);
     }
     names
 }
@@ -1122,7 +1357,9 @@ fn needs_hit(condition: &CompiledCondition) -> bool {
     match condition {
         CompiledCondition::All(list) => list.iter().any(needs_hit),
         CompiledCondition::Any(list) => list.iter().all(needs_hit),
-        CompiledCondition::Not(_) => false,
+        CompiledCondition::Not(_)
+        | CompiledCondition::AnyItem { .. }
+        | CompiledCondition::Earlier { .. } => false,
         CompiledCondition::Test(test) => {
             test.field == Field::Text
                 && test.checks.iter().any(|check| {

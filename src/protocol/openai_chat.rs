@@ -7,6 +7,8 @@
 mod stream;
 mod withhold;
 
+pub(super) use stream::ChatStream;
+
 pub(super) use withhold::withhold;
 
 use super::openai_shapes::{
@@ -276,7 +278,7 @@ impl Protocol for OpenAiChat {
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::ChatStream::new(asked)))
+        Some(Box::new(ChatStream::new(asked)))
     }
 }
 

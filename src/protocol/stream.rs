@@ -89,6 +89,10 @@ pub enum CallPiece {
     },
     /// The tool, or more of its name.
     Name(Place),
+    /// The tool, where no value of the frame is its name and nothing else.
+    Named(Box<str>),
+    /// Another name of the tool.
+    Alias(Place),
     /// More of its arguments, JSON in a string.
     Arguments(Place),
     /// More of its input, free text.
@@ -245,6 +249,11 @@ pub trait StreamReader {
         json
     }
 
+    /// The name that a frame of our own has in the framing around it.
+    fn name_of(&self, made: &Made) -> Option<&'static str> {
+        made.event
+    }
+
     /// Where a text stands, for people and records: `#choice/0`.
     fn text_at(&self, channel: &Channel) -> String;
 
@@ -273,6 +282,11 @@ pub trait StreamReader {
         _withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
         Err(CannotWithhold)
+    }
+
+    /// Whether it has to see every frame before it is sent, since frames have numbers.
+    fn counts_frames(&self) -> bool {
+        false
     }
 
     /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the answer

@@ -2,6 +2,7 @@
 //! edited they say what the edited whole would say.
 
 use super::recorded;
+use agentguard::event::Class;
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
 use agentguard::policy::{load, parse_yaml};
@@ -174,6 +175,17 @@ fn texts(transcript: &Transcript) -> Vec<(String, String)> {
     texts.collect()
 }
 
+/// All that the answer's signatures cover.
+fn signed_texts(transcript: &Transcript) -> String {
+    let signed = transcript.parts.iter().flat_map(|part| {
+        let texts = part.reading.texts.iter();
+        texts
+            .filter(|text| text.class == Class::Sealed)
+            .filter_map(|text| Some(part.nest.value(text.place)?.text()?.into_owned()))
+    });
+    signed.collect()
+}
+
 const LOOKS: &str = "  - id: never
     match: { event: response }
     when: { text: { contains_any: [\"nowhere in any recording\"] } }
@@ -224,8 +236,15 @@ fn untouched_streams_are_the_same_bytes_in_whatever_pieces_they_arrive() {
 #[test]
 fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
     for streamed in all() {
-        let before = texts(&transcript_of(&streamed, &streamed.body));
-        let Some(word) = before.iter().find_map(|(_, text)| word_of(text)) else {
+        let transcript = transcript_of(&streamed, &streamed.body);
+        let before = texts(&transcript);
+        let signed = signed_texts(&transcript);
+        let words = before.iter().filter_map(|(_, text)| word_of(text));
+        // What is signed may not be edited.
+        let Some(word) = words
+            .into_iter()
+            .find(|word| !signed.contains(word.as_str()))
+        else {
             continue;
         };
         let rule = format!(
@@ -290,6 +309,7 @@ fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
         let guard = guard(&format!(
             "  - id: tool
     match: {{ tool: {} }}
+    when: {{ in: response }}
     action: deny
     on_deny: replace
     reason: Not this one.

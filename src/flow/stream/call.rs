@@ -10,8 +10,12 @@ use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
 #[derive(Debug, Default)]
 pub(super) struct Call {
     provider_run: bool,
+    /// The name, where no value says nothing else.
+    named: Option<Box<str>>,
     /// Each part of the name: its frame, its place, what it says.
     names: Vec<(u64, Place, String)>,
+    /// What else it goes by.
+    aliases: Vec<String>,
     /// The arguments' parts: frame and place.
     parts: Vec<(u64, Place)>,
     arguments: String,
@@ -52,6 +56,11 @@ impl Call {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.names.extend(text.map(|text| (frame, *place, text)));
             }
+            CallPiece::Named(name) => self.named = Some(name.clone()),
+            CallPiece::Alias(place) => {
+                let text = text(*place).filter(|text| !text.is_empty());
+                self.aliases.extend(text);
+            }
             CallPiece::Arguments(place) | CallPiece::Input(place) => {
                 self.is_text |= matches!(what, CallPiece::Input(_));
                 self.arguments.push_str(&text(*place).unwrap_or_default());
@@ -70,6 +79,9 @@ impl Call {
 
     /// Its name so far, as most readers put it together.
     pub(super) fn name(&self) -> String {
+        if let Some(name) = &self.named {
+            return name.to_string();
+        }
         match self.names.split_first() {
             Some(((.., first), rest)) if rest.iter().all(|(.., name)| name == first) => {
                 first.clone()
@@ -129,6 +141,7 @@ impl Call {
         let mut names = vec![self.name()];
         // What a reader that keeps only the last part would call it.
         names.extend(self.names.last().map(|(.., name)| name.clone()));
+        names.extend(self.aliases.iter().cloned());
         names.dedup();
         for (number, name) in names.iter().enumerate() {
             let mut event = event.clone();

@@ -62,7 +62,7 @@ const MAX_UNKNOWN_TEXTS: usize = 64;
 
 /// A streamed chat completion.
 #[derive(Debug)]
-pub(super) struct ChatStream {
+pub(in crate::protocol) struct ChatStream {
     asked: Asked,
     /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
     common: Option<Vec<u8>>,
@@ -92,7 +92,7 @@ struct Call {
 }
 
 impl ChatStream {
-    pub(super) fn new(asked: &Asked) -> ChatStream {
+    pub(in crate::protocol) fn new(asked: &Asked) -> ChatStream {
         ChatStream {
             asked: asked.clone(),
             common: None,
