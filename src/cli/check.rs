@@ -10,7 +10,7 @@ use crate::event::{
 use crate::policy::{
     Action, Context, Decision, EnvironmentSource, Mode, Moment, Policy, ScanScratch, Scans,
 };
-use crate::redact::{self, Numbers};
+use crate::redact::{self, Ledger};
 use crate::wire::edit;
 use crate::wire::json::{Edits, Limits, Nest, Place, decode};
 use clap::Args;
@@ -378,7 +378,7 @@ fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> 
         redactions,
         nest,
         b"agentguard check",
-        &mut Numbers::default(),
+        &mut Ledger::default(),
         &mut edits,
     );
     let edited = edit::apply(body.bytes(), &nest.flatten(edits));

@@ -9,6 +9,7 @@ mod explain;
 mod inspect;
 mod output;
 mod render;
+mod scan;
 mod source;
 mod validate;
 
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Check),
     /// Show the events that a protocol's reader sees in recorded exchanges.
     Inspect(inspect::Inspect),
+    /// Find personal data, secrets and signs of injection in texts.
+    Scan(scan::Scan),
     /// Write the configuration that Envoy is given.
     Build(build::Build),
     /// Say what a stable code means.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Validate(command) => command.run(json),
         Command::Check(command) => command.run(json),
         Command::Inspect(command) => command.run(json),
+        Command::Scan(command) => command.run(json),
         Command::Build(command) => command.run(),
         Command::Explain(command) => command.run(json),
     };

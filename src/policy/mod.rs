@@ -8,6 +8,7 @@ mod compile;
 mod condition;
 mod decide;
 mod decode;
+mod detectors;
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod extend;
@@ -24,6 +25,7 @@ mod pace;
 mod protocols;
 mod rule;
 mod scan;
+mod seams;
 mod value;
 mod version;
 mod window;
@@ -49,7 +51,7 @@ pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
-pub use window::{Settled, Window};
+pub use window::{Settled, Watch, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
 pub use zones::Zones;

@@ -8,6 +8,7 @@ mod stream;
 mod withhold;
 
 pub(super) use items::Items;
+pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 
 use super::openai_shapes::{
@@ -194,7 +195,7 @@ impl Protocol for OpenAiResponses {
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::ResponsesStream::new(asked)))
+        Some(Box::new(ResponsesStream::new(asked)))
     }
 }
 
