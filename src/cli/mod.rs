@@ -5,12 +5,14 @@
 
 mod build;
 mod check;
+mod event;
 mod explain;
 mod inspect;
 mod output;
 mod render;
 mod source;
 mod validate;
+mod verdict;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

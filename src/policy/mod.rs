@@ -3,6 +3,8 @@
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
 //! can be judged fast; [`decide`] is the meaning: what holds, what wins.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod case;
 mod compile;
 mod condition;
 mod decide;
@@ -18,12 +20,18 @@ mod pace;
 mod protocols;
 mod rule;
 mod scan;
+#[cfg(not(target_arch = "wasm32"))]
+mod testing;
 mod value;
 mod version;
 mod window;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use case::{
+    CASE_LIMITS, Case, Described, describe, describe_principal, read_call, settle, somebody,
+};
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
@@ -34,6 +42,11 @@ pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
+#[cfg(not(target_arch = "wasm32"))]
+pub use testing::{
+    Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,
+    read_tests,
+};
 pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
