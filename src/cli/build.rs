@@ -3,7 +3,7 @@
 use super::source::Source;
 use super::{Failed, Outcome, output};
 use crate::metrics::METRICS;
-use crate::policy::{Data, HeaderMode, Member, Node};
+use crate::policy::{Data, HeaderMode, Member, Node, Zones};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -60,7 +60,7 @@ impl Build {
             return Err(output::complain("the policy could not be read"));
         };
         let mut document = Vec::new();
-        without_examples(root).write_json(&mut document);
+        with_zones(without_examples(root), &policy.zones).write_json(&mut document);
         let document = String::from_utf8_lossy(&document).into_owned();
         let holds = policy.document.headers == HeaderMode::Hold;
         let keys: Vec<&str> = policy.document.secret_names();
@@ -114,6 +114,27 @@ const BUFFER_LIMIT: u64 = 10 << 20;
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// The filter has no time zone database: what its rules need of it stands in the document.
+fn with_zones(mut root: Node, zones: &Zones) -> Node {
+    if zones.is_empty() {
+        return root;
+    }
+    if let Data::Map(members) = &mut root.data {
+        for member in members.iter_mut().filter(|member| &*member.key == "spec") {
+            if let Data::Map(inner) = &mut member.value.data {
+                inner.retain(|member| &*member.key != "zones");
+            }
+        }
+        members.retain(|member| &*member.key != "zones");
+        members.push(Member {
+            key: "zones".into(),
+            key_span: 0..0,
+            value: zones.to_node(),
+        });
+    }
+    root
 }
 
 /// Examples are for `validate` and `test`; the filter is not sent them.

@@ -2,7 +2,7 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, load, parse_json, parse_yaml};
+use crate::policy::{Loaded, Node, Policy, load_with_zones, parse_json, parse_yaml};
 use std::ops::Range;
 
 /// A document and what came of it.
@@ -34,7 +34,7 @@ impl Source {
         };
         let (root, loaded) = match root {
             Ok(root) => {
-                let loaded = load(&root);
+                let loaded = load_with_zones(&root);
                 (Some(root), loaded)
             }
             Err(diagnostics) => (

@@ -7,11 +7,15 @@ use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
 use super::needs::Needs;
 use super::node::{Data, Node};
-use super::operators::{Affix, Contains, Equality, Literal, Order, Verb};
+use super::operators::{
+    Affix, Commands, Contains, Domains, Equality, Folders, Literal, Networks, OperandError, Order,
+    SqlQuestion, TimeTest, Verb,
+};
 use super::pace::Pace;
 use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
+use super::zones::{Lookup, Zones};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
@@ -37,6 +41,8 @@ pub struct Policy {
     by_kind: BTreeMap<Kind, Vec<u16>>,
     pub(super) matcher: Matcher,
     scope: Scope,
+    /// The time zones that its rules name.
+    pub zones: Zones,
 }
 
 /// A rule, ready to be judged.
@@ -111,6 +117,14 @@ pub(super) enum Operator {
     Matches(Vec<u32>),
     /// Detectors, each with the lowest confidence that counts; ascending.
     Detects(Vec<(u16, Confidence)>),
+    Domains(Domains),
+    Folders(Folders),
+    Commands(Commands),
+    Networks(Networks),
+    Sql(SqlQuestion),
+    Time(TimeTest),
+    /// Compares with an empty list.
+    Nothing,
     /// The operator under the key that another field holds.
     Keyed {
         key: Field,
@@ -184,9 +198,15 @@ impl Policy {
 }
 
 /// What the compiler builds up.
-struct Compiler<'d> {
-    decoder: &'d mut Decoder,
+pub(super) struct Compiler<'d> {
+    pub(super) decoder: &'d mut Decoder,
     lists: &'d BTreeMap<Box<str>, List>,
+    /// Time zones that the document brings with it.
+    pub(super) given_zones: &'d Zones,
+    /// Looks up those that it doesn't.
+    pub(super) find_zone: &'d dyn Fn(&str) -> Lookup,
+    /// Those that its rules name.
+    pub(super) zones: Zones,
     literals: Vec<String>,
     literal_numbers: BTreeMap<String, u32>,
     patterns: Vec<Pattern>,
@@ -196,14 +216,22 @@ struct Compiler<'d> {
     wants: Wants,
 }
 
+/// Makes an operator of the items of an operand; whether they stand in a list.
+type MakeOperator<'m, 'd> =
+    &'m mut dyn FnMut(&mut Compiler<'d>, &[&Node], bool) -> Option<Operator>;
+
 /// Compiles a document. Notes what is wrong; the policy may be used only if no error was noted.
 pub(super) fn compile(
     decoder: &mut Decoder,
     document: Document,
     version: String,
+    find_zone: &dyn Fn(&str) -> Lookup,
 ) -> Option<Policy> {
     let mut compiler = Compiler {
         lists: &document.lists,
+        given_zones: &document.zones,
+        find_zone,
+        zones: Zones::default(),
         literals: Vec::new(),
         literal_numbers: BTreeMap::new(),
         patterns: Vec::new(),
@@ -226,6 +254,7 @@ pub(super) fn compile(
         literals,
         patterns,
         selection,
+        zones,
         ..
     } = compiler;
     rules.sort_by(|a, b| a.id.cmp(&b.id));
@@ -267,6 +296,7 @@ pub(super) fn compile(
             detectors: Scanner::new(&selection),
         },
         scope,
+        zones,
         document,
     })
 }
@@ -336,7 +366,10 @@ impl<'d> Compiler<'d> {
             tags: rule.tags.clone(),
             on_deny: rule.on_deny,
             kinds: rule.kinds,
-            needs_hit: rule.action != Action::Allow && when.as_ref().is_some_and(needs_hit),
+            // Where a missing text counts as a hit, there is nothing to look for first.
+            needs_hit: rule.action != Action::Allow
+                && rule.if_missing != Some(IfMissing::Apply)
+                && when.as_ref().is_some_and(needs_hit),
             pace: CompiledRule::pace_of(&matches, when.as_ref(), unless.as_ref()),
             matches,
             when,
@@ -404,7 +437,7 @@ impl<'d> Compiler<'d> {
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
         match test.field.nature() {
-            Nature::Time | Nature::History => {
+            Nature::History => {
                 self.error(
                     codes::AG1017,
                     &test.span,
@@ -442,7 +475,7 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    fn error(
+    pub(super) fn error(
         &mut self,
         code: &'static str,
         span: &Range<usize>,
@@ -459,7 +492,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn does_not_fit(&mut self, check: &Check, message: String, help: &str) {
+    pub(super) fn does_not_fit(&mut self, check: &Check, message: String, help: &str) {
         self.error(codes::AG1011, &check.span, &check.path, message, help);
     }
 
@@ -477,8 +510,10 @@ impl<'d> Compiler<'d> {
         let fits = match test.field.nature() {
             Nature::Word(_) | Nature::Bool => equality,
             Nature::Number => equality || order,
-            Nature::Name | Nature::NameSet | Nature::Text => !order,
-            Nature::Data | Nature::Time | Nature::History => true,
+            Nature::Name | Nature::NameSet | Nature::Text => !order && !verb.asks_time(),
+            Nature::Data => !verb.asks_time(),
+            Nature::Time => verb.asks_time(),
+            Nature::History => true,
         };
         if fits {
             return Some(());
@@ -487,6 +522,7 @@ impl<'d> Compiler<'d> {
             Nature::Word(_) => "one of a few words",
             Nature::Bool => "true or false",
             Nature::Number => "a number",
+            _ if verb.asks_time() => "not the field `time`",
             _ => "a text",
         };
         self.does_not_fit(
@@ -502,19 +538,37 @@ impl<'d> Compiler<'d> {
     }
 
     fn operator(&mut self, field: &Field, check: &Check, operand: &Operand) -> Option<Operator> {
+        self.with_items(check, operand, &mut |compiler, items, is_list| {
+            compiler.plain_operator(field, check, items, is_list)
+        })
+    }
+
+    /// Makes an operator of an operand's items, or one for each key of a keyed list.
+    fn with_items(
+        &mut self,
+        check: &Check,
+        operand: &Operand,
+        make: MakeOperator<'_, 'd>,
+    ) -> Option<Operator> {
         match operand {
             Operand::Value(node) => {
                 let items: Vec<&Node> = match &node.data {
                     Data::List(items) => items.iter().collect(),
                     _ => vec![node],
                 };
-                let is_list = matches!(node.data, Data::List(_));
-                self.plain_operator(field, check, &items, is_list)
+                make(self, &items, matches!(node.data, Data::List(_)))
             }
+            Operand::Windows {
+                windows,
+                days,
+                zone,
+            } => self.with_items(check, windows, &mut |compiler, items, _| {
+                compiler.windows(check, items, days.as_ref(), zone.as_ref())
+            }),
             Operand::List(name, span) => match self.list(name, span, &check.path)? {
                 List::Plain(items) => {
                     let items: Vec<&Node> = items.iter().collect();
-                    self.plain_operator(field, check, &items, true)
+                    make(self, &items, true)
                 }
                 List::Keyed(_) => {
                     self.error(
@@ -532,7 +586,7 @@ impl<'d> Compiler<'d> {
                     let mut operators = BTreeMap::new();
                     for (key, items) in keyed {
                         let items: Vec<&Node> = items.iter().collect();
-                        let operator = self.plain_operator(field, check, &items, true)?;
+                        let operator = make(self, &items, true)?;
                         operators.insert(key.clone(), operator);
                     }
                     Some(Operator::Keyed {
@@ -551,6 +605,14 @@ impl<'d> Compiler<'d> {
                     None
                 }
             },
+        }
+    }
+
+    /// The items of a plain list of this name, if there is one.
+    pub(super) fn plain_list(&self, name: &str) -> Option<&'d [Node]> {
+        match self.lists.get(name) {
+            Some(List::Plain(items)) => Some(items),
+            _ => None,
         }
     }
 
@@ -650,6 +712,38 @@ impl<'d> Compiler<'d> {
                 })
             }
             Verb::Detects => self.detects(check, items),
+            Verb::DomainIn | Verb::DomainNotIn => {
+                let parse = |texts: &[Box<str>]| Domains::parse(texts, verb.is_negative());
+                self.listed(check, items, parse).map(Operator::Domains)
+            }
+            Verb::PathWithin | Verb::PathNotWithin => {
+                let parse = |texts: &[Box<str>]| Folders::parse(texts, verb.is_negative());
+                self.listed(check, items, parse).map(Operator::Folders)
+            }
+            Verb::CommandIn => self
+                .listed(check, items, Commands::parse)
+                .map(Operator::Commands),
+            Verb::CidrIn => self
+                .listed(check, items, Networks::parse)
+                .map(Operator::Networks),
+            Verb::SqlVerbIn => self
+                .listed(check, items, SqlQuestion::verbs)
+                .map(Operator::Sql),
+            Verb::SqlTableIn => self
+                .listed(check, items, SqlQuestion::tables)
+                .map(Operator::Sql),
+            Verb::SqlLimitGreaterThan => {
+                let number = self.number(check, items)?;
+                match number.to_string().parse() {
+                    Ok(rows) => Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows))),
+                    Err(_) => {
+                        let message = format!("`{}` compares with a whole number", verb.word());
+                        self.does_not_fit(check, message, "");
+                        None
+                    }
+                }
+            }
+            Verb::NotBefore | Verb::NotAfter => self.moment(check, items),
             _ => {
                 self.error(
                     codes::AG1017,
@@ -851,6 +945,24 @@ impl<'d> Compiler<'d> {
             return None;
         }
         Some(texts)
+    }
+
+    /// An operator over a list of texts that it reads itself.
+    fn listed<T>(
+        &mut self,
+        check: &Check,
+        items: &[&Node],
+        parse: impl FnOnce(&[Box<str>]) -> Result<T, OperandError>,
+    ) -> Option<T> {
+        let texts = self.needles(check, items)?;
+        match parse(&texts) {
+            Ok(operator) => Some(operator),
+            Err(error) => {
+                let span = items.get(error.at).map_or(&check.span, |item| &item.span);
+                self.error(codes::AG1011, span, &check.path, error.message, &error.help);
+                None
+            }
+        }
     }
 
     fn literal(&mut self, text: &str) -> [u32; 2] {

@@ -59,6 +59,12 @@ pub(super) enum Operand {
     List(Box<str>, Range<usize>),
     /// `{ list: NAME, key: PATH }`: the list under the key that another field holds.
     KeyedList(Box<str>, Field, Range<usize>),
+    /// Windows of time; `days` and `zone` beside them hold for those that don't say their own.
+    Windows {
+        windows: Box<Operand>,
+        days: Option<Node>,
+        zone: Option<Node>,
+    },
 }
 
 impl Condition {
@@ -187,6 +193,7 @@ fn read_test(
     let field = read_field(decoder, at, name, span)?;
     let mut checks = Vec::new();
     match &node.data {
+        _ if field == Field::Time => checks = read_time(decoder, at, node)?,
         Data::Map(members) if is_list_reference(node) => {
             let _ = members;
             let operand = read_operand(decoder, at, node)?;
@@ -242,6 +249,68 @@ fn read_test(
         span: span.clone(),
         checks,
     })
+}
+
+/// `time: { outside: "09:00-17:00", days: mon-fri, zone: America/New_York }`
+fn read_time(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Check>> {
+    let Data::Map(members) = &node.data else {
+        decoder.error(
+            codes::AG1011,
+            at,
+            &node.span,
+            "the time is equal to nothing for longer than a moment",
+            "write for example `time: { outside: \"09:00-17:00\", days: mon-fri, zone: Europe/Berlin }`",
+        );
+        return None;
+    };
+    let mut checks = Vec::new();
+    let mut has_windows = false;
+    for member in members {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        let verb = match &*member.key {
+            "days" | "zone" => continue,
+            word => Verb::parse(word),
+        };
+        let Some(verb) = verb.filter(|verb| verb.asks_time()) else {
+            let known = Verb::ALL.iter().filter(|verb| verb.asks_time());
+            let words: Vec<&str> = known
+                .map(|verb| verb.word())
+                .chain(["days", "zone"])
+                .collect();
+            decoder.unknown(
+                codes::AG1010,
+                &at,
+                &member.key_span,
+                "operator of `time`",
+                &member.key,
+                words.iter().copied(),
+            );
+            return None;
+        };
+        let operand = if verb.takes_windows() {
+            has_windows = true;
+            Operand::Windows {
+                windows: Box::new(read_operand(decoder, &at, value)?),
+                days: node.get("days").cloned(),
+                zone: node.get("zone").cloned(),
+            }
+        } else {
+            Operand::Value(value.clone())
+        };
+        checks.push(check(verb, None, operand, value, &at));
+    }
+    if checks.is_empty() || (!has_windows && checks.len() < members.len()) {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &node.span,
+            "nothing says which time of day is meant",
+            "`days` and `zone` stand beside `inside`, `outside` or `schedule`",
+        );
+        return None;
+    }
+    Some(checks)
 }
 
 fn check(

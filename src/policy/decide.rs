@@ -10,11 +10,11 @@ use super::condition::Quantifier;
 use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
-use super::operators::{Side, Verdict, address_count, character_count, seen};
+use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
 use super::pace::Moment;
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
-use super::value::{Presence, Scalar, TextValue, text_parts, tool_names, visit};
+use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, tool_names, visit};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
@@ -553,35 +553,24 @@ impl<'e> Judge<'e, '_> {
         if let Operator::Keyed { key, operators } = operator {
             return self.keyed(field, check, key, operators, side);
         }
+        if let Operator::Time(test) = operator {
+            let verdict = self.context.facts.time.map(|time| test.judge(time));
+            return match verdict {
+                Some(Verdict::Holds) => true,
+                Some(Verdict::Fails) => false,
+                Some(Verdict::Unreadable) | None => side == Side::Restricting,
+            };
+        }
         let mut tally = Tally::default();
-        let mut elements = 0u64;
-        let event = self.event;
-        let mut judge = |scalar| match operator {
-            Operator::Exists(_) => tally.add(Verdict::Holds),
-            Operator::Count(_) => {
-                let more = match &scalar {
-                    Scalar::Text(text) => address_count(&text.text()),
-                    _ => 1,
-                };
-                elements = elements.saturating_add(more);
-            }
-            _ if check.verb.reads_text() => {
-                text_parts(
-                    scalar,
-                    self.context,
-                    check.verb.looks_for_text(),
-                    &mut |text| {
-                        tally.add(self.judge_text(operator, &text, side));
-                    },
-                );
-            }
-            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
-            Operator::Order(order) => tally.add(order.judge(&scalar)),
-            _ => tally.add(Verdict::Unreadable),
+        let arrays = match operator {
+            Operator::Commands(_) => Arrays::Whole,
+            _ => Arrays::Opened,
         };
+        let (event, context) = (self.event, self.context);
+        let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
-            Field::Tool => tool_names(event, self.context.facts, side, &mut judge),
-            _ => visit(field, event, self.context, &mut judge),
+            Field::Tool => tool_names(event, context.facts, side, &mut judge),
+            _ => visit(field, event, context, arrays, &mut judge),
         };
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
@@ -591,10 +580,9 @@ impl<'e> Judge<'e, '_> {
             };
         }
         if let Operator::Count(order) = operator
-            && matches!(presence, Presence::Present { .. })
+            && tally.elements > 0
         {
-            tally = Tally::default();
-            tally.add(order.judge_count(elements));
+            tally.add(order.judge_count(tally.elements));
         }
         match presence {
             Presence::Unknown => side == Side::Restricting,
@@ -602,6 +590,51 @@ impl<'e> Judge<'e, '_> {
                 self.fits(field, check, &tally, and_unknown, side)
             }
             _ => self.missing(check, side),
+        }
+    }
+
+    /// Adds what an operator says about one value, or about each part of it.
+    fn scalar<'s>(
+        &self,
+        check: &CompiledCheck,
+        operator: &Operator,
+        scalar: Scalar<'s>,
+        side: Side,
+        tally: &mut Tally,
+    ) {
+        match operator {
+            Operator::Exists(_) => tally.add(Verdict::Holds),
+            Operator::Nothing => tally.add(check.verb.is_negative().into()),
+            Operator::Count(_) => {
+                let more = match &scalar {
+                    Scalar::Text(text) => address_count(&text.text()),
+                    _ => 1,
+                };
+                tally.elements = tally.elements.saturating_add(more);
+            }
+            _ if check.verb.reads_text() => {
+                text_parts(scalar, &mut |text, part| {
+                    let verdict = match part {
+                        TextPart::Itself => self.judge_text(operator, &text, side),
+                        // A find among keys and numbers counts; that nothing is found there says nothing.
+                        TextPart::Beside => {
+                            let looks = check.verb.looks_for_text() && side == Side::Restricting;
+                            if !looks || self.judge_text(operator, &text, side) != Verdict::Holds {
+                                return;
+                            }
+                            Verdict::Holds
+                        }
+                    };
+                    tally.add(verdict);
+                });
+            }
+            Operator::Equality(equality) => tally.add(equality.judge(&scalar, side)),
+            Operator::Order(order) => tally.add(order.judge(&scalar)),
+            Operator::Commands(commands) => tally.add(command_line(commands, &scalar)),
+            _ => match &scalar {
+                Scalar::Text(text) => judge_parts(operator, &text.text(), tally),
+                _ => tally.add(Verdict::Unreadable),
+            },
         }
     }
 
@@ -635,20 +668,19 @@ impl<'e> Judge<'e, '_> {
     }
 
     fn missing(&self, check: &CompiledCheck, side: Side) -> bool {
-        match (side, self.outer) {
-            (Side::Loosening, _) => false,
+        match (self.outer, side, self.if_missing) {
+            // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+            (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
+            (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
+            (Side::Restricting, Side::Restricting, None) => check.verb.is_negative(),
             // Under a `not` in what loosens: true, so that the whole stays false.
-            (Side::Restricting, Side::Loosening) => true,
-            (Side::Restricting, Side::Restricting) => match self.if_missing {
-                Some(IfMissing::Apply) => true,
-                Some(IfMissing::Skip) => false,
-                None => check.verb.is_negative(),
-            },
+            (Side::Loosening, Side::Restricting, _) => true,
+            (_, Side::Loosening, _) => false,
         }
     }
 
-    /// The list under the key that another field holds. A key that is missing or not in the list has an empty list;
-    /// one that can't be determined counts for the strict side.
+    /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
+    /// or can't be determined, counts for the strict side.
     fn keyed(
         &self,
         field: &'e Field,
@@ -658,18 +690,23 @@ impl<'e> Judge<'e, '_> {
         side: Side,
     ) -> bool {
         let mut keys = Vec::new();
-        let presence = visit(key, self.event, self.context, &mut |scalar| {
-            if let Scalar::Text(text) = scalar {
-                keys.push(text.text());
-            }
-        });
+        let presence = visit(
+            key,
+            self.event,
+            self.context,
+            Arrays::Opened,
+            &mut |scalar| {
+                if let Scalar::Text(text) = scalar {
+                    keys.push(text.text());
+                }
+            },
+        );
         let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
-            (Presence::Present { and_unknown: false }, [key]) => match operators.get(&**key) {
-                Some(operator) => self.check(field, check, operator, side),
-                // Nothing is in an empty list.
-                None => check.verb.is_negative(),
-            },
+            (Presence::Present { and_unknown: false }, [key]) => {
+                let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
+                self.check(field, check, operator, side)
+            }
             _ => strict,
         }
     }
@@ -746,6 +783,36 @@ fn with_scan(
     context.with_scan(direction, text, holds)
 }
 
+/// Operators that find several values in one text: each host, address, table or verb counts as one.
+fn judge_parts(operator: &Operator, text: &str, tally: &mut Tally) {
+    let mut add = |verdict| tally.add(verdict);
+    match operator {
+        Operator::Domains(domains) => domains.judge(text, &mut add),
+        Operator::Folders(folders) => folders.judge(text, &mut add),
+        Operator::Networks(networks) => networks.judge(text, &mut add),
+        Operator::Sql(question) => question.judge(text, &mut add),
+        _ => add(Verdict::Unreadable),
+    }
+}
+
+/// A text is a line for a shell, an array of texts one command.
+fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
+    match scalar {
+        Scalar::Text(text) => commands.judge_line(&text.text()),
+        Scalar::Array(array) => {
+            let words: Option<Vec<_>> = array.elements().map(|word| word.text()).collect();
+            match words {
+                Some(words) => {
+                    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+                    commands.judge_argv(&words)
+                }
+                None => Verdict::Unreadable,
+            }
+        }
+        _ => Verdict::Unreadable,
+    }
+}
+
 fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
     detectors
         .iter()
@@ -755,6 +822,8 @@ fn asks_for(detectors: &[(u16, Confidence)], finding: &Finding) -> bool {
 /// How many values there are, how many fit, how many can't be read.
 #[derive(Clone, Copy, Default)]
 struct Tally {
+    /// What `count_*` counts.
+    elements: u64,
     count: u32,
     holding: u32,
     unreadable: u32,
@@ -802,9 +871,15 @@ impl Collector<'_, '_> {
 
     fn check(&mut self, field: &Field, operator: &Operator) {
         let mut texts = Vec::new();
-        visit(field, self.event, self.context, &mut |scalar| {
-            text_parts(scalar, self.context, true, &mut |text| texts.push(text));
-        });
+        visit(
+            field,
+            self.event,
+            self.context,
+            Arrays::Opened,
+            &mut |scalar| {
+                text_parts(scalar, &mut |text, _| texts.push(text));
+            },
+        );
         for text in &texts {
             self.text(operator, text);
         }
@@ -880,6 +955,7 @@ impl Collector<'_, '_> {
             field,
             self.event,
             self.context,
+            Arrays::Opened,
             &mut |scalar| match scalar {
                 Scalar::Text(text) => texts.push(text),
                 Scalar::Object(value) => {
@@ -889,8 +965,8 @@ impl Collector<'_, '_> {
                         }
                     }
                 }
-                Scalar::Null => {}
-                Scalar::Bool(_) | Scalar::Number(_) => others.push(()),
+                Scalar::Null | Scalar::Array(_) => {}
+                Scalar::Bool(..) | Scalar::Number(..) => others.push(()),
             },
         );
         for text in &texts {

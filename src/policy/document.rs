@@ -4,6 +4,7 @@ use super::decode::{At, Decoder};
 use super::node::{Data, Node};
 use super::protocols::{self, ProtocolEntry};
 use super::rule::{self, Rule};
+use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
 use std::collections::BTreeMap;
@@ -209,6 +210,8 @@ pub struct Document {
     /// The record's settings.
     pub audit: AuditSettings,
     pub(super) lists: BTreeMap<Box<str>, List>,
+    /// Time zones that `agentguard build` has looked up.
+    pub(super) zones: Zones,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -301,7 +304,6 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         ("for", codes::AG1017),
         ("detectors", codes::AG1017),
         ("principals", codes::AG1017),
-        ("zones", codes::AG1017),
     ] {
         if let Some(value) = node(key) {
             let message = if why == codes::AG1016 {
@@ -361,6 +363,9 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             .unwrap_or(false),
         audit: audit(decoder, &at, node("audit")),
         lists,
+        zones: node("zones")
+            .and_then(|value| zones::read(decoder, &at.key("zones"), value))
+            .unwrap_or_default(),
         rules,
     };
     settle_identity(decoder, &document, &at);

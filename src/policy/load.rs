@@ -5,6 +5,7 @@ use super::decode::Decoder;
 use super::document;
 use super::node::Node;
 use super::version;
+use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::{Limits, Nest, ScanErrorKind};
 
@@ -91,12 +92,22 @@ pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
     }
 }
 
-/// Reads and compiles a document's tree.
+/// Reads and compiles a document's tree. Time zones are those that it brings with it.
 pub fn load(root: &Node) -> Loaded {
+    load_with(root, &|_| Lookup::NotHere)
+}
+
+/// The same where a time zone database is at hand: what `agentguard build` would add need not stand there.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn load_with_zones(root: &Node) -> Loaded {
+    load_with(root, &super::zones::find)
+}
+
+fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
     let document = document::read(&mut decoder, root);
     let version = version::of(root);
-    let policy = document.and_then(|document| compile(&mut decoder, document, version));
+    let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));
     let mut diagnostics = decoder.diagnostics;
     diagnostics.sort_by_key(|diagnostic| {
         (

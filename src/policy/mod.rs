@@ -25,8 +25,10 @@ mod testing;
 mod value;
 mod version;
 mod window;
+mod windows;
 #[cfg(not(target_arch = "wasm32"))]
 mod yaml;
+mod zones;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use case::{
@@ -35,6 +37,8 @@ pub use case::{
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+#[cfg(not(target_arch = "wasm32"))]
+pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
@@ -50,3 +54,4 @@ pub use testing::{
 pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
+pub use zones::Zones;

@@ -12,12 +12,23 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub(super) enum Scalar<'a> {
     Null,
-    Bool(bool),
-    /// A number as written.
-    Number(Cow<'a, str>),
+    /// With the value in the body, if it stands there.
+    Bool(bool, Option<Value<'a>>),
+    /// A number as written; likewise.
+    Number(Cow<'a, str>, Option<Value<'a>>),
     Text(TextValue<'a>),
-    /// An object; arrays are given element by element.
     Object(Value<'a>),
+    /// An array of plain values; given only to who asks for [`Arrays::Whole`].
+    Array(Value<'a>),
+}
+
+/// How arrays are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrays {
+    /// Element by element, however deep.
+    Opened,
+    /// One that holds plain values as a whole: they belong together, as the words of a command do.
+    Whole,
 }
 
 /// A text, with where it came from if it stands in a body. Decoded only when an operator reads it.
@@ -51,15 +62,21 @@ impl<'a> TextValue<'a> {
         }
     }
 
-    /// The decoded text; of a number, as it is written.
-    pub(super) fn text(&self) -> Cow<'a, str> {
-        match self.value {
-            Some(value) => value
-                .text()
-                .or_else(|| value.number().map(Cow::Borrowed))
-                .unwrap_or_default(),
-            None => self.given.clone(),
+    /// A number or a boolean: never edited.
+    fn plain(text: Cow<'a, str>, value: Option<Value<'a>>) -> TextValue<'a> {
+        TextValue {
+            value,
+            form: Form::Number,
+            ..TextValue::written(text)
         }
+    }
+
+    /// The decoded text; of a number or a boolean, as it is written.
+    pub(super) fn text(&self) -> Cow<'a, str> {
+        let in_body = self
+            .value
+            .and_then(|value| value.text().or_else(|| value.number().map(Cow::Borrowed)));
+        in_body.unwrap_or_else(|| self.given.clone())
     }
 }
 
@@ -70,7 +87,7 @@ impl<'a> Scalar<'a> {
     }
 
     fn number(number: u64) -> Scalar<'a> {
-        Scalar::Number(number.to_string().into())
+        Scalar::Number(number.to_string().into(), None)
     }
 }
 
@@ -87,11 +104,12 @@ pub(super) enum Presence {
 
 const PRESENT: Presence = Presence::Present { and_unknown: false };
 
-/// Calls `visit` with each value of a field; arrays are opened. What comes back says what could not be given.
+/// Calls `visit` with each value of a field. What comes back says what could not be given.
 pub(super) fn visit<'a>(
     field: &Field,
     event: &'a Event,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let facts = context.facts;
@@ -140,7 +158,7 @@ pub(super) fn visit<'a>(
         Field::In => one(Some(Scalar::text(event.direction.word()))),
         Field::Part => one(Some(Scalar::text(event.part.word()))),
         Field::Turn => one(Some(Scalar::text(event.turn.word()))),
-        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run))),
+        Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
         Field::Code => one(event.code.map(Scalar::text)),
         Field::Class => one(event.opacity.map(Scalar::text)),
         Field::Uri => one(rpc(event, context)
@@ -188,7 +206,7 @@ pub(super) fn visit<'a>(
         Field::Ok => match event.ok {
             Known::Missing => Presence::Missing,
             Known::Unknown => Presence::Unknown,
-            Known::Is(ok) => one(Some(Scalar::Bool(ok))),
+            Known::Is(ok) => one(Some(Scalar::Bool(ok, None))),
         },
         Field::Request(field) => request(field, context, visit),
         Field::Usage(field) => {
@@ -214,11 +232,11 @@ pub(super) fn visit<'a>(
             .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
         {
-            Some(root) => json_values(root, path, context, visit),
+            Some(root) => json_values(root, path, context, arrays, visit),
             None => Presence::Missing,
         },
-        Field::Args(path) => at_place(&event.args, path, context, visit),
-        Field::Result(path) => at_place(&event.result, path, context, visit),
+        Field::Args(path) => at_place(&event.args, path, context, arrays, visit),
+        Field::Result(path) => at_place(&event.result, path, context, arrays, visit),
         // The clock, sessions and the conversation's history have no values that a rule could compare yet: such rules
         // are refused when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier => Presence::Unknown,
@@ -297,7 +315,7 @@ fn request<'a>(
         RequestField::MaxTokens => number(request.max_tokens, visit),
         RequestField::Stream => match request.stream {
             Some(stream) => {
-                visit(Scalar::Bool(stream));
+                visit(Scalar::Bool(stream, None));
                 PRESENT
             }
             None => Presence::Missing,
@@ -331,13 +349,14 @@ fn at_place<'a>(
     place: &Known<json::Place>,
     path: &JsonPath,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     match place {
         Known::Missing => Presence::Missing,
         Known::Unknown => Presence::Unknown,
         Known::Is(place) => match context.value(*place) {
-            Some(root) => json_values(root, path, context, visit),
+            Some(root) => json_values(root, path, context, arrays, visit),
             None => Presence::Missing,
         },
     }
@@ -347,11 +366,12 @@ fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,
+    arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let mut found = false;
     let mut given = |value: Value<'a>| {
-        give(value, context, &mut |scalar| {
+        give(value, context, arrays, &mut |scalar| {
             found = true;
             visit(scalar);
         });
@@ -360,49 +380,81 @@ fn json_values<'a>(
     if found { PRESENT } else { Presence::Missing }
 }
 
-/// A value as scalars: arrays are opened, however deep.
-fn give<'a>(value: Value<'a>, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<'a>)) {
+/// A value as scalars.
+fn give<'a>(
+    value: Value<'a>,
+    context: &Context<'a>,
+    arrays: Arrays,
+    visit: &mut dyn FnMut(Scalar<'a>),
+) {
+    let is_plain =
+        |value: Value<'_>| !matches!(value.kind(), json::Kind::Array | json::Kind::Object);
     match value.kind() {
+        json::Kind::Array if arrays == Arrays::Whole && value.elements().any(is_plain) => {
+            visit(Scalar::Array(value));
+        }
         json::Kind::Array => {
             for element in value.elements() {
-                give(element, context, visit);
+                give(element, context, arrays, visit);
             }
         }
         json::Kind::Null => visit(Scalar::Null),
-        json::Kind::Bool(value) => visit(Scalar::Bool(value)),
-        json::Kind::Number => visit(Scalar::Number(value.number().unwrap_or_default().into())),
+        json::Kind::Bool(is_true) => visit(Scalar::Bool(is_true, Some(value))),
+        json::Kind::Number => visit(Scalar::Number(
+            value.number().unwrap_or_default().into(),
+            Some(value),
+        )),
         json::Kind::Object => visit(Scalar::Object(value)),
         json::Kind::String => visit(Scalar::Text(context.string(value))),
     }
 }
 
+/// What a text is to the value that it was found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextPart {
+    /// The value, or a string in it.
+    Itself,
+    /// A key or a number of a body that is looked into: nobody asked for it, and yet something may hide there.
+    Beside,
+}
+
 /// The texts in a scalar, as text operators read it: a string is itself, an object each string in it, numbers and
 /// booleans as written, `null` none.
-pub(super) fn text_parts<'a>(
-    scalar: Scalar<'a>,
-    context: &Context<'a>,
-    looks_for_text: bool,
-    visit: &mut dyn FnMut(TextValue<'a>),
-) {
+pub(super) fn text_parts<'a>(scalar: Scalar<'a>, visit: &mut dyn FnMut(TextValue<'a>, TextPart)) {
     match scalar {
-        Scalar::Null => {}
-        Scalar::Bool(value) => visit(TextValue::written(
-            if value { "true" } else { "false" }.into(),
-        )),
-        Scalar::Number(text) => visit(TextValue::written(text)),
+        Scalar::Null | Scalar::Array(_) => {}
+        Scalar::Bool(value, place) => {
+            let text = if value { "true" } else { "false" };
+            visit(TextValue::plain(text.into(), place), TextPart::Itself);
+        }
+        Scalar::Number(text, place) => visit(TextValue::plain(text, place), TextPart::Itself),
         Scalar::Text(text) => {
-            if looks_for_text || text.form == Form::String {
-                visit(text);
-            }
+            let part = match text.form {
+                Form::String => TextPart::Itself,
+                Form::Key | Form::Number => TextPart::Beside,
+            };
+            visit(text, part);
         }
         Scalar::Object(value) => {
             for node in value.descendants() {
-                if node.value.kind() == json::Kind::String && (!node.is_key || looks_for_text) {
-                    let mut text = context.string(node.value);
-                    if node.is_key {
-                        text.form = Form::Key;
+                let value = node.value;
+                match value.kind() {
+                    json::Kind::String if node.is_key => {
+                        visit(TextValue::in_body(value, None, Form::Key), TextPart::Beside);
                     }
-                    visit(text);
+                    json::Kind::String => {
+                        visit(
+                            TextValue::in_body(value, None, Form::String),
+                            TextPart::Itself,
+                        );
+                    }
+                    json::Kind::Number => {
+                        visit(
+                            TextValue::in_body(value, None, Form::Number),
+                            TextPart::Beside,
+                        );
+                    }
+                    _ => {}
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The policy's version: SHA-256 of its RFC 8785 form. The same from YAML, JSON and Struct, whatever the formatting;
-//! `spec` is opened and `examples` are left out, so that what `build` writes has the version of what people wrote.
+//! `spec` is opened, `examples` are left out and so is `zones`, which `build` adds: what it writes has the version of what
+//! people wrote.
 
 use super::node::{Data, Member, Node};
 use crate::wire::json::{Decimal, quote};
@@ -28,6 +29,7 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
                 vec![member]
             }
         })
+        .filter(|member| &*member.key != "zones")
         .collect();
     write_members(
         &opened,

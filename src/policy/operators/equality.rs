@@ -57,11 +57,11 @@ impl Equality {
         for literal in &self.literals {
             match (literal, value) {
                 (Literal::Null, Scalar::Null) => (same_type, equal) = (true, true),
-                (Literal::Bool(expected), Scalar::Bool(actual)) => {
+                (Literal::Bool(expected), Scalar::Bool(actual, _)) => {
                     same_type = true;
                     equal |= expected == actual;
                 }
-                (Literal::Number(expected), Scalar::Number(actual)) => {
+                (Literal::Number(expected), Scalar::Number(actual, _)) => {
                     same_type = true;
                     equal |= Decimal::parse(actual).is_some_and(|actual| actual == *expected);
                 }

@@ -1,26 +1,14 @@
 //! What `count_*` and `length_*` count.
 
-/// Mail addresses in one text, separated by `,` `;` or line ends outside quotes and comments; at least 1, since a
-/// text is one thing.
+use super::mail;
+
+/// Mail addresses in one text, as a mail server reads a list of them; at least 1, since a text is one thing.
 pub(in crate::policy) fn address_count(text: &str) -> u64 {
     let mut count = 0u64;
-    let mut has_at = false;
-    let mut quoted = false;
-    let mut escaped = false;
-    for c in text.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ',' | ';' | '\n' if !quoted => {
-                count = count.saturating_add(u64::from(has_at));
-                has_at = false;
-            }
-            '@' => has_at = true,
-            _ => {}
-        }
-    }
-    count.saturating_add(u64::from(has_at)).max(1)
+    mail::each_item(text, &mut |item| {
+        count = count.saturating_add(mail::address_count(item));
+    });
+    count.max(1)
 }
 
 /// Characters (Unicode scalar values) of a text.
@@ -40,5 +28,8 @@ mod tests {
         assert_eq!(address_count("nobody"), 1);
         assert_eq!(address_count(""), 1);
         assert_eq!(address_count("a@x.com,,"), 1);
+        assert_eq!(address_count("a@x.com (b@y.com, c@z.com)"), 1);
+        assert_eq!(address_count("friends: a@x.com, b@y.com;"), 2);
+        assert_eq!(address_count("<a@x.com> <b@y.com>"), 2);
     }
 }

@@ -2,15 +2,33 @@
 //!
 //! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
 
+mod cidr;
+mod command;
+mod domain;
 mod equality;
+mod host;
+mod idna;
+mod ip;
+mod mail;
 mod measure;
 mod order;
+mod path;
+mod shell;
+mod sql;
 mod text;
+mod time;
+mod url;
 
+pub(super) use cidr::Networks;
+pub(super) use command::Commands;
+pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
 pub(super) use order::Order;
+pub(super) use path::Folders;
+pub(super) use sql::SqlQuestion;
 pub(super) use text::{Affix, Contains, seen};
+pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};
 
 use crate::event::words;
 
@@ -31,6 +49,27 @@ impl From<bool> for Verdict {
             Verdict::Holds
         } else {
             Verdict::Fails
+        }
+    }
+}
+
+/// An operand that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OperandError {
+    /// Which of the operator's operands, from 0.
+    pub(super) at: usize,
+    /// What is wrong with it.
+    pub(super) message: String,
+    /// What to write instead.
+    pub(super) help: String,
+}
+
+impl OperandError {
+    fn new(at: usize, message: impl Into<String>, help: impl Into<String>) -> OperandError {
+        OperandError {
+            at,
+            message: message.into(),
+            help: help.into(),
         }
     }
 }
@@ -116,6 +155,8 @@ words! {
         Outside = "outside",
         /// Inside a time of day.
         Inside = "inside",
+        /// Inside one of several times of day.
+        Schedule = "schedule",
         /// Not before a moment.
         NotBefore = "not_before",
         /// Not after a moment.
@@ -169,6 +210,16 @@ impl Verb {
             self,
             Verb::NotEquals | Verb::NotIn | Verb::DomainNotIn | Verb::PathNotWithin
         )
+    }
+
+    /// Whether it is about the time, and nothing else.
+    pub(super) fn asks_time(self) -> bool {
+        self.takes_windows() || matches!(self, Verb::NotBefore | Verb::NotAfter)
+    }
+
+    /// Whether it is about times of day.
+    pub(super) fn takes_windows(self) -> bool {
+        matches!(self, Verb::Inside | Verb::Outside | Verb::Schedule)
     }
 
     /// Whether it reads text: strings inside objects, numbers and booleans as written.

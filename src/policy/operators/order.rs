@@ -16,7 +16,7 @@ impl Order {
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
     pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> Verdict {
         let number = match value {
-            Scalar::Number(text) => Decimal::parse(text),
+            Scalar::Number(text, _) => Decimal::parse(text),
             Scalar::Text(text) => Decimal::parse(&width_folded(text.text().trim())),
             _ => None,
         };
@@ -82,7 +82,7 @@ mod tests {
             "12345678901234567890",
         ] {
             assert_eq!(
-                over_100.judge(&Scalar::Number(number.into())),
+                over_100.judge(&Scalar::Number(number.into(), None)),
                 Verdict::Holds,
                 "{number}"
             );
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(over_100.judge(&Scalar::text(" １０１ ")), Verdict::Holds);
         for number in ["100", "1e2", "-5", "0.1"] {
             assert_eq!(
-                over_100.judge(&Scalar::Number(number.into())),
+                over_100.judge(&Scalar::Number(number.into(), None)),
                 Verdict::Fails,
                 "{number}"
             );
@@ -112,7 +112,10 @@ mod tests {
                 "{text:?}"
             );
         }
-        assert_eq!(over_100.judge(&Scalar::Bool(true)), Verdict::Unreadable);
+        assert_eq!(
+            over_100.judge(&Scalar::Bool(true, None)),
+            Verdict::Unreadable
+        );
         assert_eq!(over_100.judge(&Scalar::Null), Verdict::Unreadable);
     }
 }

@@ -1,0 +1,280 @@
+//! `domain_in`, `domain_not_in`: every mail address, URL or host in a text, by DNS's rules.
+//!
+//! An entry `example.com` is that host alone, `*.example.com` every host below it and not the host itself. An address
+//! may stand in a list as well. Each host of a text is a value of its own, so that one that doesn't fit among several
+//! is seen where that restricts, and spoils them where it loosens. A word without a dot (`localhost`) is a host only if
+//! the list has it; otherwise nothing says that it is one.
+//!
+//! Not looked at: what DNS answers, redirects, and hosts in the query of a URL unless they end it as an address does.
+
+use super::host::{Host, hosts};
+use super::idna::ascii_name;
+use super::ip::{Numeric, ends, ipv4, ipv6};
+use super::{OperandError, Verdict};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Domains to compare with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::policy) struct Domains {
+    names: BTreeSet<Box<str>>,
+    /// Names whose sub-domains are meant.
+    above: BTreeSet<Box<str>>,
+    addresses: BTreeSet<IpAddr>,
+    negative: bool,
+}
+
+impl Domains {
+    /// Reads the entries of a list.
+    pub(in crate::policy) fn parse(
+        entries: &[Box<str>],
+        negative: bool,
+    ) -> Result<Domains, OperandError> {
+        let mut domains = Domains {
+            negative,
+            ..Domains::default()
+        };
+        for (at, entry) in entries.iter().enumerate() {
+            domains.add(entry).ok_or_else(|| {
+                OperandError::new(at, format!("`{entry}` is no domain"), help(entry))
+            })?;
+        }
+        Ok(domains)
+    }
+
+    fn add(&mut self, entry: &str) -> Option<()> {
+        let literal = entry
+            .strip_prefix('[')
+            .and_then(|entry| entry.strip_suffix(']'))
+            .unwrap_or(entry);
+        if let Some(address) = ipv6(literal) {
+            self.addresses.insert(ends(IpAddr::V6(address)).0);
+            return Some(());
+        }
+        let (name, is_above) = match entry.strip_prefix("*.") {
+            Some(name) => (ascii_name(name)?, true),
+            None => (ascii_name(entry)?, false),
+        };
+        match ipv4(&name) {
+            Numeric::No if is_above => self.above.insert(name.into()),
+            Numeric::No => self.names.insert(name.into()),
+            Numeric::Yes(address, None) if !is_above => self.addresses.insert(IpAddr::V4(address)),
+            _ => return None,
+        };
+        Some(())
+    }
+
+    /// Judges each host in a text.
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+        hosts(text, &mut |host| verdict(self.host(host)));
+    }
+
+    fn host(&self, host: Option<Host>) -> Verdict {
+        let is_in = match host {
+            None => return Verdict::Unreadable,
+            Some(Host::Word(word)) if !self.names.contains(&*word) => return Verdict::Unreadable,
+            Some(Host::Word(_)) => true,
+            Some(Host::Name(name)) => self.names.contains(&*name) || self.is_below(&name),
+            Some(Host::V4(address)) => self.addresses.contains(&IpAddr::V4(address)),
+            Some(Host::V6(address)) => self.addresses.contains(&ends(IpAddr::V6(address)).0),
+        };
+        (is_in != self.negative).into()
+    }
+
+    fn is_below(&self, name: &str) -> bool {
+        let mut rest = name;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if self.above.contains(parent) {
+                return true;
+            }
+            rest = parent;
+        }
+        false
+    }
+}
+
+/// What to write instead of an entry that is no domain.
+fn help(entry: &str) -> String {
+    let mut found = Vec::new();
+    hosts(entry.trim_start_matches(['*', '.', '@']), &mut |host| {
+        found.push(host)
+    });
+    match found.as_slice() {
+        [Some(Host::Name(name))] => format!("write `{name}`, or `*.{name}` for its sub-domains"),
+        _ => "write `example.com` for the host, `*.example.com` for its sub-domains".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<Verdict> {
+        let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
+        let domains = Domains::parse(&list, negative).unwrap();
+        let mut all = Vec::new();
+        domains.judge(text, &mut |verdict| all.push(verdict));
+        all
+    }
+
+    fn both(list: &[&str], text: &str) -> [Verdict; 2] {
+        let one = |negative| match verdicts(list, negative, text).as_slice() {
+            [only] => *only,
+            several => panic!("{text}: {several:?}"),
+        };
+        [one(false), one(true)]
+    }
+
+    const IN: [Verdict; 2] = [Verdict::Holds, Verdict::Fails];
+    const OUT: [Verdict; 2] = [Verdict::Fails, Verdict::Holds];
+    const UNREADABLE: [Verdict; 2] = [Verdict::Unreadable; 2];
+
+    #[test]
+    fn an_entry_is_a_host_and_a_star_stands_for_what_is_below_it() {
+        for (entry, text, expected, why) in [
+            ("example.com", "bob@example.com", IN, "the host itself"),
+            (
+                "example.com",
+                "https://EXAMPLE.com./x",
+                IN,
+                "case and final dot mean nothing",
+            ),
+            ("EXAMPLE.COM.", "example.com", IN, "in the list either"),
+            (
+                "example.com",
+                "a.example.com",
+                OUT,
+                "a sub-domain is another host",
+            ),
+            ("*.example.com", "a.example.com", IN, "a sub-domain"),
+            ("*.example.com", "a.b.example.com", IN, "further below"),
+            ("*.example.com", "example.com", OUT, "not below itself"),
+            ("example.com", "notexample.com", OUT, "a longer label"),
+            ("*.example.com", "notexample.com", OUT, "a longer label"),
+            ("example.com", "example.com.evil.com", OUT, "a prefix"),
+            (
+                "bücher.example",
+                "xn--bcher-kva.example",
+                IN,
+                "U-label in the list",
+            ),
+            (
+                "xn--bcher-kva.example",
+                "x@BÜCHER.example",
+                IN,
+                "U-label in the text",
+            ),
+            (
+                "apple.com",
+                "аpple.com",
+                OUT,
+                "a Cyrillic letter is another name",
+            ),
+            ("localhost", "localhost", IN, "a word that the list has"),
+            (
+                "10.0.0.1",
+                "http://0xa.1/",
+                IN,
+                "an address in another form",
+            ),
+            ("::ffff:10.0.0.1", "10.0.0.1", IN, "a mapped address"),
+            (
+                "[2001:db8::1]",
+                "https://[2001:DB8:0::1]:8443",
+                IN,
+                "an IPv6 address",
+            ),
+            ("10.0.0.1", "10.0.0.2", OUT, "another address"),
+        ] {
+            assert_eq!(both(&[entry], text), expected, "{text} in {entry}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_neither_inside_nor_outside() {
+        for (text, why) in [
+            ("", "empty"),
+            ("nobody", "a word that says nothing of a host"),
+            ("https://", "no host"),
+            ("e\u{AD}xample.com", "a soft hyphen, nothing to UTS #46"),
+            ("http://1.2.3.4.5", "neither name nor address"),
+        ] {
+            assert_eq!(both(&["example.com"], text), UNREADABLE, "{text:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn each_host_of_a_text_is_judged() {
+        let of = |text| verdicts(&["good.com"], false, text);
+        assert_eq!(
+            of("a@good.com, b@evil.com"),
+            [Verdict::Holds, Verdict::Fails]
+        );
+        assert_eq!(of("a@good.com, b@"), [Verdict::Holds, Verdict::Unreadable]);
+    }
+
+    #[test]
+    fn an_entry_that_is_no_domain_says_what_to_write() {
+        for (entry, help) in [
+            (
+                "https://example.com/x",
+                "write `example.com`, or `*.example.com` for its sub-domains",
+            ),
+            (
+                "@example.com",
+                "write `example.com`, or `*.example.com` for its sub-domains",
+            ),
+            (
+                "*example.com",
+                "write `example.com`, or `*.example.com` for its sub-domains",
+            ),
+            (
+                ".example.com",
+                "write `example.com`, or `*.example.com` for its sub-domains",
+            ),
+            (
+                "bob@example.com",
+                "write `example.com`, or `*.example.com` for its sub-domains",
+            ),
+            (
+                "*",
+                "write `example.com` for the host, `*.example.com` for its sub-domains",
+            ),
+            (
+                "a.*.com",
+                "write `example.com` for the host, `*.example.com` for its sub-domains",
+            ),
+            (
+                "*.10.0.0.1",
+                "write `example.com` for the host, `*.example.com` for its sub-domains",
+            ),
+        ] {
+            let error = Domains::parse(&["x.com".into(), entry.into()], false).unwrap_err();
+            assert_eq!((error.at, &*error.help), (1, help), "{entry}");
+        }
+    }
+
+    #[test]
+    fn long_texts_take_linear_time() {
+        for part in [
+            "a,",
+            "a@b,",
+            "https://a,",
+            "https://a,b@c;",
+            "\"",
+            "(",
+            "<",
+            "a.",
+            "@",
+            "%41",
+            "\t",
+            "a b ",
+            "//",
+            "[:",
+            "x@y ",
+        ] {
+            let text = part.repeat(100_000 / part.len());
+            assert!(!verdicts(&["*.x.com"], false, &text).is_empty(), "{part}");
+        }
+    }
+}

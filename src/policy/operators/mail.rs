@@ -1,0 +1,297 @@
+//! Mail addresses (RFC 5322) as the servers that deliver to them read them.
+//!
+//! `Bob <bob@x.com>` goes to `x.com`, `"a@good.com"@evil.com` to `evil.com`, comments and display names to nobody.
+//! Where servers differ, every reading counts: all parts of `a@b@c`, both hosts of `user%evil.com@relay.com` and
+//! `evil.com!user@relay.com`, an address in a display name, every address of a source route. What is left open (a
+//! quote, a comment, an angle bracket) and encoded words inside an address can't be read.
+
+use super::host::{Found, Host, bare, named};
+use super::idna::ascii_name;
+
+/// How far the first item of a list reaches: up to `,` `;` or a line end outside quotes, comments and angle brackets.
+pub(super) fn item_length(list: &str) -> usize {
+    let mut walk = Walk::default();
+    for (at, c) in list.char_indices() {
+        if walk.is_outside() && matches!(c, ',' | ';' | '\n' | '\r') {
+            return at;
+        }
+        walk.step(c);
+    }
+    list.len()
+}
+
+/// Where a reader stands in an item.
+#[derive(Default)]
+struct Walk {
+    quoted: bool,
+    escaped: bool,
+    comments: u32,
+    angles: u32,
+    /// A bracket was closed that was never opened, or opened inside another one.
+    broken: bool,
+}
+
+/// What a character is to the one who reads an item.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Part of a comment, or a bracket around one.
+    Comment,
+    /// Part of a quoted string, or a quote.
+    Quoted,
+    /// An angle bracket that opens or closes an address.
+    Angle,
+    /// Anything else.
+    Plain,
+}
+
+impl Walk {
+    fn is_outside(&self) -> bool {
+        !self.quoted && self.comments == 0 && self.angles == 0
+    }
+
+    fn is_open(&self) -> bool {
+        !self.is_outside() || self.broken
+    }
+
+    fn step(&mut self, c: char) -> Role {
+        if self.escaped {
+            self.escaped = false;
+            return if self.quoted {
+                Role::Quoted
+            } else {
+                Role::Comment
+            };
+        }
+        if self.quoted {
+            match c {
+                '\\' => self.escaped = true,
+                '"' => self.quoted = false,
+                _ => {}
+            }
+            return Role::Quoted;
+        }
+        if self.comments > 0 {
+            match c {
+                '\\' => self.escaped = true,
+                '(' => self.comments = self.comments.saturating_add(1),
+                ')' => self.comments = self.comments.saturating_sub(1),
+                _ => {}
+            }
+            return Role::Comment;
+        }
+        match c {
+            '"' => {
+                self.quoted = true;
+                Role::Quoted
+            }
+            '(' => {
+                self.comments = 1;
+                Role::Comment
+            }
+            '<' => {
+                self.broken |= self.angles > 0;
+                self.angles = 1;
+                Role::Angle
+            }
+            '>' => {
+                self.broken |= self.angles == 0;
+                self.angles = 0;
+                Role::Angle
+            }
+            _ => Role::Plain,
+        }
+    }
+}
+
+/// Stands for a quoted string, whose content says nothing about where a mail goes.
+const QUOTED: char = '"';
+
+/// An item without comments, with its quoted strings blotted out: what stands in angle brackets, and what around them.
+struct Item {
+    around: String,
+    angled: Vec<String>,
+    is_open: bool,
+}
+
+impl Item {
+    fn of(text: &str) -> Item {
+        let mut item = Item {
+            around: String::new(),
+            angled: Vec::new(),
+            is_open: false,
+        };
+        let mut walk = Walk::default();
+        for c in text.chars() {
+            let was_quoted = walk.quoted;
+            let was_angled = walk.angles > 0;
+            let role = walk.step(c);
+            if role == Role::Angle {
+                if walk.angles > 0 {
+                    item.angled.push(String::new());
+                }
+                continue;
+            }
+            let target = match item.angled.last_mut() {
+                Some(angled) if was_angled => angled,
+                _ => &mut item.around,
+            };
+            match role {
+                Role::Plain => target.push(c),
+                Role::Quoted if !was_quoted => target.push(QUOTED),
+                // White space, as RFC 5322 §3.2.2 has it.
+                Role::Comment => target.push(' '),
+                _ => {}
+            }
+        }
+        item.is_open = walk.is_open();
+        item
+    }
+}
+
+/// Calls `visit` with every item of a list that is not empty.
+pub(super) fn each_item(list: &str, visit: &mut dyn FnMut(&str)) {
+    let mut rest = list;
+    while let Some((item, after)) = rest.split_at_checked(item_length(rest)) {
+        if !item.trim().is_empty() {
+            visit(item);
+        }
+        let mut after = after.chars();
+        // The separator.
+        if after.next().is_none() {
+            return;
+        }
+        rest = after.as_str();
+    }
+}
+
+/// Every address of a list.
+pub(super) fn read_list(list: &str, found: Found<'_>) {
+    each_item(list, &mut |item| read_item(item, found));
+}
+
+/// Whether an item of a list holds an address: an `@` outside quotes and comments.
+pub(super) fn is_address(item: &str) -> bool {
+    let item = Item::of(item);
+    item.around.contains('@') || item.angled.iter().any(|angled| angled.contains('@'))
+}
+
+/// How many addresses an item of a list holds.
+pub(super) fn address_count(item: &str) -> u64 {
+    let item = Item::of(item);
+    let angled = item
+        .angled
+        .iter()
+        .filter(|angled| angled.contains('@'))
+        .count();
+    let around = words(&item.around)
+        .filter(|word| word.contains('@'))
+        .count();
+    // An address in front of an angle bracket is a name for the one inside.
+    let count = if angled > 0 { angled } else { around };
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Every host that one item of a list may be delivered to.
+pub(super) fn read_item(text: &str, found: Found<'_>) {
+    let item = Item::of(text);
+    // Some libraries decode encoded words (RFC 2047) inside an address, where none may stand.
+    if item.is_open || (text.contains("=?") && text.contains("?=")) {
+        found(None);
+    }
+    for angled in &item.angled {
+        if angled.contains('@') {
+            addresses(angled, false, found);
+        } else {
+            bare(angled.trim(), found);
+        }
+    }
+    if item.around.contains('@') {
+        addresses(&item.around, item.angled.is_empty(), found);
+    } else if item.angled.is_empty() {
+        found(None);
+    }
+}
+
+/// Words, with the white space that RFC 5322 allows around `@` and `.` taken out.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let mut joined = String::with_capacity(text.len());
+    let mut space = false;
+    for c in text.chars() {
+        if c.is_whitespace() {
+            space = !joined.is_empty();
+            continue;
+        }
+        let joins = matches!(c, '@' | '.') || joined.ends_with(['@', '.']);
+        if space && !joins {
+            joined.push(' ');
+        }
+        space = false;
+        joined.push(c);
+    }
+    let words: Vec<String> = joined.split(' ').map(str::to_owned).collect();
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+/// The addresses among the words of an item. Words without `@` are a display name where an angle bracket follows, a
+/// group's name in front of a colon, and else not readable.
+fn addresses(text: &str, strict: bool, found: Found<'_>) {
+    let (before, from_at) = text.split_once('@').unwrap_or((text, ""));
+    let without_group = match before.rsplit_once(':') {
+        // `friends: a@x.com, b@x.com;`
+        Some((_, local)) => format!("{local}@{from_at}"),
+        None => text.to_owned(),
+    };
+    for word in words(&without_group) {
+        if word.contains('@') {
+            address(&word, found);
+        } else if strict {
+            found(None);
+        }
+    }
+}
+
+fn address(word: &str, found: Found<'_>) {
+    let mut parts = word.split('@');
+    let local = parts.next().unwrap_or_default();
+    // `good.com/@evil.com` is a URL's host to one client and a local part to the other.
+    if local.contains(['/', '\\', '?', '#']) {
+        bare(local, found);
+    }
+    // Routes of the time before DNS, which relays may still follow.
+    for relayed in [
+        local.rsplit_once('%').map(|(_, host)| host),
+        local.split_once('!').map(|(host, _)| host),
+    ] {
+        if let Some(name) = relayed
+            .filter(|host| host.contains('.'))
+            .and_then(ascii_name)
+        {
+            found(Some(Host::Name(name)));
+        }
+    }
+    for part in parts {
+        domain(part, found);
+    }
+}
+
+/// What stands behind an `@`: a domain or an address literal, perhaps with a port, a path (`git@host:repository`) or the
+/// rest of a source route behind it.
+fn domain(text: &str, found: Found<'_>) {
+    if let Some(literal) = text.strip_prefix('[') {
+        let literal = literal.split_once(']').map_or("", |(literal, _)| literal);
+        // RFC 5321 §4.1.3.
+        let tagged = literal
+            .get(..5)
+            .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+        let address = tagged.and_then(|_| literal.get(5..)).unwrap_or(literal);
+        match super::ip::ipv6(address) {
+            Some(address) => found(Some(Host::V6(address))),
+            None => named(address, found),
+        }
+        return;
+    }
+    let end = text
+        .find([':', ',', '/', '\\', '?', '#'])
+        .unwrap_or(text.len());
+    named(text.get(..end).unwrap_or_default(), found);
+}

@@ -1,0 +1,463 @@
+//! `path_within`, `path_not_within`: paths of files, decoded and resolved by their letters.
+//!
+//! A path is looked at in each way in which a tool may read it: as it stands, percent-decoded once and twice, with the
+//! white space around it and without, and with `\` as a separator (in a path that begins with `/` or `~/` also as a
+//! letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
+//! names are compared, so that `/data-evil` is not within `/data`. Case counts.
+//!
+//! `~` and `~bob` are roots of their own, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path
+//! is within relative operands only. Not readable are: nothing at all, NUL, a URL, a path that climbs above its start or
+//! begins with a variable (`$HOME/x`, `%TEMP%\x`), `/proc/self/root` and its like, and on Windows drive-relative
+//! (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end in a dot or
+//! a space.
+//!
+//! Out of reach: symbolic links, mounts, case-insensitive and normalising file systems, and what `*` stands for.
+
+use super::url::percent_decoded;
+use super::{OperandError, Verdict};
+
+/// Longest path that is read: Windows takes 32,767 characters, others far less.
+const MAX_BYTES: usize = 128 << 10;
+
+/// Folders to compare with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct Folders {
+    folders: Vec<Path>,
+    /// Whether `//server/share` may mean a server: only where a list speaks of Windows.
+    windows: bool,
+    negative: bool,
+}
+
+/// A resolved path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Path {
+    root: Root,
+    names: Vec<Box<str>>,
+}
+
+/// Where a path begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Root {
+    Relative,
+    Absolute,
+    /// A user's folder; the empty name is one's own.
+    Home(Box<str>),
+    /// In upper case.
+    Drive(char),
+    /// Server and share, in lower case.
+    Server(Box<str>, Box<str>),
+}
+
+impl Path {
+    fn is_windows(&self) -> bool {
+        matches!(self.root, Root::Drive(_) | Root::Server(..))
+    }
+
+    fn is_within(&self, folder: &Path) -> bool {
+        self.root == folder.root && self.names.starts_with(&folder.names)
+    }
+}
+
+impl Folders {
+    /// Reads the entries of a list.
+    pub(in crate::policy) fn parse(
+        entries: &[Box<str>],
+        negative: bool,
+    ) -> Result<Folders, OperandError> {
+        let mut folders = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            let folder = resolve(entry, Backslash::Separates).ok_or_else(|| {
+                OperandError::new(
+                    at,
+                    format!("`{entry}` is no folder that a path could be compared with"),
+                    "write for example `/srv/data`, `src`, `~/work` or `C:\\data`",
+                )
+            })?;
+            folders.push(folder);
+        }
+        Ok(Folders {
+            windows: folders.iter().any(Path::is_windows),
+            folders,
+            negative,
+        })
+    }
+
+    /// Judges each reading of a path.
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+        if text.len() > MAX_BYTES {
+            return verdict(Verdict::Unreadable);
+        }
+        let mut seen: Vec<Option<Path>> = Vec::new();
+        each_spelling(text, &mut |spelling| {
+            for path in self.readings(spelling).into_iter().flatten() {
+                if !seen.contains(&path) {
+                    verdict(self.compare(path.as_ref()));
+                    seen.push(path);
+                }
+            }
+        });
+    }
+
+    fn readings(&self, spelling: &str) -> [Option<Option<Path>>; 3] {
+        let literal = spelling.contains('\\') && spelling.starts_with(['/', '~']);
+        let server = self.windows && spelling.starts_with("//");
+        [
+            Some(resolve(spelling, Backslash::Separates)),
+            literal.then(|| resolve(spelling, Backslash::IsALetter)),
+            server.then(|| resolve(&spelling.replace('/', "\\"), Backslash::Separates)),
+        ]
+    }
+
+    fn compare(&self, path: Option<&Path>) -> Verdict {
+        match path {
+            None => Verdict::Unreadable,
+            Some(path) => {
+                let within = self.folders.iter().any(|folder| path.is_within(folder));
+                (within != self.negative).into()
+            }
+        }
+    }
+}
+
+/// Calls `visit` with the text as it stands, trimmed, and with its percent escapes decoded once and twice.
+fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
+    let mut spelling = Some(text.to_owned());
+    for _ in 0..3 {
+        let Some(text) = spelling else {
+            // Escapes that are no UTF-8: some bytes that no operand could name.
+            visit("");
+            return;
+        };
+        visit(&text);
+        let trimmed = text.trim();
+        if trimmed.len() < text.len() {
+            visit(trimmed);
+        }
+        if !text.contains('%') {
+            return;
+        }
+        spelling = percent_decoded(&text);
+    }
+}
+
+/// What `\` is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backslash {
+    Separates,
+    IsALetter,
+}
+
+/// A path with its dots resolved; `None` if it can't be told where it leads.
+fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
+    let is_separator = |c: char| c == '/' || (c == '\\' && backslash == Backslash::Separates);
+    if text.is_empty() || text.contains('\0') || is_url(text) || begins_with_variable(text) {
+        return None;
+    }
+    let (root, rest) = root(text, &is_separator)?;
+    let mut path = Path {
+        root,
+        names: Vec::new(),
+    };
+    let is_windows = path.is_windows();
+    for name in rest.split(is_separator) {
+        match name {
+            "" | "." => {}
+            ".." => {
+                path.names.pop()?;
+            }
+            _ if is_windows && is_other_on_windows(name) => return None,
+            _ => path.names.push(name.into()),
+        }
+    }
+    (!leads_anywhere(&path)).then_some(path)
+}
+
+/// Splits the root off.
+fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(Root, &'t str)> {
+    if let Some(rest) = text.strip_prefix("\\\\").filter(|_| is_separator('\\')) {
+        let mut parts = rest.splitn(3, is_separator);
+        let server = parts
+            .next()
+            .filter(|server| !matches!(*server, "" | "?" | "."))?;
+        let share = parts
+            .next()
+            .filter(|share| !matches!(*share, "" | "." | ".."))?;
+        let root = Root::Server(server.to_lowercase().into(), share.to_lowercase().into());
+        return Some((root, parts.next().unwrap_or_default()));
+    }
+    if let Some(rest) = text.strip_prefix(is_separator) {
+        return Some((Root::Absolute, rest));
+    }
+    if let Some(rest) = text.strip_prefix('~') {
+        let (user, rest) = rest.split_once(is_separator).unwrap_or((rest, ""));
+        return Some((Root::Home(user.into()), rest));
+    }
+    let mut chars = text.chars();
+    if let (Some(letter), Some(':')) = (chars.next(), chars.next())
+        && letter.is_ascii_alphabetic()
+    {
+        // `C:x` is relative to wherever that drive stands.
+        let rest = chars.as_str().strip_prefix(is_separator)?;
+        return Some((Root::Drive(letter.to_ascii_uppercase()), rest));
+    }
+    Some((Root::Relative, text))
+}
+
+/// `file:…`, and any scheme in front of a slash. One letter is a drive.
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.trim_start().split_once(':') else {
+        return false;
+    };
+    let fits = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    fits && (rest.starts_with(['/', '\\']) || scheme.eq_ignore_ascii_case("file"))
+}
+
+/// `$HOME`, `${HOME}`, `%TEMP%`: a shell or a program may put anything there.
+fn begins_with_variable(text: &str) -> bool {
+    let after = text.trim_start().strip_prefix('%');
+    text.trim_start().starts_with('$')
+        || after
+            .and_then(|after| after.split_once('%'))
+            .is_some_and(|(name, _)| {
+                // `%2F` begins no name of a variable.
+                name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'(' | b')'))
+            })
+}
+
+/// Whether Windows takes a name for another one: a short name, a stream, final dots or spaces.
+fn is_other_on_windows(name: &str) -> bool {
+    let is_short = name
+        .split_once('~')
+        .is_some_and(|(_, number)| number.starts_with(|c: char| c.is_ascii_digit()));
+    is_short || name.contains(':') || name.ends_with(['.', ' '])
+}
+
+/// Linux's links to what a process holds: `/proc/self/root`, `/proc/1/cwd`, `/dev/fd/3`, …
+fn leads_anywhere(path: &Path) -> bool {
+    let mut names = path.names.iter().map(|name| &**name);
+    match (&path.root, names.next(), names.next()) {
+        (Root::Absolute, Some("proc"), Some(_)) => {
+            names.any(|name| matches!(name, "root" | "cwd" | "exe" | "fd" | "map_files"))
+        }
+        (Root::Absolute, Some("dev"), Some("fd")) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn verdicts(list: &[&str], negative: bool, text: &str) -> Vec<Verdict> {
+        let list: Vec<Box<str>> = list.iter().map(|entry| (*entry).into()).collect();
+        let mut all = Vec::new();
+        Folders::parse(&list, negative)
+            .unwrap()
+            .judge(text, &mut |verdict| all.push(verdict));
+        all
+    }
+
+    /// `in`, `out`, `?` for each reading.
+    fn read(folder: &str, text: &str) -> String {
+        let words: Vec<&str> = verdicts(&[folder], false, text)
+            .into_iter()
+            .map(|verdict| match verdict {
+                Verdict::Holds => "in",
+                Verdict::Fails => "out",
+                Verdict::Unreadable => "?",
+            })
+            .collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn a_path_is_within_a_folder_by_whole_names() {
+        for (folder, path, expected, why) in [
+            ("/data", "/data", "in", "the folder itself"),
+            ("/data", "/data/", "in", "with a slash"),
+            ("/data/", "/data/a/b", "in", "further inside"),
+            ("/data", "/data-evil/x", "out", "a longer name"),
+            ("/data", "/database", "out", "a longer name"),
+            ("/data", "/Data/x", "out", "case counts"),
+            ("/data", "/other", "out", "elsewhere"),
+            ("/", "/anything", "in", "the root holds all absolute paths"),
+            ("/", "relative", "out", "and no relative one"),
+            (
+                "/data",
+                "data/x",
+                "out",
+                "a relative path is inside no absolute folder",
+            ),
+            ("src", "src/main.rs", "in", "relative in relative"),
+            (
+                "./src",
+                "src//./main.rs",
+                "in",
+                "dots and slashes mean nothing",
+            ),
+            (".", "anything", "in", "the start holds all relative paths"),
+            ("src", "srcs/x", "out", "a longer name"),
+            ("~", "~/notes", "in", "one's own folder"),
+            ("~/a", "~bob/a", "out", "somebody else's"),
+            ("/home/me", "~/x", "out", "where that is nobody says"),
+            ("~bob", "~bob/x", "in", "somebody's folder"),
+            (
+                "C:\\data",
+                "c:/data/x",
+                "in",
+                "drives have no case, either slash",
+            ),
+            ("C:\\data", "D:\\data\\x", "out", "another drive"),
+            (
+                "/data",
+                "C:\\data\\x",
+                "out",
+                "a drive is a root of its own",
+            ),
+            (
+                "\\\\srv\\share",
+                "\\\\SRV\\Share\\x",
+                "in",
+                "server and share",
+            ),
+            (
+                "\\\\srv\\share",
+                "//srv/share/x",
+                "out in",
+                "a server, or a doubled slash",
+            ),
+            ("src", "src\\main.rs", "in", "backslashes separate"),
+        ] {
+            assert_eq!(read(folder, path), expected, "{path} in {folder}: {why}");
+        }
+    }
+
+    #[test]
+    fn disguises_are_taken_off() {
+        for (path, expected, why) in [
+            ("/data/../etc/passwd", "out", "up"),
+            ("/data/./../data/x", "in", "up and back"),
+            ("/x/../data/y", "in", "from elsewhere"),
+            ("/data/..", "out", "up and no further"),
+            ("//data//x", "in", "doubled slashes"),
+            ("/data/%2e%2e/etc", "in out", "encoded dots"),
+            ("/data/%2e%2e%2fetc", "in out", "encoded slash"),
+            ("/data/%252e%252e/etc", "in in out", "encoded twice"),
+            ("/data/a%20b", "in in", "an encoded space changes nothing"),
+            ("/data/100%", "in", "a percent sign alone"),
+            (
+                "/data/..\\..\\etc",
+                "? in",
+                "backslashes that climb, or a letter",
+            ),
+            ("/data/x\\..\\..\\etc", "out in", "backslashes that go up"),
+            ("/data/... /x", "in", "three dots are a name"),
+            (" /data/x", "out in", "white space in front"),
+            ("/data/x\n", "in in", "line end behind"),
+            ("/data/%ff", "in ?", "no UTF-8"),
+        ] {
+            assert_eq!(read("/data", path), expected, "{path:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nobody_knows_where_can_not_be_read() {
+        for (path, why) in [
+            ("", "empty"),
+            (" ", "a name of a space, or empty"),
+            ("../x", "above its start"),
+            ("a/../../x", "above its start"),
+            ("/..", "above the root"),
+            ("~/../bob", "above the folder"),
+            ("..", "above its start"),
+            ("/data/\0x", "NUL"),
+            ("/data/%00x", "encoded NUL"),
+            ("file:///data/x", "URL"),
+            ("file:/data/x", "URL"),
+            ("FILE%3A//data", "encoded URL"),
+            ("https://x.com/data", "URL"),
+            ("$HOME/x", "variable"),
+            ("${HOME}/x", "variable"),
+            ("%USERPROFILE%\\x", "variable"),
+            ("/proc/self/root/etc/passwd", "a link to anything"),
+            ("/proc/1/task/1/cwd/x", "a link to anything"),
+            ("/dev/fd/3", "a link to anything"),
+            ("C:data\\x", "relative to a drive"),
+            ("\\\\?\\C:\\data", "verbatim path"),
+            ("\\\\.\\pipe\\x", "device"),
+            ("\\\\server", "no share"),
+            ("C:\\PROGRA~1\\x", "short name"),
+            ("C:\\data\\x.txt:hidden", "stream"),
+            ("C:\\data.\\x", "final dot"),
+            ("C:\\data \\x", "final space"),
+        ] {
+            assert!(
+                verdicts(&["/data", "C:\\data", "."], false, path).contains(&Verdict::Unreadable),
+                "{path:?}: {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_operand_that_is_no_folder_is_refused() {
+        for entry in ["..", "https://x.com/", "$HOME", "C:x", "/a/../.."] {
+            let error = Folders::parse(&["/ok".into(), entry.into()], false).unwrap_err();
+            assert_eq!(error.at, 1, "{entry}");
+            assert!(error.message.contains(entry));
+        }
+    }
+
+    #[test]
+    fn long_paths_take_linear_time() {
+        for part in [
+            "/", "a/", "../", "a/../", "%2e", "%25", "\\", "a\\", "~", "$", ":", "%a",
+        ] {
+            let text = part.repeat(100_000 / part.len());
+            let _ = verdicts(&["/data", "C:\\x"], true, &text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_is_too_odd(text in "[a.:/\\\\~%25e\0 $]{0,24}") {
+            prop_assert!(!verdicts(&["/a", "C:\\a"], false, &text).is_empty());
+        }
+
+        #[test]
+        fn spellings_of_a_path_lead_to_one_place(names in proptest::collection::vec("[a-z]{1,4}", 1..5)) {
+            let path = names.join("/");
+            let folder = format!("/data/{}", names[0]);
+            for spelling in [
+                format!("/data/{path}"),
+                format!("//data/./{path}/"),
+                format!("/x/../data/{path}"),
+                format!("/data/{}", names.join("//")),
+                format!("/data/{}", names.join("/./")),
+                format!("/data/{}", names.join("/y/../")),
+            ] {
+                prop_assert_eq!(read(&folder, &spelling), "in", "{}", spelling);
+                prop_assert_eq!(read("/other", &spelling), "out", "{}", spelling);
+            }
+        }
+
+        #[test]
+        fn whoever_goes_up_more_than_down_is_outside(down in 0usize..5, up in 0usize..8) {
+            let path = format!("/data/{}{}x", "a/".repeat(down), "../".repeat(up));
+            let verdict = read("/data", &path);
+            let expected = match up {
+                _ if up <= down => "in",
+                _ if up == down + 1 => "out",
+                _ => "?",
+            };
+            prop_assert_eq!(verdict, expected, "{}", path);
+        }
+    }
+}

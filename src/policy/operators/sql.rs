@@ -1,0 +1,185 @@
+//! `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`: what SQL does, by its tokens.
+//!
+//! A text is read as each of three families of servers reads it (standard and PostgreSQL, MySQL, SQL Server), and every
+//! reading counts: a word that is a comment to one of them is a statement to another. Each verb, table and statement is
+//! a value of its own.
+//!
+//! - Verbs: the word of each statement, of queries and changes inside it (`WITH … AS (DELETE …)`), and what a clause
+//!   implies: `SELECT … INTO` creates and inserts, `FOR UPDATE` locks, `COPY … PROGRAM` executes. `"select *"` in a list
+//!   means a query of all columns. What runs something that does not stand in the text (`CALL`, `EXECUTE`, a word that
+//!   begins no known statement) fits if it is listed itself and else can't be read.
+//! - Tables: a name in a list is compared with all parts of a name in the text, case ignored. Where one of the two has
+//!   more parts than the other (`users`, `hr.users`), they may be the same table: that can't be read. Names that `WITH`
+//!   defines are none.
+//! - Limits: each statement that gives or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. One without is
+//!   larger than any number; an expression or a placeholder can't be read.
+//!
+//! Open quotes and comments, comments that MySQL runs, and texts longer than [`MAX_BYTES`] can't be read. Out of reach is
+//! what views, triggers, routines and functions with effects do.
+
+mod rows;
+mod statement;
+mod token;
+mod words;
+
+use super::{OperandError, Verdict};
+use rows::Rows;
+use statement::{Findings, Table};
+use std::collections::BTreeSet;
+use token::{Dialect, tokens};
+use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
+
+/// Longest text that is read.
+const MAX_BYTES: usize = 256 << 10;
+
+/// What is asked of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum SqlQuestion {
+    /// Each verb: is it one of these?
+    Verbs(BTreeSet<Box<str>>),
+    /// Each table: is it one of these? Parts of their names.
+    Tables(Vec<Vec<Box<str>>>),
+    /// Each statement: does it give more rows?
+    MoreRowsThan(u64),
+}
+
+/// In a list of verbs: a query of all columns.
+const SELECT_ALL: &str = "select *";
+
+impl SqlQuestion {
+    /// Reads a list of verbs.
+    pub(in crate::policy) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
+        let mut verbs = BTreeSet::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let lower = entry.to_lowercase();
+            let verb = match &*lower {
+                "exec" => "execute",
+                "desc" => "describe",
+                other => other,
+            };
+            let is_known = RESERVED_VERBS.contains(&verb) || OTHER_VERBS.contains(&verb);
+            if !is_known && verb != SELECT_ALL {
+                let known = RESERVED_VERBS.iter().chain(&OTHER_VERBS).copied();
+                let help = match crate::diag::nearest(verb, known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write the first word of a statement: `select`, `insert`, `drop`, …, or `select *`".to_owned(),
+                };
+                return Err(OperandError::new(
+                    at,
+                    format!("`{entry}` begins no statement of SQL"),
+                    help,
+                ));
+            }
+            verbs.insert(verb.into());
+        }
+        Ok(SqlQuestion::Verbs(verbs))
+    }
+
+    /// Reads a list of tables.
+    pub(in crate::policy) fn tables(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
+        let mut tables = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            let parts: Vec<Box<str>> = entry
+                .split('.')
+                .map(|part| {
+                    part.trim()
+                        .trim_matches(['"', '`', '[', ']'])
+                        .to_lowercase()
+                        .into()
+                })
+                .collect();
+            let fits = |part: &str| {
+                !part.is_empty() && !part.contains(['*', '?', ',', ';', '(', ')', '"', '\''])
+            };
+            if !parts.iter().all(|part| fits(part)) {
+                return Err(OperandError::new(
+                    at,
+                    format!("`{entry}` is no name of a table"),
+                    "write `users` or `hr.users`; globs are not read here",
+                ));
+            }
+            tables.push(parts);
+        }
+        Ok(SqlQuestion::Tables(tables))
+    }
+
+    /// Judges each verb, table or statement of a text.
+    pub(in crate::policy) fn judge(&self, text: &str, verdict: &mut dyn FnMut(Verdict)) {
+        if text.len() > MAX_BYTES {
+            return verdict(Verdict::Unreadable);
+        }
+        let mut seen: Vec<Findings> = Vec::with_capacity(Dialect::ALL.len());
+        for dialect in Dialect::ALL {
+            match tokens(text, dialect).and_then(|tokens| statement::read(&tokens)) {
+                None => verdict(Verdict::Unreadable),
+                Some(findings) if seen.contains(&findings) => {}
+                Some(findings) => {
+                    self.answer(&findings, verdict);
+                    seen.push(findings);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, findings: &Findings, verdict: &mut dyn FnMut(Verdict)) {
+        match self {
+            SqlQuestion::Verbs(verbs) => {
+                for verb in &findings.verbs {
+                    let is_listed = verbs.contains(&*verb.word)
+                        || (verb.selects_all && verbs.contains(SELECT_ALL));
+                    let is_opaque = verb.is_unknown || OPAQUE_VERBS.contains(&&*verb.word);
+                    verdict(match (is_listed, is_opaque) {
+                        (true, _) => Verdict::Holds,
+                        (false, true) => Verdict::Unreadable,
+                        (false, false) => Verdict::Fails,
+                    });
+                }
+            }
+            SqlQuestion::Tables(tables) => {
+                if findings.is_opaque {
+                    verdict(Verdict::Unreadable);
+                }
+                for table in &findings.tables {
+                    verdict(compare(table, tables));
+                }
+                if findings.tables.is_empty() {
+                    verdict(Verdict::Fails);
+                }
+            }
+            SqlQuestion::MoreRowsThan(most) => {
+                for rows in &findings.rows {
+                    verdict(match rows {
+                        Rows::Most(rows) => (rows > most).into(),
+                        Rows::All => Verdict::Holds,
+                        Rows::Unknown => Verdict::Unreadable,
+                    });
+                }
+                if findings.rows.is_empty() {
+                    verdict(Verdict::Fails);
+                }
+            }
+        }
+    }
+}
+
+fn compare(table: &Table, listed: &[Vec<Box<str>>]) -> Verdict {
+    let name: Vec<&str> = table.parts.iter().map(String::as_str).collect();
+    let mut all = if table.is_function {
+        Verdict::Unreadable
+    } else {
+        Verdict::Fails
+    };
+    for entry in listed {
+        let entry: Vec<&str> = entry.iter().map(|part| &**part).collect();
+        if entry == name {
+            return Verdict::Holds;
+        }
+        if !name.is_empty() && (entry.ends_with(&name) || name.ends_with(&entry)) {
+            all = Verdict::Unreadable;
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

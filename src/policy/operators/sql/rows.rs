@@ -1,0 +1,154 @@
+//! How many rows a statement may give: `LIMIT`, `TOP`, `FETCH FIRST` of its outermost query.
+
+use super::statement::Reader;
+use super::token::Token;
+use super::words::RESERVED_VERBS;
+
+/// How many rows a statement gives or changes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    Most(u64),
+    All,
+    /// An expression, a placeholder.
+    Unknown,
+}
+
+impl Reader<'_> {
+    /// Notes what bounds the rows up to here; what follows is bounded anew.
+    pub(super) fn end_rows(&mut self) {
+        let statement = &mut self.statement;
+        if statement.gives_rows {
+            let tops = std::mem::take(&mut statement.tops);
+            let bounded = u32::try_from(tops.len()).is_ok_and(|count| count >= statement.branches);
+            let rows = match statement.limit {
+                Some(limit) => limit,
+                // Each part of a union is bounded alone.
+                None if bounded && !tops.is_empty() => tops.into_iter().fold(Rows::Most(0), plus),
+                None => Rows::All,
+            };
+            self.findings.rows.push(rows);
+        }
+        self.statement.gives_rows = false;
+        self.statement.branches = 0;
+        self.statement.limit = None;
+        self.statement.tops.clear();
+    }
+
+    /// What bounds the rows of the outermost query: `LIMIT`, `FETCH FIRST`, `TOP`.
+    pub(super) fn bound(&mut self, word: &str) -> Option<usize> {
+        match word {
+            "top"
+                if matches!(
+                    self.word_before(1),
+                    "select" | "distinct" | "all" | "update" | "delete" | "insert" | "merge"
+                ) =>
+            {
+                let (rows, length) = self.top();
+                if self.is_outermost() && self.word_before(1) != "insert" {
+                    self.statement.tops.push(rows);
+                }
+                if self.token(length).is_some_and(|token| token.is_symbol('*'))
+                    && let Some(at) = self.frames.last().and_then(|frame| frame.columns_of)
+                {
+                    self.selects_all(at);
+                }
+                return Some(length);
+            }
+            "limit" if self.is_outermost() => {
+                let rows = self.limit();
+                self.set_limit(rows);
+            }
+            "fetch" if self.is_outermost() && matches!(self.word_at(1), "first" | "next") => {
+                let rows = self.fetch();
+                self.set_limit(rows);
+            }
+            "union" | "except" | "intersect" | "minus" => {
+                // A bound in front of it is one of the part before only.
+                if self.is_outermost() {
+                    self.statement.joined = true;
+                }
+            }
+            _ => return None,
+        }
+        self.name_or_end(word);
+        Some(1)
+    }
+
+    fn set_limit(&mut self, rows: Rows) {
+        let limit = &mut self.statement.limit;
+        // Two bounds: no server takes that, or one of them belongs to something else.
+        *limit = Some(limit.map_or(rows, |_| Rows::Unknown));
+    }
+
+    /// A number that stands alone.
+    fn amount(&self, ahead: usize) -> Rows {
+        match self.token(ahead) {
+            Some(Token::Number(digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Rows::Most(digits.parse().unwrap_or(u64::MAX))
+            }
+            Some(Token::Word(word)) if matches!(&**word, "all" | "null") => Rows::All,
+            _ => Rows::Unknown,
+        }
+    }
+
+    /// `LIMIT 10`, `LIMIT 5, 10`, `LIMIT 10 OFFSET 5`.
+    fn limit(&self) -> Rows {
+        let mut rows = self.amount(1);
+        let mut next = 2usize;
+        if self.token(next).is_some_and(|token| token.is_symbol(',')) {
+            rows = match (rows, self.amount(3)) {
+                (Rows::Most(_), rows) => rows,
+                _ => Rows::Unknown,
+            };
+            next = 4;
+        }
+        // Whatever else follows (`+ 1000`, `BY`, `PERCENT`) makes another number of it.
+        let ends = match self.token(next) {
+            None | Some(Token::Symbol(';')) => true,
+            Some(Token::Word(word)) => {
+                matches!(&**word, "offset" | "for" | "lock" | "into" | "returning")
+                    || RESERVED_VERBS.contains(&&**word)
+            }
+            _ => false,
+        };
+        if ends { rows } else { Rows::Unknown }
+    }
+
+    /// `FETCH FIRST [n] ROWS ONLY`
+    fn fetch(&self) -> Rows {
+        let (rows, next) = match self.token(2) {
+            Some(Token::Word(word)) if matches!(&**word, "row" | "rows") => (Rows::Most(1), 2),
+            Some(Token::Symbol('(')) => (self.amount(3), 5),
+            _ => (self.amount(2), 3),
+        };
+        let is_plain = matches!(self.word_at(next), "row" | "rows")
+            && next
+                .checked_add(1)
+                .is_some_and(|next| self.word_at(next) == "only");
+        if is_plain { rows } else { Rows::Unknown }
+    }
+
+    /// `TOP 10`, `TOP (10)`; gives the number of tokens as well.
+    fn top(&self) -> (Rows, usize) {
+        let (rows, length) = match self.token(1) {
+            Some(Token::Symbol('(')) if self.token(3).is_some_and(|token| token.is_symbol(')')) => {
+                (self.amount(2), 4)
+            }
+            Some(Token::Number(_)) => (self.amount(1), 2),
+            _ => return (Rows::Unknown, 1),
+        };
+        // `PERCENT` and `WITH TIES` give more than the number says.
+        match self.word_at(length) {
+            "percent" | "with" => (Rows::Unknown, length),
+            _ => (rows, length),
+        }
+    }
+}
+
+fn plus(a: Rows, b: Rows) -> Rows {
+    match (a, b) {
+        (Rows::Most(a), Rows::Most(b)) => Rows::Most(a.saturating_add(b)),
+        (Rows::All, _) | (_, Rows::All) => Rows::All,
+        _ => Rows::Unknown,
+    }
+}

@@ -1,0 +1,770 @@
+//! What the statements of an SQL text do, to which tables, and how many rows they may give: read off the tokens, without
+//! a grammar of any one server.
+//!
+//! A verb that is reserved everywhere (`DELETE`) counts wherever it stands, since SQL Server takes statements without a
+//! separator and PostgreSQL changes rows inside `WITH`; others (`CALL`) only where a statement begins. A table is what
+//! follows `FROM`, `JOIN`, `INTO`, `UPDATE`, `TABLE` and their like, but for names that `WITH` defines. What a routine,
+//! a view, a trigger or a function does does not stand in the text.
+
+use super::rows::Rows;
+use super::token::Token;
+use super::words::{
+    AFTER_ALIAS, AFTER_STAR, BEFORE_NAME, BEFORE_STAR, BEFORE_TABLE, BEFORE_TABLES, BEFORE_TARGET,
+    KINDS_OF_BEGIN, NO_TARGET, OPAQUE_VERBS, OPENS_QUERY, OTHER_VERBS, RESERVED_VERBS,
+    TRANSACT_VERBS,
+};
+use std::collections::BTreeMap;
+
+/// Deepest nesting of brackets that is read; servers refuse far less.
+const MAX_DEPTH: usize = 256;
+
+/// What a text says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    pub(super) verbs: Vec<Verb>,
+    pub(super) tables: Vec<Table>,
+    pub(super) rows: Vec<Rows>,
+    /// Something runs or is read that does not stand in the text.
+    pub(super) is_opaque: bool,
+}
+
+/// What a statement, or a part of it, does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verb {
+    /// In lower case; `exec` is `execute`, `desc` is `describe`.
+    pub(super) word: String,
+    /// A `SELECT` of all columns.
+    pub(super) selects_all: bool,
+    /// No statement is known that begins so.
+    pub(super) is_unknown: bool,
+}
+
+/// A table that is read or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Its name's parts, in lower case; none if it is a variable or a placeholder.
+    pub(super) parts: Vec<String>,
+    /// A function that gives rows: where they come from does not stand in the text.
+    pub(super) is_function: bool,
+}
+
+/// Reads the tokens of a text; `None` if brackets are nested too deep.
+pub(super) fn read(tokens: &[Token]) -> Option<Findings> {
+    let mut reader = Reader {
+        tokens,
+        at: 0,
+        findings: Findings::default(),
+        frames: vec![Frame::default()],
+        defined: BTreeMap::new(),
+        statement: Statement::default(),
+    };
+    reader.run()?;
+    Some(reader.findings)
+}
+
+/// One level of brackets.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// A query or a statement stands here, so that `FROM` means tables and not a part of a function's arguments.
+    is_query: bool,
+    /// The verb last seen here.
+    verb: Option<String>,
+    /// In the list of tables behind `FROM` or its like: a comma brings another one.
+    lists_tables: Option<Role>,
+    /// A table's name comes next.
+    expects: Option<Role>,
+    /// In the list of columns behind a `SELECT`, which is this verb of the findings.
+    pub(super) columns_of: Option<usize>,
+    /// The brackets hold the arguments of a function.
+    is_call: bool,
+    /// Names that `WITH` defines here.
+    defined: Vec<String>,
+    /// The name that is defined once this level closes.
+    defines: Option<String>,
+}
+
+/// What a table is to its statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Read: a name with brackets behind it is a function.
+    Source,
+    /// Changed or made: brackets hold columns.
+    Target,
+}
+
+/// The statement at hand.
+#[derive(Debug, Default)]
+pub(super) struct Statement {
+    /// What begins it; empty if no word does.
+    first: Option<String>,
+    /// It does something.
+    has_verb: bool,
+    /// Rows come or change: what bounds them is looked for.
+    pub(super) gives_rows: bool,
+    pub(super) tops: Vec<Rows>,
+    pub(super) branches: u32,
+    pub(super) limit: Option<Rows>,
+    /// Before the next verb a word joined two queries (`UNION`).
+    pub(super) joined: bool,
+    /// Privileges are listed, up to `ON`.
+    lists_privileges: bool,
+    /// A statement may begin here although none has ended (`BEGIN`, `THEN`).
+    begins_inside: bool,
+    /// Words with `PROGRAM` run a command of the server's shell.
+    copies: bool,
+}
+
+pub(super) struct Reader<'t> {
+    tokens: &'t [Token],
+    at: usize,
+    pub(super) findings: Findings,
+    pub(super) frames: Vec<Frame>,
+    /// How often each name is defined by `WITH` around the place at hand.
+    defined: BTreeMap<String, u32>,
+    pub(super) statement: Statement,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn token(&self, ahead: usize) -> Option<&'t Token> {
+        self.tokens.get(self.at.checked_add(ahead)?)
+    }
+
+    fn before(&self, back: usize) -> Option<&'t Token> {
+        self.tokens.get(self.at.checked_sub(back)?)
+    }
+
+    pub(super) fn word_at(&self, ahead: usize) -> &'t str {
+        match self.token(ahead) {
+            Some(Token::Word(word)) => word,
+            _ => "",
+        }
+    }
+
+    pub(super) fn word_before(&self, back: usize) -> &'t str {
+        match self.before(back) {
+            Some(Token::Word(word)) => word,
+            _ => "",
+        }
+    }
+
+    fn next_is(&self, symbol: char) -> bool {
+        self.token(1).is_some_and(|token| token.is_symbol(symbol))
+    }
+
+    fn with_frame<T>(&mut self, change: impl FnOnce(&mut Frame) -> T) -> Option<T> {
+        self.frames.last_mut().map(change)
+    }
+
+    pub(super) fn is_outermost(&self) -> bool {
+        self.frames.len() <= 1
+    }
+
+    fn run(&mut self) -> Option<()> {
+        while let Some(token) = self.token(0) {
+            if self.frames.len() > MAX_DEPTH {
+                return None;
+            }
+            let consumed = match token {
+                Token::Symbol(symbol) => self.symbol(*symbol),
+                Token::Word(word) => self.word(word),
+                Token::Quoted(_) | Token::Text(_) | Token::Parameter | Token::Number(_) => {
+                    self.value(token)
+                }
+            };
+            self.at = self.at.saturating_add(consumed);
+        }
+        self.end_statement();
+        if self.findings.verbs.is_empty() {
+            self.unknown_verb("");
+        }
+        Some(())
+    }
+
+    fn unknown_verb(&mut self, word: &str) {
+        self.findings.is_opaque = true;
+        self.findings.verbs.push(Verb {
+            word: word.to_owned(),
+            selects_all: false,
+            is_unknown: true,
+        });
+        self.statement.has_verb = true;
+        self.statement.gives_rows = true;
+        self.statement.tops.push(Rows::Unknown);
+    }
+
+    /// Something that is no word begins a statement.
+    fn begins_without_word(&mut self) {
+        if self.is_start() {
+            self.unknown_verb("");
+            self.statement.first = Some(String::new());
+            self.statement.begins_inside = false;
+        }
+    }
+
+    fn end_statement(&mut self) {
+        // `WITH …` that nothing follows.
+        if self.statement.first.is_some() && !self.statement.has_verb {
+            self.unknown_verb("");
+        }
+        self.end_rows();
+        self.statement = Statement::default();
+        self.frames = vec![Frame::default()];
+        self.defined.clear();
+    }
+
+    /// Whether a statement begins at this token.
+    fn is_start(&self) -> bool {
+        self.statement.first.is_none() || self.statement.begins_inside
+    }
+
+    fn symbol(&mut self, symbol: char) -> usize {
+        match symbol {
+            ';' => {
+                self.end_statement();
+                return 1;
+            }
+            '(' => self.open(),
+            ')' => self.close(),
+            ',' => {
+                self.with_frame(|frame| {
+                    if let Some(role) = frame.lists_tables {
+                        frame.expects = Some(role);
+                    }
+                });
+            }
+            '*' => self.star(),
+            _ => {
+                self.begins_without_word();
+                // A table that no name tells: `{ … }`, an operator.
+                if self
+                    .with_frame(|frame| frame.expects.take())
+                    .flatten()
+                    .is_some()
+                {
+                    self.unknown_table();
+                }
+            }
+        }
+        1
+    }
+
+    fn open(&mut self) {
+        let expects = self.with_frame(|frame| frame.expects.take()).flatten();
+        let is_call =
+            matches!(self.before(1), Some(Token::Word(word)) if !OPENS_QUERY.contains(&&**word));
+        let begins = self.statement.first.is_none();
+        self.frames.push(Frame {
+            // `FROM (a JOIN b)`
+            expects: expects.filter(|role| *role == Role::Source),
+            lists_tables: expects.filter(|role| *role == Role::Source),
+            is_query: expects.is_some() || begins,
+            is_call,
+            ..Frame::default()
+        });
+        if begins {
+            // `(SELECT …)`: the statement gives rows, and what bounds them stands behind the bracket.
+            self.statement.gives_rows = true;
+            self.statement.branches = 1;
+        }
+    }
+
+    fn close(&mut self) {
+        if self.is_outermost() {
+            return;
+        }
+        let Some(closed) = self.frames.pop() else {
+            return;
+        };
+        for name in &closed.defined {
+            self.forget(name);
+        }
+        let Some(name) = closed.defines else {
+            return;
+        };
+        self.remember(name);
+        if self.next_is(',')
+            && let Some((name, body)) = self.definition(2)
+        {
+            self.define(name, body);
+        }
+    }
+
+    /// A name stands for a query from here on, up to the end of this level.
+    fn remember(&mut self, name: String) {
+        let count = self.defined.entry(name.clone()).or_default();
+        *count = count.saturating_add(1);
+        self.with_frame(|frame| frame.defined.push(name));
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(count) = self.defined.get_mut(name) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// `name [(columns)] AS [NOT MATERIALIZED] (`: the name, and how far ahead the bracket is.
+    fn definition(&self, ahead: usize) -> Option<(String, usize)> {
+        let name = match self.token(ahead)? {
+            Token::Word(name) | Token::Quoted(name) => name.clone(),
+            _ => return None,
+        };
+        let mut ahead = ahead.checked_add(1)?;
+        if self.token(ahead)?.is_symbol('(') {
+            loop {
+                ahead = ahead.checked_add(1)?;
+                match self.token(ahead)? {
+                    Token::Word(_) | Token::Quoted(_) | Token::Symbol(',') => {}
+                    Token::Symbol(')') => break,
+                    _ => return None,
+                }
+            }
+            ahead = ahead.checked_add(1)?;
+        }
+        if self.word_at(ahead) != "as" {
+            return None;
+        }
+        ahead = ahead.checked_add(1)?;
+        while matches!(self.word_at(ahead), "not" | "materialized") {
+            ahead = ahead.checked_add(1)?;
+        }
+        self.token(ahead)?.is_symbol('(').then_some((name, ahead))
+    }
+
+    /// Goes to the body of a definition; the token at `body` is its bracket.
+    fn define(&mut self, name: String, body: usize) {
+        self.at = self.at.saturating_add(body);
+        self.frames.push(Frame {
+            is_query: true,
+            defines: Some(name),
+            ..Frame::default()
+        });
+    }
+
+    /// A star is all columns unless it multiplies: then something stands on both sides.
+    fn star(&mut self) {
+        self.begins_without_word();
+        let follows = match self.before(1) {
+            Some(Token::Word(word)) => BEFORE_STAR.contains(&&**word),
+            Some(Token::Symbol(symbol)) => matches!(symbol, ',' | '.'),
+            _ => false,
+        };
+        let ends = match self.token(1) {
+            None | Some(Token::Symbol(',' | ')' | ';')) => true,
+            Some(Token::Word(word)) => AFTER_STAR.contains(&&**word),
+            _ => false,
+        };
+        let columns_of = self.frames.last().and_then(|frame| frame.columns_of);
+        if (follows || ends)
+            && let Some(at) = columns_of
+        {
+            self.selects_all(at);
+        }
+    }
+
+    pub(super) fn selects_all(&mut self, verb: usize) {
+        if let Some(verb) = self.findings.verbs.get_mut(verb) {
+            verb.selects_all = true;
+        }
+    }
+
+    /// A token that is no keyword: a name where one is expected.
+    fn value(&mut self, token: &Token) -> usize {
+        self.begins_without_word();
+        let Some(role) = self.with_frame(|frame| frame.expects.take()).flatten() else {
+            return 1;
+        };
+        match token {
+            Token::Quoted(_) | Token::Text(_) => self.table(role),
+            _ => {
+                self.unknown_table();
+                1
+            }
+        }
+    }
+
+    fn unknown_table(&mut self) {
+        self.findings.tables.push(Table {
+            parts: Vec::new(),
+            is_function: true,
+        });
+    }
+
+    /// A table's name; gives the number of tokens it takes.
+    fn table(&mut self, role: Role) -> usize {
+        let mut parts = Vec::new();
+        let mut length = 0usize;
+        loop {
+            match self.token(length) {
+                Some(Token::Word(part) | Token::Quoted(part)) => parts.push(part.clone()),
+                Some(Token::Text(part)) => parts.push(part.to_lowercase()),
+                // `database..table`
+                Some(Token::Symbol('.')) if length > 0 => {
+                    length = length.saturating_add(1);
+                    continue;
+                }
+                _ => break,
+            }
+            length = length.saturating_add(1);
+            match self.token(length) {
+                Some(Token::Symbol('.')) => length = length.saturating_add(1),
+                _ => break,
+            }
+        }
+        let is_function =
+            role == Role::Source && self.token(length).is_some_and(|token| token.is_symbol('('));
+        // `users@link` is a table of another server.
+        let is_remote = matches!(self.token(length), Some(Token::Parameter));
+        let is_defined = match parts.as_slice() {
+            [name] => self.defined.get(name).is_some_and(|count| *count > 0),
+            _ => false,
+        };
+        let is_nothing = parts == ["dual"];
+        if (!is_defined || is_function) && !is_nothing {
+            self.findings.tables.push(Table {
+                parts,
+                is_function: is_function || is_remote,
+            });
+        }
+        length.max(1)
+    }
+
+    fn word(&mut self, word: &str) -> usize {
+        // A column (`t.update`).
+        if self.before(1).is_some_and(|token| token.is_symbol('.')) {
+            return 1;
+        }
+        let is_start = self.is_start();
+        self.statement.begins_inside = false;
+        if is_start {
+            self.start(word);
+        }
+        // `GRANT SELECT, INSERT ON t TO bob`
+        self.statement.lists_privileges &= !matches!(word, "from" | "on" | "to");
+        if word == "with"
+            && let Some(length) = self.with_clause()
+        {
+            return length;
+        }
+        if self.is_verb(word, is_start) {
+            self.verb(word);
+            return 1;
+        }
+        if let Some(length) = self.bound(word) {
+            return length;
+        }
+        self.clause(word, is_start)
+    }
+
+    /// Whether a word does something here, rather than being a name or a part of another clause.
+    fn is_verb(&self, word: &str, is_start: bool) -> bool {
+        if is_start && self.is_outermost() && OTHER_VERBS.contains(&word) {
+            return true;
+        }
+        if matches!(word, "table" | "values" | "from") {
+            // `TABLE t` and `FROM t` are queries of all columns.
+            let begins_level = self.before(1).is_some_and(|token| token.is_symbol('('))
+                && self.frames.last().is_some_and(|frame| !frame.is_call);
+            return is_start || (begins_level && word != "values");
+        }
+        if TRANSACT_VERBS.contains(&word) {
+            return self.follows_without_separator(word);
+        }
+        if !RESERVED_VERBS.contains(&word) || self.statement.lists_privileges {
+            return false;
+        }
+        let before = self.word_before(1);
+        match word {
+            // `FOR UPDATE`, `FOR NO KEY UPDATE` lock; `ON DELETE CASCADE` and its like declare.
+            "update" if before == "for" => false,
+            "update" if before == "key" && self.word_before(2) == "no" => false,
+            "update" | "delete" if before == "on" => !matches!(
+                self.word_at(1),
+                "cascade"
+                    | "restrict"
+                    | "set"
+                    | "no"
+                    | "current_timestamp"
+                    | "now"
+                    | "localtimestamp"
+            ),
+            // Functions of MySQL, and SQL Server's kinds of joins.
+            "insert" | "truncate" if self.next_is('(') => is_start || before == "then",
+            "merge" => !matches!(self.word_at(1), "join" | "union"),
+            _ => true,
+        }
+    }
+
+    /// Whether a word of SQL Server begins another statement in the middle of one, rather than being a name.
+    fn follows_without_separator(&self, word: &str) -> bool {
+        let is_name = match self.before(1) {
+            Some(Token::Symbol(symbol)) => *symbol != ')',
+            Some(Token::Word(before)) => BEFORE_NAME.contains(&&**before),
+            _ => false,
+        };
+        let goes_on = match self.token(1) {
+            None | Some(Token::Symbol(';')) => matches!(word, "shutdown" | "reconfigure"),
+            Some(Token::Word(next)) => !matches!(&**next, "from" | "as"),
+            Some(Token::Number(_) | Token::Text(_)) => word == "kill",
+            _ => false,
+        };
+        !is_name && goes_on
+    }
+
+    /// The first word of a statement.
+    fn start(&mut self, word: &str) {
+        let is_first = self.statement.first.is_none();
+        let is_known = RESERVED_VERBS.contains(&word)
+            || OTHER_VERBS.contains(&word)
+            || matches!(word, "with" | "table" | "values" | "from" | "else");
+        let is_kind_of_begin = !is_first && KINDS_OF_BEGIN.contains(&word);
+        if !is_known && !is_kind_of_begin {
+            self.unknown_verb(word);
+        }
+        self.statement.begins_inside = matches!(word, "begin" | "try" | "catch");
+        if is_first {
+            self.statement.first = Some(word.to_owned());
+            self.statement.copies = word == "copy";
+        }
+    }
+
+    fn verb(&mut self, word: &str) {
+        let word = match word {
+            "exec" => "execute",
+            "desc" => "describe",
+            "table" | "values" | "from" => "select",
+            other => other,
+        };
+        let written = self.word_at(0);
+        let is_all = matches!(written, "table" | "from");
+        let number = self.findings.verbs.len();
+        self.findings.verbs.push(Verb {
+            word: word.to_owned(),
+            selects_all: is_all,
+            is_unknown: false,
+        });
+        self.statement.has_verb = true;
+        self.statement.lists_privileges = matches!(word, "grant" | "revoke" | "deny");
+        self.findings.is_opaque |= OPAQUE_VERBS.contains(&word);
+        if self.is_outermost() {
+            let changes_or_gives = matches!(
+                word,
+                "select"
+                    | "update"
+                    | "delete"
+                    | "merge"
+                    | "copy"
+                    | "fetch"
+                    | "execute"
+                    | "call"
+                    | "unload"
+            );
+            if word == "select" && !self.statement.joined && self.statement.branches > 0 {
+                // Another statement without a separator, or a query in one that changes rows.
+                self.end_rows();
+            }
+            if changes_or_gives && written != "values" {
+                self.statement.gives_rows = true;
+                self.statement.branches = self.statement.branches.saturating_add(1);
+                if matches!(word, "execute" | "call" | "fetch" | "unload") {
+                    self.statement.tops.push(Rows::Unknown);
+                }
+            }
+            self.statement.joined = false;
+        }
+        let follows = self.word_before(1);
+        let is_part = matches!(
+            (written, follows),
+            ("update", "key" | "do") | ("update" | "delete" | "insert", "then")
+        );
+        let expects = match written {
+            "from" => Some(Role::Source),
+            "table" => Some(Role::Target),
+            _ if BEFORE_TABLE.contains(&written) && !is_part => Some(Role::Target),
+            _ => None,
+        };
+        let lists = written == "from" || BEFORE_TABLES.contains(&written);
+        self.with_frame(|frame| {
+            frame.is_query = true;
+            frame.verb = Some(word.to_owned());
+            frame.expects = expects;
+            frame.lists_tables = expects.filter(|_| lists);
+            frame.columns_of = (written == "select").then_some(number);
+        });
+    }
+
+    /// `WITH name AS (…)`; gives the number of tokens up to and with the bracket.
+    fn with_clause(&mut self) -> Option<usize> {
+        let is_recursive = self.word_at(1) == "recursive";
+        let (name, body) = self.definition(if is_recursive { 2 } else { 1 })?;
+        self.with_frame(|frame| frame.is_query = true);
+        // A recursive definition may name itself; in any other the name is still that of a table.
+        if is_recursive {
+            self.remember(name.clone());
+        }
+        self.define(name, body);
+        Some(1)
+    }
+
+    /// Words that begin or end a list of tables, and names.
+    fn clause(&mut self, word: &str, is_start: bool) -> usize {
+        let frame = self.frames.last();
+        let verb = frame
+            .and_then(|frame| frame.verb.clone())
+            .unwrap_or_default();
+        let is_query = frame.is_some_and(|frame| frame.is_query);
+        match word {
+            "from" => {
+                // `EXTRACT(YEAR FROM d)`, `a IS DISTINCT FROM b`, `COPY t FROM 'file'`
+                let compares = self.word_before(1) == "distinct"
+                    && matches!(self.word_before(2), "is" | "not");
+                if verb == "copy" {
+                    self.implied("insert");
+                } else if is_query && !compares {
+                    self.expect(Role::Source, true);
+                }
+                if !compares {
+                    self.with_frame(|frame| frame.columns_of = None);
+                }
+            }
+            "join" | "apply" | "straight_join" => self.expect(Role::Source, true),
+            "using" if !self.next_is('(') && matches!(&*verb, "delete" | "merge") => {
+                self.expect(Role::Source, true);
+            }
+            "into" => self.into(&verb),
+            "table" | "tables" if !self.next_is('(') => self.expect(Role::Target, true),
+            "references" | "view" => self.expect(Role::Target, false),
+            "to" if self.word_before(1) == "rename" || verb == "rename" => {
+                self.expect(Role::Target, false);
+            }
+            "on" => {
+                self.with_frame(|frame| frame.expects = None);
+                let declares = matches!(
+                    self.statement.first.as_deref(),
+                    Some("create" | "drop" | "alter" | "grant" | "revoke" | "deny" | "comment")
+                );
+                let is_action = matches!(
+                    self.word_at(1),
+                    "delete" | "update" | "commit" | "conflict" | "duplicate"
+                );
+                if declares && verb != "select" && !is_action {
+                    self.expect(Role::Target, false);
+                }
+            }
+            "update" | "share" if matches!(self.word_before(1), "for" | "key") => {
+                self.implied("lock")
+            }
+            "share" if self.word_before(1) == "in" => self.implied("lock"),
+            "program" if self.statement.copies => {
+                self.implied("execute");
+                self.findings.is_opaque = true;
+            }
+            // In `CASE … THEN` and `WHEN MATCHED THEN` no statement begins, in `IF … THEN` one does.
+            "then" | "else"
+                if matches!(
+                    self.statement.first.as_deref(),
+                    Some("if" | "begin" | "while" | "declare")
+                ) =>
+            {
+                self.statement.begins_inside = true;
+            }
+            _ if is_start => {}
+            _ => return self.name_or_end(word),
+        }
+        1
+    }
+
+    /// A verb that other words imply.
+    fn implied(&mut self, word: &str) {
+        self.findings.verbs.push(Verb {
+            word: word.to_owned(),
+            selects_all: false,
+            is_unknown: false,
+        });
+    }
+
+    /// `SELECT … INTO` makes and fills a table, unless it fills a variable; elsewhere a target follows.
+    fn into(&mut self, verb: &str) {
+        self.with_frame(|frame| frame.columns_of = None);
+        if verb == "select" {
+            if matches!(self.token(1), Some(Token::Parameter)) {
+                return;
+            }
+            self.implied("create");
+            self.implied("insert");
+        }
+        if verb == "copy" {
+            self.implied("insert");
+        }
+        self.expect(Role::Target, false);
+    }
+
+    fn expect(&mut self, role: Role, lists: bool) {
+        self.with_frame(|frame| {
+            frame.expects = Some(role);
+            if lists {
+                frame.lists_tables = Some(role);
+            }
+        });
+    }
+
+    /// A name where one is expected; elsewhere a keyword, an alias or a column. Gives the number of tokens.
+    pub(super) fn name_or_end(&mut self, word: &str) -> usize {
+        if self.ends_list(word) {
+            self.with_frame(|frame| {
+                frame.lists_tables = None;
+                frame.expects = None;
+            });
+            return 1;
+        }
+        let Some(role) = self.frames.last().and_then(|frame| frame.expects) else {
+            return 1;
+        };
+        let name_follows = match self.token(1) {
+            Some(Token::Word(next)) => {
+                !matches!(&**next, "set" | "values" | "as" | "where" | "add")
+            }
+            Some(Token::Quoted(_) | Token::Text(_) | Token::Symbol('(')) => true,
+            _ => false,
+        };
+        let skips: &[&str] = match role {
+            Role::Source => &["only", "lateral"],
+            Role::Target => &BEFORE_TARGET,
+        };
+        // `INSERT OR REPLACE INTO t`, `FROM ONLY (t)`
+        if skips.contains(&word) && name_follows {
+            return 1;
+        }
+        self.with_frame(|frame| frame.expects = None);
+        if role == Role::Target && NO_TARGET.contains(&word) {
+            return 1;
+        }
+        self.table(role)
+    }
+
+    /// Whether a list of tables ends at a word. One that some server takes for an alias (`FROM t limit, users`) ends it
+    /// only if its clause follows.
+    fn ends_list(&self, word: &str) -> bool {
+        let verb = self.frames.last().and_then(|frame| frame.verb.as_deref());
+        let next = self.token(1);
+        match word {
+            "group" | "having" | "order" | "select" | "union" | "where" => true,
+            "set" | "values" => verb != Some("select"),
+            "limit" | "offset" => matches!(next, Some(Token::Number(_) | Token::Parameter)),
+            "fetch" => matches!(self.word_at(1), "first" | "next"),
+            "connect" => self.word_at(1) == "by",
+            "start" => self.word_at(1) == "with",
+            "except" | "intersect" | "minus" => {
+                matches!(
+                    self.word_at(1),
+                    "all" | "distinct" | "select" | "table" | "values" | "with"
+                )
+            }
+            "output" | "qualify" | "returning" | "when" | "window" => match next {
+                Some(Token::Word(next)) => !AFTER_ALIAS.contains(&&**next),
+                Some(Token::Quoted(_) | Token::Text(_) | Token::Symbol('*')) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}

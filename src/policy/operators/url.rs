@@ -1,0 +1,175 @@
+//! The hosts of URLs, as a browser reads them (URL Standard).
+//!
+//! In a special scheme `\` is `/`, any number of slashes begins the authority, tabs and line ends are nothing, and the
+//! host is percent-decoded and mapped before it is looked at. Where a reader that follows RFC 3986 would go elsewhere,
+//! because of a backslash in the authority, that host counts as well; so does the domain of a URL that is a mail address
+//! to whoever takes it for one (`https://good.com/@evil.com`).
+
+use super::host::{Found, Host, bracketed, named};
+use super::idna::ascii_name;
+use super::ip::{Numeric, ipv4};
+use super::mail;
+
+/// Schemes whose URLs a browser reads leniently.
+const SPECIAL: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
+
+/// Schemes of URLs without a host that are recognised without slashes.
+const WITHOUT_HOST: [&str; 7] = ["file", "data", "javascript", "blob", "about", "tel", "urn"];
+
+/// A scheme and what follows its colon. Looks no further than a scheme could reach.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'))?;
+    let (scheme, rest) = text.split_at_checked(end)?;
+    let begins = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    let rest = rest.strip_prefix(':').filter(|_| begins)?;
+    Some((scheme, rest))
+}
+
+fn is_one_of(scheme: &str, schemes: &[&str]) -> bool {
+    schemes
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+fn begins_with_two_slashes(text: &str) -> bool {
+    let mut chars = text.chars();
+    [chars.next(), chars.next()]
+        .iter()
+        .all(|c| matches!(c, Some('/' | '\\')))
+}
+
+/// Whether a text begins as a URL does, or as a reference without a scheme (`//host`).
+pub(super) fn begins(text: &str) -> bool {
+    match split_scheme(text) {
+        Some((scheme, rest)) => {
+            begins_with_two_slashes(rest)
+                || is_one_of(scheme, &SPECIAL)
+                || is_one_of(scheme, &WITHOUT_HOST)
+                || scheme.eq_ignore_ascii_case("mailto")
+        }
+        None => begins_with_two_slashes(text),
+    }
+}
+
+/// How far a URL reaches: up to white space, a quote or an angle bracket, and up to `,` `;` or `|` if another URL or an
+/// address follows.
+pub(super) fn length(text: &str) -> usize {
+    let is_stop = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"');
+    let is_separator = |c: char| matches!(c, ',' | ';' | '|');
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if is_stop(c) {
+            return at;
+        }
+        if is_separator(c) {
+            let next = chars.as_str();
+            let end = next.find(|c| is_stop(c) || is_separator(c));
+            let next = end.and_then(|end| next.get(..end)).unwrap_or(next);
+            if begins(next) || next.contains('@') {
+                return at;
+            }
+        }
+    }
+    text.len()
+}
+
+/// The hosts of a URL.
+pub(super) fn read(url: &str, found: Found<'_>) {
+    let (scheme, rest) = split_scheme(url).unwrap_or(("https", url));
+    if scheme.eq_ignore_ascii_case("mailto") {
+        return mailto(rest, found);
+    }
+    let is_special = is_one_of(scheme, &SPECIAL);
+    if !is_special && (is_one_of(scheme, &WITHOUT_HOST) || !begins_with_two_slashes(rest)) {
+        return without_special_host(scheme, rest, found);
+    }
+    let (slashes, after): (&[char], &str) = if is_special {
+        let slashes: &[char] = &['/', '\\'];
+        (slashes, rest.trim_start_matches(slashes))
+    } else {
+        (&['/'], rest.trim_start_matches(['/', '\\']))
+    };
+    let end = after
+        .find(|c| slashes.contains(&c) || matches!(c, '?' | '#'))
+        .unwrap_or(after.len());
+    let (authority, behind) = after.split_at_checked(end).unwrap_or((after, ""));
+    authority_host(authority, found);
+    if behind.starts_with('\\') && rest.starts_with("//") {
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+        authority_host(after.get(..end).unwrap_or_default(), found);
+    }
+    if let Some((_, domain)) = behind.rsplit_once('@')
+        && domain.trim_end_matches('.').contains('.')
+        && let Some(name) = ascii_name(domain)
+        && ipv4(&name) == Numeric::No
+    {
+        found(Some(Host::Name(name)));
+    }
+}
+
+/// `file://server/share` has a host, `file:///etc` and everything else here has none.
+fn without_special_host(scheme: &str, rest: &str, found: Found<'_>) {
+    let rest = rest
+        .strip_prefix("//")
+        .filter(|_| scheme.eq_ignore_ascii_case("file"));
+    let server = rest
+        .and_then(|rest| rest.split(['/', '\\', '?', '#']).next())
+        .filter(|server| !server.is_empty());
+    match server {
+        Some(server) => authority_host(server, found),
+        None => found(None),
+    }
+}
+
+/// `user:password@host:port`
+fn authority_host(authority: &str, found: Found<'_>) {
+    let host_and_port = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if host_and_port.starts_with('[') {
+        return bracketed(host_and_port, found);
+    }
+    let (host, port) = host_and_port.split_once(':').unwrap_or((host_and_port, ""));
+    let port_fits = port.bytes().all(|b| b.is_ascii_digit())
+        && (port.is_empty()
+            || port.trim_start_matches('0').parse::<u16>().is_ok()
+            || port.bytes().all(|b| b == b'0'));
+    match percent_decoded(host) {
+        Some(host) if port_fits => named(&host, found),
+        _ => found(None),
+    }
+}
+
+/// RFC 6068: addresses in the path and in the fields `to`, `cc`, `bcc`.
+fn mailto(rest: &str, found: Found<'_>) {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let query = query.split('#').next().unwrap_or_default();
+    let fields = query.split('&').filter_map(|field| {
+        let (name, value) = field.split_once('=')?;
+        is_one_of(name, &["to", "cc", "bcc"]).then_some(value)
+    });
+    for list in std::iter::once(path).chain(fields) {
+        match percent_decoded(list) {
+            Some(list) => mail::read_list(&list, found),
+            None => found(None),
+        }
+    }
+}
+
+/// Decoded once; what follows a `%` without two hexadecimal digits stays. `None` if it isn't UTF-8.
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16));
+        match (byte, hex(ahead.next()), hex(ahead.next())) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high << 4 | low).ok()?);
+                bytes = ahead;
+            }
+            _ => decoded.push(byte),
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
