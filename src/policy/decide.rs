@@ -362,24 +362,8 @@ impl Policy {
     }
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
-    fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
-        if event.kind == Kind::ToolCall {
-            if event.turn == Turn::Earlier && !rule.asks_turn {
-                return false;
-            }
-            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
-            // to be carried out.
-            let is_history =
-                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
-            if rule.action == Action::RequireApproval && is_history {
-                return false;
-            }
-        }
-        if let Some(code) = event.code
-            && rule.action == Action::Allow
-            && is_hard(code)
-            && !rule.names_code(code)
-        {
+    pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        if rule.barred(event).is_some() {
             return false;
         }
         let side = rule.side();
@@ -444,7 +428,27 @@ impl CompiledTest {
 }
 
 impl CompiledRule {
-    fn side(&self) -> Side {
+    /// Why it is not about this event, whatever its conditions say.
+    pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
+        if event.kind == Kind::ToolCall {
+            if event.turn == Turn::Earlier && !self.asks_turn {
+                return Some("an earlier call is seen only by rules that name `turn`");
+            }
+            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
+            // to be carried out.
+            let is_history =
+                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
+            if self.action == Action::RequireApproval && is_history {
+                return Some("a call in the history has run: nobody can agree to it any more");
+            }
+        }
+        let code = event.code.filter(|code| {
+            self.action == Action::Allow && is_hard(code) && !self.names_code(code)
+        });
+        code.map(|_| "only a rule that names this code lets it pass")
+    }
+
+    pub(super) fn side(&self) -> Side {
         match self.action {
             Action::Allow => Side::Loosening,
             _ => Side::Restricting,
@@ -504,12 +508,12 @@ fn is_hard(code: &str) -> bool {
 }
 
 /// Judges the conditions of one rule for one event.
-struct Judge<'e, 'a> {
-    event: &'e Event,
-    context: &'e Context<'a>,
+pub(super) struct Judge<'e, 'a> {
+    pub(super) event: &'e Event,
+    pub(super) context: &'e Context<'a>,
     /// The side on which the whole condition stands, before any `not`.
-    outer: Side,
-    if_missing: Option<IfMissing>,
+    pub(super) outer: Side,
+    pub(super) if_missing: Option<IfMissing>,
 }
 
 impl<'e> Judge<'e, '_> {
@@ -543,7 +547,7 @@ impl<'e> Judge<'e, '_> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         field: &'e Field,
         check: &'e CompiledCheck,

@@ -10,9 +10,13 @@ mod condition;
 mod decide;
 mod decode;
 mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod explain;
 mod field;
 mod glob;
 mod load;
+#[cfg(not(target_arch = "wasm32"))]
+mod naming;
 mod needs;
 mod node;
 mod operators;
@@ -36,6 +40,8 @@ pub use case::{
 };
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
+#[cfg(not(target_arch = "wasm32"))]
+pub use explain::{Branch, Explained, Explainer};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
