@@ -6,11 +6,13 @@
 mod build;
 mod check;
 mod event;
+mod exchange;
 mod explain;
 mod inspect;
 mod output;
 mod render;
 mod source;
+mod test;
 mod validate;
 mod verdict;
 
@@ -52,11 +54,13 @@ enum Command {
     Validate(validate::Validate),
     /// Judge events with a policy.
     Check(check::Check),
+    /// Run a policy's tests and the examples of its rules.
+    Test(test::Test),
     /// Show the events that a protocol's reader sees in recorded exchanges.
     Inspect(inspect::Inspect),
     /// Write the configuration that Envoy is given.
     Build(build::Build),
-    /// Say what a stable code means.
+    /// Say why a policy decides an event as it does, or what a stable code means.
     Explain(explain::Explain),
 }
 
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
     let outcome = match &arguments.command {
         Command::Validate(command) => command.run(json),
         Command::Check(command) => command.run(json),
+        Command::Test(command) => command.run(json),
         Command::Inspect(command) => command.run(json),
         Command::Build(command) => command.run(),
         Command::Explain(command) => command.run(json),

@@ -20,6 +20,11 @@ pub(super) struct Source {
 impl Source {
     /// Reads and compiles a file. A file that can't be read is a failure; one that is no policy is a diagnostic.
     pub(super) fn open(name: &str) -> Result<Source, Failed> {
+        Ok(Source::read(name)?.compiled())
+    }
+
+    /// Reads a file without compiling it.
+    pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read(name)?;
         // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
@@ -32,25 +37,30 @@ impl Source {
                 (text, Err(vec![not_utf8(at..end)]))
             }
         };
-        let (root, loaded) = match root {
-            Ok(root) => {
-                let loaded = load_with_zones(&root);
-                (Some(root), loaded)
-            }
-            Err(diagnostics) => (
-                None,
-                Loaded {
-                    policy: None,
-                    diagnostics,
-                },
-            ),
+        let (root, diagnostics) = match root {
+            Ok(root) => (Some(root), Vec::new()),
+            Err(diagnostics) => (None, diagnostics),
         };
         Ok(Source {
             name: name.to_owned(),
             text,
             root,
-            loaded,
+            loaded: Loaded {
+                policy: None,
+                diagnostics,
+            },
         })
+    }
+
+    /// The same, compiled.
+    pub(super) fn compiled(self) -> Source {
+        match &self.root {
+            Some(root) => Source {
+                loaded: load_with_zones(root),
+                ..self
+            },
+            None => self,
+        }
     }
 
     /// The policy, or the complaint that there is none: for subcommands that need a valid one.
