@@ -156,6 +156,7 @@ impl Suite {
         let name = path.to_string_lossy().into_owned();
         let source = Source::read(&name)?;
         match &source.root {
+            None => Err(wrong(&source, &source.loaded.diagnostics)),
             Some(root) if is_test_file(root) => {
                 let file = read_tests(root).map_err(|errors| wrong(&source, &errors))?;
                 let policy = match path.parent() {

@@ -202,11 +202,17 @@ impl Case {
     }
 }
 
-/// What the policy itself says of the exchange, where the case says nothing.
+/// What the policy itself says of the exchange, where the case says nothing: its environment, and what it is where the
+/// proxy doesn't say.
 pub fn settle(facts: &mut Facts, policy: &Policy) {
-    if let (Known::Unknown, EnvironmentSource::Value(name)) =
-        (&facts.environment, &policy.document.environment)
-    {
+    let name = match &policy.document.environment {
+        EnvironmentSource::Absent => None,
+        EnvironmentSource::Value(name) => Some(name),
+        EnvironmentSource::Node { otherwise }
+        | EnvironmentSource::Variable { otherwise, .. }
+        | EnvironmentSource::Principal { otherwise } => otherwise.as_ref(),
+    };
+    if let (Known::Unknown, Some(name)) = (&facts.environment, name) {
         facts.environment = Known::Is(name.clone());
     }
 }
