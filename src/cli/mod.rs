@@ -5,12 +5,14 @@
 
 mod build;
 mod check;
+mod diff;
 mod event;
 mod exchange;
 mod explain;
 mod inspect;
 mod output;
 mod render;
+mod replay;
 mod source;
 mod test;
 mod validate;
@@ -52,12 +54,18 @@ struct Arguments {
 enum Command {
     /// Check policies: every mistake with its place and a way out.
     Validate(validate::Validate),
+    /// Also find what is legal and probably wrong.
+    Lint(validate::Validate),
     /// Judge events with a policy.
     Check(check::Check),
     /// Run a policy's tests and the examples of its rules.
     Test(test::Test),
     /// Show the events that a protocol's reader sees in recorded exchanges.
     Inspect(inspect::Inspect),
+    /// Judge what was recorded, and tell what differs from then.
+    Replay(replay::Replay),
+    /// Tell what a change of a policy changes: proved, or shown by an event.
+    Diff(diff::Diff),
     /// Write the configuration that Envoy is given.
     Build(build::Build),
     /// Say why a policy decides an event as it does, or what a stable code means.
@@ -70,9 +78,12 @@ pub fn main() -> ExitCode {
     let json = arguments.json;
     let outcome = match &arguments.command {
         Command::Validate(command) => command.run(json),
+        Command::Lint(command) => command.run_lint(json),
         Command::Check(command) => command.run(json),
         Command::Test(command) => command.run(json),
         Command::Inspect(command) => command.run(json),
+        Command::Replay(command) => command.run(json),
+        Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(),
         Command::Explain(command) => command.run(json),
     };

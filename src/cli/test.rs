@@ -4,11 +4,11 @@ use super::exchange::{Judged, Proxyless};
 use super::source::Source;
 use super::verdict::Verdict;
 use super::{Failed, Outcome, output, render};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
-    Case, Expect, Node, Subject, TestCase, WholeExchange, is_test_file, read_examples, read_tests,
+    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples, read_tests,
     settle,
 };
 use clap::{Args, ValueEnum};
@@ -452,6 +452,37 @@ fn xml(text: &str) -> String {
             // XML 1.0 can't carry other control characters at all.
             c if c.is_control() => "\u{FFFD}".to_owned(),
             c => c.to_string(),
+        })
+        .collect()
+}
+
+/// Examples that the policy decides otherwise than they say, or that can't be read.
+pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let cases = match read_examples(root) {
+        Ok(cases) => cases,
+        Err(errors) => return errors,
+    };
+    cases
+        .iter()
+        .filter_map(|case| {
+            let Subject::Event(event, facts) = &case.subject else {
+                return None;
+            };
+            let mut facts = (**facts).clone();
+            settle(&mut facts, policy);
+            let laid_out = Case::new(&[(**event).clone()], facts).ok()?;
+            let got = Verdict::of(policy, &laid_out);
+            let differs = compare(&case.expect, &got);
+            (!differs.is_empty()).then(|| Diagnostic {
+                code: codes::AG1023,
+                severity: Severity::Error,
+                path: case.path.clone(),
+                span: case.span.clone(),
+                message: format!("the example is decided otherwise: {}", differs.join("; ")),
+                label: None,
+                help: Some("`agentguard explain` shows why, condition by condition".to_owned()),
+                fix: None,
+            })
         })
         .collect()
 }

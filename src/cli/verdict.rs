@@ -3,7 +3,7 @@
 use crate::diag::codes;
 use crate::event::Redaction;
 use crate::policy::{
-    Action, CASE_LIMITS, Case, Context, Decision, Mode, Moment, Policy, ScanScratch, Scans,
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch, Scans,
 };
 use crate::redact::{self, Numbers};
 use crate::wire::edit;
@@ -43,6 +43,22 @@ pub(super) struct HeldRule {
     pub(super) mode: String,
 }
 
+impl HeldRule {
+    /// A rule that holds.
+    pub(super) fn of(rule: &CompiledRule) -> HeldRule {
+        let mode = if rule.enforced {
+            Mode::Enforce
+        } else {
+            Mode::Observe
+        };
+        HeldRule {
+            id: rule.id.to_string(),
+            action: rule.action.word().to_owned(),
+            mode: mode.word().to_owned(),
+        }
+    }
+}
+
 impl Verdict {
     /// Judges a case.
     pub(super) fn of(policy: &Policy, case: &Case) -> Verdict {
@@ -74,17 +90,7 @@ impl Verdict {
                 let Some(rule) = policy.rule(held.rule) else {
                     continue;
                 };
-                let mode = if held.enforced {
-                    Mode::Enforce
-                } else {
-                    Mode::Observe
-                };
-                let entry = HeldRule {
-                    id: rule.id.to_string(),
-                    action: rule.action.word().to_owned(),
-                    mode: mode.word().to_owned(),
-                };
-                rules.insert(rule.id.clone(), entry);
+                rules.insert(rule.id.clone(), HeldRule::of(rule));
                 if rule.action == Action::Redact {
                     let mut found = Vec::new();
                     policy.redactions(rule, event, &context, &mut |redaction| {

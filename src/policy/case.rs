@@ -608,6 +608,11 @@ fn models(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Models> {
     })
 }
 
+/// The class of this name, if there is one.
+pub(super) fn class(name: &str) -> Option<&'static str> {
+    CLASSES.iter().copied().find(|class| *class == name)
+}
+
 /// Somebody of whom nothing is known yet but that they are known.
 pub fn somebody() -> Principal {
     Principal {
@@ -679,4 +684,174 @@ pub fn describe(node: &Node) -> Result<(Described, Facts), Vec<Diagnostic>> {
 pub fn describe_principal(node: &Node) -> Result<Principal, Vec<Diagnostic>> {
     let mut decoder = Decoder::default();
     principal(&mut decoder, &At::root(), node).ok_or(decoder.diagnostics)
+}
+
+/// An event and its exchange as a case, the way a test file writes it.
+pub fn written(event: &Described, facts: &Facts) -> Node {
+    let mut members = Vec::new();
+    let mut inner = Vec::new();
+    let text = |text: &str| node(Data::String(text.into()));
+    let list = |texts: &[Box<str>]| match texts {
+        [only] => node(Data::String(only.clone())),
+        several => node(Data::List(
+            several
+                .iter()
+                .map(|text| node(Data::String(text.clone())))
+                .collect(),
+        )),
+    };
+    let name = |known: &Known<Box<str>>| match known {
+        Known::Missing => node(Data::Null),
+        Known::Unknown => node(Data::String("unknown".into())),
+        Known::Is(name) => node(Data::String(name.clone())),
+    };
+    let count = |count: u64| node(Data::Number(count.to_string().into()));
+    let has_tool = matches!(event.kind, Kind::ToolOffer | Kind::ToolCall | Kind::ToolResult);
+    if has_tool {
+        inner.push(member("tool", name(&event.tool)));
+    }
+    for (key, value) in [
+        ("args", &event.args),
+        ("result", &event.result),
+        ("params", &event.params),
+    ] {
+        match value {
+            Known::Missing => {}
+            Known::Unknown => inner.push(member(key, text("unknown"))),
+            Known::Is(value) => inner.push(member(key, value.clone())),
+        }
+    }
+    if !event.texts.is_empty() && event.kind != Kind::ToolCall {
+        inner.push(member("text", list(&event.texts)));
+    }
+    if event.kind == Kind::Message && event.from != Known::Is(Author::User) {
+        let from = match &event.from {
+            Known::Is(from) => from.word(),
+            _ => "unknown",
+        };
+        inner.push(member("from", text(from)));
+    }
+    if event.part != Part::Text {
+        inner.push(member("part", text(event.part.word())));
+    }
+    if event.turn != Turn::Latest {
+        inner.push(member("turn", text(event.turn.word())));
+    }
+    if let Some(direction) = event.direction {
+        inner.push(member("in", text(direction.word())));
+    }
+    if let Known::Is(ok) = event.ok {
+        inner.push(member("ok", node(Data::Bool(ok))));
+    }
+    if event.provider_run {
+        inner.push(member("provider_run", node(Data::Bool(true))));
+    }
+    for (key, value) in [("code", event.code), ("class", event.class)] {
+        inner.extend(value.map(|value| member(key, text(value))));
+    }
+    let usage: Vec<Member> = [
+        ("input_tokens", event.usage.input_tokens),
+        ("output_tokens", event.usage.output_tokens),
+        ("cached_tokens", event.usage.cached_tokens),
+        ("reasoning_tokens", event.usage.reasoning_tokens),
+    ]
+    .into_iter()
+    .filter_map(|(key, tokens)| Some(member(key, count(tokens?))))
+    .collect();
+    if !usage.is_empty() {
+        inner.push(member("usage", node(Data::Map(usage))));
+    }
+    inner.extend(
+        event
+            .finish
+            .as_ref()
+            .map(|finish| member("finish", text(finish))),
+    );
+    let request = &facts.request;
+    let mut models = facts.models.names.clone();
+    if facts.models.unknown && !models.is_empty() {
+        models.push("unknown".into());
+    }
+    if event.kind == Kind::Request {
+        if !models.is_empty() {
+            inner.push(member("model", list(&models)));
+        }
+        for (key, value) in [
+            ("message_count", request.message_count),
+            ("estimated_tokens", request.estimated_tokens),
+            ("bytes", request.bytes),
+            ("max_tokens", request.max_tokens),
+        ] {
+            inner.extend(value.map(|value| member(key, count(value))));
+        }
+        inner.extend(
+            request
+                .stream
+                .map(|stream| member("stream", node(Data::Bool(stream)))),
+        );
+        inner.extend(request.tools.as_ref().map(|tools| member("tools", list(tools))));
+    } else if !models.is_empty() {
+        members.push(member("model", list(&models)));
+    }
+    members.insert(0, member(event.kind.word(), node(Data::Map(inner))));
+    for (key, value) in [
+        ("env", &facts.environment),
+        ("host", &facts.host),
+        ("method", &facts.method),
+        ("provider", &facts.provider),
+        ("protocol", &facts.protocol),
+        ("server", &facts.server),
+    ] {
+        if *value != Known::Unknown {
+            members.push(member(key, name(value)));
+        }
+    }
+    if let Known::Is(paths) = &facts.paths {
+        members.push(member("path", list(paths)));
+    }
+    if !facts.principal.is_anonymous() {
+        members.push(member("principal", written_principal(&facts.principal)));
+    }
+    let time = facts
+        .time
+        .and_then(|time| jiff::Timestamp::from_nanosecond(i128::from(time)).ok());
+    members.extend(time.map(|time| member("time", text(&time.to_string()))));
+    if !facts.headers.is_empty() {
+        let headers = facts
+            .headers
+            .iter()
+            .map(|(key, value)| member(key, text(&String::from_utf8_lossy(value))))
+            .collect();
+        members.push(member("headers", node(Data::Map(headers))));
+    }
+    node(Data::Map(members))
+}
+
+fn written_principal(principal: &Principal) -> Node {
+    let mut members = Vec::new();
+    for (key, value) in [
+        ("id", &principal.id),
+        ("agent", &principal.agent),
+        ("client", &principal.client),
+        ("tenant", &principal.tenant),
+    ] {
+        match value {
+            Known::Missing => {}
+            Known::Unknown => members.push(member(key, node(Data::String("unknown".into())))),
+            Known::Is(name) => members.push(member(key, node(Data::String(name.clone())))),
+        }
+    }
+    let list = |texts: &[Box<str>]| {
+        let texts = texts.iter().map(|text| node(Data::String(text.clone())));
+        node(Data::List(texts.collect()))
+    };
+    match &principal.roles {
+        Known::Missing => {}
+        Known::Unknown => members.push(member("roles", node(Data::String("unknown".into())))),
+        Known::Is(roles) => members.push(member("roles", list(roles))),
+    }
+    for (claim, values) in &principal.claims {
+        members.push(member(claim, list(values)));
+    }
+    node(Data::Map(members))
 }

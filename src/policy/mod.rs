@@ -14,6 +14,8 @@ mod document;
 mod explain;
 mod field;
 mod glob;
+#[cfg(not(target_arch = "wasm32"))]
+mod lint;
 mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod naming;
@@ -22,6 +24,10 @@ mod node;
 mod operators;
 mod pace;
 mod protocols;
+#[cfg(not(target_arch = "wasm32"))]
+mod reason;
+#[cfg(not(target_arch = "wasm32"))]
+mod record;
 mod rule;
 mod scan;
 #[cfg(not(target_arch = "wasm32"))]
@@ -37,6 +43,7 @@ mod zones;
 #[cfg(not(target_arch = "wasm32"))]
 pub use case::{
     CASE_LIMITS, Case, Described, describe, describe_principal, read_call, settle, somebody,
+    written as written_case,
 };
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
@@ -44,12 +51,18 @@ pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use explain::{Branch, Explained, Explainer};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
+pub use lint::lint;
+#[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
+#[cfg(not(target_arch = "wasm32"))]
+pub use reason::{Answer, Difference, Told, Witness, compare};
+#[cfg(not(target_arch = "wasm32"))]
+pub use record::{FromRecord, judge_record};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,0 +1,172 @@
+//! What is legal in a policy and probably wrong. Each finding has a code `AG11…`; each family of them one file.
+
+mod breadth;
+mod cost;
+mod holes;
+mod reach;
+mod words;
+
+use super::compile::{CompiledRule, Policy};
+use super::node::{Data, Node};
+use super::reason::{Meaning, RuleMeaning};
+use super::rule::Rule;
+use crate::diag::{Diagnostic, Fix, Severity, codes};
+use std::ops::Range;
+
+/// What is looked for, in the order of the codes.
+const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
+    reach::contradictions,
+    reach::repetitions,
+    reach::idle_openings,
+    reach::conflicts,
+    breadth::open_names,
+    breadth::patterns,
+    breadth::needles,
+    cost::unbounded,
+    holes::renamed_arguments,
+    holes::spellings,
+    holes::claims,
+    holes::unused_lists,
+    words::approvers,
+    words::reasons,
+    words::own_words,
+    cost::observed,
+    cost::held_streams,
+    cost::portable,
+];
+
+/// A policy that is looked through.
+struct Subject<'p> {
+    policy: &'p Policy,
+    /// The document that it was read from.
+    root: &'p Node,
+    rules: Vec<View<'p>>,
+}
+
+/// A rule from all sides.
+struct View<'p> {
+    written: &'p Rule,
+    compiled: &'p CompiledRule,
+    meaning: RuleMeaning,
+    node: &'p Node,
+    path: String,
+}
+
+impl View<'_> {
+    /// Where a key of the rule has its value; where it has none, the rule's id.
+    fn place(&self, key: &str) -> (Range<usize>, String) {
+        match self.node.get(key) {
+            Some(value) => (value.span.clone(), format!("{}.{key}", self.path)),
+            None => match self.node.get("id") {
+                Some(id) => (id.span.clone(), self.path.clone()),
+                None => (self.node.span.clone(), self.path.clone()),
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        let (span, path) = place;
+        let help = help.into();
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path,
+            span,
+            message,
+            label: None,
+            help: (!help.is_empty()).then_some(help),
+            fix: None,
+        });
+        self.diagnostics.last_mut()
+    }
+
+    fn warn(
+        &mut self,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        self.add(Severity::Warning, code, place, message, help)
+    }
+}
+
+/// Looks a valid policy through. `root` is the document that it was compiled from.
+pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let at_top = root.get("rules");
+    let (start, rules) = match at_top {
+        Some(rules) => ("rules", Some(rules)),
+        None => (
+            "spec.rules",
+            root.get("spec").and_then(|spec| spec.get("rules")),
+        ),
+    };
+    let nodes: &[Node] = match rules.map(|rules| &rules.data) {
+        Some(Data::List(nodes)) => nodes,
+        _ => &[],
+    };
+    let meaning = Meaning::of(policy);
+    let rules = policy
+        .document
+        .rules
+        .iter()
+        .zip(meaning.rules)
+        .filter_map(|(written, meaning)| {
+            Some(View {
+                compiled: policy.rules().iter().find(|rule| rule.id == written.id)?,
+                node: nodes.get(written.index)?,
+                path: format!("{start}[{}]", written.index),
+                written,
+                meaning,
+            })
+        })
+        .collect();
+    let subject = Subject {
+        policy,
+        root,
+        rules,
+    };
+    let mut findings = Findings::default();
+    for check in CHECKS {
+        check(&subject, &mut findings);
+    }
+    findings.diagnostics.sort_by_key(|diagnostic| {
+        (
+            diagnostic.severity,
+            diagnostic.span.start,
+            diagnostic.code,
+        )
+    });
+    findings.diagnostics
+}
+
+/// A replacement of a place.
+fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
+    Some(Fix {
+        span: span.clone(),
+        with: with.to_owned(),
+    })
+}
+
+/// The value of a key at the top, or inside `spec`.
+fn top<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
+    root.get(key)
+        .or_else(|| root.get("spec").and_then(|spec| spec.get(key)))
+}
+
+/// The code of a finding that is the same as what validation says.
+const PORTABLE: &str = codes::AG1021;
