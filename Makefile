@@ -66,7 +66,7 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	@AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
-	cargo bench --quiet --bench envoy -- $(BENCH)
+	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ use super::{Failed, output};
 use crate::diag::Diagnostic;
 use crate::event::{Author, Facts, Kind, Known, Models};
 use crate::policy::{
-    Case, Described, Node, Policy, describe, describe_principal, parse_json, parse_yaml, settle,
+    Case, Described, Node, Policy, describe, describe_principal, parse_json, parse_yaml,
 };
 use clap::Args;
 
@@ -145,9 +145,8 @@ impl EventOptions {
     }
 }
 
-fn lay_out(events: &[Described], mut facts: Facts, policy: &Policy) -> Result<Case, Failed> {
-    settle(&mut facts, policy);
-    Case::new(events, facts)
+fn lay_out(events: &[Described], facts: Facts, policy: &Policy) -> Result<Case, Failed> {
+    Case::new(events, facts, policy)
         .map_err(|what| output::complain(&format!("the event can't be judged: {what}")))
 }
 

@@ -4,7 +4,8 @@ use super::exchange::{Recorded, RecordedResponse, bytes_of, header_list};
 use super::{Failed, Outcome, output};
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Turn,
+    Attachments, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading, Text, Turn,
+    Usage,
 };
 use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
@@ -126,12 +127,19 @@ impl Seen {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
+        let aside: BTreeSet<u32> = reading
+            .events
+            .iter()
+            .filter(|event| !event.retold && event.part != Part::Text)
+            .filter(|event| matches!(event.kind, Kind::Message | Kind::Response))
+            .flat_map(|event| event.texts.clone())
+            .collect();
         for event in reading.events.iter().filter(|event| !event.retold) {
             if let Some(class) = event.opacity {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));
             }
-            let mut shown = shown(event, reading, nest);
+            let mut shown = shown(event, &aside, reading, nest);
             if let Some(at) = at {
                 shown.insert("at".to_owned(), json!(at));
             }
@@ -168,6 +176,8 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut answered = Reading::default();
     let mut protocol_name = "unknown";
     let mut failed = false;
+    let mut told = Usage::default();
+    let mut agent = None;
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
         Recognised::ByBody => by_body(&head, &body),
@@ -190,10 +200,17 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             let read = protocol::read_request(route, &body, BOUNDS);
             if let Some(reading) = seen.read(Direction::Request, read) {
                 asked.learn(&reading);
+                agent = reading.agent;
             }
         }
         if let Some(response) = &recorded.response {
             failed = response.status >= 400;
+            let headers = header_list(&response.headers);
+            let headers: Vec<(&[u8], &[u8])> = headers
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect();
+            told = route.protocol.usage_in_headers(&headers);
             let body = bytes_of(&response.body, &response.body_encoding)?;
             let form = asked.endpoint.answer;
             let media = media_of(response);
@@ -226,10 +243,12 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     if let Some(model) = asked.models.names.first() {
         put("model", json!(**model));
     }
+    if let Some(agent) = agent {
+        put("agent", json!(*agent));
+    }
     if let (Known::Is(deployment), true) = (&asked.endpoint.model, asked.endpoint.is_deployment) {
         put("deployment", json!(**deployment));
     }
-    put("stream", json!(asked.stream));
     // In these protocols the server chooses; elsewhere the client does.
     let is_stream = match protocol_name {
         "mcp" | "a2a" => recorded
@@ -239,28 +258,45 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         _ => asked.stream,
     };
     put("stream", json!(is_stream));
-    let finish: Vec<&str> = answered.finish.iter().map(|reason| &**reason).collect();
-    put("finish", json!(finish));
+    put("finish", finish(&answered));
     put("error", json!(failed || answered.error.is_some()));
     put("coverage", json!({"level": level, "reasons": seen.reasons}));
-    let mut usage = Map::new();
-    for (key, tokens) in [
-        ("input_tokens", answered.usage.input_tokens),
-        ("output_tokens", answered.usage.output_tokens),
-        ("cached_tokens", answered.usage.cached_tokens),
-        ("reasoning_tokens", answered.usage.reasoning_tokens),
-    ] {
-        if let Some(tokens) = tokens {
-            usage.insert(key.to_owned(), json!(tokens));
-        }
+    put("usage", counts(&answered.usage));
+    if told != Usage::default() {
+        put("usage_headers", counts(&told));
     }
-    put("usage", Value::Object(usage));
     put(
         "attachments",
         json!({"image": seen.attachments.image, "file": seen.attachments.file, "audio": seen.attachments.audio}),
     );
     put("events", Value::Array(seen.events));
     Ok(object)
+}
+
+/// Why each choice ended. Google's reasons may come as numbers.
+fn finish(answered: &Reading) -> Value {
+    let reasons = answered.finish.iter();
+    reasons
+        .map(|reason| match reason.parse::<u32>() {
+            Ok(number) => json!(number),
+            Err(_) => json!(**reason),
+        })
+        .collect()
+}
+
+fn counts(usage: &Usage) -> Value {
+    let mut counts = Map::new();
+    for (key, tokens) in [
+        ("input_tokens", usage.input_tokens),
+        ("output_tokens", usage.output_tokens),
+        ("cached_tokens", usage.cached_tokens),
+        ("reasoning_tokens", usage.reasoning_tokens),
+    ] {
+        if let Some(tokens) = tokens {
+            counts.insert(key.to_owned(), json!(tokens));
+        }
+    }
+    Value::Object(counts)
 }
 
 const BOUNDS: protocol::Bounds = protocol::Bounds {
@@ -295,7 +331,12 @@ fn unread(code: &'static str, what: &str) -> Problem {
 }
 
 /// An event with the members that apply to it.
-fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value> {
+fn shown(
+    event: &Event,
+    aside: &BTreeSet<u32>,
+    reading: &Reading,
+    nest: &Nest<'_>,
+) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("event", json!(event.kind.word()));
@@ -365,6 +406,8 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
                 put("args_text", json!(text_of(event, reading, nest)));
             }
         }
+    } else if event.kind == Kind::ToolResult {
+        put("text", json!(result_text(event, aside, reading, nest)));
     } else if !event.texts.is_empty() {
         put("text", json!(text_of(event, reading, nest)));
     }
@@ -373,18 +416,31 @@ fn shown(event: &Event, reading: &Reading, nest: &Nest<'_>) -> Map<String, Value
 
 /// The texts of an event, one after the other; identifiers between them left out.
 fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
+    joined(event.texts.clone(), &|_| true, reading, nest)
+}
+
+/// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search
+/// results).
+fn result_text(event: &Event, aside: &BTreeSet<u32>, reading: &Reading, nest: &Nest<'_>) -> String {
+    let numbers = event.texts.clone().filter(|number| !aside.contains(number));
+    let is_said = |text: &Text| text.form == Form::String && text.class != Class::Id;
+    joined(numbers, &is_said, reading, nest)
+}
+
+fn joined(
+    numbers: impl Iterator<Item = u32>,
+    wanted: &dyn Fn(&Text) -> bool,
+    reading: &Reading,
+    nest: &Nest<'_>,
+) -> String {
     let mut out = String::new();
-    for number in event.texts.clone() {
-        let value = reading
-            .texts
-            .get(index(number))
-            .filter(|text| text.class != Class::Id)
-            .and_then(|text| nest.value(text.place));
-        if let Some(value) = value {
-            match value.text() {
-                Some(text) => out.push_str(&text),
-                None => out.push_str(value.number().unwrap_or_default()),
-            }
+    let texts = numbers
+        .filter_map(|number| reading.texts.get(usize::try_from(number).ok()?))
+        .filter(|text| wanted(text));
+    for value in texts.filter_map(|text| nest.value(text.place)) {
+        match value.text() {
+            Some(text) => out.push_str(&text),
+            None => out.push_str(value.number().unwrap_or_default()),
         }
     }
     out

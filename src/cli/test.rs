@@ -9,7 +9,6 @@ use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
     Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples, read_tests,
-    settle,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -336,9 +335,7 @@ impl Tested {
         let policy = self.source.policy()?;
         match &case.subject {
             Subject::Event(event, facts) => {
-                let mut facts = (**facts).clone();
-                settle(&mut facts, policy);
-                let laid_out = Case::new(&[(**event).clone()], facts)
+                let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy)
                     .map_err(|what| output::complain(&format!("{}: {what}", case.name)))?;
                 let got = Verdict::of(policy, &laid_out);
                 let mut differs = compare(&case.expect, &got);
@@ -468,9 +465,7 @@ pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> 
             let Subject::Event(event, facts) = &case.subject else {
                 return None;
             };
-            let mut facts = (**facts).clone();
-            settle(&mut facts, policy);
-            let laid_out = Case::new(&[(**event).clone()], facts).ok()?;
+            let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
             let got = Verdict::of(policy, &laid_out);
             let differs = compare(&case.expect, &got);
             (!differs.is_empty()).then(|| Diagnostic {

@@ -1,20 +1,20 @@
 //! Findings as other programs count them.
 
-use super::{DETECTORS, Finding, Input, Scanner, Scratch};
+use super::{Finding, Input, Scanner, Scratch};
 
 /// A finding by name, in Unicode code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct Span<'a> {
     /// First code point.
     pub start: usize,
     /// First code point after it.
     pub end: usize,
     /// The detector's name.
-    pub name: &'static str,
+    pub name: &'a str,
 }
 
-/// The findings of a whole text, by start. Findings of custom detectors, which have no static name, are left out.
-pub fn spans(scanner: &Scanner, text: &str, scratch: &mut Scratch) -> Vec<Span> {
+/// The findings of a whole text, by start.
+pub fn spans<'a>(scanner: &'a Scanner, text: &str, scratch: &mut Scratch) -> Vec<Span<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     scanner.scan(&Input::whole(text), scratch, &mut findings);
     let mut places: Vec<usize> = findings
@@ -43,7 +43,7 @@ pub fn spans(scanner: &Scanner, text: &str, scratch: &mut Scratch) -> Vec<Span> 
     findings
         .iter()
         .filter_map(|finding| {
-            let name = DETECTORS.get(usize::from(finding.detector))?.name;
+            let name = scanner.name(finding.detector)?;
             Some(Span {
                 start: point(finding.start),
                 end: point(finding.end),

@@ -32,13 +32,15 @@ impl std::fmt::Display for TooManyLiterals {
 }
 
 /// Finds every occurrence of every literal in one pass, overlapping ones included.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Literals {
     table: Table,
     longest: usize,
+    /// In small letters A–Z, sorted: to find those that the end of a text is the beginning of.
+    sorted: Vec<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Table {
     /// Nothing to look for: the text is not read.
     Empty,
@@ -57,6 +59,7 @@ impl Literals {
             return Ok(Self {
                 table: Table::Empty,
                 longest: 0,
+                sorted: Vec::new(),
             });
         }
         if bytes > MAX_LITERAL_BYTES {
@@ -85,12 +88,41 @@ impl Literals {
             .map(|l| l.chars().count())
             .max()
             .unwrap_or(0);
-        Ok(Self { table, longest })
+        let mut sorted: Vec<Box<str>> = literals
+            .iter()
+            .filter(|literal| !literal.is_empty())
+            .map(|literal| literal.to_ascii_lowercase().into_boxed_str())
+            .collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Ok(Self {
+            table,
+            longest,
+            sorted,
+        })
     }
 
     /// Length of the longest literal in characters: what a stream holds back.
     pub fn reach(&self) -> usize {
         self.longest
+    }
+
+    /// The first place from which on the text is the beginning of a literal, and not all of it: more text could
+    /// complete it. The text's length if there is none.
+    pub fn begun(&self, text: &str) -> usize {
+        let back = self.longest.saturating_sub(1);
+        let Some(from) = text.char_indices().rev().take(back).last() else {
+            return text.len();
+        };
+        let tail = text.get(from.0..).unwrap_or_default().to_ascii_lowercase();
+        let first = tail.char_indices().map(|(at, _)| at).find(|at| {
+            let end = tail.get(*at..).unwrap_or_default();
+            let next = self.sorted.partition_point(|literal| &**literal <= end);
+            self.sorted
+                .get(next)
+                .is_some_and(|literal| literal.starts_with(end))
+        });
+        first.map_or(text.len(), |at| from.0.saturating_add(at))
     }
 
     /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal
@@ -188,6 +220,24 @@ mod tests {
         let mut found = hits(&literals, text);
         found.sort_by_key(|(index, range)| (*index, range.start));
         assert_eq!(found, naive);
+    }
+
+    #[test]
+    fn a_literal_has_begun_where_the_end_of_the_text_is_the_beginning_of_one() {
+        let literals =
+            Literals::new(&["abab".to_owned(), "Ähre".to_owned(), String::new()]).unwrap();
+        for (text, begun) in [
+            ("xab", 1),
+            ("xabaB", 3),
+            ("ABA", 0),
+            ("xy", 2),
+            ("", 0),
+            ("xÄh", 1),
+            ("Ähre", 5),
+        ] {
+            assert_eq!(literals.begun(text), begun, "{text}");
+        }
+        assert_eq!(Literals::new(&[]).unwrap().begun("abc"), 3);
     }
 
     #[test]

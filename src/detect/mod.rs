@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
+pub mod allow;
 mod checksum;
+pub mod custom;
 pub mod detectors;
 pub mod lines;
 pub mod literals;
@@ -19,6 +21,8 @@ mod simd;
 mod tables;
 mod variety;
 
+pub use allow::AllowList;
+pub use custom::{CustomDetector, DefinitionError, Validator};
 pub use detectors::DETECTORS;
 pub use normalise::{View, fold_name};
 pub use scan::{Ending, Input, Scanner, Scratch};

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::Confidence;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
 use escape::{Escape, escape_at};
 
@@ -23,6 +24,35 @@ pub struct View {
     text: String,
     pieces: Vec<Piece>,
     joins: bool,
+    oddities: Vec<Oddity>,
+    unseen_end: Option<UnseenEnd>,
+}
+
+/// A run of hidden characters that the text ends with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnseenEnd {
+    pub(super) start: usize,
+    /// More than 64 in a row, which are a finding however they go on.
+    pub(super) long: bool,
+}
+
+/// Something in the original that a reader can't see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Oddity {
+    pub(super) kind: OddKind,
+    /// Bytes of the original.
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) confidence: Confidence,
+}
+
+/// What can't be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OddKind {
+    /// Characters that are not shown, more or others than text needs.
+    Hidden,
+    /// A word of Latin letters with letters of another script among them that look Latin.
+    Mixed,
 }
 
 /// A run of the view. INVARIANT (pieces are in order): by `view` without gaps, by `start` with gaps where something
@@ -75,6 +105,16 @@ impl View {
     /// The normalised text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What a reader doesn't see, in order.
+    pub(super) fn oddities(&self) -> &[Oddity] {
+        &self.oddities
+    }
+
+    /// The hidden characters that the text ends with.
+    pub(super) fn unseen_end(&self) -> Option<UnseenEnd> {
+        self.unseen_end
     }
 
     /// Whether hidden characters stand between letters or digits, so that [`spaced`](Self::spaced) differs.
@@ -130,6 +170,8 @@ impl View {
     fn build(&mut self, text: &str, hidden: Hidden) -> bool {
         self.text.clear();
         self.pieces.clear();
+        self.oddities.clear();
+        self.unseen_end = None;
         self.joins = false;
         if is_plain(text.as_bytes()) {
             return false;
@@ -141,6 +183,8 @@ impl View {
             changed: false,
             hidden,
             behind: None,
+            unseen: Unseen::default(),
+            word: Word::default(),
         };
         build.run();
         build.changed
@@ -229,6 +273,8 @@ struct Build<'a> {
     hidden: Hidden,
     /// Where hidden characters behind a letter or digit begin, until something visible comes.
     behind: Option<usize>,
+    unseen: Unseen,
+    word: Word,
 }
 
 impl Build<'_> {
@@ -261,6 +307,7 @@ impl Build<'_> {
                 || byte == b'&'
                 || byte == b'%';
             let reading = read(c);
+            self.look(c, reading, at, end);
             let was_in_tags = std::mem::replace(&mut in_tags, matches!(reading, Reading::Tag(_)));
             match reading {
                 Reading::Same if !escaped => {}
@@ -283,9 +330,70 @@ impl Build<'_> {
             }
             at = end;
         }
+        self.look_over(bytes.len());
+        let unseen = &self.unseen;
+        self.view.unseen_end = (unseen.count > 0).then_some(UnseenEnd {
+            start: unseen.start,
+            long: unseen.count > 64,
+        });
+        self.unseen.end(bytes.len(), &mut self.view.oddities);
+        self.word.end(bytes.len(), &mut self.view.oddities);
         if self.changed {
             self.copy(bytes.len());
         }
+    }
+
+    /// Takes note of a character that was read: whether it can be seen, whether it looks like another.
+    fn look(&mut self, c: char, reading: Reading, start: usize, end: usize) {
+        if start > self.word.at {
+            self.look_over(start);
+        }
+        self.word.at = end;
+        match reading {
+            Reading::Hidden | Reading::Tag(_) => self.unseen.add(c, start),
+            Reading::Mark => {}
+            Reading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
+                self.unseen.end(start, &mut self.view.oddities);
+                self.word.add(foreign(c), start);
+            }
+            Reading::Ascii(_) | Reading::Several(_) | Reading::Same => {
+                self.unseen.end(start, &mut self.view.oddities);
+                self.word.end(start, &mut self.view.oddities);
+            }
+        }
+        self.unseen.flag = c == FLAG || self.unseen.flag && matches!(reading, Reading::Tag(_));
+    }
+
+    /// Takes note of the plain ASCII between the last character that was read and `to`.
+    fn look_over(&mut self, to: usize) {
+        let from = self.word.at;
+        let Some(plain) = self
+            .source
+            .as_bytes()
+            .get(from..to)
+            .filter(|plain| !plain.is_empty())
+        else {
+            return;
+        };
+        self.unseen.end(from, &mut self.view.oddities);
+        self.unseen.flag = false;
+        // Only the words next to other letters can be mixed.
+        let head = plain
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
+        self.word.add_latin(head, from);
+        if head < plain.len() {
+            self.word
+                .end(from.saturating_add(head), &mut self.view.oddities);
+            let tail = plain
+                .iter()
+                .rev()
+                .take_while(|byte| byte.is_ascii_alphabetic())
+                .count();
+            self.word.add_latin(tail, to.saturating_sub(tail));
+        }
+        self.word.at = to;
     }
 
     /// Takes over the source unchanged up to `to`.
@@ -395,6 +503,151 @@ impl Build<'_> {
             end,
             unit,
         });
+    }
+}
+
+/// U+1F3F4 black flag, which tag characters turn into the flags of England, Scotland and Wales (UTS #51, ED-14a).
+const FLAG: char = '\u{1F3F4}';
+
+/// A run of characters that are not shown.
+#[derive(Default)]
+struct Unseen {
+    start: usize,
+    count: u32,
+    /// Tag characters among them, other than those of a flag.
+    tags: u32,
+    selectors: u32,
+    first: char,
+    /// Whether they are not all the same.
+    varied: bool,
+    /// Overrides of the direction of writing.
+    overrides: u32,
+    /// A flag stands before this place.
+    flag: bool,
+}
+
+impl Unseen {
+    fn add(&mut self, c: char, start: usize) {
+        if self.count == 0 {
+            self.start = start;
+            self.first = c;
+        }
+        self.count = self.count.saturating_add(1);
+        self.varied |= c != self.first;
+        let code = u32::from(c);
+        self.tags = self
+            .tags
+            .saturating_add(u32::from((0xE0000..0xE0100).contains(&code) && !self.flag));
+        self.selectors = self.selectors.saturating_add(u32::from(
+            matches!(code, 0xFE00..=0xFE0F | 0xE0100..=0xE01EF),
+        ));
+        self.overrides = self
+            .overrides
+            .saturating_add(u32::from(matches!(code, 0x202D | 0x202E)));
+    }
+
+    /// The run ends before `end`.
+    fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
+        if self.count > 0 {
+            let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
+                Some(Confidence::High)
+            } else if self.selectors >= 3 || self.varied && self.count >= 16 {
+                Some(Confidence::Medium)
+            } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
+                Some(Confidence::Low)
+            } else {
+                None
+            };
+            if let Some(confidence) = confidence {
+                found.push(Oddity {
+                    kind: OddKind::Hidden,
+                    start: self.start,
+                    end,
+                    confidence,
+                });
+            }
+        }
+        *self = Self {
+            flag: self.flag,
+            ..Self::default()
+        };
+    }
+}
+
+/// A word that is being read.
+#[derive(Default)]
+struct Word {
+    start: usize,
+    /// The text has been looked at up to here.
+    at: usize,
+    latin: u32,
+    foreign: u32,
+    greek: bool,
+}
+
+impl Word {
+    fn add_latin(&mut self, letters: usize, start: usize) {
+        if self.latin == 0 && self.foreign == 0 {
+            self.start = start;
+        }
+        self.latin = self
+            .latin
+            .saturating_add(u32::try_from(letters).unwrap_or(u32::MAX));
+    }
+
+    fn add(&mut self, foreign: Option<bool>, start: usize) {
+        if self.latin == 0 && self.foreign == 0 {
+            self.start = start;
+        }
+        match foreign {
+            Some(greek) => {
+                self.foreign = self.foreign.saturating_add(1);
+                self.greek |= greek;
+            }
+            // Accented and full-width letters are Latin ones.
+            None => self.latin = self.latin.saturating_add(1),
+        }
+    }
+
+    /// The word ends before `end`.
+    fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
+        if self.latin >= 2 && self.foreign > 0 {
+            // Greek letters stand in formulas.
+            let confidence = if self.greek {
+                Confidence::Low
+            } else {
+                Confidence::Medium
+            };
+            found.push(Oddity {
+                kind: OddKind::Mixed,
+                start: self.start,
+                end,
+                confidence,
+            });
+        }
+        *self = Self {
+            at: self.at,
+            ..Self::default()
+        };
+    }
+}
+
+/// Whether a letter that looks Latin is of another script, and if so, whether it is Greek.
+fn foreign(c: char) -> Option<bool> {
+    match u32::from(c) {
+        0x370..=0x3FF | 0x1F00..=0x1FFF => Some(true),
+        0x400..=0x58F
+        | 0x10A0..=0x10FF
+        | 0x13A0..=0x13FF
+        | 0x1C80..=0x1C8F
+        | 0x2C80..=0x2CFF
+        | 0x2D30..=0x2D7F
+        | 0xA4D0..=0xA4FF
+        | 0xA640..=0xA69F
+        | 0xAB70..=0xABBF
+        | 0x10280..=0x1031F
+        | 0x10400..=0x104FF => Some(false),
+        _ => None,
     }
 }
 

@@ -1,14 +1,19 @@
 //! One pass over a text for all detectors that a policy asks for.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::allow::AllowList;
 use super::normalise::{View, stable_len};
 use super::select::Selection;
 use super::{Confidence, DETECTORS, Detector, Finding};
+use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw};
 
 mod beginnings;
 mod context;
+mod custom;
+mod decode;
 mod forms;
 pub(super) mod keyed;
 mod pass;
@@ -39,6 +44,15 @@ pub struct Input<'a> {
 
 /// So many bytes before a value are looked at for context; a stream keeps them.
 pub const LOOK_BEHIND: usize = 1_024;
+
+/// Most findings of one text; see [`Scratch::is_incomplete`].
+pub const MAX_FINDINGS: usize = 50_000;
+
+/// Most that is kept of one reading before what overlaps is joined.
+const MAX_RAW: usize = 4 * MAX_FINDINGS;
+
+/// Encodings within encodings that are undone.
+const DEPTH: usize = 2;
 
 impl<'a> Input<'a> {
     /// A whole text.
@@ -72,8 +86,23 @@ impl<'a> Input<'a> {
 pub struct Scratch {
     view: View,
     memory: Memory,
+    custom: custom::Memory,
     raw: Vec<Raw>,
+    hits: Vec<Hit>,
     found: Vec<Finding>,
+    /// What patterns matched without being a finding.
+    held: Vec<Range<usize>>,
+    ends: Vec<usize>,
+    incomplete: bool,
+    /// Of what is decoded.
+    inner: Option<Box<Scratch>>,
+}
+
+impl Scratch {
+    /// Whether the last scan found more than [`MAX_FINDINGS`], which a policy treats as a text that it couldn't read.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
 }
 
 /// The detectors of a policy, ready to run.
@@ -81,6 +110,10 @@ pub struct Scratch {
 pub struct Scanner {
     slots: Vec<Slot>,
     plan: Plan,
+    custom: CustomPlan,
+    /// For each list the detectors that it is for; `None`: all.
+    allowed: Vec<(Option<Vec<u16>>, Arc<AllowList>)>,
+    decodes: bool,
 }
 
 /// A detector that runs.
@@ -120,7 +153,21 @@ impl Scanner {
             })
             .collect();
         let plan = Plan::new(&slots);
-        Self { slots, plan }
+        Self {
+            slots,
+            plan,
+            custom: CustomPlan::new(selection),
+            allowed: selection.allowed().to_vec(),
+            decodes: selection.decodes(),
+        }
+    }
+
+    /// What a finding's detector is called.
+    pub fn name(&self, detector: u16) -> Option<&str> {
+        match DETECTORS.get(usize::from(detector)) {
+            Some(known) => Some(known.name),
+            None => self.custom.name(detector),
+        }
     }
 
     /// Adds the findings of a text, by start. Returns the safe point: no finding crosses it, and neither the
@@ -133,101 +180,288 @@ impl Scanner {
         scratch: &mut Scratch,
         findings: &mut Vec<Finding>,
     ) -> usize {
+        scratch.incomplete = false;
+        self.scan_within(input, DEPTH, scratch, findings)
+    }
+
+    /// Scans a text in which so many encodings may be undone.
+    fn scan_within(
+        &self,
+        input: &Input<'_>,
+        depth: usize,
+        scratch: &mut Scratch,
+        findings: &mut Vec<Finding>,
+    ) -> usize {
+        if self.slots.is_empty() && self.custom.is_empty() {
+            return input.text.len();
+        }
         let open = input.ending == Ending::Open;
         let stable = if open {
             stable_len(input.text)
         } else {
             input.text.len()
         };
-        if self.slots.is_empty() {
-            return input.text.len();
-        }
         let text = input.text.get(..stable).unwrap_or(input.text);
         scratch.found.clear();
+        scratch.held.clear();
         let mut safe = text.len();
         let viewed = scratch.view.rebuild(text);
+        if viewed && self.custom.has_patterns() {
+            let begun = self.run_custom(text, None, input, false, scratch);
+            safe = safe.min(begun);
+        }
         let spaced = viewed && scratch.view.joins();
         for reading in 0..=usize::from(spaced) {
             if reading == 1 {
                 scratch.view.rebuild_spaced(text);
             }
-            let view = &scratch.view;
-            let read = if viewed { view.text() } else { text };
-            scratch.raw.clear();
-            let begun = self.plan.run(
-                &self.slots,
-                read.as_bytes(),
-                input.key,
-                open,
-                &mut scratch.memory,
-                &mut scratch.raw,
-            );
-            let back = |range: Range<usize>| if viewed { view.original(range) } else { range };
-            if open {
-                safe = safe.min(if begun < read.len() {
-                    back(begun..begun).start
-                } else {
-                    text.len()
-                });
+            let view = std::mem::take(&mut scratch.view);
+            let (read, seen) = if viewed {
+                (view.text(), Some(&view))
+            } else {
+                (text, None)
+            };
+            let begun = self.run_built_in(read, seen, input, scratch);
+            safe = safe.min(begun);
+            if !self.custom.is_empty() {
+                let begun = self.run_custom(read, seen, input, true, scratch);
+                safe = safe.min(begun);
             }
-            scratch.found.extend(scratch.raw.iter().filter_map(|raw| {
-                let range = back(raw.start..raw.end);
-                let index = self.slots.get(raw.slot)?.index;
-                Some(Finding {
-                    detector: index,
-                    start: range.start,
-                    end: range.end,
-                    confidence: raw.confidence,
-                })
-            }));
+            if self.decodes && depth > 0 && reading == 0 {
+                let begun = self.run_decoded(read, seen, input, depth, scratch);
+                safe = safe.min(begun);
+            }
+            if viewed && reading == usize::from(spaced) {
+                safe = self.add_odd(&view, input, safe, &mut scratch.found);
+            }
+            scratch.view = view;
         }
         let found = &mut scratch.found;
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
-        join(found);
+        join(found, &mut scratch.ends);
         if open {
-            safe = settle(found, safe).max(input.settled);
+            safe = text.floor_char_boundary(safe);
+            safe = settle(found, &mut scratch.held, safe).max(input.settled);
+        }
+        if found.len() > MAX_FINDINGS {
+            found.truncate(MAX_FINDINGS);
+            scratch.incomplete = true;
         }
         findings.extend(found.iter().filter(|finding| finding.end <= safe));
         safe
     }
+
+    /// Runs the built-in detectors over a reading. Returns where, in the original, a finding may have begun.
+    fn run_built_in(
+        &self,
+        read: &str,
+        view: Option<&View>,
+        input: &Input<'_>,
+        scratch: &mut Scratch,
+    ) -> usize {
+        scratch.raw.clear();
+        let open = input.ending == Ending::Open;
+        let begun = self.plan.run(
+            &self.slots,
+            read.as_bytes(),
+            input.key,
+            open,
+            &mut scratch.memory,
+            &mut scratch.raw,
+        );
+        scratch.incomplete |= scratch.raw.len() >= MAX_RAW;
+        let found = &mut scratch.found;
+        found.extend(scratch.raw.iter().filter_map(|raw| {
+            let detector = self.slots.get(raw.slot)?.index;
+            let range = raw.start..raw.end;
+            if self.is_allowed(detector, read, &range) {
+                return None;
+            }
+            let range = original(view, range);
+            Some(Finding {
+                detector,
+                start: range.start,
+                end: range.end,
+                confidence: raw.confidence,
+            })
+        }));
+        original(view, begun..begun).start
+    }
+
+    /// As [`run_built_in`](Self::run_built_in), of the policy's own detectors.
+    fn run_custom(
+        &self,
+        read: &str,
+        view: Option<&View>,
+        input: &Input<'_>,
+        keywords: bool,
+        scratch: &mut Scratch,
+    ) -> usize {
+        scratch.hits.clear();
+        let reading = Reading {
+            text: read,
+            from: view.map_or(input.settled, |view| view.position(input.settled)),
+            key: input.key,
+            open: input.ending == Ending::Open,
+            keywords,
+        };
+        let begun = self
+            .custom
+            .run(&reading, &mut scratch.custom, &mut scratch.hits);
+        for hit in scratch.hits.drain(..) {
+            let allowed = hit
+                .detector
+                .is_some_and(|detector| self.is_allowed(detector, read, &hit.range));
+            let range = original(view, hit.range);
+            match hit.detector {
+                Some(detector) if !allowed => scratch.found.push(Finding {
+                    detector,
+                    start: range.start,
+                    end: range.end,
+                    confidence: hit.confidence,
+                }),
+                _ => scratch.held.push(range),
+            }
+        }
+        original(view, begun..begun).start
+    }
+
+    /// As [`run_built_in`](Self::run_built_in), of what stands in encoded runs: each finding is the whole run.
+    fn run_decoded(
+        &self,
+        read: &str,
+        view: Option<&View>,
+        input: &Input<'_>,
+        depth: usize,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let from = view.map_or(input.settled, |view| view.position(input.settled));
+        let open = input.ending == Ending::Open;
+        let mut inner = scratch.inner.take().unwrap_or_default();
+        inner.incomplete = false;
+        let mut within: Vec<Finding> = Vec::new();
+        let begun = decode::each_run(read.as_bytes(), from, open, &mut |run| {
+            within.clear();
+            let text = Input::whole(&run.text).under(input.key);
+            self.scan_within(&text, depth.saturating_sub(1), &mut inner, &mut within);
+            let range = original(view, run.range);
+            // What was decoded together must not be cut in two.
+            scratch.held.push(range.clone());
+            within.sort_unstable_by_key(|f| (f.detector, std::cmp::Reverse(f.confidence)));
+            within.dedup_by_key(|finding| finding.detector);
+            scratch.found.extend(within.iter().map(|finding| Finding {
+                start: range.start,
+                end: range.end,
+                ..*finding
+            }));
+        });
+        scratch.incomplete |= inner.incomplete;
+        scratch.inner = Some(inner);
+        original(view, begun..begun).start
+    }
+
+    fn is_allowed(&self, detector: u16, read: &str, range: &Range<usize>) -> bool {
+        let concerns = |members: &Option<Vec<u16>>| {
+            members
+                .as_ref()
+                .is_none_or(|members| members.binary_search(&detector).is_ok())
+        };
+        self.allowed.iter().any(|(members, list)| {
+            concerns(members) && list.has(read.get(range.clone()).unwrap_or_default())
+        })
+    }
 }
 
-/// Of findings of one detector that overlap, keeps the first, and of those the longest and surest; sorts by start.
-fn join(found: &mut Vec<Finding>) {
-    found.sort_unstable_by_key(|f| {
+/// The bytes of the original that a range of a reading came from.
+fn original(view: Option<&View>, range: Range<usize>) -> Range<usize> {
+    match view {
+        Some(view) if range.start < view.text().len() || range.end > range.start => {
+            view.original(range)
+        }
+        Some(_) => usize::MAX..usize::MAX,
+        None => range,
+    }
+}
+
+impl Scanner {
+    /// Adds what can't be seen. Returns the safe point, which hidden characters at the end of an open text move.
+    fn add_odd(
+        &self,
+        view: &View,
+        input: &Input<'_>,
+        safe: usize,
+        found: &mut Vec<Finding>,
+    ) -> usize {
+        let mut safe = safe;
+        for (slot, kind) in self.plan.odd() {
+            let Some(known) = self.slots.get(*slot) else {
+                continue;
+            };
+            for odd in view
+                .oddities()
+                .iter()
+                .filter(|odd| odd.kind == *kind && odd.confidence >= known.threshold)
+            {
+                // A run that is longer than a stream can hold back is found piece by piece.
+                let start = odd.start.max(input.settled);
+                found.push(Finding {
+                    detector: known.index,
+                    start,
+                    end: odd.end,
+                    confidence: odd.confidence,
+                });
+            }
+        }
+        if input.ending == Ending::Open
+            && let Some(end) = view.unseen_end()
+            && !end.long
+        {
+            safe = safe.min(end.start);
+        }
+        safe
+    }
+}
+
+/// Sorts by start, and of findings of one detector that overlap keeps the first, of those the longest and surest.
+fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
+    // They come nearly sorted, which a stable sort knows how to use.
+    found.sort_by_key(|f| {
         (
-            f.detector,
             f.start,
             std::cmp::Reverse(f.end),
+            f.detector,
             std::cmp::Reverse(f.confidence),
         )
     });
-    let mut last: Option<(u16, usize)> = None;
+    ends.clear();
     found.retain(|finding| {
-        let covered =
-            last.is_some_and(|(detector, end)| detector == finding.detector && finding.start < end);
-        if !covered {
-            last = Some((finding.detector, finding.end));
+        let detector = usize::from(finding.detector);
+        if ends.len() <= detector {
+            ends.resize(detector.saturating_add(1), 0);
         }
-        !covered
+        let Some(end) = ends.get_mut(detector) else {
+            return false;
+        };
+        let free = finding.start >= *end;
+        if free {
+            *end = finding.end;
+        }
+        free
     });
-    found.sort_unstable_by_key(|finding| (finding.start, finding.end, finding.detector));
 }
 
-/// The last place up to `safe` that no finding crosses.
-fn settle(found: &[Finding], mut safe: usize) -> usize {
-    // By falling start; each finding that crosses moves the place to its own start, which others may cross.
-    loop {
-        let moved = found
-            .iter()
-            .filter(|f| f.start < safe && f.end > safe)
-            .map(|f| f.start)
-            .min();
-        match moved {
-            Some(start) => safe = start,
-            None => return safe,
+/// The last place up to `safe` that nothing crosses which was found or must not be cut. Empties `held`.
+fn settle(found: &[Finding], held: &mut Vec<Range<usize>>, safe: usize) -> usize {
+    held.extend(found.iter().map(Finding::range));
+    held.sort_unstable_by_key(|range| range.start);
+    // From the last on: what crosses moves the place to its own start, which only those before it can cross.
+    held.drain(..).rev().fold(safe, |safe, range| {
+        if range.start < safe && range.end > safe {
+            range.start
+        } else {
+            safe
         }
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,24 @@
 //! Which detectors a policy asks for.
 
-use super::{Confidence, DETECTORS};
+use std::sync::Arc;
 
-/// The detectors to run, each with the lowest confidence that is reported.
+use super::allow::AllowList;
+use super::custom::{CustomDetector, DefinitionError};
+use super::{Confidence, DETECTORS};
+use crate::diag::nearest;
+
+/// The detectors to run, each with the lowest confidence that is reported; a policy's own detectors; what is no
+/// finding.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// For each of [`DETECTORS`]; `None`: it doesn't run.
+    /// For each of [`DETECTORS`] and then of `custom`; `None`: it doesn't run.
     thresholds: Vec<Option<Confidence>>,
+    custom: Vec<Arc<CustomDetector>>,
+    /// Bytes of all their keywords.
+    keyword_bytes: usize,
+    /// For each list the detectors that it is for; `None`: all.
+    allowed: Vec<(Option<Vec<u16>>, Arc<AllowList>)>,
+    decodes: bool,
 }
 
 /// A name that is neither a detector nor a group.
@@ -15,7 +27,7 @@ pub struct UnknownDetector {
     /// The name.
     pub name: String,
     /// Names that it may have meant, the nearest first; at most three.
-    pub suggestions: Vec<&'static str>,
+    pub suggestions: Vec<String>,
 }
 
 impl Selection {
@@ -28,20 +40,115 @@ impl Selection {
     pub fn all(at_least: Confidence) -> Self {
         Self {
             thresholds: vec![Some(at_least); DETECTORS.len()],
+            ..Self::default()
         }
+    }
+
+    /// Defines a detector of the policy's own; it runs once it is added. Returns its index in findings.
+    pub fn define(&mut self, detector: CustomDetector) -> Result<u16, DefinitionError> {
+        let bytes = detector.check(&self.custom, self.keyword_bytes)?;
+        let index = DETECTORS.len().saturating_add(self.custom.len());
+        self.keyword_bytes = self.keyword_bytes.saturating_add(bytes);
+        self.custom.push(Arc::new(detector));
+        Ok(u16::try_from(index).unwrap_or(u16::MAX))
     }
 
     /// Adds a detector, or all of a group, at a confidence. Asked twice, the lower confidence holds: rules compare
     /// the findings with their own.
     pub fn add(&mut self, name: &str, at_least: Confidence) -> Result<(), UnknownDetector> {
-        let members = members(name)?;
-        self.thresholds.resize(DETECTORS.len(), None);
-        for member in members {
-            if let Some(threshold) = self.thresholds.get_mut(usize::from(member)) {
+        for member in self.members(name)? {
+            let member = usize::from(member);
+            if self.thresholds.len() <= member {
+                self.thresholds.resize(member.saturating_add(1), None);
+            }
+            if let Some(threshold) = self.thresholds.get_mut(member) {
                 *threshold = Some(threshold.map_or(at_least, |old| old.min(at_least)));
             }
         }
         Ok(())
+    }
+
+    /// Values that are no findings of a detector or group; of any if `name` is `None`.
+    pub fn allow(&mut self, name: Option<&str>, list: AllowList) -> Result<(), UnknownDetector> {
+        let members = name.map(|name| self.members(name)).transpose()?;
+        self.allowed.push((members, Arc::new(list)));
+        Ok(())
+    }
+
+    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into. What is found there is the whole
+    /// run. Costs up to as much again as the scan without.
+    pub fn decode(&mut self, decodes: bool) {
+        self.decodes = decodes;
+    }
+
+    /// The indices of the detectors that a detector's or group's name stands for, ascending.
+    pub fn members(&self, name: &str) -> Result<Vec<u16>, UnknownDetector> {
+        let within = |group: &str| is_within(group, name);
+        let built_in = DETECTORS
+            .iter()
+            .map(|known| known.name == name || known.groups.iter().any(|group| within(group)));
+        let custom = self
+            .custom
+            .iter()
+            .map(|known| known.name == name || known.groups.iter().any(|group| within(group)));
+        let members: Vec<u16> = (0u16..)
+            .zip(built_in.chain(custom))
+            .filter(|(_, is_member)| *is_member)
+            .map(|(index, _)| index)
+            .collect();
+        if members.is_empty() {
+            return Err(UnknownDetector {
+                name: name.to_owned(),
+                suggestions: self.suggestions(name),
+            });
+        }
+        Ok(members)
+    }
+
+    /// What a finding's detector is called.
+    pub fn name(&self, detector: u16) -> Option<&str> {
+        let index = usize::from(detector);
+        match DETECTORS.get(index) {
+            Some(known) => Some(known.name),
+            None => self
+                .custom
+                .get(index.saturating_sub(DETECTORS.len()))
+                .map(|known| known.name.as_str()),
+        }
+    }
+
+    pub(super) fn custom(&self) -> &[Arc<CustomDetector>] {
+        &self.custom
+    }
+
+    pub(super) fn allowed(&self) -> &[(Option<Vec<u16>>, Arc<AllowList>)] {
+        &self.allowed
+    }
+
+    pub(super) fn decodes(&self) -> bool {
+        self.decodes
+    }
+
+    /// Names that may have been meant: one that is spelled nearly so, and those that contain it.
+    fn suggestions(&self, name: &str) -> Vec<String> {
+        let folded = name.to_lowercase().replace(['-', ' '], "_");
+        let known = || {
+            let own = self.custom.iter().map(|detector| detector.name.as_str());
+            names().into_iter().chain(own)
+        };
+        let near = nearest(&folded, known());
+        let parts = known().filter(|known| {
+            known.len() > 2
+                && folded.len() > 2
+                && (known.contains(&folded) || folded.contains(known))
+        });
+        let mut suggestions: Vec<String> = Vec::new();
+        for name in near.into_iter().chain(parts) {
+            if suggestions.len() < 3 && !suggestions.iter().any(|known| known == name) {
+                suggestions.push(name.to_owned());
+            }
+        }
+        suggestions
     }
 
     /// The lowest confidence that is reported of a detector; `None` if it doesn't run.
@@ -58,25 +165,12 @@ impl Selection {
     }
 }
 
-/// The indices of the detectors that a detector's or group's name stands for, ascending.
+/// The indices of the built-in detectors that a detector's or group's name stands for, ascending.
 pub fn members(name: &str) -> Result<Vec<u16>, UnknownDetector> {
-    let members: Vec<u16> = (0u16..)
-        .zip(DETECTORS)
-        .filter(|(_, detector)| {
-            detector.name == name || detector.groups.iter().any(|group| is_within(group, name))
-        })
-        .map(|(index, _)| index)
-        .collect();
-    if members.is_empty() {
-        return Err(UnknownDetector {
-            name: name.to_owned(),
-            suggestions: suggestions(name),
-        });
-    }
-    Ok(members)
+    Selection::none().members(name)
 }
 
-/// Names of all detectors and groups, sorted.
+/// Names of all built-in detectors and groups, sorted.
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
     for detector in DETECTORS {
@@ -94,49 +188,10 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// `pii.us` is within `pii`.
-fn is_within(group: &str, name: &str) -> bool {
+pub(super) fn is_within(group: &str, name: &str) -> bool {
     group
         .strip_prefix(name)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-fn suggestions(name: &str) -> Vec<&'static str> {
-    let folded: String = name.to_lowercase().replace(['-', ' '], "_");
-    let mut near: Vec<(usize, &'static str)> = names()
-        .into_iter()
-        .filter_map(|known| {
-            let part = known.len() > 2
-                && folded.len() > 2
-                && (known.contains(&folded) || folded.contains(known));
-            let distance = distance(&folded, known);
-            let limit = known.len().max(folded.len()).div_euclid(3);
-            (part || distance <= limit).then_some((distance, known))
-        })
-        .collect();
-    near.sort_unstable();
-    near.into_iter().map(|(_, known)| known).take(3).collect()
-}
-
-/// Levenshtein's.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
-            let replaced = diagonal.saturating_add(usize::from(x != *y));
-            diagonal = *cell;
-            left = replaced
-                .min(left.saturating_add(1))
-                .min(cell.saturating_add(1));
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -180,16 +235,12 @@ mod tests {
                 .unwrap_err()
                 .suggestions
         };
-        assert_eq!(error("creditcard"), ["credit_card"]);
-        assert_eq!(error("us-snn").first(), Some(&"us_ssn"));
-        assert!(error("ssn").contains(&"us_ssn"));
+        assert_eq!(
+            error("creditcard").first().map(String::as_str),
+            Some("credit_card")
+        );
+        assert_eq!(error("us-snn").first().map(String::as_str), Some("us_ssn"));
+        assert!(error("ssn").contains(&"us_ssn".to_owned()));
         assert!(error("zzzzzzzzzz").is_empty());
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "ab"), 2);
-        assert_eq!(distance("ab", "ab"), 0);
     }
 }

@@ -201,7 +201,10 @@ impl Level {
 
     /// `bytes` has [`AFTER`] bytes more than `blocks` cover.
     fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
-        debug_assert!(bytes.len() >= blocks.len() * BLOCK + AFTER || blocks.is_empty());
+        debug_assert!(
+            blocks.is_empty()
+                || bytes.len() >= blocks.len().wrapping_mul(BLOCK).wrapping_add(AFTER)
+        );
         for (index, block) in blocks.iter_mut().enumerate() {
             let at = index.wrapping_mul(BLOCK);
             let Some(window) = bytes
@@ -233,7 +236,7 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
         let bit = 1u64.wrapping_shl(u32::try_from(place).unwrap_or(0));
         let Some(byte) = three.first() else { continue };
         let class = look(&LOW, byte & 15) & look(&HIGH, byte >> 4);
-        let mut set = |mask: &mut u64, wanted: u8| {
+        let set = |mask: &mut u64, wanted: u8| {
             if class & wanted != 0 {
                 *mask |= bit;
             }
@@ -268,7 +271,7 @@ mod wasm {
     /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
     #[inline(always)]
     fn load(window: &[u8; BLOCK + AFTER], at: usize) -> v128 {
-        debug_assert!(at + 16 <= BLOCK + AFTER);
+        debug_assert!(at <= BLOCK + AFTER - 16);
         // SAFETY: callers pass constants up to 50, so 16 bytes from there lie within the 66 of the window; the
         // instruction needs no alignment.
         unsafe { v128_load(window.as_ptr().wrapping_add(at).cast()) }
@@ -296,9 +299,7 @@ mod wasm {
     #[inline(always)]
     pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
-        for quarter in 0..4 {
-            let at = quarter * 16;
-            let shift = quarter as u32 * 16;
+        for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
             let bytes = load(window, at);
             let class = look(&LOW, &HIGH, bytes);
             block.digit |= any(class, DIGIT) << shift;
@@ -309,8 +310,8 @@ mod wasm {
             let folded = |at| v128_or(load(window, at), u8x16_splat(0x20));
             let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
             let first = look(low0, high0, folded(at));
-            let second = look(low1, high1, folded(at + 1));
-            let third = look(low2, high2, folded(at + 2));
+            let second = look(low1, high1, folded(at.wrapping_add(1)));
+            let third = look(low2, high2, folded(at.wrapping_add(2)));
             block.stem |= any(v128_and(v128_and(first, second), third), u8::MAX) << shift;
         }
         block
@@ -360,7 +361,7 @@ mod x86 {
     pub(super) fn classify_ssse3(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
         let load = |at: usize| {
-            debug_assert!(at + 16 <= BLOCK + AFTER);
+            debug_assert!(at <= BLOCK + AFTER - 16);
             // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
             unsafe { _mm_loadu_si128(window.as_ptr().wrapping_add(at).cast()) }
         };
@@ -374,8 +375,8 @@ mod x86 {
             block.colon |= any(class, COLON) << shift;
             block.dash |= any(class, DASH) << shift;
             let first = look(low0, high0, folded(at));
-            let second = look(low1, high1, folded(at + 1));
-            let third = look(low2, high2, folded(at + 2));
+            let second = look(low1, high1, folded(at.wrapping_add(1)));
+            let third = look(low2, high2, folded(at.wrapping_add(2)));
             block.stem |= any(_mm_and_si128(_mm_and_si128(first, second), third), u8::MAX) << shift;
         }
         block
@@ -411,7 +412,7 @@ mod x86 {
     pub(super) fn classify_avx2(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
         let load = |at: usize| {
-            debug_assert!(at + 32 <= BLOCK + AFTER);
+            debug_assert!(at <= BLOCK + AFTER - 32);
             // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
             unsafe { _mm256_loadu_si256(window.as_ptr().wrapping_add(at).cast()) }
         };
@@ -425,8 +426,8 @@ mod x86 {
             block.colon |= any_avx2(class, COLON) << shift;
             block.dash |= any_avx2(class, DASH) << shift;
             let first = look_avx2(low0, high0, folded(at));
-            let second = look_avx2(low1, high1, folded(at + 1));
-            let third = look_avx2(low2, high2, folded(at + 2));
+            let second = look_avx2(low1, high1, folded(at.wrapping_add(1)));
+            let third = look_avx2(low2, high2, folded(at.wrapping_add(2)));
             block.stem |= any_avx2(
                 _mm256_and_si256(_mm256_and_si256(first, second), third),
                 u8::MAX,

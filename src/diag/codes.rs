@@ -10,7 +10,7 @@ pub struct Code {
     pub title: &'static str,
     /// HTTP status of a refusal for this reason; 0 for codes that never answer a client.
     pub status: u16,
-    /// What it means and what to do, for `agentguard explain`.
+    /// What it means and what to do, for `agentguard explain`; empty in the filter, which explains nothing.
     pub explain: &'static str,
 }
 
@@ -20,7 +20,12 @@ macro_rules! codes {
 
         /// All codes, in order.
         pub const CODES: &[Code] = &[
-            $(Code { id: stringify!($id), title: $title, status: $status, explain: $explain },)+
+            $(Code {
+                id: stringify!($id),
+                title: $title,
+                status: $status,
+                explain: if cfg!(target_arch = "wasm32") { "" } else { $explain },
+            },)+
         ];
     };
 }

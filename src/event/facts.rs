@@ -1,6 +1,6 @@
 //! What is known of an exchange as a whole, and of who is asking.
 
-use super::{Known, Models};
+use super::{History, Known, Models};
 use std::collections::BTreeMap;
 
 /// Who is asking, and how that is known.
@@ -127,6 +127,8 @@ pub struct Facts {
     pub content_type: Option<Box<str>>,
     /// The request as a whole.
     pub request: RequestFacts,
+    /// The conversation so far.
+    pub history: History,
 }
 
 impl Facts {
@@ -150,6 +152,7 @@ impl Facts {
             headers: Vec::new(),
             content_type: None,
             request: RequestFacts::default(),
+            history: History::default(),
         }
     }
 

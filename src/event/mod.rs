@@ -2,12 +2,14 @@
 //! with the place in the bytes where it stands.
 
 mod facts;
+mod history;
 mod names;
 mod reading;
 mod redaction;
 mod shape;
 
 pub use facts::{Facts, Principal, RequestFacts};
+pub use history::{Answer, Count, Fit, History, Position};
 pub use names::PROTOCOL_NAMES;
 pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
@@ -133,6 +135,9 @@ words! {
         Media = "media",
         /// A string where none is known; judged as text, never edited.
         Unknown = "unknown",
+        /// Text inside a signed block or inside another encoding: judged as text, never edited, since a changed byte makes
+        /// the provider refuse the whole.
+        Sealed = "sealed",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Author, Event, Known, Text};
 use crate::wire::json::Place;
+use std::collections::BTreeSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,16 @@ impl Usage {
         self.cached_tokens = sum(self.cached_tokens, other.cached_tokens);
         self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
     }
+
+    /// These counts, and where there are none, those.
+    pub fn or(self, other: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.or(other.input_tokens),
+            output_tokens: self.output_tokens.or(other.output_tokens),
+            cached_tokens: self.cached_tokens.or(other.cached_tokens),
+            reasoning_tokens: self.reasoning_tokens.or(other.reasoning_tokens),
+        }
+    }
 }
 
 /// Parts that are no text, all turns together.
@@ -57,6 +68,8 @@ pub struct Attachments {
     pub file: u32,
     /// Audio.
     pub audio: u32,
+    /// Those of any kind that a tool's result brings along where the format keeps them apart from its messages' parts.
+    pub beside: u32,
 }
 
 /// A thing that could not be read.
@@ -117,6 +130,8 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Models that the request may use, or that answered.
     pub models: Models,
+    /// The agent at the provider that was asked instead of a model.
+    pub agent: Option<Box<str>>,
     /// Whether a streamed answer was asked for.
     pub stream: bool,
     /// The caller forced the model to call a tool.
@@ -135,6 +150,8 @@ pub struct Reading {
     pub usage: Usage,
     /// Why each choice ended, in a response.
     pub finish: Vec<Box<str>>,
+    /// Answers that say no reason: errors, and answers that are still being written.
+    pub endless: u32,
     /// The response is an error of the provider; its type if it says one.
     pub error: Option<Box<str>>,
     /// Parts that are no text.
@@ -145,4 +162,6 @@ pub struct Reading {
     pub rpc: Vec<RpcMessage>,
     /// What the body says is asked for, where the path doesn't.
     pub endpoint: Option<&'static str>,
+    /// Where texts of class `sealed` stand, for those who come to a value on another way than through its text.
+    pub sealed: BTreeSet<Place>,
 }

@@ -3,8 +3,9 @@
 use super::{Flow, Stage, step::End};
 use crate::audit::{HeldRule, Record};
 use crate::event::{Direction, Known, Usage};
-use crate::metrics::{self, Count};
+use crate::metrics::{self, Metric};
 use crate::policy::Mode;
+use crate::wire::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
@@ -110,8 +111,6 @@ impl Exchange {
 pub struct Finished {
     /// The audit line, without a line end.
     pub line: Vec<u8>,
-    /// Changes of metrics.
-    pub counts: Vec<Count>,
     /// What happened: `allow`, `deny`, `redact`, `require_approval`, `not_evaluated`.
     pub decision: &'static str,
     /// The rule that decided, if one did.
@@ -121,18 +120,14 @@ pub struct Finished {
 }
 
 impl Flow {
-    /// Ends the exchange: writes its record and its metrics.
+    /// Ends the exchange: writes its record.
     pub fn finish(&mut self, end: &End) -> Finished {
         self.close_open_halves();
         let exchange = &self.exchange;
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
         let rules: Vec<HeldRule> = exchange.rules.values().cloned().collect();
-        let tools: BTreeSet<Box<str>> = exchange
-            .calls
-            .iter()
-            .map(|(tool, _)| tool.clone())
-            .collect();
+        let tools = order::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
         let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
         let mode = if observes {
             Mode::Observe
@@ -169,7 +164,6 @@ impl Flow {
         let tokens = exchange.usage.input_tokens.unwrap_or(0);
         Finished {
             line,
-            counts: self.counts(end, known),
             decision: exchange.outcome.word(),
             rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
@@ -206,7 +200,9 @@ impl Flow {
         }
     }
 
-    fn counts(&self, end: &End, known: bool) -> Vec<Count> {
+    /// Tells how metrics change with this exchange: which, the values of its labels, by how much. After
+    /// [`finish`](Flow::finish).
+    pub fn count(&self, end: &End, tell: &mut impl FnMut(Metric, &[&str], u64)) {
         let exchange = &self.exchange;
         let decision = exchange.outcome.word();
         let provider = self.facts.provider.value().map_or("none", |name| name);
@@ -220,36 +216,28 @@ impl Flow {
             Known::Is(client) => client,
             _ => "anonymous",
         };
-        let mut counts = vec![Count::new(
-            metrics::REQUESTS,
-            &[provider, model, decision, client],
-            1,
-        )];
-        if known {
+        tell(metrics::REQUESTS, &[provider, model, decision, client], 1);
+        if exchange.started != 0 {
             let duration = end.now.saturating_sub(exchange.started);
-            counts.push(Count::new(
+            tell(
                 metrics::REQUEST_DURATION,
                 &[provider],
                 duration.div_euclid(1_000_000),
-            ));
-            counts.push(Count::new(
+            );
+            tell(
                 metrics::INSPECTION,
                 &[provider],
                 exchange.inspect_ns.div_euclid(1_000),
-            ));
+            );
         }
         for rule in exchange.rules.values() {
-            counts.push(Count::new(
-                metrics::POLICY_DECISIONS,
-                &[&rule.id, rule.action],
-                1,
-            ));
+            tell(metrics::POLICY_DECISIONS, &[&rule.id, rule.action], 1);
         }
         for (kind, count) in &exchange.findings {
-            counts.push(Count::new(metrics::FINDINGS, &[kind, decision], *count));
+            tell(metrics::FINDINGS, &[kind, decision], *count);
         }
         if let Some(error) = &exchange.provider_error {
-            counts.push(Count::new(metrics::PROVIDER_ERRORS, &[provider, error], 1));
+            tell(metrics::PROVIDER_ERRORS, &[provider, error], 1);
         }
         for (direction, tokens) in [
             ("input", exchange.usage.input_tokens),
@@ -257,15 +245,14 @@ impl Flow {
         ] {
             if let Some(tokens) = tokens {
                 let values = [provider, model, direction, client];
-                counts.push(Count::new(metrics::TOKENS, &values, tokens));
+                tell(metrics::TOKENS, &values, tokens);
             }
         }
         for (tool, outcome) in &exchange.calls {
-            counts.push(Count::new(metrics::TOOL_CALLS, &[tool, outcome.word()], 1));
+            tell(metrics::TOOL_CALLS, &[tool, outcome.word()], 1);
         }
         for code in &exchange.uninspectable {
-            counts.push(Count::new(metrics::UNINSPECTABLE, &[code], 1));
+            tell(metrics::UNINSPECTABLE, &[code], 1);
         }
-        counts
     }
 }

@@ -52,8 +52,17 @@ impl Guard {
     /// Puts a policy in force.
     ///
     /// # Errors
-    /// A secret that the policy names is not there.
+    /// A secret that the policy names is not there, or a rule asks for what this version can't enforce.
     pub fn new(policy: Policy, surroundings: &Surroundings<'_>) -> Result<Guard, GuardError> {
+        if let Some(rule) = policy.unenforceable().next() {
+            return Err(GuardError {
+                code: codes::AG1017,
+                message: format!(
+                    "rule `{}` has a limit, which this version does not enforce; use Envoy's rate limit filters until it does",
+                    rule.id
+                ),
+            });
+        }
         let (id, secret) = surroundings.seed.split_at_checked(8).unwrap_or_default();
         let mut secret = secret.to_vec();
         let key = match &policy.document.audit.key {

@@ -174,6 +174,20 @@ impl Flow {
         })
     }
 
+    /// Keeps what the policy asks of the conversation in a request.
+    pub(super) fn recall(&mut self, reading: &Reading, nest: &Nest<'_>) {
+        let scans = RefCell::default();
+        let context = Context {
+            policy: &self.guard.policy,
+            facts: &self.facts,
+            reading,
+            nest,
+            scans: &scans,
+            scratch: &self.guard.scratch,
+        };
+        self.facts.history = self.guard.policy.recall(&context);
+    }
+
     /// How a text of an answer may flow, by what is known at its beginning.
     pub(super) fn flowing(&mut self, event: &Event, reading: &Reading, nest: &Nest<'_>) -> Flowing {
         let scans = RefCell::default();
@@ -227,6 +241,7 @@ impl Flow {
             self.exchange.gap(event.direction, Read::Partial, class);
         }
         let judgement = policy.judge(event, context, case.moment);
+        policy.note(event, context);
         if !event.retold {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
@@ -262,8 +277,9 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
+            let is_signed = self.head.signed && event.direction == Direction::Request;
             let impossible = found.iter().any(|redaction| {
-                !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+                is_signed || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
             });
             let what = if impossible {
                 Outcome::Deny

@@ -68,6 +68,8 @@ struct Head {
     request_id: String,
     /// Length of the body, if the request says one.
     length: Option<usize>,
+    /// The client signed the body: a changed byte would break its signature, so that an edit is impossible.
+    signed: bool,
     /// Kept while only the body can tell which protocol is spoken.
     undetermined: Option<Undetermined>,
 }

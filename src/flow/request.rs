@@ -28,6 +28,8 @@ struct Seen<'a> {
     encoded: bool,
     content_length: Option<usize>,
     upgrade: bool,
+    signed: bool,
+    signs_accept_encoding: bool,
     own: Vec<String>,
 }
 
@@ -40,6 +42,8 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
         encoded: false,
         content_length: None,
         upgrade: false,
+        signed: false,
+        signs_accept_encoding: false,
         own: Vec::new(),
     };
     for (name, value) in head.headers {
@@ -63,6 +67,11 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
                     .ok()
                     .and_then(|text| text.parse().ok());
             }
+            // AWS Signature Version 4 (`AWS4-HMAC-SHA256`, `AWS4-ECDSA-P256-SHA256`) covers a hash of the body.
+            b"authorization" if value.trim_ascii_start().starts_with(b"AWS4-") => {
+                seen.signed = true;
+                seen.signs_accept_encoding |= signs(value, "accept-encoding");
+            }
             // h2c, WebSocket; and extended CONNECT (RFC 8441), which has no `upgrade` header.
             b"upgrade" | b":protocol" => seen.upgrade = true,
             name if name.starts_with(OWN_PREFIX) => {
@@ -85,6 +94,7 @@ impl Flow {
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;
+        self.head.signed = seen.signed || is_presigned(&path.query);
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
@@ -145,7 +155,7 @@ impl Flow {
             };
         }
 
-        if self.interest_in_answers() == Interest::Enforced {
+        if self.interest_in_answers() == Interest::Enforced && !seen.signs_accept_encoding {
             // Responses can't be decompressed before us (Envoy then never ends the body), so upstream is asked not to
             // compress.
             edits.push(HeaderEdit::Set(
@@ -161,7 +171,7 @@ impl Flow {
         if guard.holds_headers() {
             return Step::with(edits, Action::Hold);
         }
-        if policy.needs.edits_requests() {
+        if policy.needs.edits_requests() && !self.head.signed {
             // The headers leave now, and Envoy never corrects a length: without one the body is sent in chunks.
             edits.push(HeaderEdit::Remove("content-length".to_owned()));
             edits.extend(
@@ -378,12 +388,13 @@ impl Flow {
 
     /// Judges a request whose body is not read: a problem seen from the headers, or an endpoint without content.
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
-        let mut reading = Reading::default();
-        match &self.asked.endpoint.model {
-            Known::Is(model) => reading.models.add(model),
-            Known::Unknown => reading.models.unknown = true,
+        let mut reading = Reading {
+            models: self.asked.endpoint.models(),
+            ..Reading::default()
+        };
+        if self.asked.endpoint.model == Known::Missing && problem.is_some() {
             // What the body asks for can't be told.
-            Known::Missing => reading.models.unknown = problem.is_some(),
+            reading.models.unknown = true;
         }
         let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
         if problem.is_none() {
@@ -520,6 +531,7 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
+        self.recall(&reading, &nest);
         let verdict = self.judge(Direction::Request, &nest, &reading);
         if let Some(refused) = verdict.strictest() {
             let denial = self.denial(refused, &nest);
@@ -579,6 +591,7 @@ impl Flow {
         match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
+                self.recall(&reading, &nest);
                 self.judge(Direction::Request, &nest, &reading);
             }
             Err(problem) => {
@@ -641,6 +654,23 @@ fn request_id(head: &RequestHead<'_>) -> Option<String> {
         .find(|(name, _)| *name == b"x-request-id")
         .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
         .filter(|id| !id.is_empty())
+}
+
+/// Whether an AWS signature covers a header: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=host;x-amz-date, Signature=…`.
+fn signs(authorization: &[u8], name: &str) -> bool {
+    let authorization = String::from_utf8_lossy(authorization).to_ascii_lowercase();
+    authorization
+        .split([',', ' '])
+        .filter_map(|part| part.strip_prefix("signedheaders="))
+        .flat_map(|list| list.split(';'))
+        .any(|signed| signed == name)
+}
+
+/// Whether a URL carries an AWS signature in its query.
+fn is_presigned(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|part| part.to_ascii_lowercase().starts_with("x-amz-signature="))
 }
 
 /// A body that holds nothing, for judging what has none.

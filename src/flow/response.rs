@@ -88,6 +88,9 @@ impl Flow {
         let seen = look_at(head);
         self.exchange.status = Some(seen.status);
         self.sized_response = seen.content_length.is_some();
+        if let Some(protocol) = self.protocol {
+            self.exchange.usage = protocol.usage_in_headers(head.headers);
+        }
         if self.exchange.ignored {
             return Step::go_on();
         }
@@ -569,7 +572,8 @@ impl Flow {
 
     /// What the record tells of an answer, whoever asked for it.
     pub(super) fn note_answer(&mut self, reading: &Reading) {
-        self.exchange.usage = reading.usage;
+        // What the body says holds; what it doesn't say, the headers may have said.
+        self.exchange.usage = reading.usage.or(self.exchange.usage);
         if reading.error.is_some() {
             self.exchange.provider_error.clone_from(&reading.error);
         }

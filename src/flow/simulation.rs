@@ -79,8 +79,10 @@ pub struct Seen {
     pub client: Half,
     /// Whether the client's connection was cut then.
     pub cut: bool,
-    /// The record and the metrics.
+    /// The record.
     pub finished: Finished,
+    /// Metrics that changed: name, values of the labels, by how much.
+    pub counts: Vec<(&'static str, Vec<String>, u64)>,
 }
 
 /// Runs one exchange. `answer` is the upstream, asked once the whole request has reached it. The clock starts at `now` and
@@ -106,8 +108,15 @@ pub fn run(
         now: simulation.tick(),
         status: None,
     };
+    let finished = simulation.flow.finish(&end);
+    let mut counts = Vec::new();
+    simulation.flow.count(&end, &mut |metric, values, by| {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        counts.push((metric.name, values, by));
+    });
     Seen {
-        finished: simulation.flow.finish(&end),
+        finished,
+        counts,
         upstream: simulation.upstream,
         upstream_complete: complete,
         client: simulation.client,

@@ -205,10 +205,11 @@ impl HttpContext for HttpExchange {
                 })
                 .and_then(|code| u16::try_from(code).ok())
         };
-        let finished = flow.finish(&End {
+        let end = End {
             now: abi::now(),
             status,
-        });
+        };
+        let finished = flow.finish(&end);
         // Trouble with the record never blocks traffic; Envoy's log line then says `-`, which readers count.
         let version = &self.guard.policy.version;
         for (name, value) in [
@@ -235,8 +236,8 @@ impl HttpContext for HttpExchange {
             }
         }
         let mut stats = self.stats.borrow_mut();
-        for count in &finished.counts {
-            stats.count(&self.guard, count);
-        }
+        flow.count(&end, &mut |metric, values, by| {
+            stats.count(&self.guard, metric, values, by);
+        });
     }
 }

@@ -126,10 +126,7 @@ impl Root {
         if !guard.holds_headers() {
             let _ = abi::set_tick_period(0);
         }
-        let values = [
-            guard.policy.document.name.to_string(),
-            guard.policy.version.clone(),
-        ];
+        let values = [&*guard.policy.document.name, &guard.policy.version];
         let name = Names::default().stat(metrics::POLICY_INFO, &values);
         self.info = abi::define_metric(abi_kind(metrics::POLICY_INFO.kind), &name);
         if let Some(id) = self.info {

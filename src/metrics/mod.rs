@@ -66,28 +66,6 @@ metrics! {
     CONFIG_REJECTED "agentguard_config_rejected_total" Counter [];
 }
 
-/// A change of one stat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Which.
-    pub metric: Metric,
-    /// Values of its labels, in their order.
-    pub values: Vec<String>,
-    /// By how much, or the value that is recorded.
-    pub by: u64,
-}
-
-impl Count {
-    /// A change of one stat.
-    pub fn new(metric: Metric, values: &[&str], by: u64) -> Count {
-        Count {
-            metric,
-            values: values.iter().map(|value| (*value).to_owned()).collect(),
-            by,
-        }
-    }
-}
-
 /// Keeps labels bounded; one for each VM.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -96,7 +74,7 @@ pub struct Names {
 
 impl Names {
     /// The stat's name as Envoy is told it.
-    pub fn stat(&mut self, metric: Metric, values: &[String]) -> String {
+    pub fn stat(&mut self, metric: Metric, values: &[&str]) -> String {
         let mut name = String::with_capacity(128);
         for (label, value) in metric.labels.iter().zip(values) {
             let value = self.bounded(metric.name, label, sanitised(value));
@@ -143,8 +121,7 @@ mod tests {
     use super::*;
 
     fn requests(names: &mut Names, model: &str) -> String {
-        let values = ["openai", model, "allow", "team-a"].map(str::to_owned);
-        names.stat(REQUESTS, &values)
+        names.stat(REQUESTS, &["openai", model, "allow", "team-a"])
     }
 
     #[test]

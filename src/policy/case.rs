@@ -7,9 +7,11 @@
 //! `unknown` says so of any value, `null` says that there is none.
 
 use super::compile::Policy;
+use super::decide::Context;
 use super::decode::{At, Decoder};
 use super::document::EnvironmentSource;
 use super::node::{Data, Member, Node};
+use super::scan::{ScanScratch, Scans};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
@@ -18,6 +20,7 @@ use crate::event::{
 };
 use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
 use crate::wire::span::offset;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -37,6 +40,7 @@ pub const FACT_KEYS: &[&str] = &[
     "server",
     "model",
     "headers",
+    "earlier",
 ];
 
 /// What a case may be about.
@@ -125,6 +129,8 @@ pub struct Described {
     pub usage: Usage,
     /// Why the answer ended.
     pub finish: Option<Box<str>>,
+    /// What stands before it in the conversation; absent: not known.
+    pub earlier: Option<Vec<Described>>,
 }
 
 impl Described {
@@ -147,6 +153,7 @@ impl Described {
             class: None,
             usage: Usage::default(),
             finish: None,
+            earlier: None,
         }
     }
 
@@ -171,11 +178,46 @@ pub struct Case {
 }
 
 impl Case {
-    /// Lays out described events.
+    /// Lays out described events for a policy, which says itself some of what the case doesn't.
     ///
     /// # Errors
     /// Their values can't be scanned: what is wrong.
-    pub fn new(events: &[Described], facts: Facts) -> Result<Case, String> {
+    pub fn new(
+        events: &[Described],
+        mut facts: Facts,
+        policy: &Policy,
+    ) -> Result<Case, String> {
+        settle(&mut facts, policy);
+        let earlier: Option<Vec<Described>> = events
+            .iter()
+            .filter_map(|event| event.earlier.clone())
+            .reduce(|mut all, more| {
+                all.extend(more);
+                all
+            });
+        if let Some(mut earlier) = earlier {
+            for event in &mut earlier {
+                // What stands earlier came with the request.
+                event.direction = Some(Direction::Request);
+            }
+            let past = Case::laid_out(&earlier, facts.clone())?;
+            if let Some(nest) = past.nest() {
+                let scans = RefCell::new(Scans::default());
+                let scratch = RefCell::new(ScanScratch::default());
+                facts.history = policy.recall(&Context {
+                    policy,
+                    facts: &past.facts,
+                    reading: &past.reading,
+                    nest: &nest,
+                    scans: &scans,
+                    scratch: &scratch,
+                });
+            }
+        }
+        Case::laid_out(events, facts)
+    }
+
+    fn laid_out(events: &[Described], facts: Facts) -> Result<Case, String> {
         let body = body_of(events);
         let mut case = Case {
             body,
@@ -204,7 +246,7 @@ impl Case {
 
 /// What the policy itself says of the exchange, where the case says nothing: its environment, and what it is where the
 /// proxy doesn't say.
-pub fn settle(facts: &mut Facts, policy: &Policy) {
+pub(super) fn settle(facts: &mut Facts, policy: &Policy) {
     let name = match &policy.document.environment {
         EnvironmentSource::Absent => None,
         EnvironmentSource::Value(name) => Some(name),
@@ -349,6 +391,21 @@ pub(super) fn read(
             return None;
         }
     };
+    let mut event = event;
+    if let Some(earlier) = node.get("earlier") {
+        let at = at.key("earlier");
+        let Data::List(items) = &earlier.data else {
+            decoder.wrong_type(&at, earlier, "a list of events");
+            return None;
+        };
+        let mut events = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            let at = at.index(number);
+            decoder.mapping(&at, item, EVENT_KEYS)?;
+            events.push(read(decoder, &at, item, &facts)?.0);
+        }
+        event.earlier = Some(events);
+    }
     (decoder.diagnostics.len() == errors_before).then_some((event, facts))
 }
 
@@ -563,6 +620,8 @@ fn read_fact(
                 facts.headers.push((name, text.as_bytes().into()));
             }
         }
+        // Read with the event that it stands before.
+        "earlier" => {}
         _ => {
             let text = decoder.text(at, value)?;
             match text.parse::<jiff::Timestamp>() {
@@ -816,6 +875,11 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
         .time
         .and_then(|time| jiff::Timestamp::from_nanosecond(i128::from(time)).ok());
     members.extend(time.map(|time| member("time", text(&time.to_string()))));
+    if let Some(earlier) = &event.earlier {
+        let nothing = Facts::unknown();
+        let events = earlier.iter().map(|event| written(event, &nothing)).collect();
+        members.push(member("earlier", node(Data::List(events))));
+    }
     if !facts.headers.is_empty() {
         let headers = facts
             .headers

@@ -1,15 +1,17 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
-use super::condition::{Check, Condition, Operand, Quantifier, Test};
+use super::approval::Approval;
+use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
 use super::document::{AppliesTo, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::limit::Limit;
 use super::needs::Needs;
 use super::node::{Data, Node};
 use super::operators::{
     Affix, Commands, Contains, Domains, Equality, Folders, Literal, Networks, OperandError, Order,
-    SqlQuestion, TimeTest, Verb,
+    SqlQuestion, Stands, TimeTest, Verb,
 };
 use super::pace::Pace;
 use super::protocols::{self, Named};
@@ -22,6 +24,7 @@ use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes, listed};
 use crate::event::{Facts, Kind};
 use crate::wire::json::Decimal;
+use crate::wire::order;
 use crate::wire::span::offset;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,6 +46,18 @@ pub struct Policy {
     scope: Scope,
     /// The time zones that its rules name.
     pub zones: Zones,
+    /// What its rules ask of the conversation before an event.
+    pub(super) questions: Vec<Question>,
+}
+
+/// What rules ask of the conversation before an event: a kind of events that fits.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) kind: Kind,
+    pub(super) matches: Vec<CompiledTest>,
+    pub(super) when: Option<CompiledCondition>,
+    /// The texts of what fits are compared with.
+    pub(super) keeps_texts: bool,
 }
 
 /// A rule, ready to be judged.
@@ -62,6 +77,10 @@ pub struct CompiledRule {
     pub tags: Vec<Box<str>>,
     /// What becomes of what it denies.
     pub on_deny: Option<OnDeny>,
+    /// Who has to agree.
+    pub approval: Option<Approval>,
+    /// It holds only once this is exceeded.
+    pub limit: Option<Limit>,
     pub(super) kinds: Kinds,
     pub(super) matches: Vec<CompiledTest>,
     pub(super) when: Option<CompiledCondition>,
@@ -82,6 +101,16 @@ pub(super) enum CompiledCondition {
     Any(Vec<CompiledCondition>),
     Not(Box<CompiledCondition>),
     Test(CompiledTest),
+    AnyItem {
+        list: Field,
+        condition: Box<CompiledCondition>,
+    },
+    Earlier {
+        /// Its number in the policy.
+        question: usize,
+        at_least: u32,
+        in_a_row: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -125,6 +154,15 @@ pub(super) enum Operator {
     Time(TimeTest),
     /// Compares with an empty list.
     Nothing,
+    /// Compares with what another field holds.
+    Field(Field),
+    /// Looks for texts that are known only when it is judged.
+    Stands(Stands),
+    Overlaps {
+        with: Against,
+        /// How many characters in a row are a shared text.
+        run: usize,
+    },
     /// The operator under the key that another field holds.
     Keyed {
         key: Field,
@@ -132,11 +170,42 @@ pub(super) enum Operator {
     },
 }
 
+/// What `overlaps` compares with.
+#[derive(Debug)]
+pub(super) enum Against {
+    Field(Field),
+    /// The texts of what answers this question.
+    Earlier(usize),
+}
+
 #[derive(Debug)]
 struct Scope {
     hosts: Option<Vec<Glob>>,
     paths: Option<Vec<Glob>>,
     clusters: Option<Vec<Glob>>,
+}
+
+impl CompiledCheck {
+    /// The field of the event that is its operand.
+    pub(super) fn operand(&self) -> Option<&Field> {
+        match &self.operator {
+            Operator::Field(field)
+            | Operator::Keyed { key: field, .. }
+            | Operator::Overlaps {
+                with: Against::Field(field),
+                ..
+            } => Some(field),
+            _ => None,
+        }
+    }
+}
+
+impl CompiledTest {
+    /// Calls `visit` with each field that it looks at.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
+        let operands = self.checks.iter().filter_map(CompiledCheck::operand);
+        std::iter::once(&self.field).chain(operands)
+    }
 }
 
 impl Policy {
@@ -148,6 +217,11 @@ impl Policy {
     /// All rules, by id.
     pub fn rules(&self) -> &[CompiledRule] {
         &self.rules
+    }
+
+    /// The rules that this version can judge but not enforce, since it keeps no state between exchanges.
+    pub fn unenforceable(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.rules.iter().filter(|rule| rule.limit.is_some())
     }
 
     /// Whether what no rule decides is enforced or only recorded.
@@ -214,6 +288,7 @@ pub(super) struct Compiler<'d> {
     selection: Selection,
     /// What the rule at hand looks for.
     wants: Wants,
+    questions: Vec<Question>,
 }
 
 /// Makes an operator of the items of an operand; whether they stand in a list.
@@ -238,8 +313,14 @@ pub(super) fn compile(
         pattern_numbers: BTreeMap::new(),
         selection: Selection::none(),
         wants: Wants::default(),
+        questions: Vec::new(),
         decoder,
     };
+    for rule in &document.rules {
+        if let Some(limit) = &rule.limit {
+            compiler.warn_of_limit(rule, limit);
+        }
+    }
     let mut needs = Needs::of(&document);
     let mut rules = Vec::with_capacity(document.rules.len());
     for rule in &document.rules {
@@ -255,9 +336,10 @@ pub(super) fn compile(
         patterns,
         selection,
         zones,
+        questions,
         ..
     } = compiler;
-    rules.sort_by(|a, b| a.id.cmp(&b.id));
+    order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
     let at = At::root();
     let scope = scope(decoder, &document.applies_to);
     let automaton = Literals::new(&literals)
@@ -297,6 +379,7 @@ pub(super) fn compile(
         },
         scope,
         zones,
+        questions,
         document,
     })
 }
@@ -306,7 +389,7 @@ fn sorted_lower(literals: &[String]) -> Vec<String> {
         .iter()
         .map(|text| text.to_ascii_lowercase())
         .collect();
-    lower.sort_unstable();
+    order::sort(&mut lower);
     lower.dedup();
     lower
 }
@@ -341,6 +424,24 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
 }
 
 impl<'d> Compiler<'d> {
+    fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
+        let message = format!(
+            "rule `{}` has a limit, which this version does not enforce",
+            rule.id
+        );
+        let at = At::root();
+        let warning = Severity::Warning;
+        let report = self
+            .decoder
+            .report(warning, codes::AG1017, &at, limit.span.clone(), message);
+        if let Some(diagnostic) = report {
+            diagnostic.path = format!("rules[{}].limit", rule.index);
+            let help =
+                "the filter refuses this policy; use Envoy's rate limit filters until it does";
+            diagnostic.help = Some(help.to_owned());
+        }
+    }
+
     fn rule(&mut self, rule: &Rule, enforced: bool) -> Option<CompiledRule> {
         let mut matches = Vec::with_capacity(rule.matches.len());
         for item in &rule.matches {
@@ -354,7 +455,10 @@ impl<'d> Compiler<'d> {
             Some(condition) => Some(self.condition(condition)?),
             None => None,
         };
-        let asks_turn = rule.matches.iter().any(|item| item.field == Field::Turn)
+        let asks_turn = rule
+            .matches
+            .iter()
+            .any(|item| item.mention.field == Field::Turn)
             || names_turn(&rule.when)
             || names_turn(&rule.unless);
         Some(CompiledRule {
@@ -365,6 +469,8 @@ impl<'d> Compiler<'d> {
             remedy: rule.remedy.clone(),
             tags: rule.tags.clone(),
             on_deny: rule.on_deny,
+            approval: rule.approval.clone(),
+            limit: rule.limit.clone(),
             kinds: rule.kinds,
             // Where a missing text counts as a hit, there is nothing to look for first.
             needs_hit: rule.action != Action::Allow
@@ -385,7 +491,7 @@ impl<'d> Compiler<'d> {
         let (verb, operator) = if item.values.iter().any(|value| Glob::is_glob(value)) {
             let mut exact = Vec::with_capacity(item.values.len());
             for value in &item.values {
-                exact.push(self.glob(value, &item.span, &item.path)?);
+                exact.push(self.glob(value, &item.mention.span, &item.path)?);
             }
             let glob = Operator::Glob {
                 folded: folded(&exact),
@@ -394,9 +500,9 @@ impl<'d> Compiler<'d> {
             };
             (Verb::Glob, glob)
         } else {
-            if let Nature::Word(words) = item.field.nature() {
+            if let Nature::Word(words) = item.mention.field.nature() {
                 for value in &item.values {
-                    self.known_word(value, words, &item.span, &item.path)?;
+                    self.known_word(value, words, &item.mention.span, &item.path)?;
                 }
             }
             let equality = Operator::Equality(Equality {
@@ -411,7 +517,7 @@ impl<'d> Compiler<'d> {
             (Verb::In, equality)
         };
         Some(CompiledTest {
-            field: item.field.clone(),
+            field: item.mention.field.clone(),
             checks: vec![CompiledCheck {
                 verb,
                 quantifier: None,
@@ -426,7 +532,43 @@ impl<'d> Compiler<'d> {
             Condition::Any(list) => CompiledCondition::Any(self.conditions(list)?),
             Condition::Not(inner) => CompiledCondition::Not(Box::new(self.condition(inner)?)),
             Condition::Test(test) => CompiledCondition::Test(self.test(test)?),
+            Condition::AnyItem { list, condition } => {
+                if list.field.nature() != Nature::Data {
+                    let message = format!("`{}` is no list", list.name);
+                    let help = "items stand in `args`, `result` and `params`";
+                    self.error(codes::AG1011, &list.span, "", message, help);
+                    return None;
+                }
+                CompiledCondition::AnyItem {
+                    list: list.field.clone(),
+                    condition: Box::new(self.condition(condition)?),
+                }
+            }
+            Condition::Earlier(earlier) => CompiledCondition::Earlier {
+                question: self.question(earlier, false)?,
+                at_least: earlier.at_least,
+                in_a_row: earlier.in_a_row,
+            },
         })
+    }
+
+    /// What is asked of the conversation before an event; gives its number.
+    fn question(&mut self, earlier: &Earlier, keeps_texts: bool) -> Option<usize> {
+        let mut matches = Vec::with_capacity(earlier.matches.len());
+        for item in &earlier.matches {
+            matches.push(self.match_item(item)?);
+        }
+        let when = match &earlier.condition {
+            Some(condition) => Some(self.condition(condition)?),
+            None => None,
+        };
+        self.questions.push(Question {
+            kind: earlier.kind,
+            matches,
+            when,
+            keeps_texts,
+        });
+        self.questions.len().checked_sub(1)
     }
 
     fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
@@ -436,33 +578,15 @@ impl<'d> Compiler<'d> {
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
-        match test.field.nature() {
-            Nature::History => {
-                self.error(
-                    codes::AG1017,
-                    &test.span,
-                    "",
-                    format!("`{}` is not supported yet", test.name),
-                    "",
-                );
-                return None;
-            }
-            _ if matches!(test.field, Field::Session(_)) => {
-                self.error(
-                    codes::AG1017,
-                    &test.span,
-                    "",
-                    format!("`{}`: sessions are not supported yet", test.name),
-                    "",
-                );
-                return None;
-            }
-            _ => {}
+        if matches!(test.mention.field, Field::Session(_)) {
+            let message = format!("`{}`: sessions are not supported yet", test.mention.name);
+            self.error(codes::AG1017, &test.mention.span, "", message, "");
+            return None;
         }
         let mut checks = Vec::with_capacity(test.checks.len());
         for check in &test.checks {
             self.fits_nature(test, check)?;
-            let operator = self.operator(&test.field, check, &check.operand)?;
+            let operator = self.operator(&test.mention.field, check, &check.operand)?;
             checks.push(CompiledCheck {
                 verb: check.verb,
                 quantifier: check.quantifier,
@@ -470,7 +594,7 @@ impl<'d> Compiler<'d> {
             });
         }
         Some(CompiledTest {
-            field: test.field.clone(),
+            field: test.mention.field.clone(),
             checks,
         })
     }
@@ -507,7 +631,7 @@ impl<'d> Compiler<'d> {
             verb,
             Verb::GreaterThan | Verb::AtLeast | Verb::LessThan | Verb::AtMost | Verb::Between
         );
-        let fits = match test.field.nature() {
+        let fits = match test.mention.field.nature() {
             Nature::Word(_) | Nature::Bool => equality,
             Nature::Number => equality || order,
             Nature::Name | Nature::NameSet | Nature::Text => !order && !verb.asks_time(),
@@ -518,7 +642,7 @@ impl<'d> Compiler<'d> {
         if fits {
             return Some(());
         }
-        let what = match test.field.nature() {
+        let what = match test.mention.field.nature() {
             Nature::Word(_) => "one of a few words",
             Nature::Bool => "true or false",
             Nature::Number => "a number",
@@ -530,7 +654,7 @@ impl<'d> Compiler<'d> {
             format!(
                 "`{}` does not apply to `{}`, which is {what}",
                 verb.word(),
-                test.name
+                test.mention.name
             ),
             "",
         );
@@ -590,7 +714,7 @@ impl<'d> Compiler<'d> {
                         operators.insert(key.clone(), operator);
                     }
                     Some(Operator::Keyed {
-                        key: key.clone(),
+                        key: self.operand_field(check, key)?,
                         operators,
                     })
                 }
@@ -605,7 +729,43 @@ impl<'d> Compiler<'d> {
                     None
                 }
             },
+            Operand::Field(mention) => {
+                if !check.verb.takes_field() {
+                    let message = format!("`{}` takes no other field", check.verb.word());
+                    let help = "write what it compares with, or a list";
+                    self.error(codes::AG1011, &mention.span, &check.path, message, help);
+                    return None;
+                }
+                self.operand_field(check, mention).map(Operator::Field)
+            }
+            Operand::Overlap { with, run } => {
+                let with = match &**with {
+                    Operand::Field(mention) => Against::Field(self.operand_field(check, mention)?),
+                    Operand::Earlier(earlier) => Against::Earlier(self.question(earlier, true)?),
+                    _ => return None,
+                };
+                Some(Operator::Overlaps { with, run: *run })
+            }
+            Operand::Earlier(earlier) => {
+                let message = format!("`{}` takes no earlier event", check.verb.word());
+                let help = "`overlaps` compares with the texts of earlier events";
+                let span = &earlier.mention.span;
+                self.error(codes::AG1011, span, &check.path, message, help);
+                None
+            }
         }
+    }
+
+    /// Another field whose values can be compared with.
+    fn operand_field(&mut self, check: &Check, mention: &Mention) -> Option<Field> {
+        let field = &mention.field;
+        let is_session = matches!(field, Field::Session(_));
+        if is_session || matches!(field.nature(), Nature::Time | Nature::History) {
+            let message = format!("`{}` can't be compared with", mention.name);
+            self.error(codes::AG1011, &mention.span, &check.path, message, "");
+            return None;
+        }
+        Some(field.clone())
     }
 
     /// The items of a plain list of this name, if there is one.
@@ -1021,7 +1181,7 @@ impl<'d> Compiler<'d> {
             }
         }
         self.wants.patterns = true;
-        numbers.sort_unstable();
+        order::sort(&mut numbers);
         Some(Operator::Matches(numbers))
     }
 
@@ -1094,7 +1254,7 @@ impl<'d> Compiler<'d> {
             self.does_not_fit(check, "no detector is named".to_owned(), "");
             return None;
         }
-        detectors.sort_unstable();
+        order::sort(&mut detectors);
         detectors.dedup();
         self.wants.detectors = true;
         Some(Operator::Detects(detectors))
@@ -1111,7 +1271,7 @@ fn folded(globs: &[Glob]) -> Vec<Glob> {
 fn names_turn(condition: &Option<Condition>) -> bool {
     let mut names = false;
     if let Some(condition) = condition {
-        condition.each_test(&mut |test| names |= test.field == Field::Turn);
+        condition.each_test(&mut |test| names |= test.mention.field == Field::Turn);
     }
     names
 }
@@ -1121,7 +1281,9 @@ fn needs_hit(condition: &CompiledCondition) -> bool {
     match condition {
         CompiledCondition::All(list) => list.iter().any(needs_hit),
         CompiledCondition::Any(list) => list.iter().all(needs_hit),
-        CompiledCondition::Not(_) => false,
+        CompiledCondition::Not(_)
+        | CompiledCondition::AnyItem { .. }
+        | CompiledCondition::Earlier { .. } => false,
         CompiledCondition::Test(test) => {
             test.field == Field::Text
                 && test.checks.iter().any(|check| {

@@ -2,9 +2,12 @@
 
 use super::decode::{At, Decoder};
 use super::field::{Field, FieldError, NAMES, ROOTS};
-use super::node::{Data, Node};
-use super::operators::Verb;
+use super::node::{Data, Member, Node};
+use super::operators::{RUNS, USUAL_RUN, Verb};
+use super::rule::{MatchItem, is_match_key, read_match_item};
 use crate::diag::codes;
+use crate::event::Kind;
+use crate::wire::json::JsonPath;
 use std::ops::Range;
 
 /// One condition, or several that belong together.
@@ -18,15 +21,42 @@ pub(super) enum Condition {
     Not(Box<Condition>),
     /// A field is tested.
     Test(Test),
+    /// One item of a list fits all of several conditions: `args.items: { any_item: { … } }`.
+    AnyItem {
+        list: Mention,
+        condition: Box<Condition>,
+    },
+    /// Something stands before the event in the conversation: `earlier: { tool: … }`.
+    Earlier(Box<Earlier>),
+}
+
+/// A field where it is named.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Mention {
+    pub(super) field: Field,
+    /// As written.
+    pub(super) name: Box<str>,
+    pub(super) span: Range<usize>,
+}
+
+/// What is asked of the conversation before the event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Earlier {
+    pub(super) mention: Mention,
+    pub(super) kind: Kind,
+    pub(super) matches: Vec<MatchItem>,
+    pub(super) condition: Option<Condition>,
+    /// How many must be there.
+    pub(super) at_least: u32,
+    /// How many of the last ones must all be such.
+    pub(super) in_a_row: u32,
 }
 
 /// Tests of one field.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Test {
-    pub(super) field: Field,
-    /// The left side as written.
-    pub(super) name: Box<str>,
-    pub(super) span: Range<usize>,
+    /// The left side.
+    pub(super) mention: Mention,
     /// All must hold.
     pub(super) checks: Vec<Check>,
 }
@@ -58,17 +88,23 @@ pub(super) enum Operand {
     /// `{ list: NAME }`
     List(Box<str>, Range<usize>),
     /// `{ list: NAME, key: PATH }`: the list under the key that another field holds.
-    KeyedList(Box<str>, Field, Range<usize>),
+    KeyedList(Box<str>, Mention, Range<usize>),
     /// Windows of time; `days` and `zone` beside them hold for those that don't say their own.
     Windows {
         windows: Box<Operand>,
         days: Option<Node>,
         zone: Option<Node>,
     },
+    /// `{ path: PATH }`: what another field of the event holds.
+    Field(Mention),
+    /// `{ earlier: { … } }`: texts that stand before the event in the conversation.
+    Earlier(Box<Earlier>),
+    /// What `overlaps` compares with, and how many characters in a row are a shared text.
+    Overlap { with: Box<Operand>, run: usize },
 }
 
 impl Condition {
-    /// Calls `visit` with every test in it.
+    /// Calls `visit` with every test of the event itself.
     pub(super) fn each_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
         match self {
             Condition::All(list) | Condition::Any(list) => {
@@ -78,28 +114,136 @@ impl Condition {
             }
             Condition::Not(inner) => inner.each_test(visit),
             Condition::Test(test) => visit(test),
+            Condition::AnyItem { .. } | Condition::Earlier(_) => {}
+        }
+    }
+
+    /// Calls `visit` with every test of the items of a list.
+    pub(super) fn each_item_test<'c>(&'c self, visit: &mut dyn FnMut(&'c Test)) {
+        match self {
+            Condition::All(list) | Condition::Any(list) => {
+                for condition in list {
+                    condition.each_item_test(visit);
+                }
+            }
+            Condition::Not(inner) => inner.each_item_test(visit),
+            Condition::AnyItem { condition, .. } => {
+                condition.each_test(visit);
+                condition.each_item_test(visit);
+            }
+            Condition::Test(_) | Condition::Earlier(_) => {}
+        }
+    }
+
+    /// Calls `visit` with every operand, whatever it is compared with.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
+        match self {
+            Condition::All(list) | Condition::Any(list) => {
+                for condition in list {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Not(inner) => inner.each_operand(visit),
+            Condition::AnyItem { condition, .. } => condition.each_operand(visit),
+            Condition::Earlier(earlier) => {
+                if let Some(condition) = &earlier.condition {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Test(test) => {
+                for check in &test.checks {
+                    visit(&check.operand);
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` with every field that it names, on which side of an operator ever, and with the kind of the earlier
+    /// event if it is a field of one.
+    pub(super) fn each_field<'c>(
+        &'c self,
+        of: Option<Kind>,
+        visit: &mut dyn FnMut(&'c Mention, Option<Kind>),
+    ) {
+        match self {
+            Condition::All(list) | Condition::Any(list) => {
+                for condition in list {
+                    condition.each_field(of, visit);
+                }
+            }
+            Condition::Not(inner) => inner.each_field(of, visit),
+            Condition::Test(test) => {
+                visit(&test.mention, of);
+                for check in &test.checks {
+                    check.operand.each_field(of, visit);
+                }
+            }
+            Condition::AnyItem { list, condition } => {
+                visit(list, of);
+                condition.each_field(of, visit);
+            }
+            Condition::Earlier(earlier) => {
+                visit(&earlier.mention, of);
+                earlier.each_field(visit);
+            }
         }
     }
 }
 
+impl Earlier {
+    fn each_field<'c>(&'c self, visit: &mut dyn FnMut(&'c Mention, Option<Kind>)) {
+        for item in &self.matches {
+            visit(&item.mention, Some(self.kind));
+        }
+        if let Some(condition) = &self.condition {
+            condition.each_field(Some(self.kind), visit);
+        }
+    }
+}
+
+impl Operand {
+    fn each_field<'c>(
+        &'c self,
+        of: Option<Kind>,
+        visit: &mut dyn FnMut(&'c Mention, Option<Kind>),
+    ) {
+        match self {
+            Operand::Field(mention) | Operand::KeyedList(_, mention, _) => visit(mention, of),
+            Operand::Earlier(earlier) => {
+                visit(&earlier.mention, of);
+                earlier.each_field(visit);
+            }
+            Operand::Windows { windows: inner, .. } | Operand::Overlap { with: inner, .. } => {
+                inner.each_field(of, visit);
+            }
+            Operand::Value(_) | Operand::List(..) => {}
+        }
+    }
+}
+
+/// Whose fields a condition names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// The event's.
+    Event,
+    /// Those of one item of a list: paths into it.
+    Item,
+}
+
 /// Reads the value of `when` or `unless`.
 pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Condition> {
+    read_of(decoder, at, node, Subject::Event)
+}
+
+fn read_of(decoder: &mut Decoder, at: &At<'_>, node: &Node, subject: Subject) -> Option<Condition> {
     let Data::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of conditions");
         return None;
     };
     let mut all = Vec::with_capacity(members.len());
     for member in members {
-        let at = at.key(&member.key);
-        let condition = match &*member.key {
-            "all" => read_list(decoder, &at, &member.value).map(Condition::All),
-            "any" => read_list(decoder, &at, &member.value).map(Condition::Any),
-            "not" => read(decoder, &at, &member.value).map(|inner| Condition::Not(Box::new(inner))),
-            name => {
-                read_test(decoder, &at, name, &member.key_span, &member.value).map(Condition::Test)
-            }
-        };
-        all.push(condition?);
+        all.push(read_member(decoder, at, member, subject)?);
     }
     if all.is_empty() {
         decoder.error(
@@ -109,18 +253,50 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Co
             "no condition stands here",
             "leave the key out if there is nothing to ask",
         );
-        return None;
     }
-    Some(match (all.len(), all.pop()) {
-        (1, Some(only)) => only,
-        (_, last) => {
-            all.extend(last);
-            Condition::All(all)
-        }
-    })
+    joined(all)
 }
 
-fn read_list(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Condition>> {
+/// All of several conditions; none of none.
+fn joined(mut all: Vec<Condition>) -> Option<Condition> {
+    if all.len() > 1 {
+        return Some(Condition::All(all));
+    }
+    all.pop()
+}
+
+fn read_member(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    member: &Member,
+    subject: Subject,
+) -> Option<Condition> {
+    let at = at.key(&member.key);
+    let value = &member.value;
+    match &*member.key {
+        "all" => read_list(decoder, &at, value, subject).map(Condition::All),
+        "any" => read_list(decoder, &at, value, subject).map(Condition::Any),
+        "not" => read_of(decoder, &at, value, subject).map(|inner| Condition::Not(Box::new(inner))),
+        name => {
+            let mention = match subject {
+                Subject::Event => read_mention(decoder, &at, name, &member.key_span),
+                Subject::Item => read_item_field(decoder, &at, name, &member.key_span),
+            }?;
+            if mention.field == Field::Earlier {
+                return read_earlier(decoder, &at, mention, value)
+                    .map(|earlier| Condition::Earlier(Box::new(earlier)));
+            }
+            read_test(decoder, &at, mention, value)
+        }
+    }
+}
+
+fn read_list(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    subject: Subject,
+) -> Option<Vec<Condition>> {
     let Data::List(items) = &node.data else {
         decoder.wrong_type(at, node, "a list of conditions");
         return None;
@@ -131,7 +307,7 @@ fn read_list(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Cond
     }
     let mut list = Vec::with_capacity(items.len());
     for (number, item) in items.iter().enumerate() {
-        list.push(read(decoder, &at.index(number), item)?);
+        list.push(read_of(decoder, &at.index(number), item, subject)?);
     }
     Some(list)
 }
@@ -183,25 +359,76 @@ pub(super) fn read_field(
     }
 }
 
-fn read_test(
+/// The same with the name.
+pub(super) fn read_mention(
     decoder: &mut Decoder,
     at: &At<'_>,
     name: &str,
     span: &Range<usize>,
-    node: &Node,
-) -> Option<Test> {
+) -> Option<Mention> {
     let field = read_field(decoder, at, name, span)?;
+    Some(Mention {
+        field,
+        name: name.into(),
+        span: span.clone(),
+    })
+}
+
+/// Reads a path into an item: `price`, `tags[0]`.
+fn read_item_field(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    name: &str,
+    span: &Range<usize>,
+) -> Option<Mention> {
+    let path = match name.starts_with(['[', '$', '.']) {
+        true => JsonPath::parse(name),
+        false => JsonPath::parse(&format!(".{name}")),
+    };
+    match path {
+        Ok(path) => Some(Mention {
+            field: Field::Item(path),
+            name: name.into(),
+            span: span.clone(),
+        }),
+        Err(what) => {
+            let message = format!("`{name}` is no path into an item: {what}");
+            let help = "name the item's own members: `price`, `tags[0]` or `[\"a.b\"]`";
+            decoder.error(codes::AG1009, at, span, message, help);
+            None
+        }
+    }
+}
+
+fn read_test(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    mention: Mention,
+    node: &Node,
+) -> Option<Condition> {
     let mut checks = Vec::new();
+    let mut items = None;
     match &node.data {
-        _ if field == Field::Time => checks = read_time(decoder, at, node)?,
-        Data::Map(members) if is_list_reference(node) => {
-            let _ = members;
+        _ if mention.field == Field::Time => checks = read_time(decoder, at, node)?,
+        Data::Map(_) if is_list_reference(node) => {
             let operand = read_operand(decoder, at, node)?;
             checks.push(check(Verb::In, None, operand, node, at));
+        }
+        Data::Map(_) if is_path_reference(node) => {
+            let operand = read_operand(decoder, at, node)?;
+            checks.push(check(Verb::Equals, None, operand, node, at));
         }
         Data::Map(members) => {
             for member in members {
                 let at = at.key(&member.key);
+                if &*member.key == "any_item" {
+                    let condition = read_of(decoder, &at, &member.value, Subject::Item)?;
+                    items = Some(Condition::AnyItem {
+                        list: mention.clone(),
+                        condition: Box::new(condition),
+                    });
+                    continue;
+                }
                 let Some((quantifier, verb)) = read_verb(&member.key) else {
                     let words: Vec<&str> = Verb::ALL.iter().map(|verb| verb.word()).collect();
                     decoder.unknown(
@@ -214,10 +441,13 @@ fn read_test(
                     );
                     return None;
                 };
-                let operand = read_operand(decoder, &at, &member.value)?;
+                let operand = match verb {
+                    Verb::Overlaps => read_overlap(decoder, &at, &member.value)?,
+                    _ => read_operand(decoder, &at, &member.value)?,
+                };
                 checks.push(check(verb, quantifier, operand, &member.value, &at));
             }
-            if checks.is_empty() {
+            if checks.is_empty() && items.is_none() {
                 decoder.error(
                     codes::AG1006,
                     at,
@@ -243,12 +473,94 @@ fn read_test(
             at,
         )),
     }
-    Some(Test {
-        field,
-        name: name.into(),
-        span: span.clone(),
-        checks,
-    })
+    let test = (!checks.is_empty()).then_some(Condition::Test(Test { mention, checks }));
+    joined(test.into_iter().chain(items).collect())
+}
+
+/// `earlier: { event: tool_result, tool: web_fetch, ok: true, count_at_least: 2 }`
+fn read_earlier(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    mention: Mention,
+    node: &Node,
+) -> Option<Earlier> {
+    let Data::Map(members) = &node.data else {
+        decoder.wrong_type(at, node, "a mapping that says what stands earlier");
+        return None;
+    };
+    let mut kind = None;
+    let mut matches = Vec::new();
+    let mut conditions = Vec::new();
+    let mut counts = [1, 0];
+    for member in members {
+        let inner = at.key(&member.key);
+        let value = &member.value;
+        let is_plain = matches!(value.data, Data::String(_) | Data::List(_));
+        match &*member.key {
+            "event" => {
+                let words = [Kind::ToolCall, Kind::ToolResult, Kind::Message];
+                kind = Some(decoder.word(&inner, value, &words.map(|kind| (kind.word(), kind)))?);
+            }
+            key @ ("count_at_least" | "in_a_row") => {
+                let count = decoder.count(&inner, value)?;
+                let slot = counts.get_mut(usize::from(key == "in_a_row"));
+                let Some((count, slot)) = u32::try_from(count)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .zip(slot)
+                else {
+                    decoder.error(codes::AG1011, &inner, &value.span, "one is the least", "");
+                    return None;
+                };
+                *slot = count;
+            }
+            key if is_plain && is_match_key(key) => {
+                matches.push(read_match_item(decoder, at, member)?);
+            }
+            _ => conditions.push(read_member(decoder, at, member, Subject::Event)?),
+        }
+    }
+    let condition = joined(conditions);
+    let mut told = Vec::new();
+    for item in &matches {
+        told.push(&item.mention.field);
+    }
+    if let Some(condition) = &condition {
+        condition.each_field(None, &mut |mention, _| told.push(&mention.field));
+    }
+    let told = |kind: Kind| told.iter().any(|field| field.only_kind() == Some(kind));
+    let kind = match kind {
+        Some(kind) => kind,
+        None if told(Kind::ToolResult) => Kind::ToolResult,
+        None if told(Kind::ToolCall) => Kind::ToolCall,
+        None => {
+            decoder.error(
+                codes::AG1014,
+                at,
+                &node.span,
+                "nothing says what stands earlier",
+                "write `event: tool_call`, `event: tool_result` or `event: message`",
+            );
+            return None;
+        }
+    };
+    let [at_least, in_a_row] = counts;
+    let earlier = Earlier {
+        mention,
+        kind,
+        matches,
+        condition,
+        at_least,
+        in_a_row,
+    };
+    let mut nested = false;
+    earlier.each_field(&mut |mention, _| nested |= mention.field == Field::Earlier);
+    if nested {
+        let message = "`earlier` does not stand inside `earlier`";
+        decoder.error(codes::AG1011, at, &node.span, message, "");
+        return None;
+    }
+    Some(earlier)
 }
 
 /// `time: { outside: "09:00-17:00", days: mon-fri, zone: America/New_York }`
@@ -350,18 +662,73 @@ fn is_list_reference(node: &Node) -> bool {
             .all(|member| matches!(&*member.key, "list" | "key"))
 }
 
-fn read_operand(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
-    if !is_list_reference(node) {
-        if let Some(path) = node.get("path").filter(|_| node.members().len() == 1) {
-            decoder.error(
-                codes::AG1017,
-                at,
-                &path.span,
-                "comparing with another field is not supported yet",
-                "",
-            );
-            return None;
+/// `overlaps: { earlier: { tool: read_secret }, length_at_least: 8 }`
+fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+    let mut with = Vec::new();
+    let mut run = USUAL_RUN;
+    for member in decoder.mapping(at, node, &["path", "earlier", "length_at_least"])? {
+        if &*member.key == "length_at_least" {
+            let at = at.key(&member.key);
+            let length = decoder.count(&at, &member.value)?;
+            match usize::try_from(length)
+                .ok()
+                .filter(|run| RUNS.contains(run))
+            {
+                Some(length) => run = length,
+                None => {
+                    let message = format!("from {} to {}", RUNS.start(), RUNS.end());
+                    decoder.error(codes::AG1011, &at, &member.value.span, message, "");
+                    return None;
+                }
+            }
+        } else {
+            let only = Node {
+                span: member.value.span.clone(),
+                data: Data::Map(vec![member.clone()]),
+            };
+            with.push(read_operand(decoder, at, &only)?);
         }
+    }
+    match (with.len(), with.pop()) {
+        (1, Some(with)) => Some(Operand::Overlap {
+            with: Box::new(with),
+            run,
+        }),
+        _ => {
+            decoder.error(
+                codes::AG1006,
+                at,
+                &node.span,
+                "what is it compared with?",
+                "write `overlaps: { path: PATH }` or `overlaps: { earlier: { tool: NAME } }`",
+            );
+            None
+        }
+    }
+}
+
+fn is_path_reference(node: &Node) -> bool {
+    node.get("path").is_some() && node.members().len() == 1
+}
+
+fn read_operand(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+    if is_path_reference(node) {
+        let at = at.key("path");
+        let path = node.get("path")?;
+        let name = decoder.text(&at, path)?;
+        return read_mention(decoder, &at, &name, &path.span).map(Operand::Field);
+    }
+    if let Some(earlier) = node.get("earlier").filter(|_| node.members().len() == 1) {
+        let at = at.key("earlier");
+        let mention = Mention {
+            field: Field::Earlier,
+            name: "earlier".into(),
+            span: earlier.span.clone(),
+        };
+        return read_earlier(decoder, &at, mention, earlier)
+            .map(|earlier| Operand::Earlier(Box::new(earlier)));
+    }
+    if !is_list_reference(node) {
         return Some(Operand::Value(node.clone()));
     }
     let list = node.get("list")?;
@@ -371,6 +738,6 @@ fn read_operand(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
     };
     let at = at.key("key");
     let path = decoder.text(&at, key)?;
-    let field = read_field(decoder, &at, &path, &key.span)?;
+    let field = read_mention(decoder, &at, &path, &key.span)?;
     Some(Operand::KeyedList(name, field, list.span.clone()))
 }

@@ -4,23 +4,29 @@
 //! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
 
 use super::compile::{
-    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy, is_enforced,
+    Against, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
+    Question, is_enforced,
 };
 use super::condition::Quantifier;
 use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
-use super::operators::{Commands, Side, Verdict, address_count, character_count, seen};
+use super::operand;
+use super::operators::{Commands, Overlap, Side, Verdict, address_count, character_count, seen};
 use super::pace::Moment;
 use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan};
-use super::value::{Arrays, Presence, Scalar, TextPart, TextValue, text_parts, tool_names, visit};
+use super::value::{
+    Arrays, Presence, Scalar, TextPart, TextValue, json_values, text_parts, tool_names, visit,
+};
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Form, Gate, Kind, Reading, Redaction, Text, Turn,
+    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Position, Reading,
+    Redaction, Text, Turn,
 };
 use crate::wire::json::{self, Nest, Place, Value};
+use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -266,7 +272,7 @@ impl Policy {
         defaults.tool_call.action == DefaultAction::Allow
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
                 self.allows(kind, event, context, |test| {
-                    !test.field.is_of_exchange() && test.could_be_at(context.facts)
+                    !test.is_of_exchange() && test.could_be_at(context.facts)
                 })
             })
     }
@@ -282,7 +288,7 @@ impl Policy {
                     && self.holds(rule, event, context)
             })
         });
-        let open = |test: &CompiledTest| !test.field.is_of_exchange() && test.field != Field::Tool;
+        let open = |test: &CompiledTest| !test.is_of_exchange() && test.field != Field::Tool;
         !denied
             && (self.document.defaults.tool_call.action == DefaultAction::Allow
                 || self.allows(Kind::ToolCall, event, context, open))
@@ -299,10 +305,8 @@ impl Policy {
         self.rules_about(kind).iter().any(|number| {
             self.rule(*number).is_some_and(|rule| {
                 let judge = Judge {
-                    event,
-                    context,
-                    outer: Side::Loosening,
                     if_missing: rule.if_missing,
+                    ..Judge::new(event, context, Side::Loosening)
                 };
                 matches!(rule.action, Action::Allow | Action::RequireApproval)
                     && rule
@@ -368,10 +372,8 @@ impl Policy {
         }
         let side = rule.side();
         let judge = |side| Judge {
-            event,
-            context,
-            outer: side,
             if_missing: rule.if_missing,
+            ..Judge::new(event, context, side)
         };
         let inner = judge(side);
         rule.may_match(event, context)
@@ -383,6 +385,50 @@ impl Policy {
                 .unless
                 .as_ref()
                 .is_some_and(|unless| judge(side.flipped()).condition(unless, side.flipped()))
+    }
+
+    /// Asks the conversation in a request what the rules will ask of it once its answer comes.
+    pub fn recall(&self, context: &Context<'_>) -> History {
+        let reading = context.reading;
+        let is_of_provider = |event: &Event| event.opacity == Some("provider_state");
+        let history = History::new(
+            !reading.continues_elsewhere
+                && reading.rpc.is_empty()
+                && reading.problems.is_empty()
+                && !reading.events.iter().any(is_of_provider),
+        );
+        if !self.questions.is_empty() {
+            let mut events: Vec<&Event> = reading.events.iter().collect();
+            order::sort_by_key(&mut events, |event| event.at);
+            for event in events {
+                self.note_at(Position::Request(event.at), event, context, &history);
+            }
+        }
+        history
+    }
+
+    /// Notes a call of an answer, so that those behind it are judged as coming later.
+    pub fn note(&self, event: &Event, context: &Context<'_>) {
+        if event.kind == Kind::ToolCall && event.direction == Direction::Response {
+            self.note_at(Position::Answer, event, context, &context.facts.history);
+        }
+    }
+
+    fn note_at(&self, at: Position, event: &Event, context: &Context<'_>, history: &History) {
+        for (number, question) in self.questions.iter().enumerate() {
+            if question.kind != event.kind {
+                continue;
+            }
+            let fit = question.fit(event, context);
+            history.note(number, at, fit, &mut |answer| {
+                let kept = event.texts.clone().filter(|_| question.keeps_texts);
+                for text in kept.filter_map(|number| context.text(number)) {
+                    if text.form != Form::Key {
+                        answer.keep(&text.text(), fit);
+                    }
+                }
+            });
+        }
     }
 
     /// Calls `found` with everything that a redaction that holds replaces in an event.
@@ -400,14 +446,38 @@ impl Policy {
             found,
         };
         if let Some(what) = &rule.redact.what {
-            collector.whole(what);
+            collector.whole(&what.field);
         } else if let Some(when) = &rule.when {
             collector.condition(when);
         }
     }
 }
 
+impl Question {
+    fn fit(&self, event: &Event, context: &Context<'_>) -> Fit {
+        let fits = |side| {
+            let judge = Judge::new(event, context, side);
+            self.matches.iter().all(|test| judge.test(test, side))
+                && self
+                    .when
+                    .as_ref()
+                    .is_none_or(|when| judge.condition(when, side))
+        };
+        // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
+        let is_offer = event.provider_run && event.args == Known::Unknown;
+        Fit {
+            broadly: fits(Side::Restricting),
+            narrowly: !is_offer && fits(Side::Loosening),
+        }
+    }
+}
+
 impl CompiledTest {
+    /// Whether it asks about the exchange alone, the same for every event in it.
+    fn is_of_exchange(&self) -> bool {
+        self.fields().all(Field::is_of_exchange)
+    }
+
     /// Whether a test of a tool's name could hold for some tool of the server at hand: `github/…` is none of another's.
     fn could_be_at(&self, facts: &Facts) -> bool {
         let Some(start) = facts.qualified("").filter(|_| self.field == Field::Tool) else {
@@ -430,6 +500,10 @@ impl CompiledTest {
 impl CompiledRule {
     /// Why it is not about this event, whatever its conditions say.
     pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
+        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
+        if self.limit.is_some() {
+            return Some("how often something happened is not known yet");
+        }
         if event.kind == Kind::ToolCall {
             if event.turn == Turn::Earlier && !self.asks_turn {
                 return Some("an earlier call is seen only by rules that name `turn`");
@@ -458,10 +532,8 @@ impl CompiledRule {
     /// Whether `match` holds.
     pub(super) fn may_match(&self, event: &Event, context: &Context<'_>) -> bool {
         let judge = Judge {
-            event,
-            context,
-            outer: self.side(),
             if_missing: self.if_missing,
+            ..Judge::new(event, context, self.side())
         };
         self.matches
             .iter()
@@ -476,10 +548,11 @@ impl CompiledRule {
                     list.iter().all(|inner| all(inner, known))
                 }
                 CompiledCondition::Not(inner) => all(inner, known),
-                CompiledCondition::Test(test) => known(&test.field),
+                CompiledCondition::Test(test) => test.fields().all(known),
+                CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
             }
         }
-        self.matches.iter().all(|test| known(&test.field))
+        self.matches.iter().all(|test| test.fields().all(known))
             && self.when.as_ref().is_none_or(|when| all(when, known))
     }
 
@@ -514,15 +587,93 @@ pub(super) struct Judge<'e, 'a> {
     /// The side on which the whole condition stands, before any `not`.
     pub(super) outer: Side,
     pub(super) if_missing: Option<IfMissing>,
+    /// The item of a list that is looked at.
+    pub(super) item: Option<Value<'e>>,
 }
 
-impl<'e> Judge<'e, '_> {
-    fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
+impl<'e, 'a> Judge<'e, 'a> {
+    fn new(event: &'e Event, context: &'e Context<'a>, outer: Side) -> Judge<'e, 'a> {
+        Judge {
+            event,
+            context,
+            outer,
+            if_missing: None,
+            item: None,
+        }
+    }
+
+    pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
             CompiledCondition::Not(inner) => !self.condition(inner, side.flipped()),
             CompiledCondition::Test(test) => self.test(test, side),
+            CompiledCondition::AnyItem { list, condition } => self.any_item(list, condition, side),
+            CompiledCondition::Earlier {
+                question,
+                at_least,
+                in_a_row,
+            } => {
+                let history = &self.context.facts.history;
+                let (broadly, narrowly) = history.count(*question, self.position());
+                let count = match side {
+                    Side::Restricting => broadly,
+                    Side::Loosening => narrowly,
+                };
+                let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
+                stands || (side == Side::Restricting && !history.is_complete)
+            }
+        }
+    }
+
+    /// Where the event stands in the conversation.
+    fn position(&self) -> Position {
+        match self.event.direction {
+            Direction::Request => Position::Request(self.event.at),
+            Direction::Response => Position::Answer,
+        }
+    }
+
+    /// Whether one item of a list fits. What is no object can't be looked into.
+    fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Side) -> bool {
+        let strict = side == Side::Restricting;
+        let mut items: Vec<Option<Value<'_>>> = Vec::new();
+        let presence = self.values(list, Arrays::Opened, &mut |scalar| {
+            items.push(match scalar {
+                Scalar::Object(value) => Some(value),
+                _ => None,
+            });
+        });
+        let fits = |item: &Option<Value<'_>>| match item {
+            Some(_) => Judge {
+                item: *item,
+                ..*self
+            }
+            .condition(condition, side),
+            None => strict,
+        };
+        match presence {
+            Presence::Unknown => strict,
+            Presence::Present { and_unknown } if and_unknown || !items.is_empty() => {
+                items.iter().any(fits) || (and_unknown && strict)
+            }
+            _ => self.missing(false, side),
+        }
+    }
+
+    /// Calls `give` with the values of a field.
+    fn values<'v>(
+        &'v self,
+        field: &Field,
+        arrays: Arrays,
+        give: &mut dyn FnMut(Scalar<'v>),
+    ) -> Presence {
+        match field {
+            Field::Item(path) => match self.item {
+                Some(item) => json_values(item, path, self.context, arrays, give),
+                None => Presence::Missing,
+            },
+            _ => visit(field, self.event, self.context, arrays, give),
         }
     }
 
@@ -536,7 +687,9 @@ impl<'e> Judge<'e, '_> {
             CompiledCondition::All(list) => list.iter().all(|inner| self.could_hold(inner, open)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.could_hold(inner, open)),
             // What does not hold now may not hold later either: the rule itself decides when it comes to it.
-            CompiledCondition::Not(_) => true,
+            CompiledCondition::Not(_)
+            | CompiledCondition::AnyItem { .. }
+            | CompiledCondition::Earlier { .. } => true,
             CompiledCondition::Test(test) => open(test) || self.test(test, Side::Loosening),
         }
     }
@@ -547,15 +700,16 @@ impl<'e> Judge<'e, '_> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    pub(super) fn check(
-        &self,
-        field: &'e Field,
-        check: &'e CompiledCheck,
-        operator: &'e Operator,
-        side: Side,
-    ) -> bool {
-        if let Operator::Keyed { key, operators } = operator {
-            return self.keyed(field, check, key, operators, side);
+    pub(super) fn check(&self, field: &Field, check: &CompiledCheck, operator: &Operator, side: Side) -> bool {
+        match operator {
+            Operator::Keyed { key, operators } => {
+                return self.keyed(field, check, key, operators, side);
+            }
+            Operator::Field(other) => return self.compared(field, check, other, side),
+            Operator::Overlaps { with, .. } if side == Side::Restricting && !self.is_told(with) => {
+                return true;
+            }
+            _ => {}
         }
         if let Operator::Time(test) = operator {
             let verdict = self.context.facts.time.map(|time| test.judge(time));
@@ -570,11 +724,10 @@ impl<'e> Judge<'e, '_> {
             Operator::Commands(_) => Arrays::Whole,
             _ => Arrays::Opened,
         };
-        let (event, context) = (self.event, self.context);
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
-            Field::Tool => tool_names(event, context.facts, side, &mut judge),
-            _ => visit(field, event, context, arrays, &mut judge),
+            Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            _ => self.values(field, arrays, &mut judge),
         };
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
@@ -593,8 +746,71 @@ impl<'e> Judge<'e, '_> {
             Presence::Present { and_unknown } if tally.count > 0 || and_unknown => {
                 self.fits(field, check, &tally, and_unknown, side)
             }
-            _ => self.missing(check, side),
+            _ => self.missing(check.verb.is_negative(), side),
         }
+    }
+
+    /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.
+    fn compared(&self, field: &Field, check: &CompiledCheck, other: &Field, side: Side) -> bool {
+        let strict = side == Side::Restricting;
+        let mut values = Vec::new();
+        let presence = self.values(other, Arrays::Opened, &mut |scalar| values.push(scalar));
+        if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
+            return strict;
+        }
+        let is_name = |field: &Field| matches!(field.nature(), Nature::Name | Nature::NameSet);
+        let names = is_name(field) || is_name(other);
+        let Some(operators) = operand::operators(check.verb, &values, names) else {
+            return strict;
+        };
+        let mut fits = operators
+            .iter()
+            .map(|operator| self.check(field, check, operator, side));
+        match strict {
+            true => fits.any(|fits| fits),
+            false => fits.all(|fits| fits),
+        }
+    }
+
+    /// Whether all that `overlaps` compares with is known.
+    fn is_told(&self, with: &Against) -> bool {
+        match with {
+            Against::Earlier(question) => {
+                let history = &self.context.facts.history;
+                history.texts(*question, self.position(), true, &mut |_| {})
+            }
+            Against::Field(other) => {
+                let presence = self.values(other, Arrays::Opened, &mut |_| {});
+                presence == Presence::Present { and_unknown: false }
+            }
+        }
+    }
+
+    /// Whether a text shares something with others: a run of characters with one of them where that restricts; where it
+    /// loosens, all of it must stand in one of them.
+    fn overlaps(&self, text: &str, with: &Against, run: usize, side: Side) -> bool {
+        let mut overlap = Overlap::new(text, run);
+        let mut found = false;
+        let mut compare = |other: &str| {
+            found = found
+                || match side {
+                    Side::Restricting => overlap.shares(other),
+                    Side::Loosening => overlap.is_within(other),
+                };
+        };
+        match with {
+            Against::Earlier(question) => {
+                let narrowly = side == Side::Loosening;
+                let history = &self.context.facts.history;
+                history.texts(*question, self.position(), narrowly, &mut compare);
+            }
+            Against::Field(other) => {
+                self.values(other, Arrays::Opened, &mut |scalar| {
+                    text_parts(scalar, &mut |text, _| compare(&text.text()));
+                });
+            }
+        }
+        found
     }
 
     /// Adds what an operator says about one value, or about each part of it.
@@ -671,12 +887,12 @@ impl<'e> Judge<'e, '_> {
         if restricting { any } else { all }
     }
 
-    fn missing(&self, check: &CompiledCheck, side: Side) -> bool {
+    fn missing(&self, is_negative: bool, side: Side) -> bool {
         match (self.outer, side, self.if_missing) {
             // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
             (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
             (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
-            (Side::Restricting, Side::Restricting, None) => check.verb.is_negative(),
+            (Side::Restricting, Side::Restricting, None) => is_negative,
             // Under a `not` in what loosens: true, so that the whole stays false.
             (Side::Loosening, Side::Restricting, _) => true,
             (_, Side::Loosening, _) => false,
@@ -687,24 +903,18 @@ impl<'e> Judge<'e, '_> {
     /// or can't be determined, counts for the strict side.
     fn keyed(
         &self,
-        field: &'e Field,
-        check: &'e CompiledCheck,
-        key: &'e Field,
-        operators: &'e BTreeMap<Box<str>, Operator>,
+        field: &Field,
+        check: &CompiledCheck,
+        key: &Field,
+        operators: &BTreeMap<Box<str>, Operator>,
         side: Side,
     ) -> bool {
         let mut keys = Vec::new();
-        let presence = visit(
-            key,
-            self.event,
-            self.context,
-            Arrays::Opened,
-            &mut |scalar| {
-                if let Scalar::Text(text) = scalar {
-                    keys.push(text.text());
-                }
-            },
-        );
+        let presence = self.values(key, Arrays::Opened, &mut |scalar| {
+            if let Scalar::Text(text) = scalar {
+                keys.push(text.text());
+            }
+        });
         let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
             (Presence::Present { and_unknown: false }, [key]) => {
@@ -745,6 +955,8 @@ impl<'e> Judge<'e, '_> {
                     .any(|finding| asks_for(detectors, finding) && context.counts(text, finding))
             }),
             Operator::Affix(affix) => affix.judge(&text.text(), side),
+            Operator::Stands(stands) => stands.judge(&text.text(), side),
+            Operator::Overlaps { with, run } => self.overlaps(&text.text(), with, *run, side),
             Operator::Length(order) => return order.judge_count(character_count(&text.text())),
             Operator::Glob {
                 exact,
@@ -860,7 +1072,10 @@ impl Collector<'_, '_> {
                     self.condition(inner);
                 }
             }
-            CompiledCondition::Not(_) => {}
+            // What only says that something is there, or where, has no span of its own.
+            CompiledCondition::Not(_)
+            | CompiledCondition::AnyItem { .. }
+            | CompiledCondition::Earlier { .. } => {}
             CompiledCondition::Test(test) => {
                 for check in test
                     .checks
@@ -995,12 +1210,21 @@ impl Collector<'_, '_> {
 
     fn hit(&mut self, text: &TextValue<'_>, range: Range<usize>, detector: Option<u16>) {
         let Some(value) = text.value else { return };
-        let class = text
-            .number
-            .and_then(|number| self.context.reading.texts.get(index(number)))
-            .map_or(Class::Text, |text| text.class);
+        let place = value.place();
+        let is_sealed =
+            self.context.reading.sealed.contains(&place) || !self.context.nest.is_editable(place);
+        let class = match text.number {
+            _ if is_sealed => Class::Sealed,
+            Some(number) => self
+                .context
+                .reading
+                .texts
+                .get(index(number))
+                .map_or(Class::Text, |text| text.class),
+            None => Class::Text,
+        };
         (self.found)(Redaction {
-            place: value.place(),
+            place,
             form: text.form,
             class,
             range,

@@ -253,6 +253,16 @@ impl Decoder {
         }
     }
 
+    /// The same with at least one.
+    pub(super) fn names(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
+        let texts = self.texts(at, node)?;
+        if texts.is_empty() {
+            self.error(codes::AG1006, at, &node.span, "the list is empty", "");
+            return None;
+        }
+        Some(texts)
+    }
+
     /// A whole number that is not negative.
     pub(super) fn count(&mut self, at: &At<'_>, node: &Node) -> Option<u64> {
         match &node.data {

@@ -2,7 +2,7 @@
 //! were seen.
 
 use super::compile::{CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Policy};
-use super::condition::{Check, Condition, Operand, Quantifier, Test};
+use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
 use super::decide::{Context, Judge};
 use super::field::Field;
 use super::node::{Data, Node};
@@ -81,12 +81,12 @@ impl Explainer {
             .collect()
     }
 
-    fn rule(
+    fn rule<'e>(
         &self,
-        rule: &CompiledRule,
-        written: &Rule,
-        event: &Event,
-        context: &Context<'_>,
+        rule: &'e CompiledRule,
+        written: &'e Rule,
+        event: &'e Event,
+        context: &'e Context<'_>,
     ) -> Explained {
         let teller = |side| Teller {
             judge: Judge {
@@ -94,6 +94,7 @@ impl Explainer {
                 context,
                 outer: side,
                 if_missing: rule.if_missing,
+                item: None,
             },
             masked: &self.masked,
         };
@@ -105,7 +106,7 @@ impl Explainer {
             .zip(&written.matches)
             .map(|(test, item)| {
                 let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
-                let asks = format!("{}: {}", item.name, values.join(" or "));
+                let asks = format!("{}: {}", item.mention.name, values.join(" or "));
                 teller(side).test(test, &[asks], side)
             })
             .collect();
@@ -163,7 +164,7 @@ impl<'e> Teller<'_, 'e, '_> {
     fn condition(
         &self,
         condition: &'e CompiledCondition,
-        written: &Condition,
+        written: &'e Condition,
         side: Side,
     ) -> Branch {
         match (condition, written) {
@@ -187,6 +188,30 @@ impl<'e> Teller<'_, 'e, '_> {
                     .collect();
                 self.test(test, &asks, side)
             }
+            (CompiledCondition::AnyItem { .. }, Condition::AnyItem { list, .. }) => {
+                let (seen, _) = self.seen(&list.field, side);
+                Branch {
+                    seen,
+                    ..Branch::of(
+                        &format!("an item of {} fits", list.name),
+                        self.judge.condition(condition, side),
+                        Vec::new(),
+                    )
+                }
+            }
+            (CompiledCondition::Earlier { .. }, Condition::Earlier(earlier)) => {
+                let is_known = self.judge.context.facts.history.is_complete;
+                Branch {
+                    note: (!is_known).then_some(
+                        "not all of the conversation is known, which counts for the strict side",
+                    ),
+                    ..Branch::of(
+                        &told_earlier(earlier),
+                        self.judge.condition(condition, side),
+                        Vec::new(),
+                    )
+                }
+            }
             // The compiler keeps the shape of what it is given.
             _ => Branch::of("", false, Vec::new()),
         }
@@ -195,7 +220,7 @@ impl<'e> Teller<'_, 'e, '_> {
     fn conditions(
         &self,
         list: &'e [CompiledCondition],
-        written: &[Condition],
+        written: &'e [Condition],
         side: Side,
     ) -> Vec<Branch> {
         list.iter()
@@ -332,14 +357,14 @@ pub(super) fn told(test: &Test, check: &Check) -> String {
         None => "",
     };
     let operand = told_operand(&check.operand);
-    format!("{} {quantifier}{} {operand}", test.name, check.verb.word())
+    format!("{} {quantifier}{} {operand}", test.mention.name, check.verb.word())
 }
 
 fn told_operand(operand: &Operand) -> String {
     match operand {
         Operand::Value(node) => told_node(node),
         Operand::List(name, _) => format!("list {name}"),
-        Operand::KeyedList(name, key, _) => format!("list {name} under {}", key.name()),
+        Operand::KeyedList(name, key, _) => format!("list {name} under {}", key.name),
         Operand::Windows {
             windows,
             days,
@@ -353,7 +378,36 @@ fn told_operand(operand: &Operand) -> String {
             }
             told
         }
+        Operand::Field(mention) => mention.name.to_string(),
+        Operand::Earlier(earlier) => told_earlier(earlier),
+        Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
     }
+}
+
+/// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
+fn told_earlier(earlier: &Earlier) -> String {
+    let matches: Vec<String> = earlier
+        .matches
+        .iter()
+        .map(|item| {
+            let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
+            format!("{}: {}", item.mention.name, values.join(" or "))
+        })
+        .collect();
+    let mut told = format!("earlier {}", earlier.kind.word());
+    if !matches.is_empty() {
+        told.push_str(&format!(" ({})", matches.join(", ")));
+    }
+    if earlier.condition.is_some() {
+        told.push_str(" that fits");
+    }
+    if earlier.at_least > 1 {
+        told.push_str(&format!(", at least {}", earlier.at_least));
+    }
+    if earlier.in_a_row > 0 {
+        told.push_str(&format!(", {} in a row", earlier.in_a_row));
+    }
+    told
 }
 
 fn told_node(node: &Node) -> String {

@@ -90,6 +90,8 @@ pub(super) enum Field {
     Code,
     Class,
     ContentType,
+    /// A path into one item of a list that a condition looks at item by item.
+    Item(JsonPath),
 }
 
 /// `request.*`
@@ -337,7 +339,7 @@ impl Field {
             Field::Definition => Kinds::of(&[ToolOffer]),
             Field::ProviderRun => Kinds::of(&[ToolOffer, ToolCall]),
             Field::Args(_) => Kinds::of(&[ToolCall, ToolResult]),
-            Field::Earlier => Kinds::of(&[ToolCall]),
+            Field::Earlier => Kinds::of(&[ToolCall, Response]),
             Field::Result(_) | Field::Ok => Kinds::of(&[ToolResult]),
             Field::Usage(_) | Field::Finish => Kinds::of(&[Response]),
             Field::Code | Field::Class | Field::ContentType => Kinds::of(&[Uninspectable]),
@@ -380,7 +382,8 @@ impl Field {
             | Field::Session(_)
             | Field::Params(_)
             | Field::Args(_)
-            | Field::Result(_) => Nature::Data,
+            | Field::Result(_)
+            | Field::Item(_) => Nature::Data,
         }
     }
 

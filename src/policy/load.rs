@@ -8,6 +8,7 @@ use super::version;
 use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::{Limits, Nest, ScanErrorKind};
+use crate::wire::order;
 
 /// Deepest nesting of a policy's JSON.
 const MAX_DEPTH: u16 = 64;
@@ -109,7 +110,7 @@ fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));
     let mut diagnostics = decoder.diagnostics;
-    diagnostics.sort_by_key(|diagnostic| {
+    order::sort_by_key(&mut diagnostics, |diagnostic| {
         (
             diagnostic.severity,
             diagnostic.span.start,

@@ -5,6 +5,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod case;
+mod approval;
 mod compile;
 mod condition;
 mod decide;
@@ -16,11 +17,13 @@ mod field;
 mod glob;
 #[cfg(not(target_arch = "wasm32"))]
 mod lint;
+mod limit;
 mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod naming;
 mod needs;
 mod node;
+mod operand;
 mod operators;
 mod pace;
 mod protocols;
@@ -42,14 +45,16 @@ mod zones;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use case::{
-    CASE_LIMITS, Case, Described, describe, describe_principal, read_call, settle, somebody,
+    CASE_LIMITS, Case, Described, describe, describe_principal, read_call, somebody,
     written as written_case,
 };
+pub use approval::Approval;
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
+pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;
 #[cfg(not(target_arch = "wasm32"))]

@@ -57,6 +57,7 @@ impl Field {
             Field::Params(path) => return path_name("params", path),
             Field::Args(path) => return path_name("args", path),
             Field::Result(path) => return path_name("result", path),
+            Field::Item(path) => return path_name("item", path),
         };
         word.to_owned()
     }

@@ -74,9 +74,9 @@ impl Needs {
         // An allow matters only under a default that denies, which looks at its kind itself.
         if rule.action != Action::Allow {
             let mut tells_requests_apart = false;
-            rule.each_field(&mut |field| {
+            rule.each_field(&mut |mention, _| {
                 tells_requests_apart |= matches!(
-                    field,
+                    mention.field,
                     Field::Method | Field::Params(_) | Field::Uri | Field::In
                 );
             });
@@ -93,11 +93,20 @@ impl Needs {
                 self.response.join(wants);
             }
         }
-        rule.each_field(&mut |field| match field {
-            Field::Header(name) if !self.headers.contains(name) => self.headers.push(name.clone()),
-            Field::Result(_) => self.results = true,
-            Field::Args(_) => self.result_args |= rule.kinds.contains(Kind::ToolResult),
-            _ => {}
+        rule.each_field(&mut |mention, of| {
+            let kinds = of.map_or(rule.kinds, |kind| Kinds::of(&[kind]));
+            // What stands earlier stands in the request.
+            if of.is_some() {
+                self.request.join(wants);
+            }
+            match &mention.field {
+                Field::Header(name) if !self.headers.contains(name) => {
+                    self.headers.push(name.clone());
+                }
+                Field::Result(_) => self.results = true,
+                Field::Args(_) => self.result_args |= kinds.contains(Kind::ToolResult),
+                _ => {}
+            }
         });
     }
 

@@ -1,6 +1,8 @@
 //! What of a rule can be judged while a text still arrives, and what has to wait for its end.
 
-use super::compile::{CompiledCondition, CompiledRule, CompiledTest, Operator, Policy};
+use super::compile::{
+    CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
+};
 use super::decide::Context;
 use super::field::Field;
 use super::rule::Action;
@@ -126,11 +128,26 @@ fn pace_of(condition: &CompiledCondition) -> Pace {
         CompiledCondition::Any(list) => list.iter().map(pace_of).max().unwrap_or_default(),
         CompiledCondition::Not(inner) => negated(pace_of(inner)),
         CompiledCondition::Test(test) => pace_of_test(test),
+        // What is looked at item by item is no text that flows; operands may be.
+        CompiledCondition::AnyItem { condition, .. } => pace_of(condition),
+        // The conversation before an answer is known before the answer comes.
+        CompiledCondition::Earlier { .. } => Pace::Begin,
     }
 }
 
 fn pace_of_test(test: &CompiledTest) -> Pace {
-    match test.field {
+    let operands = test
+        .checks
+        .iter()
+        .filter_map(CompiledCheck::operand)
+        .map(|field| match field {
+            Field::Text => Pace::Text,
+            Field::Usage(_) | Field::Finish => Pace::Answer,
+            _ => Pace::Begin,
+        })
+        .max()
+        .unwrap_or_default();
+    let own = match test.field {
         Field::Usage(_) | Field::Finish => Pace::Answer,
         Field::Text => test
             .checks
@@ -145,5 +162,6 @@ fn pace_of_test(test: &CompiledTest) -> Pace {
             })
             .fold(Pace::Begin, together),
         _ => Pace::Begin,
-    }
+    };
+    own.max(operands)
 }

@@ -1,7 +1,7 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
 //! all texts are not in it, so that an answer often has to be that it can't be told.
 
-use super::case::{Case, Described, class, settle, somebody};
+use super::case::{Case, Described, class, somebody};
 use super::compile::Policy;
 use super::decide::{Context, Decision};
 use super::field::Field;
@@ -45,7 +45,6 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     if let Some(Data::Bool(stream)) = record.get("stream").map(|node| &node.data) {
         facts.request.stream = Some(*stream);
     }
-    settle(&mut facts, policy);
     let kinds: BTreeSet<&str> = record
         .get("events")
         .map(|events| events.members().iter().map(|member| &*member.key).collect())
@@ -140,7 +139,7 @@ struct Judged {
 }
 
 fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
-    let case = Case::new(std::slice::from_ref(event), facts.clone()).ok()?;
+    let case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
     let nest = case.nest()?;
     let scans = RefCell::new(Scans::default());
     let scratch = RefCell::new(ScanScratch::default());
@@ -157,7 +156,7 @@ fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
     let is_open = |rule: &Rule| {
         rule.kinds.contains(event.kind) && {
             let mut unknown = false;
-            rule.each_field(&mut |field| unknown |= !is_recorded(field));
+            rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
             unknown
         }
     };

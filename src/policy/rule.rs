@@ -1,10 +1,12 @@
 //! A rule as written.
 
-use super::condition::{self, Condition};
+use super::approval::{self, Approval};
+use super::condition::{self, Condition, Mention, Operand};
 use super::decode::{At, Decoder};
 use super::document::{MODES, Mode};
 use super::field::{Field, Kinds};
-use super::node::{Data, Node};
+use super::limit::{self, Limit};
+use super::node::{Data, Member, Node};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
 use std::collections::BTreeMap;
@@ -100,23 +102,30 @@ pub(super) struct Rule {
     pub(super) tags: Vec<Box<str>>,
     pub(super) on_deny: Option<OnDeny>,
     pub(super) redact: Redact,
+    pub(super) approval: Option<Approval>,
+    pub(super) limit: Option<Limit>,
 }
 
 impl Rule {
-    /// Calls `visit` with every field that it names.
-    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r Field)) {
+    /// Calls `visit` with every field that it names; with the kind of the earlier event if it is a field of one.
+    pub(super) fn each_field<'r>(&'r self, visit: &mut dyn FnMut(&'r Mention, Option<Kind>)) {
         for item in &self.matches {
-            visit(&item.field);
+            visit(&item.mention, None);
         }
         for condition in self.when.iter().chain(&self.unless) {
-            condition.each_test(&mut |test| visit(&test.field));
+            condition.each_field(None, visit);
+        }
+        let bound = self.approval.iter().flat_map(|approval| &approval.bind);
+        let limited = self.limit.iter().flat_map(Limit::fields);
+        for mention in bound.chain(limited).chain(&self.redact.what) {
+            visit(mention, None);
         }
     }
 
     /// Whether it asks who is asking.
     pub(super) fn asks_identity(&self) -> bool {
         let mut asks = false;
-        self.each_field(&mut |field| asks |= field.is_identity());
+        self.each_field(&mut |mention, _| asks |= mention.field.is_identity());
         asks
     }
 }
@@ -124,10 +133,8 @@ impl Rule {
 /// One key of `match`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MatchItem {
-    pub(super) field: Field,
-    pub(super) name: &'static str,
+    pub(super) mention: Mention,
     pub(super) values: Vec<Box<str>>,
-    pub(super) span: Range<usize>,
     pub(super) path: String,
 }
 
@@ -146,7 +153,7 @@ pub(super) struct Redact {
     pub(super) form: Replacement,
     pub(super) label: Option<Box<str>>,
     pub(super) numbered: bool,
-    pub(super) what: Option<Field>,
+    pub(super) what: Option<Mention>,
 }
 
 /// Reads `rules`.
@@ -210,6 +217,8 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
             numbered: false,
             what: None,
         },
+        approval: None,
+        limit: None,
     };
     let mut events: Option<Kinds> = None;
     for member in &members {
@@ -255,14 +264,8 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
                 rule.on_deny = decoder.word(&at, value, &words);
             }
             "redact" => read_redact(decoder, &at, value, &mut rule.redact),
-            "approval" => read_approval(decoder, &at, value),
-            "limit" => decoder.error(
-                codes::AG1017,
-                &at,
-                &value.span,
-                "limits are not enforced by this version",
-                "use Envoy's rate limit filters until they are",
-            ),
+            "approval" => rule.approval = approval::read(decoder, &at, value),
+            "limit" => rule.limit = limit::read(decoder, &at, value),
             "trust" => {
                 decoder.word(&at, value, &[("claimed", ())]);
             }
@@ -310,64 +313,61 @@ fn read_match(
 ) -> Option<Kinds> {
     let mut events = None;
     for member in decoder.mapping(at, node, MATCH)? {
-        let at = at.key(&member.key);
-        let values = decoder.texts(&at, &member.value)?;
-        if values.is_empty() {
-            decoder.error(
-                codes::AG1006,
-                &at,
-                &member.value.span,
-                "the list is empty",
-                "",
-            );
-            return None;
+        if &*member.key != "event" {
+            items.push(read_match_item(decoder, at, member)?);
+            continue;
         }
-        match &*member.key {
-            "event" => {
-                let mut kinds = Kinds::EMPTY;
-                for word in &values {
-                    match Kind::from_word(word) {
-                        Some(kind) => kinds = kinds.with(kind),
-                        None => {
-                            decoder.unknown(
-                                codes::AG1007,
-                                &at,
-                                &member.value.span,
-                                "event",
-                                word,
-                                Kind::ALL.iter().map(|kind| kind.word()),
-                            );
-                            return None;
-                        }
-                    }
-                }
-                events = Some(kinds);
-            }
-            key => {
-                if key == "role" && values.iter().any(|value| is_author(value)) {
-                    decoder.error(
+        let at = at.key("event");
+        let mut kinds = Kinds::EMPTY;
+        for word in decoder.names(&at, &member.value)? {
+            match Kind::from_word(&word) {
+                Some(kind) => kinds = kinds.with(kind),
+                None => {
+                    decoder.unknown(
                         codes::AG1007,
                         &at,
                         &member.value.span,
-                        "`role` is a role of who is asking, not the author of a message",
-                        "write `from: user` for the author",
+                        "event",
+                        &word,
+                        Kind::ALL.iter().map(|kind| kind.word()),
                     );
                     return None;
                 }
-                let name = MATCH.iter().find(|name| **name == key);
-                if let (Ok(field), Some(name)) = (Field::parse(key), name) {
-                    items.push(MatchItem {
-                        field,
-                        name,
-                        values,
-                        span: member.value.span.clone(),
-                        path: at.path(),
-                    });
-                }
             }
         }
+        events = Some(kinds);
     }
     events
+}
+
+/// Whether a key of this name may stand in `match`.
+pub(super) fn is_match_key(key: &str) -> bool {
+    MATCH.contains(&key)
+}
+
+/// Reads `tool: delete_*`, `model: [a, b]`.
+pub(super) fn read_match_item(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    member: &Member,
+) -> Option<MatchItem> {
+    let at = at.key(&member.key);
+    let values = decoder.names(&at, &member.value)?;
+    if &*member.key == "role" && values.iter().any(|value| is_author(value)) {
+        decoder.error(
+            codes::AG1007,
+            &at,
+            &member.value.span,
+            "`role` is a role of who is asking, not the author of a message",
+            "write `from: user` for the author",
+        );
+        return None;
+    }
+    Some(MatchItem {
+        mention: condition::read_mention(decoder, &at, &member.key, &member.value.span)?,
+        values,
+        path: at.path(),
+    })
 }
 
 fn is_author(word: &str) -> bool {
@@ -405,7 +405,7 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
             },
             "what" => {
                 if let Some(path) = decoder.text(&at, value) {
-                    redact.what = condition::read_field(decoder, &at, &path, &value.span);
+                    redact.what = condition::read_mention(decoder, &at, &path, &value.span);
                 }
             }
             _ => {
@@ -415,35 +415,14 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
     }
 }
 
-fn read_approval(decoder: &mut Decoder, at: &At<'_>, node: &Node) {
-    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
-    for member in decoder.mapping(at, node, known).unwrap_or_default() {
-        let at = at.key(&member.key);
-        let value = &member.value;
-        match &*member.key {
-            "by" | "bind" => {
-                decoder.texts(&at, value);
-            }
-            "needed" | "uses" => {
-                decoder.count(&at, value);
-            }
-            _ => {
-                decoder.seconds(&at, value);
-            }
-        }
-    }
-}
-
 /// The kinds of events that a rule is about: as it says, or as its fields say.
 fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>) -> Option<Kinds> {
-    let mut fields: Vec<(&Field, &str, &Range<usize>)> = rule
-        .matches
-        .iter()
-        .map(|item| (&item.field, item.name, &item.span))
-        .collect();
-    for condition in rule.when.iter().chain(&rule.unless) {
-        condition.each_test(&mut |test| fields.push((&test.field, &test.name, &test.span)));
-    }
+    let mut fields: Vec<&Mention> = Vec::new();
+    let mut earlier: Vec<(&Mention, Kind)> = Vec::new();
+    rule.each_field(&mut |mention, of| match of {
+        None => fields.push(mention),
+        Some(kind) => earlier.push((mention, kind)),
+    });
     let kinds = match events {
         Some(kinds) => kinds,
         None => {
@@ -459,14 +438,14 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
             let told = order.into_iter().find(|kind| {
                 fields
                     .iter()
-                    .any(|(field, ..)| field.only_kind() == Some(*kind))
+                    .any(|mention| mention.field.only_kind() == Some(*kind))
             });
-            match told {
+            match told.or(rule.limit.as_ref().and_then(Limit::kind)) {
                 Some(kind) => Kinds::of(&[kind]),
                 None => {
-                    let unclear = fields.iter().find(|(field, ..)| {
+                    let unclear = fields.iter().find(|mention| {
                         matches!(
-                            field,
+                            mention.field,
                             Field::From
                                 | Field::Part
                                 | Field::Text
@@ -474,7 +453,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                                 | Field::ProviderRun
                         )
                     });
-                    if let Some((field, name, span)) = unclear {
+                    if let Some(Mention { field, name, span }) = unclear {
                         let events: Vec<String> = field
                             .kinds()
                             .iter()
@@ -498,7 +477,15 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
         }
     };
     let mut sound = true;
-    for (field, name, span) in &fields {
+    let of_earlier = earlier
+        .into_iter()
+        .map(|(mention, kind)| (mention, Kinds::of(&[kind])));
+    for (mention, kinds) in fields
+        .into_iter()
+        .map(|mention| (mention, kinds))
+        .chain(of_earlier)
+    {
+        let Mention { field, name, span } = mention;
         if let Some(kind) = kinds.iter().find(|kind| !field.kinds().contains(*kind)) {
             let others: Vec<String> = field
                 .kinds()
@@ -563,6 +550,14 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
                 "only texts can be redacted: `message`, `tool_result`, `response`, `tool_call`",
                 "",
             );
+        } else if rule.redact.what.is_none() && finds_unplaced(rule) {
+            decoder.error(
+                codes::AG1015,
+                at,
+                &place("redact"),
+                "where this text stands is not kept: it is compared with another field, or found in an item of a list",
+                "write `redact: { what: PATH }`",
+            );
         } else if rule.redact.what.is_none() && (rule.kinds.meets(calls) || !looks_for_text(rule)) {
             decoder.error(
                 codes::AG1015,
@@ -581,6 +576,43 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
             );
         }
     }
+    let restricts = matches!(rule.action, Action::Deny | Action::RequireApproval);
+    for (key, fits, help) in [
+        (
+            "redact",
+            rule.action == Action::Redact,
+            "it belongs to `action: redact`",
+        ),
+        (
+            "approval",
+            rule.action == Action::RequireApproval,
+            "it belongs to `action: require_approval`",
+        ),
+        (
+            "on_deny",
+            restricts,
+            "it belongs to `action: deny` and `action: require_approval`",
+        ),
+        (
+            "limit",
+            restricts || rule.action == Action::Tag,
+            "a limit denies, requires an approval or tags",
+        ),
+    ] {
+        if !fits && node.get(key).is_some() {
+            let message = format!("`{key}` means nothing under `{}`", rule.action.word());
+            decoder.error(codes::AG1015, &at.key(key), &place(key), message, help);
+        }
+    }
+    if rule.action == Action::Tag && rule.tags.is_empty() {
+        decoder.error(
+            codes::AG1006,
+            at,
+            &place("action"),
+            "`tags` is missing",
+            "say which marks are set: `tags: [finance]`",
+        );
+    }
     if rule.on_deny == Some(OnDeny::Hide) && rule.kinds != Kinds::of(&[Kind::ToolOffer]) {
         decoder.error(
             codes::AG1015,
@@ -590,6 +622,23 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
             "write `match: { event: tool_offer, … }`",
         );
     }
+}
+
+/// Whether it finds texts whose places a redaction would not know.
+fn finds_unplaced(rule: &Rule) -> bool {
+    let mut finds = false;
+    if let Some(when) = &rule.when {
+        when.each_test(&mut |test| {
+            finds |= test.checks.iter().any(|check| {
+                let is_given = matches!(check.operand, Operand::Field(_) | Operand::Overlap { .. });
+                is_given && check.verb.looks_for_text()
+            });
+        });
+        when.each_item_test(&mut |test| {
+            finds |= test.checks.iter().any(|check| check.verb.looks_for_text());
+        });
+    }
+    finds
 }
 
 fn looks_for_text(rule: &Rule) -> bool {

@@ -3,6 +3,7 @@
 use crate::detect::literals::Literals;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
+use crate::wire::order;
 use std::ops::Range;
 
 /// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
@@ -94,7 +95,7 @@ impl Matcher {
                     .find(view.text(), &mut |literal, _| scan.literals.push(literal));
             });
             for list in [&mut scan.literals, &mut scan.exact] {
-                list.sort_unstable();
+                order::sort(list);
                 list.dedup();
             }
         }

@@ -237,9 +237,9 @@ pub(super) fn visit<'a>(
         },
         Field::Args(path) => at_place(&event.args, path, context, arrays, visit),
         Field::Result(path) => at_place(&event.result, path, context, arrays, visit),
-        // The clock, sessions and the conversation's history have no values that a rule could compare yet: such rules
-        // are refused when the policy is compiled.
-        Field::Time | Field::Session(_) | Field::Earlier => Presence::Unknown,
+        // The clock, the conversation's history and the items of lists are asked otherwise; rules about sessions are
+        // refused when the policy is compiled.
+        Field::Time | Field::Session(_) | Field::Earlier | Field::Item(_) => Presence::Unknown,
         Field::Protocol
         | Field::Provider
         | Field::Host
@@ -362,7 +362,8 @@ fn at_place<'a>(
     }
 }
 
-fn json_values<'a>(
+/// The values that a path leads to.
+pub(super) fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,

@@ -4,6 +4,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::wire::json::{Decimal, quote};
+use crate::wire::order;
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and 64 hex digits.
@@ -85,7 +86,9 @@ fn write_members(
 ) {
     let mut sorted = members.to_vec();
     // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
-    sorted.sort_by(|a, b| a.key.encode_utf16().cmp(b.key.encode_utf16()));
+    order::sort_by(&mut sorted, |a, b| {
+        a.key.encode_utf16().cmp(b.key.encode_utf16())
+    });
     out.push(b'{');
     for (at, member) in sorted.into_iter().enumerate() {
         if at > 0 {

@@ -6,6 +6,7 @@ use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::LOOK_BEHIND;
 use crate::detect::{Ending, Input, View};
+use crate::wire::order;
 use std::ops::Range;
 
 /// A text of a stream: what is still held back of it, and what stands before that for context.
@@ -207,7 +208,7 @@ impl Found {
             .filter(|range| range.start < self.safe)
             .collect();
         // From the last on, so that moving before one can't cut another that was passed already.
-        ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.start));
+        order::sort_by_key(&mut ranges, |range| std::cmp::Reverse(range.start));
         for range in ranges {
             if range.start < self.safe && range.end > self.safe {
                 self.safe = range.start;
@@ -257,7 +258,7 @@ impl Found {
             &mut self.scan.literals,
             &mut self.scan.exact,
         ] {
-            list.sort_unstable();
+            order::sort(list);
             list.dedup();
         }
     }

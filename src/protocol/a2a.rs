@@ -165,7 +165,7 @@ impl Protocol for A2a {
     }
 
     fn dialect(&self) -> Dialect {
-        Dialect::Gemini
+        Dialect::Google
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {

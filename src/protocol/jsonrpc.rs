@@ -1,7 +1,8 @@
 //! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and refusals that name the request which they answer.
 
 use super::reader::{How, Origin, Reader, Voice, field, is_case_variant};
-use super::refusal::{Denial, Object};
+use super::refusal::Denial;
+use super::surgery::Object;
 use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};

@@ -3,8 +3,21 @@
 //! To add a protocol: one file here with a [`Protocol`], one line in [`PROTOCOLS`].
 
 mod a2a;
+mod anthropic_batches;
+mod anthropic_complete;
+mod anthropic_messages;
+mod anthropic_shapes;
+mod bedrock_converse;
+mod bedrock_count_tokens;
+mod bedrock_invoke;
+mod bedrock_shapes;
 mod cohere;
+mod conversation;
 mod coverage;
+mod gemini_embed;
+mod gemini_generate;
+mod gemini_interactions;
+mod gemini_shapes;
 mod generic;
 mod jsonrpc;
 mod mcp;
@@ -19,6 +32,7 @@ mod openai_other;
 mod openai_responses;
 mod openai_shapes;
 mod provider;
+mod provider_apis;
 mod reader;
 mod refusal;
 mod routes;
@@ -26,6 +40,8 @@ pub mod stream;
 mod surgery;
 #[cfg(test)]
 mod tests;
+mod vertex_paths;
+mod vertex_raw_predict;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
@@ -36,11 +52,12 @@ pub use refusal::{Denial, Dialect};
 use crate::diag::codes;
 use crate::event::{
     Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Problem, Reading, RpcMessage,
-    Shape, Text,
+    Shape, Text, Usage,
 };
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;
@@ -78,6 +95,9 @@ pub struct Endpoint {
     /// The path names a deployment, as Azure's does. It alone decides which model answers; a model in the body may be any
     /// name, and is judged as well.
     pub is_deployment: bool,
+    /// What answers behind the name in the path, where that is an alias (an ARN, an endpoint's id): another name of the
+    /// same model, or one that can't be told.
+    pub behind: Known<Box<str>>,
     /// Whether the path decides that the answer is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
@@ -139,6 +159,8 @@ pub enum AnswerForm {
     Transcript,
     /// JSON lines.
     Lines,
+    /// A JSON array that grows by an element for each part of a streamed answer.
+    Elements,
     /// A file that was kept: JSON lines, text, or bytes.
     File,
     /// Audio, images, video: bytes that nobody reads.
@@ -182,6 +204,30 @@ impl Endpoint {
             .iter()
             .filter(move |(known, _)| **known == *name)
             .map(|(_, value)| &**value)
+    }
+
+    /// An endpoint whose requests have no body: what matters is the answer.
+    pub fn without_body(name: &'static str) -> Endpoint {
+        Endpoint {
+            body: BodyForm::Absent,
+            ..Endpoint::named(name)
+        }
+    }
+
+    /// The models that the path tells of.
+    pub fn models(&self) -> Models {
+        let mut models = Models::default();
+        match &self.model {
+            Known::Is(model) => models.add(model),
+            Known::Unknown => models.unknown = true,
+            Known::Missing => {}
+        }
+        match &self.behind {
+            Known::Is(model) => models.add(model),
+            Known::Unknown => models.unknown = true,
+            Known::Missing => {}
+        }
+        models
     }
 }
 
@@ -240,6 +286,36 @@ pub struct Withholding {
     pub offers: Vec<Place>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
+}
+
+impl Withholding {
+    /// Choices whose text may not pass, each with the text that takes its place.
+    pub(crate) fn refusals(&self) -> BTreeMap<u32, &str> {
+        self.choices
+            .iter()
+            .map(|(choice, text)| (*choice, text.as_str()))
+            .collect()
+    }
+
+    /// Denied calls by the place where they stand, each with the text that takes its place. Those of refused choices go
+    /// with them.
+    pub(crate) fn denied_calls(&self) -> BTreeMap<Place, &str> {
+        let refused = self.refusals();
+        self.calls
+            .iter()
+            .filter(|call| !refused.contains_key(&call.choice))
+            .map(|call| (call.at, call.text.as_str()))
+            .collect()
+    }
+
+    /// For answers that have neither calls nor choices, and no copies of a text: only edits, which are made already.
+    pub(crate) fn only_edits(&self) -> Result<(), CannotWithhold> {
+        if self.calls.is_empty() && self.choices.is_empty() {
+            Ok(())
+        } else {
+            Err(CannotWithhold)
+        }
+    }
 }
 
 /// A call of a response that is taken out.
@@ -342,6 +418,11 @@ pub trait Protocol: Sync {
     /// Reads the whole body of a response, whatever its status.
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked);
 
+    /// Tokens that the headers of an answer tell of.
+    fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
+        Usage::default()
+    }
+
     /// A refusal of a request, or of a whole response whose status can still be chosen.
     fn refusal(&self, denial: &Denial, _asked: &Asked) -> Refusal {
         self.dialect().refusal(denial)
@@ -396,6 +477,21 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &cohere::CohereV2,
     &cohere::CohereV1,
     &openai_completions::OpenAiCompletions,
+    &anthropic_messages::AnthropicMessages,
+    &anthropic_messages::AnthropicCountTokens,
+    &anthropic_batches::AnthropicBatches,
+    &anthropic_complete::AnthropicComplete,
+    &bedrock_converse::BedrockConverse,
+    &bedrock_invoke::BedrockInvoke,
+    &bedrock_count_tokens::BedrockCountTokens,
+    &gemini_generate::GeminiGenerate,
+    &gemini_generate::GeminiCountTokens,
+    &gemini_embed::GeminiEmbed,
+    &gemini_interactions::GeminiInteractions,
+    &vertex_raw_predict::VertexRawPredict,
+    &provider_apis::ANTHROPIC,
+    &provider_apis::BEDROCK,
+    &provider_apis::GOOGLE,
     &openai_other::OpenAiOther,
     &a2a::A2a,
     &mcp::Mcp,
@@ -516,7 +612,9 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
             "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version"
             | "favicon.ico" | "robots.txt",
         ] => Some("health"),
-        [.., "models"] | [.., "v1", "models", _] => Some("models"),
+        [.., "models"]
+        | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
+        | [.., "publishers", _, "models", _] => Some("models"),
         // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
         [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
         [.., "api", "version"]
@@ -615,7 +713,7 @@ pub fn read_response<'b>(
             _ if is_text(body) => return read_text(body, Part::Other, bounds),
             _ => return read_bytes(bounds),
         },
-        AnswerForm::Json | AnswerForm::Transcript | AnswerForm::Media => {
+        AnswerForm::Json | AnswerForm::Elements | AnswerForm::Transcript | AnswerForm::Media => {
             Reader::new(body, response, bounds)
         }
     };

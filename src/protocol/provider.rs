@@ -39,7 +39,8 @@ pub fn provider_of(authority: &str) -> &'static str {
         _ => (authority.as_str(), ""),
     };
     let host = host.trim_end_matches('.');
-    if host.starts_with("bedrock-runtime") && host.ends_with(".amazonaws.com") {
+    let is_bedrock = host.starts_with("bedrock-runtime") || host.starts_with("bedrock-agent");
+    if is_bedrock && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")) {
         return "bedrock";
     }
     let known = HOSTS.iter().find(|(pattern, _)| {

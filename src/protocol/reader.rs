@@ -3,18 +3,21 @@
 //! a field that the provider adds tomorrow is not a hole.
 
 mod embedded;
+mod encoded;
 mod form;
+mod keys;
 mod record;
 mod shape;
+mod table;
 mod tools;
 
+pub(super) use encoded::is_textual;
+pub(super) use keys::{Is, Key, is_tag};
 pub use shape::{Member, Shape};
+pub use table::{Field, How, Told, Voice, field};
 
 use super::Endpoint;
 use super::stream::{Channel, FrameReading, Piece, TextPiece};
-mod table;
-
-pub use table::{Field, How, Told, Voice, field};
 
 use crate::diag::codes;
 use crate::event::{
@@ -133,6 +136,12 @@ pub struct Reader<'b> {
     pub result_args: bool,
     /// One entry for each node of that document: whether a reader knows what it is.
     claimed: Vec<bool>,
+    /// What is read stands in a signed block.
+    sealed: bool,
+    /// Nodes of the body that belong to one of several answers, in their order, each with the answer's number.
+    choices: Vec<(Range<u32>, u32)>,
+    /// Keys may be written in camelCase or in snake_case, and numbers as strings: Google's JSON of protocol buffers.
+    pub proto_json: bool,
     /// JSON-RPC messages, in the order of the nodes.
     messages: Vec<Section>,
 }
@@ -238,6 +247,9 @@ impl<'b> Reader<'b> {
             result_args: bounds.result_args,
             messages: Vec::new(),
             claimed: vec![false; index(nodes)],
+            sealed: false,
+            choices: Vec::new(),
+            proto_json: false,
         }
     }
 
@@ -254,10 +266,12 @@ impl<'b> Reader<'b> {
 
     /// Adds the model that the path names.
     pub(super) fn model_of_path(&mut self, endpoint: &Endpoint) {
-        match &endpoint.model {
-            Known::Is(model) => self.reading.models.add(model),
-            Known::Unknown => self.reading.models.unknown = true,
-            Known::Missing => {}
+        for model in [&endpoint.model, &endpoint.behind] {
+            match model {
+                Known::Is(model) => self.reading.models.add(model),
+                Known::Unknown => self.reading.models.unknown = true,
+                Known::Missing => {}
+            }
         }
     }
 
@@ -366,6 +380,7 @@ impl<'b> Reader<'b> {
                     let mut event = Event::new(self.text_kind(), self.direction, place);
                     event.from = from.clone();
                     event.part = Part::Other;
+                    event.choice = self.choice_of(place);
                     event.texts = text..text.saturating_add(1);
                     group = Some(event);
                 }
@@ -396,6 +411,32 @@ impl<'b> Reader<'b> {
         {
             *claimed = true;
         }
+    }
+
+    /// Says that a value of the body belongs to one of several answers, so that what nobody knows in it belongs there too.
+    /// Values are named in their order.
+    pub fn in_choice(&mut self, value: Value<'_>, choice: u32) {
+        let start = value.place().node;
+        self.choices.push((start..value.end_node(), choice));
+    }
+
+    fn choice_of(&self, place: Place) -> u32 {
+        let before = self
+            .choices
+            .partition_point(|(nodes, _)| nodes.start <= place.node);
+        before
+            .checked_sub(1)
+            .and_then(|at| self.choices.get(at))
+            .filter(|(nodes, _)| place.doc == 0 && nodes.contains(&place.node))
+            .map_or(0, |(_, choice)| *choice)
+    }
+
+    /// Reads what stands in a signed block: its texts are judged and never edited.
+    pub fn in_signed(&mut self, is_signed: bool, read: impl FnOnce(&mut Self)) {
+        let outer = self.sealed;
+        self.sealed |= is_signed;
+        read(self);
+        self.sealed = outer;
     }
 
     /// Claims a value itself, not what is in it: known structure (a container, a number, a boolean, null).
@@ -571,9 +612,14 @@ impl<'b> Reader<'b> {
         value: Value<'_>,
         count: impl FnOnce(&mut Attachments) -> &mut u32,
     ) {
+        self.count_attachment(count);
+        self.uninspectable(value, "attachment");
+    }
+
+    /// A part that is no text of the conversation and can be read all the same: a document's words.
+    pub fn count_attachment(&mut self, count: impl FnOnce(&mut Attachments) -> &mut u32) {
         let counter = count(&mut self.reading.attachments);
         *counter = counter.saturating_add(1);
-        self.uninspectable(value, "attachment");
     }
 
     /// Something that is there and can't be read: `attachment`, `provider_state`, `opaque`, …
@@ -613,9 +659,13 @@ impl<'b> Reader<'b> {
         let number = self.text_count();
         // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
         let class = match class {
+            Class::Text if self.sealed => Class::Sealed,
             Class::Text if !self.nest.is_editable(place) => Class::Unknown,
             class => class,
         };
+        if class == Class::Sealed {
+            self.reading.sealed.insert(place);
+        }
         self.reading.texts.push(Text {
             place,
             class,

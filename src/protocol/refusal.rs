@@ -1,6 +1,7 @@
 //! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
 
 use super::Refusal;
+use super::surgery::Object;
 use crate::wire::json::quote;
 
 /// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
@@ -74,20 +75,28 @@ impl Denial {
 pub enum Dialect {
     /// OpenAI, Azure, everything compatible, and whatever is unknown.
     OpenAi,
+    /// Anthropic, wherever it is served in its own format.
+    Anthropic,
+    /// AWS: the class of the exception stands in a header.
+    Aws,
     /// Ollama: the error is a text.
     Ollama,
     /// Cohere: the error is the message.
     Cohere,
-    /// Gemini and A2A's HTTP+JSON: `google.rpc.Status`.
-    Gemini,
+    /// Gemini, Vertex AI and A2A's HTTP+JSON: `google.rpc.Status`.
+    Google,
 }
 
 impl Dialect {
     /// A refusal with the status of its code.
     pub fn refusal(self, denial: &Denial) -> Refusal {
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        if self == Dialect::Aws {
+            headers.push(("x-amzn-errortype", aws_exception(denial.status).to_owned()));
+        }
         Refusal {
             status: denial.status,
-            headers: vec![("content-type", "application/json".to_owned())],
+            headers,
             body: self.body(denial),
         }
     }
@@ -109,7 +118,7 @@ impl Dialect {
                 });
                 outer.end();
             }
-            Dialect::Ollama | Dialect::Cohere => {
+            Dialect::Ollama | Dialect::Cohere | Dialect::Aws => {
                 let key = if self == Dialect::Ollama {
                     "error"
                 } else {
@@ -120,7 +129,20 @@ impl Dialect {
                 outer.member("agentguard", |out| denial.details(out));
                 outer.end();
             }
-            Dialect::Gemini => {
+            Dialect::Anthropic => {
+                let mut outer = Object::begin(&mut out);
+                outer.text("type", "error");
+                outer.member("error", |out| {
+                    let mut error = Object::begin(out);
+                    error.text("type", anthropic_type(denial.status));
+                    error.text("message", &denial.message());
+                    error.member("agentguard", |out| denial.details(out));
+                    error.end();
+                });
+                outer.text("request_id", &denial.request_id);
+                outer.end();
+            }
+            Dialect::Google => {
                 let mut outer = Object::begin(&mut out);
                 outer.member("error", |out| {
                     let mut error = Object::begin(out);
@@ -128,7 +150,7 @@ impl Dialect {
                         out.extend_from_slice(denial.status.to_string().as_bytes());
                     });
                     error.text("message", &denial.message());
-                    error.text("status", gemini_status(denial.status));
+                    error.text("status", google_status(denial.status));
                     error.member("details", |out| out.extend_from_slice(b"[]"));
                     error.member("agentguard", |out| denial.details(out));
                     error.end();
@@ -140,21 +162,26 @@ impl Dialect {
     }
 }
 
-/// OpenAI's own words for the type of an error, by status.
-fn openai_type(status: u16) -> &'static str {
+/// Anthropic's own words for the type of an error, by status.
+fn anthropic_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
         429 => "rate_limit_error",
-        500.. => "server_error",
+        529 => "overloaded_error",
+        500.. => "api_error",
         _ => "invalid_request_error",
     }
 }
 
-/// Google's words for the status of an error (`google.rpc.Code`).
-fn gemini_status(status: u16) -> &'static str {
+/// Google's canonical status words (`google.rpc.Code`), by HTTP status.
+fn google_status(status: u16) -> &'static str {
     match status {
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
         503 => "UNAVAILABLE",
         500.. => "INTERNAL",
@@ -162,34 +189,25 @@ fn gemini_status(status: u16) -> &'static str {
     }
 }
 
-/// Writes one JSON object.
-pub(super) struct Object<'o> {
-    out: &'o mut Vec<u8>,
-    empty: bool,
+/// The exception that Bedrock's service model has for a status; its SDKs raise the class of that name.
+fn aws_exception(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        500.. => "InternalServerException",
+        _ => "ValidationException",
+    }
 }
 
-impl<'o> Object<'o> {
-    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Object { out, empty: true }
-    }
-
-    pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
-        quote(key, self.out);
-        self.out.push(b':');
-        value(self.out);
-    }
-
-    pub(super) fn text(&mut self, key: &str, value: &str) {
-        self.member(key, |out| quote(value, out));
-    }
-
-    pub(super) fn end(self) {
-        self.out.push(b'}');
+/// OpenAI's own words for the type of an error, by status.
+fn openai_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
     }
 }
 
@@ -230,6 +248,62 @@ mod tests {
         );
     }
 
+    fn body(dialect: Dialect, status: u16) -> serde_json::Value {
+        let denial = Denial { status, ..denial() };
+        serde_json::from_slice(&dialect.body(&denial)).unwrap()
+    }
+
+    #[test]
+    fn anthropic_clients_read_type_and_message() {
+        let shown = body(Dialect::Anthropic, 403);
+        assert_eq!(shown["type"], "error");
+        assert_eq!(shown["error"]["type"], "permission_error");
+        assert_eq!(shown["error"]["message"], "Not allowed. Ask.");
+        assert_eq!(shown["error"]["agentguard"]["code"], "AG3001");
+        assert_eq!(shown["request_id"], "r-1");
+        assert_eq!(
+            body(Dialect::Anthropic, 400)["error"]["type"],
+            "invalid_request_error"
+        );
+        assert_eq!(
+            body(Dialect::Anthropic, 413)["error"]["type"],
+            "request_too_large"
+        );
+    }
+
+    #[test]
+    fn google_clients_read_code_message_and_status() {
+        let shown = body(Dialect::Google, 403);
+        assert_eq!(shown["error"]["code"], 403);
+        assert_eq!(shown["error"]["status"], "PERMISSION_DENIED");
+        assert_eq!(shown["error"]["message"], "Not allowed. Ask.");
+        assert_eq!(shown["error"]["details"], serde_json::json!([]));
+        assert_eq!(shown["error"]["agentguard"]["rule"], "no \"x\"");
+        assert_eq!(
+            body(Dialect::Google, 400)["error"]["status"],
+            "INVALID_ARGUMENT"
+        );
+        assert_eq!(
+            body(Dialect::Google, 429)["error"]["status"],
+            "RESOURCE_EXHAUSTED"
+        );
+    }
+
+    #[test]
+    fn aws_clients_read_the_class_from_a_header() {
+        let refusal = Dialect::Aws.refusal(&denial());
+        let class = ("x-amzn-errortype", "AccessDeniedException".to_owned());
+        assert!(refusal.headers.contains(&class));
+        assert_eq!(body(Dialect::Aws, 403)["message"], "Not allowed. Ask.");
+        assert_eq!(body(Dialect::Aws, 403)["agentguard"]["code"], "AG3001");
+        let unread = Dialect::Aws.refusal(&Denial {
+            status: 400,
+            ..denial()
+        });
+        let class = ("x-amzn-errortype", "ValidationException".to_owned());
+        assert!(unread.headers.contains(&class));
+    }
+
     #[test]
     fn ollama_and_cohere_clients_read_one_text() {
         for (dialect, key) in [(Dialect::Ollama, "error"), (Dialect::Cohere, "message")] {
@@ -238,17 +312,6 @@ mod tests {
             assert_eq!(body["agentguard"]["code"], "AG3001");
             assert_eq!(body.as_object().unwrap().len(), 2);
         }
-    }
-
-    #[test]
-    fn google_clients_read_code_status_and_message() {
-        let body: serde_json::Value =
-            serde_json::from_slice(&Dialect::Gemini.body(&denial())).unwrap();
-        assert_eq!(body["error"]["code"], 403);
-        assert_eq!(body["error"]["status"], "PERMISSION_DENIED");
-        assert_eq!(body["error"]["message"], "Not allowed. Ask.");
-        assert_eq!(body["error"]["details"], serde_json::json!([]));
-        assert_eq!(body["error"]["agentguard"]["code"], "AG3001");
     }
 
     #[test]

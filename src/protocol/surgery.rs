@@ -1,10 +1,65 @@
-//! Taking elements and members out of JSON with the comma that belongs to them.
+//! Taking elements and members out of JSON with the comma that belongs to them, and writing what takes their place.
 
+use super::reader::is_tag;
 use super::stream::TextChanges;
 use super::{CannotWithhold, EditedText, Withholding};
-use crate::wire::json::{Edits, Place, Value};
+use crate::wire::json::{Edits, Place, Value, quote};
+use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+
+/// A short word of an answer (an id, a model) that may stand in what takes the answer's place; `otherwise` where there is
+/// none, or where it could be a text that may not pass.
+pub(super) fn tag<'v>(value: Option<Value<'v>>, otherwise: &'static str) -> Cow<'v, str> {
+    value
+        .filter(|value| is_tag(value.raw_content()))
+        .and_then(|value| value.text())
+        .unwrap_or(Cow::Borrowed(otherwise))
+}
+
+/// A count of an answer's usage.
+pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
+    usage
+        .and_then(|usage| usage.get(name)?.as_u64())
+        .unwrap_or(0)
+}
+
+/// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
+pub(super) struct Object<'o> {
+    out: &'o mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'o> Object<'o> {
+    pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Object { out, empty: true }
+    }
+
+    pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        quote(key, self.out);
+        self.out.push(b':');
+        value(self.out);
+    }
+
+    pub(super) fn text(&mut self, key: &str, value: &str) {
+        self.member(key, |out| quote(value, out));
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: u64) {
+        self.member(key, |out| {
+            out.extend_from_slice(value.to_string().as_bytes())
+        });
+    }
+
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
+}
 
 /// Removes the elements of an array that `goes` names by their places; gives how many there were.
 pub(super) fn remove_elements(
@@ -99,18 +154,18 @@ fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
     let (mut characters, mut byte) = (0u64, 0usize);
     let mut advance = |to: usize| {
         let passed = text.get(byte..to).unwrap_or_default();
-        characters = characters.saturating_add(count(passed));
+        characters = characters.saturating_add(characters_of(passed));
         byte = to;
         characters
     };
     for (range, with) in &edited.changes {
         let start = advance(range.start);
-        changes.add(start..advance(range.end), count(with));
+        changes.add(start..advance(range.end), characters_of(with));
     }
     changes
 }
 
-fn count(text: &str) -> u64 {
+fn characters_of(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
@@ -152,16 +207,13 @@ pub(super) fn move_citations(
     let Some(text) = text.text() else { return };
     let changes = changes_of(&text, edited);
     let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
-    let gone: BTreeSet<Place> = citations
-        .elements()
-        .filter(
-            |citation| match (number(*citation, "start"), number(*citation, "end")) {
-                (Some(start), Some(end)) => changes.touch(start..end),
-                _ => true,
-            },
-        )
-        .map(|citation| citation.place())
-        .collect();
+    let touched = citations.elements().filter(|citation| {
+        match (number(*citation, "start"), number(*citation, "end")) {
+            (Some(start), Some(end)) => changes.touch(start..end),
+            _ => true,
+        }
+    });
+    let gone = order::set(touched.map(|citation| citation.place()));
     remove_elements(citations, &|place| gone.contains(&place), edits);
     move_annotations(citations, edits, &changes);
 }
@@ -177,7 +229,7 @@ mod tests {
         let doc = nest.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: BTreeSet<_> = root
+        let places: std::collections::BTreeSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))

@@ -540,7 +540,13 @@ proptest! {
 
 #[test]
 fn every_protocol_has_a_name_that_policies_may_write() {
-    let names: Vec<&str> = all().map(Protocol::name).collect();
+    let mut names: Vec<&str> = Vec::new();
+    // Chat bodies at Vertex AI's own paths are a protocol of their own with the name of what they hold.
+    for name in all().map(Protocol::name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     assert_eq!(names.as_slice(), crate::event::PROTOCOL_NAMES);
     for name in names {
         assert_eq!(named(name).unwrap().name(), name);

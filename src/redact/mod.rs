@@ -3,6 +3,7 @@
 use crate::detect::DETECTORS;
 use crate::event::{Redaction, Replacement};
 use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::order;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub fn apply(
     edits: &mut Edits,
 ) -> Vec<Edited> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
-    redactions.sort_by(|a, b| {
+    order::sort_by(&mut redactions, |a, b| {
         (a.place, a.range.start, b.range.end).cmp(&(b.place, b.range.start, a.range.end))
     });
     let mut all = Vec::new();
@@ -79,7 +80,7 @@ pub fn changes(
     numbers: &mut Numbers,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
-    redactions.sort_by_key(|redaction| {
+    order::sort_by_key(&mut redactions, |redaction| {
         (
             redaction.range.start,
             std::cmp::Reverse(redaction.range.end),

@@ -5,5 +5,6 @@ pub mod frame;
 pub mod http;
 pub mod json;
 pub mod multipart;
+pub mod order;
 pub mod protobuf;
 pub mod span;

@@ -46,6 +46,35 @@ impl<'c> Given<'c> {
             .or(self.case.get(key))
     }
 
+    /// The events that stand earlier in the conversation, and the body that holds them.
+    pub fn earlier(&self) -> Option<(Vec<u8>, Vec<Given<'c>>)> {
+        let Data::List(items) = &self.case.get("earlier")?.data else {
+            panic!("`earlier` is a list of events");
+        };
+        let given: Vec<Given<'_>> = items.iter().map(Given::of).collect();
+        let bodies: Vec<Vec<u8>> = given.iter().map(Given::body).collect();
+        let body = [b"[", bodies.join(&b","[..]).as_slice(), b"]"].concat();
+        Some((body, given))
+    }
+
+    /// The earlier events in their body.
+    pub fn earlier_reading(events: &[Given<'_>], nest: &Nest<'_>) -> Reading {
+        let mut reading = Reading::default();
+        let doc = nest.body().unwrap();
+        let root = doc.root();
+        for (event, value) in events.iter().zip(root.elements()) {
+            event.add_to(&mut reading, value, Direction::Request);
+        }
+        reading
+    }
+
+    /// Whether the conversation is known only in part.
+    pub fn continues_elsewhere(&self) -> bool {
+        let word = self.case.get("history").and_then(Node::text);
+        assert!(matches!(word, None | Some("incomplete")));
+        word.is_some()
+    }
+
     /// The body: the event's texts, arguments and result, for the scanner.
     pub fn body(&self) -> Vec<u8> {
         let mut body = b"{".to_vec();
@@ -74,13 +103,16 @@ impl<'c> Given<'c> {
     /// The one event that the case is about.
     pub fn reading(&self, nest: &Nest<'_>) -> Reading {
         let mut reading = Reading::default();
-        let root = nest.body().unwrap();
-        let root = root.root();
-        let (kind, _) = self.event();
-        let direction = match kind {
+        let direction = match self.event().0 {
             Kind::ToolCall | Kind::Response => Direction::Response,
             _ => Direction::Request,
         };
+        self.add_to(&mut reading, nest.body().unwrap().root(), direction);
+        reading
+    }
+
+    fn add_to(&self, reading: &mut Reading, root: Value<'_>, direction: Direction) {
+        let (kind, _) = self.event();
         let mut event = Event::new(kind, direction, root.place());
         let value = |key: &str| match (self.member(key), root.get(key)) {
             (Some(written), _) if written.text() == Some("unknown") => Known::Unknown,
@@ -115,10 +147,9 @@ impl<'c> Given<'c> {
             _ => root.get("text"),
         };
         if let Some(source) = source {
-            event.texts = register(&mut reading, source);
+            event.texts = register(reading, source);
         }
         reading.events.push(event);
-        reading
     }
 
     /// A name: `unknown` is unknown, `null` missing.

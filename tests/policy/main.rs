@@ -6,11 +6,13 @@
 //!   gives. Both are tried in every place of that side (`when` and `unless` of a deny and of an allow) and under `not`,
 //!   where what is missing stays strict (`missing: true`). Beside it may stand `if_missing` and `match`.
 //! - `rules` and `defaults`, a policy: `expect` says what is decided.
-//! - `wrong`, a condition that is refused: the code and words of the message.
+//! - `wrong`, a condition that is refused: `says` is the code or some words of the message. `wrong_rule` is a whole rule (but
+//!   its id), `wrong_policy` members of a whole document; `right_rule` and `right_policy` are taken, for contrast.
 //!
 //! The event is a call with `args` unless the case says `text` (a message; several in a list), `request`, `response`,
 //! `tool_result`, `tool_offer` or `uninspectable`. `args: unknown` are those of a tool that the provider runs. `given`
-//! holds facts: `env`, `model`, `principal`, `headers`, `host`, `path`, `time`, …; a fact that is not given is unknown.
+//! holds facts: `env`, `model`, `principal`, `headers`, `host`, `path`, `time`, …; a fact that is not given is unknown. `earlier`
+//! lists what stands before the event in the conversation, `history: incomplete` says that this is not all.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -235,10 +237,8 @@ impl<'f> Case<'f> {
         wrong
     }
 
-    fn wrong_case(&self, condition: &Node) -> Vec<String> {
-        let defaults = map(vec![("action", text("allow"))]);
-        let rule = self.rule("deny", "when", condition);
-        let error = match compiled(&self.document(vec![rule], defaults)) {
+    fn wrong_case(&self, document: &Node) -> Vec<String> {
+        let error = match compiled(document) {
             Ok(_) => return vec!["it is not refused".to_owned()],
             Err(error) => error,
         };
@@ -250,16 +250,68 @@ impl<'f> Case<'f> {
         }
     }
 
-    fn run(&self) -> Vec<String> {
-        match (self.get("when"), self.get("rules"), self.get("wrong")) {
-            (Some(condition), None, None) => self.condition_case(condition),
-            (None, Some(rules), None) => self.policy_case(rules),
-            (None, None, Some(condition)) => self.wrong_case(condition),
-            _ => panic!(
-                "a case has one of `when`, `rules`, `wrong`: {}",
-                written(self.node)
-            ),
+    /// A document around one rule that the case writes out.
+    fn around(&self, rule: &Node) -> Node {
+        let mut members = vec![("id", text("r"))];
+        members.extend(
+            rule.members()
+                .iter()
+                .map(|member| (&*member.key, member.value.clone())),
+        );
+        self.document(vec![map(members)], map(vec![("action", text("allow"))]))
+    }
+
+    /// A document with these members.
+    fn with(&self, given: &Node) -> Node {
+        let allow = map(vec![("action", text("allow"))]);
+        let usual = self.document(Vec::new(), allow);
+        let mut members: Vec<(&str, Node)> = given
+            .members()
+            .iter()
+            .map(|member| (&*member.key, member.value.clone()))
+            .collect();
+        for member in usual.members() {
+            if given.get(&member.key).is_none() {
+                members.push((&member.key, member.value.clone()));
+            }
         }
+        map(members)
+    }
+
+    fn right_case(document: &Node) -> Vec<String> {
+        compiled(document).err().into_iter().collect()
+    }
+
+    fn run(&self) -> Vec<String> {
+        let allow = || map(vec![("action", text("allow"))]);
+        let asked: Vec<Vec<String>> = self
+            .node
+            .members()
+            .iter()
+            .filter_map(|member| {
+                let value = &member.value;
+                Some(match &*member.key {
+                    "when" => self.condition_case(value),
+                    "rules" => self.policy_case(value),
+                    "wrong" => {
+                        let rule = self.rule("deny", "when", value);
+                        self.wrong_case(&self.document(vec![rule], allow()))
+                    }
+                    "wrong_rule" => self.wrong_case(&self.around(value)),
+                    "wrong_policy" => self.wrong_case(&self.with(value)),
+                    "right_rule" => Case::right_case(&self.around(value)),
+                    "right_policy" => Case::right_case(&self.with(value)),
+                    _ => return None,
+                })
+            })
+            .collect();
+        assert_eq!(
+            asked.len(),
+            1,
+            "a case asks one thing: {}",
+            written(self.node)
+        );
+        asked.concat()
     }
 }
 
@@ -289,9 +341,22 @@ fn with_context<T>(
     let body = given.body();
     let nest = given.nest(&body);
     let reading = given.reading(&nest);
-    let facts = given.facts();
+    let mut facts = given.facts();
     let scans = RefCell::new(Scans::default());
     let scratch = RefCell::new(ScanScratch::default());
+    if let Some((body, events)) = given.earlier() {
+        let nest = given.nest(&body);
+        let mut reading = Given::earlier_reading(&events, &nest);
+        reading.continues_elsewhere = given.continues_elsewhere();
+        facts.history = policy.recall(&Context {
+            policy,
+            facts: &facts,
+            reading: &reading,
+            nest: &nest,
+            scans: &RefCell::default(),
+            scratch: &scratch,
+        });
+    }
     use_it(&Context {
         policy,
         facts: &facts,

@@ -1,7 +1,7 @@
 //! Payment card numbers.
 
 use crate::detect::checksum::luhn;
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -39,8 +39,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "kaart",
     ],
     anchors: &[
-        Anchor::Number(4..=4, grouped),
-        Anchor::Number(13..=19, solid),
+        Anchor::Number(4..=4, When::Always, grouped),
+        Anchor::Number(13..=19, When::Always, solid),
     ],
     hits: &[
         Hit {
@@ -132,7 +132,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         }
         let separated = matches!(text.at(at), b' ' | b'-' | b'.' | b'_' | b'/')
             && text.at(at.wrapping_add(1)).is_ascii_digit();
-        if len >= 13 && !(separated && len < 19) || !separated {
+        if !separated || len >= 19 {
             break at;
         }
         // A fifth group belongs to a number of 19 digits or to something else.

@@ -1,7 +1,7 @@
 //! Addresses of crypto currencies.
 
 use crate::detect::checksum::{base58_check, bech32};
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -17,7 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "wallet", "wallets", "eth", "ethereum", "btc", "bitcoin", "address", "erc", "metamask",
         "crypto",
     ],
-    anchors: &[Anchor::Mixed(26..=62, probe)],
+    anchors: &[Anchor::Mixed(26..=62, When::Always, probe)],
     hits: &[
         Hit {
             text: "send to 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",

@@ -7,13 +7,17 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "email",
     groups: &["pii"],
     doc: Doc {
-        finds: "A local part of 1–64 characters, `@`, and a domain of labels that ends in letters or `xn--…`.",
+        finds: "A local part of 1–64 characters, `@`, and a domain of labels that ends in letters or `xn--…`; also with `[at]`, `(at)` and `[dot]`, `(dot)`, or with the words at and dot and a common top-level domain.",
         misses: "Addresses with quoted local parts, with spaces around the `@`, or with an IP address for a domain.",
         source: "RFC 5321 section 4.5.3.1, RFC 5322 section 3.4.1, RFC 6531",
     },
     reach: 320,
     context: &[],
-    anchors: &[Anchor::At(around)],
+    anchors: &[
+        Anchor::At(around),
+        Anchor::Word(&["at]", "at)", "at}", "at>"], bracketed),
+        Anchor::Word(&["dot "], spoken),
+    ],
     hits: &[
         Hit {
             text: "Mail jane.doe+x@mail.example.com.",
@@ -30,6 +34,17 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "write to josé@example.com",
             found: &["josé@example.com"],
+        },
+        Hit {
+            text: "jane.doe [at] example [dot] co [dot] uk; bob(at)example.com",
+            found: &[
+                "jane.doe [at] example [dot] co [dot] uk",
+                "bob(at)example.com",
+            ],
+        },
+        Hit {
+            text: "it's jane_doe at mail dot example dot com, I think",
+            found: &["jane_doe at mail dot example dot com"],
         },
     ],
     misses: &[
@@ -48,6 +63,14 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "a @ b.com",
             why: "spaces",
+        },
+        Miss {
+            text: "look at node dot js, or meet me at example dot com",
+            why: "no address",
+        },
+        Miss {
+            text: "x[at] = b.c",
+            why: "a variable",
         },
     ],
 };
@@ -106,4 +129,155 @@ fn is_label(byte: u8) -> bool {
 /// RFC 5322's atext without the characters that more often end something before the address, such as `=` and `/`.
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".!#$%*+^_~-".contains(&byte) || byte >= 0x80
+}
+
+/// `jane [at] example [dot] com`, `jane(at)example.com`; the place is at `at]`.
+fn bracketed(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let open = place.at.checked_sub(1)?;
+    if !matches!(
+        (text.at(open), text.before(place.end)),
+        (b'[', b']') | (b'(', b')') | (b'{', b'}') | (b'<', b'>')
+    ) {
+        return None;
+    }
+    let spaced = usize::from(text.before(open) == b' ');
+    let start = local_before(place, open.saturating_sub(spaced))?;
+    let from = place
+        .end
+        .wrapping_add(usize::from(text.at(place.end) == b' '));
+    let (end, dots) = domain(place, from);
+    let top = text.run_back(end, 24, |byte| byte.is_ascii_alphabetic());
+    (dots > 0 && end.wrapping_sub(top) >= 2).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Words that stand before `at` and are no one's name.
+const NO_NAMES: &[&[u8]] = &[
+    b"a",
+    b"all",
+    b"and",
+    b"are",
+    b"available",
+    b"be",
+    b"do",
+    b"example",
+    b"find",
+    b"found",
+    b"get",
+    b"go",
+    b"good",
+    b"help",
+    b"her",
+    b"here",
+    b"him",
+    b"hosted",
+    b"is",
+    b"it",
+    b"live",
+    b"located",
+    b"look",
+    b"looked",
+    b"looking",
+    b"me",
+    b"not",
+    b"now",
+    b"online",
+    b"or",
+    b"out",
+    b"page",
+    b"point",
+    b"pointed",
+    b"register",
+    b"seen",
+    b"shop",
+    b"sign",
+    b"site",
+    b"start",
+    b"that",
+    b"them",
+    b"there",
+    b"this",
+    b"up",
+    b"us",
+    b"visit",
+    b"was",
+    b"website",
+    b"work",
+    b"works",
+    b"you",
+];
+
+/// Top-level domains that people spell out.
+const TOPS: &[&[u8]] = &[
+    b"ai", b"at", b"au", b"be", b"biz", b"br", b"ca", b"ch", b"cn", b"co", b"com", b"cz", b"de",
+    b"dev", b"dk", b"edu", b"es", b"eu", b"fi", b"fr", b"gov", b"ie", b"in", b"info", b"io", b"it",
+    b"jp", b"kr", b"me", b"mx", b"net", b"nl", b"no", b"nz", b"org", b"pl", b"pt", b"ru", b"se",
+    b"sg", b"uk", b"us", b"za",
+];
+
+/// `jane at example dot com`; the place is at the first `dot`.
+fn spoken(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let label_end = place.at.checked_sub(1)?;
+    if text.at(label_end) != b' ' {
+        return None;
+    }
+    let label = text.run_back(label_end, 63, is_label_or_hyphen);
+    let at = label.checked_sub(4)?;
+    if !text.precedes(label, " at ") || label == label_end {
+        return None;
+    }
+    let start = local_before(place, at)?;
+    let name = text.slice(start..at);
+    let (end, dots) = domain(place, label);
+    let top = text.slice(text.run_back(end, 24, |byte| byte.is_ascii_alphabetic())..end);
+    let is_one_of = |list: &[&[u8]], word: &[u8]| list.iter().any(|w| w.eq_ignore_ascii_case(word));
+    (dots > 0 && is_one_of(TOPS, top) && !is_one_of(NO_NAMES, name)).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
+fn is_label_or_hyphen(byte: u8) -> bool {
+    is_label(byte) || byte == b'-'
+}
+
+/// The start of the local part before `end`.
+fn local_before(place: &Place<'_>, end: usize) -> Option<usize> {
+    let text = place.text;
+    let start = text.run_back(end, 64, is_local);
+    let start = text.run(start, end.wrapping_sub(start), |byte| !is_label(byte));
+    place.begins(start);
+    (start < end).then_some(start)
+}
+
+/// The end of a domain whose dots may be spelled, and how many there are.
+fn domain(place: &Place<'_>, from: usize) -> (usize, usize) {
+    let text = place.text;
+    let mut end = text.run(from, 63, is_label_or_hyphen);
+    let mut dots = 0usize;
+    if end == from {
+        return (end, dots);
+    }
+    while dots < 6 {
+        let spelled = [
+            ".", " dot ", " [dot] ", "[dot]", " (dot) ", "(dot)", " {dot} ", "{dot}",
+        ]
+        .iter()
+        .find(|dot| text.follows(end, dot));
+        let Some(dot) = spelled else { break };
+        let label = end.wrapping_add(dot.len());
+        let next = text.run(label, 63, is_label_or_hyphen);
+        if next == label {
+            break;
+        }
+        dots = dots.wrapping_add(1);
+        end = next;
+    }
+    (end, dots)
 }

@@ -1,7 +1,7 @@
 //! International bank account numbers.
 
 use crate::detect::checksum::mod_97;
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 48,
     context: &[],
-    anchors: &[Anchor::Mixed(4..=34, probe)],
+    anchors: &[Anchor::Mixed(4..=34, When::Always, probe)],
     hits: &[
         Hit {
             text: "IBAN: DE89 3704 0044 0532 0130 00.",

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -18,7 +18,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "ip", "ips", "ipv4", "ipv6", "host", "hosts", "from", "server", "gateway", "subnet",
         "client", "address", "addr", "dns",
     ],
-    anchors: &[Anchor::Number(1..=3, version_4), Anchor::Colon(version_6)],
+    anchors: &[
+        Anchor::Number(1..=3, When::Before(b'.'), version_4),
+        Anchor::Colon(version_6),
+    ],
     hits: &[
         Hit {
             text: "from 192.168.0.1:80",
@@ -153,6 +156,14 @@ fn prefix_length(place: &Place<'_>, at: usize, most: u32) -> usize {
 /// The address of which a colon stands here; only its first colon counts.
 fn version_6(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
+    // An address has a second colon, not three in a row.
+    let next = text.at(place.at.wrapping_add(1));
+    if text.before(place.at) == b':'
+        && (next == b':' || text.before(place.at.wrapping_sub(1)) == b':')
+        || !next.is_ascii_hexdigit() && next != b':' && text.before(place.at) != b':'
+    {
+        return None;
+    }
     let part = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
     let start = text.run_back(place.at, 5, |byte| byte.is_ascii_hexdigit());
     let start = if start == place.at && text.before(place.at) == b':' {

@@ -6,7 +6,7 @@ use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "no_fodselsnummer",
-    groups: &["pii.eu.no"],
+    groups: &["pii.no"],
     doc: Doc {
         finds: "Date of birth (40 added to the day or month for D and synthetic numbers), three digits and two check digits modulo 11; as 6-5, or after a word such as `fødselsnummer`.",
         misses: "Eleven digits in a row without such a word.",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -86,7 +86,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "โทร",
         "โทรศัพท์",
     ],
-    anchors: &[Anchor::Number(1..=15, probe)],
+    anchors: &[Anchor::Number(1..=15, When::Always, probe)],
     hits: &[
         Hit {
             text: "call +44 (20) 7123 4567 or +4930123456",
@@ -166,7 +166,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let plus = text.before(start) == b'+';
     start = start.wrapping_sub(usize::from(plus));
     place.begins(start);
-    if !begins(place, start, plus || opened) || !is_promising(place, plus, opened) {
+    if !is_promising(place, plus, opened) || !begins(place, start, plus || opened) {
         return None;
     }
     let written = read(place, first, opened)?;
@@ -201,7 +201,7 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
         }
         b' ' | b')' => true,
         b'-' | b'.' | b'/' | b':' => {
-            !second.is_ascii_digit() && !(before == b'-' && second.is_ascii_alphabetic())
+            !(second.is_ascii_digit() || before == b'-' && second.is_ascii_alphabetic())
         }
         b'_' | b'#' | b'$' | b'+' => false,
         byte => !byte.is_ascii_alphanumeric(),
@@ -213,8 +213,10 @@ fn is_promising(place: &Place<'_>, plus: bool, opened: bool) -> bool {
     let len = place.end.wrapping_sub(place.at);
     let first = place.text.at(place.at);
     let area = len == 3 && first >= b'2' || opened && (2..=5).contains(&len);
-    let trunk = first == b'0' && (len <= 5 || len >= 10) || first == b'1' && len == 1;
-    plus || area || trunk || place.context(place.at)
+    let second = place.text.at(place.end.wrapping_add(1));
+    let country = first == b'1' && len == 1 && (second == b'(' || (b'2'..=b'9').contains(&second));
+    let trunk = first == b'0' && (len <= 5 || len >= 10) || country;
+    plus || area || trunk || len >= 2 && place.context(place.at)
 }
 
 /// Reads groups of digits with one separator between them.

@@ -1,6 +1,6 @@
 //! Postal addresses, as far as form and context tell them.
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -30,7 +30,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "residence",
         "send to",
     ],
-    anchors: &[Anchor::Number(1..=5, probe), Anchor::Mixed(2..=5, probe)],
+    anchors: &[
+        Anchor::Number(1..=5, When::Before(b' '), probe),
+        Anchor::Mixed(2..=5, When::Before(b' '), probe),
+    ],
     hits: &[
         Hit {
             text: "billing address: 12 Mill Lane, Leeds",
@@ -98,6 +101,10 @@ const STREETS: &[&str] = &[
 
 fn probe(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
+    let capital = text.at(place.end.wrapping_add(1));
+    if !capital.is_ascii_uppercase() && capital < 0x80 {
+        return None;
+    }
     let number = text.slice(place.at..place.end);
     let suffixed = number.split_last().is_some_and(|(last, head)| {
         last.is_ascii_alphabetic() && head.iter().all(u8::is_ascii_digit)

@@ -83,11 +83,9 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     if months.contains(&letters) {
         return None;
     }
-    let confidence = candidate.high_or(Confidence::Low)?;
-    let whole = candidate.is_separated() && candidate.is_whole();
-    Some(if confidence == Confidence::Low && whole {
-        Confidence::Medium
+    if candidate.is_separated() {
+        candidate.high_or_whole(Confidence::Medium)
     } else {
-        confidence
-    })
+        candidate.high_or(Confidence::Low)
+    }
 }

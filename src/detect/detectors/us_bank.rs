@@ -1,6 +1,6 @@
 //! US bank account numbers.
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(super) static DETECTOR: Detector = Detector {
@@ -29,7 +29,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "accountnumber",
         "deposit account",
     ],
-    anchors: &[Anchor::Number(8..=17, probe)],
+    anchors: &[Anchor::Number(8..=17, When::InContext, probe)],
     hits: &[
         Hit {
             text: "my bank account number is 71170298473",

@@ -23,6 +23,8 @@ pub(super) struct Terms {
     entries: Vec<Entry>,
     /// Lengths in characters of terms in scripts without spaces.
     run_lengths: u32,
+    /// The first letters that words of terms have, and the second ones of each: most words of a text have others.
+    starts: [u32; 26],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +75,9 @@ impl Terms {
                 all.push((hash(seen.bytes()), bit, 0));
                 continue;
             }
+            for word in seen.split(' ') {
+                built.add_start(word.as_bytes());
+            }
             let words: Vec<u64> = seen.split(' ').map(|word| hash(word.bytes())).collect();
             let Some(last) = words.last().copied() else {
                 continue;
@@ -93,6 +98,25 @@ impl Terms {
             built.insert(hash, slots, phrases);
         }
         built
+    }
+
+    fn add_start(&mut self, word: &[u8]) {
+        let [first, rest @ ..] = word else { return };
+        if let Some(seconds) = self.starts.get_mut(usize::from(first.wrapping_sub(b'a'))) {
+            *seconds |= second_bit(rest.first());
+        }
+    }
+
+    /// Whether a word of a term may begin as this word does.
+    #[inline]
+    fn may_begin(&self, word: &[u8]) -> bool {
+        let [first, rest @ ..] = word else {
+            return false;
+        };
+        let first = usize::from((first | 0x20).wrapping_sub(b'a'));
+        self.starts
+            .get(first)
+            .is_some_and(|seconds| seconds & second_bit(rest.first()) != 0)
     }
 
     fn insert(&mut self, hash: u64, slots: Slots, phrases: u8) {
@@ -248,7 +272,11 @@ impl Nearby {
                 } else {
                     0
                 };
-                let hash = hash(run.iter().map(u8::to_ascii_lowercase));
+                let hash = if terms.may_begin(run) {
+                    hash(run.iter().map(u8::to_ascii_lowercase))
+                } else {
+                    0
+                };
                 self.word(hash, start, at, slots, terms);
             } else {
                 self.run(run, start, terms);
@@ -343,6 +371,12 @@ impl Nearby {
         }
         self.word(0, start, start.wrapping_add(run.len()), slots, terms);
     }
+}
+
+/// A bit for the second letter of a word, or for its having one letter only.
+fn second_bit(second: Option<&u8>) -> u32 {
+    let letter = second.map_or(26, |byte| u32::from((byte | 0x20).wrapping_sub(b'a')));
+    1u32.checked_shl(letter).unwrap_or(0)
 }
 
 fn byte_at(text: &[u8], at: usize) -> u8 {

@@ -81,7 +81,14 @@ pub(super) struct FormTable {
     fits: Vec<Fit>,
     /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
     gates: Vec<Slots>,
+    /// States from this one on are those where a form ends.
+    first_end: u16,
+    /// The state after so many digits.
+    after_digits: [u16; DIGITS],
 }
+
+/// Most digits in a row that a form begins with.
+const DIGITS: usize = 24;
 
 /// A form that is partly walked: whose, which, which of its expansions, how far.
 type Place = (Fit, usize, usize);
@@ -94,6 +101,8 @@ impl FormTable {
             first_fit: vec![0, 0],
             fits: Vec::new(),
             gates: vec![0],
+            first_end: 0,
+            after_digits: [0; DIGITS],
         };
         let mut start: Vec<Place> = Vec::new();
         let mut expanded: BTreeMap<Fit, Vec<Vec<u8>>> = BTreeMap::new();
@@ -165,7 +174,62 @@ impl FormTable {
                 .first_fit
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
+        let mut table = table.with_ends_last();
+        let mut state = table.start();
+        for len in 0..DIGITS {
+            if let Some(after) = table.after_digits.get_mut(len) {
+                *after = state;
+            }
+            state = table.step(state, b'0');
+        }
         table
+    }
+
+    /// The same automaton with its states renumbered, so that a comparison tells where a form ends.
+    fn with_ends_last(self) -> Self {
+        let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
+        let mut order: Vec<u16> = (0..count).collect();
+        order.sort_by_key(|state| self.gate(*state) != 0);
+        let mut number = vec![0u16; order.len()];
+        for (new, old) in (0u16..).zip(&order) {
+            if let Some(place) = number.get_mut(usize::from(*old)) {
+                *place = new;
+            }
+        }
+        let mut sorted = Self {
+            first_fit: vec![0],
+            ..Self::default()
+        };
+        for old in &order {
+            let from = usize::from(*old).wrapping_mul(CLASSES);
+            let row = self.next.get(from..from.wrapping_add(CLASSES));
+            sorted.next.extend(
+                row.unwrap_or_default()
+                    .iter()
+                    .map(|to| number.get(usize::from(*to)).copied().unwrap_or(0)),
+            );
+            sorted.fits.extend(self.fits(*old));
+            sorted
+                .first_fit
+                .push(u32::try_from(sorted.fits.len()).unwrap_or(u32::MAX));
+            sorted.gates.push(self.gate(*old));
+            if self.gate(*old) == 0 {
+                sorted.first_end = sorted.first_end.saturating_add(1);
+            }
+        }
+        sorted
+    }
+
+    /// Whether a form ends in this state.
+    #[inline]
+    pub(super) fn is_end(&self, state: u16) -> bool {
+        state >= self.first_end
+    }
+
+    /// The state after so many digits from the start.
+    #[inline]
+    pub(super) fn after_digits(&self, len: usize) -> u16 {
+        self.after_digits.get(len).copied().unwrap_or(0)
     }
 
     /// The state before anything was read; 0 if there are no forms.

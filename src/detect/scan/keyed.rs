@@ -21,44 +21,36 @@ pub(super) struct Pair {
     pub(super) quote: u8,
 }
 
-/// Words of names, by their first letter.
-const WORDS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "apikey",
-    "key",
-    "credential",
-    "creds",
-    "cred",
-    "auth",
-];
-
 /// The length of the word of a name that begins at `at`; `None` if there is none.
 fn word(text: &Text<'_>, at: usize) -> Option<usize> {
-    let len = WORDS.iter().find(|word| text.follows(at, word))?.len();
-    let next = text.at(at.wrapping_add(len));
-    let first = text.at(at).to_ascii_lowercase();
+    let words: &[&str] = match text.at(at) | 0x20 {
+        b'p' => &[
+            "password",
+            "passwd",
+            "passphrase",
+            "passcode",
+            "pass",
+            "pwd",
+        ],
+        b's' => &["secret"],
+        b't' => &["token"],
+        b'k' => &["key"],
+        b'a' => &["apikey", "auth"],
+        b'c' => &["credential", "creds", "cred"],
+        _ => return None,
+    };
+    let word = words.iter().find(|word| text.follows(at, word))?;
     // `passenger`, `keyboard`, `tokens` and `author` are other words; `accessKeyId` and `password2` are not.
-    let goes_on = next.is_ascii_lowercase();
-    let allowed = match (first, len) {
-        (b's' | b'c', _) => true,
-        (b'a', 4) => {
-            text.follows(at, "authoriz")
-                || text.follows(at, "authtoken")
-                || text.follows(at, "authkey")
-        }
-        (b'p', 4) => text.follows(at, "passcode"),
-        (b't', _) => text.follows(at, "tokenstring"),
+    let goes_on = text.at(at.wrapping_add(word.len())).is_ascii_lowercase();
+    let allowed = match *word {
+        "secret" | "credential" | "creds" | "cred" => true,
+        "auth" => ["authoriz", "authtoken", "authkey"]
+            .iter()
+            .any(|longer| text.follows(at, longer)),
+        "token" => text.follows(at, "tokenstring"),
         _ => false,
     };
-    // Within a name in small letters, `monkey` and `compass` are words of their own, `apikey` and `dbpass` are not.
-    (!goes_on || allowed).then_some(len)
+    (!goes_on || allowed).then_some(word.len())
 }
 
 /// The name around the word at `at` and its value. `None` if there is no value, or it has not begun.
@@ -239,7 +231,8 @@ mod tests {
         let mut found: Vec<(String, String)> = Vec::new();
         for at in 0..source.len() {
             if let Some(pair) = pair(&text, at) {
-                let pair = (source[pair.name].to_owned(), source[pair.value].to_owned());
+                let part = |range: Range<usize>| source.get(range).unwrap().to_owned();
+                let pair = (part(pair.name), part(pair.value));
                 if found.last() != Some(&pair) {
                     found.push(pair);
                 }

@@ -2,13 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::Slot;
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms};
 use super::keyed;
-use super::place::{Anchor, Beginning, Candidate, Found, Keyed, Link, Part, Place, Probe};
+use super::place::{
+    Anchor, Beginning, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place, Probe, When,
+};
 use super::text::Text;
+use super::{MAX_RAW, Slot};
+use crate::detect::literals::Literals;
+use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{BLOCK, Block, Level};
 use crate::detect::variety;
 use crate::detect::{Confidence, Detector};
@@ -25,6 +29,9 @@ const TRAIL: usize = 64;
 /// In an unquoted value of this length no names are looked for: they would all have the same value.
 const LONG_VALUE: usize = 64;
 
+/// Words behind `at` that an address may go on for.
+const SPELLED: usize = 14;
+
 /// Words before a number that may belong to it: `GB` of `GB 33 …`.
 const LEAD: usize = 4;
 
@@ -33,20 +40,23 @@ const LEAD: usize = 4;
 pub(super) struct Plan {
     level: Level,
     forms: FormTable,
-    judges: Vec<(usize, fn(&Candidate<'_>) -> Option<Confidence>)>,
+    judges: Vec<(usize, Judge)>,
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
     /// By length.
-    numbers: Vec<Vec<(usize, Probe)>>,
-    mixed: Vec<Vec<(usize, Probe)>>,
+    numbers: Vec<Vec<TokenProbe>>,
+    mixed: Vec<Vec<TokenProbe>>,
     at: Vec<(usize, Probe)>,
     colon: Vec<(usize, Probe)>,
     pairs: Vec<(usize, Probe)>,
     url: Vec<(usize, Probe)>,
     dashes: Vec<(usize, Probe)>,
     mark: Vec<(usize, Probe)>,
-    keyed: Vec<(usize, fn(&Keyed<'_>) -> Option<Found>)>,
+    keyed: Vec<(usize, KeyedJudge)>,
+    odd: Vec<(usize, OddKind)>,
+    phrases: Option<Literals>,
+    phrase_slots: Vec<usize>,
 }
 
 /// What a known beginning leads to.
@@ -97,8 +107,12 @@ impl Plan {
             dashes: Vec::new(),
             mark: Vec::new(),
             keyed: Vec::new(),
+            odd: Vec::new(),
+            phrases: None,
+            phrase_slots: Vec::new(),
         };
         let mut forms: Vec<Forms> = Vec::new();
+        let mut phrases: Vec<String> = Vec::new();
         let anchors = slots
             .iter()
             .enumerate()
@@ -114,11 +128,13 @@ impl Plan {
                     });
                     plan.judges.push((slot, *judge));
                 }
-                Anchor::Number(lengths, probe) => {
-                    add_by_length(&mut plan.numbers, lengths.clone(), slot, *probe)
+                Anchor::Number(lengths, when, probe) => {
+                    let token = TokenProbe::new(slots, slot, *when, *probe);
+                    add_by_length(&mut plan.numbers, lengths, token);
                 }
-                Anchor::Mixed(lengths, probe) => {
-                    add_by_length(&mut plan.mixed, lengths.clone(), slot, *probe)
+                Anchor::Mixed(lengths, when, probe) => {
+                    let token = TokenProbe::new(slots, slot, *when, *probe);
+                    add_by_length(&mut plan.mixed, lengths, token);
                 }
                 Anchor::At(probe) => plan.at.push((slot, *probe)),
                 Anchor::Colon(probe) => plan.colon.push((slot, *probe)),
@@ -138,8 +154,22 @@ impl Plan {
                     );
                 }
                 Anchor::Keyed(judge) => plan.keyed.push((slot, *judge)),
+                Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
+                Anchor::Phrases(written) => {
+                    for phrase in *written {
+                        let seen = View::of(phrase);
+                        phrases.push(
+                            seen.map_or_else(
+                                || (*phrase).to_owned(),
+                                |view| view.text().to_owned(),
+                            ),
+                        );
+                        plan.phrase_slots.push(slot);
+                    }
+                }
             }
         }
+        plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
         plan.beginnings =
             Beginnings::new(
@@ -193,22 +223,90 @@ impl Plan {
                 break;
             }
         }
-        pass.begun
+        let begun = pass.begun;
+        self.find_phrases(slots, text.bytes(), out);
+        begun
+    }
+
+    /// What finds things in the original that can't be seen.
+    pub(super) fn odd(&self) -> &[(usize, OddKind)] {
+        &self.odd
+    }
+
+    /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. A phrase that has only
+    /// begun stands in the last word of the text, which is held back anyway.
+    fn find_phrases(&self, slots: &[Slot], text: &[u8], out: &mut Vec<Raw>) {
+        let Some(phrases) = self.phrases.as_ref().filter(|_| !text.is_ascii()) else {
+            return;
+        };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
+        phrases.find(text, &mut |phrase, range| {
+            let slot = usize::try_from(phrase)
+                .ok()
+                .and_then(|phrase| self.phrase_slots.get(phrase))
+                .copied();
+            let known = slot.and_then(|slot| Some((slot, slots.get(slot)?)));
+            if let Some((slot, known)) = known
+                && known.threshold <= Confidence::Medium
+                && out.len() < MAX_RAW
+            {
+                out.push(Raw {
+                    slot,
+                    start: range.start,
+                    end: range.end,
+                    confidence: Confidence::Medium,
+                });
+            }
+        });
+    }
+}
+
+/// What looks at tokens of a length.
+#[derive(Clone, Copy, Debug)]
+struct TokenProbe {
+    slot: usize,
+    probe: Probe,
+    /// Detectors of which a word must stand before the token; 0: none need.
+    gate: Slots,
+    /// The character that must follow; 0: any.
+    next: u8,
+}
+
+impl TokenProbe {
+    fn new(slots: &[Slot], slot: usize, when: When, probe: Probe) -> Self {
+        let gate = match (slots.get(slot), when) {
+            (Some(known), When::InContext) if known.threshold > Confidence::Low => {
+                known.context_bit()
+            }
+            _ => 0,
+        };
+        let next = if let When::Before(next) = when {
+            next
+        } else {
+            0
+        };
+        Self {
+            slot,
+            probe,
+            gate,
+            next,
+        }
     }
 }
 
 fn add_by_length(
-    lists: &mut [Vec<(usize, Probe)>],
-    lengths: std::ops::RangeInclusive<usize>,
-    slot: usize,
-    probe: Probe,
+    lists: &mut [Vec<TokenProbe>],
+    lengths: &std::ops::RangeInclusive<usize>,
+    token: TokenProbe,
 ) {
     for (_, list) in lists
         .iter_mut()
         .enumerate()
         .filter(|(len, _)| lengths.contains(len))
     {
-        list.push((slot, probe));
+        list.push(token);
     }
 }
 
@@ -216,9 +314,51 @@ fn add_by_length(
 /// the last space.
 fn trailing(text: &Text<'_>) -> usize {
     let word = text.run_back(text.len(), TRAIL, |byte| !byte.is_ascii_whitespace());
-    lead(text, lead(text, word).unwrap_or(word))
+    let number = lead(text, lead(text, word).unwrap_or(word))
         .or_else(|| lead(text, word))
-        .unwrap_or(word)
+        .unwrap_or(word);
+    spelled(text, word).map_or(number, |address| number.min(address))
+}
+
+/// The word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
+fn spelled(text: &Text<'_>, word: usize) -> Option<usize> {
+    let mut word = word;
+    let mut first = None;
+    for _ in 0..SPELLED {
+        let space = word.checked_sub(1).filter(|_| text.before(word) == b' ');
+        let Some(before) = space else { break };
+        let before = text.run_back(before, TRAIL, |byte| !byte.is_ascii_whitespace());
+        if is_spelled(text.slice(word..text.len())) {
+            first = Some(before);
+        }
+        word = before;
+    }
+    first
+}
+
+/// Whether words are `at`, a label, `dot`, a label and so on, or begin to be.
+fn is_spelled(words: &[u8]) -> bool {
+    let mut words = words.split(|byte| *byte == b' ').enumerate().peekable();
+    while let Some((place, word)) = words.next() {
+        let bare = match word.split_first() {
+            Some((b'[' | b'(' | b'{' | b'<', rest)) => rest,
+            _ => word,
+        };
+        let expected: &[u8] = match place {
+            0 => b"at",
+            odd if odd % 2 == 1 => continue,
+            _ => b"dot",
+        };
+        let given = bare.get(..expected.len());
+        let fits = match given {
+            Some(given) => given.eq_ignore_ascii_case(expected),
+            None => words.peek().is_none() && expected.starts_with(&bare.to_ascii_lowercase()),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
 }
 
 /// The start of the short word before a word, one separator away.
@@ -363,14 +503,21 @@ impl<'a> Pass<'a> {
                 self.begun = self.begun.min(start);
                 continue;
             }
-            self.token(start, end);
+            let first = u32::try_from(start.wrapping_sub(base)).unwrap_or(64);
+            let number = if start >= base && next < 64 {
+                // All of its bits are digits.
+                let token = u64::MAX.wrapping_shl(first) & !u64::MAX.wrapping_shl(next);
+                block.digit & token == token
+            } else {
+                self.text.slice(start..end).iter().all(u8::is_ascii_digit)
+            };
+            self.token(start, end, number);
         }
     }
 
-    fn token(&mut self, start: usize, end: usize) {
+    fn token(&mut self, start: usize, end: usize, number: bool) {
         let len = end.wrapping_sub(start);
         let plan = self.plan;
-        let number = self.text.slice(start..end).iter().all(u8::is_ascii_digit);
         if number
             && self.text.before(start) == b'.'
             && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
@@ -379,49 +526,87 @@ impl<'a> Pass<'a> {
             return;
         }
         let lists = if number { &plan.numbers } else { &plan.mixed };
-        if let Some(list) = lists.get(len) {
-            self.probe(list, start, end);
+        let known = self.out.len();
+        for token in lists.get(len).into_iter().flatten() {
+            if token.next != 0 && token.next != self.text.at(end) {
+                continue;
+            }
+            if token.gate != 0
+                && token.gate
+                    & self
+                        .near
+                        .borrow_mut()
+                        .before(self.text.bytes(), start, &plan.terms)
+                    == 0
+            {
+                continue;
+            }
+            self.probe(&[(token.slot, token.probe)], start, end);
         }
-        if plan.forms.start() != 0 {
-            self.forms(start);
-            if let Some(first) = lead(self.text, start) {
-                self.forms(first);
-                if let Some(before) = lead(self.text, first) {
-                    self.forms(before);
-                }
+        let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
+        if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
+            // What is surely a card or an account is not also made of other numbers.
+            self.token_done = self.token_done.max(raw.end);
+            return;
+        }
+        let first = plan.forms.start();
+        if first == 0 {
+            return;
+        }
+        if number {
+            self.forms(start, end, plan.forms.after_digits(len));
+        } else {
+            self.forms(start, start, first);
+        }
+        if self
+            .text
+            .before(start.wrapping_sub(1))
+            .is_ascii_alphabetic()
+            && let Some(word) = lead(self.text, start)
+        {
+            self.forms(word, word, first);
+            if let Some(before) = lead(self.text, word) {
+                self.forms(before, before, first);
             }
         }
     }
 
-    /// Walks all forms from a place.
-    fn forms(&mut self, start: usize) {
+    /// Walks all forms from a place, of which the bytes up to `at` led to a state.
+    #[inline]
+    fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
-        let mut state = plan.forms.start();
-        let mut at = start;
-        loop {
-            state = plan.forms.step(state, self.text.at(at));
-            if state == 0 {
-                break;
+        let bytes = self.text.bytes();
+        let mut at = at;
+        let mut state = state;
+        let mut past_end = false;
+        while state != 0 {
+            let byte = match bytes.get(at) {
+                Some(byte) => *byte,
+                None => {
+                    past_end = true;
+                    0
+                }
+            };
+            if plan.forms.is_end(state) && !byte.is_ascii_alphanumeric() {
+                self.fitting(start, at, state, past_end);
             }
+            state = plan.forms.step(state, byte);
             at = at.wrapping_add(1);
-            let gate = plan.forms.gate(state);
-            if gate != 0 && !self.text.at(at).is_ascii_alphanumeric() {
-                self.fitting(start, at, state, gate);
-            }
         }
-        if self.text.take_past_end() && self.open {
+        if past_end && self.open {
             self.begun = self.begun.min(start);
         }
     }
 
     /// Asks the judges of the forms that end here.
-    fn fitting(&mut self, start: usize, end: usize, state: u16, gate: Slots) {
+    fn fitting(&mut self, start: usize, end: usize, state: u16, past_end: bool) {
         let plan = self.plan;
+        let gate = plan.forms.gate(state);
         let context = self
             .near
             .borrow_mut()
             .before(self.text.bytes(), start, &plan.terms);
-        if gate & (context | FREE) == 0 {
+        if gate & (context | FREE) == 0 || past_end && self.open {
             return;
         }
         let mut compact = [0u8; 40];
@@ -435,7 +620,6 @@ impl<'a> Pass<'a> {
             *to = *byte;
             compact_len = compact_len.wrapping_add(1);
         }
-        let cut = self.text.take_past_end();
         for fit in plan.forms.fits(state) {
             let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
@@ -461,11 +645,7 @@ impl<'a> Pass<'a> {
                 confidence,
             });
             let first = candidate.place.first.get();
-            if cut && self.open {
-                self.begun = self.begun.min(start);
-            } else {
-                self.take(slot, first, found);
-            }
+            self.take(slot, first, found);
         }
     }
 
@@ -504,24 +684,19 @@ impl<'a> Pass<'a> {
     fn stem(&mut self, at: usize) {
         let plan = self.plan;
         match self.text.at(at) {
-            b':' => {
-                if !plan.url.is_empty() && self.text.follows(at, "://") {
-                    self.probe(&plan.url, at, at);
-                }
+            b':' if !plan.url.is_empty() && self.text.follows(at, "://") => {
+                self.probe(&plan.url, at, at);
             }
-            b'-' => {
-                if !plan.dashes.is_empty()
-                    && self.text.before(at) != b'-'
-                    && self.text.follows(at, "---")
-                {
-                    self.probe(&plan.dashes, at, at);
-                }
+            b'-' if !plan.dashes.is_empty()
+                && self.text.before(at) != b'-'
+                && self.text.follows(at, "---") =>
+            {
+                self.probe(&plan.dashes, at, at);
             }
-            b'!' | b']' | b'<' | b'[' => {
-                if !plan.mark.is_empty() {
-                    self.probe(&plan.mark, at, at);
-                }
+            b'!' | b']' | b'<' | b'[' if !plan.mark.is_empty() => {
+                self.probe(&plan.mark, at, at);
             }
+            b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
             _ if !plan.keyed.is_empty() && at >= self.keyed_until => {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
@@ -615,16 +790,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    #[inline]
     fn place(&self, slot: usize, at: usize, end: usize) -> Place<'a> {
+        let known = self.slots.get(slot);
         Place {
             text: self.text,
             at,
             end,
-            slot: self
-                .slots
-                .get(slot)
-                .and_then(|slot| slot.context)
-                .unwrap_or(u16::MAX),
+            context: known.and_then(|known| known.context),
+            threshold: known.map_or(Confidence::High, |known| known.threshold),
             near: self.near,
             terms: &self.plan.terms,
             first: Cell::new(at),
@@ -653,6 +827,7 @@ impl<'a> Pass<'a> {
                 .slots
                 .get(slot)
                 .is_some_and(|slot| found.confidence >= slot.threshold)
+            && self.out.len() < MAX_RAW
         {
             self.out.push(Raw {
                 slot,
@@ -685,8 +860,14 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 at = at.wrapping_add(part.len());
             }
             Part::Run(alphabet, least, most) => {
-                let end = text.run_of(*alphabet, at, most.wrapping_add(1));
-                let len = end.wrapping_sub(at);
+                let mut end = text.run_of(*alphabet, at, most.wrapping_add(1));
+                let mut len = end.wrapping_sub(at);
+                if len > *most && text.before(end) == b'.' && !text.at(end).is_ascii_alphanumeric()
+                {
+                    // The end of a sentence is none of the token's characters.
+                    end = end.wrapping_sub(1);
+                    len = *most;
+                }
                 if len < *least || len > *most {
                     return None;
                 }

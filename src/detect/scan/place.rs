@@ -6,20 +6,18 @@ use std::ops::{Range, RangeInclusive};
 use super::context::{Nearby, Slots, Terms};
 use super::text::Text;
 use crate::detect::Confidence;
+use crate::detect::normalise::OddKind;
 use crate::detect::variety::Makeup;
 
 /// Where a detector looks. Each is a class of places that the pass over the text knows without extra cost.
 #[derive(Debug)]
 pub(in crate::detect) enum Anchor {
     /// Forms in the language of [`forms`](super::forms), and the judge of what fits one.
-    Forms(
-        &'static [&'static str],
-        fn(&Candidate<'_>) -> Option<Confidence>,
-    ),
+    Forms(&'static [&'static str], Judge),
     /// Digits in a row, so many, with no letter next to them.
-    Number(RangeInclusive<usize>, Probe),
+    Number(RangeInclusive<usize>, When, Probe),
     /// Letters and digits in a row, so many of both, at least one of each.
-    Mixed(RangeInclusive<usize>, Probe),
+    Mixed(RangeInclusive<usize>, When, Probe),
     /// `@`.
     At(Probe),
     /// `:` after a hexadecimal digit or another colon.
@@ -36,9 +34,30 @@ pub(in crate::detect) enum Anchor {
     Word(&'static [&'static str], Probe),
     /// A token that begins so, in this case.
     Beginning(&'static [Beginning]),
+    /// Something in the original that a reader can't see.
+    Odd(OddKind),
+    /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
+    Phrases(&'static [&'static str]),
     /// A value that stands after a word such as `password`, `token`, `api_key`.
-    Keyed(fn(&Keyed<'_>) -> Option<Found>),
+    Keyed(KeyedJudge),
 }
+
+/// What spares a look at most tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect) enum When {
+    /// Every token is looked at.
+    Always,
+    /// Only those after one of the detector's words, unless findings of low confidence are wanted.
+    InContext,
+    /// Only those before this character.
+    Before(u8),
+}
+
+/// Looks at what has one of the forms.
+pub(in crate::detect) type Judge = fn(&Candidate<'_>) -> Option<Confidence>;
+
+/// Looks at the value of a name.
+pub(in crate::detect) type KeyedJudge = fn(&Keyed<'_>) -> Option<Found>;
 
 /// Looks around a place.
 pub(in crate::detect) type Probe = fn(&Place<'_>) -> Option<Found>;
@@ -87,8 +106,6 @@ pub(in crate::detect) enum Alphabet {
     Capitals,
     /// `0-9a-z`
     Smalls,
-    /// `a-zA-Z`
-    Letters,
     /// `0-9a-zA-Z`
     Alphanumeric,
     /// `0-9a-zA-Z_`
@@ -121,7 +138,6 @@ impl Alphabet {
             Self::Hex => byte.is_ascii_hexdigit(),
             Self::Capitals => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
             Self::Smalls => byte.is_ascii_digit() || byte.is_ascii_lowercase(),
-            Self::Letters => byte.is_ascii_alphabetic(),
             Self::Alphanumeric => alphanumeric,
             Self::Word => alphanumeric || byte == b'_',
             Self::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),
@@ -141,7 +157,10 @@ pub(in crate::detect) struct Place<'a> {
     pub(in crate::detect) at: usize,
     /// The first byte after the token or word; for marks the same as `at`.
     pub(in crate::detect) end: usize,
-    pub(super) slot: u16,
+    /// The detector among those that have words of context.
+    pub(super) context: Option<u16>,
+    /// The least confidence that is asked for.
+    pub(super) threshold: Confidence,
     pub(super) near: &'a RefCell<Nearby>,
     pub(super) terms: &'a Terms,
     /// The first byte that a finding could begin at, should the text go on.
@@ -156,7 +175,10 @@ impl Place<'_> {
 
     /// Whether one of the detector's words stands before `at`, or in the key that the text stands under.
     pub(in crate::detect) fn context(&self, at: usize) -> bool {
-        let bit: Slots = 1u128.checked_shl(u32::from(self.slot)).unwrap_or(0);
+        let Some(context) = self.context else {
+            return false;
+        };
+        let bit: Slots = 1u128.checked_shl(u32::from(context)).unwrap_or(0);
         self.near
             .borrow_mut()
             .before(self.text.bytes(), at, self.terms)
@@ -250,23 +272,28 @@ impl Candidate<'_> {
 
     /// High with one of the detector's words before it, else as given; nothing if it is part of something longer.
     pub(in crate::detect) fn high_or(&self, otherwise: Confidence) -> Option<Confidence> {
-        (!self.is_part()).then(|| {
-            if self.context() {
-                Confidence::High
-            } else {
-                otherwise
-            }
+        self.unless_part(if self.context() {
+            Confidence::High
+        } else {
+            otherwise
         })
     }
 
     /// As [`high_or`](Self::high_or), for forms that say enough where the text is nothing else: low within a text.
     pub(in crate::detect) fn high_or_whole(&self, whole: Confidence) -> Option<Confidence> {
-        let confidence = self.high_or(Confidence::Low)?;
-        Some(if confidence == Confidence::Low && self.is_whole() {
+        let confidence = if self.context() {
+            Confidence::High
+        } else if self.is_whole() {
             whole
         } else {
-            confidence
-        })
+            Confidence::Low
+        };
+        self.unless_part(confidence)
+    }
+
+    /// What is too uncertain to be asked for is not looked at further.
+    fn unless_part(&self, confidence: Confidence) -> Option<Confidence> {
+        (confidence >= self.place.threshold && !self.is_part()).then_some(confidence)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
 use crate::wire::frame::Frame;
+use crate::wire::order;
 use std::collections::VecDeque;
 
 /// So many frames stay behind one that waits for a little more of a text, whatever their lanes: an answer that nobody edits
@@ -199,7 +200,7 @@ impl Queue {
                 candidates.push(self.first);
             }
             // The lowest number last, since the last is taken first.
-            candidates.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+            order::sort_by_key(&mut candidates, |number| std::cmp::Reverse(*number));
             candidates.dedup();
         }
     }

@@ -551,11 +551,15 @@ mod faults {
         );
         let seen = ask(&guard, &body, &[]);
         assert_eq!(seen.client.body(), body);
+        let errors: Vec<_> = seen
+            .counts
+            .iter()
+            .filter(|(name, ..)| *name == "agentguard_provider_errors_total")
+            .collect();
+        assert_eq!(errors.len(), 1);
         assert!(
-            seen.finished
-                .counts
-                .iter()
-                .any(|count| format!("{count:?}").contains("server_error"))
+            errors[0].1.contains(&"server_error".to_owned()),
+            "{errors:?}"
         );
     }
 

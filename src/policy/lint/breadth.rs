@@ -29,7 +29,7 @@ pub(super) fn open_names(subject: &Subject<'_>, findings: &mut Findings) {
             continue;
         }
         for item in &view.written.matches {
-            if item.field != Field::Tool {
+            if item.mention.field != Field::Tool {
                 continue;
             }
             let open = item.values.iter().find(|value| value.contains('*'));
@@ -38,7 +38,7 @@ pub(super) fn open_names(subject: &Subject<'_>, findings: &mut Findings) {
                 let taken = taken.replace('*', "");
                 findings.warn(
                     codes::AG1104,
-                    (item.span.clone(), item.path.clone()),
+                    (item.mention.span.clone(), item.path.clone()),
                     format!("this allow takes `{taken}` on the day that there is such a tool"),
                     "name the tools that were looked at",
                 );
@@ -116,7 +116,7 @@ pub(super) fn patterns(subject: &Subject<'_>, findings: &mut Findings) {
 pub(super) fn needles(subject: &Subject<'_>, findings: &mut Findings) {
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
-            let is_text = matches!(test.field, Field::Text | Field::Definition);
+            let is_text = matches!(test.mention.field, Field::Text | Field::Definition);
             match check.verb {
                 Verb::Contains | Verb::ContainsAny | Verb::ContainsAll if is_text => {}
                 Verb::Glob => {

@@ -18,7 +18,7 @@ pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
             continue;
         }
         each_check(view.written, &mut |test, check| {
-            if check.verb != Verb::Matches || test.field != Field::Text {
+            if check.verb != Verb::Matches || test.mention.field != Field::Text {
                 return;
             }
             for (text, node) in texts(check) {

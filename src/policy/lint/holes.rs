@@ -79,14 +79,14 @@ fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> 
             [only] => needed(only),
             _ => Vec::new(),
         },
-        Condition::Not(_) => Vec::new(),
+        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
         Condition::Test(test) => {
             let positive = test
                 .checks
                 .iter()
                 .any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
             if positive {
-                vec![(&test.field, test.span.clone(), &*test.name)]
+                vec![(&test.mention.field, test.mention.span.clone(), &*test.mention.name)]
             } else {
                 Vec::new()
             }
@@ -103,14 +103,14 @@ pub(super) fn spellings(subject: &Subject<'_>, findings: &mut Findings) {
             .written
             .matches
             .iter()
-            .filter(|item| item.field == Field::Tool)
+            .filter(|item| item.mention.field == Field::Tool)
         {
             for value in &item.values {
                 known
                     .entry(skeleton(value))
                     .or_default()
                     .entry(value)
-                    .or_insert_with(|| (item.span.clone(), item.path.clone()));
+                    .or_insert_with(|| (item.mention.span.clone(), item.path.clone()));
             }
         }
     }
@@ -221,11 +221,7 @@ pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for rule in &subject.policy.document.rules {
         for condition in rule.when.iter().chain(&rule.unless) {
-            condition.each_test(&mut |test| {
-                for check in &test.checks {
-                    names(&check.operand, &mut used);
-                }
-            });
+            condition.each_operand(&mut |operand| names(operand, &mut used));
         }
     }
     let Some(lists) = super::top(subject.root, "lists") else {
@@ -254,8 +250,10 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
             used.insert(name);
         }
         Operand::Windows { windows, .. } => names(windows, used),
+        Operand::Overlap { with, .. } => names(with, used),
         // A schedule may be named by a bare word.
         Operand::Value(node) => used.extend(node.text()),
+        Operand::Field(_) | Operand::Earlier(_) => {}
     }
     if let Operand::Windows { windows, .. } = operand
         && let Operand::Value(Node { data, .. }) = &**windows

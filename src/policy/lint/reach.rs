@@ -3,7 +3,7 @@
 use super::{Findings, Subject, View};
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
-use crate::policy::case::{Case, settle, written};
+use crate::policy::case::{Case, written};
 use crate::policy::decide::Context;
 use crate::policy::document::DefaultAction;
 use crate::policy::operators::Side;
@@ -277,9 +277,8 @@ fn both_hold(subject: &Subject<'_>, a: &View<'_>, b: &View<'_>) -> Option<String
 
 /// Rules that hold for a candidate.
 fn held<'s>(subject: &'s Subject<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
-    let (event, mut facts) = candidate.described();
-    settle(&mut facts, subject.policy);
-    let case = Case::new(&[event], facts).ok()?;
+    let (event, facts) = candidate.described();
+    let case = Case::new(&[event], facts, subject.policy).ok()?;
     let nest = case.nest()?;
     let scans = RefCell::new(Scans::default());
     let scratch = RefCell::new(ScanScratch::default());

@@ -3,7 +3,7 @@
 use super::{Findings, Subject};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
-use crate::policy::case::{Case, Described, settle};
+use crate::policy::case::{Case, Described};
 use crate::policy::decide::Context;
 use crate::policy::node::{Data, Node};
 use crate::policy::rule::Action;
@@ -84,9 +84,7 @@ fn check(
     said.from = Known::Is(Author::Assistant);
     let mut result = Described::new(Kind::ToolResult);
     result.texts = vec![text.into()];
-    let mut facts = Facts::unknown();
-    settle(&mut facts, subject.policy);
-    let Ok(case) = Case::new(&[said, result], facts) else {
+    let Ok(case) = Case::new(&[said, result], Facts::unknown(), subject.policy) else {
         return;
     };
     let Some(nest) = case.nest() else { return };

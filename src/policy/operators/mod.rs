@@ -12,6 +12,7 @@ mod ip;
 mod mail;
 mod measure;
 mod order;
+mod overlap;
 mod path;
 mod shell;
 mod sql;
@@ -24,10 +25,11 @@ pub(super) use command::Commands;
 pub(super) use domain::Domains;
 pub(super) use equality::{Equality, Literal};
 pub(super) use measure::{address_count, character_count};
-pub(super) use order::Order;
+pub(super) use order::{Order, number};
+pub(super) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(super) use path::Folders;
 pub(super) use sql::SqlQuestion;
-pub(super) use text::{Affix, Contains, seen};
+pub(super) use text::{Affix, Contains, Stands, seen};
 pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};
 
 use crate::event::words;
@@ -234,6 +236,7 @@ impl Verb {
                 | Verb::Matches
                 | Verb::Glob
                 | Verb::Detects
+                | Verb::Overlaps
                 | Verb::LengthGreaterThan
                 | Verb::LengthAtLeast
                 | Verb::LengthLessThan
@@ -246,7 +249,46 @@ impl Verb {
     pub(super) fn looks_for_text(self) -> bool {
         matches!(
             self,
-            Verb::Contains | Verb::ContainsAny | Verb::ContainsAll | Verb::Matches | Verb::Detects
+            Verb::Contains
+                | Verb::ContainsAny
+                | Verb::ContainsAll
+                | Verb::Matches
+                | Verb::Detects
+                | Verb::Overlaps
+        )
+    }
+
+    /// Whether it can compare with what another field holds. Patterns and lists of commands are written down, so that
+    /// nobody can slip one in.
+    pub(super) fn takes_field(self) -> bool {
+        !self.asks_time()
+            && !matches!(
+                self,
+                Verb::Exists
+                    | Verb::Between
+                    | Verb::Matches
+                    | Verb::Glob
+                    | Verb::Detects
+                    | Verb::CommandIn
+                    | Verb::CidrIn
+                    | Verb::SqlVerbIn
+                    | Verb::SqlTableIn
+                    | Verb::SqlLimitGreaterThan
+            )
+    }
+
+    /// Whether its operand is a list of which one fits, so that several values of another field are one such list.
+    pub(super) fn takes_list(self) -> bool {
+        matches!(
+            self,
+            Verb::In
+                | Verb::NotIn
+                | Verb::ContainsAny
+                | Verb::ContainsAll
+                | Verb::DomainIn
+                | Verb::DomainNotIn
+                | Verb::PathWithin
+                | Verb::PathNotWithin
         )
     }
 }

@@ -15,12 +15,7 @@ impl Order {
     /// JSON numbers, and strings that are a number after trimming and width folding (`"１０１"`). Everything else
     /// (`"1,000"`, `"$5"`, `true`) can't be compared.
     pub(in crate::policy) fn judge(&self, value: &Scalar<'_>) -> Verdict {
-        let number = match value {
-            Scalar::Number(text, _) => Decimal::parse(text),
-            Scalar::Text(text) => Decimal::parse(&width_folded(text.text().trim())),
-            _ => None,
-        };
-        match number {
+        match number(value) {
             Some(number) => self.holds(&number).into(),
             None => Verdict::Unreadable,
         }
@@ -44,6 +39,15 @@ impl Order {
             .as_ref()
             .is_none_or(|(high, included)| number < high || (*included && number == high));
         above && below
+    }
+}
+
+/// The number that a value is, or that it holds as a text.
+pub(in crate::policy) fn number(value: &Scalar<'_>) -> Option<Decimal> {
+    match value {
+        Scalar::Number(text, _) => Decimal::parse(text),
+        Scalar::Text(text) => Decimal::parse(&width_folded(text.text().trim())),
+        _ => None,
     }
 }
 

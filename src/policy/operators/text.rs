@@ -3,6 +3,7 @@
 
 use super::Side;
 use crate::detect::View;
+use crate::policy::scan::each_view;
 use std::borrow::Cow;
 
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
@@ -63,6 +64,41 @@ impl Affix {
         self.needles
             .iter()
             .any(|needle| fits(seen, &needle.seen) || fits(&lower, &needle.exact.to_lowercase()))
+    }
+}
+
+/// `contains`, `contains_any`, `contains_all` with texts that another field holds.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Stands {
+    needles: Vec<Needle>,
+    all: bool,
+}
+
+impl Stands {
+    /// None for an empty text, which stands everywhere.
+    pub(in crate::policy) fn new(needles: &[Box<str>], all: bool) -> Option<Stands> {
+        let Affix { needles, .. } = Affix::new(needles, false);
+        let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || needle.seen.is_empty();
+        let is_sound = !needles.is_empty() && !needles.iter().any(is_empty);
+        is_sound.then_some(Stands { needles, all })
+    }
+
+    pub(in crate::policy) fn judge(&self, text: &str, side: Side) -> bool {
+        let mut readings = vec![text.to_owned()];
+        if side == Side::Restricting {
+            readings.push(text.to_lowercase());
+            each_view(text, &mut |view| readings.push(view.text().to_lowercase()));
+        }
+        let stands = |needle: &Needle| {
+            readings.iter().any(|reading| {
+                reading.contains(&*needle.exact)
+                    || (side == Side::Restricting && reading.contains(&*needle.seen))
+            })
+        };
+        match self.all {
+            true => self.needles.iter().all(stands),
+            false => self.needles.iter().any(stands),
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
 use crate::event::Kind;
-use crate::policy::condition::{Condition, Operand, Quantifier, Test};
+use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{Document, List};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
-use crate::policy::rule::{Action, IfMissing, Rule};
+use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
 use crate::policy::Policy;
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,6 +68,14 @@ pub(in crate::policy) enum Ask {
     OneOf(Verb, BTreeSet<String>),
     /// A verb that finds less with more texts.
     AllOf(Verb, BTreeSet<String>),
+    /// One item of a list fits.
+    AnyItem(Box<Formula>),
+    /// So many events stand earlier, or in a row, that fit.
+    Earlier {
+        kind: Kind,
+        formula: Box<Formula>,
+        count: (u32, u32),
+    },
     /// `sql_limit_greater_than`
     RowsOver(u64),
     /// Whatever can only be compared as a whole.
@@ -79,6 +87,16 @@ pub(in crate::policy) enum Ask {
 pub(in crate::policy) struct Range {
     pub(in crate::policy) low: Option<(Decimal, bool)>,
     pub(in crate::policy) high: Option<(Decimal, bool)>,
+}
+
+impl Literal {
+    /// Everything but what is asked.
+    fn frame(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {} {:?}",
+            self.negated, self.side, self.outer, self.if_missing, self.field, self.quantifier
+        )
+    }
 }
 
 impl Meaning {
@@ -133,7 +151,15 @@ impl Formula {
         match self {
             Formula::All(parts) => joined("all", parts),
             Formula::Any(parts) => joined("any", parts),
-            Formula::Literal(literal) => format!("{literal:?}"),
+            Formula::Literal(literal) => match &literal.ask {
+                Ask::AnyItem(inner) => format!("{} item {}", literal.frame(), inner.normal()),
+                Ask::Earlier {
+                    kind,
+                    formula,
+                    count,
+                } => format!("{} {kind:?} {count:?} {}", literal.frame(), formula.normal()),
+                ask => format!("{} {ask:?}", literal.frame()),
+            },
         }
     }
 
@@ -186,16 +212,7 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
         outer: side,
         if_missing: rule.if_missing,
     };
-    let mut parts = Vec::new();
-    for item in &rule.matches {
-        let texts: BTreeSet<String> = item.values.iter().map(ToString::to_string).collect();
-        let ask = if texts.iter().any(|text| Glob::is_glob(text)) {
-            Ask::Globs(texts)
-        } else {
-            Ask::In(texts.iter().map(|text| format!("s:{text}")).collect())
-        };
-        parts.push(reader.literal(&item.field.name(), None, ask, side, false));
-    }
+    let mut parts = reader.matches(&rule.matches, side);
     if let Some(when) = &rule.when {
         parts.push(reader.condition(when, side, false));
     }
@@ -232,16 +249,51 @@ impl Reader<'_> {
             }
             (Condition::Not(inner), _) => self.condition(inner, side.flipped(), !negated),
             (Condition::Test(test), _) => self.test(test, side, negated),
+            (Condition::AnyItem { list, condition }, _) => {
+                let ask = Ask::AnyItem(Box::new(self.condition(condition, side, false)));
+                self.literal(&list.field.name(), None, ask, side, negated)
+            }
+            (Condition::Earlier(earlier), _) => {
+                let ask = self.earlier(earlier, side);
+                self.literal("earlier", None, ask, side, negated)
+            }
+        }
+    }
+
+    fn matches(&self, items: &[MatchItem], side: Side) -> Vec<Formula> {
+        items
+            .iter()
+            .map(|item| {
+                let texts: BTreeSet<String> = item.values.iter().map(ToString::to_string).collect();
+                let ask = if texts.iter().any(|text| Glob::is_glob(text)) {
+                    Ask::Globs(texts)
+                } else {
+                    Ask::In(texts.iter().map(|text| format!("s:{text}")).collect())
+                };
+                self.literal(&item.mention.field.name(), None, ask, side, false)
+            })
+            .collect()
+    }
+
+    fn earlier(&self, earlier: &Earlier, side: Side) -> Ask {
+        let mut parts = self.matches(&earlier.matches, side);
+        if let Some(condition) = &earlier.condition {
+            parts.push(self.condition(condition, side, false));
+        }
+        Ask::Earlier {
+            kind: earlier.kind,
+            formula: Box::new(Formula::all(parts)),
+            count: (earlier.at_least, earlier.in_a_row),
         }
     }
 
     fn test(&self, test: &Test, side: Side, negated: bool) -> Formula {
-        let name = test.field.name();
+        let name = test.mention.field.name();
         let literals = test
             .checks
             .iter()
             .map(|check| {
-                let ask = self.ask(check.verb, &check.operand);
+                let ask = self.ask(check.verb, &check.operand, side);
                 self.literal(&name, check.quantifier, ask, side, negated)
             })
             .collect();
@@ -276,7 +328,7 @@ impl Reader<'_> {
         })
     }
 
-    fn ask(&self, verb: Verb, operand: &Operand) -> Ask {
+    fn ask(&self, verb: Verb, operand: &Operand, side: Side) -> Ask {
         match operand {
             Operand::Value(node) => ask_of(verb, &items(node)),
             Operand::List(name, _) => match self.document.lists.get(name) {
@@ -291,19 +343,28 @@ impl Reader<'_> {
                         .collect(),
                     _ => BTreeMap::new(),
                 };
-                Ask::Other(verb, format!("{} {lists:?}", key.name()))
+                Ask::Other(verb, format!("{} {lists:?}", key.field.name()))
             }
             Operand::Windows {
                 windows,
                 days,
                 zone,
             } => {
-                let windows = self.ask(verb, windows);
+                let windows = self.ask(verb, windows, side);
                 let beside: Vec<String> = [days, zone]
                     .into_iter()
                     .map(|node| node.as_ref().map(written).unwrap_or_default())
                     .collect();
                 Ask::Other(verb, format!("{windows:?} {beside:?}"))
+            }
+            Operand::Field(mention) => {
+                Ask::Other(verb, format!("field {}", mention.field.name()))
+            }
+            Operand::Earlier(earlier) => {
+                Ask::Other(verb, format!("{:?}", self.earlier(earlier, side)))
+            }
+            Operand::Overlap { with, run } => {
+                Ask::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
             }
         }
     }
@@ -440,10 +501,20 @@ fn effect(rule: &Rule) -> String {
     let tags: BTreeSet<&str> = rule.tags.iter().map(|tag| &**tag).collect();
     let mut effect = format!("{tags:?} {:?}", rule.on_deny);
     if rule.action == Action::Redact {
-        let what = rule.redact.what.as_ref().map(|field| field.name());
+        let what = rule.redact.what.as_ref().map(|what| what.field.name());
         effect.push_str(&format!(
             " {:?} {:?} {} {what:?}",
             rule.redact.form, rule.redact.label, rule.redact.numbered
+        ));
+    }
+    if let Some(limit) = &rule.limit {
+        // How often something happened is judged by no one yet: compared as it is written.
+        effect.push_str(&format!(
+            " {:?} {:?} {:?} {:?}",
+            limit.measure,
+            limit.max.to_string(),
+            limit.window,
+            limit.per().collect::<Vec<_>>()
         ));
     }
     effect

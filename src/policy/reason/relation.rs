@@ -270,9 +270,8 @@ fn rank(action: &str) -> usize {
 
 impl Outcome {
     fn of(policy: &Policy, candidate: &Candidate) -> Option<Outcome> {
-        let (event, mut facts) = candidate.described();
-        settle(&mut facts, policy);
-        let case = Case::new(&[event], facts).ok()?;
+        let (event, facts) = candidate.described();
+        let case = Case::new(&[event], facts, policy).ok()?;
         let nest = case.nest()?;
         let scans = RefCell::new(Scans::default());
         let scratch = RefCell::new(ScanScratch::default());

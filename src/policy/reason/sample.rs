@@ -1,17 +1,22 @@
 //! Values that make a question about a field true or false: the typical ones and those at its edges. Whether they do is
 //! decided by the policy, never here.
 
-use super::meaning::{Ask, Range};
+use super::meaning::{Ask, Formula, Range};
 use super::pattern::text_for;
+use super::search::{Candidate, put, solve};
 use crate::detect::{DETECTORS, select};
+use crate::event::Known;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::Verb;
 use crate::policy::parse_json;
-use crate::wire::json::Decimal;
+use crate::wire::json::{Decimal, JsonPath};
 use std::collections::BTreeSet;
 
 /// Most elements of a list that is made.
 const MOST_ELEMENTS: usize = 2_000;
+
+/// Most earlier events that are made.
+const MOST_EVENTS: usize = 32;
 
 /// Most values that are made for one question.
 const MOST_VALUES: usize = 6;
@@ -25,6 +30,8 @@ pub(in crate::policy) enum Sample {
     Unknown,
     /// This.
     Is(Node),
+    /// These events stand earlier in the conversation.
+    Before(Vec<Candidate>),
 }
 
 impl Sample {
@@ -74,11 +81,47 @@ pub(super) fn samples(ask: &Ask, fits: bool) -> Vec<Sample> {
             let rows = if fits { rows.saturating_add(1) } else { *rows };
             vec![Sample::text(&format!("SELECT a FROM t LIMIT {rows}"))]
         }
+        (Ask::AnyItem(formula), true) => items(formula),
+        (Ask::AnyItem(_), false) => vec![Sample::Is(node(Data::List(Vec::new())))],
+        (Ask::Earlier { .. }, false) => vec![Sample::Before(Vec::new())],
+        (
+            Ask::Earlier {
+                kind,
+                formula,
+                count: (at_least, in_a_row),
+            },
+            true,
+        ) => {
+            let event = Candidate {
+                kind: *kind,
+                assignments: solve(formula).into_iter().next().unwrap_or_default(),
+            };
+            let count = usize::try_from((*at_least).max(*in_a_row)).unwrap_or(1);
+            vec![Sample::Before(vec![event; count.clamp(1, MOST_EVENTS)])]
+        }
         (Ask::Other(verb, _), _) if verb.asks_time() => times(),
         (Ask::Other(..), _) => vec![Sample::text(STRANGER)],
     };
     samples.truncate(MOST_VALUES.max(if matches!(ask, Ask::Other(..)) { 16 } else { 0 }));
     samples
+}
+
+/// Lists with one item that should fit.
+fn items(formula: &Formula) -> Vec<Sample> {
+    solve(formula)
+        .into_iter()
+        .map(|assignments| {
+            let mut item = Known::Is(node(Data::Map(Vec::new())));
+            for assignment in assignments {
+                let path = assignment.field.strip_prefix("item").unwrap_or_default();
+                if let Ok(path) = JsonPath::parse(path) {
+                    put(&mut item, &path, &assignment.sample);
+                }
+            }
+            let item = item.value().cloned();
+            Sample::Is(node(Data::List(item.into_iter().collect())))
+        })
+        .collect()
 }
 
 /// Values with the type that stands before them.

@@ -153,7 +153,7 @@ pub(in crate::policy) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candi
 }
 
 /// Assignments that should make a formula true.
-fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
+pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
     match formula {
         Formula::Literal(literal) => solve_literal(literal),
         Formula::Any(parts) => {
@@ -225,6 +225,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
             Sample::Missing => Known::Missing,
             Sample::Unknown => Known::Unknown,
             Sample::Is(node) => texts(node).into_iter().next().into(),
+            Sample::Before(_) => Known::Unknown,
         }
     };
     let several = || -> Known<Vec<Box<str>>> {
@@ -232,6 +233,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
             Sample::Missing => Known::Missing,
             Sample::Unknown => Known::Unknown,
             Sample::Is(node) => Known::Is(texts(node)),
+            Sample::Before(_) => Known::Unknown,
         }
     };
     let one = || match known() {
@@ -346,12 +348,21 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
         }
         Field::Class => event.class = one().and_then(|class| crate::policy::case::class(&class)),
         Field::ContentType => facts.content_type = one(),
-        Field::Session(_) | Field::Earlier | Field::Uri => {}
+        Field::Earlier => {
+            event.earlier = match sample {
+                Sample::Before(events) => {
+                    Some(events.iter().map(|event| event.described().0).collect())
+                }
+                Sample::Missing => Some(Vec::new()),
+                _ => None,
+            }
+        }
+        Field::Session(_) | Field::Uri | Field::Item(_) => {}
     }
 }
 
 /// Puts a value where a path leads first.
-fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
+pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
     let Sample::Is(value) = sample else {
         if *sample == Sample::Unknown {
             *root = Known::Unknown;

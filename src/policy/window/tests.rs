@@ -82,7 +82,7 @@ fn cut<'t>(text: &'t str, cuts: &[usize]) -> Vec<&'t str> {
     let mut start = 0;
     ends.into_iter()
         .map(|end| {
-            let piece = &text[start..end];
+            let piece = text.get(start..end).unwrap();
             start = end;
             piece
         })

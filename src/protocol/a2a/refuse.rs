@@ -2,7 +2,7 @@
 
 use super::{SEND, TASK, VERSION};
 use crate::protocol::jsonrpc::{DENIED, answers, has_own_status, refusal_with_status, write_error};
-use crate::protocol::refusal::Object;
+use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, Denial, Dialect, Refusal};
 use crate::wire::json::quote;
 
@@ -10,7 +10,7 @@ use crate::wire::json::quote;
 pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
     let is_rpc = asked.endpoint.name == super::MESSAGE || !asked.rpc.is_empty();
     if !is_rpc {
-        return Dialect::Gemini.refusal(denial);
+        return Dialect::Google.refusal(denial);
     }
     if has_own_status(denial) {
         return refusal_with_status(denial, asked);
@@ -58,7 +58,7 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
             task.end();
             out
         }
-        _ => Dialect::Gemini.body(denial),
+        _ => Dialect::Google.body(denial),
     }
 }
 

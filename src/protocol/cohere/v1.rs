@@ -6,8 +6,8 @@ use crate::protocol::openai_shapes::{self, refusal_text};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{move_citations, remove_elements};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value};
-use std::collections::BTreeSet;
+use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::order;
 
 const REQUEST: &[Member] = &[
     ("message", Shape::Own),
@@ -249,7 +249,7 @@ pub(super) fn withhold(
         return Ok(());
     }
     let list = root.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    let denied = order::set(withholding.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
     let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));

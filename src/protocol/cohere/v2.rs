@@ -8,9 +8,10 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value};
+use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
 const MESSAGE: &[Member] = &[
@@ -256,7 +257,7 @@ pub(super) fn withhold(
     }
     let message = message.ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    let denied = order::set(withholding.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
     let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
     if none_left {

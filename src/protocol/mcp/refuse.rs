@@ -3,7 +3,7 @@
 use super::{SESSION_END, STREAM};
 use crate::event::RpcMessage;
 use crate::protocol::jsonrpc::{DENIED, Waiting, answers, begin, refusal_with_status, write_error};
-use crate::protocol::refusal::Object;
+use crate::protocol::surgery::Object;
 use crate::protocol::surgery::remove_elements;
 use crate::protocol::{Asked, CannotWithhold, Denial, Refusal, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, escape, quote};

@@ -3,9 +3,9 @@
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
+use crate::wire::json::{self, Edits, Nest, Value, quote};
+use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeSet;
 
 pub(super) fn withhold(
     nest: &Nest<'_>,
@@ -40,7 +40,7 @@ pub(super) fn withhold(
     }
     let message = message.ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied: BTreeSet<Place> = withholding.calls.iter().map(|call| call.at).collect();
+    let denied = order::set(withholding.calls.iter().map(|call| call.at));
     if list.elements().all(|call| denied.contains(&call.place())) {
         remove_members(message, &["tool_calls"], edits);
         stop(root, edits);

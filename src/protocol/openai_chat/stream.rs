@@ -16,6 +16,7 @@ use crate::protocol::stream::{
 use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Value, quote};
+use crate::wire::order;
 use crate::wire::span::offset;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -552,10 +553,8 @@ impl StreamReader for ChatStream {
         end: u64,
         frames: &mut dyn HeldFrames,
     ) -> Result<(), CannotWithhold> {
-        let numbers: BTreeSet<u64> = calls
-            .iter()
-            .flat_map(|call| call.pieces.iter().map(|(frame, _)| *frame))
-            .collect();
+        let pieces = calls.iter().flat_map(|call| &call.pieces);
+        let numbers = order::set(pieces.map(|(frame, _)| *frame));
         for number in numbers {
             let frame = frames.get(number).ok_or(CannotWithhold)?;
             take_out_of(frame, number, calls)?;

@@ -5,8 +5,8 @@ use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::{member_span, move_indices, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
+use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeSet;
 
 /// Makes the edits in every choice.
 pub(in crate::protocol) fn withhold(
@@ -125,7 +125,7 @@ fn take_out_calls(
     let message = choice.get("message").ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").filter(|list| !list.is_null());
     let legacy = message.get("function_call").filter(|call| !call.is_null());
-    let denied: BTreeSet<Place> = calls.iter().map(|(at, _)| *at).collect();
+    let denied = order::set(calls.iter().map(|(at, _)| *at));
     let is_denied = |call: &Value<'_>| denied.contains(&call.place());
     let kept: Vec<Value<'_>> = list
         .into_iter()

@@ -10,9 +10,9 @@ use crate::protocol::openai_shapes::{
 };
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{move_indices, only_texts};
-use crate::protocol::{Asked, CannotWithhold, EditedText, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value};
-use std::collections::BTreeMap;
+use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
+use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::order;
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -451,11 +451,7 @@ pub(super) fn withhold(
 ) -> Result<(), CannotWithhold> {
     only_texts(withholding)?;
     let body = nest.body().ok_or(CannotWithhold)?;
-    let edited: BTreeMap<Place, &EditedText> = withholding
-        .edited
-        .iter()
-        .map(|edited| (edited.at, edited))
-        .collect();
+    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     for node in body.root().descendants() {
         let Some(text) = node.value.get("value") else {
             continue;

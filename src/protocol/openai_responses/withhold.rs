@@ -4,6 +4,7 @@ use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::move_indices;
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
+use crate::wire::order;
 use std::collections::BTreeMap;
 
 /// Makes the edits in every item. A denied call becomes a message at its place, so that no index and no order changes.
@@ -31,16 +32,13 @@ pub(in crate::protocol) fn withhold(
         }
         return Ok(());
     }
-    let denied: BTreeMap<Place, &str> = withholding
-        .calls
-        .iter()
-        .map(|call| (call.at, call.text.as_str()))
-        .collect();
-    let edited: BTreeMap<Place, &EditedText> = withholding
-        .edited
-        .iter()
-        .map(|edited| (edited.at, edited))
-        .collect();
+    let denied = order::map(
+        withholding
+            .calls
+            .iter()
+            .map(|call| (call.at, call.text.as_str())),
+    );
+    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     let mut told: Vec<&str> = Vec::new();
     let mut found = 0usize;
     let list = output.or_else(|| root.get("data"));

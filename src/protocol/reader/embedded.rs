@@ -253,7 +253,9 @@ fn text_of_base64(text: &str) -> Option<String> {
     printable(decode_base64(text)?)
 }
 
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
+/// Undoes base64 in either alphabet, padded or not, broken into lines or not: servers differ in what they accept, and what
+/// one of them reads has to be judged.
+pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let mut clean: Vec<u8> = text
         .bytes()
         .filter(|b| !b.is_ascii_whitespace())

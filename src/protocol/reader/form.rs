@@ -8,6 +8,7 @@ use crate::event::{Author, Direction, Part, Problem};
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value, quote};
 use crate::wire::multipart::{self, ErrorKind, FormError};
+use crate::wire::order;
 
 /// Members that stand for a file.
 const FILE: &[&str] = &["filename", "content_type", "text", "lines", "bytes"];
@@ -59,7 +60,7 @@ impl<'b> Reader<'b> {
         let mut doc = b"{".to_vec();
         let mut headers: Vec<&str> = Vec::new();
         let mut sorted: Vec<&multipart::Part> = parts.iter().collect();
-        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        order::sort_by(&mut sorted, |a, b| a.name.cmp(&b.name));
         for group in sorted.chunk_by(|a, b| a.name == b.name) {
             let Some(first) = group.first() else { continue };
             let is_list = first.name.ends_with("[]");

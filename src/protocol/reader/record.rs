@@ -1,7 +1,7 @@
 //! Bodies inside a body: the records of a batch, each a request or an answer of its own.
 
 use super::{Reader, code_of};
-use crate::wire::json::Value;
+use crate::wire::json::{Doc, Value};
 use crate::wire::span::index;
 
 impl Reader<'_> {
@@ -18,18 +18,24 @@ impl Reader<'_> {
             }
         };
         self.claim_all(value);
-        let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
-        let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
         let (params, stream) = (self.reading.params, self.reading.stream);
         let usage = std::mem::take(&mut self.reading.usage);
         let (forces, structured) = (self.reading.forces_tool, self.reading.structured_output);
-        read(self);
-        self.sweep();
+        self.inside(&doc, read);
         self.reading.usage.add(usage);
         self.reading.params = params;
         self.reading.stream = stream;
         self.reading.forces_tool = forces;
         self.reading.structured_output = structured;
+    }
+
+    /// Reads a document inside the body: `read` sees it as [`body`](Reader::body), and what it does not claim is found as
+    /// unknown there.
+    pub(super) fn inside(&mut self, doc: &Doc<'_>, read: &mut dyn FnMut(&mut Self)) {
+        let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
+        let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
+        read(self);
+        self.sweep();
         self.current = outer;
         self.claimed = claimed;
     }

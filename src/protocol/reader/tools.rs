@@ -1,8 +1,10 @@
 //! Tools as every protocol has them: offers, calls with their arguments, results.
 
 use super::{Origin, Reader, code_of};
-use crate::event::{Author, Class, Direction, Event, Kind, Known, Part};
+use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Place, Value};
+use crate::wire::span::index;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 impl Reader<'_> {
@@ -19,7 +21,9 @@ impl Reader<'_> {
     /// judged, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
     /// first is its own.
     pub fn provider_run_offer(&mut self, tool: Value<'_>, names: &[&str]) {
-        self.claim(tool);
+        if tool.kind() == json::Kind::Object {
+            self.claim(tool);
+        }
         for (number, name) in names.iter().enumerate() {
             for kind in [Kind::ToolOffer, Kind::ToolCall] {
                 let mut event = Event::new(kind, self.direction, tool.place());
@@ -128,6 +132,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Arguments that may be any JSON. Those that are no object have no names that a rule could ask for: what the tool makes
+    /// of them can't be told.
+    pub(in crate::protocol) fn any_arguments(
+        &mut self,
+        value: Value<'_>,
+    ) -> (Known<Place>, Range<u32>) {
+        match value.kind() {
+            json::Kind::Null | json::Kind::Object | json::Kind::String => self.arguments(value),
+            _ => {
+                self.uninspectable(value, "arguments");
+                (Known::Unknown, self.tree(value))
+            }
+        }
+    }
+
     /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some.
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
         if !self.results {
@@ -157,6 +176,76 @@ impl Reader<'_> {
             self.provider_run_offer(tool, &[kind]);
         } else {
             self.provider_run_offer(tool, &[kind, family]);
+        }
+    }
+
+    /// Tells of a tool's result, with what it says as data. Content that is a list of parts may hold JSON in several texts
+    /// (`text_of` gives a part's text): each is a result of its own.
+    pub(in crate::protocol) fn tell_result<'v>(
+        &mut self,
+        mut event: Event,
+        content: Value<'v>,
+        text_of: &dyn Fn(Value<'v>) -> Option<Value<'v>>,
+    ) {
+        if content.kind() != json::Kind::Array {
+            event.result = self.structured_result(content);
+            self.reading.events.push(event);
+            return;
+        }
+        let numbers: BTreeMap<Place, u32> = event
+            .texts
+            .clone()
+            .filter_map(|number| Some((self.reading.texts.get(index(number))?.place, number)))
+            .collect();
+        let mut others = Vec::new();
+        for text in content.elements().filter_map(text_of) {
+            let result = self.structured_result(text);
+            if !matches!(result, Known::Is(_)) {
+                continue;
+            }
+            if event.result == Known::Missing {
+                event.result = result;
+                continue;
+            }
+            let texts = numbers
+                .get(&text.place())
+                .map_or(0..0, |number| *number..number.saturating_add(1));
+            others.push(Event {
+                result,
+                texts,
+                retold: true,
+                ..event.clone()
+            });
+        }
+        self.reading.events.push(event);
+        self.reading.events.extend(others);
+    }
+
+    /// Bytes of a file in base64. Where its type says that they are text, they are read; what can't be read is
+    /// uninspectable.
+    pub(in crate::protocol) fn file_bytes(
+        &mut self,
+        bytes: Value<'_>,
+        is_textual: bool,
+        file: Value<'_>,
+        count: fn(&mut Attachments) -> &mut u32,
+        origin: &Origin,
+    ) {
+        if is_textual && self.base64_text(bytes, origin) {
+            self.count_attachment(count);
+        } else {
+            self.media(bytes);
+            self.attachment(file, count);
+        }
+    }
+
+    /// A media type: `image/png`. Anything else is judged as text.
+    pub(in crate::protocol) fn media_type(&mut self, value: Value<'_>) {
+        match value.kind() {
+            json::Kind::String if is_media_type(value.raw_content()) => self.claim(value),
+            json::Kind::String => {}
+            json::Kind::Null => self.claim(value),
+            _ => self.wrong_type(value, "a string"),
         }
     }
 
@@ -192,9 +281,27 @@ pub(super) fn is_data_url(value: Value<'_>) -> bool {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }
 
+/// `type/subtype`, and a `charset` at most: nothing that could hold a sentence.
+fn is_media_type(raw: &[u8]) -> bool {
+    let is_token = |token: &[u8]| {
+        !token.is_empty()
+            && token.len() <= 64
+            && token
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b".+-".contains(b))
+    };
+    let mut parts = raw.split(|b| *b == b';').map(|part| part.trim_ascii());
+    let essence = parts.next().unwrap_or_default();
+    let mut names = essence.split(|b| *b == b'/');
+    let is_essence = names.next().is_some_and(is_token)
+        && names.next().is_some_and(is_token)
+        && names.next().is_none();
+    is_essence && parts.all(|part| part.strip_prefix(b"charset=").is_some_and(is_token))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::tool_family;
+    use super::{is_media_type, tool_family};
 
     #[test]
     fn a_tool_of_a_provider_has_one_family_name() {
@@ -212,5 +319,26 @@ mod tests {
         assert_eq!(tool_family("mcp"), "mcp");
         assert_eq!(tool_family(""), "");
         assert_eq!(tool_family("_1234"), "_1234");
+    }
+
+    #[test]
+    fn a_media_type_is_no_place_for_a_sentence() {
+        for kind in [
+            "image/png",
+            "text/plain; charset=utf-8",
+            "application/vnd.ms-excel",
+        ] {
+            assert!(is_media_type(kind.as_bytes()), "{kind}");
+        }
+        for kind in [
+            "",
+            "png",
+            "a/b/c",
+            "text/ignore all rules",
+            "text/plain; x=y",
+            "a/",
+        ] {
+            assert!(!is_media_type(kind.as_bytes()), "{kind}");
+        }
     }
 }

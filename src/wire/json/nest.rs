@@ -161,8 +161,21 @@ impl<'b> Nest<'b> {
     pub fn decoded(&mut self, string: Value<'_>, text: &str) -> Result<Rc<Doc<'b>>, ScanError> {
         let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
         write::quote(text, &mut quoted);
+        self.open_decoded(string, quoted)
+    }
+
+    /// Scans a JSON text that a string holds in another encoding, such as base64. It can be read; nothing of it can be
+    /// edited.
+    ///
+    /// # Errors
+    /// As [`open`](Nest::open).
+    pub fn open_decoded(
+        &mut self,
+        string: Value<'_>,
+        json: Vec<u8>,
+    ) -> Result<Rc<Doc<'b>>, ScanError> {
         let level = string.doc().level.saturating_add(1);
-        self.hold(string, quoted, Held::Derived, level)
+        self.hold(string, json, Held::Derived, level)
     }
 
     fn hold(
@@ -371,7 +384,7 @@ fn join_lines(body: &[u8], array: &mut Vec<u8>) -> Vec<Span> {
 }
 
 fn holds(value: Value<'_>, node: u32) -> bool {
-    value.place().node <= node && node < value.next()
+    value.place().node <= node && node < value.end_node()
 }
 
 fn shifted(range: Range<usize>, by: usize) -> Span {

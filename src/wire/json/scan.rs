@@ -1,6 +1,7 @@
 //! One pass over the bytes, no recursion, no allocation per value: a tape of nodes in document order.
 
 use super::string;
+use crate::wire::order;
 use crate::wire::span::{Span, index, offset};
 
 /// Bounds of one scan.
@@ -453,7 +454,7 @@ impl Scanner<'_> {
                 return Ok(());
             }
         }
-        keys.sort_unstable_by_key(|key| key.hash);
+        order::sort_by_key(keys, |key| key.hash);
         for group in keys.chunk_by(|a, b| a.hash == b.hash) {
             if group.len() < 2 {
                 continue;
@@ -463,7 +464,7 @@ impl Scanner<'_> {
                 .filter_map(|key| nodes.get(index(key.node)))
                 .map(|node| (string::decode(node.span.of(bytes)), node.span.start))
                 .collect();
-            texts.sort_unstable();
+            order::sort(&mut texts);
             let mut pairs = texts.iter().zip(texts.iter().skip(1));
             if let Some((_, second)) = pairs.find(|(a, b)| a.0 == b.0) {
                 return Err(ScanError {
@@ -479,35 +480,37 @@ impl Scanner<'_> {
 /// First byte from `at` on that ends a run of plain string content: a quote, a backslash or a control character.
 /// `high` is set where the run held a byte ≥ 0x80.
 ///
-/// Short runs (keys, escapes every few bytes) are read byte by byte, since a wide step costs more than it saves there;
-/// the fixed-size blocks after that compile to vector code.
+/// Eight bytes at a time in one number: subtracting one from each byte borrows through its top bit only where the byte
+/// was zero (Mycroft). A borrow reaches upwards, so that bytes after the first stop may look like stops; the first is
+/// exact.
 fn skip_plain(bytes: &[u8], at: usize, high: &mut bool) -> usize {
+    const ONES: u64 = u64::MAX.wrapping_div(255);
+    const HIGHS: u64 = ONES.wrapping_mul(0x80);
+    const QUOTES: u64 = ONES.wrapping_mul(b'"' as u64);
+    const BACKSLASHES: u64 = ONES.wrapping_mul(b'\\' as u64);
+    const SPACES: u64 = ONES.wrapping_mul(b' ' as u64);
     let mut at = at;
-    let near = at.saturating_add(12).min(bytes.len());
-    while at < near {
-        match bytes.get(at) {
-            Some(b'"' | b'\\' | 0..=0x1F) | None => return at,
-            Some(&byte) => {
-                *high |= byte >= 0x80;
-                at = at.wrapping_add(1);
-            }
-        }
-    }
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let mut stops = 0u8;
-        let mut highs = 0u8;
-        for &byte in block {
-            stops |= u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-            highs |= byte;
-        }
+    let mut seen = 0;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*block);
+        let quotes = word ^ QUOTES;
+        let backslashes = word ^ BACKSLASHES;
+        let stops = (quotes.wrapping_sub(ONES) & !quotes
+            | backslashes.wrapping_sub(ONES) & !backslashes
+            | word.wrapping_sub(SPACES) & !word)
+            & HIGHS;
         if stops != 0 {
-            break;
+            let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
+            *high |= (seen | word & before) & HIGHS != 0;
+            let length = index(stops.trailing_zeros().wrapping_shr(3));
+            return at.wrapping_add(length);
         }
-        *high |= highs >= 0x80;
-        at = at.wrapping_add(16);
+        seen |= word;
+        at = at.wrapping_add(8);
     }
+    *high |= seen & HIGHS != 0;
     while let Some(&byte) = bytes.get(at) {
-        if byte == b'"' || byte == b'\\' || byte < 0x20 {
+        if byte == b'"' || byte == b'\\' || byte < b' ' {
             break;
         }
         *high |= byte >= 0x80;

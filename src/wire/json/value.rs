@@ -284,7 +284,7 @@ impl<'a> Value<'a> {
     }
 
     /// Index of the node after this value and all that it contains.
-    pub(super) fn next(self) -> u32 {
+    pub fn end_node(self) -> u32 {
         self.doc.node(self.node).map_or(u32::MAX, |node| node.next)
     }
 }
@@ -315,7 +315,7 @@ impl<'a> Iterator for Members<'a> {
         }
         let key = self.doc.value(self.at);
         let value = self.doc.value(self.at.saturating_add(1));
-        self.at = value.next();
+        self.at = value.end_node();
         Some((key, value))
     }
 }
@@ -336,7 +336,7 @@ impl<'a> Iterator for Elements<'a> {
             return None;
         }
         let value = self.doc.value(self.at);
-        self.at = value.next();
+        self.at = value.end_node();
         Some(value)
     }
 }

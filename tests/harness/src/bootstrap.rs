@@ -1,6 +1,6 @@
 //! Envoy's configuration: one listener for each site, all with the provider double as their upstream.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -229,7 +229,13 @@ impl Site {
         filters
     }
 
-    fn listener(&self, home: &Path, wasm: &Path) -> Value {
+    fn listener(&self, bootstrap: &Bootstrap<'_>) -> Value {
+        let Bootstrap {
+            home,
+            wasm,
+            measured,
+            ..
+        } = bootstrap;
         let log = |file: String, format: &str| {
             json!({
                 "name": "envoy.access_loggers.file",
@@ -261,14 +267,16 @@ impl Site {
                      %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT%\n"),
             ],
         });
-        if let Some(logs) = manager["access_log"]
-            .as_array_mut()
-            .filter(|_| self.has_filter())
-        {
-            logs.push(log(
-                format!("{}.audit.jsonl", self.name),
-                "%FILTER_STATE(wasm.agentguard:PLAIN)%\n",
-            ));
+        if let Some(logs) = manager["access_log"].as_array_mut() {
+            if *measured {
+                logs.clear();
+            }
+            logs.extend(self.has_filter().then(|| {
+                log(
+                    format!("{}.audit.jsonl", self.name),
+                    "%FILTER_STATE(wasm.agentguard:PLAIN)%\n",
+                )
+            }));
         }
         if self.upgrades {
             manager["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
@@ -322,32 +330,35 @@ fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
-/// The whole bootstrap. The node says that its environment is `staging`; `labels` are the metrics' label names, each cut out of the stats' names by Istio's own pattern.
-pub(crate) fn bootstrap(
-    sites: &[Site],
-    labels: &[&str],
-    provider: SocketAddr,
-    home: &Path,
-    wasm: &Path,
-) -> Value {
-    let tags: Vec<Value> = labels
-        .iter()
-        .map(|label| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")}))
-        .collect();
-    let mut root = Map::new();
-    root.insert("admin".into(), json!({"address": address(0)}));
-    root.insert(
-        "node".into(),
-        json!({"id": "test", "cluster": "test", "metadata": {"environment": "staging"}}),
-    );
-    root.insert("stats_config".into(), json!({"stats_tags": tags}));
-    root.insert("stats_flush_interval".into(), json!("0.1s"));
-    root.insert(
-        "static_resources".into(),
+/// The whole bootstrap.
+pub(crate) struct Bootstrap<'b> {
+    pub(crate) sites: &'b [Site],
+    /// The metrics' label names, each cut out of the stats' names by Istio's own pattern.
+    pub(crate) labels: &'b [&'static str],
+    pub(crate) provider: SocketAddr,
+    pub(crate) home: &'b Path,
+    pub(crate) wasm: &'b Path,
+    /// Nothing that costs time without need.
+    pub(crate) measured: bool,
+}
+
+impl Bootstrap<'_> {
+    pub(crate) fn write(&self) -> Value {
+        let tags: Vec<Value> = self
+            .labels
+            .iter()
+            .map(|label| json!({"tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)")}))
+            .collect();
+        let listeners: Vec<Value> = self.sites.iter().map(|site| site.listener(self)).collect();
         json!({
-            "listeners": sites.iter().map(|site| site.listener(home, wasm)).collect::<Vec<_>>(),
-            "clusters": [cluster("provider", &[provider]), cluster("nowhere", &[])],
-        }),
-    );
-    Value::Object(root)
+            "admin": {"address": address(0)},
+            "node": {"id": "test", "cluster": "test", "metadata": {"environment": "staging"}},
+            "stats_config": {"stats_tags": tags},
+            "stats_flush_interval": if self.measured { "5s" } else { "0.1s" },
+            "static_resources": {
+                "listeners": listeners,
+                "clusters": [cluster("provider", &[self.provider]), cluster("nowhere", &[])],
+            },
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! A running Envoy.
 
-use crate::bootstrap::{Site, bootstrap};
+use crate::bootstrap::{Bootstrap, Site};
 use crate::client::{Client, Http, Live, Request, Response, Upload};
 use crate::process::{Process, setting};
 use crate::provider::Provider;
@@ -48,6 +48,7 @@ pub struct Setup {
     labels: Vec<&'static str>,
     workers: u32,
     variables: Vec<(String, String)>,
+    measured: bool,
 }
 
 static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -61,7 +62,14 @@ impl Setup {
             labels: Vec::new(),
             workers: 1,
             variables: Vec::new(),
+            measured: false,
         }
+    }
+
+    /// For benchmarks: leaves out what costs time and only serves to explain failing tests, or to wait less.
+    pub fn measured(mut self) -> Setup {
+        self.measured = true;
+        self
     }
 
     /// Labels that are cut out of the stats' names.
@@ -93,10 +101,19 @@ impl Setup {
             put_filter(site, &home);
         }
         let file = home.join("bootstrap.json");
-        let config = bootstrap(&self.sites, &self.labels, provider.address, &home, &wasm);
+        let config = Bootstrap {
+            sites: &self.sites,
+            labels: &self.labels,
+            provider: provider.address,
+            home: &home,
+            wasm: &wasm,
+            measured: self.measured,
+        };
+        let config = config.write();
         std::fs::write(&file, config.to_string()).expect("a file for the bootstrap");
         let admin = home.join("admin");
         let workers = self.workers.to_string();
+        let flush = if self.measured { "1000" } else { "20" };
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let process = Process::start(
             &[
@@ -113,7 +130,7 @@ impl Setup {
                 "--component-log-level",
                 "wasm:info",
                 "--file-flush-interval-msec",
-                "20",
+                flush,
             ],
             &self.variables,
             &home.join("envoy.log"),
@@ -130,7 +147,11 @@ impl Setup {
     /// # Panics
     /// When it does not start.
     pub fn start(self) -> Envoy {
-        let provider = Provider::start();
+        let provider = if self.measured {
+            Provider::forgetful()
+        } else {
+            Provider::start()
+        };
         let mut launched = self.launch(&provider);
         let admin: SocketAddr = wait_for("Envoy's admin interface", || {
             if let Some(status) = launched.process.ended() {

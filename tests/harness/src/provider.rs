@@ -198,6 +198,8 @@ struct State {
     next: VecDeque<Answer>,
     otherwise: Option<Answer>,
     received: Vec<Received>,
+    /// Keeps nothing of what reaches it.
+    forgetful: bool,
 }
 
 /// The double. It listens as long as the process lives.
@@ -231,6 +233,13 @@ impl Provider {
                 });
             }
         });
+        provider
+    }
+
+    /// One that keeps nothing of what reaches it, for benchmarks.
+    pub(crate) fn forgetful() -> Provider {
+        let provider = Provider::start();
+        lock(&provider.state).forgetful = true;
         provider
     }
 
@@ -306,6 +315,9 @@ impl Provider {
     fn note(&self, head: &Head) -> (usize, Answer) {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
+        if state.forgetful {
+            state.received.clear();
+        }
         state.received.push(Received {
             method: words.next().unwrap_or_default().to_owned(),
             path: words.next().unwrap_or_default().to_owned(),
@@ -326,7 +338,10 @@ impl Provider {
 
     fn read_body(&self, wire: &mut Wire, head: &Head, number: usize) -> io::Result<()> {
         let told = |bytes: &[u8]| {
-            if let Some(received) = lock(&self.state).received.get_mut(number) {
+            let state = &mut *lock(&self.state);
+            if let Some(received) = state.received.get_mut(number)
+                && !state.forgetful
+            {
                 received.body.extend_from_slice(bytes);
             }
         };

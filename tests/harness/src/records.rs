@@ -2,20 +2,20 @@
 
 use crate::wait::wait_for;
 use serde_json::Value;
-use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads a site's audit log, line by line as exchanges end.
 pub struct Records {
     path: PathBuf,
-    taken: Cell<usize>,
+    taken: AtomicUsize,
 }
 
 impl Records {
     pub(crate) fn new(path: PathBuf) -> Records {
         Records {
             path,
-            taken: Cell::new(0),
+            taken: AtomicUsize::new(0),
         }
     }
 
@@ -36,10 +36,8 @@ impl Records {
     /// When none comes.
     #[track_caller]
     pub fn next_line(&self) -> String {
-        let taken = self.taken.get();
-        let line = wait_for("an audit line", || self.lines().get(taken).cloned());
-        self.taken.set(taken + 1);
-        line
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        wait_for("an audit line", || self.lines().get(taken).cloned())
     }
 
     /// The record of the next exchange.
@@ -58,6 +56,6 @@ impl Records {
         wait_for("audit lines", || {
             (self.lines().len() >= count).then_some(())
         });
-        self.taken.set(count);
+        self.taken.store(count, Ordering::Relaxed);
     }
 }

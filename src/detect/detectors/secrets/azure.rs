@@ -1,6 +1,6 @@
 //! Secrets of Microsoft Azure.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -15,7 +15,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     reach: 120,
     context: &[],
     anchors: &[
-        Anchor::Mixed(2..=40, client),
+        Anchor::Mixed(2..=40, When::Always, client),
         Anchor::Keyed(account),
         Anchor::Word(&["sig="], signature),
     ],

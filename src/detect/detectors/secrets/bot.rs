@@ -1,12 +1,12 @@
 //! Tokens of bots.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static TELEGRAM: Detector = Detector {
     name: "telegram_bot_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "8–10 digits, `:AA` and 33 letters, digits, `_` and `-`; also in the path of the API (`/bot…/`).",
         misses: "Tokens of other lengths.",
@@ -15,8 +15,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, telegram),
-        Anchor::Mixed(11..=13, telegram),
+        Anchor::Number(8..=10, When::Always, telegram),
+        Anchor::Mixed(11..=13, When::Always, telegram),
     ],
     hits: &[
         Hit {
@@ -59,7 +59,7 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
 
 pub(in crate::detect) static DISCORD: Detector = Detector {
     name: "discord_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "23–26 letters and digits that begin with M, N or O, a dot, six characters, a dot, 27–38 characters; addresses of webhooks with their path.",
         misses: "Tokens of users, which have the form of a key with `mfa.`.",
@@ -68,7 +68,7 @@ pub(in crate::detect) static DISCORD: Detector = Detector {
     reach: 140,
     context: &[],
     anchors: &[
-        Anchor::Mixed(23..=26, discord),
+        Anchor::Mixed(23..=26, When::Always, discord),
         Anchor::Word(
             &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
             webhook,

@@ -196,6 +196,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         || kinds.digits.wrapping_add(kinds.capitals) == value.len()
     {
         variety >= 28 && kinds.digits >= 2
+            || variety >= 32 && value.len() >= 16 && !only_key && is_unspeakable(value)
     } else {
         let mixed = kinds.capitals >= 3 && kinds.smalls >= 3 && !only_key;
         variety >= if only_key { 35 } else { 30 }
@@ -291,6 +292,13 @@ fn is_whole_word(keyed: &Keyed<'_>) -> bool {
         small && tail.eq_ignore_ascii_case(word.as_bytes())
     });
     !ends || BEFORE.stand_in(name)
+}
+
+/// Five letters in a row without a vowel, as hardly any word has.
+fn is_unspeakable(value: &[u8]) -> bool {
+    value
+        .split(|byte| !byte.is_ascii_alphabetic() || b"aeiou".contains(&byte.to_ascii_lowercase()))
+        .any(|run| run.len() >= 5)
 }
 
 fn is_uuid(value: &[u8]) -> bool {

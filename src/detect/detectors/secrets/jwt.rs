@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::variety;
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -11,13 +11,17 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "jwt",
     groups: &["secrets.token"],
     doc: Doc {
-        finds: "A header that decodes to JSON with `alg`, a dot, a payload that begins like JSON, and a signature if there is one; also encrypted tokens of five parts.",
+        finds: "A header that decodes to JSON with `alg`, a dot, a payload that begins like JSON, and a signature if there is one; also encrypted tokens of five parts, and tokens that were encoded in Base64 once more.",
         misses: "A header alone; what goes on after 8,192 characters.",
         source: "RFC 7519, RFC 7515 section 3, RFC 7516 section 3",
     },
     reach: REACH,
     context: &[],
-    anchors: &[Anchor::Word(&["eyJ"], token), Anchor::Mixed(19..=95, odd)],
+    anchors: &[
+        Anchor::Word(&["eyJ"], token),
+        Anchor::Mixed(19..=95, When::Always, odd),
+        Anchor::Beginning(ENCODED),
+    ],
     hits: &[
         Hit {
             text: concat!(
@@ -65,6 +69,34 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
 };
 
 const REACH: usize = 8_192;
+
+/// Tokens that were encoded once more: a header's first key as Base64 of Base64.
+const ENCODED: &[Beginning] = &[
+    encoded("ZXlKaGJHY2lPaU"),
+    encoded("ZXlKMGVYQWlPaU"),
+    encoded("ZXlKcmFXUWlPaU"),
+    encoded("ZXlKbGJtTWlPaU"),
+    encoded("ZXlKamRIa2lPaU"),
+    encoded("ZXlKNE5YUWlPaU"),
+    encoded("ZXlKcGMzTWlPaU"),
+    encoded("ZXlKemRXSWlPaU"),
+    encoded("ZXlKaGRXUWlPaU"),
+    encoded("ZXlKcWEzVWlPaU"),
+    encoded("ZXlKcWQyc2lPaU"),
+    encoded("ZXlKNmFYQWlPaU"),
+    encoded("ZXlKcmRIa2lPaU"),
+    encoded("ZXlKMlpYSWlPaU"),
+    encoded("ZXlKNE5YVWlPaU"),
+    encoded("ZXlKNE5XTWlPaU"),
+];
+
+const fn encoded(prefix: &'static str) -> Beginning {
+    Beginning {
+        prefix,
+        rest: &[Part::Run(Alphabet::Base64, 40, 8_000)],
+        variety: 30,
+    }
+}
 
 /// Longest header that is decoded.
 const HEADER: usize = 1_024;

@@ -172,26 +172,31 @@ fn url(place: &Place<'_>) -> Option<Found> {
 /// `curl … -u user:password`
 fn curl(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let line = text.run(place.end, 300, |byte| byte != b'\n' && byte != 0);
-    place.begins(line);
-    let command = text.slice(place.end..line);
-    let option = [&b"-u "[..], b"--user ", b"-u\"", b"-u'", b"--user="]
-        .iter()
-        .find_map(|option| {
-            let at = command
-                .windows(option.len())
-                .position(|window| window == *option)?;
-            let quoted = option
-                .last()
-                .is_some_and(|last| matches!(last, b'"' | b'\''));
-            Some(
-                place
-                    .end
-                    .wrapping_add(at)
+    // Up to the end of the line, or to the next command, which is looked at by itself.
+    let mut line = place.end;
+    let option = loop {
+        let byte = text.at(line);
+        if byte == b'\n'
+            || byte == 0
+            || line.wrapping_sub(place.end) >= 300
+            || byte == b'c' && text.follows(line, "curl ")
+        {
+            place.begins(line);
+            return None;
+        }
+        if byte == b'-' && text.before(line) == b' ' {
+            let known = ["-u ", "-u\"", "-u'", "--user ", "--user="]
+                .iter()
+                .find(|option| text.follows(line, option));
+            if let Some(option) = known {
+                let quoted = option.ends_with(['"', '\'']);
+                break line
                     .wrapping_add(option.len())
-                    .wrapping_sub(usize::from(quoted)),
-            )
-        })?;
+                    .wrapping_sub(usize::from(quoted));
+            }
+        }
+        line = line.wrapping_add(1);
+    };
     let from = text.run(option, 4, |byte| byte == b' ');
     let quote = text.at(from);
     let quoted = matches!(quote, b'"' | b'\'');

@@ -1,12 +1,12 @@
 //! Keys of mail and message services.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static SENDGRID: Detector = Detector {
     name: "sendgrid_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`SG.` and 66 letters, digits, `_ - = .` in all.",
         misses: "Shortened keys.",
@@ -75,7 +75,7 @@ pub(in crate::detect) static SENDGRID: Detector = Detector {
 
 pub(in crate::detect) static TWILIO: Detector = Detector {
     name: "twilio_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`SK` and 32 hexadecimal digits.",
         misses: "Account ids (`AC`), which open nothing without their token.",
@@ -83,7 +83,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
     },
     reach: 34,
     context: &["twilio"],
-    anchors: &[Anchor::Mixed(34..=34, twilio)],
+    anchors: &[Anchor::Mixed(34..=34, When::Always, twilio)],
     hits: &[
         Hit {
             text: concat!("| SK", "2FBb8A7D1eA2E63EBfe7Db00FEe8Ccf3 |"),
@@ -116,7 +116,7 @@ pub(in crate::detect) static TWILIO: Detector = Detector {
 
 pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     name: "mailchimp_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "32 small hexadecimal digits, `-us` and one or two digits.",
         misses: "Keys without the data centre.",
@@ -125,8 +125,8 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
     reach: 37,
     context: &[],
     anchors: &[
-        Anchor::Mixed(32..=32, mailchimp),
-        Anchor::Number(32..=32, mailchimp),
+        Anchor::Mixed(32..=32, When::Always, mailchimp),
+        Anchor::Number(32..=32, When::Always, mailchimp),
     ],
     hits: &[
         Hit {
@@ -160,7 +160,7 @@ pub(in crate::detect) static MAILCHIMP: Detector = Detector {
 
 pub(in crate::detect) static MAILGUN: Detector = Detector {
     name: "mailgun_key",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`key-` and 32 small hexadecimal digits; 32-8-8 hexadecimal digits.",
         misses: "Public validation keys.",
@@ -174,7 +174,7 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
             rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
             variety: 25,
         }]),
-        Anchor::Mixed(32..=32, mailgun),
+        Anchor::Mixed(32..=32, When::Always, mailgun),
     ],
     hits: &[
         Hit {

@@ -1,6 +1,6 @@
 //! Tokens of platforms that have a detector of their own.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -30,7 +30,7 @@ pub(in crate::detect) static SQUARE: Detector = Detector {
         },
         Beginning {
             prefix: "EAAA",
-            rest: &[Part::Run(Alphabet::Base64Url, 40, 60)],
+            rest: &[Part::Run(Alphabet::Base64Url, 22, 60)],
             variety: 40,
         },
     ])],
@@ -366,8 +366,8 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
                 variety: 35,
             },
         ]),
-        Anchor::Mixed(24..=24, vault),
-        Anchor::Mixed(14..=14, terraform),
+        Anchor::Mixed(24..=24, When::Always, vault),
+        Anchor::Mixed(14..=14, When::Always, terraform),
     ],
     hits: &[
         Hit {

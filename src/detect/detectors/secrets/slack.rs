@@ -6,7 +6,7 @@ use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "slack_token",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "`xoxa-`, `xoxb-`, `xoxe-`, `xoxo-`, `xoxp-`, `xoxr-`, `xoxs-`, `xoxe.xoxb-`, `xoxe.xoxp-` and `xapp-` with ten or more letters, digits and hyphens, among them two digits.",
         misses: "Placeholders made of words.",
@@ -56,7 +56,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
 
 pub(in crate::detect) static WEBHOOK: Detector = Detector {
     name: "slack_webhook",
-    groups: &["secrets.chat"],
+    groups: &["secrets.messaging"],
     doc: Doc {
         finds: "Addresses under `hooks.slack.com/services`, `/workflows` and `/triggers` with their path.",
         misses: "Addresses without the secret path.",
@@ -131,11 +131,12 @@ fn token(place: &Place<'_>) -> Option<Found> {
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
     let digits = makeup(body).digits;
-    let fits = body.len() >= 10
-        && digits >= 2
-        && variety(body) >= 20
-        && !is_placeholder(body)
-        && text.at(end) != b'_';
+    // The last part is the secret; the numbers before it say whose it is.
+    let secret = body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
+    let varied = variety(body) >= 20 && !is_placeholder(body) || variety(secret) >= 28;
+    // The oldest tokens are one string, which may have no digits.
+    let one = secret.len() == body.len() && variety(body) >= 30 && !is_placeholder(body);
+    let fits = body.len() >= 10 && (digits >= 2 || one) && varied && text.at(end) != b'_';
     fits.then_some(Found {
         start: place.at,
         end,

@@ -1,6 +1,6 @@
 //! Tokens that name their vendor by how they begin.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -29,6 +29,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 16_384,
     context: &[],
     anchors: &[
+        Anchor::Number(15..=16, When::Before(b'|'), application),
         Anchor::Beginning(&[
             known("p8e-", &[Run(Smalls, 32, 32)]),
             Beginning {
@@ -326,8 +327,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 ],
             ),
         ]),
-        Anchor::Mixed(29..=29, maxmind),
-        Anchor::Mixed(6..=6, maxmind),
+        Anchor::Mixed(29..=29, When::Always, maxmind),
+        Anchor::Mixed(6..=6, When::Always, maxmind),
         Anchor::Word(&["webhook.office.com/webhookb2/"], teams),
         Anchor::Word(&["data:", "stringData:"], kubernetes),
     ],
@@ -443,6 +444,23 @@ fn teams(place: &Place<'_>) -> Option<Found> {
         start,
         end,
         confidence: Confidence::High,
+    })
+}
+
+/// Facebook's application token: the application's number, a bar, its secret.
+fn application(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let from = place.end.wrapping_add(1);
+    let end = text.run_of(Base64Url, from, 41);
+    let secret = text.slice(from..end);
+    let fits = (27..=40).contains(&secret.len())
+        && variety(secret) >= 30
+        && !is_placeholder(secret)
+        && text.before(place.at) != b'|';
+    fits.then_some(Found {
+        start: place.at,
+        end,
+        confidence: Confidence::Medium,
     })
 }
 

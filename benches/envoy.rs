@@ -1,0 +1,454 @@
+//! What the filter costs in a real Envoy: without any filter, with one that only reads both bodies (the floor), and with
+//! this one under policies of 1 and of 100 rules.
+//!
+//! All of them are listeners of one Envoy with one worker, loaded in turn, round after round, so that whatever else the
+//! machine does falls on all alike. CPU time of the Envoy process for each exchange is the figure that holds on a noisy
+//! machine; the ratio is that of medians. `make bench` runs it; `--help` lists the options.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a benchmark reads clocks, prints, and ends where something is wrong"
+)]
+
+use harness::{Answer, Envoy, Http, Listening, Request, Setup, Site, Version};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const HELP: &str = "\
+Options, after BENCH= :
+  --json             one JSON object for each line of the table
+  --rounds N         rounds over all listeners (default 7)
+  --seconds S        time for each listener in each round (default 1)
+  --connections N    clients, each with a connection of its own (default 4)
+  --sizes A,B        request bodies in bytes (default 1024,4096,65536,1048576)
+  --hold             headers are held; the default is portable
+  --policy FILE      measures this policy (JSON) instead of those of 1 and 100 rules; may be given several times
+  --module FILE      measures this build of the filter, too; may be given several times";
+
+struct Options {
+    json: bool,
+    rounds: usize,
+    time: Duration,
+    connections: usize,
+    sizes: Vec<usize>,
+    hold: bool,
+    policies: Vec<PathBuf>,
+    modules: Vec<PathBuf>,
+}
+
+impl Options {
+    fn read() -> Options {
+        let mut options = Options {
+            json: false,
+            rounds: 7,
+            time: Duration::from_secs(1),
+            connections: 4,
+            sizes: vec![1 << 10, 4 << 10, 64 << 10, 1 << 20],
+            hold: false,
+            policies: Vec::new(),
+            modules: Vec::new(),
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut operand = || words.next().unwrap_or_else(|| give_up(&word));
+            match word.as_str() {
+                "--json" => options.json = true,
+                "--hold" => options.hold = true,
+                "--rounds" => options.rounds = number(&operand()),
+                "--connections" => options.connections = number(&operand()),
+                "--seconds" => {
+                    let seconds = operand();
+                    let seconds = seconds.parse().unwrap_or_else(|_| give_up(&seconds));
+                    options.time = Duration::from_secs_f64(seconds);
+                }
+                "--sizes" => options.sizes = operand().split(',').map(number).collect(),
+                "--policy" => options.policies.push(PathBuf::from(operand())),
+                "--module" => options.modules.push(PathBuf::from(operand())),
+                // cargo bench says this to every benchmark.
+                "--bench" => {}
+                _ => give_up(&word),
+            }
+        }
+        options
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| give_up(text))
+}
+
+fn give_up(word: &str) -> ! {
+    eprintln!("not understood: {word}\n\n{HELP}");
+    std::process::exit(2)
+}
+
+/// Rules as a company has them: tools and their arguments, models, words, patterns, findings, tags. None of them holds
+/// for the exchanges that are measured but the tag: an exchange that is refused costs less than half.
+fn rules(count: usize) -> Vec<Value> {
+    let cards = json!({
+        "id": "mask-cards",
+        "match": {"event": ["message", "response"]},
+        "when": {"text": {"detects": ["credit_card", "us_ssn"]}},
+        "action": "redact",
+    });
+    let mut rules = vec![cards];
+    for number in 0.. {
+        if rules.len() >= count {
+            break;
+        }
+        let id = format!("rule-{number}");
+        rules.push(match number % 20 {
+            0..=3 => json!({
+                "id": id,
+                "match": {"tool": format!("delete_{number}")},
+                "action": "deny",
+            }),
+            4..=6 => json!({
+                "id": id,
+                "match": {"tool": format!("pay_{number}")},
+                "when": {"args.amount": {"greater_than": number * 10}},
+                "unless": {"args.currency": {"in": ["EUR", "USD"]}},
+                "action": "require_approval",
+                "approval": {"by": ["manager"], "valid_for": "10m"},
+            }),
+            7 => json!({
+                "id": id,
+                "match": {"tool": format!("admin_{number}_*")},
+                "action": "deny",
+            }),
+            8..=9 => json!({
+                "id": id,
+                "match": {"tool": "get_customer"},
+                "when": {"args.id": {"in": [format!("c-{number}"), format!("d-{number}")]}},
+                "action": "deny",
+            }),
+            10..=11 => json!({
+                "id": id,
+                "when": {"model": {"in": [format!("old-model-{number}"), format!("older-model-{number}")]}},
+                "action": "deny",
+            }),
+            12 => json!({
+                "id": id,
+                "when": {"model": {"glob": format!("vendor-{number}/*")}},
+                "action": "deny",
+            }),
+            13..=15 => json!({
+                "id": id,
+                "match": {"event": "message"},
+                "when": {"text": {"contains": format!("project basilisk {number}")}},
+                "action": "deny",
+            }),
+            16 => json!({
+                "id": id,
+                "match": {"event": "response"},
+                "when": {"text": {"contains_any": [format!("internal only {number}"), format!("draft {number} of the plan")]}},
+                "action": "deny",
+            }),
+            17 => json!({
+                "id": id,
+                "match": {"event": "tool_offer", "tool": format!("shell_{number}")},
+                "action": "deny",
+            }),
+            18 => json!({
+                "id": id,
+                "match": {"event": "request"},
+                "when": {"request.message_count": {"greater_than": 1_000 + number}},
+                "action": "deny",
+            }),
+            _ if number < 60 => json!({
+                "id": id,
+                "match": {"event": "message", "from": "user"},
+                "when": {"text": {"matches": format!("(?i)ticket-{number}[0-9]{{4}}-secret")}},
+                "action": "deny",
+            }),
+            _ => json!({
+                "id": id,
+                "match": {"event": "message", "from": "tool"},
+                "when": {"text": {"detects": "email"}},
+                "action": "tag",
+                "tags": ["mail-in-results"],
+            }),
+        });
+    }
+    rules
+}
+
+fn policy(rules: &[Value], hold: bool) -> Value {
+    json!({
+        "apiVersion": "agentguard.dev/v1",
+        "kind": "AgentPolicy",
+        "metadata": {"name": "bench"},
+        "envoy": {"headers": if hold { "hold" } else { "portable" }},
+        "audit": {"key": "env:AUDIT_KEY"},
+        "defaults": {"action": "allow"},
+        "rules": rules,
+    })
+}
+
+/// The policies that are measured, each with a name.
+fn policies(options: &Options) -> Vec<(String, Value)> {
+    if options.policies.is_empty() {
+        return [1, 100]
+            .map(|count| {
+                let name = if count == 1 { "1 rule" } else { "100 rules" };
+                (name.to_owned(), policy(&rules(count), options.hold))
+            })
+            .to_vec();
+    }
+    let read = |file: &PathBuf| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let text = std::fs::read_to_string(file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let policy = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        (name.into_owned(), policy)
+    };
+    options.policies.iter().map(read).collect()
+}
+
+/// English without end.
+fn prose(length: usize) -> String {
+    const SENTENCES: [&str; 6] = [
+        "The order was placed on Monday and has not left the warehouse yet.",
+        "Please check the address once more before anything is sent out again.",
+        "Our customer asked for two boxes, one of them with a different colour.",
+        "She wrote that the invoice number 20871 is missing from the account page.",
+        "If nothing else helps, offer a voucher for the amount of the shipping.",
+        "It rained for three days, which is why the truck came later than planned.",
+    ];
+    let mut text = String::with_capacity(length + 80);
+    for sentence in SENTENCES.iter().cycle() {
+        if text.len() >= length {
+            break;
+        }
+        text.push_str(sentence);
+        text.push(' ');
+    }
+    text.truncate(length);
+    text
+}
+
+/// A turn of an agent: instructions, tools, a question, a call and its result. The result makes up its size.
+fn question(size: usize) -> Vec<u8> {
+    let tool = |name: &str, about: &str| {
+        json!({"type": "function", "function": {"name": name, "description": about, "parameters": {
+            "type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"],
+        }}})
+    };
+    let body = |result: &str| {
+        json!({
+            "model": "gpt-4o-mini",
+            "temperature": 0.2,
+            "messages": [
+                {"role": "system", "content": "You help customers of a shop. Be short, be kind, promise nothing."},
+                {"role": "user", "content": "Where is my order? I have been waiting for a week."},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {
+                        "name": "get_customer", "arguments": "{\"id\":\"a-1042\",\"with\":[\"orders\"]}",
+                    }},
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": result},
+            ],
+            "tools": [
+                tool("get_customer", "Reads a customer's record and the last orders."),
+                tool("send_voucher", "Sends a voucher to a customer."),
+            ],
+        })
+        .to_string()
+    };
+    let rest = size.saturating_sub(body("").len());
+    body(&prose(rest)).into_bytes()
+}
+
+fn answer() -> Answer {
+    let body = json!({
+        "id": "chatcmpl-B1", "object": "chat.completion", "created": 1_763_622_245, "model": "gpt-4o-mini-2024-07-18",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": prose(400), "refusal": null},
+            "logprobs": null, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 812, "completion_tokens": 96, "total_tokens": 908},
+        "service_tier": "default", "system_fingerprint": "fp_0123456789",
+    });
+    Answer::json(200, body.to_string().as_bytes())
+}
+
+/// CPU time of all threads of a process so far.
+fn cpu(process: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("Envoy runs");
+    let nanoseconds = tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
+        .sum();
+    Duration::from_nanos(nanoseconds)
+}
+
+/// One listener under load for a while.
+struct Sample {
+    cpu_us: f64,
+    rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+fn load(
+    envoy: &Envoy,
+    site: &Listening,
+    request: &[u8],
+    options: &Options,
+    time: Duration,
+) -> Sample {
+    let before = cpu(envoy.process_id());
+    let start = Instant::now();
+    let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..options.connections)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = site.raw();
+                    let mut latencies = Vec::with_capacity(1 << 16);
+                    while start.elapsed() < time {
+                        let sent = Instant::now();
+                        connection.send(request);
+                        let response = connection.response().expect("an answer");
+                        assert_eq!(
+                            response.status,
+                            200,
+                            "{}",
+                            String::from_utf8_lossy(&response.body)
+                        );
+                        latencies.push(sent.elapsed());
+                    }
+                    latencies
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().expect("a client"))
+            .collect()
+    });
+    let elapsed = start.elapsed();
+    let used = cpu(envoy.process_id()) - before;
+    latencies.sort_unstable();
+    let count = latencies.len();
+    let at = |share: f64| {
+        let index = ((count - 1) as f64 * share) as usize;
+        latencies[index].as_secs_f64() * 1e6
+    };
+    Sample {
+        cpu_us: used.as_secs_f64() * 1e6 / count as f64,
+        rate: count as f64 / elapsed.as_secs_f64(),
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+    }
+}
+
+fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let options = Options::read();
+    let floor = std::env::var_os("AGENTGUARD_FLOOR_WASM").expect("run this with `make bench`");
+    let mut names = vec!["no filter".to_owned(), "floor".to_owned()];
+    let mut sites = vec![
+        Site::bare("no filter"),
+        Site::new("floor", &json!({})).module(floor.into()),
+    ];
+    for (name, policy) in policies(&options) {
+        let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
+        let site = |name: &str| {
+            Site::new(name, &policy)
+                .stop_iteration(hold)
+                .variable("AUDIT_KEY")
+        };
+        sites.push(site(&name));
+        for (number, module) in options.modules.iter().enumerate() {
+            let name = format!("{name} +{}", number + 1);
+            sites.push(site(&name).module(module.clone()));
+            names.push(name);
+        }
+        names.push(name);
+    }
+    let envoy = Setup::new(Version::Newest, sites)
+        .variable("AUDIT_KEY", "of the benchmark")
+        .measured()
+        .start();
+    envoy.provider.answer_always(answer());
+    // Once over HTTP/2, so that the listeners are known to work before anything is measured.
+    for name in &names {
+        let response = envoy
+            .site(name)
+            .send(Http::Two, &Request::chat(question(1 << 10)));
+        assert_eq!(response.status, 200, "{name}: {response:?}");
+    }
+    if !options.json {
+        println!(
+            "Envoy with one worker, {} connections, HTTP/1.1, {} rounds of {:?}; headers {}; medians\n\n\
+             {:>9}  {:<12} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            options.connections,
+            options.rounds,
+            options.time,
+            if options.hold { "held" } else { "portable" },
+            "body",
+            "",
+            "CPU µs each",
+            "to floor",
+            "ns/B over",
+            "req/s",
+            "p50 µs",
+            "p99 µs"
+        );
+    }
+    for size in &options.sizes {
+        measure(&envoy, &names, *size, &options);
+    }
+}
+
+fn measure(envoy: &Envoy, names: &[String], size: usize, options: &Options) {
+    let body = question(size);
+    let request = Request::chat(body.clone()).bytes();
+    let mut samples: Vec<Vec<Sample>> = names.iter().map(|_| Vec::new()).collect();
+    // The first round only warms up.
+    for round in 0..=options.rounds {
+        for (name, samples) in names.iter().zip(&mut samples) {
+            let sample = load(envoy, envoy.site(name), &request, options, options.time);
+            if round > 0 {
+                samples.push(sample);
+            }
+        }
+    }
+    let floor = median(&samples[1], |sample| sample.cpu_us);
+    for (name, samples) in names.iter().zip(&samples) {
+        let cpu = median(samples, |sample| sample.cpu_us);
+        let rate = median(samples, |sample| sample.rate);
+        let p50 = median(samples, |sample| sample.p50_us);
+        let p99 = median(samples, |sample| sample.p99_us);
+        let ratio = cpu / floor;
+        let per_byte = (cpu - floor) * 1e3 / body.len() as f64;
+        if options.json {
+            println!(
+                "{}",
+                json!({
+                    "body": body.len(), "listener": name, "cpu_us": cpu, "ratio_to_floor": ratio,
+                    "ns_per_byte_over_floor": per_byte, "requests_per_second": rate,
+                    "p50_us": p50, "p99_us": p99, "rounds": samples.len(),
+                })
+            );
+        } else {
+            println!(
+                "{:>9}  {name:<12} {cpu:>11.1} {ratio:>9.2} {per_byte:>9.1} {rate:>9.0} {p50:>9.0} {p99:>9.0}",
+                body.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Detectors that a policy brings: patterns, words, a check, words of context.
+
+use std::sync::Arc;
+
+use super::allow::AllowList;
+use super::checksum::{digits, luhn, mod_11_10, mod_97, verhoeff};
+use super::literals::MAX_LITERAL_BYTES;
+use super::normalise::View;
+use super::pattern::Pattern;
+use super::variety::{is_placeholder, variety};
+use super::{Confidence, DETECTORS, select};
+
+/// Most detectors that a policy can bring.
+pub const MAX_CUSTOM: usize = 1_000;
+
+/// Most of them that can have words of context.
+pub const MAX_WITH_CONTEXT: usize = 127;
+
+/// A pattern without a longest match is held back in a stream up to this many characters, if the detector says
+/// nothing else.
+pub const DEFAULT_REACH: usize = 4_096;
+
+/// A detector that a policy brings.
+///
+/// It looks at the text as it is read (see [`normalise`](super::normalise)); patterns look at the text as it is
+/// written too.
+#[derive(Clone, Debug)]
+pub struct CustomDetector {
+    /// Its name; not that of another detector or group.
+    pub name: String,
+    /// Groups that it belongs to, built-in ones or others.
+    pub groups: Vec<String>,
+    /// What it finds: each leftmost match that is not empty.
+    pub patterns: Vec<Pattern>,
+    /// What it finds: whole words and phrases, in any case.
+    pub keywords: Vec<String>,
+    /// What is no finding.
+    pub allow: AllowList,
+    /// What each match of a pattern must pass.
+    pub validator: Option<Validator>,
+    /// Words before a match, or in the key that the text stands under. If there are any, a match without one has
+    /// low confidence.
+    pub context: Vec<String>,
+    /// How sure a finding is.
+    pub confidence: Confidence,
+    /// The longest match of a pattern in characters that a stream waits for; `None`: what the pattern says, or
+    /// [`DEFAULT_REACH`]. A longer match is found in parts when it comes in pieces.
+    pub reach: Option<usize>,
+}
+
+/// What is wrong with a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionError {
+    /// One line, lower case, without a final period.
+    pub message: String,
+    /// What to write instead, if that can be said.
+    pub help: Option<String>,
+}
+
+impl CustomDetector {
+    /// A detector that finds nothing yet.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            groups: Vec::new(),
+            patterns: Vec::new(),
+            keywords: Vec::new(),
+            allow: AllowList::default(),
+            validator: None,
+            context: Vec::new(),
+            confidence: Confidence::High,
+            reach: None,
+        }
+    }
+
+    /// How far a match of this pattern can reach in a stream, in characters.
+    pub(super) fn reach_of(&self, pattern: &Pattern) -> usize {
+        self.reach
+            .or_else(|| pattern.reach())
+            .unwrap_or(DEFAULT_REACH)
+    }
+
+    /// Checks it against those that were defined before, whose keywords have so many bytes. Returns how many its own
+    /// have.
+    pub(super) fn check(
+        &self,
+        others: &[Arc<CustomDetector>],
+        bytes_before: usize,
+    ) -> Result<usize, DefinitionError> {
+        let error = |message: String, help: Option<&str>| {
+            Err(DefinitionError {
+                message,
+                help: help.map(str::to_owned),
+            })
+        };
+        let name = &self.name;
+        let fits = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        if !fits(name) {
+            return error(
+                format!("`{name}` can't be a detector's name"),
+                Some("names are made of small letters, digits and `_`, like `employee_id`"),
+            );
+        }
+        for group in &self.groups {
+            if !group.split('.').all(fits) || is_detector(group, others) {
+                return error(
+                    format!("`{group}` can't be a group"),
+                    Some("groups are written like `pii` or `pii.staff`, and are no detectors"),
+                );
+            }
+        }
+        if is_detector(name, others) || is_group(name, others) {
+            return error(format!("a detector or group `{name}` exists already"), None);
+        }
+        let bytes = self
+            .keywords
+            .iter()
+            .flat_map(|word| readings(word))
+            .fold(0usize, |sum, word| sum.saturating_add(word.len()));
+        if self.patterns.is_empty() && bytes == 0 {
+            return error(
+                format!("the detector `{name}` has nothing to find"),
+                Some("give it `pattern` or `keywords`"),
+            );
+        }
+        if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.matches_empty()) {
+            return error(
+                format!("the pattern `{}` matches the empty text", pattern.source()),
+                Some("write `+` for `*`, or make a part of it required"),
+            );
+        }
+        if others.len() >= MAX_CUSTOM {
+            return error(
+                format!("more than {MAX_CUSTOM} detectors are defined"),
+                None,
+            );
+        }
+        let with_context = others.iter().filter(|other| !other.context.is_empty());
+        if !self.context.is_empty() && with_context.count() >= MAX_WITH_CONTEXT {
+            return error(
+                format!("more than {MAX_WITH_CONTEXT} detectors have words of context"),
+                None,
+            );
+        }
+        let all = bytes_before.saturating_add(bytes);
+        if all > MAX_LITERAL_BYTES {
+            return error(
+                format!(
+                    "the keywords of all detectors have {all} bytes, at most {MAX_LITERAL_BYTES} fit"
+                ),
+                None,
+            );
+        }
+        Ok(bytes)
+    }
+}
+
+fn is_detector(name: &str, others: &[Arc<CustomDetector>]) -> bool {
+    DETECTORS.iter().any(|known| known.name == name)
+        || others.iter().any(|known| known.name == name)
+}
+
+fn is_group(name: &str, others: &[Arc<CustomDetector>]) -> bool {
+    let within = |group: &str| select::is_within(group, name);
+    DETECTORS
+        .iter()
+        .any(|known| known.groups.iter().any(|group| within(group)))
+        || others
+            .iter()
+            .any(|known| known.groups.iter().any(|group| within(group)))
+}
+
+/// A keyword as the automaton looks for it: as it is read, and beyond ASCII, where the automaton tells capitals from
+/// small letters, in the three ways that words are written.
+pub(super) fn readings(keyword: &str) -> Vec<String> {
+    let trimmed = keyword.trim();
+    let mut written = vec![trimmed.to_owned()];
+    if !trimmed.is_ascii() {
+        let small = trimmed.to_lowercase();
+        let mut letters = small.chars();
+        let titled: String = letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .chain(letters)
+            .collect();
+        written.extend([trimmed.to_uppercase(), titled, small]);
+    }
+    let mut seen: Vec<String> = written
+        .into_iter()
+        .map(|word| match View::of(&word) {
+            Some(view) => view.text().to_owned(),
+            None => word,
+        })
+        .map(|word| word.to_ascii_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
+/// A check that a match must pass. It looks at the letters and digits of the match, without separators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validator {
+    /// ISO/IEC 7812-1: cards, many numbers of customers.
+    Luhn,
+    /// Verhoeff's dihedral check.
+    Verhoeff,
+    /// ISO/IEC 7064 MOD 97-10 over the whole value.
+    Mod97,
+    /// The same with the first four characters moved to the end: IBAN, creditor identifiers.
+    Iban,
+    /// ISO/IEC 7064 MOD 11,10.
+    Mod11_10,
+    /// GS1: EAN, UPC, GTIN, SSCC.
+    Gs1,
+    /// Looks drawn at random: no placeholder, no repetition, at least 2.8 bits for each character.
+    Random,
+}
+
+impl Validator {
+    const ALL: [(&'static str, Validator); 7] = [
+        ("luhn", Validator::Luhn),
+        ("verhoeff", Validator::Verhoeff),
+        ("mod_97", Validator::Mod97),
+        ("iban", Validator::Iban),
+        ("mod_11_10", Validator::Mod11_10),
+        ("gs1", Validator::Gs1),
+        ("random", Validator::Random),
+    ];
+
+    /// The check of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, validator)| *validator)
+    }
+
+    /// The names of all checks.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
+
+    /// Whether a value, as it is read, passes.
+    pub(super) fn passes(self, value: &str) -> bool {
+        if self == Self::Random {
+            return variety(value.as_bytes()) >= 28 && !is_placeholder(value.as_bytes());
+        }
+        let compact: Vec<u8> = value
+            .bytes()
+            .filter(u8::is_ascii_alphanumeric)
+            .map(|byte| byte.to_ascii_uppercase())
+            .collect();
+        if compact.len() < 2 {
+            return false;
+        }
+        match self {
+            Self::Luhn => luhn(&compact),
+            Self::Verhoeff => verhoeff(&compact),
+            Self::Mod97 => mod_97(compact.iter().copied()) == Some(1),
+            Self::Iban => {
+                let (head, rest) = compact.split_at(compact.len().min(4));
+                mod_97(rest.iter().chain(head).copied()) == Some(1)
+            }
+            Self::Mod11_10 => mod_11_10(&compact),
+            Self::Gs1 => {
+                let weights = [1u32, 3].iter().copied().cycle();
+                digits(&compact).is_some_and(|digits| {
+                    digits
+                        .rev()
+                        .zip(weights)
+                        .fold(0u32, |sum, (digit, weight)| {
+                            sum.wrapping_add(digit.wrapping_mul(weight))
+                        })
+                        .is_multiple_of(10)
+                })
+            }
+            Self::Random => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> CustomDetector {
+        CustomDetector {
+            keywords: vec!["x".to_owned()],
+            ..CustomDetector::new(name)
+        }
+    }
+
+    fn fits(detector: &CustomDetector, others: Vec<CustomDetector>) -> bool {
+        let others: Vec<Arc<CustomDetector>> = others.into_iter().map(Arc::new).collect();
+        detector.check(&others, 0).is_ok()
+    }
+
+    #[test]
+    fn validators_accept_published_values_only() {
+        for (name, good, bad) in [
+            ("luhn", "79927398713", "79927398714"),
+            ("verhoeff", "2363", "2364"),
+            ("mod_97", "79444", "79445"),
+            (
+                "iban",
+                "GB82 WEST 1234 5698 7654 32",
+                "GB82 WEST 1234 5698 7654 33",
+            ),
+            ("mod_11_10", "07945", "07946"),
+            ("gs1", "4006381333931", "4006381333932"),
+            ("random", "q7GxR2pZ9LmT4vKs", "xxxxxxxxxxxxxxxx"),
+        ] {
+            let validator = Validator::named(name).unwrap();
+            assert!(validator.passes(good), "{name}");
+            assert!(!validator.passes(bad), "{name}");
+            assert!(!validator.passes(""), "{name}");
+            assert!(!validator.passes("é"), "{name}");
+        }
+        assert_eq!(Validator::names().count(), 7);
+        assert_eq!(Validator::named("none"), None);
+    }
+
+    #[test]
+    fn a_name_is_taken_once() {
+        assert!(!fits(&named("email"), vec![]));
+        assert!(!fits(&named("pii"), vec![]));
+        assert!(!fits(&named("staff"), vec![named("staff")]));
+        assert!(!fits(&named("Staff id"), vec![]));
+        assert!(fits(&named("staff"), vec![named("employee")]));
+        let grouped = CustomDetector {
+            groups: vec!["hr.people".to_owned()],
+            ..named("employee")
+        };
+        assert!(fits(&grouped, vec![]));
+        assert!(!fits(&named("hr"), vec![grouped]));
+        let group = CustomDetector {
+            groups: vec!["email".to_owned()],
+            ..named("staff")
+        };
+        assert!(!fits(&group, vec![]));
+    }
+
+    #[test]
+    fn a_detector_finds_something_but_not_everything() {
+        assert!(!fits(&CustomDetector::new("staff"), vec![]));
+        let blank = CustomDetector {
+            keywords: vec![" \u{200B}".to_owned()],
+            ..CustomDetector::new("staff")
+        };
+        assert!(!fits(&blank, vec![]));
+        let everywhere = CustomDetector {
+            patterns: vec![Pattern::new("x*").unwrap()],
+            ..CustomDetector::new("staff")
+        };
+        assert!(!fits(&everywhere, vec![]));
+    }
+
+    #[test]
+    fn more_keywords_than_fit_are_refused() {
+        let others = [Arc::new(named("others"))];
+        assert_eq!(named("staff").check(&others, 10), Ok(1));
+        assert!(named("staff").check(&others, MAX_LITERAL_BYTES).is_err());
+    }
+
+    #[test]
+    fn words_beyond_ascii_are_found_in_any_case() {
+        assert_eq!(readings("Éclair"), ["eclair"]);
+        let words = readings("жук");
+        assert_eq!(words.len(), 3);
+        assert_eq!(readings("Plain"), ["plain"]);
+    }
+}

@@ -1,0 +1,347 @@
+//! The detectors that a policy brings, over one reading of a text.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::context::{Nearby, Slots, Terms};
+use crate::detect::custom::{CustomDetector, readings};
+use crate::detect::literals::Literals;
+use crate::detect::pattern::{self, Pattern, PatternSet};
+use crate::detect::select::Selection;
+use crate::detect::{Confidence, DETECTORS};
+
+/// A policy's own detectors, ready to run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CustomPlan {
+    known: Vec<Known>,
+    patterns: Vec<Owned>,
+    /// Which of the patterns match at all; `None` if there are none, or if they are too large together.
+    which: Option<PatternSet>,
+    keywords: Option<Literals>,
+    /// Whose keyword each literal is.
+    owners: Vec<usize>,
+    terms: Terms,
+}
+
+/// A detector that runs.
+#[derive(Clone, Debug)]
+struct Known {
+    index: u16,
+    threshold: Confidence,
+    detector: Arc<CustomDetector>,
+    /// Its bit among those that have words of context; 0: it has none.
+    context: Slots,
+}
+
+#[derive(Clone, Debug)]
+struct Owned {
+    known: usize,
+    pattern: Pattern,
+    /// How far a match can reach in a stream, in characters.
+    reach: usize,
+}
+
+/// What matched, in the reading.
+#[derive(Clone, Debug)]
+pub(super) struct Hit {
+    /// The detector; `None`: the match is no finding, but what a pattern took for one match must not be cut in two.
+    pub(super) detector: Option<u16>,
+    pub(super) range: Range<usize>,
+    pub(super) confidence: Confidence,
+}
+
+/// One reading of a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) text: &'a str,
+    /// Nothing is found before this.
+    pub(super) from: usize,
+    pub(super) key: Option<&'a str>,
+    pub(super) open: bool,
+    /// Whether keywords are looked for: they are compared as they are read, so in the view if there is one.
+    pub(super) keywords: bool,
+}
+
+/// Memory of the scans.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    patterns: pattern::Scratch,
+    near: Nearby,
+    matches: Vec<(usize, Range<usize>, bool)>,
+    matching: Vec<usize>,
+}
+
+impl CustomPlan {
+    pub(super) fn new(selection: &Selection) -> Self {
+        let mut plan = Self::default();
+        let mut contexts: Vec<(u16, &str)> = Vec::new();
+        let mut next_context = 0u16;
+        let mut literals: Vec<String> = Vec::new();
+        let first = u16::try_from(DETECTORS.len()).unwrap_or(u16::MAX);
+        for (index, detector) in (first..).zip(selection.custom()) {
+            let Some(threshold) = selection.threshold(index) else {
+                continue;
+            };
+            let known = plan.known.len();
+            let mut context: Slots = 0;
+            if !detector.context.is_empty() {
+                context = 1u128.checked_shl(u32::from(next_context)).unwrap_or(0);
+                contexts.extend(
+                    detector
+                        .context
+                        .iter()
+                        .map(|term| (next_context, term.as_str())),
+                );
+                next_context = next_context.saturating_add(1);
+            }
+            plan.patterns
+                .extend(detector.patterns.iter().map(|pattern| Owned {
+                    known,
+                    pattern: pattern.clone(),
+                    reach: detector.reach_of(pattern),
+                }));
+            for word in detector.keywords.iter().flat_map(|word| readings(word)) {
+                literals.push(word);
+                plan.owners.push(known);
+            }
+            plan.known.push(Known {
+                index,
+                threshold,
+                detector: Arc::clone(detector),
+                context,
+            });
+        }
+        let all: Vec<Pattern> = plan
+            .patterns
+            .iter()
+            .map(|owned| owned.pattern.clone())
+            .collect();
+        plan.which = PatternSet::new(all)
+            .ok()
+            .filter(|set| !set.patterns().is_empty());
+        // `Selection::define` has counted the bytes of all keywords.
+        plan.keywords = Literals::new(&literals)
+            .ok()
+            .filter(|_| !literals.is_empty());
+        plan.terms = Terms::new(contexts.into_iter());
+        plan
+    }
+
+    /// Whether there is nothing to find.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The name of the detector with this index in findings.
+    pub(super) fn name(&self, detector: u16) -> Option<&str> {
+        self.known
+            .iter()
+            .find(|known| known.index == detector)
+            .map(|known| known.detector.name.as_str())
+    }
+
+    /// Whether some detector has patterns, which look at the text as it is written too.
+    pub(super) fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
+    }
+
+    /// Adds what matches, by start. Returns where a match may have begun that more text could complete or change.
+    pub(super) fn run(
+        &self,
+        reading: &Reading<'_>,
+        memory: &mut Memory,
+        out: &mut Vec<Hit>,
+    ) -> usize {
+        let mut begun = reading.text.len();
+        memory.matches.clear();
+        if reading.keywords {
+            begun = begun.min(self.find_keywords(reading, &mut memory.matches));
+        }
+        begun = begun.min(self.find_patterns(reading, memory));
+        memory.matches.sort_by_key(|(_, range, _)| range.start);
+        memory.near.begin(reading.key, &self.terms);
+        for (known, range, by_pattern) in memory.matches.drain(..) {
+            let Some(known) = self.known.get(known) else {
+                continue;
+            };
+            let confidence =
+                known.judge(reading, &range, by_pattern, &mut memory.near, &self.terms);
+            if confidence.is_none() && !by_pattern {
+                continue;
+            }
+            out.push(Hit {
+                detector: confidence.map(|_| known.index),
+                range,
+                confidence: confidence.unwrap_or(Confidence::Low),
+            });
+        }
+        begun
+    }
+
+    fn find_keywords(
+        &self,
+        reading: &Reading<'_>,
+        matches: &mut Vec<(usize, Range<usize>, bool)>,
+    ) -> usize {
+        let Some(keywords) = &self.keywords else {
+            return reading.text.len();
+        };
+        let rest = reading.text.get(reading.from..).unwrap_or_default();
+        let mut begun = if reading.open {
+            keywords.begun(rest).saturating_add(reading.from)
+        } else {
+            reading.text.len()
+        };
+        keywords.find(rest, &mut |literal, found| {
+            let range =
+                found.start.saturating_add(reading.from)..found.end.saturating_add(reading.from);
+            if reading.open && range.end == reading.text.len() {
+                begun = begun.min(range.start);
+            }
+            let owner = usize::try_from(literal)
+                .ok()
+                .and_then(|literal| self.owners.get(literal));
+            if let Some(owner) = owner
+                && is_word(reading.text, &range)
+            {
+                matches.push((*owner, range, false));
+            }
+        });
+        begun
+    }
+
+    fn find_patterns(&self, reading: &Reading<'_>, memory: &mut Memory) -> usize {
+        let mut begun = reading.text.len();
+        let Memory {
+            patterns: scratch,
+            matches,
+            matching,
+            ..
+        } = memory;
+        matching.clear();
+        match &self.which {
+            Some(which) => {
+                which.matching(reading.text, scratch, &mut |pattern| matching.push(pattern));
+            }
+            None => matching.extend(0..self.patterns.len()),
+        }
+        // A pattern that doesn't match yet may have begun all the same.
+        let mut matching = matching.iter().copied().peekable();
+        for (number, owned) in self.patterns.iter().enumerate() {
+            let mut limit = usize::MAX;
+            if reading.open {
+                let first = owned.pattern.begun(reading.text, reading.from, scratch);
+                let behind = reading.text.len().saturating_sub(first);
+                if behind > owned.reach {
+                    limit = back(reading.text, owned.reach).max(first);
+                }
+                begun = begun.min(if limit < usize::MAX { limit } else { first });
+            }
+            if matching.next_if_eq(&number).is_none() {
+                continue;
+            }
+            owned
+                .pattern
+                .spans(reading.text, reading.from, scratch, &mut |range| {
+                    // What reaches further than a stream waits is found in parts.
+                    let cut = range.start < limit && range.end > limit;
+                    let end = if cut { limit } else { range.end };
+                    matches.push((owned.known, range.start..end, true));
+                });
+        }
+        begun
+    }
+}
+
+impl Known {
+    /// How sure a match is; `None`: it is no finding.
+    fn judge(
+        &self,
+        reading: &Reading<'_>,
+        range: &Range<usize>,
+        by_pattern: bool,
+        near: &mut Nearby,
+        terms: &Terms,
+    ) -> Option<Confidence> {
+        let detector = &self.detector;
+        let in_context = self.context == 0
+            || near.before(reading.text.as_bytes(), range.start, terms) & self.context != 0;
+        let confidence = if in_context {
+            detector.confidence
+        } else {
+            Confidence::Low
+        };
+        let value = reading.text.get(range.clone()).unwrap_or_default();
+        let valid = !by_pattern
+            || detector
+                .validator
+                .is_none_or(|validator| validator.passes(value));
+        (confidence >= self.threshold && valid && !detector.allow.has(value)).then_some(confidence)
+    }
+}
+
+/// The place so many characters before the end.
+fn back(text: &str, characters: usize) -> usize {
+    match characters.checked_sub(1) {
+        Some(before) => text
+            .char_indices()
+            .rev()
+            .nth(before)
+            .map_or(0, |(at, _)| at),
+        None => text.len(),
+    }
+}
+
+/// Whether a range doesn't begin or end within a word. Scripts without spaces have words without ends.
+fn is_word(text: &str, range: &Range<usize>) -> bool {
+    let before = text.get(..range.start).and_then(|t| t.chars().next_back());
+    let after = text.get(range.end..).and_then(|t| t.chars().next());
+    let mut inside = text.get(range.clone()).unwrap_or_default().chars();
+    let first = inside.next();
+    let last = inside.next_back().or(first);
+    let joined = |a: Option<char>, b: Option<char>| {
+        a.is_some_and(is_word_character) && b.is_some_and(is_word_character)
+    };
+    !joined(before, first) && !joined(last, after)
+}
+
+/// Letters and digits of the scripts that put spaces between words: Latin to Arabic, Georgian, Latin and Greek with
+/// marks.
+fn is_word_character(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || c == '_'
+        || matches!(c, '\u{C0}'..='\u{8FF}' | '\u{10A0}'..='\u{10FF}' | '\u{1E00}'..='\u{1FFF}')
+            && c.is_alphanumeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_end_at_spaces_where_a_script_has_them() {
+        for (text, word, whole) in [
+            ("a cat sat", "cat", true),
+            ("a cats", "cat", false),
+            ("scat", "cat", false),
+            ("cat", "cat", true),
+            ("my_cat", "cat", false),
+            ("жук-олень", "жук", true),
+            ("жуки", "жук", false),
+            ("这是猫吗", "猫", true),
+            ("c++ and", "c++", true),
+            ("c++11", "c++", true),
+        ] {
+            let at = text.find(word).unwrap();
+            assert_eq!(is_word(text, &(at..at + word.len())), whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn counting_back_ends_at_characters() {
+        assert_eq!(back("aéb", 0), 4);
+        assert_eq!(back("aéb", 1), 3);
+        assert_eq!(back("aéb", 2), 1);
+        assert_eq!(back("aéb", 9), 0);
+    }
+}

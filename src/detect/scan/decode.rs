@@ -1,0 +1,391 @@
+//! Runs of Base64 (RFC 4648, both alphabets, with or without padding, lines as in MIME) and of hexadecimal digits
+//! that decode to text.
+//!
+//! Percent escapes and the escapes of string literals are undone by the view already. Not undone: Base32,
+//! quoted-printable, hexadecimal digits with separators, UTF-16, ciphers.
+
+use std::ops::Range;
+
+use super::LOOK_BEHIND;
+
+/// Shortest run: twelve bytes of text.
+const SHORTEST: usize = 16;
+
+/// Characters that decide whether a run is text.
+const PROBE: usize = 24;
+
+/// Characters that are decoded together. What is longer is decoded in parts, and a stream waits for so many.
+const LONGEST: usize = 64 << 10;
+
+/// Shortest line after which a run goes on in the next one; MIME's have 76 characters, PEM's 64.
+const LINE: usize = 60;
+
+/// A run that is text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decoded {
+    /// Where it stands, padding included.
+    pub(super) range: Range<usize>,
+    pub(super) text: String,
+}
+
+/// Calls for each run that begins at `from` or later. Returns where one has begun that more text could complete;
+/// the text's length if the text doesn't go on.
+pub(super) fn each_run(
+    text: &[u8],
+    from: usize,
+    open: bool,
+    call: &mut dyn FnMut(Decoded),
+) -> usize {
+    let mut begun = text.len();
+    let mut from = from;
+    while let Some(line) = next_line(text, from) {
+        let cut = open && line.end == text.len();
+        let Some((start, kind)) = beginning(text, &line, from) else {
+            if cut {
+                begun = begun.min(undecided(text, &line, from));
+            }
+            from = line.end;
+            continue;
+        };
+        let Part { end, decided } = part(text, start);
+        if open && !decided {
+            begun = begun.min(start);
+            break;
+        }
+        let bytes: Vec<u8> = decode(text.get(start..end).unwrap_or_default(), kind).collect();
+        call(Decoded {
+            range: start..end,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        });
+        from = end;
+    }
+    begun
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Base64,
+    Hexadecimal,
+}
+
+fn is_of_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+fn at(text: &[u8], place: usize) -> u8 {
+    text.get(place).copied().unwrap_or(0)
+}
+
+/// The next line of a run that is long enough or that the text ends with; the one around `from` from its start on.
+fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut place = from;
+    while place < text.len() {
+        // A run of the shortest length has one of every so many bytes; short words are stepped over.
+        let probe = place
+            .saturating_add(SHORTEST - 1)
+            .min(text.len().saturating_sub(1));
+        if !is_of_run(at(text, probe)) {
+            place = probe.saturating_add(1);
+            continue;
+        }
+        let before = text.get(..probe).unwrap_or_default();
+        // A stream has no more than that of what came before.
+        let known = before.iter().rev().take(LOOK_BEHIND);
+        let len = known.take_while(|byte| is_of_run(**byte)).count();
+        let start = probe.saturating_sub(len);
+        let end = line_end(text, probe);
+        if end.saturating_sub(start) >= SHORTEST || end == text.len() {
+            return Some(start..end);
+        }
+        place = end.saturating_add(1);
+    }
+    None
+}
+
+fn line_end(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let len = rest.iter().take_while(|byte| is_of_run(**byte)).count();
+    start.saturating_add(len)
+}
+
+/// Places where text may begin in a line of a run: its start, one to three characters later, behind a character that
+/// is also a separator of paths and names.
+fn places(text: &[u8], line: &Range<usize>) -> impl Iterator<Item = usize> {
+    let shifted = (line.start..line.end).take(4);
+    let behind = (line.start..line.end)
+        .zip(text.get(line.clone()).unwrap_or_default())
+        .skip(4)
+        .filter(|(_, byte)| !byte.is_ascii_alphanumeric())
+        .map(|(place, _)| place.saturating_add(1));
+    shifted.chain(behind)
+}
+
+/// Where text begins in a line of a run, from `from` on.
+fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Kind)> {
+    let rest = text.get(line.start..).unwrap_or_default();
+    let prefix = if rest.starts_with(b"0x") || rest.starts_with(b"0X") {
+        2
+    } else {
+        0
+    };
+    let first = line.start.saturating_add(prefix);
+    if first >= from && is_text(text, first, Kind::Hexadecimal) {
+        return Some((first, Kind::Hexadecimal));
+    }
+    // The part before may have been the longest that is decoded together.
+    let goes_on = from
+        .checked_sub(PROBE)
+        .filter(|before| *before >= line.start && from < line.end);
+    for kind in [Kind::Base64, Kind::Hexadecimal] {
+        if goes_on.is_some_and(|before| is_text(text, before, kind)) {
+            return Some((from, kind));
+        }
+    }
+    places(text, line)
+        .find(|place| *place >= from && is_text(text, *place, Kind::Base64))
+        .map(|place| (place, Kind::Base64))
+}
+
+/// The first place in the line at the text's end of which too little is there to tell whether text begins there.
+fn undecided(text: &[u8], line: &Range<usize>, from: usize) -> usize {
+    places(text, line)
+        .find(|place| *place >= from && line.end.saturating_sub(*place) < PROBE + 2)
+        .unwrap_or(text.len())
+}
+
+/// Whether the run from `start` on begins with text.
+fn is_text(text: &[u8], start: usize, kind: Kind) -> bool {
+    let rest = text.get(start..).unwrap_or_default();
+    let fits = |byte: &u8| match kind {
+        Kind::Base64 => is_of_run(*byte),
+        Kind::Hexadecimal => byte.is_ascii_hexdigit(),
+    };
+    // Most runs are names; the first character tells for most of them.
+    let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
+    if !first.is_some_and(is_shown) {
+        return false;
+    }
+    let len = rest
+        .iter()
+        .take(PROBE)
+        .take_while(|byte| fits(byte))
+        .count();
+    let ends_within = kind == Kind::Hexadecimal && len < PROBE && is_of_run(at(rest, len));
+    if len < SHORTEST || ends_within {
+        return false;
+    }
+    let mut bytes = [0u8; PROBE];
+    let mut count = 0usize;
+    for (to, byte) in bytes
+        .iter_mut()
+        .zip(decode(rest.get(..len).unwrap_or_default(), kind))
+    {
+        *to = byte;
+        count = count.saturating_add(1);
+    }
+    is_readable(bytes.get(..count).unwrap_or_default())
+}
+
+fn is_shown(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7F || matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+/// Whether bytes are text as far as they go; a character may be cut at their end.
+fn is_readable(bytes: &[u8]) -> bool {
+    if !bytes.iter().all(|byte| is_shown(*byte)) {
+        return false;
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
+    }
+}
+
+/// What of a run is decoded together, padding included.
+struct Part {
+    end: usize,
+    /// More text can't change where it ends.
+    decided: bool,
+}
+
+fn part(text: &[u8], start: usize) -> Part {
+    let mut line = start;
+    let mut end = start;
+    let mut count = 0usize;
+    loop {
+        let most = LONGEST.saturating_sub(count);
+        end = line_end(text, end).min(end.saturating_add(most));
+        let len = end.saturating_sub(line);
+        count = count.saturating_add(len);
+        if count >= LONGEST {
+            return Part { end, decided: true };
+        }
+        let next = match (at(text, end), at(text, end.saturating_add(1))) {
+            (b'\n', _) => end.saturating_add(1),
+            (b'\r', b'\n') => end.saturating_add(2),
+            _ => break,
+        };
+        if len < LINE {
+            break;
+        }
+        if next >= text.len() {
+            return Part {
+                end,
+                decided: false,
+            };
+        }
+        if !is_of_run(at(text, next)) {
+            break;
+        }
+        (line, end) = (next, next);
+    }
+    let padding = text
+        .get(end..)
+        .unwrap_or_default()
+        .iter()
+        .take(2)
+        .take_while(|byte| **byte == b'=')
+        .count();
+    let end = end.saturating_add(padding);
+    let cut = end == text.len() || at(text, end) == b'\r' && end.saturating_add(1) == text.len();
+    Part { end, decided: !cut }
+}
+
+/// The bytes of a run, line ends and padding aside.
+fn decode(run: &[u8], kind: Kind) -> impl Iterator<Item = u8> {
+    let bits = match kind {
+        Kind::Base64 => 6u32,
+        Kind::Hexadecimal => 4,
+    };
+    let (mut held, mut count) = (0u32, 0u32);
+    run.iter().filter_map(move |byte| {
+        let value = match (kind, byte) {
+            (Kind::Hexadecimal, b'0'..=b'9') => byte & 0x0F,
+            (Kind::Hexadecimal, b'a'..=b'f' | b'A'..=b'F') => (byte & 0x0F).wrapping_add(9),
+            (Kind::Base64, b'A'..=b'Z') => byte.wrapping_sub(b'A'),
+            (Kind::Base64, b'a'..=b'z') => byte.wrapping_sub(b'a').wrapping_add(26),
+            (Kind::Base64, b'0'..=b'9') => byte.wrapping_sub(b'0').wrapping_add(52),
+            (Kind::Base64, b'+' | b'-') => 62,
+            (Kind::Base64, b'/' | b'_') => 63,
+            _ => return None,
+        };
+        held = held << bits | u32::from(value);
+        count = count.wrapping_add(bits);
+        if count < 8 {
+            return None;
+        }
+        count = count.wrapping_sub(8);
+        let byte = u8::try_from(held >> count & 0xFF).ok();
+        held &= 0xFF;
+        byte
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(text: &str) -> Vec<(&str, String)> {
+        let mut found = Vec::new();
+        each_run(text.as_bytes(), 0, false, &mut |run| {
+            found.push((text.get(run.range).unwrap(), run.text));
+        });
+        found
+    }
+
+    #[test]
+    fn both_encodings_are_found_with_their_padding() {
+        for (text, run, decoded) in [
+            (
+                "x SGVsbG8sIHdvcmxkIQ== y",
+                "SGVsbG8sIHdvcmxkIQ==",
+                "Hello, world!",
+            ),
+            ("SGVsbG8sIHdvcmxkIQ", "SGVsbG8sIHdvcmxkIQ", "Hello, world!"),
+            (
+                "data=Pz8_PmFhYWFhYWFhYWFh",
+                "Pz8_PmFhYWFhYWFhYWFh",
+                "???>aaaaaaaaaaa",
+            ),
+            (
+                "48656c6c6f2c20776f726c6421",
+                "48656c6c6f2c20776f726c6421",
+                "Hello, world!",
+            ),
+            (
+                "0x48656C6C6F2C20776F726C6421.",
+                "48656C6C6F2C20776F726C6421",
+                "Hello, world!",
+            ),
+            (
+                "abSGVsbG8sIHdvcmxkIQ==",
+                "SGVsbG8sIHdvcmxkIQ==",
+                "Hello, world!",
+            ),
+            (
+                "path/to/SGVsbG8sIHdvcmxkIQ",
+                "SGVsbG8sIHdvcmxkIQ",
+                "Hello, world!",
+            ),
+        ] {
+            assert_eq!(runs(text), [(run, decoded.to_owned())], "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_of_one_run_are_decoded_together() {
+        let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAx";
+        let text = format!("a:\r\n{line}\r\nMjM0NTY3ODk=\r\nend");
+        let found = runs(&text);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].1.ends_with("z0123456789"), "{found:?}");
+        assert!(found[0].0.ends_with("ODk="));
+    }
+
+    #[test]
+    fn words_names_and_noise_are_no_text() {
+        for text in [
+            "internationalization of communications",
+            "aVeryLongIdentifierNameInJava",
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "q7GxR2pZ9LmT4vKsQ7GxR2pZ9LmT4vKs",
+            "/usr/local/share/applications/menu",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "",
+            "short",
+        ] {
+            assert_eq!(runs(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_open_text_holds_back_what_may_be_text() {
+        let begun = |text: &str| each_run(text.as_bytes(), 0, true, &mut |_| {});
+        assert_eq!(begun("x SGVsbG8sIHdvcmxkIQ=="), 2);
+        assert_eq!(begun("x SGVsbG8sIHdvcmxkIQ== "), 23);
+        assert_eq!(begun("x SGVs"), 2);
+        let noise = "q7GxR2pZ9LmT4vKsQ7GxR2pZ9LmT4vKsq7GxR2pZ9LmT4vKs";
+        assert_eq!(begun(noise), noise.len());
+        let line = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAx";
+        for end in ["", "\r", "\r\n", "\n", "\nMjM0"] {
+            assert_eq!(begun(&format!("{line}{end}")), 0, "{end:?}");
+        }
+        assert!(begun(&format!("{line}\n.")) > line.len());
+    }
+
+    #[test]
+    fn long_runs_are_decoded_in_parts() {
+        let text = "QUFB".repeat(40_000);
+        let found = runs(&text);
+        assert_eq!(found.len(), 3);
+        assert!(
+            found
+                .iter()
+                .all(|(_, text)| text.bytes().all(|b| b == b'A'))
+        );
+        assert_eq!(
+            found.iter().map(|(_, text)| text.len()).sum::<usize>(),
+            120_000
+        );
+    }
+}

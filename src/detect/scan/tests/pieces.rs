@@ -1,0 +1,233 @@
+//! A text that comes in pieces has the findings of the whole.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::detect::CustomDetector;
+use crate::detect::Validator;
+use crate::detect::pattern::Pattern;
+
+/// Everything: all built-in detectors at the lowest confidence, own ones of every kind, decoding.
+fn everything() -> Selection {
+    let mut selection = Selection::all(Confidence::Low);
+    for detector in [
+        CustomDetector {
+            patterns: vec![Pattern::new(r"[A-Z]{2}\d{2,9}").unwrap()],
+            validator: Validator::named("random"),
+            context: vec!["staff".to_owned()],
+            ..CustomDetector::new("coded")
+        },
+        CustomDetector {
+            keywords: ["red fox", "fox", "fox den", "猫", "жук", "a"]
+                .map(str::to_owned)
+                .to_vec(),
+            ..CustomDetector::new("animals")
+        },
+        CustomDetector {
+            patterns: vec![
+                Pattern::new(r"<[^>]{1,20}>").unwrap(),
+                Pattern::new(r"\bend\b.?").unwrap(),
+            ],
+            ..CustomDetector::new("tags")
+        },
+    ] {
+        let name = detector.name.clone();
+        selection.define(detector).unwrap();
+        selection.add(&name, Confidence::Low).unwrap();
+    }
+    selection.decode(true);
+    selection
+}
+
+static EVERYTHING: LazyLock<Scanner> = LazyLock::new(|| Scanner::new(&everything()));
+
+/// Parts that texts are made of: values, their beginnings, what disguises them, noise.
+fn part() -> impl Strategy<Value = String> {
+    let samples: Vec<String> = DETECTORS
+        .iter()
+        .flat_map(|detector| {
+            let hits = detector.hits.iter().map(|hit| hit.text.to_owned());
+            hits.chain(detector.misses.iter().map(|miss| miss.text.to_owned()))
+        })
+        .collect();
+    let noise = [
+        " ",
+        "\n",
+        "\n\n",
+        ", ",
+        ": ",
+        "\"",
+        "{",
+        "}",
+        "\u{200B}",
+        "\u{AD}",
+        "&#",
+        "&#52;",
+        "%34",
+        "\\u0034",
+        "\\",
+        "1",
+        "12",
+        "4111 1111",
+        "4111",
+        "-",
+        ".",
+        "@",
+        "example.com",
+        "card",
+        "ssn ",
+        "staff ",
+        "é",
+        "字",
+        "a",
+        "fox",
+        "red ",
+        " den",
+        "猫",
+        "жук",
+        "<",
+        ">",
+        "end",
+        "AB12",
+        "key=",
+        "password: ",
+        "https://",
+        "a:b@",
+        "jane",
+        " at ",
+        " [at] ",
+        "(at)",
+        " dot ",
+        "(dot)",
+        "com",
+        "SGVsbG8gamFuZUBleGFtcGxlLm9yZw==",
+        "SGVsbG8g",
+        "QUJDREVGR0hJSktMTU5P",
+        "\u{E0041}",
+        "\u{E0042}",
+        "x",
+    ];
+    let whole = prop_oneof![
+        select(samples),
+        select(noise.map(str::to_owned).to_vec()),
+        "[a-z0-9 ]{1,8}",
+    ];
+    (whole, any::<prop::sample::Index>(), 0..4u8).prop_map(|(text, cut, how)| {
+        let at = text.floor_char_boundary(cut.index(text.len().max(1)));
+        match how {
+            0 => text[..at].to_owned(),
+            _ => text,
+        }
+    })
+}
+
+fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], forget: bool) -> Vec<Finding> {
+    let mut scratch = Scratch::default();
+    let mut all = Vec::new();
+    let (mut base, mut settled) = (0, 0);
+    for (end, ending) in cuts
+        .iter()
+        .map(|cut| (*cut, Ending::Open))
+        .chain([(text.len(), Ending::Final)])
+    {
+        if forget && settled - base > LOOK_BEHIND {
+            base = text.floor_char_boundary(settled - LOOK_BEHIND);
+        }
+        let input = Input {
+            text: &text[base..end],
+            key: None,
+            settled: settled - base,
+            ending,
+        };
+        let mut findings = Vec::new();
+        let safe = scanner.scan(&input, &mut scratch, &mut findings) + base;
+        assert!(safe >= settled && safe <= end, "{settled} {safe} {end}");
+        assert!(text.is_char_boundary(safe));
+        for finding in &mut findings {
+            finding.start += base;
+            finding.end += base;
+            assert!(finding.start >= settled && finding.end <= safe);
+        }
+        all.extend(findings);
+        settled = safe;
+    }
+    all
+}
+
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_unstable_by_key(|f| (f.start, std::cmp::Reverse(f.end), f.detector));
+    findings
+}
+
+fn whole(scanner: &Scanner, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+    findings
+}
+
+/// The first difference, readable.
+fn difference(scanner: &Scanner, text: &str, whole: &[Finding], pieces: &[Finding]) -> String {
+    let show = |f: &Finding| {
+        format!(
+            "{} {:?} {:?} {:?}",
+            scanner.name(f.detector).unwrap(),
+            f.range(),
+            f.confidence,
+            &text[f.range()]
+        )
+    };
+    let only = |a: &[Finding], b: &[Finding]| -> Vec<String> {
+        a.iter().filter(|f| !b.contains(f)).map(show).collect()
+    };
+    format!(
+        "{text:?}\nonly in the whole: {:?}\nonly in pieces: {:?}",
+        only(whole, pieces),
+        only(pieces, whole)
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_text_cut_anywhere_has_the_findings_of_the_whole(
+        parts in prop::collection::vec(part(), 1..12),
+    ) {
+        let scanner = &*EVERYTHING;
+        let text = parts.concat();
+        let expected = whole(scanner, &text);
+        for finding in &expected {
+            prop_assert!(text.is_char_boundary(finding.start) && text.is_char_boundary(finding.end));
+        }
+        for cut in (0..=text.len()).filter(|cut| text.is_char_boundary(*cut)) {
+            let pieces = sorted(in_pieces(scanner, &text, &[cut], false));
+            prop_assert!(
+                pieces == expected,
+                "cut at {cut}: {}", difference(scanner, &text, &expected, &pieces)
+            );
+        }
+    }
+
+    #[test]
+    fn a_text_in_many_pieces_has_the_findings_of_the_whole(
+        parts in prop::collection::vec(part(), 1..80),
+        step in 1..60usize,
+    ) {
+        let scanner = &*EVERYTHING;
+        let text = parts.concat();
+        let expected = whole(scanner, &text);
+        let mut cuts: Vec<usize> = (0..text.len())
+            .step_by(step)
+            .map(|cut| text.floor_char_boundary(cut))
+            .collect();
+        cuts.dedup();
+        for forget in [false, true] {
+            let pieces = sorted(in_pieces(scanner, &text, &cuts, forget));
+            prop_assert!(
+                pieces == expected,
+                "steps of {step}, forgetting {forget}: {}", difference(scanner, &text, &expected, &pieces)
+            );
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What stands in a conversation before an event, as far as a policy asks.
+
+use crate::wire::json::Place;
+use std::cell::RefCell;
+
+/// Most bytes of earlier texts that one exchange keeps for comparisons; where there are more, not all is known.
+const MAX_TEXT: usize = 1 << 20;
+
+/// The conversation before an answer. It is in the request that the answer is to, which is gone when the answer comes; so
+/// what the policy asks of it is asked while it is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// All of it was seen. Otherwise (MCP, a conversation that the provider keeps, a body that was not read) something may
+    /// stand earlier that nobody knows of.
+    pub is_complete: bool,
+    /// For each of the policy's questions; grows as the calls of an answer are judged one after another.
+    answers: RefCell<Vec<Answer>>,
+}
+
+/// What answers one question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// All events of the kind that is asked for, in their order.
+    past: Vec<Past>,
+    texts: Vec<PastText>,
+    kept: usize,
+    /// There were more texts than are kept.
+    is_cut: bool,
+}
+
+/// An event of the past, and how many there were up to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Past {
+    at: Position,
+    broadly: Count,
+    narrowly: Count,
+}
+
+/// How many events fit up to one of them, and how many of the last ones without a gap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// All that fit.
+    pub all: u32,
+    /// The last ones in a row.
+    pub in_a_row: u32,
+}
+
+impl Count {
+    fn next(self, fits: bool) -> Count {
+        if !fits {
+            return Count {
+                in_a_row: 0,
+                ..self
+            };
+        }
+        Count {
+            all: self.all.saturating_add(1),
+            in_a_row: self.in_a_row.saturating_add(1),
+        }
+    }
+}
+
+/// Where an event stands in the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Position {
+    /// In the request.
+    Request(Place),
+    /// In the answer, behind everything that was judged before.
+    Answer,
+}
+
+/// A text of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastText {
+    /// Where its event stands.
+    at: Position,
+    /// Its event fits where that is read narrowly, too.
+    is_narrow: bool,
+    /// The text.
+    text: Box<str>,
+}
+
+/// How an event fits a question: where being strict means to see it there, and where it means not to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Read broadly.
+    pub broadly: bool,
+    /// Read narrowly.
+    pub narrowly: bool,
+}
+
+impl History {
+    /// One of which nothing is noted yet.
+    pub fn new(is_complete: bool) -> History {
+        History {
+            is_complete,
+            answers: RefCell::default(),
+        }
+    }
+
+    /// Notes an event of the kind that a question is about.
+    pub fn note(
+        &self,
+        question: usize,
+        at: Position,
+        fit: Fit,
+        texts: &mut dyn FnMut(&mut Answer),
+    ) {
+        let mut answers = self.answers.borrow_mut();
+        if answers.len() <= question {
+            answers.resize_with(question.saturating_add(1), Answer::default);
+        }
+        let Some(answer) = answers.get_mut(question) else {
+            return;
+        };
+        let (broadly, narrowly) = answer
+            .past
+            .last()
+            .map(|past| (past.broadly, past.narrowly))
+            .unwrap_or_default();
+        answer.past.push(Past {
+            at,
+            broadly: broadly.next(fit.broadly),
+            narrowly: narrowly.next(fit.narrowly),
+        });
+        if fit.broadly {
+            texts(answer);
+        }
+    }
+
+    /// What fits a question before a position: read broadly, and narrowly.
+    pub fn count(&self, question: usize, before: Position) -> (Count, Count) {
+        let answers = self.answers.borrow();
+        let Some(answer) = answers.get(question) else {
+            return Default::default();
+        };
+        let last = match before {
+            Position::Answer => answer.past.len(),
+            Position::Request(_) => answer.past.partition_point(|past| past.at < before),
+        };
+        last.checked_sub(1)
+            .and_then(|last| answer.past.get(last))
+            .map(|past| (past.broadly, past.narrowly))
+            .unwrap_or_default()
+    }
+
+    /// Calls `visit` with the texts that answer a question and stand before a position; gives whether these are all.
+    pub fn texts(
+        &self,
+        question: usize,
+        before: Position,
+        narrowly: bool,
+        visit: &mut dyn FnMut(&str),
+    ) -> bool {
+        let answers = self.answers.borrow();
+        let Some(answer) = answers.get(question) else {
+            return self.is_complete;
+        };
+        for past in &answer.texts {
+            let is_before = before == Position::Answer || past.at < before;
+            if is_before && (past.is_narrow || !narrowly) {
+                visit(&past.text);
+            }
+        }
+        self.is_complete && !answer.is_cut
+    }
+}
+
+impl Answer {
+    /// Keeps a text of the event that was noted last.
+    pub fn keep(&mut self, text: &str, fit: Fit) {
+        let kept = self.kept.saturating_add(text.len());
+        let Some(past) = self.past.last().filter(|_| kept <= MAX_TEXT) else {
+            self.is_cut = true;
+            return;
+        };
+        self.kept = kept;
+        self.texts.push(PastText {
+            at: past.at,
+            is_narrow: fit.narrowly,
+            text: text.into(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(node: u32) -> Position {
+        Position::Request(Place { doc: 0, node })
+    }
+
+    const FITS: Fit = Fit {
+        broadly: true,
+        narrowly: true,
+    };
+    const BROADLY: Fit = Fit {
+        broadly: true,
+        narrowly: false,
+    };
+    const NOT: Fit = Fit {
+        broadly: false,
+        narrowly: false,
+    };
+
+    #[test]
+    fn only_what_stands_before_a_place_counts() {
+        let history = History::default();
+        for (node, fit) in [(2, FITS), (4, NOT), (6, FITS), (8, BROADLY)] {
+            history.note(0, at(node), fit, &mut |_| {});
+        }
+        let broadly = |before| history.count(0, before).0;
+        let narrowly = |before| history.count(0, before).1;
+        let count = |all, in_a_row| Count { all, in_a_row };
+        assert_eq!(broadly(at(2)), count(0, 0));
+        assert_eq!(broadly(at(3)), count(1, 1));
+        assert_eq!(broadly(at(6)), count(1, 0));
+        assert_eq!(broadly(Position::Answer), count(3, 2));
+        assert_eq!(narrowly(Position::Answer), count(2, 0));
+        assert_eq!(history.count(1, Position::Answer), Default::default());
+    }
+
+    #[test]
+    fn an_answer_sees_its_own_calls_and_a_request_does_not() {
+        let history = History::default();
+        history.note(0, Position::Answer, FITS, &mut |_| {});
+        assert_eq!(history.count(0, Position::Answer).0.all, 1);
+        assert_eq!(history.count(0, at(100)).0.all, 0);
+    }
+
+    #[test]
+    fn texts_beyond_the_bound_are_known_to_be_missing() {
+        let history = History::new(true);
+        let long = "x".repeat(MAX_TEXT);
+        let keep = |text: &str, fit| {
+            history.note(0, Position::Answer, fit, &mut |answer| {
+                answer.keep(text, fit)
+            });
+        };
+        let seen = |narrowly| {
+            let mut texts = Vec::new();
+            let mut visit = |text: &str| texts.push(text.to_owned());
+            let all = history.texts(0, Position::Answer, narrowly, &mut visit);
+            (texts, all)
+        };
+        keep("a", BROADLY);
+        assert_eq!(seen(false), (vec!["a".to_owned()], true));
+        assert_eq!(seen(true), (vec![], true));
+        keep(&long, FITS);
+        assert_eq!(seen(false), (vec!["a".to_owned()], false));
+    }
+}

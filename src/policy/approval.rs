@@ -1,0 +1,80 @@
+//! `approval`: who has to agree, and for how long that holds.
+
+use super::condition::{self, Mention};
+use super::decode::{At, Decoder};
+use super::node::Node;
+use crate::diag::codes;
+
+/// How long an approval holds where the policy doesn't say.
+const USUAL_SECONDS: u64 = 600;
+
+/// Who has to agree to what a rule asks about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    /// Roles of those who may agree; one is enough. Without any, nobody is named.
+    pub by: Vec<Box<str>>,
+    /// How many have to agree.
+    pub needed: u32,
+    /// For how long, in seconds.
+    pub valid_for: u64,
+    /// For how many uses.
+    pub uses: u32,
+    /// How long a request waits for it, in seconds.
+    pub wait: u64,
+    /// What it is bound to: another value needs another approval.
+    pub(super) bind: Vec<Mention>,
+}
+
+impl Approval {
+    /// What holds where the policy says nothing.
+    pub(super) const USUAL: Approval = Approval {
+        by: Vec::new(),
+        needed: 1,
+        valid_for: USUAL_SECONDS,
+        uses: 1,
+        wait: 0,
+        bind: Vec::new(),
+    };
+
+    /// The paths that it is bound to, as written.
+    pub fn bound_to(&self) -> impl Iterator<Item = &str> {
+        self.bind.iter().map(|mention| &*mention.name)
+    }
+}
+
+pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Approval> {
+    let known = &["by", "needed", "valid_for", "uses", "bind", "wait"];
+    let mut approval = Approval::USUAL;
+    for member in decoder.mapping(at, node, known)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "by" => approval.by = decoder.names(&at, value)?,
+            "needed" => approval.needed = positive(decoder, &at, value)?,
+            "uses" => approval.uses = positive(decoder, &at, value)?,
+            "valid_for" => approval.valid_for = decoder.seconds(&at, value)?,
+            "wait" => approval.wait = decoder.seconds(&at, value)?,
+            _ => {
+                for path in decoder.names(&at, value)? {
+                    let bound = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    approval.bind.push(bound);
+                }
+            }
+        }
+    }
+    if approval.valid_for == 0 {
+        let message = "an approval that holds for no time can never be used";
+        decoder.error(codes::AG1011, &at.key("valid_for"), &node.span, message, "");
+        return None;
+    }
+    Some(approval)
+}
+
+fn positive(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<u32> {
+    let count = decoder.count(at, node)?;
+    let count = u32::try_from(count).ok().filter(|count| *count > 0);
+    if count.is_none() {
+        decoder.error(codes::AG1011, at, &node.span, "one is the least", "");
+    }
+    count
+}

@@ -1,0 +1,172 @@
+//! `limit`: a rule that holds once something has happened too often, or adds up to too much.
+
+use super::condition::{self, Mention};
+use super::decode::{At, Decoder};
+use super::field::{Field, Nature};
+use super::node::{Data, Node};
+use crate::diag::codes;
+use crate::event::{Kind, words};
+use crate::wire::json::Decimal;
+use std::ops::Range;
+
+words! {
+    /// What a limit counts.
+    Counted {
+        /// Exchanges.
+        Requests = "requests",
+        /// Calls of tools.
+        ToolCalls = "tool_calls",
+        /// Refusals.
+        Denials = "denials",
+        /// Tokens in and out together.
+        Tokens = "tokens",
+        /// Tokens that were read.
+        InputTokens = "input_tokens",
+        /// Tokens that were written.
+        OutputTokens = "output_tokens",
+    }
+}
+
+/// What a limit measures.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measure {
+    /// How many.
+    Count(Counted),
+    /// The sum of a field's values, by its path.
+    Sum(Box<str>),
+    /// The sum of what answers cost, in US dollars.
+    Cost,
+}
+
+/// A limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// What is measured.
+    pub measure: Measure,
+    /// The most that is free.
+    pub max: Decimal,
+    /// Over how many seconds; absent: over the whole session.
+    pub window: Option<u64>,
+    /// Each session by itself.
+    pub per_session: bool,
+    pub(super) span: Range<usize>,
+    /// Each value of these by itself.
+    per: Vec<Mention>,
+    sum: Option<Mention>,
+}
+
+impl Limit {
+    /// The paths each of whose values has a limit of its own, as written.
+    pub fn per(&self) -> impl Iterator<Item = &str> {
+        self.per.iter().map(|mention| &*mention.name)
+    }
+
+    /// The fields that it names.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &Mention> {
+        self.per.iter().chain(&self.sum)
+    }
+
+    /// The kind of event that it is about by what it counts.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match self.measure {
+            Measure::Count(Counted::ToolCalls) => Some(Kind::ToolCall),
+            Measure::Count(Counted::Requests) => Some(Kind::Request),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Limit> {
+    let mut measures = Vec::new();
+    let mut sum = None;
+    let mut per = Vec::new();
+    let mut per_session = false;
+    let mut max = None;
+    let mut window = None;
+    for member in decoder.mapping(at, node, &["count", "sum", "per", "max", "window"])? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        match &*member.key {
+            "count" => {
+                let words: Vec<(&str, Counted)> = Counted::ALL
+                    .iter()
+                    .map(|counted| (counted.word(), *counted))
+                    .collect();
+                measures.push(Measure::Count(decoder.word(&at, value, &words)?));
+            }
+            "sum" => {
+                let path = decoder.text(&at, value)?;
+                // What an answer costs is reckoned from its tokens, not told by it.
+                if &*path == "usage.cost_usd" {
+                    measures.push(Measure::Cost);
+                    continue;
+                }
+                let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                if !matches!(mention.field.nature(), Nature::Number | Nature::Data) {
+                    let message = format!("`{path}` is no number that could be added up");
+                    decoder.error(codes::AG1011, &at, &value.span, message, "");
+                    return None;
+                }
+                sum = Some(mention);
+                measures.push(Measure::Sum(path));
+            }
+            "per" => {
+                for path in decoder.names(&at, value)? {
+                    if &*path == "session" {
+                        per_session = true;
+                        continue;
+                    }
+                    let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
+                    if matches!(mention.field, Field::Text | Field::Time | Field::Earlier) {
+                        let message = format!("`{path}` tells nobody apart");
+                        let help =
+                            "for example `tenant`, `client`, `session` or `args.customer_id`";
+                        decoder.error(codes::AG1011, &at, &value.span, message, help);
+                        return None;
+                    }
+                    per.push(mention);
+                }
+            }
+            "max" => {
+                let number = match &value.data {
+                    Data::Number(text) => Decimal::parse(text),
+                    _ => None,
+                };
+                let is_sound = number >= Decimal::parse("0");
+                if !is_sound {
+                    let message = "a number that is not negative is expected here";
+                    decoder.error(codes::AG1011, &at, &value.span, message, "");
+                    return None;
+                }
+                max = number;
+            }
+            _ => window = Some(decoder.seconds(&at, value)?),
+        }
+    }
+    let missing = |what: &str, help: &str, decoder: &mut Decoder| {
+        decoder.error(codes::AG1006, at, &node.span, what, help);
+    };
+    let (1, Some(measure)) = (measures.len(), measures.pop()) else {
+        let help = "for example `count: tool_calls` or `sum: args.amount`";
+        missing("either `count` or `sum` stands here", help, decoder);
+        return None;
+    };
+    let Some(max) = max else {
+        missing("`max` is missing", "for example `max: 500`", decoder);
+        return None;
+    };
+    if window.is_none_or(|window| window == 0) && !(window.is_none() && per_session) {
+        let help = "for example `window: 24h`; only a limit `per: session` can do without";
+        missing("`window` is missing", help, decoder);
+        return None;
+    }
+    Some(Limit {
+        measure,
+        max,
+        window,
+        per_session,
+        span: node.span.clone(),
+        per,
+        sum,
+    })
+}

@@ -1,0 +1,143 @@
+//! `overlaps`: shares text with another one.
+
+use super::text::seen;
+use crate::wire::order;
+
+/// How many characters in a row are a shared text, unless the policy says otherwise.
+pub(in crate::policy) const USUAL_RUN: usize = 12;
+
+/// The shortest text that means something as a whole.
+const SHORTEST: usize = 4;
+
+/// Lengths of a shared text that a policy may ask for.
+pub(in crate::policy) const RUNS: std::ops::RangeInclusive<usize> = SHORTEST..=64;
+
+/// A text that others are compared with: the numbers of all its runs of some length, each length when it is first asked
+/// for.
+pub(in crate::policy) struct Overlap {
+    run: usize,
+    exact: String,
+    seen: Vec<char>,
+    /// By length, from [`SHORTEST`]; ascending.
+    runs: Vec<Option<Vec<u64>>>,
+}
+
+impl Overlap {
+    pub(in crate::policy) fn new(text: &str, run: usize) -> Overlap {
+        Overlap {
+            run,
+            exact: text.to_owned(),
+            seen: seen(text).chars().collect(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Whether a run of characters of the other text stands in this one, as both are read; a shorter text counts as a
+    /// whole.
+    pub(in crate::policy) fn shares(&mut self, other: &str) -> bool {
+        let other: Vec<char> = seen(other).trim().chars().collect();
+        let length = other.len().min(self.run);
+        if length < SHORTEST || length > self.seen.len() {
+            return false;
+        }
+        let slot = length.saturating_sub(SHORTEST);
+        if self.runs.len() <= slot {
+            self.runs.resize(slot.saturating_add(1), None);
+        }
+        let Overlap { seen, runs, .. } = self;
+        let Some(runs) = runs.get_mut(slot) else {
+            return false;
+        };
+        let runs = runs.get_or_insert_with(|| {
+            let mut runs = Vec::new();
+            each_run(seen, length, &mut |run| {
+                runs.push(run);
+                true
+            });
+            order::sort(&mut runs);
+            runs
+        });
+        !each_run(&other, length, &mut |run| runs.binary_search(&run).is_err())
+    }
+
+    /// Whether all of this text stands in the other one, as written.
+    pub(in crate::policy) fn is_within(&self, other: &str) -> bool {
+        !self.exact.is_empty() && other.contains(&self.exact)
+    }
+}
+
+/// Calls `visit` with the number of each run of this length until it says to stop; gives whether it never did. Two runs
+/// with the same number are the same for all that anybody would find in practice; where a condition loosens, texts are
+/// compared themselves.
+fn each_run(text: &[char], length: usize, visit: &mut dyn FnMut(u64) -> bool) -> bool {
+    const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut highest = 1u64;
+    for _ in 1..length {
+        highest = highest.wrapping_mul(BASE);
+    }
+    let number = |c: &char| u64::from(u32::from(*c)).wrapping_add(1);
+    let mut run = 0u64;
+    for (at, c) in text.iter().enumerate() {
+        if let Some(gone) = at.checked_sub(length).and_then(|gone| text.get(gone)) {
+            run = run.wrapping_sub(number(gone).wrapping_mul(highest));
+        }
+        run = run.wrapping_mul(BASE).wrapping_add(number(c));
+        if at.saturating_add(1) >= length && !visit(run) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(text: &str, other: &str, run: usize) -> bool {
+        Overlap::new(text, run).shares(other)
+    }
+
+    #[test]
+    fn a_run_of_characters_is_found_wherever_it_stands() {
+        let secret = "the key is 8f3a-99c1-77de-0b21, keep it";
+        assert!(shares("send 8f3a-99c1-77de-0b21 to bob", secret, 12));
+        assert!(shares("8F3A-99C1-77DE", secret, 12));
+        assert!(!shares("8f3a-99c1-7", secret, 12));
+        assert!(shares("8f3a-99c1-7", secret, 8));
+        assert!(!shares("nothing of this stands there", secret, 12));
+    }
+
+    #[test]
+    fn a_short_text_counts_as_a_whole() {
+        assert!(shares("the pin is 4711.", "4711", 12));
+        assert!(shares("the pin is 4711.", " 4711\n", 12));
+        assert!(!shares("the pin is 4711.", "4712", 12));
+        assert!(!shares("a b c", "b", 12), "too short to mean anything");
+        assert!(!shares("471", "4711", 12));
+    }
+
+    #[test]
+    fn every_run_of_every_place_has_the_number_of_its_characters() {
+        let text: Vec<char> = "abcabcabxabc".chars().collect();
+        let mut numbers = Vec::new();
+        each_run(&text, 3, &mut |number| {
+            numbers.push(number);
+            true
+        });
+        for (a, first) in numbers.iter().enumerate() {
+            for (b, second) in numbers.iter().enumerate() {
+                let same = text[a..a + 3] == text[b..b + 3];
+                assert_eq!(same, first == second, "{a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_it_loosens_all_of_the_text_must_stand_there() {
+        let found = "see https://docs.example.com/a and https://docs.example.com/b";
+        assert!(Overlap::new("https://docs.example.com/a", 12).is_within(found));
+        assert!(!Overlap::new("https://docs.example.com/a?x=1", 12).is_within(found));
+        assert!(!Overlap::new("HTTPS://docs.example.com/a", 12).is_within(found));
+        assert!(!Overlap::new("", 12).is_within(found));
+    }
+}

@@ -1,0 +1,254 @@
+//! Anthropic's Message Batches: many requests in one body, `POST …/v1/messages/batches`; the state of a batch; its results,
+//! one JSON value a line, `GET …/v1/messages/batches/ID/results`.
+
+use super::anthropic_messages::refused;
+use super::anthropic_shapes::{
+    answered_message, error, request, tell_request, withhold_in_message,
+};
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::reader::{Is, Key, Origin, Reader};
+use super::{
+    AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
+    Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::span::offset;
+
+/// The format.
+pub(super) struct AnthropicBatches;
+
+const RESULTS: &str = "messages.batches.results";
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/v1/messages/batches`: each request in it",
+        request: CONVERSATION,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+        request: ASKED,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+impl Protocol for AnthropicBatches {
+    fn name(&self) -> &'static str {
+        "anthropic.batches"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let path: Vec<String> = head
+            .path
+            .segments
+            .iter()
+            .map(|segment| segment.to_ascii_lowercase())
+            .collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let (is_read, is_write) = match head.method {
+            "GET" | "HEAD" => (true, false),
+            "POST" | "DELETE" => (false, true),
+            _ => return None,
+        };
+        match path.as_slice() {
+            [.., "messages", "batches"] if head.method == "POST" => {
+                Some(Endpoint::named("messages.batches"))
+            }
+            [.., "messages", "batches"] if is_read => {
+                Some(Endpoint::without_body("messages.batches.list"))
+            }
+            [.., "messages", "batches", _, "results"] if is_read => Some(Endpoint {
+                answer: AnswerForm::Lines,
+                ..Endpoint::without_body(RESULTS)
+            }),
+            [.., "messages", "batches", _, "cancel"] if head.method == "POST" => {
+                Some(Endpoint::without_body("messages.batches.cancel"))
+            }
+            [.., "messages", "batches", _] if is_read => {
+                Some(Endpoint::without_body("messages.batches.get"))
+            }
+            [.., "messages", "batches", _] if is_write && head.method == "DELETE" => {
+                Some(Endpoint::without_body("messages.batches.delete"))
+            }
+            _ => None,
+        }
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Anthropic
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        const BATCH: &[Key] = &[("requests", Is::Own)];
+        const REQUEST: &[Key] = &[("custom_id", Is::Text(Part::Other)), ("params", Is::Own)];
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin::of(Author::User, Part::Other);
+        reader.keys(root, BATCH, &origin, &mut |reader, _, list| {
+            reader.array(list, |reader, element| {
+                reader.keys(element, REQUEST, &origin, &mut |reader, _, params| {
+                    request(reader, params, endpoint);
+                });
+            });
+        });
+        if root.get("requests").is_none_or(|list| list.is_null()) {
+            reader.problem(codes::AG2001, root, "`requests` is missing".to_owned());
+        }
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        let Some(body) = reader.body() else { return };
+        if asked.endpoint.answer == AnswerForm::Lines {
+            let mut line = 0usize;
+            reader.array(body.root(), |reader, result| {
+                reader.in_choice(result, offset(line));
+                read_result(reader, result, offset(line));
+                line = line.saturating_add(1);
+            });
+        } else {
+            read_state(reader, body.root());
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        if asked.endpoint.answer != AnswerForm::Lines {
+            return self.dialect().body(denial);
+        }
+        let mut out =
+            br#"{"custom_id":"agentguard","result":{"type":"succeeded","message":"#.to_vec();
+        out.extend_from_slice(&refused(denial, asked));
+        out.extend_from_slice(b"}}\n");
+        out
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        asked: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        if asked.endpoint.answer != AnswerForm::Lines {
+            return withholding.only_edits();
+        }
+        let body = nest.body().ok_or(CannotWithhold)?;
+        let refusals = withholding.refusals();
+        let denied = withholding.denied_calls();
+        let mut taken = 0usize;
+        for (line, result) in body.root().elements().enumerate() {
+            let refused = refusals.get(&offset(line)).copied();
+            let message = result
+                .get("result")
+                .and_then(|result| result.get("message"));
+            let Some(message) = message.filter(|_| refused.is_none() || has_nothing_else(result))
+            else {
+                if refused.is_some() {
+                    return Err(CannotWithhold);
+                }
+                continue;
+            };
+            let more = withhold_in_message(message, refused, &denied, edits)?;
+            taken = taken.saturating_add(more);
+        }
+        if taken < denied.len() {
+            return Err(CannotWithhold);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a line holds its message and what names it, so that nothing is left when the message is replaced.
+fn has_nothing_else(line: Value<'_>) -> bool {
+    let is_known =
+        |(key, _): (Value<'_>, Value<'_>)| key.is_text("custom_id") || key.is_text("result");
+    let in_result =
+        |(key, _): (Value<'_>, Value<'_>)| key.is_text("type") || key.is_text("message");
+    line.members().all(is_known)
+        && line
+            .get("result")
+            .is_some_and(|result| result.members().all(in_result))
+}
+
+fn answered(choice: u32) -> Origin {
+    Origin {
+        from: Known::Missing,
+        part: Part::Other,
+        turn: Turn::Latest,
+        choice,
+        piece_of: None,
+    }
+}
+
+/// One line of the results.
+fn read_result(reader: &mut Reader<'_>, line: Value<'_>, choice: u32) {
+    const LINE: &[Key] = &[("custom_id", Is::Id), ("result", Is::Own)];
+    const RESULT: &[Key] = &[
+        (
+            "type",
+            Is::Word(&["succeeded", "errored", "canceled", "expired"]),
+        ),
+        ("message", Is::Own),
+        ("error", Is::Own),
+    ];
+    const ERROR: &[Key] = &[
+        ("type", Is::Word(&["error"])),
+        ("error", Is::Own),
+        ("request_id", Is::Id),
+    ];
+    let origin = answered(choice);
+    reader.keys(line, LINE, &origin, &mut |reader, _, result| {
+        reader.keys(
+            result,
+            RESULT,
+            &origin,
+            &mut |reader, key, value| match key {
+                "message" => answered_message(reader, value, choice),
+                _ => reader.keys(value, ERROR, &origin, &mut |reader, _, value| {
+                    error(reader, value, &origin);
+                }),
+            },
+        );
+    });
+}
+
+/// The state of a batch, or a list of such.
+fn read_state(reader: &mut Reader<'_>, root: Value<'_>) {
+    const BATCH: &[Key] = &[
+        (
+            "type",
+            Is::Word(&["message_batch", "message_batch_deleted", "error"]),
+        ),
+        ("id", Is::Id),
+        (
+            "processing_status",
+            Is::Word(&["in_progress", "canceling", "ended"]),
+        ),
+        ("request_counts", Is::Counts),
+        ("created_at", Is::Id),
+        ("ended_at", Is::Id),
+        ("expires_at", Is::Id),
+        ("archived_at", Is::Id),
+        ("cancel_initiated_at", Is::Id),
+        ("results_url", Is::Text(Part::Other)),
+        ("request_id", Is::Id),
+        ("error", Is::Own),
+        ("data", Is::Own),
+        ("has_more", Is::Flag),
+        ("first_id", Is::Id),
+        ("last_id", Is::Id),
+    ];
+    let origin = answered(0);
+    reader.keys(root, BATCH, &origin, &mut |reader, key, value| match key {
+        "error" => error(reader, value, &origin),
+        _ => reader.array(value, read_state),
+    });
+}

@@ -1,0 +1,150 @@
+//! Anthropic's older text completions: `POST …/v1/complete`, one prompt with turns marked inside it.
+
+use super::anthropic_shapes::{error, tell_request};
+use super::coverage::{TEXT_ANSWER, TEXTS};
+use super::reader::{Is, Key, Origin, Reader};
+use super::surgery::{Object, tag};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::{Edits, Nest};
+
+/// The format.
+pub(super) struct AnthropicComplete;
+
+const REQUEST: &[Key] = &[
+    ("model", Is::Own),
+    ("prompt", Is::Text(Part::Text)),
+    ("max_tokens_to_sample", Is::Own),
+    ("stream", Is::Own),
+    ("stop_sequences", Is::Tree(Part::Other)),
+    ("temperature", Is::Number),
+    ("top_p", Is::Number),
+    ("top_k", Is::Number),
+    (
+        "metadata",
+        Is::Object(&[("user_id", Is::Text(Part::Other))]),
+    ),
+];
+const RESPONSE: &[Key] = &[
+    ("type", Is::Word(&["completion", "error"])),
+    ("id", Is::Id),
+    ("log_id", Is::Id),
+    ("model", Is::Model),
+    ("completion", Is::Text(Part::Text)),
+    ("stop_reason", Is::Own),
+    ("stop", Is::Text(Part::Other)),
+    ("request_id", Is::Id),
+    ("error", Is::Own),
+];
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/v1/complete`",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for AnthropicComplete {
+    fn name(&self) -> &'static str {
+        "anthropic.complete"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        (head.method == "POST" && head.path.ends_with(&["v1", "complete"]))
+            .then(|| Endpoint::named("complete"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Anthropic
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin::of(Author::User, Part::Text);
+        reader.keys(
+            root,
+            REQUEST,
+            &origin,
+            &mut |reader, key, value| match key {
+                "model" => reader.model_beside_path(value, &endpoint.model),
+                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
+                _ => reader.reading.max_tokens = reader.number(value),
+            },
+        );
+        if root.get("prompt").is_none_or(|prompt| prompt.is_null()) {
+            reader.problem(codes::AG2001, root, "`prompt` is missing".to_owned());
+        }
+        reader.reading.count_message(&origin.from);
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        let origin = Origin {
+            from: Known::Missing,
+            part: Part::Text,
+            turn: Turn::Latest,
+            choice: 0,
+            piece_of: None,
+        };
+        reader.keys(
+            body.root(),
+            RESPONSE,
+            &origin,
+            &mut |reader, key, value| match key {
+                "error" => error(reader, value, &origin),
+                _ => {
+                    if let Some(reason) = value.text() {
+                        reader.reading.finish.push(reason.into());
+                    }
+                    reader.word(value, &["stop_sequence", "max_tokens", "refusal"]);
+                }
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        let model = asked.models.names.first().map_or("unknown", |model| model);
+        let id = format!("agentguard-{}", denial.request_id);
+        refused(&denial.message(), &id, model)
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        let body = nest.body().ok_or(CannotWithhold)?;
+        let root = body.root();
+        if let Some((_, text)) = withholding.choices.first() {
+            root.get("completion").ok_or(CannotWithhold)?;
+            let id = tag(root.get("id"), "agentguard");
+            let model = tag(root.get("model"), "unknown");
+            edits.replace(root, refused(text, &id, &model));
+        }
+        Ok(())
+    }
+}
+
+fn refused(text: &str, id: &str, model: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut object = Object::begin(&mut out);
+    object.text("type", "completion");
+    object.text("id", id);
+    object.text("completion", text);
+    object.text("stop_reason", "stop_sequence");
+    object.member("stop", |out| out.extend_from_slice(b"null"));
+    object.text("model", model);
+    object.end();
+    out
+}

@@ -1,0 +1,157 @@
+//! Anthropic's Messages API, `POST …/v1/messages`, and the count of a request's tokens, `POST …/v1/messages/count_tokens`.
+//! Also served by others under their base paths (Ollama, OpenRouter, vLLM, gateways, Azure's `/anthropic`) and by Vertex
+//! AI, where the path names the model and decides about streaming.
+//!
+//! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
+
+use super::anthropic_shapes::{
+    refused_message, request, response, tell_request, withhold_in_answer,
+};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::reader::Reader;
+use super::vertex_paths::{VertexCall, vertex_call};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
+use crate::wire::json::{Edits, Nest};
+
+/// The format.
+pub(super) struct AnthropicMessages;
+
+/// The same body, answered by a number; its text leaves all the same.
+pub(super) struct AnthropicCountTokens;
+
+/// The name that Vertex AI gives to the count, where a model stands otherwise; the model then stands in the body.
+const VERTEX_COUNT: &str = "count-tokens";
+
+/// A call of Claude at Vertex AI.
+fn at_vertex(head: &Head<'_>) -> Option<VertexCall> {
+    vertex_call(head).filter(|call| {
+        call.publisher.as_deref() == Some("anthropic")
+            && matches!(call.verb.as_str(), "rawpredict" | "streamrawpredict")
+    })
+}
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for AnthropicMessages {
+    fn name(&self) -> &'static str {
+        "anthropic.messages"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if head.method != "POST" {
+            return None;
+        }
+        if let Some(call) = at_vertex(head) {
+            return (call.model != VERTEX_COUNT).then(|| Endpoint {
+                stream: (call.verb == "streamrawpredict").then_some(true),
+                ..call.endpoint("messages")
+            });
+        }
+        let by_path = head.path.ends_with(&["v1", "messages"]);
+        // Gateways that cut the version off; `/messages` alone is MCP's older transport.
+        let by_header =
+            head.path.ends_with(&["messages"]) && head.header("anthropic-version").is_some();
+        (by_path || by_header).then(|| Endpoint::named("messages"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Anthropic
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        request(reader, body.root(), endpoint);
+        tell_request(reader, body.root());
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        response(reader, body.root());
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        refused(denial, asked)
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        let body = nest.body().ok_or(CannotWithhold)?;
+        withhold_in_answer(body.root(), withholding, edits)
+    }
+}
+
+/// A whole answer that is nothing but a refusal.
+pub(super) fn refused(denial: &Denial, asked: &Asked) -> Vec<u8> {
+    let model = asked.models.names.first().map_or("unknown", |model| model);
+    let id = format!("agentguard-{}", denial.request_id);
+    refused_message(&denial.message(), &id, model, (0, 0))
+}
+
+const COUNT_ROWS: &[Row] = &[Row {
+    route: "`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`",
+    request: CONVERSATION,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for AnthropicCountTokens {
+    fn name(&self) -> &'static str {
+        "anthropic.count_tokens"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if head.method != "POST" {
+            return None;
+        }
+        let at_vertex = at_vertex(head).is_some_and(|call| call.model == VERTEX_COUNT);
+        (at_vertex || head.path.ends_with(&["messages", "count_tokens"]))
+            .then(|| Endpoint::named("messages.count_tokens"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COUNT_ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Anthropic
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        AnthropicMessages.read_request(reader, endpoint);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        AnthropicMessages.read_response(reader, asked);
+    }
+
+    /// There is no text in a count that a refusal could take the place of.
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+}

@@ -1,0 +1,135 @@
+//! Answers: a message, an error, a count of tokens.
+
+use super::blocks::content;
+use crate::event::{Author, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::wire::json::{self, Value};
+
+const RESPONSE: &[Key] = &[
+    (
+        "type",
+        Is::Word(&["message", "error", "message_batch", "completion"]),
+    ),
+    ("id", Is::Id),
+    ("role", Is::Word(&["assistant"])),
+    ("model", Is::Model),
+    ("content", Is::Own),
+    ("stop_reason", Is::Own),
+    ("stop_sequence", Is::Text(Part::Other)),
+    (
+        "stop_details",
+        Is::Object(&[
+            ("type", Is::Word(&["refusal"])),
+            (
+                "category",
+                Is::Word(&[
+                    "cyber",
+                    "bio",
+                    "frontier_llm",
+                    "reasoning_extraction",
+                    "general_harms",
+                ]),
+            ),
+            ("explanation", Is::Text(Part::Refusal)),
+            ("recommended_model", Is::Name),
+            ("fallback_credit_token", Is::Opaque),
+            ("fallback_has_prefill_claim", Is::Flag),
+        ]),
+    ),
+    ("usage", Is::Own),
+    (
+        "container",
+        Is::Object(&[("id", Is::Id), ("expires_at", Is::Id)]),
+    ),
+    ("context_management", Is::Counts),
+    ("request_id", Is::Id),
+    ("error", Is::Own),
+    // Of `count_tokens`.
+    ("input_tokens", Is::Own),
+];
+const STOP_REASONS: &[&str] = &[
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "pause_turn",
+    "refusal",
+    "compaction",
+    "model_context_window_exceeded",
+];
+
+/// The whole body of an answer.
+pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
+    message(reader, root, 0);
+}
+
+/// A message, of which there may be several in a file of results.
+pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
+    let origin = Origin {
+        from: Known::Missing,
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice,
+        piece_of: None,
+    };
+    let speaker = Speaker {
+        origin: origin.clone(),
+        calls: Turn::Latest,
+        is_result: false,
+    };
+    let mut reason: Option<Box<str>> = None;
+    reader.keys(
+        message,
+        RESPONSE,
+        &origin,
+        &mut |reader, key, value| match key {
+            "content" => content(reader, value, &speaker, &mut Calls::new()),
+            "stop_reason" => {
+                reason = value.text().map(Box::from);
+                reader.word(value, STOP_REASONS);
+            }
+            "usage" => usage(reader, value),
+            "input_tokens" => reader.reading.usage.input_tokens = reader.number(value),
+            _ => error(reader, value, &origin),
+        },
+    );
+    match reason {
+        Some(reason) => reader.reading.finish.push(reason),
+        None => reader.reading.endless = reader.reading.endless.saturating_add(1),
+    }
+}
+
+/// `{type, message}`.
+pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    const ERROR: &[Key] = &[
+        ("type", Is::Id),
+        ("message", Is::Text(Part::Other)),
+        ("details", Is::Tree(Part::Other)),
+    ];
+    if value.is_null() {
+        reader.claim(value);
+        return;
+    }
+    let kind = value.get("type").and_then(|kind| kind.text());
+    reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
+    if value.kind() == json::Kind::Object {
+        reader.known(value, ERROR, origin);
+    }
+}
+
+/// What was read from the cache and what was written to it is not in `input_tokens`.
+fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
+    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
+    let thinking = value
+        .get("output_tokens_details")
+        .and_then(|details| details.get("thinking_tokens"))
+        .and_then(|count| count.as_u64());
+    let usage = &mut reader.reading.usage;
+    usage.input_tokens = count("input_tokens");
+    usage.output_tokens = count("output_tokens");
+    usage.cached_tokens = count("cache_read_input_tokens");
+    usage.reasoning_tokens = thinking;
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.value(value, Is::Counts, &origin);
+}

@@ -1,0 +1,222 @@
+//! Tools as Anthropic's requests offer them: those of the client, client-run ones with a type and a fixed name, and those
+//! that the provider runs.
+
+use super::CACHE_CONTROL;
+use crate::event::{Author, Class, Kind, Known, Part};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::wire::json::Value;
+
+/// Client-run tools by the start of their type, with the name that their calls carry.
+const CLIENT_RUN: &[(&str, &str)] = &[
+    ("bash_", "bash"),
+    ("text_editor_2024", "str_replace_editor"),
+    ("text_editor_20250124", "str_replace_editor"),
+    ("text_editor_", "str_replace_based_edit_tool"),
+    // A toolset has members with names of their own (`navigate`); their calls carry the toolset's name beside them.
+    ("computer_", "computer"),
+    ("browser_", "browser"),
+    ("memory_", "memory"),
+];
+
+const TOOL: &[Key] = &[
+    ("type", Is::Own),
+    ("name", Is::Own),
+    ("description", Is::Own),
+    ("input_schema", Is::Own),
+    ("input_examples", Is::Own),
+    ("cache_control", CACHE_CONTROL),
+    ("defer_loading", Is::Flag),
+    ("eager_input_streaming", Is::Flag),
+    ("strict", Is::Flag),
+    (
+        "allowed_callers",
+        Is::List(&Is::Word(&[
+            "direct",
+            "code_execution_20250825",
+            "code_execution_20260120",
+            "code_execution_20260521",
+        ])),
+    ),
+    ("max_characters", Is::Number),
+    ("display_width_px", Is::Number),
+    ("display_height_px", Is::Number),
+    ("display_number", Is::Number),
+    ("enable_zoom", Is::Flag),
+    ("max_uses", Is::Number),
+    ("max_content_tokens", Is::Number),
+    ("max_tokens", Is::Number),
+    ("use_cache", Is::Flag),
+    ("response_inclusion", Is::Word(&["full", "excluded"])),
+    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+    ("caching", CACHE_CONTROL),
+    ("allowed_domains", Is::Own),
+    ("blocked_domains", Is::Own),
+    ("user_location", Is::Own),
+    ("url_sources", Is::Own),
+    ("configs", Is::Own),
+    (
+        "default_config",
+        Is::Object(&[("enabled", Is::Flag), ("defer_loading", Is::Flag)]),
+    ),
+    // The advisor is a model of its own.
+    ("model", Is::Model),
+    ("mcp_server_name", Is::Own),
+    ("tools", Is::Own),
+];
+
+/// One entry of `tools`.
+pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let definition = Origin::of(Author::System, Part::Definition);
+    let kind = tool.get("type").and_then(|kind| kind.text());
+    let mut name: Option<Box<str>> = None;
+    let mut server: Option<Box<str>> = None;
+    let start = reader.text_count();
+    let mut inline = None;
+    reader.keys(
+        tool,
+        TOOL,
+        &definition,
+        &mut |reader, key, value| match key {
+            // The type is the tool's name where it has no other; rules judge it.
+            "type" => {
+                reader.name(value);
+            }
+            "name" => name = reader.name(value).map(Box::from),
+            "mcp_server_name" => server = reader.name(value).map(Box::from),
+            "description" => {
+                reader.quiet_text(value, Class::Text);
+            }
+            "tools" => inline = Some(value),
+            _ => {
+                reader.tree(value);
+            }
+        },
+    );
+    let texts = start..reader.text_count();
+    let client_run = match kind.as_deref() {
+        None | Some("custom") => Some(None),
+        Some(kind) => CLIENT_RUN
+            .iter()
+            .find(|(prefix, _)| kind.starts_with(prefix))
+            .map(|(_, fixed)| Some(*fixed)),
+    };
+    if let Some(fixed) = client_run {
+        let name = match (name, fixed) {
+            (Some(name), _) => Known::Is(name),
+            (None, Some(fixed)) => Known::Is(fixed.into()),
+            (None, None) => Known::Unknown,
+        };
+        reader.offer(tool, name, texts);
+    } else {
+        let names: Vec<&str> = [kind.as_deref(), name.as_deref(), server.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        reader.provider_run_offer(tool, &names);
+        reader.tell(tool, texts, &definition);
+    }
+    if let Some(inline) = inline {
+        reader.array(inline, listed_tool);
+    }
+}
+
+const LISTED: &[Key] = &[
+    ("name", Is::Own),
+    ("description", Is::Own),
+    ("input_schema", Is::Own),
+];
+
+/// A tool of an MCP server that the provider calls, with its definition. In an answer it is only named: what it says is
+/// judged as text.
+pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let mut definition = Origin::of(Author::System, Part::Definition);
+    let is_answer = reader.direction() == crate::event::Direction::Response;
+    if is_answer {
+        definition.from = Known::Missing;
+    }
+    let mut name: Option<Box<str>> = None;
+    let start = reader.text_count();
+    reader.keys(
+        tool,
+        LISTED,
+        &definition,
+        &mut |reader, key, value| match key {
+            "name" => name = reader.name(value).map(Box::from),
+            "description" => {
+                reader.quiet_text(value, Class::Text);
+            }
+            _ => {
+                reader.tree(value);
+            }
+        },
+    );
+    let texts = start..reader.text_count();
+    reader.tell(tool, texts, &definition);
+    if let (Some(name), false) = (name, is_answer) {
+        reader.provider_run_offer(tool, &[&name]);
+    }
+}
+
+/// `tool_addition`, `tool_removal`: mostly references to tools of `tools`; a definition offers a tool in the middle of the
+/// conversation.
+pub(super) fn changed_tool(reader: &mut Reader<'_>, value: Value<'_>) {
+    const CHANGE: &[Key] = &[
+        (
+            "type",
+            Is::Word(&[
+                "tool_reference",
+                "mcp_tool_reference",
+                "mcp_toolset_reference",
+                "tool_definition",
+            ]),
+        ),
+        ("name", Is::Name),
+        ("server_name", Is::Name),
+        ("definition", Is::Own),
+    ];
+    let origin = Origin::of(Author::System, Part::Definition);
+    reader.keys(value, CHANGE, &origin, &mut |reader, _, value| {
+        tool(reader, value);
+    });
+}
+
+/// `mcp_servers`: the provider connects to them and calls their tools. Where no `mcp_toolset` stands in `tools`, this is
+/// the whole offer.
+pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_toolset: bool) {
+    const SERVER: &[Key] = &[
+        ("type", Is::Word(&["url"])),
+        ("name", Is::Own),
+        ("url", Is::Own),
+        ("authorization_token", Is::Id),
+        (
+            "tool_configuration",
+            Is::Object(&[
+                ("enabled", Is::Flag),
+                ("allowed_tools", Is::List(&Is::Name)),
+            ]),
+        ),
+    ];
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.array(servers, |reader, server| {
+        let mut name: Option<Box<str>> = None;
+        reader.keys(
+            server,
+            SERVER,
+            &origin,
+            &mut |reader, key, value| match key {
+                "name" => name = reader.name(value).map(Box::from),
+                _ => reader.reference(value, &origin),
+            },
+        );
+        let first = reader.reading.events.len();
+        let names: Vec<&str> = std::iter::once("mcp_servers")
+            .chain(name.as_deref())
+            .collect();
+        reader.provider_run_offer(server, &names);
+        if has_toolset {
+            for event in reader.reading.events.iter_mut().skip(first) {
+                event.retold |= event.kind == Kind::ToolOffer;
+            }
+        }
+    });
+}

@@ -1,0 +1,118 @@
+//! What is taken out of a message, and what takes its place.
+
+use crate::protocol::surgery::{Object, count, tag};
+use crate::protocol::{CannotWithhold, Withholding};
+use crate::wire::json::{Edits, Place, Value};
+use std::collections::BTreeMap;
+
+/// A message that is nothing but a refusal.
+pub(in crate::protocol) fn refused_message(
+    text: &str,
+    id: &str,
+    model: &str,
+    tokens: (u64, u64),
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut message = Object::begin(&mut out);
+    message.text("id", id);
+    message.text("type", "message");
+    message.text("role", "assistant");
+    message.text("model", model);
+    message.member("content", |out| {
+        out.push(b'[');
+        text_block(text, out);
+        out.push(b']');
+    });
+    message.text("stop_reason", "refusal");
+    message.member("stop_sequence", |out| out.extend_from_slice(b"null"));
+    message.member("usage", |out| {
+        let mut usage = Object::begin(out);
+        usage.number("input_tokens", tokens.0);
+        usage.number("output_tokens", tokens.1);
+        usage.end();
+    });
+    message.end();
+    out
+}
+
+fn text_block(text: &str, out: &mut Vec<u8>) {
+    let mut block = Object::begin(out);
+    block.text("type", "text");
+    block.text("text", text);
+    block.end();
+}
+
+/// Makes the edits in one message; gives how many calls were taken out of it.
+///
+/// A refused message becomes another one altogether, since a text that may not pass can stand anywhere in it. A denied call
+/// becomes a text block at its index: the SDK's accumulator counts on indices without gaps.
+pub(in crate::protocol) fn message(
+    message: Value<'_>,
+    refused: Option<&str>,
+    denied: &BTreeMap<Place, &str>,
+    edits: &mut Edits,
+) -> Result<usize, CannotWithhold> {
+    if let Some(text) = refused {
+        // An error has another shape.
+        message.get("content").ok_or(CannotWithhold)?;
+        let usage = message.get("usage");
+        let refused = refused_message(
+            text,
+            &tag(message.get("id"), "agentguard"),
+            &tag(message.get("model"), "unknown"),
+            (count(usage, "input_tokens"), count(usage, "output_tokens")),
+        );
+        edits.replace(message, refused);
+        return Ok(0);
+    }
+    if denied.is_empty() {
+        return Ok(0);
+    }
+    let content = message.get("content").ok_or(CannotWithhold)?;
+    let mut taken = 0usize;
+    let mut left = false;
+    for block in content.elements() {
+        if !block
+            .get("type")
+            .is_some_and(|kind| kind.is_text("tool_use"))
+        {
+            continue;
+        }
+        let Some(text) = denied.get(&block.place()) else {
+            left = true;
+            continue;
+        };
+        // A program that the provider runs waits for this call's result: there is nothing to put in its place.
+        let caller = block.get("caller").and_then(|caller| caller.get("type"));
+        if caller.is_some_and(|caller| !caller.is_text("direct")) {
+            return Err(CannotWithhold);
+        }
+        let mut with = Vec::new();
+        text_block(text, &mut with);
+        edits.replace(block, with);
+        taken = taken.saturating_add(1);
+    }
+    if let Some(reason) = message.get("stop_reason")
+        && taken > 0
+        && !left
+        && reason.is_text("tool_use")
+    {
+        edits.replace(reason, br#""end_turn""#.to_vec());
+    }
+    Ok(taken)
+}
+
+/// Makes the edits in an answer that is one message.
+pub(in crate::protocol) fn whole(
+    root: Value<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    let refused = withholding.choices.first().map(|(_, text)| text.as_str());
+    let denied = withholding.denied_calls();
+    let taken = message(root, refused, &denied, edits)?;
+    if refused.is_none() && taken < denied.len() {
+        return Err(CannotWithhold);
+    }
+    Ok(())
+}

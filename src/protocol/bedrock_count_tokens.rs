@@ -1,0 +1,111 @@
+//! Bedrock's CountTokens: `POST …/model/MODEL/count-tokens`. A Converse request, or a body of InvokeModel inside base64.
+
+use super::anthropic_shapes::tell_request;
+use super::bedrock_invoke::invoke_request;
+use super::bedrock_shapes::{aws_error, converse_request, model_call};
+use super::coverage::{CONVERSATION, TEXT_ANSWER};
+use super::reader::{Is, Key, Origin, Reader};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::{Edits, Nest};
+
+/// The format.
+pub(super) struct BedrockCountTokens;
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST /model/{model}/count-tokens`",
+    request: CONVERSATION,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for BedrockCountTokens {
+    fn name(&self) -> &'static str {
+        "bedrock.count_tokens"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let call = model_call(head)?;
+        (call.verb == "count-tokens").then(|| call.endpoint("count_tokens", false))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Aws
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        const INPUT: &[Key] = &[("converse", Is::Own), ("invokeModel", Is::Own)];
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin::of(Author::System, Part::Other);
+        reader.keys(
+            root,
+            &[("input", Is::Own)],
+            &origin,
+            &mut |reader, _, input| {
+                reader.keys(input, INPUT, &origin, &mut |reader, key, value| {
+                    if key == "converse" {
+                        converse_request(reader, value, endpoint);
+                        return;
+                    }
+                    reader.keys(
+                        value,
+                        &[("body", Is::Own)],
+                        &origin,
+                        &mut |reader, _, body| {
+                            reader.base64_body(body, &mut |reader, inner| {
+                                invoke_request(reader, inner, endpoint);
+                            });
+                        },
+                    );
+                });
+            },
+        );
+        if root.get("input").is_none_or(|input| input.is_null()) {
+            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+        }
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        const RESPONSE: &[Key] = &[
+            ("inputTokens", Is::Number),
+            ("message", Is::Own),
+            ("__type", Is::Id),
+        ];
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin {
+            from: Known::Missing,
+            part: Part::Other,
+            turn: Turn::Latest,
+            choice: 0,
+            piece_of: None,
+        };
+        reader.keys(root, RESPONSE, &origin, &mut |reader, _, value| {
+            aws_error(reader, root, value);
+        });
+    }
+
+    /// There is no text in a count that a refusal could take the place of.
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+}

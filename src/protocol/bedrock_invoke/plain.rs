@@ -1,0 +1,445 @@
+//! Bodies with one prompt or a list of texts, and their answers. What each family calls them stands in one table, since no
+//! two of them use a name differently.
+
+use crate::event::{Author, Event, Kind, Known, Part, Turn};
+use crate::protocol::anthropic_shapes::offered_tool;
+use crate::protocol::bedrock_shapes::aws_error;
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::surgery::remove_members;
+use crate::protocol::{CannotWithhold, Withholding};
+use crate::wire::json::{self, Edits, Value};
+use crate::wire::span::offset;
+
+const REQUEST: &[Key] = &[
+    // Llama, Mistral, AI21, Cohere and Claude of old, Stability.
+    ("prompt", Is::Text(Part::Text)),
+    // Titan.
+    ("inputText", Is::Text(Part::Text)),
+    // Cohere Command R.
+    ("message", Is::Text(Part::Text)),
+    ("preamble", Is::Own),
+    ("chat_history", Is::Own),
+    ("tools", Is::Own),
+    ("tool_results", Is::Own),
+    // Cohere's embeddings and reranking: what is embedded or ranked was written by nobody in the conversation.
+    ("texts", Is::List(&Is::Text(Part::Text))),
+    ("query", Is::Own),
+    ("documents", Is::Own),
+    (
+        "text_prompts",
+        Is::List(&Is::Object(&[
+            ("text", Is::Text(Part::Text)),
+            ("weight", Is::Number),
+        ])),
+    ),
+    ("negative_prompt", Is::Text(Part::Other)),
+    ("system", Is::Own),
+    ("stop", Is::Tree(Part::Other)),
+    ("stop_sequences", Is::Tree(Part::Other)),
+    ("stopSequences", Is::Tree(Part::Other)),
+    ("images", Is::Own),
+    ("inputImage", Is::Own),
+    ("max_tokens", Is::Own),
+    ("max_tokens_to_sample", Is::Own),
+    ("max_gen_len", Is::Own),
+    ("maxTokens", Is::Own),
+    (
+        "textGenerationConfig",
+        Is::Object(&[
+            ("maxTokenCount", Is::Number),
+            ("temperature", Is::Number),
+            ("topP", Is::Number),
+            ("stopSequences", Is::Tree(Part::Other)),
+        ]),
+    ),
+    ("temperature", Is::Number),
+    ("top_p", Is::Number),
+    ("topP", Is::Number),
+    ("top_k", Is::Number),
+    ("p", Is::Number),
+    ("k", Is::Number),
+    ("num_generations", Is::Number),
+    ("dimensions", Is::Number),
+    ("output_dimension", Is::Number),
+    ("top_n", Is::Number),
+    ("api_version", Is::Number),
+    ("normalize", Is::Flag),
+    ("stream", Is::Flag),
+    (
+        "input_type",
+        Is::Word(&[
+            "search_document",
+            "search_query",
+            "classification",
+            "clustering",
+            "image",
+        ]),
+    ),
+    (
+        "truncate",
+        Is::Word(&["NONE", "START", "END", "LEFT", "RIGHT"]),
+    ),
+    (
+        "embedding_types",
+        Is::List(&Is::Word(&["float", "int8", "uint8", "binary", "ubinary"])),
+    ),
+    (
+        "return_likelihoods",
+        Is::Word(&["GENERATION", "ALL", "NONE"]),
+    ),
+    ("anthropic_version", Is::Id),
+];
+
+/// The body of a request.
+pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
+    let user = Origin::of(Author::User, Part::Text);
+    let nobody = Origin {
+        from: Known::Unknown,
+        ..user.with_part(Part::Other)
+    };
+    reader.reading.count_message(&user.from);
+    reader.keys(root, REQUEST, &user, &mut |reader, key, value| match key {
+        "preamble" | "system" => {
+            reader.value(
+                value,
+                Is::Tree(Part::Text),
+                &Origin::of(Author::System, Part::Text),
+            );
+        }
+        "chat_history" => history(reader, value),
+        "tools" => reader.array(value, offered_tool),
+        "tool_results" => {
+            let tool = Origin::of(Author::Tool, Part::Text);
+            let texts = reader.tree(value);
+            let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+            event.tool = Known::Unknown;
+            event.from = tool.from.clone();
+            event.texts = texts.clone();
+            reader.reading.events.push(event);
+            reader.retell(value, texts, &tool);
+        }
+        "query" | "documents" => reader.value(value, Is::Tree(Part::Other), &nobody),
+        "images" => reader.array(value, image),
+        "inputImage" => image(reader, value),
+        _ => {
+            let tokens = reader.number(value);
+            reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
+        }
+    });
+}
+
+/// Base64, or a `data:` URL.
+fn image(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.is_null() {
+        reader.claim(value);
+        return;
+    }
+    reader.media(value);
+    reader.attachment(value, |count| &mut count.image);
+}
+
+/// Cohere: `{role: USER | CHATBOT | SYSTEM | TOOL, message}`.
+fn history(reader: &mut Reader<'_>, value: Value<'_>) {
+    const TURN: &[Key] = &[
+        ("role", Is::Word(&["USER", "CHATBOT", "SYSTEM", "TOOL"])),
+        ("message", Is::Text(Part::Text)),
+        ("tool_calls", Is::Own),
+        ("tool_results", Is::Tree(Part::Other)),
+    ];
+    reader.array(value, |reader, turn| {
+        let role = turn.get("role").and_then(|role| role.text());
+        let from = match role.as_deref() {
+            Some("USER") => Known::Is(Author::User),
+            Some("CHATBOT") => Known::Is(Author::Assistant),
+            Some("SYSTEM") => Known::Is(Author::System),
+            Some("TOOL") => Known::Is(Author::Tool),
+            _ => Known::Unknown,
+        };
+        reader.reading.count_message(&from);
+        let origin = Origin {
+            from,
+            part: Part::Text,
+            turn: Turn::Earlier,
+            choice: 0,
+            piece_of: None,
+        };
+        reader.keys(turn, TURN, &origin, &mut |reader, _, calls| {
+            reader.array(calls, |reader, call| tool_call(reader, call, Turn::Earlier));
+        });
+    });
+}
+
+/// Cohere: `{name, parameters}`.
+fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
+    const CALL: &[Key] = &[("name", Is::Own), ("parameters", Is::Own)];
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
+    event.turn = turn;
+    event.tool = Known::Unknown;
+    let mut holder = None;
+    let origin = Origin::of(Author::Assistant, Part::Arguments);
+    reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
+        "name" => {
+            if let Some(name) = reader.name(value) {
+                event.tool = Known::Is(name.into());
+            }
+        }
+        _ => {
+            holder = Some(value);
+            (event.args, event.texts) = reader.any_arguments(value);
+        }
+    });
+    reader.call(event, holder);
+}
+
+const RESPONSE: &[Key] = &[
+    // Llama; Claude of old; Cohere Command R.
+    ("generation", Is::Text(Part::Text)),
+    ("completion", Is::Text(Part::Text)),
+    ("text", Is::Text(Part::Text)),
+    // Titan (and ranks); Mistral; Cohere Command; AI21; SageMaker's completions.
+    ("results", Is::Own),
+    ("outputs", Is::Own),
+    ("generations", Is::Own),
+    ("completions", Is::Own),
+    ("choices", Is::Own),
+    ("tool_calls", Is::Own),
+    ("stop_reason", Is::Own),
+    ("finish_reason", Is::Own),
+    // The request once more.
+    ("chat_history", Is::Tree(Part::Other)),
+    ("prompt", Is::Own),
+    ("texts", Is::Tree(Part::Other)),
+    ("embedding", Is::Own),
+    ("embeddings", Is::Own),
+    ("embeddingsByType", Is::Own),
+    ("images", Is::Own),
+    ("artifacts", Is::Tree(Part::Other)),
+    ("id", Is::Own),
+    ("response_id", Is::Id),
+    ("generation_id", Is::Id),
+    (
+        "response_type",
+        Is::Word(&["embeddings_floats", "embeddings_by_type"]),
+    ),
+    ("model", Is::Model),
+    ("object", Is::Word(&["text_completion"])),
+    ("created", Is::Number),
+    ("system_fingerprint", Is::Id),
+    ("usage", Is::Counts),
+    ("meta", Is::Counts),
+    ("inputTextTokenCount", Is::Number),
+    ("prompt_token_count", Is::Number),
+    ("generation_token_count", Is::Number),
+    ("message", Is::Own),
+    ("Message", Is::Own),
+    ("__type", Is::Id),
+];
+/// One of several answers, whatever the family calls its members.
+const ANSWER: &[Key] = &[
+    ("outputText", Is::Text(Part::Text)),
+    ("text", Is::Text(Part::Text)),
+    ("data", Is::Own),
+    ("document", Is::Tree(Part::Other)),
+    ("completionReason", Is::Own),
+    ("stop_reason", Is::Own),
+    ("finish_reason", Is::Own),
+    ("finishReason", Is::Own),
+    ("id", Is::Id),
+    ("index", Is::Number),
+    ("tokenCount", Is::Number),
+    ("relevance_score", Is::Number),
+    ("likelihood", Is::Number),
+    ("token_likelihoods", Is::Own),
+    ("logprobs", Is::Own),
+];
+
+/// The whole body of an answer. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
+pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
+    let origin = answered(0);
+    reader.keys(
+        root,
+        RESPONSE,
+        &origin,
+        &mut |reader, key, value| match key {
+            "results" | "outputs" | "generations" | "completions" | "choices" => {
+                let mut at = 0usize;
+                reader.array(value, |reader, answer| {
+                    read_answer(reader, answer, offset(at));
+                    at = at.saturating_add(1);
+                });
+            }
+            "tool_calls" => {
+                reader.array(value, |reader, call| tool_call(reader, call, Turn::Latest))
+            }
+            "stop_reason" | "finish_reason" => finish(reader, value),
+            "prompt" => prompt(reader, value),
+            "embedding" | "embeddings" | "embeddingsByType" => {
+                reader.value(value, Is::Counts, &origin)
+            }
+            "images" => reader.array(value, |reader, bytes| reader.media(bytes)),
+            "id" => match value.kind() {
+                json::Kind::String => reader.id(value),
+                _ => reader.claim(value),
+            },
+            _ => aws_error(reader, root, value),
+        },
+    );
+}
+
+fn answered(choice: u32) -> Origin {
+    Origin {
+        from: Known::Missing,
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice,
+        piece_of: None,
+    }
+}
+
+fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, choice: u32) {
+    const DATA: &[Key] = &[("text", Is::Text(Part::Text)), ("tokens", Is::Own)];
+    let origin = answered(choice);
+    reader.keys(
+        answer,
+        ANSWER,
+        &origin,
+        &mut |reader, key, value| match key {
+            "data" => reader.keys(value, DATA, &origin, &mut |reader, _, tokens| {
+                reader.claim_all(tokens);
+            }),
+            // The text once more, token by token: it goes as a whole when the text is edited.
+            "token_likelihoods" | "logprobs" => reader.claim_all(value),
+            _ => finish(reader, value),
+        },
+    );
+}
+
+/// A reason, or AI21's `{reason, length, sequence}`.
+fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
+    if value.kind() == json::Kind::Object {
+        const REASON: &[Key] = &[
+            ("reason", Is::Own),
+            ("length", Is::Number),
+            ("sequence", Is::Text(Part::Other)),
+        ];
+        reader.keys(value, REASON, &answered(0), &mut |reader, _, reason| {
+            finish(reader, reason)
+        });
+        return;
+    }
+    if let Some(reason) = value.text() {
+        reader.reading.finish.push(reason.into());
+    }
+    reader.id(value);
+}
+
+/// The prompt, or AI21's `{text, tokens}`.
+fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
+    const PROMPT: &[Key] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
+    let origin = answered(0).with_part(Part::Other);
+    if value.kind() == json::Kind::Object {
+        reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
+            reader.claim_all(tokens)
+        });
+    } else {
+        reader.text(value, &origin);
+    }
+}
+
+/// How each family says a refusal: a member of its answers, what stands before the text, what after.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "results",
+        r#"{"inputTextTokenCount":0,"results":[{"tokenCount":0,"outputText":"#,
+        r#","completionReason":"CONTENT_FILTERED"}]}"#,
+    ),
+    (
+        "generation",
+        r#"{"generation":"#,
+        r#","prompt_token_count":0,"generation_token_count":0,"stop_reason":"stop"}"#,
+    ),
+    (
+        "outputs",
+        r#"{"outputs":[{"text":"#,
+        r#","stop_reason":"stop"}]}"#,
+    ),
+    (
+        "generations",
+        r#"{"id":"agentguard","generations":[{"id":"agentguard","text":"#,
+        r#","finish_reason":"COMPLETE"}]}"#,
+    ),
+    (
+        "completions",
+        r#"{"id":"agentguard","prompt":{"text":"","tokens":[]},"completions":[{"data":{"text":"#,
+        r#","tokens":[]},"finishReason":{"reason":"endoftext"}}]}"#,
+    ),
+    (
+        "completion",
+        r#"{"type":"completion","completion":"#,
+        r#","stop_reason":"stop_sequence","stop":null}"#,
+    ),
+    (
+        "text",
+        r#"{"response_id":"agentguard","generation_id":"agentguard","text":"#,
+        r#","finish_reason":"COMPLETE"}"#,
+    ),
+    (
+        "choices",
+        r#"{"object":"text_completion","choices":[{"index":0,"text":"#,
+        r#","finish_reason":"stop","logprobs":null}]}"#,
+    ),
+];
+/// Which of them a model id speaks.
+const BY_VENDOR: &[(&str, &str)] = &[
+    ("amazon.titan", "results"),
+    ("meta.", "generation"),
+    ("mistral.", "outputs"),
+    ("cohere.command-r", "text"),
+    ("cohere.", "generations"),
+    ("ai21.j2", "completions"),
+];
+
+fn refused(member: &str, text: &str) -> Option<Vec<u8>> {
+    let (_, before, after) = REFUSED.iter().find(|(name, ..)| *name == member)?;
+    let mut out = before.as_bytes().to_vec();
+    json::quote(text, &mut out);
+    out.extend_from_slice(after.as_bytes());
+    Some(out)
+}
+
+/// An answer that is nothing but a refusal, as a model's family says it.
+pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
+    let (_, member) = BY_VENDOR
+        .iter()
+        .find(|(vendor, _)| model.contains(vendor))?;
+    refused(member, text)
+}
+
+/// Makes the edits in an answer. Whatever is edited, members that repeat its text go.
+pub(super) fn withhold(
+    root: Value<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    if let Some((_, text)) = withholding.choices.first() {
+        let with = root
+            .members()
+            .find_map(|(key, _)| refused(&key.text()?, text))
+            .ok_or(CannotWithhold)?;
+        edits.replace(root, with);
+        return Ok(());
+    }
+    // Cohere's calls stand beside a text that announces them: there is no shape for one that is missing.
+    if !withholding.calls.is_empty() {
+        return Err(CannotWithhold);
+    }
+    remove_members(root, &["chat_history", "prompt"], edits);
+    for node in root.descendants() {
+        for name in ["tokens", "token_likelihoods", "logprobs"] {
+            if let Some(copy) = node.value.get(name).filter(|copy| !copy.is_null()) {
+                edits.replace(copy, b"[]".to_vec());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Bedrock's paths, and the Converse format as data: conversations, content blocks, tools and answers. Shared by Converse,
+//! the bodies of Nova in InvokeModel, and CountTokens.
+//!
+//! Source: AWS's service model (`bedrock-runtime`, as botocore ships it) and recorded exchanges.
+
+mod answer;
+mod content;
+mod request;
+
+pub(super) use answer::{aws_error, converse_response, refused_converse, withhold_in_converse};
+pub(super) use request::converse_request;
+
+use super::{Endpoint, Head};
+use crate::event::{Known, Usage};
+
+/// What a path of the runtime says: `/model/MODEL/VERB`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModelCall {
+    /// Model id, inference profile or ARN.
+    pub(super) model: String,
+    /// What is asked, in lower case: `converse-stream`.
+    pub(super) verb: String,
+}
+
+/// Reads `…/model/MODEL/VERB`. An ARN holds slashes, which arrive percent-encoded and decoded to segments of their own:
+/// everything between `model` and the verb is the model.
+pub(super) fn model_call(head: &Head<'_>) -> Option<ModelCall> {
+    if head.method != "POST" {
+        return None;
+    }
+    let (verb, before) = head.path.segments.split_last()?;
+    let start = before
+        .iter()
+        .position(|segment| segment.eq_ignore_ascii_case("model"))?;
+    let model = before.get(start.saturating_add(1)..)?.join("/");
+    (!model.is_empty()).then(|| ModelCall {
+        model,
+        verb: verb.to_ascii_lowercase(),
+    })
+}
+
+impl ModelCall {
+    /// An endpoint with this path's model.
+    pub(super) fn endpoint(&self, name: &'static str, stream: bool) -> Endpoint {
+        Endpoint {
+            behind: behind(&self.model),
+            model: Known::Is(self.model.as_str().into()),
+            stream: Some(stream),
+            ..Endpoint::named(name)
+        }
+    }
+}
+
+/// What an ARN stands for. Foundation models and the system's own inference profiles are named in theirs; what stands
+/// behind a profile, a deployment, a router or a prompt of an account can't be told from its ARN.
+fn behind(model: &str) -> Known<Box<str>> {
+    let Some(("arn", rest)) = model
+        .split_once(':')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("arn"))
+        .map(|(_, rest)| ("arn", rest))
+    else {
+        return Known::Missing;
+    };
+    // partition : service : region : account : kind / id
+    let resource = rest.splitn(5, ':').nth(4).unwrap_or_default();
+    match resource.split_once('/') {
+        Some(("foundation-model" | "inference-profile", id)) if !id.is_empty() => {
+            Known::Is(id.into())
+        }
+        _ => Known::Unknown,
+    }
+}
+
+/// Bedrock counts tokens in headers, whatever the model's own body says.
+pub(super) fn usage_in_headers(headers: &[(&[u8], &[u8])]) -> Usage {
+    let count = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok()?.trim().parse().ok())
+    };
+    Usage {
+        input_tokens: count("x-amzn-bedrock-input-token-count"),
+        output_tokens: count("x-amzn-bedrock-output-token-count"),
+        ..Usage::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::Path;
+
+    fn call(target: &str) -> Option<ModelCall> {
+        model_call(&Head {
+            method: "POST",
+            host: "",
+            path: &Path::parse(target),
+            headers: &[],
+        })
+    }
+
+    #[test]
+    fn a_model_survives_every_spelling_of_its_path() {
+        for (target, model) in [
+            (
+                "/model/us.amazon.nova-lite-v1%3A0/converse",
+                "us.amazon.nova-lite-v1:0",
+            ),
+            (
+                "/model/us.amazon.nova-lite-v1:0/converse",
+                "us.amazon.nova-lite-v1:0",
+            ),
+            (
+                "/gw//Model/us.amazon.nova-lite-v1%253A0/CONVERSE/",
+                "us.amazon.nova-lite-v1:0",
+            ),
+            (
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123%3Aapplication-inference-profile%2Fabc/converse",
+                "arn:aws:bedrock:us-east-1:123:application-inference-profile/abc",
+            ),
+        ] {
+            let call = call(target).unwrap();
+            assert_eq!(
+                (call.model.as_str(), call.verb.as_str()),
+                (model, "converse")
+            );
+        }
+        assert_eq!(call("/model/converse"), None);
+        assert_eq!(call("/models/x/converse"), None);
+    }
+
+    #[test]
+    fn an_arn_tells_its_model_or_hides_it() {
+        let arn = |resource: &str| behind(&format!("arn:aws:bedrock:us-east-1:123:{resource}"));
+        assert_eq!(
+            arn("foundation-model/anthropic.claude-v2"),
+            Known::Is("anthropic.claude-v2".into())
+        );
+        assert_eq!(
+            arn("inference-profile/us.anthropic.claude-v2"),
+            Known::Is("us.anthropic.claude-v2".into())
+        );
+        for hidden in [
+            "application-inference-profile/x",
+            "provisioned-model/x",
+            "imported-model/x",
+            "prompt/x:1",
+            "default-prompt-router/x",
+            "foundation-model/",
+            "",
+        ] {
+            assert_eq!(arn(hidden), Known::Unknown, "{hidden}");
+        }
+        assert_eq!(behind("anthropic.claude-v2"), Known::Missing);
+    }
+
+    #[test]
+    fn usage_is_read_from_headers() {
+        let usage = usage_in_headers(&[
+            (b"x-amzn-bedrock-input-token-count", b"12"),
+            (b"x-amzn-bedrock-output-token-count", b"x"),
+        ]);
+        assert_eq!((usage.input_tokens, usage.output_tokens), (Some(12), None));
+    }
+}

@@ -1,0 +1,206 @@
+//! The answer of Converse: reading it, and what takes the place of what may not pass.
+
+use super::content::{SERVER_CALL, blocks};
+use crate::event::{Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::surgery::{Object, count, remove_members};
+use crate::protocol::{CannotWithhold, Withholding};
+use crate::wire::json::{Edits, Value};
+
+const RESPONSE: &[Key] = &[
+    ("output", Is::Own),
+    ("stopReason", Is::Own),
+    ("usage", Is::Own),
+    ("metrics", Is::Counts),
+    // Holds what the model said before a guardrail of Bedrock changed it.
+    ("trace", Is::Tree(Part::Other)),
+    ("additionalModelResponseFields", Is::Tree(Part::Other)),
+    (
+        "performanceConfig",
+        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+    ),
+    (
+        "serviceTier",
+        Is::Object(&[(
+            "type",
+            Is::Word(&["priority", "default", "flex", "reserved"]),
+        )]),
+    ),
+    ("message", Is::Own),
+    ("Message", Is::Own),
+    ("__type", Is::Id),
+];
+const STOP_REASONS: &[&str] = &[
+    "end_turn",
+    "tool_use",
+    "max_tokens",
+    "stop_sequence",
+    "guardrail_intervened",
+    "content_filtered",
+    "malformed_model_output",
+    "malformed_tool_use",
+    "model_context_window_exceeded",
+];
+
+/// The whole body of an answer, or AWS's own error.
+pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Value<'_>) {
+    let origin = Origin {
+        from: Known::Missing,
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    let speaker = Speaker {
+        origin: origin.clone(),
+        calls: Turn::Latest,
+        is_result: false,
+    };
+    let mut reason: Option<Box<str>> = None;
+    reader.keys(
+        root,
+        RESPONSE,
+        &origin,
+        &mut |reader, key, value| match key {
+            "output" => {
+                reader.keys(
+                    value,
+                    &[("message", Is::Own)],
+                    &origin,
+                    &mut |reader, _, message| said(reader, message, &speaker),
+                );
+            }
+            "stopReason" => {
+                reason = value.text().map(Box::from);
+                reader.word(value, STOP_REASONS);
+            }
+            "usage" => usage(reader, value, &origin),
+            _ => aws_error(reader, root, value),
+        },
+    );
+    match reason {
+        Some(reason) => reader.reading.finish.push(reason),
+        None => reader.reading.endless = reader.reading.endless.saturating_add(1),
+    }
+}
+
+/// `{"message": TEXT}`, with the exception's name in a header or in `__type`.
+pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, message: Value<'_>) {
+    let kind = root.get("__type").and_then(|kind| kind.text());
+    reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
+    let origin = Origin {
+        from: Known::Missing,
+        part: Part::Other,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    reader.text(message, &origin);
+}
+
+fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Speaker) {
+    const MESSAGE: &[Key] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
+    reader.keys(
+        message,
+        MESSAGE,
+        &speaker.origin,
+        &mut |reader, _, content| blocks(reader, content, speaker, &mut Calls::new()),
+    );
+}
+
+fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
+    let usage = &mut reader.reading.usage;
+    usage.input_tokens = count("inputTokens");
+    usage.output_tokens = count("outputTokens");
+    usage.cached_tokens = count("cacheReadInputTokens").or(count("cacheReadInputTokenCount"));
+    reader.value(value, Is::Counts, origin);
+}
+
+/// An answer that is nothing but a refusal.
+pub(in crate::protocol) fn refused_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut root = Object::begin(&mut out);
+    root.member("output", |out| {
+        out.extend_from_slice(br#"{"message":{"role":"assistant","content":["#);
+        text_block(text, out);
+        out.extend_from_slice(b"]}}");
+    });
+    root.text("stopReason", "guardrail_intervened");
+    root.member("usage", |out| {
+        let mut usage = Object::begin(out);
+        usage.number("inputTokens", tokens.0);
+        usage.number("outputTokens", tokens.1);
+        usage.number("totalTokens", tokens.0.saturating_add(tokens.1));
+        usage.end();
+    });
+    root.member("metrics", |out| {
+        out.extend_from_slice(br#"{"latencyMs":0}"#)
+    });
+    root.end();
+    out
+}
+
+fn text_block(text: &str, out: &mut Vec<u8>) {
+    let mut block = Object::begin(out);
+    block.text("text", text);
+    block.end();
+}
+
+/// Makes the edits in an answer. Whatever is edited, the members that repeat what the model said go.
+pub(in crate::protocol) fn withhold_in_converse(
+    root: Value<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    if let Some((_, text)) = withholding.choices.first() {
+        root.get("output").ok_or(CannotWithhold)?;
+        let usage = root.get("usage");
+        let tokens = (count(usage, "inputTokens"), count(usage, "outputTokens"));
+        edits.replace(root, refused_converse(text, tokens));
+        return Ok(());
+    }
+    remove_members(root, &["trace", "additionalModelResponseFields"], edits);
+    let denied = withholding.denied_calls();
+    if denied.is_empty() {
+        return Ok(());
+    }
+    let content = root
+        .get("output")
+        .and_then(|output| output.get("message"))
+        .and_then(|message| message.get("content"))
+        .ok_or(CannotWithhold)?;
+    let mut taken = 0usize;
+    let mut left = false;
+    for block in content.elements() {
+        let Some(call) = block.get("toolUse") else {
+            continue;
+        };
+        if call
+            .get("type")
+            .is_some_and(|kind| kind.is_text(SERVER_CALL))
+        {
+            continue;
+        }
+        match denied.get(&block.place()) {
+            Some(text) => {
+                let mut with = Vec::new();
+                text_block(text, &mut with);
+                edits.replace(block, with);
+                taken = taken.saturating_add(1);
+            }
+            None => left = true,
+        }
+    }
+    if taken < denied.len() {
+        return Err(CannotWithhold);
+    }
+    if let Some(reason) = root.get("stopReason")
+        && !left
+        && reason.is_text("tool_use")
+    {
+        edits.replace(reason, br#""end_turn""#.to_vec());
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! Content blocks of Converse: each is an object with one member that says what it is. All members are read, whichever
+//! stand together.
+
+use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker, say};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::wire::json::Value;
+use std::ops::Range;
+
+pub(super) const CACHE_POINT: Is = Is::Object(&[
+    ("type", Is::Word(&["default"])),
+    ("ttl", Is::Word(&["5m", "1h"])),
+]);
+
+const CONTENT: &[Key] = &[
+    ("text", Is::Own),
+    ("image", Is::Own),
+    ("document", Is::Own),
+    ("video", Is::Own),
+    ("audio", Is::Own),
+    ("toolUse", Is::Own),
+    ("toolResult", Is::Own),
+    ("guardContent", Is::Own),
+    ("reasoningContent", Is::Own),
+    ("citationsContent", Is::Own),
+    ("searchResult", Is::Own),
+    ("json", Is::Own),
+    ("toolAddition", Is::Object(&[("tool", TOOL_REFERENCE)])),
+    ("toolRemoval", Is::Object(&[("tool", TOOL_REFERENCE)])),
+    ("cachePoint", CACHE_POINT),
+];
+/// Tools that come and go in the middle of a conversation are named; their definitions stand in `toolConfig`.
+const TOOL_REFERENCE: Is = Is::Object(&[
+    (
+        "type",
+        Is::Word(&[
+            "tool_reference",
+            "mcp_tool_reference",
+            "mcp_toolset_reference",
+        ]),
+    ),
+    ("name", Is::Name),
+    ("serverName", Is::Name),
+]);
+const FORMATS: &[&str] = &[
+    "png", "jpeg", "gif", "webp", "pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md",
+    "mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp", "mp3", "opus", "wav",
+    "aac", "flac", "ogg", "mka", "m4a", "pcm", "x-aac", "mpga",
+];
+const FILE: &[Key] = &[
+    ("format", Is::Word(FORMATS)),
+    ("source", Is::Own),
+    ("name", Is::Text(Part::Other)),
+    ("context", Is::Text(Part::Other)),
+    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+    ("error", Is::Object(&[("message", Is::Text(Part::Other))])),
+];
+const SOURCE: &[Key] = &[
+    ("bytes", Is::Own),
+    (
+        "s3Location",
+        Is::Object(&[("uri", Is::Url), ("bucketOwner", Is::Id)]),
+    ),
+    ("text", Is::Text(Part::Other)),
+    (
+        "content",
+        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+    ),
+];
+const SEARCH_RESULT: &[Key] = &[
+    ("source", Is::Text(Part::Other)),
+    ("title", Is::Text(Part::Other)),
+    (
+        "content",
+        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+    ),
+    ("citations", Is::Object(&[("enabled", Is::Flag)])),
+];
+const CITATIONS: &[Key] = &[
+    (
+        "content",
+        Is::List(&Is::Object(&[("text", Is::Text(Part::Text))])),
+    ),
+    (
+        "citations",
+        Is::List(&Is::Object(&[
+            ("title", Is::Text(Part::Other)),
+            ("source", Is::Text(Part::Other)),
+            (
+                "sourceContent",
+                Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
+            ),
+            ("location", Is::Tree(Part::Other)),
+        ])),
+    ),
+];
+const REASONING: &[Key] = &[
+    (
+        "reasoningText",
+        Is::Object(&[
+            ("text", Is::Text(Part::Reasoning)),
+            ("signature", Is::Opaque),
+        ]),
+    ),
+    ("redactedContent", Is::Opaque),
+];
+
+/// A list of content blocks.
+pub(super) fn blocks(
+    reader: &mut Reader<'_>,
+    list: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    reader.array(list, |reader, element| {
+        block(reader, element, speaker, calls)
+    });
+}
+
+fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+    reader.keys(
+        block,
+        CONTENT,
+        &speaker.origin,
+        &mut |reader, key, value| {
+            if value.is_null() {
+                reader.claim(value);
+                return;
+            }
+            match key {
+                "text" => say(reader, value, speaker),
+                "image" => file(reader, value, speaker, |count| &mut count.image),
+                "document" | "video" => file(reader, value, speaker, |count| &mut count.file),
+                "audio" => file(reader, value, speaker, |count| &mut count.audio),
+                "toolUse" => call(reader, block, value, speaker, calls),
+                "toolResult" => result(reader, value, speaker, calls),
+                "guardContent" => guarded(reader, value, speaker),
+                // The signature covers the text.
+                "reasoningContent" => reader.in_signed(true, |reader| {
+                    reader.known(value, REASONING, &speaker.origin);
+                }),
+                "citationsContent" => reader.known(value, CITATIONS, &speaker.origin),
+                "searchResult" => reader.known(value, SEARCH_RESULT, &speaker.origin),
+                // What a tool answered as data.
+                _ => {
+                    let texts = reader.tree(value);
+                    if speaker.is_result && speaker.origin.part == Part::Text {
+                        reader.retell(value, texts, &speaker.origin);
+                    } else {
+                        reader.tell(value, texts, &speaker.origin);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Text that a guardrail of Bedrock looks at: it is said as any other.
+pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+    const GUARDED: &[Key] = &[("text", Is::Own), ("image", Is::Own)];
+    const TEXT: &[Key] = &[
+        ("text", Is::Own),
+        (
+            "qualifiers",
+            Is::List(&Is::Word(&["grounding_source", "query", "guard_content"])),
+        ),
+    ];
+    let origin = &speaker.origin;
+    reader.keys(
+        value,
+        GUARDED,
+        origin,
+        &mut |reader, key, value| match key {
+            "text" => reader.keys(value, TEXT, origin, &mut |reader, _, value| {
+                say(reader, value, speaker);
+            }),
+            _ => file(reader, value, speaker, |count| &mut count.image),
+        },
+    );
+}
+
+/// An image, a document, a video or a sound.
+fn file(
+    reader: &mut Reader<'_>,
+    file: Value<'_>,
+    speaker: &Speaker,
+    count: fn(&mut Attachments) -> &mut u32,
+) {
+    let origin = speaker.origin.with_part(Part::Other);
+    let is_text = file
+        .get("format")
+        .and_then(|format| format.text())
+        .is_some_and(|format| is_textual(&format));
+    let mut is_counted = false;
+    reader.keys(file, FILE, &origin, &mut |reader, _, source| {
+        reader.keys(source, SOURCE, &origin, &mut |reader, _, bytes| {
+            reader.file_bytes(bytes, is_text, file, count, &origin);
+            is_counted = true;
+        });
+    });
+    let is_elsewhere = file
+        .get("source")
+        .and_then(|source| source.get("s3Location"))
+        .is_some_and(|location| !location.is_null());
+    if is_elsewhere {
+        reader.attachment(file, count);
+    } else if !is_counted {
+        // A text, a list of texts, or nothing but a name: all of it is read.
+        reader.count_attachment(count);
+    }
+}
+
+fn call(
+    reader: &mut Reader<'_>,
+    block: Value<'_>,
+    value: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    const CALL: &[Key] = &[
+        ("toolUseId", Is::Id),
+        ("name", Is::Own),
+        ("input", Is::Own),
+        ("type", Is::Word(&["tool_use", SERVER_CALL])),
+    ];
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
+    event.choice = speaker.origin.choice;
+    event.tool = Known::Unknown;
+    event.provider_run = value
+        .get("type")
+        .is_some_and(|kind| kind.is_text(SERVER_CALL));
+    event.turn = match speaker.origin.from {
+        Known::Missing => Turn::Latest,
+        _ if event.provider_run => Turn::Earlier,
+        _ => speaker.calls,
+    };
+    let mut holder = None;
+    reader.keys(
+        value,
+        CALL,
+        &speaker.origin,
+        &mut |reader, key, value| match key {
+            "name" => {
+                if let Some(name) = reader.name(value) {
+                    event.tool = Known::Is(name.into());
+                }
+            }
+            _ => {
+                holder = Some(value);
+                (event.args, event.texts) = reader.any_arguments(value);
+            }
+        },
+    );
+    let id = value.get("toolUseId").and_then(|id| id.text());
+    if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
+        calls.insert(id.into(), name);
+    }
+}
+
+/// The type of a call that the provider runs.
+pub(super) const SERVER_CALL: &str = "server_tool_use";
+
+fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+    const RESULT: &[Key] = &[
+        ("toolUseId", Is::Id),
+        ("content", Is::Own),
+        ("status", Is::Word(&["success", "error"])),
+        ("type", Is::Id),
+    ];
+    let called = value
+        .get("toolUseId")
+        .and_then(|id| id.text())
+        .and_then(|id| calls.get(&*id).cloned());
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+    event.turn = speaker.origin.turn;
+    event.choice = speaker.origin.choice;
+    event.tool = called.map_or(Known::Unknown, Known::Is);
+    let is_error = value
+        .get("status")
+        .is_some_and(|status| status.is_text("error"));
+    event.ok = Known::Is(!is_error);
+    // Results of the provider's own tools come in its answer, with a type that names the tool.
+    event.provider_run = speaker.origin.from == Known::Missing
+        || value.get("type").is_some_and(|kind| !kind.is_null());
+    let tool = speaker.tool(match speaker.origin.from {
+        Known::Missing => Part::Other,
+        _ => Part::Text,
+    });
+    event.from = tool.origin.from.clone();
+    let mut held: Option<(Value<'_>, Range<u32>)> = None;
+    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+        let start = reader.text_count();
+        blocks(reader, value, &tool, calls);
+        held = Some((value, start..reader.text_count()));
+    });
+    let Some((content, texts)) = held else {
+        reader.reading.events.push(event);
+        return;
+    };
+    event.at = content.place();
+    event.texts = texts;
+    reader.tell_result(event, content, &|element| {
+        element.get("json").or_else(|| element.get("text"))
+    });
+}
+
+/// Texts of a definition: registered without events of their own.
+pub(super) fn definition(reader: &mut Reader<'_>, value: Value<'_>, is_free: bool) {
+    if is_free {
+        reader.tree(value);
+    } else {
+        reader.quiet_text(value, Class::Text);
+    }
+}
+
+/// The origin of what stands beside the messages.
+pub(super) fn beside() -> Origin {
+    Origin::of(Author::System, Part::Other)
+}

@@ -1,0 +1,143 @@
+//! Conversations as every format has them: who speaks, which turn it is, which call a result belongs to.
+
+use super::reader::{Origin, Reader};
+use crate::event::{Author, Class, Known, Part, Turn};
+use crate::wire::json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Whose content is read.
+#[derive(Clone, Debug)]
+pub(super) struct Speaker {
+    /// Author, turn and choice; the part is `text`, or `other` inside documents and results of the provider's tools.
+    pub(super) origin: Origin,
+    /// The turn of calls that stand in it.
+    pub(super) calls: Turn,
+    /// It is the content of a tool's result, which has an event of its own.
+    pub(super) is_result: bool,
+}
+
+impl Speaker {
+    /// The same, for what is no running text: documents, search results.
+    pub(super) fn aside(&self) -> Speaker {
+        Speaker {
+            origin: self.origin.with_part(Part::Other),
+            ..self.clone()
+        }
+    }
+
+    /// A tool's result in this content.
+    pub(super) fn tool(&self, part: Part) -> Speaker {
+        let mut speaker = self.clone();
+        if self.origin.from != Known::Missing {
+            speaker.origin.from = Known::Is(Author::Tool);
+        }
+        speaker.origin.part = part;
+        speaker.is_result = true;
+        speaker
+    }
+}
+
+/// Names of the tools called so far, by the id of the call.
+pub(super) type Calls = BTreeMap<Box<str>, Box<str>>;
+
+/// One running text.
+pub(super) fn say(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+    let texts = reader.quiet_text(value, Class::Text);
+    if speaker.is_result && speaker.origin.part == Part::Text {
+        reader.retell(value, texts, &speaker.origin);
+    } else {
+        reader.tell(value, texts, &speaker.origin);
+    }
+}
+
+/// Which messages are the latest turn, and whose calls were just answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// The model's messages whose calls are the latest.
+    calls: Range<usize>,
+    /// The first message after the model's last.
+    latest_from: usize,
+}
+
+impl Turns {
+    /// Messages of the model in a row are one turn to the provider. A message that holds a result answers the calls,
+    /// whatever stands beside the result.
+    pub(super) fn of<'v>(
+        messages: impl Iterator<Item = Value<'v>>,
+        is_model: &dyn Fn(Value<'v>) -> bool,
+        holds_result: &dyn Fn(Value<'v>) -> bool,
+    ) -> Turns {
+        let mut run = 0..0;
+        let mut followed = false;
+        let mut answered = false;
+        for (at, message) in messages.enumerate() {
+            let next = at.saturating_add(1);
+            if is_model(message) {
+                run = if run.end == at && !run.is_empty() {
+                    run.start..next
+                } else {
+                    at..next
+                };
+                followed = false;
+                answered = false;
+            } else {
+                followed = true;
+                answered |= holds_result(message);
+            }
+        }
+        Turns {
+            latest_from: run.end,
+            calls: if followed && !answered { 0..0 } else { run },
+        }
+    }
+
+    /// The turn of a message's texts.
+    pub(super) fn of_text(&self, at: usize) -> Turn {
+        latest(at >= self.latest_from)
+    }
+
+    /// The turn of a message's calls.
+    pub(super) fn of_calls(&self, at: usize) -> Turn {
+        latest(self.calls.contains(&at))
+    }
+}
+
+fn latest(is_latest: bool) -> Turn {
+    if is_latest {
+        Turn::Latest
+    } else {
+        Turn::Earlier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{Limits, Nest};
+
+    /// `u`ser, `c`alling model, `r`esult.
+    fn turns(messages: &str) -> Turns {
+        let body = format!(
+            "{:?}",
+            messages.chars().map(String::from).collect::<Vec<_>>()
+        );
+        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 9 }, 0).unwrap();
+        Turns::of(
+            nest.body().unwrap().root().elements(),
+            &|message| message.is_text("c"),
+            &|message| message.is_text("r"),
+        )
+    }
+
+    #[test]
+    fn calls_are_the_latest_until_something_else_than_results_follows() {
+        assert_eq!(turns("u").calls, 0..0);
+        assert_eq!(turns("uc").calls, 1..2);
+        assert_eq!(turns("uccr").calls, 1..3);
+        assert_eq!(turns("ucr").latest_from, 2);
+        assert_eq!(turns("ucru").calls, 1..2);
+        assert_eq!(turns("ucu").calls, 0..0);
+        assert_eq!(turns("ucrc").calls, 3..4);
+    }
+}

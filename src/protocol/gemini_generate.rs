@@ -1,0 +1,231 @@
+//! Gemini's `generateContent` and `streamGenerateContent`, at the Gemini API and at Vertex AI; the count of a request's tokens;
+//! what is put into a cache, and inline batches, which hold the same requests.
+//!
+//! Source: Google's published SDK types and recorded exchanges.
+
+use super::anthropic_shapes::tell_request;
+use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::gemini_shapes::{generate_request, refused_response, response, withhold};
+use super::reader::{Is, Key, Origin, Reader};
+use super::vertex_paths::vertex_call;
+use super::{
+    AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal,
+    Row, Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Part};
+use crate::wire::http::percent_decode;
+use crate::wire::json::{Edits, Nest, Value};
+
+/// The format.
+pub(super) struct GeminiGenerate;
+
+/// The same request, answered by a number; its text leaves all the same.
+pub(super) struct GeminiCountTokens;
+
+const CACHE: &str = "cached_contents";
+const BATCH: &str = "batch_generate_content";
+
+/// Whether a streamed answer comes as events. Otherwise it is an array that grows.
+fn answers_as_events(query: &str) -> bool {
+    percent_decode(query)
+        .split(['&', ';'])
+        .filter_map(|part| part.split_once('='))
+        .any(|(name, value)| {
+            name.trim_start_matches('$').eq_ignore_ascii_case("alt")
+                && value.eq_ignore_ascii_case("sse")
+        })
+}
+
+const ROWS: &[Row] = &[Row {
+    route: "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
+    request: CONVERSATION,
+    answer: MODEL_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for GeminiGenerate {
+    fn name(&self) -> &'static str {
+        "gemini.generate"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if head.method != "POST" {
+            return None;
+        }
+        if head.path.ends_with(&["cachedContents"]) {
+            return Some(Endpoint::named(CACHE));
+        }
+        let call = vertex_call(head)?;
+        match call.verb.as_str() {
+            "generatecontent" => Some(Endpoint {
+                stream: Some(false),
+                ..call.endpoint("generate_content")
+            }),
+            "streamgeneratecontent" => Some(Endpoint {
+                stream: Some(true),
+                answer: if answers_as_events(&head.path.query) {
+                    AnswerForm::Json
+                } else {
+                    AnswerForm::Elements
+                },
+                ..call.endpoint("stream_generate_content")
+            }),
+            "batchgeneratecontent" => Some(call.endpoint(BATCH)),
+            _ => None,
+        }
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Google
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        if endpoint.name == BATCH {
+            batch(reader, root, endpoint);
+        } else {
+            generate_request(reader, root, endpoint);
+            let has_contents = reader
+                .get(root, "contents")
+                .is_some_and(|contents| !contents.is_null());
+            if !has_contents && endpoint.name != CACHE {
+                reader.problem(codes::AG2001, root, "`contents` is missing".to_owned());
+            }
+        }
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        response(reader, body.root(), asked);
+    }
+
+    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
+        let mut refusal = self.dialect().refusal(denial);
+        if asked.endpoint.answer == AnswerForm::Elements {
+            refusal.body.insert(0, b'[');
+            refusal.body.push(b']');
+        }
+        refusal
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        let answer = refused_response(&denial.message(), (0, 0));
+        match asked.endpoint.answer {
+            AnswerForm::Elements => [b"[".as_slice(), &answer, b"]"].concat(),
+            _ => answer,
+        }
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        let body = nest.body().ok_or(CannotWithhold)?;
+        withhold(body.root(), withholding, edits)
+    }
+}
+
+/// `{batch: {inputConfig: {requests: {requests: [{request, metadata}]}} | {fileName}}}`.
+fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
+    const ROOT: &[Key] = &[("batch", Is::Own)];
+    const CONTENTS: &[Key] = &[
+        ("name", Is::Id),
+        ("model", Is::Own),
+        ("displayName", Is::Text(Part::Other)),
+        ("inputConfig", Is::Own),
+        ("priority", Is::Number),
+    ];
+    const INPUT: &[Key] = &[("fileName", Is::State), ("requests", Is::Own)];
+    const ITEM: &[Key] = &[("request", Is::Own), ("metadata", Is::Tree(Part::Other))];
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.keys(root, ROOT, &origin, &mut |reader, _, batch| {
+        reader.keys(batch, CONTENTS, &origin, &mut |reader, key, value| {
+            if key == "model" {
+                reader.model_beside_path(value, &endpoint.model);
+                return;
+            }
+            reader.keys(value, INPUT, &origin, &mut |reader, _, wrapper| {
+                reader.keys(
+                    wrapper,
+                    &[("requests", Is::Own)],
+                    &origin,
+                    &mut |reader, _, list| {
+                        reader.array(list, |reader, item| {
+                            reader.keys(item, ITEM, &origin, &mut |reader, _, request| {
+                                generate_request(reader, request, endpoint);
+                            });
+                        });
+                    },
+                );
+            });
+        });
+    });
+}
+
+const COUNT_ROWS: &[Row] = &[Row {
+    route: "`POST …:countTokens`, `…:computeTokens`",
+    request: CONVERSATION,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+impl Protocol for GeminiCountTokens {
+    fn name(&self) -> &'static str {
+        "gemini.count_tokens"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if head.method != "POST" {
+            return None;
+        }
+        let call = vertex_call(head)?;
+        matches!(call.verb.as_str(), "counttokens" | "computetokens")
+            .then(|| call.endpoint("count_tokens"))
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        COUNT_ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Google
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        generate_request(reader, body.root(), endpoint);
+        tell_request(reader, body.root());
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+        GeminiGenerate.read_response(reader, asked);
+    }
+
+    /// There is no text in a count that a refusal could take the place of.
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+}

@@ -1,0 +1,304 @@
+//! Google's Interactions: `POST …/interactions`, with a model or an agent, a conversation in steps, and answers that may come
+//! later by `GET …/interactions/ID`.
+//!
+//! Source: Google's published SDK types and recorded exchanges.
+
+mod steps;
+mod withhold;
+
+use super::anthropic_shapes::tell_request;
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER};
+use super::gemini_shapes::error;
+use super::reader::{Is, Key, Origin, Reader};
+use super::{
+    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part, Turn};
+use crate::wire::json::{self, Edits, Nest, Value};
+
+/// The format.
+pub(super) struct GeminiInteractions;
+
+const REQUEST: &[Key] = &[
+    ("model", Is::Own),
+    ("agent", Is::Own),
+    ("agentConfig", Is::Own),
+    ("input", Is::Own),
+    ("systemInstruction", Is::Text(Part::Text)),
+    ("tools", Is::Own),
+    ("generationConfig", Is::Own),
+    ("stream", Is::Own),
+    ("background", Is::Flag),
+    ("store", Is::Flag),
+    ("previousInteractionId", Is::Own),
+    ("cachedContent", Is::State),
+    ("continuationToken", Is::State),
+    ("responseFormat", Is::Tree(Part::Definition)),
+    ("responseMimeType", Is::Own),
+    (
+        "responseModalities",
+        Is::List(&Is::Word(&["text", "image", "audio", "video"])),
+    ),
+    ("labels", Is::Tree(Part::Other)),
+    ("serviceTier", Is::Word(&["standard", "flex", "priority"])),
+    (
+        "webhookConfig",
+        Is::Object(&[
+            ("uris", Is::List(&Is::Url)),
+            ("userMetadata", Is::Tree(Part::Other)),
+        ]),
+    ),
+];
+const RESPONSE: &[Key] = &[
+    ("id", Is::Id),
+    ("object", Is::Word(&["interaction"])),
+    ("status", Is::Own),
+    ("model", Is::Model),
+    ("agent", Is::Name),
+    ("role", Is::Word(&["model", "agent"])),
+    ("steps", Is::Own),
+    // Before steps, answers were a list of contents.
+    ("outputs", Is::Own),
+    ("usage", Is::Own),
+    ("created", Is::Id),
+    ("updated", Is::Id),
+    ("serviceTier", Is::Word(&["standard", "flex", "priority"])),
+    ("previousInteractionId", Is::Id),
+    ("environmentId", Is::Id),
+    ("continuationToken", Is::Opaque),
+    ("errors", Is::Own),
+    ("error", Is::Own),
+];
+const STATUSES: &[&str] = &[
+    "in_progress",
+    "requires_action",
+    "completed",
+    "failed",
+    "cancelled",
+    "incomplete",
+    "budget_exceeded",
+    "queued",
+    "requires_continuation",
+];
+
+const ROWS: &[Row] = &[
+    Row {
+        route: "`POST …/interactions`",
+        request: CONVERSATION,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: "`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`",
+        request: ASKED,
+        answer: MODEL_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+impl Protocol for GeminiInteractions {
+    fn name(&self) -> &'static str {
+        "gemini.interactions"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let (last, before) = head.path.segments.split_last()?;
+        let is = |segment: Option<&String>, word: &str| {
+            segment.is_some_and(|segment| segment.eq_ignore_ascii_case(word))
+        };
+        let of_one = is(before.last(), "interactions");
+        match head.method {
+            "POST" if is(Some(last), "interactions") => Some(Endpoint::named("interactions")),
+            "POST"
+                if is(Some(last), "cancel") && is(before.iter().rev().nth(1), "interactions") =>
+            {
+                Some(Endpoint::without_body("interactions.cancel"))
+            }
+            "GET" if of_one => Some(Endpoint::without_body("interactions.get")),
+            "DELETE" if of_one => Some(Endpoint::without_body("interactions.delete")),
+            _ => None,
+        }
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Google
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let system = Origin::of(Author::System, Part::Other);
+        reader.keys(
+            root,
+            REQUEST,
+            &system,
+            &mut |reader, key, value| match key {
+                "model" => reader.model_beside_path(value, &endpoint.model),
+                // An agent takes whatever models it likes.
+                "agent" => {
+                    if let Some(agent) = reader.name(value) {
+                        reader.reading.agent = Some(agent.into());
+                        reader.reading.models.unknown = true;
+                    }
+                }
+                "agentConfig" => agent_config(reader, value),
+                "input" => steps::input(reader, value),
+                "tools" => reader.array(value, steps::tool),
+                "generationConfig" => generation_config(reader, value),
+                "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
+                "previousInteractionId" => {
+                    reader.state(value);
+                    reader.reading.continues_elsewhere |= !value.is_null();
+                }
+                _ => {
+                    reader.reading.structured_output |= value.is_text("application/json");
+                    reader.media_type(value);
+                }
+            },
+        );
+        let format = reader.get(root, "responseFormat");
+        reader.reading.structured_output |= format.is_some_and(|format| !format.is_null());
+        if reader
+            .get(root, "input")
+            .is_none_or(|input| input.is_null())
+        {
+            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+        }
+        tell_request(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        let origin = answered();
+        reader.keys(
+            body.root(),
+            RESPONSE,
+            &origin,
+            &mut |reader, key, value| match key {
+                "steps" | "outputs" => steps::answer(reader, value),
+                "status" => {
+                    if let Some(status) = value.text() {
+                        reader.reading.finish.push(status.into());
+                    }
+                    reader.word(value, STATUSES);
+                }
+                "usage" => usage(reader, value, &origin),
+                "errors" => reader.array(value, error),
+                _ => error(reader, value),
+            },
+        );
+    }
+
+    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
+        let model = asked.models.names.first().map(|model| &**model);
+        let id = format!("agentguard-{}", denial.request_id);
+        withhold::refused(&denial.message(), &id, model)
+    }
+
+    fn withhold(
+        &self,
+        nest: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        let body = nest.body().ok_or(CannotWithhold)?;
+        withhold::withhold(body.root(), withholding, edits)
+    }
+}
+
+/// The origin of what an answer says.
+fn answered() -> Origin {
+    Origin {
+        from: Known::Missing,
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    }
+}
+
+fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {
+    const CONFIG: &[Key] = &[
+        (
+            "type",
+            Is::Word(&["antigravity", "code-mender", "deep-research", "dynamic"]),
+        ),
+        ("model", Is::Model),
+        ("maxTotalTokens", Is::Number),
+        ("thinkingSummaries", Is::Word(&["auto", "none"])),
+        ("collaborativePlanning", Is::Flag),
+    ];
+    reader.known(value, CONFIG, &Origin::of(Author::System, Part::Other));
+}
+
+fn generation_config(reader: &mut Reader<'_>, value: Value<'_>) {
+    const CONFIG: &[Key] = &[
+        ("temperature", Is::Number),
+        ("topP", Is::Number),
+        ("seed", Is::Number),
+        ("maxOutputTokens", Is::Own),
+        ("stopSequences", Is::Tree(Part::Other)),
+        (
+            "thinkingLevel",
+            Is::Word(&["minimal", "low", "medium", "high"]),
+        ),
+        ("thinkingSummaries", Is::Word(&["auto", "none"])),
+        ("toolChoice", Is::Own),
+    ];
+    let origin = Origin::of(Author::System, Part::Other);
+    reader.keys(
+        value,
+        CONFIG,
+        &origin,
+        &mut |reader, key, value| match key {
+            "toolChoice" => tool_choice(reader, value),
+            _ => {
+                let tokens = value.as_u64();
+                reader.value(value, Is::Number, &origin);
+                reader.reading.max_tokens = reader.reading.max_tokens.max(tokens);
+            }
+        },
+    );
+}
+
+/// A mode, or `{allowed_tools: {mode, tools}}`.
+fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
+    const MODE: Is = Is::Word(&["auto", "any", "none", "validated"]);
+    let origin = Origin::of(Author::System, Part::Other);
+    let mode = reader
+        .get(value, "allowedTools")
+        .and_then(|allowed| reader.get(allowed, "mode"))
+        .unwrap_or(value);
+    reader.reading.forces_tool |= mode.is_text("any");
+    if value.kind() == json::Kind::String {
+        reader.value(value, MODE, &origin);
+    } else {
+        const CHOICE: &[Key] = &[(
+            "allowedTools",
+            Is::Object(&[("mode", MODE), ("tools", Is::List(&Is::Name))]),
+        )];
+        reader.known(value, CHOICE, &origin);
+    }
+}
+
+fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+    let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
+    let input = count("totalInputTokens");
+    let output = count("totalOutputTokens");
+    let cached = count("totalCachedTokens");
+    let reasoning = count("totalThoughtTokens");
+    let usage = &mut reader.reading.usage;
+    usage.input_tokens = input;
+    usage.output_tokens = output;
+    usage.cached_tokens = cached;
+    usage.reasoning_tokens = reasoning;
+    reader.value(value, Is::Counts, origin);
+}

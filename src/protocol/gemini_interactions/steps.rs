@@ -1,0 +1,435 @@
+//! Steps of an interaction and the contents in them: in a request its input, in an answer what was done. Each kind has its
+//! table: in one that is not known, nothing is claimed, and all of it is judged as text.
+
+use super::answered;
+use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker, Turns, say};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::wire::json::{self, Value};
+
+const ANNOTATION: &[Key] = &[
+    (
+        "type",
+        Is::Word(&[
+            "url_citation",
+            "file_citation",
+            "place_citation",
+            "speech_metadata",
+            "word_info",
+        ]),
+    ),
+    ("startIndex", Is::Number),
+    ("endIndex", Is::Number),
+    ("pageNumber", Is::Number),
+    ("title", Is::Text(Part::Other)),
+    ("url", Is::Text(Part::Other)),
+    ("source", Is::Text(Part::Other)),
+    ("name", Is::Text(Part::Other)),
+    ("text", Is::Text(Part::Other)),
+    ("fileName", Is::Text(Part::Other)),
+    ("documentUri", Is::Text(Part::Other)),
+    ("mediaId", Is::Id),
+    ("placeId", Is::Id),
+    ("reviewSnippets", Is::Tree(Part::Other)),
+    ("customMetadata", Is::Tree(Part::Other)),
+];
+const TEXT: &[Key] = &[
+    ("type", Is::Word(&["text"])),
+    ("text", Is::Own),
+    ("annotations", Is::List(&Is::Object(ANNOTATION))),
+];
+const MEDIUM: &[Key] = &[
+    ("type", Is::Word(&["image", "audio", "document", "video"])),
+    ("data", Is::Own),
+    ("mimeType", Is::Own),
+    ("uri", Is::Url),
+    ("name", Is::Text(Part::Other)),
+    (
+        "resolution",
+        Is::Word(&["low", "medium", "high", "ultra_high"]),
+    ),
+    ("channels", Is::Number),
+    ("sampleRate", Is::Number),
+];
+const SPOKEN: &[Key] = &[
+    ("type", Is::Word(&["user_input", "model_output"])),
+    ("role", Is::Word(&["user", "model"])),
+    ("content", Is::Own),
+    (
+        "error",
+        Is::Object(&[
+            ("code", Is::Number),
+            ("message", Is::Text(Part::Other)),
+            ("details", Is::Tree(Part::Other)),
+        ]),
+    ),
+];
+const THOUGHT: &[Key] = &[
+    ("type", Is::Word(&["thought"])),
+    ("signature", Is::Opaque),
+    ("summary", Is::Own),
+];
+
+/// Who speaks in a step of the input.
+fn author_of(step: Value<'_>) -> Known<Author> {
+    let kind = step.get("type").and_then(|kind| kind.text());
+    let role = step.get("role").and_then(|role| role.text());
+    match (kind.as_deref(), role.as_deref()) {
+        (Some("user_input"), _) | (None, Some("user")) => Known::Is(Author::User),
+        (Some("text" | "image" | "audio" | "document" | "video"), _) => Known::Is(Author::User),
+        (Some("model_output" | "thought"), _) | (None, Some("model")) => {
+            Known::Is(Author::Assistant)
+        }
+        (Some(kind), _) if kind.ends_with("_call") => Known::Is(Author::Assistant),
+        (Some(kind), _) if kind.ends_with("_result") => Known::Is(Author::Tool),
+        _ => Known::Unknown,
+    }
+}
+
+/// `input`: a text, a content, or a list of contents or steps.
+pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
+    let user = Speaker {
+        origin: Origin::of(Author::User, Part::Text),
+        calls: Turn::Earlier,
+        is_result: false,
+    };
+    match value.kind() {
+        json::Kind::String => {
+            reader.reading.count_message(&user.origin.from);
+            say(reader, value, &user);
+        }
+        json::Kind::Object => {
+            reader.reading.count_message(&user.origin.from);
+            step(reader, value, &user, &mut Calls::new());
+        }
+        _ => {
+            let turns = Turns::of(
+                value.elements(),
+                &|step| author_of(step) == Known::Is(Author::Assistant),
+                &|step| author_of(step) == Known::Is(Author::Tool),
+            );
+            let mut calls = Calls::new();
+            let mut at = 0usize;
+            reader.array(value, |reader, element| {
+                let from = author_of(element);
+                reader.reading.count_message(&from);
+                let speaker = Speaker {
+                    origin: Origin {
+                        from,
+                        part: Part::Text,
+                        turn: turns.of_text(at),
+                        choice: 0,
+                        piece_of: None,
+                    },
+                    calls: turns.of_calls(at),
+                    is_result: false,
+                };
+                step(reader, element, &speaker, &mut calls);
+                at = at.saturating_add(1);
+            });
+        }
+    }
+}
+
+/// The steps of an answer.
+pub(super) fn answer(reader: &mut Reader<'_>, value: Value<'_>) {
+    let speaker = Speaker {
+        origin: answered(),
+        calls: Turn::Latest,
+        is_result: false,
+    };
+    let mut calls = Calls::new();
+    reader.array(value, |reader, element| {
+        step(reader, element, &speaker, &mut calls)
+    });
+}
+
+/// A step, or a content that stands where a step may.
+fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+    if step.kind() != json::Kind::Object {
+        reader.wrong_type(step, "a step or a content");
+        return;
+    }
+    let kind = step.get("type").and_then(|kind| kind.text());
+    let origin = &speaker.origin;
+    match kind.as_deref() {
+        Some("user_input" | "model_output") => spoken(reader, step, speaker),
+        None if step.get("role").is_some() => spoken(reader, step, speaker),
+        // The signature covers the thought.
+        Some("thought") => reader.in_signed(true, |reader| {
+            let thinking = Speaker {
+                origin: origin.with_part(Part::Reasoning),
+                ..speaker.clone()
+            };
+            reader.keys(step, THOUGHT, origin, &mut |reader, _, summary| {
+                contents(reader, summary, &thinking);
+            });
+        }),
+        Some("function_call") => call(reader, step, speaker, calls, None),
+        Some("function_result") => result(reader, step, speaker, calls, None),
+        Some(kind) => {
+            if let Some(tool) = kind.strip_suffix("_call") {
+                call(reader, step, speaker, calls, Some(tool));
+            } else if let Some(tool) = kind.strip_suffix("_result") {
+                result(reader, step, speaker, calls, Some(tool));
+            } else {
+                content(reader, step, speaker);
+            }
+        }
+        None => {}
+    }
+}
+
+fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
+    reader.keys(step, SPOKEN, &speaker.origin, &mut |reader, _, value| {
+        contents(reader, value, speaker);
+    });
+}
+
+/// A text, a content, or a list of contents.
+fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+    match value.kind() {
+        json::Kind::String => say(reader, value, speaker),
+        json::Kind::Object => content(reader, value, speaker),
+        _ => reader.array(value, |reader, element| match element.kind() {
+            json::Kind::String => say(reader, element, speaker),
+            _ => content(reader, element, speaker),
+        }),
+    }
+}
+
+fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
+    let kind = content.get("type").and_then(|kind| kind.text());
+    let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
+        Some("text") => {
+            reader.keys(content, TEXT, &speaker.origin, &mut |reader, _, value| {
+                say(reader, value, speaker);
+            });
+            return;
+        }
+        Some("image") => |count| &mut count.image,
+        Some("audio") => |count| &mut count.audio,
+        Some("document" | "video") => |count| &mut count.file,
+        _ => return,
+    };
+    let mime_type = reader.get(content, "mimeType").and_then(|kind| kind.text());
+    let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
+    let origin = speaker.origin.with_part(Part::Other);
+    let mut is_told = false;
+    reader.keys(
+        content,
+        MEDIUM,
+        &origin,
+        &mut |reader, key, value| match key {
+            "mimeType" => reader.media_type(value),
+            _ if value.is_null() => reader.claim(value),
+            _ => {
+                is_told = true;
+                reader.file_bytes(value, is_text, content, count, &origin);
+            }
+        },
+    );
+    if !is_told {
+        reader.attachment(content, count);
+    }
+}
+
+/// A call of the client's function, or of a tool that the provider runs.
+fn call(
+    reader: &mut Reader<'_>,
+    step: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+    provider: Option<&str>,
+) {
+    const CALL: &[Key] = &[
+        ("type", Is::Word(CALLS)),
+        ("id", Is::Id),
+        ("name", Is::Own),
+        ("arguments", Is::Own),
+        ("serverName", Is::Name),
+        ("searchType", Is::Id),
+        ("retrievalType", Is::Id),
+        ("signature", Is::Opaque),
+    ];
+    const CALLS: &[&str] = &[
+        "function_call",
+        "code_execution_call",
+        "url_context_call",
+        "google_search_call",
+        "google_maps_call",
+        "file_search_call",
+        "retrieval_call",
+        "processing_call",
+        "mcp_server_tool_call",
+    ];
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), step.place());
+    event.choice = speaker.origin.choice;
+    event.provider_run = provider.is_some();
+    event.tool = provider.map_or(Known::Unknown, |tool| Known::Is(tool.into()));
+    event.turn = match speaker.origin.from {
+        Known::Missing => Turn::Latest,
+        _ if provider.is_some() => Turn::Earlier,
+        _ => speaker.calls,
+    };
+    let is_signed = reader
+        .get(step, "signature")
+        .is_some_and(|signature| !signature.is_null());
+    let mut holder = None;
+    reader.in_signed(is_signed, |reader| {
+        reader.keys(
+            step,
+            CALL,
+            &speaker.origin,
+            &mut |reader, key, value| match key {
+                "name" => {
+                    if let Some(name) = reader.name(value) {
+                        event.tool = Known::Is(name.into());
+                    }
+                }
+                _ => {
+                    holder = Some(value);
+                    (event.args, event.texts) = reader.arguments(value);
+                }
+            },
+        );
+    });
+    let id = step.get("id").and_then(|id| id.text());
+    if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
+        calls.insert(id.into(), name);
+    }
+}
+
+fn result(
+    reader: &mut Reader<'_>,
+    step: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+    provider: Option<&str>,
+) {
+    const RESULT: &[Key] = &[
+        ("type", Is::Word(RESULTS)),
+        ("callId", Is::Id),
+        ("name", Is::Name),
+        ("serverName", Is::Name),
+        ("result", Is::Own),
+        ("isError", Is::Flag),
+        ("signature", Is::Opaque),
+    ];
+    const RESULTS: &[&str] = &[
+        "function_result",
+        "code_execution_result",
+        "url_context_result",
+        "google_search_result",
+        "google_maps_result",
+        "file_search_result",
+        "retrieval_result",
+        "processing_result",
+        "mcp_server_tool_result",
+    ];
+    let called = reader
+        .get(step, "callId")
+        .and_then(|id| id.text())
+        .and_then(|id| calls.get(&*id).cloned());
+    let tool = speaker.tool(match provider {
+        Some(_) => Part::Other,
+        None => Part::Text,
+    });
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), step.place());
+    event.turn = speaker.origin.turn;
+    event.choice = speaker.origin.choice;
+    event.from = tool.origin.from.clone();
+    event.provider_run = provider.is_some();
+    event.tool = match (called, provider) {
+        (Some(name), _) => Known::Is(name),
+        (None, Some("mcp_server_tool") | None) => Known::Unknown,
+        (None, Some(name)) => Known::Is(name.into()),
+    };
+    let is_error = reader
+        .get(step, "isError")
+        .and_then(|value| value.as_bool())
+        .unwrap_or(false);
+    event.ok = Known::Is(!is_error);
+    let is_signed = reader
+        .get(step, "signature")
+        .is_some_and(|signature| !signature.is_null());
+    let mut held = None;
+    reader.in_signed(is_signed, |reader| {
+        reader.keys(step, RESULT, &tool.origin, &mut |reader, _, value| {
+            let start = reader.text_count();
+            let is_contents = value.elements().all(|element| {
+                element.kind() == json::Kind::String || element.get("type").is_some()
+            });
+            match value.kind() {
+                json::Kind::String => say(reader, value, &tool),
+                json::Kind::Array if is_contents => contents(reader, value, &tool),
+                _ => {
+                    let texts = reader.tree(value);
+                    if provider.is_some() {
+                        reader.tell(value, texts, &tool.origin);
+                    } else {
+                        reader.retell(value, texts, &tool.origin);
+                    }
+                }
+            }
+            held = Some((value, start..reader.text_count()));
+        });
+    });
+    let Some((value, texts)) = held else {
+        reader.reading.events.push(event);
+        return;
+    };
+    event.at = value.place();
+    event.texts = texts;
+    reader.tell_result(event, value, &|element| element.get("text"));
+}
+
+/// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.
+pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
+    const FUNCTION: &[Key] = &[
+        ("type", Is::Word(&["function"])),
+        ("name", Is::Own),
+        ("description", Is::Own),
+        ("parameters", Is::Own),
+    ];
+    let origin = Origin::of(Author::System, Part::Definition);
+    let kind = tool.get("type").and_then(|kind| kind.text());
+    match kind.as_deref() {
+        Some("function") | None => {
+            let mut name = Known::Unknown;
+            let start = reader.text_count();
+            reader.keys(
+                tool,
+                FUNCTION,
+                &origin,
+                &mut |reader, key, value| match key {
+                    "name" => {
+                        if let Some(text) = reader.name(value) {
+                            name = Known::Is(text.into());
+                        }
+                    }
+                    "description" => {
+                        reader.quiet_text(value, Class::Text);
+                    }
+                    _ => {
+                        reader.tree(value);
+                    }
+                },
+            );
+            let texts = start..reader.text_count();
+            reader.offer(tool, name, texts);
+        }
+        // Its functions run at the client.
+        Some(kind @ "computer_use") => {
+            let texts = reader.tree(tool);
+            reader.offer(tool, Known::Is(kind.into()), texts);
+        }
+        Some(kind) => {
+            let name = tool.get("name").and_then(|name| name.text());
+            let names: Vec<&str> = std::iter::once(kind).chain(name.as_deref()).collect();
+            let texts = reader.tree(tool);
+            reader.provider_run_offer(tool, &names);
+            reader.tell(tool, texts, &origin);
+        }
+    }
+}

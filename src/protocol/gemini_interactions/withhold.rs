@@ -1,0 +1,123 @@
+//! What is taken out of an interaction, and what takes its place.
+
+use crate::protocol::gemini_shapes::moved;
+use crate::protocol::surgery::{Object, tag};
+use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::wire::json::{Edits, Place, Value};
+use std::collections::BTreeMap;
+
+/// An interaction that is nothing but a refusal.
+pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut root = Object::begin(&mut out);
+    root.text("id", id);
+    root.text("object", "interaction");
+    root.text("status", "completed");
+    if let Some(model) = model {
+        root.text("model", model);
+    }
+    root.member("steps", |out| {
+        out.push(b'[');
+        output(text, out);
+        out.push(b']');
+    });
+    root.end();
+    out
+}
+
+fn output(text: &str, out: &mut Vec<u8>) {
+    let mut step = Object::begin(out);
+    step.text("type", "model_output");
+    step.member("content", |out| {
+        out.extend_from_slice(br#"[{"type":"text","text":"#);
+        crate::wire::json::quote(text, out);
+        out.extend_from_slice(b"}]");
+    });
+    step.end();
+}
+
+/// Makes the edits in an interaction.
+pub(super) fn withhold(
+    root: Value<'_>,
+    withholding: &Withholding,
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    if let Some((_, text)) = withholding.choices.first() {
+        root.get("steps")
+            .or(root.get("outputs"))
+            .ok_or(CannotWithhold)?;
+        let model = tag(root.get("model"), "");
+        let model = Some(&*model).filter(|model| !model.is_empty());
+        edits.replace(
+            root,
+            refused(text, &tag(root.get("id"), "agentguard"), model),
+        );
+        return Ok(());
+    }
+    let edited: BTreeMap<Place, &EditedText> = withholding
+        .edited
+        .iter()
+        .map(|edited| (edited.at, edited))
+        .collect();
+    if !edited.is_empty() {
+        move_annotations(root, &edited, edits);
+    }
+    let denied = withholding.denied_calls();
+    if denied.is_empty() {
+        return Ok(());
+    }
+    // Before steps, a list of contents: a text there has another shape.
+    let steps = root.get("steps").ok_or(CannotWithhold)?;
+    let mut taken = 0usize;
+    let mut left = false;
+    for step in steps.elements() {
+        match denied.get(&step.place()) {
+            Some(text) => {
+                let mut with = Vec::new();
+                output(text, &mut with);
+                edits.replace(step, with);
+                taken = taken.saturating_add(1);
+            }
+            None => {
+                left |= step
+                    .get("type")
+                    .is_some_and(|kind| kind.is_text("function_call"));
+            }
+        }
+    }
+    if taken < denied.len() {
+        return Err(CannotWithhold);
+    }
+    if let Some(status) = root.get("status")
+        && !left
+        && status.is_text("requires_action")
+    {
+        edits.replace(status, br#""completed""#.to_vec());
+    }
+    Ok(())
+}
+
+/// Annotations point into the text beside them, in bytes.
+fn move_annotations(root: Value<'_>, edited: &BTreeMap<Place, &EditedText>, edits: &mut Edits) {
+    for node in root.descendants() {
+        let text = node.value.get("text");
+        let Some(edited) = text.and_then(|text| edited.get(&text.place())) else {
+            continue;
+        };
+        let annotations = node.value.get("annotations");
+        for annotation in annotations.into_iter().flat_map(|list| list.elements()) {
+            for (name, is_end) in [("start_index", false), ("end_index", true)] {
+                let index = annotation.get(name);
+                let Some((value, at)) =
+                    index.and_then(|index| Some((index, usize::try_from(index.as_u64()?).ok()?)))
+                else {
+                    continue;
+                };
+                let moved = moved(at, &edited.changes, is_end);
+                if moved != at {
+                    edits.replace(value, moved.to_string().into_bytes());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Gemini's format as data: contents, parts, tools and answers. Google's JSON of protocol buffers takes every key in
+//! camelCase and in snake_case, and both occur; both at once in one object is AG2002, since servers differ in which holds.
+//!
+//! Source: Google's published SDK types and recorded exchanges.
+
+mod answer;
+mod parts;
+mod request;
+mod tools;
+mod withhold;
+
+pub(super) use answer::{error, response};
+pub(super) use parts::{contents_by, unspoken};
+pub(super) use request::generate_request;
+pub(super) use tools::tools;
+pub(super) use withhold::{moved, refused_response, withhold};
+
+use super::reader::{Is, Key};
+
+/// Ratings and settings of Google's safety filters.
+const SAFETY: &[Key] = &[
+    ("category", Is::Constant),
+    ("threshold", Is::Constant),
+    ("method", Is::Constant),
+    ("probability", Is::Constant),
+    ("severity", Is::Constant),
+    ("overwrittenThreshold", Is::Constant),
+    ("blocked", Is::Flag),
+    ("probabilityScore", Is::Number),
+    ("severityScore", Is::Number),
+];

@@ -1,0 +1,466 @@
+//! Contents and their parts. A part is an object with one member that says what it is; all members are read, whichever
+//! stand together.
+
+use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker, Turns, say};
+use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::wire::json::{self, Value};
+
+const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
+const PART: &[Key] = &[
+    ("text", Is::Own),
+    ("inlineData", Is::Own),
+    ("fileData", Is::Own),
+    ("functionCall", Is::Own),
+    ("functionResponse", Is::Own),
+    ("executableCode", Is::Own),
+    ("codeExecutionResult", Is::Own),
+    ("toolCall", Is::Own),
+    ("toolResponse", Is::Own),
+    ("thought", Is::Flag),
+    ("thoughtSignature", Is::Opaque),
+    (
+        "videoMetadata",
+        Is::Object(&[
+            ("fps", Is::Number),
+            ("startOffset", Is::Id),
+            ("endOffset", Is::Id),
+        ]),
+    ),
+    (
+        "mediaResolution",
+        Is::Object(&[("level", Is::Constant), ("numTokens", Is::Number)]),
+    ),
+    ("partMetadata", Is::Tree(Part::Other)),
+    (
+        "audioTranscription",
+        Is::Object(&[("text", Is::Text(Part::Transcript))]),
+    ),
+];
+
+/// A list that may be written as its only element.
+pub(super) fn one_or_many<'v>(
+    reader: &mut Reader<'_>,
+    value: Value<'v>,
+    mut read: impl FnMut(&mut Reader<'_>, Value<'v>),
+) {
+    if value.kind() == json::Kind::Object {
+        read(reader, value);
+    } else {
+        reader.array(value, read);
+    }
+}
+
+fn role_of(reader: &Reader<'_>, content: Value<'_>) -> Known<Author> {
+    match reader
+        .get(content, "role")
+        .and_then(|role| role.text())
+        .as_deref()
+    {
+        // A missing role is the user's.
+        Some("user") | None => Known::Is(Author::User),
+        Some("model") => Known::Is(Author::Assistant),
+        // What older versions call the turn that holds a function's response.
+        Some("function") => Known::Is(Author::User),
+        Some("system") => Known::Is(Author::System),
+        _ => Known::Unknown,
+    }
+}
+
+/// The contents of a conversation.
+pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
+    let single = (value.kind() == json::Kind::Object).then_some(value);
+    let is_model = |content: Value<'_>| {
+        content
+            .get("role")
+            .is_some_and(|role| role.is_text("model"))
+    };
+    let holds_result = |content: Value<'_>| {
+        let parts = content.get("parts");
+        let single = parts.filter(|parts| parts.kind() == json::Kind::Object);
+        parts
+            .into_iter()
+            .flat_map(|parts| parts.elements())
+            .chain(single)
+            .any(|part| {
+                part.get("functionResponse")
+                    .or_else(|| part.get("function_response"))
+                    .is_some()
+            })
+    };
+    let turns = Turns::of(value.elements().chain(single), &is_model, &holds_result);
+    let mut calls = Calls::new();
+    let mut at = 0usize;
+    one_or_many(reader, value, |reader, content| {
+        let from = role_of(reader, content);
+        reader.reading.count_message(&from);
+        let speaker = Speaker {
+            origin: Origin {
+                from,
+                part: Part::Text,
+                turn: turns.of_text(at),
+                choice: 0,
+                piece_of: None,
+            },
+            calls: turns.of_calls(at),
+            is_result: false,
+        };
+        read_content(reader, content, &speaker, &mut calls);
+        at = at.saturating_add(1);
+    });
+}
+
+/// Content by one author, whatever role it says: a system instruction; a text to embed, which nobody in a conversation wrote.
+pub(in crate::protocol) fn contents_by(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    from: Known<Author>,
+) {
+    let speaker = Speaker {
+        origin: Origin {
+            from,
+            part: Part::Text,
+            turn: Turn::Latest,
+            choice: 0,
+            piece_of: None,
+        },
+        calls: Turn::Earlier,
+        is_result: false,
+    };
+    one_or_many(reader, value, |reader, content| {
+        read_content(reader, content, &speaker, &mut Calls::new());
+    });
+}
+
+/// The origin of texts that nobody in a conversation wrote.
+pub(in crate::protocol) fn unspoken() -> Origin {
+    Origin {
+        from: Known::Unknown,
+        ..Origin::of(Author::User, Part::Text)
+    }
+}
+
+/// One content: a role and parts.
+pub(super) fn read_content(
+    reader: &mut Reader<'_>,
+    content: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    reader.keys(
+        content,
+        CONTENT,
+        &speaker.origin,
+        &mut |reader, key, value| match key {
+            "role" => match value.kind() {
+                json::Kind::String => {
+                    reader.word(value, &["user", "model", "function", "system"]);
+                }
+                json::Kind::Null => reader.claim(value),
+                _ => reader.wrong_type(value, "a string"),
+            },
+            _ => one_or_many(reader, value, |reader, part| {
+                let signature = reader.get(part, "thoughtSignature");
+                let is_signed =
+                    signature.is_some_and(|value| !value.is_null() && !value.is_text(""));
+                // The next turn is refused if what the model signed has changed.
+                reader.in_signed(is_signed, |reader| read_part(reader, part, speaker, calls));
+            }),
+        },
+    );
+}
+
+fn read_part(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+    let is_thought = reader
+        .get(part, "thought")
+        .and_then(|thought| thought.as_bool())
+        .unwrap_or(false);
+    reader.keys(
+        part,
+        PART,
+        &speaker.origin,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "text" if is_thought => {
+                reader.text(value, &speaker.origin.with_part(Part::Reasoning));
+            }
+            "text" => say(reader, value, speaker),
+            "inlineData" | "fileData" => file(reader, value, speaker, true),
+            "functionCall" => call(reader, part, value, speaker, calls),
+            "functionResponse" => function_response(reader, value, speaker, calls),
+            "executableCode" => {
+                provider_call(reader, part, value, speaker, "codeExecution");
+            }
+            "codeExecutionResult" => {
+                provider_result(reader, value, speaker, Some("codeExecution"));
+            }
+            "toolCall" => {
+                let name = tool_type(reader, value);
+                provider_call(reader, part, value, speaker, &name);
+            }
+            _ => {
+                let name = tool_type(reader, value);
+                provider_result(reader, value, speaker, Some(&name));
+            }
+        },
+    );
+}
+
+/// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
+/// the parts of the conversation.
+fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Speaker, is_part: bool) {
+    const FILE: &[Key] = &[
+        ("mimeType", Is::Own),
+        ("data", Is::Own),
+        ("fileUri", Is::Url),
+        ("displayName", Is::Text(Part::Other)),
+    ];
+    let kind = reader.get(file, "mimeType").and_then(|kind| kind.text());
+    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    let count: fn(&mut Attachments) -> &mut u32 = if !is_part {
+        |count| &mut count.beside
+    } else if kind.starts_with("image/") {
+        |count| &mut count.image
+    } else if kind.starts_with("audio/") {
+        |count| &mut count.audio
+    } else {
+        |count| &mut count.file
+    };
+    let origin = speaker.origin.with_part(Part::Other);
+    let mut is_told = false;
+    reader.keys(file, FILE, &origin, &mut |reader, key, value| match key {
+        "mimeType" => reader.media_type(value),
+        _ => {
+            is_told = true;
+            reader.file_bytes(value, is_textual(&kind), file, count, &origin);
+        }
+    });
+    if !is_told {
+        reader.attachment(file, count);
+    }
+}
+
+fn call(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    value: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    const CALL: &[Key] = &[
+        ("id", Is::Id),
+        ("name", Is::Own),
+        ("args", Is::Own),
+        ("willContinue", Is::Flag),
+        ("partialArgs", Is::Own),
+    ];
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), part.place());
+    event.choice = speaker.origin.choice;
+    event.tool = Known::Unknown;
+    event.turn = speaker.calls;
+    let mut holder = None;
+    reader.keys(
+        value,
+        CALL,
+        &speaker.origin,
+        &mut |reader, key, value| match key {
+            "name" => {
+                if let Some(name) = reader.name(value) {
+                    event.tool = Known::Is(name.into());
+                }
+            }
+            "args" => {
+                holder = Some(value);
+                (event.args, event.texts) = reader.arguments(value);
+            }
+            // Arguments in pieces, whose names stand in paths.
+            _ => {
+                reader.uninspectable(value, "arguments");
+                let texts = reader.tree(value);
+                if holder.is_none() {
+                    holder = Some(value);
+                    event.args = Known::Unknown;
+                    event.texts = texts;
+                } else {
+                    reader.tell(value, texts, &speaker.origin.with_part(Part::Arguments));
+                }
+            }
+        },
+    );
+    let id = reader.get(value, "id").and_then(|id| id.text());
+    if let Some(name) = reader.call(event, holder) {
+        // Calls without an id are found by their name.
+        let key = id.as_deref().filter(|id| !id.is_empty()).unwrap_or("");
+        calls.insert(key_of(key, &name), name);
+    }
+}
+
+/// Under which key a call is remembered: its id; without one, its name, set apart from ids by a character that no id has.
+fn key_of(id: &str, name: &str) -> Box<str> {
+    if id.is_empty() {
+        format!("\n{name}").into()
+    } else {
+        id.into()
+    }
+}
+
+fn function_response(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    const RESPONSE: &[Key] = &[
+        ("id", Is::Id),
+        ("name", Is::Own),
+        ("response", Is::Own),
+        ("parts", Is::Own),
+        ("willContinue", Is::Flag),
+        ("scheduling", Is::Constant),
+    ];
+    const PART: &[Key] = &[
+        ("inlineData", Is::Own),
+        ("fileData", Is::Own),
+        ("mediaProcessing", Is::Tree(Part::Other)),
+    ];
+    let id = reader.get(value, "id").and_then(|id| id.text());
+    let tool = speaker.tool(Part::Text);
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+    event.turn = speaker.origin.turn;
+    event.choice = speaker.origin.choice;
+    event.from = tool.origin.from.clone();
+    event.tool = Known::Unknown;
+    let mut name: Option<Box<str>> = None;
+    reader.keys(
+        value,
+        RESPONSE,
+        &tool.origin,
+        &mut |reader, key, value| match key {
+            "name" => name = reader.name(value).map(Box::from),
+            "response" => {
+                let texts = reader.tree(value);
+                event.at = value.place();
+                event.texts = texts.clone();
+                event.result = reader.structured_result(value);
+                reader.retell(value, texts, &tool.origin);
+            }
+            _ => one_or_many(reader, value, |reader, part| {
+                reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
+                    file(reader, value, &tool, false);
+                });
+            }),
+        },
+    );
+    // By its id; by its name where the call had none. A result that says another name than its call is nobody's.
+    let called = match id.as_deref() {
+        Some(id) if !id.is_empty() => calls.get(id),
+        _ => None,
+    };
+    let called = called.or_else(|| calls.get(&key_of("", name.as_deref()?)));
+    if let (Some(called), Some(name)) = (called, &name)
+        && called == name
+    {
+        event.tool = Known::Is(name.clone());
+    }
+    reader.reading.events.push(event);
+}
+
+/// A tool that the provider runs, by the constant that its calls carry; offers name it otherwise.
+const TOOL_TYPES: &[(&str, &str)] = &[
+    ("GOOGLE_SEARCH", "googleSearch"),
+    ("URL_CONTEXT", "urlContext"),
+    ("GOOGLE_MAPS", "googleMaps"),
+    ("FILE_SEARCH", "fileSearch"),
+    ("CODE_EXECUTION", "codeExecution"),
+];
+
+fn tool_type(reader: &Reader<'_>, value: Value<'_>) -> String {
+    let kind = reader.get(value, "toolType").and_then(|kind| kind.text());
+    let kind = kind.unwrap_or_default();
+    TOOL_TYPES
+        .iter()
+        .find(|(prefix, _)| kind.starts_with(prefix))
+        .map_or_else(|| kind.into_owned(), |(_, name)| (*name).to_owned())
+}
+
+/// A call that the provider ran: a program that the model wrote, a search.
+fn provider_call(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    value: Value<'_>,
+    speaker: &Speaker,
+    name: &str,
+) {
+    const CALL: &[Key] = &[
+        ("id", Is::Id),
+        ("toolType", Is::Constant),
+        ("language", Is::Constant),
+        ("code", Is::Own),
+        ("args", Is::Own),
+    ];
+    let mut event = Event::new(Kind::ToolCall, reader.direction(), part.place());
+    event.choice = speaker.origin.choice;
+    event.provider_run = true;
+    event.tool = if name.is_empty() {
+        Known::Unknown
+    } else {
+        Known::Is(name.into())
+    };
+    // What ran in an earlier turn can't be stopped any more.
+    event.turn = match speaker.origin.from {
+        Known::Missing => Turn::Latest,
+        _ => Turn::Earlier,
+    };
+    let mut holder = None;
+    reader.keys(
+        value,
+        CALL,
+        &speaker.origin,
+        &mut |reader, key, inner| match key {
+            // The code is an argument of that name.
+            "code" => {
+                holder = Some(value);
+                event.args = Known::Is(value.place());
+                event.texts = reader.quiet_text(inner, crate::event::Class::Text);
+            }
+            _ => {
+                holder = Some(inner);
+                (event.args, event.texts) = reader.arguments(inner);
+            }
+        },
+    );
+    reader.call(event, holder);
+}
+
+fn provider_result(
+    reader: &mut Reader<'_>,
+    value: Value<'_>,
+    speaker: &Speaker,
+    name: Option<&str>,
+) {
+    const RESULT: &[Key] = &[
+        ("id", Is::Id),
+        ("toolType", Is::Constant),
+        ("outcome", Is::Constant),
+        ("output", Is::Own),
+        ("response", Is::Own),
+    ];
+    let tool = speaker.tool(Part::Other);
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+    event.turn = speaker.origin.turn;
+    event.choice = speaker.origin.choice;
+    event.from = tool.origin.from.clone();
+    event.provider_run = true;
+    event.tool = match name {
+        Some(name) if !name.is_empty() => Known::Is(name.into()),
+        _ => Known::Unknown,
+    };
+    reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
+        let texts = reader.tree(value);
+        event.at = value.place();
+        event.texts = texts.clone();
+        event.result = reader.structured_result(value);
+        reader.tell(value, texts, &tool.origin);
+    });
+    reader.reading.events.push(event);
+}

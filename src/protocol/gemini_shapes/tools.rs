@@ -1,0 +1,114 @@
+//! Tools of a Gemini request: functions that the client runs, and tools that the provider runs, each a member of its own.
+
+use crate::event::{Author, Class, Known, Part};
+use crate::protocol::gemini_shapes::parts::one_or_many;
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::wire::json::{self, Value};
+
+const FUNCTION: &[Key] = &[
+    ("name", Is::Own),
+    ("description", Is::Own),
+    ("parameters", Is::Own),
+    ("parametersJsonSchema", Is::Own),
+    ("response", Is::Own),
+    ("responseJsonSchema", Is::Own),
+    ("behavior", Is::Constant),
+];
+/// Tools that run at the provider. `computerUse` is told by its name: its functions are called as any other and run at the
+/// client.
+const TOOL: &[Key] = &[
+    ("functionDeclarations", Is::Own),
+    ("computerUse", Is::Own),
+    ("googleSearch", Is::Own),
+    ("googleSearchRetrieval", Is::Own),
+    ("codeExecution", Is::Own),
+    ("urlContext", Is::Own),
+    ("fileSearch", Is::Own),
+    ("googleMaps", Is::Own),
+    ("enterpriseWebSearch", Is::Own),
+    ("retrieval", Is::Own),
+    ("parallelAiSearch", Is::Own),
+    ("exaAiSearch", Is::Own),
+    ("mcpServers", Is::Own),
+];
+
+/// `tools`.
+pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
+    one_or_many(reader, value, |reader, tool| {
+        let origin = Origin::of(Author::System, Part::Definition);
+        let mut known = Vec::new();
+        reader.keys(tool, TOOL, &origin, &mut |reader, key, value| {
+            known.push(value.place());
+            match key {
+                _ if value.is_null() => reader.claim(value),
+                "functionDeclarations" => one_or_many(reader, value, function),
+                "computerUse" => {
+                    let texts = reader.tree(value);
+                    reader.offer(value, Known::Is(key.into()), texts);
+                }
+                _ => provider_run(reader, tool, key, value),
+            }
+        });
+        // A tool that this version does not know is a tool of the provider all the same.
+        for (key, value) in tool.members() {
+            if let (Some(name), false) = (key.text(), known.contains(&value.place())) {
+                reader.provider_run_offer(value, &[&name]);
+            }
+        }
+    });
+}
+
+fn function(reader: &mut Reader<'_>, function: Value<'_>) {
+    let origin = Origin::of(Author::System, Part::Definition);
+    let mut name = Known::Unknown;
+    let start = reader.text_count();
+    reader.keys(
+        function,
+        FUNCTION,
+        &origin,
+        &mut |reader, key, value| match key {
+            "name" => {
+                if let Some(text) = reader.name(value) {
+                    name = Known::Is(text.into());
+                }
+            }
+            "description" => {
+                reader.quiet_text(value, Class::Text);
+            }
+            _ => {
+                reader.tree(value);
+            }
+        },
+    );
+    let texts = start..reader.text_count();
+    reader.offer(function, name, texts);
+}
+
+/// An offer of a tool that the provider runs. It goes by the name as it is written, and by the one that rules know.
+fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, value: Value<'_>) {
+    let written = tool
+        .members()
+        .find(|(_, member)| member.place() == value.place())
+        .and_then(|(key, _)| key.text());
+    let written = written.as_deref().unwrap_or(key);
+    // MCP servers go by their names too.
+    let servers: Vec<Box<str>> = value
+        .elements()
+        .filter_map(|server| server.get("name")?.text().map(Box::from))
+        .collect();
+    let mut names: Vec<&str> = vec![written];
+    if written != key {
+        names.push(key);
+    }
+    names.extend(servers.iter().map(|name| &**name));
+    let texts = reader.tree(value);
+    reader.provider_run_offer(value, &names);
+    reader.tell(value, texts, &Origin::of(Author::System, Part::Definition));
+    // A retrieval may rank with a model of its own.
+    for node in value.descendants() {
+        let model = reader.get(node.value, "modelName");
+        if let Some(model) = model.filter(|model| model.kind() == json::Kind::String) {
+            reader.model(model);
+        }
+    }
+}

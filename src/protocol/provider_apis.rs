@@ -1,0 +1,236 @@
+//! What Anthropic, AWS and Google serve beside their models: files, agents, sessions, knowledge bases, batches, caches,
+//! administration. Recognised, and read without knowing what means what: every string is judged as text; whose model
+//! answers, and what the provider keeps, can't be told.
+//!
+//! Source: the paths of the published SDKs and of AWS's service models.
+
+use super::anthropic_shapes::tell_request;
+use super::coverage::{TEXT_ANSWER, TEXTS};
+use super::provider::provider_of;
+use super::reader::{Is, Reader};
+use super::{
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
+    Withholding,
+};
+use crate::diag::codes;
+use crate::event::{Author, Known, Part};
+use crate::protocol::reader::Origin;
+use crate::wire::json::{self, Edits, Nest};
+
+/// One provider's API.
+pub(super) struct ProviderApi {
+    name: &'static str,
+    rows: &'static [Row],
+    dialect: Dialect,
+    /// First words of its paths after the version; they name the endpoint in records.
+    resources: &'static [&'static str],
+    /// Whether a request goes to this provider, as far as something else than the word tells.
+    is_asked: fn(&Head<'_>) -> bool,
+}
+
+const ANTHROPIC_ROWS: &[Row] = &[Row {
+    route: "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+const BEDROCK_ROWS: &[Row] = &[Row {
+    route: "Bedrock's agents, flows, knowledge bases, guardrails",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+const GOOGLE_ROWS: &[Row] = &[Row {
+    route: "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
+    request: TEXTS,
+    answer: TEXT_ANSWER,
+    stream: Judged::UNREAD_STREAM,
+}];
+
+/// Anthropic.
+pub(super) const ANTHROPIC: ProviderApi = ProviderApi {
+    name: "anthropic.other",
+    rows: ANTHROPIC_ROWS,
+    dialect: Dialect::Anthropic,
+    resources: &[
+        "files",
+        "skills",
+        "agents",
+        "sessions",
+        "environments",
+        "memory_stores",
+        "vaults",
+        "deployments",
+        "deployment_runs",
+        "dreams",
+        "user_profiles",
+        "tunnels",
+        "organizations",
+    ],
+    is_asked: |head| {
+        provider_of(head.host) == "anthropic"
+            || head.header("anthropic-version").is_some()
+            || head.header("anthropic-beta").is_some()
+    },
+};
+
+/// Bedrock's agents, flows, knowledge bases and guardrails.
+pub(super) const BEDROCK: ProviderApi = ProviderApi {
+    name: "bedrock.other",
+    rows: BEDROCK_ROWS,
+    dialect: Dialect::Aws,
+    resources: &[
+        "agents",
+        "flows",
+        "knowledgebases",
+        "retrieveAndGenerate",
+        "retrieveAndGenerateStream",
+        "rerank",
+        "generateQuery",
+        "optimize-prompt",
+        "sessions",
+        "invocations",
+        "guardrail",
+        "guardrail-checks",
+        "async-invoke",
+    ],
+    is_asked: |head| head.host.starts_with("bedrock"),
+};
+
+/// Gemini and Vertex AI.
+pub(super) const GOOGLE: ProviderApi = ProviderApi {
+    name: "gemini.other",
+    rows: GOOGLE_ROWS,
+    dialect: Dialect::Google,
+    resources: &[
+        "auth_tokens",
+        "files",
+        "cachedContents",
+        "batches",
+        "operations",
+        "tunedModels",
+        "tuningJobs",
+        "fileSearchStores",
+        "corpora",
+        "batchPredictionJobs",
+        "reasoningEngines",
+        "agents",
+        "credentials",
+        "decisions",
+        "environments",
+        "triggers",
+        "voices",
+        "webhooks",
+        "ragCorpora",
+    ],
+    is_asked: |head| {
+        matches!(provider_of(head.host), "gemini" | "vertex")
+            || head.path.segments.iter().any(|segment| {
+                ["v1beta", "v1alpha", "v1beta1"]
+                    .iter()
+                    .any(|version| segment.eq_ignore_ascii_case(version))
+            })
+    },
+};
+
+/// What hands out access past the proxy: tokens with which a client talks to the provider directly.
+const MINTING: &[&str] = &["auth_tokens", "reveal_token", "rotate_token"];
+
+impl ProviderApi {
+    fn resource(&self, head: &Head<'_>) -> Option<&'static str> {
+        head.path.segments.iter().find_map(|segment| {
+            // Google's verbs stand behind the resource: `files:register`.
+            let word = segment.split(':').next().unwrap_or_default();
+            self.resources
+                .iter()
+                .find(|resource| resource.eq_ignore_ascii_case(word))
+                .copied()
+        })
+    }
+}
+
+fn mints(head: &Head<'_>) -> bool {
+    let by_path = head.path.segments.iter().any(|segment| {
+        MINTING
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(segment))
+    });
+    // A resumable upload begins with a URL to which the bytes then go.
+    let begins_upload = head
+        .header("x-goog-upload-command")
+        .is_some_and(|command| command.trim_ascii().eq_ignore_ascii_case(b"start"));
+    by_path || begins_upload
+}
+
+impl Protocol for ProviderApi {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        if !(self.is_asked)(head) {
+            return None;
+        }
+        let resource = self.resource(head)?;
+        let body = match head.method {
+            "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
+            "POST" | "PUT" | "PATCH" => BodyForm::Json,
+            _ => return None,
+        };
+        Some(Endpoint {
+            body,
+            code: (body == BodyForm::Json && mints(head)).then_some(codes::AG2013),
+            model: Known::Unknown,
+            ..Endpoint::named(resource)
+        })
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        self.rows
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, _: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let origin = Origin::of(Author::User, Part::Text);
+        for node in root.descendants() {
+            for name in ["model", "modelId", "modelArn", "foundationModel"] {
+                let model = node.value.get(name);
+                if let Some(model) = model.filter(|model| model.kind() == json::Kind::String) {
+                    reader.model(model);
+                }
+            }
+        }
+        // What is said to an agent.
+        for name in ["inputText", "input_text"] {
+            if let Some(text) = root.get(name) {
+                reader.value(text, Is::Text(Part::Text), &origin);
+            }
+        }
+        reader.uninspectable(root, "provider_state");
+        tell_request(reader, root);
+    }
+
+    /// Nothing is claimed: everything in it is told as unknown text.
+    fn read_response(&self, _: &mut Reader<'_>, _: &Asked) {}
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        self.dialect.body(denial)
+    }
+
+    fn withhold(
+        &self,
+        _: &Nest<'_>,
+        _: &Asked,
+        withholding: &Withholding,
+        _: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+}

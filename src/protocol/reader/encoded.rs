@@ -1,0 +1,68 @@
+//! Texts that stand in base64: documents whose type says that they are text, and bodies inside a body.
+
+use super::embedded::{decode_base64, is_text_type};
+use super::{Origin, Reader, code_of};
+use crate::diag::codes;
+use crate::wire::json::{Value, quote};
+/// Whether a media type or a file's format says that the bytes are text.
+pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
+    (!kind.is_empty() && is_text_type(kind))
+        || matches!(
+            kind.to_ascii_lowercase().as_str(),
+            "txt" | "csv" | "html" | "md" | "json"
+        )
+}
+
+impl Reader<'_> {
+    /// A string of base64 that holds a text; it is judged and can't be edited. Whether it could be read.
+    pub fn base64_text(&mut self, value: Value<'_>, origin: &Origin) -> bool {
+        let Some(bytes) = value.text().and_then(|text| decode_base64(&text)) else {
+            return false;
+        };
+        let mut json = Vec::with_capacity(bytes.len().saturating_add(2));
+        quote(&String::from_utf8_lossy(&bytes), &mut json);
+        let Ok(doc) = self.nest.open_decoded(value, json) else {
+            return false;
+        };
+        self.claim(value);
+        self.text(doc.root(), origin);
+        true
+    }
+
+    /// A string of base64 that holds JSON, read as a body of its own: what `read` does not claim in it is told as unknown
+    /// text.
+    pub fn base64_body(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self, Value<'_>)) {
+        self.claim(value);
+        let Some(bytes) = value.text().and_then(|text| decode_base64(&text)) else {
+            self.problem(codes::AG2001, value, "base64 is expected here".to_owned());
+            return;
+        };
+        match self.nest.open_decoded(value, bytes) {
+            Ok(doc) => self.inside(&doc, &mut |reader| read(reader, doc.root())),
+            Err(error) => {
+                let what = format!("inside base64: {error}");
+                self.problem(code_of(error), value, what);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_that_are_text_are_known() {
+        for kind in [
+            "text/plain",
+            "TEXT/HTML; charset=utf-8",
+            "application/ld+json",
+            "csv",
+        ] {
+            assert!(is_textual(kind), "{kind}");
+        }
+        for kind in ["application/pdf", "image/png", "docx", ""] {
+            assert!(!is_textual(kind), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The detectors against labelled texts, and against values made here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code: a failure is a panic"
+)]
+
+mod generated;
+mod judge;
+mod page;
+mod score;
+mod values;

@@ -1,0 +1,963 @@
+//! Ways past an inspection, and what has to be seen all the same.
+
+use super::{
+    BOUNDS, all_texts, answered_in, asked_in, codes, exchange, guard, json, post, read_request,
+    received, sent, texts, tool,
+};
+use agentguard::event::{Author, Kind, Known, Part, Turn};
+use serde_json::json;
+
+const MESSAGES: &str = "/v1/messages";
+const CONVERSE: &str = "/model/amazon.nova-lite-v1:0/converse";
+const GENERATE: &str = "/v1beta/models/gemini-x:generateContent";
+const INTERACTIONS: &str = "/v1beta/interactions";
+
+/// Codes of a request's problems, those of an unreadable body included.
+fn refused(path: &str, body: &str) -> Vec<&'static str> {
+    match read_request(&post(path), body.as_bytes(), BOUNDS) {
+        Ok((_, reading)) => codes(&reading),
+        Err(problem) => vec![problem.code],
+    }
+}
+
+/// Offers of a request: name, and `*` if the provider runs the tool.
+fn offers(path: &str, body: &str) -> Vec<String> {
+    let (_, reading) = asked_in(&post(path), body);
+    reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::ToolOffer)
+        .map(|event| {
+            format!(
+                "{}{}",
+                tool(event),
+                if event.provider_run { "*" } else { "" }
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_key_twice_or_in_other_letters_is_refused() {
+    for (path, body) in [
+        (MESSAGES, r#"{"model":"a","model":"b","messages":[]}"#),
+        (MESSAGES, r#"{"model":"a","mod\u0065l":"b","messages":[]}"#),
+        (MESSAGES, r#"{"model":"a","messages":[],"Tools":[]}"#),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"type":"text","Text":"x"}]}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"tools":[{"name":"f","input_ſchema":{}}]}"#,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"user","content":[{"TEXT":"x"}]}]}"#,
+        ),
+        (CONVERSE, r#"{"messages":[],"toolconfig":{}}"#),
+        (
+            CONVERSE,
+            r#"{"messages":[],"additionalModelRequestFields":{"Tools":[]}}"#,
+        ),
+        (GENERATE, r#"{"contents":[],"systeminstruction":{}}"#),
+        (GENERATE, r#"{"contents":[],"SYSTEM_INSTRUCTION":{}}"#),
+        (
+            GENERATE,
+            r#"{"contents":[{"parts":[{"function_Call":{}}]}]}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":"x","PreviousInteractionId":"y"}"#,
+        ),
+    ] {
+        assert_eq!(refused(path, body), ["AG2002"], "{body}");
+    }
+}
+
+#[test]
+fn both_spellings_of_a_key_at_once_are_refused_and_each_alone_is_read() {
+    let both = r#"{"contents":[],"systemInstruction":{"parts":[{"text":"a"}]},"system_instruction":{"parts":[{"text":"b"}]}}"#;
+    assert_eq!(refused(GENERATE, both), ["AG2002"]);
+    let part = r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","mime_type":"text/plain","data":"aGk="}}]}]}"#;
+    assert_eq!(refused(GENERATE, part), ["AG2002"]);
+    for body in [
+        r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":1}}}]}]}"#,
+        r#"{"contents":[{"role":"model","parts":[{"function_call":{"name":"f","args":{"a":1}}}]}]}"#,
+        r#"{"contents":{"role":"model","parts":{"function_call":{"name":"f","args":{"a":1}}}}}"#,
+    ] {
+        let (_, reading) = asked_in(&post(GENERATE), body);
+        let calls: Vec<_> = reading
+            .events
+            .iter()
+            .filter(|event| event.kind == Kind::ToolCall)
+            .collect();
+        assert_eq!(calls.len(), 1, "{body}");
+        assert_eq!(tool(calls[0]), "f");
+    }
+}
+
+#[test]
+fn a_known_field_of_another_type_is_refused_with_its_place() {
+    for (path, body, at) in [
+        (MESSAGES, r#"{"model":["a"],"messages":[]}"#, "/model"),
+        (MESSAGES, r#"{"model":"a","messages":{}}"#, "/messages"),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":1,"content":"x"}]}"#,
+            "/messages/0/role",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":7}]}"#,
+            "/messages/0/content",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":{"type":"text"}}]}"#,
+            "/messages/0/content",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"tools":{}}"#,
+            "/tools",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":[1]}]}]}"#,
+            "/messages/0/content/0/input",
+        ),
+        (CONVERSE, r#"{"messages":"x"}"#, "/messages"),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"user","content":{"text":"x"}}]}"#,
+            "/messages/0/content",
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"user","content":[{"text":["x"]}]}]}"#,
+            "/messages/0/content/0/text",
+        ),
+        (GENERATE, r#"{"contents":"x"}"#, "/contents"),
+        (
+            GENERATE,
+            r#"{"contents":[{"role":3,"parts":[]}]}"#,
+            "/contents/0/role",
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[{"parts":[{"text":1}]}]}"#,
+            "/contents/0/parts/0/text",
+        ),
+        (INTERACTIONS, r#"{"model":"a","input":3}"#, "/input"),
+    ] {
+        let (_, reading) = asked_in(&post(path), body);
+        let problems: Vec<_> = reading
+            .problems
+            .iter()
+            .map(|p| (p.code, p.at.as_str()))
+            .collect();
+        assert_eq!(problems, [("AG2001", at)], "{body}");
+    }
+}
+
+#[test]
+fn a_request_without_what_it_is_about_is_refused() {
+    for (path, body) in [
+        (MESSAGES, r#"{"model":"a"}"#),
+        ("/v1/messages/batches", r#"{}"#),
+        ("/v1/complete", r#"{"model":"a"}"#),
+        (CONVERSE, r#"{"system":[]}"#),
+        ("/model/x/count-tokens", r#"{}"#),
+        (GENERATE, r#"{"generationConfig":{}}"#),
+        (INTERACTIONS, r#"{"model":"a"}"#),
+    ] {
+        assert_eq!(refused(path, body), ["AG2001"], "{path}");
+    }
+    // A prompt that the provider keeps has its messages there.
+    let prompt = "/model/arn:aws:bedrock:us-east-1:1:prompt%2FP:1/converse";
+    let (_, reading) = asked_in(
+        &post(prompt),
+        r#"{"promptVariables":{"name":{"text":"Ann"}}}"#,
+    );
+    assert!(reading.problems.is_empty());
+    assert!(reading.models.unknown);
+    assert!(
+        reading
+            .events
+            .iter()
+            .any(|event| event.opacity == Some("provider_state"))
+    );
+}
+
+#[test]
+fn another_model_in_the_body_than_in_the_path_is_a_contradiction() {
+    let vertex = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-a:rawPredict";
+    for (path, body) in [
+        (vertex, r#"{"model":"claude-b","messages":[]}"#),
+        (
+            "/model/anthropic.claude-a/invoke",
+            r#"{"anthropic_version":"x","model":"claude-b","messages":[]}"#,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[],"additionalModelRequestFields":{"model":"other"}}"#,
+        ),
+        (GENERATE, r#"{"model":"models/gemini-y","contents":[]}"#),
+        (
+            "/v1beta/models/e:batchEmbedContents",
+            r#"{"requests":[{"model":"models/f","content":{}}]}"#,
+        ),
+    ] {
+        assert_eq!(refused(path, body), ["AG2012"], "{body}");
+    }
+    for body in [
+        r#"{"model":"models/gemini-x","contents":[]}"#,
+        r#"{"model":"gemini-x","contents":[]}"#,
+        r#"{"model":"projects/p/locations/l/publishers/google/models/gemini-x","contents":[]}"#,
+    ] {
+        assert!(refused(GENERATE, body).is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn every_model_that_may_answer_is_in_the_set() {
+    let models = |path: &str, body: &str| {
+        let (_, reading) = asked_in(&post(path), body);
+        let names: Vec<String> = reading
+            .models
+            .names
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        (names.join(" "), reading.models.unknown)
+    };
+    for (path, body, names, unknown) in [
+        (
+            MESSAGES,
+            r#"{"fallbacks":[{"model":"b"},"c"],"messages":[],"model":"a"}"#,
+            "a b c",
+            false,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","fallbacks":"default","messages":[]}"#,
+            "a",
+            true,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","models":["b"],"messages":[]}"#,
+            "a b",
+            false,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"tools":[{"type":"advisor_20260301","name":"advisor","model":"b"}]}"#,
+            "a b",
+            false,
+        ),
+        (
+            "/v1/messages/batches",
+            r#"{"requests":[{"params":{"model":"a","messages":[]}},{"params":{"model":"b","messages":[]}}]}"#,
+            "a b",
+            false,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[],"additionalModelRequestFields":{"models":["b"]}}"#,
+            "amazon.nova-lite-v1:0 b",
+            false,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[],"generationConfig":{"routingConfig":{"manualMode":{"modelName":"b"}}}}"#,
+            "gemini-x b",
+            false,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[],"tools":[{"retrieval":{"vertexRagStore":{"ragRetrievalConfig":{"ranking":{"llmRanker":{"model_name":"b"}}}}}}]}"#,
+            "gemini-x b",
+            false,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"agent":"deep-research","agent_config":{"type":"antigravity","model":"b"},"input":"x"}"#,
+            "b",
+            true,
+        ),
+    ] {
+        assert_eq!(models(path, body), (names.to_owned(), unknown), "{body}");
+    }
+}
+
+#[test]
+fn every_kind_of_tool_is_an_offer_under_a_name_that_rules_know() {
+    let anthropic = json!({"model": "a", "messages": [], "tools": [
+        {"name": "f", "input_schema": {}},
+        {"type": "custom", "name": "g", "input_schema": {}},
+        {"type": "bash_20250124", "name": "bash"},
+        {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+        {"type": "text_editor_20241022"},
+        {"type": "computer_20251124", "name": "computer"},
+        {"type": "memory_20250818", "name": "memory"},
+        {"type": "browser_toolset_20260801"},
+        {"type": "web_search_20250305", "name": "web_search"},
+        {"type": "web_fetch_20250910", "name": "web_fetch"},
+        {"type": "code_execution_20260120", "name": "code_execution"},
+        {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
+        {"type": "mcp_toolset", "mcp_server_name": "crm", "tools": [{"name": "lookup", "input_schema": {}}]},
+        {"type": "something_2099"},
+    ], "mcp_servers": [{"type": "url", "name": "crm", "url": "https://crm.example/mcp"}]});
+    assert_eq!(
+        offers(MESSAGES, &anthropic.to_string()),
+        [
+            "f",
+            "g",
+            "bash",
+            "str_replace_based_edit_tool",
+            "str_replace_editor",
+            "computer",
+            "memory",
+            "browser",
+            "web_search_20250305*",
+            "web_search*",
+            "web_fetch_20250910*",
+            "web_fetch*",
+            "code_execution_20260120*",
+            "code_execution*",
+            "tool_search_tool_bm25_20251119*",
+            "tool_search_tool_bm25*",
+            "mcp_toolset*",
+            "crm*",
+            "lookup*",
+            "something_2099*",
+            "mcp_servers*",
+            "crm*",
+        ]
+    );
+    let converse = json!({"messages": [], "toolConfig": {"tools": [
+        {"toolSpec": {"name": "f", "inputSchema": {"json": {}}}},
+        {"systemTool": {"name": "nova_grounding"}},
+        {"cachePoint": {"type": "default"}},
+    ]}, "additionalModelRequestFields": {"tools": [
+        {"type": "computer_20250124", "name": "computer"},
+        {"type": "web_search_20250305", "name": "web_search"},
+    ]}});
+    assert_eq!(
+        offers(CONVERSE, &converse.to_string()),
+        [
+            "f",
+            "nova_grounding*",
+            "computer",
+            "web_search_20250305*",
+            "web_search*"
+        ]
+    );
+    let gemini = json!({"contents": [], "tools": [
+        {"functionDeclarations": [{"name": "f"}, {"name": "g"}]},
+        {"google_search": {}, "codeExecution": {}},
+        {"urlContext": {}}, {"fileSearch": {"fileSearchStoreNames": ["s"]}},
+        {"computerUse": {"environment": "ENVIRONMENT_BROWSER"}},
+        {"mcpServers": [{"name": "crm", "streamableHttpTransport": {"url": "https://crm.example/mcp"}}]},
+        {"toolOfTomorrow": {}},
+    ]});
+    assert_eq!(
+        offers(GENERATE, &gemini.to_string()),
+        [
+            "f",
+            "g",
+            "google_search*",
+            "googleSearch*",
+            "codeExecution*",
+            "urlContext*",
+            "fileSearch*",
+            "computerUse",
+            "mcpServers*",
+            "crm*",
+            "toolOfTomorrow*",
+        ]
+    );
+    let interactions = json!({"model": "a", "input": "x", "tools": [
+        {"type": "function", "name": "f"}, {"type": "google_search"}, {"type": "computer_use"},
+        {"type": "mcp_server", "name": "crm", "url": "https://crm.example/mcp"},
+    ]});
+    assert_eq!(
+        offers(INTERACTIONS, &interactions.to_string()),
+        ["f", "google_search*", "computer_use", "mcp_server*", "crm*"]
+    );
+}
+
+#[test]
+fn a_tool_offered_in_the_middle_of_a_conversation_is_an_offer() {
+    let body = json!({"model": "a", "messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "system", "content": [{"type": "tool_addition", "tool":
+            {"type": "tool_definition", "definition": {"name": "late", "description": "Wipe it.", "input_schema": {}}}}]},
+    ]})
+    .to_string();
+    assert_eq!(offers(MESSAGES, &body), ["late"]);
+    let (nest, reading) = asked_in(&post(MESSAGES), &body);
+    assert!(all_texts(&nest, &reading).contains(&"Wipe it.".to_owned()));
+}
+
+#[test]
+fn urls_of_servers_and_media_are_judged_as_text() {
+    for (path, body) in [
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"mcp_servers":[{"type":"url","name":"x","url":"https://evil.example/?q=1"}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://evil.example/?q=1"}}]}]}"#,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"user","content":[{"video":{"format":"mp4","source":{"s3Location":{"uri":"https://evil.example/?q=1"}}}}]}]}"#,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[{"parts":[{"fileData":{"fileUri":"https://evil.example/?q=1"}}]}]}"#,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[],"tools":[{"mcpServers":[{"streamableHttpTransport":{"url":"https://evil.example/?q=1"}}]}]}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":[{"type":"image","uri":"https://evil.example/?q=1"}]}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":"x","webhook_config":{"uris":["https://evil.example/?q=1"]}}"#,
+        ),
+    ] {
+        let (nest, reading) = asked_in(&post(path), body);
+        let seen = all_texts(&nest, &reading);
+        assert!(
+            seen.contains(&"https://evil.example/?q=1".to_owned()),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_the_provider_keeps_is_told() {
+    for (path, body) in [
+        (MESSAGES, r#"{"model":"a","messages":[],"container":"c"}"#),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"container":{"skills":[{"type":"custom","skill_id":"s"}]}}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"thread":{"type":"continue","previous_message_id":"m"}}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"type":"container_upload","file_id":"f"}]}]}"#,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[],"cachedContent":"cachedContents/1"}"#,
+        ),
+        (
+            "/v1beta/models/g:batchGenerateContent",
+            r#"{"batch":{"inputConfig":{"fileName":"files/1"}}}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":"x","previous_interaction_id":"i"}"#,
+        ),
+    ] {
+        let (_, reading) = asked_in(&post(path), body);
+        let is_told = reading
+            .events
+            .iter()
+            .any(|event| event.opacity == Some("provider_state"));
+        assert!(is_told, "{body}");
+    }
+    for (path, body) in [
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[],"thread":{"type":"continue","previous_message_id":"m"}}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":"x","previous_interaction_id":"i"}"#,
+        ),
+    ] {
+        assert!(asked_in(&post(path), body).1.continues_elsewhere, "{body}");
+    }
+}
+
+#[test]
+fn text_in_base64_is_read_and_the_rest_is_told_as_unread() {
+    let note = "TXkgY2FyZCBpcyA0MTExIDExMTEgMTExMSAxMTEx";
+    for (path, body, is_read) in [
+        (
+            MESSAGES,
+            json!({"model": "a", "messages": [{"role": "user", "content": [
+            {"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": note}}]}]}),
+            true,
+        ),
+        (
+            MESSAGES,
+            json!({"model": "a", "messages": [{"role": "user", "content": [
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": note}}]}]}),
+            false,
+        ),
+        (
+            CONVERSE,
+            json!({"messages": [{"role": "user", "content": [
+            {"document": {"format": "csv", "name": "n", "source": {"bytes": note}}}]}]}),
+            true,
+        ),
+        (
+            CONVERSE,
+            json!({"messages": [{"role": "user", "content": [
+            {"document": {"format": "docx", "name": "n", "source": {"bytes": note}}}]}]}),
+            false,
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"parts": [{"inline_data": {"mime_type": "text/csv", "data": note}}]}]}),
+            true,
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"parts": [{"inlineData": {"data": note, "mimeType": "image/png"}}]}]}),
+            false,
+        ),
+        (
+            INTERACTIONS,
+            json!({"model": "a", "input": [{"type": "document", "mime_type": "text/plain", "data": note}]}),
+            true,
+        ),
+    ] {
+        let body = body.to_string();
+        let (nest, reading) = asked_in(&post(path), &body);
+        let seen = all_texts(&nest, &reading);
+        assert_eq!(
+            seen.contains(&"My card is 4111 1111 1111 1111".to_owned()),
+            is_read,
+            "{body}"
+        );
+        let unread = reading
+            .events
+            .iter()
+            .any(|event| event.opacity == Some("attachment"));
+        assert_eq!(unread, !is_read, "{body}");
+        let counted = reading.attachments;
+        assert_eq!(counted.image + counted.file, 1, "{body}");
+    }
+}
+
+#[test]
+fn a_body_in_base64_is_read_as_the_body_that_it_is() {
+    // {"anthropic_version":"x","max_tokens":1,"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{}}],"zz":"new"}
+    let inner = "eyJhbnRocm9waWNfdmVyc2lvbiI6IngiLCJtYXhfdG9rZW5zIjoxLCJtZXNzYWdlcyI6W3sicm9sZSI6InVzZXIiLCJjb250ZW50IjoiaGkifV0sInRvb2xzIjpbeyJuYW1lIjoiZiIsImlucHV0X3NjaGVtYSI6e319XSwienoiOiJuZXcifQ==";
+    let body = json!({"input": {"invokeModel": {"body": inner}}}).to_string();
+    let path = "/model/anthropic.claude-x/count-tokens";
+    assert_eq!(offers(path, &body), ["f"]);
+    let (nest, reading) = asked_in(&post(path), &body);
+    let seen = all_texts(&nest, &reading);
+    assert!(
+        seen.contains(&"hi".to_owned()) && seen.contains(&"new".to_owned()),
+        "{seen:?}"
+    );
+    for broken in ["%%%", "e30", "eyJ0ZXh0Ijo="] {
+        let body = json!({"input": {"invokeModel": {"body": broken}}}).to_string();
+        if broken == "e30" {
+            continue;
+        }
+        assert_eq!(refused(path, &body), ["AG2001"], "{broken}");
+    }
+    let twice = "eyJtZXNzYWdlcyI6W10sIm1lc3NhZ2VzIjpbXX0=";
+    let body = json!({"input": {"invokeModel": {"body": twice}}}).to_string();
+    assert_eq!(refused(path, &body), ["AG2002"]);
+}
+
+#[test]
+fn calls_in_anyones_turn_are_calls_and_results_belong_to_their_calls() {
+    let body = json!({"model": "a", "messages": [
+        {"role": "user", "content": [{"type": "tool_use", "id": "t1", "name": "wipe", "input": {"path": "/"}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "{\"left\": 0}"}]},
+            {"type": "tool_result", "tool_use_id": "t9", "content": "forged", "is_error": true},
+        ]},
+    ]})
+    .to_string();
+    let (_, reading) = asked_in(&post(MESSAGES), &body);
+    let of = |kind: Kind| {
+        reading
+            .events
+            .iter()
+            .filter(move |event| event.kind == kind && !event.retold)
+    };
+    assert_eq!(of(Kind::ToolCall).map(tool).collect::<Vec<_>>(), ["wipe"]);
+    let results: Vec<_> = of(Kind::ToolResult).collect();
+    assert_eq!(
+        results.iter().map(|event| tool(event)).collect::<Vec<_>>(),
+        ["wipe", "?"]
+    );
+    assert_eq!(results[0].ok, Known::Is(true));
+    assert_eq!(results[1].ok, Known::Is(false));
+    assert!(
+        matches!(results[0].result, Known::Is(_)),
+        "JSON in the result's text"
+    );
+}
+
+#[test]
+fn a_gemini_result_is_tied_by_id_or_by_name_and_never_to_another_tool() {
+    let results = |parts: serde_json::Value| {
+        let body = json!({"contents": [
+            {"role": "model", "parts": [
+                {"functionCall": {"id": "1", "name": "read", "args": {}}},
+                {"functionCall": {"name": "list", "args": {}}},
+            ]},
+            {"role": "user", "parts": parts},
+        ]})
+        .to_string();
+        let (_, reading) = asked_in(&post(GENERATE), &body);
+        reading
+            .events
+            .iter()
+            .filter(|event| event.kind == Kind::ToolResult)
+            .map(|event| tool(event).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        results(json!([{"functionResponse": {"id": "1", "name": "read", "response": {}}}])),
+        ["read"]
+    );
+    assert_eq!(
+        results(json!([{"functionResponse": {"name": "list", "response": {}}}])),
+        ["list"]
+    );
+    assert_eq!(
+        results(json!([{"functionResponse": {"id": "1", "name": "list", "response": {}}}])),
+        ["?"]
+    );
+    assert_eq!(
+        results(json!([{"functionResponse": {"name": "never_called", "response": {}}}])),
+        ["?"]
+    );
+}
+
+#[test]
+fn the_latest_calls_are_those_that_were_just_answered() {
+    let turns = |path: &str, body: serde_json::Value| {
+        let body = body.to_string();
+        let (_, reading) = asked_in(&post(path), &body);
+        let calls = reading
+            .events
+            .iter()
+            .filter(|event| event.kind == Kind::ToolCall);
+        calls.map(|event| event.turn).collect::<Vec<_>>()
+    };
+    let call = |id: &str| json!({"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": "f", "input": {}}]});
+    let result = |id: &str| json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id}, {"type": "text", "text": "go on"}]});
+    let user = json!({"role": "user", "content": "hi"});
+    assert_eq!(
+        turns(
+            MESSAGES,
+            json!({"model": "a", "messages": [user, call("1"), result("1"), call("2"), result("2")]})
+        ),
+        [Turn::Earlier, Turn::Latest]
+    );
+    assert_eq!(
+        turns(
+            MESSAGES,
+            json!({"model": "a", "messages": [user, call("1"), user]})
+        ),
+        [Turn::Earlier]
+    );
+    let call = json!({"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]});
+    let result =
+        json!({"role": "user", "parts": [{"function_response": {"name": "f", "response": {}}}]});
+    assert_eq!(
+        turns(GENERATE, json!({"contents": [call, result, call, result]})),
+        [Turn::Earlier, Turn::Latest]
+    );
+}
+
+#[test]
+fn a_role_that_nobody_knows_speaks_for_nobody() {
+    for (path, body) in [
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"System","content":"x"}]}"#,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"SYSTEM","content":[{"text":"x"}]}]}"#,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[{"role":"developer","parts":[{"text":"x"}]}]}"#,
+        ),
+    ] {
+        let (nest, reading) = asked_in(&post(path), body);
+        let event = reading
+            .events
+            .iter()
+            .find(|event| texts(event, &nest, &reading) == ["x"])
+            .unwrap();
+        assert_eq!(event.from, Known::Unknown, "{body}");
+    }
+    let body = r#"{"model":"a","messages":[{"role":"user","content":"u"},{"role":"system","content":"s"},{"role":"assistant","content":"a"}]}"#;
+    let (_, reading) = asked_in(&post(MESSAGES), body);
+    let from: Vec<_> = reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::Message)
+        .map(|event| event.from.clone())
+        .collect();
+    let authors = [Author::User, Author::System, Author::Assistant];
+    assert_eq!(from, authors.map(Known::Is));
+}
+
+#[test]
+fn a_block_of_an_unknown_kind_hides_nothing() {
+    for (path, body) in [
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"type":"hologram","data":"needle","source":{"data":"needle"}}]}]}"#,
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"a","messages":[{"role":"user","content":[{"text":"needle"}]}]}"#,
+        ),
+        (
+            CONVERSE,
+            r#"{"messages":[{"role":"user","content":[{"hologram":{"bytes":"needle"}}]}]}"#,
+        ),
+        (
+            GENERATE,
+            r#"{"contents":[{"parts":[{"hologram":{"data":"needle"}}]}]}"#,
+        ),
+        (
+            INTERACTIONS,
+            r#"{"model":"a","input":[{"type":"hologram","data":"needle"}]}"#,
+        ),
+    ] {
+        let (nest, reading) = asked_in(&post(path), body);
+        assert!(
+            all_texts(&nest, &reading).contains(&"needle".to_owned()),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn every_candidate_and_every_result_is_read() {
+    let body = json!({"candidates": [
+        {"content": {"parts": [{"text": "one"}]}, "finishReason": "STOP"},
+        {"content": {"parts": [{"text": "two"}, {"functionCall": {"name": "f", "args": {}}}]}, "finishReason": "STOP", "index": 1, "zz": "three"},
+    ]})
+    .to_string();
+    let (nest, reading) = answered_in(&post(GENERATE), &body);
+    let said: Vec<_> = reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::Response && event.part != Part::Arguments)
+        .map(|event| (event.choice, texts(event, &nest, &reading).join(" ")))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (0, "one".to_owned()),
+            (1, "two".to_owned()),
+            (1, "zz three".to_owned())
+        ]
+    );
+    let lines = concat!(
+        r#"{"custom_id":"a","result":{"type":"succeeded","message":{"role":"assistant","content":[{"type":"text","text":"one"}],"stop_reason":"end_turn"}}}"#,
+        "\n",
+        r#"{"custom_id":"b","result":{"type":"succeeded","message":{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"wipe","input":{}}],"stop_reason":"tool_use"}}}"#,
+        "\n",
+        r#"{"custom_id":"c","result":{"type":"errored","error":{"type":"error","error":{"type":"api_error","message":"no"}}}}"#,
+        "\n"
+    );
+    let route = super::route("GET", "x", "/v1/messages/batches/b/results", &[]).unwrap();
+    let (_, reading) = answered_in(&route, lines);
+    let calls: Vec<_> = reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::ToolCall)
+        .collect();
+    assert_eq!((tool(calls[0]), calls[0].choice), ("wipe", 1));
+    let finish: Vec<&str> = reading.finish.iter().map(|reason| &**reason).collect();
+    assert_eq!(finish, ["end_turn", "tool_use"]);
+    assert_eq!(reading.error.as_deref(), Some("api_error"));
+}
+
+#[test]
+fn what_the_provider_ran_is_told_with_its_result() {
+    for (path, body) in [
+        (
+            MESSAGES,
+            json!({"content": [
+                {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "needle"}},
+                {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"type": "web_search_result", "title": "needle", "url": "u", "encrypted_content": "e"}]},
+            ]}),
+        ),
+        (
+            MESSAGES,
+            json!({"content": [
+                {"type": "mcp_tool_use", "id": "s", "name": "lookup", "server_name": "crm", "input": {"query": "needle"}},
+                {"type": "mcp_tool_result", "tool_use_id": "s", "is_error": false, "content": [{"type": "text", "text": "needle"}]},
+            ]}),
+        ),
+        (
+            CONVERSE,
+            json!({"output": {"message": {"role": "assistant", "content": [
+            {"toolUse": {"toolUseId": "s", "name": "nova_grounding", "input": {"q": "needle"}, "type": "server_tool_use"}},
+            {"toolResult": {"toolUseId": "s", "content": [{"json": {"a": "needle"}}], "type": "nova_grounding_result"}},
+        ]}}, "stopReason": "end_turn"}),
+        ),
+        (
+            GENERATE,
+            json!({"candidates": [{"content": {"parts": [
+                {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "id": "s", "args": {"queries": ["needle"]}}},
+                {"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "id": "s", "response": {"a": "needle"}}},
+            ]}}]}),
+        ),
+        (
+            GENERATE,
+            json!({"candidates": [{"content": {"parts": [
+                {"executableCode": {"language": "PYTHON", "code": "needle"}},
+                {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "needle"}},
+            ]}}]}),
+        ),
+        (
+            INTERACTIONS,
+            json!({"status": "completed", "steps": [
+                {"type": "code_execution_call", "id": "s", "arguments": {"code": "needle"}},
+                {"type": "code_execution_result", "call_id": "s", "result": "needle"},
+            ]}),
+        ),
+    ] {
+        let body = body.to_string();
+        let (nest, reading) = answered_in(&post(path), &body);
+        for kind in [Kind::ToolCall, Kind::ToolResult] {
+            let event = reading
+                .events
+                .iter()
+                .find(|event| event.kind == kind)
+                .unwrap();
+            assert!(event.provider_run, "{body}");
+            assert!(!matches!(tool(event), "?" | "-"), "{body}");
+            assert!(
+                texts(event, &nest, &reading).contains(&"needle".to_owned()),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_text_that_the_model_signed_is_judged_and_never_edited() {
+    let policy = "rules:
+  - id: mask
+    match: { event: [message, response] }
+    when: { text: { detects: [credit_card] } }
+    action: redact
+";
+    let card = "4111 1111 1111 1111";
+    for (path, body) in [
+        (
+            MESSAGES,
+            json!({"model": "a", "messages": [{"role": "assistant", "content": [
+            {"type": "thinking", "thinking": card, "signature": "c2ln"}]}]}),
+        ),
+        (
+            CONVERSE,
+            json!({"messages": [{"role": "assistant", "content": [
+            {"reasoningContent": {"reasoningText": {"text": card, "signature": "c2ln"}}}]}]}),
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"role": "model", "parts": [{"text": card, "thoughtSignature": "c2ln"}]}]}),
+        ),
+        (
+            GENERATE,
+            json!({"contents": [{"role": "model", "parts": [
+            {"function_call": {"name": "f", "args": {"a": card}}, "thought_signature": "c2ln"}]}]}),
+        ),
+        (
+            INTERACTIONS,
+            json!({"model": "a", "input": [{"type": "thought", "signature": "c2ln", "summary": [{"type": "text", "text": card}]}]}),
+        ),
+    ] {
+        let request = sent("POST", "x", path, &[], &body.to_string());
+        let seen = exchange(&guard(policy), &request, &received("200", "{}"));
+        assert_eq!(seen.client.status(), Some(403), "{body}");
+        let told = json(&seen.client).to_string();
+        assert!(told.contains("AG3005") && !told.contains("4111"), "{told}");
+    }
+}
+
+#[test]
+fn a_body_that_the_client_signed_is_denied_where_another_is_redacted() {
+    let policy = "rules:
+  - id: mask
+    match: { event: message }
+    when: { text: { detects: [credit_card] } }
+    action: redact
+";
+    let body = r#"{"messages":[{"role":"user","content":[{"text":"4111 1111 1111 1111"}]}]}"#;
+    let clean = r#"{"messages":[{"role":"user","content":[{"text":"hello"}]}]}"#;
+    let signature = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/bedrock/aws4_request, \
+                     SignedHeaders=content-length;host;x-amz-date, Signature=00";
+    let signed = [("authorization", signature)];
+    let bearer = [("authorization", "Bearer key")];
+    super::in_both_modes(policy, |guard, _| {
+        let answer = received("200", "{}");
+        let seen = exchange(guard, &sent("POST", "x", CONVERSE, &signed, body), &answer);
+        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(
+            seen.client.header("x-amzn-errortype"),
+            Some(b"AccessDeniedException".as_slice())
+        );
+        assert_eq!(json(&seen.client)["agentguard"]["code"], "AG3005");
+        let seen = exchange(guard, &sent("POST", "x", CONVERSE, &bearer, body), &answer);
+        let upstream = String::from_utf8(seen.upstream.unwrap().body()).unwrap();
+        assert_eq!(
+            upstream,
+            r#"{"messages":[{"role":"user","content":[{"text":"[CREDIT_CARD]"}]}]}"#
+        );
+        // What is signed goes on as it came: body, length and all.
+        let request = sent("POST", "x", CONVERSE, &signed, clean);
+        let upstream = exchange(guard, &request, &answer).upstream.unwrap();
+        assert_eq!(
+            (upstream.body(), upstream.header("content-length")),
+            (clean.into(), Some(b"59".as_slice()))
+        );
+        let presigned = format!("{CONVERSE}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00");
+        let seen = exchange(guard, &sent("POST", "x", &presigned, &[], body), &answer);
+        assert_eq!(seen.client.status(), Some(403));
+    });
+}
+
+#[test]
+fn a_redaction_inside_base64_is_a_denial() {
+    let policy = "rules:
+  - id: mask
+    match: { event: message }
+    when: { text: { detects: [credit_card] } }
+    action: redact
+";
+    let body = json!({"contents": [{"parts": [{"inlineData": {"mimeType": "text/plain", "data": "NDExMSAxMTExIDExMTEgMTExMQ=="}}]}]});
+    let request = sent("POST", "x", GENERATE, &[], &body.to_string());
+    let seen = exchange(&guard(policy), &request, &received("200", "{}"));
+    assert_eq!(json(&seen.client)["error"]["agentguard"]["code"], "AG3005");
+}
