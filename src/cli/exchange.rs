@@ -101,7 +101,10 @@ fn as_it_travelled(
     let mut list = header_list(headers);
     list.retain(|(name, _)| {
         !name.starts_with(':')
-            && !matches!(name.as_str(), "content-length" | "transfer-encoding" | "host")
+            && !matches!(
+                name.as_str(),
+                "content-length" | "transfer-encoding" | "host"
+            )
             && (name != "content-encoding" || encoding.is_some())
     });
     if !body.is_empty() {
@@ -121,9 +124,7 @@ fn half(headers: &[(String, String)], body: &[u8]) -> Half {
 impl From<&HalfExchange> for Half {
     fn from(described: &HalfExchange) -> Half {
         let mut headers = described.headers.clone();
-        if !described.body.is_empty()
-            && !headers.iter().any(|(name, _)| name == "content-length")
-        {
+        if !described.body.is_empty() && !headers.iter().any(|(name, _)| name == "content-length") {
             let length = described.body.len().to_string();
             headers.push(("content-length".to_owned(), length));
         }

@@ -5,9 +5,7 @@ use super::source::Source;
 use super::verdict::Verdict;
 use super::{Failed, Outcome, output};
 use crate::diag::{codes, nearest};
-use crate::policy::{
-    Branch, Case, Context, Explained, Explainer, Policy, ScanScratch, Scans,
-};
+use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy, ScanScratch, Scans};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;

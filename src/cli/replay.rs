@@ -66,7 +66,9 @@ impl Replay {
             }
             let complain =
                 |what: String| output::complain(&format!("{}: line {number}: {what}", self.file));
-            let told = self.line(&judge, against.as_ref(), line).map_err(complain)?;
+            let told = self
+                .line(&judge, against.as_ref(), line)
+                .map_err(complain)?;
             count = count.saturating_add(1);
             differing = differing.saturating_add(usize::from(told.differs()));
             open = open.saturating_add(usize::from(told.verdict.action == UNKNOWN));

@@ -8,7 +8,8 @@ use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
-    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples, read_tests,
+    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples,
+    read_tests,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -72,7 +73,9 @@ impl Test {
             suite.file(&file)?;
         }
         if suite.ran.is_empty() {
-            return Err(output::complain("no case is there: neither a test nor an example"));
+            return Err(output::complain(
+                "no case is there: neither a test nor an example",
+            ));
         }
         if json {
             suite.print_json();
@@ -132,10 +135,11 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
     for entry in entries {
         if entry.is_dir() {
             folder(&entry, files)?;
-        } else if entry
-            .extension()
-            .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
-        {
+        } else if entry.extension().is_some_and(|extension| {
+            ["yaml", "yml", "json"]
+                .iter()
+                .any(|known| extension == *known)
+        }) {
             files.push(entry);
         }
     }
@@ -148,7 +152,10 @@ fn canonical(path: &Path) -> PathBuf {
 
 impl Suite {
     fn failures(&self) -> usize {
-        self.ran.iter().filter(|ran| !ran.differs.is_empty()).count()
+        self.ran
+            .iter()
+            .filter(|ran| !ran.differs.is_empty())
+            .count()
     }
 
     fn file(&mut self, path: &Path) -> Result<(), Failed> {
@@ -224,13 +231,20 @@ impl Suite {
         output::line("TAP version 13");
         output::line(&format!("1..{}", self.ran.len()));
         for (number, ran) in (1_usize..).zip(&self.ran) {
-            let ok = if ran.differs.is_empty() { "ok" } else { "not ok" };
+            let ok = if ran.differs.is_empty() {
+                "ok"
+            } else {
+                "not ok"
+            };
             // `#` begins a directive.
             let name = ran.name.replace('#', "\\#").replace('\n', " ");
             output::line(&format!("{ok} {number} - {}: {name}", ran.file));
             if !ran.differs.is_empty() {
                 output::line("  ---");
-                output::line(&format!("  at: {}", json!(format!("{}:{}", ran.file, ran.line))));
+                output::line(&format!(
+                    "  at: {}",
+                    json!(format!("{}:{}", ran.file, ran.line))
+                ));
                 output::line(&format!("  differs: {}", json!(ran.differs)));
                 output::line("  ...");
             }
@@ -391,13 +405,21 @@ fn compare(expect: &Expect, got: &Verdict) -> Vec<String> {
     if let Some(status) = expect.status
         && status != u64::from(got.status)
     {
-        differs.push(expected("status", &status.to_string(), Some(&got.status.to_string())));
+        differs.push(expected(
+            "status",
+            &status.to_string(),
+            Some(&got.status.to_string()),
+        ));
     }
     if let Some(rules) = &expect.rules {
         let held: Vec<&str> = got.rules.iter().map(|rule| rule.id.as_str()).collect();
         let wanted: Vec<&str> = rules.iter().map(|rule| &**rule).collect();
         if held != wanted {
-            differs.push(expected("rules", &wanted.join(", "), Some(&held.join(", "))));
+            differs.push(expected(
+                "rules",
+                &wanted.join(", "),
+                Some(&held.join(", ")),
+            ));
         }
     }
     differs

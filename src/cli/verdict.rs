@@ -3,7 +3,8 @@
 use crate::diag::codes;
 use crate::event::Redaction;
 use crate::policy::{
-    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch, Scans,
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch,
+    Scans,
 };
 use crate::redact::{self, Numbers};
 use crate::wire::edit;
@@ -298,7 +299,12 @@ fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> 
     let body = nest.body()?;
     let mut texts = Vec::new();
     for event in body.root().elements() {
-        texts.extend(event.get("texts").into_iter().flat_map(|texts| texts.elements()));
+        texts.extend(
+            event
+                .get("texts")
+                .into_iter()
+                .flat_map(|texts| texts.elements()),
+        );
         texts.extend(event.get("args"));
         texts.extend(event.get("result"));
     }

@@ -182,11 +182,7 @@ impl Case {
     ///
     /// # Errors
     /// Their values can't be scanned: what is wrong.
-    pub fn new(
-        events: &[Described],
-        mut facts: Facts,
-        policy: &Policy,
-    ) -> Result<Case, String> {
+    pub fn new(events: &[Described], mut facts: Facts, policy: &Policy) -> Result<Case, String> {
         settle(&mut facts, policy);
         let earlier: Option<Vec<Described>> = events
             .iter()
@@ -591,12 +587,7 @@ pub(super) fn read_facts(decoder: &mut Decoder, at: &At<'_>, node: &Node, facts:
     }
 }
 
-fn read_fact(
-    decoder: &mut Decoder,
-    at: &At<'_>,
-    member: &Member,
-    facts: &mut Facts,
-) -> Option<()> {
+fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Facts) -> Option<()> {
     let value = &member.value;
     match &*member.key {
         "env" => facts.environment = known(decoder, at, value)?,
@@ -765,7 +756,10 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
         Known::Is(name) => node(Data::String(name.clone())),
     };
     let count = |count: u64| node(Data::Number(count.to_string().into()));
-    let has_tool = matches!(event.kind, Kind::ToolOffer | Kind::ToolCall | Kind::ToolResult);
+    let has_tool = matches!(
+        event.kind,
+        Kind::ToolOffer | Kind::ToolCall | Kind::ToolResult
+    );
     if has_tool {
         inner.push(member("tool", name(&event.tool)));
     }
@@ -848,7 +842,12 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
                 .stream
                 .map(|stream| member("stream", node(Data::Bool(stream)))),
         );
-        inner.extend(request.tools.as_ref().map(|tools| member("tools", list(tools))));
+        inner.extend(
+            request
+                .tools
+                .as_ref()
+                .map(|tools| member("tools", list(tools))),
+        );
     } else if !models.is_empty() {
         members.push(member("model", list(&models)));
     }
@@ -877,7 +876,10 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
     members.extend(time.map(|time| member("time", text(&time.to_string()))));
     if let Some(earlier) = &event.earlier {
         let nothing = Facts::unknown();
-        let events = earlier.iter().map(|event| written(event, &nothing)).collect();
+        let events = earlier
+            .iter()
+            .map(|event| written(event, &nothing))
+            .collect();
         members.push(member("earlier", node(Data::List(events))));
     }
     if !facts.headers.is_empty() {

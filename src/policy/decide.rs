@@ -516,9 +516,9 @@ impl CompiledRule {
                 return Some("a call in the history has run: nobody can agree to it any more");
             }
         }
-        let code = event.code.filter(|code| {
-            self.action == Action::Allow && is_hard(code) && !self.names_code(code)
-        });
+        let code = event
+            .code
+            .filter(|code| self.action == Action::Allow && is_hard(code) && !self.names_code(code));
         code.map(|_| "only a rule that names this code lets it pass")
     }
 
@@ -700,7 +700,13 @@ impl<'e, 'a> Judge<'e, 'a> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    pub(super) fn check(&self, field: &Field, check: &CompiledCheck, operator: &Operator, side: Side) -> bool {
+    pub(super) fn check(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Side,
+    ) -> bool {
         match operator {
             Operator::Keyed { key, operators } => {
                 return self.keyed(field, check, key, operators, side);

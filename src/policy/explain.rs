@@ -111,7 +111,11 @@ impl Explainer {
             })
             .collect();
         if !tests.is_empty() {
-            parts.push(Branch::of("match", tests.iter().all(|test| test.held), tests));
+            parts.push(Branch::of(
+                "match",
+                tests.iter().all(|test| test.held),
+                tests,
+            ));
         }
         if let (Some(when), Some(written)) = (&rule.when, &written.when) {
             let inner = teller(side).condition(when, written, side);
@@ -246,13 +250,7 @@ impl<'e> Teller<'_, 'e, '_> {
         }
     }
 
-    fn check(
-        &self,
-        field: &'e Field,
-        check: &'e CompiledCheck,
-        asks: &str,
-        side: Side,
-    ) -> Branch {
+    fn check(&self, field: &'e Field, check: &'e CompiledCheck, asks: &str, side: Side) -> Branch {
         let held = |side| self.judge.check(field, check, &check.operator, side);
         let (seen, presence) = self.seen(field, side);
         let note = match presence {
@@ -262,9 +260,7 @@ impl<'e> Teller<'_, 'e, '_> {
                 (Side::Restricting, true, false) => {
                     Some("read broadly, as everything that restricts")
                 }
-                (Side::Loosening, false, true) => {
-                    Some("read narrowly, as everything that loosens")
-                }
+                (Side::Loosening, false, true) => Some("read narrowly, as everything that loosens"),
                 _ => None,
             },
         };
@@ -357,7 +353,11 @@ pub(super) fn told(test: &Test, check: &Check) -> String {
         None => "",
     };
     let operand = told_operand(&check.operand);
-    format!("{} {quantifier}{} {operand}", test.mention.name, check.verb.word())
+    format!(
+        "{} {quantifier}{} {operand}",
+        test.mention.name,
+        check.verb.word()
+    )
 }
 
 fn told_operand(operand: &Operand) -> String {

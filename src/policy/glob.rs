@@ -123,7 +123,9 @@ impl Glob {
                     (Token::Run { crosses }, Token::Run { crosses: wide }) => {
                         (*crosses || !wide, false)
                     }
-                    (Token::Run { crosses }, Token::Literal(c)) => (*crosses || !separates(c), false),
+                    (Token::Run { crosses }, Token::Literal(c)) => {
+                        (*crosses || !separates(c), false)
+                    }
                     (Token::Run { crosses }, _) => (*crosses, false),
                     (_, Token::Run { .. }) => (false, false),
                     (Token::Any, _) => (false, true),

@@ -3,9 +3,9 @@
 //! [`document`] reads what a person wrote and says everything that is wrong with it; [`compile`] turns it into rules that
 //! can be judged fast; [`decide`] is the meaning: what holds, what wins.
 
+mod approval;
 #[cfg(not(target_arch = "wasm32"))]
 mod case;
-mod approval;
 mod compile;
 mod condition;
 mod decide;
@@ -15,9 +15,9 @@ mod document;
 mod explain;
 mod field;
 mod glob;
+mod limit;
 #[cfg(not(target_arch = "wasm32"))]
 mod lint;
-mod limit;
 mod load;
 #[cfg(not(target_arch = "wasm32"))]
 mod naming;
@@ -43,17 +43,17 @@ mod windows;
 mod yaml;
 mod zones;
 
+pub use approval::Approval;
 #[cfg(not(target_arch = "wasm32"))]
 pub use case::{
     CASE_LIMITS, Case, Described, describe, describe_principal, read_call, somebody,
     written as written_case,
 };
-pub use approval::Approval;
 pub use compile::{CompiledRule, Policy};
 pub use decide::{Context, Decision, Held, Judgement, Ruling};
+pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
-pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;

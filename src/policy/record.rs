@@ -65,7 +65,12 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
         }
     }
     // Texts and results are not there at all: a rule that could hold for one of them leaves the answer open.
-    for kind in [Kind::Message, Kind::ToolResult, Kind::ToolOffer, Kind::Response] {
+    for kind in [
+        Kind::Message,
+        Kind::ToolResult,
+        Kind::ToolOffer,
+        Kind::Response,
+    ] {
         open |= kinds.contains(kind.word())
             && policy.rules_about(kind).iter().any(|number| {
                 policy
@@ -98,7 +103,11 @@ fn events(record: &Node, kinds: &BTreeSet<&str>) -> Vec<Described> {
         event.args = Known::Unknown;
         events.push(event);
     }
-    for reason in strings(record.get("coverage").and_then(|coverage| coverage.get("reasons"))) {
+    for reason in strings(
+        record
+            .get("coverage")
+            .and_then(|coverage| coverage.get("reasons")),
+    ) {
         let (half, what) = reason.split_once(':').unwrap_or(("request", reason));
         let mut event = Described::new(Kind::Uninspectable);
         event.direction = Direction::from_word(half);
@@ -125,7 +134,12 @@ fn principal(node: &Node) -> Principal {
         agent: one("agent"),
         client: one("client"),
         tenant: one("tenant"),
-        roles: Known::Is(strings(node.get("roles")).into_iter().map(Box::from).collect()),
+        roles: Known::Is(
+            strings(node.get("roles"))
+                .into_iter()
+                .map(Box::from)
+                .collect(),
+        ),
         ..somebody()
     }
 }

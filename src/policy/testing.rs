@@ -167,7 +167,13 @@ pub fn read_examples(root: &Node) -> Result<Vec<TestCase>, Vec<Diagnostic>> {
         for (number, example) in examples.iter().enumerate() {
             let name = format!("{id} example {}", number.saturating_add(1));
             let at = at.index(number);
-            cases.extend(read_case(&mut decoder, &at, example, &Facts::unknown(), name));
+            cases.extend(read_case(
+                &mut decoder,
+                &at,
+                example,
+                &Facts::unknown(),
+                name,
+            ));
         }
     }
     if decoder.diagnostics.is_empty() {
@@ -212,7 +218,9 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
         if !is_there && root.get(key).is_none() {
             let help = match key {
                 "policy" => "name the policy's file, relative to this one",
-                _ => "for example `- { name: a refund, call: \"issue_refund {amount: 5}\", expect: allow }`",
+                _ => {
+                    "for example `- { name: a refund, call: \"issue_refund {amount: 5}\", expect: allow }`"
+                }
             };
             decoder.error(
                 codes::AG1006,
@@ -262,7 +270,12 @@ fn read_case(
         Some(exchange) => {
             let mut facts = shared.clone();
             case::read_facts(decoder, at, node, &mut facts);
-            Subject::Exchange(read_exchange(decoder, &at.key("exchange"), exchange, facts)?)
+            Subject::Exchange(read_exchange(
+                decoder,
+                &at.key("exchange"),
+                exchange,
+                facts,
+            )?)
         }
         None => {
             let (event, facts) = case::read(decoder, at, node, shared)?;

@@ -86,7 +86,11 @@ fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> 
                 .iter()
                 .any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
             if positive {
-                vec![(&test.mention.field, test.mention.span.clone(), &*test.mention.name)]
+                vec![(
+                    &test.mention.field,
+                    test.mention.span.clone(),
+                    &*test.mention.name,
+                )]
             } else {
                 Vec::new()
             }
@@ -161,7 +165,10 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
                             _ => crate::policy::operators::Side::Restricting,
                         };
                     if is_of_unless == of_unless {
-                        found.push((literal.field.clone(), is_claim(&literal.field, &literal.ask)));
+                        found.push((
+                            literal.field.clone(),
+                            is_claim(&literal.field, &literal.ask),
+                        ));
                     }
                 });
             }

@@ -144,13 +144,9 @@ pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     for check in CHECKS {
         check(&subject, &mut findings);
     }
-    findings.diagnostics.sort_by_key(|diagnostic| {
-        (
-            diagnostic.severity,
-            diagnostic.span.start,
-            diagnostic.code,
-        )
-    });
+    findings
+        .diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start, diagnostic.code));
     findings.diagnostics
 }
 

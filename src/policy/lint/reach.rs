@@ -83,13 +83,13 @@ fn exclude(one: &Ask, other: &Ask) -> bool {
         (Ask::Order(one), Ask::Order(other))
         | (Ask::Count(one), Ask::Count(other))
         | (Ask::Length(one), Ask::Length(other)) => {
-            let below = |a: &crate::policy::reason::Range, b: &crate::policy::reason::Range| {
-                match (&a.high, &b.low) {
-                    (Some((high, high_in)), Some((low, low_in))) => {
-                        high < low || (high == low && !(*high_in && *low_in))
-                    }
-                    _ => false,
+            let below = |a: &crate::policy::reason::Range, b: &crate::policy::reason::Range| match (
+                &a.high, &b.low,
+            ) {
+                (Some((high, high_in)), Some((low, low_in))) => {
+                    high < low || (high == low && !(*high_in && *low_in))
                 }
+                _ => false,
             };
             below(one, other) || below(other, one)
         }
@@ -151,7 +151,8 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
             (Severity::Warning, "says the same as")
         } else {
             // One that is narrower may be there for its own reason.
-            let own_words = view.written.reason.is_some() && view.written.reason != other.written.reason;
+            let own_words =
+                view.written.reason.is_some() && view.written.reason != other.written.reason;
             let severity = if own_words {
                 Severity::Note
             } else {
@@ -237,10 +238,8 @@ pub(super) fn conflicts(subject: &Subject<'_>, findings: &mut Findings) {
         .filter(|view| view.written.action == Action::Allow);
     for view in allows {
         let stricter = subject.rules.iter().filter(|other| {
-            matches!(
-                other.written.action,
-                Action::Deny | Action::RequireApproval
-            ) && other.compiled.enforced
+            matches!(other.written.action, Action::Deny | Action::RequireApproval)
+                && other.compiled.enforced
                 && !rule_implies(&view.meaning, &other.meaning)
         });
         for (other, event) in stricter

@@ -184,26 +184,71 @@ mod tests {
     #[test]
     fn what_asks_for_more_implies_what_asks_for_less() {
         for (a, b) in [
-            ("{ args.n: { greater_than: 100 } }", "{ args.n: { greater_than: 50 } }"),
-            ("{ args.n: { greater_than: 100 } }", "{ args.n: { at_least: 1e2 } }"),
-            ("{ args.n: { between: [5, 6] } }", "{ args.n: { at_most: 6 } }"),
+            (
+                "{ args.n: { greater_than: 100 } }",
+                "{ args.n: { greater_than: 50 } }",
+            ),
+            (
+                "{ args.n: { greater_than: 100 } }",
+                "{ args.n: { at_least: 1e2 } }",
+            ),
+            (
+                "{ args.n: { between: [5, 6] } }",
+                "{ args.n: { at_most: 6 } }",
+            ),
             ("{ args.x: a }", "{ args.x: { list: l } }"),
             ("{ args.x: [a, b] }", "{ args.x: { in: [c, b, a] } }"),
-            ("{ args.x: { not_in: [a, b] } }", "{ args.x: { not_equals: a } }"),
-            ("{ args.x: { contains: a } }", "{ args.x: { contains_any: [a, b] } }"),
-            ("{ args.x: { contains_all: [a, b] } }", "{ args.x: { contains_all: [b] } }"),
-            ("{ args.x: { glob: \"ab*\" } }", "{ args.x: { glob: \"a*\" } }"),
-            ("{ args.x: { glob: \"a?c\" } }", "{ args.x: { glob: [\"z\", \"a*c\"] } }"),
+            (
+                "{ args.x: { not_in: [a, b] } }",
+                "{ args.x: { not_equals: a } }",
+            ),
+            (
+                "{ args.x: { contains: a } }",
+                "{ args.x: { contains_any: [a, b] } }",
+            ),
+            (
+                "{ args.x: { contains_all: [a, b] } }",
+                "{ args.x: { contains_all: [b] } }",
+            ),
+            (
+                "{ args.x: { glob: \"ab*\" } }",
+                "{ args.x: { glob: \"a*\" } }",
+            ),
+            (
+                "{ args.x: { glob: \"a?c\" } }",
+                "{ args.x: { glob: [\"z\", \"a**c\"] } }",
+            ),
             ("{ model: gpt-4o }", "{ model: { glob: \"gpt-*\" } }"),
-            ("{ args.x: { detects: credit_card } }", "{ args.x: { detects: payment } }"),
-            ("{ args.x: { detects: { types: iban, confidence: high } } }", "{ args.x: { detects: iban } }"),
-            ("{ args.x: { domain_in: [a.de] } }", "{ args.x: { domain_in: [b.de, a.de] } }"),
-            ("{ args.x: { domain_not_in: [a.de, b.de] } }", "{ args.x: { domain_not_in: [a.de] } }"),
-            ("{ args.q: { sql_limit_greater_than: 10 } }", "{ args.q: { sql_limit_greater_than: 5 } }"),
+            (
+                "{ args.x: { detects: credit_card } }",
+                "{ args.x: { detects: payment } }",
+            ),
+            (
+                "{ args.x: { detects: { types: iban, confidence: high } } }",
+                "{ args.x: { detects: iban } }",
+            ),
+            (
+                "{ args.x: { domain_in: [a.de] } }",
+                "{ args.x: { domain_in: [b.de, a.de] } }",
+            ),
+            (
+                "{ args.x: { domain_not_in: [a.de, b.de] } }",
+                "{ args.x: { domain_not_in: [a.de] } }",
+            ),
+            (
+                "{ args.q: { sql_limit_greater_than: 10 } }",
+                "{ args.q: { sql_limit_greater_than: 5 } }",
+            ),
             ("{ all: [{ args.a: 1 }, { args.b: 2 }] }", "{ args.b: 2.0 }"),
             ("{ args.a: 1 }", "{ any: [{ args.b: 2 }, { args.a: 1 }] }"),
-            ("{ not: { args.n: { greater_than: 50 } } }", "{ not: { args.n: { greater_than: 100 } } }"),
-            ("{ not: { any: [{ args.a: 1 }, { args.b: 2 }] } }", "{ not: { args.a: 1 } }"),
+            (
+                "{ not: { args.n: { greater_than: 50 } } }",
+                "{ not: { args.n: { greater_than: 100 } } }",
+            ),
+            (
+                "{ not: { any: [{ args.a: 1 }, { args.b: 2 }] } }",
+                "{ not: { args.a: 1 } }",
+            ),
         ] {
             let (a_rule, b_rule) = pair(a, b);
             assert!(rule_implies(&a_rule, &b_rule), "{a} ⟹ {b}");
@@ -214,13 +259,22 @@ mod tests {
     #[test]
     fn what_is_written_otherwise_is_the_same() {
         for (a, b) in [
-            ("{ args.n: { gt: 100 } }", "{ args.n: { greater_than: 1e2 } }"),
+            (
+                "{ args.n: { gt: 100 } }",
+                "{ args.n: { greater_than: 1e2 } }",
+            ),
             ("{ args.x: [b, a, a] }", "{ args.x: { in: { list: l } } }"),
             ("{ args.to|cc: x }", "{ args.cc|to: { equals: x } }"),
             ("{ role: x }", "{ principal.roles: x }"),
             ("{ not: { not: { args.a: 1 } } }", "{ args.a: 1.00 }"),
-            ("{ args.a: 1, args.b: 2 }", "{ all: [{ args.b: 2 }, { args.a: 1 }] }"),
-            ("{ args.n: { gt: 1, lt: 5 } }", "{ all: [{ args.n: { lt: 5 } }, { args.n: { gt: 1 } }] }"),
+            (
+                "{ args.a: 1, args.b: 2 }",
+                "{ all: [{ args.b: 2 }, { args.a: 1 }] }",
+            ),
+            (
+                "{ args.n: { gt: 1, lt: 5 } }",
+                "{ all: [{ args.n: { lt: 5 } }, { args.n: { gt: 1 } }] }",
+            ),
         ] {
             let (a_rule, b_rule) = pair(a, b);
             assert_eq!(a_rule.normal(), b_rule.normal(), "{a} = {b}");
@@ -234,8 +288,14 @@ mod tests {
             ("{ args.x: { equals: 1 } }", "{ args.x: { equals: \"1\" } }"),
             ("{ args.x: { any_equals: a } }", "{ args.x: { equals: a } }"),
             // `not_in` of one type can't be read of another, which counts on one side only.
-            ("{ args.x: { not_in: [1, a] } }", "{ args.x: { not_in: [1] } }"),
-            ("{ args.x: { glob: \"a**c\" } }", "{ args.x: { glob: \"a*c\" } }"),
+            (
+                "{ args.x: { not_in: [1, a] } }",
+                "{ args.x: { not_in: [1] } }",
+            ),
+            (
+                "{ args.x: { glob: \"a**c\" } }",
+                "{ args.x: { glob: \"a*c\" } }",
+            ),
             ("{ not: { args.x: a } }", "{ args.x: { not_equals: a } }"),
         ] {
             let (a_rule, b_rule) = pair(a, b);

@@ -1,6 +1,7 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
 use crate::event::Kind;
+use crate::policy::Policy;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{Document, List};
 use crate::policy::field::Kinds;
@@ -8,7 +9,6 @@ use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
-use crate::policy::Policy;
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,7 +157,11 @@ impl Formula {
                     kind,
                     formula,
                     count,
-                } => format!("{} {kind:?} {count:?} {}", literal.frame(), formula.normal()),
+                } => format!(
+                    "{} {kind:?} {count:?} {}",
+                    literal.frame(),
+                    formula.normal()
+                ),
                 ask => format!("{} {ask:?}", literal.frame()),
             },
         }
@@ -357,9 +361,7 @@ impl Reader<'_> {
                     .collect();
                 Ask::Other(verb, format!("{windows:?} {beside:?}"))
             }
-            Operand::Field(mention) => {
-                Ask::Other(verb, format!("field {}", mention.field.name()))
-            }
+            Operand::Field(mention) => Ask::Other(verb, format!("field {}", mention.field.name())),
             Operand::Earlier(earlier) => {
                 Ask::Other(verb, format!("{:?}", self.earlier(earlier, side)))
             }

@@ -305,7 +305,9 @@ impl Outcome {
                 continue;
             }
             let mut found = Vec::new();
-            policy.redactions(rule, event, &context, &mut |redaction| found.push(redaction));
+            policy.redactions(rule, event, &context, &mut |redaction| {
+                found.push(redaction)
+            });
             let effect = if found.iter().any(|redaction| !redaction.is_possible()) {
                 "deny"
             } else {

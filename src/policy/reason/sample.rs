@@ -67,12 +67,17 @@ pub(super) fn samples(ask: &Ask, fits: bool) -> Vec<Sample> {
             .into_iter()
             .map(|length| Sample::text(&"x".repeat(length)))
             .collect(),
-        (Ask::Globs(globs), true) => globs.iter().map(|glob| Sample::text(&fitting(glob))).collect(),
+        (Ask::Globs(globs), true) => globs
+            .iter()
+            .map(|glob| Sample::text(&fitting(glob)))
+            .collect(),
         (Ask::Globs(_), false) => vec![Sample::text(STRANGER)],
         (Ask::OneOf(verb, texts), true) => one_of(*verb, texts),
         (Ask::OneOf(verb, _), false) => vec![Sample::text(harmless(*verb))],
         (Ask::AllOf(Verb::ContainsAll, texts), true) => {
-            vec![Sample::text(&Vec::from_iter(texts.iter().cloned()).join(" "))]
+            vec![Sample::text(
+                &Vec::from_iter(texts.iter().cloned()).join(" "),
+            )]
         }
         (Ask::AllOf(Verb::DomainNotIn, texts), false) => one_of(Verb::DomainIn, texts),
         (Ask::AllOf(Verb::PathNotWithin, texts), false) => one_of(Verb::PathWithin, texts),

@@ -192,7 +192,11 @@ pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
 
 fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
     let samples = samples(&literal.ask, !literal.negated);
-    let most = if literal.field == "time" { samples.len() } else { 2 };
+    let most = if literal.field == "time" {
+        samples.len()
+    } else {
+        2
+    };
     samples
         .into_iter()
         .take(most)
@@ -250,8 +254,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
     };
     match field {
         Field::In => {
-            event.direction =
-                one().and_then(|word| crate::event::Direction::from_word(&word));
+            event.direction = one().and_then(|word| crate::event::Direction::from_word(&word));
         }
         Field::Protocol => facts.protocol = known(),
         Field::Provider => facts.provider = known(),
