@@ -9,10 +9,12 @@ mod diff;
 mod event;
 mod exchange;
 mod explain;
+mod fmt;
 mod inspect;
 mod output;
 mod render;
 mod replay;
+mod schema;
 mod source;
 mod test;
 mod validate;
@@ -68,6 +70,10 @@ enum Command {
     Diff(diff::Diff),
     /// Write the configuration that Envoy is given.
     Build(build::Build),
+    /// Write a policy in its usual form.
+    Fmt(fmt::Fmt),
+    /// Print the JSON Schema of policies, of test files, or of audit lines.
+    Schema(schema::Schema),
     /// Say why a policy decides an event as it does, or what a stable code means.
     Explain(explain::Explain),
 }
@@ -85,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(),
+        Command::Fmt(command) => command.run(json),
+        Command::Schema(command) => command.run(json),
         Command::Explain(command) => command.run(json),
     };
     match outcome {

@@ -65,10 +65,30 @@ impl<'a> At<'a> {
     }
 }
 
+#[cfg(test)]
+impl At<'_> {
+    /// The path whatever the numbers of list items are: `rules[].when`.
+    fn pattern(&self) -> String {
+        self.path()
+            .split_inclusive(['[', ']'])
+            .map(|part| match part.strip_suffix(']') {
+                Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => "]",
+                _ => part,
+            })
+            .collect()
+    }
+}
+
 /// Collects what is wrong.
 #[derive(Default)]
 pub(super) struct Decoder {
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Keys that were asked for, by the path of their mapping: what the schema is held against.
+    #[cfg(test)]
+    pub(super) asked_keys: Vec<(String, Vec<String>)>,
+    /// Words that were asked for.
+    #[cfg(test)]
+    pub(super) asked_words: Vec<(String, Vec<String>)>,
 }
 
 impl Decoder {
@@ -157,6 +177,11 @@ impl Decoder {
         node: &'n Node,
         known: &[&str],
     ) -> Option<Vec<&'n Member>> {
+        #[cfg(test)]
+        self.asked_keys.push((
+            at.pattern(),
+            known.iter().map(|key| (*key).to_owned()).collect(),
+        ));
         let Data::Map(members) = &node.data else {
             self.wrong_type(at, node, "a mapping");
             return None;
@@ -213,6 +238,11 @@ impl Decoder {
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
+        #[cfg(test)]
+        self.asked_words.push((
+            at.pattern(),
+            words.iter().map(|(word, _)| (*word).to_owned()).collect(),
+        ));
         let Data::String(text) = &node.data else {
             let names = listed(words.iter().map(|(word, _)| *word)).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));

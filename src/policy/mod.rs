@@ -14,6 +14,8 @@ mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod explain;
 mod field;
+#[cfg(not(target_arch = "wasm32"))]
+mod format;
 mod glob;
 mod limit;
 #[cfg(not(target_arch = "wasm32"))]
@@ -33,6 +35,8 @@ mod reason;
 mod record;
 mod rule;
 mod scan;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
 #[cfg(not(target_arch = "wasm32"))]
 mod testing;
 mod value;
@@ -54,6 +58,8 @@ pub use decide::{Context, Decision, Held, Judgement, Ruling};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
+#[cfg(not(target_arch = "wasm32"))]
+pub use format::{FormatError, format_yaml, write_json, write_yaml};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;
@@ -70,6 +76,8 @@ pub use reason::{Answer, Difference, Told, Witness, compare};
 pub use record::{FromRecord, judge_record};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
+#[cfg(not(target_arch = "wasm32"))]
+pub use schema::{schema, test_schema};
 #[cfg(not(target_arch = "wasm32"))]
 pub use testing::{
     Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,
