@@ -482,9 +482,13 @@ impl<'t> Writer<'t> {
                 }
             }
             Data::String(text) => {
-                let is_long = text.contains('\n')
-                    || (self.source_is_block(node) && column.saturating_add(text.len()) > WIDTH);
-                return (!is_long).then(|| self.inline(node));
+                let line = self.inline(node);
+                let is_long = column.saturating_add(line.chars().count()) > WIDTH;
+                let breaks = text.contains(' ') && !text.contains("  ");
+                if text.contains('\n') || (is_long && breaks) {
+                    return None;
+                }
+                return Some(line);
             }
             _ => {}
         }
@@ -492,11 +496,6 @@ impl<'t> Writer<'t> {
         let short = column.saturating_add(line.chars().count()) <= WIDTH && !line.contains('\n');
         let is_scalar = !matches!(node.data, Data::Map(_) | Data::List(_));
         (short || is_scalar).then_some(line)
-    }
-
-    /// Whether a scalar was written over several lines.
-    fn source_is_block(&self, node: &Node) -> bool {
-        self.source(node).contains('\n') || node.span.is_empty()
     }
 
     fn holds_comments(&self, node: &Node) -> bool {
@@ -718,7 +717,7 @@ rules:
     fn long_texts_and_long_lines_are_broken() {
         let long = "word ".repeat(40);
         let text = format!(
-            "a: >-\n  {}\nb: |\n  one\n  two\nc: [{}]\n",
+            "a: >-\n  {}\nb: |\n  one # not a comment\n  two\nc: [{}]\n",
             long.trim(),
             "x, ".repeat(60) + "x"
         );
