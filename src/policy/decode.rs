@@ -79,6 +79,27 @@ impl At<'_> {
     }
 }
 
+/// What other policy languages call a key, and what it is called here.
+const FOREIGN: &[(&str, &str)] = &[
+    ("tool_name", "tool"),
+    ("outcome", "action"),
+    ("effect", "action"),
+    ("decision", "action"),
+    ("conditions", "when"),
+    ("condition", "when"),
+    ("if", "when"),
+    ("exceptions", "unless"),
+    ("except", "unless"),
+    ("approver_role", "approval"),
+    ("approvers", "approval"),
+    ("enforcement", "mode"),
+    ("default_action", "defaults"),
+    ("default", "defaults"),
+    ("message", "reason"),
+    ("name", "id"),
+    ("rate_limits", "limit"),
+];
+
 /// Collects what is wrong.
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -199,9 +220,24 @@ impl Decoder {
                     &member.key,
                     known.iter().copied(),
                 );
+                self.translate(&member.key, known);
             }
         }
         Some(kept)
+    }
+
+    /// Says what another language's key is called here, if it is one.
+    fn translate(&mut self, key: &str, known: &[&str]) {
+        let here = FOREIGN
+            .iter()
+            .find(|(foreign, own)| *foreign == key && known.contains(own));
+        if let (Some((_, own)), Some(diagnostic)) = (here, self.diagnostics.last_mut()) {
+            diagnostic.help = Some(format!("did you mean `{own}`?"));
+            diagnostic.fix = Some(Fix {
+                span: diagnostic.span.clone(),
+                with: (*own).to_owned(),
+            });
+        }
     }
 
     /// A text.

@@ -7,7 +7,7 @@ use crate::policy::document::List;
 use crate::policy::field::Field;
 use crate::policy::node::Node;
 use crate::policy::operators::Verb;
-use crate::policy::reason::{Ask, Formula};
+use crate::policy::reason::Ask;
 use crate::policy::rule::Action;
 use crate::wire::json::Step;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,11 +153,7 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
         }
         let literals = |of_unless: bool| -> Vec<(String, bool)> {
             let mut found = Vec::new();
-            let parts: &[Formula] = match &view.meaning.formula {
-                Formula::All(parts) => parts,
-                _ => &[],
-            };
-            for part in parts {
+            for part in view.meaning.formula.parts() {
                 part.each(&mut |literal| {
                     let is_of_unless = literal.outer
                         != match view.written.action {

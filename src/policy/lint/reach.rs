@@ -45,10 +45,7 @@ pub(super) fn contradictions(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// A field of which two things are asked that no one value can be.
 fn contradictory(formula: &Formula) -> Option<&str> {
-    let parts: &[Formula] = match formula {
-        Formula::All(parts) => parts,
-        _ => return None,
-    };
+    let parts = formula.parts();
     let mut asked: BTreeMap<&str, Vec<&Ask>> = BTreeMap::new();
     for part in parts {
         match part {
@@ -100,15 +97,12 @@ fn exclude(one: &Ask, other: &Ask) -> bool {
 
 /// Whether what is asked for is what `unless` exempts, apart from how broadly either is read.
 fn is_exempt_always(formula: &Formula) -> bool {
-    let Formula::All(parts) = formula else {
-        return false;
-    };
     let plain = |formula: &Formula| {
         let mut formula = formula.clone();
         flatten(&mut formula);
         formula
     };
-    let parts: Vec<Formula> = parts.iter().map(plain).collect();
+    let parts: Vec<Formula> = formula.parts().iter().map(plain).collect();
     parts.iter().any(|part| match part {
         Formula::Literal(literal) if literal.negated => {
             let mut asked = literal.clone();

@@ -52,8 +52,7 @@ fn holds_with(a: &Literal, b: &Literal) -> bool {
     let same_reading = a.side == b.side && a.outer == b.outer && a.if_missing == b.if_missing;
     // What fits narrowly fits broadly; and what is missing never fits narrowly.
     let narrow = a.side == Side::Loosening && (b.side == Side::Restricting || b.side == a.side);
-    // A number that is no number counts broadly and not narrowly: between two readings only the same question compares.
-    (same_reading || narrow) && (a.ask == b.ask || (a.side == b.side && asks_less(&a.ask, &b.ask)))
+    (same_reading || narrow) && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
 }
 
 /// Whether every value that fits the first question fits the second, read alike.

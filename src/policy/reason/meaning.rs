@@ -187,7 +187,13 @@ impl Formula {
                 other => flat.push(other),
             }
         }
-        Formula::All(flat)
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::All(flat)
+            }
+        }
     }
 
     fn any(parts: Vec<Formula>) -> Formula {
@@ -198,7 +204,21 @@ impl Formula {
                 other => flat.push(other),
             }
         }
-        Formula::Any(flat)
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::Any(flat)
+            }
+        }
+    }
+
+    /// The parts that must all hold.
+    pub(in crate::policy) fn parts(&self) -> &[Formula] {
+        match self {
+            Formula::All(parts) => parts,
+            other => std::slice::from_ref(other),
+        }
     }
 }
 
