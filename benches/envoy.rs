@@ -1,5 +1,5 @@
 //! What the filter costs in a real Envoy: without any filter, with one that only reads both bodies (the floor), and with
-//! this one under policies of 1 and of 100 rules.
+//! this one under policies of 1 and of 100 rules. Then the same for answers that stream.
 //!
 //! All of them are listeners of one Envoy with one worker, loaded in turn, round after round, so that whatever else the
 //! machine does falls on all alike. CPU time of the Envoy process for each exchange is the figure that holds on a noisy
@@ -22,8 +22,11 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+mod streams;
+
 const HELP: &str = "\
 Options, after BENCH= :
+  --only WHAT        bodies, streams or memory; the default is all three
   --json             one JSON object for each line of the table
   --rounds N         rounds over all listeners (default 7)
   --seconds S        time for each listener in each round (default 1)
@@ -34,6 +37,7 @@ Options, after BENCH= :
   --module FILE      measures this build of the filter, too; may be given several times";
 
 struct Options {
+    only: Option<String>,
     json: bool,
     rounds: usize,
     time: Duration,
@@ -47,6 +51,7 @@ struct Options {
 impl Options {
     fn read() -> Options {
         let mut options = Options {
+            only: None,
             json: false,
             rounds: 7,
             time: Duration::from_secs(1),
@@ -60,6 +65,7 @@ impl Options {
         while let Some(word) = words.next() {
             let mut operand = || words.next().unwrap_or_else(|| give_up(&word));
             match word.as_str() {
+                "--only" => options.only = Some(operand()),
                 "--json" => options.json = true,
                 "--hold" => options.hold = true,
                 "--rounds" => options.rounds = number(&operand()),
@@ -302,13 +308,13 @@ fn load(
     envoy: &Envoy,
     site: &Listening,
     request: &[u8],
-    options: &Options,
+    connections: usize,
     time: Duration,
 ) -> Sample {
     let before = cpu(envoy.process_id());
     let start = Instant::now();
     let mut latencies: Vec<Duration> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..options.connections)
+        let clients: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = site.raw();
@@ -358,13 +364,32 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
 
 fn main() {
     let options = Options::read();
+    type Part = (&'static str, fn(&Options));
+    let parts: [Part; 3] = [
+        ("bodies", bodies),
+        ("streams", streams::frames),
+        ("memory", streams::memory),
+    ];
+    if let Some(only) = &options.only
+        && parts.iter().all(|(name, _)| name != only)
+    {
+        give_up(only)
+    }
+    for (name, run) in parts {
+        if options.only.as_deref().is_none_or(|only| only == name) {
+            run(&options);
+        }
+    }
+}
+
+fn bodies(options: &Options) {
     let floor = std::env::var_os("AGENTGUARD_FLOOR_WASM").expect("run this with `make bench`");
     let mut names = vec!["no filter".to_owned(), "floor".to_owned()];
     let mut sites = vec![
         Site::bare("no filter"),
         Site::new("floor", &json!({})).module(floor.into()),
     ];
-    for (name, policy) in policies(&options) {
+    for (name, policy) in policies(options) {
         let hold = policy.pointer("/envoy/headers") == Some(&json!("hold"));
         let site = |name: &str| {
             Site::new(name, &policy)
@@ -410,7 +435,7 @@ fn main() {
         );
     }
     for size in &options.sizes {
-        measure(&envoy, &names, *size, &options);
+        measure(&envoy, &names, *size, options);
     }
 }
 
@@ -421,7 +446,13 @@ fn measure(envoy: &Envoy, names: &[String], size: usize, options: &Options) {
     // The first round only warms up.
     for round in 0..=options.rounds {
         for (name, samples) in names.iter().zip(&mut samples) {
-            let sample = load(envoy, envoy.site(name), &request, options, options.time);
+            let sample = load(
+                envoy,
+                envoy.site(name),
+                &request,
+                options.connections,
+                options.time,
+            );
             if round > 0 {
                 samples.push(sample);
             }

@@ -176,7 +176,8 @@ class Demo:
         page = wait(
             lambda: get(f"http://127.0.0.1:{self.admin}/stats/prometheus"), "the metrics could not be read"
         )
-        lines = [line for line in page.splitlines() if line.startswith("agentguard_requests_total")]
+        shown = ("agentguard_requests_total", "agentguard_policy_decisions_total", "agentguard_findings_total")
+        lines = [line for line in page.splitlines() if line.startswith(shown)]
         print("\n── metrics")
         print("\n".join(f"   {line}" for line in lines))
 

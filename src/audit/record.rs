@@ -70,6 +70,8 @@ pub struct Record<'a> {
     pub coverage: (&'static str, &'a BTreeSet<String>),
     /// Tokens.
     pub usage: Usage,
+    /// What the policy that is only tried out would have done, and its rules that held.
+    pub shadow: Option<(&'static str, &'a BTreeSet<Box<str>>)>,
     /// Time spent in the filter, in microseconds.
     pub inspect_us: u64,
     /// Time for which bytes were held, in microseconds.
@@ -156,6 +158,13 @@ impl Record<'_> {
                         number(out, name, tokens);
                     }
                 }
+            });
+        }
+        if let Some((decision, rules)) = self.shadow {
+            key(out, "shadow");
+            object(out, |out| {
+                text(out, "decision", decision);
+                texts(out, "rules", rules);
             });
         }
         key(out, "timing");
@@ -341,6 +350,7 @@ mod tests {
             coverage: ("full", reasons),
             usage: Usage::default(),
             inspect_us: 12,
+            shadow: None,
             held_us: 34,
         }
     }

@@ -2,8 +2,11 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, load_with_zones, parse_json, parse_yaml};
+use crate::policy::{
+    Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve,
+};
 use std::ops::Range;
+use std::path::Path;
 
 /// A document and what came of it.
 pub(super) struct Source {
@@ -52,14 +55,22 @@ impl Source {
         })
     }
 
-    /// The same, compiled.
+    /// The same with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
-        match &self.root {
-            Some(root) => Source {
-                loaded: load_with_zones(root),
+        let Some(root) = &self.root else { return self };
+        match resolve(&self.name, root, &mut read_beside) {
+            Ok(merged) => Source {
+                loaded: load_with_zones(&merged),
+                root: Some(merged),
                 ..self
             },
-            None => self,
+            Err(diagnostics) => Source {
+                loaded: Loaded {
+                    policy: None,
+                    diagnostics,
+                },
+                ..self
+            },
         }
     }
 
@@ -96,6 +107,21 @@ impl Source {
         let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
+    }
+}
+
+/// A file that a document names, relative to the document.
+fn read_beside(from: &str, path: &str) -> Result<Read, String> {
+    let file = match Path::new(from).parent() {
+        Some(folder) => folder.join(path),
+        None => path.into(),
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Read {
+            name: file.to_string_lossy().into_owned(),
+            text,
+        }),
+        Err(error) => Err(format!("{}: {error}", file.display())),
     }
 }
 

@@ -111,6 +111,8 @@ pub struct Facts {
     pub models: Models,
     /// `:authority` in lower case, without port.
     pub host: Known<Box<str>>,
+    /// Envoy's name for the upstream, where the policy asks.
+    pub cluster: Known<Box<str>>,
     /// Path without query: as it came, and as a server reads it if that differs.
     pub paths: Known<Vec<Box<str>>>,
     /// Method.
@@ -144,6 +146,7 @@ impl Facts {
                 unknown: true,
             },
             host: Known::Unknown,
+            cluster: Known::Unknown,
             paths: Known::Unknown,
             method: Known::Unknown,
             time: None,

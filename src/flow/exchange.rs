@@ -43,6 +43,14 @@ pub(super) enum Read {
     None,
 }
 
+/// What the policy that is only tried out would have done.
+#[derive(Debug, Default)]
+pub(super) struct TriedOut {
+    pub(super) outcome: Outcome,
+    /// Its rules that held.
+    pub(super) rules: BTreeSet<Box<str>>,
+}
+
 /// Everything that the record and the metrics tell.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
@@ -50,6 +58,7 @@ pub(super) struct Exchange {
     pub(super) outcome: Outcome,
     /// What would have happened if everything that is only observed were enforced.
     pub(super) would: Outcome,
+    pub(super) shadow: Option<TriedOut>,
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
@@ -157,6 +166,10 @@ impl Flow {
             tags: &exchange.tags,
             coverage: (exchange.coverage(), &exchange.reasons),
             usage: exchange.usage,
+            shadow: exchange
+                .shadow
+                .as_ref()
+                .map(|shadow| (shadow.outcome.word(), &shadow.rules)),
             inspect_us: exchange.inspect_ns.div_euclid(1_000),
             held_us: exchange.held_ns.div_euclid(1_000),
         };

@@ -5,7 +5,7 @@ use super::exchange::{Outcome, Read};
 use crate::audit::HeldRule;
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Problem, Reading, Redaction, Turn};
-use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans};
+use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans, Shadow};
 use crate::wire::json::{Nest, Place};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -230,6 +230,34 @@ impl Flow {
         verdict
     }
 
+    /// Notes what the policy would decide that is only tried out.
+    fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
+        let mut outcome = outcome_of(&shadow.ruling);
+        let told = self.exchange.shadow.get_or_insert_default();
+        for rule in shadow
+            .held
+            .iter()
+            .filter_map(|held| context.policy.rule(held.rule))
+        {
+            told.rules.insert(rule.id.clone());
+            if rule.action == Action::Redact {
+                let mut impossible = false;
+                context
+                    .policy
+                    .redactions(rule, event, context, &mut |redaction| {
+                        impossible |=
+                            !redaction.is_possible() || !context.nest.is_editable(redaction.place);
+                    });
+                outcome = outcome.max(if impossible {
+                    Outcome::Deny
+                } else {
+                    Outcome::Redact
+                });
+            }
+        }
+        told.outcome = told.outcome.max(outcome);
+    }
+
     fn judge_event(&mut self, case: &Case<'_>, context: &Context<'_>, verdict: &mut Verdict) {
         let event = case.event;
         let policy = context.policy;
@@ -242,6 +270,9 @@ impl Flow {
         }
         let judgement = policy.judge(event, context, case.moment);
         policy.note(event, context);
+        if let Some(shadow) = &judgement.shadow {
+            self.try_out(shadow, event, context);
+        }
         if !event.retold {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);

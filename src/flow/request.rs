@@ -98,7 +98,7 @@ impl Flow {
         self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
         self.remember(&seen, &target, &path, head);
 
-        if !policy.applies(&self.facts, head.cluster) {
+        if !policy.applies(&self.facts) {
             self.exchange.ignored = true;
             self.exchange.decided(Outcome::Allow, Outcome::Allow);
             self.request = Stage::Passing;
@@ -252,6 +252,7 @@ impl Flow {
         facts.paths = Known::Is(paths);
         facts.protocol = Known::Is("unknown".into());
         facts.provider = Known::Is(protocol::provider_of(&seen.authority).into());
+        facts.cluster = head.cluster.map(Box::from).into();
         facts.server = Known::Missing;
         facts.models = Models::default();
         facts.time = Some(head.now);

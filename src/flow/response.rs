@@ -477,15 +477,14 @@ impl Flow {
 
     /// Whether a refused part of the answer can be taken out alone.
     fn can_be_taken_out(&self, refused: &Refused) -> bool {
-        let on_deny = refused
-            .ruling
-            .rule
-            .and_then(|number| self.guard.policy.rule(number))
-            .and_then(|rule| rule.on_deny);
-        let Some(protocol) = self.protocol else {
-            return false;
-        };
-        match protocol.removal(refused.event.kind) {
+        self.protocol
+            .is_some_and(|protocol| self.can_go(refused, protocol.removal(refused.event.kind)))
+    }
+
+    /// Whether a refused part can be removed in this way.
+    pub(super) fn can_go(&self, refused: &Refused, removal: Removal) -> bool {
+        let on_deny = self.on_deny(refused);
+        match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             Removal::Call => {

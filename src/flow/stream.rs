@@ -21,7 +21,7 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
     KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
-use crate::protocol::{Denial, Reader};
+use crate::protocol::{Denial, Reader, Removal};
 use crate::redact;
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
@@ -66,12 +66,16 @@ pub(super) struct Stream {
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: Changes,
+    /// Arguments of calls that have ended, where they were edited.
+    rewritten: BTreeMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
     is_changed: bool,
     /// The answer is complete.
     is_over: bool,
     /// What follows goes by as it comes: it can't be read, and the policy lets that pass.
     is_blind: bool,
+    /// It ended with a refusal that its reader understands.
+    is_told: bool,
     /// Bytes to send now.
     out: Vec<u8>,
     /// Frames sent so far, for framings that separate them.
@@ -94,7 +98,7 @@ impl std::fmt::Debug for Stream {
 /// The stream ends here: a refusal takes the place of the rest.
 #[derive(Debug)]
 struct Stop {
-    denial: Denial,
+    denial: Box<Denial>,
     as_error: bool,
 }
 
@@ -118,9 +122,11 @@ impl Stream {
             calls: BTreeMap::new(),
             answer: Reading::default(),
             changes: Changes::new(),
+            rewritten: BTreeMap::new(),
             is_changed: false,
             is_over: false,
             is_blind: false,
+            is_told: false,
             out: Vec::new(),
             any_sent: false,
             sent: 0,
@@ -158,7 +164,7 @@ impl Stream {
             self.send_raw(&frame, None);
             return;
         };
-        if self.is_changed {
+        if self.is_changed || self.reader.counts_frames() {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
@@ -171,7 +177,9 @@ impl Stream {
         for made in before {
             self.send_made(&made);
         }
-        if !dropped {
+        if dropped {
+            self.out.extend_from_slice(&frame.without_payload());
+        } else {
             let edited = nest.filter(|_| !edits.is_empty()).and_then(|nest| {
                 let body = nest.body()?;
                 let json = nest.edited(body.bytes(), edits);
@@ -194,7 +202,9 @@ impl Stream {
             // The element before may have been dropped, or one put before it.
             let separator = self.separator();
             let written = self.out.get_mut(begin..).unwrap_or_default();
-            if let Some(byte) = written.iter_mut().find(|b| matches!(b, b'[' | b',')) {
+            if let Some(byte @ (b'[' | b',')) =
+                written.iter_mut().find(|b| !b.is_ascii_whitespace())
+            {
                 *byte = separator;
             }
         }
@@ -205,11 +215,11 @@ impl Stream {
             let separator = self.separator();
             self.out.push(separator);
         }
-        let payload = self.reader.wrap(None, made.payload.clone());
         let bytes = if made.is_exception && self.framing == Framing::Amazon {
-            frame::compose_exception(made.event.unwrap_or_default(), &payload)
+            frame::compose_exception(made.event.unwrap_or_default(), &made.payload)
         } else {
-            frame::compose(self.framing, made.event, &payload)
+            let payload = self.reader.wrap(None, made.payload.clone());
+            frame::compose(self.framing, self.reader.name_of(made), &payload)
         };
         self.out.extend_from_slice(&bytes);
     }
@@ -300,8 +310,8 @@ impl Flow {
         self.response = match (stopped.is_some(), end) {
             (true, true) | (false, true) => Stage::Done,
             (true, false) => match self.guard.policy.document.stream_on_deny {
-                StreamOnDeny::Drain => Stage::Draining,
-                StreamOnDeny::Reset => Stage::Resetting,
+                StreamOnDeny::Drain if stream.is_told => Stage::Draining,
+                _ => Stage::Resetting,
             },
             (false, false) => Stage::Streaming(stream),
         };
@@ -400,14 +410,14 @@ impl Flow {
     ) -> Result<(), Stop> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
-                denial: self.denial(refused, nest),
+                denial: Box::new(self.denial(refused, nest)),
                 as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
             }),
             None => Ok(()),
         }
     }
 
-    fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
+    pub(super) fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
         let rule = self.guard.policy.rule(refused.ruling.rule?)?;
         rule.on_deny
     }
@@ -422,7 +432,9 @@ impl Flow {
             .reasons
             .insert(format!("response:cut_after_{passed}_bytes"));
         stream.queue.take_all();
-        for made in stream.reader.refusal(&stop.denial, stop.as_error) {
+        let refusal = stream.reader.refusal(&stop.denial, stop.as_error);
+        stream.is_told = !refusal.is_empty();
+        for made in refusal {
             stream.send_made(&made);
         }
         if stream.framing == Framing::Array {
@@ -433,7 +445,13 @@ impl Flow {
     fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Stop> {
         if stream.is_judged() {
             for aside in &frame.asides {
-                self.judge_aside(stream, aside)?;
+                self.judge_aside(stream, aside, Class::Unknown)?;
+            }
+            for id in &frame.ids {
+                self.judge_aside(stream, id, class_of_id(id))?;
+            }
+            if let Some(name) = frame.event.as_deref().filter(|name| !is_plain(name)) {
+                self.judge_aside(stream, name, Class::Unknown)?;
             }
         }
         let payload = frame.payload.take().unwrap_or_default();
@@ -452,13 +470,7 @@ impl Flow {
             return Ok(());
         }
         if is_end {
-            let held = HeldFrame {
-                nest: None,
-                edits: Edits::default(),
-                dropped: false,
-                before: Vec::new(),
-                after: Vec::new(),
-            };
+            let held = HeldFrame::of(None);
             let number = stream.queue.push(frame, Some(held), Lanes::ALL);
             self.end_all(stream, None, number)?;
             stream.is_over = true;
@@ -472,8 +484,16 @@ impl Flow {
         match reader {
             Some(Ok(reader)) => self.read_frame(stream, frame, reader),
             _ => {
-                self.unread(stream, codes::AG2014, "an event that is no JSON")?;
-                let number = stream.queue.push(frame, None, Lanes::ALL);
+                let unread = self.unread(stream, codes::AG2014, "an event that is no JSON");
+                let held = match unread {
+                    Ok(()) => None,
+                    Err(_) if stream.reader.can_skip() => Some(HeldFrame {
+                        dropped: true,
+                        ..HeldFrame::of(None)
+                    }),
+                    Err(stop) => return Err(stop),
+                };
+                let number = stream.queue.push(frame, held, Lanes::ALL);
                 stream.queue.settled(number);
                 stream.release();
                 Ok(())
@@ -502,13 +522,7 @@ impl Flow {
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }
-        let mut held = HeldFrame {
-            nest: Some(nest),
-            edits: Edits::default(),
-            dropped: false,
-            before: Vec::new(),
-            after: Vec::new(),
-        };
+        let mut held = HeldFrame::of(Some(nest));
         if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.judge_frame(stream, &mut held, &reading)?;
         }
@@ -523,6 +537,7 @@ impl Flow {
             self.end_all(stream, None, number)?;
             stream.is_over = true;
         }
+        stream.reader.passed();
         stream.queue.settled(number);
         stream.release();
         Ok(())
@@ -542,7 +557,8 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(());
         }
-        let can_go = |refused: &Refused| self.can_leave_stream(refused);
+        let can_go =
+            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind));
         if !verdict.refused.iter().all(can_go) {
             let broken = verdict
                 .refused
@@ -551,7 +567,7 @@ impl Flow {
             return self.bind(stream, &verdict, nest, broken);
         }
         let stop = verdict.strictest().map(|refused| Stop {
-            denial: self.denial(refused, nest),
+            denial: Box::new(self.denial(refused, nest)),
             as_error: true,
         });
         let mut edits = Edits::default();
@@ -588,19 +604,10 @@ impl Flow {
         Stop {
             denial: nest
                 .or(none.as_ref())
-                .map(|nest| self.denial(&refused, nest))
+                .map(|nest| Box::new(self.denial(&refused, nest)))
                 .unwrap_or_default(),
             as_error: true,
         }
-    }
-
-    /// Whether what is refused can be taken out of the stream alone.
-    fn can_leave_stream(&self, refused: &Refused) -> bool {
-        refused.event.kind == Kind::ToolCall
-            && !refused.event.provider_run
-            && self.on_deny(refused) != Some(OnDeny::Error)
-            && !self.asked.forces_tool
-            && !self.asked.continues_elsewhere
     }
 
     fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Piece) -> Result<(), Stop> {
@@ -639,6 +646,15 @@ impl Flow {
         };
         let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
         if !stream.texts.contains_key(&channel) {
+            if piece.repeats > 0 && new.is_empty() {
+                // It has ended: what was decided about it holds here too.
+                if let Some(changes) = stream.changes.get(&channel) {
+                    let whole = 0..text.len();
+                    text::edit(&whole, number, piece.place, changes, &mut stream.queue);
+                }
+                return Ok(());
+            }
+            stream.changes.remove(&channel);
             let text = self.begin_text(stream, &piece)?;
             stream.texts.insert(channel, text);
         }
@@ -671,6 +687,7 @@ impl Flow {
         event.choice = channel.choice;
         event.texts = 0..1;
         event.retold = piece.retold;
+        event.rpc = (!stream.answer.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
         let (nest, reading) = part_of_text("", class, &stream.answer);
         let Some(nest) = nest else {
@@ -742,7 +759,8 @@ impl Flow {
             return Ok(());
         };
         let end = text.window.settled();
-        text.settle(end, &mut stream.queue);
+        let changes = stream.changes.get(&channel);
+        text.settle(end, changes, &mut stream.queue);
         Ok(())
     }
 
@@ -761,9 +779,11 @@ impl Flow {
         }
         let secret = &self.guard.secret;
         let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        if changes.is_empty() {
             return;
-        };
+        }
+        let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
         for (range, with) in changes {
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -771,14 +791,8 @@ impl Flow {
             };
             let from = characters.saturating_add(count(0..range.start));
             let to = from.saturating_add(count(range.clone()));
-            let length = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
-            let changes = stream.changes.entry(channel).or_default();
-            changes.add(from..to, length);
-            stream.is_changed = true;
-            text.change(
-                range.start.saturating_add(start)..range.end.saturating_add(start),
-                with,
-            );
+            let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
+            known.add(bytes, from..to, with);
         }
     }
 
@@ -814,7 +828,8 @@ impl Flow {
             self.settle_text(stream, channel, "", Ending::Final)?;
         }
         if let Some(mut text) = stream.texts.remove(&channel) {
-            text.settle(usize::MAX, &mut stream.queue);
+            let changes = stream.changes.get(&channel);
+            text.settle(usize::MAX, changes, &mut stream.queue);
         }
         Ok(())
     }
@@ -827,6 +842,14 @@ impl Flow {
         element: Place,
         what: &CallPiece,
     ) {
+        if let CallPiece::ArgumentsWhole(place) = what
+            && !stream.calls.contains_key(&key)
+        {
+            if let Some(arguments) = stream.rewritten.get(&key) {
+                call::put(number, *place, arguments, &mut stream.queue);
+            }
+            return;
+        }
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
@@ -908,7 +931,8 @@ impl Flow {
             let denial = self.denial(refused, &nest);
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
-                self.can_leave_stream(refused)
+                let is_call = refused.event.kind == Kind::ToolCall;
+                (is_call && self.can_go(refused, Removal::Call))
                     || (refused.event.kind == Kind::Response
                         && self.on_deny(refused) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
@@ -916,7 +940,7 @@ impl Flow {
             });
             if !can_go {
                 return Err(Stop {
-                    denial,
+                    denial: Box::new(denial),
                     as_error: true,
                 });
             }
@@ -936,9 +960,10 @@ impl Flow {
         );
         if !edits.is_empty() {
             stream.is_changed = true;
-            if call.edit(&nest, edits, &mut stream.queue).is_none() {
-                return Err(self.stop_uneditable(Some(&nest)));
-            }
+            match call.edit(&nest, edits, &mut stream.queue) {
+                Some(arguments) => stream.rewritten.insert(*key, arguments),
+                None => return Err(self.stop_uneditable(Some(&nest))),
+            };
         }
         Ok(None)
     }
@@ -994,11 +1019,11 @@ impl Flow {
     }
 
     /// Judges text of a frame that is no payload: a comment, an id.
-    fn judge_aside(&mut self, stream: &Stream, aside: &str) -> Result<(), Stop> {
+    fn judge_aside(&mut self, stream: &Stream, aside: &str, class: Class) -> Result<(), Stop> {
         if aside.trim().is_empty() {
             return Ok(());
         }
-        let (nest, mut reading) = part_of_text(aside, Class::Unknown, &stream.answer);
+        let (nest, mut reading) = part_of_text(aside, class, &stream.answer);
         let Some(nest) = nest else { return Ok(()) };
         let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
         event.part = Part::Other;
@@ -1036,11 +1061,27 @@ fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'sta
     )
 }
 
+/// Servers number events, or name them by the time; what holds white space is a text.
+fn class_of_id(id: &str) -> Class {
+    if id.contains(char::is_whitespace) {
+        Class::Unknown
+    } else {
+        Class::Id
+    }
+}
+
+/// Whether the name of an event is one as protocols have them.
+fn is_plain(name: &str) -> bool {
+    name.bytes()
+        .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
 /// What the events of an answer know of the answer.
 fn know(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
     reading.error.clone_from(&answer.error);
+    reading.rpc.clone_from(&answer.rpc);
 }
 
 /// Adds what one more frame says of the answer. Later counts of tokens replace earlier ones.
@@ -1059,6 +1100,9 @@ fn learn(answer: &mut Reading, frame: &Reading) {
     answer.finish.extend(frame.finish.iter().cloned());
     if frame.error.is_some() {
         answer.error.clone_from(&frame.error);
+    }
+    if answer.rpc.is_empty() {
+        answer.rpc.extend(frame.rpc.first().cloned());
     }
 }
 

@@ -3,9 +3,10 @@
 use super::approval::Approval;
 use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
-use super::document::{AppliesTo, Document, List, Mode};
+use super::document::{AppliesTo, Defaults, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
+use super::index::Index;
 use super::limit::Limit;
 use super::needs::Needs;
 use super::node::{Data, Node};
@@ -15,14 +16,14 @@ use super::operators::{
 };
 use super::pace::Pace;
 use super::protocols::{self, Named};
-use super::rule::{Action, IfMissing, MatchItem, OnDeny, Redact, Rule};
+use super::rule::{Action, IfMissing, MAX_RULES, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use super::zones::{Lookup, Zones};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
 use crate::diag::{Severity, codes, listed};
-use crate::event::{Facts, Kind};
+use crate::event::{Facts, Kind, Known};
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
@@ -40,14 +41,60 @@ pub struct Policy {
     pub needs: Needs,
     /// By id, so that the order of the document can't matter.
     pub(super) rules: Vec<CompiledRule>,
-    /// For each kind of event the rules about it.
-    by_kind: BTreeMap<Kind, Vec<u16>>,
+    pub(super) index: Index,
     pub(super) matcher: Matcher,
-    scope: Scope,
+    /// The documents that decide, each for itself, and the one that is only tried out.
+    pub(super) chapters: Vec<Chapter>,
     /// The time zones that its rules name.
     pub zones: Zones,
     /// What its rules ask of the conversation before an event.
     pub(super) questions: Vec<Question>,
+}
+
+/// One document of a policy: what it says besides its rules.
+#[derive(Debug)]
+pub(super) struct Chapter {
+    /// Numbers of its rules.
+    pub(super) rules: Range<u16>,
+    pub(super) defaults: Defaults,
+    mode: Mode,
+    /// Nothing in it is enforced, whatever it says.
+    is_observed: bool,
+    /// It is only tried out: what it would decide stands in the record by itself.
+    pub(super) is_shadow: bool,
+    /// It decides by itself; what it does not apply to is not judged at all.
+    pub(super) is_alone: bool,
+    /// For whom it is.
+    pub(super) audience: Vec<CompiledTest>,
+    scope: Scope,
+}
+
+impl Chapter {
+    /// Whether something with a mode of its own, or none, is enforced.
+    pub(super) fn enforces(&self, own: Option<Mode>) -> bool {
+        !self.is_observed && own.unwrap_or(self.mode) == Mode::Enforce
+    }
+
+    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
+    /// neither its path as it came nor as a server reads it fits, and what is not known fits.
+    pub(super) fn applies(&self, facts: &Facts) -> bool {
+        let fits = |globs: &[Glob], value: &str| {
+            globs
+                .iter()
+                .any(|glob| glob.matches(value, super::glob::Reading::Broad))
+        };
+        let one = |scope: &Option<Vec<Glob>>, fact: &Known<Box<str>>| match (scope, fact) {
+            (None, _) | (_, Known::Unknown) => true,
+            (Some(_), Known::Missing) => false,
+            (Some(globs), Known::Is(value)) => fits(globs, value),
+        };
+        let is_path = match (&self.scope.paths, &facts.paths) {
+            (None, _) | (_, Known::Unknown) => true,
+            (Some(_), Known::Missing) => false,
+            (Some(globs), Known::Is(paths)) => paths.iter().any(|path| fits(globs, path)),
+        };
+        is_path && one(&self.scope.hosts, &facts.host) && one(&self.scope.clusters, &facts.cluster)
+    }
 }
 
 /// What rules ask of the conversation before an event: a kind of events that fits.
@@ -226,38 +273,14 @@ impl Policy {
 
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
-        is_enforced(&self.document, None)
+        self.chapters.iter().any(|chapter| chapter.enforces(None))
     }
 
-    pub(super) fn rules_about(&self, kind: Kind) -> &[u16] {
-        self.by_kind
-            .get(&kind)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
-    /// neither its path as it came nor as a server reads it fits.
-    pub fn applies(&self, facts: &Facts, cluster: Option<&str>) -> bool {
-        use super::glob::Reading::Broad;
-        let fits = |globs: &Option<Vec<Glob>>, values: &[&str]| match globs {
-            None => true,
-            Some(globs) => globs
-                .iter()
-                .any(|glob| values.iter().any(|value| glob.matches(value, Broad))),
-        };
-        let host: Vec<&str> = facts.host.value().map(|host| &**host).into_iter().collect();
-        let paths: Vec<&str> = facts
-            .paths
-            .value()
-            .into_iter()
-            .flatten()
-            .map(|path| &**path)
-            .collect();
-        let cluster: Vec<&str> = cluster.into_iter().collect();
-        fits(&self.scope.hosts, &host)
-            && fits(&self.scope.paths, &paths)
-            && fits(&self.scope.clusters, &cluster)
+    /// Whether an exchange is something that the policy is about.
+    pub fn applies(&self, facts: &Facts) -> bool {
+        self.chapters
+            .iter()
+            .any(|chapter| !chapter.is_shadow && chapter.applies(facts))
     }
 
     /// What `protocols` says of a request.
@@ -267,7 +290,9 @@ impl Policy {
 
     /// Whether `applies_to` names clusters, which the host must then look up.
     pub fn asks_cluster(&self) -> bool {
-        self.scope.clusters.is_some()
+        self.chapters
+            .iter()
+            .any(|chapter| chapter.scope.clusters.is_some())
     }
 }
 
@@ -316,20 +341,30 @@ pub(super) fn compile(
         questions: Vec::new(),
         decoder,
     };
-    for rule in &document.rules {
-        if let Some(limit) = &rule.limit {
-            compiler.warn_of_limit(rule, limit);
-        }
+    let mut needs = Needs::default();
+    let mut rules = Vec::new();
+    let mut chapters = Vec::new();
+    let tried_out = document.shadow.as_deref();
+    for part in document.deciding().iter().chain(tried_out) {
+        let is_shadow = tried_out.is_some_and(|shadow| std::ptr::eq(shadow, part));
+        compiler.lists = &part.lists;
+        let mut chapter = compiler.chapter(part, is_shadow)?;
+        chapter.is_observed |= document.observe_all;
+        chapter.is_alone = !is_shadow && document.members.is_empty();
+        needs.add_defaults(&chapter);
+        let mut compiled = compiler.rules(part, &chapter, &mut needs);
+        let start = number_of(rules.len());
+        rules.append(&mut compiled);
+        chapter.rules = start..number_of(rules.len());
+        chapters.push(chapter);
     }
-    let mut needs = Needs::of(&document);
-    let mut rules = Vec::with_capacity(document.rules.len());
-    for rule in &document.rules {
-        compiler.wants = Wants::default();
-        let enforced = is_enforced(&document, rule.mode);
-        if let Some(compiled) = compiler.rule(rule, enforced) {
-            needs.add_rule(rule, &compiled, compiler.wants);
-            rules.push(compiled);
-        }
+    if rules.len() > MAX_RULES {
+        let message = format!("{} rules, at most {MAX_RULES} are allowed", rules.len());
+        let at = At::root();
+        compiler
+            .decoder
+            .error(codes::AG1019, &at, &(0..0), message, "");
+        return None;
     }
     let Compiler {
         literals,
@@ -339,9 +374,7 @@ pub(super) fn compile(
         questions,
         ..
     } = compiler;
-    order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
     let at = At::root();
-    let scope = scope(decoder, &document.applies_to);
     let automaton = Literals::new(&literals)
         .map_err(|error| {
             let message = format!("too many texts to look for: {error}");
@@ -359,17 +392,18 @@ pub(super) fn compile(
             )
         })
         .ok()?;
-    let mut by_kind: BTreeMap<Kind, Vec<u16>> = BTreeMap::new();
-    for (number, rule) in (0u16..).zip(&rules) {
-        for kind in rule.kinds.iter() {
-            by_kind.entry(kind).or_default().push(number);
-        }
+    if rules.len() > usize::from(u16::MAX) {
+        let message = format!("{} rules are more than the filter can number", rules.len());
+        let help =
+            "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
+        decoder.error(codes::AG1019, &at, &(0..0), message, help);
+        return None;
     }
     Some(Policy {
         version,
         needs,
+        index: Index::of(&rules),
         rules,
-        by_kind,
         matcher: Matcher {
             sorted_literals: sorted_lower(&literals),
             literals: automaton,
@@ -377,7 +411,7 @@ pub(super) fn compile(
             patterns,
             detectors: Scanner::new(&selection),
         },
-        scope,
+        chapters,
         zones,
         questions,
         document,
@@ -392,11 +426,6 @@ fn sorted_lower(literals: &[String]) -> Vec<String> {
     order::sort(&mut lower);
     lower.dedup();
     lower
-}
-
-/// The nearest mode holds, unless the document says that nothing is enforced.
-pub(super) fn is_enforced(document: &Document, own: Option<Mode>) -> bool {
-    !document.observe_all && own.unwrap_or(document.mode) == Mode::Enforce
 }
 
 fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
@@ -423,7 +452,54 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
     }
 }
 
+fn number_of(rules: usize) -> u16 {
+    u16::try_from(rules).unwrap_or(u16::MAX)
+}
+
 impl<'d> Compiler<'d> {
+    /// What a document says besides its rules.
+    fn chapter(&mut self, document: &Document, is_shadow: bool) -> Option<Chapter> {
+        let mut audience = Vec::with_capacity(document.audience.len());
+        for item in &document.audience {
+            audience.push(self.match_item(item)?);
+        }
+        Some(Chapter {
+            rules: 0..0,
+            defaults: document.defaults,
+            mode: document.mode,
+            is_observed: is_shadow || document.observe_all,
+            is_shadow,
+            is_alone: false,
+            audience,
+            scope: scope(self.decoder, &document.applies_to),
+        })
+    }
+
+    /// The rules of a document, by id.
+    fn rules(
+        &mut self,
+        document: &Document,
+        chapter: &Chapter,
+        needs: &mut Needs,
+    ) -> Vec<CompiledRule> {
+        let mut rules = Vec::with_capacity(document.rules.len());
+        for rule in &document.rules {
+            self.wants = Wants::default();
+            if let Some(limit) = &rule.limit {
+                self.warn_of_limit(rule, limit);
+            }
+            if let Some(mut compiled) = self.rule(rule, chapter.enforces(rule.mode)) {
+                needs.add_rule(rule, &compiled, self.wants);
+                if !chapter.is_alone {
+                    compiled.id = format!("{}/{}", document.name, rule.id).into();
+                }
+                rules.push(compiled);
+            }
+        }
+        order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
+        rules
+    }
+
     fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
         let message = format!(
             "rule `{}` has a limit, which this version does not enforce",
@@ -435,7 +511,7 @@ impl<'d> Compiler<'d> {
             .decoder
             .report(warning, codes::AG1017, &at, limit.span.clone(), message);
         if let Some(diagnostic) = report {
-            diagnostic.path = format!("rules[{}].limit", rule.index);
+            diagnostic.path.clone_from(&limit.path);
             let help =
                 "the filter refuses this policy; use Envoy's rate limit filters until it does";
             diagnostic.help = Some(help.to_owned());

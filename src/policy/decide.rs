@@ -4,8 +4,8 @@
 //! an approval that is required; else an allow; else, at a gate, the default. Redactions and tags never decide.
 
 use super::compile::{
-    Against, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
-    Question, is_enforced,
+    Against, Chapter, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator,
+    Policy, Question,
 };
 use super::condition::Quantifier;
 use super::document::{Default, DefaultAction};
@@ -29,6 +29,7 @@ use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -76,6 +77,16 @@ impl Ruling {
         rule: None,
         code: None,
     };
+
+    /// The stricter of two decisions; of equal ones the one that a rule took, and else the first.
+    fn or_stricter(self, other: Ruling) -> Ruling {
+        let is_told = self.rule.is_some() || other.rule.is_none();
+        match self.decision.cmp(&other.decision) {
+            Ordering::Less => other,
+            Ordering::Equal if !is_told => other,
+            _ => self,
+        }
+    }
 }
 
 /// A rule that holds.
@@ -95,6 +106,17 @@ pub struct Judgement {
     /// What would happen if everything that is only observed were enforced.
     pub would: Ruling,
     /// All rules that hold, by id.
+    pub held: Vec<Held>,
+    /// What the policy that is only tried out would decide.
+    pub shadow: Option<Shadow>,
+}
+
+/// The judgement of a policy that is only tried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// What would happen if it were in force.
+    pub ruling: Ruling,
+    /// All its rules that hold, by id.
     pub held: Vec<Held>,
 }
 
@@ -204,53 +226,90 @@ impl<'a> Context<'a> {
 }
 
 impl Policy {
-    /// Judges one event by the rules that can be judged at this moment.
+    /// Judges one event by the rules that can be judged at this moment. Each document decides alone; the strictest
+    /// decision holds.
     pub fn judge(&self, event: &Event, context: &Context<'_>, moment: Moment) -> Judgement {
-        let mut held = Vec::new();
+        let mut judgement = Judgement {
+            ruling: Ruling::ALLOW,
+            would: Ruling::ALLOW,
+            held: Vec::new(),
+            shadow: None,
+        };
         let mut hit = None;
-        for &number in self.rules_about(event.kind) {
-            let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
+        let mut is_for_somebody = false;
+        for chapter in &self.chapters {
+            let Some(is_certain) = chapter.takes_part(event, context) else {
                 continue;
             };
-            if rule.needs_hit && !*hit.get_or_insert_with(|| context.has_hit(event)) {
+            is_for_somebody |= is_certain && !chapter.is_shadow;
+            let mut held = Vec::new();
+            let mut is_hit = || *hit.get_or_insert_with(|| context.has_hit(event));
+            for number in self.index.candidates(
+                event.kind,
+                &chapter.rules,
+                event,
+                context.facts,
+                &mut is_hit,
+            ) {
+                let Some(rule) = self.rule(number).filter(|rule| moment.includes(rule)) else {
+                    continue;
+                };
+                if rule.needs_hit && !is_hit() {
+                    continue;
+                }
+                if self.holds(rule, event, context) {
+                    held.push(Held {
+                        rule: number,
+                        enforced: rule.enforced,
+                    });
+                }
+            }
+            let default = self.default(chapter, event, context);
+            let would = self.combine(event, held.iter(), default);
+            if chapter.is_shadow {
+                judgement.shadow = Some(Shadow {
+                    ruling: would,
+                    held,
+                });
                 continue;
             }
-            if self.holds(rule, event, context) {
-                held.push(Held {
-                    rule: number,
-                    enforced: rule.enforced,
-                });
+            let enforced_default = default.filter(|default| chapter.enforces(default.mode));
+            let enforced = held.iter().filter(|held| held.enforced);
+            let ruling = self.combine(event, enforced, enforced_default);
+            judgement.ruling = judgement.ruling.or_stricter(ruling);
+            judgement.would = judgement.would.or_stricter(would);
+            judgement.held.append(&mut held);
+        }
+        // Every document is for somebody, and none is for whoever asks.
+        if !is_for_somebody && event.kind == Kind::Request {
+            let nobody = Ruling {
+                decision: Decision::Deny,
+                rule: None,
+                code: Some(codes::AG3002),
+            };
+            judgement.would = judgement.would.or_stricter(nobody);
+            if self.enforces_defaults() {
+                judgement.ruling = judgement.ruling.or_stricter(nobody);
             }
         }
-        let default = self.default(event, context);
-        let enforced_default = default.filter(|default| is_enforced(&self.document, default.mode));
-        Judgement {
-            ruling: self.combine(
-                event,
-                held.iter().filter(|held| held.enforced),
-                enforced_default,
-            ),
-            would: self.combine(event, held.iter(), default),
-            held,
-        }
+        judgement
     }
 
     /// The default at an event's gate; content has none.
-    fn default(&self, event: &Event, context: &Context<'_>) -> Option<Default> {
-        let defaults = &self.document.defaults;
+    fn default(&self, chapter: &Chapter, event: &Event, context: &Context<'_>) -> Option<Default> {
+        let defaults = &chapter.defaults;
         match event.kind {
             Kind::Request => match event.gate {
                 Gate::Requests => Some(defaults.request),
                 Gate::Calls => None,
-                Gate::Plumbing => {
-                    (!self.lets_something_through(event, context)).then_some(defaults.request)
-                }
+                Gate::Plumbing => (!self.lets_something_through(chapter, event, context))
+                    .then_some(defaults.request),
             },
             // Earlier calls have been answered long ago; what is judged is what can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
             // An offer is hidden if its call could never pass, whatever its arguments are.
             Kind::ToolOffer if defaults.tool_offer.action == DefaultAction::Hide => {
-                (!self.lets_call_through(event, context)).then_some(defaults.tool_offer)
+                (!self.lets_call_through(chapter, event, context)).then_some(defaults.tool_offer)
             }
             Kind::ToolOffer => Some(defaults.tool_offer),
             Kind::Uninspectable if event.code.is_none() => Some(defaults.partial),
@@ -267,20 +326,32 @@ impl Policy {
 
     /// Whether something could be let through where this event comes from: by default, or by an allow that is not about
     /// another place or somebody else.
-    fn lets_something_through(&self, event: &Event, context: &Context<'_>) -> bool {
-        let defaults = &self.document.defaults;
+    fn lets_something_through(
+        &self,
+        chapter: &Chapter,
+        event: &Event,
+        context: &Context<'_>,
+    ) -> bool {
+        let defaults = &chapter.defaults;
         defaults.tool_call.action == DefaultAction::Allow
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
-                self.allows(kind, event, context, |test| {
+                let rules = self.index.of_chapter(kind, &chapter.rules).iter().copied();
+                self.allows(rules, event, context, |test| {
                     !test.is_of_exchange() && test.could_be_at(context.facts)
                 })
             })
     }
 
     /// Whether a call of the tool that is offered could be let through, with some arguments.
-    fn lets_call_through(&self, event: &Event, context: &Context<'_>) -> bool {
-        let denied = self.rules_about(Kind::ToolCall).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+    fn lets_call_through(&self, chapter: &Chapter, event: &Event, context: &Context<'_>) -> bool {
+        let rules = || {
+            self.index
+                .candidates(Kind::ToolCall, &chapter.rules, event, context.facts, || {
+                    true
+                })
+        };
+        let denied = rules().any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 rule.action == Action::Deny
                     && rule.enforced
                     && rule.unless.is_none()
@@ -290,20 +361,20 @@ impl Policy {
         });
         let open = |test: &CompiledTest| !test.is_of_exchange() && test.field != Field::Tool;
         !denied
-            && (self.document.defaults.tool_call.action == DefaultAction::Allow
-                || self.allows(Kind::ToolCall, event, context, open))
+            && (chapter.defaults.tool_call.action == DefaultAction::Allow
+                || self.allows(rules(), event, context, open))
     }
 
     /// Whether an allow (or an approval, which opens a gate as well) could hold, if what is `open` were as it asks.
     fn allows(
         &self,
-        kind: Kind,
+        mut rules: impl Iterator<Item = u16>,
         event: &Event,
         context: &Context<'_>,
         open: impl Fn(&CompiledTest) -> bool + Copy,
     ) -> bool {
-        self.rules_about(kind).iter().any(|number| {
-            self.rule(*number).is_some_and(|rule| {
+        rules.any(|number| {
+            self.rule(number).is_some_and(|rule| {
                 let judge = Judge {
                     if_missing: rule.if_missing,
                     ..Judge::new(event, context, Side::Loosening)
@@ -450,6 +521,20 @@ impl Policy {
         } else if let Some(when) = &rule.when {
             collector.condition(when);
         }
+    }
+}
+
+impl Chapter {
+    /// Whether a document takes part in what is decided of an event; if so, whether it is certain that it is for whoever
+    /// asks. In doubt it takes part, since all that it could do is to restrict.
+    fn takes_part(&self, event: &Event, context: &Context<'_>) -> Option<bool> {
+        let fits = |side| {
+            let judge = Judge::new(event, context, side);
+            self.audience.iter().all(|test| judge.test(test, side))
+        };
+        let applies = self.is_alone || self.applies(context.facts);
+        let takes_part = applies && fits(Side::Restricting);
+        takes_part.then(|| fits(Side::Loosening))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The document as written: every key at its top, read strictly.
 
 use super::decode::{At, Decoder};
-use super::node::{Data, Node};
+use super::node::{Data, Member, Node};
 use super::protocols::{self, ProtocolEntry};
-use super::rule::{self, Rule};
+use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
+use crate::wire::order;
 use std::collections::BTreeMap;
 
 /// What the documents of this language say they are.
@@ -37,6 +38,61 @@ const TOP: &[&str] = &[
     "audit",
     "zones",
 ];
+
+/// What stands at the top of a set of documents.
+const SET: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+    "mode",
+    "envoy",
+    "environment",
+    "require",
+    "inspect",
+    "extends",
+    "shadow",
+    "protocols",
+    "principals",
+    "stream",
+    "disclose",
+    "audit",
+    "zones",
+    "policies",
+];
+
+/// What stands in each document of a set.
+const MEMBER: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+    "mode",
+    "applies_to",
+    "defaults",
+    "lists",
+    "detectors",
+    "rules",
+    "for",
+    "extends",
+];
+
+/// What stands in a policy that is only tried out.
+const SHADOW: &[&str] = &[
+    "metadata",
+    "applies_to",
+    "defaults",
+    "lists",
+    "rules",
+    "for",
+];
+
+/// For whom a document may be.
+const AUDIENCE: &[&str] = &["client", "tenant", "agent", "role"];
+
+/// Most documents of a set.
+const MAX_MEMBERS: usize = 1_000;
+
 words! {
     /// Whether decisions are taken or only recorded.
     Mode {
@@ -213,9 +269,47 @@ pub struct Document {
     /// Time zones that `agentguard build` has looked up.
     pub(super) zones: Zones,
     pub(super) rules: Vec<Rule>,
+    /// For whom it is; without any, for everybody.
+    pub(super) audience: Vec<MatchItem>,
+    /// Of a set: its documents, by name. They decide, and this one only says what holds for all of them.
+    pub(super) members: Vec<Document>,
+    /// A policy that is judged and recorded beside this one, and never enforced.
+    pub(super) shadow: Option<Box<Document>>,
+}
+
+/// Where a document stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// By itself.
+    Alone,
+    /// It holds others.
+    Set,
+    /// In a set; what the set says of the mode.
+    Member(Mode),
+    /// Beside another one.
+    Shadow,
+}
+
+impl Standing {
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Standing::Alone => TOP,
+            Standing::Set => SET,
+            Standing::Member(_) => MEMBER,
+            Standing::Shadow => SHADOW,
+        }
+    }
 }
 
 impl Document {
+    /// The documents that decide, each for itself.
+    pub(super) fn deciding(&self) -> &[Document] {
+        match self.members.as_slice() {
+            [] => std::slice::from_ref(self),
+            members => members,
+        }
+    }
+
     /// Environment variables that the filter must be handed.
     pub fn secret_names(&self) -> Vec<&str> {
         let environment = match &self.environment {
@@ -244,7 +338,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         );
         return None;
     };
-    let Some(version) = root.get("apiVersion") else {
+    if root.get("apiVersion").is_none() {
         decoder.error(
             codes::AG1003,
             &at,
@@ -253,8 +347,29 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             format!("begin with `apiVersion: {API_VERSION}` and `kind: AgentPolicy`"),
         );
         return None;
-    };
-    if version.text() != Some(API_VERSION) {
+    }
+    check_version(decoder, &at, root);
+    let is_set = root.get("kind").and_then(Node::text) == Some("AgentPolicySet");
+    if is_set {
+        return read_standing(decoder, &at, root, Standing::Set);
+    }
+    check_kind(decoder, &at, root);
+    if root.get("kind").is_none() {
+        decoder.error(
+            codes::AG1003,
+            &at,
+            &(root.span.start..root.span.start),
+            "`kind` is missing",
+            "write `kind: AgentPolicy`",
+        );
+    }
+    read_standing(decoder, &at, root, Standing::Alone)
+}
+
+fn check_version(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
+    if let Some(version) = root.get("apiVersion")
+        && version.text() != Some(API_VERSION)
+    {
         decoder.error(
             codes::AG1003,
             &at.key("apiVersion"),
@@ -263,45 +378,37 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             format!("write `{API_VERSION}`"),
         );
     }
-    match root.get("kind") {
-        Some(kind) => match kind.text() {
-            Some("AgentPolicy") => {}
-            Some("AgentPolicySet") => decoder.error(
-                codes::AG1017,
-                &at.key("kind"),
-                &kind.span,
-                "several documents in one are not supported yet",
-                "",
-            ),
-            _ => decoder.error(
-                codes::AG1003,
-                &at.key("kind"),
-                &kind.span,
-                "this kind of document is no policy",
-                "write `kind: AgentPolicy`",
-            ),
-        },
-        None => decoder.error(
+}
+
+fn check_kind(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
+    if let Some(kind) = root.get("kind")
+        && kind.text() != Some("AgentPolicy")
+    {
+        decoder.error(
             codes::AG1003,
-            &at,
-            &(root.span.start..root.span.start),
-            "`kind` is missing",
+            &at.key("kind"),
+            &kind.span,
+            "this kind of document is no policy",
             "write `kind: AgentPolicy`",
-        ),
+        );
     }
-    let members = top_members(decoder, &at, root)?;
-    let find = |key: &str| {
+}
+
+fn read_standing(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    root: &Node,
+    standing: Standing,
+) -> Option<Document> {
+    let members = top_members(decoder, at, root, standing)?;
+    let node = |key: &str| {
         members
             .iter()
             .find(|(name, _)| *name == key)
             .map(|(_, node)| *node)
     };
-    let node = |key: &str| find(key);
-
     for (key, why) in [
         ("extends", codes::AG1016),
-        ("shadow", codes::AG1017),
-        ("for", codes::AG1017),
         ("detectors", codes::AG1017),
         ("principals", codes::AG1017),
     ] {
@@ -315,9 +422,34 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         }
     }
 
-    let (name, description) = metadata(decoder, &at, node("metadata"));
-    let (mode, observe_all) = mode(decoder, &at, node("mode"));
-    let defaults = defaults(decoder, &at, root, node("defaults"));
+    let (name, description) = match (standing, node("metadata")) {
+        (Standing::Shadow, None) => (Some("shadow".into()), None),
+        (_, value) => metadata(decoder, at, value),
+    };
+    let usual = match standing {
+        Standing::Member(mode) => mode,
+        Standing::Shadow => Mode::Observe,
+        Standing::Alone | Standing::Set => Mode::Enforce,
+    };
+    let (mode, observe_all) = mode(decoder, at, node("mode"), usual);
+    let parts = match standing {
+        Standing::Set => set_members(decoder, at, root, node("policies"), mode),
+        _ => Vec::new(),
+    };
+    let defaults = match standing {
+        Standing::Set => parts
+            .iter()
+            .map(|part| part.defaults)
+            .reduce(Defaults::stricter),
+        _ => defaults(decoder, at, root, node("defaults")),
+    };
+    // A set is in force as soon as one of its documents is.
+    let enforced = parts.iter().any(|part| part.mode == Mode::Enforce);
+    let mode = match standing {
+        Standing::Set if enforced => Mode::Enforce,
+        Standing::Set => Mode::Observe,
+        _ => mode,
+    };
     let lists = node("lists")
         .map(|value| lists(decoder, &at.key("lists"), value))
         .unwrap_or_default();
@@ -336,7 +468,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         description,
         mode,
         observe_all,
-        headers: envoy(decoder, &at, node("envoy")),
+        headers: envoy(decoder, at, node("envoy")),
         applies_to: node("applies_to")
             .map(|value| applies_to(decoder, &at.key("applies_to"), value))
             .unwrap_or_default(),
@@ -351,7 +483,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
         protocols: node("protocols")
             .map(|value| protocols::read_all(decoder, &at.key("protocols"), value))
             .unwrap_or_default(),
-        stream_on_deny: stream(decoder, &at, node("stream")),
+        stream_on_deny: stream(decoder, at, node("stream")),
         disclose_code_only: node("disclose")
             .and_then(|value| {
                 decoder.word(
@@ -361,15 +493,97 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
                 )
             })
             .unwrap_or(false),
-        audit: audit(decoder, &at, node("audit")),
+        audit: audit(decoder, at, node("audit")),
         lists,
         zones: node("zones")
             .and_then(|value| zones::read(decoder, &at.key("zones"), value))
             .unwrap_or_default(),
         rules,
+        audience: node("for")
+            .map(|value| audience(decoder, &at.key("for"), value))
+            .unwrap_or_default(),
+        members: parts,
+        shadow: node("shadow")
+            .and_then(|value| read_standing(decoder, &at.key("shadow"), value, Standing::Shadow))
+            .map(Box::new),
     };
-    settle_identity(decoder, &document, &at);
+    if matches!(standing, Standing::Alone | Standing::Set) {
+        settle_identity(decoder, &document, at);
+    }
     Some(document)
+}
+
+/// `for: { tenant: acme }`
+fn audience(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<MatchItem> {
+    let members = decoder.mapping(at, node, AUDIENCE).unwrap_or_default();
+    if node.members().is_empty() {
+        let help = "for example `for: { tenant: acme }`; leave it out if it is for everybody";
+        decoder.error(codes::AG1006, at, &node.span, "nobody is named", help);
+    }
+    let items = members
+        .into_iter()
+        .filter_map(|member| rule::read_match_item(decoder, at, member));
+    items.collect()
+}
+
+/// `policies` of a set: by name, so that their order can't matter.
+fn set_members(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    root: &Node,
+    node: Option<&Node>,
+    usual: Mode,
+) -> Vec<Document> {
+    let at = at.key("policies");
+    let items = match node.map(|node| &node.data) {
+        Some(Data::List(items)) if !items.is_empty() && items.len() <= MAX_MEMBERS => items,
+        Some(_) => {
+            let span = node.map_or(0..0, |node| node.span.clone());
+            let message = format!("a list of 1 to {MAX_MEMBERS} documents is expected here");
+            decoder.error(codes::AG1005, &at, &span, message, "");
+            return Vec::new();
+        }
+        None => {
+            let start = root.span.start..root.span.start;
+            let help = "a set holds documents: `policies: [{ metadata: { name: … }, … }]`";
+            decoder.error(codes::AG1006, &at, &start, "`policies` is missing", help);
+            return Vec::new();
+        }
+    };
+    let mut documents: Vec<Document> = Vec::with_capacity(items.len());
+    for (number, item) in items.iter().enumerate() {
+        let at = at.index(number);
+        check_version(decoder, &at, item);
+        check_kind(decoder, &at, item);
+        let Some(document) = read_standing(decoder, &at, item, Standing::Member(usual)) else {
+            continue;
+        };
+        if documents.iter().any(|other| other.name == document.name) {
+            let message = format!("document `{}` is defined twice", document.name);
+            let help = "records name a rule by its document and its id";
+            decoder.error(codes::AG1008, &at, &item.span, message, help);
+        }
+        documents.push(document);
+    }
+    order::sort_by(&mut documents, |a, b| a.name.cmp(&b.name));
+    documents
+}
+
+impl Defaults {
+    /// The stricter of each.
+    fn stricter(self, other: Defaults) -> Defaults {
+        let stricter = |a: Default, b: Default| match a.action {
+            DefaultAction::Allow => b,
+            DefaultAction::Deny | DefaultAction::Hide => a,
+        };
+        Defaults {
+            request: stricter(self.request, other.request),
+            tool_call: stricter(self.tool_call, other.tool_call),
+            tool_offer: stricter(self.tool_offer, other.tool_offer),
+            uninspectable: stricter(self.uninspectable, other.uninspectable),
+            partial: stricter(self.partial, other.partial),
+        }
+    }
 }
 
 /// The keys at the top; `spec:` around everything after `metadata` is opened.
@@ -377,15 +591,17 @@ fn top_members<'n>(
     decoder: &mut Decoder,
     at: &At<'_>,
     root: &'n Node,
+    standing: Standing,
 ) -> Option<Vec<(&'n str, &'n Node)>> {
+    let known = standing.keys();
     let mut members = Vec::new();
-    for member in decoder.mapping(at, root, TOP)? {
+    for member in known_members(decoder, at, root, known)? {
         if &*member.key != "spec" {
             members.push((&*member.key, &member.value));
             continue;
         }
         let at = at.key("spec");
-        for inner in decoder.mapping(&at, &member.value, TOP)? {
+        for inner in known_members(decoder, &at, &member.value, known)? {
             let outside = matches!(&*inner.key, "apiVersion" | "kind" | "metadata" | "spec");
             if outside || root.get(&inner.key).is_some() {
                 decoder.error(
@@ -404,6 +620,44 @@ fn top_members<'n>(
         }
     }
     Some(members)
+}
+
+/// The members whose keys belong here; those that belong elsewhere are said to.
+fn known_members<'n>(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &'n Node,
+    known: &[&str],
+) -> Option<Vec<&'n Member>> {
+    let is_elsewhere =
+        |key: &str| !known.contains(&key) && (TOP.contains(&key) || key == "policies");
+    for member in node
+        .members()
+        .iter()
+        .filter(|member| is_elsewhere(&member.key))
+    {
+        let message = format!("`{}` does not stand here", member.key);
+        let help = match () {
+            () if &*member.key == "policies" => "it belongs to `kind: AgentPolicySet`",
+            () if known == SET => "it belongs to one of the documents under `policies`",
+            () => "it stands at the top, where it holds for everything",
+        };
+        decoder.error(
+            codes::AG1004,
+            &at.key(&member.key),
+            &member.key_span,
+            message,
+            help,
+        );
+    }
+    let all: Vec<&str> = [known, TOP, &["policies"]].concat();
+    let members = decoder.mapping(at, node, &all)?;
+    Some(
+        members
+            .into_iter()
+            .filter(|member| known.contains(&&*member.key))
+            .collect(),
+    )
 }
 
 fn metadata(
@@ -450,9 +704,9 @@ fn metadata(
 
 pub(super) const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 
-fn mode(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> (Mode, bool) {
+fn mode(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>, usual: Mode) -> (Mode, bool) {
     let Some(node) = node else {
-        return (Mode::Enforce, false);
+        return (usual, false);
     };
     let at = at.key("mode");
     if let Data::Map(_) = node.data {
@@ -811,20 +1065,21 @@ fn settle_identity(decoder: &mut Decoder, document: &Document, at: &At<'_>) {
     if document.requires_identity.is_some() {
         return;
     }
-    if let Some(rule) = document.rules.iter().find(|rule| rule.asks_identity()) {
-        let message = format!("rule `{}` asks who is asking", rule.id);
-        let report = decoder.report(
-            Severity::Warning,
-            codes::AG1018,
-            at,
-            rule.span.clone(),
-            message,
-        );
-        if let Some(diagnostic) = report {
-            diagnostic.help = Some(
-                "say what becomes of anonymous requests: `require: identity` or `require: none`"
-                    .to_owned(),
-            );
+    let mut asking = None;
+    for part in document.deciding() {
+        if let Some(rule) = part.rules.iter().find(|rule| rule.asks_identity()) {
+            asking = Some((format!("rule `{}` asks", rule.id), rule.span.clone()));
+        } else if let Some(item) = part.audience.first() {
+            let asks = format!("document `{}` asks", part.name);
+            asking = Some((asks, item.mention.span.clone()));
         }
+    }
+    let Some((who, span)) = asking else { return };
+    let message = format!("{who} who is asking");
+    if let Some(diagnostic) = decoder.report(Severity::Warning, codes::AG1018, at, span, message) {
+        diagnostic.help = Some(
+            "say what becomes of anonymous requests: `require: identity` or `require: none`"
+                .to_owned(),
+        );
     }
 }

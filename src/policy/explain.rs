@@ -4,6 +4,7 @@
 use super::compile::{CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Policy};
 use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
 use super::decide::{Context, Judge};
+use super::document::Document;
 use super::field::Field;
 use super::node::{Data, Node};
 use super::operators::Side;
@@ -71,7 +72,8 @@ impl Explainer {
     pub fn explain(&self, event: &Event, context: &Context<'_>) -> Vec<Explained> {
         let policy = context.policy;
         policy
-            .rules_about(event.kind)
+            .index
+            .all(event.kind)
             .iter()
             .filter_map(|number| {
                 let rule = policy.rule(*number)?;
@@ -149,13 +151,25 @@ impl Branch {
     }
 }
 
+/// The documents that decide and the one that is tried out, each with its rules as they were compiled.
+pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[CompiledRule])> {
+    let documents = policy.document.deciding().iter();
+    let tried_out = policy.document.shadow.as_deref();
+    documents
+        .chain(tried_out)
+        .zip(&policy.chapters)
+        .map(|(document, chapter)| {
+            let rules = usize::from(chapter.rules.start)..usize::from(chapter.rules.end);
+            (document, policy.rules.get(rules).unwrap_or_default())
+        })
+}
+
 /// The rule as it was written.
 pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p Rule> {
-    policy
-        .document
-        .rules
-        .iter()
-        .find(|written| written.id == rule.id)
+    parts(policy).find_map(|(document, rules)| {
+        rules.iter().find(|known| std::ptr::eq(*known, rule))?;
+        document.rules.iter().find(|written| written.id == rule.id)
+    })
 }
 
 /// Tells the conditions of one rule.

@@ -4,7 +4,7 @@ use crate::event::Kind;
 use crate::wire::json::JsonPath;
 
 /// A set of kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kinds(u8);
 
 impl Kinds {

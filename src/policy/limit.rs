@@ -50,6 +50,7 @@ pub struct Limit {
     /// Each session by itself.
     pub per_session: bool,
     pub(super) span: Range<usize>,
+    pub(super) path: String,
     /// Each value of these by itself.
     per: Vec<Mention>,
     sum: Option<Mention>,
@@ -166,6 +167,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
         window,
         per_session,
         span: node.span.clone(),
+        path: at.path(),
         per,
         sum,
     })

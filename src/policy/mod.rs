@@ -13,10 +13,13 @@ mod decode;
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod explain;
+#[cfg(not(target_arch = "wasm32"))]
+mod extend;
 mod field;
 #[cfg(not(target_arch = "wasm32"))]
 mod format;
 mod glob;
+mod index;
 mod limit;
 #[cfg(not(target_arch = "wasm32"))]
 mod lint;
@@ -54,12 +57,14 @@ pub use case::{
     written as written_case,
 };
 pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Held, Judgement, Ruling};
+pub use decide::{Context, Decision, Held, Judgement, Ruling, Shadow};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
 #[cfg(not(target_arch = "wasm32"))]
 pub use format::{FormatError, format_yaml, write_json, write_yaml};
+#[cfg(not(target_arch = "wasm32"))]
+pub use extend::{Read, ReadFile, resolve};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;
@@ -68,6 +73,7 @@ pub use load::load_with_zones;
 pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
+pub use operators::operator_words;
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 #[cfg(not(target_arch = "wasm32"))]

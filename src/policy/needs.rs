@@ -1,7 +1,7 @@
 //! What a policy looks at, so that nothing else is read, held or copied.
 
-use super::compile::{CompiledRule, is_enforced};
-use super::document::{Default, DefaultAction, Document};
+use super::compile::{Chapter, CompiledRule};
+use super::document::{Default, DefaultAction};
 use super::field::{Field, Kinds};
 use super::rule::{Action, Rule};
 use super::scan::Wants;
@@ -20,7 +20,7 @@ pub enum Interest {
 }
 
 /// What a policy looks at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Needs {
     enforced: Kinds,
     observed: Kinds,
@@ -42,21 +42,10 @@ pub struct Needs {
 }
 
 impl Needs {
-    pub(super) fn of(document: &Document) -> Needs {
-        let mut needs = Needs {
-            enforced: Kinds::EMPTY,
-            observed: Kinds::EMPTY,
-            enforced_in_answers: Kinds::EMPTY,
-            observed_in_answers: Kinds::EMPTY,
-            edited: Kinds::EMPTY,
-            defaults_enforced: is_enforced(document, None),
-            headers: Vec::new(),
-            results: false,
-            result_args: false,
-            request: Wants::default(),
-            response: Wants::default(),
-        };
-        let defaults = &document.defaults;
+    /// What the defaults of a document look at.
+    pub(super) fn add_defaults(&mut self, chapter: &Chapter) {
+        self.defaults_enforced |= chapter.enforces(None);
+        let defaults = &chapter.defaults;
         for (kind, default) in [
             (Kind::Request, defaults.request),
             (Kind::ToolCall, defaults.tool_call),
@@ -64,10 +53,9 @@ impl Needs {
         ] {
             let Default { action, mode } = default;
             if action != DefaultAction::Allow {
-                needs.look_at(Kinds::of(&[kind]), is_enforced(document, mode), true);
+                self.look_at(Kinds::of(&[kind]), chapter.enforces(mode), true);
             }
         }
-        needs
     }
 
     pub(super) fn add_rule(&mut self, rule: &Rule, compiled: &CompiledRule, wants: Wants) {

@@ -64,7 +64,7 @@ impl Policy {
     /// How a text of which this is known at its beginning has to be treated.
     pub fn flowing(&self, event: &Event, context: &Context<'_>) -> Flowing {
         let mut flowing = Flowing::Settled;
-        for &number in self.rules_about(Kind::Response) {
+        for &number in self.index.all(Kind::Response) {
             let Some(rule) = self.rule(number).filter(|rule| rule.pace >= Pace::Text) else {
                 continue;
             };

@@ -72,7 +72,7 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
         Kind::Response,
     ] {
         open |= kinds.contains(kind.word())
-            && policy.rules_about(kind).iter().any(|number| {
+            && policy.index.all(kind).iter().any(|number| {
                 policy
                     .rule(*number)
                     .is_some_and(|rule| rule.enforced && rule.action != Action::Tag)
@@ -175,7 +175,7 @@ fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
         }
     };
     // A rule is left open if its `match`, which mostly asks what a record tells, holds.
-    let open = policy.rules_about(event.kind).iter().any(|number| {
+    let open = policy.index.all(event.kind).iter().any(|number| {
         policy.rule(*number).is_some_and(|rule| {
             rule.enforced
                 && rule.action != Action::Tag

@@ -49,6 +49,13 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
                     _ => write(rule, out),
                 }
             }),
+            ("policies", Data::List(documents)) => {
+                write_list(documents, out, &mut |document, out| match document.data {
+                    Data::Map(_) => write_document(document, out),
+                    _ => write(document, out),
+                });
+            }
+            ("shadow", Data::Map(_)) => write_document(&member.value, out),
             _ => write(&member.value, out),
         },
     );

@@ -1,15 +1,17 @@
 //! Anthropic's older text completions: `POST …/v1/complete`, one prompt with turns marked inside it.
 
+mod stream;
+
 use super::anthropic_shapes::{error, tell_request};
 use super::coverage::{TEXT_ANSWER, TEXTS};
 use super::reader::{Is, Key, Origin, Reader};
+use super::stream::StreamReader;
 use super::surgery::{Object, tag};
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::diag::codes;
-use crate::event::{Author, Known, Part, Turn};
-use crate::wire::json::{Edits, Nest};
+use crate::event::{Author, Part};
+use crate::wire::json::{Edits, Nest, Value};
+use stream::CompletionStream;
 
 /// The format.
 pub(super) struct AnthropicComplete;
@@ -29,11 +31,11 @@ const REQUEST: &[Key] = &[
     ),
 ];
 const RESPONSE: &[Key] = &[
-    ("type", Is::Word(&["completion", "error"])),
+    ("type", Is::Word(&["completion", "error", "ping"])),
     ("id", Is::Id),
     ("log_id", Is::Id),
     ("model", Is::Model),
-    ("completion", Is::Text(Part::Text)),
+    ("completion", Is::Own),
     ("stop_reason", Is::Own),
     ("stop", Is::Text(Part::Other)),
     ("request_id", Is::Id),
@@ -44,7 +46,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …/v1/complete`",
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: TEXT_ANSWER,
 }];
 
 impl Protocol for AnthropicComplete {
@@ -88,27 +90,7 @@ impl Protocol for AnthropicComplete {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
         let Some(body) = reader.body() else { return };
-        let origin = Origin {
-            from: Known::Missing,
-            part: Part::Text,
-            turn: Turn::Latest,
-            choice: 0,
-            piece_of: None,
-        };
-        reader.keys(
-            body.root(),
-            RESPONSE,
-            &origin,
-            &mut |reader, key, value| match key {
-                "error" => error(reader, value, &origin),
-                _ => {
-                    if let Some(reason) = value.text() {
-                        reader.reading.finish.push(reason.into());
-                    }
-                    reader.word(value, &["stop_sequence", "max_tokens", "refusal"]);
-                }
-            },
-        );
+        answer(reader, body.root(), &Origin::answer(0));
     }
 
     fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
@@ -134,6 +116,32 @@ impl Protocol for AnthropicComplete {
         }
         Ok(())
     }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(CompletionStream::new(asked)))
+    }
+}
+
+/// A whole answer, or what one event adds to it.
+fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
+    let origin = said.whole();
+    reader.keys(
+        root,
+        RESPONSE,
+        &origin,
+        &mut |reader, key, value| match key {
+            "completion" => {
+                reader.text(value, said);
+            }
+            "error" => error(reader, value, &origin),
+            _ => {
+                if let Some(reason) = value.text() {
+                    reader.reading.finish.push(reason.into());
+                }
+                reader.word(value, &["stop_sequence", "max_tokens", "refusal"]);
+            }
+        },
+    );
 }
 
 fn refused(text: &str, id: &str, model: &str) -> Vec<u8> {

@@ -5,10 +5,11 @@
 //! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
 
 use super::anthropic_shapes::{
-    refused_message, request, response, tell_request, withhold_in_answer,
+    MessageStream, refused_message, request, response, tell_request, withhold_in_answer,
 };
 use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
 use super::reader::Reader;
+use super::stream::StreamReader;
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
     Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
@@ -36,7 +37,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for AnthropicMessages {
@@ -93,6 +94,10 @@ impl Protocol for AnthropicMessages {
     ) -> Result<(), CannotWithhold> {
         let body = nest.body().ok_or(CannotWithhold)?;
         withhold_in_answer(body.root(), withholding, edits)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(MessageStream::new(asked)))
     }
 }
 

@@ -6,11 +6,13 @@
 mod answer;
 mod blocks;
 mod request;
+mod stream;
 mod tools;
 mod withhold;
 
 pub(super) use answer::{error, message as answered_message, response};
 pub(super) use request::{request, tell_request};
+pub(super) use stream::MessageStream;
 pub(super) use tools::tool as offered_tool;
 pub(super) use withhold::{
     message as withhold_in_message, refused_message, whole as withhold_in_answer,

@@ -4,14 +4,13 @@
 
 use super::anthropic_shapes::tell_request;
 use super::bedrock_shapes::{
-    converse_request, converse_response, model_call, refused_converse, usage_in_headers,
-    withhold_in_converse,
+    ConverseStream, converse_request, converse_response, model_call, refused_converse,
+    usage_in_headers, withhold_in_converse,
 };
 use super::coverage::{CONVERSATION, MODEL_ANSWER};
 use super::reader::Reader;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::stream::StreamReader;
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::Usage;
 use crate::wire::json::{Edits, Nest};
 
@@ -22,7 +21,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST /model/{model}/converse`, `…/converse-stream`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for BedrockConverse {
@@ -75,5 +74,9 @@ impl Protocol for BedrockConverse {
     ) -> Result<(), CannotWithhold> {
         let body = nest.body().ok_or(CannotWithhold)?;
         withhold_in_converse(body.root(), withholding, edits)
+    }
+
+    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ConverseStream::new(false)))
     }
 }

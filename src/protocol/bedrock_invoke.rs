@@ -3,6 +3,8 @@
 //! Source: AWS's inference parameters by model family and recorded exchanges.
 
 mod plain;
+mod plain_stream;
+mod stream;
 
 use super::anthropic_messages::refused as refused_message;
 use super::anthropic_shapes::{request, response, tell_request, withhold_in_answer};
@@ -13,9 +15,8 @@ use super::bedrock_shapes::{
 use super::coverage::{CONVERSATION, MODEL_ANSWER};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::stream::StreamReader;
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, Nest, Value};
 
@@ -90,7 +91,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for BedrockInvoke {
@@ -168,5 +169,9 @@ impl Protocol for BedrockInvoke {
             Family::Chat => OpenAiChat.withhold(nest, asked, withholding, edits),
             Family::Plain => plain::withhold(root, withholding, edits),
         }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::InvokeStream::new(asked)))
     }
 }

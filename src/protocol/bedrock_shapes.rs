@@ -6,9 +6,11 @@
 mod answer;
 mod content;
 mod request;
+mod stream;
 
 pub(super) use answer::{aws_error, converse_response, refused_converse, withhold_in_converse};
 pub(super) use request::converse_request;
+pub(super) use stream::{ConverseStream, exception, read_exception};
 
 use super::{Endpoint, Head};
 use crate::event::{Known, Usage};

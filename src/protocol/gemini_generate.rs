@@ -5,8 +5,11 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
-use super::gemini_shapes::{generate_request, refused_response, response, withhold};
+use super::gemini_shapes::{
+    GenerateStream, generate_request, refused_response, response, withhold,
+};
 use super::reader::{Is, Key, Origin, Reader};
+use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal,
@@ -14,7 +17,8 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
-use crate::wire::http::percent_decode;
+use crate::wire::frame::Framing;
+use crate::wire::http::{MediaType, percent_decode};
 use crate::wire::json::{Edits, Nest, Value};
 
 /// The format.
@@ -41,7 +45,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for GeminiGenerate {
@@ -102,10 +106,10 @@ impl Protocol for GeminiGenerate {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
-        response(reader, body.root(), asked);
+        response(reader, body.root());
     }
 
     fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
@@ -134,6 +138,18 @@ impl Protocol for GeminiGenerate {
     ) -> Result<(), CannotWithhold> {
         let body = nest.body().ok_or(CannotWithhold)?;
         withhold(body.root(), withholding, edits)
+    }
+
+    fn framing(&self, asked: &Asked, media: MediaType) -> Option<Framing> {
+        match (media, asked.endpoint.answer) {
+            (MediaType::EventStream, _) => Some(Framing::Sse),
+            (MediaType::Json | MediaType::Absent, AnswerForm::Elements) => Some(Framing::Array),
+            _ => None,
+        }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(GenerateStream::new(asked)))
     }
 }
 

@@ -4,17 +4,17 @@
 //! Source: Google's published SDK types and recorded exchanges.
 
 mod steps;
+mod stream;
 mod withhold;
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER};
 use super::gemini_shapes::error;
 use super::reader::{Is, Key, Origin, Reader};
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::stream::StreamReader;
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::diag::codes;
-use crate::event::{Author, Known, Part, Turn};
+use crate::event::{Author, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
 
 /// The format.
@@ -87,13 +87,13 @@ const ROWS: &[Row] = &[
         route: "`POST …/interactions`",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: "`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`",
         request: ASKED,
         answer: MODEL_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: MODEL_ANSWER,
     },
 ];
 
@@ -176,24 +176,7 @@ impl Protocol for GeminiInteractions {
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
-        let origin = answered();
-        reader.keys(
-            body.root(),
-            RESPONSE,
-            &origin,
-            &mut |reader, key, value| match key {
-                "steps" | "outputs" => steps::answer(reader, value),
-                "status" => {
-                    if let Some(status) = value.text() {
-                        reader.reading.finish.push(status.into());
-                    }
-                    reader.word(value, STATUSES);
-                }
-                "usage" => usage(reader, value, &origin),
-                "errors" => reader.array(value, error),
-                _ => error(reader, value),
-            },
-        );
+        interaction(reader, body.root());
     }
 
     fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
@@ -212,17 +195,32 @@ impl Protocol for GeminiInteractions {
         let body = nest.body().ok_or(CannotWithhold)?;
         withhold::withhold(body.root(), withholding, edits)
     }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::InteractionStream::new(asked)))
+    }
 }
 
-/// The origin of what an answer says.
-fn answered() -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice: 0,
-        piece_of: None,
-    }
+/// What an interaction says of itself, and its steps.
+fn interaction(reader: &mut Reader<'_>, root: Value<'_>) {
+    let origin = Origin::answer(0);
+    reader.keys(
+        root,
+        RESPONSE,
+        &origin,
+        &mut |reader, key, value| match key {
+            "steps" | "outputs" => steps::answer(reader, value),
+            "status" => {
+                if let Some(status) = value.text() {
+                    reader.reading.finish.push(status.into());
+                }
+                reader.word(value, STATUSES);
+            }
+            "usage" => usage(reader, value, &origin),
+            "errors" => reader.array(value, error),
+            _ => error(reader, value),
+        },
+    );
 }
 
 fn agent_config(reader: &mut Reader<'_>, value: Value<'_>) {

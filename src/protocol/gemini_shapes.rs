@@ -6,12 +6,14 @@
 mod answer;
 mod parts;
 mod request;
+mod stream;
 mod tools;
 mod withhold;
 
 pub(super) use answer::{error, response};
 pub(super) use parts::{contents_by, unspoken};
 pub(super) use request::generate_request;
+pub(super) use stream::GenerateStream;
 pub(super) use tools::tools;
 pub(super) use withhold::{moved, refused_response, withhold};
 

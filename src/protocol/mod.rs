@@ -36,6 +36,7 @@ mod provider_apis;
 mod reader;
 mod refusal;
 mod routes;
+mod sent;
 pub mod stream;
 mod surgery;
 #[cfg(test)]

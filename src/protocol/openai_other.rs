@@ -8,9 +8,10 @@
 mod batch;
 mod stored;
 
-use super::openai_responses;
+use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
 use super::routes::{self, Line, get, json};
+use super::stream::StreamReader;
 use super::{
     AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
     Judged, MINTED, MODEL_ANSWER, Protocol, Row, TEXT_ANSWER, Withholding,
@@ -314,6 +315,14 @@ impl Protocol for OpenAiOther {
             }
             STORED_CHAT => stored::withhold_chat(nest, asked, withholding, edits),
             _ => stored::withhold(nest, withholding, edits),
+        }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        match asked.endpoint.name {
+            // The rest of an answer whose beginning was received elsewhere.
+            RETRIEVED => Some(Box::new(ResponsesStream::new(asked))),
+            _ => None,
         }
     }
 }

@@ -4,12 +4,11 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER};
-use super::openai_chat::OpenAiChat;
+use super::openai_chat::{Answer, ChatStream, OpenAiChat};
 use super::reader::Reader;
+use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::wire::json::{Edits, Nest};
 
 /// The format.
@@ -19,7 +18,7 @@ const ROWS: &[Row] = &[Row {
     route: "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for VertexRawPredict {
@@ -74,5 +73,9 @@ impl Protocol for VertexRawPredict {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         OpenAiChat.withhold(nest, asked, withholding, edits)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ChatStream::new(asked, Answer::Chat)))
     }
 }

@@ -3,6 +3,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     reason = "test code: a failure is a panic"
 )]
 

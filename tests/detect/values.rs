@@ -395,8 +395,7 @@ pub const KINDS: &[Kind] = &[
         valid: |value| {
             let number: usize = format!("{}{}", &value[..6], &value[7..10]).parse().unwrap();
             let serial: usize = value[7..10].parse().unwrap();
-            serial >= 2
-                && serial < 900
+            (2..900).contains(&serial)
                 && real_date(&value[2..4], &value[..2])
                 && "0123456789ABCDEFHJKLMNPRSTUVWXY".chars().nth(number % 31)
                     == value.chars().last()

@@ -37,5 +37,7 @@ mod reload;
 mod responses;
 mod scene;
 mod sdk;
+mod sdk_streams;
+mod tools;
 mod traffic;
 mod untouched;

@@ -78,7 +78,7 @@ impl<'c> Given<'c> {
     /// The body: the event's texts, arguments and result, for the scanner.
     pub fn body(&self) -> Vec<u8> {
         let mut body = b"{".to_vec();
-        for key in ["text", "args", "result"] {
+        for key in ["text", "args", "result", "params"] {
             let Some(value) = self
                 .member(key)
                 .filter(|value| value.text() != Some("unknown") || key == "text")
@@ -121,6 +121,7 @@ impl<'c> Given<'c> {
         };
         event.args = value("args");
         event.result = value("result");
+        reading.params = root.get("params").map(|value| value.place());
         event.tool = self.name("tool", Some("t"));
         event.from = match self.member("from").and_then(Node::text) {
             Some("unknown") => Known::Unknown,

@@ -5,7 +5,7 @@
 //! - `when`, a condition: `restricting` and `loosening` say whether it is true on either side, for the event that the case
 //!   gives. Both are tried in every place of that side (`when` and `unless` of a deny and of an allow) and under `not`,
 //!   where what is missing stays strict (`missing: true`). Beside it may stand `if_missing` and `match`.
-//! - `rules` and `defaults`, a policy: `expect` says what is decided.
+//! - `rules` and `defaults`, a policy, or `policies`, the documents of a set: `expect` says what is decided.
 //! - `wrong`, a condition that is refused: `says` is the code or some words of the message. `wrong_rule` is a whole rule (but
 //!   its id), `wrong_policy` members of a whole document; `right_rule` and `right_policy` are taken, for contrast.
 //!
@@ -22,6 +22,7 @@
 )]
 
 mod given;
+mod table;
 
 use agentguard::policy::{
     Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
@@ -104,7 +105,7 @@ impl<'f> Case<'f> {
             ("require", text("none")),
             ("rules", node(Data::List(rules))),
         ];
-        for key in ["lists", "mode", "inspect", "zones"] {
+        for key in ["lists", "mode", "inspect", "zones", "shadow"] {
             if let Some(value) = self.get(key).or(self.file.get(key)) {
                 members.push((key, value.clone()));
             }
@@ -119,12 +120,15 @@ impl<'f> Case<'f> {
         for member in self.get("match").into_iter().flat_map(Node::members) {
             matches.push((&member.key, member.value.clone()));
         }
-        let mut members = vec![
-            ("id", text("r")),
-            ("match", map(matches)),
-            (place, condition.clone()),
-            ("action", text(action)),
-        ];
+        let mut members = vec![("id", text("r")), ("action", text(action))];
+        if place == "match" {
+            for member in condition.members() {
+                matches.push((&member.key, member.value.clone()));
+            }
+        } else {
+            members.push((place, condition.clone()));
+        }
+        members.push(("match", map(matches)));
         if let Some(value) = self.get("if_missing") {
             members.push(("if_missing", value.clone()));
         }
@@ -141,7 +145,7 @@ impl<'f> Case<'f> {
             .iter()
             .any(|judgement| !judgement.held.is_empty());
         // A condition under `unless` holds where its rule doesn't.
-        Ok(held == (place == "when"))
+        Ok(held == (place != "unless"))
     }
 
     fn condition_case(&self, condition: &Node) -> Vec<String> {
@@ -160,8 +164,15 @@ impl<'f> Case<'f> {
                     Err(error) => wrong.push(error),
                 }
             };
+        // By these, rules are found: in `match` they say what they say in `when`.
+        let finds_rules = condition.members().iter().all(|member| {
+            matches!(&*member.key, "tool" | "model") && !matches!(member.value.data, Data::Map(_))
+        });
         if let Some(restricting) = self.flag("restricting") {
             expect("restricting", "deny", "when", condition, restricting);
+            if finds_rules {
+                expect("restricting", "deny", "match", condition, restricting);
+            }
             expect("restricting", "allow", "unless", condition, restricting);
             // Under `not`, a missing value counts as true, so that what loosens stays false.
             let negated_loosens = !restricting && !is_missing;
@@ -176,6 +187,9 @@ impl<'f> Case<'f> {
         }
         if let Some(loosening) = self.flag("loosening") {
             expect("loosening", "allow", "when", condition, loosening);
+            if finds_rules {
+                expect("loosening", "allow", "match", condition, loosening);
+            }
             expect("loosening", "deny", "unless", condition, loosening);
             if self.get("if_missing").is_none() {
                 expect("not, restricting", "deny", "when", &negated, !loosening);
@@ -200,7 +214,26 @@ impl<'f> Case<'f> {
         };
         let allow = map(vec![("action", text("allow"))]);
         let defaults = self.get("defaults").cloned().unwrap_or(allow);
-        let policy = match compiled(&self.document(rules.clone(), defaults)) {
+        self.decided(&self.document(rules.clone(), defaults))
+    }
+
+    fn set_case(&self, policies: &Node) -> Vec<String> {
+        let mut members = vec![
+            ("apiVersion", text("agentguard.dev/v1")),
+            ("kind", text("AgentPolicySet")),
+            ("metadata", map(vec![("name", text("case"))])),
+            ("require", text("none")),
+            ("policies", policies.clone()),
+        ];
+        for key in ["mode", "shadow"] {
+            members.extend(self.get(key).map(|value| (key, value.clone())));
+        }
+        self.decided(&map(members))
+    }
+
+    /// What a policy decides, against what is expected.
+    fn decided(&self, document: &Node) -> Vec<String> {
+        let policy = match compiled(document) {
             Ok(policy) => policy,
             Err(error) => return vec![error],
         };
@@ -227,6 +260,13 @@ impl<'f> Case<'f> {
                     ids.dedup();
                     format!("[{}]", ids.join(","))
                 }
+                "shadow" => quoted(word(
+                    judgements
+                        .iter()
+                        .filter_map(|judgement| judgement.shadow.as_ref())
+                        .map(|shadow| shadow.ruling.decision)
+                        .max(),
+                )),
                 "redacts" => redactions(&policy, &Given::of(self.node)),
                 other => panic!("`expect` has no `{other}`"),
             };
@@ -270,8 +310,10 @@ impl<'f> Case<'f> {
             .iter()
             .map(|member| (&*member.key, member.value.clone()))
             .collect();
+        let is_set = given.get("kind").is_some();
         for member in usual.members() {
-            if given.get(&member.key).is_none() {
+            let is_of_set = !matches!(&*member.key, "defaults" | "rules");
+            if given.get(&member.key).is_none() && (is_of_set || !is_set) {
                 members.push((&member.key, member.value.clone()));
             }
         }
@@ -293,6 +335,7 @@ impl<'f> Case<'f> {
                 Some(match &*member.key {
                     "when" => self.condition_case(value),
                     "rules" => self.policy_case(value),
+                    "policies" => self.set_case(value),
                     "wrong" => {
                         let rule = self.rule("deny", "when", value);
                         self.wrong_case(&self.document(vec![rule], allow()))

@@ -606,7 +606,8 @@ fn a_text_that_is_denied_is_nowhere_in_the_answer() {
 #[test]
 fn a_tool_that_is_denied_is_not_called_and_the_others_still_are() {
     let mut count = 0;
-    for whole in all() {
+    // A notification is accepted without a word.
+    for whole in all().iter().filter(|whole| !whole.response.is_empty()) {
         let asked = whole.asked();
         let called = |body: &[u8]| -> Vec<String> {
             let Some((_, reading)) = whole.read_response(&asked, body) else {
@@ -642,7 +643,7 @@ fn a_tool_that_is_denied_is_not_called_and_the_others_still_are() {
 ",
                 Value::String(denied.clone())
             ),
-            &whole,
+            whole,
         );
         let body = seen.client.body();
         let parsed: Value = serde_json::from_slice(&body).unwrap();

@@ -5,16 +5,21 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod a2a;
+mod documents;
 mod generic;
+mod history;
 mod mcp;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 
 fn guard(policy: &str) -> Rc<Guard> {
-    let text = format!(
+    guard_of(&format!(
         "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n{policy}"
-    );
-    let root = parse_yaml(&text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    ))
+}
+
+fn guard_of(text: &str) -> Rc<Guard> {
+    let root = parse_yaml(text).unwrap_or_else(|errors| panic!("{errors:?}"));
     let loaded = load(&root);
     let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
     let Some(policy) = loaded.policy else {
@@ -94,6 +99,10 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_cohere;
+mod stream_ollama;
+mod stream_responses;
+mod stream_texts;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

@@ -37,7 +37,7 @@ fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
 }
 
 /// A streamed answer, cut into chunks at these places.
-fn streamed(body: &[u8], cuts: &[usize]) -> Half {
+pub(super) fn streamed(body: &[u8], cuts: &[usize]) -> Half {
     let headers = [(":status", "200"), ("content-type", "text/event-stream")];
     let mut half = Half::new(&headers, b"");
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();

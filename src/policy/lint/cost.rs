@@ -39,7 +39,7 @@ pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// Decisions that are only recorded.
 pub(super) fn observed(subject: &Subject<'_>, findings: &mut Findings) {
-    let document = &subject.policy.document;
+    let document = subject.document;
     if document.mode == Mode::Observe {
         let span = top(subject.root, "mode").map_or(0..0, |node| node.span.clone());
         let message = if document.observe_all {
@@ -101,7 +101,7 @@ pub(super) fn held_streams(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// What can't be done once headers have left.
 pub(super) fn portable(subject: &Subject<'_>, findings: &mut Findings) {
-    if subject.policy.document.headers == HeaderMode::Hold {
+    if subject.document.headers == HeaderMode::Hold {
         return;
     }
     for view in &subject.rules {

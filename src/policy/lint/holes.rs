@@ -222,7 +222,7 @@ fn is_established(field: &str) -> bool {
 /// Lists that no rule names.
 pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
-    for rule in &subject.policy.document.rules {
+    for rule in &subject.document.rules {
         for condition in rule.when.iter().chain(&rule.unless) {
             condition.each_operand(&mut |operand| names(operand, &mut used));
         }
@@ -232,7 +232,7 @@ pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
     };
     for member in lists.members() {
         let known = matches!(
-            subject.policy.document.lists.get(&member.key),
+            subject.document.lists.get(&member.key),
             Some(List::Plain(_) | List::Keyed(_))
         );
         if known && !used.contains(&*member.key) {

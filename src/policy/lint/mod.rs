@@ -7,6 +7,8 @@ mod reach;
 mod words;
 
 use super::compile::{CompiledRule, Policy};
+use super::document::Document;
+use super::explain::parts;
 use super::node::{Data, Node};
 use super::reason::{Meaning, RuleMeaning};
 use super::rule::Rule;
@@ -38,7 +40,9 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
 /// A policy that is looked through.
 struct Subject<'p> {
     policy: &'p Policy,
-    /// The document that it was read from.
+    /// The document, or one of a set.
+    document: &'p Document,
+    /// What it was read from.
     root: &'p Node,
     rules: Vec<View<'p>>,
 }
@@ -107,29 +111,51 @@ impl Findings {
 
 /// Looks a valid policy through. `root` is the document that it was compiled from.
 pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
-    let at_top = root.get("rules");
-    let (start, rules) = match at_top {
+    let mut findings = Findings::default();
+    let set: Vec<&Node> = match top(root, "policies").map(|policies| &policies.data) {
+        Some(Data::List(documents)) => documents.iter().collect(),
+        _ => Vec::new(),
+    };
+    for (number, (document, compiled)) in parts(policy).enumerate() {
+        // What is only tried out says nothing to anybody.
+        let part = match (policy.document.members.is_empty(), set.get(number)) {
+            (true, _) if number == 0 => (root, String::new()),
+            (false, Some(part)) => (*part, format!("policies[{number}].")),
+            _ => continue,
+        };
+        lint_part(policy, document, compiled, part, &mut findings);
+    }
+    findings
+        .diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start, diagnostic.code));
+    findings.diagnostics
+}
+
+fn lint_part(
+    policy: &Policy,
+    document: &Document,
+    compiled: &[CompiledRule],
+    (root, path): (&Node, String),
+    findings: &mut Findings,
+) {
+    let (start, rules) = match root.get("rules") {
         Some(rules) => ("rules", Some(rules)),
-        None => (
-            "spec.rules",
-            root.get("spec").and_then(|spec| spec.get("rules")),
-        ),
+        None => ("spec.rules", top(root, "rules")),
     };
     let nodes: &[Node] = match rules.map(|rules| &rules.data) {
         Some(Data::List(nodes)) => nodes,
         _ => &[],
     };
-    let meaning = Meaning::of(policy);
-    let rules = policy
-        .document
+    let meaning = Meaning::of_part(document, compiled);
+    let rules = document
         .rules
         .iter()
         .zip(meaning.rules)
         .filter_map(|(written, meaning)| {
             Some(View {
-                compiled: policy.rules().iter().find(|rule| rule.id == written.id)?,
+                compiled: compiled.iter().find(|rule| rule.id == written.id)?,
                 node: nodes.get(written.index)?,
-                path: format!("{start}[{}]", written.index),
+                path: format!("{path}{start}[{}]", written.index),
                 written,
                 meaning,
             })
@@ -137,17 +163,13 @@ pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
         .collect();
     let subject = Subject {
         policy,
+        document,
         root,
         rules,
     };
-    let mut findings = Findings::default();
     for check in CHECKS {
-        check(&subject, &mut findings);
+        check(&subject, findings);
     }
-    findings
-        .diagnostics
-        .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start, diagnostic.code));
-    findings.diagnostics
 }
 
 /// A replacement of a place.

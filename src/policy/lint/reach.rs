@@ -177,7 +177,7 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// Openings of gates that are open, or that something keeps shut.
 pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
-    let defaults = &subject.policy.document.defaults;
+    let defaults = &subject.document.defaults;
     for view in &subject.rules {
         let opens = matches!(view.written.action, Action::Allow | Action::RequireApproval);
         if !opens || !view.compiled.enforced {

@@ -478,7 +478,7 @@ mod tests {
 
         #[test]
         fn spellings_of_an_address_are_delivered_to_one_domain(
-            local in "[a-z0-9.+]{1,10}", domain in "[a-z]{1,8}(\\.[a-z]{2,5}){1,2}",
+            local in "[a-z0-9+]{1,5}(\\.[a-z0-9+]{1,4}){0,2}", domain in "[a-z]{1,8}(\\.[a-z]{2,5}){1,2}",
             name in "[A-Za-z]{0,8}", comment in "[a-z ]{0,5}",
         ) {
             for text in [

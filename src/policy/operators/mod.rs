@@ -186,6 +186,11 @@ words! {
     }
 }
 
+/// The words of all operators, in the order of the documentation.
+pub fn operator_words() -> impl Iterator<Item = &'static str> {
+    Verb::ALL.iter().map(|verb| verb.word())
+}
+
 impl Verb {
     /// Reads a verb in any of its spellings.
     pub(super) fn parse(word: &str) -> Option<Verb> {

@@ -1,14 +1,15 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
 use crate::event::Kind;
-use crate::policy::Policy;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{Document, List};
+use crate::policy::explain::parts;
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
+use crate::policy::{CompiledRule, Policy};
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,19 +102,28 @@ impl Literal {
 
 impl Meaning {
     pub(in crate::policy) fn of(policy: &Policy) -> Meaning {
-        let rules = policy
-            .document
+        let rules = parts(policy)
+            .zip(&policy.chapters)
+            .filter(|(_, chapter)| !chapter.is_shadow)
+            .flat_map(|((document, compiled), _)| Meaning::of_part(document, compiled).rules)
+            .collect();
+        Meaning { rules }
+    }
+
+    /// The rules of one of its documents.
+    pub(in crate::policy) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
+        let rules = document
             .rules
             .iter()
             .filter_map(|written| {
-                let compiled = policy.rules().iter().find(|rule| rule.id == written.id)?;
+                let compiled = compiled.iter().find(|rule| rule.id == written.id)?;
                 Some(RuleMeaning {
                     id: written.id.clone(),
                     action: written.action,
                     enforced: compiled.enforced,
                     kinds: written.kinds,
                     asks_turn: compiled.asks_turn,
-                    formula: holds(written, &policy.document),
+                    formula: holds(written, document),
                     effect: effect(written),
                 })
             })

@@ -5,9 +5,8 @@ use super::meaning::{Meaning, RuleMeaning};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
-use crate::policy::compile::is_enforced;
 use crate::policy::decide::{Context, Decision};
-use crate::policy::document::{Default, DefaultAction, Document};
+use crate::policy::document::{Default, DefaultAction, Document, Mode};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::rule::Action;
@@ -90,11 +89,15 @@ pub struct Difference {
 /// Compares two policies.
 pub fn compare(old: &Policy, new: &Policy) -> Difference {
     let (old_meaning, new_meaning) = (Meaning::of(old), Meaning::of(new));
-    let settings = settings(&old.document, &new.document);
+    let mut settings = settings(&old.document, &new.document);
+    if old.version == new.version {
+        settings.clear();
+    }
     let open = !settings.is_empty();
     let keeps = !open && refuses_as_much(old, &old_meaning, new, &new_meaning);
     let adds_nothing = !open && refuses_as_much(new, &new_meaning, old, &old_meaning);
-    let same = !open
+    let same = old.version == new.version
+        || !open
         && defaults(&old.document) == defaults(&new.document)
         && (normals(&old_meaning) == normals(&new_meaning)
             || (keeps && adds_nothing && effects(&old_meaning) == effects(&new_meaning)));
@@ -131,6 +134,9 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("envoy", old.headers == new.headers),
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
+        // Documents that decide for themselves are compared only as a whole.
+        ("policies", old.members.is_empty() && new.members.is_empty()),
+        ("for", old.audience.is_empty() && new.audience.is_empty()),
     ]
     .into_iter()
     .filter(|(_, equal)| !equal)
@@ -148,7 +154,10 @@ fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
         defaults.partial,
     ]
     .into_iter()
-    .map(|Default { action, mode }| (action, is_enforced(document, mode)))
+    .map(|Default { action, mode }| {
+        let enforced = mode.unwrap_or(document.mode) == Mode::Enforce;
+        (action, enforced && !document.observe_all)
+    })
     .collect()
 }
 

@@ -1,12 +1,32 @@
 //! Answers: a message, an error, a count of tokens.
 
 use super::blocks::content;
-use crate::event::{Author, Known, Part, Turn};
+use crate::event::{Author, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
-const RESPONSE: &[Key] = &[
+/// Why an answer was refused.
+pub(super) const STOP_DETAILS: Is = Is::Object(&[
+    ("type", Is::Word(&["refusal"])),
+    (
+        "category",
+        Is::Word(&[
+            "cyber",
+            "bio",
+            "frontier_llm",
+            "reasoning_extraction",
+            "general_harms",
+        ]),
+    ),
+    ("explanation", Is::Text(Part::Refusal)),
+    ("recommended_model", Is::Name),
+    ("fallback_credit_token", Is::Opaque),
+    ("fallback_has_prefill_claim", Is::Flag),
+]);
+/// Where the provider's tools run.
+pub(super) const CONTAINER: Is = Is::Object(&[("id", Is::Id), ("expires_at", Is::Id)]);
+pub(super) const RESPONSE: &[Key] = &[
     (
         "type",
         Is::Word(&["message", "error", "message_batch", "completion"]),
@@ -17,38 +37,16 @@ const RESPONSE: &[Key] = &[
     ("content", Is::Own),
     ("stop_reason", Is::Own),
     ("stop_sequence", Is::Text(Part::Other)),
-    (
-        "stop_details",
-        Is::Object(&[
-            ("type", Is::Word(&["refusal"])),
-            (
-                "category",
-                Is::Word(&[
-                    "cyber",
-                    "bio",
-                    "frontier_llm",
-                    "reasoning_extraction",
-                    "general_harms",
-                ]),
-            ),
-            ("explanation", Is::Text(Part::Refusal)),
-            ("recommended_model", Is::Name),
-            ("fallback_credit_token", Is::Opaque),
-            ("fallback_has_prefill_claim", Is::Flag),
-        ]),
-    ),
+    ("stop_details", STOP_DETAILS),
     ("usage", Is::Own),
-    (
-        "container",
-        Is::Object(&[("id", Is::Id), ("expires_at", Is::Id)]),
-    ),
+    ("container", CONTAINER),
     ("context_management", Is::Counts),
     ("request_id", Is::Id),
     ("error", Is::Own),
     // Of `count_tokens`.
     ("input_tokens", Is::Own),
 ];
-const STOP_REASONS: &[&str] = &[
+pub(super) const STOP_REASONS: &[&str] = &[
     "end_turn",
     "max_tokens",
     "stop_sequence",
@@ -64,20 +62,19 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     message(reader, root, 0);
 }
 
-/// A message, of which there may be several in a file of results.
-pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
-    let origin = Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice,
-        piece_of: None,
-    };
-    let speaker = Speaker {
-        origin: origin.clone(),
+/// The model that answers.
+pub(super) fn answering(origin: Origin) -> Speaker {
+    Speaker {
+        origin,
         calls: Turn::Latest,
         is_result: false,
-    };
+    }
+}
+
+/// A message, of which there may be several in a file of results.
+pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, choice: u32) {
+    let origin = Origin::answer(choice);
+    let speaker = answering(origin.clone());
     let mut reason: Option<Box<str>> = None;
     reader.keys(
         message,
@@ -119,7 +116,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
 }
 
 /// What was read from the cache and what was written to it is not in `input_tokens`.
-fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
+pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
     let thinking = value
         .get("output_tokens_details")

@@ -36,7 +36,7 @@ const SEARCH_RESULT: &[Key] = &[
 ];
 const THINKING: &[Key] = &[
     ("type", Is::Word(&["thinking"])),
-    ("thinking", Is::Text(Part::Reasoning)),
+    ("thinking", Is::Own),
     ("signature", Is::Opaque),
     ("cache_control", CACHE_CONTROL),
 ];
@@ -44,7 +44,7 @@ const REDACTED_THINKING: &[Key] = &[
     ("type", Is::Word(&["redacted_thinking"])),
     ("data", Is::Opaque),
 ];
-const CALL: &[Key] = &[
+pub(super) const CALL: &[Key] = &[
     (
         "type",
         Is::Word(&["tool_use", "server_tool_use", "mcp_tool_use"]),
@@ -188,12 +188,18 @@ pub(in crate::protocol) fn content(
     }
 }
 
-fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+/// One block. What it says goes on in other frames where its speaker's origin says so; everything else in it is whole.
+pub(super) fn block(
+    reader: &mut Reader<'_>,
+    block: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
     if block.kind() != json::Kind::Object {
         reader.wrong_type(block, "a content block");
         return;
     }
-    let origin = &speaker.origin;
+    let origin = &speaker.origin.whole();
     let kind = block.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("text") => reader.keys(block, TEXT, origin, &mut |reader, _, value| {
@@ -208,7 +214,11 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
             });
         }
         // The signature covers the thinking: with a changed byte the provider refuses the next turn.
-        Some("thinking") => reader.in_signed(true, |reader| reader.known(block, THINKING, origin)),
+        Some("thinking") => reader.in_signed(true, |reader| {
+            reader.keys(block, THINKING, origin, &mut |reader, _, value| {
+                reader.text(value, &speaker.origin.with_part(Part::Reasoning));
+            });
+        }),
         Some("redacted_thinking") => reader.known(block, REDACTED_THINKING, origin),
         Some("tool_use") => call(reader, block, speaker, calls, false),
         Some("server_tool_use" | "mcp_tool_use") => call(reader, block, speaker, calls, true),

@@ -2,7 +2,7 @@
 
 use crate::protocol::surgery::{Object, count, tag};
 use crate::protocol::{CannotWithhold, Withholding};
-use crate::wire::json::{Edits, Place, Value};
+use crate::wire::json::{Edits, Place, Value, quote};
 use std::collections::BTreeMap;
 
 /// A message that is nothing but a refusal.
@@ -13,17 +13,32 @@ pub(in crate::protocol) fn refused_message(
     tokens: (u64, u64),
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut message = Object::begin(&mut out);
+    write_message(Some(text), id, model, tokens, &mut out);
+    out
+}
+
+/// A message that has begun and says nothing yet.
+pub(super) fn begun_message(id: &str, model: &str, out: &mut Vec<u8>) {
+    write_message(None, id, model, (0, 0), out);
+}
+
+fn write_message(text: Option<&str>, id: &str, model: &str, tokens: (u64, u64), out: &mut Vec<u8>) {
+    let mut message = Object::begin(out);
     message.text("id", id);
     message.text("type", "message");
     message.text("role", "assistant");
     message.text("model", model);
     message.member("content", |out| {
         out.push(b'[');
-        text_block(text, out);
+        if let Some(text) = text {
+            text_block(text, out);
+        }
         out.push(b']');
     });
-    message.text("stop_reason", "refusal");
+    message.member("stop_reason", |out| match text {
+        Some(_) => quote("refusal", out),
+        None => out.extend_from_slice(b"null"),
+    });
     message.member("stop_sequence", |out| out.extend_from_slice(b"null"));
     message.member("usage", |out| {
         let mut usage = Object::begin(out);
@@ -32,7 +47,6 @@ pub(in crate::protocol) fn refused_message(
         usage.end();
     });
     message.end();
-    out
 }
 
 fn text_block(text: &str, out: &mut Vec<u8>) {

@@ -192,6 +192,8 @@ fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
 }
 
 const RESPONSE: &[Key] = &[
+    // Titan, streamed.
+    ("outputText", Is::Text(Part::Text)),
     // Llama; Claude of old; Cohere Command R.
     ("generation", Is::Text(Part::Text)),
     ("completion", Is::Text(Part::Text)),
@@ -233,6 +235,28 @@ const RESPONSE: &[Key] = &[
     ("message", Is::Own),
     ("Message", Is::Own),
     ("__type", Is::Id),
+    // What streams add.
+    ("index", Is::Number),
+    ("is_finished", Is::Flag),
+    ("event_type", Is::Word(EVENTS)),
+    ("response", Is::Own),
+    ("completionReason", Is::Own),
+    ("stop", Is::Own),
+    ("totalOutputTextTokenCount", Is::Number),
+    ("amazon-bedrock-invocationMetrics", Is::Counts),
+    ("amazon-bedrock-guardrailAction", Is::Constant),
+    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+];
+/// Cohere's events.
+const EVENTS: &[&str] = &[
+    "stream-start",
+    "search-queries-generation",
+    "search-results",
+    "text-generation",
+    "citation-generation",
+    "tool-calls-chunk",
+    "tool-calls-generation",
+    "stream-end",
 ];
 /// One of several answers, whatever the family calls its members.
 const ANSWER: &[Key] = &[
@@ -255,26 +279,53 @@ const ANSWER: &[Key] = &[
 
 /// The whole body of an answer. Its counts are not read: Bedrock itself counts, in headers, for every family alike.
 pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
-    let origin = answered(0);
+    read(reader, root, &Origin::answer(0));
+}
+
+/// A whole answer, or what one frame adds to the answer that `origin` names.
+pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
+    let whole = origin.whole();
     reader.keys(
         root,
         RESPONSE,
-        &origin,
+        origin,
         &mut |reader, key, value| match key {
             "results" | "outputs" | "generations" | "completions" | "choices" => {
                 let mut at = 0usize;
                 reader.array(value, |reader, answer| {
-                    read_answer(reader, answer, offset(at));
+                    let choice = index_of(answer).unwrap_or(offset(at));
+                    let origin = Origin {
+                        choice: if origin.piece_of.is_some() {
+                            choice
+                        } else {
+                            offset(at)
+                        },
+                        piece_of: origin.piece_of.map(|_| IN_LIST),
+                        ..origin.clone()
+                    };
+                    read_answer(reader, answer, &origin);
                     at = at.saturating_add(1);
                 });
             }
+            // Cohere's last event: all of the answer once more.
+            "response" => {
+                let first = reader.reading.events.len();
+                read(reader, value, &whole);
+                for event in reader.reading.events.iter_mut().skip(first) {
+                    event.retold = true;
+                }
+            }
+            "stop" => {
+                reader.text(value, &whole.with_part(Part::Other));
+            }
+
             "tool_calls" => {
                 reader.array(value, |reader, call| tool_call(reader, call, Turn::Latest))
             }
-            "stop_reason" | "finish_reason" => finish(reader, value),
+            "stop_reason" | "finish_reason" | "completionReason" => finish(reader, value),
             "prompt" => prompt(reader, value),
             "embedding" | "embeddings" | "embeddingsByType" => {
-                reader.value(value, Is::Counts, &origin)
+                reader.value(value, Is::Counts, &whole)
             }
             "images" => reader.array(value, |reader, bytes| reader.media(bytes)),
             "id" => match value.kind() {
@@ -286,25 +337,22 @@ pub(super) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     );
 }
 
-fn answered(choice: u32) -> Origin {
-    Origin {
-        from: Known::Missing,
-        part: Part::Text,
-        turn: Turn::Latest,
-        choice,
-        piece_of: None,
-    }
+/// Where the texts of a list's answers are counted from.
+const IN_LIST: u32 = 1;
+
+/// Which of several answers it is, where it says so.
+pub(super) fn index_of(answer: Value<'_>) -> Option<u32> {
+    u32::try_from(answer.get("index")?.as_u64()?).ok()
 }
 
-fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, choice: u32) {
+fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
     const DATA: &[Key] = &[("text", Is::Text(Part::Text)), ("tokens", Is::Own)];
-    let origin = answered(choice);
     reader.keys(
         answer,
         ANSWER,
-        &origin,
+        origin,
         &mut |reader, key, value| match key {
-            "data" => reader.keys(value, DATA, &origin, &mut |reader, _, tokens| {
+            "data" => reader.keys(value, DATA, origin, &mut |reader, _, tokens| {
                 reader.claim_all(tokens);
             }),
             // The text once more, token by token: it goes as a whole when the text is edited.
@@ -322,9 +370,12 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
             ("length", Is::Number),
             ("sequence", Is::Text(Part::Other)),
         ];
-        reader.keys(value, REASON, &answered(0), &mut |reader, _, reason| {
-            finish(reader, reason)
-        });
+        reader.keys(
+            value,
+            REASON,
+            &Origin::answer(0),
+            &mut |reader, _, reason| finish(reader, reason),
+        );
         return;
     }
     if let Some(reason) = value.text() {
@@ -336,7 +387,7 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
 /// The prompt, or AI21's `{text, tokens}`.
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     const PROMPT: &[Key] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
-    let origin = answered(0).with_part(Part::Other);
+    let origin = Origin::answer(0).with_part(Part::Other);
     if value.kind() == json::Kind::Object {
         reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
             reader.claim_all(tokens)
@@ -399,7 +450,7 @@ const BY_VENDOR: &[(&str, &str)] = &[
     ("ai21.j2", "completions"),
 ];
 
-fn refused(member: &str, text: &str) -> Option<Vec<u8>> {
+pub(super) fn refused(member: &str, text: &str) -> Option<Vec<u8>> {
     let (_, before, after) = REFUSED.iter().find(|(name, ..)| *name == member)?;
     let mut out = before.as_bytes().to_vec();
     json::quote(text, &mut out);
@@ -407,12 +458,15 @@ fn refused(member: &str, text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The member that holds the answer of a model's family.
+pub(super) fn member_of(model: &str) -> Option<&'static str> {
+    let known = BY_VENDOR.iter().find(|(vendor, _)| model.contains(vendor));
+    known.map(|(_, member)| *member)
+}
+
 /// An answer that is nothing but a refusal, as a model's family says it.
 pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
-    let (_, member) = BY_VENDOR
-        .iter()
-        .find(|(vendor, _)| model.contains(vendor))?;
-    refused(member, text)
+    refused(member_of(model)?, text)
 }
 
 /// Makes the edits in an answer. Whatever is edited, members that repeat its text go.
@@ -433,6 +487,12 @@ pub(super) fn withhold(
     if !withholding.calls.is_empty() {
         return Err(CannotWithhold);
     }
+    drop_copies(root, edits);
+    Ok(())
+}
+
+/// Takes out what repeats the text.
+pub(super) fn drop_copies(root: Value<'_>, edits: &mut Edits) {
     remove_members(root, &["chat_history", "prompt"], edits);
     for node in root.descendants() {
         for name in ["tokens", "token_likelihoods", "logprobs"] {
@@ -441,5 +501,4 @@ pub(super) fn withhold(
             }
         }
     }
-    Ok(())
 }

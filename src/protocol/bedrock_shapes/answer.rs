@@ -31,7 +31,7 @@ const RESPONSE: &[Key] = &[
     ("Message", Is::Own),
     ("__type", Is::Id),
 ];
-const STOP_REASONS: &[&str] = &[
+pub(super) const STOP_REASONS: &[&str] = &[
     "end_turn",
     "tool_use",
     "max_tokens",
@@ -109,7 +109,7 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Speaker) {
     );
 }
 
-fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
     let usage = &mut reader.reading.usage;
     usage.input_tokens = count("inputTokens");

@@ -81,18 +81,16 @@ const CITATIONS: &[Key] = &[
         "content",
         Is::List(&Is::Object(&[("text", Is::Text(Part::Text))])),
     ),
+    ("citations", Is::List(&Is::Object(CITATION))),
+];
+pub(super) const CITATION: &[Key] = &[
+    ("title", Is::Text(Part::Other)),
+    ("source", Is::Text(Part::Other)),
     (
-        "citations",
-        Is::List(&Is::Object(&[
-            ("title", Is::Text(Part::Other)),
-            ("source", Is::Text(Part::Other)),
-            (
-                "sourceContent",
-                Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
-            ),
-            ("location", Is::Tree(Part::Other)),
-        ])),
+        "sourceContent",
+        Is::List(&Is::Object(&[("text", Is::Text(Part::Other))])),
     ),
+    ("location", Is::Tree(Part::Other)),
 ];
 const REASONING: &[Key] = &[
     (
@@ -180,7 +178,7 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speak
 }
 
 /// An image, a document, a video or a sound.
-fn file(
+pub(super) fn file(
     reader: &mut Reader<'_>,
     file: Value<'_>,
     speaker: &Speaker,

@@ -1,13 +1,12 @@
 //! Steps of an interaction and the contents in them: in a request its input, in an answer what was done. Each kind has its
 //! table: in one that is not known, nothing is claimed, and all of it is judged as text.
 
-use super::answered;
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
 use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
-const ANNOTATION: &[Key] = &[
+pub(super) const ANNOTATION: &[Key] = &[
     (
         "type",
         Is::Word(&[
@@ -133,32 +132,38 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The steps of an answer.
 pub(super) fn answer(reader: &mut Reader<'_>, value: Value<'_>) {
-    let speaker = Speaker {
-        origin: answered(),
-        calls: Turn::Latest,
-        is_result: false,
-    };
+    let speaker = answering(Origin::answer(0));
     let mut calls = Calls::new();
     reader.array(value, |reader, element| {
         step(reader, element, &speaker, &mut calls)
     });
 }
 
-/// A step, or a content that stands where a step may.
-fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+/// The model that answers.
+pub(super) fn answering(origin: Origin) -> Speaker {
+    Speaker {
+        origin,
+        calls: Turn::Latest,
+        is_result: false,
+    }
+}
+
+/// A step, or a content that stands where a step may. Its text goes on in other frames where its speaker's origin says so;
+/// everything else in it is whole.
+pub(super) fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
     if step.kind() != json::Kind::Object {
         reader.wrong_type(step, "a step or a content");
         return;
     }
     let kind = step.get("type").and_then(|kind| kind.text());
-    let origin = &speaker.origin;
+    let origin = &speaker.origin.whole();
     match kind.as_deref() {
         Some("user_input" | "model_output") => spoken(reader, step, speaker),
         None if step.get("role").is_some() => spoken(reader, step, speaker),
         // The signature covers the thought.
         Some("thought") => reader.in_signed(true, |reader| {
             let thinking = Speaker {
-                origin: origin.with_part(Part::Reasoning),
+                origin: speaker.origin.with_part(Part::Reasoning),
                 ..speaker.clone()
             };
             reader.keys(step, THOUGHT, origin, &mut |reader, _, summary| {
@@ -181,13 +186,14 @@ fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut
 }
 
 fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
-    reader.keys(step, SPOKEN, &speaker.origin, &mut |reader, _, value| {
+    let origin = speaker.origin.whole();
+    reader.keys(step, SPOKEN, &origin, &mut |reader, _, value| {
         contents(reader, value, speaker);
     });
 }
 
 /// A text, a content, or a list of contents.
-fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+pub(super) fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
     match value.kind() {
         json::Kind::String => say(reader, value, speaker),
         json::Kind::Object => content(reader, value, speaker),
@@ -198,11 +204,12 @@ fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
     }
 }
 
-fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
+pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
     let kind = content.get("type").and_then(|kind| kind.text());
     let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
         Some("text") => {
-            reader.keys(content, TEXT, &speaker.origin, &mut |reader, _, value| {
+            let origin = speaker.origin.whole();
+            reader.keys(content, TEXT, &origin, &mut |reader, _, value| {
                 say(reader, value, speaker);
             });
             return;
@@ -214,7 +221,7 @@ fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
     };
     let mime_type = reader.get(content, "mimeType").and_then(|kind| kind.text());
     let is_text = mime_type.is_some_and(|kind| is_textual(&kind));
-    let origin = speaker.origin.with_part(Part::Other);
+    let origin = speaker.origin.with_part(Part::Other).whole();
     let mut is_told = false;
     reader.keys(
         content,
@@ -234,6 +241,30 @@ fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
     }
 }
 
+/// Members of a call.
+pub(super) const CALL: &[Key] = &[
+    ("type", Is::Word(CALLS)),
+    ("id", Is::Id),
+    ("name", Is::Own),
+    ("arguments", Is::Own),
+    ("serverName", Is::Name),
+    ("searchType", Is::Id),
+    ("retrievalType", Is::Id),
+    ("signature", Is::Opaque),
+];
+const CALLS: &[&str] = &[
+    "arguments_delta",
+    "function_call",
+    "code_execution_call",
+    "url_context_call",
+    "google_search_call",
+    "google_maps_call",
+    "file_search_call",
+    "retrieval_call",
+    "processing_call",
+    "mcp_server_tool_call",
+];
+
 /// A call of the client's function, or of a tool that the provider runs.
 fn call(
     reader: &mut Reader<'_>,
@@ -242,27 +273,6 @@ fn call(
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    const CALL: &[Key] = &[
-        ("type", Is::Word(CALLS)),
-        ("id", Is::Id),
-        ("name", Is::Own),
-        ("arguments", Is::Own),
-        ("serverName", Is::Name),
-        ("searchType", Is::Id),
-        ("retrievalType", Is::Id),
-        ("signature", Is::Opaque),
-    ];
-    const CALLS: &[&str] = &[
-        "function_call",
-        "code_execution_call",
-        "url_context_call",
-        "google_search_call",
-        "google_maps_call",
-        "file_search_call",
-        "retrieval_call",
-        "processing_call",
-        "mcp_server_tool_call",
-    ];
     let mut event = Event::new(Kind::ToolCall, reader.direction(), step.place());
     event.choice = speaker.origin.choice;
     event.provider_run = provider.is_some();

@@ -10,12 +10,7 @@ use std::collections::BTreeMap;
 pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut root = Object::begin(&mut out);
-    root.text("id", id);
-    root.text("object", "interaction");
-    root.text("status", "completed");
-    if let Some(model) = model {
-        root.text("model", model);
-    }
+    describe(&mut root, "completed", id, model);
     root.member("steps", |out| {
         out.push(b'[');
         output(text, out);
@@ -23,6 +18,16 @@ pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
     });
     root.end();
     out
+}
+
+/// What an interaction says of itself.
+pub(super) fn describe(root: &mut Object<'_>, status: &str, id: &str, model: Option<&str>) {
+    root.text("id", id);
+    root.text("object", "interaction");
+    root.text("status", status);
+    if let Some(model) = model {
+        root.text("model", model);
+    }
 }
 
 fn output(text: &str, out: &mut Vec<u8>) {

@@ -2,15 +2,13 @@
 
 use super::SAFETY;
 use super::parts::read_content;
-use crate::diag::codes;
 use crate::event::{Known, Part, Turn};
-use crate::protocol::Asked;
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
-const RESPONSE: &[Key] = &[
+pub(super) const RESPONSE: &[Key] = &[
     ("candidates", Is::Own),
     ("usageMetadata", Is::Own),
     ("modelVersion", Is::Model),
@@ -39,7 +37,7 @@ const RESPONSE: &[Key] = &[
     ("promptTokensDetails", Is::Counts),
     ("cacheTokensDetails", Is::Counts),
 ];
-const CANDIDATE: &[Key] = &[
+pub(super) const CANDIDATE: &[Key] = &[
     ("content", Is::Own),
     ("finishReason", Is::Own),
     ("finishMessage", Is::Text(Part::Other)),
@@ -55,26 +53,8 @@ const CANDIDATE: &[Key] = &[
     ("continuationToken", Is::Opaque),
 ];
 
-/// The whole body of an answer. A streamed one without `alt=sse` is an array of such.
-pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked) {
-    if root.kind() != json::Kind::Array {
-        one(reader, root);
-        return;
-    }
-    if asked.stream {
-        // A text is cut into elements anywhere; judging each alone would miss what stands across a cut.
-        reader.problem(
-            codes::AG2014,
-            root,
-            "streamed answers can't be read yet".to_owned(),
-        );
-    } else {
-        reader.wrong_type(root, "an object");
-    }
-    reader.array(root, one);
-}
-
-fn one(reader: &mut Reader<'_>, root: Value<'_>) {
+/// The whole body of an answer.
+pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
     let origin = answered(0);
     reader.keys(
         root,
@@ -145,7 +125,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
 }
 
 /// Thinking is not in `candidatesTokenCount`.
-fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
+pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
     let input = count("promptTokenCount");
     let output = count("candidatesTokenCount");

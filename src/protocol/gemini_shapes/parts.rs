@@ -6,7 +6,7 @@ use crate::protocol::conversation::{Calls, Speaker, Turns, say};
 use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
-const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
+pub(super) const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
 const PART: &[Key] = &[
     ("text", Is::Own),
     ("inlineData", Is::Own),
@@ -152,25 +152,43 @@ pub(super) fn read_content(
         CONTENT,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "role" => match value.kind() {
-                json::Kind::String => {
-                    reader.word(value, &["user", "model", "function", "system"]);
-                }
-                json::Kind::Null => reader.claim(value),
-                _ => reader.wrong_type(value, "a string"),
-            },
+            "role" => role(reader, value),
             _ => one_or_many(reader, value, |reader, part| {
-                let signature = reader.get(part, "thoughtSignature");
-                let is_signed =
-                    signature.is_some_and(|value| !value.is_null() && !value.is_text(""));
-                // The next turn is refused if what the model signed has changed.
-                reader.in_signed(is_signed, |reader| read_part(reader, part, speaker, calls));
+                read_part(reader, part, speaker, calls);
             }),
         },
     );
 }
 
-fn read_part(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
+    match value.kind() {
+        json::Kind::String => reader.word(value, &["user", "model", "function", "system"]),
+        json::Kind::Null => reader.claim(value),
+        _ => reader.wrong_type(value, "a string"),
+    }
+}
+
+/// One part. Its text goes on in other frames where its speaker's origin says so; everything else in it is whole.
+pub(super) fn read_part(
+    reader: &mut Reader<'_>,
+    part: Value<'_>,
+    speaker: &Speaker,
+    calls: &mut Calls,
+) {
+    let signature = reader.get(part, "thoughtSignature");
+    let is_signed = signature.is_some_and(|value| !value.is_null() && !value.is_text(""));
+    // The next turn is refused if what the model signed has changed.
+    reader.in_signed(is_signed, |reader| {
+        read_members(reader, part, speaker, calls)
+    });
+}
+
+fn read_members(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+    let said = &speaker.origin;
+    let speaker = &Speaker {
+        origin: said.whole(),
+        ..*speaker
+    };
     let is_thought = reader
         .get(part, "thought")
         .and_then(|thought| thought.as_bool())
@@ -182,7 +200,10 @@ fn read_part(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls:
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
             "text" if is_thought => {
-                reader.text(value, &speaker.origin.with_part(Part::Reasoning));
+                reader.text(value, &said.with_part(Part::Reasoning));
+            }
+            "text" if said.piece_of.is_some() => {
+                reader.text(value, said);
             }
             "text" => say(reader, value, speaker),
             "inlineData" | "fileData" => file(reader, value, speaker, true),

@@ -22,6 +22,19 @@ pub(in crate::protocol) fn refused_response(text: &str, tokens: (u64, u64)) -> V
     out
 }
 
+/// A frame that ends these candidates as refusals.
+pub(super) fn refused_frame(text: &str, candidates: &[u32], as_number: bool) -> Vec<u8> {
+    let mut out = br#"{"candidates":["#.to_vec();
+    for (at, number) in candidates.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        refused_candidate(text, *number, as_number, &mut out);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
 fn counts(tokens: (u64, u64), out: &mut Vec<u8>) {
     let mut usage = Object::begin(out);
     usage.number("promptTokenCount", tokens.0);
@@ -48,7 +61,7 @@ fn refused_candidate(text: &str, number: u32, as_number: bool, out: &mut Vec<u8>
     candidate.end();
 }
 
-fn text_part(text: &str, out: &mut Vec<u8>) {
+pub(super) fn text_part(text: &str, out: &mut Vec<u8>) {
     let mut part = Object::begin(out);
     part.text("text", text);
     part.end();
@@ -116,7 +129,7 @@ pub(in crate::protocol) fn withhold(
     Ok(())
 }
 
-fn is_call(part: Value<'_>) -> bool {
+pub(super) fn is_call(part: Value<'_>) -> bool {
     part.get("functionCall").is_some() || part.get("function_call").is_some()
 }
 
@@ -151,11 +164,7 @@ fn take_out_calls(
             }
             None => {
                 if let (Some(orphan), None, false) = (orphan.take(), signature, left) {
-                    let mut with = br#""thoughtSignature":"#.to_vec();
-                    with.extend_from_slice(orphan.raw());
-                    with.push(b',');
-                    let start = part.span().start.saturating_add(1);
-                    edits.splice(part.doc(), Span { start, end: start }, with);
+                    sign(part, orphan.raw(), edits);
                 }
                 left = true;
             }
@@ -166,6 +175,15 @@ fn take_out_calls(
         remove_members(candidate, &["finishMessage"], edits);
     }
     taken
+}
+
+/// Gives a call the signature of one that was taken out.
+pub(super) fn sign(part: Value<'_>, signature: &[u8], edits: &mut Edits) {
+    let mut with = br#""thoughtSignature":"#.to_vec();
+    with.extend_from_slice(signature);
+    with.push(b',');
+    let start = part.span().start.saturating_add(1);
+    edits.splice(part.doc(), Span { start, end: start }, with);
 }
 
 /// Token probabilities repeat the text and go. Supports and citations point into it, and supports repeat it: they move along.

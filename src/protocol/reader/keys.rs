@@ -123,9 +123,9 @@ impl<'b> Reader<'b> {
             }
             Is::Tree(part) => {
                 let texts = self.tree(value);
-                self.tell(value, texts, &origin.with_part(part));
+                self.tell(value, texts, &origin.with_part(part).whole());
             }
-            Is::Url => self.url(value, origin),
+            Is::Url => self.url(value, &origin.whole()),
             Is::Opaque if value.is_null() || value.is_text("") => self.claim(value),
             Is::Opaque => self.opaque(value, "opaque"),
             Is::Media => self.media(value),

@@ -1,5 +1,5 @@
 //! One growing JSON array (Gemini without `alt=sse`): `[{…}\n,\r\n{…}]`. A frame is an element with whatever stands before
-//! it; what closes the array is a frame without payload.
+//! it; what closes the array is a frame without payload. An error may come as one object without an array around it.
 
 use super::{Frame, FrameError, Layout};
 
@@ -38,7 +38,8 @@ impl State {
                         self.closed = true;
                         return Ok(Some(*looked));
                     }
-                    b'{' if self.opened && !self.closed => {
+                    b'{' if !self.closed => {
+                        self.closed = !self.opened;
                         self.start = Some(looked.saturating_sub(1));
                         self.depth = 1;
                     }
@@ -71,9 +72,7 @@ impl State {
                 Frame {
                     payload: raw.get(range.clone()).map(<[u8]>::to_vec),
                     layout: Layout::Run(range),
-                    raw,
-                    event: None,
-                    asides: Vec::new(),
+                    ..Frame::bare(raw)
                 }
             }
             None => Frame::bare(raw),

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How a request ended on its way to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ impl Gate {
 enum Part {
     Bytes(Vec<u8>),
     Wait(Gate),
+    Pause(Duration),
     HangUp,
 }
 
@@ -153,6 +155,12 @@ impl Answer {
         self
     }
 
+    /// Waits so long here.
+    pub fn pause(mut self, time: Duration) -> Answer {
+        self.parts.push(Part::Pause(time));
+        self
+    }
+
     /// The same after the gate was opened.
     pub fn after(mut self, gate: &Gate) -> Answer {
         self.parts.insert(0, Part::Wait(gate.clone()));
@@ -183,6 +191,7 @@ impl Answer {
             match part {
                 Part::Bytes(bytes) => stream.write_all(bytes)?,
                 Part::Wait(gate) => gate.pass(),
+                Part::Pause(time) => std::thread::sleep(*time),
                 Part::HangUp => {
                     stream.shutdown(Shutdown::Both)?;
                     return Ok(false);

@@ -208,6 +208,25 @@ impl Raw {
         let _ = self.wire.stream().shutdown(Shutdown::Write);
     }
 
+    /// Reads at least so many bytes of whatever comes, and drops them.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    pub fn receive(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            let read = self.wire.more().expect("bytes");
+            assert!(read > 0, "the connection ended");
+            self.wire.buffer.clear();
+            bytes = bytes.saturating_sub(read);
+        }
+    }
+
+    /// Reads until nothing more is on its way, and drops it: for connections that are not used again.
+    pub fn rest(&mut self) {
+        self.finish();
+        let _ = self.wire.rest(|_| ());
+    }
+
     /// Reads a response to its end; `None` if the connection ended before there was one.
     ///
     /// # Panics

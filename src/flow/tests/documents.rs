@@ -1,0 +1,116 @@
+//! Several documents, and one that is only tried out.
+
+use super::*;
+
+fn set(text: &str) -> Rc<Guard> {
+    guard_of(&format!(
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: {{ name: all }}\n{text}"
+    ))
+}
+
+const TWO: &str = "require: none
+policies:
+  - metadata: { name: security }
+    defaults: { action: allow }
+    rules:
+      - { id: words, match: { event: message }, when: { text: { contains: forbidden } }, action: deny }
+  - metadata: { name: privacy }
+    applies_to: { paths: [/v1/chat/*] }
+    defaults: { action: allow }
+    rules:
+      - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }
+";
+
+#[test]
+fn each_document_decides_and_the_strictest_holds() {
+    let guard = set(TWO);
+    let seen = exchange(
+        &guard,
+        &chat_request(&says("forbidden 4111 1111 1111 1111")),
+        hello(),
+    );
+    assert_eq!(seen.client.status(), Some(403));
+    let record = record(&seen);
+    assert_eq!(record["decision"], "deny");
+    assert_eq!(record["policy"]["name"], "all");
+    let ids: Vec<&Value> = record["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| &rule["id"])
+        .collect();
+    assert_eq!(ids, ["privacy/cards", "security/words"]);
+    let seen = exchange(
+        &guard,
+        &chat_request(&says("card 4111 1111 1111 1111")),
+        hello(),
+    );
+    let upstream = String::from_utf8(seen.upstream.unwrap().body()).unwrap();
+    assert!(upstream.contains("card [CREDIT_CARD]"), "{upstream}");
+}
+
+#[test]
+fn a_document_takes_no_part_in_what_it_does_not_apply_to() {
+    let guard = set(&TWO.replace("/v1/chat/*", "/elsewhere/*"));
+    let body = says("card 4111 1111 1111 1111");
+    let seen = exchange(&guard, &chat_request(&body), hello());
+    assert_eq!(seen.upstream.unwrap().body(), body);
+    let guard = set(&TWO
+        .replace(
+            "    defaults",
+            "    applies_to: { hosts: [elsewhere] }\n    defaults",
+        )
+        .replacen("    applies_to: { paths: [/v1/chat/*] }\n", "", 1));
+    let seen = exchange(&guard, &chat_request(&body), hello());
+    let record = record(&seen);
+    assert_eq!(record["coverage"]["level"], "ignored");
+}
+
+#[test]
+fn where_every_document_is_for_somebody_nobody_else_is_let_through() {
+    let guard = set("require: none
+policies:
+  - { metadata: { name: a }, for: { tenant: acme }, defaults: { action: allow }, rules: [] }
+  - { metadata: { name: b }, for: { tenant: beta }, defaults: { action: allow }, rules: [] }
+");
+    let seen = exchange(&guard, &chat_request(&says("hi")), hello());
+    assert_eq!(seen.client.status(), Some(403));
+    assert_eq!(record(&seen)["code"], "AG3002");
+}
+
+#[test]
+fn what_is_only_tried_out_changes_nothing_and_is_recorded_by_itself() {
+    in_both_modes("defaults: { action: allow }
+rules:
+  - { id: seen, match: { event: message }, when: { text: { contains: hello } }, action: tag, tags: [greeting] }
+shadow:
+  defaults: { action: deny }
+  rules:
+    - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
+    - { id: words, match: { event: message }, when: { text: { contains: forbidden } }, action: deny }
+    - { id: models, match: { event: request }, when: { model: gpt-4o }, action: allow }
+", |guard, _| {
+        let ask = |text: &str| {
+            let body = says(text);
+            let seen = exchange(guard, &chat_request(&body), hello());
+            assert_eq!(seen.upstream.clone().unwrap().body(), body);
+            assert_eq!(seen.client.body(), hello().body());
+            record(&seen)
+        };
+        let record = ask("hello 4111 1111 1111 1111");
+        assert_eq!(record["decision"], "allow");
+        assert!(record.get("would").is_none());
+        assert_eq!(record["tags"], json!(["greeting"]));
+        assert_eq!(record["rules"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            record["shadow"],
+            json!({"decision": "redact", "rules": ["shadow/cards", "shadow/models"]})
+        );
+        let record = ask("forbidden");
+        assert_eq!(
+            record["shadow"],
+            json!({"decision": "deny", "rules": ["shadow/models", "shadow/words"]})
+        );
+        assert_eq!(ask("good morning")["shadow"], json!({"decision": "allow", "rules": ["shadow/models"]}));
+    });
+}

@@ -1,0 +1,224 @@
+//! Which rules can hold for an event at all. A policy may have thousands of rules that each name a tool or a model; an
+//! event is asked only of those that name its own, and of those that name none.
+
+use super::compile::{CompiledRule, Operator};
+use super::field::Field;
+use super::operators::Literal;
+use crate::detect::fold_name;
+use crate::event::{Event, Facts, Kind, Known};
+use crate::wire::order;
+use std::ops::Range;
+
+/// The rules of a policy by what they can be about. Lists of rules ascend.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// In the order of [`Kind::ALL`].
+    kinds: Vec<Rules>,
+}
+
+/// The rules about one kind of event, each in one of these lists.
+#[derive(Debug, Default)]
+struct Rules {
+    /// All of them.
+    all: Vec<u16>,
+    /// Asked of every event.
+    always: Vec<u16>,
+    /// Asked where something that rules look for stands in the event's texts.
+    on_hit: Vec<u16>,
+    by_tool: ByName,
+    by_model: ByName,
+}
+
+/// Rules that hold only for one of a few names.
+#[derive(Debug, Default)]
+struct ByName {
+    /// Folded names, ascending, each with its rules.
+    names: Vec<(Box<str>, Vec<u16>)>,
+    /// All of them: where the name can't be told, each may hold.
+    all: Vec<u16>,
+}
+
+impl Index {
+    pub(super) fn of(rules: &[CompiledRule]) -> Index {
+        let mut kinds: Vec<Rules> = Kind::ALL.iter().map(|_| Rules::default()).collect();
+        for (number, rule) in (0u16..=u16::MAX).zip(rules) {
+            for (kind, of_kind) in Kind::ALL.iter().zip(&mut kinds) {
+                if rule.kinds.contains(*kind) {
+                    of_kind.add(number, rule);
+                }
+            }
+        }
+        for of_kind in &mut kinds {
+            of_kind.by_tool.sort();
+            of_kind.by_model.sort();
+        }
+        Index { kinds }
+    }
+
+    fn about(&self, kind: Kind) -> Option<&Rules> {
+        let mut kinds = Kind::ALL.iter().zip(&self.kinds);
+        kinds
+            .find(|(known, _)| **known == kind)
+            .map(|(_, rules)| rules)
+    }
+
+    /// All rules about a kind of event.
+    pub(super) fn all(&self, kind: Kind) -> &[u16] {
+        self.about(kind)
+            .map(|rules| rules.all.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The rules about a kind of event among those of one document.
+    pub(super) fn of_chapter(&self, kind: Kind, chapter: &Range<u16>) -> &[u16] {
+        among(self.all(kind), chapter)
+    }
+
+    /// The rules of a document about a kind that can hold for an event, ascending, and perhaps others. `has_hit` is asked at most once, and tells
+    /// whether something that rules look for stands in its texts.
+    pub(super) fn candidates(
+        &self,
+        kind: Kind,
+        chapter: &Range<u16>,
+        event: &Event,
+        facts: &Facts,
+        has_hit: impl FnOnce() -> bool,
+    ) -> Candidates<'_> {
+        let Some(rules) = self.about(kind) else {
+            return Candidates::default();
+        };
+        let mut named = Vec::new();
+        match &event.tool {
+            Known::Is(tool) if !rules.by_tool.all.is_empty() => {
+                rules.by_tool.add_to(&mut named, tool);
+                if let Some(qualified) = facts.qualified(tool) {
+                    rules.by_tool.add_to(&mut named, &qualified);
+                }
+            }
+            _ => named.extend_from_slice(&rules.by_tool.all),
+        }
+        let models = &facts.models;
+        if models.unknown || models.names.is_empty() {
+            named.extend_from_slice(&rules.by_model.all);
+        } else if !rules.by_model.all.is_empty() {
+            for model in &models.names {
+                rules.by_model.add_to(&mut named, model);
+            }
+        }
+        order::sort(&mut named);
+        named.dedup();
+        named.retain(|rule| chapter.contains(rule));
+        let on_hit = among(&rules.on_hit, chapter);
+        let is_hit = !on_hit.is_empty() && has_hit();
+        Candidates {
+            always: among(&rules.always, chapter),
+            on_hit: if is_hit { on_hit } else { &[] },
+            named,
+            next_named: 0,
+        }
+    }
+}
+
+/// The part of an ascending list that belongs to a document.
+fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
+    let start = rules.partition_point(|rule| *rule < chapter.start);
+    let end = rules.partition_point(|rule| *rule < chapter.end);
+    rules.get(start..end).unwrap_or_default()
+}
+
+impl Rules {
+    fn add(&mut self, number: u16, rule: &CompiledRule) {
+        self.all.push(number);
+        if let Some(names) = rule.names(&Field::Tool) {
+            self.by_tool.add(number, names);
+        } else if let Some(names) = rule.names(&Field::Model) {
+            self.by_model.add(number, names);
+        } else if rule.needs_hit {
+            self.on_hit.push(number);
+        } else {
+            self.always.push(number);
+        }
+    }
+}
+
+impl ByName {
+    fn add(&mut self, number: u16, names: Vec<&str>) {
+        self.all.push(number);
+        for name in names {
+            self.names.push((name.into(), vec![number]));
+        }
+    }
+
+    /// Brings the rules of each name together.
+    fn sort(&mut self) {
+        let mut names = std::mem::take(&mut self.names);
+        order::sort_by(&mut names, |a, b| a.0.cmp(&b.0));
+        for (name, rules) in names {
+            match self.names.last_mut() {
+                Some((last, of_last)) if *last == name => of_last.extend(rules),
+                _ => self.names.push((name, rules)),
+            }
+        }
+    }
+
+    fn add_to(&self, found: &mut Vec<u16>, name: &str) {
+        let name = fold_name(name);
+        let at = self
+            .names
+            .binary_search_by(|(known, _)| (**known).cmp(&name));
+        if let Some((_, rules)) = at.ok().and_then(|at| self.names.get(at)) {
+            found.extend_from_slice(rules);
+        }
+    }
+}
+
+impl CompiledRule {
+    /// The folded names of which a field has to be one for the rule to hold, if it is so. Folding is the broadest reading
+    /// of a name there is, so that no rule is missed whichever way it is read.
+    fn names(&self, field: &Field) -> Option<Vec<&str>> {
+        let tests = self.matches.iter().filter(|test| test.field == *field);
+        let mut checks = tests.flat_map(|test| &test.checks);
+        checks.find_map(|check| match &check.operator {
+            Operator::Equality(equality) if !equality.negative => equality
+                .literals
+                .iter()
+                .map(|literal| match literal {
+                    Literal::Text { folded, .. } => Some(&**folded),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+}
+
+/// Rules, ascending.
+#[derive(Debug, Default)]
+pub(super) struct Candidates<'i> {
+    always: &'i [u16],
+    on_hit: &'i [u16],
+    named: Vec<u16>,
+    next_named: usize,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        let named = self.named.get(self.next_named);
+        let least = [self.always.first(), self.on_hit.first(), named]
+            .into_iter()
+            .flatten()
+            .min()
+            .copied()?;
+        // Each rule stands in one list.
+        if named == Some(&least) {
+            self.next_named = self.next_named.wrapping_add(1);
+        } else if self.always.first() == Some(&least) {
+            self.always = self.always.get(1..).unwrap_or_default();
+        } else {
+            self.on_hit = self.on_hit.get(1..).unwrap_or_default();
+        }
+        Some(least)
+    }
+}

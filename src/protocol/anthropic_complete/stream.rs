@@ -1,0 +1,103 @@
+//! A text completion that streams: events that each hold a piece of the text.
+
+use super::{answer, refused};
+use crate::diag::codes;
+use crate::event::Part;
+use crate::protocol::reader::{Origin, Reader};
+use crate::protocol::stream::{
+    CallKey, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made, StreamReader,
+};
+use crate::protocol::surgery::tag;
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+
+/// A streamed completion.
+#[derive(Debug)]
+pub(super) struct CompletionStream {
+    /// What a refusal repeats.
+    id: String,
+    model: String,
+}
+
+impl CompletionStream {
+    pub(super) fn new(asked: &Asked) -> CompletionStream {
+        let model = asked.models.names.first().map_or("unknown", |model| model);
+        CompletionStream {
+            id: "agentguard".to_owned(),
+            model: model.to_owned(),
+        }
+    }
+}
+
+impl StreamReader for CompletionStream {
+    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
+        reader.frame.lanes = Lanes::of(0);
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        // Older versions of the API have neither names nor types.
+        let kind = root.get("type").and_then(|kind| kind.text());
+        if let (Some(name), Some(kind)) = (name, kind)
+            && name != kind
+        {
+            let what = "an event whose name is not its type".to_owned();
+            reader.problem(codes::AG2014, root, what);
+        }
+        let is_piece = root.get("completion").is_some();
+        if is_piece {
+            self.id = tag(root.get("id").or(root.get("log_id")), "agentguard").into_owned();
+            self.model = tag(root.get("model"), "unknown").into_owned();
+        }
+        let said = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(0)
+        };
+        answer(reader, root, &said);
+        let reason = root.get("stop_reason");
+        reader.frame.last = is_piece && reason.is_some_and(|reason| !reason.is_null());
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match channel.part {
+            Part::Text => "#completion".to_owned(),
+            part => format!("#{}", part.word()),
+        }
+    }
+
+    fn call_at(&self, _: &CallKey) -> String {
+        String::new()
+    }
+
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        vec![if as_error {
+            Made::new(Some("error"), Dialect::Anthropic.body(denial))
+        } else {
+            let refused = refused(&denial.message(), &self.id, &self.model);
+            Made::new(Some("completion"), refused)
+        }]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        let ping = Made::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
+        Some(KeepAlive::Frame(ping))
+    }
+}

@@ -1,0 +1,539 @@
+//! A message that streams: `message_start`, then blocks, each with its start, its deltas and its stop, then `message_delta`
+//! and `message_stop`. Blocks have numbers without a gap, which clients take for places in a list: frames never overtake
+//! each other, and a call that is taken out leaves a text block with its number.
+
+use super::CITATION;
+use super::answer::{CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage};
+use super::blocks::{CALL, block, content};
+use super::withhold::{begun_message, message as withhold_in_message};
+use crate::diag::codes;
+use crate::event::{Class, Part};
+use crate::protocol::conversation::Calls;
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::sent::Sent;
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
+    Made, Piece, StreamReader, TextPiece,
+};
+use crate::protocol::surgery::{Object, tag};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::wire::json::{self, Value};
+use crate::wire::span::offset;
+use std::collections::BTreeSet;
+
+const EVENT: &[Key] = &[
+    ("type", Is::Word(EVENTS)),
+    ("index", Is::Number),
+    ("message", Is::Own),
+    ("content_block", Is::Own),
+    ("delta", Is::Own),
+    ("usage", Is::Own),
+    ("context_management", Is::Counts),
+    ("error", Is::Own),
+    ("request_id", Is::Id),
+    // What Bedrock adds to the last event.
+    ("amazon-bedrock-invocationMetrics", Is::Counts),
+    ("amazon-bedrock-guardrailAction", Is::Constant),
+    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+];
+const EVENTS: &[&str] = &[
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+    "error",
+];
+/// What a delta adds to a block. Clients go by its type or by its members: all are read, whichever stand together.
+const DELTA: &[Key] = &[
+    (
+        "type",
+        Is::Word(&[
+            "text_delta",
+            "input_json_delta",
+            "thinking_delta",
+            "signature_delta",
+            "citations_delta",
+            "compaction_delta",
+        ]),
+    ),
+    ("text", Is::Own),
+    ("partial_json", Is::Own),
+    ("thinking", Is::Own),
+    ("content", Is::Own),
+    ("signature", Is::Opaque),
+    ("encrypted_content", Is::Opaque),
+    ("citation", Is::Object(CITATION)),
+    ("estimated_tokens", Is::Number),
+];
+/// What `message_delta` says of the whole message.
+const END: &[Key] = &[
+    ("stop_reason", Is::Own),
+    ("stop_sequence", Is::Text(Part::Other)),
+    ("stop_details", STOP_DETAILS),
+    ("container", CONTAINER),
+];
+
+/// Parts of a block that are texts.
+const PARTS: [Part; 3] = [Part::Text, Part::Reasoning, Part::Other];
+
+/// A streamed message.
+#[derive(Debug)]
+pub(in crate::protocol) struct MessageStream {
+    /// Names that a refusal repeats: those of the message once it has begun.
+    id: String,
+    model: String,
+    /// Tokens that were told so far.
+    output_tokens: u64,
+    /// Blocks that have begun.
+    begun: BTreeSet<u32>,
+    /// Names of the tools that were called, by the id of the call.
+    names: Calls,
+    /// Calls of the client's tools, and how many of them were taken out.
+    calls: usize,
+    taken: usize,
+    /// Calls whose result a program that the provider runs waits for.
+    programmatic: BTreeSet<u32>,
+    /// What the client has.
+    sent: Sent,
+}
+
+impl MessageStream {
+    pub(in crate::protocol) fn new(asked: &Asked) -> MessageStream {
+        let model = asked.models.names.first().map_or("unknown", |model| model);
+        MessageStream {
+            id: String::new(),
+            model: model.to_owned(),
+            output_tokens: 0,
+            begun: BTreeSet::new(),
+            names: Calls::new(),
+            calls: 0,
+            taken: 0,
+            programmatic: BTreeSet::new(),
+            sent: Sent::default(),
+        }
+    }
+
+    fn begin(&mut self, reader: &mut Reader<'static>, message: Value<'_>) {
+        self.id = tag(message.get("id"), "").into_owned();
+        self.model = tag(message.get("model"), "unknown").into_owned();
+        let blocks = message.get("content").into_iter();
+        let calls = blocks.flat_map(|content| content.elements());
+        let calls = calls.filter(|block| {
+            let kind = block.get("type");
+            kind.is_some_and(|kind| kind.is_text("tool_use"))
+        });
+        self.calls = self.calls.saturating_add(calls.count());
+        let origin = Origin::answer(0);
+        let speaker = answering(origin.clone());
+        reader.keys(
+            message,
+            RESPONSE,
+            &origin,
+            &mut |reader, key, value| match key {
+                "content" => content(reader, value, &speaker, &mut self.names),
+                "stop_reason" => reader.word(value, STOP_REASONS),
+                "usage" => self.usage(reader, value),
+                "input_tokens" => {
+                    reader.number(value);
+                }
+                _ => error(reader, value, &origin),
+            },
+        );
+    }
+
+    fn usage(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
+        usage(reader, value);
+        if let Some(tokens) = reader.reading.usage.output_tokens {
+            self.output_tokens = tokens;
+        }
+    }
+
+    fn begin_block(&mut self, reader: &mut Reader<'static>, event: Value<'_>, value: Value<'_>) {
+        let Some(index) = index_of(event) else {
+            no_index(reader, event);
+            return;
+        };
+        if !self.begun.insert(index) {
+            // Clients go on with the first block of a number, others with the last.
+            let what = "a block with the number of another one".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        let kind = value.get("type").and_then(|kind| kind.text());
+        match kind.as_deref() {
+            Some("tool_use") => self.begin_call(reader, event, value, index, false),
+            Some("server_tool_use" | "mcp_tool_use") => {
+                self.begin_call(reader, event, value, index, true);
+            }
+            Some("text" | "thinking") => {
+                let speaker = answering(text_of(index));
+                block(reader, value, &speaker, &mut self.names);
+            }
+            _ => {
+                let speaker = answering(Origin::answer(0));
+                block(reader, value, &speaker, &mut self.names);
+            }
+        }
+    }
+
+    fn begin_call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        value: Value<'_>,
+        index: u32,
+        provider_run: bool,
+    ) {
+        call_piece(reader, event, index, CallPiece::Begin { provider_run });
+        let mut name = None;
+        let origin = Origin::answer(0);
+        reader.keys(value, CALL, &origin, &mut |reader, key, member| match key {
+            "name" => {
+                name = reader.name(member).map(Box::from);
+                call_piece(reader, event, index, CallPiece::Name(member.place()));
+            }
+            "toolset_name" => {
+                reader.name(member);
+                call_piece(reader, event, index, CallPiece::Alias(member.place()));
+            }
+            _ => {
+                reader.claim_all(member);
+                // An empty object stands for what the deltas will say.
+                let is_placeholder = member.is_null() || is_empty(member);
+                if !is_placeholder {
+                    call_piece(reader, event, index, CallPiece::Arguments(member.place()));
+                }
+            }
+        });
+        let id = value.get("id").and_then(|id| id.text());
+        if let (Some(name), Some(id)) = (name, id) {
+            self.names.insert(id.into(), name);
+        }
+        if !provider_run {
+            self.calls = self.calls.saturating_add(1);
+            let caller = value.get("caller").and_then(|caller| caller.get("type"));
+            if caller.is_some_and(|caller| !caller.is_text("direct")) {
+                self.programmatic.insert(index);
+            }
+        }
+    }
+
+    fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
+        let Some(index) = index_of(event) else {
+            no_index(reader, event);
+            return;
+        };
+        let origin = text_of(index);
+        let is_encrypted = delta
+            .get("encrypted_content")
+            .is_some_and(|content| !content.is_null());
+        reader.keys(
+            delta,
+            DELTA,
+            &origin.whole(),
+            &mut |reader, key, value| match key {
+                "text" => {
+                    reader.text(value, &origin);
+                }
+                // The signature that follows covers it.
+                "thinking" => reader.in_signed(true, |reader| {
+                    reader.text(value, &origin.with_part(Part::Reasoning));
+                }),
+                "content" => reader.in_signed(is_encrypted, |reader| {
+                    reader.text(value, &origin.with_part(Part::Other));
+                }),
+                _ => {
+                    reader.claim(value);
+                    call_piece(reader, event, index, CallPiece::Arguments(value.place()));
+                }
+            },
+        );
+        // A kind of delta that nobody knows may say its text in pieces, too.
+        for (key, value) in delta.members() {
+            let is_text = value.kind() == json::Kind::String && !key.is_text("type");
+            if is_text && !reader.knows(value) {
+                reader.claim(value);
+                let channel = channel(index, Part::Other);
+                let piece = TextPiece::new(channel, value.place(), Class::Unknown);
+                reader.piece(Piece::Text(piece));
+            }
+        }
+    }
+
+    fn end_block(&mut self, reader: &mut Reader<'static>, event: Value<'_>) {
+        let Some(index) = index_of(event) else {
+            no_index(reader, event);
+            return;
+        };
+        for part in PARTS {
+            reader.piece(Piece::TextEnd(channel(index, part)));
+        }
+        reader.piece(Piece::CallsEnd(vec![call(index)]));
+    }
+
+    fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
+        reader.keys(delta, END, &Origin::answer(0), &mut |reader, _, value| {
+            if let Some(reason) = value.text() {
+                reader.reading.finish.push(reason.into());
+            }
+            reader.word(value, STOP_REASONS);
+        });
+    }
+}
+
+/// A text block of our own.
+fn text_block(index: u32, text: &str) -> [Made; 3] {
+    let start = event("content_block_start", |event| {
+        event.number("index", u64::from(index));
+        event.member("content_block", |out| out.extend_from_slice(EMPTY_TEXT));
+    });
+    [start, text_delta(index, text), block_stop(index)]
+}
+
+/// A text block before its first delta.
+const EMPTY_TEXT: &[u8] = br#"{"type":"text","text":""}"#;
+
+/// The number of a block.
+fn index_of(event: Value<'_>) -> Option<u32> {
+    u32::try_from(event.get("index")?.as_u64()?).ok()
+}
+
+fn no_index(reader: &mut Reader<'static>, event: Value<'_>) {
+    let what = "a block without its number".to_owned();
+    reader.problem(codes::AG2014, event, what);
+}
+
+fn is_empty(object: Value<'_>) -> bool {
+    object.kind() == json::Kind::Object && object.members().next().is_none()
+}
+
+fn call(index: u32) -> CallKey {
+    CallKey {
+        choice: 0,
+        item: index,
+    }
+}
+
+fn channel(index: u32, part: Part) -> Channel {
+    Channel {
+        choice: 0,
+        part,
+        item: index,
+    }
+}
+
+/// The origin of a block's text.
+fn text_of(index: u32) -> Origin {
+    Origin {
+        piece_of: Some(index),
+        ..Origin::answer(0)
+    }
+}
+
+fn call_piece(reader: &mut Reader<'static>, event: Value<'_>, index: u32, what: CallPiece) {
+    reader.piece(Piece::Call {
+        key: call(index),
+        element: event.place(),
+        what,
+    });
+}
+
+/// An event of our own.
+fn event(kind: &'static str, rest: impl FnOnce(&mut Object<'_>)) -> Made {
+    let mut out = Vec::with_capacity(128);
+    let mut object = Object::begin(&mut out);
+    object.text("type", kind);
+    rest(&mut object);
+    object.end();
+    Made::new(Some(kind), out)
+}
+
+fn block_stop(index: u32) -> Made {
+    event("content_block_stop", |event| {
+        event.number("index", u64::from(index));
+    })
+}
+
+fn text_delta(index: u32, text: &str) -> Made {
+    event("content_block_delta", |event| {
+        event.number("index", u64::from(index));
+        event.member("delta", |out| {
+            let mut delta = Object::begin(out);
+            delta.text("type", "text_delta");
+            delta.text("text", text);
+            delta.end();
+        });
+    })
+}
+
+impl StreamReader for MessageStream {
+    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
+        reader.frame.lanes = Lanes::of(0);
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let kind = root.get("type").and_then(|kind| kind.text());
+        let kind = kind.as_deref().unwrap_or_default();
+        if name.is_some_and(|name| name != kind) {
+            // The official client goes by the name, others by the type.
+            let what = "an event whose name is not its type".to_owned();
+            reader.problem(codes::AG2014, root, what);
+        }
+        let origin = Origin::answer(0);
+        reader.keys(
+            root,
+            EVENT,
+            &origin,
+            &mut |reader, key, value| match (key, kind) {
+                ("message", _) => self.begin(reader, value),
+                ("content_block", _) => self.begin_block(reader, root, value),
+                ("delta", "message_delta") => self.end(reader, value),
+                ("delta", _) => self.delta(reader, root, value),
+                ("usage", _) => self.usage(reader, value),
+                _ => error(reader, value, &origin),
+            },
+        );
+        match kind {
+            "content_block_stop" => self.end_block(reader, root),
+            "message_stop" => reader.frame.last = true,
+            _ => {}
+        }
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match channel.part {
+            Part::Text => format!("#content/{}", channel.item),
+            part => format!("#content/{}/{}", channel.item, part.word()),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#content/{}", key.item)
+    }
+
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        for call in calls {
+            let Some(text) = &call.denied else { continue };
+            let index = call.key.item;
+            // A program that the provider runs waits for its result: there is nothing to put in its place.
+            if self.programmatic.contains(&index) {
+                return Err(CannotWithhold);
+            }
+            let mut numbers = call.pieces.iter().map(|(number, _)| *number);
+            let first = numbers.next().ok_or(CannotWithhold)?;
+            let frame = frames.get(first).ok_or(CannotWithhold)?;
+            let body = frame.nest.as_ref().and_then(|nest| nest.body());
+            let body = body.ok_or(CannotWithhold)?;
+            let block = body.root().get("content_block").ok_or(CannotWithhold)?;
+            frame.edits.replace(block, EMPTY_TEXT.to_vec());
+            frame.after.push(text_delta(index, text));
+            for number in numbers.filter(|number| *number != first) {
+                frames.get(number).ok_or(CannotWithhold)?.dropped = true;
+            }
+            self.taken = self.taken.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        let denied = withholding.denied_calls();
+        if denied.is_empty() {
+            return Ok(());
+        }
+        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = body.ok_or(CannotWithhold)?;
+        let message = body.root().get("message").ok_or(CannotWithhold)?;
+        let taken = withhold_in_message(message, None, &denied, &mut frame.edits)?;
+        if taken < denied.len() {
+            return Err(CannotWithhold);
+        }
+        self.taken = self.taken.saturating_add(taken);
+        Ok(())
+    }
+
+    fn counts_frames(&self) -> bool {
+        true
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let root = body.root();
+        let is = |name: &str| root.get("type").is_some_and(|kind| kind.is_text(name));
+        if is("content_block_delta") || frame.dropped {
+            return;
+        }
+        let sent = &mut self.sent;
+        if is("message_start") {
+            sent.has_begun = true;
+            let content = root
+                .get("message")
+                .and_then(|message| message.get("content"));
+            sent.next = offset(content.map_or(0, |content| content.elements().count()));
+        } else if is("content_block_start") {
+            if let Some(index) = index_of(root) {
+                sent.open(index);
+            }
+        } else if is("content_block_stop") {
+            if let Some(index) = index_of(root) {
+                sent.close(index);
+            }
+        } else if is("message_delta") {
+            sent.has_ended = true;
+            let reason = root.get("delta").and_then(|delta| delta.get("stop_reason"));
+            if let Some(reason) = reason
+                && self.taken > 0
+                && self.taken >= self.calls
+                && reason.is_text("tool_use")
+            {
+                frame.edits.replace(reason, br#""end_turn""#.to_vec());
+            }
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        if as_error || self.sent.has_ended {
+            return vec![Made::new(Some("error"), Dialect::Anthropic.body(denial))];
+        }
+        let mut made = Vec::with_capacity(7);
+        if !self.sent.has_begun {
+            let id = match self.id.as_str() {
+                "" => format!("agentguard-{}", denial.request_id),
+                id => id.to_owned(),
+            };
+            made.push(event("message_start", |event| {
+                event.member("message", |out| begun_message(&id, &self.model, out));
+            }));
+        }
+        made.extend(self.sent.open.iter().map(|index| block_stop(*index)));
+        made.extend(text_block(self.sent.next, &denial.message()));
+        made.push(event("message_delta", |event| {
+            event.member("delta", |out| {
+                out.extend_from_slice(br#"{"stop_reason":"refusal","stop_sequence":null}"#);
+            });
+            event.member("usage", |out| {
+                let mut usage = Object::begin(out);
+                usage.number("output_tokens", self.output_tokens);
+                usage.end();
+            });
+        }));
+        made.push(event("message_stop", |_| {}));
+        made
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        let ping = Made::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
+        Some(KeepAlive::Frame(ping))
+    }
+}

@@ -1,0 +1,122 @@
+//! Answers of a prompt that stream: each frame holds a piece of the text, in the words of the model's family.
+
+use super::plain::{self, index_of};
+use crate::event::Part;
+use crate::protocol::reader::{Origin, Reader};
+use crate::protocol::stream::{
+    CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, StreamReader,
+};
+use crate::protocol::{CannotWithhold, Denial, Withholding};
+use crate::wire::json::quote;
+
+/// Where texts beside a list of answers are counted from.
+const BESIDE: u32 = 0;
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(super) struct PlainStream {
+    /// The member that holds the text.
+    member: &'static str,
+}
+
+impl PlainStream {
+    pub(super) fn new(model: &str) -> PlainStream {
+        PlainStream {
+            member: plain::member_of(model).unwrap_or("completion"),
+        }
+    }
+}
+
+/// Members that hold a piece of the text, each with that which holds the text of a whole answer.
+const MEMBERS: &[(&str, &str)] = &[
+    ("outputText", "results"),
+    ("generation", "generation"),
+    ("outputs", "outputs"),
+    ("completion", "completion"),
+    ("choices", "choices"),
+    ("text", "text"),
+];
+
+impl StreamReader for PlainStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        reader.frame.lanes = Lanes::of(0);
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let says = MEMBERS.iter().find(|(name, _)| root.get(name).is_some());
+        if let Some((_, member)) = says {
+            self.member = member;
+        }
+        let origin = Origin {
+            piece_of: Some(BESIDE),
+            ..Origin::answer(index_of(root).unwrap_or(0))
+        };
+        plain::read(reader, root, &origin);
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match channel.part {
+            Part::Text => format!("#choice/{}", channel.choice),
+            part => format!("#choice/{}/{}", channel.choice, part.word()),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#choice/{}/tool_calls/{}", key.choice, key.item)
+    }
+
+    /// Calls stand whole in one frame.
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = body.ok_or(CannotWithhold)?;
+        plain::withhold(body.root(), withholding, &mut frame.edits)
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+        if frame.edits.is_empty() {
+            return;
+        }
+        if let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) {
+            plain::drop_copies(body.root(), &mut frame.edits);
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        let text = denial.message();
+        let piece = |before: &str, after: &str| {
+            let mut out = before.as_bytes().to_vec();
+            quote(&text, &mut out);
+            out.extend_from_slice(after.as_bytes());
+            Made::new(None, out)
+        };
+        match self.member {
+            "results" => vec![piece(
+                r#"{"outputText":"#,
+                r#","index":0,"totalOutputTextTokenCount":0,"completionReason":"CONTENT_FILTERED","inputTextTokenCount":0}"#,
+            )],
+            "text" | "generations" => vec![
+                piece(r#"{"is_finished":false,"text":"#, "}"),
+                Made::new(
+                    None,
+                    br#"{"is_finished":true,"finish_reason":"COMPLETE"}"#.to_vec(),
+                ),
+            ],
+            member => plain::refused(member, &text)
+                .map(|refused| Made::new(None, refused))
+                .into_iter()
+                .collect(),
+        }
+    }
+}

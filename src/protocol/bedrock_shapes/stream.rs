@@ -1,0 +1,518 @@
+//! An answer of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
+//! start; Nova puts each delta into a block of its own, so that a text goes on from block to block.
+//!
+//! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
+
+use super::answer::{STOP_REASONS, usage};
+use super::content::{CITATION, SERVER_CALL, file};
+use crate::diag::codes;
+use crate::event::{Class, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::sent::Sent;
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, Piece,
+    StreamReader, TextPiece,
+};
+use crate::protocol::surgery::{Object, remove_members};
+use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
+use crate::wire::json::{self, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Nova's own form in InvokeModel: the event under its name.
+const NAMED: &[Key] = &[
+    ("messageStart", Is::Own),
+    ("contentBlockStart", Is::Own),
+    ("contentBlockDelta", Is::Own),
+    ("contentBlockStop", Is::Own),
+    ("messageStop", Is::Own),
+    ("metadata", Is::Own),
+    ("amazon-bedrock-invocationMetrics", Is::Counts),
+    ("amazon-bedrock-guardrailAction", Is::Constant),
+    ("amazon-bedrock-trace", Is::Tree(Part::Other)),
+];
+/// Members of all events. `p` is padding against traffic analysis.
+const EVENT: &[Key] = &[
+    ("role", Is::Word(&["assistant"])),
+    ("contentBlockIndex", Is::Number),
+    ("start", Is::Own),
+    ("delta", Is::Own),
+    ("stopReason", Is::Own),
+    ("additionalModelResponseFields", Is::Tree(Part::Other)),
+    ("usage", Is::Own),
+    ("metrics", Is::Counts),
+    ("trace", Is::Tree(Part::Other)),
+    (
+        "performanceConfig",
+        Is::Object(&[("latency", Is::Word(&["standard", "optimized"]))]),
+    ),
+    (
+        "serviceTier",
+        Is::Object(&[(
+            "type",
+            Is::Word(&["priority", "default", "flex", "reserved"]),
+        )]),
+    ),
+    ("p", Is::Id),
+];
+const START: &[Key] = &[
+    ("toolUse", Is::Own),
+    ("toolResult", Is::Own),
+    ("image", Is::Object(&[("format", Is::Id)])),
+];
+const CALL: &[Key] = &[
+    ("toolUseId", Is::Id),
+    ("name", Is::Own),
+    ("type", Is::Word(&["tool_use", SERVER_CALL])),
+];
+const DELTA: &[Key] = &[
+    ("text", Is::Own),
+    ("toolUse", Is::Own),
+    ("toolResult", Is::Own),
+    ("reasoningContent", Is::Own),
+    ("citation", Is::Object(CITATION)),
+    ("image", Is::Own),
+];
+const REASONING: &[Key] = &[
+    ("text", Is::Own),
+    ("signature", Is::Opaque),
+    ("redactedContent", Is::Opaque),
+];
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(in crate::protocol) struct ConverseStream {
+    /// Events stand under their names, as Nova's own do.
+    is_named: bool,
+    /// The text that goes on: which part, and the number of its channel.
+    running: Option<Part>,
+    run: u32,
+    /// Blocks that have begun with a start.
+    begun: BTreeSet<u32>,
+    /// Names of the tools that were called: by the id of the call.
+    names: Calls,
+    /// Tools whose results stand in a block.
+    results: BTreeMap<u32, Known<Box<str>>>,
+    /// Calls of the client's tools, and how many of them were taken out.
+    calls: usize,
+    taken: usize,
+    /// What the client has.
+    sent: Sent,
+}
+
+impl ConverseStream {
+    pub(in crate::protocol) fn new(is_named: bool) -> ConverseStream {
+        ConverseStream {
+            is_named,
+            running: None,
+            run: 0,
+            begun: BTreeSet::new(),
+            names: Calls::new(),
+            results: BTreeMap::new(),
+            calls: 0,
+            taken: 0,
+            sent: Sent::default(),
+        }
+    }
+
+    fn event(&mut self, reader: &mut Reader<'static>, name: &str, event: Value<'_>) {
+        let origin = Origin::answer(0);
+        reader.keys(event, EVENT, &origin, &mut |reader, key, value| match key {
+            "start" => self.start(reader, event, value),
+            "delta" => self.delta(reader, event, value),
+            "usage" => usage(reader, value, &origin),
+            _ => {
+                if let Some(reason) = value.text() {
+                    reader.reading.finish.push(reason.into());
+                }
+                reader.word(value, STOP_REASONS);
+            }
+        });
+        match name {
+            "contentBlockStop" => {
+                let index = self.index(reader, event);
+                reader.piece(Piece::TextEnd(channel(Part::Other, index)));
+                reader.piece(Piece::CallsEnd(vec![call(index)]));
+            }
+            "messageStop" => {
+                self.end_run(reader);
+                reader.piece(Piece::End(Some(0)));
+            }
+            "metadata" => reader.frame.last = true,
+            _ => {}
+        }
+    }
+
+    /// The number of an event's block.
+    fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
+        index_of(event).unwrap_or_else(|| {
+            let what = "a block without its number".to_owned();
+            reader.problem(codes::AG2014, event, what);
+            0
+        })
+    }
+
+    fn start(&mut self, reader: &mut Reader<'static>, event: Value<'_>, start: Value<'_>) {
+        let index = self.index(reader, event);
+        if !self.begun.insert(index) {
+            // Clients go on with the first block of a number, others with the last.
+            let what = "a block with the number of another one".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        self.end_run(reader);
+        let origin = Origin::answer(0);
+        reader.keys(start, START, &origin, &mut |reader, key, value| {
+            if key == "toolUse" {
+                self.begin_call(reader, event, value, index);
+            } else {
+                self.begin_result(reader, value, index);
+            }
+        });
+    }
+
+    fn begin_call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        value: Value<'_>,
+        index: u32,
+    ) {
+        let provider_run = value
+            .get("type")
+            .is_some_and(|kind| kind.is_text(SERVER_CALL));
+        call_piece(reader, event, index, CallPiece::Begin { provider_run });
+        let mut name = None;
+        reader.keys(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
+            name = reader.name(member).map(Box::from);
+            call_piece(reader, event, index, CallPiece::Name(member.place()));
+        });
+        let id = value.get("toolUseId").and_then(|id| id.text());
+        if let (Some(name), Some(id)) = (name, id) {
+            self.names.insert(id.into(), name);
+        }
+        if !provider_run {
+            self.calls = self.calls.saturating_add(1);
+        }
+    }
+
+    /// The result of a tool that the provider ran.
+    fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
+        const RESULT: &[Key] = &[
+            ("toolUseId", Is::Id),
+            ("status", Is::Word(&["success", "error"])),
+            ("type", Is::Id),
+        ];
+        reader.known(value, RESULT, &Origin::answer(0));
+        let id = value.get("toolUseId").and_then(|id| id.text());
+        let name = id.and_then(|id| self.names.get(&*id).cloned());
+        self.results
+            .insert(index, name.map_or(Known::Unknown, Known::Is));
+    }
+
+    fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
+        let index = self.index(reader, event);
+        let origin = Origin::answer(0);
+        reader.keys(delta, DELTA, &origin, &mut |reader, key, value| {
+            if value.is_null() {
+                reader.claim(value);
+                return;
+            }
+            match key {
+                "text" => {
+                    let origin = self.run_of(reader, Part::Text);
+                    reader.text(value, &origin);
+                }
+                "reasoningContent" => self.reasoning(reader, value),
+                "toolUse" => {
+                    self.end_run(reader);
+                    const INPUT: &[Key] = &[("input", Is::Own)];
+                    reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
+                        reader.claim_all(input);
+                        call_piece(reader, event, index, CallPiece::Arguments(input.place()));
+                    });
+                }
+                "toolResult" => self.result(reader, value, index),
+                _ => {
+                    let speaker = Speaker {
+                        origin: origin.clone(),
+                        calls: Turn::Latest,
+                        is_result: false,
+                    };
+                    file(reader, value, &speaker, |count| &mut count.image);
+                }
+            }
+        });
+        // A kind of delta that nobody knows may say its text in pieces, too.
+        for (_, value) in delta.members() {
+            if value.kind() == json::Kind::String && !reader.knows(value) {
+                reader.claim(value);
+                let channel = channel(Part::Other, index);
+                let piece = TextPiece::new(channel, value.place(), Class::Unknown);
+                reader.piece(Piece::Text(piece));
+            }
+        }
+    }
+
+    /// The signature that follows covers the text.
+    fn reasoning(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
+        let origin = self.run_of(reader, Part::Reasoning);
+        reader.in_signed(true, |reader| {
+            reader.keys(value, REASONING, &origin.whole(), &mut |reader, _, text| {
+                reader.text(text, &origin);
+            });
+        });
+    }
+
+    /// More of a result: `[{text} | {json}]`.
+    fn result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
+        const CONTENT: &[Key] = &[("text", Is::Own), ("json", Is::Tree(Part::Other))];
+        self.end_run(reader);
+        let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
+        event.tool = self.results.get(&index).cloned().unwrap_or(Known::Unknown);
+        event.provider_run = true;
+        let whole = Origin::answer(0).with_part(Part::Other);
+        let origin = Origin {
+            piece_of: Some(index),
+            ..whole.clone()
+        };
+        let start = reader.text_count();
+        reader.array(value, |reader, element| {
+            reader.keys(element, CONTENT, &whole, &mut |reader, _, text| {
+                reader.text(text, &origin);
+            });
+        });
+        event.texts = start..reader.text_count();
+        reader.reading.events.push(event);
+    }
+
+    /// The origin of the text that goes on; another part ends it.
+    fn run_of(&mut self, reader: &mut Reader<'static>, part: Part) -> Origin {
+        if self.running != Some(part) {
+            self.end_run(reader);
+            self.running = Some(part);
+        }
+        Origin {
+            piece_of: Some(self.run),
+            ..Origin::answer(0).with_part(part)
+        }
+    }
+
+    fn end_run(&mut self, reader: &mut Reader<'static>) {
+        if let Some(part) = self.running.take() {
+            reader.piece(Piece::TextEnd(channel(part, self.run)));
+            self.run = self.run.saturating_add(1);
+        }
+    }
+
+    /// An event of our own.
+    fn made(&self, name: &'static str, members: impl FnOnce(&mut Object<'_>)) -> Made {
+        let mut out = Vec::with_capacity(128);
+        let write = |out: &mut Vec<u8>| {
+            let mut event = Object::begin(out);
+            members(&mut event);
+            event.end();
+        };
+        if self.is_named {
+            let mut outer = Object::begin(&mut out);
+            outer.member(name, write);
+            outer.end();
+        } else {
+            write(&mut out);
+        }
+        Made::new(Some(name), out)
+    }
+
+    fn text_delta(&self, index: u32, text: &str) -> Made {
+        self.made("contentBlockDelta", |event| {
+            event.number("contentBlockIndex", u64::from(index));
+            event.member("delta", |out| {
+                let mut delta = Object::begin(out);
+                delta.text("text", text);
+                delta.end();
+            });
+        })
+    }
+
+    fn block_stop(&self, index: u32) -> Made {
+        self.made("contentBlockStop", |event| {
+            event.number("contentBlockIndex", u64::from(index));
+        })
+    }
+}
+
+/// The number of an event's block.
+fn index_of(event: Value<'_>) -> Option<u32> {
+    u32::try_from(event.get("contentBlockIndex")?.as_u64()?).ok()
+}
+
+fn call(index: u32) -> CallKey {
+    CallKey {
+        choice: 0,
+        item: index,
+    }
+}
+
+fn channel(part: Part, item: u32) -> Channel {
+    Channel {
+        choice: 0,
+        part,
+        item,
+    }
+}
+
+fn call_piece(reader: &mut Reader<'static>, event: Value<'_>, index: u32, what: CallPiece) {
+    reader.piece(Piece::Call {
+        key: call(index),
+        element: event.place(),
+        what,
+    });
+}
+
+/// A frame that reports an error in the middle of a stream. The service model has no other word for what may not pass.
+pub(in crate::protocol) fn exception(denial: &Denial) -> Made {
+    let kind = match denial.status {
+        429 => "throttlingException",
+        503 => "serviceUnavailableException",
+        500.. => "internalServerException",
+        _ => "validationException",
+    };
+    Made {
+        is_exception: true,
+        ..Made::new(Some(kind), Dialect::Aws.body(denial))
+    }
+}
+
+/// An error in the middle of a stream: `{message}`, its kind in a header.
+pub(in crate::protocol) fn read_exception(
+    reader: &mut Reader<'_>,
+    root: Value<'_>,
+    kind: Option<&str>,
+) {
+    const EXCEPTION: &[Key] = &[
+        ("message", Is::Text(Part::Other)),
+        ("Message", Is::Text(Part::Other)),
+        ("originalMessage", Is::Text(Part::Other)),
+        ("originalStatusCode", Is::Number),
+        ("p", Is::Id),
+    ];
+    reader.reading.error = Some(kind.unwrap_or("error").into());
+    reader.known(root, EXCEPTION, &Origin::answer(0));
+}
+
+impl StreamReader for ConverseStream {
+    fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
+        reader.frame.lanes = Lanes::of(0);
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        if self.is_named {
+            reader.keys(
+                root,
+                NAMED,
+                &Origin::answer(0),
+                &mut |reader, name, event| {
+                    self.event(reader, name, event);
+                },
+            );
+            return;
+        }
+        match name {
+            Some(name) if name.ends_with("Exception") => read_exception(reader, root, Some(name)),
+            Some(name) => self.event(reader, name, root),
+            None => {
+                let what = "an event without a name".to_owned();
+                reader.problem(codes::AG2014, root, what);
+            }
+        }
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        format!("#{}/{}", channel.part.word(), channel.item)
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#content/{}", key.item)
+    }
+
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        for call in calls {
+            let Some(text) = &call.denied else { continue };
+            let mut explanation = Some(self.text_delta(call.key.item, text));
+            for (number, _) in &call.pieces {
+                let frame = frames.get(*number).ok_or(CannotWithhold)?;
+                frame.dropped = true;
+                frame.after.extend(explanation.take());
+            }
+            self.taken = self.taken.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
+
+    fn counts_frames(&self) -> bool {
+        true
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let root = body.root();
+        let named = NAMED.iter().find_map(|(name, _)| root.get(name));
+        let event = named.filter(|_| self.is_named).unwrap_or(root);
+        let sent = &mut self.sent;
+        let made_delta = !frame.after.is_empty();
+        if let Some(index) = index_of(event) {
+            let goes_on = event.get("delta").is_some() || event.get("start").is_some();
+            if goes_on && (!frame.dropped || made_delta) {
+                sent.open(index);
+            } else if !goes_on {
+                sent.close(index);
+            }
+        }
+        sent.has_begun |= event.get("role").is_some();
+        let is_changed = self.taken > 0 || !changes.is_empty();
+        if let Some(reason) = event.get("stopReason") {
+            sent.has_ended = true;
+            if self.taken > 0 && self.taken >= self.calls && reason.is_text("tool_use") {
+                frame.edits.replace(reason, br#""end_turn""#.to_vec());
+            }
+        }
+        if is_changed {
+            // What the model said, once more.
+            let copies = ["trace", "additionalModelResponseFields"];
+            if copies.iter().any(|name| event.get(name).is_some()) {
+                remove_members(event, &copies, &mut frame.edits);
+            }
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        if as_error || self.sent.has_ended {
+            return vec![exception(denial)];
+        }
+        let mut made = Vec::with_capacity(5);
+        if !self.sent.has_begun {
+            made.push(self.made("messageStart", |event| event.text("role", "assistant")));
+        }
+        made.extend(self.sent.open.iter().map(|index| self.block_stop(*index)));
+        let index = self.sent.next;
+        made.push(self.text_delta(index, &denial.message()));
+        made.push(self.block_stop(index));
+        made.push(self.made("messageStop", |event| {
+            event.text("stopReason", "guardrail_intervened");
+        }));
+        made
+    }
+}

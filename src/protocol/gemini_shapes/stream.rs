@@ -1,0 +1,422 @@
+//! An answer that streams: each frame is an answer of its own with a piece of each candidate. Calls stand whole in one frame,
+//! unless the caller asked for their arguments in pieces.
+
+use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
+use super::parts::{CONTENT, one_or_many, read_part, role};
+use super::withhold::{is_call, refused_frame, sign, text_part, withhold};
+use crate::event::{Class, Kind, Part, Turn};
+use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
+    Made, Piece, StreamReader,
+};
+use crate::protocol::surgery::remove_members;
+use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::wire::json::{self, Value};
+use std::collections::BTreeMap;
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(in crate::protocol) struct GenerateStream {
+    is_array: bool,
+    candidates: BTreeMap<u32, Candidate>,
+    calls: Calls,
+    /// Constants come as numbers.
+    as_number: bool,
+}
+
+/// A candidate so far.
+#[derive(Debug, Default)]
+struct Candidate {
+    /// The text that goes on: which part, whether it is signed, and the number of its channel.
+    running: Option<(Part, bool)>,
+    run: u32,
+    /// Why it ended. Older models say it in every frame.
+    finish: Option<Box<str>>,
+    /// The call whose arguments come in pieces.
+    call: u32,
+    /// Calls that were not taken out.
+    kept: usize,
+    /// The signature of a call that was taken out, for the next one: it is asked back with the first call of a step.
+    orphan: Option<Vec<u8>>,
+}
+
+impl GenerateStream {
+    pub(in crate::protocol) fn new(asked: &Asked) -> GenerateStream {
+        GenerateStream {
+            is_array: asked.endpoint.answer == AnswerForm::Elements,
+            candidates: BTreeMap::new(),
+            calls: Calls::new(),
+            as_number: false,
+        }
+    }
+
+    fn candidate(&mut self, reader: &mut Reader<'static>, candidate: Value<'_>, number: u32) {
+        let origin = Origin::answer(number);
+        let first_piece = reader.frame.pieces.len();
+        let first_event = reader.reading.events.len();
+        reader.keys(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
+            match key {
+                "content" => self.content(reader, value, number),
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobsResult" => reader.claim_all(value),
+                _ => self.finish(reader, value, number),
+            }
+        });
+        let state = self.candidates.entry(number).or_default();
+        state.kept = state.kept.saturating_add(calls_of(candidate).count());
+        state.part_texts(reader, first_piece, number);
+        let events = reader.reading.events.iter().skip(first_event);
+        if events.into_iter().any(|event| event.kind == Kind::ToolCall) {
+            state.end_run(&mut reader.frame.pieces, number);
+        }
+        reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
+    }
+
+    /// A word, or with `enum-encoding=int` a number.
+    fn finish(&mut self, reader: &mut Reader<'static>, value: Value<'_>, number: u32) {
+        let reason = value.text();
+        let reason = reason.as_deref().or_else(|| value.number());
+        if let Some(reason) = reason {
+            let known = &mut self.candidates.entry(number).or_default().finish;
+            if known.as_deref() != Some(reason) {
+                *known = Some(reason.into());
+                reader.reading.finish.push(reason.into());
+            }
+            self.as_number = value.kind() == json::Kind::Number;
+        }
+        reader.value(value, Is::Constant, &Origin::answer(number));
+    }
+
+    fn content(&mut self, reader: &mut Reader<'static>, content: Value<'_>, number: u32) {
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(number)
+        };
+        let speaker = Speaker {
+            origin: origin.clone(),
+            calls: Turn::Latest,
+            is_result: false,
+        };
+        let mut read = |reader: &mut Reader<'_>, part: Value<'_>| {
+            read_part(reader, part, &speaker, &mut self.calls);
+        };
+        let candidates = &mut self.candidates;
+        reader.keys(
+            content,
+            CONTENT,
+            &origin.whole(),
+            &mut |reader, key, value| {
+                if key == "role" {
+                    role(reader, value);
+                    return;
+                }
+                let mut parts = Vec::new();
+                one_or_many(reader, value, |_, part| parts.push(part));
+                for part in parts {
+                    let call = reader.get(part, "functionCall");
+                    match call.filter(|call| goes_on(reader, *call)) {
+                        Some(call) => {
+                            let state = candidates.entry(number).or_default();
+                            state.piece_of_call(reader, part, call, number);
+                        }
+                        None => read(reader, part),
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Whether a call is only a piece of one: it goes on, or it says no name.
+fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
+    let will_continue = reader
+        .get(call, "willContinue")
+        .and_then(|value| value.as_bool());
+    call.kind() == json::Kind::Object
+        && (will_continue == Some(true)
+            || reader.get(call, "partialArgs").is_some()
+            || reader.get(call, "name").is_none())
+}
+
+impl Candidate {
+    /// Gives each text of a frame its channel. A text goes on until another kind of text begins; what is signed is a text of
+    /// its own, since it may not be edited.
+    fn part_texts(&mut self, reader: &mut Reader<'static>, first: usize, number: u32) {
+        let pieces = reader.frame.pieces.split_off(first);
+        for mut piece in pieces {
+            if let Piece::Text(text) = &mut piece {
+                let value = reader.nest.value(text.place);
+                if value.is_none_or(|value| value.is_text("")) {
+                    continue;
+                }
+                let kind = (text.channel.part, text.class == Class::Sealed);
+                if self.running != Some(kind) {
+                    self.end_run(&mut reader.frame.pieces, number);
+                    self.running = Some(kind);
+                }
+                text.channel.item = self.run;
+            }
+            reader.frame.pieces.push(piece);
+        }
+    }
+
+    fn end_run(&mut self, pieces: &mut Vec<Piece>, number: u32) {
+        if let Some((part, _)) = self.running.take() {
+            pieces.push(Piece::TextEnd(Channel {
+                choice: number,
+                part,
+                item: self.run,
+            }));
+            self.run = self.run.saturating_add(1);
+        }
+    }
+
+    /// Vertex AI with `streamFunctionCallArguments`: `partialArgs: [{jsonPath, stringValue, willContinue}]`. The names of
+    /// arguments stand in paths: what they say is judged, as arguments that can't be told apart.
+    fn piece_of_call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        part: Value<'_>,
+        call: Value<'_>,
+        number: u32,
+    ) {
+        const PART: &[Key] = &[
+            ("functionCall", Is::Own),
+            ("thoughtSignature", Is::Opaque),
+            ("thought", Is::Flag),
+        ];
+        const CALL: &[Key] = &[
+            ("id", Is::Id),
+            ("name", Is::Own),
+            ("args", Is::Own),
+            ("willContinue", Is::Flag),
+            ("partialArgs", Is::Own),
+        ];
+        const PARTIAL: &[Key] = &[
+            ("jsonPath", Is::Own),
+            ("stringValue", Is::Own),
+            ("numberValue", Is::Own),
+            ("boolValue", Is::Own),
+            ("nullValue", Is::Own),
+            ("willContinue", Is::Flag),
+        ];
+        let key = CallKey {
+            choice: number,
+            item: self.call,
+        };
+        let say = |reader: &mut Reader<'static>, what: CallPiece| {
+            reader.piece(Piece::Call {
+                key,
+                element: part.place(),
+                what,
+            });
+        };
+        say(
+            reader,
+            CallPiece::Begin {
+                provider_run: false,
+            },
+        );
+        let origin = Origin::answer(number);
+        reader.known(part, PART, &origin);
+        reader.keys(
+            call,
+            CALL,
+            &origin,
+            &mut |reader, member, value| match member {
+                "name" => {
+                    reader.name(value);
+                    say(reader, CallPiece::Name(value.place()));
+                }
+                "args" => {
+                    reader.claim_all(value);
+                    if value.members().next().is_some() {
+                        say(reader, CallPiece::Input(value.place()));
+                    }
+                }
+                _ => reader.array(value, |reader, piece| {
+                    reader.keys(piece, PARTIAL, &origin, &mut |reader, _, value| {
+                        reader.claim_all(value);
+                        say(reader, CallPiece::Input(value.place()));
+                    });
+                }),
+            },
+        );
+        let will_continue = reader
+            .get(call, "willContinue")
+            .and_then(|value| value.as_bool());
+        if will_continue != Some(true) {
+            reader.piece(Piece::CallsEnd(vec![key]));
+            self.call = self.call.saturating_add(1);
+        }
+    }
+}
+
+/// The calls of a candidate that stand whole in a frame.
+fn calls_of(candidate: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+    candidate
+        .get("content")
+        .and_then(|content| content.get("parts"))
+        .into_iter()
+        .flat_map(|parts| parts.elements())
+        .filter(|part| is_call(*part))
+}
+
+fn signature_of(part: Value<'_>) -> Option<Value<'_>> {
+    part.get("thoughtSignature")
+        .or_else(|| part.get("thought_signature"))
+        .filter(|signature| !signature.is_null())
+}
+
+/// Candidates of a frame, with their numbers.
+fn candidates_of(root: Value<'_>) -> impl Iterator<Item = (u32, Value<'_>)> {
+    let candidates = root.get("candidates").into_iter();
+    candidates
+        .flat_map(|candidates| candidates.elements())
+        .enumerate()
+        .map(|(at, candidate)| (candidate_number(candidate, at), candidate))
+}
+
+impl StreamReader for GenerateStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        reader.proto_json = true;
+        let Some(body) = reader.body() else { return };
+        let origin = Origin::answer(0);
+        reader.keys(
+            body.root(),
+            RESPONSE,
+            &origin,
+            &mut |reader, key, value| match key {
+                "candidates" => {
+                    let mut at = 0usize;
+                    reader.array(value, |reader, element| {
+                        let number = candidate_number(element, at);
+                        reader.in_choice(element, number);
+                        self.candidate(reader, element, number);
+                        at = at.saturating_add(1);
+                    });
+                }
+                "usageMetadata" => usage(reader, value, &origin),
+                "totalTokens" => {
+                    reader.number(value);
+                }
+                _ => error(reader, value),
+            },
+        );
+        if reader.frame.lanes == Lanes::default() {
+            reader.frame.lanes = Lanes::ALL;
+        }
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match channel.part {
+            Part::Text => format!("#candidate/{}", channel.choice),
+            part => format!("#candidate/{}/{}", channel.choice, part.word()),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#candidate/{}/call/{}", key.choice, key.item)
+    }
+
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        for call in calls {
+            let Some(mut text) = call.denied.as_deref() else {
+                continue;
+            };
+            for (number, part) in &call.pieces {
+                let frame = frames.get(*number).ok_or(CannotWithhold)?;
+                let part = frame.nest.as_ref().and_then(|nest| nest.value(*part));
+                let mut with = Vec::new();
+                text_part(std::mem::take(&mut text), &mut with);
+                frame.edits.replace(part.ok_or(CannotWithhold)?, with);
+            }
+        }
+        Ok(())
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = body.ok_or(CannotWithhold)?;
+        let denied = withholding.denied_calls();
+        for (number, candidate) in candidates_of(body.root()) {
+            let state = self.candidates.entry(number).or_default();
+            state.kept = state.kept.saturating_sub(calls_of(candidate).count());
+            for part in calls_of(candidate) {
+                if !denied.contains_key(&part.place()) {
+                    // What takes calls out of one frame has seen to it.
+                    state.orphan = None;
+                    state.kept = state.kept.saturating_add(1);
+                } else if state.kept == 0 && state.orphan.is_none() {
+                    state.orphan = signature_of(part).map(|signature| signature.raw().to_vec());
+                }
+            }
+        }
+        if withholding.calls.is_empty() && body.root().get("candidates").is_none() {
+            return Ok(());
+        }
+        withhold(body.root(), withholding, &mut frame.edits)
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let is_edited = !frame.edits.is_empty();
+        for (number, candidate) in candidates_of(body.root()) {
+            let state = self.candidates.entry(number).or_default();
+            if let Some(part) = calls_of(candidate).next().filter(|_| !is_edited)
+                && let Some(orphan) = state.orphan.take()
+                && signature_of(part).is_none()
+            {
+                sign(part, &orphan, &mut frame.edits);
+            }
+            let is_changed = changes
+                .keys()
+                .any(|channel| channel.choice == number && channel.part == Part::Text);
+            // What repeats the text, and what points into it.
+            let gone: &[&str] = match (is_edited, is_changed) {
+                (true, true) => &["logprobsResult", "citationMetadata"],
+                (true, false) => &["logprobsResult"],
+                (false, true) => &["citationMetadata"],
+                (false, false) => &[],
+            };
+            remove_members(candidate, gone, &mut frame.edits);
+            if let Some(metadata) = candidate.get("groundingMetadata").filter(|_| is_changed) {
+                remove_members(metadata, &["groundingSupports"], &mut frame.edits);
+            }
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        if as_error {
+            return vec![Made::new(None, Dialect::Google.body(denial))];
+        }
+        let unfinished = self.candidates.iter();
+        let mut unfinished: Vec<u32> = unfinished.map(|(number, _)| *number).collect();
+        if unfinished.is_empty() {
+            unfinished.push(0);
+        }
+        let frame = refused_frame(&denial.message(), &unfinished, self.as_number);
+        vec![Made::new(None, frame)]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(if self.is_array {
+            b"\n"
+        } else {
+            b": keep-alive\n\n"
+        }))
+    }
+}
