@@ -168,8 +168,20 @@ pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[Compi
 pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p Rule> {
     parts(policy).find_map(|(document, rules)| {
         rules.iter().find(|known| std::ptr::eq(*known, rule))?;
-        document.rules.iter().find(|written| written.id == rule.id)
+        document
+            .rules
+            .iter()
+            .find(|written| is_compiled(document, written, rule))
     })
+}
+
+/// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
+pub(super) fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
+    let own = compiled
+        .id
+        .strip_prefix(&*document.name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    compiled.id == written.id || own == Some(&*written.id)
 }
 
 /// Tells the conditions of one rule.

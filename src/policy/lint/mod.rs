@@ -8,7 +8,7 @@ mod words;
 
 use super::compile::{CompiledRule, Policy};
 use super::document::Document;
-use super::explain::parts;
+use super::explain::{is_compiled, parts};
 use super::node::{Data, Node};
 use super::reason::{Meaning, RuleMeaning};
 use super::rule::Rule;
@@ -153,7 +153,9 @@ fn lint_part(
         .zip(meaning.rules)
         .filter_map(|(written, meaning)| {
             Some(View {
-                compiled: compiled.iter().find(|rule| rule.id == written.id)?,
+                compiled: compiled
+                    .iter()
+                    .find(|rule| is_compiled(document, written, rule))?,
                 node: nodes.get(written.index)?,
                 path: format!("{path}{start}[{}]", written.index),
                 written,

@@ -3,7 +3,7 @@
 use crate::event::Kind;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{Document, List};
-use crate::policy::explain::parts;
+use crate::policy::explain::{is_compiled, parts};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
@@ -116,9 +116,11 @@ impl Meaning {
             .rules
             .iter()
             .filter_map(|written| {
-                let compiled = compiled.iter().find(|rule| rule.id == written.id)?;
+                let compiled = compiled
+                    .iter()
+                    .find(|rule| is_compiled(document, written, rule))?;
                 Some(RuleMeaning {
-                    id: written.id.clone(),
+                    id: compiled.id.clone(),
                     action: written.action,
                     enforced: compiled.enforced,
                     kinds: written.kinds,
