@@ -100,9 +100,13 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_anthropic;
+mod stream_bedrock;
 mod stream_cohere;
+mod stream_gemini;
 mod stream_ollama;
 mod stream_responses;
+mod stream_runs;
 mod stream_texts;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
