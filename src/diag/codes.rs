@@ -75,6 +75,8 @@ codes! {
         "In portable mode the response headers have left before the body is judged. Use `envoy: { headers: hold }` with `allow_on_headers_stop_iteration: true`."
     AG1022 0 "a secret is not there"
         "The policy names an environment variable that the proxy does not hand to the filter. List it under `vm_config.environment_variables.host_env_keys` and set it in the proxy's environment."
+    AG1120 0 "written in the terse form"
+        "The document has no `apiVersion`: it is read as policies elsewhere are written. `agentguard fmt` writes the modern form, which says what it means."
     AG2001 400 "malformed JSON, or a known field of the wrong type"
         "The body is not strict JSON (RFC 8259), or a field that the protocol defines has another type. Two readers could disagree about it, so it is refused. Only a rule that names this code can let it pass."
     AG2002 400 "duplicate or case-variant key"

@@ -66,6 +66,18 @@ impl<'a> At<'a> {
     }
 }
 
+/// Words of other languages for keys, each with ours.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("tool_name", "tool"),
+    ("tool_names", "tool"),
+    ("outcome", "action"),
+    ("effect", "action"),
+    ("approver_role", "approval"),
+    ("exceptions", "unless"),
+    ("default_action", "defaults"),
+    ("enforcement", "mode"),
+];
+
 /// Collects what is wrong.
 #[derive(Default)]
 pub(super) struct Decoder {
@@ -146,7 +158,13 @@ impl Decoder {
         known: impl IntoIterator<Item = &'k str> + Clone,
     ) {
         let message = format!("unknown {what} `{name}`");
-        let meant = nearest(name, known.clone());
+        let translated = ELSEWHERE.iter().find(|(word, _)| *word == name);
+        let translated =
+            translated.and_then(|(_, ours)| known.clone().into_iter().find(|known| known == ours));
+        let lower = name.to_ascii_lowercase();
+        let meant = translated
+            .or_else(|| known.clone().into_iter().find(|known| **known == *lower))
+            .or_else(|| nearest(name, known.clone()));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
             return;
         };

@@ -24,6 +24,7 @@ mod pace;
 mod protocols;
 mod rule;
 mod scan;
+mod terse;
 mod value;
 mod version;
 mod window;
@@ -49,6 +50,7 @@ pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
+pub use terse::{Modern, modern};
 pub use window::{Settled, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;

@@ -24,6 +24,7 @@
 mod given;
 mod properties;
 mod table;
+mod terse;
 
 use agentguard::policy::{
     Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
