@@ -400,10 +400,10 @@ impl Terse {
     }
 
     /// `message_content: { pattern: … }` is about texts of messages.
-    fn message<'m>(
+    fn message(
         &mut self,
         content: &Node,
-        matches: &mut Vec<(&'m str, Node)>,
+        matches: &mut Vec<(&str, Node)>,
         conditions: &mut Vec<Node>,
     ) {
         let pattern = content.get("pattern").unwrap_or(content);
