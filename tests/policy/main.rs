@@ -23,6 +23,7 @@
 
 mod given;
 mod properties;
+mod reference;
 mod table;
 mod terse;
 
