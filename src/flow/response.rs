@@ -346,11 +346,15 @@ impl Flow {
             return Step::go_on();
         }
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
-            Ok((nest, reading)) => {
-                self.note_answer(&reading);
-                let verdict = self.judge(Direction::Response, &nest, &reading);
-                self.edit_answer(protocol, bytes, &nest, verdict)
-            }
+            Ok((nest, reading)) => match self.turned_back(protocol, bytes, &nest, &reading) {
+                None => {
+                    self.note_answer(&reading);
+                    let verdict = self.judge(Direction::Response, &nest, &reading);
+                    self.edit_answer(protocol, bytes, &nest, verdict)
+                }
+                Some(Ok(real)) => self.judge_turned_back(protocol, &real),
+                Some(Err(())) => self.refuse_uneditable(&nest),
+            },
             Err(problem) => {
                 let mut reading = Reading::default();
                 reading.problems.push(problem);
@@ -366,6 +370,24 @@ impl Flow {
                     None => Step::go_on(),
                 }
             }
+        }
+    }
+
+    /// Judges an answer in which stand-ins were turned back: rules see what the client gets.
+    fn judge_turned_back(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
+        let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
+        let Ok((nest, reading)) = read else {
+            return match no_body() {
+                Some(nest) => self.refuse_uneditable(&nest),
+                None => Step::go_on(),
+            };
+        };
+        self.note_answer(&reading);
+        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let step = self.edit_answer(protocol, real, &nest, verdict);
+        match step.action {
+            Action::Continue => self.replace(real.to_vec(), step.headers),
+            _ => step,
         }
     }
 
@@ -396,7 +418,7 @@ impl Flow {
             verdict.redactions,
             nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
         if strictest.is_none() && edits.is_empty() {
@@ -477,15 +499,14 @@ impl Flow {
 
     /// Whether a refused part of the answer can be taken out alone.
     fn can_be_taken_out(&self, refused: &Refused) -> bool {
-        let on_deny = refused
-            .ruling
-            .rule
-            .and_then(|number| self.guard.policy.rule(number))
-            .and_then(|rule| rule.on_deny);
-        let Some(protocol) = self.protocol else {
-            return false;
-        };
-        match protocol.removal(refused.event.kind) {
+        self.protocol
+            .is_some_and(|protocol| self.can_go(refused, protocol.removal(refused.event.kind)))
+    }
+
+    /// Whether a refused part can be removed in this way.
+    pub(super) fn can_go(&self, refused: &Refused, removal: Removal) -> bool {
+        let on_deny = self.on_deny(refused);
+        match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
             Removal::Call => {

@@ -9,9 +9,10 @@ mod text;
 mod transcript;
 
 use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, Verdict};
+use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict};
 use super::request::no_body;
 use super::step::{Action, Body, Step};
+use super::turn_back::composed;
 use super::{Flow, Guard, Stage};
 use crate::detect::Ending;
 use crate::diag::codes;
@@ -21,8 +22,8 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
     KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
-use crate::protocol::{Denial, Reader};
-use crate::redact;
+use crate::protocol::{Denial, Reader, Removal};
+use crate::redact::{self, replaced};
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
 use call::Call;
@@ -66,12 +67,16 @@ pub(super) struct Stream {
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: Changes,
+    /// Arguments of calls that have ended, where they were edited.
+    rewritten: BTreeMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
     is_changed: bool,
     /// The answer is complete.
     is_over: bool,
     /// What follows goes by as it comes: it can't be read, and the policy lets that pass.
     is_blind: bool,
+    /// It ended with a refusal that its reader understands.
+    is_told: bool,
     /// Bytes to send now.
     out: Vec<u8>,
     /// Frames sent so far, for framings that separate them.
@@ -118,9 +123,11 @@ impl Stream {
             calls: BTreeMap::new(),
             answer: Reading::default(),
             changes: Changes::new(),
+            rewritten: BTreeMap::new(),
             is_changed: false,
             is_over: false,
             is_blind: false,
+            is_told: false,
             out: Vec::new(),
             any_sent: false,
             sent: 0,
@@ -171,7 +178,9 @@ impl Stream {
         for made in before {
             self.send_made(&made);
         }
-        if !dropped {
+        if dropped {
+            self.out.extend_from_slice(&frame.without_payload());
+        } else {
             let edited = nest.filter(|_| !edits.is_empty()).and_then(|nest| {
                 let body = nest.body()?;
                 let json = nest.edited(body.bytes(), edits);
@@ -302,8 +311,8 @@ impl Flow {
         self.response = match (stopped.is_some(), end) {
             (true, true) | (false, true) => Stage::Done,
             (true, false) => match self.guard.policy.document.stream_on_deny {
-                StreamOnDeny::Drain => Stage::Draining,
-                StreamOnDeny::Reset => Stage::Resetting,
+                StreamOnDeny::Drain if stream.is_told => Stage::Draining,
+                _ => Stage::Resetting,
             },
             (false, false) => Stage::Streaming(stream),
         };
@@ -341,6 +350,10 @@ impl Flow {
                 Ok(Some(frame)) => self.take_frame(stream, frame)?,
                 Ok(None) => break,
                 Err(_) => self.lose_frames(stream)?,
+            }
+            if stream.is_judged() && !stream.is_blind && self.has_too_much_text() {
+                self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
+                stream.give_up();
             }
         }
         if end && !stream.is_blind {
@@ -409,7 +422,7 @@ impl Flow {
         }
     }
 
-    fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
+    pub(super) fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
         let rule = self.guard.policy.rule(refused.ruling.rule?)?;
         rule.on_deny
     }
@@ -424,7 +437,9 @@ impl Flow {
             .reasons
             .insert(format!("response:cut_after_{passed}_bytes"));
         stream.queue.take_all();
-        for made in stream.reader.refusal(&stop.denial, stop.as_error) {
+        let refusal = stream.reader.refusal(&stop.denial, stop.as_error);
+        stream.is_told = !refusal.is_empty();
+        for made in refusal {
             stream.send_made(&made);
         }
         if stream.framing == Framing::Array {
@@ -435,7 +450,13 @@ impl Flow {
     fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Stop> {
         if stream.is_judged() {
             for aside in &frame.asides {
-                self.judge_aside(stream, aside)?;
+                self.judge_aside(stream, aside, Class::Unknown)?;
+            }
+            for id in &frame.ids {
+                self.judge_aside(stream, id, class_of_id(id))?;
+            }
+            if let Some(name) = frame.event.as_deref().filter(|name| !is_plain(name)) {
+                self.judge_aside(stream, name, Class::Unknown)?;
             }
         }
         let payload = frame.payload.take().unwrap_or_default();
@@ -454,13 +475,7 @@ impl Flow {
             return Ok(());
         }
         if is_end {
-            let held = HeldFrame {
-                nest: None,
-                edits: Edits::default(),
-                dropped: false,
-                before: Vec::new(),
-                after: Vec::new(),
-            };
+            let held = HeldFrame::of(None);
             let number = stream.queue.push(frame, Some(held), Lanes::ALL);
             self.end_all(stream, None, number)?;
             stream.is_over = true;
@@ -474,8 +489,16 @@ impl Flow {
         match reader {
             Some(Ok(reader)) => self.read_frame(stream, frame, reader),
             _ => {
-                self.unread(stream, codes::AG2014, "an event that is no JSON")?;
-                let number = stream.queue.push(frame, None, Lanes::ALL);
+                let unread = self.unread(stream, codes::AG2014, "an event that is no JSON");
+                let held = match unread {
+                    Ok(()) => None,
+                    Err(_) if stream.reader.can_skip() => Some(HeldFrame {
+                        dropped: true,
+                        ..HeldFrame::of(None)
+                    }),
+                    Err(stop) => return Err(stop),
+                };
+                let number = stream.queue.push(frame, held, Lanes::ALL);
                 stream.queue.settled(number);
                 stream.release();
                 Ok(())
@@ -504,13 +527,7 @@ impl Flow {
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }
-        let mut held = HeldFrame {
-            nest: Some(nest),
-            edits: Edits::default(),
-            dropped: false,
-            before: Vec::new(),
-            after: Vec::new(),
-        };
+        let mut held = HeldFrame::of(Some(nest));
         if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.judge_frame(stream, &mut held, &reading)?;
         }
@@ -525,6 +542,7 @@ impl Flow {
             self.end_all(stream, None, number)?;
             stream.is_over = true;
         }
+        stream.reader.passed();
         stream.queue.settled(number);
         stream.release();
         Ok(())
@@ -544,7 +562,8 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(());
         }
-        let can_go = |refused: &Refused| self.can_leave_stream(refused);
+        let can_go =
+            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind));
         if !verdict.refused.iter().all(can_go) {
             let broken = verdict
                 .refused
@@ -557,13 +576,18 @@ impl Flow {
             as_error: true,
         });
         let mut edits = Edits::default();
-        let edited = redact::apply(
+        let mut edited = redact::apply(
             verdict.redactions,
             nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
+        let turned = {
+            let is_free = |place| edited.iter().all(|edited| edited.place != place);
+            self.turn_back(nest, reading, &is_free, &mut edits)
+        };
+        edited.extend(turned);
         if stop.is_none() && edits.is_empty() {
             return Ok(());
         }
@@ -594,15 +618,6 @@ impl Flow {
                 .unwrap_or_default(),
             as_error: true,
         }
-    }
-
-    /// Whether what is refused can be taken out of the stream alone.
-    fn can_leave_stream(&self, refused: &Refused) -> bool {
-        refused.event.kind == Kind::ToolCall
-            && !refused.event.provider_run
-            && self.on_deny(refused) != Some(OnDeny::Error)
-            && !self.asked.forces_tool
-            && !self.asked.continues_elsewhere
     }
 
     fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Piece) -> Result<(), Stop> {
@@ -641,6 +656,15 @@ impl Flow {
         };
         let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
         if !stream.texts.contains_key(&channel) {
+            if piece.repeats > 0 && new.is_empty() {
+                // It has ended: what was decided about it holds here too.
+                if let Some(changes) = stream.changes.get(&channel) {
+                    let whole = 0..text.len();
+                    text::edit(&whole, number, piece.place, changes, &mut stream.queue);
+                }
+                return Ok(());
+            }
+            stream.changes.remove(&channel);
             let text = self.begin_text(stream, &piece)?;
             stream.texts.insert(channel, text);
         }
@@ -658,6 +682,7 @@ impl Flow {
             text.whole.push_str(&new);
         }
         let range = start..start.saturating_add(new.len());
+        self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
         if text.is_held() {
             return Ok(());
@@ -673,6 +698,7 @@ impl Flow {
         event.choice = channel.choice;
         event.texts = 0..1;
         event.retold = piece.retold;
+        event.rpc = (!stream.answer.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
         let (nest, reading) = part_of_text("", class, &stream.answer);
         let Some(nest) = nest else {
@@ -720,12 +746,20 @@ impl Flow {
         };
         let settled = {
             let mut scratch = guard.scratch.borrow_mut();
-            text.window.push(&guard.policy, piece, ending, &mut scratch)
+            let watch = &self.ledger.stand_ins;
+            text.window
+                .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
         if let Some(mut settled) = settled {
-            let (nest, reading) = part_of_text(&settled.text, text.class, &stream.answer);
+            let turned = self.turned_back_in(&settled.text, text);
+            let mut scans = settled.scans();
+            let real = replaced(&settled.text, &turned);
+            if !turned.is_empty() {
+                // Rules judge what the client gets.
+                scans = Scans::default();
+            }
+            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
             let Some(nest) = nest else { return Ok(()) };
-            let scans = settled.scans();
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
                 return Ok(());
@@ -738,34 +772,58 @@ impl Flow {
             };
             let verdict = self.judge_text(stream, text, part);
             self.bind(stream, &verdict, &nest, false)?;
-            self.redact_text(stream, channel, verdict, &settled.text, start, characters);
+            let part = Stretch {
+                text: &settled.text,
+                turned,
+                start,
+                characters,
+            };
+            self.redact_text(stream, channel, verdict, part);
         }
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
         let end = text.window.settled();
-        text.settle(end, &mut stream.queue);
+        let changes = stream.changes.get(&channel);
+        text.settle(end, changes, &mut stream.queue);
         Ok(())
     }
 
-    /// Notes what is to be replaced in a part of a text that begins at `start` (bytes) and `characters`.
+    /// The stand-ins in a part of a text, and their values.
+    fn turned_back_in(&self, part: &str, text: &Text) -> Vec<(Range<usize>, String)> {
+        let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
+        match may_change {
+            true => self.ledger.stand_ins.found(part, None),
+            false => Vec::new(),
+        }
+    }
+
+    /// Notes what is to be replaced in a part of a text.
     fn redact_text(
         &mut self,
         stream: &mut Stream,
         channel: Channel,
         verdict: Verdict,
-        part: &str,
-        start: usize,
-        characters: u64,
+        part: Stretch<'_>,
     ) {
         if !stream.is_enforced() {
             return;
         }
+        let Stretch {
+            text: part,
+            turned,
+            start,
+            characters,
+        } = part;
         let secret = &self.guard.secret;
-        let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
-        let Some(text) = stream.texts.get_mut(&channel) else {
+        let real = replaced(part, &turned);
+        let changes = redact::changes(verdict.redactions, &real, secret, &mut self.ledger);
+        let changes = composed(part, turned, changes);
+        if changes.is_empty() {
             return;
-        };
+        }
+        let known = stream.changes.entry(channel).or_default();
+        stream.is_changed = true;
         for (range, with) in changes {
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
@@ -773,14 +831,8 @@ impl Flow {
             };
             let from = characters.saturating_add(count(0..range.start));
             let to = from.saturating_add(count(range.clone()));
-            let length = u64::try_from(with.chars().count()).unwrap_or(u64::MAX);
-            let changes = stream.changes.entry(channel).or_default();
-            changes.add(from..to, length);
-            stream.is_changed = true;
-            text.change(
-                range.start.saturating_add(start)..range.end.saturating_add(start),
-                with,
-            );
+            let bytes = range.start.saturating_add(start)..range.end.saturating_add(start);
+            known.add(bytes, from..to, with);
         }
     }
 
@@ -789,7 +841,9 @@ impl Flow {
             return Ok(());
         };
         if text.is_kept() {
-            let (nest, reading) = part_of_text(&text.whole, text.class, &stream.answer);
+            let turned = self.turned_back_in(&text.whole, text);
+            let real = replaced(&text.whole, &turned);
+            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
             let Some(nest) = nest else { return Ok(()) };
             let part = TextPart {
                 nest: &nest,
@@ -805,7 +859,13 @@ impl Flow {
             if text.is_held() {
                 self.bind(stream, &verdict, &nest, false)?;
                 let whole = text.whole.clone();
-                self.redact_text(stream, channel, verdict, &whole, 0, 0);
+                let part = Stretch {
+                    text: &whole,
+                    turned,
+                    start: 0,
+                    characters: 0,
+                };
+                self.redact_text(stream, channel, verdict, part);
             }
         }
         if stream
@@ -816,7 +876,8 @@ impl Flow {
             self.settle_text(stream, channel, "", Ending::Final)?;
         }
         if let Some(mut text) = stream.texts.remove(&channel) {
-            text.settle(usize::MAX, &mut stream.queue);
+            let changes = stream.changes.get(&channel);
+            text.settle(usize::MAX, changes, &mut stream.queue);
         }
         Ok(())
     }
@@ -829,6 +890,14 @@ impl Flow {
         element: Place,
         what: &CallPiece,
     ) {
+        if let CallPiece::ArgumentsWhole(place) = what
+            && !stream.calls.contains_key(&key)
+        {
+            if let Some(arguments) = stream.rewritten.get(&key) {
+                call::put(number, *place, arguments, &mut stream.queue);
+            }
+            return;
+        }
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
         let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
@@ -885,13 +954,21 @@ impl Flow {
             }
             return Ok(None);
         }
-        let (nest, mut reading) = match call.read(key, self.guard.bounds()) {
+        let (nest, reading) = match call.read(key, self.guard.bounds()) {
             Ok(read) => read,
             Err(problem) => {
                 self.unread(stream, codes::AG2014, &problem.what)?;
                 return Ok(None);
             }
         };
+        let mut turned = Edits::default();
+        self.turn_back(&nest, &reading, &|_| true, &mut turned);
+        let is_turned = !turned.is_empty();
+        let (nest, mut reading) =
+            match call.turned_back(key, nest, reading, turned, self.guard.bounds()) {
+                Some(read) => read,
+                None => return Err(self.stop_uneditable(None)),
+            };
         know(&mut reading, &stream.answer);
         let at = stream.reader.call_at(key);
         let verdict = self.judge_assembled(Assembled {
@@ -910,7 +987,8 @@ impl Flow {
             let denial = self.denial(refused, &nest);
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
-                self.can_leave_stream(refused)
+                let is_call = refused.event.kind == Kind::ToolCall;
+                (is_call && self.can_go(refused, Removal::Call))
                     || (refused.event.kind == Kind::Response
                         && self.on_deny(refused) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
@@ -933,14 +1011,15 @@ impl Flow {
             verdict.redactions,
             &nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
-        if !edits.is_empty() {
+        if is_turned || !edits.is_empty() {
             stream.is_changed = true;
-            if call.edit(&nest, edits, &mut stream.queue).is_none() {
-                return Err(self.stop_uneditable(Some(&nest)));
-            }
+            match call.edit(&nest, edits, &mut stream.queue) {
+                Some(arguments) => stream.rewritten.insert(*key, arguments),
+                None => return Err(self.stop_uneditable(Some(&nest))),
+            };
         }
         Ok(None)
     }
@@ -996,11 +1075,11 @@ impl Flow {
     }
 
     /// Judges text of a frame that is no payload: a comment, an id.
-    fn judge_aside(&mut self, stream: &Stream, aside: &str) -> Result<(), Stop> {
+    fn judge_aside(&mut self, stream: &Stream, aside: &str, class: Class) -> Result<(), Stop> {
         if aside.trim().is_empty() {
             return Ok(());
         }
-        let (nest, mut reading) = part_of_text(aside, Class::Unknown, &stream.answer);
+        let (nest, mut reading) = part_of_text(aside, class, &stream.answer);
         let Some(nest) = nest else { return Ok(()) };
         let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
         event.part = Part::Other;
@@ -1018,6 +1097,17 @@ struct TextPart<'a> {
     reading: &'a Reading,
     scans: Scans,
     moment: Moment,
+}
+
+/// A part of a text that was judged.
+struct Stretch<'a> {
+    text: &'a str,
+    /// The stand-ins in it, and their values.
+    turned: Vec<(Range<usize>, String)>,
+    /// Where it begins in the whole text, in bytes.
+    start: usize,
+    /// How many characters stand before it.
+    characters: u64,
 }
 
 /// A part of a text as a body of its own, and what is known of the answer that it is from.
@@ -1038,11 +1128,27 @@ fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'sta
     )
 }
 
+/// Servers number events, or name them by the time; what holds white space is a text.
+fn class_of_id(id: &str) -> Class {
+    if id.contains(char::is_whitespace) {
+        Class::Unknown
+    } else {
+        Class::Id
+    }
+}
+
+/// Whether the name of an event is one as protocols have them.
+fn is_plain(name: &str) -> bool {
+    name.bytes()
+        .all(|b| b.is_ascii_alphabetic() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
 /// What the events of an answer know of the answer.
 fn know(reading: &mut Reading, answer: &Reading) {
     reading.usage = answer.usage;
     reading.finish.clone_from(&answer.finish);
     reading.error.clone_from(&answer.error);
+    reading.rpc.clone_from(&answer.rpc);
 }
 
 /// Adds what one more frame says of the answer. Later counts of tokens replace earlier ones.
@@ -1061,6 +1167,9 @@ fn learn(answer: &mut Reading, frame: &Reading) {
     answer.finish.extend(frame.finish.iter().cloned());
     if frame.error.is_some() {
         answer.error.clone_from(&frame.error);
+    }
+    if answer.rpc.is_empty() {
+        answer.rpc.extend(frame.rpc.first().cloned());
     }
 }
 

@@ -7,6 +7,7 @@ use super::operators::Literal;
 use crate::detect::fold_name;
 use crate::event::{Event, Facts, Kind, Known};
 use crate::wire::order;
+use std::ops::Range;
 
 /// The rules of a policy by what they can be about. Lists of rules ascend.
 #[derive(Debug, Default)]
@@ -68,11 +69,17 @@ impl Index {
             .unwrap_or_default()
     }
 
-    /// The rules about a kind that can hold for an event, ascending, and perhaps others. `has_hit` is asked at most once, and tells
+    /// The rules about a kind of event among those of one document.
+    pub(super) fn of_chapter(&self, kind: Kind, chapter: &Range<u16>) -> &[u16] {
+        among(self.all(kind), chapter)
+    }
+
+    /// The rules of a document about a kind that can hold for an event, ascending, and perhaps others. `has_hit` is asked at most once, and tells
     /// whether something that rules look for stands in its texts.
     pub(super) fn candidates(
         &self,
         kind: Kind,
+        chapter: &Range<u16>,
         event: &Event,
         facts: &Facts,
         has_hit: impl FnOnce() -> bool,
@@ -100,14 +107,23 @@ impl Index {
         }
         order::sort(&mut named);
         named.dedup();
-        let is_hit = !rules.on_hit.is_empty() && has_hit();
+        named.retain(|rule| chapter.contains(rule));
+        let on_hit = among(&rules.on_hit, chapter);
+        let is_hit = !on_hit.is_empty() && has_hit();
         Candidates {
-            always: &rules.always,
-            on_hit: if is_hit { &rules.on_hit } else { &[] },
+            always: among(&rules.always, chapter),
+            on_hit: if is_hit { on_hit } else { &[] },
             named,
             next_named: 0,
         }
     }
+}
+
+/// The part of an ascending list that belongs to a document.
+fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
+    let start = rules.partition_point(|rule| *rule < chapter.start);
+    let end = rules.partition_point(|rule| *rule < chapter.end);
+    rules.get(start..end).unwrap_or_default()
 }
 
 impl Rules {

@@ -5,17 +5,22 @@
 
 mod read;
 mod refuse;
+mod stream;
 mod tables;
 
 use super::coverage::{Judged, Row};
 use super::jsonrpc::{self, first_message, folded};
 use super::reader::Reader;
+use super::stream::StreamReader;
 use super::{
     Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
     Withholding,
 };
 use crate::event::{Gate, Kind};
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use stream::A2aStream;
 
 /// The format.
 pub(super) struct A2a;
@@ -64,37 +69,37 @@ const ROWS: &[Row] = &[
         route: "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
     Row {
         route: "`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
     Row {
         route: "`POST …/message:send`",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
     Row {
         route: "`POST …/message:stream`, `…/tasks/ID:subscribe`",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
     Row {
         route: "`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
     Row {
         route: "`…/tasks/ID/pushNotificationConfigs`, and one of them",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: Judged::As(&[Kind::Response]),
     },
 ];
 
@@ -173,7 +178,7 @@ impl Protocol for A2a {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        read::answer(reader, asked);
+        read::answer(reader, asked, &[]);
     }
 
     fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
@@ -193,6 +198,14 @@ impl Protocol for A2a {
     ) -> Result<(), CannotWithhold> {
         // Texts are edited where they stand, those of the history too; nothing repeats them elsewhere.
         Ok(())
+    }
+
+    fn framing(&self, _: &Asked, media: MediaType) -> Option<Framing> {
+        (media == MediaType::EventStream).then_some(Framing::Sse)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(A2aStream::new(asked)))
     }
 }
 

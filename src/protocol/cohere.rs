@@ -10,9 +10,10 @@ mod v2;
 use super::openai_shapes::{self, beside};
 use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
-    Protocol, Row, Withholding,
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
+    Row, Withholding,
 };
 use crate::event::Part;
 use crate::wire::json::{Edits, Nest, Value, quote};
@@ -116,7 +117,7 @@ const COHERE_V1_ROWS: &[Row] = &[Row {
     route: "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for CohereV1 {
@@ -179,13 +180,18 @@ impl Protocol for CohereV1 {
             _ => texts::withhold(nest, withholding, edits),
         }
     }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        matches!(asked.endpoint.name, "chat" | "generate")
+            .then(|| Box::new(v1::V1Stream::new(asked)) as Box<_>)
+    }
 }
 
 const COHERE_V2_ROWS: &[Row] = &[Row {
     route: "`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for CohereV2 {
@@ -237,6 +243,10 @@ impl Protocol for CohereV2 {
             "chat" => v2::withhold(nest, withholding, edits),
             _ => texts::withhold(nest, withholding, edits),
         }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        (asked.endpoint.name == "chat").then(|| Box::new(v2::V2Stream::default()) as Box<_>)
     }
 }
 

@@ -1,14 +1,19 @@
 //! Any other JSON endpoint that a policy names. Where models, texts and calls stand in its bodies is what the policy says;
 //! everything else is unknown, and judged as text.
 
+mod stream;
+
 use super::coverage::{Judged, Row};
 use super::reader::{Origin, Reader};
+use super::stream::StreamReader;
 use super::{
     Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Removal,
     Withholding,
 };
 use crate::event::{Author, CallShape, Direction, Event, Kind, Known, Part, Shape, Turn};
 use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::span::offset;
+use stream::GenericStream;
 
 /// The format.
 pub(super) struct Generic;
@@ -17,7 +22,7 @@ const ROWS: &[Row] = &[Row {
     route: "any path that the policy names under `protocols`",
     request: Judged::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
     answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Judged::UNREAD_STREAM,
+    stream: Judged::As(&[Kind::Response, Kind::ToolCall]),
 }];
 
 impl Protocol for Generic {
@@ -59,7 +64,7 @@ impl Protocol for Generic {
         let root = body.root();
         reader.reading.params = Some(root.place());
         if let Some(shape) = endpoint.shape.as_deref() {
-            read(reader, root, shape);
+            read(reader, root, shape, false);
         }
         let event = Event::new(Kind::Request, Direction::Request, root.place());
         reader.reading.events.push(event);
@@ -68,7 +73,7 @@ impl Protocol for Generic {
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
         let Some(body) = reader.body() else { return };
         if let Some(shape) = asked.endpoint.shape.as_deref() {
-            read(reader, body.root(), shape);
+            read(reader, body.root(), shape, false);
         }
     }
 
@@ -85,11 +90,20 @@ impl Protocol for Generic {
     ) -> Result<(), CannotWithhold> {
         Ok(())
     }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        let shape = asked.endpoint.shape.clone().unwrap_or_default();
+        Some(Box::new(GenericStream::new(shape)))
+    }
 }
 
+/// Most texts that one path leads to in one frame, each of which goes on in the next.
+const MOST_TEXTS: u32 = 1_000;
+
 /// Reads what the paths lead to. A value of another type than its path promises stays unknown: the policy may fit one
-/// direction and not the other. Calls come first, so that a path to all texts does not take their arguments.
-fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape) {
+/// direction and not the other. Calls come first, so that a path to all texts does not take their arguments. In a frame of
+/// a stream, the first text of a path goes on in the first of the next frame, the second in the second.
+fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool) {
     for calls in &shape.calls {
         calls.at.each(root, &mut |value| call(reader, value, calls));
     }
@@ -109,7 +123,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape) {
             }
         });
     }
-    let origin = Origin {
+    let mut origin = Origin {
         from: match reader.direction() {
             Direction::Request => Known::Is(Author::User),
             Direction::Response => Known::Missing,
@@ -119,13 +133,18 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape) {
         choice: 0,
         piece_of: None,
     };
-    for path in &shape.texts {
+    for (number, path) in shape.texts.iter().enumerate() {
+        let first = offset(number).saturating_mul(MOST_TEXTS);
+        let mut count = 0u32;
         path.each(root, &mut |value| {
             for node in value.descendants() {
                 if node.value.kind() == json::Kind::String
                     && !node.is_key
                     && !reader.knows(node.value)
                 {
+                    let item = first.saturating_add(count.min(MOST_TEXTS.saturating_sub(1)));
+                    origin.piece_of = is_frame.then_some(item);
+                    count = count.saturating_add(1);
                     reader.text(node.value, &origin);
                 }
             }

@@ -215,14 +215,13 @@ pub(super) fn comparable(id: Value<'_>) -> String {
     }
 }
 
-/// Requests of the client that wait for an answer, by their ids.
-pub(super) struct Waiting<'a> {
-    asked: &'a [RpcMessage],
+/// Requests of the client that wait for an answer: their numbers among its messages, by their ids.
+pub(super) struct Waiting {
     by_id: BTreeMap<String, u32>,
 }
 
-impl<'a> Waiting<'a> {
-    pub(super) fn of(asked: &'a Asked) -> Waiting<'a> {
+impl Waiting {
+    pub(super) fn of(asked: &Asked) -> Waiting {
         let mut by_id = BTreeMap::new();
         for (at, message) in (0u32..).zip(&asked.rpc) {
             if !message.is_answer
@@ -233,16 +232,26 @@ impl<'a> Waiting<'a> {
                 by_id.insert(comparable(doc.root()), at);
             }
         }
-        Waiting {
-            asked: &asked.rpc,
-            by_id,
-        }
+        Waiting { by_id }
     }
 
     /// The request that an answer of this id answers.
-    pub(super) fn request(&self, id: Option<Value<'_>>) -> Option<&'a RpcMessage> {
-        let at = self.by_id.get(&comparable(id?))?;
-        self.asked.get(index(*at))
+    pub(super) fn request<'a>(
+        &self,
+        asked: &'a Asked,
+        id: Option<Value<'_>>,
+    ) -> Option<&'a RpcMessage> {
+        asked.rpc.get(index(self.number(id)?))
+    }
+
+    /// Its number.
+    pub(super) fn number(&self, id: Option<Value<'_>>) -> Option<u32> {
+        self.by_id.get(&comparable(id?)).copied()
+    }
+
+    /// The numbers of all of them.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_id.values().copied()
     }
 }
 

@@ -9,17 +9,22 @@ mod content;
 mod headers;
 mod refuse;
 mod request;
+mod stream;
 mod tables;
 
 use super::coverage::{Judged, Row};
-use super::jsonrpc::{self, first_message, folded, has_own_status, refusal_with_status};
+use super::jsonrpc::{self, Waiting, first_message, folded, has_own_status, refusal_with_status};
 use super::reader::Reader;
+use super::stream::StreamReader;
 use super::{
     Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
     Withholding,
 };
 use crate::event::{Gate, Kind};
+use crate::wire::frame::Framing;
+use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use stream::McpStream;
 
 /// The format.
 pub(super) struct Mcp;
@@ -44,34 +49,32 @@ const OLD_MESSAGE: &str = "sse.message";
 const STREAM: &str = "stream";
 const SESSION_END: &str = "session.end";
 
+/// A stream carries whatever a server may say, on whichever request it comes.
+const MESSAGES: Judged = Judged::As(&[
+    Kind::Request,
+    Kind::ToolOffer,
+    Kind::ToolResult,
+    Kind::Response,
+]);
+
 const ROWS: &[Row] = &[
     Row {
         route: "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-        answer: Judged::As(&[
-            Kind::Request,
-            Kind::ToolOffer,
-            Kind::ToolResult,
-            Kind::Response,
-        ]),
-        stream: Judged::UNREAD_STREAM,
+        answer: MESSAGES,
+        stream: MESSAGES,
     },
     Row {
         route: "`POST` any path, a batch (2025-03-26)",
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
-        answer: Judged::As(&[
-            Kind::Request,
-            Kind::ToolOffer,
-            Kind::ToolResult,
-            Kind::Response,
-        ]),
-        stream: Judged::UNREAD_STREAM,
+        answer: MESSAGES,
+        stream: MESSAGES,
     },
     Row {
         route: "`POST` any path, a notification",
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: MESSAGES,
     },
     Row {
         route: "`POST` any path, the client's answer to a request of the server",
@@ -82,19 +85,19 @@ const ROWS: &[Row] = &[
             Kind::ToolResult,
         ]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: MESSAGES,
     },
     Row {
         route: "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: MESSAGES,
     },
     Row {
         route: "`GET …/sse` (HTTP+SSE)",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: MESSAGES,
     },
     Row {
         route: "`POST …/messages?session_id=…` (HTTP+SSE)",
@@ -111,7 +114,7 @@ const ROWS: &[Row] = &[
         route: "`DELETE …/mcp` (end of a session)",
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
-        stream: Judged::UNREAD_STREAM,
+        stream: MESSAGES,
     },
 ];
 
@@ -195,7 +198,7 @@ impl Protocol for Mcp {
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        answer::read(reader, asked);
+        answer::read(reader, asked, &Waiting::of(asked));
     }
 
     fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
@@ -217,6 +220,14 @@ impl Protocol for Mcp {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         refuse::withhold(nest, asked, withholding, edits)
+    }
+
+    fn framing(&self, _: &Asked, media: MediaType) -> Option<Framing> {
+        (media == MediaType::EventStream).then_some(Framing::Sse)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(McpStream::new(asked)))
     }
 }
 

@@ -3,14 +3,16 @@
 //! Source: Ollama's API documentation and published SDK types. A request that does not say otherwise is answered as a
 //! stream.
 
+mod stream;
 mod withhold;
 
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
-    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
+    Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, Nest, Value, quote};
@@ -153,20 +155,20 @@ const CHAT_ROWS: &[Row] = &[Row {
     route: "`POST …/api/chat`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 const GENERATE_ROWS: &[Row] = &[
     Row {
         route: "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
         request: TEXTS,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: TEXT_ANSWER,
     },
     Row {
         route: "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
         request: TEXTS,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: TEXT_ANSWER,
     },
 ];
 
@@ -208,7 +210,13 @@ macro_rules! protocol {
                 withholding: &Withholding,
                 edits: &mut Edits,
             ) -> Result<(), CannotWithhold> {
-                withhold::withhold(nest, withholding, edits)
+                withhold::withhold(nest, withholding, edits)?;
+                withhold::renumber(nest, withholding, edits);
+                Ok(())
+            }
+
+            fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+                Some(Box::new(stream::OllamaStream::new(asked)))
             }
         }
     };
@@ -484,72 +492,68 @@ fn read_response(reader: &mut Reader<'_>) {
         body.root(),
         &[RESPONSE],
         &origin,
-        &mut |reader, key, value| {
-            match key {
-                _ if value.is_null() => reader.claim(value),
-                "model" => {
-                    if let Some(model) = reader.name(value) {
-                        reader.reading.models.add(&model);
-                    }
-                }
-                "message" => said(reader, value),
-                "done_reason" => {
-                    if let Some(reason) = value.text() {
-                        reader.reading.finish.push(reason.into());
-                    }
-                    reader.word(value, &["stop", "length", "load", "unload"]);
-                }
-                "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
-                "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
-                // The text once more, token by token: it goes as a whole when the text is edited.
-                "logprobs" => reader.claim_all(value),
-                _ => error(reader, value),
+        &mut |reader, key, value| match key {
+            "message" => {
+                let origin = Origin::answer(0);
+                reader.shaped(value, &[MESSAGE], &origin, &mut |reader, key, value| {
+                    message_member(reader, key, value, &origin);
+                });
             }
+            _ => answer_member(reader, key, value),
         },
     );
 }
 
-/// The message of an answer.
-fn said(reader: &mut Reader<'_>, message: Value<'_>) {
-    let origin = openai_shapes::beside().with_part(Part::Text);
-    reader.shaped(
-        message,
-        &[MESSAGE],
-        &origin,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "role" => reader.word(value, &["assistant"]),
-            "content" => {
-                reader.text(value, &origin);
+fn answer_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "model" => {
+            if let Some(model) = reader.name(value) {
+                reader.reading.models.add(&model);
             }
-            "images" => images(reader, value),
-            "tool_calls" => reader.array(value, |reader, call| {
-                tool_call(reader, call, Turn::Latest);
-            }),
-            _ => {
-                reader.text(value, &origin.with_part(Part::Name));
+        }
+        "done_reason" => {
+            if let Some(reason) = value.text() {
+                reader.reading.finish.push(reason.into());
             }
-        },
-    );
+            reader.word(value, &["stop", "length", "load", "unload"]);
+        }
+        "prompt_eval_count" => reader.reading.usage.input_tokens = reader.number(value),
+        "eval_count" => reader.reading.usage.output_tokens = reader.number(value),
+        // The text once more, token by token: it goes as a whole when the text is edited.
+        "logprobs" => reader.claim_all(value),
+        _ => error(reader, value),
+    }
+}
+
+/// A member of an answer's message.
+fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "role" => reader.word(value, &["assistant"]),
+        "content" => {
+            reader.text(value, origin);
+        }
+        "images" => images(reader, value),
+        "tool_calls" => reader.array(value, |reader, call| {
+            tool_call(reader, call, Turn::Latest);
+        }),
+        _ => {
+            reader.text(value, &origin.with_part(Part::Name).whole());
+        }
+    }
+}
+
+/// How every line of our own begins.
+fn common(asked: &Asked, out: &mut Vec<u8>) {
+    let model = asked.models.names.first().map_or("", |model| model);
+    out.extend_from_slice(br#""model":"#);
+    quote(model, out);
+    out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
 }
 
 /// An answer that is nothing but a refusal.
 fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
-    let model = asked.models.names.first().map_or("", |model| model);
-    let mut out = br#"{"model":"#.to_vec();
-    quote(model, &mut out);
-    out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
-    match asked.endpoint.name {
-        "chat" => {
-            out.extend_from_slice(br#""message":"#);
-            withhold::refusing_message(&denial.message(), &mut out);
-        }
-        "generate" => {
-            out.extend_from_slice(br#""response":"#);
-            quote(&denial.message(), &mut out);
-        }
-        _ => return Dialect::Ollama.body(denial),
-    }
-    out.extend_from_slice(br#","done":true,"done_reason":"stop"}"#);
-    out
+    let refusal = stream::OllamaStream::new(asked).refusal(denial, false);
+    refusal.into_iter().flat_map(|line| line.payload).collect()
 }

@@ -1,13 +1,16 @@
 //! Audio: `POST …/audio/speech` turns text into sound; `…/audio/transcriptions` and `…/audio/translations` turn sound into
 //! text, as forms (OpenRouter: as JSON).
 
+mod stream;
+
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::surgery::only_texts;
 use super::{
-    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol,
-    Row, TEXT_ANSWER, TEXTS, Withholding,
+    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row,
+    TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -100,7 +103,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`",
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: TEXT_ANSWER,
 }];
 
 impl Protocol for OpenAiAudio {
@@ -193,6 +196,10 @@ impl Protocol for OpenAiAudio {
             }
         }
         Ok(())
+    }
+
+    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::AudioStream::default()))
     }
 }
 

@@ -8,7 +8,6 @@ mod stream;
 mod withhold;
 
 pub(super) use stream::ChatStream;
-
 pub(super) use withhold::withhold;
 
 use super::openai_shapes::{
@@ -220,7 +219,7 @@ const ROWS: &[Row] = &[Row {
         Kind::ToolResult,
     ]),
     answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Judged::UNREAD_STREAM,
+    stream: Judged::As(&[Kind::Response, Kind::ToolCall]),
 }];
 
 impl Protocol for OpenAiChat {
@@ -278,7 +277,7 @@ impl Protocol for OpenAiChat {
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(asked)))
+        Some(Box::new(ChatStream::new(asked, Answer::Chat)))
     }
 }
 
@@ -335,7 +334,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 }
 
 /// Which of the two shapes an answer has.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// With messages.
     Chat,

@@ -5,15 +5,17 @@
 
 mod native;
 
-use super::openai_chat::{self, Answer, Conversation};
+use super::openai_chat::{self, Answer, ChatStream, Conversation};
 use super::reader::Reader;
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
-    Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
+    Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::Known;
 use crate::wire::json::{Edits, Nest, Value};
+use native::NativeStream;
 
 /// The format.
 pub(super) struct OpenAiCompletions;
@@ -39,13 +41,13 @@ const ROWS: &[Row] = &[
         route: "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
         request: TEXTS,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: TEXT_ANSWER,
     },
 ];
 
@@ -146,5 +148,14 @@ impl Protocol for OpenAiCompletions {
         } else {
             openai_chat::withhold(nest, asked, withholding, edits)
         }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        let answer = match asked.endpoint.name {
+            "completions" => Answer::Text,
+            native::NAME | native::STREAM => return Some(Box::new(NativeStream::default())),
+            _ => Answer::Chat,
+        };
+        Some(Box::new(ChatStream::new(asked, answer)))
     }
 }

@@ -1,12 +1,15 @@
 //! Images: `POST …/images/generations` as JSON, `…/images/edits` and `…/images/variations` as forms (xAI: as JSON).
 
+mod stream;
+
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::surgery::only_texts;
 use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
-    TEXT_ANSWER, TEXTS, Withholding,
+    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, TEXT_ANSWER,
+    TEXTS, Withholding,
 };
 use crate::event::{Author, Direction, Event, Kind, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -77,7 +80,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …/images/generations`, `…/images/edits`, `…/images/variations`",
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: TEXT_ANSWER,
 }];
 
 impl Protocol for OpenAiImages {
@@ -122,23 +125,11 @@ impl Protocol for OpenAiImages {
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
         let Some(body) = reader.body() else { return };
-        let origin = beside();
         reader.shaped(
             body.root(),
             &[RESPONSE, ANSWER],
             &beside(),
-            &mut |reader, key, value| match key {
-                _ if value.is_null() => reader.claim(value),
-                "b64_json" => {
-                    reader.media(value);
-                    reader.uninspectable(value, "attachment");
-                }
-                "url" => {
-                    reader.url(value, &origin);
-                    reader.uninspectable(value, "attachment");
-                }
-                _ => answer_member(reader, key, value),
-            },
+            &mut answer_member_of,
         );
     }
 
@@ -154,6 +145,26 @@ impl Protocol for OpenAiImages {
         _: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         only_texts(withholding)
+    }
+
+    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::ImageStream))
+    }
+}
+
+/// Reads a member of an answer, or of an image in it.
+fn answer_member_of(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) {
+    match key {
+        _ if value.is_null() => reader.claim(value),
+        "b64_json" => {
+            reader.media(value);
+            reader.uninspectable(value, "attachment");
+        }
+        "url" => {
+            reader.url(value, &beside());
+            reader.uninspectable(value, "attachment");
+        }
+        _ => answer_member(reader, key, value),
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod batch;
 mod stored;
+mod stream;
 
-use super::openai_responses;
+use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
 use super::routes::{self, Line, get, json};
+use super::stream::StreamReader;
 use super::{
     AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
     Judged, MINTED, MODEL_ANSWER, Protocol, Row, TEXT_ANSWER, Withholding,
@@ -213,7 +215,7 @@ const ROWS: &[Row] = &[
         route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: "endpoints that hand out access past the proxy",
@@ -314,6 +316,15 @@ impl Protocol for OpenAiOther {
             }
             STORED_CHAT => stored::withhold_chat(nest, asked, withholding, edits),
             _ => stored::withhold(nest, withholding, edits),
+        }
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        match asked.endpoint.name {
+            // The rest of an answer whose beginning was received elsewhere.
+            RETRIEVED => Some(Box::new(ResponsesStream::new(asked))),
+            "threads.runs" => Some(Box::new(stream::RunStream::default())),
+            _ => None,
         }
     }
 }

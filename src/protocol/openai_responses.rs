@@ -4,9 +4,11 @@
 
 mod items;
 mod offers;
+mod stream;
 mod withhold;
 
 pub(super) use items::Items;
+pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 
 use super::openai_shapes::{
@@ -14,9 +16,10 @@ use super::openai_shapes::{
 };
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
+use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, MODEL_ANSWER,
-    Protocol, Row, Withholding,
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
+    Row, Withholding,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part};
@@ -149,7 +152,7 @@ const ROWS: &[Row] = &[Row {
     route: "`POST …/responses`",
     request: CONVERSATION,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for OpenAiResponses {
@@ -189,6 +192,10 @@ impl Protocol for OpenAiResponses {
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         withhold(nest, withholding, edits)
+    }
+
+    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ResponsesStream::new(asked)))
     }
 }
 
@@ -344,17 +351,48 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
 
 /// An answer that is nothing but a refusal.
 pub(super) fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
-    let model = asked.models.names.first().map_or("", |model| model);
-    let mut out = br#"{"id":"#.to_vec();
-    quote(&format!("resp_agentguard_{}", denial.request_id), &mut out);
-    out.extend_from_slice(
-        br#","object":"response","created_at":0,"status":"completed","error":null,"incomplete_details":null,"instructions":null,"metadata":{},"model":"#,
-    );
-    quote(model, &mut out);
-    out.extend_from_slice(br#","output":["#);
-    refusing_item(&denial.message(), &mut out);
-    out.extend_from_slice(
-        br#"],"parallel_tool_calls":true,"temperature":null,"tool_choice":"auto","tools":[],"top_p":null}"#,
-    );
-    out
+    let mut output = Vec::new();
+    refusing_item(&denial.message(), &mut output);
+    Common::of(denial, asked).response("completed", &output)
+}
+
+/// What every object of an answer repeats, as JSON.
+#[derive(Debug, Default)]
+struct Common {
+    id: Vec<u8>,
+    created_at: Vec<u8>,
+    model: Vec<u8>,
+}
+
+impl Common {
+    /// What an answer of our own says.
+    fn of(denial: &Denial, asked: &Asked) -> Common {
+        let mut common = Common::default();
+        let id = format!("resp_agentguard_{}", denial.request_id);
+        quote(&id, &mut common.id);
+        common.created_at.push(b'0');
+        let model = asked.models.names.first().map_or("", |model| model);
+        quote(model, &mut common.model);
+        common
+    }
+
+    /// A whole answer, with the items of its output.
+    fn response(&self, status: &str, output: &[u8]) -> Vec<u8> {
+        let mut out = br#"{"id":"#.to_vec();
+        out.extend_from_slice(&self.id);
+        out.extend_from_slice(br#","object":"response","created_at":"#);
+        out.extend_from_slice(&self.created_at);
+        out.extend_from_slice(br#","status":"#);
+        quote(status, &mut out);
+        out.extend_from_slice(
+            br#","error":null,"incomplete_details":null,"instructions":null,"metadata":{},"model":"#,
+        );
+        out.extend_from_slice(&self.model);
+        out.extend_from_slice(br#","output":["#);
+        out.extend_from_slice(output);
+        out.extend_from_slice(
+            br#"],"parallel_tool_calls":true,"temperature":null,"tool_choice":"auto","tools":[],"top_p":null}"#,
+        );
+        out
+    }
 }

@@ -219,6 +219,7 @@ impl<'b> Reader<'b> {
     /// Ends the reading of a frame.
     pub fn finish_frame(mut self) -> (Nest<'b>, Reading, FrameReading) {
         self.sweep();
+        self.end_messages(0);
         (self.nest, self.reading, self.frame)
     }
 

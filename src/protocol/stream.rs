@@ -2,8 +2,12 @@
 //! and calls that go on in later frames are told as [`Piece`]s. It also knows how a call disappears from its frames, how
 //! an answer ends as a refusal, and what keeps a silent connection alive.
 
-use super::{CannotWithhold, Denial, Reader, Withholding};
-use crate::event::{Class, Part};
+mod texts;
+
+pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
+
+use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
+use crate::event::{Class, Kind, Part};
 use crate::wire::json::{Edits, Nest, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -60,7 +64,7 @@ pub struct TextPiece {
     /// Whether it may be edited.
     pub class: Class,
     /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
-    /// far with each frame.
+    /// far with each frame. A text that has ended may be repeated too, as a whole and with nothing new.
     pub repeats: usize,
     /// Another text says the same: not told twice to a reader.
     pub retold: bool,
@@ -93,14 +97,18 @@ pub enum CallPiece {
     Named(Box<str>),
     /// Another name of the tool.
     Alias(Place),
-    /// More of its arguments, JSON in a string.
+    /// More of its arguments, JSON in a string; or all of them, as they are.
     Arguments(Place),
+    /// More of its only argument, which has this name.
+    Argument(&'static str, Place),
     /// More of its input, free text.
     Input(Place),
     /// The name in another place of the same frame.
     NameAgain(Place),
     /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
     ArgumentsAgain(Place),
+    /// All that was said of its arguments or its input, once more. The call may have ended.
+    ArgumentsWhole(Place),
 }
 
 /// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
@@ -149,6 +157,19 @@ pub struct HeldFrame {
     pub after: Vec<Made>,
 }
 
+impl HeldFrame {
+    /// A frame of which nothing is changed yet.
+    pub fn of(nest: Option<Nest<'static>>) -> HeldFrame {
+        HeldFrame {
+            nest,
+            edits: Edits::default(),
+            dropped: false,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+}
+
 /// A frame of our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
@@ -191,40 +212,76 @@ pub trait HeldFrames {
 /// What was replaced so far in each text.
 pub type Changes = BTreeMap<Channel, TextChanges>;
 
-/// What was replaced so far in a text: which characters, and how many took their place.
+/// What was replaced so far in a text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextChanges {
-    /// Which characters, how many took their place, and where those begin.
-    list: Vec<(Range<u64>, u64, u64)>,
+    list: Vec<TextChange>,
+}
+
+/// One change of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextChange {
+    /// Which bytes.
+    pub bytes: Range<usize>,
+    /// The same as characters.
+    characters: Range<u64>,
+    /// What takes their place.
+    pub with: String,
+    /// Where that begins, in characters of the changed text.
+    start: u64,
+}
+
+impl TextChange {
+    /// Where what takes their place ends.
+    fn end(&self) -> u64 {
+        let length = u64::try_from(self.with.chars().count()).unwrap_or(u64::MAX);
+        self.start.saturating_add(length)
+    }
 }
 
 impl TextChanges {
     /// Adds a change behind those that are there.
-    pub fn add(&mut self, characters: Range<u64>, with: u64) {
+    pub fn add(&mut self, bytes: Range<usize>, characters: Range<u64>, with: String) {
         let start = self.moved(characters.start, true);
-        self.list.push((characters, with, start));
+        self.list.push(TextChange {
+            bytes,
+            characters,
+            with,
+            start,
+        });
+    }
+
+    /// The changes of these bytes, those that only touch them from outside left out.
+    pub fn within(&self, bytes: Range<usize>) -> impl Iterator<Item = &TextChange> {
+        let first = self
+            .list
+            .partition_point(|change| change.bytes.end <= bytes.start);
+        let changes = self.list.get(first..).unwrap_or_default().iter();
+        changes.take_while(move |change| change.bytes.start < bytes.end)
     }
 
     /// Whether any of these characters was changed.
     pub fn touch(&self, characters: Range<u64>) -> bool {
         let next = self
             .list
-            .partition_point(|(range, ..)| range.end <= characters.start);
+            .partition_point(|change| change.characters.end <= characters.start);
         self.list
             .get(next)
-            .is_some_and(|(range, ..)| range.start < characters.end)
+            .is_some_and(|change| change.characters.start < characters.end)
     }
 
     /// Where a character index stands after the changes. An index inside a changed part moves to its edge.
     pub fn moved(&self, at: u64, is_end: bool) -> u64 {
-        let next = self.list.partition_point(|(range, ..)| range.start < at);
+        let next = self
+            .list
+            .partition_point(|change| change.characters.start < at);
         match next.checked_sub(1).and_then(|last| self.list.get(last)) {
             None => at,
-            Some((range, with, start)) if range.end <= at => start
-                .saturating_add(*with)
-                .saturating_add(at.saturating_sub(range.end)),
-            Some((_, with, start)) if is_end => start.saturating_add(*with),
-            Some((_, _, start)) => *start,
+            Some(change) if change.characters.end <= at => change
+                .end()
+                .saturating_add(at.saturating_sub(change.characters.end)),
+            Some(change) if is_end => change.end(),
+            Some(change) => change.start,
         }
     }
 }
@@ -233,6 +290,9 @@ impl TextChanges {
 pub trait StreamReader {
     /// Reads one frame. Texts with an [`Origin`](super::Origin) that says which text they are a piece of become pieces.
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>);
+
+    /// The frame that was read last was judged, and not refused.
+    fn passed(&mut self) {}
 
     /// Whether a payload that is no JSON ends the answer: `[DONE]`.
     fn is_end(&self, _payload: &[u8]) -> bool {
@@ -254,23 +314,43 @@ pub trait StreamReader {
         made.event
     }
 
-    /// Where a text stands, for people and records: `#choice/0`.
-    fn text_at(&self, channel: &Channel) -> String;
+    /// Where a text that arrives in pieces stands, for people and records: `#choice/0`.
+    fn text_at(&self, _channel: &Channel) -> String {
+        String::new()
+    }
 
-    /// Where a call stands.
-    fn call_at(&self, key: &CallKey) -> String;
+    /// Where a call that arrives in pieces stands.
+    fn call_at(&self, _key: &CallKey) -> String {
+        String::new()
+    }
 
-    /// Takes denied calls out of their frames. `calls` ended together in the frame `end`; those that stay may need other
-    /// numbers.
+    /// What becomes of the stream when an event of this kind, which stands whole in the frame that was read last, may not
+    /// pass.
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolCall => Removal::Call,
+            _ => Removal::Whole,
+        }
+    }
+
+    /// Whether a frame that can't be read may be left out, and the stream go on: nobody waits for what it said.
+    fn can_skip(&self) -> bool {
+        false
+    }
+
+    /// Takes denied calls that arrived in pieces out of their frames. `calls` ended together in the frame `end`; those
+    /// that stay may need other numbers.
     ///
     /// # Errors
     /// When that can't be done; the stream is then refused.
     fn take_out(
         &mut self,
-        calls: &[JudgedCall],
-        end: u64,
-        frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold>;
+        _calls: &[JudgedCall],
+        _end: u64,
+        _frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
 
     /// Takes out what stands whole in one frame and may not pass.
     ///
@@ -293,7 +373,8 @@ pub trait StreamReader {
     /// ended. Called before a frame is sent, once anything of the answer was changed.
     fn correct(&mut self, _frame: &mut HeldFrame, _changes: &Changes) {}
 
-    /// The frames that end the answer as a refusal, or as an error.
+    /// The frames that end the answer as a refusal, or as an error. None where they would reach nobody: the connection is
+    /// then cut.
     fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made>;
 
     /// What may be sent at any time and means nothing.

@@ -160,7 +160,7 @@ fn changes_of(text: &str, edited: &EditedText) -> TextChanges {
     };
     for (range, with) in &edited.changes {
         let start = advance(range.start);
-        changes.add(start..advance(range.end), characters_of(with));
+        changes.add(range.clone(), start..advance(range.end), with.clone());
     }
     changes
 }
@@ -204,8 +204,13 @@ pub(super) fn move_citations(
     edited: &EditedText,
     edits: &mut Edits,
 ) {
-    let Some(text) = text.text() else { return };
-    let changes = changes_of(&text, edited);
+    if let Some(text) = text.text() {
+        cite(citations, &changes_of(&text, edited), edits);
+    }
+}
+
+/// The same for a text that was changed so.
+pub(super) fn cite(citations: Value<'_>, changes: &TextChanges, edits: &mut Edits) {
     let number = |citation: Value<'_>, name: &str| citation.get(name)?.as_u64();
     let touched = citations.elements().filter(|citation| {
         match (number(*citation, "start"), number(*citation, "end")) {
@@ -215,7 +220,7 @@ pub(super) fn move_citations(
     });
     let gone = order::set(touched.map(|citation| citation.place()));
     remove_elements(citations, &|place| gone.contains(&place), edits);
-    move_annotations(citations, edits, &changes);
+    move_annotations(citations, edits, changes);
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER};
-use super::openai_chat::{ChatStream, OpenAiChat};
+use super::openai_chat::{Answer, ChatStream, OpenAiChat};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
@@ -76,6 +76,6 @@ impl Protocol for VertexRawPredict {
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(asked)))
+        Some(Box::new(ChatStream::new(asked, Answer::Chat)))
     }
 }

@@ -38,5 +38,6 @@ mod responses;
 mod scene;
 mod sdk;
 mod sdk_streams;
+mod tools;
 mod traffic;
 mod untouched;

@@ -279,7 +279,7 @@ impl Rule {
             json!({"id": format!("r{id}"), "match": {"tool": "t"}, "action": self.action});
         let mut set = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
-                rule[key] = value;
+                rule.as_object_mut().unwrap().insert(key.to_owned(), value);
             }
         };
         set("when", self.when.as_ref().map(|when| when.write("args.")));

@@ -2,7 +2,7 @@
 //! edited they say what the edited whole would say.
 
 use super::recorded;
-use agentguard::event::Class;
+use agentguard::event::{Class, Kind, Part};
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
 use agentguard::policy::{load, parse_yaml};
@@ -22,13 +22,13 @@ const BOUNDS: Bounds = Bounds {
 };
 
 /// A recorded exchange whose answer streams.
-struct Streamed {
-    id: String,
-    request: Half,
-    response: Half,
-    body: Vec<u8>,
-    framing: Framing,
-    protocol: &'static dyn Protocol,
+pub(super) struct Streamed {
+    pub(super) id: String,
+    pub(super) request: Half,
+    pub(super) response: Half,
+    pub(super) body: Vec<u8>,
+    pub(super) framing: Framing,
+    pub(super) protocol: &'static dyn Protocol,
     asked: Asked,
 }
 
@@ -110,7 +110,7 @@ fn streamed(exchange: &Value) -> Option<Streamed> {
     })
 }
 
-fn all() -> impl Iterator<Item = Streamed> {
+pub(super) fn all() -> impl Iterator<Item = Streamed> {
     recorded()
         .into_iter()
         .filter_map(|exchange| streamed(&exchange))
@@ -159,16 +159,19 @@ fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
     )
 }
 
-fn transcript_of(streamed: &Streamed, body: &[u8]) -> Transcript {
+pub(super) fn transcript_of(streamed: &Streamed, body: &[u8]) -> Transcript {
     let reader = streamed.protocol.stream(&streamed.asked).unwrap();
     transcript(body, streamed.framing, reader, BOUNDS)
 }
 
-/// Texts of the transcript that arrive in pieces: where, and what.
+/// Texts of the transcript that arrive in pieces and that the model says: where, and what.
 fn texts(transcript: &Transcript) -> Vec<(String, String)> {
     let texts = transcript.parts.iter().filter_map(|part| {
         let event = part.reading.events.first()?;
         let at = part.at.clone()?;
+        if !matches!(event.part, Part::Text | Part::Reasoning | Part::Refusal) {
+            return None;
+        }
         let text = part.nest.value(event.at)?.text()?.into_owned();
         Some((at, text))
     });
@@ -202,6 +205,10 @@ fn untouched_streams_are_the_same_bytes_in_whatever_pieces_they_arrive() {
     for streamed in all() {
         count += 1;
         let whole = exchange(&guard, &streamed, streamed.response.clone());
+        // Tools of a server that are not listed may have any name.
+        if !whole.upstream_complete {
+            continue;
+        }
         assert_eq!(
             String::from_utf8_lossy(&whole.client.body()),
             String::from_utf8_lossy(&streamed.body),
@@ -272,7 +279,28 @@ fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
             .iter()
             .map(|(at, text)| (at.clone(), text.replace(&word, "<gone>")))
             .collect();
-        assert_eq!(texts(&after), expected, "{} {word:?}", streamed.id);
+        assert_same(
+            &texts(&after),
+            &expected,
+            &format!("{} {word:?}", streamed.id),
+        );
+    }
+}
+
+/// The same texts; says where the first difference is, since texts are long.
+fn assert_same(texts: &[(String, String)], expected: &[(String, String)], what: &str) {
+    let places = |texts: &[(String, String)]| -> Vec<String> {
+        texts.iter().map(|(at, _)| at.clone()).collect()
+    };
+    assert_eq!(places(texts), places(expected), "{what}");
+    for ((at, text), (_, expected)) in texts.iter().zip(expected) {
+        let same = text
+            .char_indices()
+            .zip(expected.chars())
+            .take_while(|((_, left), right)| left == right)
+            .last()
+            .map_or(0, |((from, _), _)| from);
+        assert_eq!(text.get(same..), expected.get(same..), "{what} at {at}");
     }
 }
 
@@ -297,6 +325,7 @@ fn a_denied_tool_is_called_no_more_and_the_others_still_are() {
                 .parts
                 .iter()
                 .flat_map(|part| part.reading.events.iter())
+                .filter(|event| event.kind == Kind::ToolCall)
                 .filter(|event| !event.retold && !event.provider_run);
             events
                 .filter_map(|event| Some(event.tool.value()?.to_string()))

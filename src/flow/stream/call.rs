@@ -7,7 +7,7 @@ use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
 
 /// One call so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     provider_run: bool,
     /// The name, where no value says nothing else.
@@ -21,9 +21,13 @@ pub(super) struct Call {
     arguments: String,
     /// Free text, not JSON.
     is_text: bool,
+    /// What came is this argument alone, and whether it is a text.
+    argument: Option<(&'static str, bool)>,
     /// Places in which other fields of the same frames repeat the name, and the arguments.
     names_again: Vec<(u64, Place)>,
     parts_again: Vec<(u64, Place)>,
+    /// Places that repeat all of the arguments.
+    wholes: Vec<(u64, Place)>,
     /// Every value that is about it: frame and place.
     pub(super) elements: Vec<(u64, Place)>,
 }
@@ -61,13 +65,25 @@ impl Call {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.aliases.extend(text);
             }
-            CallPiece::Arguments(place) | CallPiece::Input(place) => {
+            CallPiece::Arguments(place)
+            | CallPiece::Argument(_, place)
+            | CallPiece::Input(place) => {
                 self.is_text |= matches!(what, CallPiece::Input(_));
-                self.arguments.push_str(&text(*place).unwrap_or_default());
-                self.parts.push((frame, *place));
+                if let CallPiece::Argument(name, _) = what {
+                    let value = nest.value(*place);
+                    let is_text = value.is_some_and(|value| value.kind() == json::Kind::String);
+                    self.argument = Some((name, is_text));
+                }
+                let more = text(*place).unwrap_or_default();
+                // Edited arguments go where there were some.
+                if !more.is_empty() {
+                    self.arguments.push_str(&more);
+                    self.parts.push((frame, *place));
+                }
             }
             CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
             CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
+            CallPiece::ArgumentsWhole(place) => self.wholes.push((frame, *place)),
         }
         is_new
     }
@@ -118,7 +134,20 @@ impl Call {
         bounds: Bounds,
     ) -> Result<(Nest<'static>, Reading), Problem> {
         let mut body = br#"{"arguments":"#.to_vec();
-        quote(&self.arguments, &mut body);
+        match self.argument {
+            None => quote(&self.arguments, &mut body),
+            Some((name, is_text)) => {
+                body.push(b'{');
+                quote(name, &mut body);
+                body.push(b':');
+                if is_text {
+                    quote(&self.arguments, &mut body);
+                } else {
+                    body.extend_from_slice(self.arguments.as_bytes());
+                }
+                body.push(b'}');
+            }
+        }
         body.push(b'}');
         let mut reader = Reader::of_frame(body, bounds)?;
         let Some(doc) = reader.body() else {
@@ -156,35 +185,77 @@ impl Call {
         Ok((nest, reading))
     }
 
-    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others.
-    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<()> {
+    /// The call as it is once `turned` is made.
+    pub(super) fn turned_back(
+        &self,
+        key: &CallKey,
+        nest: Nest<'static>,
+        reading: Reading,
+        turned: Edits,
+        bounds: Bounds,
+    ) -> Option<(Nest<'static>, Reading)> {
+        if turned.is_empty() {
+            return Some((nest, reading));
+        }
+        let call = Call {
+            arguments: self.edited_arguments(&nest, turned)?,
+            ..self.clone()
+        };
+        call.read(key, bounds).ok()
+    }
+
+    fn edited_arguments(&self, nest: &Nest<'_>, edits: Edits) -> Option<String> {
         let body = nest.body()?;
         let edited = nest.edited(body.bytes(), edits);
-        let limits = Limits { max_depth: 1 };
+        let limits = Limits {
+            max_depth: u16::MAX,
+        };
         let nest = Nest::owned(edited, limits, 0).ok()?;
         let body = nest.body()?;
-        let arguments = body.root().get("arguments")?.text()?.into_owned();
+        let mut arguments = body.root().get("arguments")?;
+        if let Some((name, _)) = self.argument {
+            arguments = arguments.get(name)?;
+        }
+        Some(match arguments.kind() {
+            json::Kind::String => arguments.text()?.into_owned(),
+            _ => String::from_utf8_lossy(arguments.raw()).into_owned(),
+        })
+    }
+
+    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others. Gives
+    /// them.
+    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<String> {
+        let arguments = self.edited_arguments(nest, edits)?;
         put_in_first(&self.parts, &arguments, queue)?;
         if !self.parts_again.is_empty() {
             put_in_first(&self.parts_again, &arguments, queue)?;
         }
-        Some(())
+        for (frame, place) in &self.wholes {
+            put(*frame, *place, &arguments, queue)?;
+        }
+        Some(arguments)
     }
 }
 
 fn put_in_first(parts: &[(u64, Place)], arguments: &str, queue: &mut Queue) -> Option<()> {
     let ((frame, place), rest) = parts.split_first()?;
-    let held = queue.get(*frame)?;
-    let value = held.nest.as_ref()?.value(*place)?;
-    let mut first = Vec::with_capacity(arguments.len().saturating_add(2));
-    match value.kind() {
-        json::Kind::String => quote(arguments, &mut first),
-        _ => first.extend_from_slice(arguments.as_bytes()),
-    }
-    replace(queue, *frame, *place, first);
+    put(*frame, *place, arguments, queue)?;
     for (frame, place) in rest {
         replace(queue, *frame, *place, b"\"\"".to_vec());
     }
+    Some(())
+}
+
+/// Writes arguments in the place of others: as a text, where those are one.
+pub(super) fn put(frame: u64, place: Place, arguments: &str, queue: &mut Queue) -> Option<()> {
+    let held = queue.get(frame)?;
+    let value = held.nest.as_ref()?.value(place)?;
+    let mut with = Vec::with_capacity(arguments.len().saturating_add(2));
+    match value.kind() {
+        json::Kind::String => quote(arguments, &mut with),
+        _ => with.extend_from_slice(arguments.as_bytes()),
+    }
+    held.edits.replace(value, with);
     Some(())
 }
 

@@ -3,7 +3,7 @@
 use super::queue::Queue;
 use crate::event::{Class, Event};
 use crate::policy::{Flowing, Window};
-use crate::protocol::stream::HeldFrames;
+use crate::protocol::stream::{HeldFrames, TextChanges};
 use crate::wire::json::Place;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,10 +23,6 @@ pub(super) struct Text {
     pub(super) whole: String,
     /// Pieces that are not settled yet.
     pieces: VecDeque<PieceAt>,
-    /// What is to be replaced in them, in bytes of the whole text.
-    changes: Vec<(Range<usize>, String)>,
-    /// Later pieces may repeat all that came before.
-    repeats: bool,
 }
 
 /// A piece: which bytes of the text, and where they stand.
@@ -47,8 +43,6 @@ impl Text {
             window: Window::default(),
             whole: String::new(),
             pieces: VecDeque::new(),
-            changes: Vec::new(),
-            repeats: false,
         }
     }
 
@@ -64,7 +58,6 @@ impl Text {
 
     /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.
     pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: Place) {
-        self.repeats |= repeats > 0;
         self.pieces.push_back(PieceAt {
             range: new.start.saturating_sub(repeats)..new.end,
             frame,
@@ -72,17 +65,14 @@ impl Text {
         });
     }
 
-    /// Notes what is to be replaced; behind what was noted before.
-    pub(super) fn change(&mut self, range: Range<usize>, with: String) {
-        self.changes.push((range, with));
-    }
-
     /// Everything before `end` is judged: edits the pieces that are complete by that, and lets go of their frames.
-    pub(super) fn settle(&mut self, end: usize, queue: &mut Queue) {
+    pub(super) fn settle(&mut self, end: usize, changes: Option<&TextChanges>, queue: &mut Queue) {
         while let Some(piece) = self.pieces.front().filter(|piece| piece.range.end <= end) {
-            let (frame, place, range) = (piece.frame, piece.place, piece.range.clone());
+            let frame = piece.frame;
+            if let Some(changes) = changes {
+                edit(&piece.range, frame, piece.place, changes, queue);
+            }
             self.pieces.pop_front();
-            self.edit(&range, frame, place, queue);
             if self.is_held() {
                 queue.settled(frame);
             } else {
@@ -90,31 +80,32 @@ impl Text {
             }
         }
     }
+}
 
-    /// Edits one piece. What is replaced across pieces is written into the first of them, and gone from the others.
-    fn edit(&mut self, piece: &Range<usize>, frame: u64, place: Place, queue: &mut Queue) {
-        let local = |at: usize| at.clamp(piece.start, piece.end).saturating_sub(piece.start);
-        let parts: Vec<(Range<usize>, &str)> = self
-            .changes
-            .iter()
-            .filter(|(range, _)| range.start < piece.end && range.end > piece.start)
-            .map(|(range, with)| {
-                let with = if range.start >= piece.start {
-                    with.as_str()
-                } else {
-                    ""
-                };
-                (local(range.start)..local(range.end), with)
-            })
-            .collect();
-        if !parts.is_empty()
-            && let Some(held) = queue.get(frame)
-            && let Some(value) = held.nest.as_ref().and_then(|nest| nest.value(place))
-        {
-            held.edits.replace_text(value, parts);
-        }
-        if !self.repeats {
-            self.changes.retain(|(range, _)| range.end > piece.end);
-        }
+/// Edits one piece. What is replaced across pieces is written into the first of them, and gone from the others.
+pub(super) fn edit(
+    piece: &Range<usize>,
+    frame: u64,
+    place: Place,
+    changes: &TextChanges,
+    queue: &mut Queue,
+) {
+    let local = |at: usize| at.clamp(piece.start, piece.end).saturating_sub(piece.start);
+    let parts: Vec<(Range<usize>, &str)> = changes
+        .within(piece.clone())
+        .map(|change| {
+            let with = if change.bytes.start >= piece.start {
+                change.with.as_str()
+            } else {
+                ""
+            };
+            (local(change.bytes.start)..local(change.bytes.end), with)
+        })
+        .collect();
+    if !parts.is_empty()
+        && let Some(held) = queue.get(frame)
+        && let Some(value) = held.nest.as_ref().and_then(|nest| nest.value(place))
+    {
+        held.edits.replace_text(value, parts);
     }
 }

@@ -1,5 +1,7 @@
 //! A2A in both bindings and both versions.
 
+mod stream;
+
 use super::*;
 
 fn sent(method: &str, path: &str, changes: &[(&str, &str)], body: &[u8]) -> Half {

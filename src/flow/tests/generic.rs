@@ -1,5 +1,7 @@
 //! Endpoints that only the policy knows, and names that only the policy gives.
 
+mod stream;
+
 use super::*;
 
 const TICKETS: &str = "defaults: { action: allow }

@@ -1,5 +1,7 @@
 //! MCP: every route, both directions, each refusal; and what people have done to get past.
 
+mod stream;
+
 use super::*;
 
 const HEADERS: &[(&str, &str)] = &[

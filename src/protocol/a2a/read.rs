@@ -6,8 +6,9 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Gate, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, Waiting, is_message};
 use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::protocol::stream::{Piece, TextPiece};
 use crate::protocol::{Asked, Endpoint};
-use crate::wire::json::{self, Value};
+use crate::wire::json::{self, Place, Value};
 
 /// Reads a request in either binding.
 pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -64,6 +65,9 @@ fn params(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
+/// Lists of parts whose texts go on in other frames: where each stands, in ascending order, and which text it is a piece of.
+pub(super) type Pieces = [(Place, TextPiece)];
+
 /// One message. In a request it has an author; in an answer it is the agent's, or repeats what was said before.
 fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     let from = match value.get("role").and_then(|role| role.text()).as_deref() {
@@ -86,13 +90,24 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
         piece_of: None,
     });
     reader.table(value, MESSAGE, &voice, &mut |reader, _, parts| {
-        self::parts(reader, parts, &voice);
+        self::parts(reader, parts, &voice, None);
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextPiece>) {
     reader.array(value, |reader, part| {
-        reader.table(part, PART, voice, &mut |_, _, _| {});
+        reader.table(part, PART, voice, &mut |reader, _, text| match piece {
+            Some(piece) => {
+                reader.quiet_text(text, piece.class);
+                reader.piece(Piece::Text(TextPiece {
+                    place: text.place(),
+                    ..piece
+                }));
+            }
+            None => {
+                reader.text(text, &voice.origin);
+            }
+        });
         let holds = |key: &str| part.get(key).is_some_and(|value| !value.is_null());
         if holds("raw") || holds("url") || holds("file") {
             reader.attachment(part, |count| &mut count.file);
@@ -100,34 +115,48 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice) {
     });
 }
 
-/// Reads an answer in either binding.
-pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked) {
+/// What an answer in either binding says.
+pub(super) fn result_of<'v>(root: Value<'v>, asked: &Asked) -> Option<Value<'v>> {
+    if is_rpc(root, asked) {
+        root.get("result")
+    } else {
+        Some(root)
+    }
+}
+
+fn is_rpc(root: Value<'_>, asked: &Asked) -> bool {
+    is_message(root) || !asked.rpc.is_empty()
+}
+
+/// Reads an answer in either binding, or a frame of one.
+pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked, pieces: &Pieces) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if !is_message(root) && asked.rpc.is_empty() {
-        rest_answer(reader, root, asked);
+    if !is_rpc(root, asked) {
+        rest_answer(reader, root, asked, pieces);
         return;
     }
     let envelope = Envelope::read(reader, root);
-    let question = Waiting::of(asked).request(envelope.id);
+    let question = Waiting::of(asked).request(asked, envelope.id);
     let rpc = RpcMessage {
         is_answer: true,
+        params: None,
         ..question.cloned().unwrap_or_default()
     };
     reader.message(root, rpc);
     let origin = said();
     envelope.read_error(reader, &origin);
     if let Some(result) = envelope.result {
-        self::result(reader, result, asked);
+        self::result(reader, result, asked, pieces);
     }
 }
 
-fn rest_answer(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked) {
+fn rest_answer(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked, pieces: &Pieces) {
     let Some(error) = root
         .get("error")
         .filter(|error| error.kind() == json::Kind::Object)
     else {
-        result(reader, root, asked);
+        result(reader, root, asked, pieces);
         return;
     };
     let status = error.get("status").and_then(|status| status.text());
@@ -148,7 +177,7 @@ fn said() -> Origin {
     }
 }
 
-fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked) {
+fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked, pieces: &Pieces) {
     if asked.endpoint.name == CARD {
         card(reader, value);
         return;
@@ -159,7 +188,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked) {
         json::Kind::Array => {
             reader.claim(value);
             for element in value.elements() {
-                result(reader, element, asked);
+                result(reader, element, asked, pieces);
             }
             return;
         }
@@ -168,7 +197,12 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked) {
     }
     let voice = Voice::of(said());
     reader.table(value, RESULT, &voice, &mut |reader, key, value| match key {
-        "parts" | "content" => parts(reader, value, &voice),
+        "parts" | "content" => {
+            let place = value.place();
+            let known = pieces.binary_search_by_key(&place, |(parts, _)| *parts);
+            let piece = known.ok().and_then(|at| pieces.get(at));
+            parts(reader, value, &voice, piece.map(|(_, piece)| *piece));
+        }
         "history" => reader.array(value, |reader, spoken| {
             message(reader, spoken, Turn::Earlier);
         }),

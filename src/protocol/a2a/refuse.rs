@@ -2,6 +2,7 @@
 
 use super::{SEND, TASK, VERSION};
 use crate::protocol::jsonrpc::{DENIED, answers, has_own_status, refusal_with_status, write_error};
+use crate::protocol::stream::Made;
 use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, Denial, Dialect, Refusal};
 use crate::wire::json::quote;
@@ -59,6 +60,14 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
             out
         }
         _ => Dialect::Google.body(denial),
+    }
+}
+
+/// The last frame of a stream that is refused. HTTP+JSON names it; in JSON-RPC it tells itself that it is an error.
+pub(super) fn frame(denial: &Denial, asked: &Asked) -> Made {
+    match errors(denial, asked) {
+        Some(body) => Made::new(None, body),
+        None => Made::new(Some("error"), Dialect::Google.body(denial)),
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) const MESSAGE: &[Field] = &[
 pub(super) const PART: &[Field] = &[
     field("kind", How::Word(KINDS)),
     field("type", How::Word(KINDS)),
-    field("text", How::Text),
+    field("text", How::Own),
     field("raw", How::Media),
     field("url", How::Url),
     field("filename", How::Part(Part::Other)),

@@ -6,7 +6,7 @@ use super::{Family, model_of, plain};
 use crate::diag::codes;
 use crate::protocol::anthropic_shapes::MessageStream;
 use crate::protocol::bedrock_shapes::{ConverseStream, exception, read_exception};
-use crate::protocol::openai_chat::ChatStream;
+use crate::protocol::openai_chat::{Answer, ChatStream};
 use crate::protocol::reader::{Reader, is_tag};
 use crate::protocol::stream::{
     CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, StreamReader,
@@ -81,7 +81,7 @@ fn reader_of(family: Family, asked: &Asked) -> Box<dyn StreamReader> {
     match family {
         Family::Claude => Box::new(MessageStream::new(asked)),
         Family::Nova => Box::new(ConverseStream::new(true)),
-        Family::Chat => Box::new(ChatStream::new(asked)),
+        Family::Chat => Box::new(ChatStream::new(asked, Answer::Chat)),
         Family::Plain => Box::new(PlainStream::new(&model_of(&asked.endpoint))),
     }
 }

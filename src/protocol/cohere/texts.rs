@@ -64,7 +64,7 @@ const REQUEST: &[Member] = &[
         Shape::Word(&["low", "medium", "high", "auto"]),
     ),
 ];
-const RESPONSE: &[Member] = &[
+pub(super) const RESPONSE: &[Member] = &[
     ("generations", Shape::List(&Shape::Object(GENERATION))),
     ("text", Shape::Text(Part::Text)),
     ("summary", Shape::Text(Part::Text)),

@@ -1,5 +1,9 @@
 //! `POST /v1/chat`: one message, its history, and tools whose parameters are objects.
 
+mod stream;
+
+pub(super) use stream::V1Stream;
+
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, refusal_text};

@@ -1,5 +1,9 @@
 //! `POST /v2/chat`: messages as of Chat Completions, with documents, plans and citations.
 
+mod stream;
+
+pub(super) use stream::V2Stream;
+
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::{

@@ -8,18 +8,18 @@ use crate::protocol::jsonrpc::{self, Envelope, Waiting};
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
 use crate::wire::json::{self, Value};
 
-/// Reads a body. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so judged as text.
-pub(super) fn read(reader: &mut Reader<'_>, asked: &Asked) {
+/// Reads a body, or an event of a stream. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so
+/// judged as text.
+pub(super) fn read(reader: &mut Reader<'_>, asked: &Asked, waiting: &Waiting) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    let waiting = Waiting::of(asked);
     if root.kind() == json::Kind::Array {
         reader.claim(root);
         for element in root.elements() {
-            message(reader, element, &waiting);
+            message(reader, element, asked, waiting);
         }
     } else {
-        message(reader, root, &waiting);
+        message(reader, root, asked, waiting);
     }
 }
 
@@ -33,7 +33,7 @@ fn server_origin() -> Origin {
     }
 }
 
-fn message(reader: &mut Reader<'_>, message: Value<'_>, waiting: &Waiting<'_>) {
+fn message(reader: &mut Reader<'_>, message: Value<'_>, asked: &Asked, waiting: &Waiting) {
     let is_message = ["result", "error", "method"]
         .iter()
         .any(|key| message.get(key).is_some());
@@ -45,7 +45,7 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, waiting: &Waiting<'_>) {
         return;
     }
     let envelope = Envelope::read(reader, message);
-    let asked = waiting.request(envelope.id);
+    let asked = waiting.request(asked, envelope.id);
     let rpc = match envelope.method {
         Some(_) => envelope.message(),
         None => RpcMessage {

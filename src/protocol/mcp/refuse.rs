@@ -45,7 +45,7 @@ pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
 }
 
 /// One refused answer. A model that called a tool reads why in the result; everything else ends with an error.
-fn write_refused(
+pub(super) fn write_refused(
     out: &mut Vec<u8>,
     id: Option<&[u8]>,
     asked: Option<&RpcMessage>,
@@ -98,14 +98,16 @@ pub(super) fn withhold(
             .and_then(|choice| messages.get(choice))
             .copied()
     };
-    let waiting = Waiting::of(asked);
+    let waiting = (!withholding.denials.is_empty()).then(|| Waiting::of(asked));
     for (choice, denial) in &withholding.denials {
         let message = at(*choice).ok_or(CannotWithhold)?;
         if message.get("method").is_some() {
             return Err(CannotWithhold);
         }
         let id = message.get("id");
-        let question = waiting.request(id);
+        let question = waiting
+            .as_ref()
+            .and_then(|waiting| waiting.request(asked, id));
         let mut with = Vec::with_capacity(512);
         write_refused(&mut with, id.map(|id| id.raw()), question, denial);
         edits.replace(message, with);

@@ -46,25 +46,38 @@ pub(super) fn withhold(
         stop(root, edits);
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
-        let kept = list
-            .elements()
-            .filter(|call| !denied.contains(&call.place()));
-        for (number, call) in kept.enumerate() {
-            let index = call
-                .get("function")
-                .and_then(|function| function.get("index"));
-            if let Some(index) = index.filter(|index| index.as_u64().is_some()) {
-                edits.replace(index, number.to_string().into_bytes());
-            }
-        }
     }
     let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
     explain(message, &told, edits);
     Ok(())
 }
 
+/// Numbers the calls that stay without a gap.
+pub(super) fn renumber(nest: &Nest<'_>, withholding: &Withholding, edits: &mut Edits) {
+    let Some(body) = nest.body().filter(|_| !withholding.calls.is_empty()) else {
+        return;
+    };
+    let list = body
+        .root()
+        .get("message")
+        .and_then(|message| message.get("tool_calls"));
+    let is_kept = |call: &Value<'_>| {
+        let mut denied = withholding.calls.iter();
+        !denied.any(|denied| denied.at == call.place())
+    };
+    let calls = list.into_iter().flat_map(|list| list.elements());
+    for (number, call) in calls.filter(is_kept).enumerate() {
+        let index = call
+            .get("function")
+            .and_then(|function| function.get("index"));
+        if let Some(index) = index.filter(|index| index.as_u64().is_some()) {
+            edits.replace(index, number.to_string().into_bytes());
+        }
+    }
+}
+
 /// Tokens repeat the text: as probabilities, and as the context of the next request.
-fn remove_copies(root: Value<'_>, edits: &mut Edits) {
+pub(super) fn remove_copies(root: Value<'_>, edits: &mut Edits) {
     for name in ["logprobs", "context"] {
         if let Some(copy) = root.get(name).filter(|copy| !copy.is_null()) {
             edits.replace(copy, b"[]".to_vec());

@@ -1,7 +1,9 @@
 //! `chat.completion.chunk`: one answer in many frames, its choices interleaved.
 
 use super::withhold::{self, refusing_reason};
-use super::{CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member};
+use super::{
+    Answer, CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member,
+};
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
@@ -64,6 +66,8 @@ const MAX_UNKNOWN_TEXTS: usize = 64;
 #[derive(Debug)]
 pub(in crate::protocol) struct ChatStream {
     asked: Asked,
+    /// How frames of our own say something.
+    answer: Answer,
     /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
     common: Option<Vec<u8>>,
     choices: BTreeMap<u32, Choice>,
@@ -92,9 +96,10 @@ struct Call {
 }
 
 impl ChatStream {
-    pub(in crate::protocol) fn new(asked: &Asked) -> ChatStream {
+    pub(in crate::protocol) fn new(asked: &Asked, answer: Answer) -> ChatStream {
         ChatStream {
             asked: asked.clone(),
+            answer,
             common: None,
             choices: BTreeMap::new(),
             ending: Vec::new(),
@@ -121,7 +126,8 @@ impl ChatStream {
                     let reason = value.text().filter(|reason| !reason.is_empty());
                     if let Some(reason) = reason {
                         let state = self.choices.entry(number).or_default();
-                        if !std::mem::replace(&mut state.reason_told, true) {
+                        let was_told = std::mem::replace(&mut state.reason_told, true);
+                        if !was_told || self.answer == Answer::Text {
                             reader.reading.finish.push(reason.into());
                         }
                         finished = true;
@@ -231,7 +237,14 @@ impl ChatStream {
             match key {
                 "role" => reader.word(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
-                    self.copied_text(reader, key, value, twin, choice);
+                    let piece = self.copied_text(reader, key, value, twin, choice);
+                    // Mistral's models at Bedrock say all in `message`.
+                    reader.frame.pieces.extend(piece.map(|piece| {
+                        Piece::Text(TextPiece {
+                            retold: delta.is_some(),
+                            ..piece
+                        })
+                    }));
                 }
                 "content" => content(reader, value, &origin),
                 "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
@@ -261,9 +274,9 @@ impl ChatStream {
         value: Value<'_>,
         twin: Option<Value<'_>>,
         choice: u32,
-    ) {
+    ) -> Option<TextPiece> {
         reader.claim(value);
-        let Some(text) = value.text() else { return };
+        let text = value.text()?;
         let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
         let origin = Origin {
             piece_of: Some(IN_MESSAGE),
@@ -287,11 +300,10 @@ impl ChatStream {
             },
             item,
         };
-        reader.piece(Piece::Text(TextPiece {
+        Some(TextPiece {
             repeats,
-            retold: true,
             ..TextPiece::new(channel, value.place(), Class::Text)
-        }));
+        })
     }
 
     fn unknown_text(&mut self, name: &str) -> Option<u32> {
@@ -352,16 +364,30 @@ impl ChatStream {
         offset(number)
     }
 
-    /// A chunk of our own for one choice.
-    fn chunk(&self, choice: u32, delta: &[u8], finish: &[u8]) -> Made {
-        let mut out = br#"{"object":"chat.completion.chunk","#.to_vec();
+    /// A chunk of our own for one choice: a text in a member of its delta, or why the choice ends.
+    fn chunk(&self, choice: u32, member: &str, text: &str, finish: Option<&[u8]>) -> Made {
+        let (object, says): (&[u8], &[u8]) = match self.answer {
+            Answer::Chat => (br#"{"object":"chat.completion.chunk","#, br#","delta":{"#),
+            Answer::Text => (br#"{"object":"text_completion","#, br#","text":"#),
+        };
+        let mut out = object.to_vec();
         out.extend_from_slice(self.common.as_deref().unwrap_or_default());
         out.extend_from_slice(br#""choices":[{"index":"#);
         out.extend_from_slice(choice.to_string().as_bytes());
-        out.extend_from_slice(br#","delta":"#);
-        out.extend_from_slice(delta);
-        out.extend_from_slice(br#","finish_reason":"#);
-        out.extend_from_slice(finish);
+        out.extend_from_slice(says);
+        match self.answer {
+            Answer::Chat => {
+                if !text.is_empty() {
+                    quote(member, &mut out);
+                    out.push(b':');
+                    quote(text, &mut out);
+                }
+                out.push(b'}');
+            }
+            Answer::Text => quote(text, &mut out),
+        }
+        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+        out.extend_from_slice(finish.unwrap_or(b"null"));
         out.extend_from_slice(b"}]}");
         Made::new(None, out)
     }
@@ -570,10 +596,7 @@ impl StreamReader for ChatStream {
             if texts.is_empty() {
                 continue;
             }
-            let mut delta = br#"{"content":"#.to_vec();
-            quote(&texts.join("\n"), &mut delta);
-            delta.push(b'}');
-            let explanation = self.chunk(choice, &delta, b"null");
+            let explanation = self.chunk(choice, "content", &texts.join("\n"), None);
             let frame = frames.get(end).ok_or(CannotWithhold)?;
             frame.before.push(explanation);
             if of_choice().all(|call| call.denied.is_some()) {
@@ -620,9 +643,7 @@ impl StreamReader for ChatStream {
         if as_error {
             return vec![Made::new(None, Dialect::OpenAi.body(denial))];
         }
-        let mut delta = br#"{"refusal":"#.to_vec();
-        quote(&denial.message(), &mut delta);
-        delta.push(b'}');
+        let text = denial.message();
         let mut choices: Vec<u32> = self
             .choices
             .iter()
@@ -637,8 +658,8 @@ impl StreamReader for ChatStream {
             .into_iter()
             .flat_map(|choice| {
                 [
-                    self.chunk(choice, &delta, b"null"),
-                    self.chunk(choice, b"{}", reason),
+                    self.chunk(choice, "refusal", &text, None),
+                    self.chunk(choice, "", "", Some(reason)),
                 ]
             })
             .collect();

@@ -1,5 +1,9 @@
 //! Servers' own formats: TGI (`inputs` → `generated_text`), llama.cpp (`prompt` → `content`), SGLang (`text` → `text`).
 
+mod stream;
+
+pub(super) use stream::NativeStream;
+
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};

@@ -22,7 +22,7 @@ const STATUS: Shape = Shape::Word(&[
 ]);
 
 /// What every kind of item may have.
-const ITEM: &[Member] = &[
+pub(super) const ITEM: &[Member] = &[
     ("type", Shape::Own),
     ("id", Shape::Id),
     ("call_id", Shape::Id),
@@ -30,7 +30,7 @@ const ITEM: &[Member] = &[
     ("created_by", Shape::Id),
     ("encrypted_content", Shape::Opaque),
 ];
-const MESSAGE: &[Member] = &[
+pub(super) const MESSAGE: &[Member] = &[
     ("role", Shape::Own),
     ("content", Shape::Own),
     ("name", Shape::Text(Part::Name)),
@@ -40,11 +40,11 @@ const REASONING: &[Member] = &[
     ("summary", Shape::List(&Shape::Object(THOUGHT))),
     ("content", Shape::List(&Shape::Object(THOUGHT))),
 ];
-const THOUGHT: &[Member] = &[
+pub(super) const THOUGHT: &[Member] = &[
     ("type", Shape::Word(&["summary_text", "reasoning_text"])),
     ("text", Shape::Text(Part::Reasoning)),
 ];
-const CALL: &[Member] = &[
+pub(super) const CALL: &[Member] = &[
     ("name", Shape::Own),
     ("namespace", Shape::Id),
     ("server_label", Shape::Id),
@@ -90,7 +90,7 @@ const LISTED: &[Member] = &[
     ("tools", Shape::Tree(Part::Definition)),
     ("error", Shape::Tree(Part::Other)),
 ];
-const PART: &[Member] = &[
+pub(super) const PART: &[Member] = &[
     (
         "type",
         Shape::Word(&[
@@ -134,6 +134,29 @@ const CLIENT_RUN: &[&str] = &[
     "mcp_approval_request",
 ];
 
+/// Whether a call has run, or runs without the client.
+pub(super) fn is_provider_run(item: Value<'_>, kind: &str) -> bool {
+    let in_container = item
+        .get("environment")
+        .and_then(|environment| environment.get("type"))
+        .and_then(|kind| kind.text())
+        .is_some_and(|kind| kind.starts_with("container"));
+    !CLIENT_RUN.contains(&kind) || in_container
+}
+
+/// Whether an item of this kind is a call.
+pub(super) fn is_call(kind: &str) -> bool {
+    kind.ends_with("_call") || kind == "mcp_approval_request"
+}
+
+/// The tool that a call is of, where the type says so and not a `name`.
+pub(super) fn named_by_type(kind: &str) -> Option<&str> {
+    match kind {
+        "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request" => None,
+        _ => Some(kind.strip_suffix("_call").unwrap_or(kind)),
+    }
+}
+
 /// What an item is, as far as it decides which turn others belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -146,7 +169,7 @@ enum Role {
 }
 
 /// The type of an item; items without one are messages.
-fn kind_of(item: Value<'_>) -> String {
+pub(super) fn kind_of(item: Value<'_>) -> String {
     match item.get("type").and_then(|kind| kind.text()) {
         Some(kind) => kind.into_owned(),
         None => "message".to_owned(),
@@ -300,7 +323,7 @@ impl Items {
                 reader.shaped(item, &[ITEM, RESULT], &user, &mut claim_type);
             }
             kind if kind.ends_with("_output") => self.result(reader, item, &origin),
-            kind if kind.ends_with("_call") || kind == "mcp_approval_request" => {
+            kind if is_call(kind) => {
                 let is_latest = at >= self.latest_from && at < self.latest_end;
                 self.call(reader, item, kind, turn(is_latest), &by_model(&origin));
             }
@@ -319,22 +342,9 @@ impl Items {
     ) {
         let mut event = Event::new(Kind::ToolCall, reader.direction(), item.place());
         event.turn = turn;
-        let named_by_type = kind.strip_suffix("_call").unwrap_or(kind);
-        let has_name = matches!(
-            kind,
-            "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request"
-        );
-        event.tool = if has_name {
-            Known::Unknown
-        } else {
-            Known::Is(named_by_type.into())
-        };
-        let in_container = item
-            .get("environment")
-            .and_then(|environment| environment.get("type"))
-            .and_then(|kind| kind.text())
-            .is_some_and(|kind| kind.starts_with("container"));
-        event.provider_run = !CLIENT_RUN.contains(&kind) || in_container;
+        let named_by_type = named_by_type(kind);
+        event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
+        event.provider_run = is_provider_run(item, kind);
         let mut holder = None;
         reader.shaped(
             item,
@@ -374,7 +384,7 @@ impl Items {
                 _ => claim_type(reader, key, value),
             },
         );
-        if has_name && item.get("name").is_none() {
+        if named_by_type.is_none() && item.get("name").is_none() {
             reader.problem(codes::AG2001, item, "`name` is missing".to_owned());
         }
         if let (Some(id), Known::Is(name)) = (id_of(item), &event.tool) {

@@ -72,9 +72,7 @@ impl State {
                 Frame {
                     payload: raw.get(range.clone()).map(<[u8]>::to_vec),
                     layout: Layout::Run(range),
-                    raw,
-                    event: None,
-                    asides: Vec::new(),
+                    ..Frame::bare(raw)
                 }
             }
             None => Frame::bare(raw),

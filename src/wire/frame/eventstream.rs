@@ -107,9 +107,9 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
     Ok(Frame {
         payload: raw.get(start..body).map(<[u8]>::to_vec),
         layout: Layout::Message(start..body),
-        raw,
         event,
         asides,
+        ..Frame::bare(raw)
     })
 }
 

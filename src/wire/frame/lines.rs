@@ -23,8 +23,6 @@ pub(super) fn parse(raw: Vec<u8>) -> Frame {
     Frame {
         payload: Some(content.to_vec()),
         layout: Layout::Run(start..end),
-        raw,
-        event: None,
-        asides: Vec::new(),
+        ..Frame::bare(raw)
     }
 }

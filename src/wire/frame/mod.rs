@@ -29,7 +29,9 @@ pub struct Frame {
     pub event: Option<String>,
     /// Its payload; absent for frames that only keep the connection alive or separate others.
     pub payload: Option<Vec<u8>>,
-    /// Other text in it that a client could read: SSE's comments, ids and unknown fields.
+    /// Names of the frame itself, by which a client asks for what follows it: SSE's `id`.
+    pub ids: Vec<String>,
+    /// Other text in it that a client could read: SSE's comments and unknown fields.
     pub asides: Vec<String>,
     /// How the payload stands in the raw bytes.
     layout: Layout,
@@ -170,8 +172,17 @@ impl Frame {
             raw,
             event: None,
             payload: None,
+            ids: Vec::new(),
             asides: Vec::new(),
             layout: Layout::Bare,
+        }
+    }
+
+    /// What stays of a frame whose payload may not pass: nothing, unless a client could ask for what follows it.
+    pub fn without_payload(&self) -> Vec<u8> {
+        match self.ids.last() {
+            Some(id) => sse::place(id),
+            None => Vec::new(),
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct State {
     after_cr: bool,
     /// A line ended with a CR as the last byte that is there: a LF at this place belongs to that line end.
     open_cr: Option<usize>,
+    /// Lines of this stream end with CRLF: behind a CR, a LF will come.
+    has_crlf: bool,
 }
 
 impl State {
@@ -40,13 +42,22 @@ impl State {
             match byte {
                 b'\n' if self.open_cr == Some(at) => {
                     self.line = *looked;
+                    self.has_crlf = true;
                     continue;
                 }
                 b'\n' => {}
                 // Whether a LF follows may not be known yet.
                 b'\r' => match pending.get(*looked) {
-                    Some(b'\n') => *looked = looked.saturating_add(1),
+                    Some(b'\n') => {
+                        self.has_crlf = true;
+                        *looked = looked.saturating_add(1);
+                    }
                     Some(_) => {}
+                    // The event is complete, but so that it is the same in whatever pieces it arrives, it waits for this byte.
+                    None if blank && self.has_crlf => {
+                        *looked = at;
+                        return None;
+                    }
                     None => self.open_cr = Some(*looked),
                 },
                 _ => continue,
@@ -69,6 +80,7 @@ impl State {
         self.begun = true;
         self.after_cr = raw.last() == Some(&b'\r');
         let mut event = None;
+        let mut ids = Vec::new();
         let mut asides = Vec::new();
         let mut data: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         while at < raw.len() {
@@ -94,7 +106,8 @@ impl State {
                     value_start..value_start.saturating_add(value.len()),
                 )),
                 b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
-                // A comment has no name; ids and times to retry are read by clients, other fields are not.
+                b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
+                // A comment has no name; times to retry are read by clients, other fields are not.
                 _ if !line.is_empty() => asides.push(String::from_utf8_lossy(value).into_owned()),
                 _ => {}
             }
@@ -110,6 +123,7 @@ impl State {
             raw,
             event,
             payload,
+            ids,
             asides,
             layout,
         }
@@ -154,6 +168,11 @@ pub(super) fn with_payload(
     }
     out.extend_from_slice(raw.get(at..).unwrap_or_default());
     out
+}
+
+/// An event that says nothing but where in the stream a client is. MCP of 2025-11-25 begins every stream with one.
+pub(super) fn place(id: &str) -> Vec<u8> {
+    format!("id: {id}\ndata:\n\n").into_bytes()
 }
 
 pub(super) fn compose(event: Option<&str>, payload: &[u8]) -> Vec<u8> {

@@ -56,9 +56,21 @@ fn names_comments_and_ids_of_events_are_kept_apart() {
     )
     .unwrap();
     assert_eq!(frames[0].event.as_deref(), Some("x"));
-    assert_eq!(frames[0].asides, ["hi", "7", "3", "bar"]);
+    assert_eq!(frames[0].ids, ["7"]);
+    assert_eq!(frames[0].asides, ["hi", "3", "bar"]);
     assert_eq!(frames[1].payload, None);
     assert_eq!(frames[1].asides, ["ping"]);
+}
+
+#[test]
+fn of_an_event_that_may_not_pass_only_its_id_stays() {
+    let frames = read(
+        Framing::Sse,
+        &[b"event: x\nid: 7\ndata: {}\n\nevent: x\ndata: {}\n\n"],
+    )
+    .unwrap();
+    assert_eq!(frames[0].without_payload(), b"id: 7\ndata:\n\n");
+    assert_eq!(frames[1].without_payload(), b"");
 }
 
 #[test]
@@ -75,7 +87,19 @@ fn lines_and_elements_are_frames() {
         ["{\"a\":\"]}\\\"\"}", "{\"b\":[{}]}"]
     );
     assert_eq!(payloads(Framing::Array, b"[]"), Vec::<String>::new());
-    for broken in [&b"[{}"[..], b"[1]", b"{}", b"[{}]x", b"[{\"a\":1"] {
+    // An error may come without an array around it.
+    assert_eq!(
+        payloads(Framing::Array, b" {\"a\":[1,2]}\n"),
+        ["{\"a\":[1,2]}"]
+    );
+    for broken in [
+        &b"[{}"[..],
+        b"[1]",
+        b"{},{}",
+        b"{}[",
+        b"[{}]x",
+        b"[{\"a\":1",
+    ] {
         let read = read(Framing::Array, &[broken]);
         assert!(read.is_err() || broken == b"[{}", "{broken:?}");
     }

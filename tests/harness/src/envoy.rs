@@ -48,6 +48,7 @@ pub struct Setup {
     labels: Vec<&'static str>,
     workers: u32,
     variables: Vec<(String, String)>,
+    upstream: Option<SocketAddr>,
     measured: bool,
 }
 
@@ -62,8 +63,15 @@ impl Setup {
             labels: Vec::new(),
             workers: 1,
             variables: Vec::new(),
+            upstream: None,
             measured: false,
         }
+    }
+
+    /// Puts a real server behind Envoy, in the provider double's place.
+    pub fn upstream(mut self, address: SocketAddr) -> Setup {
+        self.upstream = Some(address);
+        self
     }
 
     /// For benchmarks: leaves out what costs time and only serves to explain failing tests, or to wait less.
@@ -104,7 +112,7 @@ impl Setup {
         let config = Bootstrap {
             sites: &self.sites,
             labels: &self.labels,
-            provider: provider.address,
+            provider: self.upstream.unwrap_or(provider.address),
             home: &home,
             wasm: &wasm,
             measured: self.measured,

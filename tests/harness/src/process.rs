@@ -82,6 +82,14 @@ pub fn sdk_python() -> PathBuf {
     setting("AGENTGUARD_SDK_PYTHON")
 }
 
+/// The Python that has the `mcp` package.
+///
+/// # Panics
+/// When `make test` did not say which.
+pub fn mcp_python() -> PathBuf {
+    setting("AGENTGUARD_MCP_PYTHON")
+}
+
 /// A path that `make` hands over.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {

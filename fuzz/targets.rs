@@ -1,0 +1,696 @@
+//! What must hold of any bytes. Each target takes bytes, makes of them what it needs, and panics where something is wrong.
+//! `tests/fuzz.rs` runs them all for a while with every `cargo test`; `cargo fuzz` runs one of them for as long as you like.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "what is checked here fails by a panic, and not every target uses everything"
+)]
+
+use agentguard::flow::simulation::{Half, Seen, run};
+use agentguard::flow::{Guard, Surroundings};
+use agentguard::policy::{load, parse_yaml};
+use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};
+use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
+use agentguard::wire::http::{ContentType, Path};
+use agentguard::wire::json::{Kind, Limits, Nest};
+use serde_json::{Value, json};
+use std::rc::Rc;
+
+/// A target, and its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("frames", frames),
+    ("json", json),
+    ("requests", requests),
+    ("answers", answers),
+    ("streams", streams),
+    ("texts", texts),
+    ("calls", calls),
+];
+
+/// Where a request is sent that a target makes: protocol, path, what is asked there, and the media type of a stream.
+pub const ROUTES: &[(&str, &str, &str, &str)] = &[
+    (
+        "openai.chat",
+        "/v1/chat/completions",
+        r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        SSE,
+    ),
+    (
+        "openai.responses",
+        "/v1/responses",
+        r#"{"model":"m","stream":true,"input":"hi"}"#,
+        SSE,
+    ),
+    (
+        "openai.completions",
+        "/v1/completions",
+        r#"{"model":"m","stream":true,"prompt":"hi"}"#,
+        SSE,
+    ),
+    (
+        "openai.embeddings",
+        "/v1/embeddings",
+        r#"{"model":"m","input":"hi"}"#,
+        SSE,
+    ),
+    (
+        "openai.moderations",
+        "/v1/moderations",
+        r#"{"input":"hi"}"#,
+        SSE,
+    ),
+    (
+        "openai.images",
+        "/v1/images/generations",
+        r#"{"prompt":"hi"}"#,
+        SSE,
+    ),
+    ("openai.other", "/v1/assistants", r#"{"model":"m"}"#, SSE),
+    (
+        "anthropic.messages",
+        "/v1/messages",
+        r#"{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#,
+        SSE,
+    ),
+    (
+        "gemini.generate",
+        "/v1beta/models/m:streamGenerateContent",
+        r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#,
+        "application/json",
+    ),
+    (
+        "bedrock.converse",
+        "/model/m/converse-stream",
+        r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}]}"#,
+        "application/vnd.amazon.eventstream",
+    ),
+    (
+        "bedrock.invoke",
+        "/model/anthropic.claude-3/invoke-with-response-stream",
+        r#"{"messages":[{"role":"user","content":"hi"}]}"#,
+        "application/vnd.amazon.eventstream",
+    ),
+    (
+        "ollama.chat",
+        "/api/chat",
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#,
+        "application/x-ndjson",
+    ),
+    (
+        "ollama.generate",
+        "/api/generate",
+        r#"{"model":"m","prompt":"hi"}"#,
+        "application/x-ndjson",
+    ),
+    (
+        "cohere.v2",
+        "/v2/chat",
+        r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#,
+        SSE,
+    ),
+    (
+        "cohere.v1",
+        "/v1/chat",
+        r#"{"model":"m","stream":true,"message":"hi"}"#,
+        SSE,
+    ),
+    (
+        "mcp",
+        "/mcp",
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find","arguments":{}}}"#,
+        SSE,
+    ),
+    (
+        "a2a",
+        "/message:stream",
+        r#"{"message":{"messageId":"1","role":"ROLE_USER","parts":[{"text":"hi"}]}}"#,
+        SSE,
+    ),
+    ("generic", "/custom", r#"{"said":"hi"}"#, SSE),
+];
+
+const SSE: &str = "text/event-stream";
+
+const POLICY: &str = "apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: fuzz }
+defaults: { action: allow }
+protocols:
+  - { paths: [/custom], protocol: generic, read: { texts: [$.said], calls: { at: '$.calls[*]', name: name, args: args } } }
+rules:
+  - { id: pii, match: { event: [message, response, tool_result] }, when: { text: { detects: [pii, secrets] } }, action: redact }
+  - { id: swan, match: { event: [message, response] }, when: { text: { contains: forbidden word } }, action: deny }
+  - { id: kept, match: { tool: delete_customer }, action: deny, reason: Customers stay. }
+";
+
+const BOUNDS: Bounds = Bounds {
+    max_depth: 64,
+    nested_json: 4,
+    results: true,
+    result_args: true,
+};
+
+const NOW: u64 = 1_763_622_245_000_000_000;
+
+thread_local! {
+    static GUARD: Rc<Guard> = {
+        let loaded = load(&parse_yaml(POLICY).unwrap());
+        let surroundings = Surroundings {
+            variable: &|_| None,
+            node_environment: &|| None,
+            seed: [7; 40],
+        };
+        Rc::new(Guard::new(loaded.policy.unwrap(), &surroundings).unwrap())
+    };
+}
+
+fn guard() -> Rc<Guard> {
+    GUARD.with(Rc::clone)
+}
+
+/// Bytes that decide something, taken from the front.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn byte(&mut self) -> usize {
+        match self.0.split_first() {
+            Some((byte, rest)) => {
+                self.0 = rest;
+                usize::from(*byte)
+            }
+            None => 0,
+        }
+    }
+}
+
+/// Cuts bytes into pieces of this size and the next smaller ones, in turn.
+fn cut(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    let mut rest = bytes;
+    let mut sizes = (1..=size % 64 + 1).rev().cycle();
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(sizes.next().unwrap().min(rest.len()));
+        pieces.push(piece.to_vec());
+        rest = after;
+    }
+    pieces
+}
+
+// ---- Framings -------------------------------------------------------------------------------------------------------
+
+/// What is read of a stream until its end, or until it can't be read on.
+fn read_frames(framing: Framing, pieces: &[Vec<u8>]) -> (Vec<Frame>, Option<FrameError>) {
+    let mut frames = Frames::new(framing, 1 << 20);
+    let mut found = Vec::new();
+    for piece in pieces {
+        frames.push(piece);
+        loop {
+            match frames.next_frame() {
+                Ok(Some(frame)) => found.push(frame),
+                Ok(None) => break,
+                Err(error) => return (found, Some(error)),
+            }
+        }
+    }
+    match frames.finish() {
+        Ok(last) => {
+            found.extend(last);
+            (found, None)
+        }
+        Err(error) => (found, Some(error)),
+    }
+}
+
+/// Any bytes are the same frames in whatever pieces they arrive, and nothing of them is lost. A frame with another payload
+/// has that payload and keeps its name.
+pub fn frames(input: &[u8]) {
+    let mut input = Input(input);
+    let framing = [
+        Framing::Sse,
+        Framing::Lines,
+        Framing::Array,
+        Framing::Amazon,
+    ][input.byte() % 4];
+    let size = input.byte();
+    let stream = input.0;
+    let (whole, error) = read_frames(framing, &[stream.to_vec()]);
+    let (pieces, error_in_pieces) = read_frames(framing, &cut(stream, size));
+    assert_eq!(error.is_some(), error_in_pieces.is_some());
+    let told = |frames: &[Frame]| -> Vec<_> {
+        let says = |frame: &&Frame| {
+            frame.payload.is_some() || !frame.ids.is_empty() || !frame.asides.is_empty()
+        };
+        let parts = |frame: &Frame| {
+            (
+                frame.event.clone(),
+                frame.payload.clone(),
+                frame.ids.clone(),
+                frame.asides.clone(),
+            )
+        };
+        frames.iter().filter(says).map(parts).collect()
+    };
+    assert_eq!(told(&whole), told(&pieces));
+    if error.is_some() {
+        return;
+    }
+    let raw = |frames: &[Frame]| {
+        frames
+            .iter()
+            .flat_map(|frame| frame.raw.clone())
+            .collect::<Vec<u8>>()
+    };
+    assert_eq!(raw(&whole), stream);
+    assert_eq!(raw(&pieces), stream);
+    let payload = br#"{"another":"payload"}"#.to_vec();
+    for frame in whole.iter().filter(|frame| frame.payload.is_some()) {
+        let edited = frame.with_payload(&payload);
+        // An element of an array stands in no stream alone.
+        if framing != Framing::Array {
+            let (again, error) = read_frames(framing, &[edited]);
+            assert!(error.is_none());
+            let with_payload: Vec<&Frame> = again
+                .iter()
+                .filter(|frame| frame.payload.is_some())
+                .collect();
+            assert_eq!(with_payload.len(), 1, "{again:?}");
+            assert_eq!(with_payload[0].payload.as_ref(), Some(&payload));
+            assert_eq!(with_payload[0].event, frame.event);
+        }
+    }
+    if framing != Framing::Array {
+        let (composed, error) = read_frames(framing, &[compose(framing, Some("x"), &payload)]);
+        assert!(error.is_none());
+        assert_eq!(composed[0].payload, Some(payload));
+    }
+}
+
+// ---- The JSON scanner -----------------------------------------------------------------------------------------------
+
+/// What the scanner takes, a strict parser takes, with the same values; every value stands where it says.
+pub fn json(input: &[u8]) {
+    let limits = Limits { max_depth: 64 };
+    let Ok(nest) = Nest::scan(input, limits, 4) else {
+        return;
+    };
+    let doc = nest.body().unwrap();
+    let parsed: Result<Value, _> = serde_json::from_slice(input);
+    // A lone surrogate and a number that no float can hold are JSON for the scanner alone.
+    let Ok(parsed) = parsed else {
+        let text = std::str::from_utf8(input).unwrap();
+        assert!(
+            text.contains("\\u") || text.contains(['e', 'E']) || text.len() > 300,
+            "{text}"
+        );
+        return;
+    };
+    let root = doc.root();
+    compare(root, &parsed);
+    for node in root.descendants() {
+        assert_eq!(
+            nest.value(node.value.place()).unwrap().raw(),
+            node.value.raw()
+        );
+        nest.pointer(node.value.place());
+    }
+}
+
+fn compare(value: agentguard::wire::json::Value<'_>, parsed: &Value) {
+    match (value.kind(), parsed) {
+        (Kind::Null, Value::Null) => {}
+        (Kind::Bool(mine), Value::Bool(theirs)) => assert_eq!(mine, *theirs),
+        (Kind::Number, Value::Number(_)) => {
+            if let Some(mine) = value.as_u64() {
+                assert_eq!(
+                    parsed.as_u64().or(parsed.as_f64().map(|n| n as u64)),
+                    Some(mine)
+                );
+            }
+        }
+        (Kind::String, Value::String(theirs)) => {
+            assert_eq!(value.text().as_deref(), Some(theirs.as_str()))
+        }
+        (Kind::Array, Value::Array(theirs)) => {
+            assert_eq!(value.elements().count(), theirs.len());
+            value
+                .elements()
+                .zip(theirs)
+                .for_each(|(mine, theirs)| compare(mine, theirs));
+        }
+        (Kind::Object, Value::Object(theirs)) => {
+            assert_eq!(value.members().count(), theirs.len());
+            for (key, member) in value.members() {
+                compare(member, &theirs[&*key.text().unwrap()]);
+            }
+        }
+        (mine, theirs) => panic!("{mine:?} is not {theirs}"),
+    }
+}
+
+// ---- Bodies through a filter ----------------------------------------------------------------------------------------
+
+fn request(route: usize, body: &[u8]) -> Half {
+    let (_, path, ..) = ROUTES[route];
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", "model.example"),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("x-request-id", "r-1"),
+    ];
+    Half::new(&headers, body)
+}
+
+fn response(media: &str, chunks: Vec<Vec<u8>>) -> Half {
+    let headers = [(":status", "200"), ("content-type", media)];
+    let mut half = Half::new(&headers, b"");
+    half.chunks = chunks;
+    half
+}
+
+/// What can be seen of an exchange but the time.
+fn outcome(seen: &Seen) -> (Option<Vec<u8>>, Vec<u8>, Value) {
+    let mut record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
+    for key in ["ts", "chain", "timing", "request_id"] {
+        record.as_object_mut().unwrap().remove(key);
+    }
+    (
+        seen.upstream.as_ref().map(Half::body),
+        seen.client.body(),
+        record,
+    )
+}
+
+fn route_of(route: usize) -> Option<Route> {
+    let (_, path, asked, _) = ROUTES[route];
+    let path = Path::parse(path);
+    let headers: Vec<(&[u8], &[u8])> = vec![(b"content-type", b"application/json")];
+    let head = Head {
+        method: "POST",
+        host: "model.example",
+        path: &path,
+        headers: &headers,
+    };
+    match protocol::recognise(&head) {
+        Recognised::Protocol(route) => Some(route),
+        Recognised::ByBody => {
+            let nest = Nest::scan(asked.as_bytes(), Limits { max_depth: 64 }, 0).unwrap();
+            protocol::recognise_body(&head, nest.body()?.root())
+        }
+        _ => None,
+    }
+}
+
+/// Every place that a reader tells of is there.
+fn check_places(nest: &Nest<'_>, reading: &agentguard::event::Reading) {
+    for text in &reading.texts {
+        assert!(nest.value(text.place).is_some());
+    }
+    for event in &reading.events {
+        assert!(nest.value(event.at).is_some());
+        assert!(event.texts.start <= event.texts.end);
+        assert!(usize::try_from(event.texts.end).unwrap() <= reading.texts.len());
+    }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok()
+}
+
+/// Any request is read without a surprise, and what reaches the upstream is the same in whatever pieces it arrives.
+pub fn requests(input: &[u8]) {
+    let mut input = Input(input);
+    let number = input.byte() % ROUTES.len();
+    let size = input.byte();
+    let body = input.0;
+    if let Some(route) = route_of(number)
+        && let Ok((nest, reading)) = protocol::read_request(&route, body, BOUNDS)
+    {
+        check_places(&nest, &reading);
+    }
+    let guard = guard();
+    let at_once = request(number, body);
+    let mut in_pieces = at_once.clone();
+    in_pieces.chunks = cut(body, size);
+    let answer = || response("application/json", vec![b"{}".to_vec()]);
+    let whole = run(&guard, &at_once, |_| answer(), NOW);
+    let pieces = run(&guard, &in_pieces, |_| answer(), NOW);
+    assert_eq!(outcome(&whole), outcome(&pieces));
+    if let (Some(upstream), true) = (&whole.upstream, is_json(body)) {
+        assert!(is_json(&upstream.body()) || upstream.body().is_empty());
+    }
+}
+
+/// Any whole answer is read without a surprise; the client reads the same in whatever pieces it arrives, and JSON where it
+/// was JSON.
+pub fn answers(input: &[u8]) {
+    let mut input = Input(input);
+    let number = input.byte() % ROUTES.len();
+    let size = input.byte();
+    let body = input.0;
+    let (_, _, question, _) = ROUTES[number];
+    if let Some(route) = route_of(number) {
+        let mut asked = Asked::at(route.endpoint.clone());
+        if let Ok((_, reading)) = protocol::read_request(&route, question.as_bytes(), BOUNDS) {
+            asked.learn(&reading);
+        }
+        if let Ok((nest, reading)) = protocol::read_response(route.protocol, &asked, body, BOUNDS) {
+            check_places(&nest, &reading);
+        }
+    }
+    let guard = guard();
+    let question = request(number, question.as_bytes());
+    let exchange = |chunks| {
+        run(
+            &guard,
+            &question,
+            |_| response("application/json", chunks),
+            NOW,
+        )
+    };
+    let whole = exchange(vec![body.to_vec()]);
+    let pieces = exchange(cut(body, size));
+    assert_eq!(outcome(&whole), outcome(&pieces));
+    if is_json(body) {
+        assert!(is_json(&whole.client.body()) || whole.client.body().is_empty());
+    }
+}
+
+/// Any stream reaches the client the same in whatever pieces it arrives, and is a stream of its framing.
+pub fn streams(input: &[u8]) {
+    let mut input = Input(input);
+    let number = input.byte() % ROUTES.len();
+    let size = input.byte();
+    let body = input.0;
+    let (_, _, question, media) = ROUTES[number];
+    let guard = guard();
+    let question = request(number, question.as_bytes());
+    let exchange = |chunks| run(&guard, &question, |_| response(media, chunks), NOW);
+    let whole = exchange(vec![body.to_vec()]);
+    let pieces = exchange(cut(body, size));
+    assert_eq!(outcome(&whole), outcome(&pieces));
+    let framing = match ContentType::parse(Some(media.as_bytes())).media {
+        agentguard::wire::http::MediaType::JsonLines => Framing::Lines,
+        agentguard::wire::http::MediaType::AmazonEventStream => Framing::Amazon,
+        agentguard::wire::http::MediaType::EventStream => Framing::Sse,
+        _ => return,
+    };
+    if whole.client.status() == Some(200) && !whole.cut {
+        let (_, error) = read_frames(framing, &[whole.client.body()]);
+        let (_, error_before) = read_frames(framing, &[body.to_vec()]);
+        assert!(error.is_none() || error_before.is_some());
+    }
+}
+
+// ---- Texts and calls in pieces --------------------------------------------------------------------------------------
+
+/// Parts of what detectors look for, and of what is between.
+const PARTS: &[&str] = &[
+    "4",
+    "1111",
+    "4111 1111",
+    " 1111 1111",
+    "-",
+    " ",
+    "",
+    "anna",
+    "@",
+    "example",
+    ".com",
+    "forbidden",
+    " word",
+    "wor",
+    "AKIAIOSFODNN7",
+    "EXAMPLQ",
+    "sk-",
+    "ghp_",
+    "0123456789abcdef",
+    "DE89 3704 0044",
+    " 0532 0130 00",
+    "+49 30 ",
+    "1234567",
+    "\u{1F600}",
+    "\u{200b}",
+    "\u{FF14}",
+    "e\u{301}",
+    "\\",
+    "\"",
+    "\n",
+    "&#52;",
+    "%34",
+    "192.168.",
+    "0.1",
+    "password: ",
+    "hunter2!",
+    ". ",
+    "The quick brown fox ",
+    "card number",
+    "078-05-",
+    "1120",
+    "=",
+    ",",
+    "x",
+];
+
+fn chunk(delta: Value, finish: Value) -> String {
+    let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    format!("data: {chunk}\n\n")
+}
+
+fn ask(guard: &Rc<Guard>, media: &str, body: &[u8]) -> Seen {
+    let question = request(0, ROUTES[0].2.as_bytes());
+    run(
+        guard,
+        &question,
+        |_| response(media, vec![body.to_vec()]),
+        NOW,
+    )
+}
+
+/// The deltas that a client reads.
+fn deltas(seen: &Seen) -> Vec<Value> {
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    let payloads = text
+        .split("\n\n")
+        .filter_map(|event| event.strip_prefix("data: "));
+    payloads
+        .filter(|payload| *payload != "[DONE]")
+        .map(|payload| serde_json::from_str::<Value>(payload).unwrap())
+        .map(|chunk| match chunk.get("error") {
+            Some(error) => json!({"error": error}),
+            None => chunk["choices"][0]["delta"].clone(),
+        })
+        .collect()
+}
+
+/// The text that is released of a stream is the redacted whole; or its beginning, where the stream was refused.
+pub fn texts(input: &[u8]) {
+    let mut whole = String::new();
+    let mut body = String::new();
+    let mut delta = String::new();
+    for byte in input.iter().take(200) {
+        let part = PARTS[usize::from(byte & 0x7F) % PARTS.len()];
+        if byte & 0x80 != 0 {
+            body.push_str(&chunk(json!({"content": delta}), Value::Null));
+            delta.clear();
+        }
+        delta.push_str(part);
+        whole.push_str(part);
+    }
+    body.push_str(&chunk(json!({"content": delta}), json!("stop")));
+    body.push_str("data: [DONE]\n\n");
+    let guard = guard();
+    let streamed = deltas(&ask(&guard, SSE, body.as_bytes()));
+    let released: String = streamed
+        .iter()
+        .filter_map(|delta| delta["content"].as_str())
+        .collect();
+    let is_refused = streamed
+        .iter()
+        .any(|delta| delta.get("refusal").is_some() || delta.get("error").is_some());
+    let answer = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": whole}, "finish_reason": "stop"}]});
+    let at_once = ask(&guard, "application/json", answer.to_string().as_bytes());
+    let at_once: Value = serde_json::from_slice(&at_once.client.body()).unwrap();
+    match at_once["choices"][0]["message"]["content"].as_str() {
+        Some(expected) if is_refused => {
+            panic!("refused in pieces, not at once: {whole:?} {expected:?}")
+        }
+        Some(expected) => assert_eq!(released, expected, "{whole:?}"),
+        None => {
+            assert!(is_refused, "refused at once, not in pieces: {whole:?}");
+            assert!(!released.contains("forbidden word"), "{released:?}");
+        }
+    }
+}
+
+/// Of the calls of a stream, those that are denied are gone, and the others are whole, in their order, numbered without a
+/// gap.
+pub fn calls(input: &[u8]) {
+    const NAMES: &[&str] = &["find", "delete_customer", "send"];
+    const ARGUMENTS: &[&str] = &[
+        "{", "}", "\"a\":", "\"b", "\"", "1", ",", "{}", "\\u0041", " ",
+    ];
+    let mut sent: Vec<(&str, String)> = Vec::new();
+    let mut body = String::new();
+    for byte in input.iter().take(200).map(|byte| usize::from(*byte)) {
+        let (kind, which) = (byte % 4, byte / 4);
+        let delta = match kind {
+            0 if sent.len() < 20 => {
+                let name = NAMES[which % NAMES.len()];
+                sent.push((name, String::new()));
+                let index = sent.len() - 1;
+                json!({"tool_calls": [{"index": index, "id": format!("call_{index}"), "type": "function",
+                    "function": {"name": name, "arguments": ""}}]})
+            }
+            1 | 2 if !sent.is_empty() => {
+                let index = which % sent.len();
+                let part = ARGUMENTS[which % ARGUMENTS.len()];
+                sent[index].1.push_str(part);
+                json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+            }
+            _ => json!({"content": "so "}),
+        };
+        body.push_str(&chunk(delta, Value::Null));
+    }
+    let finish = if sent.is_empty() {
+        "stop"
+    } else {
+        "tool_calls"
+    };
+    body.push_str(&chunk(json!({}), json!(finish)));
+    body.push_str("data: [DONE]\n\n");
+    let deltas = deltas(&ask(&guard(), SSE, body.as_bytes()));
+    if deltas
+        .iter()
+        .any(|delta| delta.get("error").is_some() || delta.get("refusal").is_some())
+    {
+        panic!("nothing in it refuses the stream: {body}");
+    }
+    let mut seen: Vec<(String, String)> = Vec::new();
+    for call in deltas
+        .iter()
+        .flat_map(|delta| delta["tool_calls"].as_array().into_iter().flatten())
+    {
+        let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+        if index == seen.len() {
+            seen.push(Default::default());
+        }
+        let (name, arguments) = &mut seen[index];
+        name.push_str(call["function"]["name"].as_str().unwrap_or_default());
+        arguments.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
+    }
+    let kept = sent.iter().filter(|(name, _)| *name != "delete_customer");
+    let kept: Vec<(String, String)> = kept
+        .map(|(name, arguments)| ((*name).to_owned(), arguments.clone()))
+        .collect();
+    assert_eq!(seen, kept);
+}

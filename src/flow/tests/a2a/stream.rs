@@ -1,0 +1,226 @@
+//! Tasks that are worked on while the client listens.
+
+use super::super::stream::streamed;
+use super::*;
+
+fn events(messages: &[Value]) -> Vec<u8> {
+    let lines = messages
+        .iter()
+        .map(|message| format!("data: {message}\r\n\r\n"));
+    lines.collect::<String>().into_bytes()
+}
+
+fn read(seen: &Seen) -> Vec<Value> {
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    lines
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+fn chunk(id: &str, text: &str, append: bool, last: bool) -> Value {
+    json!({"artifactUpdate": {"taskId": "t", "contextId": "c", "artifact": {"artifactId": id, "name": "report",
+        "parts": [{"text": text}]}, "append": append, "lastChunk": last}})
+}
+
+fn state(state: &str, text: &str) -> Value {
+    json!({"statusUpdate": {"taskId": "t", "contextId": "c", "status": {"state": state, "message":
+        {"messageId": "n", "role": "ROLE_AGENT", "parts": [{"text": text}]}}}})
+}
+
+fn listens() -> Half {
+    sent(
+        "POST",
+        "/message:stream",
+        &[("a2a-version", "1.0")],
+        json!({"message": said("hi")}).to_string().as_bytes(),
+    )
+}
+
+fn in_rpc(messages: &[Value]) -> Vec<Value> {
+    messages
+        .iter()
+        .map(|result| json!({"jsonrpc": "2.0", "id": "q-1", "result": result}))
+        .collect()
+}
+
+const RULES: &str = "defaults: { action: allow }
+rules:
+  - { id: pii, match: { event: response }, when: { text: { detects: pii } }, action: redact }
+  - { id: swan, match: { event: response }, when: { text: { contains: forbidden word } }, action: deny, reason: Not that word. }
+";
+
+fn text_of(messages: &[Value], id: &str) -> String {
+    let updates = messages.iter().map(|message| {
+        let update = message.get("result").unwrap_or(message);
+        &update["artifactUpdate"]["artifact"]
+    });
+    updates
+        .filter(|artifact| artifact["artifactId"] == id)
+        .map(|artifact| artifact["parts"][0]["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let said = [
+        json!({"task": task("begun")}),
+        state("TASK_STATE_WORKING", "step 1"),
+        chunk("a1", "Quarterly ", false, false),
+        chunk("a2", "Other ", false, false),
+        chunk("a1", "report", true, true),
+        chunk("a2", "one", true, true),
+        state("TASK_STATE_COMPLETED", "all done"),
+    ];
+    in_both_modes(RULES, |guard, _| {
+        for (asked, body) in [
+            (listens(), events(&said)),
+            (
+                rpc("message/stream", json!({"message": super::said("hi")})),
+                events(&in_rpc(&said)),
+            ),
+            (
+                rpc("tasks/resubscribe", json!({"id": "t"})),
+                events(&in_rpc(&said)),
+            ),
+        ] {
+            for cuts in [vec![], (0..body.len()).collect()] {
+                let seen = exchange(guard, &asked, streamed(&body, &cuts));
+                assert_eq!(
+                    String::from_utf8(seen.client.body()),
+                    String::from_utf8(body.clone())
+                );
+                let record = record(&seen);
+                assert_eq!(record["decision"], "allow");
+                assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_chunks_of_an_artifact_are_one_text_and_its_repetition_says_the_same() {
+    let guard = guard(RULES);
+    let whole = json!({"task": {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [
+        {"artifactId": "a1", "parts": [{"text": "pay 4111 11"}, {"text": "11 1111 1111 now"}]}]}});
+    let body = events(&in_rpc(&[
+        chunk("a1", "pay 4111 11", false, false),
+        state("TASK_STATE_WORKING", "nearly"),
+        chunk("a2", "11 1111 1111", false, true),
+        chunk("a1", "11 1111 1111 now", true, true),
+        whole,
+    ]));
+    let seen = exchange(
+        &guard,
+        &rpc("message/stream", json!({"message": said("hi")})),
+        streamed(&body, &[]),
+    );
+    let messages = read(&seen);
+    assert_eq!(messages.len(), 5);
+    assert_eq!(text_of(&messages, "a1"), "pay [CREDIT_CARD] now");
+    assert_eq!(text_of(&messages, "a2"), "11 1111 1111");
+    let last = &messages[4]["result"]["task"]["artifacts"][0]["parts"];
+    assert_eq!(
+        last,
+        &json!([{"text": "pay [CREDIT_CARD]"}, {"text": " now"}])
+    );
+    let record = record(&seen);
+    assert_eq!(record["rules"][0]["at"], "#artifact/0");
+    assert_eq!(record["decision"], "redact");
+}
+
+#[test]
+fn an_artifact_that_begins_anew_does_not_go_on_with_what_it_was() {
+    let guard = guard(RULES);
+    let said = [
+        chunk("a1", "4111 1111", false, false),
+        chunk("a1", " 1111 1111", false, true),
+    ];
+    let body = events(&said);
+    let seen = exchange(&guard, &listens(), streamed(&body, &[]));
+    assert_eq!(read(&seen), said);
+}
+
+#[test]
+fn data_names_and_numbers_of_an_artifact_are_judged_with_their_frame() {
+    let guard = guard(RULES);
+    let with = |part: Value| json!({"artifactUpdate": {"taskId": "t", "artifact": {"artifactId": "a", "parts": [part]}}});
+    let body = events(&[
+        with(json!({"data": {"iban": "DE89370400440532013000"}})),
+        with(json!({"text": "hello", "metadata": {"card": "4111 1111 1111 1111"}})),
+    ]);
+    let seen = exchange(&guard, &listens(), streamed(&body, &[]));
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!text.contains("DE89") && !text.contains("4111"), "{text}");
+    let number = events(&[with(json!({"data": {"card": 4_111_111_111_111_111u64}}))]);
+    let seen = exchange(&guard, &listens(), streamed(&number, &[]));
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    assert!(
+        !text.contains("4111"),
+        "a number can't be edited, so that it is refused: {text}"
+    );
+}
+
+#[test]
+fn a_refused_stream_ends_with_an_error_in_the_words_of_its_binding() {
+    let guard = guard(RULES);
+    let said = [
+        chunk("a1", "the forbid", false, false),
+        chunk("a1", "den word", true, true),
+        state("TASK_STATE_COMPLETED", "done"),
+    ];
+    let asked = rpc("message/stream", json!({"message": super::said("hi")}));
+    let seen = exchange(&guard, &asked, streamed(&events(&in_rpc(&said)), &[]));
+    let messages = read(&seen);
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert_eq!(messages[0]["id"], "q-1");
+    assert_eq!(messages[0]["error"]["code"], -32010);
+    assert_eq!(messages[0]["error"]["message"], "Not that word.");
+    let seen = exchange(&guard, &listens(), streamed(&events(&said), &[]));
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    assert!(text.starts_with("event: error\ndata: {"), "{text}");
+    assert_eq!(read(&seen)[0]["error"]["status"], "PERMISSION_DENIED");
+}
+
+#[test]
+fn a_rule_knows_which_method_a_streamed_text_answers() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: only, match: { event: response, method: tasks/resubscribe }, when: { text: { contains: report } }, action: deny }
+";
+    let guard = guard(policy);
+    let body = events(&in_rpc(&[
+        chunk("a1", "the re", false, false),
+        chunk("a1", "port", true, true),
+    ]));
+    let sends = |method: &str, params: Value| {
+        let seen = exchange(&guard, &rpc(method, params), streamed(&body, &[]));
+        record(&seen)["decision"].clone()
+    };
+    assert_eq!(sends("tasks/resubscribe", json!({"id": "t"})), "deny");
+    assert_eq!(
+        sends("message/stream", json!({"message": said("hi")})),
+        "allow"
+    );
+}
+
+#[test]
+fn states_go_by_while_an_artifact_waits() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: long, match: { event: response, part: text }, when: { text: { length_greater_than: 100 } }, action: deny }
+";
+    let guard = guard(policy);
+    let working: Vec<Value> = (0..40)
+        .map(|n| state("TASK_STATE_WORKING", &format!("step {n}")))
+        .collect();
+    let mut said = vec![chunk("a1", "begun", false, false)];
+    said.extend(working.iter().cloned());
+    let open = exchange(&guard, &listens(), streamed(&events(&said), &[]));
+    assert_eq!(
+        read(&open).len(),
+        41,
+        "the end of upstream ends the artifact"
+    );
+    assert_eq!(read(&open)[..40], working, "states don't wait for it");
+}

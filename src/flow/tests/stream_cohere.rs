@@ -1,0 +1,627 @@
+//! Cohere's chat, as a stream: events of its second version, lines of its first.
+
+use super::*;
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+fn asks(path: &str, body: Value) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "api.cohere.com"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn answered(body: &[u8], media: &str, size: usize) -> Half {
+    let mut half = Half::new(&[(":status", "200"), ("content-type", media)], b"");
+    half.chunks = body.chunks(size.max(1)).map(<[u8]>::to_vec).collect();
+    half
+}
+
+fn ask(guard: &Rc<Guard>, request: &Half, media: &str, body: &[u8]) -> Seen {
+    let at_once = exchange(guard, request, answered(body, media, body.len()));
+    let in_pieces = exchange(guard, request, answered(body, media, 7));
+    assert_eq!(
+        String::from_utf8(at_once.client.body()),
+        String::from_utf8(in_pieces.client.body())
+    );
+    at_once
+}
+
+mod v2 {
+    use super::*;
+
+    fn sse(events: &[Value]) -> Vec<u8> {
+        let mut out = String::new();
+        for event in events {
+            let name = event["type"].as_str().unwrap();
+            out.push_str(&format!("event: {name}\ndata: {event}\n\n"));
+        }
+        out.push_str("data: [DONE]\n\n");
+        out.into_bytes()
+    }
+
+    fn start() -> Value {
+        json!({
+            "id": "c-1", "type": "message-start",
+            "delta": {"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}},
+        })
+    }
+
+    fn of(kind: &str, index: u32, message: Value) -> Value {
+        json!({"type": kind, "index": index, "delta": {"message": message}})
+    }
+
+    fn content(index: u32, parts: &[&str]) -> Vec<Value> {
+        let mut events = vec![of(
+            "content-start",
+            index,
+            json!({"content": {"type": "text", "text": ""}}),
+        )];
+        for part in parts {
+            events.push(of(
+                "content-delta",
+                index,
+                json!({"content": {"text": part}}),
+            ));
+        }
+        events.push(json!({"type": "content-end", "index": index}));
+        events
+    }
+
+    fn call(index: u32, name: &str, parts: &[&str]) -> Vec<Value> {
+        let of = |kind: &str, call: Value| of(kind, index, json!({"tool_calls": call}));
+        let mut events = vec![of(
+            "tool-call-start",
+            json!({"id": format!("{name}_1"), "type": "function", "function": {"name": name, "arguments": ""}}),
+        )];
+        for part in parts {
+            events.push(of(
+                "tool-call-delta",
+                json!({"function": {"arguments": part}}),
+            ));
+        }
+        events.push(json!({"type": "tool-call-end", "index": index}));
+        events
+    }
+
+    fn end(reason: &str) -> Value {
+        json!({
+            "type": "message-end",
+            "delta": {"finish_reason": reason, "usage": {"tokens": {"input_tokens": 3, "output_tokens": 4}}},
+        })
+    }
+
+    fn whole(parts: &[Vec<Value>], reason: &str) -> Vec<Value> {
+        let mut events = vec![start()];
+        events.extend(parts.iter().flatten().cloned());
+        events.push(end(reason));
+        events
+    }
+
+    fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
+        let request = asks(
+            "/v2/chat",
+            json!({"model": "command-a", "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
+        );
+        super::ask(guard, &request, "text/event-stream", body)
+    }
+
+    fn events(seen: &Seen) -> Vec<Value> {
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        let events = body.split("\n\n").filter(|event| !event.is_empty());
+        events
+            .filter_map(|event| {
+                let data = event.split_once("data: ").unwrap().1;
+                (data != "[DONE]").then(|| {
+                    let data: Value = serde_json::from_str(data).unwrap();
+                    let name = event.lines().next().unwrap().strip_prefix("event: ");
+                    assert_eq!(name, data["type"].as_str());
+                    data
+                })
+            })
+            .collect()
+    }
+
+    /// What a client puts together: contents and calls by their numbers, which have no gaps.
+    #[derive(Debug, Default, PartialEq)]
+    struct Answer {
+        contents: Vec<String>,
+        calls: Vec<(String, String)>,
+        citations: Vec<(u64, u64)>,
+        finish: Option<String>,
+        error: Option<String>,
+    }
+
+    fn answer_of(events: &[Value]) -> Answer {
+        let mut answer = Answer::default();
+        assert_eq!(events[0]["type"], "message-start");
+        let mut open = None;
+        for event in events {
+            assert!(answer.finish.is_none(), "nothing follows the end: {event}");
+            let at = usize::try_from(event["index"].as_u64().unwrap_or(0)).unwrap();
+            let message = &event["delta"]["message"];
+            match event["type"].as_str().unwrap() {
+                "content-start" => {
+                    assert_eq!(at, answer.contents.len(), "{event}");
+                    assert_eq!(open.replace(at), None, "{event}");
+                    answer.contents.push(String::new());
+                }
+                "content-delta" => {
+                    assert_eq!(open, Some(at), "{event}");
+                    let content = &message["content"];
+                    let part = content["text"].as_str().or(content["thinking"].as_str());
+                    answer.contents[at].push_str(part.unwrap());
+                }
+                "content-end" => assert_eq!(open.take(), Some(at), "{event}"),
+                "tool-call-start" => {
+                    assert_eq!(at, answer.calls.len(), "{event}");
+                    let name = message["tool_calls"]["function"]["name"].as_str().unwrap();
+                    answer.calls.push((name.to_owned(), String::new()));
+                }
+                "tool-call-delta" => {
+                    let part = &message["tool_calls"]["function"]["arguments"];
+                    answer.calls[at].1.push_str(part.as_str().unwrap());
+                }
+                "citation-start" => {
+                    assert_eq!(at, answer.citations.len(), "{event}");
+                    let citation = &message["citations"];
+                    answer.citations.push((
+                        citation["start"].as_u64().unwrap(),
+                        citation["end"].as_u64().unwrap(),
+                    ));
+                }
+                "message-end" => {
+                    answer.finish = event["delta"]["finish_reason"].as_str().map(str::to_owned);
+                    answer.error = event["delta"]["error"].as_str().map(str::to_owned);
+                }
+                _ => {}
+            }
+        }
+        answer
+    }
+
+    #[test]
+    fn what_no_rule_touches_streams_bit_for_bit() {
+        let plan = of("tool-plan-delta", 0, json!({"tool_plan": "I will look."}));
+        let body = sse(&whole(
+            &[
+                vec![plan],
+                content(0, &["Good ", "morn\u{1F600}"]),
+                call(0, "find", &["{\"q\":", "\"x\"}"]),
+            ],
+            "TOOL_CALL",
+        ));
+        in_both_modes(LOOKS, |guard, _| {
+            let seen = ask(guard, &body);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(body.clone())
+            );
+            let record = record(&seen);
+            assert_eq!(
+                record["usage"],
+                json!({"input_tokens": 3, "output_tokens": 4})
+            );
+            assert_eq!(record["tools"], json!(["find"]));
+            assert_eq!(
+                record["events"],
+                json!({"message": 1, "request": 1, "response": 2, "tool_call": 1})
+            );
+        });
+    }
+
+    #[test]
+    fn an_edited_text_takes_its_citations_along() {
+        let guard = guard(LOOKS);
+        let cites = |index: u32, start: u32, end: u32, text: &str| {
+            [
+                of(
+                    "citation-start",
+                    index,
+                    json!({"citations": {"start": start, "end": end, "text": text, "sources": []}}),
+                ),
+                json!({"type": "citation-end", "index": index}),
+            ]
+        };
+        // `äöü anna@example.com wrote it here`
+        let mut text = content(0, &["äöü anna@ex", "ample.com wrote", " it here"]);
+        let at = text.len() - 1;
+        let citations = [
+            cites(0, 0, 3, "äöü"),
+            cites(1, 4, 20, "someone"),
+            cites(2, 21, 26, "wrote"),
+        ];
+        text.splice(at..at, citations.into_iter().flatten());
+        let seen = ask(&guard, &sse(&whole(&[text], "COMPLETE")));
+        let answer = answer_of(&events(&seen));
+        assert_eq!(answer.contents, ["äöü [EMAIL] wrote it here"]);
+        assert_eq!(answer.citations, [(0, 3), (12, 17)]);
+        assert_eq!(record(&seen)["rules"][0]["at"], "#content/0");
+    }
+
+    #[test]
+    fn thoughts_and_plans_are_read() {
+        let guard = guard(LOOKS);
+        let plan = |part: &str| of("tool-plan-delta", 0, json!({"tool_plan": part}));
+        let thinks = |part: &str| of("content-delta", 0, json!({"content": {"thinking": part}}));
+        let begin = of(
+            "content-start",
+            0,
+            json!({"content": {"type": "thinking", "thinking": ""}}),
+        );
+        let parts = vec![
+            begin,
+            thinks("bob@ex"),
+            thinks("ample.com"),
+            json!({"type": "content-end", "index": 0}),
+            plan("ask anna@ex"),
+            plan("ample.com"),
+        ];
+        let seen = events(&ask(&guard, &sse(&whole(&[parts], "COMPLETE"))));
+        let texts: String = seen
+            .iter()
+            .map(|event| {
+                let message = &event["delta"]["message"];
+                let plan = message["tool_plan"].as_str().unwrap_or_default();
+                let thought = message["content"]["thinking"].as_str().unwrap_or_default();
+                format!("{plan}{thought}")
+            })
+            .collect();
+        assert_eq!(texts, "[EMAIL]ask [EMAIL]");
+    }
+
+    #[test]
+    fn a_denied_call_becomes_a_content_and_the_others_are_numbered_without_a_gap() {
+        let guard = guard(LOOKS);
+        let body = sse(&whole(
+            &[
+                content(0, &["Let me see."]),
+                call(0, "delete_customer", &["{\"id\"", ":1}"]),
+                call(1, "find", &["{\"q\":\"x\"}"]),
+                content(1, &["And more."]),
+            ],
+            "TOOL_CALL",
+        ));
+        let seen = ask(&guard, &body);
+        let answer = answer_of(&events(&seen));
+        assert_eq!(
+            answer.contents,
+            ["Let me see.", "Customers stay.", "And more."]
+        );
+        assert_eq!(
+            answer.calls,
+            [("find".to_owned(), "{\"q\":\"x\"}".to_owned())]
+        );
+        assert_eq!(answer.finish.as_deref(), Some("TOOL_CALL"));
+        assert_eq!(record(&seen)["rules"][0]["at"], "#tool_calls/0");
+        // With none left, it is an ordinary text.
+        let body = sse(&whole(&[call(0, "delete_customer", &[])], "TOOL_CALL"));
+        let answer = answer_of(&events(&ask(&guard, &body)));
+        assert_eq!(answer.contents, ["Customers stay."]);
+        assert_eq!(answer.calls, []);
+        assert_eq!(answer.finish.as_deref(), Some("COMPLETE"));
+    }
+
+    #[test]
+    fn arguments_are_redacted_over_all_their_pieces() {
+        let policy = LOOKS.replace(
+            "match: { event: response }",
+            "match: { event: response, part: arguments }",
+        );
+        let guard = guard(&policy);
+        let body = sse(&whole(
+            &[call(0, "send", &["{\"to\":\"anna@ex", "ample.com\"}"])],
+            "TOOL_CALL",
+        ));
+        let answer = answer_of(&events(&ask(&guard, &body)));
+        assert_eq!(answer.calls[0].1, "{\"to\":\"[EMAIL]\"}");
+    }
+
+    #[test]
+    fn a_denied_text_ends_the_stream_as_a_refusal_or_as_an_error() {
+        let body = sse(&whole(
+            &[content(
+                0,
+                &["Well, ", "this is the forb", "idden wo", "rd"],
+            )],
+            "COMPLETE",
+        ));
+        let answer = answer_of(&events(&ask(&guard(LOOKS), &body)));
+        assert_eq!(answer.contents, ["Well, ", "Not that word."]);
+        assert_eq!(answer.finish.as_deref(), Some("COMPLETE"));
+        let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
+        let answer = answer_of(&events(&ask(&guard(&policy), &body)));
+        assert_eq!(answer.contents, ["Well, "]);
+        assert_eq!(answer.finish.as_deref(), Some("ERROR"));
+        assert_eq!(answer.error.as_deref(), Some("Blocked by rule `swan`."));
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_call_is_an_error() {
+        let guard = guard(LOOKS);
+        let mut cut = whole(&[call(0, "find", &["{"])], "TOOL_CALL");
+        cut.truncate(3);
+        let body = sse(&cut);
+        let seen = ask(&guard, &body[..body.len() - 14]);
+        let answer = answer_of(&events(&seen));
+        assert_eq!(answer.calls, []);
+        assert_eq!(answer.finish.as_deref(), Some("ERROR"));
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+}
+
+mod v1 {
+    use super::*;
+
+    fn lines(events: &[Value]) -> Vec<u8> {
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        lines.into_bytes()
+    }
+
+    fn of(kind: &str, more: Value) -> Value {
+        let mut event = json!({"is_finished": kind == "stream-end", "event_type": kind});
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        event
+    }
+
+    fn text(part: &str) -> Value {
+        of("text-generation", json!({"text": part}))
+    }
+
+    fn end(text: &str, more: Value) -> Value {
+        let mut response = json!({
+            "response_id": "r", "generation_id": "g", "text": text, "finish_reason": "COMPLETE",
+            "chat_history": [{"role": "USER", "message": "hi"}, {"role": "CHATBOT", "message": text}],
+            "meta": {"tokens": {"input_tokens": 3, "output_tokens": 4}},
+        });
+        response
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        of(
+            "stream-end",
+            json!({"finish_reason": "COMPLETE", "response": response}),
+        )
+    }
+
+    fn start() -> Value {
+        of("stream-start", json!({"generation_id": "g"}))
+    }
+
+    fn ask(guard: &Rc<Guard>, events: &[Value]) -> Seen {
+        let request = asks(
+            "/v1/chat",
+            json!({"model": "command-r", "stream": true, "message": "hi"}),
+        );
+        super::ask(guard, &request, "application/stream+json", &lines(events))
+    }
+
+    fn events(seen: &Seen) -> Vec<Value> {
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        body.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    fn said(events: &[Value]) -> String {
+        let texts = events
+            .iter()
+            .filter(|event| event["event_type"] != "tool-calls-generation");
+        texts.filter_map(|event| event["text"].as_str()).collect()
+    }
+
+    #[test]
+    fn what_no_rule_touches_streams_bit_for_bit() {
+        let guard = guard(LOOKS);
+        let calls = json!([{"name": "find", "parameters": {"q": "x"}}]);
+        let answers = [
+            vec![
+                start(),
+                text("Good "),
+                text("morning"),
+                end("Good morning", json!({})),
+            ],
+            vec![
+                start(),
+                of("tool-calls-chunk", json!({"text": "I will look."})),
+                of(
+                    "tool-calls-chunk",
+                    json!({"tool_call_delta": {"index": 0, "name": "find"}}),
+                ),
+                of(
+                    "tool-calls-chunk",
+                    json!({"tool_call_delta": {"index": 0, "parameters": "{\"q\": "}}),
+                ),
+                of(
+                    "tool-calls-chunk",
+                    json!({"tool_call_delta": {"index": 0, "parameters": "\"x\"}"}}),
+                ),
+                of(
+                    "tool-calls-generation",
+                    json!({"text": "I will look.", "tool_calls": calls}),
+                ),
+                end("I will look.", json!({"tool_calls": calls})),
+            ],
+        ];
+        for (events, tools) in answers.iter().zip([Value::Null, json!(["find"])]) {
+            let seen = ask(&guard, events);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(lines(events))
+            );
+            let record = record(&seen);
+            assert_eq!(record["tools"], tools);
+            assert_eq!(
+                record["usage"],
+                json!({"input_tokens": 3, "output_tokens": 4})
+            );
+            assert_eq!(
+                record["events"]["response"], 1,
+                "the text is told once: {record}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_edited_text_is_edited_in_the_last_event_too() {
+        let guard = guard(LOOKS);
+        let whole = "äöü anna@example.com wrote it here";
+        let citations = json!([
+            {"start": 4, "end": 20, "text": "someone", "document_ids": ["d"]},
+            {"start": 21, "end": 26, "text": "wrote", "document_ids": ["d"]},
+        ]);
+        let seen = ask(
+            &guard,
+            &[
+                start(),
+                text("äöü anna@ex"),
+                text("ample.com wrote it here"),
+                of("citation-generation", json!({"citations": citations})),
+                end(whole, json!({"citations": citations})),
+            ],
+        );
+        let events = events(&seen);
+        let expected = "äöü [EMAIL] wrote it here";
+        assert_eq!(said(&events), expected);
+        let response = &events[4]["response"];
+        assert_eq!(response["text"], expected);
+        assert_eq!(response["chat_history"][1]["message"], expected);
+        let kept = json!([{"start": 12, "end": 17, "text": "wrote", "document_ids": ["d"]}]);
+        assert_eq!(response["citations"], kept);
+        assert_eq!(events[3]["citations"], kept);
+        assert_eq!(record(&seen)["findings"], json!({"email": 1}));
+    }
+
+    #[test]
+    fn denied_calls_are_gone_from_every_event() {
+        let guard = guard(LOOKS);
+        let calls = json!([
+            {"name": "delete_customer", "parameters": {"id": 1}},
+            {"name": "find", "parameters": {"q": "x"}},
+        ]);
+        let delta = |delta: Value| of("tool-calls-chunk", json!({"tool_call_delta": delta}));
+        let seen = ask(
+            &guard,
+            &[
+                start(),
+                of("tool-calls-chunk", json!({"text": "I will look."})),
+                delta(json!({"index": 0, "name": "delete_customer"})),
+                delta(json!({"index": 0, "parameters": "{\"id\":1}"})),
+                delta(json!({"index": 1, "name": "find"})),
+                delta(json!({"index": 1, "parameters": "{\"q\":\"x\"}"})),
+                of(
+                    "tool-calls-generation",
+                    json!({"text": "I will look.", "tool_calls": calls}),
+                ),
+                end("I will look.", json!({"tool_calls": calls})),
+            ],
+        );
+        let events = events(&seen);
+        let kept = json!([{"name": "find", "parameters": {"q": "x"}}]);
+        assert_eq!(said(&events), "I will look.\n\nCustomers stay.");
+        let response = &events.last().unwrap()["response"];
+        assert_eq!(response["text"], "I will look.\n\nCustomers stay.");
+        assert_eq!(response["tool_calls"], kept);
+        assert_eq!(response["chat_history"], json!([]));
+        let deltas: Vec<u64> = events
+            .iter()
+            .filter_map(|event| event["tool_call_delta"]["index"].as_u64())
+            .collect();
+        assert_eq!(deltas, [0, 0]);
+        let generation = events
+            .iter()
+            .find(|event| event["event_type"] == "tool-calls-generation");
+        assert_eq!(generation.unwrap()["tool_calls"], kept);
+        assert!(
+            !String::from_utf8(seen.client.body())
+                .unwrap()
+                .contains("delete_customer")
+        );
+    }
+
+    #[test]
+    fn a_call_that_only_the_last_event_tells_is_judged() {
+        let guard = guard(LOOKS);
+        let calls = json!([{"name": "delete_customer", "parameters": {"id": 1}}]);
+        let seen = ask(
+            &guard,
+            &[
+                start(),
+                text("Hello"),
+                end("Hello", json!({"tool_calls": calls})),
+            ],
+        );
+        let events = events(&seen);
+        assert_eq!(said(&events), "Hello\n\nCustomers stay.");
+        assert_eq!(events.last().unwrap()["response"]["tool_calls"], json!([]));
+    }
+
+    #[test]
+    fn a_denied_text_ends_the_stream_as_a_refusal() {
+        let guard = guard(LOOKS);
+        let seen = ask(
+            &guard,
+            &[
+                start(),
+                text("Well, "),
+                text("the forb"),
+                text("idden word"),
+                end("", json!({})),
+            ],
+        );
+        let events = events(&seen);
+        assert_eq!(said(&events), "Well, Not that word.");
+        let last = events.last().unwrap();
+        assert_eq!(last["event_type"], "stream-end");
+        assert_eq!(last["response"]["text"], "Not that word.");
+    }
+
+    #[test]
+    fn texts_that_are_continued_stream_too() {
+        let guard = guard(LOOKS);
+        let request = asks(
+            "/v1/generate",
+            json!({"model": "command", "stream": true, "prompt": "hi"}),
+        );
+        let part = |text: &str| json!({"text": text, "is_finished": false});
+        let body = lines(&[
+            part("mail anna@ex"),
+            part("ample.com now"),
+            json!({
+                "is_finished": true, "finish_reason": "COMPLETE",
+                "response": {"id": "i", "prompt": "hi", "generations": [{"id": "g", "text": "mail anna@example.com now"}]},
+            }),
+        ]);
+        let seen = super::ask(&guard, &request, "application/stream+json", &body);
+        let events = events(&seen);
+        assert_eq!(said(&events), "mail [EMAIL] now");
+        assert_eq!(
+            events[2]["response"]["generations"][0]["text"],
+            "mail [EMAIL] now"
+        );
+    }
+}

@@ -1,0 +1,1036 @@
+//! Answers of the Responses API that stream.
+
+use super::stream::streamed;
+use super::*;
+
+fn request() -> Half {
+    asks(json!({"model": "gpt-5", "stream": true, "input": "hi"}))
+}
+
+fn asks(body: Value) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", "/v1/responses"),
+            (":authority", "api.openai.com"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+    exchange(guard, &request(), streamed(body, cuts))
+}
+
+/// Events with their numbers.
+fn sse(events: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        let mut event = event.clone();
+        event["sequence_number"] = json!(number);
+        let name = event["type"].as_str().unwrap();
+        out.extend_from_slice(format!("event: {name}\ndata: {event}\n\n").as_bytes());
+    }
+    out
+}
+
+fn response(status: &str, output: &[Value]) -> Value {
+    json!({
+        "id": "resp_1", "object": "response", "created_at": 7, "status": status, "model": "gpt-5-2026",
+        "output": output, "instructions": "Be kind.", "tools": [],
+        "usage": if status == "completed" { json!({"input_tokens": 3, "output_tokens": 4}) } else { Value::Null },
+    })
+}
+
+fn created() -> Value {
+    json!({"type": "response.created", "response": response("in_progress", &[])})
+}
+
+fn completed(output: &[Value]) -> Value {
+    json!({"type": "response.completed", "response": response("completed", output)})
+}
+
+fn added(at: usize, item: Value) -> Value {
+    json!({"type": "response.output_item.added", "output_index": at, "item": item})
+}
+
+fn done(at: usize, item: &Value) -> Value {
+    json!({"type": "response.output_item.done", "output_index": at, "item": item})
+}
+
+fn message(text: &str) -> Value {
+    let annotations: Vec<Value> = text
+        .find("source")
+        .map(|at| {
+            let at = text[..at].chars().count();
+            json!({"type": "url_citation", "start_index": at, "end_index": at + 6, "url": "https://a.example/", "title": "A"})
+        })
+        .into_iter()
+        .collect();
+    json!({
+        "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{
+            "type": "output_text", "text": text, "annotations": annotations,
+            "logprobs": [{"token": "4111", "logprob": -0.1}],
+        }],
+    })
+}
+
+fn delta(at: usize, text: &str) -> Value {
+    json!({
+        "type": "response.output_text.delta", "item_id": "msg_1", "output_index": at, "content_index": 0,
+        "delta": text, "logprobs": [{"token": text, "logprob": -0.1}], "obfuscation": "Kx0",
+    })
+}
+
+/// A message with all of its events.
+fn said(at: usize, parts: &[&str]) -> Vec<Value> {
+    let whole = message(&parts.concat());
+    let part = &whole["content"][0];
+    let of_part = |kind: &str, part: &Value| json!({"type": kind, "item_id": "msg_1", "output_index": at, "content_index": 0, "part": part});
+    let mut events = vec![
+        added(
+            at,
+            json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "in_progress", "content": []}),
+        ),
+        of_part(
+            "response.content_part.added",
+            &json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []}),
+        ),
+    ];
+    events.extend(parts.iter().map(|part| delta(at, part)));
+    for annotation in part["annotations"].as_array().unwrap() {
+        events.push(json!({
+            "type": "response.output_text.annotation.added", "item_id": "msg_1", "output_index": at, "content_index": 0,
+            "annotation_index": 0, "annotation": annotation,
+        }));
+    }
+    events.push(json!({
+        "type": "response.output_text.done", "item_id": "msg_1", "output_index": at, "content_index": 0,
+        "text": part["text"], "logprobs": part["logprobs"],
+    }));
+    events.push(of_part("response.content_part.done", part));
+    events.push(done(at, &whole));
+    events
+}
+
+fn call_item(name: &str, arguments: &str) -> Value {
+    json!({
+        "type": "function_call", "id": format!("fc_{name}"), "call_id": format!("call_{name}"), "name": name,
+        "arguments": arguments, "status": "completed",
+    })
+}
+
+/// A call with all of its events.
+fn called(at: usize, name: &str, parts: &[&str]) -> Vec<Value> {
+    let item = call_item(name, &parts.concat());
+    let mut begun = item.clone();
+    begun["arguments"] = json!("");
+    begun["status"] = json!("in_progress");
+    let mut events = vec![added(at, begun)];
+    for part in parts {
+        events.push(json!({
+            "type": "response.function_call_arguments.delta", "item_id": item["id"], "output_index": at, "delta": part,
+            "obfuscation": "x",
+        }));
+    }
+    events.push(json!({
+        "type": "response.function_call_arguments.done", "item_id": item["id"], "output_index": at,
+        "arguments": parts.concat(), "name": name,
+    }));
+    events.push(done(at, &item));
+    events
+}
+
+fn whole(parts: &[Vec<Value>], output: &[Value]) -> Vec<Value> {
+    let mut events = vec![
+        created(),
+        json!({"type": "response.in_progress", "response": response("in_progress", &[])}),
+    ];
+    events.extend(parts.iter().flatten().cloned());
+    events.push(completed(output));
+    events
+}
+
+fn frames(seen: &Seen) -> Vec<Value> {
+    String::from_utf8(seen.client.body())
+        .unwrap()
+        .split("\n\n")
+        .filter(|event| !event.is_empty())
+        .map(|event| {
+            let (name, data) = event.split_once('\n').unwrap_or(("", event));
+            let data = data
+                .strip_prefix("data: ")
+                .unwrap_or_else(|| panic!("{event}"));
+            let data: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
+            data
+        })
+        .collect()
+}
+
+/// What a client puts together from the deltas, with what the last event says.
+#[derive(Debug, Default)]
+struct Answer {
+    /// Of each item: what was said or asked for, by the deltas.
+    items: Vec<(String, String)>,
+    /// The same, by the event at the item's end.
+    done: Vec<Value>,
+    last: Value,
+    error: Option<String>,
+}
+
+impl Answer {
+    fn texts(&self) -> Vec<&str> {
+        self.items.iter().map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+/// Puts an answer together as OpenAI's library does, which appends items to a list; and holds every copy of a text
+/// against the deltas.
+fn answer_of(frames: &[Value]) -> Answer {
+    let mut answer = Answer::default();
+    for (number, event) in frames.iter().enumerate() {
+        assert!(answer.last.is_null(), "nothing follows the end: {event}");
+        assert_eq!(event["sequence_number"], number, "{event}");
+        let kind = event["type"].as_str().unwrap();
+        let at = usize::try_from(event["output_index"].as_u64().unwrap_or(0)).unwrap();
+        match kind {
+            "response.output_item.added" => {
+                assert_eq!(at, answer.items.len(), "items come in order: {event}");
+                let item = &event["item"];
+                let name = item["name"].as_str().or(item["type"].as_str()).unwrap();
+                answer.items.push((name.to_owned(), String::new()));
+                answer.done.push(Value::Null);
+            }
+            "response.output_item.done" => answer.done[at] = event["item"].clone(),
+            "error" => answer.error = event["error"]["message"].as_str().map(str::to_owned),
+            "response.completed" => {
+                assert!(!answer.done.contains(&Value::Null), "an item has not ended");
+                answer.last = event["response"].clone();
+            }
+            _ if kind.ends_with(".delta") => {
+                answer.items[at]
+                    .1
+                    .push_str(event["delta"].as_str().unwrap());
+            }
+            _ => {}
+        }
+        for member in ["text", "refusal", "arguments", "input", "code"] {
+            if let Some(copy) = event[member].as_str().filter(|_| kind != "error") {
+                assert_eq!(copy, answer.items[at].1, "{event}");
+            }
+            if kind == "response.content_part.done"
+                && let Some(copy) = event["part"][member].as_str()
+            {
+                assert_eq!(copy, answer.items[at].1, "{event}");
+            }
+        }
+    }
+    if !answer.last.is_null()
+        && answer.last["output"].as_array().unwrap().len() == answer.done.len()
+    {
+        for (item, done) in answer.last["output"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(&answer.done)
+        {
+            assert_eq!(item, done, "the last event says what the item's own said");
+        }
+    }
+    for (done, (_, text)) in answer.done.iter().zip(&answer.items) {
+        let said = [
+            &done["content"][0]["text"],
+            &done["content"][0]["refusal"],
+            &done["arguments"],
+            &done["input"],
+            &done["code"],
+        ];
+        for copy in said.iter().filter_map(|said| said.as_str()) {
+            assert_eq!(copy, text, "{done}");
+        }
+    }
+    answer
+}
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+  - id: no-searching
+    match: { tool: web_search }
+    action: deny
+    reason: No searching.
+";
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let body = sse(&whole(
+        &[
+            said(0, &["Good ", "morn\u{1F600}", ", says the source."]),
+            called(1, "find", &["{\"q\":", "\"a\\nb\"}"]),
+        ],
+        &[
+            message("Good morn\u{1F600}, says the source."),
+            call_item("find", "{\"q\":\"a\\nb\"}"),
+        ],
+    ));
+    in_both_modes(LOOKS, |guard, _| {
+        for cuts in [vec![], vec![1, 50, 51, 52, 900], (0..body.len()).collect()] {
+            let seen = ask(guard, &body, &cuts);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(body.clone())
+            );
+            let record = record(&seen);
+            assert_eq!(record["decision"], "allow");
+            assert_eq!(
+                record["usage"],
+                json!({"input_tokens": 3, "output_tokens": 4})
+            );
+            assert_eq!(record["tools"], json!(["find"]));
+            // The text, the annotation, and the instructions that the answer repeats: each is told once.
+            assert_eq!(
+                record["events"],
+                json!({"message": 1, "request": 1, "response": 3, "tool_call": 1})
+            );
+            assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+        }
+    });
+}
+
+#[test]
+fn a_card_number_is_gone_from_the_deltas_and_from_every_copy() {
+    let guard = guard(LOOKS);
+    let parts = [
+        "pay 41",
+        "11 11",
+        "11",
+        "",
+        " 1111 1111 to",
+        "day, see source",
+    ];
+    let body = sse(&whole(&[said(0, &parts)], &[message(&parts.concat())]));
+    let seen = ask(&guard, &body, &[]);
+    let frames = frames(&seen);
+    let answer = answer_of(&frames);
+    let expected = "pay [CREDIT_CARD] today, see source";
+    assert_eq!(answer.texts(), [expected]);
+    assert_eq!(answer.last["output"][0]["content"][0]["text"], expected);
+    assert_eq!(frames.len(), sse_count(&body), "every event is still there");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("1111")
+    );
+    assert_eq!(record(&seen)["decision"], "redact");
+    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+    assert_eq!(record(&seen)["rules"][0]["at"], "#output/0/content/0");
+    // Annotations point where the text now stands, wherever they are told.
+    let at = expected.find("source").unwrap();
+    let annotations: Vec<&Value> = frames
+        .iter()
+        .flat_map(|event| {
+            [
+                &event["annotation"],
+                &event["part"]["annotations"][0],
+                &event["item"]["content"][0]["annotations"][0],
+                &event["response"]["output"][0]["content"][0]["annotations"][0],
+            ]
+        })
+        .filter(|annotation| !annotation.is_null())
+        .collect();
+    assert_eq!(annotations.len(), 4);
+    for annotation in annotations {
+        assert_eq!(annotation["start_index"], at);
+        assert_eq!(annotation["end_index"], at + 6);
+    }
+}
+
+fn sse_count(body: &[u8]) -> usize {
+    String::from_utf8_lossy(body).matches("data: ").count()
+}
+
+#[test]
+fn every_kind_of_text_is_read() {
+    let guard = guard(LOOKS);
+    let of = |kind: &str, more: Value| {
+        let mut event =
+            json!({"type": kind, "item_id": "i", "output_index": 0, "content_index": 0});
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        event
+    };
+    let item = |content: Value, summary: Value| {
+        added(
+            0,
+            json!({"type": "reasoning", "id": "i", "content": content, "summary": summary}),
+        )
+    };
+    let mail = ["anna@ex", "ample.com"];
+    for (name, member, at) in [
+        ("output_text", "text", "#output/0/content/0"),
+        ("refusal", "refusal", "#output/0/content/0"),
+        ("reasoning_text", "text", "#output/0/content/0"),
+        ("reasoning_summary_text", "text", "#output/0/summary/0"),
+        ("audio.transcript", "transcript", "#audio/transcript"),
+    ] {
+        let mut events = vec![created(), item(json!([]), json!([]))];
+        for part in mail {
+            events.push(of(
+                &format!("response.{name}.delta"),
+                json!({"delta": part}),
+            ));
+        }
+        let mut end = of(&format!("response.{name}.done"), json!({}));
+        end[member] = json!("anna@example.com");
+        events.push(end);
+        events.push(completed(&[]));
+        let seen = ask(&guard, &sse(&events), &[]);
+        let frames = frames(&seen);
+        assert_eq!(frames[2]["delta"], "[EMAIL]", "{name}");
+        assert_eq!(frames[3]["delta"], "", "{name}");
+        assert_eq!(frames[4][member], "[EMAIL]", "{name}");
+        assert_eq!(record(&seen)["rules"][0]["at"], at);
+    }
+    // A text of a kind that nobody knows is read, but not edited: what repeats it could not be found.
+    let events = [
+        created(),
+        item(json!([]), json!([])),
+        of("response.poem.delta", json!({"delta": "anna@ex"})),
+        of("response.poem.delta", json!({"delta": "ample.com"})),
+        completed(&[]),
+    ];
+    let seen = ask(&guard, &sse(&events), &[]);
+    assert_eq!(record(&seen)["decision"], "deny");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("anna")
+    );
+}
+
+#[test]
+fn thoughts_are_replaced_in_their_item_too() {
+    let guard = guard(LOOKS);
+    let item = json!({
+        "type": "reasoning", "id": "rs_1", "encrypted_content": "gAAAAA",
+        "summary": [{"type": "summary_text", "text": "ask anna@example.com"}],
+        "content": [{"type": "reasoning_text", "text": "or bob@example.com"}],
+    });
+    let of = |kind: &str, text: &str| {
+        let list = if kind.contains("summary") {
+            "summary_index"
+        } else {
+            "content_index"
+        };
+        json!({"type": kind, "item_id": "rs_1", "output_index": 0, list: 0, "delta": text})
+    };
+    let events = [
+        created(),
+        added(
+            0,
+            json!({"type": "reasoning", "id": "rs_1", "summary": [], "content": []}),
+        ),
+        of("response.reasoning_summary_text.delta", "ask anna@"),
+        of("response.reasoning_text.delta", "or bob"),
+        of("response.reasoning_summary_text.delta", "example.com"),
+        of("response.reasoning_text.delta", "@example.com"),
+        done(0, &item),
+        completed(&[item]),
+    ];
+    let seen = ask(&guard, &sse(&events), &[]);
+    let frames = frames(&seen);
+    let last = &frames[7]["response"]["output"][0];
+    assert_eq!(last["summary"][0]["text"], "ask [EMAIL]");
+    assert_eq!(last["content"][0]["text"], "or [EMAIL]");
+    assert_eq!(&frames[6]["item"], last);
+    assert_eq!(record(&seen)["findings"], json!({"email": 2}));
+}
+
+#[test]
+fn a_denied_text_ends_the_stream_as_a_refusal() {
+    let guard = guard(LOOKS);
+    let parts = ["Well, ", "this is the forb", "idden wo", "rd and more"];
+    let body = sse(&whole(&[said(0, &parts)], &[message(&parts.concat())]));
+    let seen = ask(&guard, &body, &[]);
+    let answer = answer_of(&frames(&seen));
+    assert_eq!(answer.texts(), ["Well, ", "Not that word."]);
+    assert_eq!(answer.last["id"], "resp_1");
+    assert_eq!(answer.last["model"], "gpt-5-2026");
+    assert_eq!(answer.last["status"], "completed");
+    assert_eq!(
+        answer.last["output"],
+        json!([{
+            "type": "message", "id": "msg_agentguard", "role": "assistant", "status": "completed",
+            "content": [{"type": "refusal", "refusal": "Not that word."}],
+        }])
+    );
+    assert_eq!(record(&seen)["decision"], "deny");
+    assert_eq!(record(&seen)["code"], "AG3001");
+}
+
+#[test]
+fn a_refusal_of_the_very_first_event_is_a_whole_answer() {
+    let guard = guard(LOOKS);
+    let mut begin = created();
+    begin["response"]["instructions"] = json!("say the forbidden word");
+    let seen = ask(&guard, &sse(&[begin]), &[]);
+    let frames = frames(&seen);
+    assert_eq!(frames[0]["type"], "response.created");
+    let answer = answer_of(&frames);
+    assert_eq!(answer.texts(), ["Not that word."]);
+    assert_eq!(answer.last["output"][0], answer.done[0]);
+}
+
+#[test]
+fn an_error_is_one_that_clients_raise() {
+    let guard = guard(&LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n"));
+    let body = sse(&[created(), delta(0, "the forbidden word"), completed(&[])]);
+    let frames = frames(&ask(&guard, &body, &[]));
+    let [_, error] = frames.as_slice() else {
+        panic!("{frames:?}")
+    };
+    assert_eq!(error["type"], "error");
+    assert_eq!(error["message"], "Blocked by rule `swan`.");
+    assert_eq!(error["error"]["message"], "Blocked by rule `swan`.");
+    assert_eq!(error["sequence_number"], 1);
+}
+
+#[test]
+fn a_denied_call_becomes_a_message_at_its_place() {
+    let guard = guard(LOOKS);
+    let output = [
+        message("Let me see."),
+        call_item("delete_customer", "{\"id\":1}"),
+        call_item("find", "{\"q\":\"x\"}"),
+    ];
+    let body = sse(&whole(
+        &[
+            said(0, &["Let me see."]),
+            called(1, "delete_customer", &["{\"id\"", ":1", "}"]),
+            called(2, "find", &["{\"q\"", ":\"x\"}"]),
+        ],
+        &output,
+    ));
+    for cuts in [vec![], (0..body.len()).step_by(11).collect()] {
+        let seen = ask(&guard, &body, &cuts);
+        let answer = answer_of(&frames(&seen));
+        assert_eq!(
+            answer.items,
+            [
+                ("message".to_owned(), "Let me see.".to_owned()),
+                ("message".to_owned(), "Customers stay.".to_owned()),
+                ("find".to_owned(), "{\"q\":\"x\"}".to_owned()),
+            ]
+        );
+        let told = &answer.last["output"][1];
+        assert_eq!(told["id"], "msg_delete_customer");
+        assert_eq!(told["content"][0]["text"], "Customers stay.");
+        assert_eq!(answer.last["output"][2], output[2]);
+        assert_eq!(answer.last["status"], "completed");
+        assert!(
+            !String::from_utf8(seen.client.body())
+                .unwrap()
+                .contains("\"delete_customer\"")
+        );
+        let record = record(&seen);
+        assert_eq!(record["decision"], "deny");
+        assert_eq!(record["code"], "AG3001");
+        assert_eq!(record["tools"], json!(["delete_customer", "find"]));
+        assert_eq!(record["rules"][0]["at"], "#output/1");
+    }
+}
+
+#[test]
+fn where_a_tool_was_forced_a_denied_call_is_an_error() {
+    let guard = guard(LOOKS);
+    let body = sse(&whole(
+        &[called(0, "delete_customer", &["{}"])],
+        &[call_item("delete_customer", "{}")],
+    ));
+    let request = asks(json!({
+        "model": "gpt-5", "stream": true, "input": "hi", "tool_choice": "required",
+        "tools": [{"type": "function", "name": "find"}],
+    }));
+    let seen = exchange(&guard, &request, streamed(&body, &[]));
+    let answer = answer_of(&frames(&seen));
+    assert_eq!(answer.items, []);
+    assert_eq!(answer.error.as_deref(), Some("Customers stay."));
+}
+
+#[test]
+fn a_call_that_the_provider_ran_can_only_be_reported() {
+    let guard = guard(LOOKS);
+    let item = json!({
+        "type": "web_search_call", "id": "ws_1", "status": "completed",
+        "action": {"type": "search", "query": "weather"},
+    });
+    let events = [
+        created(),
+        added(
+            0,
+            json!({"type": "web_search_call", "id": "ws_1", "status": "in_progress"}),
+        ),
+        json!({"type": "response.web_search_call.searching", "item_id": "ws_1", "output_index": 0}),
+        done(0, &item),
+        completed(&[item.clone()]),
+    ];
+    let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
+    assert_eq!(answer.error.as_deref(), Some("No searching."));
+    let allowed = super::guard(&LOOKS.replace("tool: web_search", "tool: web_fetch"));
+    let body = sse(&events);
+    let seen = ask(&allowed, &body, &[]);
+    assert_eq!(seen.client.body(), body);
+    assert_eq!(record(&seen)["events"]["tool_call"], 1);
+    assert_eq!(
+        record(&seen)["tools"],
+        Value::Null,
+        "it is no call of the client's"
+    );
+}
+
+const ARGUMENTS: &str = "defaults: { action: allow }
+rules:
+  - id: args
+    match: { event: response, part: arguments }
+    when: { text: { detects: email } }
+    action: redact
+  - id: code
+    match: { tool: code_interpreter }
+    when: { args.code: { contains: rm -rf } }
+    action: deny
+    reason: Not that code.
+";
+
+#[test]
+fn arguments_are_redacted_in_every_copy() {
+    let guard = guard(ARGUMENTS);
+    let arguments = "{\"to\":\"anna@example.com\",\"n\":1}";
+    let body = sse(&whole(
+        &[
+            called(
+                0,
+                "send",
+                &["{\"to\":\"anna@ex", "ample.com\",\"n\"", ":1}"],
+            ),
+            called(1, "find", &["{}"]),
+        ],
+        &[call_item("send", arguments), call_item("find", "{}")],
+    ));
+    let seen = ask(&guard, &body, &[]);
+    let frames = frames(&seen);
+    let answer = answer_of(&frames);
+    let expected = "{\"to\":\"[EMAIL]\",\"n\":1}";
+    assert_eq!(answer.texts(), [expected, "{}"]);
+    assert_eq!(answer.last["output"][0]["arguments"], expected);
+    assert_eq!(frames.len(), sse_count(&body));
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("anna")
+    );
+    assert_eq!(record(&seen)["tools"], json!(["find", "send"]));
+}
+
+/// Code that the provider runs, as deltas and in its item.
+fn code(parts: &[&str]) -> Vec<u8> {
+    let item = |code: &str, status: &str| {
+        json!({
+            "type": "code_interpreter_call", "id": "ci_1", "status": status, "container_id": "cntr_1", "code": code,
+            "outputs": null,
+        })
+    };
+    let of = |kind: &str, member: &str, code: &str| {
+        json!({
+            "type": format!("response.code_interpreter_call_code.{kind}"), "item_id": "ci_1", "output_index": 0, member: code,
+        })
+    };
+    let code = parts.concat();
+    let mut events = vec![created(), added(0, item("", "in_progress"))];
+    events.extend(parts.iter().map(|part| of("delta", "delta", part)));
+    events.push(of("done", "code", &code));
+    events.push(done(0, &item(&code, "completed")));
+    events.push(completed(&[item(&code, "completed")]));
+    sse(&events)
+}
+
+#[test]
+fn code_is_judged_whole_and_redacted_everywhere() {
+    let guard = guard(ARGUMENTS);
+    let untouched = code(&["print(", "1)"]);
+    assert_eq!(ask(&guard, &untouched, &[]).client.body(), untouched);
+    let seen = ask(&guard, &code(&["mail('anna@ex", "ample.com')"]), &[]);
+    let answer = answer_of(&frames(&seen));
+    assert_eq!(answer.texts(), ["mail('[EMAIL]')"]);
+    assert_eq!(answer.last["output"][0]["code"], "mail('[EMAIL]')");
+    let denied = answer_of(&frames(&ask(&guard, &code(&["rm -", "rf /"]), &[])));
+    assert_eq!(denied.error.as_deref(), Some("Not that code."));
+    assert_eq!(denied.texts(), [""], "nothing of it was told");
+}
+
+#[test]
+fn free_text_input_is_redacted_everywhere() {
+    let guard = guard(ARGUMENTS);
+    let item = |input: &str| json!({"type": "custom_tool_call", "id": "ct_1", "call_id": "c", "name": "note", "input": input});
+    let of = |kind: &str, member: &str, text: &str| json!({"type": format!("response.custom_tool_call_input.{kind}"), "item_id": "ct_1", "output_index": 0, member: text});
+    let input = "to anna@example.com";
+    let events = [
+        created(),
+        added(0, item("")),
+        of("delta", "delta", "to anna@"),
+        of("delta", "delta", "example.com"),
+        of("done", "input", input),
+        done(0, &item(input)),
+        completed(&[item(input)]),
+    ];
+    let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
+    assert_eq!(answer.texts(), ["to [EMAIL]"]);
+    assert_eq!(answer.last["output"][0]["input"], "to [EMAIL]");
+}
+
+#[test]
+fn calls_without_deltas_are_judged_by_their_item() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: shell
+    match: { tool: local_shell }
+    when: { args.command: { any: { contains: sudo } } }
+    action: deny
+    reason: Not as root.
+";
+    let guard = guard(&policy.replace("{ any: { contains: sudo } }", "{ contains: sudo }"));
+    let item = |command: Value| {
+        json!({
+            "type": "local_shell_call", "id": "ls_1", "call_id": "c", "status": "in_progress",
+            "action": {"type": "exec", "command": command, "env": {}},
+        })
+    };
+    let events = |command: Value| {
+        [
+            created(),
+            added(0, item(json!([]))),
+            done(0, &item(command.clone())),
+            completed(&[item(command)]),
+        ]
+    };
+    let body = sse(&events(json!(["ls"])));
+    let seen = ask(&guard, &body, &[]);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(body)
+    );
+    assert_eq!(record(&seen)["tools"], json!(["local_shell"]));
+    let seen = ask(&guard, &sse(&events(json!(["sudo", "ls"]))), &[]);
+    let answer = answer_of(&frames(&seen));
+    assert_eq!(
+        answer.items,
+        [("message".to_owned(), "Not as root.".to_owned())]
+    );
+    assert_eq!(answer.last["output"][0]["id"], "msg_1");
+}
+
+#[test]
+fn a_copy_that_says_something_else_is_judged_on_its_own() {
+    let guard = guard(LOOKS);
+    // Harmless deltas, and a last event with a card number and a denied text.
+    let events = |last: &str| {
+        let mut events = whole(&[said(0, &["Hello"])], &[message(last)]);
+        let at = events.len() - 2;
+        events[at] = done(0, &message("Hello"));
+        sse(&events)
+    };
+    let seen = ask(&guard, &events("pay 4111 1111 1111 1111"), &[]);
+    let last = frames(&seen).pop().unwrap();
+    assert_eq!(
+        last["response"]["output"][0]["content"][0]["text"],
+        "pay [CREDIT_CARD]"
+    );
+    let seen = ask(&guard, &events("the forbidden word"), &[]);
+    let last = frames(&seen).pop().unwrap();
+    assert_eq!(
+        last["response"]["output"][0]["content"][0]["refusal"],
+        "Not that word."
+    );
+}
+
+#[test]
+fn a_call_that_is_told_in_two_ways_is_judged_in_both() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: amount
+    match: { tool: pay }
+    when: { args.amount: { greater_than: 100 } }
+    action: deny
+    reason: Too much.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+    let guard = guard(policy);
+    let mut events = whole(
+        &[called(0, "pay", &["{\"amount\":1}"])],
+        &[call_item("pay", "{\"amount\":1}")],
+    );
+    let body = sse(&events);
+    assert_eq!(ask(&guard, &body, &[]).client.body(), body);
+    // The item says another amount than the deltas.
+    let at = events.len() - 2;
+    events[at] = done(0, &call_item("pay", "{\"amount\":1000}"));
+    let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
+    assert_eq!(answer.texts(), ["Too much."]);
+    // Or another name.
+    events[at] = done(0, &call_item("delete_customer", "{\"amount\":1}"));
+    let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
+    assert_eq!(answer.texts(), ["Customers stay."]);
+    // Or the last event does, when the call has been released.
+    let mut events = whole(
+        &[called(0, "pay", &["{\"amount\":1}"])],
+        &[call_item("pay", "{\"amount\":1000}")],
+    );
+    let last = frames(&ask(&guard, &sse(&events), &[])).pop().unwrap();
+    assert_eq!(
+        last["response"]["output"][0]["content"][0]["text"],
+        "Too much."
+    );
+    // Or no event of its own tells of the call.
+    events.drain(2..events.len() - 1);
+    let last = frames(&ask(&guard, &sse(&events), &[])).pop().unwrap();
+    assert_eq!(
+        last["response"]["output"][0]["content"][0]["text"],
+        "Too much."
+    );
+}
+
+#[test]
+fn text_of_another_item_flows_while_a_call_is_held_and_events_stay_in_order() {
+    let guard = guard(LOOKS);
+    let sentence = "and on and on and on and on and on and on and on and on and on it goes. ";
+    let mut events = vec![created()];
+    let mut text = said(0, &[sentence; 40]);
+    let call = called(1, "find", &["{}"]);
+    let end = text.split_off(4);
+    events.extend(text);
+    events.push(call[0].clone());
+    events.extend(end);
+    let held = sse(&events);
+    events.extend(call[1..].iter().cloned());
+    events.push(completed(&[
+        message(&sentence.repeat(40)),
+        call_item("find", "{}"),
+    ]));
+    let body = sse(&events);
+    let seen = ask(&guard, &body, &[]);
+    let frames = frames(&seen);
+    let answer = answer_of(&frames);
+    assert_eq!(answer.texts(), [sentence.repeat(40).as_str(), "{}"]);
+    assert_eq!(frames.len(), events.len());
+    // Before the call is complete, the text is there.
+    let seen = ask(&guard, &held, &[]);
+    let text = String::from_utf8(seen.client.body()).unwrap();
+    assert!(text.matches("and on it goes").count() >= 38, "{text}");
+}
+
+#[test]
+fn numbers_that_the_server_leaves_out_stay_out() {
+    let guard = guard(LOOKS);
+    let mut events = String::new();
+    for (number, event) in [created(), delta(0, "Hello"), completed(&[])]
+        .iter()
+        .enumerate()
+    {
+        let mut event = event.clone();
+        event["sequence_number"] = json!(number * 3);
+        events.push_str(&format!("data: {event}\n\n"));
+    }
+    let seen = ask(&guard, events.as_bytes(), &[]);
+    assert_eq!(seen.client.body(), events.as_bytes());
+}
+
+#[test]
+fn a_rule_about_the_whole_text_holds_it_and_its_copies() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: long
+    match: { event: response, part: text }
+    when: { text: { length_greater_than: 10 } }
+    action: deny
+";
+    let guard = guard(policy);
+    let short = sse(&whole(
+        &[said(0, &["short", " one"])],
+        &[message("short one")],
+    ));
+    let seen = ask(&guard, &short, &[]);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(short)
+    );
+    let long = sse(&whole(
+        &[said(0, &["a long ", "answer it is"])],
+        &[message("a long answer it is")],
+    ));
+    let answer = answer_of(&frames(&ask(&guard, &long, &[])));
+    assert_eq!(answer.texts(), ["", "Blocked by rule `long`."]);
+}
+
+mod faults {
+    use super::*;
+
+    fn is_broken(body: &[u8]) -> Answer {
+        let guard = guard(LOOKS);
+        let seen = ask(&guard, body, &[]);
+        let answer = answer_of(&frames(&seen));
+        assert!(answer.error.is_some(), "{answer:?}");
+        assert_eq!(record(&seen)["code"], "AG2014");
+        answer
+    }
+
+    #[test]
+    fn an_event_that_is_no_json_ends_the_stream() {
+        let mut body = sse(&[created(), delta(0, "Good morning")]);
+        body.extend_from_slice(b"data: {\"type\": [}\n\n");
+        is_broken_after(&body);
+    }
+
+    fn is_broken_after(body: &[u8]) {
+        let guard = guard(LOOKS);
+        let seen = ask(&guard, body, &[]);
+        let frames = frames(&seen);
+        assert_eq!(frames.last().unwrap()["type"], "error");
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_call_drops_the_call() {
+        let mut events = whole(&[called(0, "find", &["{\"q\":"])], &[]);
+        events.truncate(4);
+        let answer = is_broken(&sse(&events));
+        assert_eq!(answer.items, []);
+    }
+
+    #[test]
+    fn an_error_or_a_failure_of_the_provider_passes() {
+        let guard = guard(LOOKS);
+        let failed = json!({
+            "type": "response.failed",
+            "response": {"id": "resp_1", "status": "failed", "output": [], "error": {"code": "server_error", "message": "Oh."}},
+        });
+        let error =
+            json!({"type": "error", "code": "server_error", "message": "Oh.", "param": null});
+        for end in [failed, error] {
+            let body = sse(&[created(), delta(0, "Well, "), end]);
+            let seen = ask(&guard, &body, &[]);
+            assert_eq!(seen.client.body(), body);
+            let counts = format!("{:?}", seen.counts);
+            assert!(counts.contains("server_error"), "{counts}");
+        }
+    }
+
+    #[test]
+    fn a_missing_end_a_mark_at_the_end_and_silence_are_no_matter() {
+        let guard = guard(LOOKS);
+        let mut events = whole(&[said(0, &["Hello"])], &[message("Hello")]);
+        let mut marked = sse(&events);
+        marked.extend_from_slice(b": ping\n\ndata: [DONE]\n\n");
+        assert_eq!(ask(&guard, &marked, &[]).client.body(), marked);
+        events.pop();
+        let missing = sse(&events);
+        assert_eq!(ask(&guard, &missing, &[]).client.body(), missing);
+    }
+
+    #[test]
+    fn data_after_the_end_is_dropped() {
+        let guard = guard(LOOKS);
+        let complete = sse(&whole(&[said(0, &["Hello"])], &[message("Hello")]));
+        let mut body = complete.clone();
+        body.extend_from_slice(format!("data: {}\n\n", delta(0, "forbidden word")).as_bytes());
+        let seen = ask(&guard, &body, &[]);
+        assert_eq!(seen.client.body(), complete);
+        assert_eq!(
+            record(&seen)["coverage"]["reasons"],
+            json!(["response:after_end"])
+        );
+    }
+
+    #[test]
+    fn more_texts_than_an_answer_has_are_an_error() {
+        let guard = guard(LOOKS);
+        let mut events = vec![created()];
+        for number in 0..5_000 {
+            let mut event = delta(0, "a");
+            event["content_index"] = json!(number);
+            events.push(event);
+        }
+        let seen = ask(&guard, &sse(&events), &[]);
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_chunking_gives_the_same_bytes_and_the_last_event_agrees_with_the_deltas(
+        items in prop::collection::vec((0u32..3, prop::collection::vec(0usize..14, 0..8)), 1..5),
+        cuts in prop::collection::vec(0usize..20_000, 0..12),
+    ) {
+        const TEXTS: &[&str] = &["Hello ", "4111 1111", " 1111 1111", "", "anna@", "example.com ", "forbidden ", "word",
+            "\u{1F600}", "a b c ", "AKIAIOSFODNN7", "EXAMPLE", ". ", "source"];
+        let (mut parts, mut output, mut original) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (kind, which)) in items.iter().enumerate() {
+            let texts: Vec<&str> = which.iter().map(|which| TEXTS[*which]).collect();
+            let name = if *kind == 1 { "find" } else { "delete_customer" };
+            if *kind == 0 {
+                parts.push(said(at, &texts));
+                output.push(message(&texts.concat()));
+                original.push(Some(texts.concat()));
+            } else {
+                parts.push(called(at, name, &["{\"a\":", "1}"]));
+                output.push(call_item(name, "{\"a\":1}"));
+                original.push(None);
+            }
+        }
+        let body = sse(&whole(&parts, &output));
+        let guard = guard(LOOKS);
+        let at_once = ask(&guard, &body, &[]);
+        let in_pieces = ask(&guard, &body, &cuts);
+        prop_assert_eq!(
+            String::from_utf8(at_once.client.body()),
+            String::from_utf8(in_pieces.client.body())
+        );
+        let answer = answer_of(&frames(&at_once));
+        let is_refused = answer.last["output"][0]["id"] == "msg_agentguard";
+        prop_assert!(answer.error.is_none());
+        for (text, original) in answer.texts().iter().zip(&original) {
+            let Some(original) = original.as_ref().filter(|_| !is_refused) else { continue };
+            let whole = json!({
+                "id": "r", "object": "response", "status": "completed", "model": "m", "output": [message(original)],
+            });
+            let headers = [(":status", "200"), ("content-type", "application/json")];
+            let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
+            let reference = client_json(&reference);
+            prop_assert_eq!(&reference["output"][0]["content"][0]["text"], text);
+        }
+        if !is_refused {
+            prop_assert_eq!(answer.last["output"].as_array().unwrap().len(), items.len());
+        }
+    }
+}

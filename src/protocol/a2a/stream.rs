@@ -1,0 +1,193 @@
+//! What an agent says while it works: a task, then its states and its artifacts as they grow, or one message. Source: the
+//! specification, "Streaming" of both versions.
+
+use super::read;
+use super::refuse;
+use crate::event::{Class, Part};
+use crate::protocol::reader::Reader;
+use crate::protocol::stream::{
+    Channel, HeldFrame, KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
+};
+use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
+use crate::wire::json::{Place, Value};
+use crate::wire::order;
+use crate::wire::span::offset;
+use std::collections::BTreeMap;
+
+/// States after which nothing follows until the client speaks again.
+const RESTING: &[&str] = &[
+    "completed",
+    "canceled",
+    "failed",
+    "rejected",
+    "input-required",
+    "auth-required",
+    "TASK_STATE_COMPLETED",
+    "TASK_STATE_CANCELED",
+    "TASK_STATE_CANCELLED",
+    "TASK_STATE_FAILED",
+    "TASK_STATE_REJECTED",
+    "TASK_STATE_INPUT_REQUIRED",
+    "TASK_STATE_AUTH_REQUIRED",
+];
+
+/// Lane of the states that a task goes through.
+const STATES: u32 = 0;
+
+/// A streamed answer of an agent. The text of an artifact may arrive in chunks, and is one text whatever its parts are.
+pub(super) struct A2aStream {
+    asked: Asked,
+    /// Numbers of the artifacts so far, by their ids.
+    artifacts: BTreeMap<String, u32>,
+}
+
+impl A2aStream {
+    pub(super) fn new(asked: &Asked) -> A2aStream {
+        A2aStream {
+            asked: asked.clone(),
+            artifacts: BTreeMap::new(),
+        }
+    }
+
+    /// The text of an artifact, and whether it is a new one.
+    fn channel(&mut self, artifact: Value<'_>) -> (Channel, bool) {
+        let id = member(artifact, "artifactId", "artifact_id")
+            .and_then(|id| id.text())
+            .unwrap_or_default()
+            .into_owned();
+        let next = offset(self.artifacts.len());
+        let item = *self.artifacts.entry(id).or_insert(next);
+        let channel = Channel {
+            choice: 0,
+            part: Part::Text,
+            item,
+        };
+        (channel, item == next)
+    }
+
+    /// A chunk of an artifact.
+    fn chunk(&mut self, chunk: &mut Chunks, update: Value<'_>, artifact: Value<'_>) {
+        let (channel, _) = self.channel(artifact);
+        chunk.lanes = chunk.lanes.and(Lanes::of(
+            channel.item.saturating_add(STATES).saturating_add(1),
+        ));
+        if !is_set(update.get("append")) {
+            chunk.before.push(channel);
+        }
+        if is_set(member(update, "lastChunk", "last_chunk")) {
+            chunk.after.push(channel);
+        }
+        chunk.add(artifact, channel, false);
+    }
+
+    /// An artifact of a task: all of it, and perhaps once more.
+    fn whole(&mut self, chunks: &mut Chunks, artifact: Value<'_>) {
+        let (channel, is_new) = self.channel(artifact);
+        chunks.before.push(channel);
+        chunks.after.push(channel);
+        chunks.add(artifact, channel, !is_new);
+    }
+}
+
+/// What a frame holds of artifacts.
+#[derive(Default)]
+struct Chunks {
+    pieces: Vec<(Place, TextPiece)>,
+    lanes: Lanes,
+    /// Texts that begin anew.
+    before: Vec<Channel>,
+    /// Texts that are complete.
+    after: Vec<Channel>,
+}
+
+impl Chunks {
+    fn add(&mut self, artifact: Value<'_>, channel: Channel, retold: bool) {
+        if let Some(parts) = artifact.get("parts") {
+            let piece = TextPiece {
+                retold,
+                ..TextPiece::new(channel, parts.place(), Class::Text)
+            };
+            self.pieces.push((parts.place(), piece));
+        }
+    }
+}
+
+/// A member in the spelling of either binding.
+fn member<'v>(value: Value<'v>, camel: &str, snake: &str) -> Option<Value<'v>> {
+    value.get(camel).or_else(|| value.get(snake))
+}
+
+fn is_set(flag: Option<Value<'_>>) -> bool {
+    flag.and_then(|flag| flag.as_bool()).unwrap_or(false)
+}
+
+impl StreamReader for A2aStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let mut chunks = Chunks::default();
+        let mut is_state = false;
+        let mut rests = true;
+        if let Some(result) = read::result_of(body.root(), &self.asked) {
+            // Each is bare, or stands under its name.
+            let bare = Some(result);
+            let update = member(result, "artifactUpdate", "artifact_update");
+            for holder in [bare, update].into_iter().flatten() {
+                if let Some(artifact) = holder.get("artifact") {
+                    self.chunk(&mut chunks, holder, artifact);
+                    rests = false;
+                }
+            }
+            let task = result.get("task");
+            let artifacts = [bare, task]
+                .into_iter()
+                .flatten()
+                .filter_map(|task| task.get("artifacts"));
+            for artifact in artifacts.flat_map(|list| list.elements()) {
+                self.whole(&mut chunks, artifact);
+            }
+            let update = member(result, "statusUpdate", "status_update");
+            for holder in [bare, update, task].into_iter().flatten() {
+                let Some(state) = holder.get("status").and_then(|status| status.get("state"))
+                else {
+                    continue;
+                };
+                is_state = true;
+                rests = is_set(holder.get("final"))
+                    || RESTING.iter().any(|resting| state.is_text(resting));
+            }
+        }
+        for channel in chunks.before {
+            reader.piece(Piece::TextEnd(channel));
+        }
+        order::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
+        read::answer(reader, &self.asked, &chunks.pieces);
+        for channel in chunks.after {
+            reader.piece(Piece::TextEnd(channel));
+        }
+        if rests {
+            reader.piece(Piece::End(None));
+        }
+        reader.frame.lanes = match (rests, is_state) {
+            (true, _) => Lanes::ALL,
+            (false, true) => chunks.lanes.and(Lanes::of(STATES)),
+            (false, false) => chunks.lanes,
+        };
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        format!("#artifact/{}", channel.item)
+    }
+
+    fn withhold(&mut self, _: &mut HeldFrame, _: &Withholding) -> Result<(), CannotWithhold> {
+        // Texts are edited where they stand; what repeats an artifact is edited as what it repeats.
+        Ok(())
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        vec![refuse::frame(denial, &self.asked)]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}

@@ -1,0 +1,474 @@
+//! Events of `POST /v2/chat`: contents, a plan, calls and citations, each numbered for itself.
+
+use super::quoted;
+use crate::event::Part;
+use crate::protocol::cohere::{ANSWER, answer_member, error_text};
+use crate::protocol::openai_shapes::{beside, content};
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
+    MOST, Made, Piece, StreamReader, TextChanges, too_many,
+};
+use crate::protocol::surgery::{move_annotations, only_texts};
+use crate::protocol::{CannotWithhold, Denial, Origin, Reader, Withholding};
+use crate::wire::json::{self, Edits, Value};
+use crate::wire::span::offset;
+
+const EVENT: &[Member] = &[
+    ("type", Shape::Own),
+    ("index", Shape::Number),
+    ("delta", Shape::Own),
+    ("message", Shape::Own),
+    ("logprobs", Shape::Own),
+];
+const DELTA: &[Member] = &[("message", Shape::Own), ("logprobs", Shape::Own)];
+const MESSAGE: &[Member] = &[
+    ("role", Shape::Word(&["assistant"])),
+    ("content", Shape::Own),
+    ("tool_plan", Shape::Own),
+    ("tool_calls", Shape::Own),
+    ("citations", Shape::Tree(Part::Other)),
+];
+const CONTENT: &[Member] = &[
+    ("type", Shape::Word(&["text", "thinking"])),
+    ("text", Shape::Own),
+    ("thinking", Shape::Own),
+];
+const CALL: &[Member] = &[
+    ("id", Shape::Id),
+    ("type", Shape::Word(&["function"])),
+    ("function", Shape::Own),
+];
+
+/// Number of the text of the plan.
+const PLAN: u32 = u32::MAX;
+
+/// Texts don't wait for calls.
+const TEXTS: Lanes = Lanes(1);
+const CALLS: Lanes = Lanes(2);
+
+/// A streamed answer.
+#[derive(Debug, Default)]
+pub(in crate::protocol) struct V2Stream {
+    has_begun: bool,
+    /// How many contents there are.
+    contents: u32,
+    /// Numbers of those that hold text.
+    texts: Vec<u32>,
+    /// Before which contents one of ours stands.
+    added: Vec<u32>,
+    /// The content that has begun and not ended, as the client knows it.
+    open: Option<u32>,
+    /// Calls, by their number; and those of them that were taken out.
+    calls: Vec<u32>,
+    denied: Vec<u32>,
+    /// Citations that were taken out, by their number.
+    cut: Vec<u32>,
+}
+
+fn number_of(event: Value<'_>) -> u32 {
+    let index = event.get("index").and_then(|index| index.as_u64());
+    index
+        .and_then(|index| u32::try_from(index).ok())
+        .unwrap_or(0)
+}
+
+/// How many of these numbers are lower.
+fn lower(numbers: &[u32], than: u32) -> u32 {
+    offset(numbers.iter().filter(|number| **number < than).count())
+}
+
+/// Notes a number once; `false` if there are too many.
+fn note(numbers: &mut Vec<u32>, number: u32) -> bool {
+    if numbers.contains(&number) {
+        return true;
+    }
+    numbers.push(number);
+    numbers.len() <= MOST
+}
+
+fn kind_of(event: Value<'_>) -> String {
+    let kind = event.get("type").and_then(|kind| kind.text());
+    kind.map_or_else(String::new, |kind| kind.into_owned())
+}
+
+impl V2Stream {
+    fn message(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        message: Value<'_>,
+        kind: &str,
+    ) {
+        let number = number_of(event);
+        let origin = Origin::answer(0);
+        let of = |item: u32, part: Part| Origin {
+            piece_of: Some(item),
+            part,
+            ..Origin::answer(0)
+        };
+        reader.shaped(
+            message,
+            &[MESSAGE],
+            &origin,
+            &mut |reader, key, value| match key {
+                _ if value.is_null() => reader.claim(value),
+                "content" if value.kind() == json::Kind::Object => {
+                    reader.shaped(value, &[CONTENT], &origin, &mut |reader, key, value| {
+                        let part = match key {
+                            "text" => Part::Text,
+                            _ => Part::Reasoning,
+                        };
+                        if part == Part::Text && !note(&mut self.texts, number) {
+                            too_many(reader);
+                        }
+                        reader.text(value, &of(number, part));
+                    });
+                }
+                "content" => content(reader, value, &origin),
+                "tool_plan" => {
+                    reader.text(value, &of(PLAN, Part::Reasoning));
+                }
+                _ if value.kind() == json::Kind::Object => {
+                    self.call(reader, event, value, number);
+                }
+                _ => reader.array(value, |reader, call| {
+                    self.call(reader, event, call, number);
+                }),
+            },
+        );
+        if kind == "content-start" {
+            self.contents = self.contents.max(number.saturating_add(1));
+        }
+    }
+
+    fn call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        call: Value<'_>,
+        number: u32,
+    ) {
+        if !note(&mut self.calls, number) {
+            too_many(reader);
+            return;
+        }
+        let origin = beside();
+        reader.shaped(call, &[CALL], &origin, &mut |reader, _, function| {
+            reader.object(function, &["name", "arguments"], |reader, member, value| {
+                reader.claim_all(value);
+                if value.is_null() {
+                    return;
+                }
+                let what = match member {
+                    "name" => CallPiece::Name(value.place()),
+                    _ => CallPiece::Arguments(value.place()),
+                };
+                reader.piece(Piece::Call {
+                    key: key(number),
+                    element: event.place(),
+                    what,
+                });
+            });
+        });
+    }
+
+    /// The number of a content as the client knows it.
+    fn content_number(&self, number: u32) -> u32 {
+        let before = self.added.iter().filter(|added| **added <= number).count();
+        number.saturating_add(offset(before))
+    }
+
+    /// A content of our own.
+    fn content(number: u32, text: &str) -> [Made; 3] {
+        let begun = format!(
+            r#"{{"type":"content-start","index":{number},"delta":{{"message":{{"content":{{"type":"text","text":""}}}}}}}}"#
+        );
+        let mut delta = format!(
+            r#"{{"type":"content-delta","index":{number},"delta":{{"message":{{"content":{{"text":"#
+        )
+        .into_bytes();
+        delta.extend_from_slice(&quoted(text));
+        delta.extend_from_slice(b"}}}}");
+        [
+            Made::new(Some("content-start"), begun.into_bytes()),
+            Made::new(Some("content-delta"), delta),
+            content_end(number),
+        ]
+    }
+
+    /// What was changed in the text that a citation is about.
+    fn cited<'c>(&self, citation: Value<'_>, changes: &'c Changes) -> Cited<'c> {
+        let told = citation
+            .get("content_index")
+            .and_then(|index| index.as_u64());
+        let told = told.and_then(|index| u32::try_from(index).ok());
+        let number = match (told, self.texts.as_slice()) {
+            (Some(number), _) => number,
+            (None, [only]) => *only,
+            // Which of several texts it counts in is not said.
+            (None, _) if changes.is_empty() => return Cited::Unchanged,
+            _ => return Cited::Unclear,
+        };
+        let channel = Channel {
+            choice: 0,
+            part: Part::Text,
+            item: number,
+        };
+        changes
+            .get(&channel)
+            .map_or(Cited::Unchanged, Cited::Changed)
+    }
+
+    /// Moves a citation along with its text; `false` if it repeats what was changed.
+    fn cite(&self, citation: Value<'_>, edits: &mut Edits, changes: &Changes) -> bool {
+        let number = |name: &str| citation.get(name)?.as_u64();
+        match self.cited(citation, changes) {
+            Cited::Unchanged => true,
+            Cited::Unclear => false,
+            Cited::Changed(changes) => match (number("start"), number("end")) {
+                (Some(start), Some(end)) if !changes.touch(start..end) => {
+                    move_annotations(citation, edits, changes);
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    fn correct_event(&mut self, event: Value<'_>, edits: &mut Edits, changes: &Changes) -> bool {
+        let kind = kind_of(event);
+        let number = number_of(event);
+        let delta = event.get("delta");
+        let moved = match kind.as_str() {
+            "message-start" => {
+                self.has_begun = true;
+                number
+            }
+            "content-start" | "content-delta" | "content-end" => {
+                for holder in [Some(event), delta].into_iter().flatten() {
+                    let copy = holder.get("logprobs").filter(|copy| !copy.is_null());
+                    if let Some(copy) = copy.filter(|_| !edits.is_empty()) {
+                        edits.replace(copy, b"null".to_vec());
+                    }
+                }
+                let moved = self.content_number(number);
+                match kind.as_str() {
+                    "content-start" => self.open = Some(moved),
+                    "content-end" => self.open = None,
+                    _ => {}
+                }
+                moved
+            }
+            "tool-call-start" | "tool-call-delta" | "tool-call-end" => {
+                number.saturating_sub(lower(&self.denied, number))
+            }
+            "citation-start" => {
+                let message = delta.and_then(|delta| delta.get("message"));
+                let citations = message.and_then(|message| message.get("citations"));
+                let stays = citations
+                    .into_iter()
+                    .all(|citation| self.cite(citation, edits, changes));
+                if !stays {
+                    self.cut.push(number);
+                    return false;
+                }
+                number.saturating_sub(lower(&self.cut, number))
+            }
+            "citation-end" if self.cut.contains(&number) => return false,
+            "citation-end" => number.saturating_sub(lower(&self.cut, number)),
+            "message-end" => {
+                let reason = delta.and_then(|delta| delta.get("finish_reason"));
+                let none_left = !self.denied.is_empty()
+                    && self.calls.iter().all(|call| self.denied.contains(call));
+                if let Some(reason) = reason.filter(|_| none_left) {
+                    edits.replace(reason, br#""COMPLETE""#.to_vec());
+                }
+                number
+            }
+            _ => number,
+        };
+        if let Some(index) = event.get("index").filter(|_| moved != number) {
+            edits.replace(index, moved.to_string().into_bytes());
+        }
+        true
+    }
+}
+
+/// What was changed in the text of a citation.
+enum Cited<'c> {
+    Unchanged,
+    Changed(&'c TextChanges),
+    /// Something was, and nobody knows whether there.
+    Unclear,
+}
+
+fn key(number: u32) -> CallKey {
+    CallKey {
+        choice: 0,
+        item: number,
+    }
+}
+
+fn content_end(number: u32) -> Made {
+    let end = format!(r#"{{"type":"content-end","index":{number}}}"#);
+    Made::new(Some("content-end"), end.into_bytes())
+}
+
+impl StreamReader for V2Stream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let kind = kind_of(root);
+        let number = number_of(root);
+        reader.frame.lanes = match kind.as_str() {
+            "tool-call-start" | "tool-call-delta" | "tool-call-end" => CALLS,
+            "content-start" | "content-delta" | "content-end" | "tool-plan-delta"
+            | "citation-start" | "citation-end" => TEXTS,
+            _ => Lanes::ALL,
+        };
+        if kind.starts_with("tool-call") {
+            reader.piece(Piece::Call {
+                key: key(number),
+                element: root.place(),
+                what: CallPiece::Begin {
+                    provider_run: false,
+                },
+            });
+        }
+        let tables = [EVENT, ANSWER];
+        reader.shaped(
+            root,
+            &tables,
+            &beside(),
+            &mut |reader, name, value| match name {
+                "type" => reader.claim(value),
+                _ if value.is_null() => reader.claim(value),
+                "delta" => {
+                    let tables = [DELTA, ANSWER];
+                    reader.shaped(
+                        value,
+                        &tables,
+                        &beside(),
+                        &mut |reader, name, value| match name {
+                            _ if value.is_null() => reader.claim(value),
+                            "message" => self.message(reader, root, value, &kind),
+                            "logprobs" => reader.claim_all(value),
+                            _ => answer_member(reader, name, value),
+                        },
+                    );
+                }
+                "message" => error_text(reader, value),
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" => reader.claim_all(value),
+                _ => answer_member(reader, name, value),
+            },
+        );
+        match kind.as_str() {
+            "content-end" => {
+                for part in [Part::Text, Part::Reasoning] {
+                    reader.piece(Piece::TextEnd(Channel {
+                        choice: 0,
+                        part,
+                        item: number,
+                    }));
+                }
+            }
+            "tool-call-end" => reader.piece(Piece::CallsEnd(vec![key(number)])),
+            "message-end" => reader.frame.last = true,
+            _ => {}
+        }
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match channel.item {
+            PLAN => "#tool_plan".to_owned(),
+            item => format!("#content/{item}"),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#tool_calls/{}", key.item)
+    }
+
+    /// In the place of a call stands a content that says why.
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        for call in calls {
+            let Some(text) = &call.denied else { continue };
+            let number = self.contents.saturating_add(offset(self.added.len()));
+            let mut explanation = Some(V2Stream::content(number, text));
+            for (frame, _) in &call.pieces {
+                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
+                frame.dropped = true;
+                frame
+                    .before
+                    .extend(explanation.take().into_iter().flatten());
+            }
+            self.added.push(self.contents);
+            self.denied.push(call.key.item);
+        }
+        Ok(())
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+
+    /// Contents, calls and citations have numbers.
+    fn counts_frames(&self) -> bool {
+        true
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        if !frame.dropped {
+            frame.dropped = !self.correct_event(body.root(), &mut frame.edits, changes);
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        let mut frames = Vec::new();
+        let text = denial.message();
+        if !self.has_begun {
+            let mut begun = br#"{"id":"#.to_vec();
+            begun.extend_from_slice(&quoted(&format!("agentguard-{}", denial.request_id)));
+            begun.extend_from_slice(
+                br#","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+            );
+            frames.push(Made::new(Some("message-start"), begun));
+        }
+        frames.extend(self.open.take().map(content_end));
+        let mut end = br#"{"type":"message-end","delta":{"finish_reason":"#.to_vec();
+        if as_error {
+            end.extend_from_slice(br#""ERROR","error":"#);
+            end.extend_from_slice(&quoted(&text));
+        } else {
+            let number = self.contents.saturating_add(offset(self.added.len()));
+            frames.extend(V2Stream::content(number, &text));
+            end.extend_from_slice(br#""COMPLETE""#);
+        }
+        end.extend_from_slice(b"}}");
+        frames.push(Made::new(Some("message-end"), end));
+        frames.push(Made::new(None, b"[DONE]".to_vec()));
+        frames
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}

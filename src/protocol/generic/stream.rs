@@ -1,0 +1,86 @@
+//! A stream of an endpoint that a policy names. Nobody says which texts go on in later frames: those at declared places do.
+
+use super::read;
+use crate::event::{Kind, Shape};
+use crate::protocol::reader::Reader;
+use crate::protocol::stream::{Channel, HeldFrame, Lanes, Made, StreamReader};
+use crate::protocol::{CannotWithhold, Denial, Dialect, Removal, Withholding};
+use crate::wire::json::{JsonPath, Limits, Nest, quote};
+use std::rc::Rc;
+
+/// JSON in frames, or plain text in them.
+pub(super) struct GenericStream {
+    shape: Rc<Shape>,
+    /// The policy says that a body as a whole is a text.
+    is_text: bool,
+}
+
+impl GenericStream {
+    pub(super) fn new(shape: Rc<Shape>) -> GenericStream {
+        GenericStream {
+            is_text: shape.texts.iter().any(JsonPath::is_whole),
+            shape,
+        }
+    }
+
+    /// Whether a payload is a text as it stands. What looks like JSON and is none is a text only where the policy says so;
+    /// a bare number or word is as likely one of a text.
+    fn is_prose(&self, payload: &[u8]) -> bool {
+        let limits = Limits { max_depth: 64 };
+        std::str::from_utf8(payload).is_ok()
+            && match payload.trim_ascii_start().first() {
+                Some(b'{' | b'[') => self.is_text && Nest::scan(payload, limits, 0).is_err(),
+                Some(b'"') => Nest::scan(payload, limits, 0).is_err(),
+                _ => true,
+            }
+    }
+}
+
+impl StreamReader for GenericStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        read(reader, body.root(), &self.shape, true);
+        reader.frame.lanes = Lanes::ALL;
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        if !self.is_prose(payload) {
+            return Some(payload.to_vec());
+        }
+        let text = std::str::from_utf8(payload).ok()?;
+        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
+        quote(text, &mut quoted);
+        Some(quoted)
+    }
+
+    fn wrap(&self, original: Option<&[u8]>, json: Vec<u8>) -> Vec<u8> {
+        if !original.is_some_and(|payload| self.is_prose(payload)) {
+            return json;
+        }
+        let text = Nest::scan(&json, Limits { max_depth: 1 }, 0)
+            .ok()
+            .and_then(|nest| Some(nest.body()?.root().text()?.into_owned()));
+        text.map_or(json, String::into_bytes)
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        format!("#text/{}", channel.item)
+    }
+
+    /// What is left of an unknown answer when a part of it is gone, nobody can say.
+    fn removal(&self, _: Kind) -> Removal {
+        Removal::Whole
+    }
+
+    fn withhold(&mut self, _: &mut HeldFrame, _: &Withholding) -> Result<(), CannotWithhold> {
+        Ok(())
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        vec![Made::new(None, Dialect::OpenAi.body(denial))]
+    }
+}

@@ -1,0 +1,226 @@
+//! Answers and streams of server-sent events: every event is a whole message, read, judged and refused as one. Source: the
+//! specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
+
+use super::refuse::{self, write_refused};
+use super::{STREAM, answer};
+use crate::event::{Kind, Part};
+use crate::protocol::jsonrpc::{Waiting, begin};
+use crate::protocol::reader::{Origin, Reader};
+use crate::protocol::stream::{Changes, HeldFrame, KeepAlive, Lanes, Made, StreamReader};
+use crate::protocol::surgery::Object;
+use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
+use crate::wire::json::{self, Value, quote};
+use crate::wire::order;
+use crate::wire::span::index;
+use std::collections::BTreeSet;
+
+/// Method that takes the place of a refused request of the server. No client knows it: JSON-RPC has it answer so, and with
+/// that the server learns that nobody will do what it asked.
+const DENIED_METHOD: &str = "agentguard/denied";
+
+/// Messages of a server, one after the other.
+pub(super) struct McpStream {
+    asked: Asked,
+    waiting: Waiting,
+    /// Requests of the client, by their numbers, that nobody has answered.
+    open: BTreeSet<u32>,
+    /// Those that the event at hand answers. It may still be refused.
+    answering: Vec<u32>,
+    /// Those to which we answered before the server did.
+    ended: BTreeSet<u32>,
+    /// The event at hand holds several messages.
+    is_batch: bool,
+}
+
+impl McpStream {
+    pub(super) fn new(asked: &Asked) -> McpStream {
+        let waiting = Waiting::of(asked);
+        McpStream {
+            asked: asked.clone(),
+            open: order::set(waiting.numbers()),
+            waiting,
+            answering: Vec::new(),
+            ended: BTreeSet::new(),
+            is_batch: false,
+        }
+    }
+
+    /// What the event answers has its answer.
+    fn note_answers(&mut self) {
+        for answered in std::mem::take(&mut self.answering) {
+            self.open.remove(&answered);
+        }
+    }
+
+    /// An answer of our own to a request of the client.
+    fn refused(&self, number: u32, denial: &Denial) -> Option<Made> {
+        let message = self.asked.rpc.get(index(number))?;
+        let mut out = Vec::with_capacity(512);
+        write_refused(&mut out, message.id.as_deref(), Some(message), denial);
+        Some(Made::new(Some("message"), out))
+    }
+
+    /// Puts something harmless in place of a message. A request of the server that may not pass ends what the client asked:
+    /// it can't be done without.
+    fn replace(
+        &mut self,
+        frame: &mut HeldFrame,
+        message: Value<'_>,
+        denial: &Denial,
+    ) -> Result<(), CannotWithhold> {
+        let id = message.get("id");
+        let mut with = Vec::with_capacity(512);
+        if message.get("method").is_none() && id.is_some() {
+            let question = self.waiting.request(&self.asked, id);
+            write_refused(&mut with, id.map(|id| id.raw()), question, denial);
+            frame.edits.replace(message, with);
+            return Ok(());
+        }
+        let Some(id) = id.filter(|_| message.get("method").is_some()) else {
+            // Nobody waits for a notification.
+            frame.dropped = true;
+            return if self.is_batch {
+                Err(CannotWithhold)
+            } else {
+                Ok(())
+            };
+        };
+        write_denied_request(&mut with, id.raw(), denial);
+        frame.edits.replace(message, with);
+        self.note_answers();
+        for number in std::mem::take(&mut self.open) {
+            frame.after.extend(self.refused(number, denial));
+            self.ended.insert(number);
+        }
+        Ok(())
+    }
+}
+
+fn write_denied_request(out: &mut Vec<u8>, id: &[u8], denial: &Denial) {
+    let mut outer = begin(out, Some(id));
+    outer.text("method", DENIED_METHOD);
+    outer.member("params", |out| {
+        let mut params = Object::begin(out);
+        params.text("message", &denial.message());
+        params.member("agentguard", |out| denial.details(out));
+        params.end();
+    });
+    outer.end();
+}
+
+/// The messages of an event.
+fn messages(root: Value<'_>) -> Vec<Value<'_>> {
+    match root.kind() {
+        json::Kind::Array => root.elements().collect(),
+        _ => vec![root],
+    }
+}
+
+impl StreamReader for McpStream {
+    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        self.answering.clear();
+        self.is_batch = root.kind() == json::Kind::Array;
+        reader.frame.lanes = Lanes::ALL;
+        if root.kind() == json::Kind::String {
+            self.address(reader, root, event);
+            return;
+        }
+        let answers = messages(root)
+            .into_iter()
+            .filter(|message| message.get("method").is_none())
+            .filter_map(|message| self.waiting.number(message.get("id")));
+        self.answering.extend(answers);
+        answer::read(reader, &self.asked, &self.waiting);
+    }
+
+    fn passed(&mut self) {
+        self.note_answers();
+    }
+
+    /// HTTP+SSE begins with an address, which is no JSON.
+    fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(payload).ok()?;
+        let is_address = self.asked.endpoint.name == STREAM
+            && !text.trim_start().starts_with(['{', '[', '"'])
+            && !text.contains(char::is_whitespace);
+        if !is_address {
+            return Some(payload.to_vec());
+        }
+        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
+        quote(text, &mut quoted);
+        Some(quoted)
+    }
+
+    fn removal(&self, kind: Kind) -> Removal {
+        match kind {
+            Kind::ToolOffer => Removal::Offer,
+            // Which of several messages can't be read is not told.
+            Kind::Uninspectable if self.is_batch => Removal::Whole,
+            _ => Removal::Message,
+        }
+    }
+
+    fn can_skip(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        let nest = frame.nest.take().ok_or(CannotWithhold)?;
+        let body = nest.body().ok_or(CannotWithhold)?;
+        let messages = messages(body.root());
+        for (choice, denial) in &withholding.denials {
+            let message = messages.get(index(*choice)).ok_or(CannotWithhold)?;
+            self.replace(frame, *message, denial)?;
+        }
+        let rest = Withholding {
+            denials: Vec::new(),
+            ..withholding.clone()
+        };
+        refuse::withhold(&nest, &self.asked, &rest, &mut frame.edits)?;
+        drop(messages);
+        frame.nest = Some(nest);
+        Ok(())
+    }
+
+    /// A late answer to what we have answered reaches nobody.
+    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let root = body.root();
+        let is_late = root.get("method").is_none()
+            && self
+                .waiting
+                .number(root.get("id"))
+                .is_some_and(|number| self.ended.contains(&number));
+        frame.dropped |= is_late;
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        let open = std::mem::take(&mut self.open);
+        open.into_iter()
+            .filter_map(|number| self.refused(number, denial))
+            .collect()
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}
+
+impl McpStream {
+    /// Where a client of HTTP+SSE posts its messages. Clients refuse an address at another host.
+    fn address(&self, reader: &mut Reader<'static>, root: Value<'_>, event: Option<&str>) {
+        if event == Some("endpoint") {
+            reader.reference(root, &Origin::answer(0).with_part(Part::Other));
+        } else {
+            reader.wrong_type(root, "a message");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers line by line: texts go on over lines, each call stands whole in one.
+
+use super::{MESSAGE, RESPONSE, answer_member, message_member, withhold};
+use crate::protocol::stream::{
+    CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made,
+    StreamReader,
+};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::wire::json::{Edits, Place, Value, quote};
+use std::collections::VecDeque;
+
+/// Where texts stand whose members are numbered.
+const IN_LINE: u32 = 0;
+const IN_MESSAGE: u32 = 1;
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(super) struct OllamaStream {
+    asked: Asked,
+    /// What lines of our own repeat, as the first line wrote it.
+    common: Option<Vec<u8>>,
+    /// Of each line with calls that has not been sent: those that were taken out.
+    denied: VecDeque<Vec<Place>>,
+    /// Calls that were taken out of lines that have been sent.
+    gone: u64,
+}
+
+impl OllamaStream {
+    pub(super) fn new(asked: &Asked) -> OllamaStream {
+        OllamaStream {
+            asked: asked.clone(),
+            common: None,
+            denied: VecDeque::new(),
+            gone: 0,
+        }
+    }
+
+    /// A line that says this.
+    fn line(&self, text: &str, is_last: bool) -> Vec<u8> {
+        let mut out = b"{".to_vec();
+        match &self.common {
+            Some(common) => out.extend_from_slice(common),
+            None => super::common(&self.asked, &mut out),
+        }
+        if self.asked.endpoint.name == "chat" {
+            out.extend_from_slice(br#""message":"#);
+            withhold::refusing_message(text, &mut out);
+        } else {
+            out.extend_from_slice(br#""response":"#);
+            quote(text, &mut out);
+        }
+        out.extend_from_slice(if is_last {
+            br#","done":true,"done_reason":"stop"}"#
+        } else {
+            br#","done":false}"#
+        });
+        out
+    }
+
+    fn learn(&mut self, root: Value<'_>) {
+        let mut common = Vec::new();
+        for name in ["model", "created_at"] {
+            if let Some(value) = root.get(name) {
+                quote(name, &mut common);
+                common.push(b':');
+                common.extend_from_slice(value.raw());
+                common.push(b',');
+            }
+        }
+        self.common = Some(common);
+    }
+}
+
+fn calls_of(root: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+    let calls = root
+        .get("message")
+        .and_then(|message| message.get("tool_calls"));
+    calls.into_iter().flat_map(|calls| calls.elements())
+}
+
+impl StreamReader for OllamaStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.frame.lanes = Lanes::ALL;
+        if self.common.is_none() {
+            self.learn(root);
+        }
+        let of = |which: u32| Origin {
+            piece_of: Some(which),
+            ..Origin::answer(0)
+        };
+        let origin = of(IN_LINE);
+        reader.shaped(
+            root,
+            &[RESPONSE],
+            &origin,
+            &mut |reader, key, value| match key {
+                "message" => {
+                    let origin = of(IN_MESSAGE);
+                    let mut read = |reader: &mut Reader<'static>, key: &'static str, value| {
+                        message_member(reader, key, value, &origin);
+                    };
+                    reader.shaped(value, &[MESSAGE], &origin, &mut read);
+                }
+                _ => answer_member(reader, key, value),
+            },
+        );
+        if calls_of(root).next().is_some() {
+            self.denied.push_back(Vec::new());
+        }
+        reader.frame.last = root.get("done").and_then(|done| done.as_bool()) == Some(true);
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        format!("#{}", channel.part.word())
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#tool_calls/{}", key.item)
+    }
+
+    /// Calls stand whole in one line.
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        if let Some(denied) = self.denied.back_mut() {
+            denied.extend(withholding.calls.iter().map(|call| call.at));
+        }
+        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+        withhold::withhold(nest, withholding, &mut frame.edits)
+    }
+
+    /// Calls have numbers of which none may be missing.
+    fn counts_frames(&self) -> bool {
+        true
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let root = body.root();
+        if calls_of(root).next().is_some() {
+            let denied = self.denied.pop_front().unwrap_or_default();
+            for call in calls_of(root) {
+                if denied.contains(&call.place()) {
+                    self.gone = self.gone.saturating_add(1);
+                } else {
+                    self.renumber(call, &mut frame.edits);
+                }
+            }
+        }
+        // Tokens repeat the text: those of this line, and at the end those of the whole answer.
+        if !frame.edits.is_empty() || !changes.is_empty() {
+            withhold::remove_copies(root, &mut frame.edits);
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        let line = if as_error {
+            Dialect::Ollama.body(denial)
+        } else {
+            match self.asked.endpoint.name {
+                "chat" | "generate" => self.line(&denial.message(), true),
+                _ => Dialect::Ollama.body(denial),
+            }
+        };
+        vec![Made::new(None, line)]
+    }
+
+    /// Clients read every line as JSON.
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        matches!(self.asked.endpoint.name, "chat" | "generate")
+            .then(|| KeepAlive::Frame(Made::new(None, self.line("", false))))
+    }
+}
+
+impl OllamaStream {
+    fn renumber(&self, call: Value<'_>, edits: &mut Edits) {
+        let function = call.get("function");
+        let index = function.and_then(|function| function.get("index"));
+        let Some((value, index)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
+            return;
+        };
+        if self.gone > 0 {
+            let number = index.saturating_sub(self.gone);
+            edits.replace(value, number.to_string().into_bytes());
+        }
+    }
+}

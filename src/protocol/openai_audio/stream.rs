@@ -1,0 +1,139 @@
+//! What was said in audio, and audio itself, as it comes.
+
+use super::{RESPONSE, SEGMENT};
+use crate::event::Part;
+use crate::protocol::openai_shapes::{ANSWER, answer_member};
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes, Made,
+    Piece, StreamReader, Texts,
+};
+use crate::protocol::surgery::only_texts;
+use crate::protocol::{CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+
+const EVENT: &[Member] = &[
+    ("type", Shape::Own),
+    ("delta", Shape::Text(Part::Transcript)),
+    ("audio", Shape::Own),
+    ("segment_id", Shape::Id),
+    ("logprobs", Shape::Own),
+];
+
+/// What was said, and the same in stretches with their speakers. Those go on with each other too.
+const WHOLE: u32 = 0;
+const SEGMENTS: u32 = 1;
+
+/// A streamed transcript, or streamed audio.
+#[derive(Debug, Default)]
+pub(super) struct AudioStream {
+    texts: Texts,
+    /// Bytes that nobody reads were told of.
+    has_audio: bool,
+}
+
+impl StreamReader for AudioStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let kind = root.get("type").and_then(|kind| kind.text());
+        let kind = kind.unwrap_or_default();
+        reader.frame.lanes = Lanes::ALL;
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(0).with_part(Part::Other)
+        };
+        let first = reader.frame.pieces.len();
+        let tables = [EVENT, RESPONSE, SEGMENT, ANSWER];
+        reader.shaped(
+            root,
+            &tables,
+            &origin,
+            &mut |reader, key, value| match key {
+                "type" => reader.claim(value),
+                _ if value.is_null() => reader.claim(value),
+                "audio" | "audio_data" => {
+                    reader.media(value);
+                    if !std::mem::replace(&mut self.has_audio, true) {
+                        reader.uninspectable(value, "attachment");
+                    }
+                }
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" => reader.claim_all(value),
+                _ => answer_member(reader, key, value),
+            },
+        );
+        let (list, how) = match &*kind {
+            "transcript.text.segment" => (SEGMENTS, How::Delta),
+            "transcript.text.delta" => (WHOLE, How::Delta),
+            _ => (WHOLE, How::Whole),
+        };
+        for piece in reader.frame.pieces.split_off(first) {
+            match piece {
+                Piece::Text(piece) if piece.channel.part == Part::Transcript => {
+                    self.texts.piece(reader, piece, [list, 0, 0], how);
+                }
+                // A speaker's name.
+                Piece::Text(piece) => {
+                    let spot = [2, piece.channel.item, 0];
+                    self.texts.piece(reader, piece, spot, How::Whole);
+                }
+                other => reader.piece(other),
+            }
+        }
+        if &*kind == "transcript.text.done" {
+            self.texts.end(reader, &|_| true);
+        }
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match self.texts.spot(channel) {
+            Some([SEGMENTS, ..]) => "#segments".to_owned(),
+            _ => "#text".to_owned(),
+        }
+    }
+
+    fn call_at(&self, _: &CallKey) -> String {
+        String::new()
+    }
+
+    /// There are no calls.
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let copy = body.root().get("logprobs").filter(|copy| !copy.is_null());
+        if let Some(copy) = copy.filter(|_| !frame.edits.is_empty()) {
+            frame.edits.replace(copy, b"[]".to_vec());
+        }
+    }
+
+    /// Nobody said a refusal: it is an error.
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        vec![Made::new(Some("error"), Dialect::OpenAi.body(denial))]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}

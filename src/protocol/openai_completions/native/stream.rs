@@ -1,0 +1,179 @@
+//! Streams of servers' own formats: TGI sends tokens and at the end all of them, llama.cpp what goes on, SGLang the text so
+//! far.
+
+use super::{RESPONSE, TOKENS, refused_answer, response_member};
+use crate::event::Part;
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes, Made,
+    Piece, StreamReader, Texts,
+};
+use crate::protocol::surgery::only_texts;
+use crate::protocol::{CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::wire::json::{Edits, Value};
+
+/// Members of a frame that no whole answer has.
+const FRAME: &[Member] = &[
+    ("token", Shape::Object(TOKEN)),
+    ("top_tokens", Shape::Own),
+    ("index", Shape::Number),
+    ("id_slot", Shape::Number),
+    ("tokens", Shape::Numbers),
+    ("output_ids", Shape::Numbers),
+    ("generation_settings", Shape::Tree(Part::Other)),
+];
+const TOKEN: &[Member] = &[
+    ("id", Shape::Number),
+    ("text", Shape::Text(Part::Text)),
+    ("logprob", Shape::Number),
+    ("special", Shape::Flag),
+];
+
+/// A streamed answer.
+#[derive(Debug, Default)]
+pub(in crate::protocol) struct NativeStream {
+    texts: Texts,
+}
+
+/// Which of several answers a frame is about. TGI counts tokens under the same name.
+fn choice_of(frame: Value<'_>) -> u32 {
+    let index = frame.get("index").filter(|_| frame.get("token").is_none());
+    let index = index.and_then(|index| index.as_u64());
+    index
+        .and_then(|index| u32::try_from(index).ok())
+        .unwrap_or(0)
+}
+
+impl StreamReader for NativeStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.frame.lanes = Lanes::ALL;
+        let choice = choice_of(root);
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(choice)
+        };
+        let first = reader.frame.pieces.len();
+        let tables = [FRAME, RESPONSE];
+        reader.shaped(
+            root,
+            &tables,
+            &origin,
+            &mut |reader, key, value| match key {
+                _ if value.is_null() => reader.claim(value),
+                "top_tokens" => reader.claim_all(value),
+                _ => response_member(reader, key, value),
+            },
+        );
+        let token = root.get("token");
+        // What marks the end is a token, but no part of the text.
+        let is_special = token.is_some_and(|token| {
+            let special = token.get("special").and_then(|special| special.as_bool());
+            special == Some(true)
+        });
+        let more = match token {
+            Some(token) => token.get("text"),
+            None => root.get("content"),
+        };
+        let more = more.map(|text| text.place());
+        for piece in reader.frame.pieces.split_off(first) {
+            let Piece::Text(piece) = piece else {
+                reader.piece(piece);
+                continue;
+            };
+            let (how, which) = match piece.channel.part {
+                Part::Text if more == Some(piece.place) => (How::Delta, u32::from(is_special)),
+                Part::Text => (How::Whole, 0),
+                // Settings and the prompt stand there for themselves.
+                _ => (How::Whole, piece.channel.item),
+            };
+            self.texts.piece(reader, piece, [choice, which, 0], how);
+        }
+        let is_told = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
+        let has_stopped = root.get("stop").and_then(|stop| stop.as_bool()) == Some(true);
+        let info = root.get("meta_info");
+        let reason = info.and_then(|info| info.get("finish_reason"));
+        if is_told("generated_text") || has_stopped || reason.is_some_and(|it| !it.is_null()) {
+            self.texts.end(reader, &|[of, ..]| of == choice);
+        }
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        format!("#choice/{}", channel.choice)
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#choice/{}", key.choice)
+    }
+
+    /// There are no calls.
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+
+    /// Tokens say once more what was edited.
+    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        if frame.edits.is_empty() {
+            return;
+        }
+        let root = body.root();
+        if let Some(id) = root.get("token").and_then(|token| token.get("id")) {
+            frame.edits.replace(id, b"0".to_vec());
+        }
+        for name in ["top_tokens", "tokens", "output_ids"] {
+            remove(root.get(name), &mut frame.edits);
+        }
+        for details in ["details", "meta_info"] {
+            let details = root.get(details);
+            for (key, member) in details.into_iter().flat_map(|details| details.members()) {
+                if TOKENS.iter().any(|name| key.is_text(name)) {
+                    remove(Some(member), &mut frame.edits);
+                }
+            }
+        }
+    }
+
+    /// In the members of all these servers.
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        if as_error {
+            return vec![Made::new(None, Dialect::OpenAi.body(denial))];
+        }
+        let answer = refused_answer(denial);
+        let mut out = br#"{"index":0,"token":{"id":0,"text":"#.to_vec();
+        crate::wire::json::quote(&denial.message(), &mut out);
+        out.extend_from_slice(br#","logprob":0,"special":false},"details":null,"stop":true,"#);
+        out.extend_from_slice(answer.get(1..).unwrap_or_default());
+        vec![Made::new(None, out)]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}
+
+fn remove(copy: Option<Value<'_>>, edits: &mut Edits) {
+    if let Some(copy) = copy.filter(|copy| !copy.is_null()) {
+        edits.replace(copy, b"[]".to_vec());
+    }
+}

@@ -1,0 +1,77 @@
+//! Pictures while they are drawn.
+
+use super::{IMAGE, RESPONSE, answer_member_of};
+use crate::protocol::openai_shapes::{ANSWER, beside};
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made, StreamReader,
+};
+use crate::protocol::surgery::only_texts;
+use crate::protocol::{CannotWithhold, Denial, Dialect, Reader, Withholding};
+
+const EVENT: &[Member] = &[
+    ("type", Shape::Own),
+    ("created_at", Shape::Number),
+    ("partial_image_index", Shape::Number),
+];
+
+/// Streamed pictures. All of a picture stands in one event, though a rough one.
+#[derive(Debug, Default)]
+pub(super) struct ImageStream;
+
+impl StreamReader for ImageStream {
+    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        reader.frame.lanes = Lanes::ALL;
+        let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
+        let root = body.root();
+        reader.shaped(
+            root,
+            &tables,
+            &beside(),
+            &mut |reader, key, value| match key {
+                "type" => reader.claim(value),
+                _ => answer_member_of(reader, key, value),
+            },
+        );
+    }
+
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    /// No text goes on.
+    fn text_at(&self, _: &Channel) -> String {
+        String::new()
+    }
+
+    fn call_at(&self, _: &CallKey) -> String {
+        String::new()
+    }
+
+    /// There are no calls.
+    fn take_out(
+        &mut self,
+        _: &[JudgedCall],
+        _: u64,
+        _: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        Err(CannotWithhold)
+    }
+
+    fn withhold(
+        &mut self,
+        _: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        vec![Made::new(Some("error"), Dialect::OpenAi.body(denial))]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}

@@ -1,0 +1,1074 @@
+//! Events of a streamed answer. What is said is told in deltas, and then as a whole up to four times: when the text ends,
+//! when its part, its item and the answer end. All of it stays the same text, so that every copy is edited alike.
+
+mod numbers;
+mod own;
+
+use super::items::{self, CALL, ITEM, Items, MESSAGE, PART, THOUGHT};
+use super::withhold::{
+    OUTPUT_TEXT, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in, explaining_item,
+    message_id, message_item,
+};
+use super::{Common, RESPONSE, response_member};
+use crate::event::{Class, Part};
+use crate::protocol::openai_shapes::{ANSWER, beside, error};
+use crate::protocol::reader::{Member, Shape};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
+    MOST, Made, Piece, SoFar, Spot, StreamReader, TextPiece, Texts, too_many,
+};
+use crate::protocol::surgery::{move_annotations, only_texts};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::wire::json::{self, Edits, Place, Value, quote};
+use crate::wire::span::{index, offset};
+use numbers::Numbers;
+
+/// Members of events.
+const EVENT: &[Member] = &[
+    ("type", Shape::Own),
+    ("sequence_number", Shape::Number),
+    ("output_index", Shape::Number),
+    ("content_index", Shape::Number),
+    ("summary_index", Shape::Number),
+    ("annotation_index", Shape::Number),
+    ("item_id", Shape::Id),
+    // Random padding against traffic analysis.
+    ("obfuscation", Shape::Id),
+    ("delta", Shape::Own),
+    ("text", Shape::Own),
+    ("refusal", Shape::Own),
+    ("transcript", Shape::Own),
+    ("arguments", Shape::Own),
+    ("input", Shape::Own),
+    ("code", Shape::Own),
+    ("name", Shape::Own),
+    ("item", Shape::Own),
+    ("part", Shape::Own),
+    ("response", Shape::Own),
+    ("logprobs", Shape::Own),
+    ("annotation", Shape::Tree(Part::Other)),
+    // Pictures while they are drawn.
+    ("partial_image_index", Shape::Number),
+    ("partial_image_b64", Shape::Media),
+    ("size", Shape::Id),
+    ("quality", Shape::Id),
+    ("background", Shape::Id),
+    ("output_format", Shape::Id),
+    // Errors.
+    ("message", Shape::Text(Part::Other)),
+    ("param", Shape::Id),
+    ("error", Shape::Own),
+];
+
+/// Both lists of a reasoning item hold thoughts.
+const THOUGHTS: &[Member] = &[("summary", Shape::Own), ("content", Shape::Own)];
+
+/// Texts that arrive in deltas: the events' name, where the text stands in its item, which part of the answer it is, and
+/// which member of the event at its end repeats it.
+const TEXTS: &[(&str, u32, Part, &str)] = &[
+    ("output_text", CONTENT, Part::Text, "text"),
+    ("refusal", CONTENT, Part::Refusal, "refusal"),
+    ("reasoning_text", CONTENT, Part::Reasoning, "text"),
+    ("reasoning_summary_text", SUMMARY, Part::Reasoning, "text"),
+    ("audio.transcript", AUDIO, Part::Transcript, "transcript"),
+];
+
+/// Arguments that arrive in deltas: the events' name, and which member of the event at their end and of the item repeats
+/// them.
+const ARGUMENTS: &[(&str, &str)] = &[
+    ("function_call_arguments", "arguments"),
+    ("mcp_call_arguments", "arguments"),
+    ("custom_tool_call_input", "input"),
+    ("code_interpreter_call_code", "code"),
+];
+
+/// Stands for the number of an item where an event names none.
+const NO_ITEM: u32 = u32::MAX;
+
+/// Items begin in the order of their numbers: clients append them to a list.
+const BEGINNINGS: u32 = 62;
+
+/// Most events of a kind that nobody knows: more are no text that goes on.
+const MAX_UNKNOWN: usize = 64;
+
+/// In which list of its item a text stands; unknown kinds of deltas count on from the last.
+const CONTENT: u32 = 0;
+const SUMMARY: u32 = 1;
+const AUDIO: u32 = 2;
+const UNKNOWN: u32 = 3;
+
+/// A call so far. Where a later event tells another name or other arguments, that is another call of the same item: a
+/// client may go by either.
+#[derive(Debug)]
+struct Call {
+    item: u32,
+    name: Option<Box<str>>,
+    so_far: SoFar,
+    has_ended: bool,
+}
+
+/// An item so far.
+#[derive(Debug)]
+struct Item {
+    number: u32,
+    id: Option<Box<str>>,
+    /// A call that has not run: its frames are held until it is judged.
+    is_held: bool,
+    is_done: bool,
+    /// Annotations were told one by one.
+    is_annotated: bool,
+    /// What takes its place.
+    denied: Option<String>,
+}
+
+/// How an item is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It begins.
+    Added,
+    /// It is complete.
+    Done,
+    /// The whole answer repeats it.
+    Repeated,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug)]
+struct About {
+    item: u32,
+    at: u32,
+}
+
+/// A streamed answer.
+#[derive(Debug)]
+pub(in crate::protocol) struct ResponsesStream {
+    asked: Asked,
+    /// What frames of our own repeat, as the first event wrote it.
+    common: Option<Common>,
+    items: Vec<Item>,
+    texts: Texts,
+    calls: Vec<Call>,
+    /// Names of deltas that nobody knows.
+    unknown: Vec<Box<str>>,
+    numbers: Numbers,
+    /// The answer's beginning has been sent.
+    has_begun: bool,
+    /// The number after those of all items that the client knows of.
+    next_item: u32,
+    /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
+    open: Vec<(u32, Vec<u8>)>,
+}
+
+impl ResponsesStream {
+    pub(in crate::protocol) fn new(asked: &Asked) -> ResponsesStream {
+        ResponsesStream {
+            asked: asked.clone(),
+            common: None,
+            items: Vec::new(),
+            texts: Texts::default(),
+            calls: Vec::new(),
+            unknown: Vec::new(),
+            numbers: Numbers::default(),
+            has_begun: false,
+            next_item: 0,
+            open: Vec::new(),
+        }
+    }
+
+    fn item(&self, number: u32) -> Option<&Item> {
+        self.items.iter().rev().find(|item| item.number == number)
+    }
+
+    fn item_mut(&mut self, number: u32) -> Option<&mut Item> {
+        let mut items = self.items.iter_mut().rev();
+        items.find(|item| item.number == number)
+    }
+
+    /// The number of the item with this id: the one at this place, if that is it.
+    fn number_of(&self, id: Option<&str>, at: Option<u32>) -> u32 {
+        let is_it = |item: &&Item| item.id.is_some() && item.id.as_deref() == id;
+        let there = at.and_then(|at| self.item(at)).filter(is_it);
+        let named = there.or_else(|| self.items.iter().find(is_it));
+        named.map(|item| item.number).or(at).unwrap_or(NO_ITEM)
+    }
+
+    /// Notes that there is an item of this number; `false` if there are too many.
+    fn know_item(&mut self, number: u32, id: Option<Value<'_>>, is_held: bool) -> bool {
+        if self.item(number).is_some() || self.items.len() >= MOST {
+            return self.items.len() < MOST;
+        }
+        let id = id.and_then(|id| Some(id.text()?.as_ref().into()));
+        self.items.push(Item {
+            number,
+            id,
+            is_held,
+            is_done: false,
+            is_annotated: false,
+            denied: None,
+        });
+        true
+    }
+
+    fn about(&self, event: Value<'_>) -> About {
+        let number = |name: &str| {
+            let number = event.get(name)?.as_u64()?;
+            u32::try_from(number).ok()
+        };
+        let item = number("output_index").unwrap_or_else(|| {
+            let id = event.get("item_id").and_then(|id| id.text());
+            self.number_of(id.as_deref(), None)
+        });
+        let at = number("content_index").or_else(|| number("summary_index"));
+        About {
+            item,
+            at: at.unwrap_or(0),
+        }
+    }
+
+    fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
+        let about = self.about(event);
+        let is_known = matches!(
+            kind,
+            "created" | "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "error"
+        );
+        reader.frame.lanes = match about.item {
+            _ if is_known => Lanes::ALL,
+            NO_ITEM if kind.starts_with("audio") => Lanes::of(BEGINNINGS.saturating_sub(1)),
+            NO_ITEM => Lanes::ALL,
+            item => Lanes::of(item.min(BEGINNINGS.saturating_sub(1))),
+        };
+        if kind == "output_item.added" {
+            reader.frame.lanes = reader.frame.lanes.and(Lanes::of(BEGINNINGS));
+        }
+        if kind == "error" {
+            reader.reading.error = Some(match event.get("code").and_then(|code| code.text()) {
+                Some(code) => code.as_ref().into(),
+                None => "error".into(),
+            });
+        }
+        if kind == "output_text.annotation.added"
+            && let Some(item) = self.item_mut(about.item)
+        {
+            item.is_annotated = true;
+        }
+        let (stem, phase) = match kind.rsplit_once('.') {
+            Some((stem, "added")) => (stem, Phase::Added),
+            Some((stem, _)) => (stem, Phase::Done),
+            None => (kind, Phase::Done),
+        };
+        let is_delta = kind.ends_with(".delta");
+        let said = TEXTS.iter().find(|(known, ..)| *known == stem);
+        let called = ARGUMENTS.iter().find(|(known, _)| *known == stem);
+        let provider_run = stem.starts_with("mcp") || stem.starts_with("code");
+        if called.is_some() && !self.know_item(about.item, event.get("item_id"), !provider_run) {
+            too_many(reader);
+            return;
+        }
+        self.hold(reader, event.place(), about.item);
+        let other = Origin::answer(0).with_part(Part::Other);
+        reader.shaped(
+            event,
+            &[EVENT],
+            &other,
+            &mut |reader, key, value| match key {
+                "type" | "name" => reader.claim(value),
+                _ if value.is_null() => reader.claim(value),
+                "error" => error(reader, value),
+                // The text once more, token by token: it goes as a whole when the text is edited.
+                "logprobs" => reader.claim_all(value),
+                "item" => self.told_item(reader, event, value, about.item, phase),
+                "part" => {
+                    let list = if stem.starts_with("reasoning_summary") {
+                        SUMMARY
+                    } else {
+                        CONTENT
+                    };
+                    let first = reader.reading.events.len();
+                    self.told_part(reader, value, about, list);
+                    retell(reader, first);
+                }
+                "response" => self.told_response(reader, value, kind),
+                "delta" if stem == "audio" => reader.media(value),
+                _ => match (said, called) {
+                    (Some((_, list, part, member)), _) if is_delta || key == *member => {
+                        let spot = [about.item, *list, about.at];
+                        let how = if is_delta { How::Delta } else { How::Whole };
+                        self.text(reader, value, spot, *part, how);
+                    }
+                    (_, Some((_, member))) if is_delta || key == *member => {
+                        let name = event.get("name").and_then(|name| name.text());
+                        let call = CallAt {
+                            item: about.item,
+                            element: event.place(),
+                            name: name.as_deref(),
+                            provider_run,
+                        };
+                        self.arguments(reader, value, &call, member, is_delta);
+                    }
+                    _ if key == "code" && kind == "error" => reader.id(value),
+                    _ if key == "delta" => self.unknown_delta(reader, value, stem, about),
+                    _ => {}
+                },
+            },
+        );
+        match phase {
+            Phase::Added => {}
+            _ if kind == "output_item.done" => self.end_item(reader, about.item),
+            _ => {
+                if let Some((_, list, ..)) = said.filter(|_| !is_delta) {
+                    let ended = [about.item, *list, about.at];
+                    self.texts.end(reader, &|spot| spot == ended);
+                }
+            }
+        }
+    }
+
+    /// Frames of a call that has not run wait for its end.
+    fn hold(&self, reader: &mut Reader<'static>, element: Place, number: u32) {
+        if !self.item(number).is_some_and(|item| item.is_held) {
+            return;
+        }
+        for (at, call) in self.calls.iter().enumerate() {
+            if call.item == number && !call.has_ended {
+                begin(reader, at, element, false);
+            }
+        }
+    }
+
+    fn told_item(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        item: Value<'_>,
+        number: u32,
+        phase: Phase,
+    ) {
+        let kind = items::kind_of(item);
+        let is_held = items::is_call(&kind) && !items::is_provider_run(item, &kind);
+        if !self.know_item(number, item.get("id"), is_held) {
+            too_many(reader);
+            return;
+        }
+        let (is_done, is_annotated) = self
+            .item(number)
+            .map_or((false, false), |item| (item.is_done, item.is_annotated));
+        let first = reader.reading.events.len();
+        match kind.as_str() {
+            "message" => {
+                let mut at = 0u32;
+                let origin = Origin::answer(0).with_part(Part::Other);
+                let tables = [ITEM, MESSAGE];
+                reader.shaped(item, &tables, &origin, &mut |reader, key, value| match (
+                    key,
+                    value.kind(),
+                ) {
+                    ("content", json::Kind::Array) => reader.array(value, |reader, part| {
+                        let about = About { item: number, at };
+                        self.told_part(reader, part, about, CONTENT);
+                        at = at.saturating_add(1);
+                    }),
+                    ("role", json::Kind::String) => {
+                        reader.word(value, &["assistant", "system", "developer", "user"]);
+                    }
+                    ("type", _) => reader.claim(value),
+                    _ => {}
+                });
+            }
+            "reasoning" => {
+                let origin = Origin::answer(0).with_part(Part::Other);
+                let tables = [ITEM, THOUGHTS];
+                reader.shaped(
+                    item,
+                    &tables,
+                    &origin,
+                    &mut |reader, key, value| match key {
+                        _ if value.is_null() => reader.claim(value),
+                        "summary" => self.thoughts(reader, value, number, SUMMARY),
+                        "content" => self.thoughts(reader, value, number, CONTENT),
+                        _ => reader.claim(value),
+                    },
+                );
+            }
+            kind if items::is_call(kind) => {
+                self.told_call(reader, event, item, number, phase);
+            }
+            _ => Items::alone(reader, item),
+        }
+        // Each thing is told once: as soon as it is complete.
+        let is_told = match phase {
+            Phase::Added => true,
+            Phase::Done => is_annotated,
+            Phase::Repeated => is_done,
+        };
+        if is_told {
+            retell(reader, first);
+        }
+    }
+
+    fn thoughts(
+        &mut self,
+        reader: &mut Reader<'static>,
+        thoughts: Value<'_>,
+        item: u32,
+        list: u32,
+    ) {
+        let mut at = 0u32;
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(0)
+        };
+        reader.array(thoughts, |reader, thought| {
+            let first = reader.frame.pieces.len();
+            reader.plain(thought, THOUGHT, &origin);
+            let spot = [item, list, at];
+            self.texts.told(reader, first, spot, How::Whole);
+            at = at.saturating_add(1);
+        });
+    }
+
+    fn told_part(
+        &mut self,
+        reader: &mut Reader<'static>,
+        part: Value<'_>,
+        about: About,
+        list: u32,
+    ) {
+        let kind = part.get("type").and_then(|kind| kind.text());
+        let text_part = match kind.as_deref() {
+            Some("reasoning_text" | "summary_text") => Part::Reasoning,
+            Some("output_text" | "text" | "refusal") => Part::Text,
+            _ => {
+                items::content_part(reader, part, &Origin::answer(0), false);
+                return;
+            }
+        };
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(0)
+        };
+        let first = reader.frame.pieces.len();
+        reader.shaped(
+            part,
+            &[PART],
+            &origin,
+            &mut |reader, key, value| match key {
+                _ if value.is_null() => reader.claim(value),
+                "text" => {
+                    reader.text(value, &origin.with_part(text_part));
+                }
+                "logprobs" => reader.claim_all(value),
+                _ => {}
+            },
+        );
+        let spot = [about.item, list, about.at];
+        self.texts.told(reader, first, spot, How::Whole);
+    }
+
+    fn text(
+        &mut self,
+        reader: &mut Reader<'static>,
+        value: Value<'_>,
+        spot: Spot,
+        part: Part,
+        how: How,
+    ) {
+        let first = reader.frame.pieces.len();
+        let origin = Origin {
+            piece_of: Some(0),
+            ..Origin::answer(0)
+        };
+        reader.text(value, &origin.with_part(part));
+        self.texts.told(reader, first, spot, how);
+    }
+
+    fn unknown_delta(
+        &mut self,
+        reader: &mut Reader<'static>,
+        value: Value<'_>,
+        name: &str,
+        about: About,
+    ) {
+        let known = self.unknown.iter().position(|known| **known == *name);
+        let number = known.unwrap_or(self.unknown.len());
+        if value.kind() != json::Kind::String || number >= MAX_UNKNOWN {
+            return;
+        }
+        if known.is_none() {
+            self.unknown.push(name.into());
+        }
+        reader.claim(value);
+        let spot = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
+        let channel = Channel {
+            choice: 0,
+            part: Part::Other,
+            item: 0,
+        };
+        let piece = TextPiece::new(channel, value.place(), Class::Unknown);
+        self.texts.piece(reader, piece, spot, How::Delta);
+    }
+
+    fn told_call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        item: Value<'_>,
+        number: u32,
+        phase: Phase,
+    ) {
+        let is_repeated = phase == Phase::Repeated;
+        if self.item(number).is_some_and(|item| item.denied.is_some()) {
+            // Something else takes its place.
+            reader.claim_all(item);
+            return;
+        }
+        let kind = items::kind_of(item);
+        let element = if is_repeated {
+            item.place()
+        } else {
+            event.place()
+        };
+        let own_name = item.get("name").and_then(|name| name.text());
+        let name = items::named_by_type(&kind).or(own_name.as_deref());
+        let provider_run = items::is_provider_run(item, &kind);
+        let call = CallAt {
+            item: number,
+            element,
+            name,
+            provider_run,
+        };
+        let has_ended = self.item(number).is_some_and(|item| item.is_done);
+        // Of what the provider runs, nothing need be held before there is something to judge.
+        if !has_ended && (!provider_run || phase != Phase::Added) {
+            self.call_of(reader, &call, None);
+        }
+        let origin = Origin::answer(0).with_part(Part::Other);
+        let tables = [ITEM, CALL];
+        reader.shaped(
+            item,
+            &tables,
+            &origin,
+            &mut |reader, key, value| match key {
+                "type" => reader.claim(value),
+                "name" => {
+                    reader.name(value);
+                }
+                _ if value.is_null() => reader.claim(value),
+                "result" => {
+                    reader.media(value);
+                    reader.uninspectable(item, "attachment");
+                }
+                // What has begun is not complete yet.
+                "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
+                    reader.claim_all(value);
+                }
+                _ => self.arguments(reader, value, &call, key, false),
+            },
+        );
+        if is_repeated {
+            self.end_calls(reader, number);
+        }
+    }
+
+    /// The call of an item that goes by this name, and says this if anything is asked.
+    fn call_of(
+        &mut self,
+        reader: &mut Reader<'static>,
+        at: &CallAt<'_>,
+        says: Option<&str>,
+    ) -> Option<usize> {
+        let fits = |call: &Call| {
+            call.item == at.item
+                && (at.name.is_none() || call.name.is_none() || call.name.as_deref() == at.name)
+        };
+        let says_so = |call: &Call| match says {
+            Some(text) => call.so_far.length() == text.len() && call.so_far.begins(text),
+            None => true,
+        };
+        let is_empty = |call: &Call| call.so_far.length() == 0 && !call.has_ended;
+        let mut calls = self.calls.iter();
+        let known = calls
+            .rposition(|call| fits(call) && says_so(call))
+            .or_else(|| {
+                self.calls
+                    .iter()
+                    .rposition(|call| fits(call) && is_empty(call))
+            });
+        let number = known.unwrap_or(self.calls.len());
+        if number >= MOST {
+            too_many(reader);
+            return None;
+        }
+        if known.is_none() {
+            self.calls.push(Call {
+                item: at.item,
+                name: None,
+                so_far: SoFar::default(),
+                has_ended: false,
+            });
+        }
+        let call = self.calls.get_mut(number)?;
+        if !call.has_ended {
+            begin(reader, number, at.element, at.provider_run);
+            if call.name.is_none()
+                && let Some(name) = at.name
+            {
+                call.name = Some(name.into());
+                reader.piece(call_piece(
+                    number,
+                    at.element,
+                    CallPiece::Named(name.into()),
+                ));
+            }
+        }
+        Some(number)
+    }
+
+    /// Arguments, or more of them; `member` is what they are called in the item.
+    fn arguments(
+        &mut self,
+        reader: &mut Reader<'static>,
+        value: Value<'_>,
+        at: &CallAt<'_>,
+        member: &str,
+        is_delta: bool,
+    ) {
+        let said = match value.kind() {
+            json::Kind::String => value.text().unwrap_or_default(),
+            json::Kind::Array | json::Kind::Object => String::from_utf8_lossy(value.raw()),
+            _ => return,
+        };
+        reader.claim_all(value);
+        if said.is_empty() && !is_delta {
+            return;
+        }
+        let number = match is_delta {
+            true => self
+                .calls
+                .iter()
+                .rposition(|call| call.item == at.item && !call.has_ended)
+                .or_else(|| self.call_of(reader, at, None)),
+            false => self.call_of(reader, at, Some(&said)),
+        };
+        let Some((number, call)) =
+            number.and_then(|number| Some((number, self.calls.get_mut(number)?)))
+        else {
+            return;
+        };
+        let place = value.place();
+        let what = if !is_delta && call.so_far.length() > 0 {
+            CallPiece::ArgumentsWhole(place)
+        } else {
+            call.so_far.push(&said);
+            match member {
+                "input" => CallPiece::Input(place),
+                "code" => CallPiece::Argument("code", place),
+                "queries" => CallPiece::Argument("queries", place),
+                _ => CallPiece::Arguments(place),
+            }
+        };
+        reader.piece(call_piece(number, at.element, what));
+    }
+
+    fn end_item(&mut self, reader: &mut Reader<'static>, number: u32) {
+        self.texts.end(reader, &|[item, ..]| item == number);
+        self.end_calls(reader, number);
+        if let Some(item) = self.item_mut(number) {
+            item.is_done = true;
+        }
+    }
+
+    fn end_calls(&mut self, reader: &mut Reader<'static>, item: u32) {
+        let mut ended = Vec::new();
+        for (number, call) in self.calls.iter_mut().enumerate() {
+            if call.item == item && !call.has_ended {
+                call.has_ended = true;
+                ended.push(key(number));
+            }
+        }
+        if !ended.is_empty() {
+            reader.piece(Piece::CallsEnd(ended));
+        }
+    }
+
+    /// The object of the whole answer.
+    fn told_response(&mut self, reader: &mut Reader<'static>, response: Value<'_>, kind: &str) {
+        let is_last = is_last(kind);
+        let is_first = self.common.is_none();
+        if is_first {
+            let raw = |name: &str| {
+                let value = response.get(name).map(|value| value.raw().to_vec());
+                value.unwrap_or_else(|| b"null".to_vec())
+            };
+            self.common = Some(Common {
+                id: raw("id"),
+                created_at: raw("created_at"),
+                model: raw("model"),
+            });
+        }
+        let phase = if is_last {
+            Phase::Repeated
+        } else {
+            Phase::Added
+        };
+        let mut output = None;
+        let first = reader.reading.events.len();
+        let tables = [RESPONSE, ANSWER];
+        reader.shaped(
+            response,
+            &tables,
+            &beside(),
+            &mut |reader, key, value| match key {
+                "status" if !is_last => reader.id(value),
+                "output" if !value.is_null() => output = Some(value),
+                _ => response_member(reader, key, value),
+            },
+        );
+        // The request's settings are repeated in each of these events.
+        if !is_first {
+            retell(reader, first);
+        }
+        let mut at = 0u32;
+        if let Some(output) = output {
+            reader.array(output, |reader, item| {
+                let id = item.get("id").and_then(|id| id.text());
+                let number = self.number_of(id.as_deref(), Some(at));
+                self.told_item(reader, item, item, number, phase);
+                at = at.saturating_add(1);
+            });
+        }
+        if is_last {
+            reader.frame.last = true;
+        }
+    }
+
+    /// Corrects what a part of a text says of it: token probabilities repeat it, annotations point into it.
+    fn correct_part(&self, part: Value<'_>, spot: Spot, edits: &mut Edits, changes: &Changes) {
+        let Some(changes) = self.texts.changes_at(spot, changes) else {
+            return;
+        };
+        no_logprobs(part, edits);
+        if let Some(annotations) = part.get("annotations") {
+            move_annotations(annotations, edits, changes);
+        }
+    }
+
+    fn correct_item(&self, item: Value<'_>, number: u32, edits: &mut Edits, changes: &Changes) {
+        let parts = item.get("content").into_iter();
+        for (at, part) in parts.flat_map(|content| content.elements()).enumerate() {
+            let spot = [number, CONTENT, offset(at)];
+            self.correct_part(part, spot, edits, changes);
+        }
+    }
+
+    fn correct_event(&self, event: Value<'_>, kind: &str, edits: &mut Edits, changes: &Changes) {
+        let about = self.about(event);
+        let spot = [about.item, CONTENT, about.at];
+        match kind {
+            "output_text.annotation.added" => {
+                if let (Some(annotation), Some(changes)) = (
+                    event.get("annotation"),
+                    self.texts.changes_at(spot, changes),
+                ) {
+                    move_annotations(annotation, edits, changes);
+                }
+            }
+            "output_item.done" => {
+                if let Some(item) = event.get("item") {
+                    self.correct_item(item, about.item, edits, changes);
+                }
+            }
+            "output_text.delta" if edits.is_empty() => {}
+            "output_text.delta" => no_logprobs(event, edits),
+            _ => {
+                let part = event.get("part").unwrap_or(event);
+                self.correct_part(part, spot, edits, changes);
+            }
+        }
+        let output = event
+            .get("response")
+            .and_then(|response| response.get("output"));
+        let items = output.into_iter().flat_map(|output| output.elements());
+        for (at, item) in items.enumerate() {
+            let id = item.get("id").and_then(|id| id.text());
+            let number = self.number_of(id.as_deref(), Some(offset(at)));
+            match self.item(number).and_then(|item| item.denied.as_ref()) {
+                Some(text) if items::is_call(&items::kind_of(item)) => {
+                    let mut with = Vec::new();
+                    explaining_item(item, text, &mut with);
+                    edits.replace(item, with);
+                }
+                _ => self.correct_item(item, number, edits, changes),
+            }
+        }
+    }
+}
+
+/// A call in a frame.
+struct CallAt<'a> {
+    item: u32,
+    /// The value that is about it, and nothing else.
+    element: Place,
+    name: Option<&'a str>,
+    provider_run: bool,
+}
+
+fn key(number: usize) -> CallKey {
+    CallKey {
+        choice: 0,
+        item: offset(number),
+    }
+}
+
+fn call_piece(number: usize, element: Place, what: CallPiece) -> Piece {
+    Piece::Call {
+        key: key(number),
+        element,
+        what,
+    }
+}
+
+fn begin(reader: &mut Reader<'static>, number: usize, element: Place, provider_run: bool) {
+    reader.piece(call_piece(
+        number,
+        element,
+        CallPiece::Begin { provider_run },
+    ));
+}
+
+fn no_logprobs(part: Value<'_>, edits: &mut Edits) {
+    if let Some(logprobs) = part.get("logprobs").filter(|value| !value.is_null()) {
+        edits.replace(logprobs, b"[]".to_vec());
+    }
+}
+
+/// Whether an action holds no word yet beside its type.
+fn is_hollow(value: Value<'_>) -> bool {
+    value.descendants().all(|node| {
+        node.is_key
+            || node.value.kind() != json::Kind::String
+            || node.value.raw_content().is_empty()
+            || value
+                .get("type")
+                .is_some_and(|kind| kind.place() == node.value.place())
+    })
+}
+
+/// Events since `first` tell what others tell as well.
+fn retell(reader: &mut Reader<'static>, first: usize) {
+    for event in reader.reading.events.iter_mut().skip(first) {
+        event.retold = true;
+    }
+}
+
+/// The name of an event without what all of them begin with.
+fn stem(kind: &str) -> &str {
+    kind.strip_prefix("response.").unwrap_or(kind)
+}
+
+/// Whether an event tells the whole answer, and ends it.
+fn is_last(kind: &str) -> bool {
+    matches!(kind, "completed" | "incomplete" | "failed")
+}
+
+impl StreamReader for ResponsesStream {
+    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let kind = root.get("type").and_then(|kind| kind.text());
+        let kind = kind.as_deref().or(event).unwrap_or_default();
+        if let Some(number) = root.get("sequence_number").and_then(|n| n.as_u64()) {
+            self.numbers.read(number);
+        }
+        self.event(reader, root, stem(kind));
+    }
+
+    /// OpenRouter says so; OpenAI doesn't.
+    fn is_end(&self, payload: &[u8]) -> bool {
+        payload.trim_ascii() == b"[DONE]"
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        let Some([item, list, at]) = self.texts.spot(channel) else {
+            return String::new();
+        };
+        match list {
+            CONTENT => format!("#output/{item}/content/{at}"),
+            SUMMARY => format!("#output/{item}/summary/{at}"),
+            AUDIO => "#audio/transcript".to_owned(),
+            _ => {
+                let name = self.unknown.get(index(list.saturating_sub(UNKNOWN)));
+                format!("#output/{item}/{}", name.map_or("", |name| name))
+            }
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        let call = self.calls.get(index(key.item));
+        format!("#output/{}", call.map_or(NO_ITEM, |call| call.item))
+    }
+
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        let items: Vec<Option<u32>> = calls
+            .iter()
+            .map(|call| Some(self.calls.get(index(call.key.item))?.item))
+            .collect();
+        let calls = || calls.iter().zip(items.iter().copied());
+        let mut numbers: Vec<u32> = calls()
+            .filter(|(call, _)| call.denied.is_some())
+            .filter_map(|(_, item)| item)
+            .collect();
+        numbers.dedup();
+        for number in numbers {
+            let of_item = || {
+                calls()
+                    .filter(|(_, item)| *item == Some(number))
+                    .map(|(call, _)| call)
+            };
+            let mut texts: Vec<&str> = of_item()
+                .filter_map(|call| call.denied.as_deref())
+                .collect();
+            texts.dedup();
+            let text = texts.join("\n");
+            let id = self.item(number).and_then(|item| item.id.as_deref());
+            let id = message_id(id.unwrap_or_default());
+            let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
+            for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
+                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
+                let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+                let body = nest.body().ok_or(CannotWithhold)?;
+                if body.root().place() == *element {
+                    frame.dropped = true;
+                    frame.before.extend(explanation.take().unwrap_or_default());
+                }
+            }
+            if let Some(item) = self.item_mut(number) {
+                item.denied = Some(text);
+            }
+        }
+        Ok(())
+    }
+
+    /// A text that stands whole in one frame is edited where it stands.
+    fn withhold(
+        &mut self,
+        frame: &mut HeldFrame,
+        withholding: &Withholding,
+    ) -> Result<(), CannotWithhold> {
+        only_texts(withholding)?;
+        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
+        let body = nest.body().ok_or(CannotWithhold)?;
+        let root = body.root();
+        let output = root
+            .get("response")
+            .and_then(|response| response.get("output"));
+        let items = output.into_iter().flat_map(|output| output.elements());
+        for item in root.get("item").into_iter().chain(items) {
+            correct_copies(item, &withholding.edited, &mut frame.edits);
+        }
+        let part = root.get("part").unwrap_or(root);
+        correct_copies_in(part, &withholding.edited, &mut frame.edits);
+        Ok(())
+    }
+
+    fn counts_frames(&self) -> bool {
+        true
+    }
+
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+        for made in &mut frame.before {
+            self.numbers.add(made);
+        }
+        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+            return;
+        };
+        let root = body.root();
+        if frame.dropped {
+            self.numbers.skip();
+            // What takes the place of an item has its number.
+            let number = self.about(root).item;
+            if number != NO_ITEM {
+                self.next_item = self.next_item.max(number.saturating_add(1));
+            }
+            return;
+        }
+        let kind = root.get("type").and_then(|kind| kind.text());
+        let kind = stem(kind.as_deref().unwrap_or_default());
+        match kind {
+            "created" => self.has_begun = true,
+            "output_item.added" => {
+                let number = self.about(root).item;
+                self.next_item = self.next_item.max(number.saturating_add(1));
+                let item = root.get("item");
+                self.open
+                    .extend(item.map(|item| (number, own::ended(item))));
+            }
+            "output_item.done" => {
+                let number = self.about(root).item;
+                self.open.retain(|(open, _)| *open != number);
+            }
+            _ => {}
+        }
+        let has_denied = || self.items.iter().any(|item| item.denied.is_some());
+        if !frame.edits.is_empty()
+            || !changes.is_empty()
+            || (root.get("response").is_some() && has_denied())
+        {
+            self.correct_event(root, kind, &mut frame.edits, changes);
+        }
+        let number = root.get("sequence_number");
+        if let Some((value, number)) = number.and_then(|value| Some((value, value.as_u64()?))) {
+            let sent = self.numbers.send(number);
+            if sent != number {
+                frame.edits.replace(value, sent.to_string().into_bytes());
+            }
+        }
+    }
+
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+        let mut frames = Vec::new();
+        if as_error {
+            // OpenAI's own libraries raise what `error` says, and hand on what has a type.
+            let mut payload =
+                br#"{"type":"error","code":"agentguard_denied","param":null,"message":"#.to_vec();
+            quote(&denial.message(), &mut payload);
+            payload.push(b',');
+            payload.extend_from_slice(Dialect::OpenAi.body(denial).get(1..).unwrap_or_default());
+            frames.push(Made::new(Some("error"), payload));
+        } else {
+            let common = self
+                .common
+                .take()
+                .unwrap_or_else(|| Common::of(denial, &self.asked));
+            if !self.has_begun {
+                let begun = common.response("in_progress", b"");
+                frames.push(own::event("response.created", &[br#""response":"#, &begun]));
+            }
+            // OpenAI's own library takes no end of an answer whose items have not ended.
+            for (number, item) in std::mem::take(&mut self.open) {
+                frames.push(own::item_done(number, &item));
+            }
+            let text = denial.message();
+            frames.extend(own::message(self.next_item, REFUSING_ID, REFUSAL, &text));
+            let mut output = Vec::new();
+            message_item(REFUSING_ID, REFUSAL, &text, &mut output);
+            let whole = common.response("completed", &output);
+            frames.push(own::event(
+                "response.completed",
+                &[br#""response":"#, &whole],
+            ));
+        }
+        for made in &mut frames {
+            self.numbers.add(made);
+        }
+        frames
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}

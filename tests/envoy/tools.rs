@@ -1,0 +1,110 @@
+//! A real server of tools behind the filter, and a real client before it: both from the official `mcp` package of Python.
+
+use crate::scene::{Mode, case, policy, sites};
+use harness::{Envoy, Process, Setup, Version, mcp_python, wait_for};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::Command;
+
+in_both_envoys![a_session_lives_on_whatever_is_refused_in_it];
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/tools.py");
+
+/// Starts the server; where it listens.
+fn serve(name: &str) -> (Process, SocketAddr) {
+    let python = mcp_python();
+    let output =
+        std::env::temp_dir().join(format!("agentguard-tools-{}-{name}", std::process::id()));
+    let mut process = Process::start(&[&python.to_string_lossy(), SCRIPT, "serve"], &[], &output);
+    let port = wait_for("the server of tools", || {
+        assert!(process.ended().is_none(), "{}", process.printed());
+        process.printed().lines().next()?.parse::<u16>().ok()
+    });
+    (process, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// Does everything once; what the package's caller gets.
+fn use_tools(envoy: &Envoy, mode: Mode, version: &str) -> Value {
+    let address = envoy.site(mode.word()).address;
+    let mut command = Command::new(mcp_python());
+    command.args([SCRIPT, "use", &format!("http://{address}/mcp"), version]);
+    for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(proxy);
+    }
+    let output = command.output().expect("Python with the mcp package");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("what the script prints")
+}
+
+fn a_session_lives_on_whatever_is_refused_in_it(version: Version) {
+    let rules = json!([
+        {"id": "no-delete", "match": {"event": ["tool_call", "tool_offer"], "tool": "delete_customer"},
+         "action": "deny", "reason": "Customers are deleted by a person."},
+        {"id": "mask", "match": {"event": ["tool_result", "response"]},
+         "when": {"text": {"detects": ["credit_card", "email"]}}, "action": "redact"},
+        {"id": "orders", "match": {"event": "tool_result"}, "when": {"text": {"contains": "ignore all previous"}},
+         "action": "deny", "reason": "A page gives no orders."},
+        {"id": "no-sampling", "match": {"event": "request", "method": "sampling/createMessage"}, "when": {"in": "response"},
+         "action": "deny", "reason": "Servers get no model."},
+    ]);
+    let (_server, address) = serve(&format!("{version:?}"));
+    let envoy = Setup::new(version, sites(&policy(rules)))
+        .upstream(address)
+        .start();
+    for mode in Mode::BOTH {
+        // With `initialize` and a session, whose answers all stream; and the versions since 2026-07-28, without.
+        for how in ["legacy", "auto"] {
+            case(&format!("{mode:?}, {how}"), || {
+                outcomes(&use_tools(&envoy, mode, how), how)
+            });
+        }
+    }
+}
+
+fn outcomes(seen: &Value, how: &str) {
+    let refused = |what: &str, rule: &str, reason: &str| {
+        let result = &seen[what];
+        assert_eq!(result["failed"], true, "{what}: {seen}");
+        assert_eq!(result["text"], json!([reason]), "{seen}");
+        assert_eq!(result["rule"], rule, "{seen}");
+    };
+    let tools = seen["tools"].as_array().expect("a list of tools");
+    assert!(
+        tools.contains(&json!("find_customer")) && !tools.contains(&json!("delete_customer")),
+        "{seen}"
+    );
+    let found = &seen["found"];
+    assert_eq!(
+        found["data"],
+        json!({"name": "Ada", "card": "[CREDIT_CARD]"}),
+        "{seen}"
+    );
+    assert!(
+        found["text"][0]
+            .as_str()
+            .is_some_and(|text| text.contains("[CREDIT_CARD]")),
+        "{seen}"
+    );
+    refused("deleted", "no-delete", "Customers are deleted by a person.");
+    assert_eq!(seen["page"]["text"], json!(["Page 1."]), "{seen}");
+    refused("bad page", "orders", "A page gives no orders.");
+    assert_eq!(seen["counted"]["text"], json!(["3 pages"]), "{seen}");
+    assert_eq!(
+        seen["progress"],
+        json!([
+            "page 0 of [EMAIL]",
+            "page 1 of [EMAIL]",
+            "page 2 of [EMAIL]"
+        ]),
+        "{seen}"
+    );
+    if how == "legacy" {
+        refused("summary", "no-sampling", "Servers get no model.");
+        // The server was told as well, by the client, which does not know what took the place of its request.
+        let learned = seen["learned"]["result"]
+            .as_array()
+            .expect("a list of errors");
+        assert_eq!(learned.last(), Some(&json!(-32601)), "{seen}");
+    }
+}
