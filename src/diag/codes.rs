@@ -111,6 +111,8 @@ codes! {
         "The rule can be judged only once all of the text is there, so that nothing of a streamed answer leaves before."
     AG1119 0 "a list that nothing uses"
         "The list has no effect. Perhaps a rule was meant to use it."
+    AG1120 0 "written in the terse form"
+        "The document has no `apiVersion`: it is read as policies elsewhere are written. `agentguard fmt` writes the modern form, which says what it means."
     AG2001 400 "malformed JSON, or a known field of the wrong type"
         "The body is not strict JSON (RFC 8259), or a field that the protocol defines has another type. Two readers could disagree about it, so it is refused. Only a rule that names this code can let it pass."
     AG2002 400 "duplicate or case-variant key"

@@ -42,6 +42,7 @@ mod scan;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod seams;
+mod terse;
 #[cfg(not(target_arch = "wasm32"))]
 mod testing;
 mod value;
@@ -86,6 +87,7 @@ pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::{schema, test_schema};
+pub use terse::{Modern, modern};
 #[cfg(not(target_arch = "wasm32"))]
 pub use testing::{
     Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,
