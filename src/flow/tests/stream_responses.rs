@@ -820,6 +820,37 @@ rules:
 }
 
 #[test]
+fn an_event_that_two_clients_read_differently_is_not_passed_on() {
+    let guard = guard(LOOKS);
+    let event = json!({
+        "type": "response.new_thing", "output_index": 0, "item": call_item("delete_customer", "{}"), "sequence_number": 1,
+    });
+    let mut body = sse(&[created()]);
+    body.extend(format!("event: response.output_item.done\ndata: {event}\n\n").into_bytes());
+    let seen = ask(&guard, &body, &[]);
+    assert_eq!(record(&seen)["code"], "AG2014");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("delete")
+    );
+}
+
+#[test]
+fn a_second_call_under_a_number_that_is_taken_is_judged_too() {
+    let guard = guard(LOOKS);
+    for first in [said(0, &["Hello"]), called(0, "find", &["{}"])] {
+        let mut events = vec![created()];
+        events.extend(first);
+        events.extend(called(0, "delete_customer", &[]));
+        let seen = ask(&guard, &sse(&events), &[]);
+        assert_eq!(record(&seen)["decision"], "deny");
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!body.contains("\"delete_customer\""), "{body}");
+    }
+}
+
+#[test]
 fn text_of_another_item_flows_while_a_call_is_held_and_events_stay_in_order() {
     let guard = guard(LOOKS);
     let sentence = "and on and on and on and on and on and on and on and on and on it goes. ";
