@@ -62,9 +62,9 @@ fn done(at: usize, item: &Value) -> Value {
 
 fn message(text: &str) -> Value {
     let annotations: Vec<Value> = text
-        .find("source")
-        .map(|at| {
-            let at = text[..at].chars().count();
+        .split_once("source")
+        .map(|(before, _)| {
+            let at = before.chars().count();
             json!({"type": "url_citation", "start_index": at, "end_index": at + 6, "url": "https://a.example/", "title": "A"})
         })
         .into_iter()
@@ -590,7 +590,7 @@ fn a_call_that_the_provider_ran_can_only_be_reported() {
         ),
         json!({"type": "response.web_search_call.searching", "item_id": "ws_1", "output_index": 0}),
         done(0, &item),
-        completed(&[item.clone()]),
+        completed(std::slice::from_ref(&item)),
     ];
     let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
     assert_eq!(answer.error.as_deref(), Some("No searching."));
