@@ -1,6 +1,6 @@
 //! Answers of the Responses API that stream.
 
-use super::stream::streamed;
+use super::stream::{most_behind, streamed};
 use super::*;
 
 fn request() -> Half {
@@ -363,6 +363,25 @@ fn a_card_number_is_gone_from_the_deltas_and_from_every_copy() {
 
 fn sse_count(body: &[u8]) -> usize {
     String::from_utf8_lossy(body).matches("data: ").count()
+}
+
+#[test]
+fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
+    let guard = guard(LOOKS);
+    let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
+    let words: Vec<&str> = sentence.split_inclusive(' ').cycle().take(200).collect();
+    let mut half = streamed(b"", &[]);
+    half.chunks = whole(&[said(0, &words)], &[])
+        .iter()
+        .map(|event| format!("data: {event}\n\n").into_bytes())
+        .collect();
+    let delta = |event: &str| {
+        let event: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
+        Some(event["delta"].as_str()?.chars().count())
+    };
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let behind = most_behind(&mut flow, &request(), &half, &delta);
+    assert!(behind <= 64, "{behind} characters behind");
 }
 
 #[test]
