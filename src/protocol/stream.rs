@@ -7,6 +7,7 @@ mod texts;
 pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
+use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
 use crate::wire::json::{Edits, Nest, Place};
 use std::collections::BTreeMap;
@@ -395,6 +396,23 @@ pub enum KeepAlive {
 }
 
 impl Reader<'_> {
+    /// The `type` of an event, which its name repeats in framings that have names. Clients go by either.
+    pub fn event_type(&mut self, name: Option<&str>) -> String {
+        let Some(body) = self.body() else {
+            return String::new();
+        };
+        let root = body.root();
+        let Some(kind) = root.get("type") else {
+            return name.unwrap_or_default().to_owned();
+        };
+        let text = kind.text().unwrap_or_default().into_owned();
+        if name.is_some_and(|name| name != text && name != "message") {
+            let what = "an event whose name is not its type".to_owned();
+            self.problem(codes::AG2014, kind, what);
+        }
+        text
+    }
+
     /// Adds a piece to what the frame says.
     pub fn piece(&mut self, piece: Piece) {
         self.frame.pieces.push(piece);

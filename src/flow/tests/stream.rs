@@ -223,12 +223,27 @@ fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
     assert!(behind <= 64, "{behind} characters behind");
 }
 
-/// The most characters of text that the client is behind the upstream after any chunk.
 fn behind(flow: &mut Flow, response: &Half) -> usize {
+    let text = |event: &str| {
+        let frame: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
+        let content = frame["choices"][0]["delta"]["content"].as_str()?;
+        Some(content.chars().count())
+    };
     let request = chat_request(&says("hi"));
+    most_behind(flow, &request, response, &text)
+}
+
+/// The most characters of text that the client is behind the upstream after any chunk; `characters` counts those of one
+/// event.
+pub(super) fn most_behind(
+    flow: &mut Flow,
+    request: &Half,
+    response: &Half,
+    characters: &dyn Fn(&str) -> Option<usize>,
+) -> usize {
     let headers = |half: &Half| -> Vec<(Vec<u8>, Vec<u8>)> { half.headers.clone() };
     let of = |headers: &[(Vec<u8>, Vec<u8>)]| -> Vec<(Vec<u8>, Vec<u8>)> { headers.to_vec() };
-    let sent = of(&headers(&request));
+    let sent = of(&headers(request));
     let sent: Vec<(&[u8], &[u8])> = sent
         .iter()
         .map(|(n, v)| (n.as_slice(), v.as_slice()))
@@ -251,18 +266,8 @@ fn behind(flow: &mut Flow, response: &Half) -> usize {
         now: NOW,
     });
     let count = |bytes: &[u8]| -> usize {
-        String::from_utf8_lossy(bytes)
-            .split("\n\n")
-            .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok())
-            .filter_map(|frame| {
-                Some(
-                    frame["choices"][0]["delta"]["content"]
-                        .as_str()?
-                        .chars()
-                        .count(),
-                )
-            })
-            .sum()
+        let text = String::from_utf8_lossy(bytes);
+        text.split("\n\n").filter_map(characters).sum()
     };
     let (mut came, mut left, mut most) = (0, 0, 0);
     for chunk in &response.chunks {
