@@ -135,6 +135,30 @@ impl Condition {
         }
     }
 
+    /// Calls `visit` with every operand, whatever it is compared with.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
+        match self {
+            Condition::All(list) | Condition::Any(list) => {
+                for condition in list {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Not(inner) => inner.each_operand(visit),
+            Condition::AnyItem { condition, .. } => condition.each_operand(visit),
+            Condition::Earlier(earlier) => {
+                if let Some(condition) = &earlier.condition {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Test(test) => {
+                for check in &test.checks {
+                    visit(&check.operand);
+                }
+            }
+        }
+    }
+
     /// Calls `visit` with every field that it names, on which side of an operator ever, and with the kind of the earlier
     /// event if it is a field of one.
     pub(super) fn each_field<'c>(
