@@ -3,7 +3,7 @@
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve,
+    Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -58,12 +58,23 @@ impl Source {
     /// The same with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
         let Some(root) = &self.root else { return self };
-        match resolve(&self.name, root, &mut read_beside) {
-            Ok(merged) => Source {
-                loaded: load_with_zones(&merged),
-                root: Some(merged),
-                ..self
-            },
+        let merged = unfold(root).and_then(|(root, told)| {
+            let merged = resolve(&self.name, &root, &mut read_beside)?;
+            Ok((merged, told))
+        });
+        match merged {
+            Ok((merged, told)) => {
+                let mut loaded = load_with_zones(&merged);
+                loaded.diagnostics.extend(told);
+                loaded
+                    .diagnostics
+                    .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+                Source {
+                    loaded,
+                    root: Some(merged),
+                    ..self
+                }
+            }
             Err(diagnostics) => Source {
                 loaded: Loaded {
                     policy: None,

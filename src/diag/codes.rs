@@ -77,6 +77,8 @@ codes! {
         "The policy names an environment variable that the proxy does not hand to the filter. List it under `vm_config.environment_variables.host_env_keys` and set it in the proxy's environment."
     AG1023 0 "an example does not hold"
         "A rule's example says what the policy decides, and it decides otherwise. Either the rule or the example is wrong."
+    AG1024 0 "a terse document"
+        "Policies written for other tools load as they are. What they say is made into this language first; `agentguard fmt` writes the result, which is what is in force."
     AG1101 0 "a rule can never hold"
         "What the rule asks for contradicts itself, or its `unless` holds wherever it does. Nothing is ever decided by it."
     AG1102 0 "a rule repeats another"

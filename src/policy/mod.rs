@@ -40,6 +40,7 @@ mod rule;
 mod scan;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
+mod terse;
 #[cfg(not(target_arch = "wasm32"))]
 mod testing;
 mod value;
@@ -62,15 +63,15 @@ pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, Strea
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
 #[cfg(not(target_arch = "wasm32"))]
-pub use format::{FormatError, format_yaml, write_json, write_yaml};
-#[cfg(not(target_arch = "wasm32"))]
 pub use extend::{Read, ReadFile, resolve};
+#[cfg(not(target_arch = "wasm32"))]
+pub use format::{FormatError, format_yaml, write_json, write_yaml};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
-pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
+pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json, unfold};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
 pub use operators::operator_words;
@@ -84,6 +85,7 @@ pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::{schema, test_schema};
+pub use terse::is_terse;
 #[cfg(not(target_arch = "wasm32"))]
 pub use testing::{
     Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,

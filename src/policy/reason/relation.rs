@@ -98,9 +98,9 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
     let adds_nothing = !open && refuses_as_much(new, &new_meaning, old, &old_meaning);
     let same = old.version == new.version
         || !open
-        && defaults(&old.document) == defaults(&new.document)
-        && (normals(&old_meaning) == normals(&new_meaning)
-            || (keeps && adds_nothing && effects(&old_meaning) == effects(&new_meaning)));
+            && defaults(&old.document) == defaults(&new.document)
+            && (normals(&old_meaning) == normals(&new_meaning)
+                || (keeps && adds_nothing && effects(&old_meaning) == effects(&new_meaning)));
     let mut difference = Difference {
         same: proved(same),
         keeps: proved(keeps || same),
