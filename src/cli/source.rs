@@ -3,7 +3,7 @@
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
+    Data, Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -59,7 +59,11 @@ impl Source {
     pub(super) fn compiled(self) -> Source {
         let Some(root) = &self.root else { return self };
         let merged = unfold(root).and_then(|(root, told)| {
-            let merged = resolve(&self.name, &root, &mut read_beside)?;
+            let merged = if names_files(&root) {
+                resolve(&self.name, &root, &mut read_beside)?
+            } else {
+                root
+            };
             Ok((merged, told))
         });
         match merged {
@@ -119,6 +123,26 @@ impl Source {
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
     }
+}
+
+/// Whether a document rests on other files. One that says something inside `spec` and outside is refused as it stands.
+fn names_files(root: &Node) -> bool {
+    let spec = root.get("spec").map(Node::members).unwrap_or_default();
+    if spec.iter().any(|member| root.get(&member.key).is_some()) {
+        return false;
+    }
+    root.members().iter().chain(spec).any(|member| {
+        let value = &member.value;
+        match (&*member.key, &value.data) {
+            ("extends", _) => true,
+            ("lists", _) => value
+                .members()
+                .iter()
+                .any(|list| list.value.get("file").is_some()),
+            ("policies", Data::List(documents)) => documents.iter().any(names_files),
+            _ => false,
+        }
+    })
 }
 
 /// A file that a document names, relative to the document.
