@@ -14,6 +14,7 @@ mod inspect;
 mod output;
 mod render;
 mod replay;
+mod scan;
 mod schema;
 mod source;
 mod test;
@@ -64,6 +65,8 @@ enum Command {
     Test(test::Test),
     /// Show the events that a protocol's reader sees in recorded exchanges.
     Inspect(inspect::Inspect),
+    /// Find personal data, secrets and signs of injection in texts.
+    Scan(scan::Scan),
     /// Judge what was recorded, and tell what differs from then.
     Replay(replay::Replay),
     /// Tell what a change of a policy changes: proved, or shown by an event.
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(json),
         Command::Test(command) => command.run(json),
         Command::Inspect(command) => command.run(json),
+        Command::Scan(command) => command.run(json),
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
         Command::Build(command) => command.run(),

@@ -6,7 +6,7 @@ use crate::policy::{
     Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch,
     Scans,
 };
-use crate::redact::{self, Numbers};
+use crate::redact::{self, Ledger};
 use crate::wire::edit;
 use crate::wire::json::{Edits, Nest, decode};
 use serde_json::{Map, Value, json};
@@ -123,7 +123,7 @@ impl Verdict {
         let findings = context
             .finding_counts()
             .into_iter()
-            .map(|(name, count)| (name.to_owned(), count))
+            .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
             "redact" => redacted_text(&nest, redactions),
@@ -291,7 +291,7 @@ fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> 
         redactions,
         nest,
         b"agentguard check",
-        &mut Numbers::default(),
+        &mut Ledger::default(),
         &mut edits,
     );
     let edited = edit::apply(body.bytes(), &nest.flatten(edits));

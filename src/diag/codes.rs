@@ -120,7 +120,7 @@ codes! {
     AG2003 413 "nested too deep"
         "Deeper than `inspect.max_depth` (default 64), or JSON inside strings deeper than `inspect.nested_json`."
     AG2004 413 "too large"
-        "Larger than `inspect.max_body` (default 8 MiB). A part is never judged for the whole."
+        "Larger than `inspect.max_body` (default 8 MiB), or with more text for detectors than `inspect.max_text` (default 4 MiB in one exchange). A part is never judged for the whole."
     AG2005 415 "content-encoding"
         "The body is compressed or otherwise encoded. Put Envoy's decompressor filters before this one for requests."
     AG2006 415 "content type can't be read"

@@ -2,6 +2,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A path into the document while it is read; costs nothing until a mistake is found.
@@ -141,15 +142,26 @@ impl Decoder {
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
     ) {
-        let help = help.into();
-        if let Some(diagnostic) =
-            self.report(Severity::Error, code, at, span.clone(), message.into())
-            && !help.is_empty()
-        {
-            diagnostic.help = Some(help);
+        self.note_error(code, at, span, message.into(), help.into());
+    }
+
+    /// Compiled once, not for each of its callers.
+    #[inline(never)]
+    fn note_error(
+        &mut self,
+        code: &'static str,
+        at: &At<'_>,
+        span: &Range<usize>,
+        message: Cow<'static, str>,
+        help: Cow<'static, str>,
+    ) {
+        let message = message.into_owned();
+        let report = self.report(Severity::Error, code, at, span.clone(), message);
+        if let Some(diagnostic) = report.filter(|_| !help.is_empty()) {
+            diagnostic.help = Some(help.into_owned());
         }
     }
 

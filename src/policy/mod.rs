@@ -10,6 +10,7 @@ mod compile;
 mod condition;
 mod decide;
 mod decode;
+mod detectors;
 mod document;
 #[cfg(not(target_arch = "wasm32"))]
 mod explain;
@@ -40,6 +41,7 @@ mod rule;
 mod scan;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
+mod seams;
 mod terse;
 #[cfg(not(target_arch = "wasm32"))]
 mod testing;
@@ -91,7 +93,7 @@ pub use testing::{
     Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,
     read_tests,
 };
-pub use window::{Settled, Window};
+pub use window::{Settled, Watch, Window};
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::parse_yaml;
 pub use zones::Zones;

@@ -7,6 +7,7 @@
 
 mod batch;
 mod stored;
+mod stream;
 
 use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
@@ -214,7 +215,7 @@ const ROWS: &[Row] = &[
         route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: "endpoints that hand out access past the proxy",
@@ -322,6 +323,7 @@ impl Protocol for OpenAiOther {
         match asked.endpoint.name {
             // The rest of an answer whose beginning was received elsewhere.
             RETRIEVED => Some(Box::new(ResponsesStream::new(asked))),
+            "threads.runs" => Some(Box::new(stream::RunStream::default())),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ mod content;
 mod tools;
 
 pub(super) use answer::{ANSWER, answer_member, beside, error, refusal_text, usage};
-pub(super) use content::{SPEECH, content, content_texts, inputs, spoken};
+pub(super) use content::{SPEECH, content, content_part, content_texts, inputs, spoken};
 pub(super) use tools::{
     called_function, named_offer, plugins, provider_tool, response_format, tool_call, tool_choice,
     tool_offer,

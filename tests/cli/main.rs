@@ -1,6 +1,8 @@
 //! The command line as a person or a script sees it.
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
+mod scan;
+
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -411,6 +413,7 @@ fn help_names_every_subcommand_and_the_exit_status() {
         "check",
         "test",
         "inspect",
+        "scan",
         "replay",
         "diff",
         "build",

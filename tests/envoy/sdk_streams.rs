@@ -32,6 +32,9 @@ macro_rules! recorded {
 
 const RECORDED: &[Recorded] = recorded! {
     "openai.chat" http2: true streams: 13;
+    "anthropic.messages" http2: true streams: 9;
+    "gemini.generate" http2: true streams: 9;
+    "bedrock.converse" http2: false streams: 10;
 };
 
 struct Stream {
@@ -172,6 +175,19 @@ const WORDS: &[&str] = &[
     "Barcelona",
 ];
 
+/// What the models called, of the tools that the caller runs.
+const TOOLS: &[&str] = &[
+    "best_language_to_learn",
+    "compose_music",
+    "final_result",
+    "get_capital",
+    "get_current_weather",
+    "get_weather",
+    "top_song",
+    "transfer_to_symphony_composer",
+    "weather",
+];
+
 /// What the rule on words makes of a text.
 fn masked(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, word| {
@@ -195,7 +211,7 @@ fn the_packages_read_edited_streams(version: Version) {
     }]));
     let tools = policy(json!([{
         "id": "no-tools",
-        "match": {"event": "tool_call"},
+        "match": {"event": "tool_call", "tool": TOOLS},
         "action": "deny",
         "reason": "No tools today.",
     }]));

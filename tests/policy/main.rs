@@ -22,6 +22,7 @@
 )]
 
 mod given;
+mod properties;
 mod table;
 
 use agentguard::policy::{

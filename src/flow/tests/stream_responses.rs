@@ -207,7 +207,10 @@ fn answer_of(frames: &[Value]) -> Answer {
             }
             "response.output_item.done" => answer.done[at] = event["item"].clone(),
             "error" => answer.error = event["error"]["message"].as_str().map(str::to_owned),
-            "response.completed" => answer.last = event["response"].clone(),
+            "response.completed" => {
+                assert!(!answer.done.contains(&Value::Null), "an item has not ended");
+                answer.last = event["response"].clone();
+            }
             _ if kind.ends_with(".delta") => {
                 answer.items[at]
                     .1

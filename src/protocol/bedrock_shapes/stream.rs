@@ -17,7 +17,6 @@ use crate::protocol::stream::{
 use crate::protocol::surgery::{Object, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Nova's own form in InvokeModel: the event under its name.
 const NAMED: &[Key] = &[
@@ -87,12 +86,12 @@ pub(in crate::protocol) struct ConverseStream {
     /// The text that goes on: which part, and the number of its channel.
     running: Option<Part>,
     run: u32,
-    /// Blocks that have begun with a start.
-    begun: BTreeSet<u32>,
+    /// A number above those of all blocks that have begun with a start.
+    next: u32,
     /// Names of the tools that were called: by the id of the call.
     names: Calls,
-    /// Tools whose results stand in a block.
-    results: BTreeMap<u32, Known<Box<str>>>,
+    /// The tool whose result stands in the block that has begun last.
+    answering: Known<Box<str>>,
     /// Calls of the client's tools, and how many of them were taken out.
     calls: usize,
     taken: usize,
@@ -106,9 +105,9 @@ impl ConverseStream {
             is_named,
             running: None,
             run: 0,
-            begun: BTreeSet::new(),
+            next: 0,
             names: Calls::new(),
-            results: BTreeMap::new(),
+            answering: Known::Unknown,
             calls: 0,
             taken: 0,
             sent: Sent::default(),
@@ -154,18 +153,19 @@ impl ConverseStream {
 
     fn start(&mut self, reader: &mut Reader<'static>, event: Value<'_>, start: Value<'_>) {
         let index = self.index(reader, event);
-        if !self.begun.insert(index) {
+        if index < self.next {
             // Clients go on with the first block of a number, others with the last.
             let what = "a block with the number of another one".to_owned();
             reader.problem(codes::AG2014, event, what);
         }
+        self.next = self.next.max(index.saturating_add(1));
         self.end_run(reader);
         let origin = Origin::answer(0);
         reader.keys(start, START, &origin, &mut |reader, key, value| {
             if key == "toolUse" {
                 self.begin_call(reader, event, value, index);
             } else {
-                self.begin_result(reader, value, index);
+                self.begin_result(reader, value);
             }
         });
     }
@@ -196,7 +196,7 @@ impl ConverseStream {
     }
 
     /// The result of a tool that the provider ran.
-    fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
+    fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
         const RESULT: &[Key] = &[
             ("toolUseId", Is::Id),
             ("status", Is::Word(&["success", "error"])),
@@ -205,8 +205,7 @@ impl ConverseStream {
         reader.known(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
         let name = id.and_then(|id| self.names.get(&*id).cloned());
-        self.results
-            .insert(index, name.map_or(Known::Unknown, Known::Is));
+        self.answering = name.map_or(Known::Unknown, Known::Is);
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
@@ -268,7 +267,7 @@ impl ConverseStream {
         const CONTENT: &[Key] = &[("text", Is::Own), ("json", Is::Tree(Part::Other))];
         self.end_run(reader);
         let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-        event.tool = self.results.get(&index).cloned().unwrap_or(Known::Unknown);
+        event.tool = self.answering.clone();
         event.provider_run = true;
         let whole = Origin::answer(0).with_part(Part::Other);
         let origin = Origin {

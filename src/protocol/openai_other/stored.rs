@@ -96,7 +96,7 @@ const ATTACHMENT: &[Member] = &[("file_id", Shape::State), ("tools", Shape::Own)
 const TOOL_OUTPUT: &[Member] = &[("tool_call_id", Shape::Id), ("output", Shape::Own)];
 
 /// Objects of answers, whichever they are.
-const OBJECT: &[Member] = &[
+pub(super) const OBJECT: &[Member] = &[
     ("id", Shape::Id),
     ("object", Shape::Id),
     ("deleted", Shape::Flag),
@@ -144,6 +144,15 @@ const OBJECT: &[Member] = &[
     ("max_prompt_tokens", Shape::Number),
     ("max_completion_tokens", Shape::Number),
     ("parallel_tool_calls", Shape::Flag),
+    ("reasoning_effort", Shape::Id),
+    (
+        "truncation_strategy",
+        Shape::Object(&[("type", Shape::Id), ("last_messages", Shape::Number)]),
+    ),
+    (
+        "incomplete_details",
+        Shape::Object(&[("reason", Shape::Id)]),
+    ),
     ("request_counts", Shape::Counts),
     ("file_counts", Shape::Counts),
     ("state", Shape::Counts),
@@ -170,7 +179,7 @@ const OBJECT: &[Member] = &[
     ("step_details", Shape::Own),
     ("tokens", Shape::Numbers),
 ];
-const REQUIRED: &[Member] = &[
+pub(super) const REQUIRED: &[Member] = &[
     ("type", Shape::Id),
     (
         "submit_tool_outputs",
@@ -264,6 +273,11 @@ fn author_of(message: Value<'_>) -> Known<Author> {
         Some("tool") => Known::Is(Author::Tool),
         _ => Known::Unknown,
     }
+}
+
+/// Whether an answer's message repeats what the user or the application said.
+pub(super) fn is_by_others(message: Value<'_>) -> bool {
+    matches!(author_of(message), Known::Is(Author::User | Author::System))
 }
 
 /// A message of a thread.
@@ -390,15 +404,21 @@ fn is_item(value: Value<'_>) -> bool {
     })
 }
 
-fn object_member(reader: &mut Reader<'_>, object: Value<'_>, key: &'static str, value: Value<'_>) {
+/// Reads a member of [`OBJECT`].
+pub(super) fn object_member(
+    reader: &mut Reader<'_>,
+    object: Value<'_>,
+    key: &'static str,
+    value: Value<'_>,
+) {
     match key {
         _ if value.is_null() => reader.claim(value),
         "data" | "items" => self::object(reader, value),
         "content" => {
-            // What the user said is there once more.
-            let part = match author_of(object) {
-                Known::Is(Author::User | Author::System) => Part::Other,
-                _ => Part::Text,
+            let part = if is_by_others(object) {
+                Part::Other
+            } else {
+                Part::Text
             };
             match value.kind() {
                 json::Kind::String | json::Kind::Array => {

@@ -153,8 +153,10 @@ pub(in crate::protocol) struct ResponsesStream {
     numbers: Numbers,
     /// The answer's beginning has been sent.
     has_begun: bool,
-    /// Items that the client knows of.
-    sent_items: u32,
+    /// The number after those of all items that the client knows of.
+    next_item: u32,
+    /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
+    open: Vec<(u32, Vec<u8>)>,
 }
 
 impl ResponsesStream {
@@ -168,7 +170,8 @@ impl ResponsesStream {
             unknown: Vec::new(),
             numbers: Numbers::default(),
             has_begun: false,
-            sent_items: 0,
+            next_item: 0,
+            open: Vec::new(),
         }
     }
 
@@ -979,23 +982,35 @@ impl StreamReader for ResponsesStream {
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
         for made in &mut frame.before {
             self.numbers.add(made);
-            self.sent_items = self
-                .sent_items
-                .saturating_add(u32::from(made.event == Some("response.output_item.added")));
         }
         let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
             return;
         };
+        let root = body.root();
         if frame.dropped {
             self.numbers.skip();
+            // What takes the place of an item has its number.
+            let number = self.about(root).item;
+            if number != NO_ITEM {
+                self.next_item = self.next_item.max(number.saturating_add(1));
+            }
             return;
         }
-        let root = body.root();
         let kind = root.get("type").and_then(|kind| kind.text());
         let kind = stem(kind.as_deref().unwrap_or_default());
         match kind {
             "created" => self.has_begun = true,
-            "output_item.added" => self.sent_items = self.sent_items.saturating_add(1),
+            "output_item.added" => {
+                let number = self.about(root).item;
+                self.next_item = self.next_item.max(number.saturating_add(1));
+                let item = root.get("item");
+                self.open
+                    .extend(item.map(|item| (number, own::ended(item))));
+            }
+            "output_item.done" => {
+                let number = self.about(root).item;
+                self.open.retain(|(open, _)| *open != number);
+            }
             _ => {}
         }
         let has_denied = || self.items.iter().any(|item| item.denied.is_some());
@@ -1033,8 +1048,12 @@ impl StreamReader for ResponsesStream {
                 let begun = common.response("in_progress", b"");
                 frames.push(own::event("response.created", &[br#""response":"#, &begun]));
             }
+            // OpenAI's own library takes no end of an answer whose items have not ended.
+            for (number, item) in std::mem::take(&mut self.open) {
+                frames.push(own::item_done(number, &item));
+            }
             let text = denial.message();
-            frames.extend(own::message(self.sent_items, REFUSING_ID, REFUSAL, &text));
+            frames.extend(own::message(self.next_item, REFUSING_ID, REFUSAL, &text));
             let mut output = Vec::new();
             message_item(REFUSING_ID, REFUSAL, &text, &mut output);
             let whole = common.response("completed", &output);

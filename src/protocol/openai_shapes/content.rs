@@ -41,6 +41,8 @@ const PART: &[Member] = &[
     ("input_audio", Shape::Own),
     ("file", Shape::Own),
     ("detail", Shape::Word(DETAIL)),
+    // In deltas of an assistant's message.
+    ("index", Shape::Number),
     ("cache_control", CACHE_CONTROL),
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
@@ -214,7 +216,8 @@ fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: b
     }
 }
 
-pub(super) fn content_part(
+/// Reads one part of a message's content.
+pub(crate) fn content_part(
     reader: &mut Reader<'_>,
     part: Value<'_>,
     origin: &Origin,
@@ -235,7 +238,7 @@ pub(super) fn content_part(
                     "value" => said(reader, value, origin, is_result),
                     _ => {
                         let texts = reader.tree(value);
-                        reader.tell(value, texts, &origin.with_part(Part::Other));
+                        reader.tell(value, texts, &origin.with_part(Part::Other).whole());
                     }
                 },
             ),

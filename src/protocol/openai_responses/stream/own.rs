@@ -2,7 +2,7 @@
 
 use super::super::withhold::{OUTPUT_TEXT, PartForm, message_item, message_part};
 use crate::protocol::stream::Made;
-use crate::wire::json::quote;
+use crate::wire::json::{Value, quote};
 
 /// An event; its number is added when it is sent.
 pub(super) fn event(kind: &'static str, rest: &[&[u8]]) -> Made {
@@ -63,4 +63,31 @@ pub(super) fn message(item: u32, id: &str, form: PartForm, text: &str) -> Vec<Ma
         event("response.content_part.done", &[&in_item, part_of, &part]),
         event("response.output_item.done", &[&at_item, &whole]),
     ]
+}
+
+/// The end of an item.
+pub(super) fn item_done(number: u32, item: &[u8]) -> Made {
+    let at_item = format!(r#""output_index":{number},"item":"#).into_bytes();
+    event("response.output_item.done", &[&at_item, item])
+}
+
+/// How an item ends of which no more is told: what it is, and nothing of what it says.
+pub(super) fn ended(item: Value<'_>) -> Vec<u8> {
+    let mut out = b"{".to_vec();
+    for name in ["type", "id", "call_id"] {
+        if let Some(value) = item.get(name) {
+            quote(name, &mut out);
+            out.push(b':');
+            out.extend_from_slice(value.raw());
+            out.push(b',');
+        }
+    }
+    let is = |kind: &str| item.get("type").is_some_and(|known| known.is_text(kind));
+    if is("message") {
+        out.extend_from_slice(br#""role":"assistant","content":[],"#);
+    } else if is("reasoning") {
+        out.extend_from_slice(br#""summary":[],"#);
+    }
+    out.extend_from_slice(br#""status":"incomplete"}"#);
+    out
 }

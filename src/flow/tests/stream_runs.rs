@@ -1,0 +1,238 @@
+//! Runs of assistants that stream.
+
+use super::*;
+
+const LOOKS: &str = "defaults: { action: allow, uninspectable: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+fn sse(events: &[(&str, Value)]) -> Vec<u8> {
+    let mut out = String::new();
+    for (name, event) in events {
+        out.push_str(&format!("event: {name}\ndata: {event}\n\n"));
+    }
+    out.push_str("event: done\ndata: [DONE]\n\n");
+    out.into_bytes()
+}
+
+fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
+    let asked = json!({"assistant_id": "asst_1", "stream": true}).to_string();
+    let request = Half::new(
+        &[
+            (":method", "POST"),
+            (":path", "/v1/threads/thread_1/runs"),
+            (":authority", "api.openai.com"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        asked.as_bytes(),
+    );
+    let answered = |size: usize| {
+        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+        let mut half = Half::new(&headers, b"");
+        half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
+        exchange(guard, &request, half)
+    };
+    let (at_once, in_pieces) = (answered(body.len()), answered(9));
+    assert_eq!(
+        String::from_utf8(at_once.client.body()),
+        String::from_utf8(in_pieces.client.body())
+    );
+    at_once
+}
+
+fn events(seen: &Seen) -> Vec<Value> {
+    let body = String::from_utf8(seen.client.body()).unwrap();
+    body.split("\n\n")
+        .filter_map(|event| event.split_once("data: "))
+        .filter(|(_, data)| *data != "[DONE]")
+        .map(|(_, data)| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+fn run(status: &str, more: Value) -> Value {
+    let mut run = json!({
+        "id": "run_1", "object": "thread.run", "status": status, "assistant_id": "asst_1", "model": "gpt-4o",
+        "instructions": "Be kind.", "tools": [],
+    });
+    run.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    run
+}
+
+fn content(text: &str, annotations: Value) -> Value {
+    json!([{"index": 0, "type": "text", "text": {"value": text, "annotations": annotations}}])
+}
+
+fn delta(text: &str) -> (&'static str, Value) {
+    let content = content(text, json!([]));
+    (
+        "thread.message.delta",
+        json!({"id": "msg_1", "object": "thread.message.delta", "delta": {"content": content}}),
+    )
+}
+
+fn message(text: &str, annotations: Value) -> (&'static str, Value) {
+    (
+        "thread.message.completed",
+        json!({
+            "id": "msg_1", "object": "thread.message", "role": "assistant", "status": "completed",
+            "content": content(text, annotations),
+        }),
+    )
+}
+
+fn call_delta(call: Value) -> (&'static str, Value) {
+    let details = json!({"type": "tool_calls", "tool_calls": [call]});
+    (
+        "thread.run.step.delta",
+        json!({"id": "step_1", "object": "thread.run.step.delta", "delta": {"step_details": details}}),
+    )
+}
+
+/// A run that asks for a call.
+fn asking(name: &str, parts: &[&str], whole: &str) -> Vec<u8> {
+    let mut events = vec![("thread.run.created", run("queued", json!({})))];
+    events.push(call_delta(
+        json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": "", "output": null}}),
+    ));
+    for part in parts {
+        events.push(call_delta(
+            json!({"index": 0, "type": "function", "function": {"arguments": part}}),
+        ));
+    }
+    let call =
+        json!({"id": "call_1", "type": "function", "function": {"name": name, "arguments": whole}});
+    let action =
+        json!({"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}});
+    events.push((
+        "thread.run.requires_action",
+        run("requires_action", json!({"required_action": action})),
+    ));
+    sse(&events)
+}
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let guard = guard(LOOKS);
+    let usage = json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}});
+    let body = sse(&[
+        ("thread.run.created", run("queued", json!({}))),
+        ("thread.run.in_progress", run("in_progress", json!({}))),
+        call_delta(
+            json!({"index": 0, "id": "call_0", "type": "code_interpreter", "code_interpreter": {"input": "", "outputs": []}}),
+        ),
+        call_delta(
+            json!({"index": 0, "type": "code_interpreter", "code_interpreter": {"input": "print(1)"}}),
+        ),
+        delta("Good "),
+        delta("morning"),
+        message("Good morning", json!([])),
+        ("thread.run.completed", run("completed", usage)),
+    ]);
+    let seen = ask(&guard, &body);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(body)
+    );
+    let record = record(&seen);
+    assert_eq!(
+        record["usage"],
+        json!({"input_tokens": 3, "output_tokens": 4})
+    );
+    // The text, the code, and the instructions, each once.
+    assert_eq!(record["events"]["response"], 3, "{record}");
+    let body = asking("find", &["{\"q\":", "1}"], "{\"q\":1}");
+    let seen = ask(&guard, &body);
+    assert_eq!(seen.client.body(), body);
+    assert_eq!(super::record(&seen)["tools"], json!(["find"]));
+}
+
+#[test]
+fn a_message_says_at_its_end_what_it_said_in_pieces() {
+    let guard = guard(LOOKS);
+    let cites = json!([{"type": "file_citation", "text": "【1】", "start_index": 24, "end_index": 27, "file_citation": {"file_id": "f"}}]);
+    let seen = ask(
+        &guard,
+        &sse(&[
+            ("thread.run.created", run("queued", json!({}))),
+            delta("mail anna@ex"),
+            delta("ample.com now 【1】"),
+            message("mail anna@example.com now 【1】", cites),
+        ]),
+    );
+    let events = events(&seen);
+    let text = |at: usize, of: &str| {
+        let holder = if of.is_empty() {
+            &events[at]
+        } else {
+            &events[at][of]
+        };
+        holder["content"][0]["text"].clone()
+    };
+    assert_eq!(text(1, "delta")["value"], "mail [EMAIL]");
+    assert_eq!(text(2, "delta")["value"], " now 【1】");
+    assert_eq!(text(3, "")["value"], "mail [EMAIL] now 【1】");
+    assert_eq!(text(3, "")["annotations"][0]["start_index"], 15);
+    assert_eq!(record(&seen)["findings"], json!({"email": 1}));
+    assert_eq!(record(&seen)["rules"][0]["at"], "#msg_1/content/0");
+}
+
+#[test]
+fn calls_are_held_until_they_are_complete() {
+    let guard = guard(LOOKS);
+    let seen = ask(
+        &guard,
+        &asking("delete_customer", &["{\"id\":", "1}"], "{\"id\":1}"),
+    );
+    let told = events(&seen);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[1]["error"]["message"], "Customers stay.");
+    assert_eq!(record(&seen)["decision"], "deny");
+    let policy = LOOKS.replace(
+        "match: { event: response }",
+        "match: { event: response, part: arguments }",
+    );
+    let guard = super::guard(&policy);
+    let body = asking(
+        "send",
+        &["{\"to\":\"anna@ex", "ample.com\"}"],
+        "{\"to\":\"anna@example.com\"}",
+    );
+    let told = events(&ask(&guard, &body));
+    let arguments = |event: &Value| {
+        let calls = &event["delta"]["step_details"]["tool_calls"][0];
+        calls["function"]["arguments"].as_str().unwrap().to_owned()
+    };
+    let joined: String = told[1..4].iter().map(arguments).collect();
+    assert_eq!(joined, "{\"to\":\"[EMAIL]\"}");
+    let asked = &told[4]["required_action"]["submit_tool_outputs"]["tool_calls"][0];
+    assert_eq!(asked["function"]["arguments"], "{\"to\":\"[EMAIL]\"}");
+}
+
+#[test]
+fn what_the_client_is_asked_to_run_is_judged_whatever_the_deltas_said() {
+    let policy = "defaults: { action: allow, uninspectable: allow }
+rules:
+  - id: amount
+    match: { tool: pay }
+    when: { args.amount: { greater_than: 100 } }
+    action: deny
+    reason: Too much.
+";
+    let guard = guard(policy);
+    let body = asking("pay", &["{\"amount\":1}"], "{\"amount\":1000}");
+    let told = events(&ask(&guard, &body));
+    assert_eq!(told.last().unwrap()["error"]["message"], "Too much.");
+    let body = asking("pay", &["{\"amount\":1}"], "{\"amount\":1}");
+    assert_eq!(ask(&guard, &body).client.body(), body);
+}
