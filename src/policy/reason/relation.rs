@@ -6,6 +6,7 @@ use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
 use crate::policy::decide::{Context, Decision};
+use crate::policy::detectors::written as written_detectors;
 use crate::policy::document::{Default, DefaultAction, Document, Mode};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
@@ -135,6 +136,7 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
         // Documents that decide for themselves are compared only as a whole.
+        ("detectors", detectors(old) == detectors(new)),
         ("policies", old.members.is_empty() && new.members.is_empty()),
         ("for", old.audience.is_empty() && new.audience.is_empty()),
     ]
@@ -142,6 +144,12 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
     .filter(|(_, equal)| !equal)
     .map(|(name, _)| name)
     .collect()
+}
+
+/// The document's own detectors and allow-lists, with the lists that they name.
+fn detectors(document: &Document) -> Option<Vec<u8>> {
+    let node = document.detectors.as_ref()?;
+    Some(written_detectors(node, &document.lists))
 }
 
 fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
