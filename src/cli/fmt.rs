@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Failed, Outcome, output, render};
-use crate::policy::{format_yaml, write_json};
+use crate::policy::{format_yaml, modern, unfold, write_json, write_yaml};
 use clap::Args;
 use serde_json::json;
 
@@ -32,7 +32,19 @@ impl Fmt {
                 return Err(output::complain(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
-            let formatted = if is_json {
+            let formatted = if modern(root).is_some() {
+                match unfold(root) {
+                    Ok((root, _)) => write_yaml(&root),
+                    Err(diagnostics) => {
+                        for diagnostic in &diagnostics {
+                            output::line(&render::as_text(&source, diagnostic));
+                        }
+                        return Err(output::complain(&format!(
+                            "{name} can't be written in full"
+                        )));
+                    }
+                }
+            } else if is_json {
                 write_json(root)
             } else {
                 format_yaml(&source.text, root)

@@ -2,7 +2,9 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve};
+use crate::policy::{
+    Data, Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
+};
 use std::ops::Range;
 use std::path::Path;
 
@@ -56,12 +58,27 @@ impl Source {
     /// The same with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
         let Some(root) = &self.root else { return self };
-        match resolve(&self.name, root, &mut read_beside) {
-            Ok(merged) => Source {
-                loaded: load_with_zones(&merged),
-                root: Some(merged),
-                ..self
-            },
+        let merged = unfold(root).and_then(|(root, told)| {
+            let merged = if names_files(&root) {
+                resolve(&self.name, &root, &mut read_beside)?
+            } else {
+                root
+            };
+            Ok((merged, told))
+        });
+        match merged {
+            Ok((merged, told)) => {
+                let mut loaded = load_with_zones(&merged);
+                loaded.diagnostics.extend(told);
+                loaded
+                    .diagnostics
+                    .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+                Source {
+                    loaded,
+                    root: Some(merged),
+                    ..self
+                }
+            }
             Err(diagnostics) => Source {
                 loaded: Loaded {
                     policy: None,
@@ -106,6 +123,26 @@ impl Source {
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
     }
+}
+
+/// Whether a document rests on other files. One that says something inside `spec` and outside is refused as it stands.
+fn names_files(root: &Node) -> bool {
+    let spec = root.get("spec").map(Node::members).unwrap_or_default();
+    if spec.iter().any(|member| root.get(&member.key).is_some()) {
+        return false;
+    }
+    root.members().iter().chain(spec).any(|member| {
+        let value = &member.value;
+        match (&*member.key, &value.data) {
+            ("extends", _) => true,
+            ("lists", _) => value
+                .members()
+                .iter()
+                .any(|list| list.value.get("file").is_some()),
+            ("policies", Data::List(documents)) => documents.iter().any(names_files),
+            _ => false,
+        }
+    })
 }
 
 /// A file that a document names, relative to the document.
