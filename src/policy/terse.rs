@@ -41,6 +41,9 @@ const RULE: &[&str] = &[
     "name",
     "description",
     "match",
+    "tool",
+    "tool_name",
+    "tool_names",
     "when",
     "unless",
     "outcome",
@@ -118,7 +121,7 @@ pub fn modern(root: &Node) -> Option<Modern> {
     let root = terse.document(policy);
     terse.say(
         Severity::Note,
-        codes::AG1121,
+        codes::AG1024,
         &(policy.span.start..policy.span.start),
         "this document is written in the terse form".to_owned(),
         "`agentguard fmt` writes it in the modern form",
@@ -290,9 +293,10 @@ impl Terse {
             "deny" | "block" | "reject" | "forbid" => "deny",
             "require_approval" | "approval" | "requires_approval" => "require_approval",
             "redact" | "mask" => "redact",
+            "log" | "audit" | "monitor" => "tag",
             _ => {
                 let message = "this is no outcome that is known".to_owned();
-                let help = "ALLOW, DENY, REQUIRE_APPROVAL or REDACT";
+                let help = "ALLOW, DENY, REQUIRE_APPROVAL, REDACT or LOG";
                 self.error(codes::AG1007, &node.span, message, help);
                 return None;
             }
@@ -318,7 +322,17 @@ impl Terse {
         );
         let mut matches = Vec::new();
         let mut conditions = Vec::new();
-        for member in rule.get("match").into_iter().flat_map(Node::members) {
+        // The tool may also stand in the rule itself.
+        let of_rule = rule
+            .members()
+            .iter()
+            .filter(|member| matches!(&*member.key, "tool" | "tool_name" | "tool_names"));
+        for member in rule
+            .get("match")
+            .into_iter()
+            .flat_map(Node::members)
+            .chain(of_rule)
+        {
             self.matched(member, &mut matches, &mut conditions);
         }
         if let Some(content) = rule.get("message_content") {
@@ -337,7 +351,10 @@ impl Terse {
             self.condition(member, &mut ignored, &mut exceptions);
         }
         // A role that is exempt is asked for by the name of those who approve.
-        for member in rule.get("exceptions").into_iter().flat_map(Node::members) {
+        // One exception, or a list of them.
+        let written = rule.get("exceptions");
+        let listed = written.into_iter().flat_map(Node::items);
+        for member in written.into_iter().chain(listed).flat_map(Node::members) {
             match &*member.key {
                 "approver_role" | "role" | "roles" => {
                     exceptions.push(one(
@@ -365,7 +382,12 @@ impl Terse {
                 .map(|action| Node::text_at(action, &outcome.span)),
             None => None,
         };
+        let is_noted = action.as_ref().and_then(Node::text) == Some("tag");
         members.extend(action.map(|action| ("action", action)));
+        if is_noted && rule.get("tags").is_none() {
+            let tag = Node::text_at("logged", start);
+            members.push(("tags", Node::list_at(vec![tag], start)));
+        }
         if let Some(by) = rule.get("approver_role") {
             members.push(("approval", Node::map_at(vec![("by", by.clone())], &by.span)));
         }
@@ -604,7 +626,7 @@ impl Terse {
             if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
                 let message = format!("`{short}` is read as `{place}`, in summer and in winter");
                 let help = "name the zone itself to be sure";
-                self.say(Severity::Warning, codes::AG1121, &value.span, message, help);
+                self.say(Severity::Warning, codes::AG1024, &value.span, message, help);
             }
             let zone = known.map_or(zone, |(_, place)| place);
             members.push(("zone", Node::text_at(zone, &value.span)));
