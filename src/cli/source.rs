@@ -2,8 +2,11 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, load_with_zones, parse_json, parse_yaml};
+use crate::policy::{
+    Data, Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
+};
 use std::ops::Range;
+use std::path::Path;
 
 /// A document and what came of it.
 pub(super) struct Source {
@@ -20,6 +23,11 @@ pub(super) struct Source {
 impl Source {
     /// Reads and compiles a file. A file that can't be read is a failure; one that is no policy is a diagnostic.
     pub(super) fn open(name: &str) -> Result<Source, Failed> {
+        Ok(Source::read(name)?.compiled())
+    }
+
+    /// Reads a file without compiling it.
+    pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read(name)?;
         // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
@@ -32,25 +40,53 @@ impl Source {
                 (text, Err(vec![not_utf8(at..end)]))
             }
         };
-        let (root, loaded) = match root {
-            Ok(root) => {
-                let loaded = load_with_zones(&root);
-                (Some(root), loaded)
-            }
-            Err(diagnostics) => (
-                None,
-                Loaded {
-                    policy: None,
-                    diagnostics,
-                },
-            ),
+        let (root, diagnostics) = match root {
+            Ok(root) => (Some(root), Vec::new()),
+            Err(diagnostics) => (None, diagnostics),
         };
         Ok(Source {
             name: name.to_owned(),
             text,
             root,
-            loaded,
+            loaded: Loaded {
+                policy: None,
+                diagnostics,
+            },
         })
+    }
+
+    /// The same with what it extends, compiled.
+    pub(super) fn compiled(self) -> Source {
+        let Some(root) = &self.root else { return self };
+        let merged = unfold(root).and_then(|(root, told)| {
+            let merged = if names_files(&root) {
+                resolve(&self.name, &root, &mut read_beside)?
+            } else {
+                root
+            };
+            Ok((merged, told))
+        });
+        match merged {
+            Ok((merged, told)) => {
+                let mut loaded = load_with_zones(&merged);
+                loaded.diagnostics.extend(told);
+                loaded
+                    .diagnostics
+                    .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+                Source {
+                    loaded,
+                    root: Some(merged),
+                    ..self
+                }
+            }
+            Err(diagnostics) => Source {
+                loaded: Loaded {
+                    policy: None,
+                    diagnostics,
+                },
+                ..self
+            },
+        }
     }
 
     /// The policy, or the complaint that there is none: for subcommands that need a valid one.
@@ -86,6 +122,41 @@ impl Source {
         let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
+    }
+}
+
+/// Whether a document rests on other files. One that says something inside `spec` and outside is refused as it stands.
+fn names_files(root: &Node) -> bool {
+    let spec = root.get("spec").map(Node::members).unwrap_or_default();
+    if spec.iter().any(|member| root.get(&member.key).is_some()) {
+        return false;
+    }
+    root.members().iter().chain(spec).any(|member| {
+        let value = &member.value;
+        match (&*member.key, &value.data) {
+            ("extends", _) => true,
+            ("lists", _) => value
+                .members()
+                .iter()
+                .any(|list| list.value.get("file").is_some()),
+            ("policies", Data::List(documents)) => documents.iter().any(names_files),
+            _ => false,
+        }
+    })
+}
+
+/// A file that a document names, relative to the document.
+fn read_beside(from: &str, path: &str) -> Result<Read, String> {
+    let file = match Path::new(from).parent() {
+        Some(folder) => folder.join(path),
+        None => path.into(),
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Read {
+            name: file.to_string_lossy().into_owned(),
+            text,
+        }),
+        Err(error) => Err(format!("{}: {error}", file.display())),
     }
 }
 

@@ -451,28 +451,8 @@ impl Policy {
     }
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
-    fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
-        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
-        if rule.limit.is_some() {
-            return false;
-        }
-        if event.kind == Kind::ToolCall {
-            if event.turn == Turn::Earlier && !rule.asks_turn {
-                return false;
-            }
-            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
-            // to be carried out.
-            let is_history =
-                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
-            if rule.action == Action::RequireApproval && is_history {
-                return false;
-            }
-        }
-        if let Some(code) = event.code
-            && rule.action == Action::Allow
-            && is_hard(code)
-            && !rule.names_code(code)
-        {
+    pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        if rule.barred(event).is_some() {
             return false;
         }
         let side = rule.side();
@@ -617,7 +597,31 @@ impl CompiledTest {
 }
 
 impl CompiledRule {
-    fn side(&self) -> Side {
+    /// Why it is not about this event, whatever its conditions say.
+    pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
+        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
+        if self.limit.is_some() {
+            return Some("how often something happened is not known yet");
+        }
+        if event.kind == Kind::ToolCall {
+            if event.turn == Turn::Earlier && !self.asks_turn {
+                return Some("an earlier call is seen only by rules that name `turn`");
+            }
+            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
+            // to be carried out.
+            let is_history =
+                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
+            if self.action == Action::RequireApproval && is_history {
+                return Some("a call in the history has run: nobody can agree to it any more");
+            }
+        }
+        let code = event
+            .code
+            .filter(|code| self.action == Action::Allow && is_hard(code) && !self.names_code(code));
+        code.map(|_| "only a rule that names this code lets it pass")
+    }
+
+    pub(super) fn side(&self) -> Side {
         match self.action {
             Action::Allow => Side::Loosening,
             _ => Side::Restricting,
@@ -676,14 +680,14 @@ fn is_hard(code: &str) -> bool {
 }
 
 /// Judges the conditions of one rule for one event.
-struct Judge<'e, 'a> {
-    event: &'e Event,
-    context: &'e Context<'a>,
+pub(super) struct Judge<'e, 'a> {
+    pub(super) event: &'e Event,
+    pub(super) context: &'e Context<'a>,
     /// The side on which the whole condition stands, before any `not`.
-    outer: Side,
-    if_missing: Option<IfMissing>,
+    pub(super) outer: Side,
+    pub(super) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
-    item: Option<Value<'e>>,
+    pub(super) item: Option<Value<'e>>,
 }
 
 impl<'e, 'a> Judge<'e, 'a> {
@@ -697,7 +701,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         }
     }
 
-    fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
+    pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
@@ -795,7 +799,13 @@ impl<'e, 'a> Judge<'e, 'a> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    fn check(&self, field: &Field, check: &CompiledCheck, operator: &Operator, side: Side) -> bool {
+    pub(super) fn check(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Side,
+    ) -> bool {
         match operator {
             Operator::Keyed { key, operators } => {
                 return self.keyed(field, check, key, operators, side);

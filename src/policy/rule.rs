@@ -33,7 +33,7 @@ const RULE: &[&str] = &[
     "overridable",
     "examples",
 ];
-const MATCH: &[&str] = &[
+pub(super) const MATCH: &[&str] = &[
     "event",
     "tool",
     "model",
