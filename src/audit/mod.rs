@@ -3,6 +3,10 @@
 
 mod chain;
 mod record;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
 
 pub use chain::{Chain, ChainKey};
 pub use record::{HeldRule, Record};
+#[cfg(not(target_arch = "wasm32"))]
+pub use schema::schema;

@@ -59,7 +59,7 @@ pub struct Record<'a> {
     /// Rules that held, by id.
     pub rules: &'a [HeldRule],
     /// What detectors found.
-    pub findings: &'a BTreeMap<&'static str, u64>,
+    pub findings: &'a BTreeMap<Box<str>, u64>,
     /// Events by kind.
     pub events: &'a BTreeMap<&'static str, u64>,
     /// Tools that were called.
@@ -133,8 +133,18 @@ impl Record<'_> {
                 });
             });
         }
-        counts(out, "findings", self.findings);
-        counts(out, "events", self.events);
+        let findings = self.findings.iter();
+        counts(
+            out,
+            "findings",
+            &mut findings.map(|(name, count)| (&**name, *count)),
+        );
+        let events = self.events.iter();
+        counts(
+            out,
+            "events",
+            &mut events.map(|(name, count)| (*name, *count)),
+        );
         texts(out, "tools", self.tools);
         texts(out, "tags", self.tags);
         key(out, "coverage");
@@ -244,14 +254,15 @@ fn number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
-fn counts(out: &mut Vec<u8>, name: &str, counts: &BTreeMap<&'static str, u64>) {
-    if counts.is_empty() {
+fn counts(out: &mut Vec<u8>, name: &str, counts: &mut dyn Iterator<Item = (&str, u64)>) {
+    let mut counts = counts.peekable();
+    if counts.peek().is_none() {
         return;
     }
     key(out, name);
     object(out, |out| {
         for (name, count) in counts {
-            number(out, name, *count);
+            number(out, name, count);
         }
     });
 }
@@ -343,7 +354,7 @@ mod tests {
             code: None,
             status: 200,
             rules: &[],
-            findings: &empty.counts,
+            findings: &empty.findings,
             events: &empty.counts,
             tools: &empty.texts,
             tags: &empty.texts,
@@ -358,6 +369,7 @@ mod tests {
     #[derive(Default)]
     struct Empty {
         models: Vec<Box<str>>,
+        findings: BTreeMap<Box<str>, u64>,
         counts: BTreeMap<&'static str, u64>,
         texts: BTreeSet<Box<str>>,
     }

@@ -1,7 +1,6 @@
 //! `agentguard inspect [FILE]`: recorded exchanges → what a protocol's reader sees in them.
-//!
-//! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
 
+use super::exchange::{Recorded, RecordedResponse, bytes_of, header_list};
 use super::{Failed, Outcome, output};
 use crate::diag::codes;
 use crate::event::{
@@ -15,12 +14,9 @@ use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{Limits, Nest};
 use crate::wire::span::index;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -30,42 +26,6 @@ pub(super) struct Inspect {
     file: String,
 }
 
-/// An exchange as it was recorded.
-#[derive(Debug, Deserialize)]
-struct Recorded {
-    #[serde(default)]
-    id: Value,
-    request: RecordedRequest,
-    #[serde(default)]
-    response: Option<RecordedResponse>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RecordedRequest {
-    method: String,
-    #[serde(default)]
-    host: String,
-    path: String,
-    #[serde(default)]
-    headers: BTreeMap<String, Value>,
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    body_encoding: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RecordedResponse {
-    #[serde(default)]
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, Value>,
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    body_encoding: Option<String>,
-}
-
 impl Inspect {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
         let bytes = output::read(&self.file)?;
@@ -73,7 +33,7 @@ impl Inspect {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let recorded: Recorded = serde_json::from_slice(line).map_err(|error| {
+            let recorded = Recorded::parse(line).map_err(|error| {
                 let number = number.saturating_add(1);
                 output::complain(&format!(
                     "{}: line {number} is no exchange: {error}",
@@ -90,17 +50,6 @@ impl Inspect {
             }
         }
         Ok(Outcome::Clean)
-    }
-}
-
-fn bytes_of(body: &Option<String>, encoding: &Option<String>) -> Result<Vec<u8>, String> {
-    match (body, encoding.as_deref()) {
-        (None, _) => Ok(Vec::new()),
-        (Some(body), None) => Ok(body.clone().into_bytes()),
-        (Some(body), Some("base64")) => STANDARD
-            .decode(body)
-            .map_err(|error| format!("the body is no base64: {error}")),
-        (Some(_), Some(other)) => Err(format!("body_encoding `{other}` is not known")),
     }
 }
 
@@ -153,14 +102,14 @@ impl Seen {
         framing: Framing,
         protocol: &dyn Protocol,
         asked: &Asked,
-    ) -> Reading {
+    ) -> (Reading, Usage) {
         let Some(reader) = protocol.stream(asked) else {
             let problem = unread(
                 codes::AG2014,
                 "no streamed answer of this endpoint is known",
             );
             self.problem(Direction::Response, &problem);
-            return Reading::default();
+            return Default::default();
         };
         let transcript = transcript(body, framing, reader, BOUNDS);
         for part in &transcript.parts {
@@ -170,7 +119,7 @@ impl Seen {
         for problem in &transcript.problems {
             self.problem(Direction::Response, problem);
         }
-        transcript.answer
+        (transcript.answer, transcript.metered)
     }
 
     /// Takes in what was read; `at` is where it stands, if that is no place in a body.
@@ -228,6 +177,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut protocol_name = "unknown";
     let mut failed = false;
     let mut told = Usage::default();
+    let mut metered = Usage::default();
     let mut agent = None;
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
@@ -268,7 +218,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
             } else if let Some(framing) = route.protocol.framing(&asked, media) {
-                answered = seen.stream(&body, framing, route.protocol, &asked);
+                (answered, metered) = seen.stream(&body, framing, route.protocol, &asked);
             } else if !body.is_empty() {
                 let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
                 answered = seen.read(Direction::Response, read).unwrap_or_default();
@@ -315,6 +265,9 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("usage", counts(&answered.usage));
     if told != Usage::default() {
         put("usage_headers", counts(&told));
+    }
+    if metered != Usage::default() {
+        put("usage_invocation_metrics", counts(&metered));
     }
     put(
         "attachments",
@@ -364,21 +317,6 @@ fn by_body(head: &Head<'_>, body: &[u8]) -> Option<protocol::Route> {
     };
     let nest = Nest::scan(body, limits, 0).ok()?;
     protocol::recognise_body(head, nest.body()?.root())
-}
-
-/// Recorded headers: a text, or a list of them.
-fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
-    let mut list = Vec::new();
-    for (name, value) in headers {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            one => std::slice::from_ref(one),
-        };
-        for value in values.iter().filter_map(Value::as_str) {
-            list.push((name.to_ascii_lowercase(), value.to_owned()));
-        }
-    }
-    list
 }
 
 /// What the answer says that it is.

@@ -2,8 +2,9 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, load_with_zones, parse_json, parse_yaml};
+use crate::policy::{Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve};
 use std::ops::Range;
+use std::path::Path;
 
 /// A document and what came of it.
 pub(super) struct Source {
@@ -20,6 +21,11 @@ pub(super) struct Source {
 impl Source {
     /// Reads and compiles a file. A file that can't be read is a failure; one that is no policy is a diagnostic.
     pub(super) fn open(name: &str) -> Result<Source, Failed> {
+        Ok(Source::read(name)?.compiled())
+    }
+
+    /// Reads a file without compiling it.
+    pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read(name)?;
         // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
@@ -32,25 +38,38 @@ impl Source {
                 (text, Err(vec![not_utf8(at..end)]))
             }
         };
-        let (root, loaded) = match root {
-            Ok(root) => {
-                let loaded = load_with_zones(&root);
-                (Some(root), loaded)
-            }
-            Err(diagnostics) => (
-                None,
-                Loaded {
-                    policy: None,
-                    diagnostics,
-                },
-            ),
+        let (root, diagnostics) = match root {
+            Ok(root) => (Some(root), Vec::new()),
+            Err(diagnostics) => (None, diagnostics),
         };
         Ok(Source {
             name: name.to_owned(),
             text,
             root,
-            loaded,
+            loaded: Loaded {
+                policy: None,
+                diagnostics,
+            },
         })
+    }
+
+    /// The same with what it extends, compiled.
+    pub(super) fn compiled(self) -> Source {
+        let Some(root) = &self.root else { return self };
+        match resolve(&self.name, root, &mut read_beside) {
+            Ok(merged) => Source {
+                loaded: load_with_zones(&merged),
+                root: Some(merged),
+                ..self
+            },
+            Err(diagnostics) => Source {
+                loaded: Loaded {
+                    policy: None,
+                    diagnostics,
+                },
+                ..self
+            },
+        }
     }
 
     /// The policy, or the complaint that there is none: for subcommands that need a valid one.
@@ -86,6 +105,21 @@ impl Source {
         let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
+    }
+}
+
+/// A file that a document names, relative to the document.
+fn read_beside(from: &str, path: &str) -> Result<Read, String> {
+    let file = match Path::new(from).parent() {
+        Some(folder) => folder.join(path),
+        None => path.into(),
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Read {
+            name: file.to_string_lossy().into_owned(),
+            text,
+        }),
+        Err(error) => Err(format!("{}: {error}", file.display())),
     }
 }
 

@@ -1,11 +1,13 @@
-//! `agentguard validate FILE…`
+//! `agentguard validate FILE…`, `agentguard lint FILE…`
 
 use super::source::Source;
+use super::test::failing_examples;
 use super::{Failed, Outcome, output, render};
-use crate::diag::Severity;
+use crate::diag::{Diagnostic, Severity};
+use crate::policy::lint;
 use clap::Args;
 
-/// Arguments of `validate`.
+/// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
     /// Policies in YAML or JSON; `-` is standard input.
@@ -17,11 +19,22 @@ pub(super) struct Validate {
 }
 
 impl Validate {
+    /// Every mistake.
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        self.tell(json, false)
+    }
+
+    /// Also what is legal and probably wrong.
+    pub(super) fn run_lint(&self, json: bool) -> Result<Outcome, Failed> {
+        self.tell(json, true)
+    }
+
+    fn tell(&self, json: bool, linted: bool) -> Result<Outcome, Failed> {
         let mut outcome = Outcome::Clean;
         for name in &self.files {
             let source = Source::open(name)?;
-            for diagnostic in &source.loaded.diagnostics {
+            let diagnostics = all(&source, linted);
+            for diagnostic in &diagnostics {
                 if json {
                     output::line(&render::as_json(&source, diagnostic));
                 } else {
@@ -51,4 +64,17 @@ impl Validate {
         }
         Ok(outcome)
     }
+}
+
+/// What is to be said of a document.
+fn all(source: &Source, linted: bool) -> Vec<Diagnostic> {
+    let mut diagnostics = source.loaded.diagnostics.clone();
+    if let (Some(policy), Some(root)) = (&source.loaded.policy, &source.root) {
+        diagnostics.extend(failing_examples(policy, root));
+        if linted {
+            diagnostics.extend(lint(policy, root));
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+    diagnostics
 }

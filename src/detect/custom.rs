@@ -9,6 +9,7 @@ use super::normalise::View;
 use super::pattern::Pattern;
 use super::variety::{is_placeholder, variety};
 use super::{Confidence, DETECTORS, select};
+use crate::wire::order;
 
 /// Most detectors that a policy can bring.
 pub const MAX_CUSTOM: usize = 1_000;
@@ -200,7 +201,7 @@ pub(super) fn readings(keyword: &str) -> Vec<String> {
         .map(|word| word.to_ascii_lowercase())
         .filter(|word| !word.is_empty())
         .collect();
-    seen.sort_unstable();
+    order::sort(&mut seen);
     seen.dedup();
     seen
 }

@@ -1,6 +1,6 @@
 //! Findings as other programs count them.
 
-use super::{Finding, Input, Scanner, Scratch};
+use super::{Confidence, Finding, Input, Scanner, Scratch};
 
 /// A finding by name, in Unicode code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Span<'a> {
     pub end: usize,
     /// The detector's name.
     pub name: &'a str,
+    /// How sure the detector is.
+    pub confidence: Confidence,
 }
 
 /// The findings of a whole text, by start.
@@ -48,6 +50,7 @@ pub fn spans<'a>(scanner: &'a Scanner, text: &str, scratch: &mut Scratch) -> Vec
                 start: point(finding.start),
                 end: point(finding.end),
                 name,
+                confidence: finding.confidence,
             })
         })
         .collect()

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::wire::order;
+
 use aho_corasick::automaton::{Automaton, OverlappingState};
 use aho_corasick::{Anchored, Input, StartKind, dfa, nfa};
 
@@ -93,7 +95,7 @@ impl Literals {
             .filter(|literal| !literal.is_empty())
             .map(|literal| literal.to_ascii_lowercase().into_boxed_str())
             .collect();
-        sorted.sort_unstable();
+        order::sort(&mut sorted);
         sorted.dedup();
         Ok(Self {
             table,
@@ -127,7 +129,7 @@ impl Literals {
 
     /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal
     /// that stands twice in the list is reported under both indices. Linear in text and hits.
-    pub fn find(&self, text: &str, hit: &mut impl FnMut(u32, Range<usize>)) {
+    pub fn find(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         match &self.table {
             Table::Empty => {}
             Table::Small(dfa) => walk(dfa.as_ref(), text, hit),
@@ -136,7 +138,7 @@ impl Literals {
     }
 }
 
-fn walk(table: &impl Automaton, text: &str, hit: &mut impl FnMut(u32, Range<usize>)) {
+fn walk(table: &impl Automaton, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
     let input = Input::new(text).anchored(Anchored::No);
     let mut state = OverlappingState::start();
     // An error would mean a table without unanchored starts; both builders above make them.

@@ -39,6 +39,17 @@ pub enum Confidence {
     High,
 }
 
+impl Confidence {
+    /// The word that policies use for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
 /// One hit of a detector in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -146,7 +146,7 @@ impl Pattern {
         text: &str,
         from: usize,
         scratch: &mut Scratch,
-        hit: &mut impl FnMut(Range<usize>),
+        hit: &mut dyn FnMut(Range<usize>),
     ) {
         let caches = scratch.caches(self);
         let mut budget = text
@@ -258,7 +258,7 @@ impl PatternSet {
 
     /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
     /// whatever the number of patterns.
-    pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut impl FnMut(usize)) {
+    pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
         let Some(dfa) = &self.which else { return };
         let cache = match &mut scratch.set {
             Some((owner, cache)) if *owner == self.sources => cache,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::allow::AllowList;
 use super::normalise::{View, stable_len};
-use super::select::Selection;
+use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
+use crate::wire::order;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw};
 
@@ -167,6 +168,19 @@ impl Scanner {
         match DETECTORS.get(usize::from(detector)) {
             Some(known) => Some(known.name),
             None => self.custom.name(detector),
+        }
+    }
+
+    /// Whether a finding's detector is of the group `secrets`.
+    pub fn is_secret(&self, detector: u16) -> bool {
+        let is_secret = |group: &str| select::is_within(group, "secrets");
+        match DETECTORS.get(usize::from(detector)) {
+            Some(known) => known.groups.iter().any(|group| is_secret(group)),
+            None => self
+                .custom
+                .groups(detector)
+                .iter()
+                .any(|group| is_secret(group)),
         }
     }
 
@@ -347,7 +361,9 @@ impl Scanner {
             let range = original(view, run.range);
             // What was decoded together must not be cut in two.
             scratch.held.push(range.clone());
-            within.sort_unstable_by_key(|f| (f.detector, std::cmp::Reverse(f.confidence)));
+            order::sort_by_key(&mut within, |f| {
+                (f.detector, std::cmp::Reverse(f.confidence))
+            });
             within.dedup_by_key(|finding| finding.detector);
             scratch.found.extend(within.iter().map(|finding| Finding {
                 start: range.start,
@@ -425,7 +441,7 @@ impl Scanner {
 /// Sorts by start, and of findings of one detector that overlap keeps the first, of those the longest and surest.
 fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
     // They come nearly sorted, which a stable sort knows how to use.
-    found.sort_by_key(|f| {
+    order::sort_by_key(found, |f| {
         (
             f.start,
             std::cmp::Reverse(f.end),
@@ -453,7 +469,7 @@ fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
 /// The last place up to `safe` that nothing crosses which was found or must not be cut. Empties `held`.
 fn settle(found: &[Finding], held: &mut Vec<Range<usize>>, safe: usize) -> usize {
     held.extend(found.iter().map(Finding::range));
-    held.sort_unstable_by_key(|range| range.start);
+    order::sort_by_key(held, |range| range.start);
     // From the last on: what crosses moves the place to its own start, which only those before it can cross.
     held.drain(..).rev().fold(safe, |safe, range| {
         if range.start < safe && range.end > safe {

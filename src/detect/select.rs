@@ -6,6 +6,7 @@ use super::allow::AllowList;
 use super::custom::{CustomDetector, DefinitionError};
 use super::{Confidence, DETECTORS};
 use crate::diag::nearest;
+use crate::wire::order;
 
 /// The detectors to run, each with the lowest confidence that is reported; a policy's own detectors; what is no
 /// finding.
@@ -38,9 +39,17 @@ impl Selection {
 
     /// Every built-in detector.
     pub fn all(at_least: Confidence) -> Self {
-        Self {
-            thresholds: vec![Some(at_least); DETECTORS.len()],
-            ..Self::default()
+        let mut all = Self::none();
+        all.add_all(at_least);
+        all
+    }
+
+    /// Adds every detector, those of the policy too, at a confidence.
+    pub fn add_all(&mut self, at_least: Confidence) {
+        let count = DETECTORS.len().saturating_add(self.custom.len());
+        self.thresholds.resize(count, None);
+        for threshold in &mut self.thresholds {
+            *threshold = Some(threshold.map_or(at_least, |old| old.min(at_least)));
         }
     }
 
@@ -182,7 +191,7 @@ pub fn names() -> Vec<&'static str> {
             names.extend(parents.chain([*group]));
         }
     }
-    names.sort_unstable();
+    order::sort(&mut names);
     names.dedup();
     names
 }

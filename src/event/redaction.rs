@@ -3,6 +3,7 @@
 use super::{Class, Form, words};
 use crate::wire::json::Place;
 use std::ops::Range;
+use std::rc::Rc;
 
 words! {
     /// What takes the place of what was found, strongest first.
@@ -43,6 +44,8 @@ pub struct Redaction {
     pub label: Option<Box<str>>,
     /// Labels carry a number, the same for the same value.
     pub numbered: bool,
+    /// Tools in whose arguments a pseudonym is turned back.
+    pub restore: Rc<[Box<str>]>,
 }
 
 impl Redaction {

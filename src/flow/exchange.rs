@@ -63,7 +63,7 @@ pub(super) struct Exchange {
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
     pub(super) rules: BTreeMap<(u16, &'static str), HeldRule>,
-    pub(super) findings: BTreeMap<&'static str, u64>,
+    pub(super) findings: BTreeMap<Box<str>, u64>,
     pub(super) events: BTreeMap<&'static str, u64>,
     /// Names of tools called, each with what became of the call.
     pub(super) calls: Vec<(Box<str>, Outcome)>,
@@ -77,6 +77,8 @@ pub(super) struct Exchange {
     pub(super) uninspectable: Vec<&'static str>,
     pub(super) usage: Usage,
     pub(super) provider_error: Option<Box<str>>,
+    /// Bytes of text that detectors had to look at.
+    pub(super) text: u64,
     pub(super) inspect_ns: u64,
     pub(super) held_ns: u64,
 }

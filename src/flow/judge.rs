@@ -10,6 +10,9 @@ use crate::wire::json::{Nest, Place};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// What is said of an exchange with more text than detectors may look at.
+pub(super) const TOO_MUCH_TEXT: &str = "more text than `inspect.max_text`";
+
 /// A refusal of one event.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
@@ -126,7 +129,20 @@ impl Flow {
         force: Force,
     ) -> Verdict {
         self.exchange.read(direction, Read::Full);
-        let scans = Scans::default();
+        let texts = reading.texts.iter();
+        let size = texts
+            .filter_map(|text| Some(nest.value(text.place)?.span().range().len()))
+            .fold(0usize, usize::saturating_add);
+        self.count_text(direction, size);
+        let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
+            code: codes::AG2004,
+            at: String::new(),
+            what: TOO_MUCH_TEXT.to_owned(),
+        });
+        let scans = match &excess {
+            Some(_) => Scans::without_detectors(),
+            None => Scans::default(),
+        };
         self.in_context(nest, reading, scans, |flow, context, verdict| {
             let mut judge = |event: &Event, problem| {
                 let case = Case {
@@ -138,7 +154,7 @@ impl Flow {
                 };
                 flow.judge_event(&case, context, verdict);
             };
-            for problem in &reading.problems {
+            for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
                 event.code = Some(problem.code);
                 judge(&event, Some(problem));
@@ -147,6 +163,19 @@ impl Flow {
                 judge(event, None);
             }
         })
+    }
+
+    /// Counts text that detectors look at.
+    pub(super) fn count_text(&mut self, direction: Direction, size: usize) {
+        if self.guard.policy.needs.detects(direction) {
+            let size = u64::try_from(size).unwrap_or(u64::MAX);
+            self.exchange.text = self.exchange.text.saturating_add(size);
+        }
+    }
+
+    /// Whether there was more of it than the policy lets them look at.
+    pub(super) fn has_too_much_text(&self) -> bool {
+        self.exchange.text > self.guard.policy.document.inspect.max_text
     }
 
     /// Judges a part of an answer that was put together from pieces.
@@ -222,8 +251,8 @@ impl Flow {
         };
         let mut verdict = Verdict::default();
         judge(self, &context, &mut verdict);
-        for (kind, count) in context.finding_counts() {
-            let total = self.exchange.findings.entry(kind).or_default();
+        for (name, count) in context.finding_counts() {
+            let total = self.exchange.findings.entry(name).or_default();
             *total = total.saturating_add(count);
         }
         self.facts = facts;

@@ -21,6 +21,7 @@ mod response;
 pub mod simulation;
 mod step;
 mod stream;
+mod turn_back;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
@@ -31,7 +32,7 @@ pub use stream::{Told, Transcript, transcript};
 use crate::diag::codes;
 use crate::event::Facts;
 use crate::protocol::{Asked, Protocol};
-use crate::redact::Numbers;
+use crate::redact::Ledger;
 use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
@@ -51,8 +52,8 @@ pub struct Flow {
     asked: Asked,
     facts: Facts,
     exchange: Exchange,
-    /// Numbers of numbered labels, the same in request and response.
-    numbers: Numbers,
+    /// What replacements in request and response have in common.
+    ledger: Ledger,
     /// The response says how long it is.
     sized_response: bool,
     /// The client has been sent the upstream's status.
@@ -126,7 +127,7 @@ impl Flow {
             asked: Asked::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
-            numbers: Numbers::default(),
+            ledger: Ledger::default(),
             sized_response: false,
             answered: false,
             replied: false,

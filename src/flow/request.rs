@@ -539,14 +539,16 @@ impl Flow {
             let reply = self.reply(&denial, refused.ruling.decision);
             return Step::of(Action::Reply(reply));
         }
+        self.open_stand_ins(&nest, &reading);
         let mut edits = Edits::default();
         redact::apply(
             verdict.redactions,
             &nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
+        self.ledger.stand_ins.close();
         let holds = self.guard.holds_headers();
         let mut headers: Vec<HeaderEdit> = if holds {
             self.tag_edit().into_iter().collect()

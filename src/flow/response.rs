@@ -346,11 +346,15 @@ impl Flow {
             return Step::go_on();
         }
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
-            Ok((nest, reading)) => {
-                self.note_answer(&reading);
-                let verdict = self.judge(Direction::Response, &nest, &reading);
-                self.edit_answer(protocol, bytes, &nest, verdict)
-            }
+            Ok((nest, reading)) => match self.turned_back(protocol, bytes, &nest, &reading) {
+                None => {
+                    self.note_answer(&reading);
+                    let verdict = self.judge(Direction::Response, &nest, &reading);
+                    self.edit_answer(protocol, bytes, &nest, verdict)
+                }
+                Some(Ok(real)) => self.judge_turned_back(protocol, &real),
+                Some(Err(())) => self.refuse_uneditable(&nest),
+            },
             Err(problem) => {
                 let mut reading = Reading::default();
                 reading.problems.push(problem);
@@ -366,6 +370,24 @@ impl Flow {
                     None => Step::go_on(),
                 }
             }
+        }
+    }
+
+    /// Judges an answer in which stand-ins were turned back: rules see what the client gets.
+    fn judge_turned_back(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
+        let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
+        let Ok((nest, reading)) = read else {
+            return match no_body() {
+                Some(nest) => self.refuse_uneditable(&nest),
+                None => Step::go_on(),
+            };
+        };
+        self.note_answer(&reading);
+        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let step = self.edit_answer(protocol, real, &nest, verdict);
+        match step.action {
+            Action::Continue => self.replace(real.to_vec(), step.headers),
+            _ => step,
         }
     }
 
@@ -396,7 +418,7 @@ impl Flow {
             verdict.redactions,
             nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
         if strictest.is_none() && edits.is_empty() {

@@ -9,9 +9,10 @@ mod text;
 mod transcript;
 
 use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, Verdict};
+use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict};
 use super::request::no_body;
 use super::step::{Action, Body, Step};
+use super::turn_back::composed;
 use super::{Flow, Guard, Stage};
 use crate::detect::Ending;
 use crate::diag::codes;
@@ -22,7 +23,7 @@ use crate::protocol::stream::{
     KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
 use crate::protocol::{Denial, Reader, Removal};
-use crate::redact;
+use crate::redact::{self, replaced};
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
 use call::Call;
@@ -350,6 +351,10 @@ impl Flow {
                 Ok(None) => break,
                 Err(_) => self.lose_frames(stream)?,
             }
+            if stream.is_judged() && !stream.is_blind && self.has_too_much_text() {
+                self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
+                stream.give_up();
+            }
         }
         if end && !stream.is_blind {
             match stream.frames.finish() {
@@ -458,6 +463,10 @@ impl Flow {
         if payload.trim_ascii().is_empty() {
             // Nothing but a sign of life; behind the frame that it followed, so that what nobody edits stays as it is.
             let number = stream.queue.push(frame, None, stream.lanes);
+            if stream.framing == Framing::Array {
+                // What closes the array.
+                self.end_all(stream, None, number)?;
+            }
             stream.queue.settled(number);
             stream.release();
             return Ok(());
@@ -518,7 +527,9 @@ impl Flow {
             lanes,
             pieces,
             last,
+            metered,
         } = told;
+        self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }
@@ -571,13 +582,18 @@ impl Flow {
             as_error: true,
         });
         let mut edits = Edits::default();
-        let edited = redact::apply(
+        let mut edited = redact::apply(
             verdict.redactions,
             nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
+        let turned = {
+            let is_free = |place| edited.iter().all(|edited| edited.place != place);
+            self.turn_back(nest, reading, &is_free, &mut edits)
+        };
+        edited.extend(turned);
         if stop.is_none() && edits.is_empty() {
             return Ok(());
         }
@@ -672,6 +688,7 @@ impl Flow {
             text.whole.push_str(&new);
         }
         let range = start..start.saturating_add(new.len());
+        self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
         if text.is_held() {
             return Ok(());
@@ -735,12 +752,20 @@ impl Flow {
         };
         let settled = {
             let mut scratch = guard.scratch.borrow_mut();
-            text.window.push(&guard.policy, piece, ending, &mut scratch)
+            let watch = &self.ledger.stand_ins;
+            text.window
+                .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
         if let Some(mut settled) = settled {
-            let (nest, reading) = part_of_text(&settled.text, text.class, &stream.answer);
+            let turned = self.turned_back_in(&settled.text, text);
+            let mut scans = settled.scans();
+            let real = replaced(&settled.text, &turned);
+            if !turned.is_empty() {
+                // Rules judge what the client gets.
+                scans = Scans::default();
+            }
+            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
             let Some(nest) = nest else { return Ok(()) };
-            let scans = settled.scans();
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
                 return Ok(());
@@ -753,7 +778,13 @@ impl Flow {
             };
             let verdict = self.judge_text(stream, text, part);
             self.bind(stream, &verdict, &nest, false)?;
-            self.redact_text(stream, channel, verdict, &settled.text, start, characters);
+            let part = Stretch {
+                text: &settled.text,
+                turned,
+                start,
+                characters,
+            };
+            self.redact_text(stream, channel, verdict, part);
         }
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
@@ -764,21 +795,36 @@ impl Flow {
         Ok(())
     }
 
-    /// Notes what is to be replaced in a part of a text that begins at `start` (bytes) and `characters`.
+    /// The stand-ins in a part of a text, and their values.
+    fn turned_back_in(&self, part: &str, text: &Text) -> Vec<(Range<usize>, String)> {
+        let may_change = text.class == Class::Text && text.event.part != Part::Arguments;
+        match may_change {
+            true => self.ledger.stand_ins.found(part, None),
+            false => Vec::new(),
+        }
+    }
+
+    /// Notes what is to be replaced in a part of a text.
     fn redact_text(
         &mut self,
         stream: &mut Stream,
         channel: Channel,
         verdict: Verdict,
-        part: &str,
-        start: usize,
-        characters: u64,
+        part: Stretch<'_>,
     ) {
         if !stream.is_enforced() {
             return;
         }
+        let Stretch {
+            text: part,
+            turned,
+            start,
+            characters,
+        } = part;
         let secret = &self.guard.secret;
-        let changes = redact::changes(verdict.redactions, part, secret, &mut self.numbers);
+        let real = replaced(part, &turned);
+        let changes = redact::changes(verdict.redactions, &real, secret, &mut self.ledger);
+        let changes = composed(part, turned, changes);
         if changes.is_empty() {
             return;
         }
@@ -801,7 +847,9 @@ impl Flow {
             return Ok(());
         };
         if text.is_kept() {
-            let (nest, reading) = part_of_text(&text.whole, text.class, &stream.answer);
+            let turned = self.turned_back_in(&text.whole, text);
+            let real = replaced(&text.whole, &turned);
+            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
             let Some(nest) = nest else { return Ok(()) };
             let part = TextPart {
                 nest: &nest,
@@ -817,7 +865,13 @@ impl Flow {
             if text.is_held() {
                 self.bind(stream, &verdict, &nest, false)?;
                 let whole = text.whole.clone();
-                self.redact_text(stream, channel, verdict, &whole, 0, 0);
+                let part = Stretch {
+                    text: &whole,
+                    turned,
+                    start: 0,
+                    characters: 0,
+                };
+                self.redact_text(stream, channel, verdict, part);
             }
         }
         if stream
@@ -906,13 +960,21 @@ impl Flow {
             }
             return Ok(None);
         }
-        let (nest, mut reading) = match call.read(key, self.guard.bounds()) {
+        let (nest, reading) = match call.read(key, self.guard.bounds()) {
             Ok(read) => read,
             Err(problem) => {
                 self.unread(stream, codes::AG2014, &problem.what)?;
                 return Ok(None);
             }
         };
+        let mut turned = Edits::default();
+        self.turn_back(&nest, &reading, &|_| true, &mut turned);
+        let is_turned = !turned.is_empty();
+        let (nest, mut reading) =
+            match call.turned_back(key, nest, reading, turned, self.guard.bounds()) {
+                Some(read) => read,
+                None => return Err(self.stop_uneditable(None)),
+            };
         know(&mut reading, &stream.answer);
         let at = stream.reader.call_at(key);
         let verdict = self.judge_assembled(Assembled {
@@ -955,10 +1017,10 @@ impl Flow {
             verdict.redactions,
             &nest,
             &self.guard.secret,
-            &mut self.numbers,
+            &mut self.ledger,
             &mut edits,
         );
-        if !edits.is_empty() {
+        if is_turned || !edits.is_empty() {
             stream.is_changed = true;
             match call.edit(&nest, edits, &mut stream.queue) {
                 Some(arguments) => stream.rewritten.insert(*key, arguments),
@@ -1041,6 +1103,17 @@ struct TextPart<'a> {
     reading: &'a Reading,
     scans: Scans,
     moment: Moment,
+}
+
+/// A part of a text that was judged.
+struct Stretch<'a> {
+    text: &'a str,
+    /// The stand-ins in it, and their values.
+    turned: Vec<(Range<usize>, String)>,
+    /// Where it begins in the whole text, in bytes.
+    start: usize,
+    /// How many characters stand before it.
+    characters: u64,
 }
 
 /// A part of a text as a body of its own, and what is known of the answer that it is from.

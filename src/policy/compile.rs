@@ -3,6 +3,7 @@
 use super::approval::Approval;
 use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
+use super::detectors::CONFIDENCES;
 use super::document::{AppliesTo, Defaults, Document, List, Mode};
 use super::field::{Field, Kinds, Nature};
 use super::glob::Glob;
@@ -21,8 +22,8 @@ use super::scan::{Matcher, Wants};
 use super::zones::{Lookup, Zones};
 use crate::detect::literals::Literals;
 use crate::detect::pattern::{Pattern, PatternSet};
-use crate::detect::{Confidence, Scanner, Selection, View, fold_name, select};
-use crate::diag::{Severity, codes, listed};
+use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
+use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known};
 use crate::wire::json::Decimal;
 use crate::wire::order;
@@ -43,6 +44,7 @@ pub struct Policy {
     pub(super) rules: Vec<CompiledRule>,
     pub(super) index: Index,
     pub(super) matcher: Matcher,
+    definitions: Selection,
     /// The documents that decide, each for itself, and the one that is only tried out.
     pub(super) chapters: Vec<Chapter>,
     /// The time zones that its rules name.
@@ -256,6 +258,11 @@ impl CompiledTest {
 }
 
 impl Policy {
+    /// The detectors and allow-lists that the policy defines; none of them runs.
+    pub fn detectors(&self) -> &Selection {
+        &self.definitions
+    }
+
     /// A rule by its number.
     pub fn rule(&self, number: u16) -> Option<&CompiledRule> {
         self.rules.get(usize::from(number))
@@ -327,6 +334,7 @@ pub(super) fn compile(
     version: String,
     find_zone: &dyn Fn(&str) -> Lookup,
 ) -> Option<Policy> {
+    let definitions = super::detectors::define(decoder, &document);
     let mut compiler = Compiler {
         lists: &document.lists,
         given_zones: &document.zones,
@@ -336,7 +344,7 @@ pub(super) fn compile(
         literal_numbers: BTreeMap::new(),
         patterns: Vec::new(),
         pattern_numbers: BTreeMap::new(),
-        selection: Selection::none(),
+        selection: definitions.clone(),
         wants: Wants::default(),
         questions: Vec::new(),
         decoder,
@@ -405,27 +413,17 @@ pub(super) fn compile(
         index: Index::of(&rules),
         rules,
         matcher: Matcher {
-            sorted_literals: sorted_lower(&literals),
             literals: automaton,
             literal_texts: literals,
             patterns,
             detectors: Scanner::new(&selection),
         },
+        definitions,
         chapters,
         zones,
         questions,
         document,
     })
-}
-
-fn sorted_lower(literals: &[String]) -> Vec<String> {
-    let mut lower: Vec<String> = literals
-        .iter()
-        .map(|text| text.to_ascii_lowercase())
-        .collect();
-    order::sort(&mut lower);
-    lower.dedup();
-    lower
 }
 
 fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
@@ -1280,12 +1278,7 @@ impl<'d> Compiler<'d> {
                                     .map(|name| (name, member.value.span.clone())),
                             );
                         } else {
-                            let words = [
-                                ("low", Confidence::Low),
-                                ("medium", Confidence::Medium),
-                                ("high", Confidence::High),
-                            ];
-                            confidence = self.decoder.word(&at, &member.value, &words)?;
+                            confidence = self.decoder.word(&at, &member.value, CONFIDENCES)?;
                         }
                     }
                 }
@@ -1301,16 +1294,13 @@ impl<'d> Compiler<'d> {
         }
         let mut detectors: Vec<(u16, Confidence)> = Vec::new();
         for (name, span) in &names {
-            match select::members(name) {
+            match self.selection.members(name) {
                 Ok(members) => {
                     detectors.extend(members.into_iter().map(|member| (member, confidence)))
                 }
                 Err(unknown) => {
                     let help = match unknown.suggestions.as_slice() {
-                        [] => match listed(select::names()) {
-                            Some(names) => format!("known are {names}"),
-                            None => String::new(),
-                        },
+                        [] => "docs/detectors.md lists detectors and groups".to_owned(),
                         near => {
                             let near: Vec<String> =
                                 near.iter().map(|name| format!("`{name}`")).collect();

@@ -5,6 +5,7 @@ use super::field::{Field, FieldError, NAMES, ROOTS};
 use super::node::{Data, Member, Node};
 use super::operators::{RUNS, USUAL_RUN, Verb};
 use super::rule::{MatchItem, is_match_key, read_match_item};
+use super::terse;
 use crate::diag::codes;
 use crate::event::Kind;
 use crate::wire::json::JsonPath;
@@ -132,6 +133,30 @@ impl Condition {
                 condition.each_item_test(visit);
             }
             Condition::Test(_) | Condition::Earlier(_) => {}
+        }
+    }
+
+    /// Calls `visit` with every operand, whatever it is compared with.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn each_operand<'c>(&'c self, visit: &mut dyn FnMut(&'c Operand)) {
+        match self {
+            Condition::All(list) | Condition::Any(list) => {
+                for condition in list {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Not(inner) => inner.each_operand(visit),
+            Condition::AnyItem { condition, .. } => condition.each_operand(visit),
+            Condition::Earlier(earlier) => {
+                if let Some(condition) = &earlier.condition {
+                    condition.each_operand(visit);
+                }
+            }
+            Condition::Test(test) => {
+                for check in &test.checks {
+                    visit(&check.operand);
+                }
+            }
         }
     }
 
@@ -305,6 +330,12 @@ pub(super) fn read_field(
                 format!("`{name}` is no path: {what}"),
                 "paths look like `args.items[*].price`, `args[\"a.b\"]` or `args.to|cc`",
             );
+            None
+        }
+        Err(FieldError::Unknown) if let Some((argument, verb)) = terse::split(name) => {
+            let message = format!("unknown field `{name}`");
+            let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
+            decoder.error(codes::AG1009, at, span, message, help);
             None
         }
         Err(error) => {

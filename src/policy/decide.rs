@@ -15,7 +15,8 @@ use super::operand;
 use super::operators::{Commands, Overlap, Side, Verdict, address_count, character_count, seen};
 use super::pace::Moment;
 use super::rule::{Action, IfMissing};
-use super::scan::{ScanScratch, Scans, TextScan};
+use super::scan::{ScanScratch, Scans, TextScan, Wants};
+use super::seams::{self, Split};
 use super::value::{
     Arrays, Presence, Scalar, TextPart, TextValue, json_values, text_parts, tool_names, visit,
 };
@@ -23,7 +24,7 @@ use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
     Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Position, Reading,
-    Redaction, Text, Turn,
+    Redaction, Replacement, Text, Turn,
 };
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::order;
@@ -32,6 +33,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// What an event is judged against: its exchange, its body, and the scans of the body's texts, kept between rules.
 pub struct Context<'a> {
@@ -148,15 +150,8 @@ impl<'a> Context<'a> {
         if !matches!(class, Class::Id | Class::Opaque) {
             return true;
         }
-        let is_secret = DETECTORS
-            .get(usize::from(finding.detector))
-            .is_some_and(|detector| {
-                detector
-                    .groups
-                    .iter()
-                    .any(|group| group.starts_with("secrets"))
-            });
-        is_secret && finding.confidence == Confidence::High
+        finding.confidence == Confidence::High
+            && self.policy.matcher.detectors.is_secret(finding.detector)
     }
 
     /// The scan of a text; kept if the text is one of the body's.
@@ -166,10 +161,8 @@ impl<'a> Context<'a> {
         text: &TextValue<'a>,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
-        let wants = match direction {
-            Direction::Request => self.policy.needs.request,
-            Direction::Response => self.policy.needs.response,
-        };
+        let mut wants = self.policy.needs.wants(direction);
+        wants.detectors &= !self.scans.borrow().skips_detectors;
         let scan = |text: &TextValue<'a>| {
             let key = text
                 .number
@@ -185,15 +178,31 @@ impl<'a> Context<'a> {
         let Some(number) = text.number else {
             return use_scan(&scan(text));
         };
-        let number = index(number);
+        let place = index(number);
         let mut scans = self.scans.borrow_mut();
-        if scans.list.len() <= number {
-            scans.list.resize(number.saturating_add(1), None);
+        let Scans { list, splits, .. } = &mut *scans;
+        if list.len() <= place {
+            list.resize(place.saturating_add(1), None);
         }
-        match scans.list.get_mut(number) {
-            Some(slot) => use_scan(slot.get_or_insert_with(|| scan(text))),
+        let splits = splits.get_or_insert_with(|| self.splits(wants));
+        match list.get_mut(place) {
+            Some(slot) => use_scan(slot.get_or_insert_with(|| {
+                let mut scan = scan(text);
+                let ours = splits.iter().filter(|split| split.text == number);
+                scan.splits.extend(ours);
+                scan
+            })),
             None => use_scan(&scan(text)),
         }
+    }
+
+    /// What goes over several texts of the body.
+    fn splits(&self, wants: Wants) -> Vec<Split> {
+        if !wants.detectors {
+            return Vec::new();
+        }
+        let scratch = &mut self.scratch.borrow_mut();
+        seams::find(self.reading, self.nest, &self.policy.matcher, scratch)
     }
 
     /// Whether anything that rules look for stands in an event's texts.
@@ -206,19 +215,24 @@ impl<'a> Context<'a> {
     }
 
     /// How often each detector found something in the texts that rules looked at.
-    pub fn finding_counts(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts = BTreeMap::new();
-        for finding in self
-            .scans
-            .borrow()
-            .list
-            .iter()
-            .flatten()
-            .flat_map(|scan| &scan.findings)
-        {
-            if let Some(detector) = DETECTORS.get(usize::from(finding.detector)) {
-                let count: &mut u64 = counts.entry(detector.name).or_default();
-                *count = count.saturating_add(1);
+    pub fn finding_counts(&self) -> BTreeMap<Box<str>, u64> {
+        let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+        let scans = self.scans.borrow();
+        let findings = scans.list.iter().flatten().flat_map(|scan| {
+            let splits = scan.splits.iter().filter(|split| split.is_first);
+            scan.findings
+                .iter()
+                .chain(splits.map(|split| &split.finding))
+        });
+        for finding in findings {
+            let Some(name) = self.policy.matcher.detectors.name(finding.detector) else {
+                continue;
+            };
+            match counts.get_mut(name) {
+                Some(count) => *count = count.saturating_add(1),
+                None => {
+                    counts.insert(name.into(), 1);
+                }
             }
         }
         counts
@@ -437,28 +451,8 @@ impl Policy {
     }
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
-    fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
-        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
-        if rule.limit.is_some() {
-            return false;
-        }
-        if event.kind == Kind::ToolCall {
-            if event.turn == Turn::Earlier && !rule.asks_turn {
-                return false;
-            }
-            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
-            // to be carried out.
-            let is_history =
-                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
-            if rule.action == Action::RequireApproval && is_history {
-                return false;
-            }
-        }
-        if let Some(code) = event.code
-            && rule.action == Action::Allow
-            && is_hard(code)
-            && !rule.names_code(code)
-        {
+    pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        if rule.barred(event).is_some() {
             return false;
         }
         let side = rule.side();
@@ -603,7 +597,31 @@ impl CompiledTest {
 }
 
 impl CompiledRule {
-    fn side(&self) -> Side {
+    /// Why it is not about this event, whatever its conditions say.
+    pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
+        // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
+        if self.limit.is_some() {
+            return Some("how often something happened is not known yet");
+        }
+        if event.kind == Kind::ToolCall {
+            if event.turn == Turn::Earlier && !self.asks_turn {
+                return Some("an earlier call is seen only by rules that name `turn`");
+            }
+            // A call in the history has run; nobody can agree to it any more. One that is a message of its own is about
+            // to be carried out.
+            let is_history =
+                event.direction == Direction::Request && !event.provider_run && event.rpc.is_none();
+            if self.action == Action::RequireApproval && is_history {
+                return Some("a call in the history has run: nobody can agree to it any more");
+            }
+        }
+        let code = event
+            .code
+            .filter(|code| self.action == Action::Allow && is_hard(code) && !self.names_code(code));
+        code.map(|_| "only a rule that names this code lets it pass")
+    }
+
+    pub(super) fn side(&self) -> Side {
         match self.action {
             Action::Allow => Side::Loosening,
             _ => Side::Restricting,
@@ -662,14 +680,14 @@ fn is_hard(code: &str) -> bool {
 }
 
 /// Judges the conditions of one rule for one event.
-struct Judge<'e, 'a> {
-    event: &'e Event,
-    context: &'e Context<'a>,
+pub(super) struct Judge<'e, 'a> {
+    pub(super) event: &'e Event,
+    pub(super) context: &'e Context<'a>,
     /// The side on which the whole condition stands, before any `not`.
-    outer: Side,
-    if_missing: Option<IfMissing>,
+    pub(super) outer: Side,
+    pub(super) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
-    item: Option<Value<'e>>,
+    pub(super) item: Option<Value<'e>>,
 }
 
 impl<'e, 'a> Judge<'e, 'a> {
@@ -683,7 +701,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         }
     }
 
-    fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
+    pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
         match condition {
             CompiledCondition::All(list) => list.iter().all(|inner| self.condition(inner, side)),
             CompiledCondition::Any(list) => list.iter().any(|inner| self.condition(inner, side)),
@@ -781,7 +799,13 @@ impl<'e, 'a> Judge<'e, 'a> {
             .all(|check| self.check(&test.field, check, &check.operator, side))
     }
 
-    fn check(&self, field: &Field, check: &CompiledCheck, operator: &Operator, side: Side) -> bool {
+    pub(super) fn check(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Side,
+    ) -> bool {
         match operator {
             Operator::Keyed { key, operators } => {
                 return self.keyed(field, check, key, operators, side);
@@ -1030,11 +1054,20 @@ impl<'e, 'a> Judge<'e, 'a> {
                     .iter()
                     .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
             }),
-            Operator::Detects(detectors) => with_scan(context, direction, text, |scan| {
-                scan.findings
-                    .iter()
-                    .any(|finding| asks_for(detectors, finding) && context.counts(text, finding))
-            }),
+            Operator::Detects(detectors) => {
+                let mut incomplete = false;
+                let found = with_scan(context, direction, text, |scan| {
+                    incomplete = scan.incomplete;
+                    let splits = scan.splits.iter().map(|split| &split.finding);
+                    scan.findings.iter().chain(splits).any(|finding| {
+                        asks_for(detectors, finding) && context.counts(text, finding)
+                    })
+                });
+                if incomplete && !found {
+                    return Verdict::Unreadable;
+                }
+                found
+            }
             Operator::Affix(affix) => affix.judge(&text.text(), side),
             Operator::Stands(stands) => stands.judge(&text.text(), side),
             Operator::Overlaps { with, run } => self.overlaps(&text.text(), with, *run, side),
@@ -1190,6 +1223,8 @@ impl Collector<'_, '_> {
         let policy = context.policy;
         let direction = self.event.direction;
         let mut spans: Vec<(Range<usize>, Option<u16>)> = Vec::new();
+        let mut splits: Vec<Split> = Vec::new();
+        let mut untold = false;
         match operator {
             Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
                 for finding in &scan.findings {
@@ -1197,6 +1232,12 @@ impl Collector<'_, '_> {
                         spans.push((finding.range(), Some(finding.detector)));
                     }
                 }
+                untold = scan.incomplete;
+                splits.extend(
+                    scan.splits
+                        .iter()
+                        .filter(|split| asks_for(detectors, &split.finding)),
+                );
             }),
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
@@ -1242,8 +1283,25 @@ impl Collector<'_, '_> {
             }
             _ => {}
         }
+        let form = self.rule.redact.form;
         for (range, detector) in spans {
-            self.hit(text, range, detector);
+            self.hit(text, range, detector, form);
+        }
+        for split in splits {
+            // Of a part neither the last characters nor a stand-in can be told.
+            let form = match form {
+                Replacement::Last4 => Replacement::Mask,
+                Replacement::Mask => form,
+                _ if !split.is_first => Replacement::Remove,
+                Replacement::Pseudonym => Replacement::Label,
+                _ => form,
+            };
+            let finding = split.finding;
+            self.hit(text, finding.range(), Some(finding.detector), form);
+        }
+        if untold {
+            // Something would stay.
+            self.impossible();
         }
     }
 
@@ -1271,25 +1329,37 @@ impl Collector<'_, '_> {
         );
         for text in &texts {
             let length = text.text().len();
-            self.hit(text, 0..length, None);
+            self.hit(text, 0..length, None, self.rule.redact.form);
         }
         for () in others {
             // A number or a boolean can't be replaced by a text without changing what the tool is asked.
-            (self.found)(Redaction {
-                place: self.event.at,
-                form: Form::Number,
-                class: Class::Text,
-                range: 0..0,
-                choice: self.event.choice,
-                detector: None,
-                with: self.rule.redact.form,
-                label: None,
-                numbered: false,
-            });
+            self.impossible();
         }
     }
 
-    fn hit(&mut self, text: &TextValue<'_>, range: Range<usize>, detector: Option<u16>) {
+    /// Notes that something can't be replaced.
+    fn impossible(&mut self) {
+        (self.found)(Redaction {
+            place: self.event.at,
+            form: Form::Number,
+            class: Class::Text,
+            range: 0..0,
+            choice: self.event.choice,
+            detector: None,
+            with: self.rule.redact.form,
+            label: None,
+            numbered: false,
+            restore: Rc::clone(&self.rule.redact.restore),
+        });
+    }
+
+    fn hit(
+        &mut self,
+        text: &TextValue<'_>,
+        range: Range<usize>,
+        detector: Option<u16>,
+        with: Replacement,
+    ) {
         let Some(value) = text.value else { return };
         let place = value.place();
         let is_sealed =
@@ -1311,9 +1381,22 @@ impl Collector<'_, '_> {
             range,
             choice: self.event.choice,
             detector,
-            with: self.rule.redact.form,
-            label: self.rule.redact.label.clone(),
+            with,
+            label: self
+                .rule
+                .redact
+                .label
+                .clone()
+                .or_else(|| own_label(self.context, detector)),
             numbered: self.rule.redact.numbered,
+            restore: Rc::clone(&self.rule.redact.restore),
         });
     }
+}
+
+/// The label of a detector that the policy brings; built-in ones are known by their number.
+fn own_label(context: &Context<'_>, detector: Option<u16>) -> Option<Box<str>> {
+    let number = detector.filter(|number| usize::from(*number) >= DETECTORS.len())?;
+    let name = context.policy.matcher.detectors.name(number)?;
+    Some(format!("[{}]", name.to_uppercase()).into())
 }

@@ -2,6 +2,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A path into the document while it is read; costs nothing until a mistake is found.
@@ -65,10 +66,51 @@ impl<'a> At<'a> {
     }
 }
 
+#[cfg(test)]
+impl At<'_> {
+    /// The path whatever the numbers of list items are: `rules[].when`.
+    fn pattern(&self) -> String {
+        self.path()
+            .split_inclusive(['[', ']'])
+            .map(|part| match part.strip_suffix(']') {
+                Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => "]",
+                _ => part,
+            })
+            .collect()
+    }
+}
+
+/// What other policy languages call a key, and what it is called here.
+const FOREIGN: &[(&str, &str)] = &[
+    ("tool_name", "tool"),
+    ("outcome", "action"),
+    ("effect", "action"),
+    ("decision", "action"),
+    ("conditions", "when"),
+    ("condition", "when"),
+    ("if", "when"),
+    ("exceptions", "unless"),
+    ("except", "unless"),
+    ("approver_role", "approval"),
+    ("approvers", "approval"),
+    ("enforcement", "mode"),
+    ("default_action", "defaults"),
+    ("default", "defaults"),
+    ("message", "reason"),
+    ("name", "id"),
+    ("rate_limits", "limit"),
+];
+
 /// Collects what is wrong.
 #[derive(Default)]
 pub(super) struct Decoder {
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Keys that were asked for, by the path of their mapping: what the schema is held against.
+    #[cfg(test)]
+    pub(super) asked_keys: Vec<(String, Vec<String>)>,
+    /// Words that were asked for.
+    #[cfg(test)]
+    pub(super) asked_words: Vec<(String, Vec<String>)>,
 }
 
 impl Decoder {
@@ -100,15 +142,26 @@ impl Decoder {
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
+        message: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
     ) {
-        let help = help.into();
-        if let Some(diagnostic) =
-            self.report(Severity::Error, code, at, span.clone(), message.into())
-            && !help.is_empty()
-        {
-            diagnostic.help = Some(help);
+        self.note_error(code, at, span, message.into(), help.into());
+    }
+
+    /// Compiled once, not for each of its callers.
+    #[inline(never)]
+    fn note_error(
+        &mut self,
+        code: &'static str,
+        at: &At<'_>,
+        span: &Range<usize>,
+        message: Cow<'static, str>,
+        help: Cow<'static, str>,
+    ) {
+        let message = message.into_owned();
+        let report = self.report(Severity::Error, code, at, span.clone(), message);
+        if let Some(diagnostic) = report.filter(|_| !help.is_empty()) {
+            diagnostic.help = Some(help.into_owned());
         }
     }
 
@@ -134,7 +187,9 @@ impl Decoder {
         known: impl IntoIterator<Item = &'k str> + Clone,
     ) {
         let message = format!("unknown {what} `{name}`");
-        let meant = nearest(name, known.clone());
+        let lower = name.to_ascii_lowercase();
+        let same = known.clone().into_iter().find(|known| **known == *lower);
+        let meant = same.or_else(|| nearest(name, known.clone()));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
             return;
         };
@@ -157,6 +212,11 @@ impl Decoder {
         node: &'n Node,
         known: &[&str],
     ) -> Option<Vec<&'n Member>> {
+        #[cfg(test)]
+        self.asked_keys.push((
+            at.pattern(),
+            known.iter().map(|key| (*key).to_owned()).collect(),
+        ));
         let Data::Map(members) = &node.data else {
             self.wrong_type(at, node, "a mapping");
             return None;
@@ -174,9 +234,24 @@ impl Decoder {
                     &member.key,
                     known.iter().copied(),
                 );
+                self.translate(&member.key, known);
             }
         }
         Some(kept)
+    }
+
+    /// Says what another language's key is called here, if it is one.
+    fn translate(&mut self, key: &str, known: &[&str]) {
+        let here = FOREIGN
+            .iter()
+            .find(|(foreign, own)| *foreign == key && known.contains(own));
+        if let (Some((_, own)), Some(diagnostic)) = (here, self.diagnostics.last_mut()) {
+            diagnostic.help = Some(format!("did you mean `{own}`?"));
+            diagnostic.fix = Some(Fix {
+                span: diagnostic.span.clone(),
+                with: (*own).to_owned(),
+            });
+        }
     }
 
     /// A text.
@@ -213,6 +288,11 @@ impl Decoder {
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
+        #[cfg(test)]
+        self.asked_words.push((
+            at.pattern(),
+            words.iter().map(|(word, _)| (*word).to_owned()).collect(),
+        ));
         let Data::String(text) = &node.data else {
             let names = listed(words.iter().map(|(word, _)| *word)).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));

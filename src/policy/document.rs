@@ -186,6 +186,8 @@ pub struct Inspect {
     pub nested_json: u8,
     /// Most text that detectors look at in one exchange, in bytes.
     pub max_text: u64,
+    /// Whether runs of Base64 and hexadecimal digits are decoded and looked into.
+    pub decode: bool,
 }
 
 impl Inspect {
@@ -195,6 +197,7 @@ impl Inspect {
         max_depth: 64,
         nested_json: 4,
         max_text: 4 << 20,
+        decode: false,
     };
 }
 
@@ -266,6 +269,8 @@ pub struct Document {
     /// The record's settings.
     pub audit: AuditSettings,
     pub(super) lists: BTreeMap<Box<str>, List>,
+    /// `detectors`, as written: they may name lists.
+    pub(super) detectors: Option<Node>,
     /// Time zones that `agentguard build` has looked up.
     pub(super) zones: Zones,
     pub(super) rules: Vec<Rule>,
@@ -407,11 +412,7 @@ fn read_standing(
             .find(|(name, _)| *name == key)
             .map(|(_, node)| *node)
     };
-    for (key, why) in [
-        ("extends", codes::AG1016),
-        ("detectors", codes::AG1017),
-        ("principals", codes::AG1017),
-    ] {
+    for (key, why) in [("extends", codes::AG1016), ("principals", codes::AG1017)] {
         if let Some(value) = node(key) {
             let message = if why == codes::AG1016 {
                 format!("`{key}` is resolved by `agentguard build`, not by the filter")
@@ -495,6 +496,7 @@ fn read_standing(
             .unwrap_or(false),
         audit: audit(decoder, at, node("audit")),
         lists,
+        detectors: node("detectors").cloned(),
         zones: node("zones")
             .and_then(|value| zones::read(decoder, &at.key("zones"), value))
             .unwrap_or_default(),
@@ -902,7 +904,7 @@ fn one_default(decoder: &mut Decoder, at: &At<'_>, key: &str, node: &Node) -> Op
 
 fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
     let mut inspect = Inspect::DEFAULT;
-    let known = &["max_body", "max_depth", "nested_json", "max_text"];
+    let known = &["max_body", "max_depth", "nested_json", "max_text", "decode"];
     for member in decoder.mapping(at, node, known).unwrap_or_default() {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -915,6 +917,11 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
             "max_text" => {
                 if let Some(bytes) = decoder.bytes(&at, value) {
                     inspect.max_text = bytes;
+                }
+            }
+            "decode" => {
+                if let Some(decode) = decoder.boolean(&at, value) {
+                    inspect.decode = decode;
                 }
             }
             "max_depth" => {

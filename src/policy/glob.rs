@@ -100,6 +100,53 @@ impl Glob {
         self.everything || self.after(start, reading).is_some()
     }
 
+    /// Whether every text that fits another glob fits this one, however both are read. A proof: `false` says nothing.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn covers(&self, other: &Glob) -> bool {
+        if self.everything || self == other {
+            return true;
+        }
+        if other.everything {
+            return false;
+        }
+        // The other's tokens are read as if they were the text: a run only fits a run.
+        let mut states = vec![false; self.tokens.len().saturating_add(1)];
+        enter(&mut states, 0, &self.tokens);
+        for symbol in &other.tokens {
+            let mut next = vec![false; states.len()];
+            for (at, token) in self.tokens.iter().enumerate() {
+                if !states.get(at).copied().unwrap_or(false) {
+                    continue;
+                }
+                let separates = |c: &char| matches!(c, '/' | ':');
+                let (stays, moves) = match (token, symbol) {
+                    (Token::Run { crosses }, Token::Run { crosses: wide }) => {
+                        (*crosses || !wide, false)
+                    }
+                    (Token::Run { crosses }, Token::Literal(c)) => {
+                        (*crosses || !separates(c), false)
+                    }
+                    (Token::Run { crosses }, _) => (*crosses, false),
+                    (_, Token::Run { .. }) => (false, false),
+                    (Token::Any, _) => (false, true),
+                    (Token::Set { negated, ranges }, Token::Literal(c)) => {
+                        let within = ranges.iter().any(|(low, high)| (*low..=*high).contains(c));
+                        (false, within != *negated)
+                    }
+                    (own, theirs) => (false, own == theirs),
+                };
+                if stays {
+                    enter(&mut next, at, &self.tokens);
+                }
+                if moves {
+                    enter(&mut next, at.saturating_add(1), &self.tokens);
+                }
+            }
+            states = next;
+        }
+        states.last().copied().unwrap_or(false)
+    }
+
     /// Whether it asks for this character.
     pub(super) fn asks_for(&self, c: char) -> bool {
         self.tokens

@@ -144,7 +144,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
             _ => window = Some(decoder.seconds(&at, value)?),
         }
     }
-    let missing = |what: &str, help: &str, decoder: &mut Decoder| {
+    let missing = |what: &'static str, help: &'static str, decoder: &mut Decoder| {
         decoder.error(codes::AG1006, at, &node.span, what, help);
     };
     let (1, Some(measure)) = (measures.len(), measures.pop()) else {

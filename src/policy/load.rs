@@ -4,6 +4,7 @@ use super::compile::{Policy, compile};
 use super::decode::Decoder;
 use super::document;
 use super::node::Node;
+use super::terse;
 use super::version;
 use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
@@ -106,6 +107,11 @@ pub fn load_with_zones(root: &Node) -> Loaded {
 
 fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
+    let modern = terse::modern(root).map(|modern| {
+        decoder.diagnostics = modern.diagnostics;
+        modern.root
+    });
+    let root = modern.as_ref().unwrap_or(root);
     let document = document::read(&mut decoder, root);
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));

@@ -5,7 +5,7 @@ use super::document::{Default, DefaultAction};
 use super::field::{Field, Kinds};
 use super::rule::{Action, Rule};
 use super::scan::Wants;
-use crate::event::Kind;
+use crate::event::{Direction, Kind, Replacement};
 
 /// How strongly something is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,10 @@ impl Needs {
         }
         if rule.action == Action::Redact && compiled.enforced {
             self.edited = rule.kinds.iter().fold(self.edited, Kinds::with);
+            if rule.redact.form == Replacement::Pseudonym {
+                // What is replaced in a request is turned back in its answer.
+                self.look_at(Kinds::of(&[Kind::Response, Kind::ToolResult]), true, true);
+            }
         }
         for kind in rule.kinds.iter() {
             if kind != Kind::Response {
@@ -122,6 +126,19 @@ impl Needs {
             Interest::Observed
         } else {
             Interest::None
+        }
+    }
+
+    /// Whether detectors look at texts of this half.
+    pub fn detects(&self, direction: Direction) -> bool {
+        self.wants(direction).detectors
+    }
+
+    /// What rules look for in texts of this half.
+    pub(super) fn wants(&self, direction: Direction) -> Wants {
+        match direction {
+            Direction::Request => self.request,
+            Direction::Response => self.response,
         }
     }
 

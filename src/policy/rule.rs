@@ -11,6 +11,7 @@ use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 const RULE: &[&str] = &[
     "id",
@@ -32,7 +33,7 @@ const RULE: &[&str] = &[
     "overridable",
     "examples",
 ];
-const MATCH: &[&str] = &[
+pub(super) const MATCH: &[&str] = &[
     "event",
     "tool",
     "model",
@@ -154,6 +155,8 @@ pub(super) struct Redact {
     pub(super) label: Option<Box<str>>,
     pub(super) numbered: bool,
     pub(super) what: Option<Mention>,
+    /// Tools in whose arguments pseudonyms are turned back.
+    pub(super) restore: Rc<[Box<str>]>,
 }
 
 /// Reads `rules`.
@@ -216,6 +219,7 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
             label: None,
             numbered: false,
             what: None,
+            restore: Rc::from([]),
         },
         approval: None,
         limit: None,
@@ -387,16 +391,8 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
                     .iter()
                     .map(|form| (form.word(), *form))
                     .collect();
-                match decoder.word(&at, value, &words) {
-                    Some(Replacement::Pseudonym) => decoder.error(
-                        codes::AG1017,
-                        &at,
-                        &value.span,
-                        "`pseudonym` is not supported yet",
-                        "use `label` or `hash`",
-                    ),
-                    Some(form) => redact.form = form,
-                    None => {}
+                if let Some(form) = decoder.word(&at, value, &words) {
+                    redact.form = form;
                 }
             }
             "label" => match decoder.text(&at, value) {
@@ -409,7 +405,9 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
                 }
             }
             _ => {
-                decoder.texts(&at, value);
+                if let Some(tools) = decoder.texts(&at, value) {
+                    redact.restore = tools.into();
+                }
             }
         }
     }

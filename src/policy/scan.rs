@@ -1,5 +1,6 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
+use super::seams::Split;
 use crate::detect::literals::Literals;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
@@ -29,8 +30,6 @@ pub(super) struct Matcher {
     pub(super) literal_texts: Vec<String>,
     pub(super) patterns: PatternSet,
     pub(super) detectors: Scanner,
-    /// All literals in lower case (A–Z), sorted: to find those that a text's end may be the beginning of.
-    pub(super) sorted_literals: Vec<String>,
 }
 
 /// Memory that scans reuse.
@@ -51,6 +50,10 @@ pub(super) struct TextScan {
     pub(super) patterns: Vec<u32>,
     /// What detectors found.
     pub(super) findings: Vec<Finding>,
+    /// Its parts of findings that go over several texts.
+    pub(super) splits: Vec<Split>,
+    /// There is more in it than detectors tell of one text.
+    pub(super) incomplete: bool,
     /// Where literals and patterns stand, if the text was looked at in pieces: what stands before a piece, which decides
     /// where they match, is gone when a redaction asks.
     pub(super) spans: Option<Box<TextSpans>>,
@@ -68,7 +71,10 @@ pub(super) struct TextSpans {
 impl TextScan {
     /// Nothing that any rule looks for.
     pub(super) fn is_blank(&self) -> bool {
-        self.literals.is_empty() && self.patterns.is_empty() && self.findings.is_empty()
+        self.literals.is_empty()
+            && self.patterns.is_empty()
+            && self.findings.is_empty()
+            && self.splits.is_empty()
     }
 }
 
@@ -109,6 +115,7 @@ impl Matcher {
             let input = Input::whole(text).under(key);
             self.detectors
                 .scan(&input, &mut scratch.detectors, &mut scan.findings);
+            scan.incomplete = scratch.detectors.is_incomplete();
         }
         scan
     }
@@ -120,34 +127,12 @@ impl Matcher {
             .unwrap_or_default()
     }
 
-    /// The first place in the text from which on it is the beginning of a literal, and not all of it.
-    pub(super) fn begun_literal(&self, text: &str) -> Option<usize> {
-        let longest = self.sorted_literals.iter().map(String::len).max()?;
-        let mut from = text.len().saturating_sub(longest);
-        let lower = text
-            .get(text.ceil_char_boundary(from)..)?
-            .to_ascii_lowercase();
-        from = text.len().saturating_sub(lower.len());
-        lower
-            .char_indices()
-            .find(|(at, _)| {
-                let end = lower.get(*at..).unwrap_or_default();
-                let next = self
-                    .sorted_literals
-                    .partition_point(|literal| literal.as_str() <= end);
-                self.sorted_literals
-                    .get(next)
-                    .is_some_and(|literal| literal.starts_with(end))
-            })
-            .map(|(at, _)| at.saturating_add(from))
-    }
-
     /// Where these literals stand in a text, as written or as it is read.
     pub(super) fn literal_spans(
         &self,
         text: &str,
         literals: &[u32],
-        hit: &mut impl FnMut(Range<usize>),
+        hit: &mut dyn FnMut(Range<usize>),
     ) {
         self.literals.find(text, &mut |literal, range| {
             if literals.contains(&literal) {
@@ -180,4 +165,18 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
 #[derive(Debug, Default)]
 pub struct Scans {
     pub(super) list: Vec<Option<TextScan>>,
+    /// What goes over several texts; absent until somebody asks.
+    pub(super) splits: Option<Vec<Split>>,
+    /// Detectors don't look: there is more text than the policy lets them.
+    pub(super) skips_detectors: bool,
+}
+
+impl Scans {
+    /// Scans of a body with more text than detectors may look at.
+    pub fn without_detectors() -> Scans {
+        Scans {
+            skips_detectors: true,
+            ..Scans::default()
+        }
+    }
 }

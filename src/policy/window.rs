@@ -22,6 +22,15 @@ pub struct Window {
     characters: u64,
 }
 
+/// What else a text is looked through for while it flows: what stands for something else in it.
+pub trait Watch {
+    /// Whether something of it stands in a text.
+    fn stands_in(&self, text: &str) -> bool;
+
+    /// The last place up to `at` at which a text that goes on can be cut without cutting something of it.
+    fn cut(&self, text: &str, at: usize) -> usize;
+}
+
 /// A part of the text in which something was found, and which nothing that follows can change.
 #[derive(Debug)]
 pub struct Settled {
@@ -40,6 +49,7 @@ impl Settled {
     pub fn scans(&mut self) -> Scans {
         Scans {
             list: vec![Some(std::mem::take(&mut self.scan))],
+            ..Scans::default()
         }
     }
 }
@@ -61,6 +71,7 @@ impl Window {
         policy: &Policy,
         piece: &str,
         ending: Ending,
+        watch: &dyn Watch,
         scratch: &mut ScanScratch,
     ) -> Option<Settled> {
         self.text.push_str(piece);
@@ -73,14 +84,28 @@ impl Window {
         if wants != Wants::default() && !self.text.is_empty() {
             self.look(policy, wants, ending, scratch, &mut found);
         }
+        let rest = self.text.get(self.settled..).unwrap_or_default();
         let safe = match ending {
             Ending::Final => self.text.len(),
-            Ending::Open => self.text.floor_char_boundary(found.safe.max(self.settled)),
+            Ending::Open => {
+                let mut at = self.text.floor_char_boundary(found.safe.max(self.settled));
+                loop {
+                    let cut = watch.cut(rest, at.saturating_sub(self.settled));
+                    let cut = cut.saturating_add(self.settled);
+                    if cut >= at {
+                        break at;
+                    }
+                    found.safe = cut;
+                    found.settle();
+                    at = found.safe.max(self.settled);
+                }
+            }
         };
         let start = std::mem::replace(&mut self.settled, safe);
         found.keep(start..safe);
         let part = self.text.get(start..safe).unwrap_or_default();
-        let settled = (!found.scan.is_blank()).then(|| Settled {
+        let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
+        let settled = is_of_interest.then(|| Settled {
             start: self.base.saturating_add(start),
             characters: self.characters,
             text: part.to_owned(),
@@ -114,6 +139,7 @@ impl Window {
                     .detectors
                     .scan(&input, &mut scratch.detectors, &mut found.scan.findings);
             found.safe = found.safe.min(safe);
+            found.scan.incomplete = scratch.detectors.is_incomplete();
         }
         let mut spans = TextSpans::default();
         if wants.patterns {
@@ -177,13 +203,14 @@ impl Window {
 
 /// The first place at the end of a text where a literal may have begun, as written or as it is read.
 fn literal_begun(matcher: &Matcher, text: &str) -> usize {
-    let mut first = matcher.begun_literal(text).unwrap_or(text.len());
+    let mut first = matcher.literals.begun(text);
     // An escape, an entity, a letter and its accent may be cut in two.
     first = first.min(stable_len(text));
-    if let Some(view) = View::of(text)
-        && let Some(begun) = matcher.begun_literal(view.text())
-    {
-        first = first.min(view.original(begun..begun).start);
+    if let Some(view) = View::of(text) {
+        let begun = matcher.literals.begun(view.text());
+        if begun < view.text().len() {
+            first = first.min(view.original(begun..begun).start);
+        }
     }
     first
 }

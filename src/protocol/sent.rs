@@ -1,7 +1,5 @@
 //! What of an answer in numbered blocks the client has: a refusal goes on from there.
 
-use std::collections::BTreeSet;
-
 /// What has been sent.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
@@ -12,18 +10,20 @@ pub(super) struct Sent {
     /// Number of the next block.
     pub(super) next: u32,
     /// Blocks that have not ended.
-    pub(super) open: BTreeSet<u32>,
+    pub(super) open: Vec<u32>,
 }
 
 impl Sent {
     /// A block has begun, or goes on.
     pub(super) fn open(&mut self, index: u32) {
-        self.open.insert(index);
+        if !self.open.contains(&index) {
+            self.open.push(index);
+        }
         self.next = self.next.max(index.saturating_add(1));
     }
 
     /// A block has ended.
     pub(super) fn close(&mut self, index: u32) {
-        self.open.remove(&index);
+        self.open.retain(|open| *open != index);
     }
 }

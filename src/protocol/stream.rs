@@ -8,7 +8,7 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
-use crate::event::{Class, Kind, Part};
+use crate::event::{Class, Kind, Part, Usage};
 use crate::wire::json::{Edits, Nest, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -141,6 +141,8 @@ pub struct FrameReading {
     pub pieces: Vec<Piece>,
     /// The answer is complete; nothing with a meaning follows.
     pub last: bool,
+    /// Tokens that the service around the model has counted.
+    pub metered: Usage,
 }
 
 /// A frame that is held back, while it can still be changed.

@@ -9,17 +9,25 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+mod stand_in;
+
+use stand_in::Original;
+pub use stand_in::{StandIns, replaced};
+
 /// What stands for a text or pattern of the policy that has no label of its own.
 const DEFAULT_LABEL: &str = "REDACTED";
 
-/// Numbers of numbered labels, the same for the same value in the whole exchange.
+/// What the replacements of one exchange have in common: the same value is replaced by the same text everywhere.
 #[derive(Debug, Default)]
-pub struct Numbers {
+pub struct Ledger {
+    /// Numbers of numbered labels.
     by_label: BTreeMap<String, BTreeMap<Box<str>, usize>>,
+    /// Pseudonyms.
+    pub stand_ins: StandIns,
 }
 
-impl Numbers {
-    fn of(&mut self, label: &str, value: &str) -> usize {
+impl Ledger {
+    fn number(&mut self, label: &str, value: &str) -> usize {
         let values = self.by_label.entry(label.to_owned()).or_default();
         let next = values.len().saturating_add(1);
         *values.entry(value.into()).or_insert(next)
@@ -42,7 +50,7 @@ pub fn apply(
     mut redactions: Vec<Redaction>,
     nest: &Nest<'_>,
     key: &[u8],
-    numbers: &mut Numbers,
+    ledger: &mut Ledger,
     edits: &mut Edits,
 ) -> Vec<Edited> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
@@ -56,7 +64,7 @@ pub fn apply(
             continue;
         };
         let text = value.text().unwrap_or_default();
-        let changes = written(group, &text, key, numbers);
+        let changes = written(group, &text, key, ledger);
         edits.replace_text(
             value,
             changes
@@ -77,7 +85,7 @@ pub fn changes(
     mut redactions: Vec<Redaction>,
     text: &str,
     key: &[u8],
-    numbers: &mut Numbers,
+    ledger: &mut Ledger,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
     order::sort_by_key(&mut redactions, |redaction| {
@@ -86,20 +94,20 @@ pub fn changes(
             std::cmp::Reverse(redaction.range.end),
         )
     });
-    written(&redactions, text, key, numbers)
+    written(&redactions, text, key, ledger)
 }
 
 fn written(
     sorted: &[Redaction],
     text: &str,
     key: &[u8],
-    numbers: &mut Numbers,
+    ledger: &mut Ledger,
 ) -> Vec<(Range<usize>, String)> {
     joined(sorted)
         .into_iter()
         .map(|(range, chosen)| {
             let found = text.get(range.clone()).unwrap_or_default();
-            (range, replacement(chosen, found, key, numbers))
+            (range, replacement(chosen, found, key, ledger))
         })
         .collect()
 }
@@ -127,7 +135,7 @@ fn joined(sorted: &[Redaction]) -> Vec<(Range<usize>, &Redaction)> {
     joined
 }
 
-fn replacement(redaction: &Redaction, found: &str, key: &[u8], numbers: &mut Numbers) -> String {
+fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledger) -> String {
     let label = || match &redaction.label {
         Some(label) => label.trim_matches(['[', ']']).to_owned(),
         None => redaction
@@ -138,18 +146,34 @@ fn replacement(redaction: &Redaction, found: &str, key: &[u8], numbers: &mut Num
                 |detector| detector.name.to_uppercase(),
             ),
     };
+    // A label that the policy writes out is used as it is.
+    let plain = || match &redaction.label {
+        Some(label) => label.to_string(),
+        None => format!("[{}]", label()),
+    };
     match redaction.with {
         Replacement::Remove => String::new(),
         Replacement::Label if redaction.numbered => {
             let label = label();
-            let number = numbers.of(&label, found);
+            let number = ledger.number(&label, found);
             format!("[{label}_{number}]")
         }
-        Replacement::Label | Replacement::Pseudonym => match &redaction.label {
-            // A label that the policy writes out is used as it is.
-            Some(label) => label.to_string(),
-            None => format!("[{}]", label()),
-        },
+        Replacement::Label => plain(),
+        Replacement::Pseudonym => {
+            let detector = redaction
+                .detector
+                .and_then(|number| DETECTORS.get(usize::from(number)));
+            let original = Original {
+                detector: detector.map(|detector| detector.name),
+                label: &label(),
+                value: found,
+                tools: &redaction.restore,
+            };
+            match ledger.stand_ins.of(key, original) {
+                Some(stand_in) => stand_in.to_owned(),
+                None => plain(),
+            }
+        }
         Replacement::Hash => format!("[{}:{}]", label(), short_hash(key, found)),
         Replacement::Mask => masked(found, 0),
         Replacement::Last4 => masked(found, 4),
@@ -194,6 +218,7 @@ mod tests {
     use crate::event::{Class, Form};
     use crate::wire::edit;
     use crate::wire::json::Limits;
+    use std::rc::Rc;
 
     fn redaction(range: Range<usize>, with: Replacement, detector: Option<&str>) -> Redaction {
         Redaction {
@@ -206,6 +231,7 @@ mod tests {
             with,
             label: None,
             numbered: false,
+            restore: Rc::from([]),
         }
     }
 
@@ -216,7 +242,7 @@ mod tests {
             redactions,
             &nest,
             b"key",
-            &mut Numbers::default(),
+            &mut Ledger::default(),
             &mut edits,
         );
         String::from_utf8(edit::apply(body.as_bytes(), &nest.flatten(edits))).unwrap()

@@ -1,6 +1,8 @@
 //! The command line as a person or a script sees it.
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
+mod scan;
+
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,25 +52,57 @@ fn files(folder: &str) -> Vec<String> {
     names
 }
 
-#[test]
-fn every_mistake_is_drawn_with_its_place_and_a_way_out() {
+/// Draws what a command says of each file of a folder, one snapshot a file.
+fn gallery(folder: &str, command: &str, prefix: &str, exit: i32) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        for file in files("tests/cli/wrong") {
-            let name = Path::new(&file)
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
-            let output = run(&["validate", &file]);
-            let strict = run(&["validate", "--strict", &file]);
-            assert_eq!(strict.status.code(), Some(1), "{file}");
+        for file in files(folder) {
+            let stem = Path::new(&file).file_stem().unwrap().to_str().unwrap();
+            let name = format!("{prefix}{stem}");
+            let output = run(&[command, &file]);
+            let strict = run(&[command, "--strict", &file]);
+            assert!(!out(&output).is_empty(), "{file}");
+            assert!(
+                strict.status.code() == Some(exit) || out(&output).starts_with("note"),
+                "{file}"
+            );
             insta::assert_snapshot!(name, out(&output));
         }
     });
+}
+
+#[test]
+fn every_mistake_is_drawn_with_its_place_and_a_way_out() {
+    gallery("tests/cli/wrong", "validate", "", 1);
+    assert!(files("tests/cli/wrong").len() >= 80);
+}
+
+#[test]
+fn what_is_legal_and_wrong_is_drawn_as_well() {
+    gallery("tests/cli/lint", "lint", "lint_", 1);
+    // Validation alone has nothing to say of most of it.
+    let quiet = files("tests/cli/lint")
+        .iter()
+        .filter(|file| run(&["--json", "validate", file]).stdout.is_empty())
+        .count();
+    assert_eq!(quiet, files("tests/cli/lint").len());
+}
+
+#[test]
+fn every_finding_of_lint_has_a_picture() {
+    let mut seen = std::collections::BTreeSet::new();
+    for file in files("tests/cli/lint") {
+        for line in json_lines(&run(&["--json", "lint", &file])) {
+            seen.insert(line["code"].as_str().unwrap().to_owned());
+        }
+    }
+    let codes = json_lines(&run(&["--json", "explain"]));
+    let known = codes.iter().map(|code| code["code"].as_str().unwrap());
+    for code in known.filter(|code| code.starts_with("AG11")) {
+        assert!(seen.contains(code), "{code}");
+    }
 }
 
 #[test]
@@ -91,15 +125,62 @@ fn diagnostics_as_json_carry_everything_a_tool_needs() {
     );
 }
 
+/// The policies that ship, without their tests.
+fn policies() -> Vec<String> {
+    files("policies")
+        .into_iter()
+        .filter(|file| !file.ends_with(".test.yaml"))
+        .collect()
+}
+
 #[test]
 fn what_is_well_is_not_complained_of() {
-    for file in files("policies") {
+    for file in policies() {
         let output = run(&["--json", "validate", "--strict", &file]);
         assert_eq!(
             (output.status.code(), out(&output)),
             (Some(0), String::new()),
             "{file}"
         );
+    }
+}
+
+#[test]
+fn policies_that_ship_are_sound_and_say_whom_they_are_for() {
+    assert!(policies().len() >= 12);
+    for file in policies() {
+        let output = run(&["--json", "lint", "--strict", &file]);
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", out(&output));
+        // What remains are exceptions: denials that win over allows.
+        for line in json_lines(&output) {
+            assert_eq!(line["code"], "AG1105", "{file}: {line}");
+        }
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
+        assert!(text.starts_with("# For: "), "{file}");
+        assert!(text.contains("\n# Does not: "), "{file}");
+        let formatted = run(&["fmt", "--check", &file]);
+        assert_eq!(
+            formatted.status.code(),
+            Some(0),
+            "{file} is not in its usual form"
+        );
+    }
+}
+
+#[test]
+fn policies_that_ship_pass_their_tests_and_every_rule_is_reached() {
+    let output = run(&["--json", "test", "policies", "--coverage"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines = json_lines(&output);
+    let cases = lines.iter().filter(|line| line.get("ok").is_some()).count();
+    assert!(cases > 150, "{cases}");
+    let coverage: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line.get("missed").is_some())
+        .collect();
+    assert_eq!(coverage.len(), policies().len());
+    for policy in coverage {
+        assert_eq!(policy["missed"], json!([]), "{policy}");
     }
 }
 
@@ -327,12 +408,21 @@ fn help_names_every_subcommand_and_the_exit_status() {
     let help = out(&run(&["--help"]));
     for word in [
         "validate",
+        "lint",
         "check",
+        "test",
         "inspect",
+        "scan",
+        "replay",
+        "diff",
         "build",
+        "fmt",
+        "schema",
         "explain",
         "Exit status",
     ] {
         assert!(help.contains(word), "{word}");
     }
 }
+
+mod tools;

@@ -43,7 +43,12 @@ ciphers, other encodings.
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
 reach that stands beside each detector, in characters.
 
-**Bounds.** A text has at most 50,000 findings; one that has more counts as unreadable. Work is linear in the text.
+**Split texts.** What a reader joins is seen as one: the parts of a message, messages of one author in a row. Their ends
+(512 bytes of each) are looked at together, as they follow one another and with a space between them.
+
+**Bounds.** Work is linear in the text. In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
+exchange with more is refused as too large (AG2004), or passes with that in its coverage where a rule allows AG2004. A text
+has at most 50,000 findings: with more, rules that restrict hold, and what can't be redacted completely is refused.
 ";
 
 fn percent(thousandths: usize) -> String {
@@ -151,16 +156,57 @@ fn scores(page: &mut String) {
         per_100_kb(everything.noise()),
         per_100_kb(usual.noise()),
     );
+    let signs = DETECTORS.iter().filter(|known| {
+        let mut groups = known.groups.iter();
+        groups.any(|group| *group == "injection")
+    });
+    let (count, false_signs, samples) = signs.fold((0, 0, 0), |(count, wrong, samples), known| {
+        let found = everything.benign.get(known.name).copied().unwrap_or(0);
+        (count + 1, wrong + found, samples + known.hits.len())
+    });
+    let _ = writeln!(
+        page,
+        "\nThe {count} signs of `injection` had {false_signs} false findings in that text, and are found in all of their \
+         {samples} samples below. They are weak: whoever knows them writes around them. Use them for tags and approvals \
+         first, and deny only what tools and strangers say (`from: tool`)."
+    );
 }
+
+const OWN: &str = "\
+## A policy's own
+
+```yaml
+inspect: { decode: true }                 # look into runs of Base64 and hexadecimal digits; off unless asked for
+lists:
+  customer_domains: [example.com, '*.example.org']
+  codenames: [swan, blue heron]           # 50,000 terms and more
+detectors:
+  employee_id:                            # small letters, digits, `_`
+    pattern: 'EMP-\\d{6}'                  # one or several; each leftmost match
+    context: [employee, staff id]         # words before a match; without one its confidence is low
+    validator: luhn                       # a check that each match must pass
+    confidence: high                      # of a match (high unless said)
+    groups: [pii.staff]
+    allow: [EMP-000000]                   # no finding
+    reach: 64                             # characters that a stream waits for a longer match
+  codename: { keywords: { list: codenames } }                                 # whole words, in any case
+  email: { allow: { list: customer_domains } }                                # of a built-in detector or group
+  payment: { allow: { list: test_cards } }                                    # cards that providers publish for tests
+  '*': { allow: [192.0.2.0/24, ops@contoso.com] }                             # of all
+rules:
+  - id: mask-staff
+    match: { event: [message, response] }
+    when: { text: { detects: [pii.staff, codename] } }
+    action: redact
+```
+";
 
 fn custom(page: &mut String) {
     let names: Vec<String> = Validator::names().map(|name| format!("`{name}`")).collect();
     let _ = write!(
         page,
-        "\n## A policy's own\n\nA policy can bring detectors of patterns and of words (50,000 and more), with words of \
-         context, an allow-list, a check and groups. The checks: {}.\n\nAn allow-list takes values (numbers with any \
-         separators), hosts (`example.com`, `*.example.com`: every address and URL there) and networks \
-         (`10.0.0.0/8`).\n",
+        "\n{OWN}\nThe checks: {}.\n\nAn allow-list takes values (numbers with any separators), hosts (`example.com`, \
+         `*.example.com`: every address and URL there) and networks (`10.0.0.0/8`).\n",
         names.join(", ")
     );
 }

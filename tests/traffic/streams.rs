@@ -22,13 +22,13 @@ const BOUNDS: Bounds = Bounds {
 };
 
 /// A recorded exchange whose answer streams.
-struct Streamed {
-    id: String,
-    request: Half,
-    response: Half,
-    body: Vec<u8>,
-    framing: Framing,
-    protocol: &'static dyn Protocol,
+pub(super) struct Streamed {
+    pub(super) id: String,
+    pub(super) request: Half,
+    pub(super) response: Half,
+    pub(super) body: Vec<u8>,
+    pub(super) framing: Framing,
+    pub(super) protocol: &'static dyn Protocol,
     asked: Asked,
 }
 
@@ -110,7 +110,7 @@ fn streamed(exchange: &Value) -> Option<Streamed> {
     })
 }
 
-fn all() -> impl Iterator<Item = Streamed> {
+pub(super) fn all() -> impl Iterator<Item = Streamed> {
     recorded()
         .into_iter()
         .filter_map(|exchange| streamed(&exchange))
@@ -159,7 +159,7 @@ fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
     )
 }
 
-fn transcript_of(streamed: &Streamed, body: &[u8]) -> Transcript {
+pub(super) fn transcript_of(streamed: &Streamed, body: &[u8]) -> Transcript {
     let reader = streamed.protocol.stream(&streamed.asked).unwrap();
     transcript(body, streamed.framing, reader, BOUNDS)
 }

@@ -3,6 +3,8 @@
 //! The first three characters of every word of the text are looked up in a set of bits; few words pass, and for
 //! those the beginnings that share the characters are compared.
 
+use crate::wire::order;
+
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
 const FILTER_BITS: u32 = 15;
 
@@ -32,7 +34,7 @@ impl Beginnings {
             }
             built.entries.push((key, number));
         }
-        built.entries.sort_unstable();
+        order::sort(&mut built.entries);
         if built.entries.is_empty() {
             Self::default()
         } else {

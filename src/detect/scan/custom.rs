@@ -9,6 +9,7 @@ use crate::detect::literals::Literals;
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
+use crate::wire::order;
 
 /// A policy's own detectors, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -134,10 +135,19 @@ impl CustomPlan {
 
     /// The name of the detector with this index in findings.
     pub(super) fn name(&self, detector: u16) -> Option<&str> {
-        self.known
-            .iter()
-            .find(|known| known.index == detector)
+        self.find(detector)
             .map(|known| known.detector.name.as_str())
+    }
+
+    /// The groups of the detector with this index in findings.
+    pub(super) fn groups(&self, detector: u16) -> &[String] {
+        self.find(detector)
+            .map(|known| known.detector.groups.as_slice())
+            .unwrap_or_default()
+    }
+
+    fn find(&self, detector: u16) -> Option<&Known> {
+        self.known.iter().find(|known| known.index == detector)
     }
 
     /// Whether some detector has patterns, which look at the text as it is written too.
@@ -158,7 +168,7 @@ impl CustomPlan {
             begun = begun.min(self.find_keywords(reading, &mut memory.matches));
         }
         begun = begun.min(self.find_patterns(reading, memory));
-        memory.matches.sort_by_key(|(_, range, _)| range.start);
+        order::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
         memory.near.begin(reading.key, &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
             let Some(known) = self.known.get(known) else {

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Slots;
+use crate::wire::order;
 
 /// Classes of characters that forms tell apart.
 const CLASSES: usize = 16;
@@ -90,8 +91,8 @@ pub(super) struct FormTable {
 /// Most digits in a row that a form begins with.
 const DIGITS: usize = 24;
 
-/// A form that is partly walked: whose, which, which of its expansions, how far.
-type Place = (Fit, usize, usize);
+/// A form that is partly walked: which of the written-out forms, and in the lowest byte how far.
+type Place = u32;
 
 impl FormTable {
     /// Builds the automaton; a judge's place in the list is its number.
@@ -105,7 +106,7 @@ impl FormTable {
             after_digits: [0; DIGITS],
         };
         let mut start: Vec<Place> = Vec::new();
-        let mut expanded: BTreeMap<Fit, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut written: Vec<(Fit, Vec<u8>)> = Vec::new();
         for (judge, known) in (0u16..).zip(forms) {
             for (form, pattern) in (0u8..).zip(known.patterns) {
                 let gated = pattern.strip_prefix('?');
@@ -116,10 +117,16 @@ impl FormTable {
                     needs_context,
                 };
                 let all = expand(gated.unwrap_or(pattern));
-                start.extend((0..all.len()).map(|which| (fit, which, 0)));
-                expanded.insert(fit, all);
+                written.extend(all.into_iter().map(|form| (fit, form)));
             }
         }
+        let count = u32::try_from(written.len()).unwrap_or(u32::MAX);
+        start.extend((0..count).map(|which| which << 8));
+        let at = |place: Place| {
+            let which = usize::try_from(place >> 8).unwrap_or(usize::MAX);
+            let (fit, form) = written.get(which)?;
+            Some((*fit, form.get(usize::from((place & 0xFF) as u8)).copied()))
+        };
         if start.is_empty() {
             return Self::default();
         }
@@ -132,14 +139,12 @@ impl FormTable {
             done = done.saturating_add(1);
             let mut row = [0u16; CLASSES];
             for (class, to) in (0u8..).zip(&mut row).skip(1) {
-                let reached: Vec<Place> = places
-                    .iter()
-                    .filter(|(fit, which, at)| {
-                        symbol(&expanded, *fit, *which, *at)
-                            .is_some_and(|symbol| stands_for(symbol, class))
-                    })
-                    .map(|(fit, which, at)| (*fit, *which, at.saturating_add(1)))
-                    .collect();
+                let goes_on = |place: &Place| {
+                    let symbol = at(*place).and_then(|(_, symbol)| symbol);
+                    symbol.is_some_and(|symbol| stands_for(symbol, class))
+                };
+                let places = places.iter().copied().filter(goes_on);
+                let reached: Vec<Place> = places.map(|place| place.wrapping_add(1)).collect();
                 *to = match known.get(&reached) {
                     Some(state) => *state,
                     None => {
@@ -154,14 +159,12 @@ impl FormTable {
                 };
             }
             table.next.extend(row);
-            let mut fits: Vec<Fit> = places
-                .iter()
-                .filter(|(fit, which, at)| {
-                    *at > 0 && symbol(&expanded, *fit, *which, *at).is_none()
-                })
-                .map(|(fit, ..)| *fit)
-                .collect();
-            fits.sort_unstable();
+            let ends = places.iter().filter_map(|place| match at(*place) {
+                Some((fit, None)) => Some(fit),
+                _ => None,
+            });
+            let mut fits: Vec<Fit> = ends.collect();
+            order::sort(&mut fits);
             fits.dedup();
             table.gates.push(fits.iter().fold(0, |gates, fit| {
                 let context = forms
@@ -189,7 +192,7 @@ impl FormTable {
     fn with_ends_last(self) -> Self {
         let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
         let mut order: Vec<u16> = (0..count).collect();
-        order.sort_by_key(|state| self.gate(*state) != 0);
+        order::sort_by_key(&mut order, |state| self.gate(*state) != 0);
         let mut number = vec![0u16; order.len()];
         for (new, old) in (0u16..).zip(&order) {
             if let Some(place) = number.get_mut(usize::from(*old)) {
@@ -269,10 +272,6 @@ impl FormTable {
             .get(from as usize..to as usize)
             .unwrap_or_default()
     }
-}
-
-fn symbol(expanded: &BTreeMap<Fit, Vec<Vec<u8>>>, fit: Fit, which: usize, at: usize) -> Option<u8> {
-    expanded.get(&fit)?.get(which)?.get(at).copied()
 }
 
 fn stands_for(symbol: u8, class: u8) -> bool {

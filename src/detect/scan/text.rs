@@ -61,7 +61,7 @@ impl<'a> Text<'a> {
     }
 
     /// The end of the run of bytes from `from` on that fit, at most `most` of them.
-    #[inline]
+    #[inline(never)]
     pub(in crate::detect) fn run(
         &self,
         from: usize,
@@ -97,7 +97,7 @@ impl<'a> Text<'a> {
     }
 
     /// The start of the run of bytes before `to` that fit, at most `most` of them.
-    #[inline]
+    #[inline(never)]
     pub(in crate::detect) fn run_back(
         &self,
         to: usize,

@@ -7,7 +7,7 @@ use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
 
 /// One call so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Call {
     provider_run: bool,
     /// The name, where no value says nothing else.
@@ -185,9 +185,26 @@ impl Call {
         Ok((nest, reading))
     }
 
-    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others. Gives
-    /// them.
-    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<String> {
+    /// The call as it is once `turned` is made.
+    pub(super) fn turned_back(
+        &self,
+        key: &CallKey,
+        nest: Nest<'static>,
+        reading: Reading,
+        turned: Edits,
+        bounds: Bounds,
+    ) -> Option<(Nest<'static>, Reading)> {
+        if turned.is_empty() {
+            return Some((nest, reading));
+        }
+        let call = Call {
+            arguments: self.edited_arguments(&nest, turned)?,
+            ..self.clone()
+        };
+        call.read(key, bounds).ok()
+    }
+
+    fn edited_arguments(&self, nest: &Nest<'_>, edits: Edits) -> Option<String> {
         let body = nest.body()?;
         let edited = nest.edited(body.bytes(), edits);
         let limits = Limits {
@@ -199,10 +216,16 @@ impl Call {
         if let Some((name, _)) = self.argument {
             arguments = arguments.get(name)?;
         }
-        let arguments = match arguments.kind() {
+        Some(match arguments.kind() {
             json::Kind::String => arguments.text()?.into_owned(),
             _ => String::from_utf8_lossy(arguments.raw()).into_owned(),
-        };
+        })
+    }
+
+    /// Puts edited arguments in place of those that came: all of them into the first part, none into the others. Gives
+    /// them.
+    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<String> {
+        let arguments = self.edited_arguments(nest, edits)?;
         put_in_first(&self.parts, &arguments, queue)?;
         if !self.parts_again.is_empty() {
             put_in_first(&self.parts_again, &arguments, queue)?;

@@ -1868,3 +1868,25 @@ rules:
     );
     assert_eq!(answer["error"]["code"], -32010);
 }
+
+#[test]
+fn where_nobody_sees_a_conversation_what_may_stand_in_it_counts_for_the_strict_side() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: fetched-then-mail
+    match: { tool: send_email }
+    when: { earlier: { event: tool_result, tool: web_fetch } }
+    action: deny
+  - id: approved
+    match: { tool: pay }
+    unless: { earlier: { event: tool_result, tool: get_approval } }
+    action: deny
+    trust: claimed
+";
+    in_both_modes(policy, |guard, _| {
+        for (tool, decision) in [("send_email", "deny"), ("pay", "deny"), ("read", "allow")] {
+            let seen = exchange(guard, &post(&call(1, tool, json!({}))), done());
+            assert_eq!(record(&seen)["decision"], decision, "{tool}");
+        }
+    });
+}

@@ -9,6 +9,7 @@ mod documents;
 mod generic;
 mod history;
 mod mcp;
+mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 
@@ -99,7 +100,10 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
 }
 
 mod stream;
+mod stream_anthropic;
+mod stream_bedrock;
 mod stream_cohere;
+mod stream_gemini;
 mod stream_ollama;
 mod stream_responses;
 mod stream_runs;
@@ -854,5 +858,210 @@ proptest! {
         let cut_response = Half { chunks: cut(&response.body(), &cuts), trailers, ..response };
         let pieces = outcome(&exchange(&guard(&policy), &cut_request, cut_response));
         prop_assert_eq!(whole, pieces);
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    const LOOKS: &str = "defaults: { action: allow }
+inspect: { max_text: 1000 }
+rules:
+  - id: cards
+    match: { event: [message, response] }
+    when: { text: { detects: [credit_card] } }
+    action: redact
+";
+
+    #[test]
+    fn more_text_than_detectors_may_look_at_is_refused_as_too_large() {
+        let guard = guard(LOOKS);
+        let seen = exchange(&guard, &chat_request(&says(&"word ".repeat(150))), hello());
+        assert_eq!(record(&seen)["decision"], "allow");
+        let seen = exchange(&guard, &chat_request(&says(&"word ".repeat(250))), hello());
+        assert_eq!(seen.client.status(), Some(413));
+        assert_eq!(record(&seen)["code"], "AG2004");
+        assert_eq!(
+            record(&seen)["coverage"],
+            json!({"level": "none", "reasons": ["request:AG2004"]})
+        );
+        let long = answer(
+            json!({"role": "assistant", "content": "word ".repeat(150)}),
+            "stop",
+        );
+        let seen = exchange(&guard, &chat_request(&says(&"word ".repeat(150))), long);
+        assert_eq!(
+            record(&seen)["coverage"]["reasons"],
+            json!(["response:AG2004"]),
+            "request and answer count together"
+        );
+    }
+
+    #[test]
+    fn a_policy_may_let_it_pass_and_the_record_says_so() {
+        let policy = format!(
+            "{LOOKS}  - id: long
+    match: {{ event: uninspectable, code: AG2004 }}
+    action: allow
+"
+        );
+        let text = format!("{} 4111 1111 1111 1111", "word ".repeat(250));
+        let seen = exchange(&guard(&policy), &chat_request(&says(&text)), hello());
+        assert_eq!(seen.upstream.clone().unwrap().body(), says(&text));
+        assert_eq!(
+            record(&seen)["coverage"],
+            json!({"level": "none", "reasons": ["request:AG2004", "response:AG2004"]})
+        );
+    }
+
+    #[test]
+    fn text_that_no_detector_looks_at_does_not_count() {
+        let policy = "defaults: { action: allow }
+inspect: { max_text: 1000 }
+rules:
+  - id: word
+    match: { event: message }
+    when: { text: { contains: forbidden } }
+    action: deny
+";
+        let seen = exchange(
+            &guard(policy),
+            &chat_request(&says(&"word ".repeat(250))),
+            hello(),
+        );
+        assert_eq!(record(&seen)["decision"], "allow");
+    }
+
+    #[test]
+    fn more_findings_than_are_told_of_one_text_are_not_left_in_it() {
+        let policy = LOOKS.replace("max_text: 1000", "max_text: 8MiB");
+        let seen = exchange(
+            &guard(&policy),
+            &chat_request(&says(&"4111 1111 1111 1111, ".repeat(50_001))),
+            hello(),
+        );
+        assert!(!seen.upstream_complete);
+        assert_eq!(record(&seen)["code"], "AG3005");
+    }
+}
+
+mod seams {
+    use super::*;
+
+    fn policy(form: &str) -> Rc<Guard> {
+        guard(&format!(
+            "defaults: {{ action: allow }}
+rules:
+  - id: cards
+    match: {{ event: message }}
+    when: {{ text: {{ detects: [credit_card, email] }} }}
+    action: redact
+    redact: {{ with: {form} }}
+"
+        ))
+    }
+
+    /// The texts that the model gets for these, each a part of one message.
+    fn parts(form: &str, parts: &[&str]) -> (Vec<String>, Value) {
+        let content: Vec<Value> = parts
+            .iter()
+            .map(|part| json!({"type": "text", "text": part}))
+            .collect();
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": content}]});
+        let request = chat_request(body.to_string().as_bytes());
+        let seen = exchange(&policy(form), &request, hello());
+        let body: Value = serde_json::from_slice(&seen.upstream.clone().unwrap().body()).unwrap();
+        let texts = body["messages"][0]["content"].as_array().unwrap().iter();
+        let texts = texts.map(|part| part["text"].as_str().unwrap().to_owned());
+        (texts.collect(), record(&seen)["findings"].clone())
+    }
+
+    #[test]
+    fn a_value_that_is_split_over_parts_is_replaced_in_each() {
+        for (given, expected) in [
+            (
+                vec!["pay 4111 1111 ", "1111 1111 now"],
+                vec!["pay [CREDIT_CARD]", " now"],
+            ),
+            (
+                vec!["pay 4111 1111", "1111 1111 now"],
+                vec!["pay [CREDIT_CARD]", " now"],
+            ),
+            (
+                vec!["pay 411111", "111111", "1111 now"],
+                vec!["pay [CREDIT_CARD]", "", " now"],
+            ),
+            (
+                vec!["write to ann.lee@con", "toso.com"],
+                vec!["write to [EMAIL]", ""],
+            ),
+        ] {
+            assert_eq!(
+                parts("label", &given),
+                (expected.iter().map(ToString::to_string).collect(), {
+                    let kind = if given[0].contains('@') {
+                        "email"
+                    } else {
+                        "credit_card"
+                    };
+                    json!({ kind: 1 })
+                }),
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_part_shows_more_than_the_form_lets_it() {
+        assert_eq!(
+            parts("last4", &["pay 4111 1111 ", "1111 1111"]).0,
+            ["pay **** **** ", "**** ****"]
+        );
+        assert_eq!(
+            parts("pseudonym", &["pay 4111 1111 ", "1111 1111"]).0,
+            ["pay [CREDIT_CARD]", ""]
+        );
+    }
+
+    #[test]
+    fn digits_one_by_one_are_seen_too() {
+        let digits: Vec<String> = "4111111111111111".chars().map(String::from).collect();
+        let digits: Vec<&str> = digits.iter().map(String::as_str).collect();
+        let (texts, _) = parts("label", &digits);
+        assert_eq!(texts.concat(), "[CREDIT_CARD]");
+    }
+
+    #[test]
+    fn what_stands_in_the_middle_of_long_texts_is_not_joined() {
+        let long = format!("4111 1111 {}", "word ".repeat(400));
+        let given = [long.as_str(), "1111 1111"];
+        assert_eq!(parts("label", &given).0, given);
+    }
+
+    #[test]
+    fn a_word_before_an_address_is_no_part_of_it() {
+        assert_eq!(
+            parts("label", &["Mail", "me@contoso.com", "soon"]).0,
+            ["Mail", "[EMAIL]", "soon"]
+        );
+    }
+
+    #[test]
+    fn messages_of_different_authors_are_not_joined() {
+        let messages = json!([
+            {"role": "user", "content": "4111 1111 "},
+            {"role": "assistant", "content": "1111 1111"},
+        ]);
+        let body = json!({"model": "m", "messages": messages}).to_string();
+        let request = chat_request(body.as_bytes());
+        let seen = exchange(&policy("label"), &request, hello());
+        assert_eq!(seen.upstream.unwrap().body(), body.as_bytes());
+        let messages = json!([
+            {"role": "user", "content": "4111 1111 "},
+            {"role": "user", "content": "1111 1111"},
+        ]);
+        let body = json!({"model": "m", "messages": messages}).to_string();
+        let seen = exchange(&policy("label"), &chat_request(body.as_bytes()), hello());
+        assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
     }
 }

@@ -615,6 +615,7 @@ mod faults {
             .collect();
         let body = sse(&tiny);
         assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
+        let guard = super::guard(&format!("inspect: {{ max_text: 8MiB }}\n{LOOKS}"));
         let body = sse(&[text(&"lorem ipsum ".repeat(440_000)), end("stop")]);
         assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
     }
@@ -704,5 +705,23 @@ proptest! {
                 None => prop_assert!(is_refused),
             }
         }
+    }
+}
+
+#[test]
+fn a_stream_with_more_text_than_detectors_may_look_at_ends_however_it_is_cut() {
+    let policy = format!("inspect: {{ max_text: 300 }}\n{LOOKS}");
+    let guard = guard(&policy);
+    let words: Vec<Value> = (0..100)
+        .map(|number| text(&format!("word {number} ")))
+        .collect();
+    let body = sse(&words);
+    let whole = ask(&guard, &body, &[]);
+    assert_eq!(record(&whole)["code"], "AG2014");
+    let said = answer_of(&frames(&whole), 0).text;
+    assert!(said.starts_with("word 0 ") && said.len() <= 300, "{said}");
+    for step in [1, 7, 100, 1_000] {
+        let cuts: Vec<usize> = (0..body.len()).step_by(step).collect();
+        assert_eq!(ask(&guard, &body, &cuts).client.body(), whole.client.body());
     }
 }

@@ -21,6 +21,19 @@ rules:
         .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
+/// Nothing stands for something else.
+struct Nothing;
+
+impl Watch for Nothing {
+    fn stands_in(&self, _: &str) -> bool {
+        false
+    }
+
+    fn cut(&self, _: &str, at: usize) -> usize {
+        at
+    }
+}
+
 /// Everything found: detector, pattern or literal, and where.
 type All = Vec<(u8, u32, usize, usize)>;
 
@@ -57,7 +70,7 @@ fn found(policy: &Policy, pieces: &[&str]) -> (All, usize) {
             Ending::Open
         };
         let before = window.settled();
-        let settled = window.push(policy, piece, ending, &mut scratch);
+        let settled = window.push(policy, piece, ending, &Nothing, &mut scratch);
         assert!(window.settled() >= before);
         if let Some(settled) = settled {
             assert!(

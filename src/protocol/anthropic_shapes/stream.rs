@@ -19,7 +19,6 @@ use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
-use std::collections::BTreeSet;
 
 const EVENT: &[Key] = &[
     ("type", Is::Word(EVENTS)),
@@ -87,17 +86,19 @@ pub(in crate::protocol) struct MessageStream {
     model: String,
     /// Tokens that were told so far.
     output_tokens: u64,
-    /// Blocks that have begun.
-    begun: BTreeSet<u32>,
+    /// Number of the next block.
+    next: u32,
     /// Names of the tools that were called, by the id of the call.
     names: Calls,
     /// Calls of the client's tools, and how many of them were taken out.
     calls: usize,
     taken: usize,
     /// Calls whose result a program that the provider runs waits for.
-    programmatic: BTreeSet<u32>,
+    programmatic: Vec<u32>,
     /// What the client has.
     sent: Sent,
+    /// A text block of which the client has nothing but its start. The API takes no empty ones back.
+    blank: Option<u32>,
 }
 
 impl MessageStream {
@@ -107,12 +108,13 @@ impl MessageStream {
             id: String::new(),
             model: model.to_owned(),
             output_tokens: 0,
-            begun: BTreeSet::new(),
+            next: 0,
             names: Calls::new(),
             calls: 0,
             taken: 0,
-            programmatic: BTreeSet::new(),
+            programmatic: Vec::new(),
             sent: Sent::default(),
+            blank: None,
         }
     }
 
@@ -156,11 +158,12 @@ impl MessageStream {
             no_index(reader, event);
             return;
         };
-        if !self.begun.insert(index) {
+        if index < self.next {
             // Clients go on with the first block of a number, others with the last.
             let what = "a block with the number of another one".to_owned();
             reader.problem(codes::AG2014, event, what);
         }
+        self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
         match kind.as_deref() {
             Some("tool_use") => self.begin_call(reader, event, value, index, false),
@@ -215,7 +218,7 @@ impl MessageStream {
             self.calls = self.calls.saturating_add(1);
             let caller = value.get("caller").and_then(|caller| caller.get("type"));
             if caller.is_some_and(|caller| !caller.is_text("direct")) {
-                self.programmatic.insert(index);
+                self.programmatic.push(index);
             }
         }
     }
@@ -250,6 +253,10 @@ impl MessageStream {
                 }
             },
         );
+        if delta.get("signature").is_some() {
+            // The thinking is complete.
+            reader.piece(Piece::TextEnd(channel(index, Part::Reasoning)));
+        }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
             let is_text = value.kind() == json::Kind::String && !key.is_text("type");
@@ -375,7 +382,7 @@ impl StreamReader for MessageStream {
         let root = body.root();
         let kind = root.get("type").and_then(|kind| kind.text());
         let kind = kind.as_deref().unwrap_or_default();
-        if name.is_some_and(|name| name != kind) {
+        if name.is_some_and(|name| name != kind) && kind != "ping" {
             // The official client goes by the name, others by the type.
             let what = "an event whose name is not its type".to_owned();
             reader.problem(codes::AG2014, root, what);
@@ -471,21 +478,31 @@ impl StreamReader for MessageStream {
         };
         let root = body.root();
         let is = |name: &str| root.get("type").is_some_and(|kind| kind.is_text(name));
-        if is("content_block_delta") || frame.dropped {
+        if frame.dropped {
             return;
         }
         let sent = &mut self.sent;
-        if is("message_start") {
+        if is("content_block_delta") {
+            let text = root.get("delta").and_then(|delta| delta.get("text"));
+            if !text.is_some_and(|text| text.is_text("")) {
+                self.blank = None;
+            }
+        } else if is("message_start") {
             sent.has_begun = true;
             let content = root
                 .get("message")
                 .and_then(|message| message.get("content"));
             sent.next = offset(content.map_or(0, |content| content.elements().count()));
         } else if is("content_block_start") {
+            let block = root.get("content_block");
+            let text = block.and_then(|block| block.get("text"));
+            let is_blank = text.is_some_and(|text| text.is_text("")) && frame.after.is_empty();
+            self.blank = index_of(root).filter(|_| is_blank);
             if let Some(index) = index_of(root) {
                 sent.open(index);
             }
         } else if is("content_block_stop") {
+            self.blank = None;
             if let Some(index) = index_of(root) {
                 sent.close(index);
             }
@@ -516,8 +533,14 @@ impl StreamReader for MessageStream {
                 event.member("message", |out| begun_message(&id, &self.model, out));
             }));
         }
-        made.extend(self.sent.open.iter().map(|index| block_stop(*index)));
-        made.extend(text_block(self.sent.next, &denial.message()));
+        let blank = self.blank.filter(|index| self.sent.open.contains(index));
+        let others = self.sent.open.iter().filter(|index| blank != Some(**index));
+        made.extend(others.map(|index| block_stop(*index)));
+        let text = denial.message();
+        match blank {
+            Some(index) => made.extend([text_delta(index, &text), block_stop(index)]),
+            None => made.extend(text_block(self.sent.next, &text)),
+        }
         made.push(event("message_delta", |event| {
             event.member("delta", |out| {
                 out.extend_from_slice(br#"{"stop_reason":"refusal","stop_sequence":null}"#);

@@ -1,5 +1,5 @@
 //! An answer of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
-//! start; Nova puts each delta into a block of its own, so that a text goes on from block to block.
+//! start. Nova puts each delta into a block of its own, so that a text goes on from block to block.
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
 
@@ -15,9 +15,8 @@ use crate::protocol::stream::{
     StreamReader, TextPiece,
 };
 use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Nova's own form in InvokeModel: the event under its name.
 const NAMED: &[Key] = &[
@@ -84,15 +83,17 @@ const REASONING: &[Key] = &[
 pub(in crate::protocol) struct ConverseStream {
     /// Events stand under their names, as Nova's own do.
     is_named: bool,
+    /// A text may go on from block to block.
+    is_joined: bool,
     /// The text that goes on: which part, and the number of its channel.
     running: Option<Part>,
     run: u32,
-    /// Blocks that have begun with a start.
-    begun: BTreeSet<u32>,
+    /// A number above those of all blocks that have begun with a start.
+    next: u32,
     /// Names of the tools that were called: by the id of the call.
     names: Calls,
-    /// Tools whose results stand in a block.
-    results: BTreeMap<u32, Known<Box<str>>>,
+    /// The tool whose result stands in the block that has begun last.
+    answering: Known<Box<str>>,
     /// Calls of the client's tools, and how many of them were taken out.
     calls: usize,
     taken: usize,
@@ -101,14 +102,20 @@ pub(in crate::protocol) struct ConverseStream {
 }
 
 impl ConverseStream {
-    pub(in crate::protocol) fn new(is_named: bool) -> ConverseStream {
+    pub(in crate::protocol) fn new(asked: &Asked, is_named: bool) -> ConverseStream {
+        let endpoint = &asked.endpoint;
+        let model = match &endpoint.behind {
+            Known::Missing => endpoint.model.value(),
+            behind => behind.value(),
+        };
         ConverseStream {
             is_named,
+            is_joined: model.is_none_or(|model| model.to_ascii_lowercase().contains("nova")),
             running: None,
             run: 0,
-            begun: BTreeSet::new(),
+            next: 0,
             names: Calls::new(),
-            results: BTreeMap::new(),
+            answering: Known::Unknown,
             calls: 0,
             taken: 0,
             sent: Sent::default(),
@@ -131,6 +138,9 @@ impl ConverseStream {
         match name {
             "contentBlockStop" => {
                 let index = self.index(reader, event);
+                if !self.is_joined {
+                    self.end_run(reader);
+                }
                 reader.piece(Piece::TextEnd(channel(Part::Other, index)));
                 reader.piece(Piece::CallsEnd(vec![call(index)]));
             }
@@ -154,18 +164,19 @@ impl ConverseStream {
 
     fn start(&mut self, reader: &mut Reader<'static>, event: Value<'_>, start: Value<'_>) {
         let index = self.index(reader, event);
-        if !self.begun.insert(index) {
+        if index < self.next {
             // Clients go on with the first block of a number, others with the last.
             let what = "a block with the number of another one".to_owned();
             reader.problem(codes::AG2014, event, what);
         }
+        self.next = self.next.max(index.saturating_add(1));
         self.end_run(reader);
         let origin = Origin::answer(0);
         reader.keys(start, START, &origin, &mut |reader, key, value| {
             if key == "toolUse" {
                 self.begin_call(reader, event, value, index);
             } else {
-                self.begin_result(reader, value, index);
+                self.begin_result(reader, value);
             }
         });
     }
@@ -196,7 +207,7 @@ impl ConverseStream {
     }
 
     /// The result of a tool that the provider ran.
-    fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>, index: u32) {
+    fn begin_result(&mut self, reader: &mut Reader<'static>, value: Value<'_>) {
         const RESULT: &[Key] = &[
             ("toolUseId", Is::Id),
             ("status", Is::Word(&["success", "error"])),
@@ -205,8 +216,7 @@ impl ConverseStream {
         reader.known(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
         let name = id.and_then(|id| self.names.get(&*id).cloned());
-        self.results
-            .insert(index, name.map_or(Known::Unknown, Known::Is));
+        self.answering = name.map_or(Known::Unknown, Known::Is);
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {
@@ -261,6 +271,10 @@ impl ConverseStream {
                 reader.text(text, &origin);
             });
         });
+        if value.get("signature").is_some() {
+            // The thinking is complete.
+            self.end_run(reader);
+        }
     }
 
     /// More of a result: `[{text} | {json}]`.
@@ -268,7 +282,7 @@ impl ConverseStream {
         const CONTENT: &[Key] = &[("text", Is::Own), ("json", Is::Tree(Part::Other))];
         self.end_run(reader);
         let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
-        event.tool = self.results.get(&index).cloned().unwrap_or(Known::Unknown);
+        event.tool = self.answering.clone();
         event.provider_run = true;
         let whole = Origin::answer(0).with_part(Part::Other);
         let origin = Origin {

@@ -19,7 +19,6 @@ use crate::protocol::stream::{
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeSet;
 
 const EVENT: &[Key] = &[
     ("eventType", Is::Word(EVENTS)),
@@ -97,8 +96,9 @@ pub(super) struct InteractionStream {
     /// What a refusal repeats.
     id: String,
     model: Option<String>,
-    /// Steps that have begun, and those that are calls.
-    begun: BTreeSet<u32>,
+    /// Number of the next step.
+    next: u32,
+    /// Names of the tools that were called, by the id of the call.
     callers: Calls,
     /// Calls of the client's functions, and how many of them were taken out.
     calls: usize,
@@ -113,7 +113,7 @@ impl InteractionStream {
             names: &STEPS,
             id: String::new(),
             model: asked.models.names.first().map(|model| model.to_string()),
-            begun: BTreeSet::new(),
+            next: 0,
             callers: Calls::new(),
             calls: 0,
             taken: 0,
@@ -149,11 +149,12 @@ impl InteractionStream {
 
     fn start(&mut self, reader: &mut Reader<'static>, event: Value<'_>, value: Value<'_>) {
         let index = self.index(reader, event);
-        if !self.begun.insert(index) {
+        if index < self.next {
             // Clients go on with the first step of a number, others with the last.
             let what = "a step with the number of another one".to_owned();
             reader.problem(codes::AG2014, event, what);
         }
+        self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
         match kind.as_deref().and_then(called_tool) {
             Some(tool) => {

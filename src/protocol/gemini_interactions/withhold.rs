@@ -4,6 +4,7 @@ use crate::protocol::gemini_shapes::moved;
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value};
+use crate::wire::order;
 use std::collections::BTreeMap;
 
 /// An interaction that is nothing but a refusal.
@@ -59,11 +60,7 @@ pub(super) fn withhold(
         );
         return Ok(());
     }
-    let edited: BTreeMap<Place, &EditedText> = withholding
-        .edited
-        .iter()
-        .map(|edited| (edited.at, edited))
-        .collect();
+    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     if !edited.is_empty() {
         move_annotations(root, &edited, edits);
     }

@@ -9,11 +9,11 @@ use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader,
+    Made, Piece, StreamReader, TextChanges,
 };
-use crate::protocol::surgery::remove_members;
+use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
-use crate::wire::json::{self, Value};
+use crate::wire::json::{self, Edits, Value};
 use std::collections::BTreeMap;
 
 /// A streamed answer.
@@ -32,8 +32,10 @@ struct Candidate {
     /// The text that goes on: which part, whether it is signed, and the number of its channel.
     running: Option<(Part, bool)>,
     run: u32,
-    /// Why it ended. Older models say it in every frame.
+    /// Why it ended. Older models say it in every frame, from the first on.
     finish: Option<Box<str>>,
+    /// Frames so far.
+    frames: u64,
     /// The call whose arguments come in pieces.
     call: u32,
     /// Calls that were not taken out.
@@ -56,6 +58,11 @@ impl GenerateStream {
         let origin = Origin::answer(number);
         let first_piece = reader.frame.pieces.len();
         let first_event = reader.reading.events.len();
+        let known = self.candidates.get(&number);
+        let had_finish = known.is_some_and(|known| known.finish.is_some());
+        let has_finish = reader
+            .get(candidate, "finishReason")
+            .is_some_and(|reason| !reason.is_null());
         reader.keys(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
             match key {
                 "content" => self.content(reader, value, number),
@@ -65,10 +72,12 @@ impl GenerateStream {
             }
         });
         let state = self.candidates.entry(number).or_default();
+        state.frames = state.frames.saturating_add(1);
+        let has_ended = has_finish && state.frames > 1 && !had_finish;
         state.kept = state.kept.saturating_add(calls_of(candidate).count());
         state.part_texts(reader, first_piece, number);
-        let events = reader.reading.events.iter().skip(first_event);
-        if events.into_iter().any(|event| event.kind == Kind::ToolCall) {
+        let mut events = reader.reading.events.iter().skip(first_event);
+        if has_ended || events.any(|event| event.kind == Kind::ToolCall) {
             state.end_run(&mut reader.frame.pieces, number);
         }
         reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
@@ -382,19 +391,17 @@ impl StreamReader for GenerateStream {
             {
                 sign(part, &orphan, &mut frame.edits);
             }
-            let is_changed = changes
-                .keys()
-                .any(|channel| channel.choice == number && channel.part == Part::Text);
-            // What repeats the text, and what points into it.
-            let gone: &[&str] = match (is_edited, is_changed) {
-                (true, true) => &["logprobsResult", "citationMetadata"],
-                (true, false) => &["logprobsResult"],
-                (false, true) => &["citationMetadata"],
-                (false, false) => &[],
-            };
-            remove_members(candidate, gone, &mut frame.edits);
-            if let Some(metadata) = candidate.get("groundingMetadata").filter(|_| is_changed) {
-                remove_members(metadata, &["groundingSupports"], &mut frame.edits);
+            // What repeats the text.
+            if is_edited {
+                remove_members(candidate, &["logprobsResult"], &mut frame.edits);
+            }
+            let of_text =
+                |channel: &Channel| channel.choice == number && channel.part == Part::Text;
+            let mut changed = changes.iter().filter(|(channel, _)| of_text(channel));
+            if let Some((channel, first)) = changed.next() {
+                let is_first = channel.item == 0 && changed.next().is_none();
+                let points = Points(Some(first).filter(|_| is_first));
+                points.correct(candidate, &mut frame.edits);
             }
         }
     }
@@ -419,4 +426,65 @@ impl StreamReader for GenerateStream {
             b": keep-alive\n\n"
         }))
     }
+}
+
+/// What was changed in the text that places point into, counted in bytes; absent where that can't be told.
+struct Points<'c>(Option<&'c TextChanges>);
+
+impl Points<'_> {
+    /// Moves places that point into the text, and takes out those that point into a changed part and repeat it.
+    fn correct(&self, candidate: Value<'_>, edits: &mut Edits) {
+        let supports = candidate
+            .get("groundingMetadata")
+            .and_then(|metadata| metadata.get("groundingSupports"));
+        let citations = candidate.get("citationMetadata").and_then(|metadata| {
+            metadata
+                .get("citations")
+                .or(metadata.get("citationSources"))
+        });
+        for list in [supports, citations].into_iter().flatten() {
+            let mut gone = Vec::new();
+            for element in list.elements() {
+                let segment = element.get("segment").unwrap_or(element);
+                if self.touch(segment) {
+                    gone.push(element.place());
+                    continue;
+                }
+                for name in ["startIndex", "endIndex"] {
+                    let index = segment.get(name);
+                    let Some((value, at)) = index.and_then(|index| Some((index, position(index)?)))
+                    else {
+                        continue;
+                    };
+                    let moved = self.moved(at);
+                    if moved != at {
+                        edits.replace(value, moved.to_string().into_bytes());
+                    }
+                }
+            }
+            remove_elements(list, &|place| gone.contains(&place), edits);
+        }
+    }
+
+    fn touch(&self, segment: Value<'_>) -> bool {
+        let start = segment.get("startIndex").and_then(position).unwrap_or(0);
+        let end = segment.get("endIndex").and_then(position);
+        match (self.0, end) {
+            (Some(changes), Some(end)) => changes.within(start..end).next().is_some(),
+            _ => true,
+        }
+    }
+
+    /// Where a byte stands that no change touches.
+    fn moved(&self, at: usize) -> usize {
+        let before = self.0.into_iter().flat_map(|changes| changes.within(0..at));
+        before.fold(at, |at, change| {
+            at.saturating_sub(change.bytes.len())
+                .saturating_add(change.with.len())
+        })
+    }
+}
+
+fn position(index: Value<'_>) -> Option<usize> {
+    usize::try_from(index.as_u64()?).ok()
 }

@@ -4,6 +4,7 @@ use super::answer::candidate_number;
 use crate::protocol::surgery::{Object, count, remove_members};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Place, Value};
+use crate::wire::order;
 use crate::wire::span::Span;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -100,11 +101,7 @@ pub(in crate::protocol) fn withhold(
     }
     let refusals = withholding.refusals();
     let denied = withholding.denied_calls();
-    let edited: BTreeMap<Place, &EditedText> = withholding
-        .edited
-        .iter()
-        .map(|edited| (edited.at, edited))
-        .collect();
+    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     let mut taken = 0usize;
     for (at, candidate) in candidates.elements().enumerate() {
         let number = candidate_number(candidate, at);

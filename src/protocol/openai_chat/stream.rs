@@ -237,7 +237,14 @@ impl ChatStream {
             match key {
                 "role" => reader.word(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
-                    self.copied_text(reader, key, value, twin, choice);
+                    let piece = self.copied_text(reader, key, value, twin, choice);
+                    // Mistral's models at Bedrock say all in `message`.
+                    reader.frame.pieces.extend(piece.map(|piece| {
+                        Piece::Text(TextPiece {
+                            retold: delta.is_some(),
+                            ..piece
+                        })
+                    }));
                 }
                 "content" => content(reader, value, &origin),
                 "tool_calls" if twin.is_some_and(|twin| twin.raw() == value.raw()) => {
@@ -267,9 +274,9 @@ impl ChatStream {
         value: Value<'_>,
         twin: Option<Value<'_>>,
         choice: u32,
-    ) {
+    ) -> Option<TextPiece> {
         reader.claim(value);
-        let Some(text) = value.text() else { return };
+        let text = value.text()?;
         let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
         let origin = Origin {
             piece_of: Some(IN_MESSAGE),
@@ -293,11 +300,10 @@ impl ChatStream {
             },
             item,
         };
-        reader.piece(Piece::Text(TextPiece {
+        Some(TextPiece {
             repeats,
-            retold: true,
             ..TextPiece::new(channel, value.place(), Class::Text)
-        }));
+        })
     }
 
     fn unknown_text(&mut self, name: &str) -> Option<u32> {

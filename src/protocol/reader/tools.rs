@@ -3,8 +3,8 @@
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Place, Value};
+use crate::wire::order;
 use crate::wire::span::index;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 impl Reader<'_> {
@@ -192,11 +192,11 @@ impl Reader<'_> {
             self.reading.events.push(event);
             return;
         }
-        let numbers: BTreeMap<Place, u32> = event
-            .texts
-            .clone()
-            .filter_map(|number| Some((self.reading.texts.get(index(number))?.place, number)))
-            .collect();
+        let numbers = event.texts.clone();
+        let numbers = order::map(numbers.filter_map(|number| {
+            let text = self.reading.texts.get(index(number))?;
+            Some((text.place, number))
+        }));
         let mut others = Vec::new();
         for text in content.elements().filter_map(text_of) {
             let result = self.structured_result(text);

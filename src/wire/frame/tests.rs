@@ -87,7 +87,19 @@ fn lines_and_elements_are_frames() {
         ["{\"a\":\"]}\\\"\"}", "{\"b\":[{}]}"]
     );
     assert_eq!(payloads(Framing::Array, b"[]"), Vec::<String>::new());
-    for broken in [&b"[{}"[..], b"[1]", b"{}", b"[{}]x", b"[{\"a\":1"] {
+    // An error may come without an array around it.
+    assert_eq!(
+        payloads(Framing::Array, b" {\"a\":[1,2]}\n"),
+        ["{\"a\":[1,2]}"]
+    );
+    for broken in [
+        &b"[{}"[..],
+        b"[1]",
+        b"{},{}",
+        b"{}[",
+        b"[{}]x",
+        b"[{\"a\":1",
+    ] {
         let read = read(Framing::Array, &[broken]);
         assert!(read.is_err() || broken == b"[{}", "{broken:?}");
     }

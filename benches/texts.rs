@@ -1,0 +1,113 @@
+//! What the detectors are measured on: 64 KiB of each kind.
+
+fn filled(pattern: &str) -> String {
+    pattern.repeat(65_536usize.div_ceil(pattern.len()))
+}
+
+/// A generator that needs no crate: xorshift64.
+fn noise(alphabet: &[u8], len: usize) -> String {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(alphabet[usize::try_from(state >> 33).unwrap() % alphabet.len()])
+        })
+        .collect()
+}
+
+/// Texts by name: what most traffic is made of, and what costs most.
+pub fn texts() -> Vec<(&'static str, String)> {
+    let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    vec![
+        (
+            "English",
+            filled(
+                "The committee met on a grey morning and agreed, after some debate, that the bridge should be repaired before the winter came. Nobody had thought to ask who would pay for it, and so the matter was put off once more until the next meeting in the old hall. ",
+            ),
+        ),
+        (
+            "code",
+            filled(
+                "fn next(&mut self) -> Option<Token> {\n    let start = self.position;\n    while let Some(c) = self.peek() {\n        if !c.is_alphanumeric() { break; }\n        self.advance();\n    }\n    self.emit(start, self.position)\n}\n",
+            ),
+        ),
+        (
+            "JSON",
+            filled(
+                "{\"id\":\"msg_01XFDUDYJgAACzvnptvVoYEL\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m-4\",\"usage\":{\"input_tokens\":2095,\"output_tokens\":503},\"created\":1751245344},\n",
+            ),
+        ),
+        (
+            "digits",
+            filled(
+                "[0.491410177,-0.416474496,0.903713571,-0.969303221,17512453441,5908325301,20240309110241,\"2024-03-09T11:02:41Z\"],",
+            ),
+        ),
+        (
+            "Chinese",
+            filled(
+                "委员会在一个灰蒙蒙的早晨开会，经过一番辩论后一致认为，应该在冬天来临之前修好这座桥。",
+            ),
+        ),
+        (
+            "Russian",
+            filled(
+                "Комитет собрался серым утром и после некоторых споров решил, что мост надо починить до зимы. ",
+            ),
+        ),
+        ("base64", noise(base64, 65_536)),
+        (
+            "base64 lines",
+            noise(base64, 65_536)
+                .as_bytes()
+                .chunks(76)
+                .map(|line| format!("{}\n", std::str::from_utf8(line).unwrap()))
+                .collect(),
+        ),
+        ("hex", noise(b"0123456789abcdef", 65_536)),
+        ("1111…", "1".repeat(65_536)),
+        ("1 1 1 …", filled("1 ")),
+        ("12 34 …", filled("12 34 ")),
+        ("411 411 …", filled("4111 ")),
+        ("a1 b2 …", filled("a1 b2 ")),
+        ("AB 12 …", filled("AB 12 ")),
+        ("a@a@…", filled("a@")),
+        ("a@b.co ", filled("a@b.co ")),
+        (
+            "long @ ",
+            filled("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@"),
+        ),
+        ("::::", filled(":")),
+        ("a:b:c:", filled("ab:cd:")),
+        ("1.1.1.1.", filled("1.1.1.1.")),
+        ("://x:", filled("://x:")),
+        ("token=pass", filled("token=passwd=")),
+        ("token: ", filled("token: ")),
+        ("key key ", filled("key ")),
+        ("api_key=\"", filled("api_key=\"a1B2c3D4e5F6g7H8\" ")),
+        ("password", filled("password ")),
+        ("-----BEGIN", filled("-----BEGIN PRIVATE KEY-----")),
+        ("eyJ.eyJ.", filled("eyJhbGciOiJIUzI1NiJ9.")),
+        ("sk- ghp_", filled("sk-ghp_glpat-xoxb-")),
+        ("cards", filled("4111 1111 1111 1111 ")),
+        ("ssn words", filled("ssn 123-45-6789 phone ")),
+        ("phone 1", filled("phone 1 ")),
+        ("DE89 ", filled("DE89 3704 ")),
+        ("data:", filled("data:\n a: b\n")),
+        ("curl ", filled("curl ")),
+        ("%31", filled("%31")),
+        ("&#49;", filled("&#49;")),
+        ("\\u0031", filled("\\u0031")),
+        ("full width", filled("４１１１ ")),
+        ("zero width", filled("1\u{200B}")),
+        ("Zalgo", filled("a\u{301}\u{302}")),
+        ("tags", filled("\u{E0041}")),
+        ("{{{{", filled("{\"a\":{\"b\":[")),
+        ("(1)(2)", filled("(1)(2)")),
+        ("+1+2", filled("+1+2")),
+        ("if (\"", filled("if (\"")),
+        ("[x](http", filled("[x](https://a.b/?c=")),
+    ]
+}

@@ -1,0 +1,104 @@
+//! The record as a JSON Schema (draft 2020-12), for whoever reads records. Later versions add members, so that others may be
+//! there; those that are described don't change.
+
+use crate::diag::codes::CODES;
+use crate::event::{Kind, PROTOCOL_NAMES};
+use serde_json::{Value, json};
+
+/// The schema of one audit line.
+pub fn schema() -> Value {
+    let count = json!({"type": "integer", "minimum": 0});
+    let texts = json!({"type": "array", "items": {"type": "string"}});
+    let counts = json!({"type": "object", "additionalProperties": count});
+    let actions = ["allow", "deny", "redact", "require_approval"];
+    let decisions = [
+        "allow",
+        "deny",
+        "redact",
+        "require_approval",
+        "not_evaluated",
+    ];
+    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+    let codes: Vec<&str> = CODES.iter().map(|code| code.id).collect();
+    let protocols: Vec<&str> = PROTOCOL_NAMES.iter().copied().chain(["unknown"]).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "AgentGuard audit line",
+        "type": "object",
+        "properties": {
+            "v": {"const": 1},
+            "ts": {"type": "string", "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$", "description": "When the exchange began, UTC."},
+            "request_id": {"type": "string"},
+            "chain": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "description": "Each VM has a chain of its own."},
+                    "seq": count,
+                    "prev": {"type": "string", "description": "The record before, by its MAC or SHA-256."},
+                    "start": {"const": true},
+                    "mac": {"type": "string", "description": "HMAC-SHA-256 over the line without this member."},
+                },
+                "required": ["id", "seq", "prev"],
+            },
+            "policy": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "version": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+                    "mode": {"enum": ["enforce", "observe"]},
+                },
+                "required": ["name", "version", "mode"],
+            },
+            "principal": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "agent": {"type": "string"},
+                    "client": {"type": "string"},
+                    "tenant": {"type": "string"},
+                    "roles": texts,
+                    "via": {"type": "string", "description": "The source that said so."},
+                },
+            },
+            "protocol": {"examples": protocols, "type": "string"},
+            "provider": {"type": "string"},
+            "model": {"type": "string", "description": "Several are joined by a comma."},
+            "endpoint": {"type": "string"},
+            "stream": {"type": "boolean"},
+            "decision": {"enum": decisions, "description": "What happened."},
+            "would": {"enum": decisions, "description": "What enforcement would have done, if that differs."},
+            "code": {"enum": codes},
+            "status": {"type": "integer", "minimum": 0, "maximum": 999, "description": "Sent to the client; 0 if none was."},
+            "rules": {"type": "array", "description": "All that held, by id.", "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "action": {"enum": [actions[0], actions[1], actions[2], actions[3], "tag"]},
+                    "event": {"enum": kinds},
+                    "at": {"type": "string", "description": "Where it first stood."},
+                    "mode": {"enum": ["enforce", "observe"]},
+                },
+                "required": ["id", "action", "event", "mode"],
+            }},
+            "findings": counts,
+            "events": counts,
+            "tools": texts,
+            "tags": texts,
+            "coverage": {
+                "type": "object",
+                "properties": {
+                    "level": {"enum": ["full", "partial", "none", "ignored"]},
+                    "reasons": texts,
+                },
+                "required": ["level", "reasons"],
+            },
+            "usage": {"type": "object", "properties": {"input_tokens": count, "output_tokens": count}},
+            "timing": {
+                "type": "object",
+                "properties": {"inspect_us": count, "held_us": count},
+                "required": ["inspect_us", "held_us"],
+            },
+        },
+        "required": ["v", "ts", "chain", "policy", "decision", "status", "coverage", "timing"],
+    })
+}

@@ -1,0 +1,214 @@
+//! `agentguard diff OLD NEW`: what a change of a policy changes.
+
+use super::exchange::{Proxyless, Recorded, moment, now};
+use super::source::Source;
+use super::{Failed, Outcome, output};
+use crate::policy::{Answer, Difference, Node, Told, Witness, compare};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The policy as it was.
+    old: String,
+    /// The policy as it is to be.
+    new: String,
+    /// Recorded exchanges as well: those that both decide differently are told.
+    #[arg(long, value_name = "FILE")]
+    traffic: Option<String>,
+    /// The environment's name, for recorded exchanges.
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+}
+
+impl Diff {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let old = Source::open(&self.old)?;
+        let new = Source::open(&self.new)?;
+        let difference = compare(old.policy()?, new.policy()?);
+        if json {
+            output::line(&as_json(&difference).to_string());
+        } else {
+            output::print(&as_text(&difference));
+        }
+        let mut differing = 0_usize;
+        if let (Some(file), Some(old), Some(new)) = (&self.traffic, &old.root, &new.root) {
+            differing = self.replay(file, old, new, json)?;
+        }
+        // What was not proved may differ: a script that asks for certainty gets it.
+        Ok(if difference.same == Answer::Yes && differing == 0 {
+            Outcome::Clean
+        } else {
+            Outcome::Found
+        })
+    }
+
+    /// Sends recorded exchanges through both policies; how many end differently.
+    fn replay(&self, file: &str, old: &Node, new: &Node, json: bool) -> Result<usize, Failed> {
+        let env = self.env.as_deref();
+        let (old, new) = (Proxyless::new(old, env)?, Proxyless::new(new, env)?);
+        let bytes = output::read(file)?;
+        let started = now();
+        let (mut count, mut differing) = (0_usize, 0_usize);
+        for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let complain = |what| output::complain(&format!("{file}: line {number}: {what}"));
+            let recorded = Recorded::parse(line).map_err(complain)?;
+            let time = recorded.time.as_deref().and_then(moment);
+            let time = time.unwrap_or(started);
+            let sent = recorded.sent().map_err(complain)?;
+            let answer = recorded.answered().map_err(complain)?;
+            let one = old.judge(&sent, answer.clone(), time);
+            let other = new.judge(&sent, answer, time);
+            count = count.saturating_add(1);
+            let same = one.verdict.action == other.verdict.action
+                && one.verdict.would == other.verdict.would
+                && one.seen.client == other.seen.client
+                && one.seen.upstream.map(|half| half.body())
+                    == other.seen.upstream.map(|half| half.body());
+            if same {
+                continue;
+            }
+            differing = differing.saturating_add(1);
+            if json {
+                let object = json!({
+                    "id": recorded.id,
+                    "old": one.verdict.to_json(),
+                    "new": other.verdict.to_json(),
+                });
+                output::line(&object.to_string());
+            } else {
+                output::line(&format!(
+                    "{}: {} → {}",
+                    recorded.id, one.verdict.action, other.verdict.action
+                ));
+            }
+        }
+        if !json {
+            output::line(&format!("{differing} of {count} exchanges end differently"));
+        }
+        Ok(differing)
+    }
+}
+
+fn told_json(told: &Told) -> Value {
+    let mut object = json!({"action": told.action, "rules": told.rules});
+    if let (true, Some(members)) = (told.would != told.action, object.as_object_mut()) {
+        members.insert("would".to_owned(), json!(told.would));
+    }
+    object
+}
+
+fn case_text(case: &Node) -> String {
+    let mut out = Vec::new();
+    case.write_json(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn witness_json(witness: &Witness) -> Value {
+    let case: Value = serde_json::from_str(&case_text(&witness.case)).unwrap_or_default();
+    json!({"event": case, "old": told_json(&witness.old), "new": told_json(&witness.new)})
+}
+
+fn as_json(difference: &Difference) -> Value {
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("same", json!(difference.same.word()));
+    put("keeps_refusals", json!(difference.keeps.word()));
+    put("adds_no_refusals", json!(difference.adds_nothing.word()));
+    for (key, witness) in [
+        ("differs", &difference.differs),
+        ("loosens", &difference.loosens),
+        ("tightens", &difference.tightens),
+    ] {
+        if let Some(witness) = witness {
+            put(key, witness_json(witness));
+        }
+    }
+    for (key, names) in [
+        ("added", &difference.added),
+        ("removed", &difference.removed),
+    ] {
+        put(key, json!(names));
+    }
+    put("settings", json!(difference.settings));
+    put("judged", json!(difference.judged));
+    Value::Object(object)
+}
+
+fn as_text(difference: &Difference) -> String {
+    if difference.same == Answer::Yes {
+        return "The same: every event is decided alike (proved).\n".to_owned();
+    }
+    let judged = difference.judged;
+    let mut out = String::new();
+    let mut answer = |question: &str, answer: Answer, witness: &Option<Witness>| {
+        let told = match answer {
+            Answer::Yes => "yes (proved)".to_owned(),
+            Answer::No => "no".to_owned(),
+            Answer::Unknown => {
+                format!("unknown: not proved, and none of {judged} events shows otherwise")
+            }
+        };
+        out.push_str(&format!("{question} {told}\n"));
+        if let Some(witness) = witness {
+            out.push_str(&witness_text(witness));
+        }
+    };
+    // Where an event shows a refusal that came or went, it shows the difference too.
+    let plain = match (&difference.loosens, &difference.tightens) {
+        (None, None) => &difference.differs,
+        _ => &None,
+    };
+    answer("Is every event decided alike?", difference.same, plain);
+    answer(
+        "Is everything still refused that was?",
+        difference.keeps,
+        &difference.loosens,
+    );
+    answer(
+        "Is nothing refused that was not?",
+        difference.adds_nothing,
+        &difference.tightens,
+    );
+    for (label, names) in [
+        ("only in the new policy", &difference.added),
+        ("only in the old policy", &difference.removed),
+    ] {
+        if !names.is_empty() {
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            out.push_str(&format!("Rules {label}: {}\n", names.join(", ")));
+        }
+    }
+    if !difference.settings.is_empty() {
+        let settings = difference.settings.join(", ");
+        out.push_str(&format!("Settings that differ: {settings}\n"));
+    }
+    out
+}
+
+fn witness_text(witness: &Witness) -> String {
+    let told = |told: &Told| {
+        let rules: Vec<&str> = told.rules.iter().map(|rule| &**rule).collect();
+        let would = if told.would == told.action {
+            String::new()
+        } else {
+            format!(", would {}", told.would)
+        };
+        let rules = if rules.is_empty() {
+            "no rule".to_owned()
+        } else {
+            rules.join(", ")
+        };
+        format!("{}{would} ({rules})", told.action)
+    };
+    format!(
+        "    {}\n    old: {}\n    new: {}\n",
+        case_text(&witness.case),
+        told(&witness.old),
+        told(&witness.new)
+    )
+}

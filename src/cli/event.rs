@@ -1,0 +1,161 @@
+//! The event that options of the command line describe, for `check` and `explain`.
+
+use super::{Failed, output};
+use crate::diag::Diagnostic;
+use crate::event::{Author, Facts, Kind, Known, Models};
+use crate::policy::{
+    Case, Described, Node, Policy, describe, describe_principal, parse_json, parse_yaml,
+};
+use clap::Args;
+
+/// What is judged.
+#[derive(Debug, Args)]
+pub(super) struct EventOptions {
+    /// A model that the request asks for: judges a `request`.
+    #[arg(long)]
+    model: Option<String>,
+    /// A tool that is called: judges a `tool_call`.
+    #[arg(long)]
+    tool: Option<String>,
+    /// Arguments of the call, as JSON.
+    #[arg(long, requires = "tool", value_name = "JSON")]
+    args: Option<String>,
+    /// A text: judges a `message` of the user, or what `--event` says.
+    #[arg(long)]
+    text: Option<String>,
+    /// The kind of event that `--text` or `--tool` stands for.
+    #[arg(long, value_name = "EVENT")]
+    event: Option<String>,
+    /// The author of a message: system, user, assistant, tool.
+    #[arg(long, value_name = "AUTHOR", default_value = "user")]
+    from: String,
+    /// Who is asking: {"id", "agent", "client", "tenant", "roles": […], …}; every other member is a claim.
+    #[arg(long, value_name = "JSON")]
+    principal: Option<String>,
+    /// The environment's name.
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// When it happens, RFC 3339.
+    #[arg(long, value_name = "RFC3339")]
+    time: Option<String>,
+}
+
+impl EventOptions {
+    /// Whether an option names an event.
+    pub(super) fn names_event(&self) -> bool {
+        self.event.is_some() || self.model.is_some() || self.tool.is_some() || self.text.is_some()
+    }
+
+    /// The case that the options give.
+    pub(super) fn case(&self, policy: &Policy) -> Result<Case, Failed> {
+        let mut events = Vec::new();
+        for kind in self.kinds()? {
+            events.push(self.described(kind)?);
+        }
+        let mut facts = Facts::unknown();
+        self.add_facts(&mut facts)?;
+        lay_out(&events, facts, policy)
+    }
+
+    /// The case that a text describes (`{ call: "refund {amount: 5}", env: prod }`, or just the call), with the facts of
+    /// the options.
+    pub(super) fn described_case(&self, text: &str, policy: &Policy) -> Result<Case, Failed> {
+        let (event, mut facts) = if text.trim_start().starts_with('{') {
+            let node = parse_yaml(text).map_err(|errors| wrong(text, &errors))?;
+            describe(&node).map_err(|errors| wrong(text, &errors))?
+        } else {
+            let event = crate::policy::read_call(text)
+                .map_err(|what| output::complain(&format!("{text}: {what}")))?;
+            (event, Facts::unknown())
+        };
+        self.add_facts(&mut facts)?;
+        lay_out(&[event], facts, policy)
+    }
+
+    /// The kinds of events that the options name.
+    fn kinds(&self) -> Result<Vec<Kind>, Failed> {
+        if let Some(word) = &self.event {
+            let kind = Kind::from_word(word).ok_or_else(|| {
+                let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+                output::complain(&format!("--event {word}: known are {}", known.join(", ")))
+            })?;
+            return Ok(vec![kind]);
+        }
+        let mut kinds = Vec::new();
+        if self.model.is_some() {
+            kinds.push(Kind::Request);
+        }
+        if self.tool.is_some() {
+            kinds.push(Kind::ToolCall);
+        }
+        if self.text.is_some() {
+            kinds.push(Kind::Message);
+        }
+        if kinds.is_empty() {
+            return Err(output::complain(
+                "nothing to judge: give --model, --tool, --text or --event",
+            ));
+        }
+        Ok(kinds)
+    }
+
+    fn described(&self, kind: Kind) -> Result<Described, Failed> {
+        let mut event = Described::new(kind);
+        if let Some(tool) = &self.tool {
+            event.tool = Known::Is(tool.as_str().into());
+        }
+        if let Some(text) = &self.args {
+            event.args = Known::Is(json_option("--args", text)?);
+        }
+        if kind != Kind::ToolCall {
+            event.texts = self.text.iter().map(|text| text.as_str().into()).collect();
+        }
+        let from = Author::from_word(&self.from).ok_or_else(|| {
+            output::complain(&format!(
+                "--from {}: known are system, user, assistant, tool",
+                self.from
+            ))
+        })?;
+        event.from = Known::Is(from);
+        Ok(event)
+    }
+
+    fn add_facts(&self, facts: &mut Facts) -> Result<(), Failed> {
+        if let Some(model) = &self.model {
+            facts.models = Models {
+                names: vec![model.as_str().into()],
+                unknown: false,
+            };
+        }
+        if let Some(name) = &self.env {
+            facts.environment = Known::Is(name.as_str().into());
+        }
+        if let Some(text) = &self.principal {
+            let node = json_option("--principal", text)?;
+            facts.principal = describe_principal(&node)
+                .map_err(|errors| wrong(&format!("--principal {text}"), &errors))?;
+        }
+        if let Some(text) = &self.time {
+            let time: jiff::Timestamp = text
+                .parse()
+                .map_err(|error| output::complain(&format!("--time {text}: {error}")))?;
+            facts.time = u64::try_from(time.as_nanosecond()).ok();
+        }
+        Ok(())
+    }
+}
+
+fn lay_out(events: &[Described], facts: Facts, policy: &Policy) -> Result<Case, Failed> {
+    Case::new(events, facts, policy)
+        .map_err(|what| output::complain(&format!("the event can't be judged: {what}")))
+}
+
+fn json_option(option: &str, text: &str) -> Result<Node, Failed> {
+    parse_json(text.as_bytes())
+        .map_err(|error| output::complain(&format!("{option} is no JSON: {}", error.message)))
+}
+
+fn wrong(text: &str, errors: &[Diagnostic]) -> Failed {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    output::complain(&format!("{text}: {first}"))
+}

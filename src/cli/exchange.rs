@@ -1,0 +1,225 @@
+//! Recorded exchanges, and what the filter does with them: driven through the same flow, without Envoy.
+//!
+//! One exchange a line: `{"id","request":{method,host,path,headers,body,body_encoding?},"response":{status,headers,body,…}}`.
+
+use super::verdict::Verdict;
+use super::{Failed, output};
+use crate::flow::simulation::{self, Half, Seen};
+use crate::flow::{Guard, Surroundings};
+use crate::policy::{HalfExchange, Node, load_with_zones};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// An exchange as it was recorded.
+#[derive(Debug, Deserialize)]
+pub(super) struct Recorded {
+    #[serde(default)]
+    pub(super) id: Value,
+    pub(super) request: RecordedRequest,
+    #[serde(default)]
+    pub(super) response: Option<RecordedResponse>,
+    /// When it happened, RFC 3339.
+    #[serde(default)]
+    pub(super) time: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RecordedRequest {
+    pub(super) method: String,
+    #[serde(default)]
+    pub(super) host: String,
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) body_encoding: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RecordedResponse {
+    #[serde(default)]
+    pub(super) status: u16,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) body_encoding: Option<String>,
+}
+
+impl Recorded {
+    /// Reads a line.
+    pub(super) fn parse(line: &[u8]) -> Result<Recorded, String> {
+        serde_json::from_slice(line).map_err(|error| error.to_string())
+    }
+
+    /// What the client sent.
+    pub(super) fn sent(&self) -> Result<Half, String> {
+        let request = &self.request;
+        let body = bytes_of(&request.body, &request.body_encoding)?;
+        let mut headers = vec![
+            (":method".to_owned(), request.method.clone()),
+            (":path".to_owned(), request.path.clone()),
+            (":authority".to_owned(), request.host.clone()),
+        ];
+        headers.extend(as_it_travelled(
+            &request.headers,
+            &body,
+            &request.body_encoding,
+        ));
+        Ok(half(&headers, &body))
+    }
+
+    /// What the upstream answered.
+    pub(super) fn answered(&self) -> Result<Half, String> {
+        let Some(response) = &self.response else {
+            return Ok(half(&[(":status".to_owned(), "200".to_owned())], b""));
+        };
+        let body = bytes_of(&response.body, &response.body_encoding)?;
+        let mut headers = vec![(":status".to_owned(), response.status.to_string())];
+        headers.extend(as_it_travelled(
+            &response.headers,
+            &body,
+            &response.body_encoding,
+        ));
+        Ok(half(&headers, &body))
+    }
+}
+
+/// Recorded headers with what follows from the body as it is now: recorders decode bodies and leave headers as they were.
+fn as_it_travelled(
+    headers: &BTreeMap<String, Value>,
+    body: &[u8],
+    encoding: &Option<String>,
+) -> Vec<(String, String)> {
+    let mut list = header_list(headers);
+    list.retain(|(name, _)| {
+        !name.starts_with(':')
+            && !matches!(
+                name.as_str(),
+                "content-length" | "transfer-encoding" | "host"
+            )
+            && (name != "content-encoding" || encoding.is_some())
+    });
+    if !body.is_empty() {
+        list.push(("content-length".to_owned(), body.len().to_string()));
+    }
+    list
+}
+
+fn half(headers: &[(String, String)], body: &[u8]) -> Half {
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    Half::new(&headers, body)
+}
+
+impl From<&HalfExchange> for Half {
+    fn from(described: &HalfExchange) -> Half {
+        let mut headers = described.headers.clone();
+        if !described.body.is_empty() && !headers.iter().any(|(name, _)| name == "content-length") {
+            let length = described.body.len().to_string();
+            headers.push(("content-length".to_owned(), length));
+        }
+        half(&headers, &described.body)
+    }
+}
+
+/// The bytes of a recorded body.
+pub(super) fn bytes_of(
+    body: &Option<String>,
+    encoding: &Option<String>,
+) -> Result<Vec<u8>, String> {
+    match (body, encoding.as_deref()) {
+        (None, _) => Ok(Vec::new()),
+        (Some(body), None) => Ok(body.clone().into_bytes()),
+        (Some(body), Some("base64")) => STANDARD
+            .decode(body)
+            .map_err(|error| format!("the body is no base64: {error}")),
+        (Some(_), Some(other)) => Err(format!("body_encoding `{other}` is not known")),
+    }
+}
+
+/// Recorded headers: a text, or a list of them.
+pub(super) fn header_list(headers: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (name, value) in headers {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for value in values.iter().filter_map(Value::as_str) {
+            list.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+    }
+    list
+}
+
+/// A policy in force without a proxy.
+pub(super) struct Proxyless {
+    guard: Rc<Guard>,
+}
+
+/// What became of an exchange.
+pub(super) struct Judged {
+    /// What the record says.
+    pub(super) verdict: Verdict,
+    /// What each side saw.
+    pub(super) seen: Seen,
+}
+
+impl Proxyless {
+    /// Puts a policy in force. `environment` is the name that a proxy would tell.
+    pub(super) fn new(root: &Node, environment: Option<&str>) -> Result<Proxyless, Failed> {
+        let Some(policy) = load_with_zones(root).policy else {
+            return Err(output::complain("the policy is not valid"));
+        };
+        let key = policy.document.audit.key.clone();
+        let surroundings = Surroundings {
+            // The key of the chain's MAC changes nothing that is decided; everything else a proxy would have to tell.
+            variable: &|name| match key.as_deref() {
+                Some(key) if key == name => Some("agentguard".to_owned()),
+                _ => environment.map(str::to_owned),
+            },
+            node_environment: &|| environment.map(str::to_owned),
+            seed: [0; 40],
+        };
+        match Guard::new(policy, &surroundings) {
+            Ok(guard) => Ok(Proxyless {
+                guard: Rc::new(guard),
+            }),
+            Err(error) => Err(output::complain(&format!(
+                "{}: {}",
+                error.code, error.message
+            ))),
+        }
+    }
+
+    /// Sends an exchange through, at a moment in nanoseconds since 1970.
+    pub(super) fn judge(&self, request: &Half, answer: Half, now: u64) -> Judged {
+        let seen = simulation::run(&self.guard, request, |_| answer, now);
+        let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
+        Judged {
+            verdict: Verdict::of_record(&record, &self.guard.policy),
+            seen,
+        }
+    }
+}
+
+/// The time, in nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default()
+}
+
+/// A moment, in nanoseconds since 1970.
+pub(super) fn moment(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
+}

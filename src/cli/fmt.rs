@@ -1,0 +1,59 @@
+//! `agentguard fmt FILE…`: the usual form of a policy.
+
+use super::source::Source;
+use super::{Failed, Outcome, output, render};
+use crate::policy::{format_yaml, write_json};
+use clap::Args;
+use serde_json::json;
+
+/// Arguments of `fmt`.
+#[derive(Debug, Args)]
+pub(super) struct Fmt {
+    /// Policies or files of tests, in YAML or JSON; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Write the files instead of printing them.
+    #[arg(long, conflicts_with = "check")]
+    write: bool,
+    /// Only tell which files would change.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Fmt {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let mut outcome = Outcome::Clean;
+        for name in &self.files {
+            let source = Source::read(name)?;
+            let Some(root) = &source.root else {
+                for diagnostic in &source.loaded.diagnostics {
+                    output::line(&render::as_text(&source, diagnostic));
+                }
+                return Err(output::complain(&format!("{name} can't be parsed")));
+            };
+            let is_json = source.text.trim_start().starts_with('{');
+            let formatted = if is_json {
+                write_json(root)
+            } else {
+                format_yaml(&source.text, root)
+                    .map_err(|error| output::complain(&format!("{name}: {}", error.0)))?
+            };
+            let changes = formatted != source.text;
+            if changes && self.check {
+                outcome = Outcome::Found;
+            }
+            if json {
+                output::line(&json!({"file": name, "changes": changes}).to_string());
+            } else if self.check && changes {
+                output::line(name);
+            }
+            if self.write && changes && name != output::STDIN {
+                std::fs::write(name, &formatted)
+                    .map_err(|error| output::complain(&format!("{name}: {error}")))?;
+            } else if !self.check && !self.write && !json {
+                output::print(&formatted);
+            }
+        }
+        Ok(outcome)
+    }
+}

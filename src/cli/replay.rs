@@ -1,0 +1,213 @@
+//! `agentguard replay --policy POLICY FILE`: what a policy does with what happened.
+//!
+//! A line is a recorded exchange, which is driven through everything that the filter does, or an audit line, of which only
+//! what it tells can be judged: where a rule would have to look at a text or at arguments, the action is `unknown`.
+
+use super::exchange::{Proxyless, Recorded, moment, now};
+use super::source::Source;
+use super::verdict::Verdict;
+use super::{Failed, Outcome, output};
+use crate::policy::{Policy, judge_record};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The policy to judge by.
+    #[arg(long, value_name = "POLICY")]
+    policy: String,
+    /// Compare with this policy instead of with what was recorded.
+    #[arg(long, value_name = "POLICY")]
+    against: Option<String>,
+    /// Exchanges or audit lines, one JSON object a line; standard input if absent.
+    #[arg(default_value = output::STDIN, value_name = "FILE")]
+    file: String,
+    /// The environment's name.
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Tell only what differs.
+    #[arg(long)]
+    differing: bool,
+}
+
+/// What came of one line.
+struct Line {
+    id: Value,
+    verdict: Verdict,
+    /// What happened then, or happens under the other policy.
+    was: Option<String>,
+}
+
+impl Line {
+    fn differs(&self) -> bool {
+        self.was.as_ref().is_some_and(|was| {
+            // What can't be told does not differ; what was not judged then says nothing.
+            self.verdict.action != UNKNOWN && was != UNKNOWN && *was != self.verdict.action
+        })
+    }
+}
+
+const UNKNOWN: &str = "unknown";
+
+impl Replay {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let judge = Judge::new(&self.policy, self.env.as_deref())?;
+        let against = match &self.against {
+            Some(policy) => Some(Judge::new(policy, self.env.as_deref())?),
+            None => None,
+        };
+        let bytes = output::read(&self.file)?;
+        let (mut count, mut differing, mut open) = (0_usize, 0_usize, 0_usize);
+        for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
+            // A trapped VM leaves no record.
+            if matches!(line.trim_ascii(), b"" | b"-") {
+                continue;
+            }
+            let complain =
+                |what: String| output::complain(&format!("{}: line {number}: {what}", self.file));
+            let told = self
+                .line(&judge, against.as_ref(), line)
+                .map_err(complain)?;
+            count = count.saturating_add(1);
+            differing = differing.saturating_add(usize::from(told.differs()));
+            open = open.saturating_add(usize::from(told.verdict.action == UNKNOWN));
+            if told.differs() || !self.differing {
+                print(&told, json);
+            }
+        }
+        if !json {
+            let open = match open {
+                0 => String::new(),
+                open => format!(", {open} can't be told from what was recorded"),
+            };
+            output::line(&format!("{count} judged, {differing} differ{open}"));
+        }
+        Ok(if differing == 0 {
+            Outcome::Clean
+        } else {
+            Outcome::Found
+        })
+    }
+
+    fn line(&self, judge: &Judge, against: Option<&Judge>, line: &[u8]) -> Result<Line, String> {
+        let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        if value.get("request").is_none() {
+            if value.get("decision").is_none() {
+                return Err("neither an exchange nor an audit line".to_owned());
+            }
+            let was = match against {
+                Some(other) => Some(other.record(&value).action),
+                None => text("decision").filter(|was| was != "not_evaluated"),
+            };
+            return Ok(Line {
+                id: value.get("request_id").cloned().unwrap_or_default(),
+                verdict: judge.record(&value),
+                was,
+            });
+        }
+        let recorded = Recorded::parse(line)?;
+        Ok(Line {
+            was: match against {
+                Some(other) => Some(other.exchange(&recorded)?.action),
+                // A recording may say what was decided, as `replay --json` itself does.
+                None => text("action"),
+            },
+            verdict: judge.exchange(&recorded)?,
+            id: recorded.id,
+        })
+    }
+}
+
+fn print(line: &Line, json: bool) {
+    if json {
+        let mut object = Map::new();
+        object.insert("id".to_owned(), line.id.clone());
+        object.extend(line.verdict.to_json());
+        if let Some(was) = &line.was {
+            object.insert("was".to_owned(), json!(was));
+            object.insert("differs".to_owned(), json!(line.differs()));
+        }
+        output::line(&Value::Object(object).to_string());
+        return;
+    }
+    let id = match &line.id {
+        Value::String(id) => id.clone(),
+        other => other.to_string(),
+    };
+    let was = match &line.was {
+        Some(was) if line.differs() => format!("   was {was}"),
+        _ => String::new(),
+    };
+    let rules: Vec<&str> = line
+        .verdict
+        .rules
+        .iter()
+        .map(|rule| rule.id.as_str())
+        .collect();
+    let code = line.verdict.code.as_deref().unwrap_or_default();
+    output::line(&format!(
+        "{id}: {} {code} {}{was}",
+        line.verdict.action,
+        rules.join(", ")
+    ));
+}
+
+/// A policy that judges what was recorded.
+struct Judge {
+    source: Source,
+    proxyless: Proxyless,
+    started: u64,
+}
+
+impl Judge {
+    fn new(name: &str, environment: Option<&str>) -> Result<Judge, Failed> {
+        let source = Source::open(name)?;
+        source.policy()?;
+        let Some(root) = &source.root else {
+            return Err(output::complain("the policy could not be read"));
+        };
+        Ok(Judge {
+            proxyless: Proxyless::new(root, environment)?,
+            source,
+            started: now(),
+        })
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        self.source.loaded.policy.as_ref()
+    }
+
+    fn exchange(&self, recorded: &Recorded) -> Result<Verdict, String> {
+        let time = recorded.time.as_deref().and_then(moment);
+        let judged = self.proxyless.judge(
+            &recorded.sent()?,
+            recorded.answered()?,
+            time.unwrap_or(self.started),
+        );
+        Ok(judged.verdict)
+    }
+
+    fn record(&self, record: &Value) -> Verdict {
+        let mut verdict = Verdict::default();
+        let Some(policy) = self.policy() else {
+            return verdict;
+        };
+        let text = record.to_string();
+        let Ok(node) = crate::policy::parse_json(text.as_bytes()) else {
+            return verdict;
+        };
+        let told = judge_record(policy, &node);
+        verdict.action = told.action.unwrap_or(UNKNOWN).to_owned();
+        verdict.code = told.code.map(str::to_owned);
+        verdict.status = told.code.map_or(0, crate::diag::codes::status);
+        verdict.rules = told
+            .rules
+            .iter()
+            .filter_map(|id| policy.rules().iter().find(|rule| *rule.id == **id))
+            .map(super::verdict::HeldRule::of)
+            .collect();
+        verdict
+    }
+}

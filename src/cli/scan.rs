@@ -1,0 +1,122 @@
+//! `agentguard scan [FILE]`: what the detectors find in texts.
+//!
+//! One text a line: `{"id","text"}` → `{"id","spans":[[start,end,type]]}`, in Unicode code points, the end exclusive.
+
+use super::source::Source;
+use super::{Failed, Outcome, output};
+use crate::detect::{Confidence, Scanner, Scratch, Selection, lines};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Arguments of `scan`.
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    /// Texts, one JSON object `{"id","text"}` a line; standard input if absent.
+    #[arg(default_value = output::STDIN, value_name = "FILE")]
+    file: String,
+    /// Detectors and groups, such as `credit_card,secrets`; all if absent.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    detects: Vec<String>,
+    /// Leave out what is less sure.
+    #[arg(long, value_enum, default_value = "medium", value_name = "LEVEL")]
+    confidence: Level,
+    /// Look into runs of Base64 and hexadecimal digits too.
+    #[arg(long)]
+    decode: bool,
+    /// Take the detectors and allow-lists of a policy as well.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    Low,
+    Medium,
+    High,
+}
+
+impl From<Level> for Confidence {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Low => Self::Low,
+            Level::Medium => Self::Medium,
+            Level::High => Self::High,
+        }
+    }
+}
+
+/// A line of the input; other members are passed over.
+#[derive(Debug, Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Value,
+    text: String,
+}
+
+impl Scan {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let scanner = Scanner::new(&self.selection()?);
+        let bytes = output::read(&self.file)?;
+        let mut scratch = Scratch::default();
+        for (number, line) in (1usize..).zip(bytes.split(|byte| *byte == b'\n')) {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let line: Line = serde_json::from_slice(line).map_err(|error| {
+                output::complain(&format!(
+                    "{}: line {number} is no object with a `text`: {error}",
+                    self.file
+                ))
+            })?;
+            let spans = lines::spans(&scanner, &line.text, &mut scratch);
+            if json {
+                let spans: Vec<Value> = spans
+                    .iter()
+                    .map(|span| json!([span.start, span.end, span.name]))
+                    .collect();
+                output::line(&json!({"id": line.id, "spans": spans}).to_string());
+                continue;
+            }
+            for span in spans {
+                let id = match &line.id {
+                    Value::String(id) => id.clone(),
+                    Value::Null => format!("line {number}"),
+                    other => other.to_string(),
+                };
+                output::line(&format!(
+                    "{id}: {}-{} {} ({})",
+                    span.start,
+                    span.end,
+                    span.name,
+                    span.confidence.word()
+                ));
+            }
+        }
+        Ok(Outcome::Clean)
+    }
+
+    fn selection(&self) -> Result<Selection, Failed> {
+        let mut selection = match &self.policy {
+            Some(file) => Source::open(file)?.policy()?.detectors().clone(),
+            None => Selection::none(),
+        };
+        let at_least = self.confidence.into();
+        if self.detects.is_empty() {
+            selection.add_all(at_least);
+        }
+        for name in &self.detects {
+            selection.add(name, at_least).map_err(|unknown| {
+                let meant = match unknown.suggestions.first() {
+                    Some(meant) => format!("; did you mean `{meant}`?"),
+                    None => "; docs/detectors.md lists them".to_owned(),
+                };
+                output::complain(&format!("no detector or group `{name}`{meant}"))
+            })?;
+        }
+        if self.decode {
+            selection.decode(true);
+        }
+        Ok(selection)
+    }
+}

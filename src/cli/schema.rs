@@ -1,0 +1,36 @@
+//! `agentguard schema`: JSON Schemas for editors and for readers of records.
+
+use super::{Failed, Outcome, output};
+use crate::audit;
+use crate::policy::{schema, test_schema};
+use clap::Args;
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// The schema of an audit line.
+    #[arg(long, conflicts_with = "test")]
+    audit: bool,
+    /// The schema of a file of tests.
+    #[arg(long)]
+    test: bool,
+}
+
+impl Schema {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let schema = if self.audit {
+            audit::schema()
+        } else if self.test {
+            test_schema()
+        } else {
+            schema()
+        };
+        let text = if json {
+            schema.to_string()
+        } else {
+            serde_json::to_string_pretty(&schema).unwrap_or_default()
+        };
+        output::line(&text);
+        Ok(Outcome::Clean)
+    }
+}

@@ -1,0 +1,517 @@
+//! `agentguard test PATH…`: a policy's tests, and the examples of its rules.
+
+use super::exchange::{Judged, Proxyless};
+use super::source::Source;
+use super::verdict::Verdict;
+use super::{Failed, Outcome, output, render};
+use crate::diag::{Diagnostic, Severity, codes};
+use crate::event::Known;
+use crate::flow::simulation::Half;
+use crate::policy::{
+    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples,
+    read_tests,
+};
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// When a whole exchange happens whose test does not say: a Monday noon in 2026, UTC.
+const MONDAY_NOON: u64 = 1_767_614_400_000_000_000;
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Test files, policies (their examples, and the tests in `NAME.test.yaml` beside them), or folders of both.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// How results are told.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    format: Format,
+    /// Also tell which rules no case reaches.
+    #[arg(long)]
+    coverage: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Failures, and a summary.
+    Text,
+    /// Test Anything Protocol, version 13.
+    Tap,
+    /// JUnit's XML.
+    Junit,
+}
+
+/// A case that was run.
+struct Ran {
+    file: String,
+    line: usize,
+    name: String,
+    /// What was not as expected.
+    differs: Vec<String>,
+    got: Verdict,
+}
+
+/// A policy with the rules that some case made hold.
+struct Tested {
+    source: Source,
+    reached: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Suite {
+    ran: Vec<Ran>,
+    /// By canonical path, so that a policy that two files test is one policy.
+    policies: BTreeMap<PathBuf, Tested>,
+}
+
+impl Test {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
+        let mut suite = Suite::default();
+        for file in self.files()? {
+            suite.file(&file)?;
+        }
+        if suite.ran.is_empty() {
+            return Err(output::complain(
+                "no case is there: neither a test nor an example",
+            ));
+        }
+        if json {
+            suite.print_json();
+        } else {
+            match self.format {
+                Format::Text => suite.print_text(),
+                Format::Tap => suite.print_tap(),
+                Format::Junit => suite.print_junit(),
+            }
+        }
+        if self.coverage {
+            suite.print_coverage(json, self.format);
+        }
+        Ok(if suite.failures() == 0 {
+            Outcome::Clean
+        } else {
+            Outcome::Found
+        })
+    }
+
+    /// The files to look at, each once.
+    fn files(&self) -> Result<Vec<PathBuf>, Failed> {
+        let mut files = Vec::new();
+        for path in &self.paths {
+            let path = PathBuf::from(path);
+            if path.is_dir() {
+                folder(&path, &mut files)?;
+                continue;
+            }
+            let beside = beside(&path);
+            files.push(path);
+            files.extend(beside);
+        }
+        let mut seen = BTreeSet::new();
+        files.retain(|file| seen.insert(canonical(file)));
+        Ok(files)
+    }
+}
+
+/// `NAME.test.yaml` beside `NAME.yaml`.
+fn beside(policy: &Path) -> Option<PathBuf> {
+    let stem = policy.file_stem()?.to_str()?;
+    if stem.ends_with(".test") {
+        return None;
+    }
+    let path = policy.with_file_name(format!("{stem}.test.yaml"));
+    path.exists().then_some(path)
+}
+
+fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
+    let complain = |error| output::complain(&format!("{}: {error}", path.display()));
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(complain)? {
+        entries.push(entry.map_err(complain)?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            folder(&entry, files)?;
+        } else if entry.extension().is_some_and(|extension| {
+            ["yaml", "yml", "json"]
+                .iter()
+                .any(|known| extension == *known)
+        }) {
+            files.push(entry);
+        }
+    }
+    Ok(())
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+impl Suite {
+    fn failures(&self) -> usize {
+        self.ran
+            .iter()
+            .filter(|ran| !ran.differs.is_empty())
+            .count()
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Failed> {
+        let name = path.to_string_lossy().into_owned();
+        let source = Source::read(&name)?;
+        match &source.root {
+            None => Err(wrong(&source, &source.loaded.diagnostics)),
+            Some(root) if is_test_file(root) => {
+                let file = read_tests(root).map_err(|errors| wrong(&source, &errors))?;
+                let policy = match path.parent() {
+                    Some(folder) => folder.join(&*file.policy),
+                    None => PathBuf::from(&*file.policy),
+                };
+                self.run(&source, &policy, &file.cases)
+            }
+            _ => {
+                let source = source.compiled();
+                source.policy()?;
+                let cases = match &source.root {
+                    Some(root) => read_examples(root).map_err(|errors| wrong(&source, &errors))?,
+                    None => Vec::new(),
+                };
+                self.run(&source, path, &cases)
+            }
+        }
+    }
+
+    /// Runs the cases of one file against a policy.
+    fn run(&mut self, file: &Source, policy: &Path, cases: &[TestCase]) -> Result<(), Failed> {
+        let tested = match self.policies.entry(canonical(policy)) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let source = Source::open(&policy.to_string_lossy())?;
+                source.policy()?;
+                entry.insert(Tested {
+                    source,
+                    reached: BTreeSet::new(),
+                })
+            }
+        };
+        for case in cases {
+            let (line, _) = file.position(case.span.start);
+            let (got, differs) = tested.judge(case)?;
+            let held = got.rules.iter().map(|rule| rule.id.clone());
+            tested.reached.extend(held);
+            self.ran.push(Ran {
+                file: file.name.clone(),
+                line,
+                name: case.name.clone(),
+                differs,
+                got,
+            });
+        }
+        Ok(())
+    }
+
+    fn print_text(&self) {
+        for ran in self.ran.iter().filter(|ran| !ran.differs.is_empty()) {
+            output::line(&format!("{}:{}: {}: failed", ran.file, ran.line, ran.name));
+            for difference in &ran.differs {
+                output::line(&format!("    {difference}"));
+            }
+            for line in ran.got.told().lines() {
+                output::line(&format!("    | {line}"));
+            }
+        }
+        let failed = self.failures();
+        let passed = self.ran.len().saturating_sub(failed);
+        output::line(&format!("{passed} passed, {failed} failed"));
+    }
+
+    fn print_tap(&self) {
+        output::line("TAP version 13");
+        output::line(&format!("1..{}", self.ran.len()));
+        for (number, ran) in (1_usize..).zip(&self.ran) {
+            let ok = if ran.differs.is_empty() {
+                "ok"
+            } else {
+                "not ok"
+            };
+            // `#` begins a directive.
+            let name = ran.name.replace('#', "\\#").replace('\n', " ");
+            output::line(&format!("{ok} {number} - {}: {name}", ran.file));
+            if !ran.differs.is_empty() {
+                output::line("  ---");
+                output::line(&format!(
+                    "  at: {}",
+                    json!(format!("{}:{}", ran.file, ran.line))
+                ));
+                output::line(&format!("  differs: {}", json!(ran.differs)));
+                output::line("  ...");
+            }
+        }
+    }
+
+    fn print_junit(&self) {
+        output::line("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
+        output::line(&format!(
+            "<testsuites name=\"agentguard\" tests=\"{}\" failures=\"{}\">",
+            self.ran.len(),
+            self.failures()
+        ));
+        let mut files: Vec<&str> = self.ran.iter().map(|ran| ran.file.as_str()).collect();
+        files.dedup();
+        for file in files {
+            let ran: Vec<&Ran> = self.ran.iter().filter(|ran| ran.file == file).collect();
+            let failures = ran.iter().filter(|ran| !ran.differs.is_empty()).count();
+            output::line(&format!(
+                "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\">",
+                xml(file),
+                ran.len()
+            ));
+            for ran in ran {
+                let open = format!(
+                    "    <testcase name=\"{}\" classname=\"{}\" file=\"{}\" line=\"{}\"",
+                    xml(&ran.name),
+                    xml(file),
+                    xml(file),
+                    ran.line
+                );
+                if ran.differs.is_empty() {
+                    output::line(&format!("{open}/>"));
+                } else {
+                    let message = xml(&ran.differs.join("; "));
+                    let got = xml(&ran.got.told());
+                    output::line(&format!("{open}>"));
+                    output::line(&format!(
+                        "      <failure message=\"{message}\">{got}</failure>"
+                    ));
+                    output::line("    </testcase>");
+                }
+            }
+            output::line("  </testsuite>");
+        }
+        output::line("</testsuites>");
+    }
+
+    fn print_json(&self) {
+        for ran in &self.ran {
+            let mut object = Map::new();
+            object.insert("file".to_owned(), json!(ran.file));
+            object.insert("line".to_owned(), json!(ran.line));
+            object.insert("name".to_owned(), json!(ran.name));
+            object.insert("ok".to_owned(), json!(ran.differs.is_empty()));
+            if !ran.differs.is_empty() {
+                object.insert("differs".to_owned(), json!(ran.differs));
+            }
+            object.insert("got".to_owned(), Value::Object(ran.got.to_json()));
+            output::line(&Value::Object(object).to_string());
+        }
+    }
+
+    /// Which rules no case makes hold. In formats that other programs read it is a comment.
+    fn print_coverage(&self, json: bool, format: Format) {
+        for tested in self.policies.values() {
+            let Some(policy) = &tested.source.loaded.policy else {
+                continue;
+            };
+            let rules: BTreeSet<&str> = policy.rules().iter().map(|rule| &*rule.id).collect();
+            let missed: Vec<&str> = rules
+                .iter()
+                .copied()
+                .filter(|rule| !tested.reached.contains(*rule))
+                .collect();
+            let name = &tested.source.name;
+            let reached = rules.len().saturating_sub(missed.len());
+            if json {
+                output::line(
+                    &json!({"policy": name, "rules": rules.len(), "reached": reached, "missed": missed})
+                        .to_string(),
+                );
+                continue;
+            }
+            let mut text = format!("{name}: {reached} of {} rules reached", rules.len());
+            if !missed.is_empty() {
+                text.push_str(&format!(", not: {}", missed.join(", ")));
+            }
+            output::line(&match format {
+                Format::Text => text,
+                Format::Tap => format!("# {text}"),
+                // Two hyphens end a comment.
+                Format::Junit => format!("<!-- {} -->", text.replace("--", "- -")),
+            });
+        }
+    }
+}
+
+impl Tested {
+    /// Runs a case: what happened, and what of it was not expected.
+    fn judge(&self, case: &TestCase) -> Result<(Verdict, Vec<String>), Failed> {
+        let policy = self.source.policy()?;
+        match &case.subject {
+            Subject::Event(event, facts) => {
+                let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy)
+                    .map_err(|what| output::complain(&format!("{}: {what}", case.name)))?;
+                let got = Verdict::of(policy, &laid_out);
+                let mut differs = compare(&case.expect, &got);
+                if let Some(text) = &case.expect.text
+                    && got.text.as_deref() != Some(text)
+                {
+                    differs.push(expected("text", text, got.text.as_deref()));
+                }
+                Ok((got, differs))
+            }
+            Subject::Exchange(exchange) => {
+                let Some(root) = &self.source.root else {
+                    return Err(output::complain("the policy could not be read"));
+                };
+                let judged = judge_exchange(root, exchange)?;
+                let mut differs = compare(&case.expect, &judged.verdict);
+                differs.extend(compare_sides(&case.expect, &judged));
+                Ok((judged.verdict, differs))
+            }
+        }
+    }
+}
+
+fn judge_exchange(root: &Node, exchange: &WholeExchange) -> Result<Judged, Failed> {
+    let environment = match &exchange.facts.environment {
+        Known::Is(name) => Some(&**name),
+        _ => None,
+    };
+    let proxyless = Proxyless::new(root, environment)?;
+    let answer = match &exchange.response {
+        Some(response) => Half::from(response),
+        None => Half::new(&[(":status", "200")], b""),
+    };
+    let now = exchange.facts.time.unwrap_or(MONDAY_NOON);
+    Ok(proxyless.judge(&Half::from(&exchange.request), answer, now))
+}
+
+fn compare(expect: &Expect, got: &Verdict) -> Vec<String> {
+    let mut differs = Vec::new();
+    let mut same = |what: &str, expect: &Option<Box<str>>, got: Option<&str>| {
+        if let Some(expect) = expect
+            && got != Some(&**expect)
+        {
+            differs.push(expected(what, expect, got));
+        }
+    };
+    same("action", &expect.action, Some(&got.action));
+    // Where nothing is observed, what would happen is what happens.
+    let would = got.would.as_deref().unwrap_or(&got.action);
+    same("would", &expect.would, Some(would));
+    same("code", &expect.code, got.code.as_deref());
+    same("reason", &expect.reason, got.reason.as_deref());
+    if let Some(status) = expect.status
+        && status != u64::from(got.status)
+    {
+        differs.push(expected(
+            "status",
+            &status.to_string(),
+            Some(&got.status.to_string()),
+        ));
+    }
+    if let Some(rules) = &expect.rules {
+        let held: Vec<&str> = got.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let wanted: Vec<&str> = rules.iter().map(|rule| &**rule).collect();
+        if held != wanted {
+            differs.push(expected(
+                "rules",
+                &wanted.join(", "),
+                Some(&held.join(", ")),
+            ));
+        }
+    }
+    differs
+}
+
+/// What each side saw of a whole exchange.
+fn compare_sides(expect: &Expect, judged: &Judged) -> Vec<String> {
+    let text = |half: Option<&Half>| {
+        half.map(|half| String::from_utf8_lossy(&half.body()).into_owned())
+            .unwrap_or_default()
+    };
+    let upstream = text(judged.seen.upstream.as_ref());
+    let client = text(Some(&judged.seen.client));
+    let mut differs = Vec::new();
+    for (side, wanted, body) in [
+        ("upstream", &expect.upstream, &upstream),
+        ("client", &expect.client, &client),
+    ] {
+        for text in wanted {
+            if !body.contains(&**text) {
+                differs.push(format!("{side}: {text:?} is not in {body:?}"));
+            }
+        }
+    }
+    if let Some(text) = &expect.text
+        && !upstream.contains(&**text)
+        && !client.contains(&**text)
+    {
+        differs.push(format!("text: {text:?} reached neither side"));
+    }
+    differs
+}
+
+fn expected(what: &str, expect: &str, got: Option<&str>) -> String {
+    match got {
+        Some(got) => format!("{what}: expected {expect:?}, got {got:?}"),
+        None => format!("{what}: expected {expect:?}, got none"),
+    }
+}
+
+fn xml(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            '\n' => "&#10;".to_owned(),
+            // XML 1.0 can't carry other control characters at all.
+            c if c.is_control() => "\u{FFFD}".to_owned(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+/// Examples that the policy decides otherwise than they say, or that can't be read.
+pub(super) fn failing_examples(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let cases = match read_examples(root) {
+        Ok(cases) => cases,
+        Err(errors) => return errors,
+    };
+    cases
+        .iter()
+        .filter_map(|case| {
+            let Subject::Event(event, facts) = &case.subject else {
+                return None;
+            };
+            let laid_out = Case::new(&[(**event).clone()], (**facts).clone(), policy).ok()?;
+            let got = Verdict::of(policy, &laid_out);
+            let differs = compare(&case.expect, &got);
+            (!differs.is_empty()).then(|| Diagnostic {
+                code: codes::AG1023,
+                severity: Severity::Error,
+                path: case.path.clone(),
+                span: case.span.clone(),
+                message: format!("the example is decided otherwise: {}", differs.join("; ")),
+                label: None,
+                help: Some("`agentguard explain` shows why, condition by condition".to_owned()),
+                fix: None,
+            })
+        })
+        .collect()
+}
+
+/// Draws what is wrong with a file of tests.
+fn wrong(source: &Source, errors: &[Diagnostic]) -> Failed {
+    for error in errors {
+        output::line(&render::as_text(source, error));
+    }
+    let count = errors
+        .iter()
+        .filter(|error| error.severity == Severity::Error)
+        .count();
+    output::complain(&format!("{}: {count} errors", source.name))
+}

@@ -1,0 +1,319 @@
+//! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
+
+use crate::diag::codes;
+use crate::event::Redaction;
+use crate::policy::{
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch,
+    Scans,
+};
+use crate::redact::{self, Ledger};
+use crate::wire::edit;
+use crate::wire::json::{Edits, Nest, decode};
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What happens, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// `allow`, `redact`, `require_approval`, `deny`: what happens under the mode in force.
+    pub(super) action: String,
+    /// What would happen if everything that is only observed were enforced, if that differs.
+    pub(super) would: Option<String>,
+    /// Status that the client sees.
+    pub(super) status: u16,
+    /// Stable code of a refusal.
+    pub(super) code: Option<String>,
+    /// Rules that hold, by id.
+    pub(super) rules: Vec<HeldRule>,
+    /// The deciding rule's reason.
+    pub(super) reason: Option<String>,
+    /// The deciding rule's remedy.
+    pub(super) remedy: Option<String>,
+    /// How often each detector found something.
+    pub(super) findings: BTreeMap<String, u64>,
+    /// The text after redaction.
+    pub(super) text: Option<String>,
+}
+
+/// A rule that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeldRule {
+    pub(super) id: String,
+    pub(super) action: String,
+    pub(super) mode: String,
+}
+
+impl HeldRule {
+    /// A rule that holds.
+    pub(super) fn of(rule: &CompiledRule) -> HeldRule {
+        let mode = if rule.enforced {
+            Mode::Enforce
+        } else {
+            Mode::Observe
+        };
+        HeldRule {
+            id: rule.id.to_string(),
+            action: rule.action.word().to_owned(),
+            mode: mode.word().to_owned(),
+        }
+    }
+}
+
+impl Verdict {
+    /// Judges a case.
+    pub(super) fn of(policy: &Policy, case: &Case) -> Verdict {
+        let Some(nest) = case.nest() else {
+            return Verdict::default();
+        };
+        let scans = RefCell::new(Scans::default());
+        let scratch = RefCell::new(ScanScratch::default());
+        let context = Context {
+            policy,
+            facts: &case.facts,
+            reading: &case.reading,
+            nest: &nest,
+            scans: &scans,
+            scratch: &scratch,
+        };
+        let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
+        let mut would = "allow";
+        let mut rules = BTreeMap::new();
+        let mut redactions: Vec<Redaction> = Vec::new();
+        for event in &case.reading.events {
+            let judgement = policy.judge(event, &context, Moment::Whole);
+            let mut wanted = word(judgement.would.decision);
+            if ruling.is_none_or(|(decision, ..)| decision < judgement.ruling.decision) {
+                let told = judgement.ruling;
+                ruling = Some((told.decision, told.rule, told.code));
+            }
+            for held in &judgement.held {
+                let Some(rule) = policy.rule(held.rule) else {
+                    continue;
+                };
+                rules.insert(rule.id.clone(), HeldRule::of(rule));
+                if rule.action == Action::Redact {
+                    let mut found = Vec::new();
+                    policy.redactions(rule, event, &context, &mut |redaction| {
+                        found.push(redaction)
+                    });
+                    let impossible = found.iter().any(|redaction| !redaction.is_possible());
+                    wanted = stricter(wanted, if impossible { "deny" } else { "redact" });
+                    if held.enforced {
+                        if impossible
+                            && ruling.is_none_or(|(decision, ..)| decision != Decision::Deny)
+                        {
+                            ruling = Some((Decision::Deny, Some(held.rule), Some(codes::AG3005)));
+                        }
+                        redactions.extend(found);
+                    }
+                }
+            }
+            would = stricter(would, wanted);
+        }
+        let (decision, rule, code) = ruling.unwrap_or((Decision::Allow, None, None));
+        let mut action = word(decision);
+        if action == "allow" && !redactions.is_empty() {
+            action = "redact";
+        }
+        let code = code.filter(|_| decision != Decision::Allow);
+        let decided = rule
+            .filter(|_| decision != Decision::Allow)
+            .and_then(|number| policy.rule(number));
+        let findings = context
+            .finding_counts()
+            .into_iter()
+            .map(|(name, count)| (name.into(), count))
+            .collect();
+        let text = match action {
+            "redact" => redacted_text(&nest, redactions),
+            _ => None,
+        };
+        Verdict {
+            action: action.to_owned(),
+            would: (would != action).then(|| would.to_owned()),
+            status: code.map_or(200, codes::status),
+            code: code.map(str::to_owned),
+            rules: rules.into_values().collect(),
+            reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
+            remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            findings,
+            text,
+        }
+    }
+
+    /// What an audit record tells, with what the policy says of the rule that decided.
+    pub(super) fn of_record(record: &Value, policy: &Policy) -> Verdict {
+        let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
+        let rules: Vec<HeldRule> = record
+            .get("rules")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|rule| {
+                let member = |key: &str| {
+                    let value = rule.get(key).and_then(Value::as_str);
+                    value.unwrap_or_default().to_owned()
+                };
+                HeldRule {
+                    id: member("id"),
+                    action: member("action"),
+                    mode: member("mode"),
+                }
+            })
+            .collect();
+        let action = text("decision").unwrap_or_default();
+        let decided = rules
+            .iter()
+            .find(|rule| rule.action == action && rule.mode == Mode::Enforce.word())
+            .filter(|_| action == "deny" || action == "require_approval")
+            .and_then(|held| policy.rules().iter().find(|rule| *rule.id == *held.id));
+        let findings = record
+            .get("findings")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default()))
+            .collect();
+        let status = record.get("status").and_then(Value::as_u64);
+        Verdict {
+            would: text("would"),
+            status: status
+                .and_then(|status| u16::try_from(status).ok())
+                .unwrap_or_default(),
+            code: text("code"),
+            reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
+            remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            findings,
+            text: None,
+            action,
+            rules,
+        }
+    }
+
+    /// Whether it refuses.
+    pub(super) fn refuses(&self) -> bool {
+        matches!(self.action.as_str(), "deny" | "require_approval")
+    }
+
+    /// The object that `--json` prints.
+    pub(super) fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+        put("action", json!(self.action));
+        if let Some(would) = &self.would {
+            put("would", json!(would));
+        }
+        put("status", json!(self.status));
+        if let Some(code) = &self.code {
+            put("code", json!(code));
+        }
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| json!({"id": rule.id, "action": rule.action, "mode": rule.mode}))
+            .collect();
+        put("rules", rules);
+        for (key, text) in [("reason", &self.reason), ("remedy", &self.remedy)] {
+            if let Some(text) = text {
+                put(key, json!(text));
+            }
+        }
+        if !self.findings.is_empty() {
+            put("findings", json!(self.findings));
+        }
+        if let Some(text) = &self.text {
+            put("text", json!(text));
+        }
+        object
+    }
+
+    /// The same for people, in lines.
+    pub(super) fn told(&self) -> String {
+        let mut out = format!("{} (HTTP {})", self.action, self.status);
+        if let Some(code) = &self.code {
+            out.push_str(&format!(" {code}"));
+        }
+        if let Some(would) = &self.would {
+            out.push_str(&format!(", would {would} if all were enforced"));
+        }
+        out.push('\n');
+        for rule in &self.rules {
+            let observed = if rule.mode == Mode::Observe.word() {
+                " (observed)"
+            } else {
+                ""
+            };
+            out.push_str(&format!("  rule {}: {}{observed}\n", rule.id, rule.action));
+        }
+        for (label, text) in [
+            ("reason", &self.reason),
+            ("remedy", &self.remedy),
+            ("text", &self.text),
+        ] {
+            if let Some(text) = text {
+                out.push_str(&format!("  {label}: {text}\n"));
+            }
+        }
+        for (kind, count) in &self.findings {
+            out.push_str(&format!("  found: {kind} × {count}\n"));
+        }
+        out
+    }
+}
+
+fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::RequireApproval => "require_approval",
+        Decision::Deny => "deny",
+    }
+}
+
+fn stricter(a: &'static str, b: &'static str) -> &'static str {
+    if rank(b) > rank(a) { b } else { a }
+}
+
+/// How strict an action is; 0 for the mildest.
+pub(super) fn rank(action: &str) -> usize {
+    ["allow", "redact", "require_approval", "deny"]
+        .iter()
+        .position(|known| *known == action)
+        .unwrap_or_default()
+}
+
+/// The text after redaction; of arguments or a result, that value.
+fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> {
+    let body = nest.body()?;
+    let mut edits = Edits::default();
+    // The command line has no key of its own: hashes differ from those that a proxy writes.
+    redact::apply(
+        redactions,
+        nest,
+        b"agentguard check",
+        &mut Ledger::default(),
+        &mut edits,
+    );
+    let edited = edit::apply(body.bytes(), &nest.flatten(edits));
+    let nest = Nest::scan(&edited, CASE_LIMITS, 0).ok()?;
+    let body = nest.body()?;
+    let mut texts = Vec::new();
+    for event in body.root().elements() {
+        texts.extend(
+            event
+                .get("texts")
+                .into_iter()
+                .flat_map(|texts| texts.elements()),
+        );
+        texts.extend(event.get("args"));
+        texts.extend(event.get("result"));
+    }
+    let written: Vec<String> = texts
+        .into_iter()
+        .map(|value| match value.text() {
+            Some(_) => decode(value.raw_content()).into_owned(),
+            None => String::from_utf8_lossy(value.raw()).into_owned(),
+        })
+        .collect();
+    (!written.is_empty()).then(|| written.join("\n"))
+}

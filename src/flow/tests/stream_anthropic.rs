@@ -1,0 +1,801 @@
+//! Anthropic's messages and completions that stream.
+
+use super::stream::streamed;
+use super::*;
+
+fn request_to(path: &str, body: &Value) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "api.anthropic.com"),
+            ("content-type", "application/json"),
+            ("anthropic-version", "2023-06-01"),
+            ("x-request-id", "r-1"),
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+fn request() -> Half {
+    request_to(
+        "/v1/messages",
+        &json!({"model": "claude-x", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
+    )
+}
+
+fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+    exchange(guard, &request(), streamed(body, cuts))
+}
+
+fn sse(events: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events {
+        let name = event["type"].as_str().unwrap();
+        out.extend_from_slice(format!("event: {name}\ndata: {event}\n\n").as_bytes());
+    }
+    out
+}
+
+fn begun() -> Value {
+    json!({"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x-1", "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1},
+    }})
+}
+
+fn start(index: u32, block: &Value) -> Value {
+    json!({"type": "content_block_start", "index": index, "content_block": block})
+}
+
+fn delta(index: u32, delta: &Value) -> Value {
+    json!({"type": "content_block_delta", "index": index, "delta": delta})
+}
+
+fn stop(index: u32) -> Value {
+    json!({"type": "content_block_stop", "index": index})
+}
+
+fn text(index: u32, parts: &[&str]) -> Vec<Value> {
+    let mut events = vec![start(index, &json!({"type": "text", "text": ""}))];
+    events.extend(
+        parts
+            .iter()
+            .map(|part| delta(index, &json!({"type": "text_delta", "text": part}))),
+    );
+    events.push(stop(index));
+    events
+}
+
+fn thinking(index: u32, parts: &[&str]) -> Vec<Value> {
+    let mut events = vec![start(
+        index,
+        &json!({"type": "thinking", "thinking": "", "signature": ""}),
+    )];
+    events.extend(
+        parts
+            .iter()
+            .map(|part| delta(index, &json!({"type": "thinking_delta", "thinking": part}))),
+    );
+    events.push(delta(
+        index,
+        &json!({"type": "signature_delta", "signature": "c2lnbmVk"}),
+    ));
+    events.push(stop(index));
+    events
+}
+
+fn called(index: u32, kind: &str, name: &str, parts: &[&str]) -> Vec<Value> {
+    let id = format!("toolu_{index}");
+    let mut events = vec![start(
+        index,
+        &json!({"type": kind, "id": id, "name": name, "input": {}}),
+    )];
+    events.extend(parts.iter().map(|part| {
+        delta(
+            index,
+            &json!({"type": "input_json_delta", "partial_json": part}),
+        )
+    }));
+    events.push(stop(index));
+    events
+}
+
+fn ended(reason: &str) -> Vec<Value> {
+    vec![
+        json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": {"output_tokens": 7}}),
+        json!({"type": "message_stop"}),
+    ]
+}
+
+fn message(parts: &[Vec<Value>]) -> Vec<u8> {
+    let mut events = vec![begun()];
+    events.extend(parts.concat());
+    sse(&events)
+}
+
+/// What Anthropic's client library puts together: it goes by the names of events, takes numbers of blocks for places in a
+/// list, and drops nothing.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    blocks: Vec<Value>,
+    reason: Option<String>,
+    error: Option<String>,
+    is_over: bool,
+}
+
+fn put_together(body: &[u8]) -> Message {
+    let mut message = Message::default();
+    let mut partial: Vec<String> = Vec::new();
+    let mut open = None;
+    let mut has_begun = false;
+    for event in std::str::from_utf8(body).unwrap().split_terminator("\n\n") {
+        let (name, data) = event
+            .split_once("\ndata: ")
+            .unwrap_or_else(|| panic!("{event}"));
+        let name = name.strip_prefix("event: ").unwrap();
+        let data: Value = serde_json::from_str(data).unwrap_or_else(|_| panic!("{data}"));
+        assert_eq!(data["type"], name);
+        assert!(!message.is_over, "nothing follows the end: {event}");
+        let index = data["index"]
+            .as_u64()
+            .map(|index| usize::try_from(index).unwrap());
+        match name {
+            "ping" => continue,
+            "error" => message.error = data["error"]["message"].as_str().map(str::to_owned),
+            "message_start" => {
+                assert!(!std::mem::replace(&mut has_begun, true));
+                assert!(data["message"]["id"].is_string() && data["message"]["model"].is_string());
+                continue;
+            }
+            "content_block_start" => {
+                assert_eq!((open, index), (None, Some(message.blocks.len())), "{event}");
+                message.blocks.push(data["content_block"].clone());
+                partial.push(String::new());
+                open = index;
+            }
+            "content_block_delta" => {
+                assert_eq!(open, index, "{event}");
+                let block = message.blocks.last_mut().unwrap();
+                let delta = &data["delta"];
+                for member in ["text", "thinking", "signature"] {
+                    if let Some(more) = delta[member].as_str() {
+                        let known = block[member].as_str().unwrap_or_else(|| panic!("{event}"));
+                        block[member] = json!(format!("{known}{more}"));
+                    }
+                }
+                let more = delta["partial_json"].as_str().unwrap_or("");
+                assert!(more.is_empty() || block["type"] != "text", "{event}");
+                partial.last_mut().unwrap().push_str(more);
+            }
+            "content_block_stop" => {
+                assert_eq!(open.take(), index, "{event}");
+                let arguments = partial.last().unwrap();
+                if !arguments.is_empty() {
+                    message.blocks.last_mut().unwrap()["input"] =
+                        serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
+                }
+            }
+            "message_delta" => {
+                assert_eq!(open, None);
+                message.reason = data["delta"]["stop_reason"].as_str().map(str::to_owned);
+            }
+            "message_stop" => message.is_over = true,
+            _ => panic!("{event}"),
+        }
+        assert!(has_begun || name == "error", "{event}");
+    }
+    message
+}
+
+fn answer_of(seen: &Seen) -> Message {
+    put_together(&seen.client.body())
+}
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let search = [
+        called(2, "server_tool_use", "web_search", &["{\"query\":", "\"x\"}"]),
+        vec![
+            start(3, &json!({"type": "web_search_tool_result", "tool_use_id": "toolu_2", "content": [
+                {"type": "web_search_result", "title": "T", "url": "https://a.example/", "encrypted_content": "YWJj", "page_age": null},
+            ]})),
+            stop(3),
+            start(4, &json!({"type": "text", "text": "", "citations": []})),
+            delta(4, &json!({"type": "citations_delta", "citation": {
+                "type": "web_search_result_location", "cited_text": "It is so.", "url": "https://a.example/", "title": "T",
+                "encrypted_index": "YWJj",
+            }})),
+            delta(4, &json!({"type": "text_delta", "text": "As they say."})),
+            stop(4),
+        ],
+    ]
+    .concat();
+    let mut body = message(&[
+        thinking(0, &["Let me ", "think."]),
+        text(1, &["Good ", "morn\u{1F600}", ""]),
+        search,
+        called(5, "tool_use", "find", &["", "{\"q\":", "\"a\\nb\"}"]),
+        ended("tool_use"),
+    ]);
+    // The server pads events with white space and sends signs of life.
+    let at = body
+        .windows(8)
+        .position(|w| w == b"\"stop\":{")
+        .unwrap_or(0);
+    body.splice(
+        at..at,
+        b"event: ping\ndata: {\"type\": \"ping\"}\n\n"
+            .iter()
+            .copied(),
+    );
+    in_both_modes(LOOKS, |guard, _| {
+        for cuts in [
+            vec![],
+            vec![1, 50, 51, 52, 200, 333, 1_000],
+            (0..body.len()).collect(),
+        ] {
+            let seen = ask(guard, &body, &cuts);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(body.clone())
+            );
+            let record = record(&seen);
+            assert_eq!(record["decision"], "allow");
+            assert_eq!(
+                record["usage"],
+                json!({"input_tokens": 3, "output_tokens": 7})
+            );
+            assert_eq!(record["tools"], json!(["find"]));
+            assert_eq!(
+                record["coverage"],
+                json!({"level": "partial", "reasons": ["response:opaque"]})
+            );
+        }
+    });
+}
+
+#[test]
+fn a_card_number_over_many_deltas_is_replaced_once() {
+    let body = message(&[
+        text(0, &["pay 41", "11 11", "11", "", " 1111 1111 to", "day"]),
+        ended("end_turn"),
+    ]);
+    let seen = ask(&guard(LOOKS), &body, &[]);
+    let answer = answer_of(&seen);
+    assert_eq!(answer.blocks[0]["text"], "pay [CREDIT_CARD] today");
+    assert_eq!(
+        String::from_utf8(seen.client.body())
+            .unwrap()
+            .matches("text_delta")
+            .count(),
+        6,
+        "every delta is still there"
+    );
+    assert_eq!(record(&seen)["decision"], "redact");
+    assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+    assert_eq!(record(&seen)["rules"][0]["at"], "#content/0");
+}
+
+#[test]
+fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+    let body = message(&[
+        thinking(0, &["the card 4111 1111", " 1111 1111 is it"]),
+        text(1, &["Hello"]),
+        ended("end_turn"),
+    ]);
+    let seen = ask(&guard(LOOKS), &body, &[]);
+    let answer = answer_of(&seen);
+    assert_eq!(answer.reason.as_deref(), Some("refusal"));
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("1111")
+    );
+    assert_eq!(record(&seen)["code"], "AG3005");
+}
+
+#[test]
+fn a_denied_text_ends_the_stream_as_a_refusal() {
+    let filler =
+        "a b c d e f g h i j k l m n o p q r s t u v w x y z and so on it goes for a while. ";
+    let cases = [
+        // Nothing but the beginning has left.
+        vec![text(0, &["forb", "idden wo", "rd and more"])],
+        // A block is open.
+        vec![text(
+            0,
+            &["Well, ", filler, filler, "the forbidden", " word"],
+        )],
+        // A block has ended, and a call was held.
+        vec![
+            text(0, &["Well, "]),
+            called(1, "tool_use", "find", &["{}"]),
+            text(2, &["the forbidden word"]),
+        ],
+    ];
+    for (number, parts) in cases.into_iter().enumerate() {
+        let body = message(&[parts.concat(), ended("end_turn")]);
+        let seen = ask(&guard(LOOKS), &body, &[100, 300, 301, 700]);
+        let answer = answer_of(&seen);
+        let last = answer.blocks.last().unwrap();
+        assert_eq!(last["text"], "Not that word.", "{number}");
+        assert_eq!(answer.reason.as_deref(), Some("refusal"));
+        assert!(answer.is_over);
+        assert_eq!(answer.blocks.len(), number + 1);
+        let sent = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!sent.contains("forb"), "{sent}");
+        assert_eq!(record(&seen)["code"], "AG3001");
+    }
+}
+
+#[test]
+fn a_refusal_before_anything_was_sent_is_a_whole_message() {
+    let body = sse(&[json!({"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x-1",
+        "content": [{"type": "text", "text": "the forbidden word"}], "stop_reason": null, "stop_sequence": null,
+        "usage": {"input_tokens": 3, "output_tokens": 1},
+    }})]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    assert_eq!(
+        answer.blocks,
+        [json!({"type": "text", "text": "Not that word."})]
+    );
+    assert_eq!(answer.reason.as_deref(), Some("refusal"));
+}
+
+#[test]
+fn a_policy_may_ask_for_an_error() {
+    let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
+    let body = message(&[text(0, &["the forbidden word"]), ended("end_turn")]);
+    let answer = answer_of(&ask(&guard(&policy), &body, &[]));
+    assert_eq!(answer.error.as_deref(), Some("Blocked by rule `swan`."));
+    assert_eq!(answer.reason, None);
+}
+
+#[test]
+fn a_denied_call_leaves_a_text_with_its_number() {
+    let body = message(&[
+        text(0, &["One moment."]),
+        called(1, "tool_use", "delete_customer", &["", "{\"id\":", "7}"]),
+        called(2, "tool_use", "find", &["{\"q\":1}"]),
+        ended("tool_use"),
+    ]);
+    for cuts in [
+        vec![],
+        vec![77, 400, 401, 900, 1_200],
+        (0..body.len()).collect(),
+    ] {
+        let seen = ask(&guard(LOOKS), &body, &cuts);
+        let answer = answer_of(&seen);
+        assert_eq!(
+            answer.blocks,
+            [
+                json!({"type": "text", "text": "One moment."}),
+                json!({"type": "text", "text": "Customers stay."}),
+                json!({"type": "tool_use", "id": "toolu_2", "name": "find", "input": {"q": 1}}),
+            ]
+        );
+        assert_eq!(answer.reason.as_deref(), Some("tool_use"));
+        assert_eq!(record(&seen)["decision"], "deny");
+        assert_eq!(record(&seen)["rules"][0]["at"], "#content/1");
+    }
+}
+
+#[test]
+fn without_any_call_left_the_message_ended_its_turn() {
+    let body = message(&[
+        called(0, "tool_use", "delete_customer", &[]),
+        ended("tool_use"),
+    ]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    assert_eq!(
+        answer.blocks,
+        [json!({"type": "text", "text": "Customers stay."})]
+    );
+    assert_eq!(answer.reason.as_deref(), Some("end_turn"));
+}
+
+#[test]
+fn a_call_that_something_waits_for_can_not_be_taken_out() {
+    let caller = json!({"type": "code_execution_20260120", "tool_id": "srvtoolu_1"});
+    let block = json!({"type": "tool_use", "id": "toolu_0", "name": "delete_customer", "input": {}, "caller": caller});
+    let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    assert!(answer.error.is_some(), "{answer:?}");
+    let forced = request_to(
+        "/v1/messages",
+        &json!({"model": "claude-x", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "hi"}],
+            "tool_choice": {"type": "any"}, "tools": [{"name": "find", "input_schema": {"type": "object"}}]}),
+    );
+    let body = message(&[
+        called(0, "tool_use", "delete_customer", &["{}"]),
+        ended("tool_use"),
+    ]);
+    let seen = exchange(&guard(LOOKS), &forced, streamed(&body, &[]));
+    assert_eq!(answer_of(&seen).error.as_deref(), Some("Customers stay."));
+}
+
+#[test]
+fn what_the_provider_runs_is_refused_with_the_answer() {
+    let body = message(&[
+        text(0, &["Looking."]),
+        called(1, "server_tool_use", "delete_customer", &["{}"]),
+        ended("end_turn"),
+    ]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    assert!(
+        answer.error.is_some() && answer.blocks.len() == 1,
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_member_of_a_toolset_goes_by_both_names() {
+    let block = json!({"type": "tool_use", "id": "toolu_0", "name": "navigate", "toolset_name": "delete_customer", "input": {}});
+    let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    assert_eq!(answer.blocks[0]["text"], "Customers stay.");
+}
+
+#[test]
+fn a_call_that_stands_whole_at_the_beginning_is_judged_too() {
+    let block = json!({"type": "tool_use", "id": "toolu_0", "name": "run", "input": {"command": "rm -rf /"}});
+    let policy = "defaults: { action: allow }
+rules:
+  - id: no-rm
+    match: { tool: run }
+    when: { args.command: { contains: rm } }
+    action: deny
+    reason: No.
+";
+    let body = message(&[vec![start(0, &block), stop(0)], ended("tool_use")]);
+    let answer = answer_of(&ask(&guard(policy), &body, &[]));
+    assert_eq!(answer.blocks, [json!({"type": "text", "text": "No."})]);
+    // With deltas, one client takes them, another the beginning: the arguments can't be told.
+    let both = delta(
+        0,
+        &json!({"type": "input_json_delta", "partial_json": "{\"command\":\"ls\"}"}),
+    );
+    let body = message(&[vec![start(0, &block), both, stop(0)], ended("tool_use")]);
+    let answer = answer_of(&ask(&guard(policy), &body, &[]));
+    assert_eq!(answer.blocks, [json!({"type": "text", "text": "No."})]);
+}
+
+#[test]
+fn arguments_are_redacted_over_all_their_pieces() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: args
+    match: { event: tool_call }
+    when: { args.to: { detects: email } }
+    action: redact
+    redact: { what: args.to }
+";
+    let body = message(&[
+        called(
+            0,
+            "tool_use",
+            "send",
+            &["{\"to\":\"anna@ex", "ample.com\",", "\"n\":1}"],
+        ),
+        ended("tool_use"),
+    ]);
+    let answer = answer_of(&ask(&guard(policy), &body, &[]));
+    assert_eq!(
+        answer.blocks[0]["input"],
+        json!({"to": "[REDACTED]", "n": 1})
+    );
+}
+
+#[test]
+fn a_rule_about_the_whole_text_holds_it_to_its_end() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: long
+    match: { event: response, part: text }
+    when: { text: { length_greater_than: 10 } }
+    action: deny
+";
+    let guard = guard(policy);
+    let short = message(&[text(0, &["short", " one"]), ended("end_turn")]);
+    assert_eq!(ask(&guard, &short, &[]).client.body(), short);
+    let long = message(&[text(0, &["a long ", "answer it is"]), ended("end_turn")]);
+    let answer = answer_of(&ask(&guard, &long, &[]));
+    assert_eq!(
+        answer.blocks,
+        [json!({"type": "text", "text": "Blocked by rule `long`."})]
+    );
+}
+
+#[test]
+fn words_in_a_delta_that_nobody_knows_are_one_text() {
+    let future = |words: &str| delta(0, &json!({"type": "poem_delta", "verse": words}));
+    let body = message(&[
+        vec![
+            start(0, &json!({"type": "poem"})),
+            future("the forbid"),
+            future("den wo"),
+            future("rd"),
+            stop(0),
+        ],
+        ended("end_turn"),
+    ]);
+    let seen = ask(&guard(LOOKS), &body, &[]);
+    assert_eq!(answer_of(&seen).reason.as_deref(), Some("refusal"));
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("den wo")
+    );
+}
+
+#[test]
+fn vertex_ai_streams_the_same() {
+    let path = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x@1:streamRawPredict";
+    let asked = request_to(
+        path,
+        &json!({"anthropic_version": "vertex-2023-10-16", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}),
+    );
+    let body = message(&[text(0, &["anna@exa", "mple.com!"]), ended("end_turn")]);
+    let seen = exchange(&guard(LOOKS), &asked, streamed(&body, &[]));
+    assert_eq!(answer_of(&seen).blocks[0]["text"], "[EMAIL]!");
+}
+
+#[test]
+fn while_a_call_is_held_a_ping_keeps_the_connection_alive() {
+    let mut flow = Flow::new(guard(LOOKS));
+    let asked = request();
+    let headers: Vec<(&[u8], &[u8])> = asked
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let _ = flow.request_headers(&RequestHead {
+        headers: &headers,
+        end: false,
+        cluster: None,
+        now: NOW,
+    });
+    let _ = flow.request_body(&mut asked.body().as_slice(), true, NOW);
+    let _ = flow.response_headers(&ResponseHead {
+        headers: &[
+            (b":status".as_slice(), b"200".as_slice()),
+            (b"content-type", b"text/event-stream"),
+        ],
+        end: false,
+        now: NOW,
+    });
+    let mut send = |event: Value, seconds: u64| {
+        let bytes = sse(&[event]);
+        flow.response_body(&mut bytes.as_slice(), false, NOW + seconds * 1_000_000_000)
+            .action
+    };
+    assert_eq!(send(begun(), 0), Action::Continue);
+    let call = called(0, "tool_use", "find", &["{"]);
+    assert_eq!(send(call[0].clone(), 1), Action::Replace(Vec::new()));
+    let ping = b"event: ping\ndata: {\"type\": \"ping\"}\n\n".to_vec();
+    assert_eq!(send(call[1].clone(), 12), Action::Replace(ping));
+    assert_eq!(send(call[1].clone(), 13), Action::Replace(Vec::new()));
+}
+
+mod faults {
+    use super::*;
+
+    fn is_broken(body: &[u8]) -> Message {
+        let seen = ask(&guard(LOOKS), body, &[]);
+        let answer = answer_of(&seen);
+        assert!(answer.error.is_some(), "{answer:?}");
+        assert_eq!(record(&seen)["code"], "AG2014");
+        answer
+    }
+
+    #[test]
+    fn a_name_that_is_not_the_type_is_an_error() {
+        let mut body = message(&[]);
+        body.extend_from_slice(
+            b"event: ping\ndata: {\"type\":\"content_block_start\",\"index\":0,",
+        );
+        body.extend_from_slice(b"\"content_block\":{\"type\":\"text\",\"text\":\"x\"}}\n\n");
+        is_broken(&body);
+    }
+
+    #[test]
+    fn a_number_that_is_used_twice_is_an_error() {
+        // The client library adds what follows to the first block of the number.
+        let first = start(
+            0,
+            &json!({"type": "tool_use", "id": "a", "name": "run", "input": {}}),
+        );
+        let second = start(
+            0,
+            &json!({"type": "tool_use", "id": "b", "name": "find", "input": {}}),
+        );
+        let answer = is_broken(&message(&[vec![first, second]]));
+        assert_eq!(answer.blocks, Vec::<Value>::new());
+    }
+
+    #[test]
+    fn a_block_without_a_number_is_an_error() {
+        is_broken(&message(&[vec![
+            json!({"type": "content_block_start", "content_block": {"type": "text", "text": "x"}}),
+        ]]));
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_a_call_drops_the_call() {
+        let mut events = called(0, "tool_use", "find", &["{\"q\":"]);
+        events.pop();
+        let answer = is_broken(&message(&[events]));
+        assert_eq!(answer.blocks, Vec::<Value>::new());
+    }
+
+    #[test]
+    fn an_error_of_the_provider_passes() {
+        let mut body = message(&[text(0, &["Well, "])]);
+        body.extend(sse(&[
+            json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+        ]));
+        let seen = ask(&guard(LOOKS), &body, &[]);
+        assert_eq!(seen.client.body(), body);
+        assert!(
+            format!("{:?}", seen.counts).contains("overloaded_error"),
+            "{:?}",
+            seen.counts
+        );
+    }
+
+    #[test]
+    fn data_after_the_end_is_dropped() {
+        let whole = message(&[text(0, &["Hello"]), ended("end_turn")]);
+        let more = [whole.clone(), sse(&text(1, &["4111 1111 1111 1111"]))].concat();
+        let seen = ask(&guard(LOOKS), &more, &[]);
+        assert_eq!(seen.client.body(), whole);
+        assert_eq!(
+            record(&seen)["coverage"]["reasons"],
+            json!(["response:after_end"])
+        );
+    }
+}
+
+mod completions {
+    use super::*;
+
+    fn asked() -> Half {
+        request_to(
+            "/v1/complete",
+            &json!({"model": "claude-2.1", "prompt": "\n\nHuman: hi\n\nAssistant:", "max_tokens_to_sample": 9, "stream": true}),
+        )
+    }
+
+    fn piece(text: &str, reason: Value) -> Value {
+        json!({"type": "completion", "id": "compl_1", "completion": text, "stop_reason": reason, "model": "claude-2.1",
+            "stop": null, "log_id": "compl_1"})
+    }
+
+    fn texts(seen: &Seen) -> Vec<Value> {
+        String::from_utf8(seen.client.body())
+            .unwrap()
+            .split_terminator("\n\n")
+            .map(|event| {
+                let (name, data) = event.split_once("\ndata: ").unwrap();
+                let data: Value = serde_json::from_str(data).unwrap();
+                assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
+                data
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_address_over_events_is_replaced_once() {
+        let body = sse(&[
+            piece(" anna@", Value::Null),
+            json!({"type": "ping"}),
+            piece("example.com is it", Value::Null),
+            piece("", json!("stop_sequence")),
+        ]);
+        let seen = exchange(&guard(LOOKS), &asked(), streamed(&body, &[40, 200]));
+        let all: String = texts(&seen)
+            .iter()
+            .filter_map(|event| event["completion"].as_str())
+            .collect();
+        assert_eq!(all, " [EMAIL] is it");
+        let clean = sse(&[
+            piece(" Hello", Value::Null),
+            piece("", json!("stop_sequence")),
+        ]);
+        let seen = exchange(&guard(LOOKS), &asked(), streamed(&clean, &[3]));
+        assert_eq!(seen.client.body(), clean);
+    }
+
+    #[test]
+    fn a_denied_text_ends_as_a_refusal() {
+        let body = sse(&[
+            piece(" the forbidden", Value::Null),
+            piece(" word", Value::Null),
+            piece("", json!("stop_sequence")),
+        ]);
+        let seen = exchange(&guard(LOOKS), &asked(), streamed(&body, &[]));
+        let events = texts(&seen);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0]["completion"], "Not that word.");
+        assert_eq!(events[0]["stop_reason"], "stop_sequence");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_chunking_gives_the_same_bytes_and_a_valid_message(
+        parts in prop::collection::vec((0u32..4, prop::collection::vec(0usize..12, 0..5)), 1..6),
+        cuts in prop::collection::vec(0usize..6_000, 0..12),
+    ) {
+        const TEXTS: &[&str] = &["Hello ", "4111 1111", " 1111 1111", "", "anna@", "example.com ", "forbidden ", "word",
+            "\u{1F600}", "a b c ", "AKIAIOSFODNN7", "EXAMPLE"];
+        let mut events = vec![begun()];
+        let mut kept = 0;
+        let mut texts = Vec::new();
+        for (index, (kind, which)) in (0u32..).zip(&parts) {
+            let words: Vec<&str> = which.iter().map(|at| TEXTS[*at]).collect();
+            match kind {
+                0 | 1 => {
+                    texts.push(words.concat());
+                    events.extend(text(index, &words));
+                }
+                2 => {
+                    kept += 1;
+                    events.extend(called(index, "tool_use", "find", &["{\"a\"", ":1}"]));
+                }
+                _ => events.extend(called(index, "tool_use", "delete_customer", &["{\"a\":", "1}"])),
+            }
+        }
+        let has_calls = parts.iter().any(|(kind, _)| *kind > 1);
+        events.extend(ended(if has_calls { "tool_use" } else { "end_turn" }));
+        let body = sse(&events);
+        let guard = guard(LOOKS);
+        let at_once = ask(&guard, &body, &[]);
+        let in_pieces = ask(&guard, &body, &cuts);
+        prop_assert_eq!(
+            String::from_utf8(at_once.client.body()),
+            String::from_utf8(in_pieces.client.body())
+        );
+        let answer = answer_of(&at_once);
+        prop_assert!(answer.is_over);
+        if answer.reason.as_deref() == Some("refusal") {
+            prop_assert_eq!(&answer.blocks.last().unwrap()["text"], "Not that word.");
+            return Ok(());
+        }
+        prop_assert_eq!(answer.blocks.len(), parts.len());
+        let reason = if kept > 0 { "tool_use" } else { "end_turn" };
+        prop_assert_eq!(answer.reason.as_deref(), Some(reason));
+        // Each text is what it would be in a whole message.
+        let whole = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
+            "content": texts.iter().map(|text| json!({"type": "text", "text": text})).collect::<Vec<_>>(),
+            "usage": {"input_tokens": 1, "output_tokens": 1}});
+        let headers = [(":status", "200"), ("content-type", "application/json")];
+        let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
+        let reference: Value = serde_json::from_slice(&reference.client.body()).unwrap();
+        let said: Vec<&Value> = answer.blocks.iter().filter(|block| block["type"] == "text" && block["text"] != "Customers stay.")
+            .map(|block| &block["text"]).collect();
+        let expected: Vec<&Value> = reference["content"].as_array().unwrap().iter().map(|block| &block["text"]).collect();
+        prop_assert_eq!(said, expected);
+    }
+}

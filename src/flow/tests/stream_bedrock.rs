@@ -1,0 +1,726 @@
+//! Bedrock's ConverseStream and InvokeModelWithResponseStream.
+
+use super::stream::streamed;
+use super::*;
+use crate::wire::frame::{Frames, Framing, compose, compose_exception};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+const NOVA: &str = "us.amazon.nova-lite-v1%3A0";
+
+fn request(model: &str, verb: &str) -> Half {
+    let path = format!("/model/{model}/{verb}");
+    let body = match verb {
+        "converse-stream" => json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}),
+        _ if model.contains("nova") => {
+            json!({"schemaVersion": "messages-v1", "messages": [{"role": "user", "content": [{"text": "hi"}]}]})
+        }
+        _ if model.contains("claude-3") => {
+            json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
+        }
+        _ => json!({"prompt": "hi"}),
+    };
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", &path),
+            (":authority", "bedrock-runtime.us-east-1.amazonaws.com"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+/// Events with their names, as the client library cuts them out of the stream.
+type Events = Vec<(String, Value)>;
+
+fn stream(events: &[(&str, Value)]) -> Vec<u8> {
+    let frames = events.iter().map(|(name, payload)| {
+        compose(Framing::Amazon, Some(name), payload.to_string().as_bytes())
+    });
+    frames.collect::<Vec<_>>().concat()
+}
+
+fn events_of(body: &[u8]) -> Events {
+    let mut frames = Frames::new(Framing::Amazon, 1 << 20);
+    frames.push(body);
+    let mut events = Vec::new();
+    while let Some(frame) = frames.next_frame().unwrap() {
+        let payload = serde_json::from_slice(&frame.payload.unwrap()).unwrap();
+        events.push((frame.event.unwrap(), payload));
+    }
+    assert_eq!(frames.held(), 0, "no half message");
+    events
+}
+
+fn ask_at(guard: &Rc<Guard>, asked: &Half, body: &[u8], cuts: &[usize]) -> Seen {
+    let mut response = streamed(body, cuts);
+    response.headers[1].1 = b"application/vnd.amazon.eventstream".to_vec();
+    exchange(guard, asked, response)
+}
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+mod converse {
+    use super::*;
+
+    fn ask(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+        ask_at(guard, &request(NOVA, "converse-stream"), body, cuts)
+    }
+
+    fn began() -> (&'static str, Value) {
+        ("messageStart", json!({"role": "assistant", "p": "abcde"}))
+    }
+
+    fn delta(index: u32, delta: Value) -> (&'static str, Value) {
+        let event = json!({"contentBlockIndex": index, "delta": delta, "p": "abcdefgh"});
+        ("contentBlockDelta", event)
+    }
+
+    fn text(index: u32, text: &str) -> (&'static str, Value) {
+        delta(index, json!({"text": text}))
+    }
+
+    fn stop(index: u32) -> (&'static str, Value) {
+        (
+            "contentBlockStop",
+            json!({"contentBlockIndex": index, "p": "ab"}),
+        )
+    }
+
+    fn call(index: u32, name: &str, parts: &[&str]) -> Vec<(&'static str, Value)> {
+        let tool = json!({"toolUseId": format!("tooluse_{index}"), "name": name});
+        let start = json!({"contentBlockIndex": index, "start": {"toolUse": tool}, "p": "abc"});
+        let mut events = vec![("contentBlockStart", start)];
+        events.extend(
+            parts
+                .iter()
+                .map(|part| delta(index, json!({"toolUse": {"input": part}}))),
+        );
+        events.push(stop(index));
+        events
+    }
+
+    fn ended(reason: &str) -> Vec<(&'static str, Value)> {
+        vec![
+            ("messageStop", json!({"stopReason": reason, "p": "abcd"})),
+            (
+                "metadata",
+                json!({"usage": {"inputTokens": 3, "outputTokens": 7, "totalTokens": 10}, "metrics": {"latencyMs": 5}}),
+            ),
+        ]
+    }
+
+    /// What a client puts together: the blocks by their numbers.
+    #[derive(Debug, Default)]
+    struct Answer {
+        blocks: std::collections::BTreeMap<u64, Value>,
+        reason: Option<String>,
+        exception: Option<(String, String)>,
+    }
+
+    fn put_together(events: &Events) -> Answer {
+        let mut answer = Answer::default();
+        let mut open = None;
+        for (name, event) in events {
+            let index = event["contentBlockIndex"].as_u64();
+            assert!(answer.exception.is_none());
+            match name.as_str() {
+                "messageStart" => assert_eq!(event["role"], "assistant"),
+                "contentBlockStart" => {
+                    assert_eq!(open, None);
+                    open = index;
+                    let call = json!({"name": event["start"]["toolUse"]["name"], "input": ""});
+                    assert!(answer.blocks.insert(index.unwrap(), call).is_none());
+                }
+                "contentBlockDelta" => {
+                    assert!(open.is_none() || open == index, "{event}");
+                    open = index;
+                    let delta = &event["delta"];
+                    let block = answer.blocks.entry(index.unwrap()).or_insert(json!({}));
+                    for (member, more) in [
+                        ("text", &delta["text"]),
+                        ("input", &delta["toolUse"]["input"]),
+                    ] {
+                        if let Some(more) = more.as_str() {
+                            let known = block[member].as_str().unwrap_or("");
+                            block[member] = json!(format!("{known}{more}"));
+                        }
+                    }
+                }
+                "contentBlockStop" => assert_eq!(open.take(), index),
+                "messageStop" => {
+                    assert_eq!(open, None);
+                    answer.reason = event["stopReason"].as_str().map(str::to_owned);
+                }
+                "metadata" => {}
+                _ => {
+                    let message = event["message"].as_str().unwrap().to_owned();
+                    answer.exception = Some((name.clone(), message));
+                }
+            }
+        }
+        answer
+    }
+
+    fn answer_of(seen: &Seen) -> Answer {
+        put_together(&events_of(&seen.client.body()))
+    }
+
+    #[test]
+    fn what_no_rule_touches_streams_bit_for_bit() {
+        let reasoning = |part: Value| delta(0, json!({"reasoningContent": part}));
+        let body = stream(
+            &[
+                vec![
+                    began(),
+                    reasoning(json!({"text": "Let me think."})),
+                    reasoning(json!({"signature": "c2lnbmVk"})),
+                    stop(0),
+                    text(1, "Good "),
+                    delta(1, json!({"citation": {"title": "T", "sourceContent": [{"text": "It is so."}], "location": {"documentChar": {"start": 0}}}})),
+                    text(1, "morn\u{1F600}"),
+                    stop(1),
+                ],
+                call(2, "find", &["", "{\"q\":", "\"a\"}"]),
+                ended("tool_use"),
+            ]
+            .concat(),
+        );
+        in_both_modes(LOOKS, |guard, _| {
+            for cuts in [
+                vec![],
+                vec![1, 50, 51, 52, 200, 333],
+                (0..body.len()).collect(),
+            ] {
+                let seen = ask(guard, &body, &cuts);
+                assert!(seen.client.body() == body, "{cuts:?}");
+                let record = record(&seen);
+                assert_eq!(record["decision"], "allow");
+                assert_eq!(
+                    record["usage"],
+                    json!({"input_tokens": 3, "output_tokens": 7})
+                );
+                assert_eq!(record["tools"], json!(["find"]));
+                assert_eq!(
+                    record["coverage"],
+                    json!({"level": "partial", "reasons": ["response:opaque"]})
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_text_goes_on_from_block_to_block() {
+        let mut events = vec![began()];
+        for (index, part) in (0..).zip(["pay 41", "11 11", "11 1111 ", "1111 to", "day"]) {
+            events.extend([text(index, part), stop(index)]);
+        }
+        events.extend(ended("end_turn"));
+        let seen = ask(&guard(LOOKS), &stream(&events), &[100]);
+        let answer = answer_of(&seen);
+        let texts: Vec<&str> = answer
+            .blocks
+            .values()
+            .map(|block| block["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(texts, ["pay [CREDIT_CARD]", "", "", " to", "day"]);
+        assert_eq!(answer.reason.as_deref(), Some("end_turn"));
+        assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+        assert_eq!(record(&seen)["rules"][0]["at"], "#text/0");
+    }
+
+    #[test]
+    fn a_denied_call_leaves_a_text_with_its_number() {
+        let body = stream(
+            &[
+                vec![began()],
+                call(0, "delete_customer", &["{\"id\"", ":7}"]),
+                call(1, "find", &["{}"]),
+                ended("tool_use"),
+            ]
+            .concat(),
+        );
+        for cuts in [vec![], (0..body.len()).step_by(7).collect()] {
+            let answer = answer_of(&ask(&guard(LOOKS), &body, &cuts));
+            assert_eq!(answer.blocks[&0], json!({"text": "Customers stay."}));
+            assert_eq!(answer.blocks[&1], json!({"name": "find", "input": "{}"}));
+            assert_eq!(answer.reason.as_deref(), Some("tool_use"));
+        }
+        let body = stream(
+            &[
+                vec![began()],
+                call(0, "delete_customer", &[]),
+                ended("tool_use"),
+            ]
+            .concat(),
+        );
+        let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+        assert_eq!(answer.blocks[&0], json!({"text": "Customers stay."}));
+        assert_eq!(answer.reason.as_deref(), Some("end_turn"));
+    }
+
+    #[test]
+    fn a_denied_text_ends_the_stream_as_a_guardrail_does() {
+        let filler =
+            "a b c d e f g h i j k l m n o p q r s t u v w x y z and so on it goes for a while. ";
+        let cases = [
+            vec![text(0, "the forbid"), text(0, "den word"), stop(0)],
+            vec![
+                text(0, "Well, "),
+                text(0, filler),
+                text(0, filler),
+                stop(0),
+                text(1, "the forbidden word"),
+                stop(1),
+            ],
+        ];
+        for (number, parts) in cases.into_iter().enumerate() {
+            let body = stream(&[vec![began()], parts, ended("end_turn")].concat());
+            let seen = ask(&guard(LOOKS), &body, &[]);
+            let answer = answer_of(&seen);
+            assert_eq!(answer.blocks.len(), number + 1);
+            let last = answer.blocks.values().last().unwrap();
+            assert_eq!(last["text"], "Not that word.");
+            assert_eq!(answer.reason.as_deref(), Some("guardrail_intervened"));
+            assert!(!String::from_utf8_lossy(&seen.client.body()).contains("forb"));
+        }
+    }
+
+    #[test]
+    fn an_error_is_an_exception() {
+        let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
+        let body = stream(
+            &[
+                vec![began(), text(0, "the forbidden word")],
+                ended("end_turn"),
+            ]
+            .concat(),
+        );
+        let answer = answer_of(&ask(&guard(&policy), &body, &[]));
+        let expected = (
+            "validationException".to_owned(),
+            "Blocked by rule `swan`.".to_owned(),
+        );
+        assert_eq!(answer.exception, Some(expected));
+    }
+
+    #[test]
+    fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+        let reasoning = |text: &str| delta(0, json!({"reasoningContent": {"text": text}}));
+        let body = stream(&[
+            began(),
+            reasoning("the card 4111 1111 "),
+            reasoning("1111 1111 is it"),
+            stop(0),
+        ]);
+        let seen = ask(&guard(LOOKS), &body, &[]);
+        assert_eq!(record(&seen)["code"], "AG3005");
+        assert!(!String::from_utf8_lossy(&seen.client.body()).contains("1111"));
+    }
+
+    #[test]
+    fn what_the_provider_runs_is_refused_with_the_answer() {
+        let start = json!({"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "delete_customer", "type": "server_tool_use"}}});
+        let body = stream(&[began(), ("contentBlockStart", start), stop(0)]);
+        let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+        assert!(
+            answer.exception.is_some() && answer.blocks.is_empty(),
+            "{answer:?}"
+        );
+        // What came of one is judged as one text.
+        let start = json!({"contentBlockIndex": 0, "start": {"toolResult": {"toolUseId": "t", "status": "success", "type": "x"}}});
+        let result = |text: &str| delta(0, json!({"toolResult": [{"text": text}]}));
+        let body = stream(&[
+            began(),
+            ("contentBlockStart", start),
+            result("the forbid"),
+            result("den word"),
+            stop(0),
+        ]);
+        let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+        assert_eq!(answer.reason.as_deref(), Some("guardrail_intervened"));
+    }
+
+    #[test]
+    fn a_trace_repeats_nothing_of_an_edited_text() {
+        let mut metadata = ended("end_turn");
+        metadata[1].1["trace"] = json!({"guardrail": {"modelOutput": ["write to the address"]}});
+        let trace = |body: &[u8]| {
+            let seen = ask(&guard(LOOKS), body, &[]);
+            events_of(&seen.client.body()).last().unwrap().1["trace"].clone()
+        };
+        let said = |words: &str| {
+            stream(&[vec![began(), text(0, words), stop(0)], metadata.clone()].concat())
+        };
+        assert_ne!(trace(&said("write to them")), Value::Null);
+        assert_eq!(trace(&said("write to anna@example.com ok")), Value::Null);
+    }
+
+    #[test]
+    fn arguments_are_redacted_over_all_their_pieces() {
+        let policy = "defaults: { action: allow }
+rules:
+  - id: args
+    match: { event: tool_call }
+    when: { args.to: { detects: email } }
+    action: redact
+    redact: { what: args.to }
+";
+        let body = stream(
+            &[
+                vec![began()],
+                call(0, "send", &["{\"to\":\"anna@ex", "ample.com\"}"]),
+                ended("tool_use"),
+            ]
+            .concat(),
+        );
+        let answer = answer_of(&ask(&guard(policy), &body, &[]));
+        assert_eq!(answer.blocks[&0]["input"], "{\"to\":\"[REDACTED]\"}");
+    }
+
+    fn is_broken(body: &[u8]) {
+        let seen = ask(&guard(LOOKS), body, &[]);
+        let answer = answer_of(&seen);
+        assert!(answer.exception.is_some(), "{answer:?}");
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+
+    #[test]
+    fn faults_of_the_stream_end_it() {
+        let good = stream(&[began(), text(0, "Hello")]);
+        let mut wrong = good.clone();
+        let last = wrong.len() - 1;
+        wrong[last] ^= 1;
+        is_broken(&wrong);
+        is_broken(&good[..good.len() - 3]);
+        let nameless = compose(
+            Framing::Amazon,
+            Some("contentBlockDelta"),
+            b"{\"delta\":{\"text\":\"x\"}}",
+        );
+        is_broken(&nameless);
+        let mut cut = call(0, "find", &["{\"q\":"]);
+        cut.pop();
+        is_broken(&stream(&cut));
+        let twice = [call(0, "run", &["{}"]), call(0, "find", &["{}"])].concat();
+        is_broken(&stream(&twice));
+    }
+
+    #[test]
+    fn an_exception_of_the_provider_passes() {
+        let mut body = stream(&[began(), text(0, "Hello")]);
+        body.extend(compose_exception(
+            "modelStreamErrorException",
+            b"{\"message\":\"Oh.\"}",
+        ));
+        let seen = ask(&guard(LOOKS), &body, &[]);
+        assert_eq!(seen.client.body(), body);
+        assert!(format!("{:?}", seen.counts).contains("modelStreamErrorException"));
+    }
+}
+
+mod invoke {
+    use super::*;
+
+    fn chunk(event: &Value) -> Vec<u8> {
+        let bytes = STANDARD.encode(event.to_string());
+        let payload = json!({"bytes": bytes, "p": "abcdef"}).to_string();
+        compose(Framing::Amazon, Some("chunk"), payload.as_bytes())
+    }
+
+    fn chunks(events: &[Value]) -> Vec<u8> {
+        events.iter().flat_map(chunk).collect()
+    }
+
+    fn ask(model: &str, events: &[Value]) -> Seen {
+        let asked = request(model, "invoke-with-response-stream");
+        ask_at(&guard(LOOKS), &asked, &chunks(events), &[90, 91, 500])
+    }
+
+    /// The events inside the chunks.
+    fn inner(seen: &Seen) -> Vec<Value> {
+        let events = events_of(&seen.client.body());
+        events
+            .into_iter()
+            .map(|(name, payload)| {
+                assert_eq!(name, "chunk", "{payload}");
+                let bytes = STANDARD.decode(payload["bytes"].as_str().unwrap()).unwrap();
+                serde_json::from_slice(&bytes).unwrap()
+            })
+            .collect()
+    }
+
+    const CLAUDE: &str = "anthropic.claude-3-haiku";
+
+    fn claude(parts: &[Value], reason: &str) -> Vec<Value> {
+        let mut events = vec![json!({"type": "message_start", "message": {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-3", "content": [],
+            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1},
+        }})];
+        events.extend_from_slice(parts);
+        events.push(json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": {"output_tokens": 7}}));
+        events.push(json!({"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 7}}));
+        events
+    }
+
+    #[test]
+    fn what_no_rule_touches_streams_bit_for_bit() {
+        let streams = [
+            (
+                CLAUDE,
+                claude(
+                    &[
+                        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+                        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}),
+                        json!({"type": "content_block_stop", "index": 0}),
+                    ],
+                    "end_turn",
+                ),
+            ),
+            (
+                NOVA,
+                vec![
+                    json!({"messageStart": {"role": "assistant"}}),
+                    json!({"contentBlockDelta": {"delta": {"text": "Hello"}, "contentBlockIndex": 0}}),
+                    json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+                    json!({"messageStop": {"stopReason": "end_turn"}}),
+                    json!({"metadata": {"usage": {"inputTokens": 3, "outputTokens": 7}, "metrics": {}, "trace": {}},
+                        "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3, "outputTokenCount": 7}}),
+                ],
+            ),
+        ];
+        for (model, events) in streams {
+            let body = chunks(&events);
+            let asked = request(model, "invoke-with-response-stream");
+            in_both_modes(LOOKS, |guard, _| {
+                for cuts in [vec![], vec![5, 90, 300], (0..body.len()).collect()] {
+                    let seen = ask_at(guard, &asked, &body, &cuts);
+                    assert!(seen.client.body() == body, "{model}");
+                    let record = record(&seen);
+                    assert_eq!(
+                        record["usage"],
+                        json!({"input_tokens": 3, "output_tokens": 7})
+                    );
+                    assert_eq!(record["coverage"], json!({"level": "full", "reasons": []}));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn claude_is_edited_inside_its_base64() {
+        let delta = |text: &str| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
+        let call = json!({"type": "tool_use", "id": "t", "name": "delete_customer", "input": {}});
+        let events = claude(
+            &[
+                json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+                delta("pay 4111 1111"),
+                delta(" 1111 1111 now"),
+                json!({"type": "content_block_stop", "index": 0}),
+                json!({"type": "content_block_start", "index": 1, "content_block": call}),
+                json!({"type": "content_block_stop", "index": 1}),
+            ],
+            "tool_use",
+        );
+        let seen = ask(CLAUDE, &events);
+        let said = inner(&seen);
+        assert_eq!(said[2]["delta"]["text"], "pay [CREDIT_CARD]");
+        assert_eq!(said[3]["delta"]["text"], " now");
+        assert_eq!(
+            said[5]["content_block"],
+            json!({"type": "text", "text": ""})
+        );
+        assert_eq!(said[6]["delta"]["text"], "Customers stay.");
+        assert_eq!(said[8]["delta"]["stop_reason"], "end_turn");
+        // What is around an edited event stays.
+        assert_eq!(events_of(&seen.client.body())[2].1["p"], "abcdef");
+    }
+
+    #[test]
+    fn novas_events_stand_under_their_names() {
+        let events = [
+            json!({"messageStart": {"role": "assistant"}}),
+            json!({"contentBlockStart": {"start": {"toolUse": {"name": "delete_customer", "toolUseId": "t"}}, "contentBlockIndex": 0}}),
+            json!({"contentBlockDelta": {"delta": {"toolUse": {"input": "{}"}}, "contentBlockIndex": 0}}),
+            json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+            json!({"messageStop": {"stopReason": "tool_use"}}),
+        ];
+        let said = inner(&ask(NOVA, &events));
+        assert_eq!(
+            said,
+            [
+                json!({"messageStart": {"role": "assistant"}}),
+                json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Customers stay."}}}),
+                json!({"contentBlockStop": {"contentBlockIndex": 0}}),
+                json!({"messageStop": {"stopReason": "end_turn"}}),
+            ]
+        );
+        let events = [
+            json!({"messageStart": {"role": "assistant"}}),
+            json!({"contentBlockDelta": {"delta": {"text": "the forbidden word"}, "contentBlockIndex": 0}}),
+        ];
+        let said = inner(&ask(NOVA, &events));
+        assert_eq!(
+            said.last().unwrap(),
+            &json!({"messageStop": {"stopReason": "guardrail_intervened"}})
+        );
+    }
+
+    /// Model, a piece of the text, and where the text stands in it.
+    type Spoken = (&'static str, fn(&str) -> Value, &'static str);
+
+    const FAMILIES: &[Spoken] = &[
+        (
+            "amazon.titan-text-lite-v1",
+            |text| json!({"outputText": text, "index": 0, "completionReason": null}),
+            "/outputText",
+        ),
+        (
+            "meta.llama3-8b",
+            |text| json!({"generation": text, "prompt_token_count": null, "stop_reason": null}),
+            "/generation",
+        ),
+        (
+            "mistral.mistral-7b",
+            |text| json!({"outputs": [{"text": text, "stop_reason": null}]}),
+            "/outputs/0/text",
+        ),
+        (
+            "cohere.command-text-v14",
+            |text| json!({"is_finished": false, "text": text}),
+            "/text",
+        ),
+        (
+            "cohere.command-r-v1:0",
+            |text| json!({"event_type": "text-generation", "is_finished": false, "text": text}),
+            "/text",
+        ),
+        (
+            "anthropic.claude-v2",
+            |text| json!({"completion": text, "stop_reason": null, "stop": null}),
+            "/completion",
+        ),
+        (
+            "deepseek.r1",
+            |text| json!({"choices": [{"text": text, "stop_reason": null}]}),
+            "/choices/0/text",
+        ),
+        (
+            "mistral.mistral-large",
+            |text| json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "stop_reason": null}]}),
+            "/choices/0/message/content",
+        ),
+        (
+            "openai.gpt-oss-20b",
+            |text| {
+                json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]})
+            },
+            "/choices/0/delta/content",
+        ),
+    ];
+
+    #[test]
+    fn every_family_is_read_in_its_own_words() {
+        for (model, piece, at) in FAMILIES {
+            let clean = [piece("Hello"), piece(" there")];
+            let seen = ask(model, &clean);
+            assert_eq!(inner(&seen), clean, "{model}");
+            assert_eq!(
+                record(&seen)["coverage"],
+                json!({"level": "full", "reasons": []}),
+                "{model}"
+            );
+            let card = [piece("pay 4111 1111"), piece(" 1111 1111 now"), piece(".")];
+            let said = inner(&ask(model, &card));
+            let texts: Vec<&str> = said
+                .iter()
+                .map(|event| event.pointer(at).unwrap().as_str().unwrap())
+                .collect();
+            assert_eq!(texts, ["pay [CREDIT_CARD]", " now", "."], "{model}");
+            let denied = [piece("the forbidden"), piece(" word")];
+            let said = inner(&ask(model, &denied));
+            let told = Value::Array(said).to_string();
+            assert!(
+                told.contains("Not that word.") && !told.contains("forbidden"),
+                "{model}: {told}"
+            );
+        }
+    }
+
+    #[test]
+    fn answers_side_by_side_are_texts_of_their_own() {
+        let piece =
+            |index: u32, text: &str| json!({"index": index, "is_finished": false, "text": text});
+        let events = [
+            piece(0, "pay 4111 1111"),
+            piece(1, "or "),
+            piece(0, " 1111 1111 now"),
+            piece(1, "don't"),
+            json!({"finish_reason": "COMPLETE", "is_finished": true}),
+        ];
+        let said = inner(&ask("cohere.command-light-text-v14", &events));
+        let texts: Vec<&Value> = said.iter().map(|event| &event["text"]).collect();
+        assert_eq!(texts[..4], ["pay [CREDIT_CARD]", "or ", " now", "don't"]);
+    }
+
+    #[test]
+    fn a_last_event_that_repeats_the_answer_says_the_same() {
+        let piece = |text: &str| json!({"event_type": "text-generation", "is_finished": false, "text": text});
+        let events = [
+            piece("write to anna@"),
+            piece("example.com"),
+            json!({"event_type": "stream-end", "is_finished": true, "finish_reason": "COMPLETE",
+                "response": {"response_id": "r", "text": "write to anna@example.com", "chat_history": [{"role": "USER", "message": "hi"}], "finish_reason": "COMPLETE"}}),
+        ];
+        let said = inner(&ask("cohere.command-r-v1:0", &events));
+        assert_eq!(said[2]["response"]["text"], "write to [EMAIL]");
+    }
+
+    #[test]
+    fn what_stands_around_an_event_holds_no_text() {
+        let model = "meta.llama3-8b";
+        let event = STANDARD.encode(json!({"generation": "Hello"}).to_string());
+        let asked = request(model, "invoke-with-response-stream");
+        for payload in [
+            json!({"bytes": event, "note": "the forbidden word"}),
+            json!({"bytes": event, "p": "the forbidden word"}),
+            json!({"bytes": "not base64!"}),
+            json!({"bytes": 7}),
+        ] {
+            let body = compose(
+                Framing::Amazon,
+                Some("chunk"),
+                payload.to_string().as_bytes(),
+            );
+            let seen = ask_at(&guard(LOOKS), &asked, &body, &[]);
+            let events = events_of(&seen.client.body());
+            assert_eq!(events[0].0, "validationException", "{payload}");
+            assert_eq!(record(&seen)["code"], "AG2014");
+        }
+        // An event of another family in the same stream.
+        let body = chunks(&[
+            json!({"generation": "Hello"}),
+            json!({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": 0}}),
+        ]);
+        let seen = ask_at(&guard(LOOKS), &asked, &body, &[]);
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+}

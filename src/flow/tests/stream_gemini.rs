@@ -1,0 +1,597 @@
+//! Gemini's answers and interactions that stream.
+
+use super::stream::streamed;
+use super::*;
+
+const AS_EVENTS: &str = "/v1beta/models/gemini-x:streamGenerateContent?alt=sse";
+const AS_ARRAY: &str = "/v1beta/models/gemini-x:streamGenerateContent";
+
+fn request(path: &str) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "generativelanguage.googleapis.com"),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
+            .to_string()
+            .as_bytes(),
+    )
+}
+
+fn frame(parts: &[Value]) -> Value {
+    of_candidate(0, parts)
+}
+
+fn of_candidate(index: u32, parts: &[Value]) -> Value {
+    json!({
+        "candidates": [{"content": {"parts": parts, "role": "model"}, "index": index}],
+        "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 7, "totalTokenCount": 10},
+        "modelVersion": "gemini-x", "responseId": "r",
+    })
+}
+
+fn text(text: &str) -> Value {
+    frame(&[json!({"text": text})])
+}
+
+fn call(name: &str) -> Value {
+    json!({"functionCall": {"name": name, "args": {"id": 7}}})
+}
+
+fn last(text: &str) -> Value {
+    let mut frame = frame(&[json!({"text": text})]);
+    frame["candidates"][0]["finishReason"] = json!("STOP");
+    frame
+}
+
+fn sse(frames: &[Value]) -> Vec<u8> {
+    let events = frames.iter().map(|frame| format!("data: {frame}\r\n\r\n"));
+    events.collect::<String>().into_bytes()
+}
+
+/// As Google's servers write it.
+fn array(frames: &[Value]) -> Vec<u8> {
+    let elements: Vec<String> = frames.iter().map(Value::to_string).collect();
+    format!("[{}\n]\n", elements.join("\n,\r\n")).into_bytes()
+}
+
+fn ask(guard: &Rc<Guard>, frames: &[Value], cuts: &[usize]) -> Seen {
+    exchange(guard, &request(AS_EVENTS), streamed(&sse(frames), cuts))
+}
+
+fn ask_for_array(guard: &Rc<Guard>, body: &[u8], cuts: &[usize]) -> Seen {
+    let mut response = streamed(body, cuts);
+    response.headers[1].1 = b"application/json; charset=UTF-8".to_vec();
+    exchange(guard, &request(AS_ARRAY), response)
+}
+
+fn frames_of(seen: &Seen) -> Vec<Value> {
+    String::from_utf8(seen.client.body())
+        .unwrap()
+        .replace("\r\n", "\n")
+        .split_terminator("\n\n")
+        .map(|event| {
+            let data = event
+                .strip_prefix("data: ")
+                .unwrap_or_else(|| panic!("{event}"));
+            serde_json::from_str(data).unwrap()
+        })
+        .collect()
+}
+
+fn parts_of(frames: &[Value], candidate: u64) -> Vec<Value> {
+    let candidates = frames
+        .iter()
+        .flat_map(|frame| frame["candidates"].as_array().into_iter().flatten());
+    candidates
+        .filter(|one| one["index"] == candidate)
+        .flat_map(|one| one["content"]["parts"].as_array().unwrap().clone())
+        .collect()
+}
+
+fn said(frames: &[Value], candidate: u64) -> String {
+    let parts = parts_of(frames, candidate);
+    parts
+        .iter()
+        .filter_map(|part| part["text"].as_str())
+        .collect()
+}
+
+const LOOKS: &str = "defaults: { action: allow }
+rules:
+  - id: pii
+    match: { event: response }
+    when: { text: { detects: [pii, secrets] } }
+    action: redact
+  - id: swan
+    match: { event: response }
+    when: { text: { contains: forbidden word } }
+    action: deny
+    reason: Not that word.
+  - id: no-deleting
+    match: { tool: delete_customer }
+    action: deny
+    reason: Customers stay.
+";
+
+#[test]
+fn what_no_rule_touches_streams_bit_for_bit() {
+    let frames = [
+        frame(&[json!({"text": "Let me think.", "thought": true})]),
+        text("Good "),
+        text("morn\u{1F600}"),
+        frame(&[
+            call("find"),
+            json!({"text": "", "thoughtSignature": "c2ln"}),
+        ]),
+        last(""),
+    ];
+    let (events, elements) = (sse(&frames), array(&frames));
+    in_both_modes(LOOKS, |guard, _| {
+        for cuts in [
+            vec![],
+            vec![1, 50, 51, 52, 200, 333],
+            (0..events.len()).collect(),
+        ] {
+            let by_event = exchange(guard, &request(AS_EVENTS), streamed(&events, &cuts));
+            assert!(by_event.client.body() == events, "{cuts:?}");
+            let by_element = ask_for_array(guard, &elements, &cuts);
+            assert_eq!(
+                String::from_utf8(by_element.client.body()),
+                String::from_utf8(elements.clone())
+            );
+            for seen in [by_event, by_element] {
+                let record = record(&seen);
+                assert_eq!(record["decision"], "allow");
+                assert_eq!(
+                    record["usage"],
+                    json!({"input_tokens": 3, "output_tokens": 7})
+                );
+                assert_eq!(record["tools"], json!(["find"]));
+                assert_eq!(
+                    record["coverage"],
+                    json!({"level": "partial", "reasons": ["response:opaque"]})
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_card_number_over_many_frames_is_replaced_once() {
+    let frames = [
+        text("pay 41"),
+        text("11 1111"),
+        text(" 1111 1111 to"),
+        last("day"),
+    ];
+    let seen = ask(&guard(LOOKS), &frames, &[70]);
+    let left = frames_of(&seen);
+    assert_eq!(left.len(), 4);
+    assert_eq!(said(&left, 0), "pay [CREDIT_CARD] today");
+    assert_eq!(record(&seen)["rules"][0]["at"], "#candidate/0");
+    // Older models say with every frame why they ended.
+    let frames = [last("pay 4111 1111"), last(" 1111 1111 today")];
+    let seen = ask(&guard(LOOKS), &frames, &[]);
+    assert_eq!(said(&frames_of(&seen), 0), "pay [CREDIT_CARD] today");
+    let body = array(&[text("pay 4111 1111"), last(" 1111 1111 today")]);
+    let seen = ask_for_array(&guard(LOOKS), &body, &[33, 120]);
+    let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
+    assert_eq!(said(&left, 0), "pay [CREDIT_CARD] today");
+}
+
+#[test]
+fn candidates_are_texts_of_their_own() {
+    let one = |index: u32, words: &str| of_candidate(index, &[json!({"text": words})]);
+    let mut both = one(0, " 1111 1111 now");
+    let other = one(1, "is it")["candidates"][0].clone();
+    both["candidates"].as_array_mut().unwrap().push(other);
+    let frames = [
+        one(0, "pay 4111 1111"),
+        one(1, "1111 1111 "),
+        both,
+        last(""),
+    ];
+    let left = frames_of(&ask(&guard(LOOKS), &frames, &[]));
+    assert_eq!(said(&left, 0), "pay [CREDIT_CARD] now");
+    assert_eq!(said(&left, 1), "1111 1111 is it");
+}
+
+#[test]
+fn a_denied_call_becomes_a_text() {
+    let guard = guard(LOOKS);
+    let frames = [frame(&[call("delete_customer"), call("find")]), last("")];
+    let seen = ask(&guard, &frames, &[]);
+    let parts = parts_of(&frames_of(&seen), 0);
+    assert_eq!(
+        parts[..2],
+        [json!({"text": "Customers stay."}), call("find")]
+    );
+    assert_eq!(record(&seen)["decision"], "deny");
+}
+
+#[test]
+fn the_next_call_inherits_the_signature_of_a_step() {
+    let guard = guard(LOOKS);
+    let mut signed = call("delete_customer");
+    signed["thoughtSignature"] = json!("c2ln");
+    // In the same frame, and in the next one.
+    for frames in [
+        vec![frame(&[signed.clone(), call("find")]), last("")],
+        vec![frame(&[signed.clone()]), frame(&[call("find")]), last("")],
+    ] {
+        let parts = parts_of(&frames_of(&ask(&guard, &frames, &[])), 0);
+        let mut expected = call("find");
+        expected["thoughtSignature"] = json!("c2ln");
+        assert_eq!(parts[..2], [json!({"text": "Customers stay."}), expected]);
+    }
+    // The first call of the step has its own.
+    let mut first = call("find");
+    first["thoughtSignature"] = json!("Zmlyc3Q=");
+    let frames = [
+        frame(&[first.clone()]),
+        frame(&[signed]),
+        frame(&[call("find")]),
+        last(""),
+    ];
+    let parts = parts_of(&frames_of(&ask(&guard, &frames, &[])), 0);
+    assert_eq!(
+        parts[..3],
+        [first, json!({"text": "Customers stay."}), call("find")]
+    );
+}
+
+#[test]
+fn a_denied_text_ends_the_stream_as_a_safety_filter_does() {
+    let frames = [text("the forbid"), text("den word"), last("")];
+    let seen = ask(&guard(LOOKS), &frames, &[]);
+    let left = frames_of(&seen);
+    assert_eq!(left.len(), 1);
+    assert_eq!(said(&left, 0), "Not that word.");
+    assert_eq!(left[0]["candidates"][0]["finishReason"], "SAFETY");
+    for body in [
+        array(&frames),
+        array(&[text("Hello. "), text("the forbidden word")]),
+    ] {
+        let seen = ask_for_array(&guard(LOOKS), &body, &[50, 150, 300]);
+        let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
+        assert_eq!(
+            left.last().unwrap()["candidates"][0]["finishReason"],
+            "SAFETY"
+        );
+        assert!(
+            !String::from_utf8(seen.client.body())
+                .unwrap()
+                .contains("forb")
+        );
+    }
+}
+
+#[test]
+fn a_policy_may_ask_for_an_error() {
+    let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
+    let frames = [text("the forbidden word"), last("")];
+    let left = frames_of(&ask(&guard(&policy), &frames, &[]));
+    assert_eq!(left[0]["error"]["status"], "PERMISSION_DENIED");
+    let seen = ask_for_array(&guard(&policy), &array(&frames), &[]);
+    let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
+    assert_eq!(left[0]["error"]["message"], "Blocked by rule `swan`.");
+}
+
+#[test]
+fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+    let signed = json!({"text": "write to anna@example.com", "thoughtSignature": "c2ln"});
+    let frames = [text("Hello, "), frame(&[signed]), last("")];
+    let seen = ask(&guard(LOOKS), &frames, &[]);
+    assert_eq!(record(&seen)["code"], "AG3005");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("anna")
+    );
+}
+
+#[test]
+fn what_points_into_an_edited_text_moves_with_it() {
+    //                   0123456789012345678901234567890123456789
+    let words = "It is so. Ask anna@example.com. \u{e4}nd so.";
+    let support = |start: usize, end: usize| json!({"segment": {"startIndex": start, "endIndex": end, "text": words.get(start..end)}, "groundingChunkIndices": [0]});
+    let mut end = last("");
+    end["candidates"][0]["groundingMetadata"] = json!({
+        "groundingChunks": [{"web": {"uri": "https://a.example/", "title": "A"}}],
+        "groundingSupports": [support(0, 9), support(10, 31), support(32, 40)],
+    });
+    end["candidates"][0]["citationMetadata"] =
+        json!({"citations": [{"startIndex": 32, "endIndex": 40, "uri": "https://a.example/"}]});
+    let (first, rest) = words.split_at(20);
+    let frames = [text(first), text(rest), end];
+    let left = frames_of(&ask(&guard(LOOKS), &frames, &[]));
+    let edited = said(&left, 0);
+    assert_eq!(edited, "It is so. Ask [EMAIL]. \u{e4}nd so.");
+    let candidate = &left[2]["candidates"][0];
+    let supports = candidate["groundingMetadata"]["groundingSupports"]
+        .as_array()
+        .unwrap();
+    assert_eq!(supports.len(), 2);
+    for support in supports {
+        let segment = &support["segment"];
+        let place = |name: &str| usize::try_from(segment[name].as_u64().unwrap()).unwrap();
+        assert_eq!(
+            segment["text"],
+            *edited.get(place("startIndex")..place("endIndex")).unwrap()
+        );
+    }
+    assert_eq!(
+        candidate["citationMetadata"]["citations"][0]["startIndex"],
+        23
+    );
+}
+
+#[test]
+fn a_call_whose_arguments_come_in_pieces_is_judged_whole() {
+    let policy = "defaults: { action: allow }
+rules:
+  - id: no-rm
+    match: { tool: run }
+    when: { args.command: { contains: rm } }
+    action: deny
+    reason: No.
+";
+    let piece = |value: Value| frame(&[json!({"functionCall": value})]);
+    let streamed_call = |name: &str| {
+        vec![
+            piece(json!({"name": name, "willContinue": true})),
+            piece(
+                json!({"partialArgs": [{"jsonPath": "$.command", "stringValue": "r", "willContinue": true}], "willContinue": true}),
+            ),
+            piece(
+                json!({"partialArgs": [{"jsonPath": "$.command", "stringValue": "m"}], "willContinue": true}),
+            ),
+            piece(json!({})),
+            last(""),
+        ]
+    };
+    let frames = streamed_call("run");
+    let left = frames_of(&ask(&guard(policy), &frames, &[]));
+    assert_eq!(said(&left, 0), "No.");
+    assert!(
+        parts_of(&left, 0)
+            .iter()
+            .all(|part| part.get("functionCall").is_none())
+    );
+    let frames = streamed_call("find");
+    assert_eq!(frames_of(&ask(&guard(policy), &frames, &[])), frames);
+    let frames = &streamed_call("run")[..2];
+    let seen = ask(&guard(policy), frames, &[]);
+    assert_eq!(record(&seen)["code"], "AG2014");
+}
+
+#[test]
+fn an_error_of_the_provider_passes_in_each_of_its_forms() {
+    let error =
+        json!({"error": {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}});
+    let events = [text("Hello"), error.clone()];
+    let seen = ask(&guard(LOOKS), &events, &[]);
+    assert_eq!(seen.client.body(), sse(&events));
+    let alone = error.to_string().into_bytes();
+    for body in [array(std::slice::from_ref(&error)), alone] {
+        let seen = ask_for_array(&guard(LOOKS), &body, &[4]);
+        assert_eq!(seen.client.body(), body);
+        assert!(format!("{:?}", seen.counts).contains("RESOURCE_EXHAUSTED"));
+    }
+}
+
+#[test]
+fn an_array_that_breaks_off_is_an_error() {
+    let body = array(&[text("Hello"), text(" there")]);
+    let seen = ask_for_array(&guard(LOOKS), &body[..body.len() - 30], &[]);
+    let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
+    assert!(left.last().unwrap()["error"].is_object(), "{left:?}");
+    assert_eq!(record(&seen)["code"], "AG2014");
+}
+
+mod interactions {
+    use super::*;
+
+    fn asked() -> Half {
+        let mut asked = request("/v1beta/interactions");
+        let body = json!({"model": "gemini-x", "input": "hi", "stream": true});
+        asked.chunks = vec![body.to_string().into_bytes()];
+        asked
+    }
+
+    fn sse(events: &[Value]) -> Vec<u8> {
+        let mut out = String::new();
+        for event in events {
+            let name = event["event_type"].as_str().unwrap();
+            out.push_str(&format!("event: {name}\ndata: {event}\n\n"));
+        }
+        out.push_str("event: done\ndata: [DONE]\n\n");
+        out.into_bytes()
+    }
+
+    fn of(kind: &str, status: &str) -> Value {
+        let mut interaction =
+            json!({"id": "v1_x", "object": "interaction", "status": status, "model": "gemini-x"});
+        if status != "in_progress" {
+            interaction["usage"] = json!({"total_input_tokens": 3, "total_output_tokens": 7});
+        }
+        json!({"interaction": interaction, "event_type": kind})
+    }
+
+    fn step(index: u32, step: &Value, deltas: &[Value]) -> Vec<Value> {
+        let mut events = vec![json!({"index": index, "step": step, "event_type": "step.start"})];
+        events.extend(
+            deltas
+                .iter()
+                .map(|delta| json!({"index": index, "delta": delta, "event_type": "step.delta"})),
+        );
+        events.push(json!({"index": index, "event_type": "step.stop"}));
+        events
+    }
+
+    fn output(index: u32, parts: &[&str]) -> Vec<Value> {
+        let deltas: Vec<Value> = parts
+            .iter()
+            .map(|part| json!({"type": "text", "text": part}))
+            .collect();
+        step(index, &json!({"type": "model_output"}), &deltas)
+    }
+
+    fn function(index: u32, name: &str) -> Vec<Value> {
+        let pieces =
+            ["{\"id\"", ":7}"].map(|part| json!({"type": "arguments_delta", "arguments": part}));
+        let call = json!({"type": "function_call", "id": "c1", "name": name, "arguments": {}});
+        step(index, &call, &pieces)
+    }
+
+    fn whole(steps: &[Vec<Value>], status: &str) -> Vec<Value> {
+        let mut events = vec![of("interaction.created", "in_progress")];
+        events.extend(steps.concat());
+        events.push(of("interaction.completed", status));
+        events
+    }
+
+    fn ask(events: &[Value], cuts: &[usize]) -> Seen {
+        exchange(&guard(LOOKS), &asked(), streamed(&sse(events), cuts))
+    }
+
+    fn events_of(seen: &Seen) -> Vec<Value> {
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        let body = body
+            .strip_suffix("event: done\ndata: [DONE]\n\n")
+            .unwrap_or(&body);
+        body.split_terminator("\n\n")
+            .map(|event| {
+                let (name, data) = event.split_once("\ndata: ").unwrap();
+                let data: Value = serde_json::from_str(data).unwrap();
+                assert_eq!(name.strip_prefix("event: ").unwrap(), data["event_type"]);
+                data
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_no_rule_touches_streams_bit_for_bit() {
+        let thought = step(
+            0,
+            &json!({"type": "thought"}),
+            &[
+                json!({"type": "thought_summary", "content": {"type": "text", "text": "Let me think."}}),
+                json!({"type": "thought_signature", "signature": "c2ln"}),
+            ],
+        );
+        let events = whole(
+            &[
+                thought,
+                output(1, &["Good ", "morning"]),
+                function(2, "find"),
+            ],
+            "requires_action",
+        );
+        let body = sse(&events);
+        for cuts in [vec![], vec![9, 100, 444], (0..body.len()).collect()] {
+            let seen = ask(&events, &cuts);
+            assert_eq!(
+                String::from_utf8(seen.client.body()),
+                String::from_utf8(body.clone())
+            );
+            assert_eq!(
+                record(&seen)["usage"],
+                json!({"input_tokens": 3, "output_tokens": 7})
+            );
+            assert_eq!(record(&seen)["tools"], json!(["find"]));
+        }
+    }
+
+    #[test]
+    fn a_finding_over_deltas_is_replaced_once() {
+        let events = whole(
+            &[output(0, &["pay 4111 1111", " 1111 1111 now"])],
+            "completed",
+        );
+        let left = events_of(&ask(&events, &[]));
+        assert_eq!(left[2]["delta"]["text"], "pay [CREDIT_CARD]");
+        assert_eq!(left[3]["delta"]["text"], " now");
+    }
+
+    #[test]
+    fn a_denied_call_leaves_a_text_with_its_number() {
+        let events = whole(&[function(0, "delete_customer")], "requires_action");
+        let left = events_of(&ask(&events, &[200]));
+        assert_eq!(left[1]["step"], json!({"type": "model_output"}));
+        assert_eq!(
+            left[2],
+            json!({"index": 0, "delta": {"type": "text", "text": "Customers stay."}, "event_type": "step.delta"})
+        );
+        assert_eq!(left[3]["event_type"], "step.stop");
+        assert_eq!(left[4]["interaction"]["status"], "completed");
+        assert_eq!(left.len(), 5);
+        let events = whole(
+            &[function(0, "delete_customer"), function(1, "find")],
+            "requires_action",
+        );
+        let left = events_of(&ask(&events, &[]));
+        assert_eq!(
+            left.last().unwrap()["interaction"]["status"],
+            "requires_action"
+        );
+    }
+
+    #[test]
+    fn a_denied_text_ends_the_stream_as_a_refusal() {
+        let events = whole(&[output(0, &["the forbidden", " word"])], "completed");
+        let left = events_of(&ask(&events, &[]));
+        let texts: Vec<&str> = left
+            .iter()
+            .filter_map(|event| event["delta"]["text"].as_str())
+            .collect();
+        assert_eq!(texts, ["Not that word."]);
+        assert_eq!(left.last().unwrap()["event_type"], "interaction.completed");
+        let opened = left
+            .iter()
+            .filter(|event| event["event_type"] == "step.start")
+            .count();
+        let closed = left
+            .iter()
+            .filter(|event| event["event_type"] == "step.stop")
+            .count();
+        assert_eq!(opened, closed);
+    }
+
+    #[test]
+    fn what_the_provider_runs_goes_by_its_kind() {
+        let call = json!({"type": "code_execution_call", "id": "c1", "arguments": {"language": "python", "code": "rm()"}});
+        let policy = "defaults: { action: allow }
+rules:
+  - id: no-code
+    match: { tool: code_execution }
+    action: deny
+    reason: No code.
+";
+        let events = whole(&[step(0, &call, &[]), output(1, &["Done."])], "completed");
+        let seen = exchange(&guard(policy), &asked(), streamed(&sse(&events), &[]));
+        let left = events_of(&seen);
+        assert_eq!(left.last().unwrap()["error"]["message"], "No code.");
+        assert!(
+            !String::from_utf8(seen.client.body())
+                .unwrap()
+                .contains("rm()")
+        );
+    }
+
+    #[test]
+    fn a_completed_interaction_that_repeats_its_steps_says_the_same() {
+        let mut events = whole(
+            &[output(0, &["write to anna@", "example.com"])],
+            "completed",
+        );
+        events.last_mut().unwrap()["interaction"]["steps"] = json!([{"type": "model_output", "content": [{"type": "text", "text": "write to anna@example.com"}]}]);
+        let left = events_of(&ask(&events, &[]));
+        let copy = &left.last().unwrap()["interaction"]["steps"][0]["content"][0]["text"];
+        assert_eq!(copy, "write to [EMAIL]");
+    }
+}

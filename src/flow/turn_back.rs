@@ -1,0 +1,170 @@
+//! Pseudonyms: when stand-ins are made, and where they are turned back.
+
+use super::Flow;
+use crate::event::{Class, Event, Form, Kind, Known, Part, Reading};
+use crate::policy::Watch;
+use crate::protocol::{self, Protocol};
+use crate::redact::{self, Edited, StandIns};
+use crate::wire::json::{self, Edits, Nest};
+use crate::wire::span::index;
+use std::collections::BTreeSet;
+
+/// Protocols whose requests the provider keeps unless they say otherwise.
+const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];
+
+/// Whatever is kept at the provider for later, is asked for later: the answer comes in another exchange.
+const STORING: [&str; 3] = [".other", ".batches", "a2a"];
+
+impl Watch for StandIns {
+    fn stands_in(&self, text: &str) -> bool {
+        !self.found(text, None).is_empty()
+    }
+
+    fn cut(&self, text: &str, at: usize) -> usize {
+        StandIns::cut(self, text, at)
+    }
+}
+
+impl Flow {
+    /// From here on pseudonyms are stand-ins, if their values can be turned back: where the provider keeps what is said,
+    /// a later exchange would meet stand-ins that it didn't make.
+    pub(super) fn open_stand_ins(&mut self, nest: &Nest<'_>, reading: &Reading) {
+        let protocol = self.protocol.map(|protocol| protocol.name());
+        let Some(protocol) = protocol.filter(|_| !keeps(nest, reading)) else {
+            return;
+        };
+        let is_kept = KEEPING.contains(&protocol) && !says_not_to_store(nest, reading);
+        if is_kept || STORING.iter().any(|end| protocol.ends_with(end)) {
+            return;
+        }
+        let principal = &self.facts.principal;
+        let mut scope = Vec::new();
+        for known in [&principal.tenant, &principal.id] {
+            if let Known::Is(name) = known {
+                scope.extend_from_slice(name.as_bytes());
+            }
+            scope.push(0);
+        }
+        self.ledger.stand_ins.open(scope);
+    }
+
+    /// An answer with its stand-ins turned back; `Some(Err)` if its copies can't be made to agree, `None` if there are none.
+    pub(super) fn turned_back(
+        &self,
+        protocol: &'static dyn Protocol,
+        bytes: &[u8],
+        nest: &Nest<'_>,
+        reading: &Reading,
+    ) -> Option<Result<Vec<u8>, ()>> {
+        let mut edits = Edits::default();
+        let edited = self.turn_back(nest, reading, &|_| true, &mut edits);
+        if edited.is_empty() {
+            return None;
+        }
+        let withholding = self.withholding(protocol, &[], edited, nest);
+        let copies = match protocol::is_one_text(nest) {
+            true => Ok(()),
+            false => protocol.withhold(nest, &self.asked, &withholding, &mut edits),
+        };
+        Some(match copies {
+            Ok(()) => Ok(nest.edited(bytes, edits)),
+            Err(_) => Err(()),
+        })
+    }
+
+    /// Turns back the stand-ins in texts of an answer, and in arguments of tools that a rule names; in places that
+    /// `is_free` lets through. Never in what is signed.
+    pub(super) fn turn_back(
+        &self,
+        nest: &Nest<'_>,
+        reading: &Reading,
+        is_free: &dyn Fn(json::Place) -> bool,
+        edits: &mut Edits,
+    ) -> Vec<Edited> {
+        let stand_ins = &self.ledger.stand_ins;
+        let mut all = Vec::new();
+        if stand_ins.is_empty() {
+            return all;
+        }
+        let mut done = BTreeSet::new();
+        for event in &reading.events {
+            let names = self.names(event);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let tool = match event.kind {
+                Kind::ToolCall => Some(names.as_slice()),
+                Kind::Response if event.part == Part::Arguments => continue,
+                Kind::Response | Kind::ToolResult => None,
+                _ => continue,
+            };
+            for number in event.texts.clone() {
+                let Some(text) = reading.texts.get(index(number)) else {
+                    continue;
+                };
+                let place = text.place;
+                let editable = text.class == Class::Text
+                    && text.form == Form::String
+                    && nest.is_editable(place)
+                    && !reading.sealed.contains(&place)
+                    && is_free(place);
+                let Some(value) = nest.value(place).filter(|_| editable) else {
+                    continue;
+                };
+                let changes = stand_ins.found(&value.text().unwrap_or_default(), tool);
+                if changes.is_empty() || !done.insert(number) {
+                    continue;
+                }
+                let parts = changes.iter();
+                edits.replace_text(
+                    value,
+                    parts.map(|(range, with)| (range.clone(), with.as_str())),
+                );
+                all.push(Edited {
+                    place,
+                    choice: event.choice,
+                    changes,
+                });
+            }
+        }
+        all
+    }
+
+    /// What a rule may call the tool of an event.
+    fn names(&self, event: &Event) -> Vec<String> {
+        let Known::Is(tool) = &event.tool else {
+            return Vec::new();
+        };
+        let qualified = self.facts.qualified(tool);
+        std::iter::once(tool.to_string()).chain(qualified).collect()
+    }
+}
+
+/// Composes what is replaced in a text: stand-ins first, then what was found in the text with its values.
+pub(super) fn composed(
+    part: &str,
+    turned: Vec<(std::ops::Range<usize>, String)>,
+    changes: Vec<(std::ops::Range<usize>, String)>,
+) -> Vec<(std::ops::Range<usize>, String)> {
+    if turned.is_empty() {
+        return changes;
+    }
+    if changes.is_empty() {
+        return turned;
+    }
+    let real = redact::replaced(part, &turned);
+    vec![(0..part.len(), redact::replaced(&real, &changes))]
+}
+
+/// Whether a request goes on with something that the provider keeps.
+fn keeps(nest: &Nest<'_>, reading: &Reading) -> bool {
+    let is_kept = |event: &Event| event.opacity == Some("provider_state");
+    let is_json = nest
+        .body()
+        .is_some_and(|body| body.root().kind() == json::Kind::Object);
+    !is_json || reading.continues_elsewhere || reading.events.iter().any(is_kept)
+}
+
+fn says_not_to_store(nest: &Nest<'_>, reading: &Reading) -> bool {
+    let params = reading.params.and_then(|place| nest.value(place));
+    let store = params.and_then(|params| params.get("store"));
+    store.is_some_and(|store| store.kind() == json::Kind::Bool(false))
+}

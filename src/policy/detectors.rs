@@ -1,0 +1,291 @@
+//! `detectors`: those that the policy brings, and what is no finding of the others.
+//!
+//! ```yaml
+//! detectors:
+//!   employee_id: { pattern: 'EMP-\d{6}', context: [employee, staff], groups: [pii.staff] }
+//!   codename: { keywords: { list: codenames } }
+//!   email: { allow: { list: customer_domains } }
+//!   "*": { allow: [ops@example.com] }
+//! ```
+
+use super::decode::{At, Decoder};
+use super::document::{Document, List};
+use super::node::{Data, Member, Node};
+use crate::detect::pattern::Pattern;
+use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
+use crate::detect::{allow, select};
+use crate::diag::codes;
+use std::collections::BTreeMap;
+
+/// The keys of a detector that the policy brings.
+const KEYS: &[&str] = &[
+    "pattern",
+    "keywords",
+    "context",
+    "validator",
+    "confidence",
+    "allow",
+    "groups",
+    "reach",
+    "description",
+];
+
+/// The words for how sure a detector is.
+pub(super) const CONFIDENCES: &[(&str, Confidence)] = &[
+    ("low", Confidence::Low),
+    ("medium", Confidence::Medium),
+    ("high", Confidence::High),
+];
+
+/// What the policy says of detectors; none of them runs yet. Of several documents each may bring its own.
+pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
+    let mut selection = Selection::none();
+    selection.decode(document.inspect.decode);
+    let parts: Vec<&Document> = document
+        .deciding()
+        .iter()
+        .chain(document.shadow.as_deref())
+        .collect();
+    let root = At::root();
+    let at = root.key("detectors");
+    let is_known = |name: &str| name == "*" || select::members(name).is_ok();
+    let mut defined: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut lists: Vec<(&Member, &Document)> = Vec::new();
+    for part in &parts {
+        let Some(node) = &part.detectors else {
+            continue;
+        };
+        let Data::Map(members) = &node.data else {
+            decoder.wrong_type(&at, node, "a mapping of detectors");
+            continue;
+        };
+        for member in members {
+            if is_known(&member.key) {
+                lists.push((member, part));
+                continue;
+            }
+            let written = written(&member.value, &part.lists);
+            let at = at.key(&member.key);
+            match defined.iter().find(|(name, _)| *name == &*member.key) {
+                Some((_, known)) if *known == written => continue,
+                Some(_) => {
+                    let message = format!("the detector `{}` is defined twice", member.key);
+                    let help =
+                        "documents that decide together share their detectors: use two names";
+                    decoder.error(codes::AG1008, &at, &member.key_span, message, help);
+                    continue;
+                }
+                None => defined.push((&member.key, written)),
+            }
+            if let Some(detector) = custom(decoder, &at, &member.key, &member.value, &part.lists)
+                && let Err(error) = selection.define(detector)
+            {
+                let help = error.help.unwrap_or_default();
+                decoder.error(codes::AG1013, &at, &member.key_span, error.message, help);
+            }
+        }
+    }
+    // Groups of the policy's own are known once all of its detectors are.
+    for (member, part) in lists {
+        allow(
+            decoder,
+            &at.key(&member.key),
+            member,
+            part,
+            &parts,
+            &mut selection,
+        );
+    }
+    selection
+}
+
+/// What is no finding of a detector or group that is there already.
+fn allow(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    member: &Member,
+    part: &Document,
+    parts: &[&Document],
+    selection: &mut Selection,
+) {
+    let own = written(&member.value, &part.lists);
+    let is_shared = parts.iter().all(|other| {
+        let detectors = other.detectors.as_ref();
+        detectors
+            .and_then(|node| node.get(&member.key))
+            .is_some_and(|node| written(node, &other.lists) == own)
+    });
+    if !is_shared {
+        let message = format!("not every document has this list for `{}`", member.key);
+        let help = "a list loosens what all documents find: write the same one in each of them";
+        decoder.error(codes::AG1017, at, &member.key_span, message, help);
+        return;
+    }
+    let known = &["allow", "description"];
+    for inner in decoder
+        .mapping(at, &member.value, known)
+        .unwrap_or_default()
+    {
+        if &*inner.key != "allow" {
+            continue;
+        }
+        let Some(entries) = texts(decoder, &at.key("allow"), &inner.value, &part.lists) else {
+            continue;
+        };
+        let list = AllowList::new(entries.iter().map(|entry| &**entry));
+        let name = Some(&*member.key).filter(|name| *name != "*");
+        // The name is one of a detector or group: it would have been defined otherwise.
+        let _ = selection.allow(name, list);
+    }
+}
+
+/// A definition with the lists that it may name, to be compared with another.
+fn written(node: &Node, lists: &BTreeMap<Box<str>, List>) -> Vec<u8> {
+    let mut written = Vec::new();
+    node.write_json(&mut written);
+    write_lists(node, lists, &mut written);
+    written
+}
+
+fn write_lists(node: &Node, lists: &BTreeMap<Box<str>, List>, out: &mut Vec<u8>) {
+    if let Some(List::Plain(items)) = node
+        .get("list")
+        .and_then(Node::text)
+        .and_then(|name| lists.get(name))
+    {
+        for item in items {
+            item.write_json(out);
+        }
+    }
+    for member in node.members() {
+        write_lists(&member.value, lists, out);
+    }
+    if let Data::List(items) = &node.data {
+        for item in items {
+            write_lists(item, lists, out);
+        }
+    }
+}
+
+fn custom(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    name: &str,
+    node: &Node,
+    lists: &BTreeMap<Box<str>, List>,
+) -> Option<CustomDetector> {
+    let mut detector = CustomDetector::new(name);
+    for member in decoder.mapping(at, node, KEYS)? {
+        let at = at.key(&member.key);
+        let value = &member.value;
+        let owned = |texts: Vec<Box<str>>| texts.into_iter().map(String::from).collect();
+        match &*member.key {
+            "pattern" => {
+                for source in decoder.texts(&at, value)? {
+                    match Pattern::new(&source) {
+                        Ok(pattern) => detector.patterns.push(pattern),
+                        Err(error) => {
+                            let message = format!("`{source}`: {}", error.message);
+                            let help = error.help.unwrap_or_default();
+                            decoder.error(codes::AG1013, &at, &value.span, message, help);
+                            return None;
+                        }
+                    }
+                }
+            }
+            "keywords" => detector.keywords = owned(texts(decoder, &at, value, lists)?),
+            "context" => detector.context = owned(texts(decoder, &at, value, lists)?),
+            "groups" => detector.groups = owned(decoder.texts(&at, value)?),
+            "allow" => {
+                let entries = texts(decoder, &at, value, lists)?;
+                detector.allow = AllowList::new(entries.iter().map(|entry| &**entry));
+            }
+            "confidence" => detector.confidence = decoder.word(&at, value, CONFIDENCES)?,
+            "reach" => {
+                detector.reach = Some(usize::try_from(decoder.count(&at, value)?).ok()?);
+            }
+            "validator" => {
+                let word = decoder.text(&at, value)?;
+                let validator = Validator::named(&word);
+                if validator.is_none() {
+                    let names = Validator::names();
+                    let known: Vec<&str> = names.collect();
+                    decoder.unknown(codes::AG1007, &at, &value.span, "check", &word, known);
+                }
+                detector.validator = Some(validator?);
+            }
+            // The description is for people.
+            _ => {}
+        }
+    }
+    Some(detector)
+}
+
+/// Texts, written out or named: a text, `{ list: NAME }`, or a list of both. Numbers are taken as written.
+fn texts(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    lists: &BTreeMap<Box<str>, List>,
+) -> Option<Vec<Box<str>>> {
+    match &node.data {
+        Data::String(text) => Some(vec![text.clone()]),
+        Data::Map(_) => {
+            let mut texts = Vec::new();
+            for member in decoder.mapping(at, node, &["list"])? {
+                texts.extend(list(decoder, &at.key("list"), &member.value, lists)?);
+            }
+            Some(texts)
+        }
+        Data::List(items) => {
+            let mut texts = Vec::with_capacity(items.len());
+            for (number, item) in items.iter().enumerate() {
+                match &item.data {
+                    Data::String(text) | Data::Number(text) => texts.push(text.clone()),
+                    _ => texts.extend(self::texts(decoder, &at.index(number), item, lists)?),
+                }
+            }
+            Some(texts)
+        }
+        _ => {
+            decoder.wrong_type(at, node, "a list, or `{ list: NAME }`");
+            None
+        }
+    }
+}
+
+/// A list of the policy, or one that comes with the program.
+fn list(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    lists: &BTreeMap<Box<str>, List>,
+) -> Option<Vec<Box<str>>> {
+    let name = decoder.text(at, node)?;
+    match lists.get(&name) {
+        Some(List::Plain(items)) => Some(
+            items
+                .iter()
+                .filter_map(|item| match &item.data {
+                    Data::String(text) | Data::Number(text) => Some(text.clone()),
+                    _ => None,
+                })
+                .collect(),
+        ),
+        Some(List::Keyed(_)) => {
+            let message = format!("list `{name}` has keys");
+            let help = "detectors are the same for everybody: name a list without keys";
+            decoder.error(codes::AG1011, at, &node.span, message, help);
+            None
+        }
+        None => match allow::known(&name) {
+            Some(entries) => Some(entries.iter().copied().map(Into::into).collect()),
+            None => {
+                let known = lists.keys().map(|name| &**name).chain([allow::TEST_CARDS]);
+                let known: Vec<&str> = known.collect();
+                decoder.unknown(codes::AG1012, at, &node.span, "list", &name, known);
+                None
+            }
+        },
+    }
+}

@@ -1,0 +1,452 @@
+//! Why a rule holds or doesn't: its conditions as a tree, each judged exactly as the filter judges it, with the values that
+//! were seen.
+
+use super::compile::{CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Policy};
+use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
+use super::decide::{Context, Judge};
+use super::document::Document;
+use super::field::Field;
+use super::node::{Data, Node};
+use super::operators::Side;
+use super::rule::Rule;
+use super::value::{Arrays, Presence, Scalar, tool_names, visit};
+use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
+use crate::event::Event;
+
+/// Longest value that is shown, in characters.
+const LONGEST_VALUE: usize = 80;
+
+/// Most values of one field that are shown.
+const MOST_VALUES: usize = 5;
+
+/// A rule and one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The rule's id.
+    pub rule: Box<str>,
+    /// What it does.
+    pub action: &'static str,
+    /// Whether it is enforced or only recorded.
+    pub enforced: bool,
+    /// Whether it holds.
+    pub held: bool,
+    /// Why it is not about this event, whatever its conditions say.
+    pub barred: Option<&'static str>,
+    /// `match`, `when` and `unless`.
+    pub parts: Vec<Branch>,
+}
+
+/// A condition, or several that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// What is asked: `match`, `all`, `args.amount greater_than 100`.
+    pub asks: String,
+    /// Whether it holds.
+    pub held: bool,
+    /// The values that it was asked of, secrets masked.
+    pub seen: Vec<String>,
+    /// What is worth knowing about how it was read.
+    pub note: Option<&'static str>,
+    /// What it is made of.
+    pub parts: Vec<Branch>,
+}
+
+/// Explains rules.
+pub struct Explainer {
+    masked: Scanner,
+}
+
+impl Default for Explainer {
+    fn default() -> Explainer {
+        let mut selection = Selection::all(Confidence::High);
+        // The group is built in; should it ever be gone, what is certain is masked all the same.
+        let _ = selection.add("secrets", Confidence::Low);
+        Explainer {
+            masked: Scanner::new(&selection),
+        }
+    }
+}
+
+impl Explainer {
+    /// Explains every rule about events of this kind, by id.
+    pub fn explain(&self, event: &Event, context: &Context<'_>) -> Vec<Explained> {
+        let policy = context.policy;
+        policy
+            .index
+            .all(event.kind)
+            .iter()
+            .filter_map(|number| {
+                let rule = policy.rule(*number)?;
+                let written = written(policy, rule)?;
+                Some(self.rule(rule, written, event, context))
+            })
+            .collect()
+    }
+
+    fn rule<'e>(
+        &self,
+        rule: &'e CompiledRule,
+        written: &'e Rule,
+        event: &'e Event,
+        context: &'e Context<'_>,
+    ) -> Explained {
+        let teller = |side| Teller {
+            judge: Judge {
+                event,
+                context,
+                outer: side,
+                if_missing: rule.if_missing,
+                item: None,
+            },
+            masked: &self.masked,
+        };
+        let side = rule.side();
+        let mut parts = Vec::new();
+        let tests: Vec<Branch> = rule
+            .matches
+            .iter()
+            .zip(&written.matches)
+            .map(|(test, item)| {
+                let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
+                let asks = format!("{}: {}", item.mention.name, values.join(" or "));
+                teller(side).test(test, &[asks], side)
+            })
+            .collect();
+        if !tests.is_empty() {
+            parts.push(Branch::of(
+                "match",
+                tests.iter().all(|test| test.held),
+                tests,
+            ));
+        }
+        if let (Some(when), Some(written)) = (&rule.when, &written.when) {
+            let inner = teller(side).condition(when, written, side);
+            parts.push(Branch::of("when", inner.held, vec![inner]));
+        }
+        if let (Some(unless), Some(written)) = (&rule.unless, &written.unless) {
+            let side = side.flipped();
+            let inner = teller(side).condition(unless, written, side);
+            parts.push(Branch::of("unless", inner.held, vec![inner]));
+        }
+        Explained {
+            rule: rule.id.clone(),
+            action: rule.action.word(),
+            enforced: rule.enforced,
+            held: context.policy.holds(rule, event, context),
+            barred: rule.barred(event),
+            parts,
+        }
+    }
+}
+
+impl Branch {
+    fn of(asks: &str, held: bool, parts: Vec<Branch>) -> Branch {
+        Branch {
+            asks: asks.to_owned(),
+            held,
+            seen: Vec::new(),
+            note: None,
+            parts,
+        }
+    }
+}
+
+/// The documents that decide and the one that is tried out, each with its rules as they were compiled.
+pub(super) fn parts(policy: &Policy) -> impl Iterator<Item = (&Document, &[CompiledRule])> {
+    let documents = policy.document.deciding().iter();
+    let tried_out = policy.document.shadow.as_deref();
+    documents
+        .chain(tried_out)
+        .zip(&policy.chapters)
+        .map(|(document, chapter)| {
+            let rules = usize::from(chapter.rules.start)..usize::from(chapter.rules.end);
+            (document, policy.rules.get(rules).unwrap_or_default())
+        })
+}
+
+/// The rule as it was written.
+pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p Rule> {
+    parts(policy).find_map(|(document, rules)| {
+        rules.iter().find(|known| std::ptr::eq(*known, rule))?;
+        document
+            .rules
+            .iter()
+            .find(|written| is_compiled(document, written, rule))
+    })
+}
+
+/// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
+pub(super) fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
+    let own = compiled
+        .id
+        .strip_prefix(&*document.name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    compiled.id == written.id || own == Some(&*written.id)
+}
+
+/// Tells the conditions of one rule.
+struct Teller<'t, 'e, 'a> {
+    judge: Judge<'e, 'a>,
+    masked: &'t Scanner,
+}
+
+impl<'e> Teller<'_, 'e, '_> {
+    fn condition(
+        &self,
+        condition: &'e CompiledCondition,
+        written: &'e Condition,
+        side: Side,
+    ) -> Branch {
+        match (condition, written) {
+            (CompiledCondition::All(list), Condition::All(written)) => {
+                let parts = self.conditions(list, written, side);
+                Branch::of("all", parts.iter().all(|part| part.held), parts)
+            }
+            (CompiledCondition::Any(list), Condition::Any(written)) => {
+                let parts = self.conditions(list, written, side);
+                Branch::of("any", parts.iter().any(|part| part.held), parts)
+            }
+            (CompiledCondition::Not(inner), Condition::Not(written)) => {
+                let inner = self.condition(inner, written, side.flipped());
+                Branch::of("not", !inner.held, vec![inner])
+            }
+            (CompiledCondition::Test(test), Condition::Test(written)) => {
+                let asks: Vec<String> = written
+                    .checks
+                    .iter()
+                    .map(|check| told(written, check))
+                    .collect();
+                self.test(test, &asks, side)
+            }
+            (CompiledCondition::AnyItem { .. }, Condition::AnyItem { list, .. }) => {
+                let (seen, _) = self.seen(&list.field, side);
+                Branch {
+                    seen,
+                    ..Branch::of(
+                        &format!("an item of {} fits", list.name),
+                        self.judge.condition(condition, side),
+                        Vec::new(),
+                    )
+                }
+            }
+            (CompiledCondition::Earlier { .. }, Condition::Earlier(earlier)) => {
+                let is_known = self.judge.context.facts.history.is_complete;
+                Branch {
+                    note: (!is_known).then_some(
+                        "not all of the conversation is known, which counts for the strict side",
+                    ),
+                    ..Branch::of(
+                        &told_earlier(earlier),
+                        self.judge.condition(condition, side),
+                        Vec::new(),
+                    )
+                }
+            }
+            // The compiler keeps the shape of what it is given.
+            _ => Branch::of("", false, Vec::new()),
+        }
+    }
+
+    fn conditions(
+        &self,
+        list: &'e [CompiledCondition],
+        written: &'e [Condition],
+        side: Side,
+    ) -> Vec<Branch> {
+        list.iter()
+            .zip(written)
+            .map(|(inner, written)| self.condition(inner, written, side))
+            .collect()
+    }
+
+    /// The tests of one field; `asks` tells each.
+    fn test(&self, test: &'e CompiledTest, asks: &[String], side: Side) -> Branch {
+        let mut parts: Vec<Branch> = test
+            .checks
+            .iter()
+            .zip(asks)
+            .map(|(check, asks)| self.check(&test.field, check, asks, side))
+            .collect();
+        match (parts.len(), parts.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                parts.extend(last);
+                Branch::of("all", parts.iter().all(|part| part.held), parts)
+            }
+        }
+    }
+
+    fn check(&self, field: &'e Field, check: &'e CompiledCheck, asks: &str, side: Side) -> Branch {
+        let held = |side| self.judge.check(field, check, &check.operator, side);
+        let (seen, presence) = self.seen(field, side);
+        let note = match presence {
+            Presence::Missing => Some("there is none"),
+            Presence::Unknown => Some("it can't be determined, which counts for the strict side"),
+            Presence::Present { .. } => match (side, held(side), held(side.flipped())) {
+                (Side::Restricting, true, false) => {
+                    Some("read broadly, as everything that restricts")
+                }
+                (Side::Loosening, false, true) => Some("read narrowly, as everything that loosens"),
+                _ => None,
+            },
+        };
+        Branch {
+            asks: asks.to_owned(),
+            held: held(side),
+            seen,
+            note,
+            parts: Vec::new(),
+        }
+    }
+
+    fn seen(&self, field: &'e Field, side: Side) -> (Vec<String>, Presence) {
+        let mut seen = Vec::new();
+        let (event, context) = (self.judge.event, self.judge.context);
+        if *field == Field::Time {
+            return match context.facts.time.and_then(moment) {
+                Some(time) => (vec![time], Presence::Present { and_unknown: false }),
+                None => (seen, Presence::Unknown),
+            };
+        }
+        let mut more = 0_usize;
+        let mut give = |scalar: Scalar<'_>| {
+            if seen.len() < MOST_VALUES {
+                seen.push(self.shown(&scalar));
+            } else {
+                more = more.saturating_add(1);
+            }
+        };
+        let presence = match field {
+            Field::Tool => tool_names(event, context.facts, side, &mut give),
+            _ => visit(field, event, context, Arrays::Opened, &mut give),
+        };
+        if more > 0 {
+            seen.push(format!("… and {more} more"));
+        }
+        (seen, presence)
+    }
+
+    fn shown(&self, scalar: &Scalar<'_>) -> String {
+        let text = match scalar {
+            Scalar::Null => return "null".to_owned(),
+            Scalar::Bool(value, _) => return value.to_string(),
+            Scalar::Number(text, _) => text.clone().into_owned(),
+            Scalar::Text(text) => format!("{:?}", masked(self.masked, &text.text())),
+            Scalar::Object(value) | Scalar::Array(value) => {
+                masked(self.masked, &String::from_utf8_lossy(value.raw()))
+            }
+        };
+        match text.char_indices().nth(LONGEST_VALUE) {
+            Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+            None => text,
+        }
+    }
+}
+
+/// A text with the secrets in it replaced by what they are.
+fn masked(scanner: &Scanner, text: &str) -> String {
+    let mut findings: Vec<Finding> = Vec::new();
+    scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut findings);
+    findings.sort_by_key(|finding| (finding.start, finding.end));
+    let mut out = String::new();
+    let mut done = 0;
+    for finding in &findings {
+        if finding.start < done {
+            continue;
+        }
+        let name = DETECTORS
+            .get(usize::from(finding.detector))
+            .map_or("secret", |detector| detector.name);
+        out.push_str(text.get(done..finding.start).unwrap_or_default());
+        out.push_str(&format!("[{}]", name.to_uppercase()));
+        done = finding.end;
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
+fn moment(nanoseconds: u64) -> Option<String> {
+    jiff::Timestamp::from_nanosecond(i128::from(nanoseconds))
+        .ok()
+        .map(|time| time.to_string())
+}
+
+/// A check as a person would say it: `args.amount greater_than 100`.
+pub(super) fn told(test: &Test, check: &Check) -> String {
+    let quantifier = match check.quantifier {
+        Some(Quantifier::Any) => "any_",
+        Some(Quantifier::All) => "all_",
+        None => "",
+    };
+    let operand = told_operand(&check.operand);
+    format!(
+        "{} {quantifier}{} {operand}",
+        test.mention.name,
+        check.verb.word()
+    )
+}
+
+fn told_operand(operand: &Operand) -> String {
+    match operand {
+        Operand::Value(node) => told_node(node),
+        Operand::List(name, _) => format!("list {name}"),
+        Operand::KeyedList(name, key, _) => format!("list {name} under {}", key.name),
+        Operand::Windows {
+            windows,
+            days,
+            zone,
+        } => {
+            let mut told = told_operand(windows);
+            for (word, node) in [("days", days), ("zone", zone)] {
+                if let Some(node) = node {
+                    told.push_str(&format!(" {word} {}", told_node(node)));
+                }
+            }
+            told
+        }
+        Operand::Field(mention) => mention.name.to_string(),
+        Operand::Earlier(earlier) => told_earlier(earlier),
+        Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
+    }
+}
+
+/// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
+fn told_earlier(earlier: &Earlier) -> String {
+    let matches: Vec<String> = earlier
+        .matches
+        .iter()
+        .map(|item| {
+            let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
+            format!("{}: {}", item.mention.name, values.join(" or "))
+        })
+        .collect();
+    let mut told = format!("earlier {}", earlier.kind.word());
+    if !matches.is_empty() {
+        told.push_str(&format!(" ({})", matches.join(", ")));
+    }
+    if earlier.condition.is_some() {
+        told.push_str(" that fits");
+    }
+    if earlier.at_least > 1 {
+        told.push_str(&format!(", at least {}", earlier.at_least));
+    }
+    if earlier.in_a_row > 0 {
+        told.push_str(&format!(", {} in a row", earlier.in_a_row));
+    }
+    told
+}
+
+fn told_node(node: &Node) -> String {
+    match &node.data {
+        Data::String(text) => text.to_string(),
+        Data::List(items) => {
+            let items: Vec<String> = items.iter().map(told_node).collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => {
+            let mut out = Vec::new();
+            node.write_json(&mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Rules that take more than was meant.
+
+use super::{Findings, Subject};
+use crate::detect::pattern::{Pattern, Scratch};
+use crate::diag::codes;
+use crate::policy::condition::{Check, Operand, Test};
+use crate::policy::field::Field;
+use crate::policy::glob::Glob;
+use crate::policy::node::{Data, Node};
+use crate::policy::operators::Verb;
+use crate::policy::rule::{Action, Rule};
+
+/// Texts in which no rule should find anything.
+const ORDINARY: [&str; 5] = [
+    "Hello, can you help me with my homework?",
+    "The meeting is on Monday at ten.",
+    "Please summarise the attached report in three sentences.",
+    "Order 1234 is late. What can we do?",
+    "Thanks!",
+];
+
+/// Shortest text that is worth looking for.
+const SHORTEST_NEEDLE: usize = 3;
+
+/// Allows by a glob over tools' names.
+pub(super) fn open_names(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if view.written.action != Action::Allow {
+            continue;
+        }
+        for item in &view.written.matches {
+            if item.mention.field != Field::Tool {
+                continue;
+            }
+            let open = item.values.iter().find(|value| value.contains('*'));
+            if let Some(glob) = open {
+                let taken = glob.replace("**", "*").replacen('*', "delete_all", 1);
+                let taken = taken.replace('*', "");
+                findings.warn(
+                    codes::AG1104,
+                    (item.mention.span.clone(), item.path.clone()),
+                    format!("this allow takes `{taken}` on the day that there is such a tool"),
+                    "name the tools that were looked at",
+                );
+            }
+        }
+    }
+}
+
+/// Calls `visit` with every check of a rule.
+pub(super) fn each_check<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check)) {
+    for condition in rule.when.iter().chain(&rule.unless) {
+        condition.each_test(&mut |test| {
+            for check in &test.checks {
+                visit(test, check);
+            }
+        });
+    }
+}
+
+/// The texts of an operand that is written out.
+pub(super) fn texts(check: &Check) -> Vec<(&str, &Node)> {
+    let Operand::Value(node) = &check.operand else {
+        return Vec::new();
+    };
+    match &node.data {
+        Data::String(text) => vec![(&**text, node)],
+        Data::List(items) => items
+            .iter()
+            .filter_map(|item| Some((item.text()?, item)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Patterns that fit everything, or nearly so.
+pub(super) fn patterns(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        each_check(view.written, &mut |_, check| {
+            if check.verb != Verb::Matches {
+                return;
+            }
+            for (text, node) in texts(check) {
+                let Ok(pattern) = Pattern::new(text) else {
+                    continue;
+                };
+                let place = (node.span.clone(), check.path.clone());
+                if pattern.matches_empty() {
+                    findings.warn(
+                        codes::AG1106,
+                        place,
+                        format!("`{text}` matches the empty text, and so every text"),
+                        "ask for at least one character: `+` instead of `*`",
+                    );
+                    continue;
+                }
+                let mut scratch = Scratch::default();
+                let fitting = ORDINARY
+                    .iter()
+                    .filter(|ordinary| pattern.is_match(ordinary, &mut scratch))
+                    .count();
+                if fitting.saturating_mul(2) > ORDINARY.len() {
+                    findings.warn(
+                        codes::AG1107,
+                        place,
+                        format!("`{text}` fits most ordinary texts"),
+                        "ask for what makes it special: a word before it, `\\b` around it",
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// Texts that are looked for and stand everywhere.
+pub(super) fn needles(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        each_check(view.written, &mut |test, check| {
+            let is_text = matches!(test.mention.field, Field::Text | Field::Definition);
+            match check.verb {
+                Verb::Contains | Verb::ContainsAny | Verb::ContainsAll if is_text => {}
+                Verb::Glob => {
+                    let all = texts(check).into_iter().find(|(text, _)| {
+                        Glob::parse(text).is_ok_and(|glob| {
+                            Glob::parse("*").is_ok_and(|everything| glob.covers(&everything))
+                        })
+                    });
+                    if let Some((text, node)) = all {
+                        findings.warn(
+                            codes::AG1107,
+                            (node.span.clone(), check.path.clone()),
+                            format!("`{text}` fits every value"),
+                            "leave the condition out, or use `exists: true`",
+                        );
+                    }
+                    return;
+                }
+                _ => return,
+            }
+            let short = texts(check)
+                .into_iter()
+                .find(|(text, _)| text.chars().count() < SHORTEST_NEEDLE);
+            if let Some((text, node)) = short {
+                findings.warn(
+                    codes::AG1107,
+                    (node.span.clone(), check.path.clone()),
+                    format!("`{text}` stands in most texts"),
+                    "look for a whole word: `matches: '(?i)\\bWORD\\b'`",
+                );
+            }
+        });
+    }
+}

@@ -1,0 +1,126 @@
+//! What a policy costs its users, and what it doesn't do for them.
+
+use super::breadth::{each_check, texts};
+use super::{Findings, PORTABLE, Subject, top};
+use crate::detect::pattern::Pattern;
+use crate::diag::{Severity, codes};
+use crate::event::Kind;
+use crate::policy::document::{HeaderMode, Mode};
+use crate::policy::field::Field;
+use crate::policy::operators::Verb;
+use crate::policy::pace::Pace;
+use crate::policy::rule::{Action, OnDeny};
+
+/// Patterns over answers whose matches could grow without end.
+pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if !view.written.kinds.contains(Kind::Response) || !view.compiled.enforced {
+            continue;
+        }
+        each_check(view.written, &mut |test, check| {
+            if check.verb != Verb::Matches || test.mention.field != Field::Text {
+                return;
+            }
+            for (text, node) in texts(check) {
+                let unbounded = Pattern::new(text)
+                    .is_ok_and(|pattern| pattern.reach().is_none() && !pattern.matches_empty());
+                if unbounded {
+                    findings.warn(
+                        codes::AG1108,
+                        (node.span.clone(), check.path.clone()),
+                        format!("a match of `{text}` may grow without end, and holds a streamed answer back while it does"),
+                        "bound its repetitions: `.{0,200}` instead of `.*`, `{1,64}` instead of `+`",
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// Decisions that are only recorded.
+pub(super) fn observed(subject: &Subject<'_>, findings: &mut Findings) {
+    let document = subject.document;
+    if document.mode == Mode::Observe {
+        let span = top(subject.root, "mode").map_or(0..0, |node| node.span.clone());
+        let message = if document.observe_all {
+            "nothing in this policy is enforced, whatever its rules say"
+        } else {
+            "this policy is only observed"
+        };
+        findings.warn(
+            codes::AG1115,
+            (span, "mode".to_owned()),
+            message.to_owned(),
+            "write `mode: enforce` once its records are as expected",
+        );
+    }
+    for view in &subject.rules {
+        if view.written.mode == Some(Mode::Observe) && document.mode == Mode::Enforce {
+            findings.add(
+                Severity::Note,
+                codes::AG1115,
+                view.place("mode"),
+                format!("rule `{}` is only observed", view.written.id),
+                "",
+            );
+        }
+    }
+}
+
+/// Rules that let nothing of a stream leave before its end.
+pub(super) fn held_streams(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let restricts = matches!(
+            view.written.action,
+            Action::Deny | Action::RequireApproval | Action::Redact
+        );
+        if !restricts
+            || !view.compiled.enforced
+            || !view.written.kinds.contains(Kind::Response)
+            || view.compiled.pace < Pace::Text
+        {
+            continue;
+        }
+        let until = if view.compiled.pace == Pace::Answer {
+            "the whole answer has ended"
+        } else {
+            "each of its texts has ended"
+        };
+        findings.add(
+            Severity::Note,
+            codes::AG1117,
+            view.place("when"),
+            format!(
+                "rule `{}` holds streamed answers until {until}",
+                view.written.id
+            ),
+            "one `detects`, `contains` or `matches` alone is judged while the text flows",
+        );
+    }
+}
+
+/// What can't be done once headers have left.
+pub(super) fn portable(subject: &Subject<'_>, findings: &mut Findings) {
+    if subject.document.headers == HeaderMode::Hold {
+        return;
+    }
+    for view in &subject.rules {
+        let answers = [Kind::Response, Kind::ToolCall, Kind::ToolResult];
+        let is_of_answers = answers
+            .iter()
+            .any(|kind| view.written.kinds.contains(*kind));
+        if view.written.on_deny == Some(OnDeny::Error) && is_of_answers {
+            let place = view.place("on_deny");
+            let span = place.0.clone();
+            let report = findings.warn(
+                PORTABLE,
+                place,
+                "in portable mode the answer's headers have left: `error` acts as `replace`".to_owned(),
+                "write `on_deny: replace`, or `envoy: { headers: hold }` with `allow_on_headers_stop_iteration: true`",
+            );
+            if let Some(diagnostic) = report {
+                diagnostic.fix = super::fix(&span, "replace");
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Ways around a rule.
+
+use super::{Findings, Subject};
+use crate::diag::{Severity, codes};
+use crate::policy::condition::{Condition, Operand};
+use crate::policy::document::List;
+use crate::policy::field::Field;
+use crate::policy::node::Node;
+use crate::policy::operators::Verb;
+use crate::policy::reason::Ask;
+use crate::policy::rule::Action;
+use crate::wire::json::Step;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that tools give the same argument.
+const SYNONYMS: [&[&str]; 8] = [
+    &["path", "file", "file_path", "filename", "filepath"],
+    &["url", "uri", "link", "href"],
+    &["command", "cmd", "script", "shell"],
+    &["query", "sql", "statement"],
+    &["to", "cc", "bcc", "recipient", "recipients"],
+    &["amount", "total", "value", "sum"],
+    &["body", "text", "content", "message"],
+    &["name", "title", "subject"],
+];
+
+/// Conditions over one spelling of an argument.
+pub(super) fn renamed_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        if !restricts || view.written.if_missing.is_some() {
+            continue;
+        }
+        let Some(when) = &view.written.when else {
+            continue;
+        };
+        for (field, span, name) in needed(when) {
+            let Field::Args(path) = field else { continue };
+            let [way] = path.ways.as_slice() else {
+                continue;
+            };
+            let Some(Step::Key(key)) = way.last() else {
+                continue;
+            };
+            let others: Vec<&str> = SYNONYMS
+                .iter()
+                .find(|names| names.contains(&&**key))
+                .map(|names| {
+                    names
+                        .iter()
+                        .copied()
+                        .filter(|name| *name != &**key)
+                        .collect()
+                })
+                .unwrap_or_default();
+            let help = if others.is_empty() {
+                "add `if_missing: apply` if a call without it is to be refused".to_owned()
+            } else {
+                format!(
+                    "write `{name}|{}`, or add `if_missing: apply`",
+                    others.join("|")
+                )
+            };
+            findings.warn(
+                codes::AG1109,
+                (span, view.path.clone()),
+                format!("a call that has no `{name}`, or calls it otherwise, passes this rule"),
+                help,
+            );
+        }
+    }
+}
+
+/// Fields without which a condition is false: what is asked of them is positive and has no alternative.
+fn needed(condition: &Condition) -> Vec<(&Field, std::ops::Range<usize>, &str)> {
+    match condition {
+        Condition::All(list) => list.iter().flat_map(needed).collect(),
+        Condition::Any(list) => match list.as_slice() {
+            [only] => needed(only),
+            _ => Vec::new(),
+        },
+        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
+        Condition::Test(test) => {
+            let positive = test
+                .checks
+                .iter()
+                .any(|check| !check.verb.is_negative() && check.verb != Verb::Exists);
+            if positive {
+                vec![(
+                    &test.mention.field,
+                    test.mention.span.clone(),
+                    &*test.mention.name,
+                )]
+            } else {
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Tools' names that are one name to people and several to servers.
+pub(super) fn spellings(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut known: BTreeMap<String, BTreeMap<&str, (std::ops::Range<usize>, String)>> =
+        BTreeMap::new();
+    for view in &subject.rules {
+        for item in view
+            .written
+            .matches
+            .iter()
+            .filter(|item| item.mention.field == Field::Tool)
+        {
+            for value in &item.values {
+                known
+                    .entry(skeleton(value))
+                    .or_default()
+                    .entry(value)
+                    .or_insert_with(|| (item.mention.span.clone(), item.path.clone()));
+            }
+        }
+    }
+    for spellings in known.values().filter(|spellings| spellings.len() > 1) {
+        // Those that stand in one list are named together on purpose.
+        let places: BTreeSet<usize> = spellings.values().map(|(span, _)| span.start).collect();
+        if places.len() < 2 {
+            continue;
+        }
+        let names: Vec<String> = spellings.keys().map(|name| format!("`{name}`")).collect();
+        let last = spellings.values().max_by_key(|(span, _)| span.start);
+        if let Some((span, path)) = last {
+            findings.warn(
+                codes::AG1110,
+                (span.clone(), path.clone()),
+                format!("{} are different tools", names.join(" and ")),
+                "name in each rule every spelling that is meant",
+            );
+        }
+    }
+}
+
+/// A name without what people write in different ways.
+fn skeleton(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '*' | '?' | '/'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// What loosens and rests on the client's word alone.
+pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if view.node.get("trust").is_some() {
+            continue;
+        }
+        let literals = |of_unless: bool| -> Vec<(String, bool)> {
+            let mut found = Vec::new();
+            for part in view.meaning.formula.parts() {
+                part.each(&mut |literal| {
+                    let is_of_unless = literal.outer
+                        != match view.written.action {
+                            Action::Allow => crate::policy::operators::Side::Loosening,
+                            _ => crate::policy::operators::Side::Restricting,
+                        };
+                    if is_of_unless == of_unless {
+                        found.push((
+                            literal.field.clone(),
+                            is_claim(&literal.field, &literal.ask),
+                        ));
+                    }
+                });
+            }
+            found
+        };
+        let is_allow = view.written.action == Action::Allow;
+        let loosening = literals(!is_allow);
+        let claimed: BTreeSet<&str> = loosening
+            .iter()
+            .filter(|(_, claim)| *claim)
+            .map(|(field, _)| field.as_str())
+            .collect();
+        let all = if is_allow {
+            // What a call is about is no claim; an allow needs something else to rest on if it asks for a claim at all.
+            !claimed.is_empty()
+                && loosening
+                    .iter()
+                    .all(|(field, claim)| *claim || !is_established(field))
+        } else {
+            !loosening.is_empty() && loosening.iter().all(|(_, claim)| *claim)
+        };
+        if !all {
+            continue;
+        }
+        let key = if is_allow { "when" } else { "unless" };
+        let names: Vec<String> = claimed.iter().map(|name| format!("`{name}`")).collect();
+        findings.warn(
+            codes::AG1111,
+            view.place(key),
+            format!(
+                "rule `{}` is loosened by {} alone, which anyone can send",
+                view.written.id,
+                names.join(", ")
+            ),
+            "ask for something of `principal` as well, or say that it is meant: `trust: claimed`",
+        );
+    }
+}
+
+/// Whether a field is only what the client says of itself. An argument that is compared with a place, a size or a list of
+/// commands is what the tool gets; one that only has to say a word is a claim.
+fn is_claim(field: &str, ask: &Ask) -> bool {
+    let says_a_word = matches!(ask, Ask::In(_) | Ask::Exists(_));
+    ["header.", "session.", "earlier"]
+        .iter()
+        .any(|start| field.starts_with(start))
+        || (says_a_word && (field.starts_with("args.") || field.starts_with("params.")))
+}
+
+/// Whether a field is established by someone else than the client.
+fn is_established(field: &str) -> bool {
+    field.starts_with("principal.") || matches!(field, "environment" | "time" | "host")
+}
+
+/// Lists that no rule names.
+pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for rule in &subject.document.rules {
+        for condition in rule.when.iter().chain(&rule.unless) {
+            condition.each_operand(&mut |operand| names(operand, &mut used));
+        }
+    }
+    let Some(lists) = super::top(subject.root, "lists") else {
+        return;
+    };
+    for member in lists.members() {
+        let known = matches!(
+            subject.document.lists.get(&member.key),
+            Some(List::Plain(_) | List::Keyed(_))
+        );
+        if known && !used.contains(&*member.key) {
+            findings.add(
+                Severity::Warning,
+                codes::AG1119,
+                (member.key_span.clone(), format!("lists.{}", member.key)),
+                format!("no rule uses the list `{}`", member.key),
+                "use it (`{ list: NAME }`), or remove it",
+            );
+        }
+    }
+}
+
+fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
+    match operand {
+        Operand::List(name, _) | Operand::KeyedList(name, ..) => {
+            used.insert(name);
+        }
+        Operand::Windows { windows, .. } => names(windows, used),
+        Operand::Overlap { with, .. } => names(with, used),
+        // A schedule may be named by a bare word.
+        Operand::Value(node) => used.extend(node.text()),
+        Operand::Field(_) | Operand::Earlier(_) => {}
+    }
+    if let Operand::Windows { windows, .. } = operand
+        && let Operand::Value(Node { data, .. }) = &**windows
+        && let crate::policy::node::Data::List(items) = data
+    {
+        used.extend(items.iter().filter_map(Node::text));
+    }
+}

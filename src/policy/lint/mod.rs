@@ -1,0 +1,192 @@
+//! What is legal in a policy and probably wrong. Each finding has a code `AG11…`; each family of them one file.
+
+mod breadth;
+mod cost;
+mod holes;
+mod reach;
+mod words;
+
+use super::compile::{CompiledRule, Policy};
+use super::document::Document;
+use super::explain::{is_compiled, parts};
+use super::node::{Data, Node};
+use super::reason::{Meaning, RuleMeaning};
+use super::rule::Rule;
+use crate::diag::{Diagnostic, Fix, Severity, codes};
+use std::ops::Range;
+
+/// What is looked for, in the order of the codes.
+const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
+    reach::contradictions,
+    reach::repetitions,
+    reach::idle_openings,
+    reach::conflicts,
+    breadth::open_names,
+    breadth::patterns,
+    breadth::needles,
+    cost::unbounded,
+    holes::renamed_arguments,
+    holes::spellings,
+    holes::claims,
+    holes::unused_lists,
+    words::approvers,
+    words::reasons,
+    words::own_words,
+    cost::observed,
+    cost::held_streams,
+    cost::portable,
+];
+
+/// A policy that is looked through.
+struct Subject<'p> {
+    policy: &'p Policy,
+    /// The document, or one of a set.
+    document: &'p Document,
+    /// What it was read from.
+    root: &'p Node,
+    rules: Vec<View<'p>>,
+}
+
+/// A rule from all sides.
+struct View<'p> {
+    written: &'p Rule,
+    compiled: &'p CompiledRule,
+    meaning: RuleMeaning,
+    node: &'p Node,
+    path: String,
+}
+
+impl View<'_> {
+    /// Where a key of the rule has its value; where it has none, the rule's id.
+    fn place(&self, key: &str) -> (Range<usize>, String) {
+        match self.node.get(key) {
+            Some(value) => (value.span.clone(), format!("{}.{key}", self.path)),
+            None => match self.node.get("id") {
+                Some(id) => (id.span.clone(), self.path.clone()),
+                None => (self.node.span.clone(), self.path.clone()),
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        let (span, path) = place;
+        let help = help.into();
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path,
+            span,
+            message,
+            label: None,
+            help: (!help.is_empty()).then_some(help),
+            fix: None,
+        });
+        self.diagnostics.last_mut()
+    }
+
+    fn warn(
+        &mut self,
+        code: &'static str,
+        place: (Range<usize>, String),
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        self.add(Severity::Warning, code, place, message, help)
+    }
+}
+
+/// Looks a valid policy through. `root` is the document that it was compiled from.
+pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
+    let mut findings = Findings::default();
+    let set: Vec<&Node> = match top(root, "policies").map(|policies| &policies.data) {
+        Some(Data::List(documents)) => documents.iter().collect(),
+        _ => Vec::new(),
+    };
+    for (number, (document, compiled)) in parts(policy).enumerate() {
+        // What is only tried out says nothing to anybody.
+        let part = match (policy.document.members.is_empty(), set.get(number)) {
+            (true, _) if number == 0 => (root, String::new()),
+            (false, Some(part)) => (*part, format!("policies[{number}].")),
+            _ => continue,
+        };
+        lint_part(policy, document, compiled, part, &mut findings);
+    }
+    findings
+        .diagnostics
+        .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start, diagnostic.code));
+    findings.diagnostics
+}
+
+fn lint_part(
+    policy: &Policy,
+    document: &Document,
+    compiled: &[CompiledRule],
+    (root, path): (&Node, String),
+    findings: &mut Findings,
+) {
+    let (start, rules) = match root.get("rules") {
+        Some(rules) => ("rules", Some(rules)),
+        None => ("spec.rules", top(root, "rules")),
+    };
+    let nodes: &[Node] = match rules.map(|rules| &rules.data) {
+        Some(Data::List(nodes)) => nodes,
+        _ => &[],
+    };
+    let meaning = Meaning::of_part(document, compiled);
+    let rules = document
+        .rules
+        .iter()
+        .zip(meaning.rules)
+        .filter_map(|(written, meaning)| {
+            Some(View {
+                compiled: compiled
+                    .iter()
+                    .find(|rule| is_compiled(document, written, rule))?,
+                node: nodes.get(written.index)?,
+                path: format!("{path}{start}[{}]", written.index),
+                written,
+                meaning,
+            })
+        })
+        .collect();
+    let subject = Subject {
+        policy,
+        document,
+        root,
+        rules,
+    };
+    for check in CHECKS {
+        check(&subject, findings);
+    }
+}
+
+/// A replacement of a place.
+fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
+    Some(Fix {
+        span: span.clone(),
+        with: with.to_owned(),
+    })
+}
+
+/// The value of a key at the top, or inside `spec`.
+fn top<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
+    root.get(key)
+        .or_else(|| root.get("spec").and_then(|spec| spec.get(key)))
+}
+
+/// The code of a finding that is the same as what validation says.
+const PORTABLE: &str = codes::AG1021;

@@ -1,0 +1,122 @@
+//! What a policy says to people, and to itself.
+
+use super::{Findings, Subject};
+use crate::diag::codes;
+use crate::event::{Author, Facts, Kind, Known};
+use crate::policy::case::{Case, Described};
+use crate::policy::decide::Context;
+use crate::policy::node::{Data, Node};
+use crate::policy::rule::Action;
+use crate::policy::{Moment, ScanScratch, Scans};
+use std::cell::RefCell;
+
+/// Approvals that nobody may give.
+pub(super) fn approvers(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if view.written.action != Action::RequireApproval {
+            continue;
+        }
+        let by = view
+            .node
+            .get("approval")
+            .and_then(|approval| approval.get("by"));
+        let is_empty = match by.map(|by| &by.data) {
+            None => true,
+            Some(Data::List(roles)) => roles.is_empty(),
+            Some(_) => false,
+        };
+        if is_empty {
+            findings.warn(
+                codes::AG1112,
+                view.place("approval"),
+                format!("rule `{}` does not say who may approve", view.written.id),
+                "write `approval: { by: [ROLE] }`",
+            );
+        }
+    }
+}
+
+/// Refusals that tell nobody why.
+pub(super) fn reasons(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let refuses = matches!(view.written.action, Action::Deny | Action::RequireApproval);
+        if refuses && view.written.reason.is_none() {
+            findings.warn(
+                codes::AG1113,
+                view.place("id"),
+                format!(
+                    "rule `{}` refuses without a reason: the agent reads only its id",
+                    view.written.id
+                ),
+                "add `reason: …`, and `remedy: …` for what to do instead",
+            );
+        }
+    }
+}
+
+/// Words of refusals and redactions for which the policy itself holds.
+pub(super) fn own_words(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        for key in ["reason", "remedy"] {
+            if let Some(text) = view.node.get(key).and_then(Node::text) {
+                check(subject, findings, view.place(key), text);
+            }
+        }
+        let label = view
+            .node
+            .get("redact")
+            .and_then(|redact| redact.get("label"))
+            .and_then(Node::text);
+        if let Some(label) = label.filter(|label| *label != "numbered") {
+            check(subject, findings, view.place("redact"), label);
+        }
+    }
+}
+
+fn check(
+    subject: &Subject<'_>,
+    findings: &mut Findings,
+    place: (std::ops::Range<usize>, String),
+    text: &str,
+) {
+    let mut said = Described::new(Kind::Message);
+    said.texts = vec![text.into()];
+    said.from = Known::Is(Author::Assistant);
+    let mut result = Described::new(Kind::ToolResult);
+    result.texts = vec![text.into()];
+    let Ok(case) = Case::new(&[said, result], Facts::unknown(), subject.policy) else {
+        return;
+    };
+    let Some(nest) = case.nest() else { return };
+    let scans = RefCell::new(Scans::default());
+    let scratch = RefCell::new(ScanScratch::default());
+    let context = Context {
+        policy: subject.policy,
+        facts: &case.facts,
+        reading: &case.reading,
+        nest: &nest,
+        scans: &scans,
+        scratch: &scratch,
+    };
+    for event in &case.reading.events {
+        let judgement = subject.policy.judge(event, &context, Moment::Whole);
+        let holding = judgement.held.iter().find_map(|held| {
+            let rule = subject.policy.rule(held.rule)?;
+            // A rule that holds for every text says nothing about this one.
+            let looks = rule.needs_hit;
+            (looks && rule.action != Action::Tag).then_some(rule)
+        });
+        if let Some(rule) = holding {
+            findings.warn(
+                codes::AG1114,
+                place,
+                format!(
+                    "rule `{}` holds for these words: once they were said, they stand in the conversation",
+                    rule.id
+                ),
+                "say it in other words, or leave out what the rule looks for",
+            );
+            return;
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Proofs that one rule holds whenever another does. `false` means that no proof was found, not that there is none.
+
+use super::meaning::{Ask, Formula, Literal, Range, RuleMeaning};
+use crate::detect::{Confidence, fold_name, select};
+use crate::event::Kind;
+use crate::policy::glob::{Glob, Reading};
+use crate::policy::operators::{Side, Verb};
+use crate::policy::rule::Action;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether `b` holds for every event for which `a` holds.
+pub(in crate::policy) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
+    // What could not be read is let pass only by a rule that names its code: another kind of reading.
+    let by_code = a.action == Action::Allow && a.kinds.contains(Kind::Uninspectable);
+    if by_code && a.formula != b.formula {
+        return false;
+    }
+    // Nobody can approve what has run: an approval does not reach as far back as a denial.
+    let reaches = a.action == Action::RequireApproval || b.action != Action::RequireApproval;
+    reaches
+        && a.kinds.iter().all(|kind| b.kinds.contains(kind))
+        && (b.asks_turn || !a.asks_turn)
+        && formula_implies(&a.formula, &b.formula)
+}
+
+/// The same of what they ask.
+pub(in crate::policy) fn formula_implies(a: &Formula, b: &Formula) -> bool {
+    match (a, b) {
+        (_, Formula::All(parts)) => parts.iter().all(|part| formula_implies(a, part)),
+        (Formula::Any(parts), _) => parts.iter().all(|part| formula_implies(part, b)),
+        (Formula::Literal(a), Formula::Literal(b)) => literal_implies(a, b),
+        (Formula::All(parts), _) if parts.iter().any(|part| formula_implies(part, b)) => true,
+        (_, Formula::Any(parts)) => parts.iter().any(|part| formula_implies(a, part)),
+        _ => false,
+    }
+}
+
+fn literal_implies(a: &Literal, b: &Literal) -> bool {
+    match (a.negated, b.negated) {
+        (false, false) => holds_with(a, b),
+        // Where the second holds, the first does; so where the first fails, the second fails.
+        (true, true) => holds_with(b, a),
+        _ => false,
+    }
+}
+
+/// Whether `b` is true wherever `a` is, `negated` aside.
+fn holds_with(a: &Literal, b: &Literal) -> bool {
+    if a.field != b.field || a.quantifier != b.quantifier {
+        return false;
+    }
+    let same_reading = a.side == b.side && a.outer == b.outer && a.if_missing == b.if_missing;
+    // What fits narrowly fits broadly; and what is missing never fits narrowly.
+    let narrow = a.side == Side::Loosening && (b.side == Side::Restricting || b.side == a.side);
+    (same_reading || narrow) && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
+}
+
+/// Whether every value that fits the first question fits the second, read alike.
+fn asks_less(a: &Ask, b: &Ask) -> bool {
+    match (a, b) {
+        (Ask::In(a), Ask::In(b)) => a.is_subset(b),
+        (Ask::NotIn(a), Ask::NotIn(b)) => b.is_subset(a) && all_texts(a) && all_texts(b),
+        (Ask::In(values), Ask::Globs(globs)) => {
+            let globs = parsed(globs);
+            values.iter().all(|value| {
+                value
+                    .strip_prefix("s:")
+                    .is_some_and(|text| globs.iter().any(|glob| fits_every_way(glob, text)))
+            })
+        }
+        (Ask::Globs(a), Ask::Globs(b)) => {
+            let (a, b) = (parsed(a), parsed(b));
+            let folded = |glob: &Glob| glob.folded(|literal| fold_name(literal).into_owned());
+            a.iter().all(|one| {
+                b.iter()
+                    .any(|other| other.covers(one) && folded(other).covers(&folded(one)))
+            })
+        }
+        (Ask::Order(a), Ask::Order(b))
+        | (Ask::Count(a), Ask::Count(b))
+        | (Ask::Length(a), Ask::Length(b)) => within(a, b),
+        (Ask::OneOf(Verb::Detects, a), Ask::OneOf(Verb::Detects, b)) => finds_less(a, b),
+        (Ask::OneOf(verb, a), Ask::OneOf(other, b)) => verb == other && a.is_subset(b),
+        (Ask::AllOf(verb, a), Ask::AllOf(other, b)) => verb == other && b.is_subset(a),
+        (Ask::RowsOver(a), Ask::RowsOver(b)) => a >= b,
+        _ => false,
+    }
+}
+
+fn all_texts(values: &BTreeSet<String>) -> bool {
+    values.iter().all(|value| value.starts_with("s:"))
+}
+
+fn parsed(globs: &BTreeSet<String>) -> Vec<Glob> {
+    globs
+        .iter()
+        .filter_map(|glob| Glob::parse(glob).ok())
+        .collect()
+}
+
+/// Whether a name fits a glob as written and in disguise.
+fn fits_every_way(glob: &Glob, text: &str) -> bool {
+    let folded = glob.folded(|literal| fold_name(literal).into_owned());
+    glob.matches(text, Reading::Narrow) && folded.matches(&fold_name(text), Reading::Broad)
+}
+
+fn within(a: &Range, b: &Range) -> bool {
+    let low = match (&a.low, &b.low) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some((a, a_included)), Some((b, b_included))) => {
+            a > b || (a == b && (*b_included || !a_included))
+        }
+    };
+    let high = match (&a.high, &b.high) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some((a, a_included)), Some((b, b_included))) => {
+            a < b || (a == b && (*b_included || !a_included))
+        }
+    };
+    low && high
+}
+
+/// Whether everything that some detectors find, others find as well.
+fn finds_less(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
+    let b = detectors(b);
+    detectors(a)
+        .iter()
+        .all(|(detector, least)| b.get(detector).is_some_and(|other| other <= least))
+}
+
+fn detectors(names: &BTreeSet<String>) -> BTreeMap<u16, Confidence> {
+    let mut detectors: BTreeMap<u16, Confidence> = BTreeMap::new();
+    for name in names {
+        let Some((name, confidence)) = name.split_once(' ') else {
+            continue;
+        };
+        let confidence = match confidence {
+            "low" => Confidence::Low,
+            "high" => Confidence::High,
+            _ => Confidence::Medium,
+        };
+        for member in select::members(name).unwrap_or_default() {
+            let least = detectors.entry(member).or_insert(confidence);
+            *least = (*least).min(confidence);
+        }
+    }
+    detectors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::meaning::Meaning;
+    use super::*;
+    use crate::policy::{load_with_zones, parse_yaml};
+
+    /// The rules of a policy that differ only as written.
+    fn rules(rules: &str) -> Vec<RuleMeaning> {
+        let text = format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\nrequire: none\ndefaults: {{ action: allow }}\nlists: {{ l: [a, b] }}\nrules:\n{rules}"
+        );
+        let root = parse_yaml(&text).unwrap();
+        let loaded = load_with_zones(&root);
+        let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+        let Some(policy) = loaded.policy else {
+            panic!("{errors:?}")
+        };
+        Meaning::of(&policy).rules
+    }
+
+    fn deny(condition: &str) -> String {
+        format!("  - {{ id: X, match: {{ tool: t }}, when: {condition}, action: deny }}\n")
+    }
+
+    fn pair(a: &str, b: &str) -> (RuleMeaning, RuleMeaning) {
+        let text = deny(a).replace('X', "a") + &deny(b).replace('X', "b");
+        let mut rules = rules(&text);
+        let b = rules.pop().unwrap();
+        (rules.pop().unwrap(), b)
+    }
+
+    #[test]
+    fn what_asks_for_more_implies_what_asks_for_less() {
+        for (a, b) in [
+            (
+                "{ args.n: { greater_than: 100 } }",
+                "{ args.n: { greater_than: 50 } }",
+            ),
+            (
+                "{ args.n: { greater_than: 100 } }",
+                "{ args.n: { at_least: 1e2 } }",
+            ),
+            (
+                "{ args.n: { between: [5, 6] } }",
+                "{ args.n: { at_most: 6 } }",
+            ),
+            ("{ args.x: a }", "{ args.x: { list: l } }"),
+            ("{ args.x: [a, b] }", "{ args.x: { in: [c, b, a] } }"),
+            (
+                "{ args.x: { not_in: [a, b] } }",
+                "{ args.x: { not_equals: a } }",
+            ),
+            (
+                "{ args.x: { contains: a } }",
+                "{ args.x: { contains_any: [a, b] } }",
+            ),
+            (
+                "{ args.x: { contains_all: [a, b] } }",
+                "{ args.x: { contains_all: [b] } }",
+            ),
+            (
+                "{ args.x: { glob: \"ab*\" } }",
+                "{ args.x: { glob: \"a*\" } }",
+            ),
+            (
+                "{ args.x: { glob: \"a?c\" } }",
+                "{ args.x: { glob: [\"z\", \"a**c\"] } }",
+            ),
+            ("{ model: gpt-4o }", "{ model: { glob: \"gpt-*\" } }"),
+            (
+                "{ args.x: { detects: credit_card } }",
+                "{ args.x: { detects: payment } }",
+            ),
+            (
+                "{ args.x: { detects: { types: iban, confidence: high } } }",
+                "{ args.x: { detects: iban } }",
+            ),
+            (
+                "{ args.x: { domain_in: [a.de] } }",
+                "{ args.x: { domain_in: [b.de, a.de] } }",
+            ),
+            (
+                "{ args.x: { domain_not_in: [a.de, b.de] } }",
+                "{ args.x: { domain_not_in: [a.de] } }",
+            ),
+            (
+                "{ args.q: { sql_limit_greater_than: 10 } }",
+                "{ args.q: { sql_limit_greater_than: 5 } }",
+            ),
+            ("{ all: [{ args.a: 1 }, { args.b: 2 }] }", "{ args.b: 2.0 }"),
+            ("{ args.a: 1 }", "{ any: [{ args.b: 2 }, { args.a: 1 }] }"),
+            (
+                "{ not: { args.n: { greater_than: 50 } } }",
+                "{ not: { args.n: { greater_than: 100 } } }",
+            ),
+            (
+                "{ not: { any: [{ args.a: 1 }, { args.b: 2 }] } }",
+                "{ not: { args.a: 1 } }",
+            ),
+        ] {
+            let (a_rule, b_rule) = pair(a, b);
+            assert!(rule_implies(&a_rule, &b_rule), "{a} ⟹ {b}");
+            assert!(!rule_implies(&b_rule, &a_rule), "{b} ⟹ {a}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_the_same() {
+        for (a, b) in [
+            (
+                "{ args.n: { gt: 100 } }",
+                "{ args.n: { greater_than: 1e2 } }",
+            ),
+            ("{ args.x: [b, a, a] }", "{ args.x: { in: { list: l } } }"),
+            ("{ args.to|cc: x }", "{ args.cc|to: { equals: x } }"),
+            ("{ role: x }", "{ principal.roles: x }"),
+            ("{ not: { not: { args.a: 1 } } }", "{ args.a: 1.00 }"),
+            (
+                "{ args.a: 1, args.b: 2 }",
+                "{ all: [{ args.b: 2 }, { args.a: 1 }] }",
+            ),
+            (
+                "{ args.n: { gt: 1, lt: 5 } }",
+                "{ all: [{ args.n: { lt: 5 } }, { args.n: { gt: 1 } }] }",
+            ),
+        ] {
+            let (a_rule, b_rule) = pair(a, b);
+            assert_eq!(a_rule.normal(), b_rule.normal(), "{a} = {b}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_not_proved() {
+        for (a, b) in [
+            ("{ args.x: a }", "{ args.y: a }"),
+            ("{ args.x: { equals: 1 } }", "{ args.x: { equals: \"1\" } }"),
+            ("{ args.x: { any_equals: a } }", "{ args.x: { equals: a } }"),
+            // `not_in` of one type can't be read of another, which counts on one side only.
+            (
+                "{ args.x: { not_in: [1, a] } }",
+                "{ args.x: { not_in: [1] } }",
+            ),
+            (
+                "{ args.x: { glob: \"a**c\" } }",
+                "{ args.x: { glob: \"a*c\" } }",
+            ),
+            ("{ not: { args.x: a } }", "{ args.x: { not_equals: a } }"),
+        ] {
+            let (a_rule, b_rule) = pair(a, b);
+            assert!(!rule_implies(&a_rule, &b_rule), "{a} ⟹ {b}");
+        }
+    }
+}

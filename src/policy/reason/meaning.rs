@@ -1,0 +1,555 @@
+//! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
+
+use crate::event::Kind;
+use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
+use crate::policy::document::{Document, List};
+use crate::policy::explain::{is_compiled, parts};
+use crate::policy::field::Kinds;
+use crate::policy::glob::Glob;
+use crate::policy::node::{Data, Node};
+use crate::policy::operators::{Side, Verb};
+use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
+use crate::policy::{CompiledRule, Policy};
+use crate::wire::json::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules of a policy.
+#[derive(Debug)]
+pub(in crate::policy) struct Meaning {
+    pub(in crate::policy) rules: Vec<RuleMeaning>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct RuleMeaning {
+    pub(in crate::policy) id: Box<str>,
+    pub(in crate::policy) action: Action,
+    pub(in crate::policy) enforced: bool,
+    pub(in crate::policy) kinds: Kinds,
+    pub(in crate::policy) asks_turn: bool,
+    pub(in crate::policy) formula: Formula,
+    /// What it does beside deciding: the form of a redaction, tags, what becomes of a denied part.
+    pub(in crate::policy) effect: String,
+}
+
+/// When a rule holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) enum Formula {
+    All(Vec<Formula>),
+    Any(Vec<Formula>),
+    Literal(Literal),
+}
+
+/// A test of one field, or its denial.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) struct Literal {
+    pub(in crate::policy) negated: bool,
+    /// The side on which the test is read.
+    pub(in crate::policy) side: Side,
+    /// The side of the condition that it is part of.
+    pub(in crate::policy) outer: Side,
+    pub(in crate::policy) if_missing: Option<IfMissing>,
+    pub(in crate::policy) field: String,
+    pub(in crate::policy) quantifier: Option<Quantifier>,
+    pub(in crate::policy) ask: Ask,
+}
+
+/// What is asked of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) enum Ask {
+    /// One of these values, each with its type: `s:abc`, `n:100`.
+    In(BTreeSet<String>),
+    NotIn(BTreeSet<String>),
+    Exists(bool),
+    Order(Range),
+    Count(Range),
+    Length(Range),
+    Globs(BTreeSet<String>),
+    /// A verb that looks for one of several texts, and finds more with more of them.
+    OneOf(Verb, BTreeSet<String>),
+    /// A verb that finds less with more texts.
+    AllOf(Verb, BTreeSet<String>),
+    /// One item of a list fits.
+    AnyItem(Box<Formula>),
+    /// So many events stand earlier, or in a row, that fit.
+    Earlier {
+        kind: Kind,
+        formula: Box<Formula>,
+        count: (u32, u32),
+    },
+    /// `sql_limit_greater_than`
+    RowsOver(u64),
+    /// Whatever can only be compared as a whole.
+    Other(Verb, String),
+}
+
+/// A range of numbers; each end with whether it belongs to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::policy) struct Range {
+    pub(in crate::policy) low: Option<(Decimal, bool)>,
+    pub(in crate::policy) high: Option<(Decimal, bool)>,
+}
+
+impl Literal {
+    /// Everything but what is asked.
+    fn frame(&self) -> String {
+        format!(
+            "{} {:?} {:?} {:?} {} {:?}",
+            self.negated, self.side, self.outer, self.if_missing, self.field, self.quantifier
+        )
+    }
+}
+
+impl Meaning {
+    pub(in crate::policy) fn of(policy: &Policy) -> Meaning {
+        let rules = parts(policy)
+            .zip(&policy.chapters)
+            .filter(|(_, chapter)| !chapter.is_shadow)
+            .flat_map(|((document, compiled), _)| Meaning::of_part(document, compiled).rules)
+            .collect();
+        Meaning { rules }
+    }
+
+    /// The rules of one of its documents.
+    pub(in crate::policy) fn of_part(document: &Document, compiled: &[CompiledRule]) -> Meaning {
+        let rules = document
+            .rules
+            .iter()
+            .filter_map(|written| {
+                let compiled = compiled
+                    .iter()
+                    .find(|rule| is_compiled(document, written, rule))?;
+                Some(RuleMeaning {
+                    id: compiled.id.clone(),
+                    action: written.action,
+                    enforced: compiled.enforced,
+                    kinds: written.kinds,
+                    asks_turn: compiled.asks_turn,
+                    formula: holds(written, document),
+                    effect: effect(written),
+                })
+            })
+            .collect();
+        Meaning { rules }
+    }
+}
+
+impl RuleMeaning {
+    /// Everything that it is, as a text: equal texts are equal rules.
+    pub(in crate::policy) fn normal(&self) -> String {
+        let kinds: Vec<&str> = self.kinds.iter().map(Kind::word).collect();
+        format!(
+            "{} {} {:?} {} {} {}",
+            self.action.word(),
+            self.enforced,
+            kinds,
+            self.asks_turn,
+            self.effect,
+            self.formula.normal()
+        )
+    }
+}
+
+impl Formula {
+    /// The formula as a text, the same for every order of its parts.
+    pub(in crate::policy) fn normal(&self) -> String {
+        let joined = |word: &str, parts: &[Formula]| {
+            let parts: BTreeSet<String> = parts.iter().map(Formula::normal).collect();
+            match parts.len() {
+                1 => parts.into_iter().next().unwrap_or_default(),
+                _ => format!("{word}({})", Vec::from_iter(parts).join(", ")),
+            }
+        };
+        match self {
+            Formula::All(parts) => joined("all", parts),
+            Formula::Any(parts) => joined("any", parts),
+            Formula::Literal(literal) => match &literal.ask {
+                Ask::AnyItem(inner) => format!("{} item {}", literal.frame(), inner.normal()),
+                Ask::Earlier {
+                    kind,
+                    formula,
+                    count,
+                } => format!(
+                    "{} {kind:?} {count:?} {}",
+                    literal.frame(),
+                    formula.normal()
+                ),
+                ask => format!("{} {ask:?}", literal.frame()),
+            },
+        }
+    }
+
+    /// Calls `visit` with every literal.
+    pub(in crate::policy) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f Literal)) {
+        match self {
+            Formula::All(parts) | Formula::Any(parts) => {
+                for part in parts {
+                    part.each(visit);
+                }
+            }
+            Formula::Literal(literal) => visit(literal),
+        }
+    }
+
+    fn all(parts: Vec<Formula>) -> Formula {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Formula::All(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::All(flat)
+            }
+        }
+    }
+
+    fn any(parts: Vec<Formula>) -> Formula {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Formula::Any(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        match (flat.len(), flat.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                flat.extend(last);
+                Formula::Any(flat)
+            }
+        }
+    }
+
+    /// The parts that must all hold.
+    pub(in crate::policy) fn parts(&self) -> &[Formula] {
+        match self {
+            Formula::All(parts) => parts,
+            other => std::slice::from_ref(other),
+        }
+    }
+}
+
+fn side_of(action: Action) -> Side {
+    match action {
+        Action::Allow => Side::Loosening,
+        _ => Side::Restricting,
+    }
+}
+
+fn holds(rule: &Rule, document: &Document) -> Formula {
+    let side = side_of(rule.action);
+    let reader = Reader {
+        document,
+        outer: side,
+        if_missing: rule.if_missing,
+    };
+    let mut parts = reader.matches(&rule.matches, side);
+    if let Some(when) = &rule.when {
+        parts.push(reader.condition(when, side, false));
+    }
+    if let Some(unless) = &rule.unless {
+        let side = side.flipped();
+        let reader = Reader {
+            outer: side,
+            ..reader
+        };
+        parts.push(reader.condition(unless, side, true));
+    }
+    Formula::all(parts)
+}
+
+struct Reader<'d> {
+    document: &'d Document,
+    outer: Side,
+    if_missing: Option<IfMissing>,
+}
+
+impl Reader<'_> {
+    fn condition(&self, condition: &Condition, side: Side, negated: bool) -> Formula {
+        let each = |list: &[Condition]| -> Vec<Formula> {
+            list.iter()
+                .map(|inner| self.condition(inner, side, negated))
+                .collect()
+        };
+        match (condition, negated) {
+            (Condition::All(list), false) | (Condition::Any(list), true) => {
+                Formula::all(each(list))
+            }
+            (Condition::Any(list), false) | (Condition::All(list), true) => {
+                Formula::any(each(list))
+            }
+            (Condition::Not(inner), _) => self.condition(inner, side.flipped(), !negated),
+            (Condition::Test(test), _) => self.test(test, side, negated),
+            (Condition::AnyItem { list, condition }, _) => {
+                let ask = Ask::AnyItem(Box::new(self.condition(condition, side, false)));
+                self.literal(&list.field.name(), None, ask, side, negated)
+            }
+            (Condition::Earlier(earlier), _) => {
+                let ask = self.earlier(earlier, side);
+                self.literal("earlier", None, ask, side, negated)
+            }
+        }
+    }
+
+    fn matches(&self, items: &[MatchItem], side: Side) -> Vec<Formula> {
+        items
+            .iter()
+            .map(|item| {
+                let texts: BTreeSet<String> = item.values.iter().map(ToString::to_string).collect();
+                let ask = if texts.iter().any(|text| Glob::is_glob(text)) {
+                    Ask::Globs(texts)
+                } else {
+                    Ask::In(texts.iter().map(|text| format!("s:{text}")).collect())
+                };
+                self.literal(&item.mention.field.name(), None, ask, side, false)
+            })
+            .collect()
+    }
+
+    fn earlier(&self, earlier: &Earlier, side: Side) -> Ask {
+        let mut parts = self.matches(&earlier.matches, side);
+        if let Some(condition) = &earlier.condition {
+            parts.push(self.condition(condition, side, false));
+        }
+        Ask::Earlier {
+            kind: earlier.kind,
+            formula: Box::new(Formula::all(parts)),
+            count: (earlier.at_least, earlier.in_a_row),
+        }
+    }
+
+    fn test(&self, test: &Test, side: Side, negated: bool) -> Formula {
+        let name = test.mention.field.name();
+        let literals = test
+            .checks
+            .iter()
+            .map(|check| {
+                let ask = self.ask(check.verb, &check.operand, side);
+                self.literal(&name, check.quantifier, ask, side, negated)
+            })
+            .collect();
+        if negated {
+            Formula::any(literals)
+        } else {
+            Formula::all(literals)
+        }
+    }
+
+    fn literal(
+        &self,
+        field: &str,
+        quantifier: Option<Quantifier>,
+        ask: Ask,
+        side: Side,
+        negated: bool,
+    ) -> Formula {
+        // Where nothing can be missing for the worse, the word about it says nothing.
+        let if_missing = match self.outer {
+            Side::Restricting => self.if_missing,
+            Side::Loosening => None,
+        };
+        Formula::Literal(Literal {
+            negated,
+            side,
+            outer: self.outer,
+            if_missing,
+            field: field.to_owned(),
+            quantifier,
+            ask,
+        })
+    }
+
+    fn ask(&self, verb: Verb, operand: &Operand, side: Side) -> Ask {
+        match operand {
+            Operand::Value(node) => ask_of(verb, &items(node)),
+            Operand::List(name, _) => match self.document.lists.get(name) {
+                Some(List::Plain(nodes)) => ask_of(verb, &nodes.iter().collect::<Vec<_>>()),
+                _ => Ask::Other(verb, format!("list {name}")),
+            },
+            Operand::KeyedList(name, key, _) => {
+                let lists = match self.document.lists.get(name) {
+                    Some(List::Keyed(lists)) => lists
+                        .iter()
+                        .map(|(key, nodes)| (&**key, texts(&nodes.iter().collect::<Vec<_>>())))
+                        .collect(),
+                    _ => BTreeMap::new(),
+                };
+                Ask::Other(verb, format!("{} {lists:?}", key.field.name()))
+            }
+            Operand::Windows {
+                windows,
+                days,
+                zone,
+            } => {
+                let windows = self.ask(verb, windows, side);
+                let beside: Vec<String> = [days, zone]
+                    .into_iter()
+                    .map(|node| node.as_ref().map(written).unwrap_or_default())
+                    .collect();
+                Ask::Other(verb, format!("{windows:?} {beside:?}"))
+            }
+            Operand::Field(mention) => Ask::Other(verb, format!("field {}", mention.field.name())),
+            Operand::Earlier(earlier) => {
+                Ask::Other(verb, format!("{:?}", self.earlier(earlier, side)))
+            }
+            Operand::Overlap { with, run } => {
+                Ask::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
+            }
+        }
+    }
+}
+
+fn items(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        Data::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
+fn ask_of(verb: Verb, items: &[&Node]) -> Ask {
+    let range = |low: Option<bool>, high: Option<bool>| {
+        let end = |included: Option<bool>| Some((number(items.first()?)?, included?));
+        Range {
+            low: end(low),
+            high: end(high),
+        }
+    };
+    let texts = texts(items);
+    match verb {
+        Verb::Equals | Verb::In => Ask::In(texts),
+        Verb::NotEquals | Verb::NotIn => Ask::NotIn(texts),
+        Verb::Exists => Ask::Exists(matches!(
+            items.first().map(|node| &node.data),
+            Some(Data::Bool(true))
+        )),
+        Verb::GreaterThan => Ask::Order(range(Some(false), None)),
+        Verb::AtLeast => Ask::Order(range(Some(true), None)),
+        Verb::LessThan => Ask::Order(range(None, Some(false))),
+        Verb::AtMost => Ask::Order(range(None, Some(true))),
+        Verb::Between => Ask::Order(Range {
+            low: items.first().and_then(|node| Some((number(node)?, true))),
+            high: items.get(1).and_then(|node| Some((number(node)?, true))),
+        }),
+        Verb::CountGreaterThan => Ask::Count(range(Some(false), None)),
+        Verb::CountAtLeast => Ask::Count(range(Some(true), None)),
+        Verb::CountLessThan => Ask::Count(range(None, Some(false))),
+        Verb::CountAtMost => Ask::Count(range(None, Some(true))),
+        Verb::CountEquals => Ask::Count(range(Some(true), Some(true))),
+        Verb::LengthGreaterThan => Ask::Length(range(Some(false), None)),
+        Verb::LengthAtLeast => Ask::Length(range(Some(true), None)),
+        Verb::LengthLessThan => Ask::Length(range(None, Some(false))),
+        Verb::LengthAtMost => Ask::Length(range(None, Some(true))),
+        Verb::LengthEquals => Ask::Length(range(Some(true), Some(true))),
+        Verb::Glob => Ask::Globs(plain_texts(items)),
+        Verb::Contains => Ask::OneOf(Verb::ContainsAny, plain_texts(items)),
+        Verb::ContainsAny
+        | Verb::StartsWith
+        | Verb::EndsWith
+        | Verb::Matches
+        | Verb::DomainIn
+        | Verb::PathWithin
+        | Verb::CommandIn
+        | Verb::CidrIn
+        | Verb::SqlVerbIn
+        | Verb::SqlTableIn => Ask::OneOf(verb, plain_texts(items)),
+        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => {
+            Ask::AllOf(verb, plain_texts(items))
+        }
+        Verb::SqlLimitGreaterThan => {
+            let rows = items.first().and_then(|node| number(node));
+            match rows.and_then(|rows| rows.to_string().parse().ok()) {
+                Some(rows) => Ask::RowsOver(rows),
+                None => Ask::Other(verb, format!("{texts:?}")),
+            }
+        }
+        Verb::Detects => detects(items),
+        _ => Ask::Other(verb, format!("{texts:?}")),
+    }
+}
+
+/// `detects: NAME`, a list, or `{ types, confidence }`.
+fn detects(items: &[&Node]) -> Ask {
+    let mut names = BTreeSet::new();
+    for item in items {
+        match &item.data {
+            Data::Map(_) => {
+                let types = item.get("types").map(self::items).unwrap_or_default();
+                let confidence = item
+                    .get("confidence")
+                    .and_then(Node::text)
+                    .unwrap_or("medium");
+                for name in plain_texts(&types) {
+                    names.insert(format!("{name} {confidence}"));
+                }
+            }
+            _ => names.extend(item.text().map(|name| format!("{name} medium"))),
+        }
+    }
+    Ask::OneOf(Verb::Detects, names)
+}
+
+fn number(node: &Node) -> Option<Decimal> {
+    match &node.data {
+        Data::Number(text) => Decimal::parse(text),
+        _ => None,
+    }
+}
+
+fn plain_texts(items: &[&Node]) -> BTreeSet<String> {
+    items
+        .iter()
+        .map(|item| match &item.data {
+            Data::String(text) => text.to_string(),
+            _ => written(item),
+        })
+        .collect()
+}
+
+/// Values with their types, numbers in one spelling.
+fn texts(items: &[&Node]) -> BTreeSet<String> {
+    items
+        .iter()
+        .map(|item| match &item.data {
+            Data::String(text) => format!("s:{text}"),
+            Data::Number(text) => match Decimal::parse(text) {
+                Some(number) => format!("n:{number}"),
+                None => format!("n:{text}"),
+            },
+            _ => format!("j:{}", written(item)),
+        })
+        .collect()
+}
+
+fn written(node: &Node) -> String {
+    let mut out = Vec::new();
+    node.write_json(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn effect(rule: &Rule) -> String {
+    let tags: BTreeSet<&str> = rule.tags.iter().map(|tag| &**tag).collect();
+    let mut effect = format!("{tags:?} {:?}", rule.on_deny);
+    if rule.action == Action::Redact {
+        let what = rule.redact.what.as_ref().map(|what| what.field.name());
+        effect.push_str(&format!(
+            " {:?} {:?} {} {what:?}",
+            rule.redact.form, rule.redact.label, rule.redact.numbered
+        ));
+    }
+    if let Some(limit) = &rule.limit {
+        // How often something happened is judged by no one yet: compared as it is written.
+        effect.push_str(&format!(
+            " {:?} {:?} {:?} {:?}",
+            limit.measure,
+            limit.max.to_string(),
+            limit.window,
+            limit.per().collect::<Vec<_>>()
+        ));
+    }
+    effect
+}

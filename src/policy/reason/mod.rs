@@ -1,0 +1,17 @@
+//! What rules mean, apart from how they are written: compared by `diff`, looked through by `lint`. Never part of the filter.
+//!
+//! [`meaning`] puts a rule into a normal form; [`implies`] proves that one holds whenever another does, or doesn't know;
+//! [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
+//! themselves judge those. What is proved is true of every event; what is found is shown with the event.
+
+mod implies;
+mod meaning;
+mod pattern;
+mod relation;
+mod sample;
+mod search;
+
+pub(super) use implies::{formula_implies, rule_implies};
+pub(super) use meaning::{Ask, Formula, Meaning, Range, RuleMeaning};
+pub use relation::{Answer, Difference, Told, Witness, compare};
+pub(super) use search::{Candidate, together};

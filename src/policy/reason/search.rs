@@ -1,0 +1,429 @@
+//! Events put together from values that conditions ask for. Policies judge them; what differs is a witness.
+
+use super::meaning::{Formula, Literal, Meaning, RuleMeaning};
+use super::sample::{Sample, samples};
+use crate::event::{Author, Facts, Kind, Known, Models, Part, Turn};
+use crate::policy::case::{Described, somebody};
+use crate::policy::field::{Field, RequestField, UsageField};
+use crate::policy::node::{Data, Member, Node};
+use crate::wire::json::{JsonPath, Step};
+use std::collections::BTreeMap;
+
+/// Most ways to make a rule hold that are looked at.
+const MOST_WAYS: usize = 24;
+
+/// A field with the value that it is given.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) struct Assignment {
+    pub(in crate::policy) field: String,
+    pub(in crate::policy) sample: Sample,
+}
+
+/// An event that is still to be put together.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::policy) struct Candidate {
+    pub(in crate::policy) kind: Kind,
+    pub(in crate::policy) assignments: Vec<Assignment>,
+}
+
+impl Candidate {
+    /// The event and its exchange. Nothing is known but what was assigned.
+    pub(in crate::policy) fn described(&self) -> (Described, Facts) {
+        let mut event = Described::new(self.kind);
+        let mut facts = Facts::unknown();
+        event.tool = Known::Is("some_tool".into());
+        event.from = Known::Is(Author::User);
+        if matches!(self.kind, Kind::ToolCall) {
+            event.args = Known::Is(node(Data::Map(Vec::new())));
+        }
+        for assignment in &self.assignments {
+            if let Ok(field) = Field::parse(&assignment.field) {
+                assign(&field, &assignment.sample, &mut event, &mut facts);
+            }
+        }
+        (event, facts)
+    }
+
+    /// The same with one field given another value.
+    fn with(&self, field: &str, sample: Sample) -> Candidate {
+        let mut other = self.clone();
+        other
+            .assignments
+            .retain(|assignment| assignment.field != field);
+        other.assignments.push(Assignment {
+            field: field.to_owned(),
+            sample,
+        });
+        other
+    }
+}
+
+/// Events worth judging: for each rule those that should make it hold, and each of them with one field changed to a value
+/// that some rule asks about.
+pub(super) fn candidates(meanings: &[&Meaning]) -> Vec<Candidate> {
+    let mut values: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
+    let rules = || meanings.iter().flat_map(|meaning| &meaning.rules);
+    for rule in rules() {
+        rule.formula.each(&mut |literal| {
+            let known = values.entry(&literal.field).or_default();
+            for sample in samples(&literal.ask, true)
+                .into_iter()
+                .chain(samples(&literal.ask, false))
+                .chain([Sample::Missing, Sample::Unknown])
+            {
+                // Every call has a tool.
+                if literal.field == "tool" && sample == Sample::Missing {
+                    continue;
+                }
+                if !known.contains(&sample) {
+                    known.push(sample);
+                }
+            }
+        });
+    }
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        // An event that no rule is about.
+        found.push(Candidate {
+            kind: *kind,
+            assignments: Vec::new(),
+        });
+    }
+    for rule in rules() {
+        let bases = ways(rule);
+        // What is typical first: it makes the plainest witness.
+        found.extend(bases.iter().cloned());
+        for base in bases {
+            for assignment in &base.assignments {
+                let others = values.get(assignment.field.as_str());
+                for sample in others.into_iter().flatten() {
+                    found.push(base.with(&assignment.field, sample.clone()));
+                }
+            }
+            // A field that another rule about such events asks for.
+            for other in rules().filter(|other| other.kinds.contains(base.kind)) {
+                other.formula.each(&mut |literal| {
+                    let fits = !literal.negated;
+                    if let Some(sample) = samples(&literal.ask, fits).into_iter().next() {
+                        found.push(base.with(&literal.field, sample));
+                    }
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Events that should make a rule hold, one for each of its kinds and each way through its alternatives.
+pub(super) fn ways(rule: &RuleMeaning) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for kind in rule.kinds.iter() {
+        for assignments in solve(&rule.formula) {
+            found.push(Candidate { kind, assignments });
+        }
+    }
+    found
+}
+
+/// Events that should make two rules hold at once.
+pub(in crate::policy) fn together(a: &RuleMeaning, b: &RuleMeaning) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for kind in a.kinds.iter().filter(|kind| b.kinds.contains(*kind)) {
+        for one in solve(&a.formula) {
+            for other in solve(&b.formula) {
+                for (first, second) in [(&one, &other), (&other, &one)] {
+                    let mut assignments = first.clone();
+                    for assignment in second {
+                        if !assignments
+                            .iter()
+                            .any(|known| known.field == assignment.field)
+                        {
+                            assignments.push(assignment.clone());
+                        }
+                    }
+                    let candidate = Candidate { kind, assignments };
+                    if !found.contains(&candidate) {
+                        found.push(candidate);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Assignments that should make a formula true.
+pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
+    match formula {
+        Formula::Literal(literal) => solve_literal(literal),
+        Formula::Any(parts) => {
+            let mut ways: Vec<Vec<Assignment>> = parts.iter().flat_map(solve).collect();
+            ways.truncate(MOST_WAYS);
+            ways
+        }
+        Formula::All(parts) => {
+            let mut ways: Vec<Vec<Assignment>> = vec![Vec::new()];
+            // What is denied comes first, so that what is asked for overrides it.
+            let mut parts: Vec<&Formula> = parts.iter().collect();
+            parts.sort_by_key(|part| !matches!(part, Formula::Literal(literal) if literal.negated));
+            for part in parts {
+                let mut next = Vec::new();
+                let inner = solve(part);
+                for way in &ways {
+                    for assignments in &inner {
+                        let mut joined = way.clone();
+                        for assignment in assignments {
+                            joined.retain(|known: &Assignment| known.field != assignment.field);
+                            joined.push(assignment.clone());
+                        }
+                        next.push(joined);
+                        if next.len() >= MOST_WAYS {
+                            break;
+                        }
+                    }
+                }
+                next.truncate(MOST_WAYS);
+                ways = next;
+            }
+            ways
+        }
+    }
+}
+
+fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
+    let samples = samples(&literal.ask, !literal.negated);
+    let most = if literal.field == "time" {
+        samples.len()
+    } else {
+        2
+    };
+    samples
+        .into_iter()
+        .take(most)
+        .map(|sample| {
+            vec![Assignment {
+                field: literal.field.clone(),
+                sample,
+            }]
+        })
+        .collect()
+}
+
+fn node(data: Data) -> Node {
+    Node { span: 0..0, data }
+}
+
+fn texts(node: &Node) -> Vec<Box<str>> {
+    match &node.data {
+        Data::String(text) => vec![text.clone()],
+        Data::List(items) => items.iter().flat_map(texts).collect(),
+        Data::Number(text) => vec![text.clone()],
+        Data::Bool(value) => vec![value.to_string().into()],
+        Data::Null | Data::Map(_) => Vec::new(),
+    }
+}
+
+fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Facts) {
+    let known = || -> Known<Box<str>> {
+        match sample {
+            Sample::Missing => Known::Missing,
+            Sample::Unknown => Known::Unknown,
+            Sample::Is(node) => texts(node).into_iter().next().into(),
+            Sample::Before(_) => Known::Unknown,
+        }
+    };
+    let several = || -> Known<Vec<Box<str>>> {
+        match sample {
+            Sample::Missing => Known::Missing,
+            Sample::Unknown => Known::Unknown,
+            Sample::Is(node) => Known::Is(texts(node)),
+            Sample::Before(_) => Known::Unknown,
+        }
+    };
+    let one = || match known() {
+        Known::Is(text) => Some(text),
+        _ => None,
+    };
+    let count = || one().and_then(|text| text.parse::<u64>().ok());
+    let flag = || one().map(|text| &*text == "true");
+    let mut by = |give: &dyn Fn(&mut crate::event::Principal)| {
+        if facts.principal.is_anonymous() {
+            facts.principal = somebody();
+        }
+        give(&mut facts.principal);
+    };
+    match field {
+        Field::In => {
+            event.direction = one().and_then(|word| crate::event::Direction::from_word(&word));
+        }
+        Field::Protocol => facts.protocol = known(),
+        Field::Provider => facts.provider = known(),
+        Field::Server => facts.server = known(),
+        Field::Host => facts.host = known(),
+        Field::Path => facts.paths = several(),
+        Field::Method => facts.method = known(),
+        Field::Environment => facts.environment = known(),
+        Field::Model => {
+            facts.models = Models {
+                unknown: *sample == Sample::Unknown,
+                names: several().value().cloned().unwrap_or_default(),
+            }
+        }
+        Field::Client => by(&|principal| principal.client = known()),
+        Field::Tenant => by(&|principal| principal.tenant = known()),
+        Field::Agent => by(&|principal| principal.agent = known()),
+        Field::Roles => by(&|principal| principal.roles = several()),
+        Field::Principal(name) => by(&|principal| match (&**name, sample) {
+            ("id", _) => principal.id = known(),
+            (name, Sample::Is(node)) => {
+                principal.claims.insert(name.into(), texts(node));
+            }
+            (name, _) => {
+                principal.claims.remove(name);
+            }
+        }),
+        Field::Header(name) => {
+            facts.headers.retain(|(known, _)| known != name);
+            if let Some(text) = one() {
+                facts.headers.push((name.clone(), text.as_bytes().into()));
+            }
+        }
+        Field::Time => {
+            facts.time = one()
+                .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+                .and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+        }
+        Field::Request(field) => match field {
+            RequestField::MessageCount => facts.request.message_count = count(),
+            RequestField::EstimatedTokens => facts.request.estimated_tokens = count(),
+            RequestField::Bytes => facts.request.bytes = count(),
+            RequestField::MaxTokens => facts.request.max_tokens = count(),
+            RequestField::Stream => facts.request.stream = flag(),
+            RequestField::Tools => facts.request.tools = several().value().cloned(),
+            RequestField::Region => facts.request.region = known(),
+            RequestField::Roles(_) => {}
+        },
+        Field::Params(path) => put(&mut event.params, path, sample),
+        Field::Args(path) => put(&mut event.args, path, sample),
+        Field::Result(path) => put(&mut event.result, path, sample),
+        Field::Text | Field::Definition => {
+            event.texts = several().value().cloned().unwrap_or_default();
+            // What stands in a call's arguments is its text.
+            if let (Kind::ToolCall, Sample::Is(node)) = (event.kind, sample) {
+                let path = JsonPath {
+                    ways: vec![vec![Step::Key("text".into())]],
+                };
+                put(&mut event.args, &path, &Sample::Is(node.clone()));
+            }
+        }
+        Field::From => {
+            event.from = match known() {
+                Known::Is(word) => Author::from_word(&word).into(),
+                Known::Missing => Known::Missing,
+                Known::Unknown => Known::Unknown,
+            }
+        }
+        Field::Part => {
+            event.part = one()
+                .and_then(|word| Part::from_word(&word))
+                .unwrap_or(Part::Text);
+        }
+        Field::Turn => {
+            event.turn = one()
+                .and_then(|word| Turn::from_word(&word))
+                .unwrap_or(Turn::Latest);
+        }
+        Field::Tool => event.tool = known(),
+        Field::ProviderRun => event.provider_run = flag().unwrap_or(false),
+        Field::Ok => event.ok = flag().into(),
+        Field::Usage(field) => {
+            let usage = &mut event.usage;
+            match field {
+                UsageField::Input => usage.input_tokens = count(),
+                UsageField::Output => usage.output_tokens = count(),
+                UsageField::Cached => usage.cached_tokens = count(),
+                UsageField::Reasoning => usage.reasoning_tokens = count(),
+            }
+        }
+        Field::Finish => event.finish = one(),
+        Field::Code => {
+            event.code = one().and_then(|code| crate::diag::codes::find(&code).map(|code| code.id));
+        }
+        Field::Class => event.class = one().and_then(|class| crate::policy::case::class(&class)),
+        Field::ContentType => facts.content_type = one(),
+        Field::Earlier => {
+            event.earlier = match sample {
+                Sample::Before(events) => {
+                    Some(events.iter().map(|event| event.described().0).collect())
+                }
+                Sample::Missing => Some(Vec::new()),
+                _ => None,
+            }
+        }
+        Field::Session(_) | Field::Uri | Field::Item(_) => {}
+    }
+}
+
+/// Puts a value where a path leads first.
+pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
+    let Sample::Is(value) = sample else {
+        if *sample == Sample::Unknown {
+            *root = Known::Unknown;
+        } else if path.is_whole() {
+            *root = Known::Missing;
+        }
+        return;
+    };
+    let steps: &[Step] = path.ways.first().map(Vec::as_slice).unwrap_or_default();
+    let mut tree = match std::mem::take(root) {
+        Known::Is(node) => node,
+        _ => node(Data::Null),
+    };
+    put_at(&mut tree, steps, value);
+    *root = Known::Is(tree);
+}
+
+fn put_at(tree: &mut Node, steps: &[Step], value: &Node) {
+    let Some((step, rest)) = steps.split_first() else {
+        *tree = value.clone();
+        return;
+    };
+    match step {
+        Step::Key(name) | Step::Anywhere(name) => {
+            if !matches!(tree.data, Data::Map(_)) {
+                tree.data = Data::Map(Vec::new());
+            }
+            let Data::Map(members) = &mut tree.data else {
+                return;
+            };
+            if !members.iter().any(|member| member.key == *name) {
+                members.push(Member {
+                    key: name.clone(),
+                    key_span: 0..0,
+                    value: node(Data::Null),
+                });
+            }
+            if let Some(member) = members.iter_mut().find(|member| member.key == *name) {
+                put_at(&mut member.value, rest, value);
+            }
+        }
+        Step::Index(_) | Step::Every => {
+            let at = match step {
+                Step::Index(at) => (*at).min(16),
+                _ => 0,
+            };
+            if !matches!(tree.data, Data::List(_)) {
+                tree.data = Data::List(Vec::new());
+            }
+            let Data::List(items) = &mut tree.data else {
+                return;
+            };
+            while items.len() <= at {
+                items.push(node(Data::Null));
+            }
+            if let Some(item) = items.get_mut(at) {
+                put_at(item, rest, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
+//! all texts are not in it, so that an answer often has to be that it can't be told.
+
+use super::case::{Case, Described, class, somebody};
+use super::compile::Policy;
+use super::decide::{Context, Decision};
+use super::field::Field;
+use super::node::{Data, Node};
+use super::rule::{Action, Rule};
+use super::{Moment, ScanScratch, Scans};
+use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// What can be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromRecord {
+    /// What happens; `None`: it can't be told from a record.
+    pub action: Option<&'static str>,
+    /// Stable code of a refusal.
+    pub code: Option<&'static str>,
+    /// Rules that hold for certain.
+    pub rules: Vec<Box<str>>,
+}
+
+/// Judges an audit line.
+pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
+    let text = |key: &str| record.get(key).and_then(Node::text);
+    let known = |key: &str| text(key).map(Box::from).map_or(Known::Unknown, Known::Is);
+    let mut facts = Facts::unknown();
+    facts.provider = known("provider");
+    facts.protocol = known("protocol");
+    if let Some(model) = text("model") {
+        facts.models = Models {
+            names: model.split(',').map(Box::from).collect(),
+            unknown: false,
+        };
+    }
+    facts.time = text("ts")
+        .and_then(|time| time.parse::<jiff::Timestamp>().ok())
+        .and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    if let Some(node) = record.get("principal") {
+        facts.principal = principal(node);
+    }
+    if let Some(Data::Bool(stream)) = record.get("stream").map(|node| &node.data) {
+        facts.request.stream = Some(*stream);
+    }
+    let kinds: BTreeSet<&str> = record
+        .get("events")
+        .map(|events| events.members().iter().map(|member| &*member.key).collect())
+        .unwrap_or_default();
+    let mut open = false;
+    let mut strictest = Decision::Allow;
+    let mut told = FromRecord::default();
+    let mut rules = BTreeSet::new();
+    for event in events(record, &kinds) {
+        let Some(judged) = judge(policy, &event, &facts) else {
+            continue;
+        };
+        open |= judged.open;
+        rules.extend(judged.rules);
+        if judged.decision > strictest {
+            strictest = judged.decision;
+            told.code = judged.code;
+        }
+    }
+    // Texts and results are not there at all: a rule that could hold for one of them leaves the answer open.
+    for kind in [
+        Kind::Message,
+        Kind::ToolResult,
+        Kind::ToolOffer,
+        Kind::Response,
+    ] {
+        open |= kinds.contains(kind.word())
+            && policy.index.all(kind).iter().any(|number| {
+                policy
+                    .rule(*number)
+                    .is_some_and(|rule| rule.enforced && rule.action != Action::Tag)
+            });
+    }
+    told.rules = rules.into_iter().collect();
+    told.action = match (strictest, open) {
+        (Decision::Deny, _) => Some("deny"),
+        (_, true) => None,
+        (Decision::RequireApproval, false) => Some("require_approval"),
+        (Decision::Allow, false) => Some("allow"),
+    };
+    if told.action.is_none() {
+        told.code = None;
+    }
+    told
+}
+
+/// The events that a record names.
+fn events(record: &Node, kinds: &BTreeSet<&str>) -> Vec<Described> {
+    let mut events = Vec::new();
+    if kinds.contains(Kind::Request.word()) || kinds.is_empty() {
+        events.push(Described::new(Kind::Request));
+    }
+    for tool in strings(record.get("tools")) {
+        let mut event = Described::new(Kind::ToolCall);
+        event.tool = Known::Is(tool.into());
+        event.args = Known::Unknown;
+        events.push(event);
+    }
+    for reason in strings(
+        record
+            .get("coverage")
+            .and_then(|coverage| coverage.get("reasons")),
+    ) {
+        let (half, what) = reason.split_once(':').unwrap_or(("request", reason));
+        let mut event = Described::new(Kind::Uninspectable);
+        event.direction = Direction::from_word(half);
+        event.code = crate::diag::codes::find(what).map(|code| code.id);
+        event.class = class(what);
+        if event.code.is_some() || event.class.is_some() {
+            events.push(event);
+        }
+    }
+    events
+}
+
+fn strings(node: Option<&Node>) -> Vec<&str> {
+    match node.map(|node| &node.data) {
+        Some(Data::List(items)) => items.iter().filter_map(Node::text).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn principal(node: &Node) -> Principal {
+    let one = |key: &str| node.get(key).and_then(Node::text).map(Box::from).into();
+    Principal {
+        id: one("id"),
+        agent: one("agent"),
+        client: one("client"),
+        tenant: one("tenant"),
+        roles: Known::Is(
+            strings(node.get("roles"))
+                .into_iter()
+                .map(Box::from)
+                .collect(),
+        ),
+        ..somebody()
+    }
+}
+
+struct Judged {
+    decision: Decision,
+    code: Option<&'static str>,
+    rules: Vec<Box<str>>,
+    /// A rule that holds or doesn't only because something is not in the record.
+    open: bool,
+}
+
+fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
+    let case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
+    let nest = case.nest()?;
+    let scans = RefCell::new(Scans::default());
+    let scratch = RefCell::new(ScanScratch::default());
+    let context = Context {
+        policy,
+        facts: &case.facts,
+        reading: &case.reading,
+        nest: &nest,
+        scans: &scans,
+        scratch: &scratch,
+    };
+    let laid_out = case.reading.events.first()?;
+    let judgement = policy.judge(laid_out, &context, Moment::Whole);
+    let is_open = |rule: &Rule| {
+        rule.kinds.contains(event.kind) && {
+            let mut unknown = false;
+            rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
+            unknown
+        }
+    };
+    // A rule is left open if its `match`, which mostly asks what a record tells, holds.
+    let open = policy.index.all(event.kind).iter().any(|number| {
+        policy.rule(*number).is_some_and(|rule| {
+            rule.enforced
+                && rule.action != Action::Tag
+                && rule.may_match(laid_out, &context)
+                && super::explain::written(policy, rule).is_some_and(is_open)
+        })
+    });
+    let certain: Vec<&super::CompiledRule> = judgement
+        .held
+        .iter()
+        .filter_map(|held| policy.rule(held.rule))
+        .filter(|rule| !super::explain::written(policy, rule).is_some_and(is_open))
+        .collect();
+    let denied = certain
+        .iter()
+        .any(|rule| rule.action == Action::Deny && rule.enforced);
+    let (decision, open) = match (denied, open) {
+        (true, _) => (Decision::Deny, false),
+        (false, true) => (Decision::Allow, true),
+        (false, false) => (judgement.ruling.decision, false),
+    };
+    Some(Judged {
+        code: match decision {
+            Decision::Deny if denied => Some(crate::diag::codes::AG3001),
+            Decision::Allow => None,
+            _ => judgement.ruling.code,
+        },
+        rules: certain.iter().map(|rule| rule.id.clone()).collect(),
+        decision,
+        open,
+    })
+}
+
+/// Whether a record tells this field.
+fn is_recorded(field: &Field) -> bool {
+    matches!(
+        field,
+        Field::Protocol
+            | Field::Provider
+            | Field::Model
+            | Field::Client
+            | Field::Tenant
+            | Field::Agent
+            | Field::Roles
+            | Field::Time
+            | Field::Tool
+            | Field::Code
+            | Field::Class
+            | Field::In
+            | Field::Environment
+    )
+}

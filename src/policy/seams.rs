@@ -1,0 +1,193 @@
+//! What is split over several texts that a reader joins: the parts of a message, messages of one author in a row.
+//!
+//! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
+//! them. What one text holds alone was found there, and isn't joined with a word before it.
+
+use super::scan::{Matcher, ScanScratch};
+use crate::detect::{Finding, Input};
+use crate::event::{Class, Event, Form, Kind, Part, Reading};
+use crate::wire::json::Nest;
+use crate::wire::order;
+use crate::wire::span::index;
+use std::ops::Range;
+
+/// Bytes at each end of a text that are looked at. A longer value that is split is not found.
+const END: usize = 512;
+
+/// What nothing goes across.
+const GAP: &str = "\n\u{0}\n\u{0}\n";
+
+/// Most texts that are looked at together.
+const MOST: usize = 10_000;
+
+/// A part of a finding that goes over several texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    /// The text, as a number in [`Reading::texts`].
+    pub(super) text: u32,
+    /// What of it lies in this text.
+    pub(super) finding: Finding,
+    /// Whether it begins here.
+    pub(super) is_first: bool,
+}
+
+/// A stretch of the joined text: which text it is from, and where it begins there.
+struct Stretch {
+    joined: Range<usize>,
+    text: u32,
+    start: usize,
+}
+
+/// Everything in a body that is split over texts.
+pub(super) fn find(
+    reading: &Reading,
+    nest: &Nest<'_>,
+    matcher: &Matcher,
+    scratch: &mut ScanScratch,
+) -> Vec<Split> {
+    let mut found = Vec::new();
+    let mut run: Vec<u32> = Vec::new();
+    let mut last: Option<&Event> = None;
+    for event in &reading.events {
+        if !matches!(event.kind, Kind::Message | Kind::Response) {
+            continue;
+        }
+        if last.is_none_or(|last| !goes_on(last, event)) {
+            join(&run, reading, nest, matcher, scratch, &mut found);
+            run.clear();
+        }
+        last = Some(event);
+        for number in event.texts.clone() {
+            let is_said = reading
+                .texts
+                .get(index(number))
+                .is_some_and(|text| text.class == Class::Text && text.form == Form::String);
+            if is_said && event.part == Part::Text && run.last() != Some(&number) {
+                run.push(number);
+            }
+        }
+    }
+    join(&run, reading, nest, matcher, scratch, &mut found);
+    found
+}
+
+fn goes_on(last: &Event, next: &Event) -> bool {
+    last.kind == next.kind
+        && last.part == next.part
+        && last.from == next.from
+        && last.choice == next.choice
+        && last.tool == next.tool
+}
+
+fn join(
+    run: &[u32],
+    reading: &Reading,
+    nest: &Nest<'_>,
+    matcher: &Matcher,
+    scratch: &mut ScanScratch,
+    found: &mut Vec<Split>,
+) {
+    if run.len() < 2 {
+        return;
+    }
+    let mut findings = Vec::new();
+    let mut alone: Vec<Split> = Vec::new();
+    let mut known = found.len();
+    for between in [GAP, "", " "] {
+        let mut joined = String::new();
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for number in run.iter().take(MOST) {
+            let value = reading
+                .texts
+                .get(index(*number))
+                .and_then(|text| nest.value(text.place)?.text());
+            let Some(text) = value else { continue };
+            if !stretches.is_empty() {
+                joined.push_str(between);
+            }
+            let mut add = |start: usize, part: &str| {
+                let begin = joined.len();
+                joined.push_str(part);
+                stretches.push(Stretch {
+                    joined: begin..joined.len(),
+                    text: *number,
+                    start,
+                });
+            };
+            let head = text.floor_char_boundary(END);
+            let tail = text.ceil_char_boundary(text.len().saturating_sub(END));
+            match (text.get(..head), text.get(tail..)) {
+                (Some(first), Some(rest)) if head < tail => {
+                    add(0, first);
+                    // What stands in the middle is not here: nothing goes across.
+                    add(head, GAP);
+                    add(tail, rest);
+                }
+                _ => add(0, &text),
+            }
+        }
+        findings.clear();
+        let input = Input::whole(&joined);
+        matcher
+            .detectors
+            .scan(&input, &mut scratch.detectors, &mut findings);
+        for finding in &findings {
+            let parts = split(finding, &stretches);
+            let first = parts.first().map(|part| part.text);
+            if between == GAP {
+                alone.extend(parts);
+            } else if parts.iter().any(|part| Some(part.text) != first)
+                && !parts.iter().any(|part| part.is_among(&alone))
+            {
+                found.extend(parts);
+            }
+        }
+        // What was found without a space isn't found with one again.
+        alone.extend(found.iter().skip(known).copied());
+        known = found.len();
+        order::sort_by_key(&mut alone, |part| part.text);
+    }
+}
+
+impl Split {
+    /// Whether something of the same kind was found in the same place; `others` are by text.
+    fn is_among(&self, others: &[Split]) -> bool {
+        let from = others.partition_point(|other| other.text < self.text);
+        let others = others.get(from..).unwrap_or_default().iter();
+        let mut here = others.take_while(|other| other.text == self.text);
+        here.any(|other| {
+            other.finding.detector == self.finding.detector
+                && other.finding.start < self.finding.end
+                && self.finding.start < other.finding.end
+        })
+    }
+}
+
+/// What a finding has of each text.
+fn split(finding: &Finding, stretches: &[Stretch]) -> Vec<Split> {
+    let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
+    let local = |stretch: &Stretch, at: usize| {
+        at.saturating_sub(stretch.joined.start)
+            .saturating_add(stretch.start)
+    };
+    stretches
+        .get(from..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|stretch| stretch.joined.start < finding.end)
+        .map(|stretch| {
+            let start = finding.start.max(stretch.joined.start);
+            let end = finding.end.min(stretch.joined.end);
+            Split {
+                text: stretch.text,
+                finding: Finding {
+                    start: local(stretch, start),
+                    end: local(stretch, end),
+                    ..*finding
+                },
+                is_first: start == finding.start,
+            }
+        })
+        .filter(|part| part.finding.start < part.finding.end)
+        .collect()
+}

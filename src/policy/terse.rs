@@ -1,0 +1,932 @@
+//! Terse documents: policies as they are written elsewhere, without `apiVersion`. They are turned into the language itself,
+//! so that it has one spelling; what they leave out has the meaning that it has elsewhere.
+
+use super::field::Field;
+use super::node::{Data, Member, Node};
+use super::operators::{Verb, operator_words};
+use crate::diag::{Diagnostic, Severity, codes, nearest};
+use std::ops::Range;
+
+/// Keys by which a document without `apiVersion` is known to be one of these.
+const HINTS: &[&str] = &[
+    "policy",
+    "rules",
+    "defaults",
+    "default_action",
+    "allow",
+    "deny",
+    "rate_limits",
+];
+
+const TOP: &[&str] = &[
+    "name",
+    "id",
+    "version",
+    "description",
+    "metadata",
+    "rules",
+    "defaults",
+    "default_action",
+    "enforcement",
+    "mode",
+    "environment",
+    "lists",
+    "allow",
+    "deny",
+    "rate_limits",
+];
+
+const RULE: &[&str] = &[
+    "id",
+    "name",
+    "description",
+    "match",
+    "when",
+    "unless",
+    "outcome",
+    "action",
+    "approver_role",
+    "exceptions",
+    "reason",
+    "message",
+    "remedy",
+    "tags",
+    "message_content",
+    "mode",
+    "enforcement",
+];
+
+/// Names in conditions that are no arguments.
+const FIELDS: &[&str] = &[
+    "environment",
+    "model",
+    "provider",
+    "protocol",
+    "server",
+    "host",
+    "client",
+    "tenant",
+    "agent",
+    "tool",
+];
+
+/// Where the recipients of a message stand.
+const RECIPIENTS: &str = "args.to|cc|bcc|recipient|recipients";
+/// Where the text of a query stands.
+const QUERY: &str = "args.query|sql|statement";
+/// Where the thing that an action is about stands.
+const RESOURCE: &str = "args.resource|path|file|uri|url|table|name|id";
+
+/// Abbreviations of zones mean the place whose clocks show them, in summer and in winter.
+const ZONES: &[(&str, &str)] = &[
+    ("EST", "America/New_York"),
+    ("EDT", "America/New_York"),
+    ("ET", "America/New_York"),
+    ("CST", "America/Chicago"),
+    ("CDT", "America/Chicago"),
+    ("CT", "America/Chicago"),
+    ("MST", "America/Denver"),
+    ("MDT", "America/Denver"),
+    ("MT", "America/Denver"),
+    ("PST", "America/Los_Angeles"),
+    ("PDT", "America/Los_Angeles"),
+    ("PT", "America/Los_Angeles"),
+    ("GMT", "UTC"),
+];
+
+/// A document in the language itself, and what is to say about it.
+pub struct Modern {
+    /// The document.
+    pub root: Node,
+    /// What could not be turned into the language, and what was assumed.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Turns a terse document into the language; none if it is not one.
+pub fn modern(root: &Node) -> Option<Modern> {
+    let is_terse = root.get("apiVersion").is_none()
+        && root.get("kind").is_none()
+        && HINTS.iter().any(|hint| root.get(hint).is_some());
+    if !is_terse {
+        return None;
+    }
+    let mut terse = Terse {
+        diagnostics: Vec::new(),
+        lists: Vec::new(),
+    };
+    let policy = root.get("policy").unwrap_or(root);
+    let root = terse.document(policy);
+    terse.say(
+        Severity::Note,
+        codes::AG1120,
+        &(policy.span.start..policy.span.start),
+        "this document is written in the terse form".to_owned(),
+        "`agentguard fmt` writes it in the modern form",
+    );
+    Some(Modern {
+        root,
+        diagnostics: terse.diagnostics,
+    })
+}
+
+struct Terse {
+    diagnostics: Vec<Diagnostic>,
+    /// Names of the document's lists.
+    lists: Vec<Box<str>>,
+}
+
+impl Terse {
+    fn say(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        span: &Range<usize>,
+        message: String,
+        help: &str,
+    ) {
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path: String::new(),
+            span: span.clone(),
+            message,
+            label: None,
+            help: (!help.is_empty()).then(|| help.to_owned()),
+            fix: None,
+        });
+    }
+
+    fn error(&mut self, code: &'static str, span: &Range<usize>, message: String, help: &str) {
+        self.say(Severity::Error, code, span, message, help);
+    }
+
+    fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
+        let message = format!("unknown {what} `{}` of a terse document", member.key);
+        let help = nearest(&member.key, known.iter().copied())
+            .map(|meant| format!("did you mean `{meant}`?"));
+        self.error(
+            codes::AG1004,
+            &member.key_span,
+            message,
+            help.as_deref().unwrap_or_default(),
+        );
+    }
+
+    fn document(&mut self, policy: &Node) -> Node {
+        let at = &policy.span;
+        let start = &(at.start..at.start);
+        let text = |text: &str| Node::text_at(text, start);
+        let named = |key: &str| policy.get(key).or(policy.get("metadata")?.get(key));
+        let mut metadata = vec![(
+            "name",
+            named("name")
+                .or(policy.get("id"))
+                .cloned()
+                .unwrap_or_else(|| text("policy")),
+        )];
+        metadata.extend(named("description").map(|node| ("description", node.clone())));
+        let mut members = vec![
+            ("apiVersion", text("agentguard.dev/v1")),
+            ("kind", text("AgentPolicy")),
+            ("metadata", Node::map_at(metadata, start)),
+        ];
+        let observes = |value: &Node| {
+            let word = value.text().unwrap_or_default().to_ascii_lowercase();
+            ["log_only", "monitor", "observe", "audit", "dry_run"].contains(&&*word)
+        };
+        if [policy.get("enforcement"), policy.get("mode")]
+            .into_iter()
+            .flatten()
+            .any(observes)
+        {
+            members.push(("mode", text("observe")));
+        }
+        members.extend(
+            policy
+                .get("environment")
+                .map(|node| ("environment", node.clone())),
+        );
+        members.push(("require", text("none")));
+        members.push(("defaults", self.defaults(policy)));
+        members.extend(self.lists(policy).map(|lists| ("lists", lists)));
+        let mut rules = Vec::new();
+        for rule in policy.get("rules").into_iter().flat_map(Node::items) {
+            rules.push(self.rule(rule, rules.len()));
+        }
+        for (key, outcome) in [("allow", "allow"), ("deny", "deny")] {
+            for entry in policy.get(key).into_iter().flat_map(Node::items) {
+                rules.push(self.entry(entry, outcome, rules.len()));
+            }
+        }
+        for limit in policy.get("rate_limits").into_iter().flat_map(Node::items) {
+            self.rate_limits(limit, &mut rules);
+        }
+        members.push(("rules", Node::list_at(rules, start)));
+        Node::map_at(members, at)
+    }
+
+    /// `defaults: { outcome: DENY }`, `default_action: deny`; without either, everything is allowed.
+    fn defaults(&mut self, policy: &Node) -> Node {
+        let written = policy.get("default_action").or_else(|| {
+            let defaults = policy.get("defaults")?;
+            defaults
+                .get("outcome")
+                .or(defaults.get("action"))
+                .or(defaults.text().is_some().then_some(defaults))
+        });
+        let at = policy.span.start..policy.span.start;
+        let action = match written {
+            Some(written) => self.outcome(written).unwrap_or("deny"),
+            None if policy.get("defaults").is_some() => {
+                let message = "`outcome` is missing from `defaults`".to_owned();
+                self.error(
+                    codes::AG1006,
+                    &at,
+                    message,
+                    "write `defaults: { outcome: ALLOW }`",
+                );
+                "deny"
+            }
+            None => "allow",
+        };
+        if !matches!(action, "allow" | "deny") {
+            let message = format!("`{action}` is no default");
+            self.error(codes::AG1007, &at, message, "a default is ALLOW or DENY");
+        }
+        let span = written.map_or(&at, |written| &written.span);
+        Node::map_at(vec![("action", Node::text_at(action, span))], span)
+    }
+
+    /// Lists, under `lists` or under their names at the top.
+    fn lists(&mut self, policy: &Node) -> Option<Node> {
+        let mut lists: Vec<Member> = policy
+            .get("lists")
+            .into_iter()
+            .flat_map(Node::members)
+            .cloned()
+            .collect();
+        for member in policy.members() {
+            if TOP.contains(&&*member.key) {
+                continue;
+            }
+            match member.value.data {
+                Data::List(_) => lists.push(member.clone()),
+                _ => self.unknown("key", member, TOP),
+            }
+        }
+        self.lists = lists.iter().map(|list| list.key.clone()).collect();
+        let span = lists.first()?.key_span.clone();
+        Some(Node {
+            span,
+            data: Data::Map(lists),
+        })
+    }
+
+    /// The action that a word means.
+    fn outcome(&mut self, node: &Node) -> Option<&'static str> {
+        let word = node.text().unwrap_or_default().to_ascii_lowercase();
+        let action = match &*word.replace(['-', ' '], "_") {
+            "allow" | "permit" => "allow",
+            "deny" | "block" | "reject" | "forbid" => "deny",
+            "require_approval" | "approval" | "requires_approval" => "require_approval",
+            "redact" | "mask" => "redact",
+            _ => {
+                let message = "this is no outcome that is known".to_owned();
+                let help = "ALLOW, DENY, REQUIRE_APPROVAL or REDACT";
+                self.error(codes::AG1007, &node.span, message, help);
+                return None;
+            }
+        };
+        Some(action)
+    }
+
+    fn rule(&mut self, rule: &Node, number: usize) -> Node {
+        let at = &rule.span;
+        let start = &(at.start..at.start);
+        for member in rule.members() {
+            if !RULE.contains(&&*member.key) {
+                self.unknown("key", member, RULE);
+            }
+        }
+        let id = rule.get("id").or(rule.get("name")).cloned();
+        let id = id
+            .unwrap_or_else(|| Node::text_at(&format!("rule-{}", number.saturating_add(1)), start));
+        let mut members = vec![("id", id)];
+        members.extend(
+            rule.get("description")
+                .map(|node| ("description", node.clone())),
+        );
+        let mut matches = Vec::new();
+        let mut conditions = Vec::new();
+        for member in rule.get("match").into_iter().flat_map(Node::members) {
+            self.matched(member, &mut matches, &mut conditions);
+        }
+        if let Some(content) = rule.get("message_content") {
+            self.message(content, &mut matches, &mut conditions);
+        }
+        for member in rule.get("when").into_iter().flat_map(Node::members) {
+            self.condition(member, &mut matches, &mut conditions);
+        }
+        if !matches.is_empty() {
+            members.push(("match", Node::map_at(matches, start)));
+        }
+        members.extend(joined(conditions, start).map(|when| ("when", when)));
+        let mut ignored = Vec::new();
+        let mut exceptions = Vec::new();
+        for member in rule.get("unless").into_iter().flat_map(Node::members) {
+            self.condition(member, &mut ignored, &mut exceptions);
+        }
+        // A role that is exempt is asked for by the name of those who approve.
+        for member in rule.get("exceptions").into_iter().flat_map(Node::members) {
+            match &*member.key {
+                "approver_role" | "role" | "roles" => {
+                    exceptions.push(one(
+                        "principal.roles",
+                        member.value.clone(),
+                        &member.key_span,
+                    ));
+                }
+                _ => self.condition(member, &mut ignored, &mut exceptions),
+            }
+        }
+        if !ignored.is_empty() {
+            let message = "an exception can't say which event it is about".to_owned();
+            self.error(codes::AG1011, at, message, "put it under `match`");
+        }
+        let any = match exceptions.len() {
+            0 | 1 => exceptions.pop(),
+            _ => Some(one("any", Node::list_at(exceptions, start), start)),
+        };
+        members.extend(any.map(|unless| ("unless", unless)));
+        let outcome = rule.get("outcome").or(rule.get("action"));
+        let action = match outcome {
+            Some(outcome) => self
+                .outcome(outcome)
+                .map(|action| Node::text_at(action, &outcome.span)),
+            None => None,
+        };
+        members.extend(action.map(|action| ("action", action)));
+        if let Some(by) = rule.get("approver_role") {
+            members.push(("approval", Node::map_at(vec![("by", by.clone())], &by.span)));
+        }
+        let reason = rule.get("reason").or(rule.get("message"));
+        members.extend(reason.map(|reason| ("reason", reason.clone())));
+        for key in ["remedy", "tags", "mode"] {
+            members.extend(rule.get(key).map(|value| (key, value.clone())));
+        }
+        Node::map_at(members, at)
+    }
+
+    /// One key of `match`.
+    fn matched<'m>(
+        &mut self,
+        member: &'m Member,
+        matches: &mut Vec<(&'m str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let key = match &*member.key {
+            "tool_name" | "tool_names" | "tools" => "tool",
+            "env" => "environment",
+            "user_role" | "roles" => "role",
+            "agent_name" | "agent_id" => "agent",
+            key => key,
+        };
+        match &member.value.data {
+            Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
+                matches.push((key, member.value.clone()));
+            }
+            _ => self.condition(member, matches, conditions),
+        }
+    }
+
+    /// `message_content: { pattern: … }` is about texts of messages.
+    fn message(
+        &mut self,
+        content: &Node,
+        matches: &mut Vec<(&str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let pattern = content.get("pattern").unwrap_or(content);
+        matches.push(("event", Node::text_at("message", &content.span)));
+        let test = Node::map_at(vec![("matches", pattern.clone())], &content.span);
+        conditions.push(one("text", test, &content.span));
+    }
+
+    /// One key of `when`: `NAME_OPERATOR: x`, or one of those that mean something of their own.
+    fn condition<'m>(
+        &mut self,
+        member: &'m Member,
+        matches: &mut Vec<(&'m str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let at = &member.key_span;
+        let value = &member.value;
+        match &*member.key {
+            "message_content" | "message_content.pattern" => {
+                return self.message(value, matches, conditions);
+            }
+            "message_count" => {
+                conditions.push(one("request.message_count", value.clone(), at));
+                return;
+            }
+            "time_outside" | "time_inside" => {
+                let verb = member.key.strip_prefix("time_").unwrap_or("outside");
+                conditions.extend(self.time(verb, value, at));
+                return;
+            }
+            "env" => {
+                conditions.push(one("environment", value.clone(), at));
+                return;
+            }
+            "tool_name" | "tool_names" => {
+                conditions.push(one("tool", value.clone(), at));
+                return;
+            }
+            "role" | "user_role" | "roles" => {
+                conditions.push(one("principal.roles", value.clone(), at));
+                return;
+            }
+            "all" | "any" => {
+                let mut inner = Vec::new();
+                for item in value.items() {
+                    let mut parts = Vec::new();
+                    for member in item.members() {
+                        // What says which event is meant holds for the whole rule.
+                        self.condition_inside(member, &mut parts);
+                    }
+                    inner.extend(joined(parts, &item.span));
+                }
+                conditions.push(one(&member.key, Node::list_at(inner, &value.span), at));
+                return;
+            }
+            _ => {}
+        }
+        if let Some(verb) = Verb::parse(&member.key) {
+            match bare(verb) {
+                Some("") => conditions.push(self.test("", verb, value, at)),
+                Some(path) => conditions.push(check(path, verb, value.clone(), at)),
+                None => {
+                    let message = format!("nothing says what `{}` is about", member.key);
+                    let help =
+                        format!("put the argument's name before it: `amount_{}`", member.key);
+                    self.error(codes::AG1010, at, message, &help);
+                }
+            }
+        } else if let Some((name, verb)) = split(&member.key) {
+            conditions.push(self.test(name, verb, value, at));
+        } else if FIELDS.contains(&&*member.key) || is_path(&member.key) {
+            conditions.push(one(&member.key, value.clone(), at));
+        } else {
+            // A value, or operators under the argument's name.
+            conditions.push(one(&argument(&member.key), value.clone(), at));
+        }
+    }
+
+    fn condition_inside(&mut self, member: &Member, parts: &mut Vec<Node>) {
+        let mut matches = Vec::new();
+        self.condition(member, &mut matches, parts);
+        if !matches.is_empty() {
+            let message = format!("`{}` can't stand among alternatives", member.key);
+            self.error(
+                codes::AG1011,
+                &member.key_span,
+                message,
+                "make a rule of its own",
+            );
+        }
+    }
+
+    /// An operator on an argument; without a name, on any text of the arguments.
+    fn test(&mut self, name: &str, verb: Verb, value: &Node, at: &Range<usize>) -> Node {
+        let value = self.named_list(verb, value);
+        if name == "table"
+            && matches!(
+                verb,
+                Verb::ContainsAny | Verb::Contains | Verb::In | Verb::Equals
+            )
+        {
+            return check(QUERY, Verb::SqlTableIn, value, at);
+        }
+        let path = match name {
+            "" => "args".to_owned(),
+            "query" | "sql" => QUERY.to_owned(),
+            _ => argument(name),
+        };
+        let is_query = matches!(name, "" | "query" | "sql");
+        if !is_query || !matches!(verb, Verb::Contains | Verb::ContainsAny) {
+            return check(&path, verb, value, at);
+        }
+        // `*` and `LIMIT > 1000` among the words of a query mean what they say of it.
+        let mut words = Vec::new();
+        let mut tests = Vec::new();
+        for item in value.items() {
+            match item.text().map(|text| (text.trim(), limit(text))) {
+                Some(("*" | "SELECT *" | "select *", _)) => {
+                    let all = Node::text_at("select *", &item.span);
+                    tests.push(check(
+                        QUERY,
+                        Verb::SqlVerbIn,
+                        Node::list_at(vec![all], &item.span),
+                        at,
+                    ));
+                }
+                Some((_, Some(rows))) => {
+                    let rows = Node {
+                        span: item.span.clone(),
+                        data: Data::Number(rows.into()),
+                    };
+                    tests.push(check(QUERY, Verb::SqlLimitGreaterThan, rows, at));
+                }
+                _ => words.push(item.clone()),
+            }
+        }
+        if tests.is_empty() {
+            return check(&path, verb, value, at);
+        }
+        if !words.is_empty() {
+            let words = Node::list_at(words, &value.span);
+            tests.insert(0, check(&path, Verb::ContainsAny, words, at));
+        }
+        one("any", Node::list_at(tests, at), at)
+    }
+
+    /// `[customer_domains]` is the list of that name, if there is one.
+    fn named_list(&mut self, verb: Verb, value: &Node) -> Node {
+        let [only] = value.items() else {
+            return value.clone();
+        };
+        let Some(name) = only.text() else {
+            return value.clone();
+        };
+        if self.lists.iter().any(|list| **list == *name) {
+            return Node::map_at(vec![("list", only.clone())], &only.span);
+        }
+        let is_domain = matches!(verb, Verb::DomainIn | Verb::DomainNotIn);
+        if is_domain && !name.contains('.') {
+            let message = format!("there is no list `{name}`");
+            let help = "define it: `lists: { NAME: [example.com] }`";
+            self.error(codes::AG1012, &only.span, message, help);
+        }
+        value.clone()
+    }
+
+    /// `9am-5pm EST`
+    fn time(&mut self, verb: &str, value: &Node, at: &Range<usize>) -> Option<Node> {
+        let read = value.text().and_then(|text| {
+            let text = text.trim();
+            let (hours, zone) = match text.rsplit_once(' ') {
+                Some((hours, zone))
+                    if zone.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && clock(zone).is_none() =>
+                {
+                    (hours, Some(zone))
+                }
+                _ => (text, None),
+            };
+            let (from, to) = hours.split_once(['-', '–'])?;
+            Some((format!("{}-{}", clock(from)?, clock(to)?), zone))
+        });
+        let Some((hours, zone)) = read else {
+            let message = "this is no span of the day".to_owned();
+            self.error(
+                codes::AG1011,
+                &value.span,
+                message,
+                "for example `9am-5pm EST`",
+            );
+            return None;
+        };
+        let mut members = vec![(verb, Node::text_at(&hours, &value.span))];
+        if let Some(zone) = zone {
+            let known = ZONES
+                .iter()
+                .find(|(short, _)| short.eq_ignore_ascii_case(zone));
+            if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
+                let message = format!("`{short}` is read as `{place}`, in summer and in winter");
+                let help = "name the zone itself to be sure";
+                self.say(Severity::Warning, codes::AG1120, &value.span, message, help);
+            }
+            let zone = known.map_or(zone, |(_, place)| place);
+            members.push(("zone", Node::text_at(zone, &value.span)));
+        }
+        Some(one("time", Node::map_at(members, &value.span), at))
+    }
+
+    /// An entry of `allow` or `deny`: `{ action: "read file", resource: "/srv/*" }`.
+    fn entry(&mut self, entry: &Node, outcome: &str, number: usize) -> Node {
+        let at = &entry.span;
+        for member in entry.members() {
+            if !["id", "action", "resource", "reason", "description"].contains(&&*member.key) {
+                self.unknown("key", member, &["id", "action", "resource", "reason"]);
+            }
+        }
+        let action = entry.get("action").unwrap_or(entry);
+        let mut names = Vec::new();
+        for word in action.items() {
+            match word.text() {
+                Some(text) => names.extend(
+                    spellings(text)
+                        .iter()
+                        .map(|name| Node::text_at(name, &word.span)),
+                ),
+                None => {
+                    let message = "the name of an action is expected here".to_owned();
+                    self.error(
+                        codes::AG1005,
+                        &word.span,
+                        message,
+                        "for example `read file`",
+                    );
+                }
+            }
+        }
+        let id = entry.get("id").cloned();
+        let id = id.unwrap_or_else(|| {
+            Node::text_at(&format!("{outcome}-{}", number.saturating_add(1)), at)
+        });
+        let mut members = vec![
+            ("id", id),
+            (
+                "match",
+                Node::map_at(vec![("tool", Node::list_at(names, at))], at),
+            ),
+        ];
+        let is_all = |node: &&Node| matches!(node.text(), Some("*" | "**"));
+        if let Some(resource) = entry.get("resource").filter(|node| !is_all(node)) {
+            // What restricts looks everywhere; what opens only where a resource is named.
+            let path = if outcome == "deny" { "args" } else { RESOURCE };
+            members.push(("when", check(path, Verb::Glob, resource.clone(), at)));
+            if outcome == "deny" {
+                members.push(("if_missing", Node::text_at("apply", at)));
+            }
+        }
+        members.push(("action", Node::text_at(outcome, at)));
+        members.extend(entry.get("reason").map(|reason| ("reason", reason.clone())));
+        Node::map_at(members, at)
+    }
+
+    /// `{ requests_per_minute: 60 }`, `{ tool: send_email, max: 10, window: 1h }`
+    fn rate_limits(&mut self, limit: &Node, rules: &mut Vec<Node>) {
+        let at = &limit.span;
+        let text = |text: &str| Node::text_at(text, at);
+        let mut add = |count: &str, tool: Option<&Node>, max: &Node, window: Node| {
+            let limit = vec![
+                ("count", text(count)),
+                ("max", max.clone()),
+                ("window", window),
+            ];
+            let id = format!("limit-{}", rules.len().saturating_add(1));
+            let mut members = vec![("id", text(&id))];
+            members
+                .extend(tool.map(|tool| ("match", Node::map_at(vec![("tool", tool.clone())], at))));
+            members.push(("action", text("deny")));
+            members.push(("limit", Node::map_at(limit, at)));
+            rules.push(Node::map_at(members, at));
+        };
+        let tool = limit.get("tool").or(limit.get("tool_name"));
+        let count = if tool.is_some() {
+            "tool_calls"
+        } else {
+            "requests"
+        };
+        if let (Some(max), Some(window)) =
+            (limit.get("max").or(limit.get("limit")), limit.get("window"))
+        {
+            return add(count, tool, max, window.clone());
+        }
+        for member in limit.members() {
+            let read = member.key.split_once("_per_").and_then(|(what, span)| {
+                let window = match span {
+                    "second" => "1s",
+                    "minute" => "1m",
+                    "hour" => "1h",
+                    "day" => "24h",
+                    _ => return None,
+                };
+                let count = ["requests", "tool_calls", "tokens"]
+                    .into_iter()
+                    .find(|word| *word == what)?;
+                Some((count, window))
+            });
+            match read {
+                Some((count, window)) => add(count, tool, &member.value, text(window)),
+                None if matches!(&*member.key, "tool" | "tool_name") => {}
+                None => self.unknown(
+                    "limit",
+                    member,
+                    &["requests_per_minute", "max", "window", "tool"],
+                ),
+            }
+        }
+    }
+}
+
+/// A mapping of one key.
+fn one(key: &str, value: Node, at: &Range<usize>) -> Node {
+    Node::map_at(vec![(key, value)], at)
+}
+
+fn check(path: &str, verb: Verb, value: Node, at: &Range<usize>) -> Node {
+    one(path, one(verb.word(), value, at), at)
+}
+
+/// All of several conditions; none of none.
+fn joined(mut conditions: Vec<Node>, at: &Range<usize>) -> Option<Node> {
+    match conditions.len() {
+        0 | 1 => conditions.pop(),
+        _ => Some(one("all", Node::list_at(conditions, at), at)),
+    }
+}
+
+/// The path of an argument by its name.
+fn argument(name: &str) -> String {
+    match name {
+        "recipient" | "recipients" => RECIPIENTS.to_owned(),
+        _ => format!("args.{name}"),
+    }
+}
+
+/// What an operator without a name before it is about: nothing is any text of the arguments.
+fn bare(verb: Verb) -> Option<&'static str> {
+    Some(match verb {
+        Verb::SqlVerbIn | Verb::SqlTableIn | Verb::SqlLimitGreaterThan => QUERY,
+        Verb::PathWithin | Verb::PathNotWithin => "args.path|file|filename",
+        Verb::CommandIn => "args.command|cmd",
+        verb if verb.looks_for_text() => "",
+        _ => return None,
+    })
+}
+
+/// A field that is written as in the language itself: `args.x`, `principal.id`.
+fn is_path(name: &str) -> bool {
+    name.contains(['.', '[']) && Field::parse(name).is_ok()
+}
+
+/// `amount_greater_than`: the name and the longest operator that it ends in.
+pub(super) fn split(key: &str) -> Option<(&str, Verb)> {
+    let short = ["gt", "gte", "lt", "lte"];
+    let word = operator_words()
+        .chain(short)
+        .filter(|word| {
+            key.strip_suffix(word)
+                .is_some_and(|name| name.len() > 1 && name.ends_with('_'))
+        })
+        .max_by_key(|word| word.len())?;
+    let name = key.strip_suffix(word)?.strip_suffix('_')?;
+    Some((name, Verb::parse(word)?))
+}
+
+/// `LIMIT > 1000`
+fn limit(text: &str) -> Option<&str> {
+    let rest = text
+        .trim()
+        .get(.."limit".len())
+        .filter(|word| word.eq_ignore_ascii_case("limit"))?;
+    let rows = text
+        .trim()
+        .get(rest.len()..)?
+        .trim()
+        .strip_prefix('>')?
+        .trim();
+    (!rows.is_empty() && rows.bytes().all(|byte| byte.is_ascii_digit())).then_some(rows)
+}
+
+/// `9am`, `5:30 pm`, `17:00` as `HH:MM`.
+fn clock(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let (time, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
+        (Some(time), _) => (time.trim(), Some(0)),
+        (_, Some(time)) => (time.trim(), Some(12)),
+        _ => (&*text, None),
+    };
+    let (hours, minutes) = time.split_once(':').unwrap_or((time, "0"));
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let hours = match half {
+        Some(half) if (1..=12).contains(&hours) => hours.rem_euclid(12).saturating_add(half),
+        None if hours <= 24 && time.contains(':') => hours,
+        _ => return None,
+    };
+    (minutes < 60).then(|| format!("{hours:02}:{minutes:02}"))
+}
+
+/// The ways in which people write the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`.
+fn spellings(action: &str) -> Vec<String> {
+    if action.contains(['*', '?', '[']) {
+        return vec![action.to_owned()];
+    }
+    let mut words: Vec<String> = Vec::new();
+    let mut last_lower = false;
+    for c in action.chars() {
+        let begins = !c.is_alphanumeric() || (c.is_uppercase() && last_lower);
+        last_lower = c.is_lowercase() || c.is_numeric();
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            if words.is_empty() {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.extend(c.to_lowercase());
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    let camel: String = words
+        .iter()
+        .enumerate()
+        .map(|(number, word)| match (number, word.chars().next()) {
+            (1.., Some(first)) => {
+                let rest = word.get(first.len_utf8()..).unwrap_or_default();
+                format!("{}{rest}", first.to_uppercase())
+            }
+            _ => word.clone(),
+        })
+        .collect();
+    let mut names = vec![action.to_owned()];
+    let joined = ["_", "-", ":", ".", " ", "/"].map(|between| words.join(between));
+    for name in joined.into_iter().chain([camel]) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_operators_are_told_apart() {
+        for (key, name, verb) in [
+            ("amount_greater_than", "amount", Verb::GreaterThan),
+            (
+                "recipient_count_greater_than",
+                "recipient",
+                Verb::CountGreaterThan,
+            ),
+            ("recipient_domain_not_in", "recipient", Verb::DomainNotIn),
+            ("customer_id_in", "customer_id", Verb::In),
+            ("amount_gte", "amount", Verb::AtLeast),
+            ("body_contains_any", "body", Verb::ContainsAny),
+        ] {
+            assert_eq!(split(key), Some((name, verb)), "{key}");
+        }
+        for key in ["amount", "greater_than", "_in", "margin"] {
+            assert_eq!(split(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn times_of_day_are_read_as_people_say_them() {
+        for (text, time) in [
+            ("9am", "09:00"),
+            ("5 PM", "17:00"),
+            ("12am", "00:00"),
+            ("12pm", "12:00"),
+            ("5:30pm", "17:30"),
+            ("17:00", "17:00"),
+        ] {
+            assert_eq!(clock(text).as_deref(), Some(time), "{text}");
+        }
+        for text in ["", "9", "13pm", "0am", "9:61", "noon", "EST"] {
+            assert_eq!(clock(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_action_goes_by_every_spelling_of_its_words() {
+        for action in [
+            "read file",
+            "read:file",
+            "readFile",
+            "read-file",
+            "Read_File",
+        ] {
+            let names = spellings(action);
+            for name in [
+                "read_file",
+                "read-file",
+                "read:file",
+                "readFile",
+                "read file",
+            ] {
+                assert!(
+                    names.iter().any(|known| known == name),
+                    "{action}: {names:?}"
+                );
+            }
+        }
+        assert_eq!(spellings("file_*"), ["file_*"]);
+    }
+
+    #[test]
+    fn limits_of_queries_are_read() {
+        assert_eq!(limit("LIMIT > 1000"), Some("1000"));
+        assert_eq!(limit(" limit>5 "), Some("5"));
+        assert_eq!(limit("LIMIT"), None);
+        assert_eq!(limit("LIMIT > many"), None);
+        assert_eq!(limit("unlimited > 5"), None);
+    }
+}

@@ -1,0 +1,363 @@
+//! Pseudonyms: stand-ins that the model sees in place of real values, turned back in its answer.
+//!
+//! A stand-in is derived from the value by a keyed hash, so that the same value has the same one in every turn: histories
+//! and the provider's caches stay as they were. It comes from a range that is reserved for examples, where there is one:
+//! `example.com` (RFC 2606), telephone numbers 555-0100 to 555-0199 (NANPA), addresses of RFC 2544 and RFC 3849, numbers
+//! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
+
+use crate::detect::literals::Literals;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// How often another stand-in is tried where one is taken by another value.
+const TRIES: u8 = 16;
+
+/// The stand-ins of one exchange.
+#[derive(Debug, Default)]
+pub struct StandIns {
+    /// Whom they are for; `None`: none are made.
+    scope: Option<Vec<u8>>,
+    list: Vec<StandIn>,
+    by_value: BTreeMap<Box<str>, usize>,
+    by_text: BTreeMap<Box<str>, usize>,
+    finder: OnceCell<Option<Literals>>,
+}
+
+#[derive(Debug)]
+struct StandIn {
+    text: Box<str>,
+    value: Box<str>,
+    /// Tools in whose arguments it is turned back.
+    tools: Vec<Rc<[Box<str>]>>,
+}
+
+/// What a stand-in takes the place of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Original<'a> {
+    /// The built-in detector that found it.
+    pub(super) detector: Option<&'a str>,
+    /// The label of what has no reserved range.
+    pub(super) label: &'a str,
+    pub(super) value: &'a str,
+    /// Tools in whose arguments it is turned back.
+    pub(super) tools: &'a Rc<[Box<str>]>,
+}
+
+impl StandIns {
+    /// From here on stand-ins are made for this tenant and session: others have others.
+    pub fn open(&mut self, scope: Vec<u8>) {
+        self.scope = Some(scope);
+    }
+
+    /// From here on none are made.
+    pub fn close(&mut self) {
+        self.scope = None;
+    }
+
+    /// Whether none was made.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The stand-in of a value; `None` where none are made.
+    pub(super) fn of(&mut self, key: &[u8], original: Original<'_>) -> Option<&str> {
+        let scope = self.scope.as_deref()?;
+        let known = self.by_value.get(original.value).copied();
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let text = (0..=TRIES)
+                    .map(|tried| {
+                        written(hashed(key, scope, tried, original.value), original, tried)
+                    })
+                    .find(|text| !self.by_text.contains_key(text.as_str()))?;
+                let number = self.list.len();
+                self.by_value.insert(original.value.into(), number);
+                self.by_text.insert(text.as_str().into(), number);
+                self.list.push(StandIn {
+                    text: text.into(),
+                    value: original.value.into(),
+                    tools: Vec::new(),
+                });
+                self.finder = OnceCell::new();
+                number
+            }
+        };
+        let stand_in = self.list.get_mut(number)?;
+        if !stand_in.tools.iter().any(|tools| tools == original.tools) {
+            stand_in.tools.push(Rc::clone(original.tools));
+        }
+        Some(&stand_in.text)
+    }
+
+    fn finder(&self) -> Option<&Literals> {
+        let texts = || {
+            let texts = self.list.iter().map(|stand_in| stand_in.text.to_string());
+            texts.collect::<Vec<_>>()
+        };
+        self.finder
+            .get_or_init(|| Literals::new(&texts()).ok())
+            .as_ref()
+            .filter(|_| !self.is_empty())
+    }
+
+    /// Where stand-ins stand in a text, and the values that they stand for. In arguments of the tool of these names only
+    /// those that a rule turns back there; `None`: the text is no argument.
+    pub fn found(&self, text: &str, tool: Option<&[&str]>) -> Vec<(Range<usize>, String)> {
+        let mut found: Vec<(Range<usize>, String)> = Vec::new();
+        let Some(finder) = self.finder() else {
+            return found;
+        };
+        finder.find(text, &mut |number, range| {
+            let stand_in = usize::try_from(number)
+                .ok()
+                .and_then(|number| self.list.get(number));
+            if let Some(stand_in) = stand_in
+                && text.get(range.clone()) == Some(&stand_in.text)
+                && tool.is_none_or(|names| stand_in.is_for(names))
+                && found.last().is_none_or(|(last, _)| last.end <= range.start)
+            {
+                found.push((range, stand_in.value.to_string()));
+            }
+        });
+        found
+    }
+
+    /// The last place up to `at` at which a text that goes on can be cut without cutting a stand-in.
+    pub fn cut(&self, text: &str, at: usize) -> usize {
+        let Some(finder) = self.finder() else {
+            return at;
+        };
+        let mut at = at.min(finder.begun(text));
+        for (range, _) in self.found(text, None).iter().rev() {
+            if range.start < at && range.end > at {
+                at = range.start;
+            }
+        }
+        at
+    }
+}
+
+impl StandIn {
+    fn is_for(&self, names: &[&str]) -> bool {
+        self.tools
+            .iter()
+            .any(|tools| tools.iter().any(|tool| names.contains(&&**tool)))
+    }
+}
+
+/// A text with parts of it replaced. The parts are in order and don't overlap.
+pub fn replaced(text: &str, parts: &[(Range<usize>, String)]) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut done = 0;
+    for (range, with) in parts {
+        whole.push_str(text.get(done..range.start).unwrap_or_default());
+        whole.push_str(with);
+        done = range.end;
+    }
+    whole.push_str(text.get(done..).unwrap_or_default());
+    whole
+}
+
+/// A number that is the same for the same value and whom it is for, and tells nothing of them without the key.
+fn hashed(key: &[u8], scope: &[u8], tried: u8, value: &str) -> u64 {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return 0;
+    };
+    let length = u64::try_from(scope.len()).unwrap_or(u64::MAX);
+    mac.update(b"stand-in");
+    mac.update(&length.to_be_bytes());
+    mac.update(scope);
+    mac.update(&[tried]);
+    mac.update(value.as_bytes());
+    mac.finalize()
+        .into_bytes()
+        .first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// A stand-in made of a hash. After many tries the range is used up, and the label takes over.
+fn written(hash: u64, original: Original<'_>, tried: u8) -> String {
+    let short = hash >> 32;
+    let part = |shift: u32, range: u64| (hash >> shift).checked_rem(range).unwrap_or(0);
+    match original.detector.filter(|_| tried < TRIES) {
+        Some("email") => format!("user-{short:08x}@example.com"),
+        Some("phone") => {
+            // Neither 1 in the middle (N11 is a service) nor anything but 2 to 9 in front.
+            let middle = [0, 2, 3, 4, 5, 6, 7, 8].get(usize::try_from(part(8, 8)).unwrap_or(0));
+            format!(
+                "+1-{}{}{}-555-01{:02}",
+                part(0, 8).wrapping_add(2),
+                middle.copied().unwrap_or(0),
+                part(16, 10),
+                part(24, 100)
+            )
+        }
+        Some("ip_address") if original.value.contains(':') => {
+            format!("2001:db8::{:x}:{:x}", part(0, 1 << 16), part(16, 1 << 16))
+        }
+        Some("ip_address") => {
+            format!(
+                "198.{}.{}.{}",
+                part(0, 2).wrapping_add(18),
+                part(8, 256),
+                part(16, 256)
+            )
+        }
+        Some("us_ssn") => {
+            format!(
+                "666-{:02}-{:04}",
+                part(0, 99).wrapping_add(1),
+                part(16, 9_999).wrapping_add(1)
+            )
+        }
+        Some("credit_card") => {
+            let body = format!("400000{:09}", hash % 1_000_000_000);
+            let number = format!("{body}{}", luhn_digit(&body));
+            let groups = number.as_bytes().chunks(4);
+            let groups: Vec<&str> = groups
+                .filter_map(|group| std::str::from_utf8(group).ok())
+                .collect();
+            groups.join(" ")
+        }
+        _ => format!("[{}:{short:08x}]", original.label),
+    }
+}
+
+/// The check digit that ISO/IEC 7812-1 puts behind these digits.
+fn luhn_digit(digits: &str) -> u32 {
+    let sum = digits
+        .bytes()
+        .rev()
+        .zip([2u32, 1].into_iter().cycle())
+        .fold(0u32, |sum, (byte, weight)| {
+            let product = u32::from(byte.wrapping_sub(b'0')).wrapping_mul(weight);
+            sum.wrapping_add(product % 10).wrapping_add(product / 10)
+        });
+    10u32.wrapping_sub(sum % 10) % 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Confidence, Input, Scanner, Scratch, Selection};
+
+    fn original<'a>(
+        detector: Option<&'a str>,
+        value: &'a str,
+        tools: &'a Rc<[Box<str>]>,
+    ) -> Original<'a> {
+        Original {
+            detector,
+            label: "LABEL",
+            value,
+            tools,
+        }
+    }
+
+    fn open(scope: &str) -> StandIns {
+        let mut stand_ins = StandIns::default();
+        stand_ins.open(scope.as_bytes().to_vec());
+        stand_ins
+    }
+
+    fn made(stand_ins: &mut StandIns, detector: &str, value: &str) -> String {
+        let none = Rc::from([]);
+        let original = original(Some(detector), value, &none);
+        stand_ins.of(b"key", original).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_same_value_has_the_same_stand_in_for_the_same_tenant_only() {
+        let first = made(&mut open("acme"), "email", "ann@contoso.com");
+        assert_eq!(made(&mut open("acme"), "email", "ann@contoso.com"), first);
+        assert_ne!(made(&mut open("beta"), "email", "ann@contoso.com"), first);
+        assert_ne!(made(&mut open("acme"), "email", "bob@contoso.com"), first);
+        assert!(first.ends_with("@example.com"));
+    }
+
+    #[test]
+    fn stand_ins_look_like_what_they_stand_for() {
+        for (detector, value) in [
+            ("email", "ann@contoso.com"),
+            ("phone", "+49 30 901820"),
+            ("ip_address", "10.2.3.4"),
+            ("ip_address", "fe80::1"),
+            ("credit_card", "5555 5555 5555 4444"),
+        ] {
+            let mut selection = Selection::none();
+            selection.add(detector, Confidence::Medium).unwrap();
+            let scanner = Scanner::new(&selection);
+            for number in 0..50 {
+                let text = made(&mut open(&number.to_string()), detector, value);
+                let mut findings = Vec::new();
+                scanner.scan(&Input::whole(&text), &mut Scratch::default(), &mut findings);
+                assert!(
+                    matches!(findings[..], [finding] if finding.range() == (0..text.len())),
+                    "{detector}: {text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
+        let mut stand_ins = open("acme");
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..20_000u32 {
+            let text = made(&mut stand_ins, "phone", &format!("+49 {number}"));
+            assert!(seen.insert(text));
+        }
+    }
+
+    #[test]
+    fn only_stand_ins_of_this_exchange_are_turned_back() {
+        let mut stand_ins = open("acme");
+        let email = made(&mut stand_ins, "email", "ann@contoso.com");
+        let other = made(&mut open("acme"), "email", "bob@contoso.com");
+        let text = format!("é {email}, {other}, {}", email.to_uppercase());
+        let found = stand_ins.found(&text, None);
+        assert_eq!(
+            replaced(&text, &found),
+            text.replacen(&email, "ann@contoso.com", 1)
+        );
+        assert!(StandIns::default().found(&text, None).is_empty());
+    }
+
+    #[test]
+    fn in_arguments_only_for_tools_that_a_rule_names() {
+        let mut stand_ins = open("acme");
+        let mail: Rc<[Box<str>]> = Rc::from(["send_email".into()]);
+        let text = stand_ins
+            .of(b"key", original(Some("email"), "ann@contoso.com", &mail))
+            .unwrap()
+            .to_owned();
+        assert_eq!(stand_ins.found(&text, Some(&["send_email"])).len(), 1);
+        assert!(stand_ins.found(&text, Some(&["post"])).is_empty());
+    }
+
+    #[test]
+    fn a_text_is_cut_before_what_may_become_a_stand_in() {
+        let mut stand_ins = open("acme");
+        let text = made(&mut stand_ins, "email", "ann@contoso.com");
+        let said = format!("to {text}");
+        for end in 4..said.len() {
+            let begun = said.get(..end).unwrap();
+            assert_eq!(stand_ins.cut(begun, end), 3, "{end}");
+        }
+        assert_eq!(stand_ins.cut(&said, said.len()), said.len());
+        assert_eq!(stand_ins.cut(&said, 9), 3);
+    }
+
+    #[test]
+    fn where_none_are_made_there_is_none() {
+        let mut stand_ins = open("acme");
+        stand_ins.close();
+        let none = Rc::from([]);
+        assert_eq!(stand_ins.of(b"key", original(None, "x", &none)), None);
+    }
+}

@@ -1,0 +1,574 @@
+//! The tools that make a policy safe to change: `explain`, `test`, `diff`, `replay`, `fmt`, `schema`.
+
+use super::*;
+
+const HEAD: &str =
+    "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\n";
+
+/// A file that is gone with the value.
+struct Written(PathBuf);
+
+impl Written {
+    fn new(name: &str, text: &str) -> Written {
+        let path = std::env::temp_dir().join(format!("agentguard-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Written(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn policy(name: &str, rules: &str) -> Written {
+    Written::new(
+        name,
+        &format!("{HEAD}defaults: {{ action: allow }}\n{rules}"),
+    )
+}
+
+fn snapshot(name: &str, output: &Output) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, out(output)));
+}
+
+#[test]
+fn explain_shows_what_held_and_what_was_seen() {
+    let explained = run(&[
+        "explain",
+        "policies/support-agent.yaml",
+        "issue_refund {amount: 250}",
+        "--principal",
+        "{\"roles\": [\"support\"]}",
+    ]);
+    assert_eq!(explained.status.code(), Some(0));
+    snapshot("explain_a_refund", &explained);
+    let unknown = run(&[
+        "explain",
+        "--all",
+        "policies/support-agent.yaml",
+        "{call: \"issue_refund {amount: a lot}\", env: unknown, principal: anonymous}",
+    ]);
+    snapshot("explain_what_is_not_known", &unknown);
+}
+
+#[test]
+fn explain_masks_secrets() {
+    let secret = "AKIAQYLPMN5HFIQR7XYA";
+    let text = format!("the key is {secret}, the card 4111 1111 1111 1111");
+    for json in [&[][..], &["--json"]] {
+        let mut arguments = json.to_vec();
+        arguments.extend(["explain", "policies/pii-baseline.yaml", "--text", &text]);
+        let output = run(&arguments);
+        assert!(out(&output).contains("[AWS_ACCESS_KEY"), "{}", out(&output));
+        assert!(!out(&output).contains(secret));
+    }
+}
+
+#[test]
+fn explain_as_json_is_the_same_tree() {
+    let output = run(&[
+        "--json",
+        "explain",
+        "policies/support-agent.yaml",
+        "issue_refund {amount: 250}",
+    ]);
+    let lines = json_lines(&output);
+    let rule = lines[0]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["id"] == "large-refund")
+        .unwrap();
+    assert_eq!(rule["held"], true);
+    let asked = &rule["parts"][1]["parts"][0];
+    assert_eq!(asked["asks"], "args.amount|total|value greater_than 100");
+    assert_eq!(asked["seen"], json!(["250"]));
+    assert_eq!(lines[1]["verdict"]["action"], "require_approval");
+}
+
+#[test]
+fn a_failing_case_says_what_was_expected_in_every_format() {
+    let rules = policy(
+        "p.yaml",
+        "rules:\n  - { id: a, match: { tool: t }, action: deny, reason: Because. }\n  - { id: never, match: { tool: u }, action: tag, tags: [x] }\n",
+    );
+    let name = rules.0.file_name().unwrap().to_str().unwrap();
+    let tests = Written::new(
+        "t.test.yaml",
+        &format!(
+            "apiVersion: agentguard.dev/v1\nkind: PolicyTest\npolicy: {name}\ntests:\n  - {{ name: right, call: t, expect: deny }}\n  - {{ name: \"wrong & <odd>\", call: t, expect: {{ action: allow, rules: [] }} }}\n"
+        ),
+    );
+    let text = run(&["test", tests.path(), "--coverage"]);
+    assert_eq!(text.status.code(), Some(1));
+    assert!(
+        out(&text).contains("6: wrong & <odd>: failed"),
+        "{}",
+        out(&text)
+    );
+    assert!(out(&text).contains("action: expected \"allow\", got \"deny\""));
+    assert!(out(&text).contains("1 passed, 1 failed"));
+    assert!(out(&text).contains("1 of 2 rules reached, not: never"));
+    let tap = out(&run(&["test", tests.path(), "--format", "tap"]));
+    assert!(tap.starts_with("TAP version 13\n1..2\nok 1 - "), "{tap}");
+    assert!(tap.contains("\nnot ok 2 - "), "{tap}");
+    let junit = out(&run(&["test", tests.path(), "--format", "junit"]));
+    assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
+    assert!(
+        junit.contains("name=\"wrong &amp; &lt;odd&gt;\""),
+        "{junit}"
+    );
+    let lines = json_lines(&run(&["--json", "test", tests.path()]));
+    assert_eq!(lines[0]["ok"], true);
+    assert_eq!(lines[1]["ok"], false);
+    assert_eq!(lines[1]["got"]["action"], "deny");
+}
+
+#[test]
+fn a_test_file_with_a_mistake_is_no_passing_test() {
+    for (name, text) in [
+        (
+            "unknown-key",
+            "tests: [{ name: a, call: t, expects: deny }]",
+        ),
+        (
+            "two-events",
+            "tests: [{ name: a, call: t, text: x, expect: deny }]",
+        ),
+        ("nothing-expected", "tests: [{ name: a, call: t }]"),
+        (
+            "unknown-outcome",
+            "tests: [{ name: a, call: t, expect: blocked }]",
+        ),
+    ] {
+        let tests = Written::new(
+            &format!("{name}.test.yaml"),
+            &format!("apiVersion: agentguard.dev/v1\nkind: PolicyTest\npolicy: x.yaml\n{text}\n"),
+        );
+        let output = run(&["test", tests.path()]);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", out(&output));
+        assert!(
+            out(&output).contains("error[AG10"),
+            "{name}: {}",
+            out(&output)
+        );
+    }
+    assert_eq!(
+        run(&["test", "docs"]).status.code(),
+        Some(2),
+        "no case at all"
+    );
+}
+
+/// The three answers of `diff` and its exit status.
+fn compared(old: &Written, new: &Written) -> (Option<i32>, Value) {
+    let output = run(&["--json", "diff", old.path(), new.path()]);
+    (output.status.code(), json_lines(&output).remove(0))
+}
+
+fn answers(difference: &Value) -> [&str; 3] {
+    ["same", "keeps_refusals", "adds_no_refusals"].map(|key| difference[key].as_str().unwrap())
+}
+
+#[test]
+fn diff_proves_that_another_order_and_another_spelling_change_nothing() {
+    let old = policy(
+        "old-spelling.yaml",
+        "lists: { l: [a, b] }
+rules:
+  - { id: one, match: { tool: [x, y] }, when: { args.n: { gt: 5, lt: 9 }, args.s: { list: l } }, action: deny }
+  - { id: two, match: { event: message }, when: { text: { contains_any: [u, v] } }, action: tag, tags: [t] }
+",
+    );
+    let new = policy(
+        "new-spelling.yaml",
+        "rules:
+  # Now with a comment, in another order, written out, and with a reason.
+  - { id: second, match: { event: message }, when: { text: { contains_any: [v, u] } }, action: tag, tags: [t] }
+  - id: first
+    match: { tool: [y, x] }
+    when: { all: [{ args.s: [b, a] }, { args.n: { less_than: 9.0 } }, { not: { not: { args.n: { greater_than: 5 } } } }] }
+    action: deny
+    reason: Because.
+",
+    );
+    let (exit, difference) = compared(&old, &new);
+    assert_eq!(answers(&difference), ["yes", "yes", "yes"], "{difference}");
+    assert_eq!(exit, Some(0));
+}
+
+#[test]
+fn diff_proves_what_a_change_keeps_and_shows_what_it_loses() {
+    let old = policy(
+        "old-limit.yaml",
+        "rules:\n  - { id: large, match: { tool: refund }, when: { args.amount: { greater_than: 100 } }, action: deny }\n",
+    );
+    let new = policy(
+        "new-limit.yaml",
+        "rules:\n  - { id: large, match: { tool: refund }, when: { args.amount: { greater_than: 500 } }, action: deny }\n",
+    );
+    let (exit, difference) = compared(&old, &new);
+    assert_eq!(exit, Some(1));
+    assert_eq!(answers(&difference), ["no", "no", "yes"], "{difference}");
+    let witness = &difference["loosens"];
+    let amount = witness["event"]["tool_call"]["args"]["amount"]
+        .as_f64()
+        .unwrap();
+    assert!(amount > 100.0 && amount <= 500.0, "{witness}");
+    assert_eq!(witness["old"]["action"], "deny");
+    assert_eq!(witness["new"]["action"], "allow");
+    // The other way round.
+    let (_, difference) = compared(&new, &old);
+    assert_eq!(answers(&difference), ["no", "yes", "no"], "{difference}");
+}
+
+#[test]
+fn a_witness_of_diff_is_a_case_that_can_be_pasted_into_a_test() {
+    let old = policy(
+        "old-paste.yaml",
+        "rules:\n  - { id: a, match: { tool: send }, when: { args.to: { domain_in: [evil.example] } }, action: deny }\n",
+    );
+    let new = policy("new-paste.yaml", "rules: []\n");
+    let (_, difference) = compared(&old, &new);
+    let event = difference["loosens"]["event"].to_string();
+    for (policy, expected) in [(&old, "deny"), (&new, "allow")] {
+        let output = run(&["--json", "explain", policy.path(), &event]);
+        let lines = json_lines(&output);
+        assert_eq!(
+            lines.last().unwrap()["verdict"]["action"],
+            expected,
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn diff_says_unknown_where_it_neither_proves_nor_finds() {
+    // The same language in two regular expressions: true, and beyond what is proved.
+    let with = |pattern: &str, name: &str| {
+        policy(
+            name,
+            &format!(
+                "rules:\n  - {{ id: a, match: {{ event: message }}, when: {{ text: {{ matches: '{pattern}' }} }}, action: deny }}\n"
+            ),
+        )
+    };
+    let (exit, difference) = compared(&with("ab|ac", "u1.yaml"), &with("a[bc]", "u2.yaml"));
+    assert_eq!(exit, Some(1), "what is not proved may differ");
+    assert_eq!(answers(&difference), ["unknown", "unknown", "unknown"]);
+    let output = run(&[
+        "diff",
+        "policies/getting-started.yaml",
+        "policies/getting-started.yaml",
+    ]);
+    assert_eq!(
+        out(&output),
+        "The same: every event is decided alike (proved).\n"
+    );
+}
+
+#[test]
+fn diff_sees_defaults_modes_redactions_and_settings() {
+    let rule = "rules:\n  - { id: a, match: { event: message }, when: { text: { detects: iban } }, action: redact, redact: { with: FORM } }\n";
+    let old = policy("old-form.yaml", &rule.replace("FORM", "label"));
+    let new = policy("new-form.yaml", &rule.replace("FORM", "mask"));
+    let (_, difference) = compared(&old, &new);
+    assert_eq!(difference["same"], "no", "{difference}");
+    let closed = Written::new(
+        "closed.yaml",
+        &format!(
+            "{HEAD}defaults: {{ action: allow, tool_call: deny }}\n{}",
+            rule.replace("FORM", "label")
+        ),
+    );
+    let (_, difference) = compared(&old, &closed);
+    assert_eq!(answers(&difference), ["no", "yes", "no"], "{difference}");
+    let observed = Written::new(
+        "observed.yaml",
+        &format!(
+            "{HEAD}mode: observe\ndefaults: {{ action: allow, tool_call: deny }}\n{}",
+            rule.replace("FORM", "label")
+        ),
+    );
+    let (_, difference) = compared(&closed, &observed);
+    assert_eq!(answers(&difference)[1], "no", "{difference}");
+    assert_eq!(difference["loosens"]["new"]["would"], "deny");
+    let smaller = Written::new(
+        "smaller.yaml",
+        &format!(
+            "{HEAD}inspect: {{ max_body: 1KiB }}\ndefaults: {{ action: allow }}\n{}",
+            rule.replace("FORM", "label")
+        ),
+    );
+    let (_, difference) = compared(&old, &smaller);
+    assert_eq!(difference["same"], "unknown");
+    assert_eq!(difference["settings"], json!(["inspect"]));
+}
+
+#[test]
+fn diff_compares_recorded_exchanges() {
+    let output = run(&[
+        "--json",
+        "diff",
+        "policies/getting-started.yaml",
+        "policies/pii-baseline.yaml",
+        "--traffic",
+        "tests/traffic/openai.chat.jsonl",
+    ]);
+    let lines = json_lines(&output);
+    assert!(lines.len() > 1, "some exchange ends differently");
+    for line in lines.iter().skip(1) {
+        assert_ne!(line["old"], line["new"], "{line}");
+    }
+}
+
+#[test]
+fn replay_judges_recorded_exchanges_of_every_protocol() {
+    let deny = policy(
+        "deny-all.yaml",
+        "rules:\n  - { id: all, match: { event: request }, action: deny, reason: Because. }\n",
+    );
+    for file in std::fs::read_dir(root().join("tests/traffic")).unwrap() {
+        let file = file.unwrap().path();
+        if file
+            .extension()
+            .is_none_or(|extension| extension != "jsonl")
+        {
+            continue;
+        }
+        let file = file.to_str().unwrap();
+        let lines = json_lines(&run(&["--json", "replay", "--policy", deny.path(), file]));
+        assert!(!lines.is_empty(), "{file}");
+        for line in lines {
+            assert_eq!(line["action"], "deny", "{file}: {line}");
+            assert!(line.get("was").is_none(), "nothing was decided then");
+        }
+    }
+}
+
+#[test]
+fn replay_tells_what_another_policy_would_do() {
+    let open = policy("open.yaml", "rules: []\n");
+    let closed = policy(
+        "no-gpt-4.yaml",
+        "rules:\n  - { id: a, match: { model: \"gpt-4*\" }, action: deny, reason: Because. }\n",
+    );
+    let replay = |policy: &Written, against: &Written| {
+        run(&[
+            "--json",
+            "replay",
+            "--policy",
+            policy.path(),
+            "--against",
+            against.path(),
+            "tests/traffic/openai.chat.jsonl",
+        ])
+    };
+    let same = replay(&open, &open);
+    assert_eq!(same.status.code(), Some(0));
+    let output = replay(&closed, &open);
+    assert_eq!(output.status.code(), Some(1));
+    let lines = json_lines(&output);
+    let differing: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["differs"] == true)
+        .collect();
+    assert!(!differing.is_empty());
+    for line in differing {
+        assert_eq!(
+            (&line["was"], &line["action"]),
+            (&json!("allow"), &json!("deny"))
+        );
+        assert_eq!(line["rules"][0]["id"], "a");
+    }
+}
+
+/// An audit line as the filter writes it.
+fn record(decision: &str, more: &str) -> String {
+    format!(
+        "{{\"v\":1,\"ts\":\"2026-01-05T12:00:00.000Z\",\"request_id\":\"r-1\",\"chain\":{{\"id\":\"c\",\"seq\":0,\"prev\":\"\",\"start\":true}},\"policy\":{{\"name\":\"p\",\"version\":\"sha256:{}\",\"mode\":\"enforce\"}},\"protocol\":\"openai.chat\",\"provider\":\"openai\",\"model\":\"gpt-4o\",\"decision\":\"{decision}\",\"status\":200,{more}\"coverage\":{{\"level\":\"full\",\"reasons\":[]}},\"timing\":{{\"inspect_us\":1,\"held_us\":0}}}}\n",
+        "0".repeat(64)
+    )
+}
+
+#[test]
+fn replay_of_audit_lines_tells_what_they_tell_and_no_more() {
+    let replay = |rules: &str, line: &str| {
+        let policy = policy("audit.yaml", rules);
+        let output = run_with(
+            &["--json", "replay", "--policy", policy.path(), "-"],
+            line.as_bytes(),
+        );
+        let line = json_lines(&output).remove(0);
+        (
+            output.status.code(),
+            line["action"].as_str().unwrap().to_owned(),
+        )
+    };
+    let line = record(
+        "allow",
+        "\"events\":{\"message\":1,\"request\":1,\"tool_call\":1},\"tools\":[\"refund\"],",
+    );
+    let told = |action: &str| action.to_owned();
+    assert_eq!(replay("rules: []\n", &line), (Some(0), told("allow")));
+    assert_eq!(
+        replay(
+            "rules:\n  - { id: a, match: { model: \"gpt-4*\" }, action: deny }\n",
+            &line
+        ),
+        (Some(1), told("deny")),
+    );
+    assert_eq!(
+        replay(
+            "rules:\n  - { id: a, match: { tool: refund }, action: deny }\n",
+            &line
+        ),
+        (Some(1), told("deny")),
+    );
+    assert_eq!(
+        replay(
+            "rules:\n  - { id: a, match: { tool: refund }, when: { args.n: 1 }, action: deny }\n",
+            &line
+        ),
+        (Some(0), told("unknown")),
+        "arguments are in no record",
+    );
+    assert_eq!(
+        replay(
+            "rules:\n  - { id: a, match: { tool: other }, when: { args.n: 1 }, action: deny }\n",
+            &line
+        ),
+        (Some(0), told("allow")),
+        "of another tool they would not matter",
+    );
+    assert_eq!(
+        replay(
+            "rules:\n  - { id: a, match: { event: message }, when: { text: { contains: abc } }, action: deny }\n",
+            &line
+        ),
+        (Some(0), told("unknown")),
+        "neither are texts",
+    );
+}
+
+#[test]
+fn fmt_keeps_what_a_policy_says() {
+    for file in files("policies")
+        .into_iter()
+        .chain(files("tests/cli/lint"))
+        .chain(files("tests/policy"))
+    {
+        let once = run(&["fmt", &file]);
+        assert_eq!(once.status.code(), Some(0), "{file}: {:?}", once.stderr);
+        let twice = run_with(&["fmt", "-"], &once.stdout);
+        assert_eq!(out(&once), out(&twice), "{file}");
+    }
+}
+
+#[test]
+fn fmt_checks_and_writes() {
+    let file = policy(
+        "messy.yaml",
+        "rules:   # all\n    - {id: a, match: {tool: t},action: deny}\n",
+    );
+    assert_eq!(run(&["fmt", "--check", file.path()]).status.code(), Some(1));
+    assert_eq!(run(&["fmt", "--write", file.path()]).status.code(), Some(0));
+    assert_eq!(run(&["fmt", "--check", file.path()]).status.code(), Some(0));
+    let text = std::fs::read_to_string(&file.0).unwrap();
+    assert!(
+        text.ends_with("rules: # all\n  - { id: a, match: { tool: t }, action: deny }\n"),
+        "{text}"
+    );
+    let broken = Written::new("broken.yaml", "a: [1\n");
+    assert_eq!(run(&["fmt", broken.path()]).status.code(), Some(2));
+}
+
+/// A validator of one of the schemas.
+fn validator(option: &[&str]) -> jsonschema::Validator {
+    let mut arguments = vec!["--json", "schema"];
+    arguments.extend(option);
+    let schema = json_lines(&run(&arguments)).remove(0);
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+/// A YAML document as JSON.
+fn as_json(file: &str) -> Option<Value> {
+    let text = std::fs::read_to_string(root().join(file)).ok()?;
+    let node = agentguard::policy::parse_yaml(&text).ok()?;
+    let mut json = Vec::new();
+    node.write_json(&mut json);
+    serde_json::from_slice(&json).ok()
+}
+
+#[test]
+fn the_schema_takes_what_validates_and_refuses_misspelt_keys_and_words() {
+    let validator = validator(&[]);
+    for file in policies().into_iter().chain(files("tests/cli/lint")) {
+        let document = as_json(&file).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{file}: {errors:#?}");
+    }
+    let mut refused = 0;
+    for file in files("tests/cli/wrong") {
+        let Some(document) = as_json(&file) else {
+            continue;
+        };
+        let codes: Vec<String> = json_lines(&run(&["--json", "validate", &file]))
+            .iter()
+            .map(|line| line["code"].as_str().unwrap().to_owned())
+            .collect();
+        // Keys, operators and closed lists of words are in the schema; what they mean together is not.
+        let in_schema = codes
+            .iter()
+            .any(|code| matches!(code.as_str(), "AG1004" | "AG1010"));
+        if in_schema {
+            assert!(!validator.is_valid(&document), "{file} passes the schema");
+            refused += 1;
+        }
+    }
+    assert!(refused >= 9, "{refused}");
+}
+
+#[test]
+fn the_schema_of_tests_takes_the_tests_that_ship() {
+    let validator = validator(&["--test"]);
+    for file in files("policies")
+        .into_iter()
+        .filter(|file| file.ends_with(".test.yaml"))
+    {
+        let document = as_json(&file).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{file}: {errors:#?}");
+    }
+    let misspelt = json!({
+        "apiVersion": "agentguard.dev/v1", "kind": "PolicyTest", "policy": "x.yaml",
+        "tests": [{"call": "t", "expects": "deny"}],
+    });
+    assert!(!validator.is_valid(&misspelt));
+}
+
+#[test]
+fn the_schema_of_audit_lines_takes_a_line() {
+    let validator = validator(&["--audit"]);
+    let line: Value = serde_json::from_str(&record("allow", "")).unwrap();
+    assert!(validator.is_valid(&line));
+    let mut without = line.clone();
+    without.as_object_mut().unwrap().remove("decision");
+    assert!(!validator.is_valid(&without));
+}

@@ -1,0 +1,273 @@
+//! What holds for any policy and any event, tried on random ones.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Conditions and the places that they may stand in; joined at random, they make rules.
+const CONDITIONS: &[&str] = &[
+    "{ args.n: { greater_than: 5 } }",
+    "{ args.n: { not_equals: 1 } }",
+    "{ not: { args.n: { at_most: 3 } } }",
+    "{ args.to: { domain_not_in: [example.com] } }",
+    "{ args.to|cc: { contains: evil } }",
+    "{ args.file: { path_within: [/srv] } }",
+    "{ args.m: { exists: false } }",
+    "{ any: [{ args.n: 7 }, { args.m: { in: [a, b] } }] }",
+    "{ all: [{ args.n: 7 }, { not: { args.m: a } }] }",
+    "{ args.items: { any_item: { n: { greater_than: 5 }, m: a } } }",
+    "{ args.m: { equals: { path: principal.id } } }",
+    "{ earlier: { tool: read } }",
+    "{ earlier: { tool: read, in_a_row: 2 } }",
+    "{ not: { earlier: { event: tool_result, ok: true } } }",
+    "{ principal.roles: lead }",
+    "{ environment: { not_in: [dev, test] } }",
+];
+
+const MATCHES: &[&str] = &[
+    "{ tool: send }",
+    "{ tool: [send, read] }",
+    "{ tool: \"*\" }",
+    "{ tool: s*, tenant: acme }",
+];
+
+const ARGS: &[&str] = &[
+    "{}",
+    "unknown",
+    "{ n: 7 }",
+    "{ n: 1, m: a }",
+    "{ n: many, to: nobody }",
+    "{ n: [1, 9], to: [bob@example.com, eve@evil.com] }",
+    "{ to: bob@example.com, file: /srv/x }",
+    "{ file: /srv/../etc, m: null }",
+    "{ items: [{ n: 6, m: b }, { n: 6, m: a }], cc: EVIL }",
+    "{ items: [1], m: alice }",
+];
+
+const GIVEN: &[&str] = &[
+    "",
+    ", given: { env: prod, principal: { id: alice, tenant: acme, roles: [lead] } }",
+    ", given: { env: dev, principal: { id: bob, tenant: beta, roles: [] } }",
+    ", given: { env: test }",
+];
+
+const EARLIER: &[&str] = &[
+    "",
+    ", earlier: []",
+    ", earlier: [{ tool_call: { tool: read } }, { tool_call: { tool: Read } }]",
+    ", earlier: [{ tool_call: { tool: read } }, { tool_result: { tool: read, ok: true } }]",
+    ", earlier: [{ tool_call: { tool: other } }], history: incomplete",
+];
+
+/// A rule in YAML without its id.
+fn rule(actions: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let condition = || prop::option::of(prop::sample::select(CONDITIONS));
+    (
+        prop::sample::select(actions),
+        prop::sample::select(MATCHES),
+        condition(),
+        condition(),
+        prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
+        prop::sample::select(&["", ", mode: observe"][..]),
+    )
+        .prop_map(|(action, matches, when, unless, missing, mode)| {
+            let when = when
+                .map(|when| format!(", when: {when}"))
+                .unwrap_or_default();
+            let unless = unless
+                .map(|unless| format!(", unless: {unless}"))
+                .unwrap_or_default();
+            let rest = match action {
+                "tag" => ", tags: [t]",
+                "redact" => ", redact: { what: args.m }",
+                _ => "",
+            };
+            format!("match: {matches}{when}{unless}{missing}{mode}, action: {action}{rest}")
+        })
+}
+
+fn event() -> impl Strategy<Value = String> {
+    (
+        prop::sample::select(ARGS),
+        prop::sample::select(&["send", "read", "Send", "unknown", "x"][..]),
+        prop::sample::select(GIVEN),
+        prop::sample::select(EARLIER),
+    )
+        .prop_map(|(args, tool, given, earlier)| {
+            format!("{{ tool_call: {{ tool: {tool}, args: {args} }}{given}{earlier} }}")
+        })
+}
+
+const ANY: &[&str] = &["allow", "deny", "require_approval", "redact", "tag"];
+const RESTRICTING: &[&str] = &["deny", "redact", "tag"];
+
+fn document(rules: &[String], rest: &str) -> Node {
+    let rules: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .map(|(number, rule)| format!("{{ id: r{number}, {rule} }}"))
+        .collect();
+    let text = format!(
+        "{{ apiVersion: agentguard.dev/v1, kind: AgentPolicy, metadata: {{ name: p }}, require: none, {rest}, rules: [{}] }}",
+        rules.join(", ")
+    );
+    parse_yaml(&text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
+}
+
+fn decided(document: &Node, event: &str) -> Judgement {
+    let policy = compiled(document).unwrap();
+    let node = parse_yaml(event).unwrap();
+    judge(&policy, &Given::of(&node)).remove(0)
+}
+
+/// The rules that held, by what they say, since their numbers and ids may differ.
+fn held(document: &Node, event: &str) -> Vec<String> {
+    let policy = compiled(document).unwrap();
+    let node = parse_yaml(event).unwrap();
+    let judgement = judge(&policy, &Given::of(&node)).remove(0);
+    let ids = judgement
+        .held
+        .iter()
+        .map(|held| &*policy.rule(held.rule).unwrap().id);
+    let rules = document.get("rules").unwrap();
+    let Data::List(rules) = &rules.data else {
+        panic!()
+    };
+    let mut held: Vec<String> = ids
+        .map(|id| {
+            let rule = rules
+                .iter()
+                .find(|rule| rule.get("id").unwrap().text() == Some(id));
+            let kept = rule
+                .unwrap()
+                .members()
+                .iter()
+                .filter(|member| &*member.key != "id");
+            written(&node_of(kept.cloned().collect()))
+        })
+        .collect();
+    held.sort();
+    held
+}
+
+fn node_of(members: Vec<Member>) -> Node {
+    node(Data::Map(members))
+}
+
+fn defaults() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(
+        &[
+            "defaults: { action: allow }",
+            "defaults: { action: deny }",
+            "mode: observe, defaults: { action: deny }",
+            "defaults: { action: allow, tool_call: { action: deny, mode: observe } }",
+        ][..],
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_order_of_rules_never_matters(
+        rules in prop::collection::vec(rule(ANY), 1..6), event in event(), rest in defaults(), by in 0usize..6,
+    ) {
+        let mut turned = rules.clone();
+        turned.rotate_left(by % rules.len());
+        let (a, b) = (document(&rules, rest), document(&turned, rest));
+        prop_assert_eq!(held(&a, &event), held(&b, &event));
+        let (a, b) = (decided(&a, &event), decided(&b, &event));
+        prop_assert_eq!(a.ruling.decision, b.ruling.decision);
+        prop_assert_eq!(a.would.decision, b.would.decision);
+    }
+
+    #[test]
+    fn a_rule_that_restricts_never_lets_more_through(
+        rules in prop::collection::vec(rule(ANY), 0..5), more in rule(RESTRICTING), event in event(), rest in defaults(),
+    ) {
+        let before = decided(&document(&rules, rest), &event);
+        let more = [rules, vec![more]].concat();
+        let after = decided(&document(&more, rest), &event);
+        prop_assert!(after.ruling.decision >= before.ruling.decision);
+        prop_assert!(after.would.decision >= before.would.decision);
+    }
+
+    #[test]
+    fn an_allow_or_an_exception_never_refuses_more(
+        rules in prop::collection::vec(rule(ANY), 0..5), more in rule(&["allow"]), event in event(), rest in defaults(),
+    ) {
+        let before = decided(&document(&rules, rest), &event);
+        let more = [rules, vec![more]].concat();
+        let after = decided(&document(&more, rest), &event);
+        prop_assert!(after.ruling.decision <= before.ruling.decision);
+    }
+
+    #[test]
+    fn a_document_beside_another_never_lets_more_through(
+        a in prop::collection::vec(rule(ANY), 0..4), b in prop::collection::vec(rule(ANY), 0..4),
+        event in event(), of_a in defaults(), of_b in defaults(),
+    ) {
+        let (alone, other) = (document(&a, of_a), document(&b, of_b));
+        let member = |document: &Node, name: &str| {
+            let mut members: Vec<Member> = document
+                .members()
+                .iter()
+                .filter(|member| !matches!(&*member.key, "metadata" | "require"))
+                .cloned()
+                .collect();
+            members.extend(map(vec![("metadata", map(vec![("name", text(name))]))]).members().iter().cloned());
+            node_of(members)
+        };
+        let set = map(vec![
+            ("apiVersion", text("agentguard.dev/v1")),
+            ("kind", text("AgentPolicySet")),
+            ("metadata", map(vec![("name", text("set"))])),
+            ("require", text("none")),
+            ("policies", node(Data::List(vec![member(&alone, "a"), member(&other, "b")]))),
+        ]);
+        let together = decided(&set, &event);
+        for alone in [decided(&alone, &event), decided(&other, &event)] {
+            prop_assert!(together.ruling.decision >= alone.ruling.decision);
+            prop_assert!(together.would.decision >= alone.would.decision);
+        }
+        let strictest = decided(&alone, &event).ruling.decision.max(decided(&other, &event).ruling.decision);
+        prop_assert_eq!(together.ruling.decision, strictest);
+    }
+
+    #[test]
+    fn one_document_of_two_never_lets_more_through(
+        a in prop::collection::vec(rule(ANY), 0..4), b in prop::collection::vec(rule(&["deny", "tag", "redact", "require_approval"]), 0..4),
+        event in event(), of_a in defaults(), of_b in defaults(),
+    ) {
+        let top = document(&a, &format!("extends: base.yaml, {of_a}"));
+        let base = document(&b, of_b);
+        // Names differ, as they must.
+        let renamed = written(&base).replace("\"id\":\"r", "\"id\":\"base-r");
+        let mut read = |_: &str, _: &str| Ok(agentguard::policy::Read { name: "base.json".to_owned(), text: renamed.clone() });
+        let merged = agentguard::policy::resolve("top.yaml", &top, &mut read).unwrap();
+        let merged = decided(&merged, &event).ruling.decision;
+        let own = decided(&document(&a, of_a), &event).ruling.decision;
+        let restricted = decided(&document(&b, "defaults: { action: allow }"), &event).ruling.decision;
+        let observed_base = of_b.starts_with("mode: observe");
+        // An approval opens a gate that is closed by default, whoever asks for it.
+        prop_assert!(merged >= own || is_default(&a, of_a, &event));
+        prop_assert!(observed_base || merged >= restricted);
+    }
+
+    #[test]
+    fn the_version_is_the_same_however_a_policy_is_written(
+        rules in prop::collection::vec(rule(ANY), 0..4), rest in defaults(),
+    ) {
+        let yaml = document(&rules, rest);
+        let json = agentguard::policy::parse_json(written(&yaml).as_bytes()).unwrap();
+        let mut turned: Vec<Member> = yaml.members().to_vec();
+        turned.reverse();
+        let versions: Vec<String> = [&yaml, &json, &node_of(turned)].map(|node| compiled(node).unwrap().version).into();
+        prop_assert_eq!(&versions[0], &versions[1]);
+        prop_assert_eq!(&versions[0], &versions[2]);
+    }
+}
+
+/// Whether a refusal is the default's.
+fn is_default(rules: &[String], rest: &str, event: &str) -> bool {
+    decided(&document(rules, rest), event).ruling.rule.is_none()
+}
