@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Failed, Outcome, output, render};
-use crate::policy::{format_yaml, is_terse, unfold, write_json, write_yaml};
+use crate::policy::{format_yaml, modern, unfold, write_json, write_yaml};
 use clap::Args;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ impl Fmt {
                 return Err(output::complain(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
-            let formatted = if is_terse(root) {
+            let formatted = if modern(root).is_some() {
                 match unfold(root) {
                     Ok((root, _)) => write_yaml(&root),
                     Err(diagnostics) => {

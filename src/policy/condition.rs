@@ -5,6 +5,7 @@ use super::field::{Field, FieldError, NAMES, ROOTS};
 use super::node::{Data, Member, Node};
 use super::operators::{RUNS, USUAL_RUN, Verb};
 use super::rule::{MatchItem, is_match_key, read_match_item};
+use super::terse;
 use crate::diag::codes;
 use crate::event::Kind;
 use crate::wire::json::JsonPath;
@@ -329,6 +330,12 @@ pub(super) fn read_field(
                 format!("`{name}` is no path: {what}"),
                 "paths look like `args.items[*].price`, `args[\"a.b\"]` or `args.to|cc`",
             );
+            None
+        }
+        Err(FieldError::Unknown) if let Some((argument, verb)) = terse::split(name) => {
+            let message = format!("unknown field `{name}`");
+            let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
+            decoder.error(codes::AG1009, at, span, message, help);
             None
         }
         Err(error) => {

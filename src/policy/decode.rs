@@ -187,7 +187,9 @@ impl Decoder {
         known: impl IntoIterator<Item = &'k str> + Clone,
     ) {
         let message = format!("unknown {what} `{name}`");
-        let meant = nearest(name, known.clone());
+        let lower = name.to_ascii_lowercase();
+        let same = known.clone().into_iter().find(|known| **known == *lower);
+        let meant = same.or_else(|| nearest(name, known.clone()));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
             return;
         };

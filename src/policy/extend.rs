@@ -203,7 +203,7 @@ impl Resolver<'_> {
         {
             // The first entry that fits holds: a base's names can't be taken away from it.
             protocols.extend(take(top, "protocols").iter().flat_map(items).cloned());
-            set(top, "protocols", node(Data::List(protocols)));
+            set(top, "protocols", list(protocols));
         }
     }
 
@@ -272,7 +272,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        set(top, "rules", node(Data::List(merged)));
+        set(top, "rules", list(merged));
     }
 
     /// `lists: { NAME: { file: PATH } }`: a YAML or JSON list, or lines; empty ones and those that begin with `#` don't count.
@@ -334,11 +334,8 @@ fn scope(top: &mut Node, base: &mut Node, whole: (bool, bool)) {
         (Some(a), Some(b)) => {
             let both = a.members().iter().filter_map(|member| {
                 let other = b.get(&member.key)?;
-                let united = one_or_list(&member.value)
-                    .into_iter()
-                    .chain(one_or_list(other))
-                    .collect();
-                Some((&*member.key, node(Data::List(united))))
+                let united = [member.value.items(), other.items()].concat();
+                Some((&*member.key, list(united)))
             });
             let both: Vec<(&str, Node)> = both.collect();
             // Hosts of one and paths of the other don't make what both are about: only one kind can be united.
@@ -486,32 +483,20 @@ fn same(a: &Node, b: &Node) -> bool {
     written(a) == written(b)
 }
 
-fn one_or_list(node: &Node) -> Vec<Node> {
-    match &node.data {
-        Data::List(items) => items.clone(),
-        _ => vec![node.clone()],
-    }
+fn text(text: &str) -> Node {
+    Node::text_at(text, &(0..0))
+}
+
+fn list(items: Vec<Node>) -> Node {
+    Node::list_at(items, &(0..0))
+}
+
+fn map(members: Vec<(&str, Node)>) -> Node {
+    Node::map_at(members, &(0..0))
 }
 
 fn node(data: Data) -> Node {
     Node { span: 0..0, data }
-}
-
-fn text(text: &str) -> Node {
-    node(Data::String(text.into()))
-}
-
-fn member(key: &str, value: Node) -> Member {
-    Member {
-        key: key.into(),
-        key_span: value.span.clone(),
-        value,
-    }
-}
-
-fn map(members: Vec<(&str, Node)>) -> Node {
-    let members = members.into_iter().map(|(key, value)| member(key, value));
-    node(Data::Map(members.collect()))
 }
 
 fn items(node: &Node) -> &[Node] {
@@ -548,7 +533,11 @@ fn take(node: &mut Node, key: &str) -> Option<Node> {
 fn set(node: &mut Node, key: &str, value: Node) {
     if let Data::Map(members) = &mut node.data {
         members.retain(|member| &*member.key != key);
-        members.push(member(key, value));
+        members.push(Member {
+            key: key.into(),
+            key_span: value.span.clone(),
+            value,
+        });
     }
 }
 

@@ -110,18 +110,17 @@ pub fn load_with_zones(root: &Node) -> Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn unfold(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
-    if !terse::is_terse(root) {
+    let Some(modern) = terse::modern(root) else {
         return Ok((root.clone(), Vec::new()));
-    }
-    let mut decoder = Decoder::default();
-    let converted = terse::convert(&mut decoder, root);
-    let failed = decoder
+    };
+    let failed = modern
         .diagnostics
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error);
-    match converted.filter(|_| !failed) {
-        Some(converted) => Ok((converted, decoder.diagnostics)),
-        None => Err(decoder.diagnostics),
+    if failed {
+        Err(modern.diagnostics)
+    } else {
+        Ok((modern.root, modern.diagnostics))
     }
 }
 

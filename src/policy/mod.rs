@@ -87,7 +87,7 @@ pub use rule::{Action, OnDeny};
 pub use scan::{ScanScratch, Scans};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::{schema, test_schema};
-pub use terse::is_terse;
+pub use terse::{Modern, modern};
 #[cfg(not(target_arch = "wasm32"))]
 pub use testing::{
     Expect, HalfExchange, Subject, TestCase, TestFile, WholeExchange, is_test_file, read_examples,

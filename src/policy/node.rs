@@ -42,6 +42,43 @@ pub struct Member {
 }
 
 impl Node {
+    /// A text at a place.
+    pub(super) fn text_at(text: &str, span: &Range<usize>) -> Node {
+        Node {
+            span: span.clone(),
+            data: Data::String(text.into()),
+        }
+    }
+
+    /// A list at a place.
+    pub(super) fn list_at(items: Vec<Node>, span: &Range<usize>) -> Node {
+        Node {
+            span: span.clone(),
+            data: Data::List(items),
+        }
+    }
+
+    /// A mapping at a place, with its keys there too.
+    pub(super) fn map_at(members: Vec<(&str, Node)>, span: &Range<usize>) -> Node {
+        let members = members.into_iter().map(|(key, value)| Member {
+            key: key.into(),
+            key_span: span.clone(),
+            value,
+        });
+        Node {
+            span: span.clone(),
+            data: Data::Map(members.collect()),
+        }
+    }
+
+    /// The items of a list; anything else is a list of one.
+    pub(super) fn items(&self) -> &[Node] {
+        match &self.data {
+            Data::List(items) => items,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
     /// A scanned JSON value.
     pub fn from_json(value: Value<'_>) -> Node {
         let span = value.span().range();

@@ -1,74 +1,84 @@
-//! Terse documents, as other policy languages write them, made into documents of this one. Whatever stands in them keeps its
-//! place in the text, so that a mistake is shown where it was made.
+//! Terse documents: policies as they are written elsewhere, without `apiVersion`. They are turned into the language itself,
+//! so that it has one spelling; what they leave out has the meaning that it has elsewhere.
 
-use super::decode::{At, Decoder};
-use super::document::API_VERSION;
 use super::field::Field;
 use super::node::{Data, Member, Node};
-use super::operators::Verb;
-use crate::diag::{Severity, codes};
+use super::operators::{Verb, operator_words};
+use crate::diag::{Diagnostic, Severity, codes, nearest};
 use std::ops::Range;
+
+/// Keys by which a document without `apiVersion` is known to be one of these.
+const HINTS: &[&str] = &[
+    "policy",
+    "rules",
+    "defaults",
+    "default_action",
+    "allow",
+    "deny",
+    "rate_limits",
+];
 
 const TOP: &[&str] = &[
     "name",
-    "description",
+    "id",
     "version",
-    "environment",
+    "description",
+    "metadata",
+    "rules",
     "defaults",
     "default_action",
     "enforcement",
+    "mode",
+    "environment",
     "lists",
-    "rules",
-    "rate_limits",
     "allow",
     "deny",
+    "rate_limits",
 ];
+
 const RULE: &[&str] = &[
     "id",
     "name",
     "description",
     "match",
-    "tool_name",
     "when",
-    "conditions",
     "unless",
-    "exceptions",
     "outcome",
     "action",
     "approver_role",
+    "exceptions",
     "reason",
     "message",
     "remedy",
     "tags",
+    "message_content",
+    "mode",
+    "enforcement",
 ];
 
-/// Arguments that tools put a query, a recipient, a path in.
+/// Names in conditions that are no arguments.
+const FIELDS: &[&str] = &[
+    "environment",
+    "model",
+    "provider",
+    "protocol",
+    "server",
+    "host",
+    "client",
+    "tenant",
+    "agent",
+    "tool",
+];
+
+/// Where the recipients of a message stand.
+const RECIPIENTS: &str = "args.to|cc|bcc|recipient|recipients";
+/// Where the text of a query stands.
 const QUERY: &str = "args.query|sql|statement";
-const RECIPIENT: &str = "args.to|cc|bcc|recipient|recipients";
-const RESOURCE: &str = "args.path|file|file_path|filename|resource|url";
+/// Where the thing that an action is about stands.
+const RESOURCE: &str = "args.resource|path|file|uri|url|table|name|id";
 
-/// Words for what a rule does.
-const OUTCOMES: &[(&str, &str)] = &[
-    ("allow", "allow"),
-    ("permit", "allow"),
-    ("deny", "deny"),
-    ("block", "deny"),
-    ("forbid", "deny"),
-    ("require_approval", "require_approval"),
-    ("requires_approval", "require_approval"),
-    ("approval_required", "require_approval"),
-    ("escalate", "require_approval"),
-    ("redact", "redact"),
-    ("mask", "redact"),
-    ("log", "tag"),
-    ("log_only", "tag"),
-    ("audit", "tag"),
-];
-
-/// Abbreviations of time zones, with the place whose clocks are meant. Most of them are half a year off by themselves.
+/// Abbreviations of zones mean the place whose clocks show them, in summer and in winter.
 const ZONES: &[(&str, &str)] = &[
-    ("UTC", "UTC"),
-    ("GMT", "UTC"),
     ("EST", "America/New_York"),
     ("EDT", "America/New_York"),
     ("ET", "America/New_York"),
@@ -81,608 +91,766 @@ const ZONES: &[(&str, &str)] = &[
     ("PST", "America/Los_Angeles"),
     ("PDT", "America/Los_Angeles"),
     ("PT", "America/Los_Angeles"),
-    ("CET", "Europe/Berlin"),
-    ("CEST", "Europe/Berlin"),
-    ("BST", "Europe/London"),
+    ("GMT", "UTC"),
 ];
 
-/// What `rate_limits` counts, by the beginning of its keys.
-const COUNTED: [&str; 3] = ["requests", "tool_calls", "tokens"];
-const WINDOWS: [(&str, &str); 4] = [
-    ("second", "1s"),
-    ("minute", "1m"),
-    ("hour", "1h"),
-    ("day", "24h"),
-];
-
-/// Whether a document is one of another language: it names none.
-pub fn is_terse(root: &Node) -> bool {
-    let own = ["apiVersion", "kind", "metadata", "spec"];
-    let theirs = ["policy", "rules", "allow", "deny", "default_action"];
-    own.iter().all(|key| root.get(key).is_none())
-        && theirs.iter().any(|key| root.get(key).is_some())
+/// A document in the language itself, and what is to say about it.
+pub struct Modern {
+    /// The document.
+    pub root: Node,
+    /// What could not be turned into the language, and what was assumed.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Makes a terse document one of this language. Notes what can't be.
-pub(super) fn convert(decoder: &mut Decoder, root: &Node) -> Option<Node> {
-    let at = At::root();
-    let at_policy = at.key("policy");
-    let (at, body) = match root.get("policy") {
-        Some(inner) if root.members().len() == 1 && matches!(inner.data, Data::Map(_)) => {
-            (at_policy, inner)
-        }
-        _ => (at, root),
+/// Turns a terse document into the language; none if it is not one.
+pub fn modern(root: &Node) -> Option<Modern> {
+    let is_terse = root.get("apiVersion").is_none()
+        && root.get("kind").is_none()
+        && HINTS.iter().any(|hint| root.get(hint).is_some());
+    if !is_terse {
+        return None;
+    }
+    let mut terse = Terse {
+        diagnostics: Vec::new(),
+        lists: Vec::new(),
     };
-    let report = decoder.report(
+    let policy = root.get("policy").unwrap_or(root);
+    let root = terse.document(policy);
+    terse.say(
         Severity::Note,
-        codes::AG1024,
-        &at,
-        body.span.start..body.span.start,
-        "this is the terse form of a policy".to_owned(),
+        codes::AG1121,
+        &(policy.span.start..policy.span.start),
+        "this document is written in the terse form".to_owned(),
+        "`agentguard fmt` writes it in the modern form",
     );
-    if let Some(diagnostic) = report {
-        diagnostic.help = Some("`agentguard fmt` writes it in full".to_owned());
+    Some(Modern {
+        root,
+        diagnostics: terse.diagnostics,
+    })
+}
+
+struct Terse {
+    diagnostics: Vec<Diagnostic>,
+    /// Names of the document's lists.
+    lists: Vec<Box<str>>,
+}
+
+impl Terse {
+    fn say(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        span: &Range<usize>,
+        message: String,
+        help: &str,
+    ) {
+        self.diagnostics.push(Diagnostic {
+            code,
+            severity,
+            path: String::new(),
+            span: span.clone(),
+            message,
+            label: None,
+            help: (!help.is_empty()).then(|| help.to_owned()),
+            fix: None,
+        });
     }
-    let mut converter = Converter {
-        decoder,
-        lists: body.get("lists"),
-    };
-    converter.document(&at, body)
-}
 
-struct Converter<'d> {
-    decoder: &'d mut Decoder,
-    lists: Option<&'d Node>,
-}
-
-fn node(span: &Range<usize>, data: Data) -> Node {
-    Node {
-        span: span.clone(),
-        data,
+    fn error(&mut self, code: &'static str, span: &Range<usize>, message: String, help: &str) {
+        self.say(Severity::Error, code, span, message, help);
     }
-}
 
-fn text(span: &Range<usize>, text: &str) -> Node {
-    node(span, Data::String(text.into()))
-}
-
-fn map(span: &Range<usize>, members: Vec<(&str, Node)>) -> Node {
-    let members = members
-        .into_iter()
-        .map(|(key, value)| Member {
-            key: key.into(),
-            key_span: span.clone(),
-            value,
-        })
-        .collect();
-    node(span, Data::Map(members))
-}
-
-fn items(node: &Node) -> &[Node] {
-    match &node.data {
-        Data::List(items) => items,
-        _ => std::slice::from_ref(node),
+    fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
+        let message = format!("unknown {what} `{}` of a terse document", member.key);
+        let help = nearest(&member.key, known.iter().copied())
+            .map(|meant| format!("did you mean `{meant}`?"));
+        self.error(
+            codes::AG1004,
+            &member.key_span,
+            message,
+            help.as_deref().unwrap_or_default(),
+        );
     }
-}
 
-impl Converter<'_> {
-    fn document(&mut self, at: &At<'_>, body: &Node) -> Option<Node> {
-        let span = &body.span;
-        let members = self.decoder.mapping(at, body, TOP)?;
-        let find = |key: &str| {
-            members
-                .iter()
-                .find(|member| &*member.key == key)
-                .map(|member| &member.value)
-        };
+    fn document(&mut self, policy: &Node) -> Node {
+        let at = &policy.span;
+        let start = &(at.start..at.start);
+        let text = |text: &str| Node::text_at(text, start);
+        let named = |key: &str| policy.get(key).or(policy.get("metadata")?.get(key));
         let mut metadata = vec![(
             "name",
-            find("name").cloned().unwrap_or(text(span, "policy")),
+            named("name")
+                .or(policy.get("id"))
+                .cloned()
+                .unwrap_or_else(|| text("policy")),
         )];
-        metadata.extend(find("description").map(|value| ("description", value.clone())));
+        metadata.extend(named("description").map(|node| ("description", node.clone())));
+        let mut members = vec![
+            ("apiVersion", text("agentguard.dev/v1")),
+            ("kind", text("AgentPolicy")),
+            ("metadata", Node::map_at(metadata, start)),
+        ];
+        let observes = |value: &Node| {
+            let word = value.text().unwrap_or_default().to_ascii_lowercase();
+            ["log_only", "monitor", "observe", "audit", "dry_run"].contains(&&*word)
+        };
+        if [policy.get("enforcement"), policy.get("mode")]
+            .into_iter()
+            .flatten()
+            .any(observes)
+        {
+            members.push(("mode", text("observe")));
+        }
+        members.extend(
+            policy
+                .get("environment")
+                .map(|node| ("environment", node.clone())),
+        );
+        members.push(("require", text("none")));
+        members.push(("defaults", self.defaults(policy)));
+        members.extend(self.lists(policy).map(|lists| ("lists", lists)));
         let mut rules = Vec::new();
-        for (key, action) in [("allow", "allow"), ("deny", "deny")] {
-            if let Some(list) = find(key) {
-                for (number, item) in items(list).iter().enumerate() {
-                    rules.extend(self.resource(&at.key(key), number, item, action));
-                }
+        for rule in policy.get("rules").into_iter().flat_map(Node::items) {
+            rules.push(self.rule(rule, rules.len()));
+        }
+        for (key, outcome) in [("allow", "allow"), ("deny", "deny")] {
+            for entry in policy.get(key).into_iter().flat_map(Node::items) {
+                rules.push(self.entry(entry, outcome, rules.len()));
             }
         }
-        if let Some(list) = find("rules") {
-            let at = at.key("rules");
-            for (number, rule) in items(list).iter().enumerate() {
-                rules.push(self.rule(&at.index(number), number, rule)?);
-            }
+        for limit in policy.get("rate_limits").into_iter().flat_map(Node::items) {
+            self.rate_limits(limit, &mut rules);
         }
-        if let Some(limits) = find("rate_limits") {
-            self.limits(&at.key("rate_limits"), limits, &mut rules);
-        }
-        let default = match (find("defaults"), find("default_action")) {
-            (_, Some(word)) => Some((at.key("default_action"), word)),
-            (Some(defaults), None) => defaults
+        members.push(("rules", Node::list_at(rules, start)));
+        Node::map_at(members, at)
+    }
+
+    /// `defaults: { outcome: DENY }`, `default_action: deny`; without either, everything is allowed.
+    fn defaults(&mut self, policy: &Node) -> Node {
+        let written = policy.get("default_action").or_else(|| {
+            let defaults = policy.get("defaults")?;
+            defaults
                 .get("outcome")
                 .or(defaults.get("action"))
-                .map(|word| (at.key("defaults"), word)),
-            (None, None) => None,
+                .or(defaults.text().is_some().then_some(defaults))
+        });
+        let at = policy.span.start..policy.span.start;
+        let action = match written {
+            Some(written) => self.outcome(written).unwrap_or("deny"),
+            None if policy.get("defaults").is_some() => {
+                let message = "`outcome` is missing from `defaults`".to_owned();
+                self.error(
+                    codes::AG1006,
+                    &at,
+                    message,
+                    "write `defaults: { outcome: ALLOW }`",
+                );
+                "deny"
+            }
+            None => "allow",
         };
-        let default = match default {
-            Some((at, word)) => self.outcome(&at, word)?,
-            // A list of what is allowed means that nothing else is.
-            None if find("allow").is_some() => text(span, "deny"),
-            None => text(span, "allow"),
-        };
-        let mut all = vec![
-            ("apiVersion", text(span, API_VERSION)),
-            ("kind", text(span, "AgentPolicy")),
-            ("metadata", map(span, metadata)),
-        ];
-        if let Some(word) = find("enforcement") {
-            let mode = match word.text() {
-                Some("log_only" | "monitor" | "audit" | "observe" | "dry_run") => "observe",
-                _ => "enforce",
-            };
-            all.push(("mode", text(&word.span, mode)));
+        if !matches!(action, "allow" | "deny") {
+            let message = format!("`{action}` is no default");
+            self.error(codes::AG1007, &at, message, "a default is ALLOW or DENY");
         }
-        all.push(("require", text(span, "none")));
-        all.extend(find("environment").map(|value| ("environment", value.clone())));
-        all.push(("defaults", map(span, vec![("action", default)])));
-        all.extend(find("lists").map(|value| ("lists", value.clone())));
-        all.push(("rules", node(span, Data::List(rules))));
-        Some(map(span, all))
+        let span = written.map_or(&at, |written| &written.span);
+        Node::map_at(vec![("action", Node::text_at(action, span))], span)
     }
 
-    /// `DENY`, `Require Approval`: the action of this name.
-    fn outcome(&mut self, at: &At<'_>, word: &Node) -> Option<Node> {
-        let written = self.decoder.text(at, word)?;
-        let folded = written.to_lowercase().replace([' ', '-'], "_");
-        let known = OUTCOMES.iter().find(|(theirs, _)| *theirs == folded);
-        if known.is_none() {
-            let words = OUTCOMES.iter().map(|(theirs, _)| *theirs);
-            self.decoder
-                .unknown(codes::AG1007, at, &word.span, "outcome", &written, words);
-        }
-        known.map(|(_, own)| text(&word.span, own))
-    }
-
-    fn rule(&mut self, at: &At<'_>, number: usize, rule: &Node) -> Option<Node> {
-        let span = &rule.span;
-        self.decoder.mapping(at, rule, RULE)?;
-        let id = rule.get("id").or(rule.get("name")).cloned();
-        let id = id.unwrap_or_else(|| text(span, &format!("rule-{}", number.saturating_add(1))));
-        let mut matches: Vec<Member> = Vec::new();
-        let mut when: Vec<Node> = Vec::new();
-        for member in rule.get("match").into_iter().flat_map(Node::members) {
-            self.match_key(member, &mut matches, &mut when)?;
-        }
-        if let Some(tool) = rule.get("tool_name") {
-            matches.push(renamed("tool", tool));
-        }
-        for key in ["when", "conditions"] {
-            let at = at.key(key);
-            for member in rule.get(key).into_iter().flat_map(Node::members) {
-                when.push(self.condition(&at, member, &mut matches)?);
-            }
-        }
-        let mut all = vec![("id", id)];
-        all.extend(
-            rule.get("description")
-                .map(|value| ("description", value.clone())),
-        );
-        if !matches.is_empty() {
-            all.push(("match", node(span, Data::Map(matches))));
-        }
-        all.extend(joined(span, when).map(|when| ("when", when)));
-        let mut unless: Vec<Node> = rule.get("unless").cloned().into_iter().collect();
-        for exception in rule.get("exceptions").map(items).unwrap_or_default() {
-            for member in exception.members() {
-                unless.push(match &*member.key {
-                    "approver_role" | "role" | "roles" | "user_role" => {
-                        let value = member.value.clone();
-                        map(&member.key_span, vec![("principal.roles", value)])
-                    }
-                    _ => self.condition(&at.key("exceptions"), member, &mut Vec::new())?,
-                });
-            }
-        }
-        match unless.len() {
-            0 => {}
-            1 => all.extend(unless.pop().map(|only| ("unless", only))),
-            // Each exception is one of its own.
-            _ => {
-                let any = node(span, Data::List(unless));
-                all.push(("unless", map(span, vec![("any", any)])));
-            }
-        }
-        let Some((key, word)) = ["outcome", "action"]
+    /// Lists, under `lists` or under their names at the top.
+    fn lists(&mut self, policy: &Node) -> Option<Node> {
+        let mut lists: Vec<Member> = policy
+            .get("lists")
             .into_iter()
-            .find_map(|key| Some((key, rule.get(key)?)))
-        else {
-            let help = "for example `outcome: DENY`";
-            self.decoder
-                .error(codes::AG1006, at, span, "`outcome` is missing", help);
-            return None;
-        };
-        let action = self.outcome(&at.key(key), word)?;
-        let is_tag = action.text() == Some("tag");
-        all.push(("action", action));
-        if let Some(role) = rule.get("approver_role") {
-            let by = match &role.data {
-                Data::List(_) => role.clone(),
-                _ => node(&role.span, Data::List(vec![role.clone()])),
-            };
-            all.push(("approval", map(&role.span, vec![("by", by)])));
-        }
-        all.extend(
-            rule.get("reason")
-                .or(rule.get("message"))
-                .map(|value| ("reason", value.clone())),
-        );
-        all.extend(rule.get("remedy").map(|value| ("remedy", value.clone())));
-        match rule.get("tags") {
-            Some(tags) => all.push(("tags", tags.clone())),
-            None if is_tag => {
-                all.push(("tags", node(span, Data::List(vec![text(span, "logged")]))));
+            .flat_map(Node::members)
+            .cloned()
+            .collect();
+        for member in policy.members() {
+            if TOP.contains(&&*member.key) {
+                continue;
             }
-            None => {}
+            match member.value.data {
+                Data::List(_) => lists.push(member.clone()),
+                _ => self.unknown("key", member, TOP),
+            }
         }
-        Some(map(span, all))
+        self.lists = lists.iter().map(|list| list.key.clone()).collect();
+        let span = lists.first()?.key_span.clone();
+        Some(Node {
+            span,
+            data: Data::Map(lists),
+        })
     }
 
-    /// A key of `match`; what is no key of it here becomes a condition.
-    fn match_key(
+    /// The action that a word means.
+    fn outcome(&mut self, node: &Node) -> Option<&'static str> {
+        let word = node.text().unwrap_or_default().to_ascii_lowercase();
+        let action = match &*word.replace(['-', ' '], "_") {
+            "allow" | "permit" => "allow",
+            "deny" | "block" | "reject" | "forbid" => "deny",
+            "require_approval" | "approval" | "requires_approval" => "require_approval",
+            "redact" | "mask" => "redact",
+            _ => {
+                let message = "this is no outcome that is known".to_owned();
+                let help = "ALLOW, DENY, REQUIRE_APPROVAL or REDACT";
+                self.error(codes::AG1007, &node.span, message, help);
+                return None;
+            }
+        };
+        Some(action)
+    }
+
+    fn rule(&mut self, rule: &Node, number: usize) -> Node {
+        let at = &rule.span;
+        let start = &(at.start..at.start);
+        for member in rule.members() {
+            if !RULE.contains(&&*member.key) {
+                self.unknown("key", member, RULE);
+            }
+        }
+        let id = rule.get("id").or(rule.get("name")).cloned();
+        let id = id
+            .unwrap_or_else(|| Node::text_at(&format!("rule-{}", number.saturating_add(1)), start));
+        let mut members = vec![("id", id)];
+        members.extend(
+            rule.get("description")
+                .map(|node| ("description", node.clone())),
+        );
+        let mut matches = Vec::new();
+        let mut conditions = Vec::new();
+        for member in rule.get("match").into_iter().flat_map(Node::members) {
+            self.matched(member, &mut matches, &mut conditions);
+        }
+        if let Some(content) = rule.get("message_content") {
+            self.message(content, &mut matches, &mut conditions);
+        }
+        for member in rule.get("when").into_iter().flat_map(Node::members) {
+            self.condition(member, &mut matches, &mut conditions);
+        }
+        if !matches.is_empty() {
+            members.push(("match", Node::map_at(matches, start)));
+        }
+        members.extend(joined(conditions, start).map(|when| ("when", when)));
+        let mut ignored = Vec::new();
+        let mut exceptions = Vec::new();
+        for member in rule.get("unless").into_iter().flat_map(Node::members) {
+            self.condition(member, &mut ignored, &mut exceptions);
+        }
+        // A role that is exempt is asked for by the name of those who approve.
+        for member in rule.get("exceptions").into_iter().flat_map(Node::members) {
+            match &*member.key {
+                "approver_role" | "role" | "roles" => {
+                    exceptions.push(one(
+                        "principal.roles",
+                        member.value.clone(),
+                        &member.key_span,
+                    ));
+                }
+                _ => self.condition(member, &mut ignored, &mut exceptions),
+            }
+        }
+        if !ignored.is_empty() {
+            let message = "an exception can't say which event it is about".to_owned();
+            self.error(codes::AG1011, at, message, "put it under `match`");
+        }
+        let any = match exceptions.len() {
+            0 | 1 => exceptions.pop(),
+            _ => Some(one("any", Node::list_at(exceptions, start), start)),
+        };
+        members.extend(any.map(|unless| ("unless", unless)));
+        let outcome = rule.get("outcome").or(rule.get("action"));
+        let action = match outcome {
+            Some(outcome) => self
+                .outcome(outcome)
+                .map(|action| Node::text_at(action, &outcome.span)),
+            None => None,
+        };
+        members.extend(action.map(|action| ("action", action)));
+        if let Some(by) = rule.get("approver_role") {
+            members.push(("approval", Node::map_at(vec![("by", by.clone())], &by.span)));
+        }
+        let reason = rule.get("reason").or(rule.get("message"));
+        members.extend(reason.map(|reason| ("reason", reason.clone())));
+        for key in ["remedy", "tags", "mode"] {
+            members.extend(rule.get(key).map(|value| (key, value.clone())));
+        }
+        Node::map_at(members, at)
+    }
+
+    /// One key of `match`.
+    fn matched<'m>(
         &mut self,
-        member: &Member,
-        matches: &mut Vec<Member>,
-        when: &mut Vec<Node>,
-    ) -> Option<()> {
+        member: &'m Member,
+        matches: &mut Vec<(&'m str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let key = match &*member.key {
+            "tool_name" | "tool_names" | "tools" => "tool",
+            "env" => "environment",
+            "user_role" | "roles" => "role",
+            "agent_name" | "agent_id" => "agent",
+            key => key,
+        };
+        match &member.value.data {
+            Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
+                matches.push((key, member.value.clone()));
+            }
+            _ => self.condition(member, matches, conditions),
+        }
+    }
+
+    /// `message_content: { pattern: … }` is about texts of messages.
+    fn message(
+        &mut self,
+        content: &Node,
+        matches: &mut Vec<(&str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let pattern = content.get("pattern").unwrap_or(content);
+        matches.push(("event", Node::text_at("message", &content.span)));
+        let test = Node::map_at(vec![("matches", pattern.clone())], &content.span);
+        conditions.push(one("text", test, &content.span));
+    }
+
+    /// One key of `when`: `NAME_OPERATOR: x`, or one of those that mean something of their own.
+    fn condition<'m>(
+        &mut self,
+        member: &'m Member,
+        matches: &mut Vec<(&'m str, Node)>,
+        conditions: &mut Vec<Node>,
+    ) {
+        let at = &member.key_span;
         let value = &member.value;
         match &*member.key {
-            "tool_name" | "tool" | "tools" => matches.push(renamed("tool", value)),
-            "model_name" | "model" => matches.push(renamed("model", value)),
-            "env" | "environment" => matches.push(renamed("environment", value)),
-            "user_role" | "role" => matches.push(renamed("role", value)),
-            "message_content" | "message_count" => {
-                let at = At::root();
-                let condition = self.condition(&at.key("match"), member, matches)?;
-                when.push(condition);
-            }
-            _ => matches.push(member.clone()),
-        }
-        Some(())
-    }
-
-    /// One key of `when`.
-    fn condition(
-        &mut self,
-        at: &At<'_>,
-        member: &Member,
-        matches: &mut Vec<Member>,
-    ) -> Option<Node> {
-        let span = &member.key_span;
-        let value = &member.value;
-        let one = |field: &str, verb: &str, operand: Node| {
-            map(span, vec![(field, map(span, vec![(verb, operand)]))])
-        };
-        Some(match &*member.key {
-            "contains_any" | "contains" => self.contains(span, value),
-            "table_contains_any" | "tables" => one(QUERY, "sql_table_in", value.clone()),
-            "time_outside" => self.hours(at, span, "outside", value)?,
-            "time_inside" | "time_within" => self.hours(at, span, "inside", value)?,
-            "message_content" => {
-                matches.push(renamed("event", &text(span, "message")));
-                match value.get("pattern") {
-                    Some(pattern) => one("text", "matches", pattern.clone()),
-                    None => map(span, vec![("text", value.clone())]),
-                }
+            "message_content" | "message_content.pattern" => {
+                return self.message(value, matches, conditions);
             }
             "message_count" => {
-                matches.push(renamed("event", &text(span, "request")));
-                map(span, vec![("request.message_count", value.clone())])
+                conditions.push(one("request.message_count", value.clone(), at));
+                return;
             }
-            "role" | "user_role" => map(span, vec![("principal.roles", value.clone())]),
-            key if Field::parse(key).is_ok() || matches!(key, "all" | "any" | "not") => {
-                node(span, Data::Map(vec![member.clone()]))
+            "time_outside" | "time_inside" => {
+                let verb = member.key.strip_prefix("time_").unwrap_or("outside");
+                conditions.extend(self.time(verb, value, at));
+                return;
             }
-            key => match name_and_verb(key) {
-                Some((name, verb)) => one(&field_of(name), verb, self.operand(value)),
-                None => map(span, vec![(&*field_of(key), value.clone())]),
-            },
-        })
-    }
-
-    /// A list whose one item is the name of a list stands for that list.
-    fn operand(&self, value: &Node) -> Node {
-        match items(value) {
-            [only] => match only.text() {
-                Some(name) if self.lists.is_some_and(|lists| lists.get(name).is_some()) => {
-                    map(&value.span, vec![("list", only.clone())])
+            "env" => {
+                conditions.push(one("environment", value.clone(), at));
+                return;
+            }
+            "tool_name" | "tool_names" => {
+                conditions.push(one("tool", value.clone(), at));
+                return;
+            }
+            "role" | "user_role" | "roles" => {
+                conditions.push(one("principal.roles", value.clone(), at));
+                return;
+            }
+            "all" | "any" => {
+                let mut inner = Vec::new();
+                for item in value.items() {
+                    let mut parts = Vec::new();
+                    for member in item.members() {
+                        // What says which event is meant holds for the whole rule.
+                        self.condition_inside(member, &mut parts);
+                    }
+                    inner.extend(joined(parts, &item.span));
                 }
-                _ => value.clone(),
-            },
-            _ => value.clone(),
-        }
-    }
-
-    /// `contains_any: [export, "*", "LIMIT > 1000"]`: texts, and what a query does.
-    fn contains(&mut self, span: &Range<usize>, value: &Node) -> Node {
-        let mut texts = Vec::new();
-        let mut any = Vec::new();
-        let query =
-            |verb: &str, operand: Node| map(span, vec![(QUERY, map(span, vec![(verb, operand)]))]);
-        for item in items(value) {
-            let written = item.text().unwrap_or_default().trim();
-            let limit = written
-                .to_lowercase()
-                .strip_prefix("limit")
-                .and_then(|rest| rest.trim().strip_prefix('>'))
-                .map(|rows| rows.trim().to_owned());
-            match limit {
-                _ if written == "*" || written.eq_ignore_ascii_case("select *") => {
-                    let all = node(&item.span, Data::List(vec![text(&item.span, "select *")]));
-                    any.push(query("sql_verb_in", all));
-                }
-                Some(rows) if rows.bytes().all(|b| b.is_ascii_digit()) && !rows.is_empty() => {
-                    let rows = node(&item.span, Data::Number(rows.into()));
-                    any.push(query("sql_limit_greater_than", rows));
-                }
-                _ => texts.push(item.clone()),
+                conditions.push(one(&member.key, Node::list_at(inner, &value.span), at));
+                return;
             }
+            _ => {}
         }
-        if !texts.is_empty() {
-            let texts = node(&value.span, Data::List(texts));
-            any.push(map(
-                span,
-                vec![("args", map(span, vec![("contains_any", texts)]))],
-            ));
-        }
-        match (any.len(), any.pop()) {
-            (1, Some(only)) => only,
-            (_, last) => {
-                any.extend(last);
-                map(span, vec![("any", node(span, Data::List(any)))])
+        if let Some(verb) = Verb::parse(&member.key) {
+            match bare(verb) {
+                Some("") => conditions.push(self.test("", verb, value, at)),
+                Some(path) => conditions.push(check(path, verb, value.clone(), at)),
+                None => {
+                    let message = format!("nothing says what `{}` is about", member.key);
+                    let help =
+                        format!("put the argument's name before it: `amount_{}`", member.key);
+                    self.error(codes::AG1010, at, message, &help);
+                }
             }
+        } else if let Some((name, verb)) = split(&member.key) {
+            conditions.push(self.test(name, verb, value, at));
+        } else if FIELDS.contains(&&*member.key) || is_path(&member.key) {
+            conditions.push(one(&member.key, value.clone(), at));
+        } else {
+            // A value, or operators under the argument's name.
+            conditions.push(one(&argument(&member.key), value.clone(), at));
         }
     }
 
-    /// `9am-5pm EST`.
-    fn hours(
-        &mut self,
-        at: &At<'_>,
-        span: &Range<usize>,
-        verb: &str,
-        value: &Node,
-    ) -> Option<Node> {
-        let written = self.decoder.text(at, value)?;
-        let (hours, zone) = written
-            .trim()
-            .rsplit_once(' ')
-            .filter(|(hours, _)| hours.contains('-'))
-            .unwrap_or((written.trim(), "UTC"));
-        let ends: Vec<String> = hours.split('-').filter_map(clock).collect();
-        let [from, to] = ends.as_slice() else {
-            self.decoder.error(
+    fn condition_inside(&mut self, member: &Member, parts: &mut Vec<Node>) {
+        let mut matches = Vec::new();
+        self.condition(member, &mut matches, parts);
+        if !matches.is_empty() {
+            let message = format!("`{}` can't stand among alternatives", member.key);
+            self.error(
                 codes::AG1011,
-                at,
+                &member.key_span,
+                message,
+                "make a rule of its own",
+            );
+        }
+    }
+
+    /// An operator on an argument; without a name, on any text of the arguments.
+    fn test(&mut self, name: &str, verb: Verb, value: &Node, at: &Range<usize>) -> Node {
+        let value = self.named_list(verb, value);
+        if name == "table"
+            && matches!(
+                verb,
+                Verb::ContainsAny | Verb::Contains | Verb::In | Verb::Equals
+            )
+        {
+            return check(QUERY, Verb::SqlTableIn, value, at);
+        }
+        let path = match name {
+            "" => "args".to_owned(),
+            "query" | "sql" => QUERY.to_owned(),
+            _ => argument(name),
+        };
+        let is_query = matches!(name, "" | "query" | "sql");
+        if !is_query || !matches!(verb, Verb::Contains | Verb::ContainsAny) {
+            return check(&path, verb, value, at);
+        }
+        // `*` and `LIMIT > 1000` among the words of a query mean what they say of it.
+        let mut words = Vec::new();
+        let mut tests = Vec::new();
+        for item in value.items() {
+            match item.text().map(|text| (text.trim(), limit(text))) {
+                Some(("*" | "SELECT *" | "select *", _)) => {
+                    let all = Node::text_at("select *", &item.span);
+                    tests.push(check(
+                        QUERY,
+                        Verb::SqlVerbIn,
+                        Node::list_at(vec![all], &item.span),
+                        at,
+                    ));
+                }
+                Some((_, Some(rows))) => {
+                    let rows = Node {
+                        span: item.span.clone(),
+                        data: Data::Number(rows.into()),
+                    };
+                    tests.push(check(QUERY, Verb::SqlLimitGreaterThan, rows, at));
+                }
+                _ => words.push(item.clone()),
+            }
+        }
+        if tests.is_empty() {
+            return check(&path, verb, value, at);
+        }
+        if !words.is_empty() {
+            let words = Node::list_at(words, &value.span);
+            tests.insert(0, check(&path, Verb::ContainsAny, words, at));
+        }
+        one("any", Node::list_at(tests, at), at)
+    }
+
+    /// `[customer_domains]` is the list of that name, if there is one.
+    fn named_list(&mut self, verb: Verb, value: &Node) -> Node {
+        let [only] = value.items() else {
+            return value.clone();
+        };
+        let Some(name) = only.text() else {
+            return value.clone();
+        };
+        if self.lists.iter().any(|list| **list == *name) {
+            return Node::map_at(vec![("list", only.clone())], &only.span);
+        }
+        let is_domain = matches!(verb, Verb::DomainIn | Verb::DomainNotIn);
+        if is_domain && !name.contains('.') {
+            let message = format!("there is no list `{name}`");
+            let help = "define it: `lists: { NAME: [example.com] }`";
+            self.error(codes::AG1012, &only.span, message, help);
+        }
+        value.clone()
+    }
+
+    /// `9am-5pm EST`
+    fn time(&mut self, verb: &str, value: &Node, at: &Range<usize>) -> Option<Node> {
+        let read = value.text().and_then(|text| {
+            let text = text.trim();
+            let (hours, zone) = match text.rsplit_once(' ') {
+                Some((hours, zone))
+                    if zone.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && clock(zone).is_none() =>
+                {
+                    (hours, Some(zone))
+                }
+                _ => (text, None),
+            };
+            let (from, to) = hours.split_once(['-', '–'])?;
+            Some((format!("{}-{}", clock(from)?, clock(to)?), zone))
+        });
+        let Some((hours, zone)) = read else {
+            let message = "this is no span of the day".to_owned();
+            self.error(
+                codes::AG1011,
                 &value.span,
-                format!("`{written}` is no span of the day"),
-                "write for example `9am-5pm EST` or `09:00-17:00 Europe/Berlin`",
+                message,
+                "for example `9am-5pm EST`",
             );
             return None;
         };
-        let place = ZONES
-            .iter()
-            .find(|(short, _)| short.eq_ignore_ascii_case(zone));
-        if let Some((short, place)) = place.filter(|(_, place)| *place != "UTC") {
-            let message = format!("`{short}` is read as the clocks of {place}, summer and winter");
-            let report = self.decoder.report(
-                Severity::Warning,
-                codes::AG1024,
-                at,
-                value.span.clone(),
-                message,
-            );
-            if let Some(diagnostic) = report {
-                diagnostic.help = Some(format!("name the place: `{place}`"));
+        let mut members = vec![(verb, Node::text_at(&hours, &value.span))];
+        if let Some(zone) = zone {
+            let known = ZONES
+                .iter()
+                .find(|(short, _)| short.eq_ignore_ascii_case(zone));
+            if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
+                let message = format!("`{short}` is read as `{place}`, in summer and in winter");
+                let help = "name the zone itself to be sure";
+                self.say(Severity::Warning, codes::AG1121, &value.span, message, help);
             }
+            let zone = known.map_or(zone, |(_, place)| place);
+            members.push(("zone", Node::text_at(zone, &value.span)));
         }
-        let zone = place.map_or(zone, |(_, place)| place);
-        let window = map(
-            &value.span,
-            vec![
-                (verb, text(&value.span, &format!("{from}-{to}"))),
-                ("zone", text(&value.span, zone)),
-            ],
-        );
-        Some(map(span, vec![("time", window)]))
+        Some(one("time", Node::map_at(members, &value.span), at))
     }
 
-    /// `{ action: read file, resource: "/data/*" }`
-    fn resource(&mut self, at: &At<'_>, number: usize, item: &Node, action: &str) -> Option<Node> {
-        let at = at.index(number);
-        let span = &item.span;
-        let (named, resource) = match &item.data {
-            Data::String(_) => (item, None),
-            _ => {
-                self.decoder
-                    .mapping(&at, item, &["action", "resource", "reason"])?;
-                let Some(named) = item.get("action") else {
-                    let help = "for example `{ action: read file, resource: \"/data/*\" }`";
-                    self.decoder
-                        .error(codes::AG1006, &at, span, "`action` is missing", help);
-                    return None;
-                };
-                (named, item.get("resource"))
+    /// An entry of `allow` or `deny`: `{ action: "read file", resource: "/srv/*" }`.
+    fn entry(&mut self, entry: &Node, outcome: &str, number: usize) -> Node {
+        let at = &entry.span;
+        for member in entry.members() {
+            if !["id", "action", "resource", "reason", "description"].contains(&&*member.key) {
+                self.unknown("key", member, &["id", "action", "resource", "reason"]);
             }
-        };
-        let name = self.decoder.text(&at, named)?;
-        let tools = spellings(&name)
-            .iter()
-            .map(|name| text(&named.span, name))
-            .collect();
-        let tools = node(&named.span, Data::List(tools));
-        let id = format!("{action}-{}", number.saturating_add(1));
-        let mut all = vec![
-            ("id", text(span, &id)),
-            ("match", map(span, vec![("tool", tools)])),
+        }
+        let action = entry.get("action").unwrap_or(entry);
+        let mut names = Vec::new();
+        for word in action.items() {
+            match word.text() {
+                Some(text) => names.extend(
+                    spellings(text)
+                        .iter()
+                        .map(|name| Node::text_at(name, &word.span)),
+                ),
+                None => {
+                    let message = "the name of an action is expected here".to_owned();
+                    self.error(
+                        codes::AG1005,
+                        &word.span,
+                        message,
+                        "for example `read file`",
+                    );
+                }
+            }
+        }
+        let id = entry.get("id").cloned();
+        let id = id.unwrap_or_else(|| {
+            Node::text_at(&format!("{outcome}-{}", number.saturating_add(1)), at)
+        });
+        let mut members = vec![
+            ("id", id),
+            (
+                "match",
+                Node::map_at(vec![("tool", Node::list_at(names, at))], at),
+            ),
         ];
-        if let Some(resource) = resource.filter(|resource| resource.text() != Some("*")) {
-            let glob = map(&resource.span, vec![("glob", resource.clone())]);
-            all.push(("when", map(&resource.span, vec![(RESOURCE, glob)])));
+        let is_all = |node: &&Node| matches!(node.text(), Some("*" | "**"));
+        if let Some(resource) = entry.get("resource").filter(|node| !is_all(node)) {
+            // What restricts looks everywhere; what opens only where a resource is named.
+            let path = if outcome == "deny" { "args" } else { RESOURCE };
+            members.push(("when", check(path, Verb::Glob, resource.clone(), at)));
+            if outcome == "deny" {
+                members.push(("if_missing", Node::text_at("apply", at)));
+            }
         }
-        all.push(("action", text(span, action)));
-        all.extend(item.get("reason").map(|reason| ("reason", reason.clone())));
-        Some(map(span, all))
+        members.push(("action", Node::text_at(outcome, at)));
+        members.extend(entry.get("reason").map(|reason| ("reason", reason.clone())));
+        Node::map_at(members, at)
     }
 
-    /// `rate_limits: { requests_per_minute: 60 }`
-    fn limits(&mut self, at: &At<'_>, limits: &Node, rules: &mut Vec<Node>) {
-        for member in limits.members() {
-            let read = member
-                .key
-                .split_once("_per_")
-                .and_then(|(counted, window)| {
-                    let counted = COUNTED.iter().find(|known| **known == counted)?;
-                    let (_, window) = WINDOWS.iter().find(|(word, _)| *word == window)?;
-                    Some((*counted, *window))
-                });
-            let Some((counted, window)) = read else {
-                self.decoder.error(
-                    codes::AG1004,
-                    &at.key(&member.key),
-                    &member.key_span,
-                    format!("unknown limit `{}`", member.key),
-                    "write for example `requests_per_minute: 60`",
-                );
-                continue;
-            };
-            let span = &member.key_span;
-            let limit = map(
-                span,
-                vec![
-                    ("count", text(span, counted)),
-                    ("max", member.value.clone()),
-                    ("window", text(span, window)),
-                ],
-            );
-            let event = if counted == "tool_calls" {
-                "tool_call"
-            } else {
-                "request"
-            };
-            rules.push(map(
-                span,
-                vec![
-                    ("id", text(span, &member.key.replace('_', "-"))),
-                    ("match", map(span, vec![("event", text(span, event))])),
-                    ("limit", limit),
-                    ("action", text(span, "deny")),
-                ],
-            ));
+    /// `{ requests_per_minute: 60 }`, `{ tool: send_email, max: 10, window: 1h }`
+    fn rate_limits(&mut self, limit: &Node, rules: &mut Vec<Node>) {
+        let at = &limit.span;
+        let text = |text: &str| Node::text_at(text, at);
+        let mut add = |count: &str, tool: Option<&Node>, max: &Node, window: Node| {
+            let limit = vec![
+                ("count", text(count)),
+                ("max", max.clone()),
+                ("window", window),
+            ];
+            let id = format!("limit-{}", rules.len().saturating_add(1));
+            let mut members = vec![("id", text(&id))];
+            members
+                .extend(tool.map(|tool| ("match", Node::map_at(vec![("tool", tool.clone())], at))));
+            members.push(("action", text("deny")));
+            members.push(("limit", Node::map_at(limit, at)));
+            rules.push(Node::map_at(members, at));
+        };
+        let tool = limit.get("tool").or(limit.get("tool_name"));
+        let count = if tool.is_some() {
+            "tool_calls"
+        } else {
+            "requests"
+        };
+        if let (Some(max), Some(window)) =
+            (limit.get("max").or(limit.get("limit")), limit.get("window"))
+        {
+            return add(count, tool, max, window.clone());
+        }
+        for member in limit.members() {
+            let read = member.key.split_once("_per_").and_then(|(what, span)| {
+                let window = match span {
+                    "second" => "1s",
+                    "minute" => "1m",
+                    "hour" => "1h",
+                    "day" => "24h",
+                    _ => return None,
+                };
+                let count = ["requests", "tool_calls", "tokens"]
+                    .into_iter()
+                    .find(|word| *word == what)?;
+                Some((count, window))
+            });
+            match read {
+                Some((count, window)) => add(count, tool, &member.value, text(window)),
+                None if matches!(&*member.key, "tool" | "tool_name") => {}
+                None => self.unknown(
+                    "limit",
+                    member,
+                    &["requests_per_minute", "max", "window", "tool"],
+                ),
+            }
         }
     }
 }
 
-fn renamed(key: &str, value: &Node) -> Member {
-    Member {
-        key: key.into(),
-        key_span: value.span.clone(),
-        value: value.clone(),
+/// A mapping of one key.
+fn one(key: &str, value: Node, at: &Range<usize>) -> Node {
+    Node::map_at(vec![(key, value)], at)
+}
+
+fn check(path: &str, verb: Verb, value: Node, at: &Range<usize>) -> Node {
+    one(path, one(verb.word(), value, at), at)
+}
+
+/// All of several conditions; none of none.
+fn joined(mut conditions: Vec<Node>, at: &Range<usize>) -> Option<Node> {
+    match conditions.len() {
+        0 | 1 => conditions.pop(),
+        _ => Some(one("all", Node::list_at(conditions, at), at)),
     }
 }
 
-/// All of several conditions.
-fn joined(span: &Range<usize>, mut conditions: Vec<Node>) -> Option<Node> {
-    if conditions.len() > 1 {
-        return Some(map(span, vec![("all", node(span, Data::List(conditions)))]));
-    }
-    conditions.pop()
-}
-
-/// `amount_greater_than`: the name, and the verb that it ends with; of several the longest.
-fn name_and_verb(key: &str) -> Option<(&str, &'static str)> {
-    let short = [("gt", Verb::GreaterThan), ("lt", Verb::LessThan)];
-    let verbs = Verb::ALL.iter().map(|verb| (verb.word(), *verb));
-    verbs
-        .chain(short)
-        .filter_map(|(word, verb)| {
-            let name = key.strip_suffix(word)?.strip_suffix('_')?;
-            (!name.is_empty()).then_some((name, verb.word()))
-        })
-        .min_by_key(|(name, _)| name.len())
-}
-
-/// The field that a bare name means: an argument of the call.
-fn field_of(name: &str) -> String {
+/// The path of an argument by its name.
+fn argument(name: &str) -> String {
     match name {
-        "recipient" | "recipients" => RECIPIENT.to_owned(),
-        "query" | "sql" => QUERY.to_owned(),
-        name if Field::parse(name).is_ok() => name.to_owned(),
-        name => format!("args.{name}"),
+        "recipient" | "recipients" => RECIPIENTS.to_owned(),
+        _ => format!("args.{name}"),
     }
 }
 
-/// `9am`, `5:30pm`, `17:00` as `17:00`.
-fn clock(text: &str) -> Option<String> {
-    let text = text.trim().to_lowercase();
-    let (digits, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
-        (Some(digits), _) => (digits, Some(0)),
-        (_, Some(digits)) => (digits, Some(12)),
-        _ => (text.as_str(), None),
-    };
-    let (hour, minute) = digits
-        .trim()
-        .split_once(':')
-        .unwrap_or((digits.trim(), "0"));
-    let hour: u32 = hour.parse().ok()?;
-    let minute: u32 = minute.parse().ok()?;
-    let hour = match half {
-        // Twelve comes before one.
-        Some(half) if (1..=12).contains(&hour) => hour.checked_rem(12)?.checked_add(half)?,
-        Some(_) => return None,
-        None => hour,
-    };
-    let in_day = hour < 24 && minute < 60 || hour == 24 && minute == 0;
-    in_day.then(|| format!("{hour:02}:{minute:02}"))
+/// What an operator without a name before it is about: nothing is any text of the arguments.
+fn bare(verb: Verb) -> Option<&'static str> {
+    Some(match verb {
+        Verb::SqlVerbIn | Verb::SqlTableIn | Verb::SqlLimitGreaterThan => QUERY,
+        Verb::PathWithin | Verb::PathNotWithin => "args.path|file|filename",
+        Verb::CommandIn => "args.command|cmd",
+        verb if verb.looks_for_text() => "",
+        _ => return None,
+    })
 }
 
-/// `read file`, `read:file`, `readFile`, `read-file`: all of them.
-fn spellings(name: &str) -> Vec<String> {
+/// A field that is written as in the language itself: `args.x`, `principal.id`.
+fn is_path(name: &str) -> bool {
+    name.contains(['.', '[']) && Field::parse(name).is_ok()
+}
+
+/// `amount_greater_than`: the name and the longest operator that it ends in.
+pub(super) fn split(key: &str) -> Option<(&str, Verb)> {
+    let short = ["gt", "gte", "lt", "lte"];
+    let word = operator_words()
+        .chain(short)
+        .filter(|word| {
+            key.strip_suffix(word)
+                .is_some_and(|name| name.len() > 1 && name.ends_with('_'))
+        })
+        .max_by_key(|word| word.len())?;
+    let name = key.strip_suffix(word)?.strip_suffix('_')?;
+    Some((name, Verb::parse(word)?))
+}
+
+/// `LIMIT > 1000`
+fn limit(text: &str) -> Option<&str> {
+    let rest = text
+        .trim()
+        .get(.."limit".len())
+        .filter(|word| word.eq_ignore_ascii_case("limit"))?;
+    let rows = text
+        .trim()
+        .get(rest.len()..)?
+        .trim()
+        .strip_prefix('>')?
+        .trim();
+    (!rows.is_empty() && rows.bytes().all(|byte| byte.is_ascii_digit())).then_some(rows)
+}
+
+/// `9am`, `5:30 pm`, `17:00` as `HH:MM`.
+fn clock(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let (time, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
+        (Some(time), _) => (time.trim(), Some(0)),
+        (_, Some(time)) => (time.trim(), Some(12)),
+        _ => (&*text, None),
+    };
+    let (hours, minutes) = time.split_once(':').unwrap_or((time, "0"));
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let hours = match half {
+        Some(half) if (1..=12).contains(&hours) => hours.rem_euclid(12).saturating_add(half),
+        None if hours <= 24 && time.contains(':') => hours,
+        _ => return None,
+    };
+    (minutes < 60).then(|| format!("{hours:02}:{minutes:02}"))
+}
+
+/// The ways in which people write the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`.
+fn spellings(action: &str) -> Vec<String> {
+    if action.contains(['*', '?', '[']) {
+        return vec![action.to_owned()];
+    }
     let mut words: Vec<String> = Vec::new();
-    let mut before = ' ';
-    for c in name.chars() {
-        let separates = matches!(c, ' ' | ':' | '-' | '_' | '.');
-        if separates || (c.is_uppercase() && before.is_lowercase()) || words.is_empty() {
+    let mut last_lower = false;
+    for c in action.chars() {
+        let begins = !c.is_alphanumeric() || (c.is_uppercase() && last_lower);
+        last_lower = c.is_lowercase() || c.is_numeric();
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
             words.push(String::new());
         }
-        if let (false, Some(word)) = (separates, words.last_mut()) {
-            word.extend(c.to_lowercase());
+        if c.is_alphanumeric() {
+            if words.is_empty() {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.extend(c.to_lowercase());
+            }
         }
-        before = c;
     }
     words.retain(|word| !word.is_empty());
-    let mut camel = String::new();
-    for (number, word) in words.iter().enumerate() {
-        let mut letters = word.chars();
-        match (number, letters.next()) {
-            (0, _) => camel.push_str(word),
-            (_, Some(first)) => {
-                camel.extend(first.to_uppercase());
-                camel.push_str(letters.as_str());
+    let camel: String = words
+        .iter()
+        .enumerate()
+        .map(|(number, word)| match (number, word.chars().next()) {
+            (1.., Some(first)) => {
+                let rest = word.get(first.len_utf8()..).unwrap_or_default();
+                format!("{}{rest}", first.to_uppercase())
             }
-            (_, None) => {}
+            _ => word.clone(),
+        })
+        .collect();
+    let mut names = vec![action.to_owned()];
+    let joined = ["_", "-", ":", ".", " ", "/"].map(|between| words.join(between));
+    for name in joined.into_iter().chain([camel]) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
-    let mut all = vec![words.join("_"), words.join("-"), camel, words.join(":")];
-    if !all.iter().any(|known| known == name) && !name.contains(' ') {
-        all.insert(0, name.to_owned());
-    }
-    let mut unique: Vec<String> = Vec::new();
-    for name in all {
-        if !unique.contains(&name) {
-            unique.push(name);
-        }
-    }
-    unique
+    names
 }
 
 #[cfg(test)]
@@ -690,54 +858,75 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_ends_with_its_verb() {
-        assert_eq!(
-            name_and_verb("amount_greater_than"),
-            Some(("amount", "greater_than"))
-        );
-        assert_eq!(
-            name_and_verb("recipient_count_greater_than"),
-            Some(("recipient", "count_greater_than"))
-        );
-        assert_eq!(
-            name_and_verb("recipient_domain_not_in"),
-            Some(("recipient", "domain_not_in"))
-        );
-        assert_eq!(name_and_verb("amount_gt"), Some(("amount", "greater_than")));
-        assert_eq!(name_and_verb("amount"), None);
+    fn names_and_operators_are_told_apart() {
+        for (key, name, verb) in [
+            ("amount_greater_than", "amount", Verb::GreaterThan),
+            (
+                "recipient_count_greater_than",
+                "recipient",
+                Verb::CountGreaterThan,
+            ),
+            ("recipient_domain_not_in", "recipient", Verb::DomainNotIn),
+            ("customer_id_in", "customer_id", Verb::In),
+            ("amount_gte", "amount", Verb::AtLeast),
+            ("body_contains_any", "body", Verb::ContainsAny),
+        ] {
+            assert_eq!(split(key), Some((name, verb)), "{key}");
+        }
+        for key in ["amount", "greater_than", "_in", "margin"] {
+            assert_eq!(split(key), None, "{key}");
+        }
     }
 
     #[test]
-    fn hours_are_read_as_people_write_them() {
-        for (written, read) in [
+    fn times_of_day_are_read_as_people_say_them() {
+        for (text, time) in [
             ("9am", "09:00"),
-            ("5pm", "17:00"),
+            ("5 PM", "17:00"),
             ("12am", "00:00"),
             ("12pm", "12:00"),
-            ("5:30 pm", "17:30"),
+            ("5:30pm", "17:30"),
             ("17:00", "17:00"),
-            ("24:00", "24:00"),
         ] {
-            assert_eq!(clock(written).as_deref(), Some(read), "{written}");
+            assert_eq!(clock(text).as_deref(), Some(time), "{text}");
         }
-        for written in ["25:00", "13pm", "0am", "nine", "9:60"] {
-            assert_eq!(clock(written), None, "{written}");
+        for text in ["", "9", "13pm", "0am", "9:61", "noon", "EST"] {
+            assert_eq!(clock(text), None, "{text}");
         }
     }
 
     #[test]
-    fn an_action_is_every_spelling_of_its_tool() {
-        for name in [
+    fn an_action_goes_by_every_spelling_of_its_words() {
+        for action in [
             "read file",
             "read:file",
             "readFile",
             "read-file",
-            "read_file",
+            "Read_File",
         ] {
-            let all = spellings(name);
-            for spelling in ["read_file", "read-file", "readFile", "read:file"] {
-                assert!(all.iter().any(|known| known == spelling), "{name}: {all:?}");
+            let names = spellings(action);
+            for name in [
+                "read_file",
+                "read-file",
+                "read:file",
+                "readFile",
+                "read file",
+            ] {
+                assert!(
+                    names.iter().any(|known| known == name),
+                    "{action}: {names:?}"
+                );
             }
         }
+        assert_eq!(spellings("file_*"), ["file_*"]);
+    }
+
+    #[test]
+    fn limits_of_queries_are_read() {
+        assert_eq!(limit("LIMIT > 1000"), Some("1000"));
+        assert_eq!(limit(" limit>5 "), Some("5"));
+        assert_eq!(limit("LIMIT"), None);
+        assert_eq!(limit("LIMIT > many"), None);
+        assert_eq!(limit("unlimited > 5"), None);
     }
 }

@@ -23,7 +23,9 @@
 
 mod given;
 mod properties;
+mod reference;
 mod table;
+mod terse;
 
 use agentguard::policy::{
     Context, Data, Decision, Judgement, Member, Moment, Node, Policy, ScanScratch, Scans,
