@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
-    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_terse, is_test_file,
+    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, modern,
     read_examples, read_tests,
 };
 use clap::{Args, ValueEnum};
@@ -151,7 +151,7 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 /// Whether a document claims to be a policy, sound or not.
 fn says_it_is_a_policy(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
-    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || is_terse(root)
+    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || modern(root).is_some()
 }
 
 fn canonical(path: &Path) -> PathBuf {
