@@ -2,7 +2,9 @@
 
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::policy::{Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve};
+use crate::policy::{
+    Loaded, Node, Policy, Read, load_with_zones, modern, parse_json, parse_yaml, resolve,
+};
 use std::ops::Range;
 use std::path::Path;
 
@@ -53,22 +55,34 @@ impl Source {
         })
     }
 
-    /// The same with what it extends, compiled.
+    /// The same in the language itself, with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
         let Some(root) = &self.root else { return self };
-        match resolve(&self.name, root, &mut read_beside) {
-            Ok(merged) => Source {
-                loaded: load_with_zones(&merged),
-                root: Some(merged),
-                ..self
-            },
-            Err(diagnostics) => Source {
-                loaded: Loaded {
+        let modern = modern(root);
+        let root = modern.as_ref().map_or(root, |modern| &modern.root);
+        let (root, mut loaded) = match resolve(&self.name, root, &mut read_beside) {
+            Ok(merged) => {
+                let loaded = load_with_zones(&merged);
+                (merged, loaded)
+            }
+            Err(diagnostics) => (
+                root.clone(),
+                Loaded {
                     policy: None,
                     diagnostics,
                 },
-                ..self
-            },
+            ),
+        };
+        if let Some(modern) = modern {
+            loaded.diagnostics.extend(modern.diagnostics);
+            if loaded.errors().next().is_some() {
+                loaded.policy = None;
+            }
+        }
+        Source {
+            loaded,
+            root: Some(root),
+            ..self
         }
     }
 
