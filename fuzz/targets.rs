@@ -191,6 +191,9 @@ impl Input<'_> {
 
 /// Cuts bytes into pieces of this size and the next smaller ones, in turn.
 fn cut(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+    if bytes.is_empty() {
+        return vec![Vec::new()];
+    }
     let mut pieces = Vec::new();
     let mut rest = bytes;
     let mut sizes = (1..=size % 64 + 1).rev().cycle();
@@ -436,7 +439,8 @@ pub fn requests(input: &[u8]) {
         check_places(&nest, &reading);
     }
     let guard = guard();
-    let at_once = request(number, body);
+    let mut at_once = request(number, body);
+    at_once.chunks = vec![body.to_vec()];
     let mut in_pieces = at_once.clone();
     in_pieces.chunks = cut(body, size);
     let answer = || response("application/json", vec![b"{}".to_vec()]);

@@ -2,8 +2,7 @@
 
 use super::source::Source;
 use super::{Failed, Outcome, output, render};
-use crate::diag::Severity;
-use crate::policy::{format_yaml, modern, write_json, write_yaml};
+use crate::policy::{format_yaml, modern, unfold, write_json, write_yaml};
 use clap::Args;
 use serde_json::json;
 
@@ -33,20 +32,20 @@ impl Fmt {
                 return Err(output::complain(&format!("{name} can't be parsed")));
             };
             let is_json = source.text.trim_start().starts_with('{');
-            // A policy in another form is written in the language itself; its comments stay behind.
-            let modern = modern(root);
-            let wrong = modern.as_ref().and_then(|modern| {
-                let mut errors = modern.diagnostics.iter();
-                errors.find(|diagnostic| diagnostic.severity == Severity::Error)
-            });
-            if let Some(wrong) = wrong {
-                output::line(&render::as_text(&source, wrong));
-                return Err(output::complain(&format!("{name} can't be rewritten")));
-            }
-            let formatted = if is_json {
-                write_json(modern.as_ref().map_or(root, |modern| &modern.root))
-            } else if let Some(modern) = &modern {
-                write_yaml(&modern.root)
+            let formatted = if modern(root).is_some() {
+                match unfold(root) {
+                    Ok((root, _)) => write_yaml(&root),
+                    Err(diagnostics) => {
+                        for diagnostic in &diagnostics {
+                            output::line(&render::as_text(&source, diagnostic));
+                        }
+                        return Err(output::complain(&format!(
+                            "{name} can't be written in full"
+                        )));
+                    }
+                }
+            } else if is_json {
+                write_json(root)
             } else {
                 format_yaml(&source.text, root)
                     .map_err(|error| output::complain(&format!("{name}: {}", error.0)))?

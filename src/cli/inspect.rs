@@ -102,14 +102,14 @@ impl Seen {
         framing: Framing,
         protocol: &dyn Protocol,
         asked: &Asked,
-    ) -> Reading {
+    ) -> (Reading, Usage) {
         let Some(reader) = protocol.stream(asked) else {
             let problem = unread(
                 codes::AG2014,
                 "no streamed answer of this endpoint is known",
             );
             self.problem(Direction::Response, &problem);
-            return Reading::default();
+            return Default::default();
         };
         let transcript = transcript(body, framing, reader, BOUNDS);
         for part in &transcript.parts {
@@ -119,7 +119,7 @@ impl Seen {
         for problem in &transcript.problems {
             self.problem(Direction::Response, problem);
         }
-        transcript.answer
+        (transcript.answer, transcript.metered)
     }
 
     /// Takes in what was read; `at` is where it stands, if that is no place in a body.
@@ -177,6 +177,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut protocol_name = "unknown";
     let mut failed = false;
     let mut told = Usage::default();
+    let mut metered = Usage::default();
     let mut agent = None;
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
@@ -217,7 +218,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
             } else if let Some(framing) = route.protocol.framing(&asked, media) {
-                answered = seen.stream(&body, framing, route.protocol, &asked);
+                (answered, metered) = seen.stream(&body, framing, route.protocol, &asked);
             } else if !body.is_empty() {
                 let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
                 answered = seen.read(Direction::Response, read).unwrap_or_default();
@@ -264,6 +265,9 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     put("usage", counts(&answered.usage));
     if told != Usage::default() {
         put("usage_headers", counts(&told));
+    }
+    if metered != Usage::default() {
+        put("usage_invocation_metrics", counts(&metered));
     }
     put(
         "attachments",

@@ -3,7 +3,7 @@
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Loaded, Node, Policy, Read, load_with_zones, modern, parse_json, parse_yaml, resolve,
+    Data, Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
 };
 use std::ops::Range;
 use std::path::Path;
@@ -55,34 +55,37 @@ impl Source {
         })
     }
 
-    /// The same in the language itself, with what it extends, compiled.
+    /// The same with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
         let Some(root) = &self.root else { return self };
-        let modern = modern(root);
-        let root = modern.as_ref().map_or(root, |modern| &modern.root);
-        let (root, mut loaded) = match resolve(&self.name, root, &mut read_beside) {
-            Ok(merged) => {
-                let loaded = load_with_zones(&merged);
-                (merged, loaded)
+        let merged = unfold(root).and_then(|(root, told)| {
+            let merged = if names_files(&root) {
+                resolve(&self.name, &root, &mut read_beside)?
+            } else {
+                root
+            };
+            Ok((merged, told))
+        });
+        match merged {
+            Ok((merged, told)) => {
+                let mut loaded = load_with_zones(&merged);
+                loaded.diagnostics.extend(told);
+                loaded
+                    .diagnostics
+                    .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+                Source {
+                    loaded,
+                    root: Some(merged),
+                    ..self
+                }
             }
-            Err(diagnostics) => (
-                root.clone(),
-                Loaded {
+            Err(diagnostics) => Source {
+                loaded: Loaded {
                     policy: None,
                     diagnostics,
                 },
-            ),
-        };
-        if let Some(modern) = modern {
-            loaded.diagnostics.extend(modern.diagnostics);
-            if loaded.errors().next().is_some() {
-                loaded.policy = None;
-            }
-        }
-        Source {
-            loaded,
-            root: Some(root),
-            ..self
+                ..self
+            },
         }
     }
 
@@ -120,6 +123,26 @@ impl Source {
         let column = before.get(start..).map_or(0, |text| text.chars().count());
         (line, column.saturating_add(1))
     }
+}
+
+/// Whether a document rests on other files. One that says something inside `spec` and outside is refused as it stands.
+fn names_files(root: &Node) -> bool {
+    let spec = root.get("spec").map(Node::members).unwrap_or_default();
+    if spec.iter().any(|member| root.get(&member.key).is_some()) {
+        return false;
+    }
+    root.members().iter().chain(spec).any(|member| {
+        let value = &member.value;
+        match (&*member.key, &value.data) {
+            ("extends", _) => true,
+            ("lists", _) => value
+                .members()
+                .iter()
+                .any(|list| list.value.get("file").is_some()),
+            ("policies", Data::List(documents)) => documents.iter().any(names_files),
+            _ => false,
+        }
+    })
 }
 
 /// A file that a document names, relative to the document.

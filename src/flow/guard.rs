@@ -143,6 +143,12 @@ impl Guard {
         self.held.set(self.held.get().saturating_sub(bytes));
     }
 
+    /// Bytes that are taken.
+    #[cfg(test)]
+    pub(super) fn taken_memory(&self) -> usize {
+        self.held.get()
+    }
+
     /// An id for an exchange that came without one.
     pub(super) fn fresh_id(&self) -> String {
         let number = self.next_id.get();

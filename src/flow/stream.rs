@@ -463,6 +463,10 @@ impl Flow {
         if payload.trim_ascii().is_empty() {
             // Nothing but a sign of life; behind the frame that it followed, so that what nobody edits stays as it is.
             let number = stream.queue.push(frame, None, stream.lanes);
+            if stream.framing == Framing::Array {
+                // What closes the array.
+                self.end_all(stream, None, number)?;
+            }
             stream.queue.settled(number);
             stream.release();
             return Ok(());
@@ -523,7 +527,9 @@ impl Flow {
             lanes,
             pieces,
             last,
+            metered,
         } = told;
+        self.exchange.usage = self.exchange.usage.or(metered);
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }

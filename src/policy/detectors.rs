@@ -18,7 +18,7 @@ use crate::diag::codes;
 use std::collections::BTreeMap;
 
 /// The keys of a detector that the policy brings.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "pattern",
     "keywords",
     "context",
@@ -140,7 +140,7 @@ fn allow(
 }
 
 /// A definition with the lists that it may name, to be compared with another.
-fn written(node: &Node, lists: &BTreeMap<Box<str>, List>) -> Vec<u8> {
+pub(super) fn written(node: &Node, lists: &BTreeMap<Box<str>, List>) -> Vec<u8> {
     let mut written = Vec::new();
     node.write_json(&mut written);
     write_lists(node, lists, &mut written);

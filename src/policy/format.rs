@@ -594,14 +594,15 @@ fn plain(text: &str, in_flow: bool) -> String {
         },
         _ => false,
     };
-    let is_safe = !text.is_empty()
-        && !text.contains(['\n', '#', ':', '\t'])
-        && !text.starts_with([
-            '-', '?', '!', '&', '*', '|', '>', '\'', '"', '%', '@', '`', ' ',
-        ])
-        && !text.ends_with(' ')
-        && !(in_flow && text.contains([',', '[', ']', '{', '}']));
-    if reads_back && is_safe {
+    let begins = [
+        '-', '?', '!', '&', '*', '|', '>', '\'', '"', '%', '@', '`', ' ',
+    ];
+    let is_special = text.is_empty()
+        || text.contains(['\n', '#', ':', '\t'])
+        || text.starts_with(begins)
+        || text.ends_with(' ')
+        || (in_flow && text.contains([',', '[', ']', '{', '}']));
+    if reads_back && !is_special {
         text.to_owned()
     } else {
         quoted(text)

@@ -105,13 +105,41 @@ pub fn load_with_zones(root: &Node) -> Loaded {
     load_with(root, &super::zones::find)
 }
 
+/// A terse document in full; any other as it is. With what is worth saying about it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn unfold(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let Some(modern) = terse::modern(root) else {
+        return Ok((root.clone(), Vec::new()));
+    };
+    let failed = modern
+        .diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    if failed {
+        Err(modern.diagnostics)
+    } else {
+        Ok((modern.root, modern.diagnostics))
+    }
+}
+
 fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
-    let modern = terse::modern(root).map(|modern| {
-        decoder.diagnostics = modern.diagnostics;
-        modern.root
-    });
-    let root = modern.as_ref().unwrap_or(root);
+    let converted;
+    let root = match unfold(root) {
+        Ok((unfolded, diagnostics)) => {
+            decoder.diagnostics = diagnostics;
+            converted = unfolded;
+            &converted
+        }
+        Err(diagnostics) => {
+            return Loaded {
+                policy: None,
+                diagnostics,
+            };
+        }
+    };
     let document = document::read(&mut decoder, root);
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));

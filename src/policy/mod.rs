@@ -73,7 +73,7 @@ pub use limit::{Counted, Limit, Measure};
 pub use lint::lint;
 #[cfg(not(target_arch = "wasm32"))]
 pub use load::load_with_zones;
-pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json};
+pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json, unfold};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
 pub use operators::operator_words;

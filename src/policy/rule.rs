@@ -391,9 +391,8 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
                     .iter()
                     .map(|form| (form.word(), *form))
                     .collect();
-                match decoder.word(&at, value, &words) {
-                    Some(form) => redact.form = form,
-                    None => {}
+                if let Some(form) = decoder.word(&at, value, &words) {
+                    redact.form = form;
                 }
             }
             "label" => match decoder.text(&at, value) {

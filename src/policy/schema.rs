@@ -120,6 +120,7 @@ fn build() -> (Value, Builder) {
             "max_depth": {"type": "integer", "minimum": 1, "maximum": 512, "description": "Deepest nesting of JSON."},
             "nested_json": {"type": "integer", "minimum": 0, "maximum": 16, "description": "How many strings deep JSON may be nested in JSON."},
             "max_text": size("Most text that detectors look at in one exchange."),
+            "decode": {"type": "boolean", "description": "Whether detectors look into encoded text."},
         }), &[]),
         "lists": {
             "type": "object",
@@ -129,7 +130,15 @@ fn build() -> (Value, Builder) {
                 {"type": "object", "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/scalar"}}},
             ]},
         },
-        "detectors": {"description": "Detectors of your own."},
+        "detectors": {
+            "type": "object",
+            "description": "Detectors of your own, and what is no finding of the others.",
+            "additionalProperties": {
+                "type": "object",
+                "properties": detector_keys(),
+                "additionalProperties": false,
+            },
+        },
         "rules": {"type": "array", "items": {"$ref": "#/$defs/rule"}, "description": "Rules have no order: the strictest decision wins."},
         "for": {"description": "Only for these principals."},
         "extends": texts("Resolved by `agentguard build`."),
@@ -168,6 +177,22 @@ fn build() -> (Value, Builder) {
         },
     });
     (schema, builder)
+}
+
+fn detector_keys() -> Map<String, Value> {
+    super::detectors::KEYS
+        .iter()
+        .map(|key| {
+            let value = match *key {
+                "confidence" => json!({"enum": ["low", "medium", "high"]}),
+                "reach" => json!({"type": "integer", "minimum": 1}),
+                "pattern" | "description" => json!({"type": "string"}),
+                // Texts, or the name of a list.
+                _ => json!({"type": ["string", "array", "object"]}),
+            };
+            ((*key).to_owned(), value)
+        })
+        .collect()
 }
 
 fn size(about: &str) -> Value {
@@ -452,15 +477,16 @@ fn test() -> Value {
 }
 
 fn detects() -> Value {
-    let names = select::names();
-    let list = json!({"type": "array", "items": {"enum": names}, "minItems": 1});
+    // Those that are built in, for completion; a policy may bring its own.
+    let name = json!({"anyOf": [{"enum": select::names()}, {"type": "string"}]});
+    let list = json!({"type": "array", "items": name, "minItems": 1});
     json!({"anyOf": [
-        {"enum": names},
-        {"type": "array", "items": {"enum": names}, "minItems": 1},
+        name,
+        list,
         {
             "type": "object",
             "properties": {
-                "types": {"anyOf": [{"enum": names}, list]},
+                "types": {"anyOf": [name, list]},
                 "confidence": {"enum": ["low", "medium", "high"]},
                 "list": {"type": "string"},
                 "key": {"type": "string"},

@@ -7,6 +7,7 @@ use super::scan::{Matcher, ScanScratch};
 use crate::detect::{Finding, Input};
 use crate::event::{Class, Event, Form, Kind, Part, Reading};
 use crate::wire::json::Nest;
+use crate::wire::order;
 use crate::wire::span::index;
 use std::ops::Range;
 
@@ -91,6 +92,7 @@ fn join(
     }
     let mut findings = Vec::new();
     let mut alone: Vec<Split> = Vec::new();
+    let mut known = found.len();
     for between in [GAP, "", " "] {
         let mut joined = String::new();
         let mut stretches: Vec<Stretch> = Vec::new();
@@ -140,6 +142,10 @@ fn join(
                 found.extend(parts);
             }
         }
+        // What was found without a space isn't found with one again.
+        alone.extend(found.iter().skip(known).copied());
+        known = found.len();
+        order::sort_by_key(&mut alone, |part| part.text);
     }
 }
 

@@ -118,7 +118,7 @@ pub fn modern(root: &Node) -> Option<Modern> {
     let root = terse.document(policy);
     terse.say(
         Severity::Note,
-        codes::AG1120,
+        codes::AG1121,
         &(policy.span.start..policy.span.start),
         "this document is written in the terse form".to_owned(),
         "`agentguard fmt` writes it in the modern form",
@@ -604,7 +604,7 @@ impl Terse {
             if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
                 let message = format!("`{short}` is read as `{place}`, in summer and in winter");
                 let help = "name the zone itself to be sure";
-                self.say(Severity::Warning, codes::AG1120, &value.span, message, help);
+                self.say(Severity::Warning, codes::AG1121, &value.span, message, help);
             }
             let zone = known.map_or(zone, |(_, place)| place);
             members.push(("zone", Node::text_at(zone, &value.span)));

@@ -206,9 +206,8 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
         match &*member.key {
             "policy" => policy = decoder.text(&at, &member.value),
             "given" => {
-                if decoder.mapping(&at, &member.value, FACT_KEYS).is_some() {
-                    case::read_facts(decoder, &at, &member.value, &mut facts);
-                }
+                decoder.mapping(&at, &member.value, FACT_KEYS);
+                case::read_facts(decoder, &at, &member.value, &mut facts);
             }
             "tests" => tests = Some(&member.value),
             _ => {}

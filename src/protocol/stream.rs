@@ -7,7 +7,8 @@ mod texts;
 pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
-use crate::event::{Class, Kind, Part};
+use crate::diag::codes;
+use crate::event::{Class, Kind, Part, Usage};
 use crate::wire::json::{Edits, Nest, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -140,6 +141,8 @@ pub struct FrameReading {
     pub pieces: Vec<Piece>,
     /// The answer is complete; nothing with a meaning follows.
     pub last: bool,
+    /// Tokens that the service around the model has counted.
+    pub metered: Usage,
 }
 
 /// A frame that is held back, while it can still be changed.
@@ -393,6 +396,23 @@ pub enum KeepAlive {
 }
 
 impl Reader<'_> {
+    /// The `type` of an event, which its name repeats in framings that have names. Clients go by either.
+    pub fn event_type(&mut self, name: Option<&str>) -> String {
+        let Some(body) = self.body() else {
+            return String::new();
+        };
+        let root = body.root();
+        let Some(kind) = root.get("type") else {
+            return name.unwrap_or_default().to_owned();
+        };
+        let text = kind.text().unwrap_or_default().into_owned();
+        if name.is_some_and(|name| name != text && name != "message") {
+            let what = "an event whose name is not its type".to_owned();
+            self.problem(codes::AG2014, kind, what);
+        }
+        text
+    }
+
     /// Adds a piece to what the frame says.
     pub fn piece(&mut self, piece: Piece) {
         self.frame.pieces.push(piece);

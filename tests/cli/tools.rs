@@ -572,3 +572,98 @@ fn the_schema_of_audit_lines_takes_a_line() {
     without.as_object_mut().unwrap().remove("decision");
     assert!(!validator.is_valid(&without));
 }
+
+#[test]
+fn terse_documents_load_as_they_are_and_mean_what_fmt_writes() {
+    for name in ["support-agent", "analytics-agent", "marketing-agent"] {
+        let terse = format!("policies/terse/{name}.json");
+        let validated = run(&["--json", "validate", &terse]);
+        assert_eq!(
+            validated.status.code(),
+            Some(0),
+            "{terse}: {}",
+            out(&validated)
+        );
+        assert_eq!(json_lines(&validated).last().unwrap()["code"], "AG1024");
+        let written = run(&["fmt", &terse]);
+        assert!(out(&written).starts_with("apiVersion: agentguard.dev/v1\n"));
+        let modern = Written::new(&format!("{name}-modern.yaml"), &out(&written));
+        let difference = json_lines(&run(&["--json", "diff", &terse, modern.path()])).remove(0);
+        assert_eq!(difference["same"], "yes", "{difference}");
+        // What is built is in full; the filter is given that.
+        let built = run(&["build", &terse, "--for", "json"]);
+        let document: Value = serde_json::from_slice(&built.stdout).unwrap();
+        assert_eq!(document["apiVersion"], "agentguard.dev/v1");
+    }
+}
+
+#[test]
+fn every_form_of_terse_documents_is_read() {
+    let file = Written::new(
+        "terse.yaml",
+        "name: t
+default_action: deny
+enforcement: log_only
+allow:
+  - { action: read file, resource: \"/data/*\" }
+  - list-files
+deny: [{ action: \"delete:file\", resource: \"*\" }]
+rate_limits: { requests_per_minute: 60 }
+rules:
+  - name: secrets in messages
+    match: { message_content: { pattern: \"(?i)password\" } }
+    outcome: Redact
+  - { id: long, when: { message_count: { gt: 400 } }, outcome: BLOCK, reason: Too long. }
+  - { id: seen, tool_name: search, outcome: LOG }
+  - id: two-exceptions
+    tool_name: t
+    exceptions: [{ role: a }, { approver_role: b }]
+    outcome: deny
+",
+    );
+    let written = out(&run(&["fmt", file.path()]));
+    snapshot("terse_in_full", &run(&["fmt", file.path()]));
+    let lines = json_lines(&run(&["--json", "validate", file.path()]));
+    let errors = lines
+        .iter()
+        .filter(|line| line["severity"] == "error")
+        .count();
+    assert_eq!(errors, 0, "{lines:?}\n{written}");
+}
+
+#[test]
+fn the_reference_s_examples_work_and_name_every_operator() {
+    let text = std::fs::read_to_string(root().join("docs/policy.md")).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let folder = std::env::temp_dir().join(format!("agentguard-docs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let policy = folder.join("support.yaml");
+    std::fs::write(&policy, blocks[0]).unwrap();
+    std::fs::write(folder.join("support.test.yaml"), blocks[1]).unwrap();
+    let policy = policy.to_str().unwrap();
+    let linted = run(&["lint", "--strict", policy]);
+    assert_eq!(linted.status.code(), Some(0), "{}", out(&linted));
+    let tested = run(&["test", policy]);
+    assert_eq!(out(&tested), "3 passed, 0 failed\n");
+    // The picture of `explain` is what it prints.
+    let picture = text
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let explained = out(&run(&["explain", policy, "issue_refund {amount: 250}"]));
+    assert!(explained.starts_with(picture), "{explained}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    for word in agentguard::policy::operator_words() {
+        let family = ["count_", "length_"]
+            .iter()
+            .any(|family| word.starts_with(family));
+        assert!(family || text.contains(word), "{word}");
+    }
+}

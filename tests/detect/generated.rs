@@ -106,7 +106,7 @@ fn with_one_digit_changed_a_value_is_none() {
 }
 
 /// The ways to hide a value from a search, each with its name.
-fn disguises(value: &str) -> Vec<(&'static str, String)> {
+pub fn disguises(value: &str) -> Vec<(&'static str, String)> {
     let each = |map: &dyn Fn(char) -> String| value.chars().map(map).collect::<String>();
     let joined = |mark: char| {
         let mut text = String::new();

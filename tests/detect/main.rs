@@ -11,5 +11,6 @@
 mod generated;
 mod judge;
 mod page;
+mod redacted;
 mod score;
 mod values;

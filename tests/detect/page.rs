@@ -156,6 +156,20 @@ fn scores(page: &mut String) {
         per_100_kb(everything.noise()),
         per_100_kb(usual.noise()),
     );
+    let signs = DETECTORS.iter().filter(|known| {
+        let mut groups = known.groups.iter();
+        groups.any(|group| *group == "injection")
+    });
+    let (count, false_signs, samples) = signs.fold((0, 0, 0), |(count, wrong, samples), known| {
+        let found = everything.benign.get(known.name).copied().unwrap_or(0);
+        (count + 1, wrong + found, samples + known.hits.len())
+    });
+    let _ = writeln!(
+        page,
+        "\nThe {count} signs of `injection` had {false_signs} false findings in that text, and are found in all of their \
+         {samples} samples below. They are weak: whoever knows them writes around them. Use them for tags and approvals \
+         first, and deny only what tools and strangers say (`from: tool`)."
+    );
 }
 
 const OWN: &str = "\

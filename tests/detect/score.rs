@@ -1,6 +1,6 @@
 //! The goals, on the labelled texts.
 
-use agentguard::detect::{Confidence, DETECTORS, Scanner, Scratch, Selection, lines};
+use agentguard::detect::{DETECTORS, Scanner, Scratch, Selection, lines};
 
 use super::judge::{Labelled, Verdict, cases};
 
@@ -30,7 +30,7 @@ pub fn is_secret(name: &str) -> bool {
 
 #[test]
 fn everything_at_medium_confidence_reaches_the_goals() {
-    let verdict = verdict(&Selection::all(Confidence::Medium));
+    let verdict = verdict(&Selection::all(agentguard::detect::Confidence::Medium));
     let data = verdict.together(|name| !is_secret(name));
     let secrets = verdict.together(is_secret);
     assert!(data.f1() >= 985 && data.masked() >= 985, "{data:?}");
@@ -51,7 +51,9 @@ fn everything_at_medium_confidence_reaches_the_goals() {
 fn the_groups_that_a_policy_would_begin_with_are_quiet() {
     let mut selection = Selection::none();
     for group in ["pii", "payment", "secrets"] {
-        selection.add(group, Confidence::High).unwrap();
+        selection
+            .add(group, agentguard::detect::Confidence::High)
+            .unwrap();
     }
     let verdict = verdict(&selection);
     assert!(verdict.noise() <= 50, "{:?}", verdict.benign);

@@ -15,7 +15,7 @@ struct Recorded {
     lines: &'static str,
     /// Whether the package speaks HTTP/2 without TLS.
     speaks_http2: bool,
-    /// How many of the recorded streams it can read.
+    /// At least so many of the recorded streams it can read.
     streams: usize,
 }
 
@@ -32,9 +32,11 @@ macro_rules! recorded {
 
 const RECORDED: &[Recorded] = recorded! {
     "openai.chat" http2: true streams: 13;
+    "openai.responses" http2: true streams: 13;
     "anthropic.messages" http2: true streams: 9;
     "gemini.generate" http2: true streams: 9;
-    "bedrock.converse" http2: false streams: 10;
+    "bedrock.converse" http2: false streams: 11;
+    "ollama.chat" http2: true streams: 2;
 };
 
 struct Stream {
@@ -54,7 +56,7 @@ impl Recorded {
             .filter(|(_, plain)| plain.get("raised").is_none())
             .map(|(stream, _)| stream)
             .collect();
-        assert_eq!(readable.len(), self.streams, "{}", self.name);
+        assert!(readable.len() >= self.streams, "{}", self.name);
         readable
     }
 }
@@ -96,7 +98,7 @@ fn stream(line: &str) -> Option<Stream> {
 /// the answer matters.
 fn first_turn(mut body: Value) -> Value {
     for list in ["messages", "contents", "input"] {
-        if let Some(messages) = body[list].as_array_mut() {
+        if let Some(messages) = body.get_mut(list).and_then(Value::as_array_mut) {
             let user = |message: &Value| message["role"] == "user";
             let until = messages.iter().position(user).map_or(0, |at| at + 1);
             messages.truncate(until);
@@ -182,6 +184,7 @@ const TOOLS: &[&str] = &[
     "final_result",
     "get_capital",
     "get_current_weather",
+    "get_temperature",
     "get_weather",
     "top_song",
     "transfer_to_symphony_composer",
@@ -259,7 +262,12 @@ fn words_are_masked(plain: &Value, edited: &Value) {
         assert_eq!(edited["final"], masked_all(&plain["final"]));
         assert_eq!(edited["final"], edited["deltas"]);
     }
-    assert_eq!(edited["tools"], plain["tools"]);
+    // Arguments of calls are texts of the answer, too.
+    let calls = plain["tools"].as_array().into_iter().flatten();
+    let masked: Value = calls
+        .map(|call| json!([call[0], masked(call[1].as_str().unwrap_or_default())]))
+        .collect();
+    assert_eq!(edited["tools"], masked);
     assert_eq!(edited["finish"], plain["finish"]);
 }
 
@@ -288,5 +296,7 @@ fn tool_calls_are_taken_out(question: &Value, plain: &Value, denied: &Value) {
     if denied.get("final").is_some() {
         assert_eq!(denied["final"], denied["deltas"]);
     }
-    assert_ne!(denied["finish"], plain["finish"]);
+    // Gemini ends with STOP in either case; the others say that a call is there.
+    let finish = denied["finish"].to_string();
+    assert!(!finish.contains("tool"), "{denied}");
 }

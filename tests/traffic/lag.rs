@@ -2,6 +2,7 @@
 //! been judged, and no clock.
 
 use super::streams::{Streamed, all, guard, transcript_of};
+use agentguard::event::Kind;
 use agentguard::flow::simulation::Half;
 use agentguard::flow::{Action, Flow, RequestHead, ResponseHead};
 use agentguard::wire::frame::Frames;
@@ -70,6 +71,10 @@ fn characters(streamed: &Streamed, body: &[u8]) -> usize {
         .filter(|part| part.at.is_some())
         .filter_map(|part| {
             let event = part.reading.events.first()?;
+            // Calls are held until they are complete.
+            if event.kind != Kind::Response {
+                return None;
+            }
             part.nest
                 .value(event.at)?
                 .text()

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::{learn, part_of_text};
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Kind, Problem, Reading};
+use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
 use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::frame::{Frame, Frames, Framing};
@@ -28,6 +28,8 @@ pub struct Transcript {
     pub parts: Vec<Told>,
     /// Usage, why it ended.
     pub answer: Reading,
+    /// Tokens that the service around the model has counted.
+    pub metered: Usage,
     /// What could not be read.
     pub problems: Vec<Problem>,
 }
@@ -81,6 +83,7 @@ pub fn transcript(
         reader.read(&mut frame_reader, frame.event.as_deref());
         let (nest, reading, told) = frame_reader.finish_frame();
         learn(&mut transcript.answer, &reading);
+        transcript.metered = told.metered.or(transcript.metered);
         for piece in told.pieces {
             open.take(piece, &nest, number, &mut parts);
         }

@@ -241,7 +241,7 @@ fn an_address_that_nobody_hid_is_left_alone() {
         client_json(&seen)["choices"][0]["message"]["content"],
         "user-0badc0de@example.com"
     );
-    let (_, seen) = told(POLICY, "hello", |heard| said(heard));
+    let (_, seen) = told(POLICY, "hello", said);
     assert_eq!(
         seen.client.body(),
         said("hello").body(),

@@ -223,12 +223,27 @@ fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
     assert!(behind <= 64, "{behind} characters behind");
 }
 
-/// The most characters of text that the client is behind the upstream after any chunk.
 fn behind(flow: &mut Flow, response: &Half) -> usize {
+    let text = |event: &str| {
+        let frame: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
+        let content = frame["choices"][0]["delta"]["content"].as_str()?;
+        Some(content.chars().count())
+    };
     let request = chat_request(&says("hi"));
+    most_behind(flow, &request, response, &text)
+}
+
+/// The most characters of text that the client is behind the upstream after any chunk; `characters` counts those of one
+/// event.
+pub(super) fn most_behind(
+    flow: &mut Flow,
+    request: &Half,
+    response: &Half,
+    characters: &dyn Fn(&str) -> Option<usize>,
+) -> usize {
     let headers = |half: &Half| -> Vec<(Vec<u8>, Vec<u8>)> { half.headers.clone() };
     let of = |headers: &[(Vec<u8>, Vec<u8>)]| -> Vec<(Vec<u8>, Vec<u8>)> { headers.to_vec() };
-    let sent = of(&headers(&request));
+    let sent = of(&headers(request));
     let sent: Vec<(&[u8], &[u8])> = sent
         .iter()
         .map(|(n, v)| (n.as_slice(), v.as_slice()))
@@ -251,18 +266,8 @@ fn behind(flow: &mut Flow, response: &Half) -> usize {
         now: NOW,
     });
     let count = |bytes: &[u8]| -> usize {
-        String::from_utf8_lossy(bytes)
-            .split("\n\n")
-            .filter_map(|event| serde_json::from_str::<Value>(event.strip_prefix("data: ")?).ok())
-            .filter_map(|frame| {
-                Some(
-                    frame["choices"][0]["delta"]["content"]
-                        .as_str()?
-                        .chars()
-                        .count(),
-                )
-            })
-            .sum()
+        let text = String::from_utf8_lossy(bytes);
+        text.split("\n\n").filter_map(characters).sum()
     };
     let (mut came, mut left, mut most) = (0, 0, 0);
     for chunk in &response.chunks {
@@ -603,24 +608,160 @@ mod faults {
     }
 
     #[test]
-    fn many_tiny_deltas_and_one_of_five_megabytes() {
+    fn many_tiny_deltas_leave_nothing_behind() {
         let guard = guard(LOOKS);
-        let tiny: Vec<Value> = (0..5_000)
-            .map(|n| text(if n % 7 == 0 { " " } else { "a" }))
-            .collect();
-        let body = sse(&tiny);
-        assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
+        let mut flow = begun(&guard);
+        let frames: Vec<String> = ["a", "b", " "]
+            .map(|part| format!("data: {}\n\n", text(part)))
+            .to_vec();
+        let (mut came, mut left) = (0, 0);
+        // Without optimisation each takes a tenth of a millisecond or more.
+        let count = if cfg!(debug_assertions) {
+            5_000
+        } else {
+            100_000
+        };
+        for frame in frames.iter().cycle().take(count) {
+            let step = flow.response_body(&mut frame.as_bytes(), false, NOW);
+            came += frame.len();
+            left += match step.action {
+                Action::Continue => frame.len(),
+                Action::Replace(bytes) => bytes.len(),
+                other => panic!("{other:?}"),
+            };
+            // A client that reads slowly keeps Envoy from reading on; what was let go is Envoy's.
+            assert!(guard.taken_memory() <= 64 << 10, "{}", guard.taken_memory());
+            assert!(came - left <= 64 * frame.len());
+        }
+        let step = flow.response_body(&mut &b"data: [DONE]\n\n"[..], true, NOW);
+        let Action::Replace(rest) = step.action else {
+            panic!("what waited for the next delta leaves now");
+        };
+        assert_eq!(left + rest.len(), came + b"data: [DONE]\n\n".len());
+        assert_eq!(guard.taken_memory(), 0);
+    }
+
+    #[test]
+    fn one_delta_of_five_megabytes() {
         let guard = super::guard(&format!("inspect: {{ max_text: 8MiB }}\n{LOOKS}"));
         let body = sse(&[text(&"lorem ipsum ".repeat(440_000)), end("stop")]);
         assert_eq!(ask(&guard, &body, &[1_000]).client.body(), body);
     }
 
+    /// An exchange whose answer is about to stream.
+    fn begun(guard: &Rc<Guard>) -> Flow {
+        let mut flow = Flow::new(Rc::clone(guard));
+        behind(&mut flow, &streamed(b"", &[]));
+        flow
+    }
+
+    #[test]
+    fn comments_pass_for_an_hour() {
+        let guard = guard(LOOKS);
+        let mut flow = begun(&guard);
+        for seconds in (0..3_600).step_by(15) {
+            let now = NOW + seconds * 1_000_000_000;
+            let step = flow.response_body(&mut &b": OPENROUTER PROCESSING\n\n"[..], false, now);
+            assert_eq!(step.action, Action::Continue);
+            assert_eq!(guard.taken_memory(), 0);
+        }
+    }
+
+    #[test]
+    fn a_call_may_take_an_hour() {
+        let guard = guard(LOOKS);
+        let mut flow = begun(&guard);
+        let frame = |arguments: &str, name: &str| {
+            let call = call(
+                0,
+                if name.is_empty() { "" } else { "call_1" },
+                name,
+                arguments,
+            );
+            format!("data: {call}\n\n")
+        };
+        let (first, last) = (frame("{", "find"), frame("}", ""));
+        let step = flow.response_body(&mut first.as_bytes(), false, NOW);
+        assert_eq!(step.action, Action::Replace(Vec::new()));
+        let mut told = 0;
+        for seconds in (15..3_600).step_by(15) {
+            let now = NOW + seconds * 1_000_000_000;
+            let step = flow.response_body(&mut &b": wait\n\n"[..], false, now);
+            assert_eq!(step.action, Action::Replace(b": keep-alive\n\n".to_vec()));
+            told += 1;
+        }
+        assert!(guard.taken_memory() <= 64 << 10, "{}", guard.taken_memory());
+        let end = format!("{last}data: {}\n\ndata: [DONE]\n\n", end("tool_calls"));
+        let step = flow.response_body(&mut end.as_bytes(), true, NOW + 3_600_000_000_000);
+        let expected = format!("{first}{}{end}", ": wait\n\n".repeat(told));
+        let Action::Replace(released) = step.action else {
+            panic!("all that waited leaves now");
+        };
+        assert_eq!(String::from_utf8(released).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_reset_leaves_what_was_held_unsaid() {
+        let guard = guard(LOOKS);
+        let mut flow = begun(&guard);
+        let said = format!(
+            "data: {}\n\ndata: {}\n\n",
+            text(
+                "Let me see. And then, after all of that, look for it in every place there is, again. "
+            ),
+            call(0, "call_1", "find", "{")
+        );
+        let step = flow.response_body(&mut said.as_bytes(), false, NOW);
+        assert!(
+            matches!(&step.action, Action::Replace(bytes) if !String::from_utf8_lossy(bytes).contains("find"))
+        );
+        let finished = flow.finish(&End {
+            now: NOW,
+            status: None,
+        });
+        let record: Value = serde_json::from_slice(&finished.line).unwrap();
+        assert_eq!(record["decision"], "allow");
+        assert_eq!(record["tools"], Value::Null);
+        assert_eq!(
+            record["coverage"],
+            json!({"level": "none", "reasons": ["response:incomplete"]})
+        );
+        drop(flow);
+        assert_eq!(guard.taken_memory(), 0);
+    }
+
+    #[test]
+    fn an_error_of_the_provider_in_the_middle_of_a_call_drops_the_call() {
+        let guard = guard(LOOKS);
+        let error =
+            json!({"error": {"message": "overloaded", "type": "server_error", "code": null}});
+        let body = sse(&[text("Let me see."), call(0, "call_1", "find", "{"), error]);
+        let seen = ask(&guard, &body[..body.len() - 14], &[]);
+        let answer = answer_of(&frames(&seen), 0);
+        assert_eq!(answer.calls, []);
+        assert!(answer.error.is_some(), "{answer:?}");
+    }
+
+    #[test]
+    fn a_stream_may_say_nothing() {
+        let guard = guard(LOOKS);
+        for nothing in [
+            "",
+            ": hello\n\n",
+            "data: [DONE]\n\n",
+            "\n\n\n",
+            "event: ping\ndata:\n\n",
+        ] {
+            let seen = ask(&guard, nothing.as_bytes(), &[]);
+            assert_eq!(String::from_utf8(seen.client.body()).unwrap(), nothing);
+            assert_eq!(record(&seen)["decision"], "allow");
+        }
+    }
+
     #[test]
     fn a_keep_alive_stands_in_for_what_is_held_too_long() {
         let guard = guard(LOOKS);
-        let mut flow = Flow::new(Rc::clone(&guard));
-        let response = streamed(b"", &[]);
-        behind(&mut flow, &response);
+        let mut flow = begun(&guard);
         let fragment = format!("data: {}\n\n", call(0, "call_1", "find", "{"));
         let mut at = |seconds: u64| {
             let step = flow.response_body(

@@ -1,6 +1,6 @@
 //! Answers of the Responses API that stream.
 
-use super::stream::streamed;
+use super::stream::{most_behind, streamed};
 use super::*;
 
 fn request() -> Half {
@@ -62,9 +62,9 @@ fn done(at: usize, item: &Value) -> Value {
 
 fn message(text: &str) -> Value {
     let annotations: Vec<Value> = text
-        .find("source")
-        .map(|at| {
-            let at = text[..at].chars().count();
+        .split_once("source")
+        .map(|(before, _)| {
+            let at = before.chars().count();
             json!({"type": "url_citation", "start_index": at, "end_index": at + 6, "url": "https://a.example/", "title": "A"})
         })
         .into_iter()
@@ -366,6 +366,25 @@ fn sse_count(body: &[u8]) -> usize {
 }
 
 #[test]
+fn text_leaves_as_soon_as_nothing_can_match_it_any_more() {
+    let guard = guard(LOOKS);
+    let sentence = "The quick brown fox jumps over the lazy dog, and nobody minds at all. ";
+    let words: Vec<&str> = sentence.split_inclusive(' ').cycle().take(200).collect();
+    let mut half = streamed(b"", &[]);
+    half.chunks = whole(&[said(0, &words)], &[])
+        .iter()
+        .map(|event| format!("data: {event}\n\n").into_bytes())
+        .collect();
+    let delta = |event: &str| {
+        let event: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
+        Some(event["delta"].as_str()?.chars().count())
+    };
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let behind = most_behind(&mut flow, &request(), &half, &delta);
+    assert!(behind <= 64, "{behind} characters behind");
+}
+
+#[test]
 fn every_kind_of_text_is_read() {
     let guard = guard(LOOKS);
     let of = |kind: &str, more: Value| {
@@ -590,7 +609,7 @@ fn a_call_that_the_provider_ran_can_only_be_reported() {
         ),
         json!({"type": "response.web_search_call.searching", "item_id": "ws_1", "output_index": 0}),
         done(0, &item),
-        completed(&[item.clone()]),
+        completed(std::slice::from_ref(&item)),
     ];
     let answer = answer_of(&frames(&ask(&guard, &sse(&events), &[])));
     assert_eq!(answer.error.as_deref(), Some("No searching."));
@@ -817,6 +836,37 @@ rules:
         last["response"]["output"][0]["content"][0]["text"],
         "Too much."
     );
+}
+
+#[test]
+fn an_event_that_two_clients_read_differently_is_not_passed_on() {
+    let guard = guard(LOOKS);
+    let event = json!({
+        "type": "response.new_thing", "output_index": 0, "item": call_item("delete_customer", "{}"), "sequence_number": 1,
+    });
+    let mut body = sse(&[created()]);
+    body.extend(format!("event: response.output_item.done\ndata: {event}\n\n").into_bytes());
+    let seen = ask(&guard, &body, &[]);
+    assert_eq!(record(&seen)["code"], "AG2014");
+    assert!(
+        !String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("delete")
+    );
+}
+
+#[test]
+fn a_second_call_under_a_number_that_is_taken_is_judged_too() {
+    let guard = guard(LOOKS);
+    for first in [said(0, &["Hello"]), called(0, "find", &["{}"])] {
+        let mut events = vec![created()];
+        events.extend(first);
+        events.extend(called(0, "delete_customer", &[]));
+        let seen = ask(&guard, &sse(&events), &[]);
+        assert_eq!(record(&seen)["decision"], "deny");
+        let body = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!body.contains("\"delete_customer\""), "{body}");
+    }
 }
 
 #[test]

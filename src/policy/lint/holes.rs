@@ -265,3 +265,36 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
         used.extend(items.iter().filter_map(Node::text));
     }
 }
+
+/// Questions about earlier events where no conversation is sent along.
+pub(super) fn no_history(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let mut asks = false;
+        view.meaning
+            .formula
+            .each(&mut |literal| asks |= matches!(literal.ask, Ask::Earlier { .. }));
+        let is_elsewhere = view
+            .written
+            .matches
+            .iter()
+            .any(|item| match item.mention.field {
+                Field::Server => true,
+                Field::Protocol => item
+                    .values
+                    .iter()
+                    .any(|value| matches!(&**value, "mcp" | "a2a")),
+                _ => false,
+            });
+        if asks && is_elsewhere {
+            findings.warn(
+                codes::AG1120,
+                view.place("when"),
+                format!(
+                    "rule `{}` asks what stands earlier where no conversation is sent along",
+                    view.written.id
+                ),
+                "judge the conversation where the model is asked; here the strict side always holds",
+            );
+        }
+    }
+}

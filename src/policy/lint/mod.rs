@@ -29,6 +29,7 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     holes::spellings,
     holes::claims,
     holes::unused_lists,
+    holes::no_history,
     words::approvers,
     words::reasons,
     words::own_words,

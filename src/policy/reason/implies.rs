@@ -124,29 +124,33 @@ fn within(a: &Range, b: &Range) -> bool {
 
 /// Whether everything that some detectors find, others find as well.
 fn finds_less(a: &BTreeSet<String>, b: &BTreeSet<String>) -> bool {
-    let b = detectors(b);
-    detectors(a)
-        .iter()
-        .all(|(detector, least)| b.get(detector).is_some_and(|other| other <= least))
+    if a.is_subset(b) {
+        return true;
+    }
+    match (detectors(a), detectors(b)) {
+        (Some(a), Some(b)) => a
+            .iter()
+            .all(|(detector, least)| b.get(detector).is_some_and(|other| other <= least)),
+        _ => false,
+    }
 }
 
-fn detectors(names: &BTreeSet<String>) -> BTreeMap<u16, Confidence> {
+/// The built-in detectors behind names; `None` if one is the policy's own.
+fn detectors(names: &BTreeSet<String>) -> Option<BTreeMap<u16, Confidence>> {
     let mut detectors: BTreeMap<u16, Confidence> = BTreeMap::new();
     for name in names {
-        let Some((name, confidence)) = name.split_once(' ') else {
-            continue;
-        };
+        let (name, confidence) = name.split_once(' ')?;
         let confidence = match confidence {
             "low" => Confidence::Low,
             "high" => Confidence::High,
             _ => Confidence::Medium,
         };
-        for member in select::members(name).unwrap_or_default() {
+        for member in select::members(name).ok()? {
             let least = detectors.entry(member).or_insert(confidence);
             *least = (*least).min(confidence);
         }
     }
-    detectors
+    Some(detectors)
 }
 
 #[cfg(test)]

@@ -537,8 +537,8 @@ fn effect(rule: &Rule) -> String {
     if rule.action == Action::Redact {
         let what = rule.redact.what.as_ref().map(|what| what.field.name());
         effect.push_str(&format!(
-            " {:?} {:?} {} {what:?}",
-            rule.redact.form, rule.redact.label, rule.redact.numbered
+            " {:?} {:?} {} {what:?} {:?}",
+            rule.redact.form, rule.redact.label, rule.redact.numbered, rule.redact.restore
         ));
     }
     if let Some(limit) = &rule.limit {

@@ -6,6 +6,7 @@ use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
 use crate::policy::decide::{Context, Decision};
+use crate::policy::detectors::written as written_detectors;
 use crate::policy::document::{Default, DefaultAction, Document, Mode};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
@@ -135,6 +136,7 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
         // Documents that decide for themselves are compared only as a whole.
+        ("detectors", detectors(old) == detectors(new)),
         ("policies", old.members.is_empty() && new.members.is_empty()),
         ("for", old.audience.is_empty() && new.audience.is_empty()),
     ]
@@ -142,6 +144,12 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
     .filter(|(_, equal)| !equal)
     .map(|(name, _)| name)
     .collect()
+}
+
+/// The document's own detectors and allow-lists, with the lists that they name.
+fn detectors(document: &Document) -> Option<Vec<u8>> {
+    let node = document.detectors.as_ref()?;
+    Some(written_detectors(node, &document.lists))
 }
 
 fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
@@ -439,4 +447,134 @@ fn witness(
         old: one.told,
         new: other.told,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{load_with_zones, parse_yaml};
+    use proptest::prelude::*;
+
+    fn policy(default: &str, rules: &[String]) -> Policy {
+        let rules: Vec<String> = rules
+            .iter()
+            .enumerate()
+            .map(|(number, rule)| format!("  - {{ id: r{number}, {rule} }}\n"))
+            .collect();
+        let text = format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: t }}\nrequire: none\ndefaults: {{ action: {default} }}\nrules:{}\n{}",
+            if rules.is_empty() { " []" } else { "" },
+            rules.concat()
+        );
+        let loaded = load_with_zones(&parse_yaml(&text).unwrap());
+        let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
+        loaded
+            .policy
+            .unwrap_or_else(|| panic!("{errors:?}\n{text}"))
+    }
+
+    fn any_test() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..4i32).prop_map(|n| format!("args.n: {{ greater_than: {n} }}")),
+            (0..4i32).prop_map(|n| format!("args.n: {{ at_most: {n} }}")),
+            (0..3i32).prop_map(|n| format!("args.n: {n}")),
+            Just("args.n: { not_in: [1, 2] }".to_owned()),
+            Just("args.n: { not_in: [1, a] }".to_owned()),
+            Just("args.s: [a, b]".to_owned()),
+            Just("args.s: A".to_owned()),
+            Just("args.s: { not_equals: a }".to_owned()),
+            Just("args.s: { contains_any: [ab, c] }".to_owned()),
+            Just("args.s: { contains_all: [ab, c] }".to_owned()),
+            Just("args.s: { glob: \"a*\" }".to_owned()),
+            Just("args.s: { glob: \"a?b*\" }".to_owned()),
+            Just("args.s: { any_equals: a }".to_owned()),
+            Just("args.s: { exists: true }".to_owned()),
+            Just("args.s: { count_greater_than: 1 }".to_owned()),
+            Just("args.to: { domain_in: [a.example, b.example] }".to_owned()),
+            Just("args.to: { domain_not_in: [a.example] }".to_owned()),
+            Just("principal.roles: lead".to_owned()),
+            Just("principal.roles: { not_in: [lead, dev] }".to_owned()),
+            Just("model: { glob: \"m*\" }".to_owned()),
+            Just("model: m1".to_owned()),
+        ]
+    }
+
+    fn any_condition() -> impl Strategy<Value = String> {
+        let leaf = any_test().prop_map(|test| format!("{{ {test} }}"));
+        leaf.prop_recursive(2, 6, 2, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(|all| format!("{{ all: [{}] }}", all.join(", "))),
+                prop::collection::vec(inner.clone(), 1..3)
+                    .prop_map(|any| format!("{{ any: [{}] }}", any.join(", "))),
+                inner.prop_map(|inner| format!("{{ not: {inner} }}")),
+            ]
+        })
+    }
+
+    fn any_rule() -> impl Strategy<Value = String> {
+        let tool = prop_oneof![
+            Just("t"),
+            Just("u"),
+            Just("[t, u]"),
+            Just("\"t*\""),
+            Just("\"*\""),
+        ];
+        let action = prop_oneof![
+            Just("deny"),
+            Just("allow"),
+            Just("require_approval"),
+            Just("tag, tags: [x]"),
+        ];
+        (
+            tool,
+            prop::option::of(any_condition()),
+            prop::option::of(any_condition()),
+            prop::option::of(prop_oneof![Just("apply"), Just("skip")]),
+            action,
+        )
+            .prop_map(|(tool, when, unless, missing, action)| {
+                let part = |key: &str, value: Option<String>| {
+                    value.map_or(String::new(), |value| format!("{key}: {value}, "))
+                };
+                format!(
+                    "match: {{ tool: {tool} }}, {}{}{}action: {action}",
+                    part("when", when),
+                    part("unless", unless),
+                    part("if_missing", missing.map(str::to_owned)),
+                )
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// What is proved, no event contradicts: neither of rules taken away, nor of rules that were changed.
+        #[test]
+        fn a_proof_and_a_witness_never_meet(
+            rules in prop::collection::vec(any_rule(), 0..4),
+            others in prop::collection::vec(any_rule(), 0..3),
+            kept in 0..4usize,
+            defaults in prop_oneof![Just(("allow", "allow")), Just(("deny", "deny")), Just(("allow", "deny"))],
+        ) {
+            let old = policy(defaults.0, &rules);
+            let mut changed: Vec<String> = rules.into_iter().take(kept).collect();
+            changed.extend(others);
+            let new = policy(defaults.1, &changed);
+            let (one, other) = (Meaning::of(&old), Meaning::of(&new));
+            let keeps = refuses_as_much(&old, &one, &new, &other);
+            let adds_nothing = refuses_as_much(&new, &other, &old, &one);
+            let difference = compare(&old, &new);
+            if keeps {
+                prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
+            }
+            if adds_nothing {
+                prop_assert!(difference.tightens.is_none(), "{:?}", difference.tightens);
+            }
+            // And a policy is always proved to be itself, in any order.
+            changed.reverse();
+            let turned = policy(defaults.1, &changed);
+            prop_assert_eq!(compare(&new, &turned).same, Answer::Yes);
+        }
+    }
 }

@@ -253,6 +253,10 @@ impl MessageStream {
                 }
             },
         );
+        if delta.get("signature").is_some() {
+            // The thinking is complete.
+            reader.piece(Piece::TextEnd(channel(index, Part::Reasoning)));
+        }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
             let is_text = value.kind() == json::Kind::String && !key.is_text("type");

@@ -80,7 +80,7 @@ impl InvokeStream {
 fn reader_of(family: Family, asked: &Asked) -> Box<dyn StreamReader> {
     match family {
         Family::Claude => Box::new(MessageStream::new(asked)),
-        Family::Nova => Box::new(ConverseStream::new(true)),
+        Family::Nova => Box::new(ConverseStream::new(asked, true)),
         Family::Chat => Box::new(ChatStream::new(asked, Answer::Chat)),
         Family::Plain => Box::new(PlainStream::new(&model_of(&asked.endpoint))),
     }
@@ -115,6 +115,10 @@ impl StreamReader for InvokeStream {
             Some(_) => {}
         }
         self.inner.read(reader, None);
+        let metrics = root.get("amazon-bedrock-invocationMetrics");
+        let count = |name: &str| metrics.and_then(|metrics| metrics.get(name)?.as_u64());
+        reader.frame.metered.input_tokens = count("inputTokenCount");
+        reader.frame.metered.output_tokens = count("outputTokenCount");
     }
 
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {

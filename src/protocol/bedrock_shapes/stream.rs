@@ -1,5 +1,5 @@
 //! An answer of Converse that streams: `messageStart`, then blocks, then `messageStop` and `metadata`. Blocks of text have no
-//! start; Nova puts each delta into a block of its own, so that a text goes on from block to block.
+//! start. Nova puts each delta into a block of its own, so that a text goes on from block to block.
 //!
 //! Source: AWS's service model (`ConverseStreamOutput`) and recorded exchanges.
 
@@ -15,7 +15,7 @@ use crate::protocol::stream::{
     StreamReader, TextPiece,
 };
 use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
@@ -83,6 +83,8 @@ const REASONING: &[Key] = &[
 pub(in crate::protocol) struct ConverseStream {
     /// Events stand under their names, as Nova's own do.
     is_named: bool,
+    /// A text may go on from block to block.
+    is_joined: bool,
     /// The text that goes on: which part, and the number of its channel.
     running: Option<Part>,
     run: u32,
@@ -100,9 +102,15 @@ pub(in crate::protocol) struct ConverseStream {
 }
 
 impl ConverseStream {
-    pub(in crate::protocol) fn new(is_named: bool) -> ConverseStream {
+    pub(in crate::protocol) fn new(asked: &Asked, is_named: bool) -> ConverseStream {
+        let endpoint = &asked.endpoint;
+        let model = match &endpoint.behind {
+            Known::Missing => endpoint.model.value(),
+            behind => behind.value(),
+        };
         ConverseStream {
             is_named,
+            is_joined: model.is_none_or(|model| model.to_ascii_lowercase().contains("nova")),
             running: None,
             run: 0,
             next: 0,
@@ -130,6 +138,9 @@ impl ConverseStream {
         match name {
             "contentBlockStop" => {
                 let index = self.index(reader, event);
+                if !self.is_joined {
+                    self.end_run(reader);
+                }
                 reader.piece(Piece::TextEnd(channel(Part::Other, index)));
                 reader.piece(Piece::CallsEnd(vec![call(index)]));
             }
@@ -260,6 +271,10 @@ impl ConverseStream {
                 reader.text(text, &origin);
             });
         });
+        if value.get("signature").is_some() {
+            // The thinking is complete.
+            self.end_run(reader);
+        }
     }
 
     /// More of a result: `[{text} | {json}]`.

@@ -32,8 +32,10 @@ struct Candidate {
     /// The text that goes on: which part, whether it is signed, and the number of its channel.
     running: Option<(Part, bool)>,
     run: u32,
-    /// Why it ended. Older models say it in every frame.
+    /// Why it ended. Older models say it in every frame, from the first on.
     finish: Option<Box<str>>,
+    /// Frames so far.
+    frames: u64,
     /// The call whose arguments come in pieces.
     call: u32,
     /// Calls that were not taken out.
@@ -56,6 +58,11 @@ impl GenerateStream {
         let origin = Origin::answer(number);
         let first_piece = reader.frame.pieces.len();
         let first_event = reader.reading.events.len();
+        let known = self.candidates.get(&number);
+        let had_finish = known.is_some_and(|known| known.finish.is_some());
+        let has_finish = reader
+            .get(candidate, "finishReason")
+            .is_some_and(|reason| !reason.is_null());
         reader.keys(candidate, CANDIDATE, &origin, &mut |reader, key, value| {
             match key {
                 "content" => self.content(reader, value, number),
@@ -65,10 +72,12 @@ impl GenerateStream {
             }
         });
         let state = self.candidates.entry(number).or_default();
+        state.frames = state.frames.saturating_add(1);
+        let has_ended = has_finish && state.frames > 1 && !had_finish;
         state.kept = state.kept.saturating_add(calls_of(candidate).count());
         state.part_texts(reader, first_piece, number);
-        let events = reader.reading.events.iter().skip(first_event);
-        if events.into_iter().any(|event| event.kind == Kind::ToolCall) {
+        let mut events = reader.reading.events.iter().skip(first_event);
+        if has_ended || events.any(|event| event.kind == Kind::ToolCall) {
             state.end_run(&mut reader.frame.pieces, number);
         }
         reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));

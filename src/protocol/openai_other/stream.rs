@@ -229,8 +229,9 @@ impl RunStream {
                 reader.claim_all(value);
                 let Some(text) = value.text() else { return };
                 let what = if key == "name" {
-                    let known = call.name.take().map_or_else(String::new, String::from);
-                    call.name = Some((known + &text).into());
+                    let mut name = call.name.take().map_or_else(String::new, String::from);
+                    name.push_str(&text);
+                    call.name = Some(name.into());
                     CallPiece::Name(value.place())
                 } else {
                     call.so_far.push(&text);

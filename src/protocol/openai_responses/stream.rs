@@ -194,8 +194,12 @@ impl ResponsesStream {
 
     /// Notes that there is an item of this number; `false` if there are too many.
     fn know_item(&mut self, number: u32, id: Option<Value<'_>>, is_held: bool) -> bool {
-        if self.item(number).is_some() || self.items.len() >= MOST {
-            return self.items.len() < MOST;
+        if let Some(item) = self.item_mut(number) {
+            item.is_held |= is_held;
+            return true;
+        }
+        if self.items.len() >= MOST {
+            return false;
         }
         let id = id.and_then(|id| Some(id.text()?.as_ref().into()));
         self.items.push(Item {
@@ -303,6 +307,9 @@ impl ResponsesStream {
                             name: name.as_deref(),
                             provider_run,
                         };
+                        if !is_delta {
+                            self.call_of(reader, &call, None);
+                        }
                         self.arguments(reader, value, &call, member, is_delta);
                     }
                     _ if key == "code" && kind == "error" => reader.id(value),
@@ -536,9 +543,8 @@ impl ResponsesStream {
             name,
             provider_run,
         };
-        let has_ended = self.item(number).is_some_and(|item| item.is_done);
         // Of what the provider runs, nothing need be held before there is something to judge.
-        if !has_ended && (!provider_run || phase != Phase::Added) {
+        if !provider_run || phase != Phase::Added {
             self.call_of(reader, &call, None);
         }
         let origin = Origin::answer(0).with_part(Part::Other);
@@ -874,12 +880,11 @@ impl StreamReader for ResponsesStream {
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        let kind = root.get("type").and_then(|kind| kind.text());
-        let kind = kind.as_deref().or(event).unwrap_or_default();
+        let kind = reader.event_type(event);
         if let Some(number) = root.get("sequence_number").and_then(|n| n.as_u64()) {
             self.numbers.read(number);
         }
-        self.event(reader, root, stem(kind));
+        self.event(reader, root, stem(&kind));
     }
 
     /// OpenRouter says so; OpenAI doesn't.

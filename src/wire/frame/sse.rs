@@ -11,12 +11,8 @@ pub(super) struct State {
     begun: bool,
     /// Where the line that is being looked at begins.
     line: usize,
-    /// The last frame ended with a CR: a LF right after it belongs to that line end.
-    after_cr: bool,
     /// A line ended with a CR as the last byte that is there: a LF at this place belongs to that line end.
     open_cr: Option<usize>,
-    /// Lines of this stream end with CRLF: behind a CR, a LF will come.
-    has_crlf: bool,
 }
 
 impl State {
@@ -24,9 +20,7 @@ impl State {
     pub(super) fn end(&mut self, pending: &[u8], looked: &mut usize) -> Option<usize> {
         if *looked == 0 {
             let mut start = 0;
-            if self.after_cr && pending.first() == Some(&b'\n') {
-                start = 1;
-            } else if !self.begun && pending.starts_with(BOM) {
+            if !self.begun && pending.starts_with(BOM) {
                 start = BOM.len();
             } else if !self.begun && BOM.starts_with(pending) && pending.len() < BOM.len() {
                 return None;
@@ -42,19 +36,16 @@ impl State {
             match byte {
                 b'\n' if self.open_cr == Some(at) => {
                     self.line = *looked;
-                    self.has_crlf = true;
                     continue;
                 }
                 b'\n' => {}
                 // Whether a LF follows may not be known yet.
                 b'\r' => match pending.get(*looked) {
-                    Some(b'\n') => {
-                        self.has_crlf = true;
-                        *looked = looked.saturating_add(1);
-                    }
+                    Some(b'\n') => *looked = looked.saturating_add(1),
                     Some(_) => {}
-                    // The event is complete, but so that it is the same in whatever pieces it arrives, it waits for this byte.
-                    None if blank && self.has_crlf => {
+                    // The event is complete, and waits for this byte all the same: so it is the same in whatever pieces it
+                    // arrives. Hardly any server ends lines with CR alone.
+                    None if blank => {
                         *looked = at;
                         return None;
                     }
@@ -72,13 +63,10 @@ impl State {
 
     pub(super) fn parse(&mut self, raw: Vec<u8>) -> Frame {
         let mut at = 0;
-        if self.after_cr && raw.first() == Some(&b'\n') {
-            at = 1;
-        } else if !self.begun && raw.starts_with(BOM) {
+        if !self.begun && raw.starts_with(BOM) {
             at = BOM.len();
         }
         self.begun = true;
-        self.after_cr = raw.last() == Some(&b'\r');
         let mut event = None;
         let mut ids = Vec::new();
         let mut asides = Vec::new();
@@ -116,7 +104,10 @@ impl State {
         let payload = payload(&raw, &data);
         let layout = match data.as_slice() {
             [] => Layout::Bare,
-            [(_, content)] => Layout::Run(content.clone()),
+            // Behind a `data` without its colon nothing can be written.
+            [(line, content)] if content.start > line.start.saturating_add(b"data".len()) => {
+                Layout::Run(content.clone())
+            }
             _ => Layout::DataLines(data),
         };
         Frame {

@@ -63,6 +63,15 @@ fn names_comments_and_ids_of_events_are_kept_apart() {
 }
 
 #[test]
+fn a_payload_can_be_put_where_there_was_an_empty_one() {
+    for empty in ["data\n\n", "data:\n\n", "data: \n\n", "data\ndata\n\n"] {
+        let frames = read(Framing::Sse, &[empty.as_bytes()]).unwrap();
+        let edited = frames[0].with_payload(b"x");
+        assert_eq!(payloads(Framing::Sse, &edited), ["x"], "{empty:?}");
+    }
+}
+
+#[test]
 fn of_an_event_that_may_not_pass_only_its_id_stays() {
     let frames = read(
         Framing::Sse,

@@ -316,10 +316,10 @@ fn content_end(number: u32) -> Made {
 }
 
 impl StreamReader for V2Stream {
-    fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
+    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        let kind = kind_of(root);
+        let kind = reader.event_type(event);
         let number = number_of(root);
         reader.frame.lanes = match kind.as_str() {
             "tool-call-start" | "tool-call-delta" | "tool-call-end" => CALLS,

@@ -1,19 +1,4 @@
-//! Megabytes per second of the detectors on texts of several kinds.
-//!
-//! `cargo run --release --example speed [-- DETECTOR …]`
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    clippy::arithmetic_side_effects,
-    clippy::cast_precision_loss,
-    reason = "a tool for measurements"
-)]
-
-use std::time::Instant;
-
-use agentguard::detect::{Confidence, DETECTORS, Input, Scanner, Scratch, Selection};
+//! What the detectors are measured on: 64 KiB of each kind.
 
 fn filled(pattern: &str) -> String {
     pattern.repeat(65_536usize.div_ceil(pattern.len()))
@@ -32,7 +17,8 @@ fn noise(alphabet: &[u8], len: usize) -> String {
         .collect()
 }
 
-fn texts() -> Vec<(&'static str, String)> {
+/// Texts by name: what most traffic is made of, and what costs most.
+pub fn texts() -> Vec<(&'static str, String)> {
     let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     vec![
         (
@@ -124,61 +110,4 @@ fn texts() -> Vec<(&'static str, String)> {
         ("if (\"", filled("if (\"")),
         ("[x](http", filled("[x](https://a.b/?c=")),
     ]
-}
-
-fn main() {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let selections: Vec<(String, Selection)> = match names.first().map(String::as_str) {
-        None => vec![("all".to_owned(), Selection::all(Confidence::Medium))],
-        Some("each") => DETECTORS
-            .iter()
-            .map(|detector| {
-                let mut selection = Selection::none();
-                selection.add(detector.name, Confidence::Medium).unwrap();
-                (detector.name.to_owned(), selection)
-            })
-            .collect(),
-        Some(_) => names
-            .iter()
-            .map(|name| {
-                let mut selection = Selection::none();
-                selection.add(name, Confidence::Medium).unwrap();
-                (name.clone(), selection)
-            })
-            .collect(),
-    };
-    for (name, selection) in selections {
-        let start = Instant::now();
-        let scanner = Scanner::new(&selection);
-        println!(
-            "{name}: built in {:.2} ms",
-            start.elapsed().as_secs_f64() * 1e3
-        );
-        let mut scratch = Scratch::default();
-        let rounds = if std::env::var("ONLY").is_ok() {
-            2_000
-        } else {
-            12
-        };
-        for (kind, text) in texts() {
-            // ONLY=digits measures one kind of text, for a profiler.
-            if std::env::var("ONLY").is_ok_and(|only| !kind.contains(&only)) {
-                continue;
-            }
-            let mut findings = Vec::new();
-            let mut best = f64::MAX;
-            for _ in 0..rounds {
-                findings.clear();
-                let start = Instant::now();
-                scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
-                best = best.min(start.elapsed().as_secs_f64());
-            }
-            println!(
-                "{:>8.0} MB/s {:>7.2} ns/B {:>6} findings  {kind}",
-                text.len() as f64 / best / 1e6,
-                best * 1e9 / text.len() as f64,
-                findings.len()
-            );
-        }
-    }
 }
