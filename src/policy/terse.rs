@@ -4,7 +4,7 @@
 use super::field::Field;
 use super::node::{Data, Member, Node};
 use super::operators::{Verb, operator_words};
-use crate::diag::{Diagnostic, Severity, codes, nearest};
+use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
 use std::ops::Range;
 
 /// Keys by which a document without `apiVersion` is known to be one of these.
@@ -37,13 +37,11 @@ const TOP: &[&str] = &[
 ];
 
 const RULE: &[&str] = &[
+    "tool_name",
     "id",
     "name",
     "description",
     "match",
-    "tool",
-    "tool_name",
-    "tool_names",
     "when",
     "unless",
     "outcome",
@@ -57,6 +55,18 @@ const RULE: &[&str] = &[
     "message_content",
     "mode",
     "enforcement",
+];
+
+/// Keys of `match` by their usual names.
+const MATCH: &[&str] = &[
+    "tool_name",
+    "environment",
+    "model",
+    "agent",
+    "role",
+    "tenant",
+    "client",
+    "server",
 ];
 
 /// Names in conditions that are no arguments.
@@ -123,8 +133,8 @@ pub fn modern(root: &Node) -> Option<Modern> {
         Severity::Note,
         codes::AG1024,
         &(policy.span.start..policy.span.start),
-        "this document is written in the terse form".to_owned(),
-        "`agentguard fmt` writes it in the modern form",
+        "this is the terse form of a policy".to_owned(),
+        "`agentguard fmt` writes it in full",
     );
     Some(Modern {
         root,
@@ -164,15 +174,16 @@ impl Terse {
     }
 
     fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
-        let message = format!("unknown {what} `{}` of a terse document", member.key);
-        let help = nearest(&member.key, known.iter().copied())
-            .map(|meant| format!("did you mean `{meant}`?"));
-        self.error(
-            codes::AG1004,
-            &member.key_span,
-            message,
-            help.as_deref().unwrap_or_default(),
-        );
+        let message = format!("unknown {what} `{}`", member.key);
+        let meant = nearest(&member.key, known.iter().copied());
+        self.error(codes::AG1004, &member.key_span, message, "");
+        if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
+            diagnostic.help = Some(format!("did you mean `{meant}`?"));
+            diagnostic.fix = Some(Fix {
+                span: member.key_span.clone(),
+                with: meant.to_owned(),
+            });
+        }
     }
 
     fn document(&mut self, policy: &Node) -> Node {
@@ -293,9 +304,9 @@ impl Terse {
             "deny" | "block" | "reject" | "forbid" => "deny",
             "require_approval" | "approval" | "requires_approval" => "require_approval",
             "redact" | "mask" => "redact",
-            "log" | "audit" | "monitor" => "tag",
+            "log" | "tag" | "monitor" => "tag",
             _ => {
-                let message = "this is no outcome that is known".to_owned();
+                let message = format!("unknown outcome `{}`", node.text().unwrap_or_default());
                 let help = "ALLOW, DENY, REQUIRE_APPROVAL, REDACT or LOG";
                 self.error(codes::AG1007, &node.span, message, help);
                 return None;
@@ -322,25 +333,17 @@ impl Terse {
         );
         let mut matches = Vec::new();
         let mut conditions = Vec::new();
-        // The tool may also stand in the rule itself.
-        let of_rule = rule
-            .members()
-            .iter()
-            .filter(|member| matches!(&*member.key, "tool" | "tool_name" | "tool_names"));
-        for member in rule
-            .get("match")
-            .into_iter()
-            .flat_map(Node::members)
-            .chain(of_rule)
-        {
+        for member in rule.get("match").into_iter().flat_map(Node::members) {
             self.matched(member, &mut matches, &mut conditions);
         }
+        matches.extend(rule.get("tool_name").map(|tool| ("tool", tool.clone())));
         if let Some(content) = rule.get("message_content") {
             self.message(content, &mut matches, &mut conditions);
         }
         for member in rule.get("when").into_iter().flat_map(Node::members) {
             self.condition(member, &mut matches, &mut conditions);
         }
+        let outcome = rule.get("outcome").or(rule.get("action"));
         if !matches.is_empty() {
             members.push(("match", Node::map_at(matches, start)));
         }
@@ -351,10 +354,8 @@ impl Terse {
             self.condition(member, &mut ignored, &mut exceptions);
         }
         // A role that is exempt is asked for by the name of those who approve.
-        // One exception, or a list of them.
-        let written = rule.get("exceptions");
-        let listed = written.into_iter().flat_map(Node::items);
-        for member in written.into_iter().chain(listed).flat_map(Node::members) {
+        let exempt = rule.get("exceptions").into_iter().flat_map(Node::items);
+        for member in exempt.flat_map(Node::members) {
             match &*member.key {
                 "approver_role" | "role" | "roles" => {
                     exceptions.push(one(
@@ -370,24 +371,26 @@ impl Terse {
             let message = "an exception can't say which event it is about".to_owned();
             self.error(codes::AG1011, at, message, "put it under `match`");
         }
+        if outcome.is_none() {
+            let message = "`outcome` is missing".to_owned();
+            self.error(codes::AG1006, at, message, "for example `outcome: DENY`");
+        }
         let any = match exceptions.len() {
             0 | 1 => exceptions.pop(),
             _ => Some(one("any", Node::list_at(exceptions, start), start)),
         };
         members.extend(any.map(|unless| ("unless", unless)));
-        let outcome = rule.get("outcome").or(rule.get("action"));
         let action = match outcome {
             Some(outcome) => self
                 .outcome(outcome)
                 .map(|action| Node::text_at(action, &outcome.span)),
             None => None,
         };
-        let is_noted = action.as_ref().and_then(Node::text) == Some("tag");
-        members.extend(action.map(|action| ("action", action)));
-        if is_noted && rule.get("tags").is_none() {
-            let tag = Node::text_at("logged", start);
-            members.push(("tags", Node::list_at(vec![tag], start)));
+        if action.as_ref().and_then(Node::text) == Some("tag") && rule.get("tags").is_none() {
+            let mark = Node::text_at("logged", start);
+            members.push(("tags", Node::list_at(vec![mark], start)));
         }
+        members.extend(action.map(|action| ("action", action)));
         if let Some(by) = rule.get("approver_role") {
             members.push(("approval", Node::map_at(vec![("by", by.clone())], &by.span)));
         }
@@ -417,7 +420,10 @@ impl Terse {
             Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
                 matches.push((key, member.value.clone()));
             }
-            _ => self.condition(member, matches, conditions),
+            _ if key.starts_with("message_content") || split(key).is_some() => {
+                self.condition(member, matches, conditions);
+            }
+            _ => self.unknown("key", member, MATCH),
         }
     }
 
