@@ -10,6 +10,7 @@ use super::testing;
 use crate::detect::select;
 use crate::diag::codes;
 use crate::event::{Author, Direction, Kind, PROTOCOL_NAMES, Part, Replacement, Turn};
+use crate::detect::DETECTORS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -133,6 +134,16 @@ fn build() -> (Value, Builder) {
         "detectors": {
             "type": "object",
             "description": "Detectors of your own, and what is no finding of the others.",
+            // What is built in is only told what is no finding of it.
+            "properties": DETECTORS
+                .iter()
+                .map(|detector| detector.name)
+                .chain(std::iter::once("*"))
+                .map(|name| {
+                    let keys = json!({"propertyNames": {"enum": ["allow", "description"]}});
+                    (name.to_owned(), keys)
+                })
+                .collect::<Map<String, Value>>(),
             "additionalProperties": {
                 "type": "object",
                 "properties": detector_keys(),
