@@ -637,7 +637,7 @@ fn known_members<'n>(
         let Some(member) = node
             .members()
             .iter()
-            .find(|member| member.key_span == diagnostic.span)
+            .find(|member| diagnostic.message == format!("unknown key `{}`", member.key))
         else {
             continue;
         };

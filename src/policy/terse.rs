@@ -88,7 +88,7 @@ const RECIPIENTS: &str = "args.to|cc|bcc|recipient|recipients";
 /// Where the text of a query stands.
 const QUERY: &str = "args.query|sql|statement";
 /// Where the thing that an action is about stands.
-const RESOURCE: &str = "args.resource|path|file|uri|url|table|name|id";
+const RESOURCE: &str = "args.path|file|file_path|filename|resource|uri|url";
 
 /// Abbreviations of zones mean the place whose clocks show them, in summer and in winter.
 const ZONES: &[(&str, &str)] = &[
@@ -190,7 +190,7 @@ impl Terse {
         let at = &policy.span;
         let start = &(at.start..at.start);
         let text = |text: &str| Node::text_at(text, start);
-        let named = |key: &str| policy.get(key).or(policy.get("metadata")?.get(key));
+        let named = |key: &str| policy.get(key).or_else(|| policy.get("metadata")?.get(key));
         let mut metadata = vec![(
             "name",
             named("name")
@@ -615,12 +615,13 @@ impl Terse {
             Some((format!("{}-{}", clock(from)?, clock(to)?), zone))
         });
         let Some((hours, zone)) = read else {
-            let message = "this is no span of the day".to_owned();
+            let text = value.text().unwrap_or_default();
+            let message = format!("`{text}` is no span of the day");
             self.error(
                 codes::AG1011,
                 &value.span,
                 message,
-                "for example `9am-5pm EST`",
+                "write for example `9am-5pm EST` or `09:00-17:00 Europe/Berlin`",
             );
             return None;
         };
