@@ -6,4 +6,7 @@ const wasi = new WASI({ version: "preview1" });
 const module = await WebAssembly.compile(await readFile(process.argv[2]));
 // The crate knows Envoy's functions; the detectors call none of them.
 const nothing = new Proxy({}, { get: () => () => 0, has: () => true });
-wasi.start(await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env: nothing }));
+const instance = await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env: nothing });
+// A filter's `_initialize` is exported too, which a program's start must not have.
+const { memory, _start } = instance.exports;
+wasi.start({ exports: { memory, _start } });

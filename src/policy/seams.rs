@@ -1,4 +1,6 @@
-//! What is split over several texts that a reader joins: the parts of a message, messages of one author in a row.
+//! What is split over several texts of a request that a reader joins: the parts of a message, messages of one author in
+//! a row. Parts of an answer are not joined: in a stream the first has left before the next comes, and whole answers have
+//! the findings of streamed ones.
 //!
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
 //! them. What one text holds alone was found there, and isn't joined with a word before it.
@@ -49,7 +51,7 @@ pub(super) fn find(
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
     for event in &reading.events {
-        if !matches!(event.kind, Kind::Message | Kind::Response) {
+        if event.kind != Kind::Message {
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {
@@ -72,8 +74,7 @@ pub(super) fn find(
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {
-    last.kind == next.kind
-        && last.part == next.part
+    last.part == next.part
         && last.from == next.from
         && last.choice == next.choice
         && last.tool == next.tool

@@ -43,7 +43,7 @@ ciphers, other encodings.
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
 reach that stands beside each detector, in characters.
 
-**Split texts.** What a reader joins is seen as one: the parts of a message, messages of one author in a row. Their ends
+**Split texts.** What a reader joins is seen as one in requests: the parts of a message, messages of one author in a row. Their ends
 (512 bytes of each) are looked at together, as they follow one another and with a space between them.
 
 **Bounds.** Work is linear in the text. In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
