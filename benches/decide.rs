@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::cast_precision_loss,
     clippy::as_conversions,
+    clippy::disallowed_methods,
     reason = "a benchmark prints what it measured"
 )]
 
