@@ -133,6 +133,11 @@ fn build() -> (Value, Builder) {
         "detectors": {
             "type": "object",
             "description": "Detectors of your own, and what is no finding of the others.",
+            "patternProperties": {known_detectors(): {
+                "type": "object",
+                "properties": allow_keys(),
+                "additionalProperties": false,
+            }},
             "additionalProperties": {
                 "type": "object",
                 "properties": detector_keys(),
@@ -177,6 +182,19 @@ fn build() -> (Value, Builder) {
         },
     });
     (schema, builder)
+}
+
+/// A pattern of the names that are detectors or groups already, and of all of them.
+fn known_detectors() -> String {
+    let names = crate::detect::select::names().join("|");
+    format!("^({}|\\*)$", names.replace('.', "\\."))
+}
+
+/// What can be said of a detector that is there already.
+fn allow_keys() -> Map<String, Value> {
+    let mut keys = detector_keys();
+    keys.retain(|key, _| matches!(key.as_str(), "allow" | "description"));
+    keys
 }
 
 fn detector_keys() -> Map<String, Value> {
