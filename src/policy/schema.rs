@@ -10,7 +10,6 @@ use super::testing;
 use crate::detect::select;
 use crate::diag::codes;
 use crate::event::{Author, Direction, Kind, PROTOCOL_NAMES, Part, Replacement, Turn};
-use crate::detect::DETECTORS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -134,16 +133,11 @@ fn build() -> (Value, Builder) {
         "detectors": {
             "type": "object",
             "description": "Detectors of your own, and what is no finding of the others.",
-            // What is built in is only told what is no finding of it.
-            "properties": DETECTORS
-                .iter()
-                .map(|detector| detector.name)
-                .chain(std::iter::once("*"))
-                .map(|name| {
-                    let keys = json!({"propertyNames": {"enum": ["allow", "description"]}});
-                    (name.to_owned(), keys)
-                })
-                .collect::<Map<String, Value>>(),
+            "patternProperties": {known_detectors(): {
+                "type": "object",
+                "properties": allow_keys(),
+                "additionalProperties": false,
+            }},
             "additionalProperties": {
                 "type": "object",
                 "properties": detector_keys(),
@@ -193,6 +187,19 @@ fn build() -> (Value, Builder) {
         },
     });
     (schema, builder)
+}
+
+/// A pattern of the names that are detectors or groups already, and of all of them.
+fn known_detectors() -> String {
+    let names = crate::detect::select::names().join("|");
+    format!("^({}|\\*)$", names.replace('.', "\\."))
+}
+
+/// What can be said of a detector that is there already.
+fn allow_keys() -> Map<String, Value> {
+    let mut keys = detector_keys();
+    keys.retain(|key, _| matches!(key.as_str(), "allow" | "description"));
+    keys
 }
 
 fn detector_keys() -> Map<String, Value> {
