@@ -329,11 +329,8 @@ fn compare(value: agentguard::wire::json::Value<'_>, parsed: &Value) {
         (Kind::Null, Value::Null) => {}
         (Kind::Bool(mine), Value::Bool(theirs)) => assert_eq!(mine, *theirs),
         (Kind::Number, Value::Number(_)) => {
-            if let Some(mine) = value.as_u64() {
-                assert_eq!(
-                    parsed.as_u64().or(parsed.as_f64().map(|n| n as u64)),
-                    Some(mine)
-                );
+            if let (Some(mine), Some(theirs)) = (value.as_u64(), parsed.as_u64()) {
+                assert_eq!(mine, theirs);
             }
         }
         (Kind::String, Value::String(theirs)) => {

@@ -174,12 +174,20 @@ fn as_text(difference: &Difference) -> String {
         difference.adds_nothing,
         &difference.tightens,
     );
+    let (added, removed) = (&difference.added, &difference.removed);
+    let among = |names: &[Box<str>], others: &[Box<str>], both: bool| -> Vec<String> {
+        names
+            .iter()
+            .filter(|name| others.contains(name) == both)
+            .map(ToString::to_string)
+            .collect()
+    };
     for (label, names) in [
-        ("only in the new policy", &difference.added),
-        ("only in the old policy", &difference.removed),
+        ("that mean something else", among(added, removed, true)),
+        ("only in the new policy", among(added, removed, false)),
+        ("only in the old policy", among(removed, added, false)),
     ] {
         if !names.is_empty() {
-            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
             out.push_str(&format!("Rules {label}: {}\n", names.join(", ")));
         }
     }

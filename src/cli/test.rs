@@ -8,8 +8,8 @@ use crate::diag::{Diagnostic, Severity, codes};
 use crate::event::Known;
 use crate::flow::simulation::Half;
 use crate::policy::{
-    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, read_examples,
-    read_tests,
+    Case, Expect, Node, Policy, Subject, TestCase, WholeExchange, is_test_file, modern,
+    read_examples, read_tests,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -69,8 +69,8 @@ struct Suite {
 impl Test {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
         let mut suite = Suite::default();
-        for file in self.files()? {
-            suite.file(&file)?;
+        for (file, is_named) in self.files()? {
+            suite.file(&file, is_named)?;
         }
         if suite.ran.is_empty() {
             return Err(output::complain(
@@ -96,21 +96,23 @@ impl Test {
         })
     }
 
-    /// The files to look at, each once.
-    fn files(&self) -> Result<Vec<PathBuf>, Failed> {
+    /// The files to look at, each once, and whether they were named: in a folder other things may stand.
+    fn files(&self) -> Result<Vec<(PathBuf, bool)>, Failed> {
         let mut files = Vec::new();
         for path in &self.paths {
             let path = PathBuf::from(path);
             if path.is_dir() {
-                folder(&path, &mut files)?;
+                let mut found = Vec::new();
+                folder(&path, &mut found)?;
+                files.extend(found.into_iter().map(|file| (file, false)));
                 continue;
             }
-            let beside = beside(&path);
-            files.push(path);
+            let beside = beside(&path).map(|beside| (beside, true));
+            files.push((path, true));
             files.extend(beside);
         }
         let mut seen = BTreeSet::new();
-        files.retain(|file| seen.insert(canonical(file)));
+        files.retain(|(file, _)| seen.insert(canonical(file)));
         Ok(files)
     }
 }
@@ -146,6 +148,12 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Whether a document claims to be a policy, sound or not.
+fn says_it_is_a_policy(root: &Node) -> bool {
+    let kind = root.get("kind").and_then(Node::text);
+    matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || modern(root).is_some()
+}
+
 fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
@@ -158,7 +166,7 @@ impl Suite {
             .count()
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), Failed> {
+    fn file(&mut self, path: &Path, is_named: bool) -> Result<(), Failed> {
         let name = path.to_string_lossy().into_owned();
         let source = Source::read(&name)?;
         match &source.root {
@@ -171,6 +179,7 @@ impl Suite {
                 };
                 self.run(&source, &policy, &file.cases)
             }
+            Some(root) if !is_named && !says_it_is_a_policy(root) => Ok(()),
             _ => {
                 let source = source.compiled();
                 source.policy()?;

@@ -631,35 +631,29 @@ fn known_members<'n>(
     node: &'n Node,
     known: &[&str],
 ) -> Option<Vec<&'n Member>> {
-    let is_elsewhere =
-        |key: &str| !known.contains(&key) && (TOP.contains(&key) || key == "policies");
-    for member in node
-        .members()
-        .iter()
-        .filter(|member| is_elsewhere(&member.key))
-    {
-        let message = format!("`{}` does not stand here", member.key);
-        let help = match () {
-            () if &*member.key == "policies" => "it belongs to `kind: AgentPolicySet`",
-            () if known == SET => "it belongs to one of the documents under `policies`",
-            () => "it stands at the top, where it holds for everything",
+    let noted = decoder.diagnostics.len();
+    let members = decoder.mapping(at, node, known);
+    for diagnostic in decoder.diagnostics.iter_mut().skip(noted) {
+        let Some(member) = node
+            .members()
+            .iter()
+            .find(|member| member.key_span == diagnostic.span)
+        else {
+            continue;
         };
-        decoder.error(
-            codes::AG1004,
-            &at.key(&member.key),
-            &member.key_span,
-            message,
-            help,
-        );
+        let key = &*member.key;
+        if TOP.contains(&key) || key == "policies" {
+            let help = match () {
+                () if key == "policies" => "it belongs to `kind: AgentPolicySet`",
+                () if known == SET => "it belongs to one of the documents under `policies`",
+                () => "it stands at the top, where it holds for everything",
+            };
+            diagnostic.message = format!("`{key}` does not stand here");
+            diagnostic.help = Some(help.to_owned());
+            diagnostic.fix = None;
+        }
     }
-    let all: Vec<&str> = [known, TOP, &["policies"]].concat();
-    let members = decoder.mapping(at, node, &all)?;
-    Some(
-        members
-            .into_iter()
-            .filter(|member| known.contains(&&*member.key))
-            .collect(),
-    )
+    members
 }
 
 fn metadata(

@@ -359,15 +359,20 @@ fn parse(file: &Read) -> Result<Node, Vec<Diagnostic>> {
     }
 }
 
-/// A document without `spec` around its keys.
+/// A document without `spec` around its keys. One in which a key would stand twice stays as it is, and is refused as such.
 fn opened(root: &Node) -> Node {
-    let mut root = root.clone();
-    if let Some(spec) = take(&mut root, "spec")
-        && let (Data::Map(members), Data::Map(inner)) = (&mut root.data, spec.data)
+    let inner = root.get("spec").map(Node::members).unwrap_or_default();
+    let is_twice = |member: &Member| &*member.key == "spec" || root.get(&member.key).is_some();
+    let mut opened = root.clone();
+    if !inner.iter().any(is_twice)
+        && let Some(spec) = take(&mut opened, "spec")
     {
-        members.extend(inner);
+        match (&mut opened.data, spec.data) {
+            (Data::Map(members), Data::Map(inner)) => members.extend(inner),
+            _ => return root.clone(),
+        }
     }
-    root
+    opened
 }
 
 /// The mode that holds for what has none of its own.
@@ -770,6 +775,22 @@ mod tests {
         };
         let merged = resolve("set.yaml", &root, &mut read).unwrap();
         assert!(load(&merged).policy.is_some());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_not_settled_here() {
+        let text = format!(
+            "{HEAD}defaults: {{ action: allow }}\nspec: {{ defaults: {{ action: deny }} }}"
+        );
+        let root = parse_yaml(&text).unwrap();
+        let mut read = |_: &str, _: &str| Err("nothing is read".to_owned());
+        let resolved = resolve("top.yaml", &root, &mut read).unwrap();
+        assert_eq!(resolved, root);
+        let errors = load(&resolved)
+            .errors()
+            .map(|error| error.code)
+            .collect::<Vec<_>>();
+        assert_eq!(errors, ["AG1002"]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn build() -> (Value, Builder) {
     );
     let top = json!({
         "apiVersion": {"const": super::document::API_VERSION},
-        "kind": {"const": "AgentPolicy"},
+        "kind": {"enum": ["AgentPolicy", "AgentPolicySet"]},
         "metadata": metadata(b),
         "spec": {"type": "object", "description": "Everything below `metadata` may stand in here instead."},
         "mode": modes,
@@ -157,6 +157,11 @@ fn build() -> (Value, Builder) {
             "content": {"description": "Recorded content."},
         }), &[]),
         "zones": {"type": "object", "description": "Added by `agentguard build`."},
+        "policies": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Of an AgentPolicySet: documents that decide each for itself.",
+        },
     });
     let rule = rule(b);
     let protocol = protocol(b);
@@ -171,7 +176,7 @@ fn build() -> (Value, Builder) {
         "type": "object",
         "properties": top,
         "required": ["apiVersion", "kind", "metadata"],
-        "anyOf": [{"required": ["defaults"]}, {"required": ["spec"]}],
+        "anyOf": [{"required": ["defaults"]}, {"required": ["spec"]}, {"required": ["policies"]}],
         "additionalProperties": false,
         "$defs": {
             "scalar": {"type": ["string", "number", "boolean", "null"]},

@@ -4,7 +4,7 @@
 use super::field::Field;
 use super::node::{Data, Member, Node};
 use super::operators::{Verb, operator_words};
-use crate::diag::{Diagnostic, Severity, codes, nearest};
+use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
 use std::ops::Range;
 
 /// Keys by which a document without `apiVersion` is known to be one of these.
@@ -37,6 +37,7 @@ const TOP: &[&str] = &[
 ];
 
 const RULE: &[&str] = &[
+    "tool_name",
     "id",
     "name",
     "description",
@@ -54,6 +55,18 @@ const RULE: &[&str] = &[
     "message_content",
     "mode",
     "enforcement",
+];
+
+/// Keys of `match` by their usual names.
+const MATCH: &[&str] = &[
+    "tool_name",
+    "environment",
+    "model",
+    "agent",
+    "role",
+    "tenant",
+    "client",
+    "server",
 ];
 
 /// Names in conditions that are no arguments.
@@ -118,10 +131,10 @@ pub fn modern(root: &Node) -> Option<Modern> {
     let root = terse.document(policy);
     terse.say(
         Severity::Note,
-        codes::AG1121,
+        codes::AG1024,
         &(policy.span.start..policy.span.start),
-        "this document is written in the terse form".to_owned(),
-        "`agentguard fmt` writes it in the modern form",
+        "this is the terse form of a policy".to_owned(),
+        "`agentguard fmt` writes it in full",
     );
     Some(Modern {
         root,
@@ -161,15 +174,16 @@ impl Terse {
     }
 
     fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
-        let message = format!("unknown {what} `{}` of a terse document", member.key);
-        let help = nearest(&member.key, known.iter().copied())
-            .map(|meant| format!("did you mean `{meant}`?"));
-        self.error(
-            codes::AG1004,
-            &member.key_span,
-            message,
-            help.as_deref().unwrap_or_default(),
-        );
+        let message = format!("unknown {what} `{}`", member.key);
+        let meant = nearest(&member.key, known.iter().copied());
+        self.error(codes::AG1004, &member.key_span, message, "");
+        if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
+            diagnostic.help = Some(format!("did you mean `{meant}`?"));
+            diagnostic.fix = Some(Fix {
+                span: member.key_span.clone(),
+                with: meant.to_owned(),
+            });
+        }
     }
 
     fn document(&mut self, policy: &Node) -> Node {
@@ -290,9 +304,10 @@ impl Terse {
             "deny" | "block" | "reject" | "forbid" => "deny",
             "require_approval" | "approval" | "requires_approval" => "require_approval",
             "redact" | "mask" => "redact",
+            "log" | "tag" | "monitor" => "tag",
             _ => {
-                let message = "this is no outcome that is known".to_owned();
-                let help = "ALLOW, DENY, REQUIRE_APPROVAL or REDACT";
+                let message = format!("unknown outcome `{}`", node.text().unwrap_or_default());
+                let help = "ALLOW, DENY, REQUIRE_APPROVAL, REDACT or LOG";
                 self.error(codes::AG1007, &node.span, message, help);
                 return None;
             }
@@ -321,12 +336,14 @@ impl Terse {
         for member in rule.get("match").into_iter().flat_map(Node::members) {
             self.matched(member, &mut matches, &mut conditions);
         }
+        matches.extend(rule.get("tool_name").map(|tool| ("tool", tool.clone())));
         if let Some(content) = rule.get("message_content") {
             self.message(content, &mut matches, &mut conditions);
         }
         for member in rule.get("when").into_iter().flat_map(Node::members) {
             self.condition(member, &mut matches, &mut conditions);
         }
+        let outcome = rule.get("outcome").or(rule.get("action"));
         if !matches.is_empty() {
             members.push(("match", Node::map_at(matches, start)));
         }
@@ -337,7 +354,8 @@ impl Terse {
             self.condition(member, &mut ignored, &mut exceptions);
         }
         // A role that is exempt is asked for by the name of those who approve.
-        for member in rule.get("exceptions").into_iter().flat_map(Node::members) {
+        let exempt = rule.get("exceptions").into_iter().flat_map(Node::items);
+        for member in exempt.flat_map(Node::members) {
             match &*member.key {
                 "approver_role" | "role" | "roles" => {
                     exceptions.push(one(
@@ -353,18 +371,25 @@ impl Terse {
             let message = "an exception can't say which event it is about".to_owned();
             self.error(codes::AG1011, at, message, "put it under `match`");
         }
+        if outcome.is_none() {
+            let message = "`outcome` is missing".to_owned();
+            self.error(codes::AG1006, at, message, "for example `outcome: DENY`");
+        }
         let any = match exceptions.len() {
             0 | 1 => exceptions.pop(),
             _ => Some(one("any", Node::list_at(exceptions, start), start)),
         };
         members.extend(any.map(|unless| ("unless", unless)));
-        let outcome = rule.get("outcome").or(rule.get("action"));
         let action = match outcome {
             Some(outcome) => self
                 .outcome(outcome)
                 .map(|action| Node::text_at(action, &outcome.span)),
             None => None,
         };
+        if action.as_ref().and_then(Node::text) == Some("tag") && rule.get("tags").is_none() {
+            let mark = Node::text_at("logged", start);
+            members.push(("tags", Node::list_at(vec![mark], start)));
+        }
         members.extend(action.map(|action| ("action", action)));
         if let Some(by) = rule.get("approver_role") {
             members.push(("approval", Node::map_at(vec![("by", by.clone())], &by.span)));
@@ -395,7 +420,10 @@ impl Terse {
             Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
                 matches.push((key, member.value.clone()));
             }
-            _ => self.condition(member, matches, conditions),
+            _ if key.starts_with("message_content") || split(key).is_some() => {
+                self.condition(member, matches, conditions);
+            }
+            _ => self.unknown("key", member, MATCH),
         }
     }
 
@@ -604,7 +632,7 @@ impl Terse {
             if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
                 let message = format!("`{short}` is read as `{place}`, in summer and in winter");
                 let help = "name the zone itself to be sure";
-                self.say(Severity::Warning, codes::AG1121, &value.span, message, help);
+                self.say(Severity::Warning, codes::AG1024, &value.span, message, help);
             }
             let zone = known.map_or(zone, |(_, place)| place);
             members.push(("zone", Node::text_at(zone, &value.span)));

@@ -76,7 +76,7 @@ impl Protocol for BedrockConverse {
         withhold_in_converse(body.root(), withholding, edits)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ConverseStream::new(asked, false)))
+    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ConverseStream::new(false)))
     }
 }

@@ -137,9 +137,13 @@ fn what_could_not_be_read_passes_as_it_came(version: Version) {
                 assert!(reasons.contains(&format!("request:{code}")), "{reasons}");
             });
         }
+        let chat = Request::chat(says("hello"));
+        let embedding = json!({"model": "text-embedding-3-small", "input": "hi"});
+        let embedding = Request::chat(embedding.to_string()).path("/v1/embeddings");
         let odd_answers = [
             (
                 "packed",
+                chat.clone(),
                 Answer::new(
                     200,
                     &[
@@ -153,12 +157,14 @@ fn what_could_not_be_read_passes_as_it_came(version: Version) {
             ),
             (
                 "malformed",
+                chat.clone(),
                 Answer::json(200, b"{\"a\":"),
                 b"{\"a\":".to_vec(),
                 "AG2001",
             ),
             (
-                "streamed",
+                "streamed where nobody knows a stream",
+                embedding,
                 Answer::chunked(200, &[("content-type", "text/event-stream")])
                     .chunk(b"data: [DONE]\n\n")
                     .end(),
@@ -166,10 +172,10 @@ fn what_could_not_be_read_passes_as_it_came(version: Version) {
                 "AG2014",
             ),
         ];
-        for (name, answer, body, code) in odd_answers {
+        for (name, request, answer, body, code) in odd_answers {
             case(name, || {
                 envoy.provider.answer_next(answer);
-                let response = site.send(http, &Request::chat(says("hello")));
+                let response = site.send(http, &request);
                 assert_eq!((response.status, response.body), (200, body));
                 let record = site.records.next();
                 assert_eq!(

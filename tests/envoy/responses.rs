@@ -11,7 +11,8 @@ in_both_envoys![
     a_denied_call_is_taken_out_of_the_answer,
     of_several_calls_only_the_denied_one_is_taken_out,
     a_forced_call_that_is_denied_becomes_an_error,
-    a_streamed_answer_that_a_rule_looks_at_can_t_be_read_yet,
+    a_stream_where_nobody_knows_one_is_refused_at_once,
+    a_stream_flows_while_it_is_judged,
     a_policy_may_let_pass_what_can_t_be_read,
     an_answer_that_can_t_be_read_is_refused,
     an_error_of_the_provider_s_passes_as_it_came,
@@ -162,25 +163,60 @@ fn a_stream(gate: &Gate) -> Answer {
         .end()
 }
 
-fn streaming() -> Request {
-    let body =
-        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    Request::chat(body.to_string())
+/// A question whose answer never streams.
+fn embedding() -> Request {
+    let body = json!({"model": "text-embedding-3-small", "input": "hi"});
+    Request::chat(body.to_string()).path("/v1/embeddings")
 }
 
-fn a_streamed_answer_that_a_rule_looks_at_can_t_be_read_yet(version: Version) {
+fn a_stream_where_nobody_knows_one_is_refused_at_once(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_recipes()])));
     in_every_way(&envoy, |site, _, http| {
         let gate = Gate::default();
         envoy.provider.answer_next(a_stream(&gate));
         // Refused from its headers, so that it has its own status in either mode, and at once.
-        let error = refusal(&site.send(http, &streaming()), 403, "AG2014");
+        let error = refusal(&site.send(http, &embedding()), 403, "AG2014");
         assert!(error["agentguard"].get("rule").is_none());
         gate.open();
         let record = site.records.next();
         assert_eq!(record["decision"], "deny");
         assert_eq!(record["coverage"]["level"], "none");
         assert_eq!(record["coverage"]["reasons"], json!(["response:AG2014"]));
+    });
+}
+
+fn a_stream_flows_while_it_is_judged(version: Version) {
+    let envoy = both_modes(version, &policy(json!([no_recipes()])));
+    let piece = |text: &str| {
+        let chunk =
+            json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
+        format!("data: {chunk}\n\n").into_bytes()
+    };
+    let (first, second) = (piece(&"Salt and pepper. ".repeat(20)), piece("Enjoy."));
+    let end = b"data: [DONE]\n\n";
+    let request =
+        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let request = Request::chat(request.to_string());
+    in_every_way(&envoy, |site, _, http| {
+        let gate = Gate::default();
+        envoy.provider.answer_next(
+            Answer::chunked(200, &[("content-type", "text/event-stream")])
+                .chunk(&first)
+                .chunk(&second)
+                .wait(&gate)
+                .chunk(end)
+                .end(),
+        );
+        let mut live = site.open(http, &request);
+        // The provider hasn't ended yet, and most of what it said is here.
+        let mut seen = Vec::new();
+        while seen.len() < first.len() {
+            seen.extend(live.next_bytes().expect("an event").expect("an event"));
+        }
+        gate.open();
+        seen.extend(live.rest().body);
+        assert_eq!(seen, [&first[..], &second, end].concat());
+        assert_eq!(site.records.next()["decision"], "allow");
     });
 }
 
@@ -193,7 +229,7 @@ fn a_policy_may_let_pass_what_can_t_be_read(version: Version) {
     in_every_way(&envoy, |site, _, http| {
         let gate = Gate::default();
         envoy.provider.answer_next(a_stream(&gate));
-        let mut live = site.open(http, &streaming());
+        let mut live = site.open(http, &embedding());
         let first = live.next_bytes().expect("an event").expect("an event");
         assert_eq!(first, b"data: {\"choices\":[]}\n\n");
         gate.open();

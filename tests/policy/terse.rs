@@ -418,7 +418,7 @@ fn it_says_what_it_assumed() {
         told("{ rules: [], default_action: deny }"),
         [(
             Severity::Note,
-            "this document is written in the terse form".to_owned()
+            "this is the terse form of a policy".to_owned()
         )]
     );
     let zone = told(

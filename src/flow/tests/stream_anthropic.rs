@@ -291,7 +291,20 @@ fn a_card_number_over_many_deltas_is_replaced_once() {
     );
     assert_eq!(record(&seen)["decision"], "redact");
     assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
-    assert_eq!(record(&seen)["rules"][0]["at"], "#content/0");
+    assert_eq!(record(&seen)["rules"][0]["at"], "#text/0");
+}
+
+#[test]
+fn a_finding_over_blocks_in_a_row_is_replaced_once() {
+    let body = message(&[
+        text(0, &["write to anna@"]),
+        text(1, &["exam", "ple.com "]),
+        text(2, &["or not"]),
+        ended("end_turn"),
+    ]);
+    let answer = answer_of(&ask(&guard(LOOKS), &body, &[]));
+    let texts: Vec<&Value> = answer.blocks.iter().map(|block| &block["text"]).collect();
+    assert_eq!(texts, ["write to [EMAIL]", " ", "or not"]);
 }
 
 #[test]
@@ -752,14 +765,10 @@ proptest! {
             "\u{1F600}", "a b c ", "AKIAIOSFODNN7", "EXAMPLE"];
         let mut events = vec![begun()];
         let mut kept = 0;
-        let mut texts = Vec::new();
         for (index, (kind, which)) in (0u32..).zip(&parts) {
             let words: Vec<&str> = which.iter().map(|at| TEXTS[*at]).collect();
             match kind {
-                0 | 1 => {
-                    texts.push(words.concat());
-                    events.extend(text(index, &words));
-                }
+                0 | 1 => events.extend(text(index, &words)),
                 2 => {
                     kept += 1;
                     events.extend(called(index, "tool_use", "find", &["{\"a\"", ":1}"]));
@@ -786,16 +795,22 @@ proptest! {
         prop_assert_eq!(answer.blocks.len(), parts.len());
         let reason = if kept > 0 { "tool_use" } else { "end_turn" };
         prop_assert_eq!(answer.reason.as_deref(), Some(reason));
-        // Each text is what it would be in a whole message.
-        let whole = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
-            "content": texts.iter().map(|text| json!({"type": "text", "text": text})).collect::<Vec<_>>(),
-            "usage": {"input_tokens": 1, "output_tokens": 1}});
-        let headers = [(":status", "200"), ("content-type", "application/json")];
-        let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
-        let reference: Value = serde_json::from_slice(&reference.client.body()).unwrap();
-        let said: Vec<&Value> = answer.blocks.iter().filter(|block| block["type"] == "text" && block["text"] != "Customers stay.")
-            .map(|block| &block["text"]).collect();
-        let expected: Vec<&Value> = reference["content"].as_array().unwrap().iter().map(|block| &block["text"]).collect();
-        prop_assert_eq!(said, expected);
+        // Blocks of text in a row say what the same words in one block would say.
+        let mut at = 0;
+        for run in parts.chunk_by(|(a, _), (b, _)| *a < 2 && *b < 2) {
+            let blocks = answer.blocks.get(at..at + run.len()).unwrap();
+            at += run.len();
+            if run.iter().any(|(kind, _)| *kind > 1) {
+                continue;
+            }
+            let words: String = run.iter().flat_map(|(_, which)| which.iter().map(|at| TEXTS[*at])).collect();
+            let whole = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
+                "content": [{"type": "text", "text": words}], "usage": {"input_tokens": 1, "output_tokens": 1}});
+            let headers = [(":status", "200"), ("content-type", "application/json")];
+            let reference = exchange(&guard, &request(), Half::new(&headers, whole.to_string().as_bytes()));
+            let reference: Value = serde_json::from_slice(&reference.client.body()).unwrap();
+            let said: String = blocks.iter().map(|block| block["text"].as_str().unwrap()).collect();
+            prop_assert_eq!(said, reference["content"][0]["text"].as_str().unwrap());
+        }
     }
 }

@@ -13,6 +13,12 @@ use crate::policy::{ScanScratch, Scans};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+/// Most rules that are compared each with each.
+const MOST_COMPARED: usize = 4_000;
+
+/// Most rules for which events are searched that two of them hold for.
+const MOST_SEARCHED: usize = 200;
+
 /// Most conflicts that are told of one rule.
 const MOST_CONFLICTS: usize = 3;
 
@@ -127,6 +133,9 @@ fn flatten(formula: &mut Formula) {
 
 /// Rules that another one with the same action makes needless.
 pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
+    if subject.rules.len() > MOST_COMPARED {
+        return;
+    }
     for (at, view) in subject.rules.iter().enumerate() {
         let covering = subject.rules.iter().enumerate().find(|(other_at, other)| {
             let both = rule_implies(&view.meaning, &other.meaning)
@@ -230,6 +239,9 @@ pub(super) fn conflicts(subject: &Subject<'_>, findings: &mut Findings) {
         .rules
         .iter()
         .filter(|view| view.written.action == Action::Allow);
+    if subject.rules.len() > MOST_SEARCHED {
+        return;
+    }
     for view in allows {
         let stricter = subject.rules.iter().filter(|other| {
             matches!(other.written.action, Action::Deny | Action::RequireApproval)

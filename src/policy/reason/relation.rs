@@ -115,7 +115,12 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
         judged: 0,
     };
     if !same {
-        search(old, new, &[&old_meaning, &new_meaning], &mut difference);
+        search(
+            old,
+            new,
+            candidates(&old_meaning, &new_meaning),
+            &mut difference,
+        );
     }
     difference
 }
@@ -207,8 +212,11 @@ fn refuses_as_much(a: &Policy, a_rules: &Meaning, b: &Policy, b_rules: &Meaning)
                 .collect()
         };
         let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
-            of.iter()
-                .all(|one| within.iter().any(|other| rule_implies(one, other)))
+            // Most rules of two policies are the same: only the others are compared with all.
+            let known: BTreeSet<String> = within.iter().map(RuleMeaning::normal).collect();
+            of.iter().all(|one| {
+                known.contains(&one.normal()) || within.iter().any(|other| rule_implies(one, other))
+            })
         };
         let (a_deny, b_deny) = (
             take(a_rules, &[Action::Deny]),
@@ -381,9 +389,9 @@ impl Question {
     }
 }
 
-fn search(old: &Policy, new: &Policy, meanings: &[&Meaning], difference: &mut Difference) {
+fn search(old: &Policy, new: &Policy, among: Vec<Candidate>, difference: &mut Difference) {
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for candidate in candidates(meanings) {
+    for candidate in among {
         if difference.judged >= MOST_EVENTS {
             break;
         }

@@ -7,7 +7,16 @@ use crate::policy::case::{Described, somebody};
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::node::{Data, Member, Node};
 use crate::wire::json::{JsonPath, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most events that are put together; in large policies not every rule is tried with every other.
+const MOST_CANDIDATES: usize = 40_000;
+
+/// Most values of one field.
+const MOST_VALUES: usize = 64;
+
+/// Most rules whose fields are tried with the events of another.
+const MOST_OTHERS: usize = 64;
 
 /// Most ways to make a rule hold that are looked at.
 const MOST_WAYS: usize = 24;
@@ -59,13 +68,16 @@ impl Candidate {
 }
 
 /// Events worth judging: for each rule those that should make it hold, and each of them with one field changed to a value
-/// that some rule asks about.
-pub(super) fn candidates(meanings: &[&Meaning]) -> Vec<Candidate> {
+/// that some rule asks about. Rules that only one of two policies has come first.
+pub(super) fn candidates(old: &Meaning, new: &Meaning) -> Vec<Candidate> {
+    let rules = changed_first(old, new);
     let mut values: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
-    let rules = || meanings.iter().flat_map(|meaning| &meaning.rules);
-    for rule in rules() {
+    for rule in &rules {
         rule.formula.each(&mut |literal| {
             let known = values.entry(&literal.field).or_default();
+            if known.len() >= MOST_VALUES {
+                return;
+            }
             for sample in samples(&literal.ask, true)
                 .into_iter()
                 .chain(samples(&literal.ask, false))
@@ -89,7 +101,10 @@ pub(super) fn candidates(meanings: &[&Meaning]) -> Vec<Candidate> {
             assignments: Vec::new(),
         });
     }
-    for rule in rules() {
+    for rule in &rules {
+        if found.len() >= MOST_CANDIDATES {
+            break;
+        }
         let bases = ways(rule);
         // What is typical first: it makes the plainest witness.
         found.extend(bases.iter().cloned());
@@ -101,7 +116,8 @@ pub(super) fn candidates(meanings: &[&Meaning]) -> Vec<Candidate> {
                 }
             }
             // A field that another rule about such events asks for.
-            for other in rules().filter(|other| other.kinds.contains(base.kind)) {
+            let about_such = rules.iter().filter(|other| other.kinds.contains(base.kind));
+            for other in about_such.take(MOST_OTHERS) {
                 other.formula.each(&mut |literal| {
                     let fits = !literal.negated;
                     if let Some(sample) = samples(&literal.ask, fits).into_iter().next() {
@@ -112,6 +128,25 @@ pub(super) fn candidates(meanings: &[&Meaning]) -> Vec<Candidate> {
         }
     }
     found
+}
+
+/// The rules of two policies; first those that the other one does not have.
+fn changed_first<'m>(old: &'m Meaning, new: &'m Meaning) -> Vec<&'m RuleMeaning> {
+    let normals = |meaning: &Meaning| -> BTreeSet<String> {
+        meaning.rules.iter().map(RuleMeaning::normal).collect()
+    };
+    let (in_old, in_new) = (normals(old), normals(new));
+    let (changed, kept): (Vec<_>, Vec<_>) = old
+        .rules
+        .iter()
+        .map(|rule| (rule, &in_new))
+        .chain(new.rules.iter().map(|rule| (rule, &in_old)))
+        .partition(|(rule, others)| !others.contains(&rule.normal()));
+    changed
+        .into_iter()
+        .chain(kept)
+        .map(|(rule, _)| rule)
+        .collect()
 }
 
 /// Events that should make a rule hold, one for each of its kinds and each way through its alternatives.

@@ -75,9 +75,6 @@ const END: &[Key] = &[
     ("container", CONTAINER),
 ];
 
-/// Parts of a block that are texts.
-const PARTS: [Part; 3] = [Part::Text, Part::Reasoning, Part::Other];
-
 /// A streamed message.
 #[derive(Debug)]
 pub(in crate::protocol) struct MessageStream {
@@ -88,6 +85,9 @@ pub(in crate::protocol) struct MessageStream {
     output_tokens: u64,
     /// Number of the next block.
     next: u32,
+    /// Which of several texts goes on, and whether any does: blocks of text in a row are one text to whoever reads them.
+    run: u32,
+    is_running: bool,
     /// Names of the tools that were called, by the id of the call.
     names: Calls,
     /// Calls of the client's tools, and how many of them were taken out.
@@ -109,6 +109,8 @@ impl MessageStream {
             model: model.to_owned(),
             output_tokens: 0,
             next: 0,
+            run: 0,
+            is_running: false,
             names: Calls::new(),
             calls: 0,
             taken: 0,
@@ -165,12 +167,19 @@ impl MessageStream {
         }
         self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
+        if kind.as_deref() != Some("text") {
+            self.end_run(reader);
+        }
         match kind.as_deref() {
             Some("tool_use") => self.begin_call(reader, event, value, index, false),
             Some("server_tool_use" | "mcp_tool_use") => {
                 self.begin_call(reader, event, value, index, true);
             }
-            Some("text" | "thinking") => {
+            Some("text") => {
+                let speaker = answering(self.said());
+                block(reader, value, &speaker, &mut self.names);
+            }
+            Some("thinking") => {
                 let speaker = answering(text_of(index));
                 block(reader, value, &speaker, &mut self.names);
             }
@@ -178,6 +187,19 @@ impl MessageStream {
                 let speaker = answering(Origin::answer(0));
                 block(reader, value, &speaker, &mut self.names);
             }
+        }
+    }
+
+    /// The origin of the text that goes on.
+    fn said(&mut self) -> Origin {
+        self.is_running = true;
+        text_of(self.run)
+    }
+
+    fn end_run(&mut self, reader: &mut Reader<'static>) {
+        if std::mem::take(&mut self.is_running) {
+            reader.piece(Piece::TextEnd(channel(self.run, Part::Text)));
+            self.run = self.run.saturating_add(1);
         }
     }
 
@@ -238,7 +260,7 @@ impl MessageStream {
             &origin.whole(),
             &mut |reader, key, value| match key {
                 "text" => {
-                    reader.text(value, &origin);
+                    reader.text(value, &self.said());
                 }
                 // The signature that follows covers it.
                 "thinking" => reader.in_signed(true, |reader| {
@@ -274,7 +296,7 @@ impl MessageStream {
             no_index(reader, event);
             return;
         };
-        for part in PARTS {
+        for part in [Part::Reasoning, Part::Other] {
             reader.piece(Piece::TextEnd(channel(index, part)));
         }
         reader.piece(Piece::CallsEnd(vec![call(index)]));
@@ -331,7 +353,7 @@ fn channel(index: u32, part: Part) -> Channel {
     }
 }
 
-/// The origin of a block's text.
+/// The origin of a text, by its number or by that of its block.
 fn text_of(index: u32) -> Origin {
     Origin {
         piece_of: Some(index),
@@ -403,6 +425,7 @@ impl StreamReader for MessageStream {
         );
         match kind {
             "content_block_stop" => self.end_block(reader, root),
+            "message_delta" => self.end_run(reader),
             "message_stop" => reader.frame.last = true,
             _ => {}
         }
@@ -410,7 +433,7 @@ impl StreamReader for MessageStream {
 
     fn text_at(&self, channel: &Channel) -> String {
         match channel.part {
-            Part::Text => format!("#content/{}", channel.item),
+            Part::Text => format!("#text/{}", channel.item),
             part => format!("#content/{}/{}", channel.item, part.word()),
         }
     }

@@ -80,7 +80,7 @@ impl InvokeStream {
 fn reader_of(family: Family, asked: &Asked) -> Box<dyn StreamReader> {
     match family {
         Family::Claude => Box::new(MessageStream::new(asked)),
-        Family::Nova => Box::new(ConverseStream::new(asked, true)),
+        Family::Nova => Box::new(ConverseStream::new(true)),
         Family::Chat => Box::new(ChatStream::new(asked, Answer::Chat)),
         Family::Plain => Box::new(PlainStream::new(&model_of(&asked.endpoint))),
     }

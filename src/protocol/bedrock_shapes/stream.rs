@@ -15,7 +15,7 @@ use crate::protocol::stream::{
     StreamReader, TextPiece,
 };
 use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
@@ -83,8 +83,6 @@ const REASONING: &[Key] = &[
 pub(in crate::protocol) struct ConverseStream {
     /// Events stand under their names, as Nova's own do.
     is_named: bool,
-    /// A text may go on from block to block.
-    is_joined: bool,
     /// The text that goes on: which part, and the number of its channel.
     running: Option<Part>,
     run: u32,
@@ -102,15 +100,9 @@ pub(in crate::protocol) struct ConverseStream {
 }
 
 impl ConverseStream {
-    pub(in crate::protocol) fn new(asked: &Asked, is_named: bool) -> ConverseStream {
-        let endpoint = &asked.endpoint;
-        let model = match &endpoint.behind {
-            Known::Missing => endpoint.model.value(),
-            behind => behind.value(),
-        };
+    pub(in crate::protocol) fn new(is_named: bool) -> ConverseStream {
         ConverseStream {
             is_named,
-            is_joined: model.is_none_or(|model| model.to_ascii_lowercase().contains("nova")),
             running: None,
             run: 0,
             next: 0,
@@ -138,9 +130,6 @@ impl ConverseStream {
         match name {
             "contentBlockStop" => {
                 let index = self.index(reader, event);
-                if !self.is_joined {
-                    self.end_run(reader);
-                }
                 reader.piece(Piece::TextEnd(channel(Part::Other, index)));
                 reader.piece(Piece::CallsEnd(vec![call(index)]));
             }
