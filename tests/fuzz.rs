@@ -5,9 +5,6 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::print_stderr,
-    clippy::disallowed_methods,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "test code: a failure is a panic"
 )]
 
