@@ -126,7 +126,8 @@ fn answer_of(frames: &[Value], choice: u64) -> Answer {
     answer
 }
 
-const LOOKS: &str = "defaults: { action: allow }
+/// Rules that look at answers: text that is masked, text that is denied, a tool that is.
+pub(super) const LOOKS: &str = "defaults: { action: allow }
 rules:
   - id: pii
     match: { event: response }

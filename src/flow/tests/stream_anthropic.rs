@@ -1,5 +1,6 @@
 //! Anthropic's messages and completions that stream.
 
+use super::stream::LOOKS;
 use super::stream::streamed;
 use super::*;
 
@@ -191,23 +192,6 @@ fn put_together(body: &[u8]) -> Message {
 fn answer_of(seen: &Seen) -> Message {
     put_together(&seen.client.body())
 }
-
-const LOOKS: &str = "defaults: { action: allow }
-rules:
-  - id: pii
-    match: { event: response }
-    when: { text: { detects: [pii, secrets] } }
-    action: redact
-  - id: swan
-    match: { event: response }
-    when: { text: { contains: forbidden word } }
-    action: deny
-    reason: Not that word.
-  - id: no-deleting
-    match: { tool: delete_customer }
-    action: deny
-    reason: Customers stay.
-";
 
 #[test]
 fn what_no_rule_touches_streams_bit_for_bit() {

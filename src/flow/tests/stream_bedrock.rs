@@ -1,5 +1,6 @@
 //! Bedrock's ConverseStream and InvokeModelWithResponseStream.
 
+use super::stream::LOOKS;
 use super::stream::streamed;
 use super::*;
 use crate::wire::frame::{Frames, Framing, compose, compose_exception};
@@ -59,23 +60,6 @@ fn ask_at(guard: &Rc<Guard>, asked: &Half, body: &[u8], cuts: &[usize]) -> Seen 
     response.headers[1].1 = b"application/vnd.amazon.eventstream".to_vec();
     exchange(guard, asked, response)
 }
-
-const LOOKS: &str = "defaults: { action: allow }
-rules:
-  - id: pii
-    match: { event: response }
-    when: { text: { detects: [pii, secrets] } }
-    action: redact
-  - id: swan
-    match: { event: response }
-    when: { text: { contains: forbidden word } }
-    action: deny
-    reason: Not that word.
-  - id: no-deleting
-    match: { tool: delete_customer }
-    action: deny
-    reason: Customers stay.
-";
 
 mod converse {
     use super::*;

@@ -1,23 +1,7 @@
 //! Cohere's chat, as a stream: events of its second version, lines of its first.
 
+use super::stream::LOOKS;
 use super::*;
-
-const LOOKS: &str = "defaults: { action: allow }
-rules:
-  - id: pii
-    match: { event: response }
-    when: { text: { detects: [pii, secrets] } }
-    action: redact
-  - id: swan
-    match: { event: response }
-    when: { text: { contains: forbidden word } }
-    action: deny
-    reason: Not that word.
-  - id: no-deleting
-    match: { tool: delete_customer }
-    action: deny
-    reason: Customers stay.
-";
 
 fn asks(path: &str, body: Value) -> Half {
     Half::new(

@@ -1,5 +1,6 @@
 //! Gemini's answers and interactions that stream.
 
+use super::stream::LOOKS;
 use super::stream::streamed;
 use super::*;
 
@@ -99,23 +100,6 @@ fn said(frames: &[Value], candidate: u64) -> String {
         .filter_map(|part| part["text"].as_str())
         .collect()
 }
-
-const LOOKS: &str = "defaults: { action: allow }
-rules:
-  - id: pii
-    match: { event: response }
-    when: { text: { detects: [pii, secrets] } }
-    action: redact
-  - id: swan
-    match: { event: response }
-    when: { text: { contains: forbidden word } }
-    action: deny
-    reason: Not that word.
-  - id: no-deleting
-    match: { tool: delete_customer }
-    action: deny
-    reason: Customers stay.
-";
 
 #[test]
 fn what_no_rule_touches_streams_bit_for_bit() {

@@ -1,5 +1,6 @@
 //! Ollama's answers, line by line.
 
+use super::stream::LOOKS;
 use super::*;
 
 fn asks(path: &str, body: Value) -> Half {
@@ -101,23 +102,6 @@ fn calls(lines: &[Value]) -> Vec<(u64, String)> {
         })
         .collect()
 }
-
-const LOOKS: &str = "defaults: { action: allow }
-rules:
-  - id: pii
-    match: { event: response }
-    when: { text: { detects: [pii, secrets] } }
-    action: redact
-  - id: swan
-    match: { event: response }
-    when: { text: { contains: forbidden word } }
-    action: deny
-    reason: Not that word.
-  - id: no-deleting
-    match: { tool: delete_customer }
-    action: deny
-    reason: Customers stay.
-";
 
 #[test]
 fn what_no_rule_touches_streams_bit_for_bit() {
