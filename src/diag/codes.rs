@@ -124,7 +124,7 @@ codes! {
     AG2004 413 "too large"
         "Larger than `inspect.max_body` (default 8 MiB), or with more text for detectors than `inspect.max_text` (default 4 MiB in one exchange). A part is never judged for the whole."
     AG2005 415 "content-encoding"
-        "The body is compressed or otherwise encoded. Put Envoy's decompressor filters before this one for requests."
+        "The body is compressed or otherwise encoded, and nothing before this filter unpacks it: put Envoy's decompressor filters there, for requests. Or they did, and nothing was left of it (it is empty or broken) or it grew a hundredfold (beyond that Envoy drops the rest)."
     AG2006 415 "content type can't be read"
         "The body is of a type that holds no text that can be judged."
     AG2007 403 "unknown endpoint"

@@ -468,6 +468,38 @@ impl Flow {
         }
     }
 
+    /// The request's trailers have arrived, and with them the end of its body.
+    pub fn request_trailers(
+        &mut self,
+        trailers: &[(&[u8], &[u8])],
+        body: &mut dyn Body,
+        now: u64,
+    ) -> Step {
+        let Some(what) = unpacked_badly(trailers) else {
+            return self.request_body(body, true, now);
+        };
+        match &mut self.request {
+            Stage::Holding { since } => {
+                let waited = now.saturating_sub(*since);
+                self.exchange.held_ns = self.exchange.held_ns.saturating_add(waited);
+                self.request = Stage::Done;
+                let problem = Problem {
+                    code: codes::AG2005,
+                    at: String::new(),
+                    what: what.to_owned(),
+                };
+                self.judge_without_body(Some(problem))
+                    .unwrap_or(Step::go_on())
+            }
+            Stage::Tapping(tap) => {
+                tap.stopped = Some(codes::AG2005);
+                self.observe_request();
+                Step::go_on()
+            }
+            _ => self.request_body(body, true, now),
+        }
+    }
+
     /// Reads a whole request; finds out first what it speaks, if only its body can tell.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
         let route = match self.protocol {
@@ -641,6 +673,38 @@ impl Flow {
             tags.join(","),
         ))
     }
+}
+
+/// As many times the compressed size as Envoy's decompressors unpack; they drop the rest and say nothing.
+const MAX_EXPANSION: u64 = 100;
+
+/// What is wrong with a body that Envoy unpacked, by what its decompressors counted. They report no error: of a broken
+/// body nothing is left, and one that grows too much is cut.
+///
+/// The counts are trailers, `x-envoy-decompressor-NAME-compressed-bytes` and `…-uncompressed-bytes`, where NAME is the
+/// library's and the statistics' prefix. A client that sends such trailers itself can only have its request refused.
+fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
+    let counts = |suffix: &'static [u8]| {
+        trailers.iter().filter_map(move |(name, value)| {
+            let stem = name
+                .strip_prefix(b"x-envoy-decompressor-")?
+                .strip_suffix(suffix)?;
+            let count: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+            Some((stem, count))
+        })
+    };
+    for (stem, unpacked) in counts(b"-uncompressed-bytes") {
+        if unpacked == 0 {
+            return Some("nothing is left of the body once it is decompressed");
+        }
+        let expands = |(name, packed): (&[u8], u64)| {
+            name == stem && unpacked >= packed.saturating_mul(MAX_EXPANSION)
+        };
+        if counts(b"-compressed-bytes").any(expands) {
+            return Some("the body grows a hundredfold or more when it is decompressed");
+        }
+    }
+    None
 }
 
 /// What the policy says that a request speaks.

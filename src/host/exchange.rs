@@ -109,16 +109,18 @@ impl HttpExchange {
         step
     }
 
-    fn body(&self, half: Half, size: usize, end: bool) -> Action {
+    fn body(
+        &self,
+        half: Half,
+        size: usize,
+        run: &mut dyn FnMut(&mut Flow, &mut dyn Body, u64) -> Step,
+    ) -> Action {
         let mut held = Held {
             buffer: half.buffer,
             size,
             failed: false,
         };
-        let step = self.timed(|flow, now| match half.map {
-            Map::RequestHeaders => flow.request_body(&mut held, end, now),
-            Map::ResponseHeaders => flow.response_body(&mut held, end, now),
-        });
+        let step = self.timed(|flow, now| run(flow, &mut held, now));
         if held.failed {
             return self.fail("a body could not be read");
         }
@@ -160,14 +162,22 @@ impl HttpContext for HttpExchange {
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
         self.waiting.borrow_mut().remove(&self.context);
-        self.body(REQUEST, size, end)
+        self.body(REQUEST, size, &mut |flow, held, now| {
+            flow.request_body(held, end, now)
+        })
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // With trailers (and Envoy's decompressor always adds some) no body callback is marked as the last, so that the
         // body would go on unjudged. What the body callbacks held is in reach here.
         self.waiting.borrow_mut().remove(&self.context);
-        self.body(REQUEST, 0, true)
+        let Ok(map) = abi::headers(Map::RequestTrailers) else {
+            return self.fail("the request trailers could not be read");
+        };
+        let trailers = headers::parse(&map);
+        self.body(REQUEST, 0, &mut |flow, held, now| {
+            flow.request_trailers(&trailers, held, now)
+        })
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
@@ -185,11 +195,15 @@ impl HttpContext for HttpExchange {
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        self.body(RESPONSE, size, end)
+        self.body(RESPONSE, size, &mut |flow, held, now| {
+            flow.response_body(held, end, now)
+        })
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        self.body(RESPONSE, 0, true)
+        self.body(RESPONSE, 0, &mut |flow, held, now| {
+            flow.response_body(held, true, now)
+        })
     }
 
     fn on_log(&mut self) {

@@ -26,6 +26,7 @@ macro_rules! in_both_envoys {
 
 mod audit_trail;
 mod bad_input;
+mod compressed;
 mod configuration;
 mod denial;
 mod endurance;

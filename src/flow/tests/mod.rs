@@ -108,6 +108,7 @@ mod stream_ollama;
 mod stream_responses;
 mod stream_runs;
 mod stream_texts;
+mod trailers;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

@@ -108,23 +108,9 @@ impl Site {
         self
     }
 
-    /// Envoy's decompressor stands before ours and unpacks requests.
-    pub fn decompressed(mut self) -> Site {
-        let direction = |enabled: bool, key: &str| json!({"common_config": {"enabled": {"default_value": enabled, "runtime_key": key}}});
-        self.before.push(json!({
-            "name": "envoy.filters.http.decompressor",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.decompressor.v3.Decompressor",
-                "decompressor_library": {
-                    "name": "gzip",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip",
-                    },
-                },
-                "request_direction_config": direction(true, "unpack_requests"),
-                "response_direction_config": direction(false, "unpack_responses"),
-            },
-        }));
+    /// These of Envoy's filters stand before ours.
+    pub fn behind_filters(mut self, filters: Vec<Value>) -> Site {
+        self.before.extend(filters);
         self
     }
 
