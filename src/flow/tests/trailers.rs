@@ -98,7 +98,7 @@ fn each_library_is_measured_by_its_own_counts() {
     let (_, record) = ended(&guard, &says("hello"), &borrowed(&both));
     assert_eq!(record["decision"], "allow");
     let (_, record) = ended(&guard, &says("forbidden"), &borrowed(&both));
-    assert_eq!(record["rule"], "no-weapons");
+    assert_eq!(record["rules"][0]["id"], "no-weapons");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn other_trailers_say_nothing() {
             (Step::go_on(), &json!("allow"))
         );
         let (_, record) = ended(&guard, &says("forbidden"), &[trailer]);
-        assert_eq!(record["rule"], "no-weapons");
+        assert_eq!(record["rules"][0]["id"], "no-weapons");
     }
 }
 
