@@ -661,6 +661,8 @@ rules:
         for text in [
             EVERYTHING,
             &EVERYTHING.replace("{ all: observe }", "enforce"),
+            // A set knows one key more.
+            "{ apiVersion: agentguard.dev/v1, kind: AgentPolicySet, metadata: { name: set }, policies: [] }",
         ] {
             let root = parse_yaml(text).unwrap();
             let document = document::read(&mut decoder, &root);
@@ -678,7 +680,9 @@ rules:
         let decoder = decoded();
         let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (path, known) in &decoder.asked_keys {
-            seen.insert(path.clone(), known.iter().cloned().collect());
+            seen.entry(path.clone())
+                .or_default()
+                .extend(known.iter().cloned());
         }
         for (path, keys) in &builder.objects {
             let keys: BTreeSet<String> = keys.iter().cloned().collect();
@@ -706,7 +710,9 @@ rules:
         }
         let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (path, known) in &decoder.asked_words {
-            seen.insert(path.clone(), known.iter().cloned().collect());
+            seen.entry(path.clone())
+                .or_default()
+                .extend(known.iter().cloned());
         }
         for (path, words) in &builder.words {
             let words: BTreeSet<String> = words.iter().cloned().collect();
