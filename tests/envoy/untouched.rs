@@ -159,7 +159,7 @@ fn an_exchange_that_no_rule_touches_is_the_same_bit_for_bit(version: Version) {
 fn bodies_of_several_megabytes_pass_unchanged(version: Version) {
     let both = with(
         policy(json!([no_weapons(), mask_cards()])),
-        json!({"inspect": {"max_body": "8MiB"}}),
+        json!({"inspect": {"max_body": "8MiB", "max_text": "16MiB"}}),
     );
     let envoy = beside_a_bare_one(version, &both);
     // Neither repeats itself within a network read, so that a lost, doubled or moved piece would show.
