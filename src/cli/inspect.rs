@@ -259,7 +259,8 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         _ => asked.stream,
     };
     put("stream", json!(is_stream));
-    put("finish", finish(&answered));
+    let alone = recorded.response.is_some() && ONE_MESSAGE.contains(&protocol_name);
+    put("finish", finish(&answered, alone));
     put("error", json!(failed || answered.error.is_some()));
     put("coverage", json!({"level": level, "reasons": seen.reasons}));
     put("usage", counts(&answered.usage));
@@ -277,8 +278,20 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     Ok(object)
 }
 
-/// Why each choice ended. Google's reasons may come as numbers.
-fn finish(answered: &Reading) -> Value {
+/// Protocols whose answers are one message each: an error gives no reason for it.
+const ONE_MESSAGE: &[&str] = &[
+    "anthropic.messages",
+    "anthropic.count_tokens",
+    "bedrock.converse",
+    "cohere.v2",
+    "openai.responses",
+];
+
+/// Why each choice ended; `null` for the one message that says no reason. Google's reasons may come as numbers.
+fn finish(answered: &Reading, is_one_message: bool) -> Value {
+    if answered.finish.is_empty() && is_one_message {
+        return json!([null]);
+    }
     let reasons = answered.finish.iter();
     reasons
         .map(|reason| match reason.parse::<u32>() {
