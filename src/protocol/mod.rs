@@ -218,17 +218,19 @@ impl Endpoint {
     /// The models that the path tells of.
     pub fn models(&self) -> Models {
         let mut models = Models::default();
-        match &self.model {
-            Known::Is(model) => models.add(model),
-            Known::Unknown => models.unknown = true,
-            Known::Missing => {}
-        }
-        match &self.behind {
-            Known::Is(model) => models.add(model),
-            Known::Unknown => models.unknown = true,
-            Known::Missing => {}
-        }
+        self.add_models(&mut models);
         models
+    }
+
+    /// Adds the models that the path tells of.
+    pub fn add_models(&self, models: &mut Models) {
+        for model in [&self.model, &self.behind] {
+            match model {
+                Known::Is(model) => models.add(model),
+                Known::Unknown => models.unknown = true,
+                Known::Missing => {}
+            }
+        }
     }
 }
 

@@ -267,13 +267,7 @@ impl<'b> Reader<'b> {
 
     /// Adds the model that the path names.
     pub(super) fn model_of_path(&mut self, endpoint: &Endpoint) {
-        for model in [&endpoint.model, &endpoint.behind] {
-            match model {
-                Known::Is(model) => self.reading.models.add(model),
-                Known::Unknown => self.reading.models.unknown = true,
-                Known::Missing => {}
-            }
-        }
+        endpoint.add_models(&mut self.reading.models);
     }
 
     /// The document that is read: the body, or within [`record`](Reader::record) the record.

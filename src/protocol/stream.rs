@@ -9,7 +9,7 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, Nest, Place, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -31,6 +31,29 @@ pub struct CallKey {
     pub choice: u32,
     /// Which of its calls; the protocol numbers them.
     pub item: u32,
+}
+
+impl Channel {
+    /// The text of a block, where there is one message with numbered blocks.
+    pub fn block(item: u32, part: Part) -> Channel {
+        Channel {
+            choice: 0,
+            part,
+            item,
+        }
+    }
+}
+
+impl CallKey {
+    /// The call in a block, where there is one message with numbered blocks.
+    pub fn block(item: u32) -> CallKey {
+        CallKey { choice: 0, item }
+    }
+}
+
+/// The number of a block, in the member that holds it.
+pub(super) fn block_number(event: Value<'_>, member: &str) -> Option<u32> {
+    u32::try_from(event.get(member)?.as_u64()?).ok()
 }
 
 /// What a frame adds to something that began before or goes on after it. Places are strings of the frame.
@@ -411,6 +434,15 @@ impl Reader<'_> {
             self.problem(codes::AG2014, kind, what);
         }
         text
+    }
+
+    /// Adds a piece of a call that is a block of the only message; `event` is about the call alone.
+    pub fn call_piece(&mut self, event: Value<'_>, block: u32, what: CallPiece) {
+        self.piece(Piece::Call {
+            key: CallKey::block(block),
+            element: event.place(),
+            what,
+        });
     }
 
     /// Adds a piece to what the frame says.

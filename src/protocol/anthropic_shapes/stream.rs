@@ -13,7 +13,7 @@ use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextPiece,
+    Made, Piece, StreamReader, TextPiece, block_number,
 };
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
@@ -198,7 +198,7 @@ impl MessageStream {
 
     fn end_run(&mut self, reader: &mut Reader<'static>) {
         if std::mem::take(&mut self.is_running) {
-            reader.piece(Piece::TextEnd(channel(self.run, Part::Text)));
+            reader.piece(Piece::TextEnd(Channel::block(self.run, Part::Text)));
             self.run = self.run.saturating_add(1);
         }
     }
@@ -211,24 +211,24 @@ impl MessageStream {
         index: u32,
         provider_run: bool,
     ) {
-        call_piece(reader, event, index, CallPiece::Begin { provider_run });
+        reader.call_piece(event, index, CallPiece::Begin { provider_run });
         let mut name = None;
         let origin = Origin::answer(0);
         reader.keys(value, CALL, &origin, &mut |reader, key, member| match key {
             "name" => {
                 name = reader.name(member).map(Box::from);
-                call_piece(reader, event, index, CallPiece::Name(member.place()));
+                reader.call_piece(event, index, CallPiece::Name(member.place()));
             }
             "toolset_name" => {
                 reader.name(member);
-                call_piece(reader, event, index, CallPiece::Alias(member.place()));
+                reader.call_piece(event, index, CallPiece::Alias(member.place()));
             }
             _ => {
                 reader.claim_all(member);
                 // An empty object stands for what the deltas will say.
                 let is_placeholder = member.is_null() || is_empty(member);
                 if !is_placeholder {
-                    call_piece(reader, event, index, CallPiece::Arguments(member.place()));
+                    reader.call_piece(event, index, CallPiece::Arguments(member.place()));
                 }
             }
         });
@@ -271,20 +271,20 @@ impl MessageStream {
                 }),
                 _ => {
                     reader.claim(value);
-                    call_piece(reader, event, index, CallPiece::Arguments(value.place()));
+                    reader.call_piece(event, index, CallPiece::Arguments(value.place()));
                 }
             },
         );
         if delta.get("signature").is_some() {
             // The thinking is complete.
-            reader.piece(Piece::TextEnd(channel(index, Part::Reasoning)));
+            reader.piece(Piece::TextEnd(Channel::block(index, Part::Reasoning)));
         }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
             let is_text = value.kind() == json::Kind::String && !key.is_text("type");
             if is_text && !reader.knows(value) {
                 reader.claim(value);
-                let channel = channel(index, Part::Other);
+                let channel = Channel::block(index, Part::Other);
                 let piece = TextPiece::new(channel, value.place(), Class::Unknown);
                 reader.piece(Piece::Text(piece));
             }
@@ -297,9 +297,9 @@ impl MessageStream {
             return;
         };
         for part in [Part::Reasoning, Part::Other] {
-            reader.piece(Piece::TextEnd(channel(index, part)));
+            reader.piece(Piece::TextEnd(Channel::block(index, part)));
         }
-        reader.piece(Piece::CallsEnd(vec![call(index)]));
+        reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
     }
 
     fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
@@ -326,7 +326,7 @@ const EMPTY_TEXT: &[u8] = br#"{"type":"text","text":""}"#;
 
 /// The number of a block.
 fn index_of(event: Value<'_>) -> Option<u32> {
-    u32::try_from(event.get("index")?.as_u64()?).ok()
+    block_number(event, "index")
 }
 
 fn no_index(reader: &mut Reader<'static>, event: Value<'_>) {
@@ -338,35 +338,12 @@ fn is_empty(object: Value<'_>) -> bool {
     object.kind() == json::Kind::Object && object.members().next().is_none()
 }
 
-fn call(index: u32) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: index,
-    }
-}
-
-fn channel(index: u32, part: Part) -> Channel {
-    Channel {
-        choice: 0,
-        part,
-        item: index,
-    }
-}
-
 /// The origin of a text, by its number or by that of its block.
 fn text_of(index: u32) -> Origin {
     Origin {
         piece_of: Some(index),
         ..Origin::answer(0)
     }
-}
-
-fn call_piece(reader: &mut Reader<'static>, event: Value<'_>, index: u32, what: CallPiece) {
-    reader.piece(Piece::Call {
-        key: call(index),
-        element: event.place(),
-        what,
-    });
 }
 
 /// An event of our own.

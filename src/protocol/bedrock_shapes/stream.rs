@@ -12,7 +12,7 @@ use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, Piece,
-    StreamReader, TextPiece,
+    StreamReader, TextPiece, block_number,
 };
 use crate::protocol::surgery::{Object, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
@@ -130,8 +130,8 @@ impl ConverseStream {
         match name {
             "contentBlockStop" => {
                 let index = self.index(reader, event);
-                reader.piece(Piece::TextEnd(channel(Part::Other, index)));
-                reader.piece(Piece::CallsEnd(vec![call(index)]));
+                reader.piece(Piece::TextEnd(Channel::block(index, Part::Other)));
+                reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
             }
             "messageStop" => {
                 self.end_run(reader);
@@ -180,11 +180,11 @@ impl ConverseStream {
         let provider_run = value
             .get("type")
             .is_some_and(|kind| kind.is_text(SERVER_CALL));
-        call_piece(reader, event, index, CallPiece::Begin { provider_run });
+        reader.call_piece(event, index, CallPiece::Begin { provider_run });
         let mut name = None;
         reader.keys(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
             name = reader.name(member).map(Box::from);
-            call_piece(reader, event, index, CallPiece::Name(member.place()));
+            reader.call_piece(event, index, CallPiece::Name(member.place()));
         });
         let id = value.get("toolUseId").and_then(|id| id.text());
         if let (Some(name), Some(id)) = (name, id) {
@@ -227,7 +227,7 @@ impl ConverseStream {
                     const INPUT: &[Key] = &[("input", Is::Own)];
                     reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
                         reader.claim_all(input);
-                        call_piece(reader, event, index, CallPiece::Arguments(input.place()));
+                        reader.call_piece(event, index, CallPiece::Arguments(input.place()));
                     });
                 }
                 "toolResult" => self.result(reader, value, index),
@@ -245,7 +245,7 @@ impl ConverseStream {
         for (_, value) in delta.members() {
             if value.kind() == json::Kind::String && !reader.knows(value) {
                 reader.claim(value);
-                let channel = channel(Part::Other, index);
+                let channel = Channel::block(index, Part::Other);
                 let piece = TextPiece::new(channel, value.place(), Class::Unknown);
                 reader.piece(Piece::Text(piece));
             }
@@ -302,7 +302,7 @@ impl ConverseStream {
 
     fn end_run(&mut self, reader: &mut Reader<'static>) {
         if let Some(part) = self.running.take() {
-            reader.piece(Piece::TextEnd(channel(part, self.run)));
+            reader.piece(Piece::TextEnd(Channel::block(self.run, part)));
             self.run = self.run.saturating_add(1);
         }
     }
@@ -345,30 +345,7 @@ impl ConverseStream {
 
 /// The number of an event's block.
 fn index_of(event: Value<'_>) -> Option<u32> {
-    u32::try_from(event.get("contentBlockIndex")?.as_u64()?).ok()
-}
-
-fn call(index: u32) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: index,
-    }
-}
-
-fn channel(part: Part, item: u32) -> Channel {
-    Channel {
-        choice: 0,
-        part,
-        item,
-    }
-}
-
-fn call_piece(reader: &mut Reader<'static>, event: Value<'_>, index: u32, what: CallPiece) {
-    reader.piece(Piece::Call {
-        key: call(index),
-        element: event.place(),
-        what,
-    });
+    block_number(event, "contentBlockIndex")
 }
 
 /// A frame that reports an error in the middle of a stream. The service model has no other word for what may not pass.

@@ -14,7 +14,7 @@ use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextPiece,
+    Made, Piece, StreamReader, TextPiece, block_number,
 };
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
@@ -162,9 +162,9 @@ impl InteractionStream {
                 if !provider_run {
                     self.calls = self.calls.saturating_add(1);
                 }
-                call_piece(reader, event, index, CallPiece::Begin { provider_run });
+                reader.call_piece(event, index, CallPiece::Begin { provider_run });
                 if provider_run && reader.get(value, "name").is_none() {
-                    call_piece(reader, event, index, CallPiece::Named(tool.into()));
+                    reader.call_piece(event, index, CallPiece::Named(tool.into()));
                 }
                 self.call(reader, event, value, index);
             }
@@ -188,14 +188,14 @@ impl InteractionStream {
         reader.keys(value, CALL, &origin, &mut |reader, key, member| {
             if key == "name" {
                 name = reader.name(member).map(Box::from);
-                call_piece(reader, event, index, CallPiece::Name(member.place()));
+                reader.call_piece(event, index, CallPiece::Name(member.place()));
                 return;
             }
             reader.claim_all(member);
             // An empty object stands for what the deltas will say.
             let is_empty = member.kind() == json::Kind::Object && member.members().next().is_none();
             if !member.is_null() && !is_empty {
-                call_piece(reader, event, index, CallPiece::Arguments(member.place()));
+                reader.call_piece(event, index, CallPiece::Arguments(member.place()));
             }
         });
         let id = value.get("id").and_then(|id| id.text());
@@ -216,7 +216,7 @@ impl InteractionStream {
         }
         if let Some(tool) = called_tool(kind) {
             let provider_run = tool != "function";
-            call_piece(reader, event, index, CallPiece::Begin { provider_run });
+            reader.call_piece(event, index, CallPiece::Begin { provider_run });
             self.call(reader, event, delta, index);
             return;
         }
@@ -248,8 +248,11 @@ impl InteractionStream {
             let is_text = value.kind() == json::Kind::String && !key.is_text("type");
             if is_text && !reader.knows(value) {
                 reader.claim(value);
-                let piece =
-                    TextPiece::new(channel(index, Part::Other), value.place(), Class::Unknown);
+                let piece = TextPiece::new(
+                    Channel::block(index, Part::Other),
+                    value.place(),
+                    Class::Unknown,
+                );
                 reader.piece(Piece::Text(piece));
             }
         }
@@ -258,9 +261,9 @@ impl InteractionStream {
     fn stop(&mut self, reader: &mut Reader<'static>, event: Value<'_>) {
         let index = self.index(reader, event);
         for part in [Part::Text, Part::Reasoning, Part::Other] {
-            reader.piece(Piece::TextEnd(channel(index, part)));
+            reader.piece(Piece::TextEnd(Channel::block(index, part)));
         }
-        reader.piece(Piece::CallsEnd(vec![call(index)]));
+        reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
     }
 
     fn text_delta(&self, index: u32, text: &str) -> Made {
@@ -302,22 +305,7 @@ fn called_tool(kind: &str) -> Option<&str> {
 }
 
 fn index_of(event: Value<'_>) -> Option<u32> {
-    u32::try_from(event.get("index")?.as_u64()?).ok()
-}
-
-fn call(index: u32) -> CallKey {
-    CallKey {
-        choice: 0,
-        item: index,
-    }
-}
-
-fn channel(index: u32, part: Part) -> Channel {
-    Channel {
-        choice: 0,
-        part,
-        item: index,
-    }
+    block_number(event, "index")
 }
 
 /// The origin of a step's text.
@@ -326,14 +314,6 @@ fn text_of(index: u32) -> Origin {
         piece_of: Some(index),
         ..Origin::answer(0)
     }
-}
-
-fn call_piece(reader: &mut Reader<'static>, event: Value<'_>, index: u32, what: CallPiece) {
-    reader.piece(Piece::Call {
-        key: call(index),
-        element: event.place(),
-        what,
-    });
 }
 
 /// An event of our own.
@@ -471,7 +451,7 @@ impl StreamReader for InteractionStream {
         }
         // Annotations point into the text.
         let is_changed =
-            index.is_some_and(|index| changes.contains_key(&channel(index, Part::Text)));
+            index.is_some_and(|index| changes.contains_key(&Channel::block(index, Part::Text)));
         let annotations = root.get("delta").and_then(|delta| delta.get("annotations"));
         if let Some(annotations) = annotations.filter(|_| is_changed) {
             frame.edits.replace(annotations, b"[]".to_vec());
