@@ -20,7 +20,7 @@ PIP    := -m pip --quiet --disable-pip-version-check --no-input
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -81,7 +81,16 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
-	@$(MAKE) --no-print-directory bench-detect
+	@$(MAKE) --no-print-directory bench-exchange bench-detect
+
+# In V8 too, where there is a Node.js.
+bench-exchange: check-rust ## What one exchange costs the filter itself, without Envoy around it
+	@cargo bench --quiet --bench exchange
+	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
+	printf '\nIn V8\n'; \
+	RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
+	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 --bin exchange-v8 && \
+	node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/exchange-v8.wasm
 
 # In V8 too, where there is a Node.js.
 bench-detect: check-rust ## What the detectors find of what is labelled, and how fast they look
