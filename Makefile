@@ -23,7 +23,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect bench-read size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -85,16 +85,24 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
-	@$(MAKE) --no-print-directory bench-detect
+	@$(MAKE) --no-print-directory bench-detect bench-read
 
-# In V8 too, where there is a Node.js.
-bench-detect: check-rust ## What the detectors find of what is labelled, and how fast they look
+bench-detect: check-rust v8 ## What the detectors find of what is labelled, and how fast they look
 	@cargo bench --quiet --bench detect
-	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
-	printf '\nIn V8, all detectors\n'; \
-	RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
-	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 && \
-	node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/detect-v8.wasm
+	@printf '\nIn V8, all detectors\n'
+	@$(call in-v8,detect-v8)
+
+bench-read: check-rust v8 ## What reading costs for each byte, protocol by protocol
+	@printf 'ns for each byte: to scan its JSON, and to make events of it as well\n'
+	@cargo bench --quiet --bench read
+	@printf '\nIn V8\n'
+	@$(call in-v8,read)
+
+in-v8 = $(call node-of,$(NODE)) --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/$(1).wasm
+
+.PHONY: v8
+v8: check-rust node
+	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
