@@ -71,7 +71,7 @@ fn exchange(line: &str) -> Option<Exchange> {
         path: &path,
         headers: &headers,
     };
-    let request = text(asked, "body")?;
+    let request = text(asked, "body").filter(|body| !body.is_empty())?;
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => route,
         Recognised::ByBody => {
