@@ -29,7 +29,7 @@ pub(super) const BLOCK: usize = 64;
 const AFTER: usize = 2;
 
 /// Beginnings of key words, and marks that stand at the beginning of something; 0 is any byte. Letters in lower case.
-const STEMS: [(u8, [u8; 3]); 16] = [
+const STEMS: [(u8, [u8; 3]); 19] = [
     (0, *b"pas"),
     (0, *b"pwd"),
     (1, *b"sec"),
@@ -39,7 +39,10 @@ const STEMS: [(u8, [u8; 3]); 16] = [
     (3, *b"cre"),
     (3, *b"aut"),
     (4, *b"://"),
+    (4, *b"ras"),
     (5, *b"---"),
+    (5, *b"nha"),
+    (5, *b"nwo"),
     (6, *b"![\0"),
     (6, *b"](h"),
     (7, *b"<|\0"),

@@ -21,6 +21,17 @@ pub(super) static DETECTOR: Detector = Detector {
         "plate",
         "plates",
         "fahrzeug",
+        "kraftfahrzeugkennzeichen",
+        "fahrzeugkennzeichen",
+        "autokennzeichen",
+        "fahrzeugschein",
+        "fahrzeugbrief",
+        "zulassung",
+        "zulassungsbescheinigung",
+        "pkw",
+        "lkw",
+        "license plate",
+        "number plate",
     ],
     anchors: &[Anchor::Forms(
         &[

@@ -20,6 +20,9 @@ pub(super) static DETECTOR: Detector = Detector {
         "hwaddr",
         "hardware address",
         "bssid",
+        "ether",
+        "physical address",
+        "mac addr",
     ],
     anchors: &[
         Anchor::Pairs(around),

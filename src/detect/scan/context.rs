@@ -255,12 +255,14 @@ impl Nearby {
                 continue;
             }
             let start = at;
-            let joined = is_letter(byte(at.wrapping_sub(1))) && at > 0;
+            let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
             let mut ascii = true;
             while at < to && is_letter(byte(at)) {
                 ascii &= byte(at).is_ascii();
                 at = at.wrapping_add(1);
-                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1))) {
+                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
+                    || is_end_of_script(text, at)
+                {
                     break;
                 }
             }
@@ -295,7 +297,7 @@ impl Nearby {
             .take(PHRASE)
             .take_while(|word| word.end > 0)
         {
-            if word.end != first {
+            if word.end != first || !byte_at(text, word.start).is_ascii() {
                 break;
             }
             first = word.start;
@@ -402,6 +404,18 @@ fn is_hump(a: u8, b: u8, c: u8) -> bool {
         && (a.is_ascii_lowercase() || a.is_ascii_uppercase() && c.is_ascii_lowercase())
 }
 
+/// Whether Latin letters meet a script that has no spaces between words, before `at`: each is a word of its own.
+fn is_end_of_script(text: &[u8], at: usize) -> bool {
+    let (before, after) = (byte_at(text, at.wrapping_sub(1)), byte_at(text, at));
+    before.is_ascii() && after >= THREE_BYTES
+        || after.is_ascii_alphabetic()
+            && !before.is_ascii()
+            && byte_at(text, at.wrapping_sub(3)) >= THREE_BYTES
+}
+
+/// Characters of three bytes and more begin with such a byte: most are of East and South Asian scripts.
+const THREE_BYTES: u8 = 0xE0;
+
 /// FNV-1a's offset and prime (draft-eastlake-fnv): short, and good enough for some hundred known words.
 const SEED: u64 = 0xCBF2_9CE4_8422_2325;
 
@@ -460,6 +474,8 @@ mod tests {
             ("Mi Número de identificación de extranjero es ", &[4]),
             ("顧客のカード番号：", &[5]),
             ("顧客のSSN：", &[0]),
+            ("顧客のmy Social security：", &[0]),
+            ("私のNational Insurance numberは", &[1]),
             ("myHeTu: ", &[]),
             ("HeTu: ", &[2]),
             ("lessn ", &[]),

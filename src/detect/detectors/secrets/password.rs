@@ -22,6 +22,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "Passwort: Ugdwuy862#6avw7, contraseña: Ugdwuy862#6avw8",
+            found: &["Ugdwuy862#6avw7", "Ugdwuy862#6avw8"],
+        },
+        Hit {
             text: "DB_PASSWORD=Ugdwuy862#6avw7",
             found: &["Ugdwuy862#6avw7"],
         },
@@ -70,7 +74,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
 const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
 
 /// What names of passwords have in them.
-static NAMED: Parts = Parts::new(&["pass", "pwd"]);
+static NAMED: Parts = Parts::new(&["pass", "pwd", "contrasena", "senha", "kennwort"]);
 
 /// `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
 static OTHER: Parts = Parts::new(&[
