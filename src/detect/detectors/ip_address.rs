@@ -24,6 +24,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "顧客のIP：2001:db8::17、以上です",
+            found: &["2001:db8::17"],
+        },
+        Hit {
             text: "from 192.168.0.1:80",
             found: &["192.168.0.1"],
         },
@@ -185,7 +189,8 @@ fn version_6(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let before = text.before(start);
     if before.is_ascii_alphanumeric()
-        || matches!(before, b':' | b'.' | b'_')
+        || matches!(before, b'.' | b'_')
+        || before == b':' && !text.is_named(start)
         || text.at(start) == b':' && text.at(start.wrapping_add(1)) != b':'
     {
         return None;

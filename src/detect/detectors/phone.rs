@@ -203,7 +203,8 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
         b'-' | b'.' | b'/' | b':' => {
             !(second.is_ascii_digit() || before == b'-' && second.is_ascii_alphabetic())
         }
-        b'_' | b'#' | b'$' | b'+' => false,
+        b'#' => place.context(start),
+        b'_' | b'$' | b'+' => false,
         byte => !byte.is_ascii_alphanumeric(),
     }
 }

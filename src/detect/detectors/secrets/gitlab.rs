@@ -61,6 +61,15 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 variety: 30,
             },
             Beginning {
+                prefix: "glrt-t",
+                rest: &[
+                    Part::Run(Alphabet::Digits, 1, 1),
+                    Part::Text("_"),
+                    Part::Run(Alphabet::Base64Url, 20, 30),
+                ],
+                variety: 25,
+            },
+            Beginning {
                 prefix: "glcbt-",
                 rest: &[Part::Run(Alphabet::Base64Url, 20, 26)],
                 variety: 25,
