@@ -6,6 +6,9 @@ ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
 OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
 MCP_SDK      := 2.3.0
+# Only for comparison, by `make bench`.
+PRESIDIO       := 2.2.366
+DETECT_SECRETS := 1.5.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
 # come down to 1.5 MB; docs/performance.md tells what was tried and what it costs.
@@ -83,14 +86,22 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
 	@$(MAKE) --no-print-directory bench-detect
 
-# In V8 too, where there is a Node.js.
-bench-detect: check-rust ## What the detectors find of what is labelled, and how fast they look
-	@cargo bench --quiet --bench detect
-	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
-	printf '\nIn V8, all detectors\n'; \
-	RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
-	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 && \
-	node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/detect-v8.wasm
+# In V8 too, where there is a Node.js; presidio-analyzer and detect-secrets look at the same texts.
+OTHERS := $(VENV)/others-$(PRESIDIO)-$(DETECT_SECRETS)
+bench-detect: check-rust $(OTHERS)/installed ## What the detectors find of what is labelled, and how fast they look
+	@mkdir -p $(TARGET)/bench
+	@cargo bench --quiet --bench detect -- --texts > $(TARGET)/bench/texts.jsonl
+	@printf 'Measuring others\n'
+	@$(OTHERS)/bin/python benches/others.py tests/detect/dev.jsonl.gz \
+	  < $(TARGET)/bench/texts.jsonl > $(TARGET)/bench/others.jsonl
+	@if command -v node >/dev/null; then \
+	  printf 'Measuring in V8\n'; \
+	  RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
+	    --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 && \
+	  node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/detect-v8.wasm --each \
+	    > $(TARGET)/bench/v8.tsv && V8='--v8 $(TARGET)/bench/v8.tsv'; \
+	else echo 'No Node.js: not measured in V8.'; fi; \
+	cargo bench --quiet --bench detect -- --others $(TARGET)/bench/others.jsonl $$V8
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
@@ -124,6 +135,13 @@ $(VENV)/mcp-%/installed: | check-python
 	@rm -rf $(VENV)/mcp-$*
 	@$(PYTHON) -m venv $(VENV)/mcp-$*
 	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
+	@touch $@
+
+$(OTHERS)/installed: | check-python
+	@printf 'Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)
+	@rm -rf $(OTHERS)
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python $(PIP) install presidio-analyzer==$(PRESIDIO) detect-secrets==$(DETECT_SECRETS)
 	@touch $@
 
 check-rust:
