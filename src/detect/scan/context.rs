@@ -45,6 +45,10 @@ pub(super) struct Nearby {
     barrier: usize,
     /// The last question and its answer: validators at one place ask the same.
     asked: Option<(usize, Slots)>,
+    /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
+    lettered: usize,
+    passed: usize,
+    ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,7 +157,8 @@ impl Terms {
 
 impl Nearby {
     /// Begins a text, under a key.
-    pub(super) fn begin(&mut self, key: Option<&str>, terms: &Terms) {
+    pub(super) fn begin(&mut self, key: Option<&str>, ascii: bool, terms: &Terms) {
+        (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
         self.words.clear();
         self.read = 0;
         self.barrier = 0;
@@ -173,9 +178,21 @@ impl Nearby {
         }
     }
 
+    /// Takes note of whether the bytes from the last such place to this one have letters.
+    #[inline]
+    pub(super) fn pass_over(&mut self, to: usize, letters: bool) {
+        self.passed = to;
+        if letters {
+            self.lettered = to;
+        }
+    }
+
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
     /// that are that near.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        if self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES) {
+            return 0;
+        }
         match self.asked {
             Some((asked, answer)) if asked == at => answer,
             _ => {
@@ -456,7 +473,7 @@ mod tests {
         let terms = Terms::new(TERMS.iter().copied());
         let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
         let mut nearby = Nearby::default();
-        nearby.begin(key, &terms);
+        nearby.begin(key, false, &terms);
         let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
         (0..16).filter(|slot| found >> slot & 1 == 1).collect()
     }
@@ -508,10 +525,10 @@ mod tests {
         let terms = Terms::new(TERMS.iter().copied());
         let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
-        running.begin(None, &terms);
+        running.begin(None, false, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
             let mut fresh = Nearby::default();
-            fresh.begin(None, &terms);
+            fresh.begin(None, false, &terms);
             assert_eq!(
                 running.before(text.as_bytes(), at, &terms),
                 fresh.before(text.as_bytes(), at, &terms),
