@@ -855,14 +855,9 @@ impl<'d> Compiler<'d> {
         if let Some(list) = lists.get(name) {
             return Some(list);
         }
-        self.decoder.unknown(
-            codes::AG1012,
-            &At::root(),
-            span,
-            "list",
-            name,
-            lists.keys().map(|name| &**name),
-        );
+        let known: Vec<&str> = lists.keys().map(|name| &**name).collect();
+        self.decoder
+            .unknown(codes::AG1012, &At::root(), span, "list", name, &known);
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }
@@ -1075,7 +1070,7 @@ impl<'d> Compiler<'d> {
             span,
             "value",
             word,
-            known.iter().copied(),
+            known,
         );
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();

@@ -327,14 +327,9 @@ fn read_match(
             match Kind::from_word(&word) {
                 Some(kind) => kinds = kinds.with(kind),
                 None => {
-                    decoder.unknown(
-                        codes::AG1007,
-                        &at,
-                        &member.value.span,
-                        "event",
-                        &word,
-                        Kind::ALL.iter().map(|kind| kind.word()),
-                    );
+                    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+                    let span = &member.value.span;
+                    decoder.unknown(codes::AG1007, &at, span, "event", &word, &known);
                     return None;
                 }
             }
