@@ -4,7 +4,7 @@
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
 
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 

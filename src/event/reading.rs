@@ -2,7 +2,7 @@
 
 use super::{Author, Event, Known, Text};
 use crate::wire::json::Place;
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

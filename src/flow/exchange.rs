@@ -6,7 +6,7 @@ use crate::event::{Direction, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
 use crate::wire::order;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

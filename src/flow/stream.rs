@@ -28,7 +28,7 @@ use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
 use call::Call;
 use queue::{Queue, Waiting};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use text::Text;

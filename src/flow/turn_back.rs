@@ -7,7 +7,7 @@ use crate::protocol::{self, Protocol};
 use crate::redact::{self, Edited, StandIns};
 use crate::wire::json::{self, Edits, Nest};
 use crate::wire::span::index;
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 
 /// Protocols whose requests the provider keeps unless they say otherwise.
 const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];

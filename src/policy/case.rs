@@ -21,7 +21,7 @@ use crate::event::{
 use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
 use crate::wire::span::offset;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// Deepest nesting of a described event.

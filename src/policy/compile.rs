@@ -28,7 +28,7 @@ use crate::event::{Facts, Kind, Known};
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// A policy, ready to be judged with. Immutable; exchanges share it.
@@ -1203,11 +1203,13 @@ impl<'d> Compiler<'d> {
     }
 
     fn literal_number(&mut self, text: String) -> u32 {
-        let literals = &mut self.literals;
-        *self.literal_numbers.entry(text).or_insert_with_key(|text| {
-            literals.push(text.clone());
-            offset(literals.len()).saturating_sub(1)
-        })
+        if let Some(number) = self.literal_numbers.get(&text) {
+            return *number;
+        }
+        let number = offset(self.literals.len());
+        self.literals.push(text.clone());
+        self.literal_numbers.insert(text, number);
+        number
     }
 
     fn glob(&mut self, text: &str, span: &Range<usize>, path: &str) -> Option<Glob> {

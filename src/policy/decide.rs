@@ -31,7 +31,7 @@ use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 

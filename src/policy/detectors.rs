@@ -15,7 +15,7 @@ use crate::detect::pattern::Pattern;
 use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
 use crate::detect::{allow, select};
 use crate::diag::codes;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// The keys of a detector that the policy brings.
 pub(super) const KEYS: &[&str] = &[

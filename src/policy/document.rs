@@ -8,7 +8,7 @@ use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
 use crate::wire::order;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// What the documents of this language say they are.
 pub const API_VERSION: &str = "agentguard.dev/v1";

@@ -10,7 +10,7 @@ use super::rule::{Action, Rule};
 use super::{Moment, ScanScratch, Scans};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 
 /// What can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

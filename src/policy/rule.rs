@@ -9,7 +9,7 @@ use super::limit::{self, Limit};
 use super::node::{Data, Member, Node};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 

@@ -16,7 +16,7 @@ use super::decode::{At, Decoder};
 use super::node::{Data, Member, Node};
 use crate::diag::codes;
 use crate::wire::json::Decimal;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use super::reader::{Origin, Reader};
 use crate::event::{Author, Class, Known, Part, Turn};
 use crate::wire::json::Value;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// Whose content is read.

@@ -10,7 +10,7 @@ use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value};
 use crate::wire::span::index;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Our own code of an error, from the range that both protocols leave to implementations.
 pub(super) const DENIED: i32 = -32010;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, Nest, Value, quote};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Conversations.
 pub(super) struct OllamaChat;

@@ -25,7 +25,7 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// The format.

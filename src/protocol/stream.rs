@@ -10,7 +10,7 @@ use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
 use crate::wire::json::{Edits, Nest, Place, Value};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.

@@ -6,7 +6,7 @@ use crate::wire::json::{Edits, Nest, Place};
 use crate::wire::order;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 mod stand_in;

@@ -9,7 +9,7 @@ use crate::detect::literals::Literals;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
         let mut stand_ins = open("acme");
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = crate::wire::btree::BTreeSet::new();
         for number in 0..20_000u32 {
             let text = made(&mut stand_ins, "phone", &format!("+49 {number}"));
             assert!(seen.insert(text));

@@ -1,5 +1,6 @@
 //! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
 
+pub mod btree;
 pub mod edit;
 pub mod frame;
 pub mod http;

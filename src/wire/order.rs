@@ -2,7 +2,7 @@
 //! thirty of them would be a tenth of the filter.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 
 /// Sorts stably, as `slice::sort_by` does, but allocates a number for each item where they aren't in order yet.
 pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {

@@ -8,7 +8,7 @@ use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{Nest, Place};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// A part of the answer: what was read, and where it stands if that is no place in a body.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ mod words;
 use super::{OperandError, Verdict};
 use rows::Rows;
 use statement::{Findings, Table};
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 use token::{Dialect, tokens};
 use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 

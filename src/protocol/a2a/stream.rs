@@ -12,7 +12,7 @@ use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
 use crate::wire::json::{Place, Value};
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// States after which nothing follows until the client speaks again.
 const RESTING: &[&str] = &[

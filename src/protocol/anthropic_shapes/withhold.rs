@@ -3,7 +3,7 @@
 use crate::protocol::surgery::{Object, count, tag};
 use crate::protocol::{CannotWithhold, Withholding};
 use crate::wire::json::{Edits, Place, Value, quote};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// A message that is nothing but a refusal.
 pub(in crate::protocol) fn refused_message(

@@ -15,7 +15,7 @@ use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
 const MESSAGE: &[Member] = &[

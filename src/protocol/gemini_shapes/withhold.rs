@@ -6,7 +6,7 @@ use crate::protocol::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Place, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// An answer with one candidate that is nothing but a refusal.

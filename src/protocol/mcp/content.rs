@@ -6,7 +6,7 @@ use crate::protocol::reader::{Origin, Reader, Told, Voice};
 use crate::wire::json::{self, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Names of the tools that were called so far in a conversation, by the id of the call.
 pub(super) type Called = BTreeMap<Box<str>, Box<str>>;

@@ -9,7 +9,7 @@ use crate::protocol::Endpoint;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Reads a body.
 pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {

@@ -12,7 +12,7 @@ use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
 use crate::wire::json::{self, Value, quote};
 use crate::wire::order;
 use crate::wire::span::index;
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 
 /// Method that takes the place of a refused request of the server. No client knows it: JSON-RPC has it answer so, and with
 /// that the server learns that nobody will do what it asked.

@@ -20,7 +20,7 @@ use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Wi
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 
 /// Number of the call in `function_call`, of which there is one at most.
 const LEGACY_CALL: u32 = u32::MAX;

@@ -6,7 +6,7 @@ use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::CACHE_CONTROL;
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 const STATUS: Shape = Shape::Word(&[

@@ -4,7 +4,7 @@ use crate::event::Part;
 use crate::protocol::reader::Member;
 use crate::protocol::reader::{Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 
 const USAGE: &[&str] = &[
     "prompt_tokens",
