@@ -8,7 +8,7 @@ use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use regex_automata::hybrid::{dfa, regex};
+use regex_automata::hybrid::{LazyStateID, dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind, PatternSet as Bits};
 use regex_syntax::hir::Hir;
@@ -269,15 +269,44 @@ impl PatternSet {
             }
         };
         let mut bits = Bits::new(self.patterns.len());
-        if dfa
-            .try_which_overlapping_matches(cache, &Input::new(text), &mut bits)
-            .is_err()
-        {
+        if which(dfa, cache, text, &mut bits).is_none() {
             // Can't happen (see `is_match`); every pattern is then asked alone.
             (0..self.patterns.len()).for_each(hit);
             return;
         }
         bits.iter().for_each(|index| hit(index.as_usize()));
+    }
+}
+
+/// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
+fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
+    let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
+    for byte in text.bytes() {
+        state = dfa.next_state(cache, state, byte).ok()?;
+        if !state.is_tagged() {
+            continue;
+        }
+        if state.is_match() {
+            add(dfa, cache, state, found);
+            if found.is_full() {
+                return Some(());
+            }
+        } else if state.is_dead() {
+            return Some(());
+        } else if state.is_quit() {
+            return None;
+        }
+    }
+    state = dfa.next_eoi_state(cache, state).ok()?;
+    if state.is_match() {
+        add(dfa, cache, state, found);
+    }
+    Some(())
+}
+
+fn add(dfa: &dfa::DFA, cache: &dfa::Cache, state: LazyStateID, found: &mut Bits) {
+    for at in 0..dfa.match_len(cache, state) {
+        let _ = found.try_insert(dfa.match_pattern(cache, state, at));
     }
 }
 

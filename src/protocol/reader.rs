@@ -519,7 +519,7 @@ impl<'b> Reader<'b> {
             json::Kind::Number | json::Kind::Null => self.claim(value),
             json::Kind::String if self.is_form => {
                 let text = value.text()?;
-                if text.trim().parse::<f64>().is_ok() {
+                if is_number(text.trim()) {
                     self.claim(value);
                 }
                 return text.trim().parse().ok();
@@ -849,6 +849,20 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
         json::Kind::Number if value.raw().len() >= SHORTEST_TELLING_NUMBER => Some(Form::Number),
         _ => None,
     }
+}
+
+/// Whether a text of a form is a number, as servers read one: `3`, `-.5`, `1e9`, `NaN`.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if ["inf", "infinity", "nan"].iter().any(|word| word.eq_ignore_ascii_case(unsigned)) {
+        return true;
+    }
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_empty = whole.is_empty() && fraction.is_empty() || exponent.is_empty();
+    !is_empty && digits(whole) && digits(fraction) && digits(exponent)
 }
 
 /// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
