@@ -109,6 +109,7 @@ impl Origin {
     }
 
     /// The same origin, another part.
+    #[inline(never)]
     pub fn with_part(&self, part: Part) -> Origin {
         Origin {
             part,
@@ -400,6 +401,7 @@ impl<'b> Reader<'b> {
         self.is_claimed(value.place())
     }
 
+    #[inline(never)]
     fn claim_place(&mut self, place: Place) {
         if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
@@ -503,6 +505,10 @@ impl<'b> Reader<'b> {
 
     /// Reads an array element by element; `null` counts as absent.
     pub fn array<'v>(&mut self, value: Value<'v>, mut read: impl FnMut(&mut Self, Value<'v>)) {
+        self.each_element(value, &mut read);
+    }
+
+    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn FnMut(&mut Self, Value<'v>)) {
         if !matches!(value.kind(), json::Kind::Array | json::Kind::Null) {
             self.wrong_type(value, "an array");
             return;

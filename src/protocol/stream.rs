@@ -446,6 +446,7 @@ impl Reader<'_> {
     }
 
     /// Adds a piece to what the frame says.
+    #[inline(never)]
     pub fn piece(&mut self, piece: Piece) {
         self.frame.pieces.push(piece);
     }
