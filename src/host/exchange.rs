@@ -69,11 +69,7 @@ const RESPONSE: Half = Half {
 };
 
 impl HttpExchange {
-    pub(super) fn new(
-        context: u32,
-        guard: Rc<Guard>,
-        stats: Rc<RefCell<Stats>>,
-    ) -> HttpExchange {
+    pub(super) fn new(context: u32, guard: Rc<Guard>, stats: Rc<RefCell<Stats>>) -> HttpExchange {
         HttpExchange {
             context,
             flow: Flow::new(Rc::clone(&guard)),
@@ -88,9 +84,7 @@ impl HttpExchange {
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
             Action::Continue => Ok(Next::Continue),
             Action::Hold => Ok(Next::Pause),
-            Action::Replace(body) => {
-                abi::set_buffer(half.buffer, &body).map(|()| Next::Continue)
-            }
+            Action::Replace(body) => abi::set_buffer(half.buffer, &body).map(|()| Next::Continue),
             Action::Reply(reply) => send(&reply).map(|()| Next::Pause),
             Action::Reset => abi::close_response().map(|()| Next::Pause),
         });

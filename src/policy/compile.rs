@@ -25,10 +25,10 @@ use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
 use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
-use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 
 /// A policy, ready to be judged with. Immutable; exchanges share it.
@@ -1064,14 +1064,8 @@ impl<'d> Compiler<'d> {
         if known.contains(&word) {
             return Some(());
         }
-        self.decoder.unknown(
-            codes::AG1007,
-            &At::root(),
-            span,
-            "value",
-            word,
-            known,
-        );
+        self.decoder
+            .unknown(codes::AG1007, &At::root(), span, "value", word, known);
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }

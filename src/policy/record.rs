@@ -9,8 +9,8 @@ use super::node::{Data, Node};
 use super::rule::{Action, Rule};
 use super::{Moment, ScanScratch, Scans};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
-use std::cell::RefCell;
 use crate::wire::btree::BTreeSet;
+use std::cell::RefCell;
 
 /// What can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -860,7 +860,10 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
 /// Whether a text of a form is a number, as servers read one: `3`, `-.5`, `1e9`, `NaN`.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if ["inf", "infinity", "nan"].iter().any(|word| word.eq_ignore_ascii_case(unsigned)) {
+    if ["inf", "infinity", "nan"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(unsigned))
+    {
         return true;
     }
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());

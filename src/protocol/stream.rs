@@ -9,8 +9,8 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::json::{Edits, Nest, Place, Value};
 use crate::wire::btree::BTreeMap;
+use crate::wire::json::{Edits, Nest, Place, Value};
 use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.

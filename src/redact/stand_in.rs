@@ -6,10 +6,10 @@
 //! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
 
 use crate::detect::literals::Literals;
+use crate::wire::btree::BTreeMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::cell::OnceCell;
-use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 

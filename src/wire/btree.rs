@@ -492,7 +492,11 @@ mod tests {
     #[test]
     fn many_keys_in_any_order_cost_no_more_than_their_number() {
         let count = 200_000_u32;
-        for key in [|n| n, |n: u32| u32::MAX - n, |n: u32| n.wrapping_mul(2_654_435_761)] {
+        for key in [
+            |n| n,
+            |n: u32| u32::MAX - n,
+            |n: u32| n.wrapping_mul(2_654_435_761),
+        ] {
             let map: BTreeMap<u32, u32> = (0..count).map(|n| (key(n), n)).collect();
             assert_eq!(map.len(), 200_000);
             assert!((0..count).all(|n| map.get(&key(n)) == Some(&n)));

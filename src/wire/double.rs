@@ -54,11 +54,12 @@ fn digits(mantissa: u64, exponent: i64, narrow: bool) -> (Vec<u8>, i64) {
     let mut scale = Natural::shifted(1, down.saturating_add(spare));
     let mut above = Natural::shifted(1, up.saturating_add(spare).saturating_sub(1));
     let mut below = Natural::shifted(1, up);
-    let reaches = |rest: &Natural, above: &Natural, scale: &Natural| match rest.plus(above).cmp(scale) {
-        Ordering::Greater => true,
-        Ordering::Equal => is_even,
-        Ordering::Less => false,
-    };
+    let reaches =
+        |rest: &Natural, above: &Natural, scale: &Natural| match rest.plus(above).cmp(scale) {
+            Ordering::Greater => true,
+            Ordering::Equal => is_even,
+            Ordering::Less => false,
+        };
     let mut point = 0_i64;
     while reaches(&rest, &above, &scale) {
         scale.multiply(10);

@@ -1,11 +1,14 @@
 //! One sort for all types. The standard library's own is compiled anew for each type that is sorted, into 5 to 8 KB each;
 //! thirty of them would be a tenth of the filter.
 
-use std::cmp::Ordering;
 use crate::wire::btree::{BTreeMap, BTreeSet};
+use std::cmp::Ordering;
 
 /// Sorts stably, as `slice::sort_by` does, but allocates a number for each item where they aren't in order yet.
 pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
+    if items.len() < 2 {
+        return;
+    }
     let sorted = order(
         items.len(),
         &mut |a, b| match (items.get(a), items.get(b)) {
@@ -44,10 +47,7 @@ pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
 
 /// Which item stands at each place once `count` of them are sorted; `None` if they are.
 #[inline(never)]
-fn order(
-    count: usize,
-    compare: &mut dyn FnMut(usize, usize) -> Ordering,
-) -> Option<Vec<usize>> {
+fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Option<Vec<usize>> {
     if (1..count).all(|at| compare(at.saturating_sub(1), at) != Ordering::Greater) {
         return None;
     }

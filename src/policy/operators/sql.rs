@@ -23,9 +23,9 @@ mod token;
 mod words;
 
 use super::{OperandError, Verdict};
+use crate::wire::btree::BTreeSet;
 use rows::Rows;
 use statement::{Findings, Table};
-use crate::wire::btree::BTreeSet;
 use token::{Dialect, tokens};
 use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
