@@ -908,3 +908,16 @@ pub(super) fn unreadable(error: ScanError) -> Problem {
         what: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_of_a_form_are_those_that_servers_read(text in "[-+]?(inf|Infinity|nan|[0-9.]{0,4})[eE]?[-+]?[0-9.]{0,3}") {
+            prop_assert_eq!(is_number(&text), text.parse::<f64>().is_ok());
+        }
+    }
+}
