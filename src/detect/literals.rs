@@ -120,18 +120,21 @@ impl Literals {
     /// complete it. The text's length if there is none.
     pub fn begun(&self, text: &str) -> usize {
         let back = self.longest.saturating_sub(1);
-        let Some(from) = text.char_indices().rev().take(back).last() else {
+        let begins = |(_, byte): &(usize, u8)| byte & 0xC0 != 0x80;
+        let characters = text.bytes().enumerate().rev().filter(begins);
+        let Some((from, _)) = characters.take(back).last() else {
             return text.len();
         };
-        let tail = text.get(from.0..).unwrap_or_default().to_ascii_lowercase();
-        let first = tail.char_indices().map(|(at, _)| at).find(|at| {
+        let tail = text.get(from..).unwrap_or_default().to_ascii_lowercase();
+        let mut characters = tail.bytes().enumerate().filter(begins);
+        let first = characters.find(|(at, _)| {
             let end = tail.get(*at..).unwrap_or_default();
             let next = self.sorted.partition_point(|literal| &**literal <= end);
             self.sorted
                 .get(next)
                 .is_some_and(|literal| literal.starts_with(end))
         });
-        first.map_or(text.len(), |at| from.0.saturating_add(at))
+        first.map_or(text.len(), |(at, _)| from.saturating_add(at))
     }
 
     /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal

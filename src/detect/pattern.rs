@@ -4,11 +4,11 @@
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
 
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use regex_automata::hybrid::{dfa, regex};
+use regex_automata::hybrid::{LazyStateID, dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
@@ -314,7 +314,8 @@ impl PatternSet {
         &self.patterns
     }
 
-    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text whatever the number of patterns.
+    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
+    /// whatever the number of patterns.
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
         let caches = match &mut scratch.set {
             Some(caches) if caches.owner == self.sources => caches,
@@ -336,18 +337,47 @@ impl PatternSet {
                 continue;
             }
             let mut bits = Bits::new(group.members.len());
-            let asked =
-                group
-                    .which
-                    .try_which_overlapping_matches(cache, &Input::new(text), &mut bits);
+            let asked = which(&group.which, cache, text, &mut bits);
             // It can't fail (see `is_match`); if it did, every pattern would be asked alone.
             let is_in = |place| PatternID::new(place).is_ok_and(|id| bits.contains(id));
             let found = group.members.iter().enumerate();
-            let found = found.filter(|(place, _)| asked.is_err() || is_in(*place));
+            let found = found.filter(|(place, _)| asked.is_none() || is_in(*place));
             matching.extend(found.map(|(_, member)| *member));
         }
         order::sort(&mut matching);
         matching.into_iter().for_each(hit);
+    }
+}
+
+/// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
+fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
+    let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
+    for byte in text.bytes() {
+        state = dfa.next_state(cache, state, byte).ok()?;
+        if !state.is_tagged() {
+            continue;
+        }
+        if state.is_match() {
+            add(dfa, cache, state, found);
+            if found.is_full() {
+                return Some(());
+            }
+        } else if state.is_dead() {
+            return Some(());
+        } else if state.is_quit() {
+            return None;
+        }
+    }
+    state = dfa.next_eoi_state(cache, state).ok()?;
+    if state.is_match() {
+        add(dfa, cache, state, found);
+    }
+    Some(())
+}
+
+fn add(dfa: &dfa::DFA, cache: &dfa::Cache, state: LazyStateID, found: &mut Bits) {
+    for at in 0..dfa.match_len(cache, state) {
+        let _ = found.try_insert(dfa.match_pattern(cache, state, at));
     }
 }
 
