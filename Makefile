@@ -20,7 +20,7 @@ PIP    := -m pip --quiet --disable-pip-version-check --no-input
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -82,6 +82,7 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
 	@$(MAKE) --no-print-directory bench-detect
+	@$(MAKE) --no-print-directory bench-decide
 
 # In V8 too, where there is a Node.js.
 bench-detect: check-rust ## What the detectors find of what is labelled, and how fast they look
@@ -91,6 +92,16 @@ bench-detect: check-rust ## What the detectors find of what is labelled, and how
 	RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
 	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 && \
 	node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/detect-v8.wasm
+
+# Compiled as the filter is, by .cargo/config.toml.
+bench-decide: check-rust ## How long compiling a policy and one decision by it take
+	@printf '\nDecisions, natively\n'
+	@cargo bench --quiet --bench decide
+	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
+	printf '\nDecisions, in V8\n'; \
+	cargo build --quiet --release --target wasm32-wasip1 --bin decide \
+	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8-decide && \
+	node --no-warnings benches/v8/run.mjs $(TARGET)/v8-decide/wasm32-wasip1/release/decide.wasm
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 

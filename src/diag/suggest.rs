@@ -18,7 +18,7 @@ pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 /// All known names in a sentence, where they are few enough to read.
 pub fn listed<'k>(known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let known: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
-    (!known.is_empty() && known.len() <= 12).then(|| known.join(", "))
+    (!known.is_empty() && known.len() <= 24).then(|| known.join(", "))
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words: Damerau's restricted distance.

@@ -30,6 +30,7 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     holes::claims,
     holes::unused_lists,
     holes::no_history,
+    holes::forms,
     words::approvers,
     words::reasons,
     words::own_words,
