@@ -24,9 +24,7 @@ const KINDS: [(&str, fn(usize) -> String); 3] = [
     ("look for texts", text),
     ("do all of it", |n| match n % 10 {
         0..=4 => tool(n),
-        5 => format!(
-            r#"{{"id":"model-{n}","match":{{"model":"model-{n}"}},"action":"deny"}}"#
-        ),
+        5 => format!(r#"{{"id":"model-{n}","match":{{"model":"model-{n}"}},"action":"deny"}}"#),
         6 => format!(
             r#"{{"id":"role-{n}","match":{{"tool":["a_{n}","b_{n}"]}},"unless":{{"principal.roles":"role-{n}"}},"action":"require_approval","approval":{{"by":["lead"]}}}}"#
         ),
@@ -123,9 +121,7 @@ pub fn run() {
     message.from = Known::Is(Author::User);
     message.part = Part::Text;
     message.texts = 0..1;
-    println!(
-        "| rules | compile, ms | a call, ns | a message, ns |\n| --- | ---: | ---: | ---: |"
-    );
+    println!("| rules | compile, ms | a call, ns | a message, ns |\n| --- | ---: | ---: | ---: |");
     for count in [1, 100, 1_000, 10_000] {
         for (name, rule) in KINDS {
             let (policy, compile) = compiled(&document(count, rule));

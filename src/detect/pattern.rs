@@ -261,7 +261,10 @@ impl PatternSet {
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
         let Some(dfa) = &self.which else { return };
         let cache = match &mut scratch.set {
-            Some((owner, cache)) if *owner == self.sources => cache,
+            // Two sets are compared only where they aren't one: a set has many sources.
+            Some((owner, cache)) if Arc::ptr_eq(owner, &self.sources) || *owner == self.sources => {
+                cache
+            }
             other => {
                 &mut other
                     .insert((Arc::clone(&self.sources), dfa.create_cache()))

@@ -43,10 +43,23 @@ impl<'a> At<'a> {
 
     /// `rules[2].when["args.amount"]`
     pub(super) fn path(&self) -> String {
-        let mut path = self.parent.map(At::path).unwrap_or_default();
+        // Every part of a policy notes where it stands.
+        let mut path = String::with_capacity(48);
+        self.write(&mut path);
+        path
+    }
+
+    fn write(&self, path: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write(path);
+        }
         match self.step {
             Step::Root => {}
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                path.push('[');
+                path.push_str(&index.to_string());
+                path.push(']');
+            }
             Step::Key(key) => {
                 let plain = !key.is_empty()
                     && key
@@ -62,7 +75,6 @@ impl<'a> At<'a> {
                 }
             }
         }
-        path
     }
 }
 

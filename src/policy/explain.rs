@@ -294,7 +294,9 @@ impl<'e> Teller<'_, 'e, '_> {
                     Branch::of(&asks, inner.held, vec![inner])
                 }
                 _ => Branch {
-                    note: Some("only an object can be looked into; this counts for the strict side"),
+                    note: Some(
+                        "only an object can be looked into; this counts for the strict side",
+                    ),
                     ..Branch::of(&asks, side == Side::Restricting, Vec::new())
                 },
             };

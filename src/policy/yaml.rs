@@ -112,11 +112,26 @@ fn too_deep() -> String {
 fn way_out(info: &str) -> Option<&'static str> {
     let known = [
         ("tabs disallowed", "indent with spaces"),
-        ("',' or '}'", "close the `{` with `}`, and separate its members with commas"),
-        ("',' or ']'", "close the `[` with `]`, and separate its items with commas"),
-        ("block collection", "what belongs together begins in one column"),
-        ("block mapping", "what belongs together begins in one column"),
-        ("mapping values are not allowed", "put a text that holds `: ` in quotes"),
+        (
+            "',' or '}'",
+            "close the `{` with `}`, and separate its members with commas",
+        ),
+        (
+            "',' or ']'",
+            "close the `[` with `]`, and separate its items with commas",
+        ),
+        (
+            "block collection",
+            "what belongs together begins in one column",
+        ),
+        (
+            "block mapping",
+            "what belongs together begins in one column",
+        ),
+        (
+            "mapping values are not allowed",
+            "put a text that holds `: ` in quotes",
+        ),
         ("unexpected end of stream", "close the quotes"),
         ("escape", "write a backslash twice, or use single quotes"),
     ];
@@ -256,12 +271,7 @@ impl Loader<'_> {
 
     fn begin(&mut self, start: usize, kind: OpenKind) -> bool {
         if self.open.len() >= MAX_DEPTH {
-            self.report(
-                codes::AG1019,
-                start..start,
-                too_deep(),
-                None,
-            );
+            self.report(codes::AG1019, start..start, too_deep(), None);
             return false;
         }
         if self.expects_key() {

@@ -255,7 +255,17 @@ const FORMS: [(&[&str], &str, &str); 4] = [
         "resolve it first: `path_within`, `path_not_within`",
     ),
     (
-        &["url", "uri", "link", "href", "to", "cc", "bcc", "recipient", "recipients"],
+        &[
+            "url",
+            "uri",
+            "link",
+            "href",
+            "to",
+            "cc",
+            "bcc",
+            "recipient",
+            "recipients",
+        ],
         "an address: other spellings of the host walk past",
         "read the hosts: `domain_in`, `domain_not_in`, `cidr_in`",
     ),

@@ -181,7 +181,7 @@ mod tests {
         let Some(policy) = loaded.policy else {
             panic!("{errors:?}")
         };
-        Meaning::of(&policy).rules
+        Meaning::of(&Meaning::parts_of(&policy)).rules
     }
 
     fn deny(condition: &str) -> String {

@@ -1,13 +1,13 @@
 //! How two policies relate: what is proved, what an event shows, what stays open.
 
-use super::implies::rule_implies;
-use super::meaning::{Meaning, RuleMeaning};
+use super::implies::{formula_implies, rule_implies};
+use super::meaning::{Meaning, Part, RuleMeaning};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
-use crate::policy::document::{Default, DefaultAction, Document, Mode};
+use crate::policy::document::{Default, DefaultAction, Document};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::rule::Action;
@@ -89,19 +89,22 @@ pub struct Difference {
 
 /// Compares two policies.
 pub fn compare(old: &Policy, new: &Policy) -> Difference {
-    let (old_meaning, new_meaning) = (Meaning::of(old), Meaning::of(new));
+    let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+    let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
     let mut settings = settings(&old.document, &new.document);
     if old.version == new.version {
         settings.clear();
     }
     let open = !settings.is_empty();
-    let keeps = !open && refuses_as_much(old, &old_meaning, new, &new_meaning);
-    let adds_nothing = !open && refuses_as_much(new, &new_meaning, old, &old_meaning);
+    let keeps = !open && refuses_as_much(&old_parts, &new_parts);
+    let adds_nothing = !open && refuses_as_much(&new_parts, &old_parts);
     let same = old.version == new.version
         || !open
-            && defaults(&old.document) == defaults(&new.document)
-            && (normals(&old_meaning) == normals(&new_meaning)
-                || (keeps && adds_nothing && effects(&old_meaning) == effects(&new_meaning)));
+            && (wholes(&old_parts) == wholes(&new_parts)
+                || (keeps
+                    && adds_nothing
+                    && closed_gates(&old_parts) == closed_gates(&new_parts)
+                    && effects(&old_meaning) == effects(&new_meaning)));
     let mut difference = Difference {
         same: proved(same),
         keeps: proved(keeps || same),
@@ -140,10 +143,7 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("envoy", old.headers == new.headers),
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
-        // Documents that decide for themselves are compared only as a whole.
         ("detectors", detectors(old) == detectors(new)),
-        ("policies", old.members.is_empty() && new.members.is_empty()),
-        ("for", old.audience.is_empty() && new.audience.is_empty()),
     ]
     .into_iter()
     .filter(|(_, equal)| !equal)
@@ -157,8 +157,9 @@ fn detectors(document: &Document) -> Option<Vec<u8>> {
     Some(written_detectors(node, &document.lists))
 }
 
-fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
-    let defaults = &document.defaults;
+/// What the gates of a document do by default, and whether that is enforced.
+fn defaults(part: &Part<'_>) -> Vec<(DefaultAction, bool)> {
+    let defaults = &part.chapter.defaults;
     [
         defaults.request,
         defaults.tool_call,
@@ -167,11 +168,37 @@ fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
         defaults.partial,
     ]
     .into_iter()
-    .map(|Default { action, mode }| {
-        let enforced = mode.unwrap_or(document.mode) == Mode::Enforce;
-        (action, enforced && !document.observe_all)
-    })
+    .map(|Default { action, mode }| (action, part.chapter.enforces(mode)))
     .collect()
+}
+
+/// Documents, each as a text; in another order they decide alike.
+fn wholes(parts: &[Part<'_>]) -> Vec<String> {
+    let mut wholes: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            format!(
+                "{} {:?} {:?}",
+                part.guard.normal(),
+                defaults(part),
+                normals(&part.meaning)
+            )
+        })
+        .collect();
+    wholes.sort();
+    wholes
+}
+
+/// The gates that some document closes by default.
+fn closed_gates(parts: &[Part<'_>]) -> BTreeSet<String> {
+    let of_part = |part: &Part<'_>| -> Vec<String> {
+        let closed = defaults(part).into_iter().enumerate();
+        closed
+            .filter(|(_, (action, _))| *action != DefaultAction::Allow)
+            .map(|gate| format!("{} {gate:?}", part.guard.normal()))
+            .collect()
+    };
+    parts.iter().flat_map(of_part).collect()
 }
 
 fn normals(meaning: &Meaning) -> BTreeSet<String> {
@@ -200,7 +227,8 @@ fn only_in(one: &Meaning, other: &Meaning) -> Vec<Box<str>> {
 }
 
 /// A proof that whatever `a` refuses, `b` refuses at least as strictly: as things are enforced, and if everything were.
-fn refuses_as_much(a: &Policy, a_rules: &Meaning, b: &Policy, b_rules: &Meaning) -> bool {
+fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+    let (a_rules, b_rules) = (Meaning::of(a), Meaning::of(b));
     [true, false].into_iter().all(|only_enforced| {
         let take = |meaning: &Meaning, actions: &[Action]| -> Vec<RuleMeaning> {
             meaning
@@ -219,51 +247,75 @@ fn refuses_as_much(a: &Policy, a_rules: &Meaning, b: &Policy, b_rules: &Meaning)
             })
         };
         let (a_deny, b_deny) = (
-            take(a_rules, &[Action::Deny]),
-            take(b_rules, &[Action::Deny]),
+            take(&a_rules, &[Action::Deny]),
+            take(&b_rules, &[Action::Deny]),
         );
         let asks = [Action::RequireApproval];
-        let a_asks = take(a_rules, &asks);
-        let b_refuses = take(b_rules, &[Action::Deny, Action::RequireApproval]);
+        let a_asks = take(&a_rules, &asks);
+        let b_refuses = take(&b_rules, &[Action::Deny, Action::RequireApproval]);
         // A redaction that can't be made is a denial.
-        let a_redacts = take(a_rules, &[Action::Redact]);
-        let b_redacts = take(b_rules, &[Action::Redact]);
+        let a_redacts = take(&a_rules, &[Action::Redact]);
+        let b_redacts = take(&b_rules, &[Action::Redact]);
         let redacts = a_redacts.iter().all(|one| {
             b_redacts.iter().any(|other| one.normal() == other.normal())
                 || b_deny.iter().any(|other| rule_implies(one, other))
         });
-        let default = |policy: &Policy| -> Vec<bool> {
-            defaults(&policy.document)
+        let closed = |part: &Part<'_>| -> Vec<bool> {
+            defaults(part)
                 .into_iter()
                 .map(|(action, enforced)| {
                     action != DefaultAction::Allow && (enforced || !only_enforced)
                 })
                 .collect()
         };
-        let (a_closed, b_closed) = (default(a), default(b));
-        let closes = a_closed
-            .iter()
-            .zip(&b_closed)
-            .all(|(a_closes, b_closes)| *b_closes || !a_closes);
-        // Behind a closed gate, whatever `b` opens, `a` opens.
-        let behind = closed_gates(&a_closed);
+        // Whatever the defaults of a document refuse, those of one document refuse that takes part wherever it does.
         let opens = [Action::Allow, Action::RequireApproval];
-        let a_opens = take(a_rules, &opens);
-        let mut b_opens = take(b_rules, &opens);
-        b_opens.retain(|rule| rule.kinds.meets(behind));
-        let gates = b_opens.iter().all(|one| {
-            a_opens.iter().any(|other| match one.action {
-                // Which plumbing and which offers pass is read off the rules themselves, not off what they mean.
-                Action::Allow => one.normal() == other.normal(),
-                _ => rule_implies(one, other),
-            })
+        let gates = a.iter().all(|a| {
+            let a_closed = closed(a);
+            let a_opens = take(&a.meaning, &opens);
+            // Behind a closed gate, whatever `b` opens, `a` opens.
+            let behind = kinds_behind(&a_closed);
+            let is_as_closed = |b: &Part<'_>| {
+                let closes = a_closed
+                    .iter()
+                    .zip(closed(b))
+                    .all(|(a_closes, b_closes)| b_closes || !a_closes);
+                let mut b_opens = take(&b.meaning, &opens);
+                b_opens.retain(|rule| rule.kinds.meets(behind));
+                closes
+                    && formula_implies(&a.guard, &b.guard)
+                    && b_opens.iter().all(|one| {
+                        a_opens.iter().any(|other| match one.action {
+                            // Which plumbing and which offers pass is read off the rules themselves, not off what they
+                            // mean.
+                            Action::Allow => one.normal() == other.normal(),
+                            _ => rule_implies(one, other),
+                        })
+                    })
+            };
+            !a_closed.contains(&true) || b.iter().any(is_as_closed)
         });
-        each(&a_deny, &b_deny) && each(&a_asks, &b_refuses) && redacts && closes && gates
+        each(&a_deny, &b_deny)
+            && each(&a_asks, &b_refuses)
+            && redacts
+            && gates
+            && refuses_strangers(a, b, only_enforced)
     })
 }
 
+/// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
+fn refuses_strangers(a: &[Part<'_>], b: &[Part<'_>], only_enforced: bool) -> bool {
+    let is_for_all = |parts: &[Part<'_>]| parts.iter().any(|part| part.guard.parts().is_empty());
+    let enforces = |parts: &[Part<'_>]| parts.iter().any(|part| part.chapter.enforces(None));
+    let is_known = |part: &Part<'_>| a.iter().any(|known| known.guard == part.guard);
+    is_for_all(a)
+        || (!is_for_all(b)
+            && b.iter().all(is_known)
+            && (enforces(b) || !enforces(a) || !only_enforced))
+}
+
 /// The kinds of events whose rules decide what passes where a default refuses.
-fn closed_gates(closed: &[bool]) -> Kinds {
+fn kinds_behind(closed: &[bool]) -> Kinds {
     let kinds = [
         Kinds::of(&[Kind::Request]),
         Kinds::of(&[Kind::ToolCall]),
@@ -474,11 +526,91 @@ mod tests {
             if rules.is_empty() { " []" } else { "" },
             rules.concat()
         );
-        let loaded = load_with_zones(&parse_yaml(&text).unwrap());
+        loaded(&text)
+    }
+
+    fn loaded(text: &str) -> Policy {
+        let loaded = load_with_zones(&parse_yaml(text).unwrap());
         let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
         loaded
             .policy
             .unwrap_or_else(|| panic!("{errors:?}\n{text}"))
+    }
+
+    /// A set of documents, each as what follows its name.
+    fn set(documents: &[String]) -> Policy {
+        let documents: Vec<String> = documents
+            .iter()
+            .enumerate()
+            .map(|(number, document)| {
+                format!("  - {{ metadata: {{ name: d{number} }}, {document} }}\n")
+            })
+            .collect();
+        loaded(&format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: {{ name: t }}\nrequire: none\npolicies:\n{}",
+            documents.concat()
+        ))
+    }
+
+    fn told(old: &Policy, new: &Policy) -> [Answer; 3] {
+        let difference = compare(old, new);
+        [difference.same, difference.keeps, difference.adds_nothing]
+    }
+
+    const ALL: &str =
+        "defaults: { action: allow }, rules: [{ id: r, match: { tool: t }, action: deny }]";
+    const ACME: &str = "for: { tenant: acme }, defaults: { action: deny }, rules: [{ id: r, match: { tool: u }, action: allow }]";
+
+    fn of(documents: &[&str]) -> Policy {
+        set(&documents
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn documents_of_a_set_decide_alike_in_every_order() {
+        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_set_of_one_is_the_document_alone() {
+        let alone = policy("allow", &["match: { tool: t }, action: deny".to_owned()]);
+        assert_eq!(told(&alone, &of(&[ALL])), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_document_more_takes_nothing_away() {
+        let (few, more) = (of(&[ALL]), of(&[ALL, ACME]));
+        assert_eq!(told(&few, &more), [Answer::No, Answer::Yes, Answer::No]);
+        assert_eq!(told(&more, &few), [Answer::No, Answer::No, Answer::Yes]);
+    }
+
+    #[test]
+    fn a_witness_is_somebody_whom_the_document_is_for() {
+        let shorter = ACME.replace("tool: u", "tool: [u, v]");
+        let difference = compare(&of(&[ALL, ACME]), &of(&[ALL, &shorter]));
+        assert_eq!(difference.keeps, Answer::No);
+        let mut event = Vec::new();
+        difference.loosens.unwrap().case.write_json(&mut event);
+        assert!(String::from_utf8(event).unwrap().contains("acme"));
+    }
+
+    #[test]
+    fn whoever_no_document_is_for_counts() {
+        let beta = ACME.replace("acme", "[acme, beta]");
+        let difference = compare(&of(&[ACME]), &of(&[&beta]));
+        assert_eq!(difference.keeps, Answer::No);
+        assert_eq!(told(&of(&[ACME]), &of(&[ACME, ALL]))[1], Answer::No);
+    }
+
+    #[test]
+    fn a_rule_for_more_covers_one_for_fewer() {
+        let denies = "for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: r, match: { tool: u }, action: deny }]";
+        let more = denies.replace("acme", "[acme, beta]");
+        let difference = compare(&of(&[ALL, denies]), &of(&[ALL, &more]));
+        assert_eq!(difference.keeps, Answer::Yes);
+        assert_eq!(difference.adds_nothing, Answer::No);
     }
 
     fn any_test() -> impl Strategy<Value = String> {
@@ -554,6 +686,32 @@ mod tests {
             })
     }
 
+    fn any_document() -> impl Strategy<Value = String> {
+        (
+            prop_oneof![
+                Just(""),
+                Just("for: { tenant: a }, "),
+                Just("for: { tenant: [a, b] }, "),
+                Just("for: { role: lead }, "),
+                Just("applies_to: { paths: [\"/v1/*\"] }, "),
+                Just("mode: observe, "),
+            ],
+            prop_oneof![Just("allow"), Just("deny")],
+            prop::collection::vec(any_rule(), 0..3),
+        )
+            .prop_map(|(whom, default, rules)| {
+                let rules: Vec<String> = rules
+                    .iter()
+                    .enumerate()
+                    .map(|(number, rule)| format!("{{ id: r{number}, {rule} }}"))
+                    .collect();
+                format!(
+                    "{whom}defaults: {{ action: {default} }}, rules: [{}]",
+                    rules.join(", ")
+                )
+            })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -569,9 +727,9 @@ mod tests {
             let mut changed: Vec<String> = rules.into_iter().take(kept).collect();
             changed.extend(others);
             let new = policy(defaults.1, &changed);
-            let (one, other) = (Meaning::of(&old), Meaning::of(&new));
-            let keeps = refuses_as_much(&old, &one, &new, &other);
-            let adds_nothing = refuses_as_much(&new, &other, &old, &one);
+            let (one, other) = (Meaning::parts_of(&old), Meaning::parts_of(&new));
+            let keeps = refuses_as_much(&one, &other);
+            let adds_nothing = refuses_as_much(&other, &one);
             let difference = compare(&old, &new);
             if keeps {
                 prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
@@ -583,6 +741,33 @@ mod tests {
             changed.reverse();
             let turned = policy(defaults.1, &changed);
             prop_assert_eq!(compare(&new, &turned).same, Answer::Yes);
+        }
+
+        /// The same of sets, whose documents are for everybody or for somebody.
+        #[test]
+        fn a_proof_and_a_witness_never_meet_in_sets(
+            documents in prop::collection::vec(any_document(), 1..4),
+            others in prop::collection::vec(any_document(), 0..2),
+            kept in 0..4usize,
+        ) {
+            let old = set(&documents);
+            let mut changed: Vec<String> = documents.into_iter().take(kept).chain(others).collect();
+            if changed.is_empty() {
+                changed.push("defaults: { action: allow }".to_owned());
+            }
+            let new = set(&changed);
+            let (one, other) = (Meaning::parts_of(&old), Meaning::parts_of(&new));
+            let keeps = refuses_as_much(&one, &other);
+            let adds_nothing = refuses_as_much(&other, &one);
+            let difference = compare(&old, &new);
+            if keeps {
+                prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
+            }
+            if adds_nothing {
+                prop_assert!(difference.tightens.is_none(), "{:?}", difference.tightens);
+            }
+            changed.reverse();
+            prop_assert_eq!(compare(&new, &set(&changed)).same, Answer::Yes);
         }
     }
 }
