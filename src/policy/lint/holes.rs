@@ -298,7 +298,6 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
                         | Verb::ContainsAll
                         | Verb::StartsWith
                         | Verb::EndsWith
-                        | Verb::Matches
                 );
                 let place = (check.span.clone(), check.path.clone());
                 if check.verb == Verb::CommandIn {

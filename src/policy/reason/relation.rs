@@ -1,15 +1,17 @@
 //! How two policies relate: what is proved, what an event shows, what stays open.
 
 use super::implies::{formula_implies, rule_implies};
-use super::meaning::{Meaning, Part, RuleMeaning};
+use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
+use crate::policy::condition::Quantifier;
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
 use crate::policy::document::{Default, DefaultAction, Document};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
+use crate::policy::operators::Side;
 use crate::policy::rule::Action;
 use crate::policy::{Moment, Policy, ScanScratch, Scans};
 use std::cell::RefCell;
@@ -17,6 +19,12 @@ use std::collections::BTreeSet;
 
 /// Most events that are judged in search of a witness.
 const MOST_EVENTS: usize = 20_000;
+
+/// How often a rule is taken apart in search of a proof.
+const MOST_SPLITS: usize = 2;
+
+/// Most rules that one is taken apart into.
+const MOST_PARTS: usize = 32;
 
 /// An answer that is right wherever it is not `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,9 +250,8 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
             // Most rules of two policies are the same: only the others are compared with all.
             let known: BTreeSet<String> = within.iter().map(RuleMeaning::normal).collect();
-            of.iter().all(|one| {
-                known.contains(&one.normal()) || within.iter().any(|other| rule_implies(one, other))
-            })
+            of.iter()
+                .all(|one| known.contains(&one.normal()) || is_covered(one, within, MOST_SPLITS))
         };
         let (a_deny, b_deny) = (
             take(&a_rules, &[Action::Deny]),
@@ -301,6 +308,73 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
             && gates
             && refuses_strangers(a, b, only_enforced)
     })
+}
+
+/// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
+fn is_covered(one: &RuleMeaning, within: &[RuleMeaning], splits: usize) -> bool {
+    let Some(fewer) = splits.checked_sub(1) else {
+        return within.iter().any(|other| rule_implies(one, other));
+    };
+    within.iter().any(|other| rule_implies(one, other))
+        || split(one)
+            .iter()
+            .any(|parts| parts.iter().all(|part| is_covered(part, within, fewer)))
+}
+
+/// The ways to write a restricting rule as several, one of which holds wherever it does: for each kind of event, each
+/// alternative, each of the values that it asks for.
+fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
+    let kinds: Vec<RuleMeaning> = rule
+        .kinds
+        .iter()
+        .map(|kind| RuleMeaning {
+            kinds: Kinds::of(&[kind]),
+            ..rule.clone()
+        })
+        .collect();
+    let mut ways = vec![kinds];
+    let parts = rule.formula.parts();
+    for (at, part) in parts.iter().enumerate() {
+        let instead = |part: Formula| {
+            let mut parts = parts.to_vec();
+            if let Some(slot) = parts.get_mut(at) {
+                *slot = part;
+            }
+            RuleMeaning {
+                formula: Formula::All(parts),
+                ..rule.clone()
+            }
+        };
+        let single = |text: &String| BTreeSet::from([text.clone()]);
+        let pieces: Vec<Formula> = match part {
+            Formula::Any(parts) => parts.clone(),
+            // One of several values is enough only where they are read broadly.
+            Formula::Literal(literal)
+                if !literal.negated
+                    && literal.side == Side::Restricting
+                    && literal.quantifier != Some(Quantifier::All) =>
+            {
+                let asks: Vec<Ask> = match &literal.ask {
+                    Ask::In(texts) => texts.iter().map(|text| Ask::In(single(text))).collect(),
+                    Ask::Globs(texts) => {
+                        texts.iter().map(|text| Ask::Globs(single(text))).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                let piece = |ask| {
+                    Formula::Literal(Literal {
+                        ask,
+                        ..literal.clone()
+                    })
+                };
+                asks.into_iter().map(piece).collect()
+            }
+            _ => Vec::new(),
+        };
+        ways.push(pieces.into_iter().map(instead).collect());
+    }
+    ways.retain(|parts: &Vec<RuleMeaning>| (2..=MOST_PARTS).contains(&parts.len()));
+    ways
 }
 
 /// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
@@ -602,6 +676,40 @@ mod tests {
         let difference = compare(&of(&[ACME]), &of(&[&beta]));
         assert_eq!(difference.keeps, Answer::No);
         assert_eq!(told(&of(&[ACME]), &of(&[ACME, ALL]))[1], Answer::No);
+    }
+
+    #[test]
+    fn a_rule_for_several_tools_is_one_for_each() {
+        let one = policy(
+            "allow",
+            &["match: { tool: [t, u] }, action: deny".to_owned()],
+        );
+        let each = ["t", "u"].map(|tool| format!("match: {{ tool: {tool} }}, action: deny"));
+        assert_eq!(told(&one, &policy("allow", &each)), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_number_between_two_whole_ones_is_a_witness() {
+        let [old, new] = ["greater_than: 5", "at_least: 6"].map(|asks| {
+            policy(
+                "allow",
+                &[format!("when: {{ args.n: {{ {asks} }} }}, action: deny")],
+            )
+        });
+        assert_eq!(told(&old, &new), [Answer::No, Answer::No, Answer::Yes]);
+    }
+
+    #[test]
+    fn every_alternative_of_a_pattern_is_tried() {
+        let [old, new] = ["(secret|hidden)-[0-9]{3}", "secret-[0-9]{3}"].map(|pattern| {
+            policy(
+                "allow",
+                &[format!(
+                    "when: {{ args.s: {{ matches: \"^{pattern}$\" }} }}, action: deny"
+                )],
+            )
+        });
+        assert_eq!(told(&old, &new)[1], Answer::No);
     }
 
     #[test]
