@@ -179,8 +179,21 @@ pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p
     })
 }
 
+/// What a rule of a document was compiled to. Rules are compiled in the order of their ids.
+pub(super) fn compiled_to<'c>(
+    document: &Document,
+    written: &Rule,
+    rules: &'c [CompiledRule],
+) -> Option<&'c CompiledRule> {
+    let in_set = format!("{}/{}", document.name, written.id);
+    [&*in_set, &*written.id].into_iter().find_map(|id| {
+        let at = rules.binary_search_by(|rule| (*rule.id).cmp(id)).ok()?;
+        rules.get(at)
+    })
+}
+
 /// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
-pub(super) fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
+fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
     let own = compiled
         .id
         .strip_prefix(&*document.name)

@@ -8,6 +8,7 @@ use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::Decimal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashSet;
 use std::ops::Range;
 
 const MAX_DEPTH: usize = 64;
@@ -145,6 +146,7 @@ enum OpenKind {
     List(Vec<Node>),
     Map {
         members: Vec<Member>,
+        known: HashSet<Box<str>>,
         /// The key whose value comes next.
         key: Option<(Box<str>, Range<usize>)>,
     },
@@ -218,6 +220,7 @@ impl Loader<'_> {
                     self.refuse_extras(&range, anchor, tag.is_some());
                     let kind = OpenKind::Map {
                         members: Vec::new(),
+                        known: HashSet::new(),
                         key: None,
                     };
                     if !self.begin(range.start, kind) {
@@ -338,13 +341,13 @@ impl Loader<'_> {
             );
         }
         let Some(Open {
-            kind: OpenKind::Map { members, key },
+            kind: OpenKind::Map { known, key, .. },
             ..
         }) = self.open.last_mut()
         else {
             return;
         };
-        let twice = members.iter().any(|member| &*member.key == name);
+        let twice = !known.insert(name.into());
         *key = Some((name.into(), range.clone()));
         if twice {
             self.report(
@@ -390,7 +393,7 @@ impl Loader<'_> {
                 ..
             }) => items.push(node),
             Some(Open {
-                kind: OpenKind::Map { members, key },
+                kind: OpenKind::Map { members, key, .. },
                 ..
             }) => {
                 if let Some((key, key_span)) = key.take() {

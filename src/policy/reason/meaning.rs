@@ -4,7 +4,7 @@ use crate::event::Kind;
 use crate::policy::compile::Chapter;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
 use crate::policy::document::{AppliesTo, Document, List};
-use crate::policy::explain::{is_compiled, parts};
+use crate::policy::explain::{compiled_to, parts};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
@@ -148,9 +148,7 @@ impl Meaning {
             .rules
             .iter()
             .filter_map(|written| {
-                let compiled = compiled
-                    .iter()
-                    .find(|rule| is_compiled(document, written, rule))?;
+                let compiled = compiled_to(document, written, compiled)?;
                 Some(RuleMeaning {
                     id: compiled.id.clone(),
                     action: written.action,
