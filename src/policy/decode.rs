@@ -65,7 +65,12 @@ impl<'a> At<'a> {
                     && key
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-                if !plain {
+                let needs_no_escape = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+                if !plain && key.bytes().all(needs_no_escape) {
+                    path.push_str("[\"");
+                    path.push_str(key);
+                    path.push_str("\"]");
+                } else if !plain {
                     path.push_str(&format!("[{key:?}]"));
                 } else {
                     if !path.is_empty() {
