@@ -8,6 +8,9 @@ OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.
 MCP_SDK      := 2.3.0
 NODE         := 24.19.0
 NPM_SDKS     := openai@7.55.0 @anthropic-ai/sdk@1.11.0 @google/genai@3.1.0 @modelcontextprotocol/sdk@1.32.2
+# Only for comparison, by `make bench`.
+PRESIDIO       := 2.2.366
+DETECT_SECRETS := 1.5.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
 # come down to 1.5 MB; docs/performance.md tells what was tried and what it costs.
@@ -23,7 +26,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect bench-read size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -85,12 +88,24 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
-	@$(MAKE) --no-print-directory bench-detect bench-read
+	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read bench-decide
 
-bench-detect: check-rust v8 ## What the detectors find of what is labelled, and how fast they look
-	@cargo bench --quiet --bench detect
-	@printf '\nIn V8, all detectors\n'
-	@$(call in-v8,detect-v8)
+bench-exchange: check-rust v8 ## What one exchange costs the filter itself, without Envoy around it
+	@cargo bench --quiet --bench exchange
+	@printf '\nIn V8\n'
+	@$(call in-v8,exchange-v8)
+
+# presidio-analyzer and detect-secrets look at the same texts.
+OTHERS := $(VENV)/others-$(PRESIDIO)-$(DETECT_SECRETS)
+bench-detect: check-rust v8 $(OTHERS)/installed ## What the detectors find of what is labelled, and how fast they look
+	@mkdir -p $(TARGET)/bench
+	@cargo bench --quiet --bench detect -- --texts > $(TARGET)/bench/texts.jsonl
+	@printf 'Measuring others\n'
+	@$(OTHERS)/bin/python benches/others.py tests/detect/dev.jsonl.gz \
+	  < $(TARGET)/bench/texts.jsonl > $(TARGET)/bench/others.jsonl
+	@printf 'Measuring in V8\n'
+	@$(call in-v8,detect-v8) --each > $(TARGET)/bench/v8.tsv
+	@cargo bench --quiet --bench detect -- --others $(TARGET)/bench/others.jsonl --v8 $(TARGET)/bench/v8.tsv
 
 bench-read: check-rust v8 ## What reading costs for each byte, protocol by protocol
 	@printf 'ns for each byte: to scan its JSON, and to make events of it as well\n'
@@ -98,9 +113,16 @@ bench-read: check-rust v8 ## What reading costs for each byte, protocol by proto
 	@printf '\nIn V8\n'
 	@$(call in-v8,read)
 
+bench-decide: check-rust v8 ## How long compiling a policy and one decision by it take
+	@printf '\nDecisions, natively\n'
+	@cargo bench --quiet --bench decide
+	@printf '\nDecisions, in V8\n'
+	@$(call in-v8,decide)
+
 in-v8 = $(call node-of,$(NODE)) --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/$(1).wasm
 
 .PHONY: v8
+# Compiled as the filter is, by .cargo/config.toml.
 v8: check-rust node
 	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8
 
@@ -155,6 +177,13 @@ $(VENV)/node-%/packages: $(VENV)/node-%/installed Makefile
 	  --prefix $(VENV)/node-$* --cache $(VENV)/node-$*/cache --loglevel error \
 	  --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --no-update-notifier >/dev/null
 	@rm -rf $(VENV)/node-$*/cache
+	@touch $@
+
+$(OTHERS)/installed: | check-python
+	@printf 'Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)
+	@rm -rf $(OTHERS)
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python $(PIP) install presidio-analyzer==$(PRESIDIO) detect-secrets==$(DETECT_SECRETS)
 	@touch $@
 
 check-rust:

@@ -9,8 +9,8 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Nest, Place, Value};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.
@@ -470,6 +470,7 @@ impl Reader<'_> {
     }
 
     /// Adds a piece to what the frame says.
+    #[inline(never)]
     pub fn piece(&mut self, piece: Piece) {
         self.frame.pieces.push(piece);
     }

@@ -13,8 +13,8 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Value};
-use std::collections::BTreeMap;
 
 /// A streamed answer.
 #[derive(Debug)]
