@@ -4,6 +4,7 @@
 
 mod call;
 mod queue;
+mod scattered;
 mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
