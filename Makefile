@@ -26,7 +26,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -88,7 +88,7 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
-	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read
+	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read bench-decide
 
 bench-exchange: check-rust v8 ## What one exchange costs the filter itself, without Envoy around it
 	@cargo bench --quiet --bench exchange
@@ -113,9 +113,16 @@ bench-read: check-rust v8 ## What reading costs for each byte, protocol by proto
 	@printf '\nIn V8\n'
 	@$(call in-v8,read)
 
+bench-decide: check-rust v8 ## How long compiling a policy and one decision by it take
+	@printf '\nDecisions, natively\n'
+	@cargo bench --quiet --bench decide
+	@printf '\nDecisions, in V8\n'
+	@$(call in-v8,decide)
+
 in-v8 = $(call node-of,$(NODE)) --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/$(1).wasm
 
 .PHONY: v8
+# Compiled as the filter is, by .cargo/config.toml.
 v8: check-rust node
 	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8
 

@@ -6,7 +6,7 @@
 
 use crate::wire::btree::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::hybrid::{LazyStateID, dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
@@ -66,18 +66,19 @@ struct SetCaches {
 
 #[derive(Debug)]
 struct Caches {
-    find: regex::Cache,
+    find: Option<regex::Cache>,
     begun: Option<dfa::Cache>,
 }
 
-/// One compiled pattern.
+/// One compiled pattern. Which of many match, their set says; what only one of them is asked is made when it is asked, since
+/// most patterns of a policy never match.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: Arc<str>,
     hir: Hir,
-    find: Arc<regex::Regex>,
+    find: Arc<OnceLock<Option<regex::Regex>>>,
     /// Reads backwards from the end of a text everything that can begin a match; `None` if that form is too large.
-    begun: Option<Arc<dfa::DFA>>,
+    begun: Arc<OnceLock<Option<dfa::DFA>>>,
     reach: Option<usize>,
 }
 
@@ -106,21 +107,36 @@ impl Pattern {
                     .to_owned(),
             ),
         };
-        let forward =
-            compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
-        let reverse =
-            compile(std::slice::from_ref(&hir), true, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
-        let forward = lazy(forward, MatchKind::LeftmostFirst).ok_or_else(too_large)?;
-        let reverse = lazy(reverse, MatchKind::All).ok_or_else(too_large)?;
-        let begun = compile(&[translate::prefixes(&hir)], true, MAX_COMPILED_BYTES)
-            .and_then(|nfa| lazy(nfa, MatchKind::All));
+        compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
         Ok(Self {
             source: Arc::from(pattern),
-            find: Arc::new(regex::Builder::new().build_from_dfas(forward, reverse)),
-            begun: begun.map(Arc::new),
+            find: Arc::default(),
+            begun: Arc::default(),
             reach: translate::reach(&hir),
             hir,
         })
+    }
+
+    /// What finds where it matches. Its size was looked at when it was compiled, so that it is always there.
+    fn finder(&self) -> Option<&regex::Regex> {
+        let make = || {
+            let both = |reverse, kind| {
+                compile(std::slice::from_ref(&self.hir), reverse, usize::MAX)
+                    .and_then(|nfa| lazy(nfa, kind))
+            };
+            let forward = both(false, MatchKind::LeftmostFirst)?;
+            let reverse = both(true, MatchKind::All)?;
+            Some(regex::Builder::new().build_from_dfas(forward, reverse))
+        };
+        self.find.get_or_init(make).as_ref()
+    }
+
+    fn beginner(&self) -> Option<&dfa::DFA> {
+        let make = || {
+            compile(&[translate::prefixes(&self.hir)], true, MAX_COMPILED_BYTES)
+                .and_then(|nfa| lazy(nfa, MatchKind::All))
+        };
+        self.begun.get_or_init(make).as_ref()
     }
 
     /// The pattern as it was written.
@@ -140,11 +156,13 @@ impl Pattern {
 
     /// Whether the pattern matches somewhere in the text.
     pub fn is_match(&self, text: &str, scratch: &mut Scratch) -> bool {
-        let caches = scratch.caches(self);
         // Neither quit bytes nor a give-up threshold is configured, so the search can't fail; if it did, a rule
         // would rather look closer.
-        self.find
-            .try_search(&mut caches.find, &Input::new(text).earliest(true))
+        let Some(find) = self.finder() else {
+            return true;
+        };
+        let cache = scratch.caches(self).finding(find);
+        find.try_search(cache, &Input::new(text).earliest(true))
             .map_or(true, |found| found.is_some())
     }
 
@@ -161,25 +179,24 @@ impl Pattern {
         scratch: &mut Scratch,
         hit: &mut dyn FnMut(Range<usize>),
     ) {
-        let caches = scratch.caches(self);
+        let Some(find) = self.finder() else {
+            if from < text.len() {
+                hit(from..text.len());
+            }
+            return;
+        };
+        let cache = scratch.caches(self).finding(find);
         let mut budget = text
             .len()
             .saturating_add(1_024)
             .saturating_mul(READS_PER_BYTE);
         let mut at = from;
         while at < text.len() {
-            let before = caches.find.forward().search_total_len();
-            let Ok(Some(found)) = self
-                .find
-                .try_search(&mut caches.find, &Input::new(text).range(at..))
-            else {
+            let before = cache.forward().search_total_len();
+            let Ok(Some(found)) = find.try_search(cache, &Input::new(text).range(at..)) else {
                 return;
             };
-            let read = caches
-                .find
-                .forward()
-                .search_total_len()
-                .saturating_sub(before);
+            let read = cache.forward().search_total_len().saturating_sub(before);
             let Some(left) = budget.checked_sub(read.max(found.end().saturating_sub(at))) else {
                 hit(found.start()..text.len());
                 return;
@@ -197,7 +214,7 @@ impl Pattern {
     /// The leftmost place from `from` on where a match may have begun that more text could complete or lengthen;
     /// the text's length if there is none.
     pub fn begun(&self, text: &str, from: usize, scratch: &mut Scratch) -> usize {
-        let Some(dfa) = &self.begun else {
+        let Some(dfa) = self.beginner() else {
             // Too large to be asked: everything within reach may have begun.
             let back = self.reach.and_then(|reach| reach.checked_sub(1));
             return match back {
@@ -314,10 +331,16 @@ impl PatternSet {
         &self.patterns
     }
 
-    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text whatever the number of patterns.
+    /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
+    /// whatever the number of patterns.
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
         let caches = match &mut scratch.set {
-            Some(caches) if caches.owner == self.sources => caches,
+            // Two sets are compared only where they aren't one: a set has many sources.
+            Some(caches)
+                if Arc::ptr_eq(&caches.owner, &self.sources) || caches.owner == self.sources =>
+            {
+                caches
+            }
             other => {
                 let caches = self.groups.iter().map(|group| group.which.create_cache());
                 other.insert(SetCaches {
@@ -388,10 +411,16 @@ impl Scratch {
         // Patterns with the same source have the same automaton, so their states can be shared.
         self.patterns
             .entry(Arc::clone(&pattern.source))
-            .or_insert_with(|| Caches {
-                find: pattern.find.create_cache(),
+            .or_insert(Caches {
+                find: None,
                 begun: None,
             })
+    }
+}
+
+impl Caches {
+    fn finding(&mut self, find: &regex::Regex) -> &mut regex::Cache {
+        self.find.get_or_insert_with(|| find.create_cache())
     }
 }
 

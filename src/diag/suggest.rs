@@ -17,7 +17,7 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// All known names in a sentence, where they are few enough to read.
 pub fn listed(known: &[&str]) -> Option<String> {
-    (!known.is_empty() && known.len() <= 12).then(|| format!("`{}`", known.join("`, `")))
+    (!known.is_empty() && known.len() <= 24).then(|| format!("`{}`", known.join("`, `")))
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words: Damerau's restricted distance.

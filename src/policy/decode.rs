@@ -43,16 +43,34 @@ impl<'a> At<'a> {
 
     /// `rules[2].when["args.amount"]`
     pub(super) fn path(&self) -> String {
-        let mut path = self.parent.map(At::path).unwrap_or_default();
+        // Every part of a policy notes where it stands.
+        let mut path = String::with_capacity(48);
+        self.write(&mut path);
+        path
+    }
+
+    fn write(&self, path: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write(path);
+        }
         match self.step {
             Step::Root => {}
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                path.push('[');
+                path.push_str(&index.to_string());
+                path.push(']');
+            }
             Step::Key(key) => {
                 let plain = !key.is_empty()
                     && key
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-                if !plain {
+                let needs_no_escape = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+                if !plain && key.bytes().all(needs_no_escape) {
+                    path.push_str("[\"");
+                    path.push_str(key);
+                    path.push_str("\"]");
+                } else if !plain {
                     path.push_str(&format!("[{key:?}]"));
                 } else {
                     if !path.is_empty() {
@@ -62,7 +80,6 @@ impl<'a> At<'a> {
                 }
             }
         }
-        path
     }
 }
 

@@ -94,7 +94,11 @@ fn write_members(
     let mut sorted = members.to_vec();
     // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
     order::sort_by(&mut sorted, |a, b| {
-        a.key.encode_utf16().cmp(b.key.encode_utf16())
+        if a.key.is_ascii() && b.key.is_ascii() {
+            a.key.cmp(&b.key)
+        } else {
+            a.key.encode_utf16().cmp(b.key.encode_utf16())
+        }
     });
     out.push(b'{');
     for (at, member) in sorted.into_iter().enumerate() {
@@ -111,6 +115,10 @@ fn write_members(
 /// A number as ECMAScript writes it (RFC 8785 §3.2.2.3), which is how [`Decimal`] writes exact values; so one that a double
 /// does not hold keeps its value.
 pub(super) fn number(text: &str) -> String {
+    // The usual ones are written so already.
+    if text.len() <= 15 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.to_owned();
+    }
     Decimal::parse(text).map_or_else(|| text.to_owned(), |exact| exact.to_string())
 }
 
