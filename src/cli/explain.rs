@@ -5,7 +5,7 @@ use super::source::Source;
 use super::verdict::Verdict;
 use super::{Failed, Outcome, output};
 use crate::diag::{codes, nearest};
-use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy, ScanScratch, Scans};
+use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy, ScanScratch};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -74,7 +74,7 @@ fn explained(policy: &Policy, case: &Case) -> Vec<EventExplained> {
     let Some(nest) = case.nest() else {
         return Vec::new();
     };
-    let scans = RefCell::new(Scans::default());
+    let (scans, past_scans) = (RefCell::default(), RefCell::default());
     let scratch = RefCell::new(ScanScratch::default());
     let context = Context {
         policy,
@@ -84,13 +84,23 @@ fn explained(policy: &Policy, case: &Case) -> Vec<EventExplained> {
         scans: &scans,
         scratch: &scratch,
     };
+    let past_nest = case.past.as_ref().and_then(|past| past.nest());
+    let past = case.past.as_ref().zip(past_nest.as_ref());
+    let past = past.map(|(past, nest)| Context {
+        policy,
+        facts: &past.facts,
+        reading: &past.reading,
+        nest,
+        scans: &past_scans,
+        scratch: &scratch,
+    });
     let explainer = Explainer::default();
     case.reading
         .events
         .iter()
         .map(|event| EventExplained {
             kind: event.kind.word(),
-            rules: explainer.explain(event, &context),
+            rules: explainer.explain(event, &context, past.as_ref()),
         })
         .collect()
 }
@@ -192,7 +202,8 @@ fn explain_code(asked: &str, json: bool) -> Result<Outcome, Failed> {
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
         None => {
-            let near = nearest(asked, codes::CODES.iter().map(|code| code.id));
+            let known: Vec<&str> = codes::CODES.iter().map(|code| code.id).collect();
+            let near = nearest(asked, &known);
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();

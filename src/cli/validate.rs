@@ -7,6 +7,9 @@ use crate::diag::{Diagnostic, Severity};
 use crate::policy::lint;
 use clap::Args;
 
+/// Most problems that are drawn: nobody reads more before mending some.
+const MOST_DRAWN: usize = 200;
+
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
@@ -34,10 +37,10 @@ impl Validate {
         for name in &self.files {
             let source = Source::open(name)?;
             let diagnostics = all(&source, linted);
-            for diagnostic in &diagnostics {
+            for (number, diagnostic) in diagnostics.iter().enumerate() {
                 if json {
                     output::line(&render::as_json(&source, diagnostic));
-                } else {
+                } else if number < MOST_DRAWN {
                     output::line(&render::as_text(&source, diagnostic));
                     output::line("");
                 }
@@ -49,6 +52,12 @@ impl Validate {
                 if fails {
                     outcome = Outcome::Found;
                 }
+            }
+            let left_out = diagnostics.len().saturating_sub(MOST_DRAWN);
+            if !json && left_out > 0 {
+                output::line(&format!(
+                    "{left_out} more are not drawn; --json tells all\n"
+                ));
             }
             if !json && let Some(policy) = &source.loaded.policy {
                 let rules = match policy.rules().len() {

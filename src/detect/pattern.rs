@@ -4,14 +4,17 @@
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
 
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use regex_automata::hybrid::{dfa, regex};
+use regex_automata::hybrid::{LazyStateID, dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
-use regex_automata::{Anchored, Input, MatchKind, PatternSet as Bits};
+use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
+
+use super::sieve::Sieve;
+use crate::wire::order;
 
 mod translate;
 
@@ -29,6 +32,9 @@ const CACHE_BYTES: usize = 256 << 10;
 
 /// So many patterns keep their states between two texts.
 const CACHED_PATTERNS: usize = 64;
+
+/// Shorter words stand in too many texts to be worth a look for them.
+const LEAST_REQUIRED: usize = 4;
 
 /// Bytes that the search for spans may read for each byte of text before it takes the rest of the text as one span.
 const READS_PER_BYTE: usize = 32;
@@ -48,23 +54,31 @@ pub struct PatternError {
 #[derive(Debug, Default)]
 pub struct Scratch {
     patterns: BTreeMap<Arc<str>, Caches>,
-    set: Option<(Arc<[Arc<str>]>, dfa::Cache)>,
+    set: Option<SetCaches>,
+}
+
+/// States of a set of patterns: one cache for each of its groups.
+#[derive(Debug)]
+struct SetCaches {
+    owner: Arc<[Arc<str>]>,
+    groups: Vec<dfa::Cache>,
 }
 
 #[derive(Debug)]
 struct Caches {
-    find: regex::Cache,
+    find: Option<regex::Cache>,
     begun: Option<dfa::Cache>,
 }
 
-/// One compiled pattern.
+/// One compiled pattern. Which of many match, their set says; what only one of them is asked is made when it is asked, since
+/// most patterns of a policy never match.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: Arc<str>,
     hir: Hir,
-    find: Arc<regex::Regex>,
+    find: Arc<OnceLock<Option<regex::Regex>>>,
     /// Reads backwards from the end of a text everything that can begin a match; `None` if that form is too large.
-    begun: Option<Arc<dfa::DFA>>,
+    begun: Arc<OnceLock<Option<dfa::DFA>>>,
     reach: Option<usize>,
 }
 
@@ -93,21 +107,36 @@ impl Pattern {
                     .to_owned(),
             ),
         };
-        let forward =
-            compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
-        let reverse =
-            compile(std::slice::from_ref(&hir), true, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
-        let forward = lazy(forward, MatchKind::LeftmostFirst).ok_or_else(too_large)?;
-        let reverse = lazy(reverse, MatchKind::All).ok_or_else(too_large)?;
-        let begun = compile(&[translate::prefixes(&hir)], true, MAX_COMPILED_BYTES)
-            .and_then(|nfa| lazy(nfa, MatchKind::All));
+        compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
         Ok(Self {
             source: Arc::from(pattern),
-            find: Arc::new(regex::Builder::new().build_from_dfas(forward, reverse)),
-            begun: begun.map(Arc::new),
+            find: Arc::default(),
+            begun: Arc::default(),
             reach: translate::reach(&hir),
             hir,
         })
+    }
+
+    /// What finds where it matches. Its size was looked at when it was compiled, so that it is always there.
+    fn finder(&self) -> Option<&regex::Regex> {
+        let make = || {
+            let both = |reverse, kind| {
+                compile(std::slice::from_ref(&self.hir), reverse, usize::MAX)
+                    .and_then(|nfa| lazy(nfa, kind))
+            };
+            let forward = both(false, MatchKind::LeftmostFirst)?;
+            let reverse = both(true, MatchKind::All)?;
+            Some(regex::Builder::new().build_from_dfas(forward, reverse))
+        };
+        self.find.get_or_init(make).as_ref()
+    }
+
+    fn beginner(&self) -> Option<&dfa::DFA> {
+        let make = || {
+            compile(&[translate::prefixes(&self.hir)], true, MAX_COMPILED_BYTES)
+                .and_then(|nfa| lazy(nfa, MatchKind::All))
+        };
+        self.begun.get_or_init(make).as_ref()
     }
 
     /// The pattern as it was written.
@@ -127,11 +156,13 @@ impl Pattern {
 
     /// Whether the pattern matches somewhere in the text.
     pub fn is_match(&self, text: &str, scratch: &mut Scratch) -> bool {
-        let caches = scratch.caches(self);
         // Neither quit bytes nor a give-up threshold is configured, so the search can't fail; if it did, a rule
         // would rather look closer.
-        self.find
-            .try_search(&mut caches.find, &Input::new(text).earliest(true))
+        let Some(find) = self.finder() else {
+            return true;
+        };
+        let cache = scratch.caches(self).finding(find);
+        find.try_search(cache, &Input::new(text).earliest(true))
             .map_or(true, |found| found.is_some())
     }
 
@@ -148,25 +179,24 @@ impl Pattern {
         scratch: &mut Scratch,
         hit: &mut dyn FnMut(Range<usize>),
     ) {
-        let caches = scratch.caches(self);
+        let Some(find) = self.finder() else {
+            if from < text.len() {
+                hit(from..text.len());
+            }
+            return;
+        };
+        let cache = scratch.caches(self).finding(find);
         let mut budget = text
             .len()
             .saturating_add(1_024)
             .saturating_mul(READS_PER_BYTE);
         let mut at = from;
         while at < text.len() {
-            let before = caches.find.forward().search_total_len();
-            let Ok(Some(found)) = self
-                .find
-                .try_search(&mut caches.find, &Input::new(text).range(at..))
-            else {
+            let before = cache.forward().search_total_len();
+            let Ok(Some(found)) = find.try_search(cache, &Input::new(text).range(at..)) else {
                 return;
             };
-            let read = caches
-                .find
-                .forward()
-                .search_total_len()
-                .saturating_sub(before);
+            let read = cache.forward().search_total_len().saturating_sub(before);
             let Some(left) = budget.checked_sub(read.max(found.end().saturating_sub(at))) else {
                 hit(found.start()..text.len());
                 return;
@@ -184,7 +214,7 @@ impl Pattern {
     /// The leftmost place from `from` on where a match may have begun that more text could complete or lengthen;
     /// the text's length if there is none.
     pub fn begun(&self, text: &str, from: usize, scratch: &mut Scratch) -> usize {
-        let Some(dfa) = &self.begun else {
+        let Some(dfa) = self.beginner() else {
             // Too large to be asked: everything within reach may have begun.
             let back = self.reach.and_then(|reach| reach.checked_sub(1));
             return match back {
@@ -212,12 +242,54 @@ impl Pattern {
     }
 }
 
-/// Many patterns, asked in one pass which of them match.
+/// Many patterns, asked together which of them match.
 #[derive(Clone, Debug)]
 pub struct PatternSet {
     patterns: Vec<Pattern>,
     sources: Arc<[Arc<str>]>,
-    which: Option<Arc<dfa::DFA>>,
+    groups: Vec<Group>,
+}
+
+/// Patterns that are asked in one pass.
+#[derive(Clone, Debug)]
+struct Group {
+    which: Arc<dfa::DFA>,
+    /// Their places in the set.
+    members: Vec<usize>,
+    /// Tells texts without any word that one of their matches needs; absent where one of them needs none.
+    sieve: Option<Sieve>,
+}
+
+impl Group {
+    /// `None` if there is nothing in it.
+    fn new(
+        patterns: &[Pattern],
+        members: Vec<usize>,
+        words: &[&[u8]],
+    ) -> Result<Option<Self>, PatternError> {
+        if members.is_empty() {
+            return Ok(None);
+        }
+        let hirs: Vec<Hir> = members
+            .iter()
+            .filter_map(|member| Some(patterns.get(*member)?.hir.clone()))
+            .collect();
+        let which = compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
+        let which = which.ok_or_else(|| PatternError {
+            message: format!(
+                "the {} patterns are larger than {} MiB together",
+                hirs.len(),
+                MAX_SET_BYTES >> 20
+            ),
+            span: 0..0,
+            help: Some("use lists of words where no pattern is needed".to_owned()),
+        })?;
+        Ok(Some(Self {
+            which: Arc::new(which),
+            members,
+            sieve: Sieve::new(words),
+        }))
+    }
 }
 
 impl PatternSet {
@@ -228,26 +300,29 @@ impl PatternSet {
             .iter()
             .map(|pattern| Arc::clone(&pattern.source))
             .collect();
-        let which = if patterns.is_empty() {
-            None
-        } else {
-            let hirs: Vec<Hir> = patterns.iter().map(|pattern| pattern.hir.clone()).collect();
-            let dfa =
-                compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
-            Some(Arc::new(dfa.ok_or_else(|| PatternError {
-                message: format!(
-                    "the {} patterns are larger than {} MiB together",
-                    hirs.len(),
-                    MAX_SET_BYTES >> 20
-                ),
-                span: 0..0,
-                help: Some("use lists of words where no pattern is needed".to_owned()),
-            })?))
-        };
+        let required: Vec<Option<Vec<Vec<u8>>>> = patterns
+            .iter()
+            .map(|pattern| translate::required(&pattern.hir))
+            .map(|words| {
+                words.filter(|words| words.iter().all(|word| word.len() >= LEAST_REQUIRED))
+            })
+            .collect();
+        let words: Vec<&[u8]> = required
+            .iter()
+            .flatten()
+            .flatten()
+            .map(Vec::as_slice)
+            .collect();
+        let (with, without) = (0..patterns.len())
+            .partition(|number| required.get(*number).is_some_and(Option::is_some));
+        let groups = [
+            Group::new(&patterns, with, &words)?,
+            Group::new(&patterns, without, &[])?,
+        ];
         Ok(Self {
-            patterns,
             sources,
-            which,
+            groups: groups.into_iter().flatten().collect(),
+            patterns,
         })
     }
 
@@ -259,25 +334,72 @@ impl PatternSet {
     /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
     /// whatever the number of patterns.
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
-        let Some(dfa) = &self.which else { return };
-        let cache = match &mut scratch.set {
-            Some((owner, cache)) if *owner == self.sources => cache,
+        let caches = match &mut scratch.set {
+            // Two sets are compared only where they aren't one: a set has many sources.
+            Some(caches)
+                if Arc::ptr_eq(&caches.owner, &self.sources) || caches.owner == self.sources =>
+            {
+                caches
+            }
             other => {
-                &mut other
-                    .insert((Arc::clone(&self.sources), dfa.create_cache()))
-                    .1
+                let caches = self.groups.iter().map(|group| group.which.create_cache());
+                other.insert(SetCaches {
+                    owner: Arc::clone(&self.sources),
+                    groups: caches.collect(),
+                })
             }
         };
-        let mut bits = Bits::new(self.patterns.len());
-        if dfa
-            .try_which_overlapping_matches(cache, &Input::new(text), &mut bits)
-            .is_err()
-        {
-            // Can't happen (see `is_match`); every pattern is then asked alone.
-            (0..self.patterns.len()).for_each(hit);
-            return;
+        let mut matching = Vec::new();
+        for (group, cache) in self.groups.iter().zip(&mut caches.groups) {
+            if group
+                .sieve
+                .as_ref()
+                .is_some_and(|sieve| !sieve.may_hold(text.as_bytes()))
+            {
+                continue;
+            }
+            let mut bits = Bits::new(group.members.len());
+            let asked = which(&group.which, cache, text, &mut bits);
+            // It can't fail (see `is_match`); if it did, every pattern would be asked alone.
+            let is_in = |place| PatternID::new(place).is_ok_and(|id| bits.contains(id));
+            let found = group.members.iter().enumerate();
+            let found = found.filter(|(place, _)| asked.is_none() || is_in(*place));
+            matching.extend(found.map(|(_, member)| *member));
         }
-        bits.iter().for_each(|index| hit(index.as_usize()));
+        order::sort(&mut matching);
+        matching.into_iter().for_each(hit);
+    }
+}
+
+/// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
+fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
+    let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
+    for byte in text.bytes() {
+        state = dfa.next_state(cache, state, byte).ok()?;
+        if !state.is_tagged() {
+            continue;
+        }
+        if state.is_match() {
+            add(dfa, cache, state, found);
+            if found.is_full() {
+                return Some(());
+            }
+        } else if state.is_dead() {
+            return Some(());
+        } else if state.is_quit() {
+            return None;
+        }
+    }
+    state = dfa.next_eoi_state(cache, state).ok()?;
+    if state.is_match() {
+        add(dfa, cache, state, found);
+    }
+    Some(())
+}
+
+fn add(dfa: &dfa::DFA, cache: &dfa::Cache, state: LazyStateID, found: &mut Bits) {
+    for at in 0..dfa.match_len(cache, state) {
+        let _ = found.try_insert(dfa.match_pattern(cache, state, at));
     }
 }
 
@@ -289,10 +411,16 @@ impl Scratch {
         // Patterns with the same source have the same automaton, so their states can be shared.
         self.patterns
             .entry(Arc::clone(&pattern.source))
-            .or_insert_with(|| Caches {
-                find: pattern.find.create_cache(),
+            .or_insert(Caches {
+                find: None,
                 begun: None,
             })
+    }
+}
+
+impl Caches {
+    fn finding(&mut self, find: &regex::Regex) -> &mut regex::Cache {
+        self.find.get_or_insert_with(|| find.create_cache())
     }
 }
 

@@ -115,6 +115,8 @@ codes! {
         "The list has no effect. Perhaps a rule was meant to use it."
     AG1120 0 "there is no history here"
         "A request of MCP or A2A brings no conversation with it. What a rule asks of earlier events is unknown there, which counts for the strict side: a restricting rule always holds, a loosening one never."
+    AG1121 0 "read as a text, walked past as something else"
+        "A command, a query, a path or an address can be written in many ways, of which a text operator knows one. The operators that know its form read it as the tool does."
     AG2001 400 "malformed JSON, or a known field of the wrong type"
         "The body is not strict JSON (RFC 8259), or a field that the protocol defines has another type. Two readers could disagree about it, so it is refused. Only a rule that names this code can let it pass."
     AG2002 400 "duplicate or case-variant key"

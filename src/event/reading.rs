@@ -1,8 +1,8 @@
 //! What was found in one body.
 
 use super::{Author, Event, Known, Text};
+use crate::wire::btree::BTreeSet;
 use crate::wire::json::Place;
-use std::collections::BTreeSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +84,12 @@ pub struct Problem {
 }
 
 impl Reading {
+    /// Adds an event.
+    #[inline(never)]
+    pub fn add(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
     /// Counts a message of the conversation.
     pub fn count_message(&mut self, from: &Known<Author>) {
         self.messages = self.messages.saturating_add(1);

@@ -18,10 +18,10 @@ use crate::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
     Text, Turn, Usage,
 };
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
 use crate::wire::span::offset;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Deepest nesting of a described event.
@@ -175,6 +175,8 @@ pub struct Case {
     pub reading: Reading,
     /// The exchange.
     pub facts: Facts,
+    /// What stands earlier in the conversation.
+    pub past: Option<Box<Case>>,
 }
 
 impl Case {
@@ -191,6 +193,7 @@ impl Case {
                 all.extend(more);
                 all
             });
+        let mut earlier_case = None;
         if let Some(mut earlier) = earlier {
             for event in &mut earlier {
                 // What stands earlier came with the request.
@@ -209,8 +212,11 @@ impl Case {
                     scratch: &scratch,
                 });
             }
+            earlier_case = Some(Box::new(past));
         }
-        Case::laid_out(events, facts)
+        let mut case = Case::laid_out(events, facts)?;
+        case.past = earlier_case;
+        Ok(case)
     }
 
     fn laid_out(events: &[Described], facts: Facts) -> Result<Case, String> {
@@ -219,6 +225,7 @@ impl Case {
             body,
             reading: Reading::default(),
             facts,
+            past: None,
         };
         let nest = Nest::scan(&case.body, CASE_LIMITS, 0).map_err(|error| error.to_string())?;
         let Some(doc) = nest.body() else {
@@ -324,7 +331,7 @@ fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
         }
         _ => {}
     }
-    reading.events.push(event);
+    reading.add(event);
 }
 
 /// Registers the strings, keys and numbers of a value as a protocol's reader does.

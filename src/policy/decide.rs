@@ -26,12 +26,12 @@ use crate::event::{
     Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Position, Reading,
     Redaction, Replacement, Text, Turn,
 };
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -553,7 +553,8 @@ impl Chapter {
 }
 
 impl Question {
-    fn fit(&self, event: &Event, context: &Context<'_>) -> Fit {
+    /// How an event of its kind fits it.
+    pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> Fit {
         let fits = |side| {
             let judge = Judge::new(event, context, side);
             self.matches.iter().all(|test| judge.test(test, side))
@@ -761,7 +762,7 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     /// Calls `give` with the values of a field.
-    fn values<'v>(
+    pub(super) fn values<'v>(
         &'v self,
         field: &Field,
         arrays: Arrays,

@@ -43,16 +43,34 @@ impl<'a> At<'a> {
 
     /// `rules[2].when["args.amount"]`
     pub(super) fn path(&self) -> String {
-        let mut path = self.parent.map(At::path).unwrap_or_default();
+        // Every part of a policy notes where it stands.
+        let mut path = String::with_capacity(48);
+        self.write(&mut path);
+        path
+    }
+
+    fn write(&self, path: &mut String) {
+        if let Some(parent) = self.parent {
+            parent.write(path);
+        }
         match self.step {
             Step::Root => {}
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                path.push('[');
+                path.push_str(&index.to_string());
+                path.push(']');
+            }
             Step::Key(key) => {
                 let plain = !key.is_empty()
                     && key
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-                if !plain {
+                let needs_no_escape = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+                if !plain && key.bytes().all(needs_no_escape) {
+                    path.push_str("[\"");
+                    path.push_str(key);
+                    path.push_str("\"]");
+                } else if !plain {
                     path.push_str(&format!("[{key:?}]"));
                 } else {
                     if !path.is_empty() {
@@ -62,7 +80,6 @@ impl<'a> At<'a> {
                 }
             }
         }
-        path
     }
 }
 
@@ -177,19 +194,19 @@ impl Decoder {
     }
 
     /// Notes a name that is not known, with the nearest one that is.
-    pub(super) fn unknown<'k>(
+    pub(super) fn unknown(
         &mut self,
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
         what: &str,
         name: &str,
-        known: impl IntoIterator<Item = &'k str> + Clone,
+        known: &[&str],
     ) {
         let message = format!("unknown {what} `{name}`");
         let lower = name.to_ascii_lowercase();
-        let same = known.clone().into_iter().find(|known| **known == *lower);
-        let meant = same.or_else(|| nearest(name, known.clone()));
+        let same = known.iter().copied().find(|known| **known == *lower);
+        let meant = same.or_else(|| nearest(name, known));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
             return;
         };
@@ -232,7 +249,7 @@ impl Decoder {
                     &member.key_span,
                     "key",
                     &member.key,
-                    known.iter().copied(),
+                    known,
                 );
                 self.translate(&member.key, known);
             }
@@ -288,31 +305,36 @@ impl Decoder {
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
+        let place = self.place_in(at, node, words.len(), &|place| {
+            words.get(place).map(|(word, _)| *word)
+        })?;
+        words.get(place).map(|(_, value)| *value)
+    }
+
+    /// The place of a word in a closed list. Compiled once, whatever the words stand for.
+    fn place_in<'w>(
+        &mut self,
+        at: &At<'_>,
+        node: &Node,
+        count: usize,
+        word: &dyn Fn(usize) -> Option<&'w str>,
+    ) -> Option<usize> {
+        let words: Vec<&str> = (0..count).filter_map(word).collect();
         #[cfg(test)]
         self.asked_words.push((
             at.pattern(),
-            words.iter().map(|(word, _)| (*word).to_owned()).collect(),
+            words.iter().map(|word| (*word).to_owned()).collect(),
         ));
         let Data::String(text) = &node.data else {
-            let names = listed(words.iter().map(|(word, _)| *word)).unwrap_or_default();
+            let names = listed(&words).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));
             return None;
         };
-        let found = words.iter().find(|(word, _)| *word == &**text);
-        match found {
-            Some((_, value)) => Some(*value),
-            None => {
-                self.unknown(
-                    codes::AG1007,
-                    at,
-                    &node.span,
-                    "value",
-                    text,
-                    words.iter().map(|(word, _)| *word),
-                );
-                None
-            }
+        let found = words.iter().position(|word| *word == &**text);
+        if found.is_none() {
+            self.unknown(codes::AG1007, at, &node.span, "value", text, &words);
         }
+        found
     }
 
     /// A list of texts; a single text stands for a list of one.

@@ -1,15 +1,17 @@
 //! Why a rule holds or doesn't: its conditions as a tree, each judged exactly as the filter judges it, with the values that
 //! were seen.
 
-use super::compile::{CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Policy};
+use super::compile::{
+    Against, CompiledCheck, CompiledCondition, CompiledRule, CompiledTest, Operator, Policy,
+};
 use super::condition::{Check, Condition, Earlier, Operand, Quantifier, Test};
 use super::decide::{Context, Judge};
 use super::document::Document;
 use super::field::Field;
 use super::node::{Data, Node};
 use super::operators::Side;
-use super::rule::Rule;
-use super::value::{Arrays, Presence, Scalar, tool_names, visit};
+use super::rule::{MatchItem, Rule};
+use super::value::{Arrays, Presence, Scalar, tool_names};
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
 
@@ -68,8 +70,13 @@ impl Default for Explainer {
 }
 
 impl Explainer {
-    /// Explains every rule about events of this kind, by id.
-    pub fn explain(&self, event: &Event, context: &Context<'_>) -> Vec<Explained> {
+    /// Explains every rule about events of this kind, by id. `past` is what the conversation before it is judged against.
+    pub fn explain(
+        &self,
+        event: &Event,
+        context: &Context<'_>,
+        past: Option<&Context<'_>>,
+    ) -> Vec<Explained> {
         let policy = context.policy;
         policy
             .index
@@ -78,7 +85,7 @@ impl Explainer {
             .filter_map(|number| {
                 let rule = policy.rule(*number)?;
                 let written = written(policy, rule)?;
-                Some(self.rule(rule, written, event, context))
+                Some(self.rule(rule, written, event, (context, past)))
             })
             .collect()
     }
@@ -88,7 +95,7 @@ impl Explainer {
         rule: &'e CompiledRule,
         written: &'e Rule,
         event: &'e Event,
-        context: &'e Context<'_>,
+        (context, past): (&'e Context<'_>, Option<&'e Context<'_>>),
     ) -> Explained {
         let teller = |side| Teller {
             judge: Judge {
@@ -99,6 +106,7 @@ impl Explainer {
                 item: None,
             },
             masked: &self.masked,
+            past,
         };
         let side = rule.side();
         let mut parts = Vec::new();
@@ -106,11 +114,7 @@ impl Explainer {
             .matches
             .iter()
             .zip(&written.matches)
-            .map(|(test, item)| {
-                let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
-                let asks = format!("{}: {}", item.mention.name, values.join(" or "));
-                teller(side).test(test, &[asks], side)
-            })
+            .map(|(test, item)| teller(side).test(test, &[told_match(item)], side))
             .collect();
         if !tests.is_empty() {
             parts.push(Branch::of(
@@ -175,8 +179,21 @@ pub(super) fn written<'p>(policy: &'p Policy, rule: &CompiledRule) -> Option<&'p
     })
 }
 
+/// What a rule of a document was compiled to. Rules are compiled in the order of their ids.
+pub(super) fn compiled_to<'c>(
+    document: &Document,
+    written: &Rule,
+    rules: &'c [CompiledRule],
+) -> Option<&'c CompiledRule> {
+    let in_set = format!("{}/{}", document.name, written.id);
+    [&*in_set, &*written.id].into_iter().find_map(|id| {
+        let at = rules.binary_search_by(|rule| (*rule.id).cmp(id)).ok()?;
+        rules.get(at)
+    })
+}
+
 /// Whether a rule of a document was compiled to this one; in a set, the document's name stands before its id.
-pub(super) fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
+fn is_compiled(document: &Document, written: &Rule, compiled: &CompiledRule) -> bool {
     let own = compiled
         .id
         .strip_prefix(&*document.name)
@@ -188,6 +205,8 @@ pub(super) fn is_compiled(document: &Document, written: &Rule, compiled: &Compil
 struct Teller<'t, 'e, 'a> {
     judge: Judge<'e, 'a>,
     masked: &'t Scanner,
+    /// What stands earlier.
+    past: Option<&'e Context<'a>>,
 }
 
 impl<'e> Teller<'_, 'e, '_> {
@@ -218,18 +237,21 @@ impl<'e> Teller<'_, 'e, '_> {
                     .collect();
                 self.test(test, &asks, side)
             }
-            (CompiledCondition::AnyItem { .. }, Condition::AnyItem { list, .. }) => {
-                let (seen, _) = self.seen(&list.field, side);
-                Branch {
-                    seen,
-                    ..Branch::of(
-                        &format!("an item of {} fits", list.name),
-                        self.judge.condition(condition, side),
-                        Vec::new(),
-                    )
-                }
-            }
-            (CompiledCondition::Earlier { .. }, Condition::Earlier(earlier)) => {
+            (
+                CompiledCondition::AnyItem {
+                    list: field,
+                    condition: inner,
+                },
+                Condition::AnyItem {
+                    list,
+                    condition: written,
+                },
+            ) => Branch::of(
+                &format!("an item of {} fits", list.name),
+                self.judge.condition(condition, side),
+                self.items(field, inner, written, side),
+            ),
+            (CompiledCondition::Earlier { question, .. }, Condition::Earlier(earlier)) => {
                 let is_known = self.judge.context.facts.history.is_complete;
                 Branch {
                     note: (!is_known).then_some(
@@ -238,7 +260,7 @@ impl<'e> Teller<'_, 'e, '_> {
                     ..Branch::of(
                         &told_earlier(earlier),
                         self.judge.condition(condition, side),
-                        Vec::new(),
+                        self.earlier(*question, Some(earlier), side),
                     )
                 }
             }
@@ -257,6 +279,94 @@ impl<'e> Teller<'_, 'e, '_> {
             .zip(written)
             .map(|(inner, written)| self.condition(inner, written, side))
             .collect()
+    }
+
+    /// The items of a list, each with what is asked of it.
+    fn items(
+        &self,
+        list: &Field,
+        condition: &CompiledCondition,
+        written: &Condition,
+        side: Side,
+    ) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        self.judge.values(list, Arrays::Opened, &mut |scalar| {
+            let asks = format!("item {}", branches.len());
+            let seen = vec![self.shown(&scalar)];
+            let branch = match scalar {
+                Scalar::Object(value) => {
+                    let teller = Teller {
+                        judge: Judge {
+                            item: Some(value),
+                            ..self.judge
+                        },
+                        masked: self.masked,
+                        past: self.past,
+                    };
+                    let inner = teller.condition(condition, written, side);
+                    Branch::of(&asks, inner.held, vec![inner])
+                }
+                _ => Branch {
+                    note: Some(
+                        "only an object can be looked into; this counts for the strict side",
+                    ),
+                    ..Branch::of(&asks, side == Side::Restricting, Vec::new())
+                },
+            };
+            branches.push(Branch { seen, ..branch });
+        });
+        telling(branches)
+    }
+
+    /// The events that stand earlier and are of the kind that is asked for, each with what is asked of it; where only
+    /// their texts are compared with something (`written` is absent), the texts.
+    fn earlier(&self, question: usize, written: Option<&Earlier>, side: Side) -> Vec<Branch> {
+        let questions = &self.judge.context.policy.questions;
+        let (Some(past), Some(asked)) = (self.past, questions.get(question)) else {
+            return Vec::new();
+        };
+        let mut branches = Vec::new();
+        for (number, event) in (0_usize..).zip(&past.reading.events) {
+            if event.kind != asked.kind {
+                continue;
+            }
+            let teller = Teller {
+                judge: Judge {
+                    event,
+                    context: past,
+                    outer: side,
+                    if_missing: None,
+                    item: None,
+                },
+                masked: self.masked,
+                past: None,
+            };
+            let fit = asked.fit(event, past);
+            let held = match side {
+                Side::Restricting => fit.broadly,
+                Side::Loosening => fit.narrowly,
+            };
+            let asks = format!("earlier[{number}] {}", event.kind.word());
+            branches.push(match written {
+                Some(written) => {
+                    let mut parts: Vec<Branch> = asked
+                        .matches
+                        .iter()
+                        .zip(&written.matches)
+                        .map(|(test, item)| teller.test(test, &[told_match(item)], side))
+                        .collect();
+                    if let (Some(when), Some(written)) = (&asked.when, &written.condition) {
+                        parts.push(teller.condition(when, written, side));
+                    }
+                    Branch::of(&asks, held, parts)
+                }
+                None => Branch {
+                    seen: teller.seen(&Field::Text, side).0,
+                    ..Branch::of(&asks, held, Vec::new())
+                },
+            });
+        }
+        telling(branches)
     }
 
     /// The tests of one field; `asks` tells each.
@@ -295,7 +405,13 @@ impl<'e> Teller<'_, 'e, '_> {
             held: held(side),
             seen,
             note,
-            parts: Vec::new(),
+            parts: match &check.operator {
+                Operator::Overlaps {
+                    with: Against::Earlier(question),
+                    ..
+                } => self.earlier(*question, None, side),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -318,7 +434,7 @@ impl<'e> Teller<'_, 'e, '_> {
         };
         let presence = match field {
             Field::Tool => tool_names(event, context.facts, side, &mut give),
-            _ => visit(field, event, context, Arrays::Opened, &mut give),
+            _ => self.judge.values(field, Arrays::Opened, &mut give),
         };
         if more > 0 {
             seen.push(format!("… and {more} more"));
@@ -371,6 +487,32 @@ fn moment(nanoseconds: u64) -> Option<String> {
         .map(|time| time.to_string())
 }
 
+/// The branches that tell most, in their order: those that hold, and others as long as there are few.
+fn telling(branches: Vec<Branch>) -> Vec<Branch> {
+    let all = branches.len();
+    let holding = branches.iter().filter(|branch| branch.held).count();
+    let mut others = MOST_VALUES.saturating_sub(holding);
+    let mut kept: Vec<Branch> = Vec::new();
+    for branch in branches {
+        if branch.held && kept.len() < MOST_VALUES {
+            kept.push(branch);
+        } else if !branch.held && others > 0 {
+            others = others.saturating_sub(1);
+            kept.push(branch);
+        }
+    }
+    if let Some(last) = kept.last_mut().filter(|_| all > MOST_VALUES) {
+        last.note = Some("others are not shown");
+    }
+    kept
+}
+
+/// A key of `match` as a person would say it: `tool: a or b`.
+fn told_match(item: &MatchItem) -> String {
+    let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
+    format!("{}: {}", item.mention.name, values.join(" or "))
+}
+
 /// A check as a person would say it: `args.amount greater_than 100`.
 pub(super) fn told(test: &Test, check: &Check) -> String {
     let quantifier = match check.quantifier {
@@ -412,14 +554,7 @@ fn told_operand(operand: &Operand) -> String {
 
 /// What is asked of the conversation: `earlier tool_result (tool: web_fetch), at least 2`.
 fn told_earlier(earlier: &Earlier) -> String {
-    let matches: Vec<String> = earlier
-        .matches
-        .iter()
-        .map(|item| {
-            let values: Vec<&str> = item.values.iter().map(|value| &**value).collect();
-            format!("{}: {}", item.mention.name, values.join(" or "))
-        })
-        .collect();
+    let matches: Vec<String> = earlier.matches.iter().map(told_match).collect();
     let mut told = format!("earlier {}", earlier.kind.word());
     if !matches.is_empty() {
         told.push_str(&format!(" ({})", matches.join(", ")));

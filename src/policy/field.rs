@@ -297,7 +297,12 @@ impl Field {
             _ if rest.is_empty() => Err(FieldError::BadPath(
                 "a name is missing after the dot".to_owned(),
             )),
-            "principal" => Ok(Field::Principal(rest.into())),
+            "principal" => match rest.strip_prefix("claims.") {
+                Some(claim) => Err(FieldError::BadPath(format!(
+                    "a claim stands beside the others: `principal.{claim}`"
+                ))),
+                None => Ok(Field::Principal(rest.into())),
+            },
             "header" => Ok(Field::Header(rest.to_ascii_lowercase().into())),
             "session" => Ok(Field::Session(rest.into())),
             "request" => match rest {

@@ -32,8 +32,8 @@ struct Rules {
 /// Rules that hold only for one of a few names.
 #[derive(Debug, Default)]
 struct ByName {
-    /// Folded names, ascending, each with its rules.
-    names: Vec<(Box<str>, Vec<u16>)>,
+    /// Folded names, ascending, each with a rule; a name of several rules stands there several times.
+    names: Vec<(Box<str>, u16)>,
     /// All of them: where the name can't be told, each may hold.
     all: Vec<u16>,
 }
@@ -145,30 +145,21 @@ impl ByName {
     fn add(&mut self, number: u16, names: Vec<&str>) {
         self.all.push(number);
         for name in names {
-            self.names.push((name.into(), vec![number]));
+            self.names.push((name.into(), number));
         }
     }
 
     /// Brings the rules of each name together.
     fn sort(&mut self) {
-        let mut names = std::mem::take(&mut self.names);
-        order::sort_by(&mut names, |a, b| a.0.cmp(&b.0));
-        for (name, rules) in names {
-            match self.names.last_mut() {
-                Some((last, of_last)) if *last == name => of_last.extend(rules),
-                _ => self.names.push((name, rules)),
-            }
-        }
+        order::sort_by(&mut self.names, |a, b| a.0.cmp(&b.0));
     }
 
     fn add_to(&self, found: &mut Vec<u16>, name: &str) {
         let name = fold_name(name);
-        let at = self
-            .names
-            .binary_search_by(|(known, _)| (**known).cmp(&name));
-        if let Some((_, rules)) = at.ok().and_then(|at| self.names.get(at)) {
-            found.extend_from_slice(rules);
-        }
+        let start = self.names.partition_point(|(known, _)| **known < *name);
+        let from_there = self.names.get(start..).unwrap_or_default();
+        let of_name = from_there.iter().take_while(|(known, _)| **known == *name);
+        found.extend(of_name.map(|(_, rule)| *rule));
     }
 }
 

@@ -4,7 +4,7 @@ use super::compile::{Policy, compile};
 use super::decode::Decoder;
 use super::document;
 use super::node::Node;
-use super::terse;
+use super::terse::{self, Modern};
 use super::version;
 use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
@@ -110,9 +110,13 @@ pub fn load_with_zones(root: &Node) -> Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn unfold(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let Some(modern) = terse::modern(root) else {
-        return Ok((root.clone(), Vec::new()));
-    };
+    match terse::modern(root) {
+        Some(modern) => modern_or_wrong(modern),
+        None => Ok((root.clone(), Vec::new())),
+    }
+}
+
+fn modern_or_wrong(modern: Modern) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     let failed = modern
         .diagnostics
         .iter()
@@ -127,13 +131,14 @@ pub fn unfold(root: &Node) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
 fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let mut decoder = Decoder::default();
     let converted;
-    let root = match unfold(root) {
-        Ok((unfolded, diagnostics)) => {
+    let root = match terse::modern(root).map(modern_or_wrong) {
+        None => root,
+        Some(Ok((unfolded, diagnostics))) => {
             decoder.diagnostics = diagnostics;
             converted = unfolded;
             &converted
         }
-        Err(diagnostics) => {
+        Some(Err(diagnostics)) => {
             return Loaded {
                 policy: None,
                 diagnostics,

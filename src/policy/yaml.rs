@@ -3,11 +3,12 @@
 //! A subset that reads the same to every reader: no anchors, aliases, tags, merge keys or second documents, and no plain
 //! scalar that YAML 1.1 and 1.2 read differently (`no`, `1_000`, `0x10`).
 
-use super::load::MAX_DOCUMENT;
+use super::load::{MAX_DOCUMENT, parse_json};
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::wire::json::Decimal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashSet;
 use std::ops::Range;
 
 const MAX_DEPTH: usize = 64;
@@ -20,6 +21,12 @@ pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
     if text.len() > MAX_DOCUMENT {
         let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
         return Err(vec![diagnostic(codes::AG1019, 0..0, message, None)]);
+    }
+    // JSON is YAML, but for escapes of letters beyond 16 bits, of which it needs two.
+    if text.trim_start().starts_with('{')
+        && let Ok(root) = parse_json(text.as_bytes())
+    {
+        return Ok(root);
     }
     let mut loader = Loader {
         offsets: Offsets::of(text),
@@ -98,10 +105,48 @@ struct Open {
     kind: OpenKind,
 }
 
+fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels")
+}
+
+/// What to do about something that the parser says in its own words.
+fn way_out(info: &str) -> Option<&'static str> {
+    let known = [
+        ("tabs disallowed", "indent with spaces"),
+        (
+            "',' or '}'",
+            "close the `{` with `}`, and separate its members with commas",
+        ),
+        (
+            "',' or ']'",
+            "close the `[` with `]`, and separate its items with commas",
+        ),
+        (
+            "block collection",
+            "what belongs together begins in one column",
+        ),
+        (
+            "block mapping",
+            "what belongs together begins in one column",
+        ),
+        (
+            "mapping values are not allowed",
+            "put a text that holds `: ` in quotes",
+        ),
+        ("unexpected end of stream", "close the quotes"),
+        ("escape", "write a backslash twice, or use single quotes"),
+    ];
+    known
+        .iter()
+        .find(|(words, _)| info.contains(words))
+        .map(|(_, help)| *help)
+}
+
 enum OpenKind {
     List(Vec<Node>),
     Map {
         members: Vec<Member>,
+        known: HashSet<Box<str>>,
         /// The key whose value comes next.
         key: Option<(Box<str>, Range<usize>)>,
     },
@@ -125,7 +170,12 @@ impl Loader<'_> {
                 Err(error) => {
                     let at = self.offsets.byte(error.marker().index());
                     let end = self.text.len().min(at.saturating_add(1));
-                    self.report(codes::AG1001, at..end, error.info().to_owned(), None);
+                    let info = error.info();
+                    if info.contains("recursion limit") {
+                        self.report(codes::AG1019, at..end, too_deep(), None);
+                    } else {
+                        self.report(codes::AG1001, at..end, info.to_owned(), way_out(info));
+                    }
                     return;
                 }
             };
@@ -170,6 +220,7 @@ impl Loader<'_> {
                     self.refuse_extras(&range, anchor, tag.is_some());
                     let kind = OpenKind::Map {
                         members: Vec::new(),
+                        known: HashSet::new(),
                         key: None,
                     };
                     if !self.begin(range.start, kind) {
@@ -223,12 +274,7 @@ impl Loader<'_> {
 
     fn begin(&mut self, start: usize, kind: OpenKind) -> bool {
         if self.open.len() >= MAX_DEPTH {
-            self.report(
-                codes::AG1019,
-                start..start,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-                None,
-            );
+            self.report(codes::AG1019, start..start, too_deep(), None);
             return false;
         }
         if self.expects_key() {
@@ -271,6 +317,9 @@ impl Loader<'_> {
 
     fn scalar(&mut self, value: &str, style: ScalarStyle, range: Range<usize>) {
         if self.expects_key() {
+            if style == ScalarStyle::Plain && is_no_text_elsewhere(value) {
+                self.refuse_word(value, &range);
+            }
             self.key(value, range);
             return;
         }
@@ -292,13 +341,13 @@ impl Loader<'_> {
             );
         }
         let Some(Open {
-            kind: OpenKind::Map { members, key },
+            kind: OpenKind::Map { known, key, .. },
             ..
         }) = self.open.last_mut()
         else {
             return;
         };
-        let twice = members.iter().any(|member| &*member.key == name);
+        let twice = !known.insert(name.into());
         *key = Some((name.into(), range.clone()));
         if twice {
             self.report(
@@ -322,14 +371,18 @@ impl Loader<'_> {
             return Data::Number(value.into());
         }
         if is_read_differently(value) {
-            self.report(
-                codes::AG1001,
-                range.clone(),
-                format!("`{value}` is a text to some YAML readers and something else to others"),
-                Some("put a text in quotes; write a number in plain digits, a boolean as `true` or `false`"),
-            );
+            self.refuse_word(value, range);
         }
         Data::String(value.into())
+    }
+
+    fn refuse_word(&mut self, value: &str, range: &Range<usize>) {
+        self.report(
+            codes::AG1001,
+            range.clone(),
+            format!("`{value}` is a text to some YAML readers and something else to others"),
+            Some("put a text in quotes; write a number in plain digits, a boolean as `true` or `false`"),
+        );
     }
 
     fn push(&mut self, node: Node) {
@@ -340,7 +393,7 @@ impl Loader<'_> {
                 ..
             }) => items.push(node),
             Some(Open {
-                kind: OpenKind::Map { members, key },
+                kind: OpenKind::Map { members, key, .. },
                 ..
             }) => {
                 if let Some((key, key_span)) = key.take() {
@@ -353,6 +406,13 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// Keys that other readers, which make JSON of a manifest, turn into `true` and `false`.
+fn is_no_text_elsewhere(key: &str) -> bool {
+    ["yes", "no", "on", "off"]
+        .iter()
+        .any(|word| key.eq_ignore_ascii_case(word))
 }
 
 /// Plain scalars that are texts by YAML 1.2's core schema and booleans or numbers by 1.1, or the other way round.

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The format.
@@ -319,7 +319,7 @@ pub(super) fn read_request(
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// Reads an answer of choices, or an error.

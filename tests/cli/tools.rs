@@ -74,6 +74,41 @@ fn explain_masks_secrets() {
 }
 
 #[test]
+fn explain_shows_what_held_inside_the_conversation_and_a_list() {
+    let rules = policy(
+        "explain-inside.yaml",
+        "rules:
+  - id: fetched
+    match: { tool: send }
+    when: { earlier: { event: tool_result, tool: web_fetch, text: { contains: key } } }
+    action: deny
+  - id: copied
+    match: { tool: send }
+    when: { args.body: { overlaps: { earlier: { event: tool_result, tool: web_fetch }, length_at_least: 8 } } }
+    action: deny
+  - id: dear
+    match: { tool: order }
+    when: { args.items: { any_item: { kind: gift, price: { greater_than: 5 } } } }
+    action: deny
+",
+    );
+    let sent = run(&[
+        "explain",
+        rules.path(),
+        "{call: \"send {body: the key is AKIAQYLPMN5HFIQR7XYA}\", earlier: [{tool_result: {tool: search, text: none}}, \
+         {tool_result: {tool: web_fetch, text: the key is AKIAQYLPMN5HFIQR7XYA}}, {tool_call: {tool: web_fetch}}]}",
+    ]);
+    snapshot("explain_the_conversation", &sent);
+    assert!(!out(&sent).contains("AKIA"), "{}", out(&sent));
+    let ordered = run(&[
+        "explain",
+        rules.path(),
+        "order {items: [{kind: book, price: 9}, {kind: gift, price: 6}, card]}",
+    ]);
+    snapshot("explain_a_list", &ordered);
+}
+
+#[test]
 fn explain_as_json_is_the_same_tree() {
     let output = run(&[
         "--json",

@@ -2,12 +2,12 @@
 
 use super::{Findings, Subject};
 use crate::diag::{Severity, codes};
-use crate::policy::condition::{Condition, Operand};
+use crate::policy::condition::{Condition, Operand, Test};
 use crate::policy::document::List;
 use crate::policy::field::Field;
 use crate::policy::node::Node;
-use crate::policy::operators::Verb;
-use crate::policy::reason::Ask;
+use crate::policy::operators::{Side, Verb};
+use crate::policy::reason::{Ask, Formula};
 use crate::policy::rule::Action;
 use crate::wire::json::Step;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,44 +151,21 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
         if view.node.get("trust").is_some() {
             continue;
         }
-        let literals = |of_unless: bool| -> Vec<(String, bool)> {
-            let mut found = Vec::new();
-            for part in view.meaning.formula.parts() {
-                part.each(&mut |literal| {
-                    let is_of_unless = literal.outer
-                        != match view.written.action {
-                            Action::Allow => crate::policy::operators::Side::Loosening,
-                            _ => crate::policy::operators::Side::Restricting,
-                        };
-                    if is_of_unless == of_unless {
-                        found.push((
-                            literal.field.clone(),
-                            is_claim(&literal.field, &literal.ask),
-                        ));
-                    }
-                });
-            }
-            found
-        };
         let is_allow = view.written.action == Action::Allow;
-        let loosening = literals(!is_allow);
-        let claimed: BTreeSet<&str> = loosening
-            .iter()
-            .filter(|(_, claim)| *claim)
-            .map(|(field, _)| field.as_str())
-            .collect();
-        let all = if is_allow {
-            // What a call is about is no claim; an allow needs something else to rest on if it asks for a claim at all.
-            !claimed.is_empty()
-                && loosening
-                    .iter()
-                    .all(|(field, claim)| *claim || !is_established(field))
-        } else {
-            !loosening.is_empty() && loosening.iter().all(|(_, claim)| *claim)
+        let formula = &view.meaning.formula;
+        let rests_on_claims = match is_allow {
+            true => opened_by(formula) == Opened::Claims,
+            false => formula.parts().iter().any(is_exempt_by_claims),
         };
-        if !all {
+        if !rests_on_claims {
             continue;
         }
+        let mut claimed: BTreeSet<&str> = BTreeSet::new();
+        formula.each(&mut |literal| {
+            if literal.outer == Side::Loosening && is_claim(&literal.field, &literal.ask) {
+                claimed.insert(&literal.field);
+            }
+        });
         let key = if is_allow { "when" } else { "unless" };
         let names: Vec<String> = claimed.iter().map(|name| format!("`{name}`")).collect();
         findings.warn(
@@ -201,6 +178,47 @@ pub(super) fn claims(subject: &Subject<'_>, findings: &mut Findings) {
             ),
             "ask for something of `principal` as well, or say that it is meant: `trust: claimed`",
         );
+    }
+}
+
+/// What it takes for an allow to hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Opened {
+    /// Something that someone else than the client establishes.
+    Established,
+    /// Nothing but what it is about.
+    Nothing,
+    /// Only claims beside that.
+    Claims,
+}
+
+/// The least that it takes for what an allow asks to hold.
+fn opened_by(formula: &Formula) -> Opened {
+    match formula {
+        Formula::All(parts) => {
+            let asked = || parts.iter().map(opened_by);
+            match asked().any(|asked| asked == Opened::Established) {
+                true => Opened::Established,
+                false => asked().max().unwrap_or(Opened::Nothing),
+            }
+        }
+        Formula::Any(parts) => parts.iter().map(opened_by).max().unwrap_or(Opened::Nothing),
+        // An exception that this allow makes.
+        Formula::Literal(literal) if literal.outer == Side::Restricting => Opened::Nothing,
+        Formula::Literal(literal) if is_claim(&literal.field, &literal.ask) => Opened::Claims,
+        Formula::Literal(literal) if is_established(&literal.field) => Opened::Established,
+        Formula::Literal(_) => Opened::Nothing,
+    }
+}
+
+/// Whether claims alone can make a part of what a restricting rule asks false.
+fn is_exempt_by_claims(formula: &Formula) -> bool {
+    match formula {
+        Formula::All(parts) => parts.iter().any(is_exempt_by_claims),
+        Formula::Any(parts) => parts.iter().all(is_exempt_by_claims),
+        Formula::Literal(literal) => {
+            literal.outer == Side::Loosening && is_claim(&literal.field, &literal.ask)
+        }
     }
 }
 
@@ -217,6 +235,101 @@ fn is_claim(field: &str, ask: &Ask) -> bool {
 /// Whether a field is established by someone else than the client.
 fn is_established(field: &str) -> bool {
     field.starts_with("principal.") || matches!(field, "environment" | "time" | "host")
+}
+
+/// What a text operator misses of an argument that has a form of its own, by the argument's usual names.
+const FORMS: [(&[&str], &str, &str); 4] = [
+    (
+        &["command", "cmd", "script", "shell", "bash"],
+        "a line of a shell: quotes, variables and other spellings walk past",
+        "name what may run: `not: { PATH: { command_in: [ls, cat] } }`",
+    ),
+    (
+        &["sql", "query", "statement"],
+        "SQL: comments, quotes and other spellings walk past",
+        "read its tokens: `sql_verb_in`, `sql_table_in`, `sql_limit_greater_than`",
+    ),
+    (
+        &["path", "file", "file_path", "filepath"],
+        "a path: dot segments and encodings walk past",
+        "resolve it first: `path_within`, `path_not_within`",
+    ),
+    (
+        &[
+            "url",
+            "uri",
+            "link",
+            "href",
+            "to",
+            "cc",
+            "bcc",
+            "recipient",
+            "recipients",
+        ],
+        "an address: other spellings of the host walk past",
+        "read the hosts: `domain_in`, `domain_not_in`, `cidr_in`",
+    ),
+];
+
+/// Conditions that restrict by what stands in a command, a query, a path or an address, and lists of commands that have to
+/// be all that runs.
+pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        if !matches!(view.written.action, Action::Deny | Action::RequireApproval) {
+            continue;
+        }
+        let Some(when) = &view.written.when else {
+            continue;
+        };
+        for test in asked(when) {
+            let Field::Args(path) = &test.mention.field else {
+                continue;
+            };
+            let last = path.ways.iter().filter_map(|way| way.last());
+            let form = FORMS.iter().find(|(names, ..)| {
+                last.clone()
+                    .any(|step| matches!(step, Step::Key(key) if names.contains(&&**key)))
+            });
+            for check in &test.checks {
+                let reads_text = matches!(
+                    check.verb,
+                    Verb::Contains
+                        | Verb::ContainsAny
+                        | Verb::ContainsAll
+                        | Verb::StartsWith
+                        | Verb::EndsWith
+                );
+                let place = (check.span.clone(), check.path.clone());
+                if check.verb == Verb::CommandIn {
+                    findings.warn(
+                        codes::AG1121,
+                        place,
+                        format!(
+                            "`{}` is refused only if it runs nothing but these: one other command beside them walks past",
+                            test.mention.name
+                        ),
+                        "name what may run, and refuse the rest: `not: { PATH: { command_in: [ls, cat] } }`",
+                    );
+                } else if let Some((_, what, help)) = form.filter(|_| reads_text) {
+                    findings.warn(
+                        codes::AG1121,
+                        place,
+                        format!("`{}` is {what}", test.mention.name),
+                        *help,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The tests of a condition that are not denied.
+fn asked(condition: &Condition) -> Vec<&Test> {
+    match condition {
+        Condition::All(list) | Condition::Any(list) => list.iter().flat_map(asked).collect(),
+        Condition::Test(test) => vec![test],
+        Condition::Not(_) | Condition::AnyItem { .. } | Condition::Earlier(_) => Vec::new(),
+    }
 }
 
 /// Lists that no rule names.

@@ -8,7 +8,7 @@ mod words;
 
 use super::compile::{CompiledRule, Policy};
 use super::document::Document;
-use super::explain::{is_compiled, parts};
+use super::explain::{compiled_to, parts};
 use super::node::{Data, Node};
 use super::reason::{Meaning, RuleMeaning};
 use super::rule::Rule;
@@ -30,6 +30,7 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     holes::claims,
     holes::unused_lists,
     holes::no_history,
+    holes::forms,
     words::approvers,
     words::reasons,
     words::own_words,
@@ -154,9 +155,7 @@ fn lint_part(
         .zip(meaning.rules)
         .filter_map(|(written, meaning)| {
             Some(View {
-                compiled: compiled
-                    .iter()
-                    .find(|rule| is_compiled(document, written, rule))?,
+                compiled: compiled_to(document, written, compiled)?,
                 node: nodes.get(written.index)?,
                 path: format!("{path}{start}[{}]", written.index),
                 written,

@@ -1,11 +1,14 @@
 //! Rules that decide nothing, and rules that decide against one another.
 
 use super::{Findings, Subject, View};
+use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::case::{Case, written};
 use crate::policy::decide::Context;
-use crate::policy::document::DefaultAction;
+use crate::policy::document::{DefaultAction, EnvironmentSource};
+use crate::policy::field::Field;
+use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::Side;
 use crate::policy::reason::{Ask, Candidate, Formula, formula_implies, rule_implies, together};
 use crate::policy::rule::Action;
@@ -45,8 +48,40 @@ pub(super) fn contradictions(subject: &Subject<'_>, findings: &mut Findings) {
                 ),
                 "",
             );
+        } else if let Some((span, path, environment)) = elsewhere(subject, view) {
+            findings.add(
+                Severity::Note,
+                codes::AG1101,
+                (span, path),
+                format!(
+                    "rule `{}` never holds here: `environment` is `{environment}`",
+                    view.written.id
+                ),
+                "take it out, or let the proxy say where it runs: `environment: { from: node }`",
+            );
         }
     }
+}
+
+/// Where a rule asks for another environment than the one that the document says it is in.
+fn elsewhere<'s>(
+    subject: &'s Subject<'_>,
+    view: &View<'_>,
+) -> Option<(std::ops::Range<usize>, String, &'s str)> {
+    let EnvironmentSource::Value(here) = &subject.policy.document.environment else {
+        return None;
+    };
+    let fits = |value: &str| {
+        fold_name(value) == fold_name(here)
+            || Glob::parse(value).is_ok_and(|glob| glob.matches(here, Reading::Broad))
+    };
+    let item = view
+        .written
+        .matches
+        .iter()
+        .find(|item| item.mention.field == Field::Environment)
+        .filter(|item| !item.values.iter().any(|value| fits(value)))?;
+    Some((item.mention.span.clone(), item.path.clone(), here))
 }
 
 /// A field of which two things are asked that no one value can be.

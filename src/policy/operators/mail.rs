@@ -269,8 +269,14 @@ fn address(word: &str, found: Found<'_>) {
             found(Some(Host::Name(name)));
         }
     }
+    let mut domains = 0u32;
     for part in parts {
+        domains = domains.saturating_add(1);
         domain(part, found);
+    }
+    // Only a source route has a second `@` outside quotes; else something stands between that some reader splits at.
+    if domains > 1 && !local.is_empty() {
+        found(None);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::detect::{Confidence, fold_name, select};
 use crate::event::Kind;
 use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::{Side, Verb};
-use crate::policy::rule::Action;
+use crate::policy::rule::{Action, IfMissing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether `b` holds for every event for which `a` holds.
@@ -49,10 +49,21 @@ fn holds_with(a: &Literal, b: &Literal) -> bool {
     if a.field != b.field || a.quantifier != b.quantifier {
         return false;
     }
-    let same_reading = a.side == b.side && a.outer == b.outer && a.if_missing == b.if_missing;
+    let same_reading = a.side == b.side && a.outer == b.outer && if_missing(a) <= if_missing(b);
     // What fits narrowly fits broadly; and what is missing never fits narrowly.
     let narrow = a.side == Side::Loosening && (b.side == Side::Restricting || b.side == a.side);
     (same_reading || narrow) && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
+}
+
+/// How much of what is missing fits, by the words of the rule: none, what the operator says, all.
+fn if_missing(literal: &Literal) -> u8 {
+    match (literal.outer, literal.side, literal.if_missing) {
+        (Side::Restricting, Side::Restricting, Some(IfMissing::Skip)) => 0,
+        (Side::Restricting, Side::Restricting, None) => 1,
+        (Side::Restricting, Side::Restricting, Some(IfMissing::Apply)) => 2,
+        (Side::Restricting, Side::Loosening, Some(IfMissing::Skip)) => 1,
+        _ => 0,
+    }
 }
 
 /// Whether every value that fits the first question fits the second, read alike.
@@ -170,7 +181,7 @@ mod tests {
         let Some(policy) = loaded.policy else {
             panic!("{errors:?}")
         };
-        Meaning::of(&policy).rules
+        Meaning::of(&Meaning::parts_of(&policy)).rules
     }
 
     fn deny(condition: &str) -> String {

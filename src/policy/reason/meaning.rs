@@ -1,9 +1,10 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
 use crate::event::Kind;
+use crate::policy::compile::Chapter;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
-use crate::policy::document::{Document, List};
-use crate::policy::explain::{is_compiled, parts};
+use crate::policy::document::{AppliesTo, Document, List};
+use crate::policy::explain::{compiled_to, parts};
 use crate::policy::field::Kinds;
 use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
@@ -17,6 +18,27 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(in crate::policy) struct Meaning {
     pub(in crate::policy) rules: Vec<RuleMeaning>,
+}
+
+/// A document among those that decide.
+pub(in crate::policy) struct Part<'p> {
+    pub(in crate::policy) chapter: &'p Chapter,
+    /// When it takes part; no condition if that is always so.
+    pub(in crate::policy) guard: Formula,
+    /// Its rules, as if it always did.
+    pub(in crate::policy) meaning: Meaning,
+}
+
+impl Part<'_> {
+    /// Its rules: that the document takes part is one more condition of each.
+    pub(in crate::policy) fn guarded(&self) -> Vec<RuleMeaning> {
+        let mut rules = self.meaning.rules.clone();
+        for rule in &mut rules {
+            let formula = std::mem::replace(&mut rule.formula, Formula::All(Vec::new()));
+            rule.formula = Formula::all(vec![self.guard.clone(), formula]);
+        }
+        rules
+    }
 }
 
 /// One rule.
@@ -101,12 +123,22 @@ impl Literal {
 }
 
 impl Meaning {
-    pub(in crate::policy) fn of(policy: &Policy) -> Meaning {
-        let rules = parts(policy)
+    /// The documents that decide.
+    pub(in crate::policy) fn parts_of(policy: &Policy) -> Vec<Part<'_>> {
+        parts(policy)
             .zip(&policy.chapters)
             .filter(|(_, chapter)| !chapter.is_shadow)
-            .flat_map(|((document, compiled), _)| Meaning::of_part(document, compiled).rules)
-            .collect();
+            .map(|((document, compiled), chapter)| Part {
+                chapter,
+                guard: guard(document, chapter),
+                meaning: Meaning::of_part(document, compiled),
+            })
+            .collect()
+    }
+
+    /// All rules of some documents.
+    pub(in crate::policy) fn of(parts: &[Part<'_>]) -> Meaning {
+        let rules = parts.iter().flat_map(Part::guarded).collect();
         Meaning { rules }
     }
 
@@ -116,9 +148,7 @@ impl Meaning {
             .rules
             .iter()
             .filter_map(|written| {
-                let compiled = compiled
-                    .iter()
-                    .find(|rule| is_compiled(document, written, rule))?;
+                let compiled = compiled_to(document, written, compiled)?;
                 Some(RuleMeaning {
                     id: compiled.id.clone(),
                     action: written.action,
@@ -239,6 +269,22 @@ fn side_of(action: Action) -> Side {
         Action::Allow => Side::Loosening,
         _ => Side::Restricting,
     }
+}
+
+/// When a document takes part: for whom it is, read broadly, and in a set what it applies to.
+fn guard(document: &Document, chapter: &Chapter) -> Formula {
+    let side = Side::Restricting;
+    let reader = Reader {
+        document,
+        outer: side,
+        if_missing: None,
+    };
+    let mut parts = reader.matches(&document.audience, side);
+    if !chapter.is_alone && document.applies_to != AppliesTo::default() {
+        let scope = Ask::Other(Verb::Glob, format!("{:?}", document.applies_to));
+        parts.push(reader.literal("applies_to", None, scope, side, false));
+    }
+    Formula::All(parts)
 }
 
 fn holds(rule: &Rule, document: &Document) -> Formula {

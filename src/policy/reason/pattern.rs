@@ -6,8 +6,9 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 /// Longest text that is made.
 const LONGEST: usize = 4096;
 
-/// A short text that fits a pattern, as far as its looks around (`\b`, `^`) allow; whoever uses it has to try.
-pub(super) fn text_for(pattern: &str) -> Option<String> {
+/// A short text that fits a pattern, as far as its looks around (`\b`, `^`) allow; whoever uses it has to try. Other ways lead
+/// to other texts, where the pattern leaves a choice: another alternative, another letter, more repetitions.
+pub(super) fn text_for(pattern: &str, way: usize) -> Option<String> {
     let hir = ParserBuilder::new()
         .unicode(false)
         .utf8(false)
@@ -15,36 +16,39 @@ pub(super) fn text_for(pattern: &str) -> Option<String> {
         .parse(pattern)
         .ok()?;
     let mut out = Vec::new();
-    write(&hir, &mut out)?;
+    write(&hir, way, &mut out)?;
     String::from_utf8(out).ok()
 }
 
-fn write(hir: &Hir, out: &mut Vec<u8>) -> Option<()> {
+fn write(hir: &Hir, way: usize, out: &mut Vec<u8>) -> Option<()> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => out.extend_from_slice(&literal.0),
-        HirKind::Class(class) => out.push(one_of(class)?),
+        HirKind::Class(class) => out.push(one_of(class, way)?),
         HirKind::Repetition(repetition) => {
-            for _ in 0..repetition.min {
-                write(&repetition.sub, out)?;
+            let more = repetition
+                .min
+                .saturating_add(u32::try_from(way).unwrap_or(0));
+            for _ in 0..more.min(repetition.max.unwrap_or(more)) {
+                write(&repetition.sub, way, out)?;
                 if out.len() > LONGEST {
                     return None;
                 }
             }
         }
-        HirKind::Capture(capture) => write(&capture.sub, out)?,
+        HirKind::Capture(capture) => write(&capture.sub, way, out)?,
         HirKind::Concat(parts) => {
             for part in parts {
-                write(part, out)?;
+                write(part, way, out)?;
             }
         }
-        HirKind::Alternation(parts) => write(parts.first()?, out)?,
+        HirKind::Alternation(parts) => write(parts.get(way).or(parts.last())?, way, out)?,
     }
     Some(())
 }
 
 /// A character of a class: one that people write, if there is one.
-fn one_of(class: &Class) -> Option<u8> {
+fn one_of(class: &Class, way: usize) -> Option<u8> {
     let fits = |byte: u8| match class {
         Class::Bytes(class) => class
             .ranges()
@@ -55,10 +59,11 @@ fn one_of(class: &Class) -> Option<u8> {
             .iter()
             .any(|range| (range.start()..=range.end()).contains(&char::from(byte))),
     };
-    b"xaA1 -_./:=?&<>()[]{}\"'\n\t"
-        .iter()
-        .copied()
-        .find(|byte| fits(*byte))
+    let usual = b"xaA1 -_./:=?&<>()[]{}\"'\n\t".iter().copied();
+    usual
+        .filter(|byte| fits(*byte))
+        .take(way.saturating_add(1))
+        .last()
         .or_else(|| (0x21..0x7F).find(|byte| fits(*byte)))
 }
 
@@ -77,13 +82,16 @@ mod tests {
             r"(?i)!\[[^\]]*\]\(\s*https?://[^)\s]*\?[^)\s]*\)",
             r"x{3,5}y*",
             "^a$",
+            "^(secret|hidden)-[0-9]{3}$",
         ] {
-            let text = text_for(pattern).unwrap();
             let compiled = Pattern::new(pattern).unwrap();
-            assert!(
-                compiled.is_match(&text, &mut Scratch::default()),
-                "{pattern}: {text:?}"
-            );
+            for way in 0..4 {
+                let text = text_for(pattern, way).unwrap();
+                assert!(
+                    compiled.is_match(&text, &mut Scratch::default()),
+                    "{pattern}: {text:?}"
+                );
+            }
         }
     }
 }

@@ -1,15 +1,17 @@
 //! How two policies relate: what is proved, what an event shows, what stays open.
 
-use super::implies::rule_implies;
-use super::meaning::{Meaning, RuleMeaning};
+use super::implies::{formula_implies, rule_implies};
+use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
 use crate::policy::case::{Case, settle, written};
+use crate::policy::condition::Quantifier;
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
-use crate::policy::document::{Default, DefaultAction, Document, Mode};
+use crate::policy::document::{Default, DefaultAction, Document};
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
+use crate::policy::operators::Side;
 use crate::policy::rule::Action;
 use crate::policy::{Moment, Policy, ScanScratch, Scans};
 use std::cell::RefCell;
@@ -17,6 +19,12 @@ use std::collections::BTreeSet;
 
 /// Most events that are judged in search of a witness.
 const MOST_EVENTS: usize = 20_000;
+
+/// How often a rule is taken apart in search of a proof.
+const MOST_SPLITS: usize = 2;
+
+/// Most rules that one is taken apart into.
+const MOST_PARTS: usize = 32;
 
 /// An answer that is right wherever it is not `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,19 +97,22 @@ pub struct Difference {
 
 /// Compares two policies.
 pub fn compare(old: &Policy, new: &Policy) -> Difference {
-    let (old_meaning, new_meaning) = (Meaning::of(old), Meaning::of(new));
+    let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+    let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
     let mut settings = settings(&old.document, &new.document);
     if old.version == new.version {
         settings.clear();
     }
     let open = !settings.is_empty();
-    let keeps = !open && refuses_as_much(old, &old_meaning, new, &new_meaning);
-    let adds_nothing = !open && refuses_as_much(new, &new_meaning, old, &old_meaning);
+    let keeps = !open && refuses_as_much(&old_parts, &new_parts);
+    let adds_nothing = !open && refuses_as_much(&new_parts, &old_parts);
     let same = old.version == new.version
         || !open
-            && defaults(&old.document) == defaults(&new.document)
-            && (normals(&old_meaning) == normals(&new_meaning)
-                || (keeps && adds_nothing && effects(&old_meaning) == effects(&new_meaning)));
+            && (wholes(&old_parts) == wholes(&new_parts)
+                || (keeps
+                    && adds_nothing
+                    && closed_gates(&old_parts) == closed_gates(&new_parts)
+                    && effects(&old_meaning) == effects(&new_meaning)));
     let mut difference = Difference {
         same: proved(same),
         keeps: proved(keeps || same),
@@ -115,10 +126,12 @@ pub fn compare(old: &Policy, new: &Policy) -> Difference {
         judged: 0,
     };
     if !same {
+        let parts = old_parts.iter().chain(&new_parts);
+        let guards: Vec<&Formula> = parts.map(|part| &part.guard).collect();
         search(
             old,
             new,
-            candidates(&old_meaning, &new_meaning),
+            candidates(&old_meaning, &new_meaning, &guards),
             &mut difference,
         );
     }
@@ -140,10 +153,7 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("envoy", old.headers == new.headers),
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
-        // Documents that decide for themselves are compared only as a whole.
         ("detectors", detectors(old) == detectors(new)),
-        ("policies", old.members.is_empty() && new.members.is_empty()),
-        ("for", old.audience.is_empty() && new.audience.is_empty()),
     ]
     .into_iter()
     .filter(|(_, equal)| !equal)
@@ -157,8 +167,9 @@ fn detectors(document: &Document) -> Option<Vec<u8>> {
     Some(written_detectors(node, &document.lists))
 }
 
-fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
-    let defaults = &document.defaults;
+/// What the gates of a document do by default, and whether that is enforced.
+fn defaults(part: &Part<'_>) -> Vec<(DefaultAction, bool)> {
+    let defaults = &part.chapter.defaults;
     [
         defaults.request,
         defaults.tool_call,
@@ -167,11 +178,37 @@ fn defaults(document: &Document) -> Vec<(DefaultAction, bool)> {
         defaults.partial,
     ]
     .into_iter()
-    .map(|Default { action, mode }| {
-        let enforced = mode.unwrap_or(document.mode) == Mode::Enforce;
-        (action, enforced && !document.observe_all)
-    })
+    .map(|Default { action, mode }| (action, part.chapter.enforces(mode)))
     .collect()
+}
+
+/// Documents, each as a text; in another order they decide alike.
+fn wholes(parts: &[Part<'_>]) -> Vec<String> {
+    let mut wholes: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            format!(
+                "{} {:?} {:?}",
+                part.guard.normal(),
+                defaults(part),
+                normals(&part.meaning)
+            )
+        })
+        .collect();
+    wholes.sort();
+    wholes
+}
+
+/// The gates that some document closes by default.
+fn closed_gates(parts: &[Part<'_>]) -> BTreeSet<String> {
+    let of_part = |part: &Part<'_>| -> Vec<String> {
+        let closed = defaults(part).into_iter().enumerate();
+        closed
+            .filter(|(_, (action, _))| *action != DefaultAction::Allow)
+            .map(|gate| format!("{} {gate:?}", part.guard.normal()))
+            .collect()
+    };
+    parts.iter().flat_map(of_part).collect()
 }
 
 fn normals(meaning: &Meaning) -> BTreeSet<String> {
@@ -200,7 +237,8 @@ fn only_in(one: &Meaning, other: &Meaning) -> Vec<Box<str>> {
 }
 
 /// A proof that whatever `a` refuses, `b` refuses at least as strictly: as things are enforced, and if everything were.
-fn refuses_as_much(a: &Policy, a_rules: &Meaning, b: &Policy, b_rules: &Meaning) -> bool {
+fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
+    let (a_rules, b_rules) = (Meaning::of(a), Meaning::of(b));
     [true, false].into_iter().all(|only_enforced| {
         let take = |meaning: &Meaning, actions: &[Action]| -> Vec<RuleMeaning> {
             meaning
@@ -214,56 +252,149 @@ fn refuses_as_much(a: &Policy, a_rules: &Meaning, b: &Policy, b_rules: &Meaning)
         let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
             // Most rules of two policies are the same: only the others are compared with all.
             let known: BTreeSet<String> = within.iter().map(RuleMeaning::normal).collect();
-            of.iter().all(|one| {
-                known.contains(&one.normal()) || within.iter().any(|other| rule_implies(one, other))
-            })
+            of.iter()
+                .all(|one| known.contains(&one.normal()) || is_covered(one, within, MOST_SPLITS))
         };
         let (a_deny, b_deny) = (
-            take(a_rules, &[Action::Deny]),
-            take(b_rules, &[Action::Deny]),
+            take(&a_rules, &[Action::Deny]),
+            take(&b_rules, &[Action::Deny]),
         );
         let asks = [Action::RequireApproval];
-        let a_asks = take(a_rules, &asks);
-        let b_refuses = take(b_rules, &[Action::Deny, Action::RequireApproval]);
+        let a_asks = take(&a_rules, &asks);
+        let b_refuses = take(&b_rules, &[Action::Deny, Action::RequireApproval]);
         // A redaction that can't be made is a denial.
-        let a_redacts = take(a_rules, &[Action::Redact]);
-        let b_redacts = take(b_rules, &[Action::Redact]);
+        let a_redacts = take(&a_rules, &[Action::Redact]);
+        let b_redacts = take(&b_rules, &[Action::Redact]);
         let redacts = a_redacts.iter().all(|one| {
             b_redacts.iter().any(|other| one.normal() == other.normal())
                 || b_deny.iter().any(|other| rule_implies(one, other))
         });
-        let default = |policy: &Policy| -> Vec<bool> {
-            defaults(&policy.document)
+        let closed = |part: &Part<'_>| -> Vec<bool> {
+            defaults(part)
                 .into_iter()
                 .map(|(action, enforced)| {
                     action != DefaultAction::Allow && (enforced || !only_enforced)
                 })
                 .collect()
         };
-        let (a_closed, b_closed) = (default(a), default(b));
-        let closes = a_closed
-            .iter()
-            .zip(&b_closed)
-            .all(|(a_closes, b_closes)| *b_closes || !a_closes);
-        // Behind a closed gate, whatever `b` opens, `a` opens.
-        let behind = closed_gates(&a_closed);
+        // Whatever the defaults of a document refuse, those of one document refuse that takes part wherever it does.
         let opens = [Action::Allow, Action::RequireApproval];
-        let a_opens = take(a_rules, &opens);
-        let mut b_opens = take(b_rules, &opens);
-        b_opens.retain(|rule| rule.kinds.meets(behind));
-        let gates = b_opens.iter().all(|one| {
-            a_opens.iter().any(|other| match one.action {
-                // Which plumbing and which offers pass is read off the rules themselves, not off what they mean.
-                Action::Allow => one.normal() == other.normal(),
-                _ => rule_implies(one, other),
-            })
+        let gates = a.iter().all(|a| {
+            let a_closed = closed(a);
+            let a_opens = take(&a.meaning, &opens);
+            // Behind a closed gate, whatever `b` opens, `a` opens.
+            let behind = kinds_behind(&a_closed);
+            let is_as_closed = |b: &Part<'_>| {
+                let closes = a_closed
+                    .iter()
+                    .zip(closed(b))
+                    .all(|(a_closes, b_closes)| b_closes || !a_closes);
+                let mut b_opens = take(&b.meaning, &opens);
+                b_opens.retain(|rule| rule.kinds.meets(behind));
+                closes
+                    && formula_implies(&a.guard, &b.guard)
+                    && b_opens.iter().all(|one| {
+                        a_opens.iter().any(|other| match one.action {
+                            // Which plumbing and which offers pass is read off the rules themselves, not off what they
+                            // mean.
+                            Action::Allow => one.normal() == other.normal(),
+                            _ => rule_implies(one, other),
+                        })
+                    })
+            };
+            !a_closed.contains(&true) || b.iter().any(is_as_closed)
         });
-        each(&a_deny, &b_deny) && each(&a_asks, &b_refuses) && redacts && closes && gates
+        each(&a_deny, &b_deny)
+            && each(&a_asks, &b_refuses)
+            && redacts
+            && gates
+            && refuses_strangers(a, b, only_enforced)
     })
 }
 
+/// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
+fn is_covered(one: &RuleMeaning, within: &[RuleMeaning], splits: usize) -> bool {
+    let Some(fewer) = splits.checked_sub(1) else {
+        return within.iter().any(|other| rule_implies(one, other));
+    };
+    within.iter().any(|other| rule_implies(one, other))
+        || split(one)
+            .iter()
+            .any(|parts| parts.iter().all(|part| is_covered(part, within, fewer)))
+}
+
+/// The ways to write a restricting rule as several, one of which holds wherever it does: for each kind of event, each
+/// alternative, each of the values that it asks for.
+fn split(rule: &RuleMeaning) -> Vec<Vec<RuleMeaning>> {
+    let kinds: Vec<RuleMeaning> = rule
+        .kinds
+        .iter()
+        .map(|kind| RuleMeaning {
+            kinds: Kinds::of(&[kind]),
+            ..rule.clone()
+        })
+        .collect();
+    let mut ways = vec![kinds];
+    let parts = rule.formula.parts();
+    for (at, part) in parts.iter().enumerate() {
+        let instead = |part: Formula| {
+            let mut parts = parts.to_vec();
+            if let Some(slot) = parts.get_mut(at) {
+                *slot = part;
+            }
+            RuleMeaning {
+                formula: Formula::All(parts),
+                ..rule.clone()
+            }
+        };
+        let single = |text: &String| BTreeSet::from([text.clone()]);
+        let pieces: Vec<Formula> = match part {
+            Formula::Any(parts) => parts.clone(),
+            // One of several values is enough only where they are read broadly.
+            Formula::Literal(literal)
+                if !literal.negated
+                    && literal.side == Side::Restricting
+                    && literal.quantifier != Some(Quantifier::All) =>
+            {
+                let asks: Vec<Ask> = match &literal.ask {
+                    Ask::In(texts) => texts.iter().map(|text| Ask::In(single(text))).collect(),
+                    Ask::Globs(texts) => {
+                        texts.iter().map(|text| Ask::Globs(single(text))).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                let piece = |ask| {
+                    Formula::Literal(Literal {
+                        ask,
+                        ..literal.clone()
+                    })
+                };
+                asks.into_iter().map(piece).collect()
+            }
+            _ => Vec::new(),
+        };
+        ways.push(pieces.into_iter().map(instead).collect());
+    }
+    ways.retain(|parts: &Vec<RuleMeaning>| (2..=MOST_PARTS).contains(&parts.len()));
+    ways
+}
+
+/// A proof that whoever no document of `a` is for, no document of `b` is for: nobody lets them through.
+fn refuses_strangers(a: &[Part<'_>], b: &[Part<'_>], only_enforced: bool) -> bool {
+    let is_for_all = |parts: &[Part<'_>]| parts.iter().any(|part| part.guard.parts().is_empty());
+    let enforces = |parts: &[Part<'_>]| parts.iter().any(|part| part.chapter.enforces(None));
+    let is_known = |part: &Part<'_>| {
+        a.iter()
+            .any(|known| formula_implies(&part.guard, &known.guard))
+    };
+    is_for_all(a)
+        || (!is_for_all(b)
+            && b.iter().all(is_known)
+            && (enforces(b) || !enforces(a) || !only_enforced))
+}
+
 /// The kinds of events whose rules decide what passes where a default refuses.
-fn closed_gates(closed: &[bool]) -> Kinds {
+fn kinds_behind(closed: &[bool]) -> Kinds {
     let kinds = [
         Kinds::of(&[Kind::Request]),
         Kinds::of(&[Kind::ToolCall]),
@@ -474,11 +605,129 @@ mod tests {
             if rules.is_empty() { " []" } else { "" },
             rules.concat()
         );
-        let loaded = load_with_zones(&parse_yaml(&text).unwrap());
+        loaded(&text)
+    }
+
+    fn loaded(text: &str) -> Policy {
+        let loaded = load_with_zones(&parse_yaml(text).unwrap());
         let errors: Vec<String> = loaded.errors().map(ToString::to_string).collect();
         loaded
             .policy
             .unwrap_or_else(|| panic!("{errors:?}\n{text}"))
+    }
+
+    /// A set of documents, each as what follows its name.
+    fn set(documents: &[String]) -> Policy {
+        let documents: Vec<String> = documents
+            .iter()
+            .enumerate()
+            .map(|(number, document)| {
+                format!("  - {{ metadata: {{ name: d{number} }}, {document} }}\n")
+            })
+            .collect();
+        loaded(&format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: {{ name: t }}\nrequire: none\npolicies:\n{}",
+            documents.concat()
+        ))
+    }
+
+    fn told(old: &Policy, new: &Policy) -> [Answer; 3] {
+        let difference = compare(old, new);
+        [difference.same, difference.keeps, difference.adds_nothing]
+    }
+
+    const ALL: &str =
+        "defaults: { action: allow }, rules: [{ id: r, match: { tool: t }, action: deny }]";
+    const ACME: &str = "for: { tenant: acme }, defaults: { action: deny }, rules: [{ id: r, match: { tool: u }, action: allow }]";
+
+    fn of(documents: &[&str]) -> Policy {
+        set(&documents
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn documents_of_a_set_decide_alike_in_every_order() {
+        assert_eq!(told(&of(&[ALL, ACME]), &of(&[ACME, ALL])), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_set_of_one_is_the_document_alone() {
+        let alone = policy("allow", &["match: { tool: t }, action: deny".to_owned()]);
+        assert_eq!(told(&alone, &of(&[ALL])), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_document_more_takes_nothing_away() {
+        let (few, more) = (of(&[ALL]), of(&[ALL, ACME]));
+        assert_eq!(told(&few, &more), [Answer::No, Answer::Yes, Answer::No]);
+        assert_eq!(told(&more, &few), [Answer::No, Answer::No, Answer::Yes]);
+    }
+
+    #[test]
+    fn documents_for_somebody_are_compared_rule_by_rule() {
+        let longer = ACME.replace("tool: u", "tool: [u, v]");
+        let (short, long) = (of(&[ALL, ACME]), of(&[ALL, &longer]));
+        let difference = compare(&short, &long);
+        let loosens = difference.loosens.unwrap();
+        assert_eq!((loosens.old.action, loosens.new.action), ("deny", "allow"));
+        assert_eq!(difference.added, vec![Box::from("d1/r")]);
+    }
+
+    #[test]
+    fn whoever_no_document_is_for_counts() {
+        let acme = ACME.replace("action: deny", "action: allow");
+        let beta = acme.replace("acme", "[acme, beta]");
+        assert_eq!(told(&of(&[&acme]), &of(&[&beta]))[1], Answer::No);
+        assert_eq!(told(&of(&[&acme]), &of(&[&acme, ALL]))[1], Answer::No);
+        assert_eq!(
+            told(&of(&[&beta]), &of(&[&beta, &acme])),
+            [Answer::Unknown, Answer::Yes, Answer::Yes]
+        );
+    }
+
+    #[test]
+    fn a_rule_for_several_tools_is_one_for_each() {
+        let one = policy(
+            "allow",
+            &["match: { tool: [t, u] }, action: deny".to_owned()],
+        );
+        let each = ["t", "u"].map(|tool| format!("match: {{ tool: {tool} }}, action: deny"));
+        assert_eq!(told(&one, &policy("allow", &each)), [Answer::Yes; 3]);
+    }
+
+    #[test]
+    fn a_number_between_two_whole_ones_is_a_witness() {
+        let [old, new] = ["greater_than: 5", "at_least: 6"].map(|asks| {
+            policy(
+                "allow",
+                &[format!("when: {{ args.n: {{ {asks} }} }}, action: deny")],
+            )
+        });
+        assert_eq!(told(&old, &new), [Answer::No, Answer::No, Answer::Yes]);
+    }
+
+    #[test]
+    fn every_alternative_of_a_pattern_is_tried() {
+        let [old, new] = ["(secret|hidden)-[0-9]{3}", "secret-[0-9]{3}"].map(|pattern| {
+            policy(
+                "allow",
+                &[format!(
+                    "when: {{ args.s: {{ matches: \"^{pattern}$\" }} }}, action: deny"
+                )],
+            )
+        });
+        assert_eq!(told(&old, &new)[1], Answer::No);
+    }
+
+    #[test]
+    fn a_rule_for_more_covers_one_for_fewer() {
+        let denies = "for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: r, match: { tool: u }, action: deny }]";
+        let more = denies.replace("acme", "[acme, beta]");
+        let difference = compare(&of(&[ALL, denies]), &of(&[ALL, &more]));
+        assert_eq!(difference.keeps, Answer::Yes);
+        assert_eq!(difference.adds_nothing, Answer::No);
     }
 
     fn any_test() -> impl Strategy<Value = String> {
@@ -554,6 +803,32 @@ mod tests {
             })
     }
 
+    fn any_document() -> impl Strategy<Value = String> {
+        (
+            prop_oneof![
+                Just(""),
+                Just("for: { tenant: a }, "),
+                Just("for: { tenant: [a, b] }, "),
+                Just("for: { role: lead }, "),
+                Just("applies_to: { paths: [\"/v1/*\"] }, "),
+                Just("mode: observe, "),
+            ],
+            prop_oneof![Just("allow"), Just("deny")],
+            prop::collection::vec(any_rule(), 0..3),
+        )
+            .prop_map(|(whom, default, rules)| {
+                let rules: Vec<String> = rules
+                    .iter()
+                    .enumerate()
+                    .map(|(number, rule)| format!("{{ id: r{number}, {rule} }}"))
+                    .collect();
+                format!(
+                    "{whom}defaults: {{ action: {default} }}, rules: [{}]",
+                    rules.join(", ")
+                )
+            })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -569,9 +844,9 @@ mod tests {
             let mut changed: Vec<String> = rules.into_iter().take(kept).collect();
             changed.extend(others);
             let new = policy(defaults.1, &changed);
-            let (one, other) = (Meaning::of(&old), Meaning::of(&new));
-            let keeps = refuses_as_much(&old, &one, &new, &other);
-            let adds_nothing = refuses_as_much(&new, &other, &old, &one);
+            let (one, other) = (Meaning::parts_of(&old), Meaning::parts_of(&new));
+            let keeps = refuses_as_much(&one, &other);
+            let adds_nothing = refuses_as_much(&other, &one);
             let difference = compare(&old, &new);
             if keeps {
                 prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
@@ -583,6 +858,33 @@ mod tests {
             changed.reverse();
             let turned = policy(defaults.1, &changed);
             prop_assert_eq!(compare(&new, &turned).same, Answer::Yes);
+        }
+
+        /// The same of sets, whose documents are for everybody or for somebody.
+        #[test]
+        fn a_proof_and_a_witness_never_meet_in_sets(
+            documents in prop::collection::vec(any_document(), 1..4),
+            others in prop::collection::vec(any_document(), 0..2),
+            kept in 0..4usize,
+        ) {
+            let old = set(&documents);
+            let mut changed: Vec<String> = documents.into_iter().take(kept).chain(others).collect();
+            if changed.is_empty() {
+                changed.push("defaults: { action: allow }".to_owned());
+            }
+            let new = set(&changed);
+            let (one, other) = (Meaning::parts_of(&old), Meaning::parts_of(&new));
+            let keeps = refuses_as_much(&one, &other);
+            let adds_nothing = refuses_as_much(&other, &one);
+            let difference = compare(&old, &new);
+            if keeps {
+                prop_assert!(difference.loosens.is_none(), "{:?}", difference.loosens);
+            }
+            if adds_nothing {
+                prop_assert!(difference.tightens.is_none(), "{:?}", difference.tightens);
+            }
+            changed.reverse();
+            prop_assert_eq!(compare(&new, &set(&changed)).same, Answer::Yes);
         }
     }
 }

@@ -172,7 +172,22 @@ fn numbers(range: &Range, fits: bool) -> Vec<String> {
             },
         }
     };
-    match (&range.low, &range.high, fits) {
+    // Between two whole numbers, where a rule for whole numbers may have a gap.
+    let half = |number: &Decimal, above: bool| -> Vec<String> {
+        let below = |number: u32| {
+            if above {
+                Some(number)
+            } else {
+                number.checked_sub(1)
+            }
+        };
+        let whole = number.to_string().parse::<u32>().ok().and_then(below);
+        whole
+            .map(|whole| format!("{whole}.5"))
+            .into_iter()
+            .collect()
+    };
+    let mut numbers = match (&range.low, &range.high, fits) {
         (Some((low, true)), _, true) => vec![low.to_string(), moved(low, 1)],
         (Some((low, false)), _, true) => vec![moved(low, 1), moved(low, 1_000)],
         (None, Some((high, true)), true) => vec![high.to_string(), moved(high, -1)],
@@ -182,7 +197,13 @@ fn numbers(range: &Range, fits: bool) -> Vec<String> {
         (None, Some((high, true)), false) => vec![moved(high, 1)],
         (None, Some((high, false)), false) => vec![high.to_string(), moved(high, 1)],
         (None, None, _) => vec!["1".to_owned()],
+    };
+    match (&range.low, &range.high) {
+        (Some((low, _)), _) => numbers.extend(half(low, fits)),
+        (None, Some((high, _))) => numbers.extend(half(high, !fits)),
+        (None, None) => {}
     }
+    numbers
 }
 
 fn lengths(range: &Range, fits: bool) -> Vec<usize> {
@@ -226,12 +247,22 @@ fn fitting(glob: &str) -> String {
 }
 
 fn one_of(verb: Verb, texts: &BTreeSet<String>) -> Vec<Sample> {
+    if verb == Verb::Matches {
+        let mut made: Vec<String> = Vec::new();
+        for way in 0..MOST_VALUES {
+            for text in texts.iter().filter_map(|text| text_for(text, way)) {
+                if !made.contains(&text) {
+                    made.push(text);
+                }
+            }
+        }
+        return made.iter().map(|text| Sample::text(text)).collect();
+    }
     let made: Vec<String> = texts
         .iter()
         .filter_map(|text| match verb {
             Verb::StartsWith => Some(format!("{text} x")),
             Verb::EndsWith => Some(format!("x {text}")),
-            Verb::Matches => text_for(text),
             Verb::Detects => detected(text),
             Verb::DomainIn => Some(format!("ann@{}", text.replace("*.", "sub."))),
             Verb::PathWithin => Some(format!("{}/x", text.trim_end_matches('/'))),

@@ -69,7 +69,8 @@ impl Candidate {
 
 /// Events worth judging: for each rule those that should make it hold, and each of them with one field changed to a value
 /// that some rule asks about. Rules that only one of two policies has come first.
-pub(super) fn candidates(old: &Meaning, new: &Meaning) -> Vec<Candidate> {
+/// `guards` say when a document takes part.
+pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> Vec<Candidate> {
     let rules = changed_first(old, new);
     let mut values: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
     for rule in &rules {
@@ -100,6 +101,20 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning) -> Vec<Candidate> {
             kind: *kind,
             assignments: Vec::new(),
         });
+    }
+    // Somebody whom a document is for, and somebody else.
+    for guard in guards {
+        for assignments in solve(guard) {
+            let fitting = Candidate {
+                kind: Kind::Request,
+                assignments,
+            };
+            guard.each(&mut |literal| {
+                let others = samples(&literal.ask, false).into_iter();
+                found.extend(others.map(|other| fitting.with(&literal.field, other)));
+            });
+            found.push(fitting);
+        }
     }
     for rule in &rules {
         if found.len() >= MOST_CANDIDATES {

@@ -12,10 +12,10 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeMap;
 
 const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
 const MESSAGE: &[Member] = &[
@@ -55,7 +55,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 struct Conversation {

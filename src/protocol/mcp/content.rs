@@ -3,10 +3,10 @@
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
 
 /// Names of the tools that were called so far in a conversation, by the id of the call.
 pub(super) type Called = BTreeMap<Box<str>, Box<str>>;
@@ -200,7 +200,7 @@ pub(super) fn tool_result(
     } else {
         only_text(value).map_or(Known::Missing, |text| reader.structured_result(text))
     };
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// The text of a result that is one text: it may hold JSON.

@@ -8,8 +8,8 @@ use crate::event::{Author, Event, Gate, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
 
 /// Reads a body.
 pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -87,7 +87,7 @@ fn message(
         None if envelope.method.is_none() => Gate::Plumbing,
         None => Gate::Requests,
     };
-    reader.reading.events.push(request);
+    reader.reading.add(request);
     envelope.read_error(reader, &origin(reader, Author::System, Part::Other));
     if let Some(result) = envelope.result {
         client_result(reader, result);

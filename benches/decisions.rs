@@ -1,0 +1,135 @@
+//! Policies of many rules, and how long one decision by them takes: a call of a tool and a message, judged by rules that name
+//! tools, by such that look for texts, and by rules of all kinds as a company has them.
+
+use agentguard::event::{
+    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Reading, Text,
+};
+use agentguard::policy::{Context, Moment, Policy, ScanScratch, Scans, load_json};
+use agentguard::wire::json::{Limits, Nest, Place};
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const BODY: &[u8] = br#"{"text": "Please refund order 4711 to the customer, thanks.", "args": {"amount": 120, "to": "a@example.com"}}"#;
+
+/// How long one event is judged over and over; V8 compiles its best code while that goes on.
+const BUDGET: Duration = Duration::from_millis(400);
+
+/// Events that are judged between two looks at the clock.
+const ROUND: u32 = 200;
+
+const KINDS: [(&str, fn(usize) -> String); 3] = [
+    ("name tools", tool),
+    ("look for texts", text),
+    ("do all of it", |n| match n % 10 {
+        0..=4 => tool(n),
+        5 => format!(r#"{{"id":"model-{n}","match":{{"model":"model-{n}"}},"action":"deny"}}"#),
+        6 => format!(
+            r#"{{"id":"role-{n}","match":{{"tool":["a_{n}","b_{n}"]}},"unless":{{"principal.roles":"role-{n}"}},"action":"require_approval","approval":{{"by":["lead"]}}}}"#
+        ),
+        7 | 8 => text(n),
+        _ => format!(
+            r#"{{"id":"pattern-{n}","match":{{"event":"message"}},"when":{{"text":{{"matches":"(?i)project-{n}-[0-9]{{2,4}}"}}}},"action":"deny"}}"#
+        ),
+    }),
+];
+
+fn tool(n: usize) -> String {
+    format!(
+        r#"{{"id":"tool-{n}","match":{{"tool":"tool_{n}"}},"when":{{"args.amount":{{"greater_than":{n}}}}},"action":"deny"}}"#
+    )
+}
+
+fn text(n: usize) -> String {
+    format!(
+        r#"{{"id":"text-{n}","match":{{"event":"message"}},"when":{{"text":{{"contains":"needle {n} of many"}}}},"action":"deny"}}"#
+    )
+}
+
+fn document(count: usize, rule: fn(usize) -> String) -> String {
+    let mut json = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"bench"},"require":"none","defaults":{"action":"allow"},"rules":["#.to_owned();
+    for n in 0..count {
+        let comma = if n == 0 { "" } else { "," };
+        write!(json, "{comma}{}", rule(n)).unwrap();
+    }
+    json.push_str("]}");
+    json
+}
+
+/// The policy, and the least time in ms that reading and compiling it took.
+fn compiled(json: &str) -> (Policy, f64) {
+    let mut least = f64::INFINITY;
+    let begun = Instant::now();
+    loop {
+        let start = Instant::now();
+        let policy = load_json(json.as_bytes()).policy.unwrap();
+        least = least.min(start.elapsed().as_secs_f64() * 1e3);
+        if begun.elapsed() > BUDGET {
+            return (policy, least);
+        }
+    }
+}
+
+/// Nanoseconds for one event: the least of many rounds.
+fn judged(policy: &Policy, event: &Event, reading: &Reading, nest: &Nest<'_>) -> f64 {
+    let facts = Facts {
+        models: Models {
+            unknown: false,
+            names: vec!["gpt-4o".into()],
+        },
+        ..Facts::unknown()
+    };
+    let scratch = RefCell::new(ScanScratch::default());
+    let mut least = f64::INFINITY;
+    let begun = Instant::now();
+    while begun.elapsed() < BUDGET {
+        let start = Instant::now();
+        for _ in 0..ROUND {
+            let scans = RefCell::new(Scans::default());
+            let context = Context {
+                policy,
+                facts: &facts,
+                reading,
+                nest,
+                scans: &scans,
+                scratch: &scratch,
+            };
+            black_box(policy.judge(event, &context, Moment::Whole));
+        }
+        least = least.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND));
+    }
+    least
+}
+
+/// Prints the table.
+pub fn run() {
+    let nest = Nest::scan(BODY, Limits { max_depth: 8 }, 0).unwrap();
+    let body = nest.body().unwrap();
+    let place = |key: &str| body.root().get(key).unwrap().place();
+    let mut reading = Reading::default();
+    reading.texts.push(Text {
+        place: place("text"),
+        class: Class::Text,
+        form: Form::String,
+        key: None,
+    });
+    let mut call = Event::new(Kind::ToolCall, Direction::Request, Place::default());
+    call.tool = Known::Is("tool_10".into());
+    call.args = Known::Is(place("args"));
+    let mut message = Event::new(Kind::Message, Direction::Request, Place::default());
+    message.from = Known::Is(Author::User);
+    message.part = Part::Text;
+    message.texts = 0..1;
+    println!("| rules | compile, ms | a call, ns | a message, ns |\n| --- | ---: | ---: | ---: |");
+    for count in [1, 100, 1_000, 10_000] {
+        for (name, rule) in KINDS {
+            let (policy, compile) = compiled(&document(count, rule));
+            println!(
+                "| {count} that {name} | {compile:.2} | {:.0} | {:.0} |",
+                judged(&policy, &call, &reading, &nest),
+                judged(&policy, &message, &reading, &nest),
+            );
+        }
+    }
+}
