@@ -18,12 +18,14 @@
 )]
 
 use harness::{Answer, Envoy, Http, Listening, Request, Setup, Site, Version};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod streams;
 mod workload;
+
+use workload::{policy, question, rules};
 
 const HELP: &str = "\
 Options, after BENCH= :

@@ -2,7 +2,6 @@
 //! JSON alone and with the events made of it. `cargo bench --bench read`; `make bench` does the same in V8.
 #![expect(
     clippy::print_stdout,
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::as_conversions,

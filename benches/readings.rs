@@ -1,4 +1,4 @@
-//! What reading costs, protocol by protocol: the largest recorded request and the largest recorded whole answer of each,
+//! What reading costs, protocol by protocol: the bodies of the largest recorded exchange of each that has a whole answer,
 //! and a chat of 64 KB.
 
 use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};

@@ -1,6 +1,7 @@
 //! What the filter costs while answers stream: CPU for each frame, frames that get through, memory for each stream.
 
-use crate::{Options, load, median, policy, prose, question, rules};
+use crate::workload::{policy, prose, question, rules};
+use crate::{Options, load, median};
 use harness::{Answer, Envoy, Gate, Request, Setup, Site, Version};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -107,7 +107,7 @@ pub fn policy(rules: &[Value], hold: bool) -> Value {
 }
 
 /// English without end.
-fn prose(length: usize) -> String {
+pub fn prose(length: usize) -> String {
     const SENTENCES: [&str; 6] = [
         "The order was placed on Monday and has not left the warehouse yet.",
         "Please check the address once more before anything is sent out again.",

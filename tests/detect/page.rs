@@ -167,7 +167,7 @@ fn signs(page: &mut String, everything: &Verdict) {
         "\nThe signs of `injection`, on texts written for them (`tests/detect/injection.jsonl`), of which {decoys} only \
          look like one, and on the same {} kB of text without any:\n\n\
          | sign | texts | found, % | false in decoys | false in 100 kB |\n|---|--:|--:|--:|--:|\n",
-        everything.benign_bytes / 1000,
+        (everything.benign_bytes + 500) / 1000,
     );
     for (sign, tally) in &tallies {
         let found = everything.benign.get(sign).copied().unwrap_or(0);

@@ -81,12 +81,12 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
     }
 }
 
-/// Everything on the way is full long before a stream of 24 MB has ended: Envoy stops reading, and what the filter has let
+/// Everything on the way is full long before a stream of 36 MB has ended: Envoy stops reading, and what the filter has let
 /// go does not gather in memory. Once the client reads on, nothing of it is lost.
 fn a_client_that_does_not_read_holds_the_provider_up(version: Version) {
-    const FRAMES: usize = 24_000;
-    /// More than what Envoy may buffer of it and the sockets around it take.
-    const FULL: u64 = 14 << 20;
+    const FRAMES: usize = 36_000;
+    /// More than what Envoy buffers of it, up to 10 MiB at once as it comes, and what the sockets around it take.
+    const FULL: u64 = 20 << 20;
     let lasting = with(
         policy(json!([mask_cards()])),
         json!({"inspect": {"max_text": "64MiB"}}),
@@ -128,7 +128,7 @@ fn a_client_that_does_not_read_holds_the_provider_up(version: Version) {
             let (taken, (grown, _)) = (last - begun, envoy.memory());
             assert!(taken < FULL, "{taken} bytes were taken of {sent}");
             let grown = grown.saturating_sub(memory);
-            assert!(grown < FULL / 2, "{grown} bytes more memory");
+            assert!(grown < FULL * 3 / 4, "{grown} bytes more memory");
             let response = raw.response().expect("an answer");
             assert_eq!(response.status, 200);
             assert!(response.body == stream.as_bytes(), "the answer differs");

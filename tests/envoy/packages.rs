@@ -52,7 +52,8 @@ impl Package {
             .current_dir(folder)
             .args([&address, self.format, version])
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // The packages would ask a proxy of the machine's instead.
         for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(proxy);
@@ -63,7 +64,8 @@ impl Package {
         stdin.write_all(lines.as_bytes()).expect("a reader");
         drop(stdin);
         let output = child.wait_with_output().expect("an end");
-        assert!(output.status.success(), "{self:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{self:?}: {errors}");
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let results: Vec<Value> = text
             .lines()

@@ -93,7 +93,7 @@ const FORMATS: &[Format] = &[
         path: "/v1/messages",
         question: |text| {
             json!({
-                "model": "claude-sonnet-4-5",
+                "model": "claude-sonnet-5",
                 "max_tokens": 99,
                 "messages": [{"role": "user", "content": text}],
                 "tools": TOOLS.map(|name| json!({"name": name, "input_schema": {"type": "object", "properties": {}}})),
@@ -184,7 +184,7 @@ fn response(item: Value) -> Value {
 
 fn message(block: Value, reason: &str) -> Value {
     json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": [block],
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5", "content": [block],
         "stop_reason": reason, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 4},
     })
 }

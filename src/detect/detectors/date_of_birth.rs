@@ -66,7 +66,36 @@ pub(super) static DETECTOR: Detector = Detector {
             ],
             judge,
         ),
-        Anchor::Number(4..=4, When::InContext, with_month),
+        Anchor::Number(1..=2, When::InContext, day_first),
+        Anchor::Word(
+            &[
+                "january",
+                "february",
+                "march",
+                "april",
+                "may ",
+                "june",
+                "july",
+                "august",
+                "september",
+                "october",
+                "november",
+                "december",
+                "jan ",
+                "feb ",
+                "mar ",
+                "apr ",
+                "jun ",
+                "jul ",
+                "aug ",
+                "sep ",
+                "sept ",
+                "oct ",
+                "nov ",
+                "dec ",
+            ],
+            month_first,
+        ),
     ],
     hits: &[
         Hit {
@@ -149,57 +178,64 @@ const MONTHS: &[&[u8; 3]] = &[
     b"cze", b"lip", b"sie", b"wrz", b"paz", b"lis", b"gru",
 ];
 
-/// `19 April 1975`, `April 19th, 1975`, `19 de abril de 1975`; the place is at the year.
-fn with_month(place: &Place<'_>) -> Option<Found> {
+/// `19 April 1975`, `3. Mai 1975`, `9 de abril de 2001`; the place is at the day.
+fn day_first(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let year = number_at(text.slice(place.at..place.end), 0, 4)?;
-    let back = |at: usize| text.run_back(at, 2, |byte| matches!(byte, b' ' | b',' | b'.' | b'-'));
-    let word = |end: usize| text.run_back(end, 12, |byte| byte.is_ascii_alphabetic());
-    let digits = |end: usize| text.run_back(end, 3, |byte| byte.is_ascii_digit());
-    let month = |start: usize, end: usize| {
-        let begins = |month: &&[u8; 3]| {
-            text.slice(start..end)
-                .get(..3)
-                .is_some_and(|first| first.eq_ignore_ascii_case(*month))
-        };
-        MONTHS.iter().any(|known| begins(&known))
+    let day = number_at(
+        text.slice(place.at..place.end),
+        0,
+        2.min(place.end.wrapping_sub(place.at)),
+    )?;
+    let from = of(place, gap(place, place.end));
+    let end = text.run(from, 12, |byte| byte.is_ascii_alphabetic());
+    let begins = |month: &&&[u8; 3]| {
+        text.slice(from..end)
+            .get(..3)
+            .is_some_and(|first| first.eq_ignore_ascii_case(**month))
     };
-    let day = |start: usize, end: usize| {
-        let number = text.slice(start..end);
-        (1..=2).contains(&number.len())
-            && number_at(number, 0, number.len()).is_some_and(|day| (1..=31).contains(&day))
-    };
-    // `de` of Spanish and Portuguese
-    let without_of = |at: usize| {
-        if text.precedes(at, " de") {
-            at.wrapping_sub(3)
-        } else {
-            at
-        }
-    };
-    let end = without_of(back(place.at));
-    let start = word(end);
-    let start = if month(start, end) {
-        let day_end = without_of(back(start));
-        let first = digits(day_end);
-        place.begins(first);
-        day(first, day_end).then_some(first)?
-    } else {
-        // `April 19th`, `April 19`
-        let day_end = if matches!(text.slice(start..end), b"st" | b"nd" | b"rd" | b"th") {
-            start
-        } else {
-            end
-        };
-        let first = digits(day_end);
-        let name_end = back(first);
-        let name = word(name_end);
-        place.begins(name);
-        (day(first, day_end) && name_end < first && month(name, name_end)).then_some(name)?
-    };
-    ((1900..=2029).contains(&year) && place.context(start)).then_some(Found {
-        start,
-        end: place.end,
+    if from == place.end || !(1..=31).contains(&day) || !MONTHS.iter().any(|month| begins(&month)) {
+        return None;
+    }
+    until_year(place, of(place, gap(place, end)))
+}
+
+/// `April 19th, 1975`; the place is at the month.
+fn month_first(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let from = gap(place, place.end);
+    let end = text.run(from, 3, |byte| byte.is_ascii_digit());
+    let day = number_at(text.slice(from..end), 0, end.wrapping_sub(from))?;
+    let ordinal = ["st", "nd", "rd", "th"]
+        .iter()
+        .any(|ending| text.follows(end, ending));
+    let after = end.wrapping_add(if ordinal { 2 } else { 0 });
+    ((1..=31).contains(&day) && end.wrapping_sub(from) <= 2)
+        .then(|| until_year(place, gap(place, after)))
+        .flatten()
+        .filter(|_| place.context(place.at))
+}
+
+/// The end of spaces and marks between the parts of a date.
+fn gap(place: &Place<'_>, at: usize) -> usize {
+    place
+        .text
+        .run(at, 2, |byte| matches!(byte, b' ' | b',' | b'.' | b'-'))
+}
+
+/// The end of `de `, as Spanish and Portuguese have it.
+fn of(place: &Place<'_>, at: usize) -> usize {
+    at.wrapping_add(if place.text.follows(at, "de ") { 3 } else { 0 })
+}
+
+/// The date, if a year stands here.
+fn until_year(place: &Place<'_>, from: usize) -> Option<Found> {
+    let text = place.text;
+    let end = text.run(from, 5, |byte| byte.is_ascii_digit());
+    let year = number_at(text.slice(from..end), 0, 4)?;
+    let known = end.wrapping_sub(from) == 4 && (1900..=2029).contains(&year);
+    (known && !text.at(end).is_ascii_alphanumeric()).then_some(Found {
+        start: place.at,
+        end,
         confidence: Confidence::High,
     })
 }

@@ -73,7 +73,7 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
         let state = number_at(number, 0, 2)?;
         let office = matches!(number.first(), Some(b'5' | b'9'))
             || matches!(state, 10 | 11 | 21..=24 | 26..=28 | 30..=32 | 40 | 41);
-        if !matches!(state, 1..=16) && !(office && number.get(4) == Some(&b'0')) {
+        if !(matches!(state, 1..=16) || office && number.get(4) == Some(&b'0')) {
             return None;
         }
     }

@@ -13,6 +13,8 @@ pub(super) type Slots = u128;
 const WORDS: usize = 6;
 /// … and over so many bytes.
 const BYTES: usize = 80;
+/// So many bytes behind the last question another may be asked: validators look at a block and at what follows it.
+const BEHIND: usize = 256;
 /// Words of the longest term.
 const PHRASE: usize = 5;
 
@@ -208,8 +210,10 @@ impl Nearby {
             return 0;
         }
         let from = at.saturating_sub(BYTES);
-        if self.read < from {
-            self.read = from;
+        // A place further on may have been asked about first: what is near an earlier one must have been read.
+        let first = from.saturating_sub(BEHIND);
+        if self.read < first {
+            self.read = first;
             // Half a word is none.
             while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
                 self.read = self.read.wrapping_add(1);
