@@ -403,6 +403,7 @@ impl<'b> Reader<'b> {
         self.is_claimed(value.place())
     }
 
+    #[inline(never)]
     fn claim_place(&mut self, place: Place) {
         if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
