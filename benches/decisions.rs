@@ -19,7 +19,10 @@ const BUDGET: Duration = Duration::from_millis(400);
 /// Events that are judged between two looks at the clock.
 const ROUND: u32 = 200;
 
-const KINDS: [(&str, fn(usize) -> String); 3] = [
+/// Writes a rule with this number.
+type WriteRule = fn(usize) -> String;
+
+const KINDS: [(&str, WriteRule); 3] = [
     ("name tools", tool),
     ("look for texts", text),
     ("do all of it", |n| match n % 10 {
@@ -47,7 +50,7 @@ fn text(n: usize) -> String {
     )
 }
 
-fn document(count: usize, rule: fn(usize) -> String) -> String {
+fn document(count: usize, rule: WriteRule) -> String {
     let mut json = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"bench"},"require":"none","defaults":{"action":"allow"},"rules":["#.to_owned();
     for n in 0..count {
         let comma = if n == 0 { "" } else { "," };
