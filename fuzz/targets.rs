@@ -634,7 +634,7 @@ pub fn texts(input: &[u8]) {
 }
 
 /// Of the calls of a stream, those that are denied are gone, and the others are whole, in their order, numbered without a
-/// gap.
+/// gap; what is masked in their arguments is what is masked in an answer in one piece.
 pub fn calls(input: &[u8]) {
     const NAMES: &[&str] = &["find", "delete_customer", "send"];
     const ARGUMENTS: &[&str] = &[
@@ -689,9 +689,37 @@ pub fn calls(input: &[u8]) {
         name.push_str(call["function"]["name"].as_str().unwrap_or_default());
         arguments.push_str(call["function"]["arguments"].as_str().unwrap_or_default());
     }
-    let kept = sent.iter().filter(|(name, _)| *name != "delete_customer");
-    let kept: Vec<(String, String)> = kept
-        .map(|(name, arguments)| ((*name).to_owned(), arguments.clone()))
+    let kept: Vec<&str> = sent
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| *name != "delete_customer")
         .collect();
-    assert_eq!(seen, kept);
+    let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, kept);
+    assert_eq!(seen, calls_in_one_piece(&sent));
+}
+
+/// The calls that a client gets of an answer in one piece.
+fn calls_in_one_piece(sent: &[(&str, String)]) -> Vec<(String, String)> {
+    let calls: Vec<Value> = sent
+        .iter()
+        .enumerate()
+        .map(|(at, (name, arguments))| {
+            json!({"id": format!("call_{at}"), "type": "function", "function": {"name": name, "arguments": arguments}})
+        })
+        .collect();
+    let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+    let answer = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]});
+    let seen = ask(&guard(), "application/json", answer.to_string().as_bytes());
+    let seen: Value = serde_json::from_slice(&seen.client.body()).unwrap();
+    let kept = seen["choices"][0]["message"]["tool_calls"].as_array();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    kept.into_iter()
+        .flatten()
+        .map(|call| {
+            let function = &call["function"];
+            (text(&function["name"]), text(&function["arguments"]))
+        })
+        .collect()
 }

@@ -92,12 +92,12 @@ fn every_folder_of_the_source_has_its_layer() {
 }
 
 #[test]
-fn only_the_host_names_the_sdk() {
+fn only_the_host_calls_envoy() {
     for file in files(&source()) {
         let text = std::fs::read_to_string(&file).unwrap();
         let inside = file.starts_with(source().join("host")) || file.ends_with("lib.rs");
         assert!(
-            inside || !text.contains("proxy_wasm::"),
+            inside || !text.contains("extern \"C\""),
             "{}",
             file.display()
         );

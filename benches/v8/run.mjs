@@ -1,9 +1,10 @@
-// Runs a WASI program in V8: node run.mjs MODULE
+// Runs a WASI program in V8: node run.mjs MODULE [ARGUMENT …]
 import { readFile } from "node:fs/promises";
 import { WASI } from "node:wasi";
 
-const wasi = new WASI({ version: "preview1" });
-const module = await WebAssembly.compile(await readFile(process.argv[2]));
+const [path, ...options] = process.argv.slice(2);
+const wasi = new WASI({ version: "preview1", args: [path, ...options] });
+const module = await WebAssembly.compile(await readFile(path));
 // The crate knows Envoy's functions; the detectors call none of them.
 const nothing = new Proxy({}, { get: () => () => 0, has: () => true });
 const instance = await WebAssembly.instantiate(module, { ...wasi.getImportObject(), env: nothing });

@@ -3,8 +3,8 @@
 
 use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::json::quote;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest value of a single text in a record; texts of clients (a model's name) could be of any length.
 const LONGEST_TEXT: usize = 256;

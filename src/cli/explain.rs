@@ -202,7 +202,8 @@ fn explain_code(asked: &str, json: bool) -> Result<Outcome, Failed> {
             "say which event: `agentguard explain POLICY '{call: \"issue_refund {amount: 250}\"}'`, or --tool, --text, --model",
         )),
         None => {
-            let near = nearest(asked, codes::CODES.iter().map(|code| code.id));
+            let known: Vec<&str> = codes::CODES.iter().map(|code| code.id).collect();
+            let near = nearest(asked, &known);
             let hint = near
                 .map(|near| format!("; did you mean {near}?"))
                 .unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Values that are no findings: known test cards, own domains, a company's own numbers.
 
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 use std::net::IpAddr;
 
 use super::normalise::View;

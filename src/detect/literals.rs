@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::sieve::Sieve;
 use crate::wire::order;
 
 use aho_corasick::automaton::{Automaton, OverlappingState};
@@ -37,6 +38,8 @@ impl std::fmt::Display for TooManyLiterals {
 #[derive(Clone, Debug)]
 pub struct Literals {
     table: Table,
+    /// Tells texts without any of them, which is most, faster than the table.
+    sieve: Option<Sieve>,
     longest: usize,
     /// In small letters A–Z, sorted: to find those that the end of a text is the beginning of.
     sorted: Vec<Box<str>>,
@@ -60,6 +63,7 @@ impl Literals {
         if bytes == 0 {
             return Ok(Self {
                 table: Table::Empty,
+                sieve: None,
                 longest: 0,
                 sorted: Vec::new(),
             });
@@ -97,8 +101,11 @@ impl Literals {
             .collect();
         order::sort(&mut sorted);
         sorted.dedup();
+        let words: Vec<&[u8]> = sorted.iter().map(|literal| literal.as_bytes()).collect();
+        let sieve = Sieve::new(&words);
         Ok(Self {
             table,
+            sieve,
             longest,
             sorted,
         })
@@ -113,23 +120,33 @@ impl Literals {
     /// complete it. The text's length if there is none.
     pub fn begun(&self, text: &str) -> usize {
         let back = self.longest.saturating_sub(1);
-        let Some(from) = text.char_indices().rev().take(back).last() else {
+        let begins = |(_, byte): &(usize, u8)| byte & 0xC0 != 0x80;
+        let characters = text.bytes().enumerate().rev().filter(begins);
+        let Some((from, _)) = characters.take(back).last() else {
             return text.len();
         };
-        let tail = text.get(from.0..).unwrap_or_default().to_ascii_lowercase();
-        let first = tail.char_indices().map(|(at, _)| at).find(|at| {
+        let tail = text.get(from..).unwrap_or_default().to_ascii_lowercase();
+        let mut characters = tail.bytes().enumerate().filter(begins);
+        let first = characters.find(|(at, _)| {
             let end = tail.get(*at..).unwrap_or_default();
             let next = self.sorted.partition_point(|literal| &**literal <= end);
             self.sorted
                 .get(next)
                 .is_some_and(|literal| literal.starts_with(end))
         });
-        first.map_or(text.len(), |at| from.0.saturating_add(at))
+        first.map_or(text.len(), |(at, _)| from.saturating_add(at))
     }
 
     /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal
     /// that stands twice in the list is reported under both indices. Linear in text and hits.
     pub fn find(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
+        if self
+            .sieve
+            .as_ref()
+            .is_some_and(|sieve| !sieve.may_hold(text.as_bytes()))
+        {
+            return;
+        }
         match &self.table {
             Table::Empty => {}
             Table::Small(dfa) => walk(dfa.as_ref(), text, hit),

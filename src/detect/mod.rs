@@ -17,6 +17,7 @@ mod parts;
 pub mod pattern;
 pub mod scan;
 pub mod select;
+mod sieve;
 mod simd;
 mod tables;
 mod variety;

@@ -4,14 +4,17 @@
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
 
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use regex_automata::hybrid::{dfa, regex};
+use regex_automata::hybrid::{LazyStateID, dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
-use regex_automata::{Anchored, Input, MatchKind, PatternSet as Bits};
+use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
+
+use super::sieve::Sieve;
+use crate::wire::order;
 
 mod translate;
 
@@ -29,6 +32,9 @@ const CACHE_BYTES: usize = 256 << 10;
 
 /// So many patterns keep their states between two texts.
 const CACHED_PATTERNS: usize = 64;
+
+/// Shorter words stand in too many texts to be worth a look for them.
+const LEAST_REQUIRED: usize = 4;
 
 /// Bytes that the search for spans may read for each byte of text before it takes the rest of the text as one span.
 const READS_PER_BYTE: usize = 32;
@@ -48,7 +54,14 @@ pub struct PatternError {
 #[derive(Debug, Default)]
 pub struct Scratch {
     patterns: BTreeMap<Arc<str>, Caches>,
-    set: Option<(Arc<[Arc<str>]>, dfa::Cache)>,
+    set: Option<SetCaches>,
+}
+
+/// States of a set of patterns: one cache for each of its groups.
+#[derive(Debug)]
+struct SetCaches {
+    owner: Arc<[Arc<str>]>,
+    groups: Vec<dfa::Cache>,
 }
 
 #[derive(Debug)]
@@ -229,12 +242,54 @@ impl Pattern {
     }
 }
 
-/// Many patterns, asked in one pass which of them match.
+/// Many patterns, asked together which of them match.
 #[derive(Clone, Debug)]
 pub struct PatternSet {
     patterns: Vec<Pattern>,
     sources: Arc<[Arc<str>]>,
-    which: Option<Arc<dfa::DFA>>,
+    groups: Vec<Group>,
+}
+
+/// Patterns that are asked in one pass.
+#[derive(Clone, Debug)]
+struct Group {
+    which: Arc<dfa::DFA>,
+    /// Their places in the set.
+    members: Vec<usize>,
+    /// Tells texts without any word that one of their matches needs; absent where one of them needs none.
+    sieve: Option<Sieve>,
+}
+
+impl Group {
+    /// `None` if there is nothing in it.
+    fn new(
+        patterns: &[Pattern],
+        members: Vec<usize>,
+        words: &[&[u8]],
+    ) -> Result<Option<Self>, PatternError> {
+        if members.is_empty() {
+            return Ok(None);
+        }
+        let hirs: Vec<Hir> = members
+            .iter()
+            .filter_map(|member| Some(patterns.get(*member)?.hir.clone()))
+            .collect();
+        let which = compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
+        let which = which.ok_or_else(|| PatternError {
+            message: format!(
+                "the {} patterns are larger than {} MiB together",
+                hirs.len(),
+                MAX_SET_BYTES >> 20
+            ),
+            span: 0..0,
+            help: Some("use lists of words where no pattern is needed".to_owned()),
+        })?;
+        Ok(Some(Self {
+            which: Arc::new(which),
+            members,
+            sieve: Sieve::new(words),
+        }))
+    }
 }
 
 impl PatternSet {
@@ -245,26 +300,29 @@ impl PatternSet {
             .iter()
             .map(|pattern| Arc::clone(&pattern.source))
             .collect();
-        let which = if patterns.is_empty() {
-            None
-        } else {
-            let hirs: Vec<Hir> = patterns.iter().map(|pattern| pattern.hir.clone()).collect();
-            let dfa =
-                compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
-            Some(Arc::new(dfa.ok_or_else(|| PatternError {
-                message: format!(
-                    "the {} patterns are larger than {} MiB together",
-                    hirs.len(),
-                    MAX_SET_BYTES >> 20
-                ),
-                span: 0..0,
-                help: Some("use lists of words where no pattern is needed".to_owned()),
-            })?))
-        };
+        let required: Vec<Option<Vec<Vec<u8>>>> = patterns
+            .iter()
+            .map(|pattern| translate::required(&pattern.hir))
+            .map(|words| {
+                words.filter(|words| words.iter().all(|word| word.len() >= LEAST_REQUIRED))
+            })
+            .collect();
+        let words: Vec<&[u8]> = required
+            .iter()
+            .flatten()
+            .flatten()
+            .map(Vec::as_slice)
+            .collect();
+        let (with, without) = (0..patterns.len())
+            .partition(|number| required.get(*number).is_some_and(Option::is_some));
+        let groups = [
+            Group::new(&patterns, with, &words)?,
+            Group::new(&patterns, without, &[])?,
+        ];
         Ok(Self {
-            patterns,
             sources,
-            which,
+            groups: groups.into_iter().flatten().collect(),
+            patterns,
         })
     }
 
@@ -276,28 +334,72 @@ impl PatternSet {
     /// Calls `hit` with the index of each pattern that matches somewhere in the text, ascending. Linear in the text
     /// whatever the number of patterns.
     pub fn matching(&self, text: &str, scratch: &mut Scratch, hit: &mut dyn FnMut(usize)) {
-        let Some(dfa) = &self.which else { return };
-        let cache = match &mut scratch.set {
+        let caches = match &mut scratch.set {
             // Two sets are compared only where they aren't one: a set has many sources.
-            Some((owner, cache)) if Arc::ptr_eq(owner, &self.sources) || *owner == self.sources => {
-                cache
+            Some(caches)
+                if Arc::ptr_eq(&caches.owner, &self.sources) || caches.owner == self.sources =>
+            {
+                caches
             }
             other => {
-                &mut other
-                    .insert((Arc::clone(&self.sources), dfa.create_cache()))
-                    .1
+                let caches = self.groups.iter().map(|group| group.which.create_cache());
+                other.insert(SetCaches {
+                    owner: Arc::clone(&self.sources),
+                    groups: caches.collect(),
+                })
             }
         };
-        let mut bits = Bits::new(self.patterns.len());
-        if dfa
-            .try_which_overlapping_matches(cache, &Input::new(text), &mut bits)
-            .is_err()
-        {
-            // Can't happen (see `is_match`); every pattern is then asked alone.
-            (0..self.patterns.len()).for_each(hit);
-            return;
+        let mut matching = Vec::new();
+        for (group, cache) in self.groups.iter().zip(&mut caches.groups) {
+            if group
+                .sieve
+                .as_ref()
+                .is_some_and(|sieve| !sieve.may_hold(text.as_bytes()))
+            {
+                continue;
+            }
+            let mut bits = Bits::new(group.members.len());
+            let asked = which(&group.which, cache, text, &mut bits);
+            // It can't fail (see `is_match`); if it did, every pattern would be asked alone.
+            let is_in = |place| PatternID::new(place).is_ok_and(|id| bits.contains(id));
+            let found = group.members.iter().enumerate();
+            let found = found.filter(|(place, _)| asked.is_none() || is_in(*place));
+            matching.extend(found.map(|(_, member)| *member));
         }
-        bits.iter().for_each(|index| hit(index.as_usize()));
+        order::sort(&mut matching);
+        matching.into_iter().for_each(hit);
+    }
+}
+
+/// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
+fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
+    let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
+    for byte in text.bytes() {
+        state = dfa.next_state(cache, state, byte).ok()?;
+        if !state.is_tagged() {
+            continue;
+        }
+        if state.is_match() {
+            add(dfa, cache, state, found);
+            if found.is_full() {
+                return Some(());
+            }
+        } else if state.is_dead() {
+            return Some(());
+        } else if state.is_quit() {
+            return None;
+        }
+    }
+    state = dfa.next_eoi_state(cache, state).ok()?;
+    if state.is_match() {
+        add(dfa, cache, state, found);
+    }
+    Some(())
+}
+
+fn add(dfa: &dfa::DFA, cache: &dfa::Cache, state: LazyStateID, found: &mut Bits) {
+    for at in 0..dfa.match_len(cache, state) {
+        let _ = found.try_insert(dfa.match_pattern(cache, state, at));
     }
 }
 

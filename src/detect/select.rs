@@ -145,7 +145,7 @@ impl Selection {
             let own = self.custom.iter().map(|detector| detector.name.as_str());
             names().into_iter().chain(own)
         };
-        let near = nearest(&folded, known());
+        let near = nearest(&folded, &known().collect::<Vec<&str>>());
         let parts = known().filter(|known| {
             known.len() > 2
                 && folded.len() > 2

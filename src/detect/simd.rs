@@ -29,7 +29,7 @@ pub(super) const BLOCK: usize = 64;
 const AFTER: usize = 2;
 
 /// Beginnings of key words, and marks that stand at the beginning of something; 0 is any byte. Letters in lower case.
-const STEMS: [(u8, [u8; 3]); 16] = [
+const STEMS: [(u8, [u8; 3]); 19] = [
     (0, *b"pas"),
     (0, *b"pwd"),
     (1, *b"sec"),
@@ -39,7 +39,10 @@ const STEMS: [(u8, [u8; 3]); 16] = [
     (3, *b"cre"),
     (3, *b"aut"),
     (4, *b"://"),
+    (4, *b"ras"),
     (5, *b"---"),
+    (5, *b"nha"),
+    (5, *b"nwo"),
     (6, *b"![\0"),
     (6, *b"](h"),
     (7, *b"<|\0"),
@@ -50,7 +53,9 @@ const STEMS: [(u8, [u8; 3]); 16] = [
 
 const DIGIT: u8 = 1;
 /// a–o, and p–z: half of the letters have another high half.
-const LETTERS: u8 = 2 | 4;
+const EARLY: u8 = 2;
+const LATE: u8 = 4;
+const LETTERS: u8 = EARLY | LATE;
 const AT: u8 = 8;
 const COLON: u8 = 16;
 const DASH: u8 = 32;
@@ -262,10 +267,10 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm {
-    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, HIGH, LETTERS, LOW, STEM_TABLES};
+    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW, STEM_TABLES};
     use core::arch::wasm32::{
-        i8x16_eq, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, v128, v128_and, v128_load,
-        v128_not, v128_or,
+        i8x16_eq, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl, v128, v128_and,
+        v128_load, v128_or,
     };
 
     /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -290,10 +295,17 @@ mod wasm {
         v128_and(low, u8x16_swizzle(table(high), u8x16_shr(bytes, 4)))
     }
 
+    /// The bytes with any group.
     #[inline(always)]
-    fn any(groups: v128, wanted: u8) -> u64 {
-        let none = i8x16_eq(v128_and(groups, u8x16_splat(wanted)), u8x16_splat(0));
-        u64::from(u8x16_bitmask(v128_not(none)))
+    fn any(groups: v128) -> u64 {
+        u64::from(!u8x16_bitmask(i8x16_eq(groups, u8x16_splat(0))))
+    }
+
+    /// The bytes of a class of one bit. A mask takes the highest bit of each byte, so the class is moved there; what
+    /// comes from the byte beside it stays below.
+    #[inline(always)]
+    fn of(classes: v128, class: u8) -> v128 {
+        u16x8_shl(classes, class.leading_zeros())
     }
 
     #[inline(always)]
@@ -302,17 +314,18 @@ mod wasm {
         for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
             let bytes = load(window, at);
             let class = look(&LOW, &HIGH, bytes);
-            block.digit |= any(class, DIGIT) << shift;
-            block.letter |= any(class, LETTERS) << shift;
-            block.at |= any(class, AT) << shift;
-            block.colon |= any(class, COLON) << shift;
-            block.dash |= any(class, DASH) << shift;
+            let mask = |class| u64::from(u8x16_bitmask(class)) << shift;
+            block.digit |= mask(of(class, DIGIT));
+            block.letter |= mask(v128_or(of(class, EARLY), of(class, LATE)));
+            block.at |= mask(of(class, AT));
+            block.colon |= mask(of(class, COLON));
+            block.dash |= mask(of(class, DASH));
             let folded = |at| v128_or(load(window, at), u8x16_splat(0x20));
             let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
             let first = look(low0, high0, folded(at));
             let second = look(low1, high1, folded(at.wrapping_add(1)));
             let third = look(low2, high2, folded(at.wrapping_add(2)));
-            block.stem |= any(v128_and(v128_and(first, second), third), u8::MAX) << shift;
+            block.stem |= any(v128_and(v128_and(first, second), third)) << shift;
         }
         block
     }

@@ -1,24 +1,23 @@
 //! "Did you mean": the nearest known name by edit distance.
 
 /// The known name that a misspelt one most probably means: at most a third of its letters away, case ignored.
-pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name: Vec<char> = name.to_lowercase().chars().collect();
-    known
-        .into_iter()
-        .map(|candidate| {
-            let letters: Vec<char> = candidate.to_lowercase().chars().collect();
-            let allowed = name.len().max(letters.len()).div_euclid(3).max(1);
-            (distance(&name, &letters), allowed, candidate)
-        })
-        .filter(|(distance, allowed, _)| distance <= allowed)
-        .min_by_key(|(distance, _, _)| *distance)
-        .map(|(_, _, candidate)| candidate)
+    let mut best = None;
+    for candidate in known {
+        let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+        let allowed = name.len().max(letters.len()).div_euclid(3).max(1);
+        let distance = distance(&name, &letters);
+        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, *candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 /// All known names in a sentence, where they are few enough to read.
-pub fn listed<'k>(known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let known: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
-    (!known.is_empty() && known.len() <= 24).then(|| known.join(", "))
+pub fn listed(known: &[&str]) -> Option<String> {
+    (!known.is_empty() && known.len() <= 24).then(|| format!("`{}`", known.join("`, `")))
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words: Damerau's restricted distance.
@@ -63,14 +62,14 @@ mod tests {
             ("greater_then", "greater_than"),
             ("unles", "unless"),
         ] {
-            assert_eq!(nearest(typed, KNOWN), Some(meant), "{typed}");
+            assert_eq!(nearest(typed, &KNOWN), Some(meant), "{typed}");
         }
     }
 
     #[test]
     fn another_word_finds_nothing() {
-        assert_eq!(nearest("conditions", KNOWN), None);
-        assert_eq!(nearest("x", KNOWN), None);
-        assert_eq!(nearest("", KNOWN), None);
+        assert_eq!(nearest("conditions", &KNOWN), None);
+        assert_eq!(nearest("x", &KNOWN), None);
+        assert_eq!(nearest("", &KNOWN), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What is known of an exchange as a whole, and of who is asking.
 
 use super::{History, Known, Models};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Who is asking, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

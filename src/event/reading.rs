@@ -1,8 +1,8 @@
 //! What was found in one body.
 
 use super::{Author, Event, Known, Text};
+use crate::wire::btree::BTreeSet;
 use crate::wire::json::Place;
-use std::collections::BTreeSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use crate::audit::{HeldRule, Record};
 use crate::event::{Direction, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
+use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::order;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

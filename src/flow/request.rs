@@ -86,6 +86,10 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
 impl Flow {
     /// The request begins. Called once.
     pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
+        self.begin_request(head).without_absent(head.headers)
+    }
+
+    fn begin_request(&mut self, head: &RequestHead<'_>) -> Step {
         let guard = std::rc::Rc::clone(&self.guard);
         let policy = &guard.policy;
         let seen = look_at(head);

@@ -79,7 +79,7 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
-        let step = self.begin_response(head);
+        let step = self.begin_response(head).without_absent(head.headers);
         self.answered = step.action == Action::Continue;
         step
     }

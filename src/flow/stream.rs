@@ -4,6 +4,7 @@
 
 mod call;
 mod queue;
+mod scattered;
 mod text;
 #[cfg(not(target_arch = "wasm32"))]
 mod transcript;
@@ -24,11 +25,11 @@ use crate::protocol::stream::{
 };
 use crate::protocol::{Denial, Reader, Removal};
 use crate::redact::{self, replaced};
+use crate::wire::btree::BTreeMap;
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
 use call::Call;
 use queue::{Queue, Waiting};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use text::Text;

@@ -5,9 +5,9 @@ use crate::event::{Class, Event, Form, Kind, Known, Part, Reading};
 use crate::policy::Watch;
 use crate::protocol::{self, Protocol};
 use crate::redact::{self, Edited, StandIns};
+use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Edits, Nest};
 use crate::wire::span::index;
-use std::collections::BTreeSet;
 
 /// Protocols whose requests the provider keeps unless they say otherwise.
 const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];

@@ -3,7 +3,7 @@
 use super::abi;
 use crate::flow::Guard;
 use crate::metrics::{Kind, Metric};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Most ids that are kept for one metric. Values are kept as clients wrote them, of which there is no end; the rest is
 /// looked up by name.

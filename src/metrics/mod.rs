@@ -2,7 +2,7 @@
 //! `provider=.=openai;.;agentguard_requests_total`. Envoy never forgets a stat, so labels that clients can fill are
 //! bounded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 
 /// Longest value of a label.
 const LONGEST_VALUE: usize = 64;

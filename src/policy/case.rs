@@ -18,10 +18,10 @@ use crate::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
     Text, Turn, Usage,
 };
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
 use crate::wire::span::offset;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Deepest nesting of a described event.

@@ -25,10 +25,10 @@ use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
 use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A policy, ready to be judged with. Immutable; exchanges share it.
@@ -855,14 +855,9 @@ impl<'d> Compiler<'d> {
         if let Some(list) = lists.get(name) {
             return Some(list);
         }
-        self.decoder.unknown(
-            codes::AG1012,
-            &At::root(),
-            span,
-            "list",
-            name,
-            lists.keys().map(|name| &**name),
-        );
+        let known: Vec<&str> = lists.keys().map(|name| &**name).collect();
+        self.decoder
+            .unknown(codes::AG1012, &At::root(), span, "list", name, &known);
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }
@@ -1069,14 +1064,8 @@ impl<'d> Compiler<'d> {
         if known.contains(&word) {
             return Some(());
         }
-        self.decoder.unknown(
-            codes::AG1007,
-            &At::root(),
-            span,
-            "value",
-            word,
-            known.iter().copied(),
-        );
+        self.decoder
+            .unknown(codes::AG1007, &At::root(), span, "value", word, known);
         if let Some(diagnostic) = self.decoder.diagnostics.last_mut() {
             diagnostic.path = path.to_owned();
         }
@@ -1208,11 +1197,13 @@ impl<'d> Compiler<'d> {
     }
 
     fn literal_number(&mut self, text: String) -> u32 {
-        let literals = &mut self.literals;
-        *self.literal_numbers.entry(text).or_insert_with_key(|text| {
-            literals.push(text.clone());
-            offset(literals.len()).saturating_sub(1)
-        })
+        if let Some(number) = self.literal_numbers.get(&text) {
+            return *number;
+        }
+        let number = offset(self.literals.len());
+        self.literals.push(text.clone());
+        self.literal_numbers.insert(text, number);
+        number
     }
 
     fn glob(&mut self, text: &str, span: &Range<usize>, path: &str) -> Option<Glob> {

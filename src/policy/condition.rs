@@ -353,14 +353,8 @@ pub(super) fn read_field(
                     roots.chain(names).collect()
                 }
             };
-            decoder.unknown(
-                codes::AG1009,
-                at,
-                span,
-                "field",
-                name,
-                known.iter().map(String::as_str),
-            );
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            decoder.unknown(codes::AG1009, at, span, "field", name, &known);
             None
         }
     }
@@ -444,7 +438,7 @@ fn read_test(
                         &member.key_span,
                         "operator",
                         &member.key,
-                        words.iter().copied(),
+                        &words,
                     );
                     return None;
                 };
@@ -603,7 +597,7 @@ fn read_time(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Vec<Chec
                 &member.key_span,
                 "operator of `time`",
                 &member.key,
-                words.iter().copied(),
+                &words,
             );
             return None;
         };

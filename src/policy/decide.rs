@@ -26,12 +26,12 @@ use crate::event::{
     Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Position, Reading,
     Redaction, Replacement, Text, Turn,
 };
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 

@@ -194,19 +194,19 @@ impl Decoder {
     }
 
     /// Notes a name that is not known, with the nearest one that is.
-    pub(super) fn unknown<'k>(
+    pub(super) fn unknown(
         &mut self,
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
         what: &str,
         name: &str,
-        known: impl IntoIterator<Item = &'k str> + Clone,
+        known: &[&str],
     ) {
         let message = format!("unknown {what} `{name}`");
         let lower = name.to_ascii_lowercase();
-        let same = known.clone().into_iter().find(|known| **known == *lower);
-        let meant = same.or_else(|| nearest(name, known.clone()));
+        let same = known.iter().copied().find(|known| **known == *lower);
+        let meant = same.or_else(|| nearest(name, known));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
             return;
         };
@@ -249,7 +249,7 @@ impl Decoder {
                     &member.key_span,
                     "key",
                     &member.key,
-                    known.iter().copied(),
+                    known,
                 );
                 self.translate(&member.key, known);
             }
@@ -305,31 +305,36 @@ impl Decoder {
         node: &Node,
         words: &[(&str, T)],
     ) -> Option<T> {
+        let place = self.place_in(at, node, words.len(), &|place| {
+            words.get(place).map(|(word, _)| *word)
+        })?;
+        words.get(place).map(|(_, value)| *value)
+    }
+
+    /// The place of a word in a closed list. Compiled once, whatever the words stand for.
+    fn place_in<'w>(
+        &mut self,
+        at: &At<'_>,
+        node: &Node,
+        count: usize,
+        word: &dyn Fn(usize) -> Option<&'w str>,
+    ) -> Option<usize> {
+        let words: Vec<&str> = (0..count).filter_map(word).collect();
         #[cfg(test)]
         self.asked_words.push((
             at.pattern(),
-            words.iter().map(|(word, _)| (*word).to_owned()).collect(),
+            words.iter().map(|word| (*word).to_owned()).collect(),
         ));
         let Data::String(text) = &node.data else {
-            let names = listed(words.iter().map(|(word, _)| *word)).unwrap_or_default();
+            let names = listed(&words).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));
             return None;
         };
-        let found = words.iter().find(|(word, _)| *word == &**text);
-        match found {
-            Some((_, value)) => Some(*value),
-            None => {
-                self.unknown(
-                    codes::AG1007,
-                    at,
-                    &node.span,
-                    "value",
-                    text,
-                    words.iter().map(|(word, _)| *word),
-                );
-                None
-            }
+        let found = words.iter().position(|word| *word == &**text);
+        if found.is_none() {
+            self.unknown(codes::AG1007, at, &node.span, "value", text, &words);
         }
+        found
     }
 
     /// A list of texts; a single text stands for a list of one.

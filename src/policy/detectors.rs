@@ -15,7 +15,7 @@ use crate::detect::pattern::Pattern;
 use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
 use crate::detect::{allow, select};
 use crate::diag::codes;
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// The keys of a detector that the policy brings.
 pub(super) const KEYS: &[&str] = &[
@@ -210,7 +210,7 @@ fn custom(
                 if validator.is_none() {
                     let names = Validator::names();
                     let known: Vec<&str> = names.collect();
-                    decoder.unknown(codes::AG1007, &at, &value.span, "check", &word, known);
+                    decoder.unknown(codes::AG1007, &at, &value.span, "check", &word, &known);
                 }
                 detector.validator = Some(validator?);
             }
@@ -283,7 +283,7 @@ fn list(
             None => {
                 let known = lists.keys().map(|name| &**name).chain([allow::TEST_CARDS]);
                 let known: Vec<&str> = known.collect();
-                decoder.unknown(codes::AG1012, at, &node.span, "list", &name, known);
+                decoder.unknown(codes::AG1012, at, &node.span, "list", &name, &known);
                 None
             }
         },

@@ -7,8 +7,8 @@ use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Severity, codes};
 use crate::event::words;
+use crate::wire::btree::BTreeMap;
 use crate::wire::order;
-use std::collections::BTreeMap;
 
 /// What the documents of this language say they are.
 pub const API_VERSION: &str = "agentguard.dev/v1";

@@ -9,8 +9,8 @@ use super::node::{Data, Node};
 use super::rule::{Action, Rule};
 use super::{Moment, ScanScratch, Scans};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
+use crate::wire::btree::BTreeSet;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 
 /// What can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::limit::{self, Limit};
 use super::node::{Data, Member, Node};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -327,14 +327,9 @@ fn read_match(
             match Kind::from_word(&word) {
                 Some(kind) => kinds = kinds.with(kind),
                 None => {
-                    decoder.unknown(
-                        codes::AG1007,
-                        &at,
-                        &member.value.span,
-                        "event",
-                        &word,
-                        Kind::ALL.iter().map(|kind| kind.word()),
-                    );
+                    let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+                    let span = &member.value.span;
+                    decoder.unknown(codes::AG1007, &at, span, "event", &word, &known);
                     return None;
                 }
             }

@@ -175,7 +175,7 @@ impl Terse {
 
     fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
         let message = format!("unknown {what} `{}`", member.key);
-        let meant = nearest(&member.key, known.iter().copied());
+        let meant = nearest(&member.key, known);
         self.error(codes::AG1004, &member.key_span, message, "");
         if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
             diagnostic.help = Some(format!("did you mean `{meant}`?"));

@@ -334,15 +334,8 @@ fn action(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
     if ACTIONS.contains(&&*text) {
         return Some(text);
     }
-    let known = listed(ACTIONS.iter().copied()).unwrap_or_default();
-    decoder.unknown(
-        codes::AG1007,
-        at,
-        &node.span,
-        "outcome",
-        &text,
-        ACTIONS.iter().copied(),
-    );
+    let known = listed(&ACTIONS).unwrap_or_default();
+    decoder.unknown(codes::AG1007, at, &node.span, "outcome", &text, &ACTIONS);
     if let Some(diagnostic) = decoder.diagnostics.last_mut()
         && diagnostic.help.is_none()
     {

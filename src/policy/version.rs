@@ -112,40 +112,14 @@ fn write_members(
     out.push(b'}');
 }
 
-/// A number as ECMAScript writes it (RFC 8785 §3.2.2.3); one that a double does not hold, as the exact decimal.
+/// A number as ECMAScript writes it (RFC 8785 §3.2.2.3), which is how [`Decimal`] writes exact values; so one that a double
+/// does not hold keeps its value.
 pub(super) fn number(text: &str) -> String {
     // The usual ones are written so already.
     if text.len() <= 15 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.to_owned();
     }
-    let Ok(double) = text.parse::<f64>() else {
-        return text.to_owned();
-    };
-    let written = ecmascript(double);
-    match (Decimal::parse(text), Decimal::parse(&written)) {
-        (Some(exact), Some(rounded)) if exact == rounded => written,
-        (Some(exact), _) => exact.to_string(),
-        (None, _) => text.to_owned(),
-    }
-}
-
-/// ECMA-262 §6.1.6.1.20: the shortest digits that read back as the same double, an exponent from 1e21 and below 1e-6.
-fn ecmascript(double: f64) -> String {
-    if !double.is_finite() {
-        return "null".to_owned();
-    }
-    if double == 0.0 {
-        return "0".to_owned();
-    }
-    // Rust writes the shortest digits too: `1.2345e-7`.
-    let scientific = format!("{double:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-6..21).contains(&exponent) {
-        return format!("{double}");
-    }
-    let sign = if exponent < 0 { "-" } else { "+" };
-    format!("{mantissa}e{sign}{}", exponent.unsigned_abs())
+    Decimal::parse(text).map_or_else(|| text.to_owned(), |exact| exact.to_string())
 }
 
 #[cfg(test)]

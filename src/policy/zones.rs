@@ -15,8 +15,8 @@
 use super::decode::{At, Decoder};
 use super::node::{Data, Member, Node};
 use crate::diag::codes;
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 

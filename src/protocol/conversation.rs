@@ -2,8 +2,8 @@
 
 use super::reader::{Origin, Reader};
 use crate::event::{Author, Class, Known, Part, Turn};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::Value;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Whose content is read.

@@ -6,11 +6,11 @@ use super::surgery::Object;
 use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};
+use crate::wire::btree::BTreeMap;
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value};
 use crate::wire::span::index;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// Our own code of an error, from the range that both protocols leave to implementations.
 pub(super) const DENIED: i32 = -32010;

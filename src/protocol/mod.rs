@@ -55,10 +55,10 @@ use crate::event::{
     Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Problem, Reading, RpcMessage,
     Shape, Text, Usage,
 };
+use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;

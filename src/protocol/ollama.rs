@@ -15,8 +15,8 @@ use super::{
     Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Nest, Value, quote};
-use std::collections::BTreeMap;
 
 /// Conversations.
 pub(super) struct OllamaChat;

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The format.

@@ -109,6 +109,7 @@ impl Origin {
     }
 
     /// The same origin, another part.
+    #[inline(never)]
     pub fn with_part(&self, part: Part) -> Origin {
         Origin {
             part,
@@ -400,6 +401,7 @@ impl<'b> Reader<'b> {
         self.is_claimed(value.place())
     }
 
+    #[inline(never)]
     fn claim_place(&mut self, place: Place) {
         if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
@@ -503,6 +505,10 @@ impl<'b> Reader<'b> {
 
     /// Reads an array element by element; `null` counts as absent.
     pub fn array<'v>(&mut self, value: Value<'v>, mut read: impl FnMut(&mut Self, Value<'v>)) {
+        self.each_element(value, &mut read);
+    }
+
+    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn FnMut(&mut Self, Value<'v>)) {
         if !matches!(value.kind(), json::Kind::Array | json::Kind::Null) {
             self.wrong_type(value, "an array");
             return;
@@ -519,7 +525,7 @@ impl<'b> Reader<'b> {
             json::Kind::Number | json::Kind::Null => self.claim(value),
             json::Kind::String if self.is_form => {
                 let text = value.text()?;
-                if text.trim().parse::<f64>().is_ok() {
+                if is_number(text.trim()) {
                     self.claim(value);
                 }
                 return text.trim().parse().ok();
@@ -851,6 +857,23 @@ fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
     }
 }
 
+/// Whether a text of a form is a number, as servers read one: `3`, `-.5`, `1e9`, `NaN`.
+fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if ["inf", "infinity", "nan"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(unsigned))
+    {
+        return true;
+    }
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_empty = whole.is_empty() && fraction.is_empty() || exponent.is_empty();
+    !is_empty && digits(whole) && digits(fraction) && digits(exponent)
+}
+
 /// Whether some JSON library would take `key` for `name`. Go's folds case by Unicode's simple folding, under which
 /// `ſ` (U+017F) is `s` and `K` (U+212A) is `k`. A key equal after decoding counts too: it was written with escapes.
 pub(super) fn is_case_variant(key: &str, name: &str) -> bool {
@@ -883,5 +906,18 @@ pub(super) fn unreadable(error: ScanError) -> Problem {
         code: code_of(error),
         at: format!("byte {}", error.at),
         what: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_of_a_form_are_those_that_servers_read(text in "[-+]?(inf|Infinity|nan|[0-9.]{0,4})[eE]?[-+]?[0-9.]{0,3}") {
+            prop_assert_eq!(is_number(&text), text.parse::<f64>().is_ok());
+        }
     }
 }

@@ -9,8 +9,8 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Nest, Place, Value};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.
@@ -125,6 +125,8 @@ pub enum CallPiece {
     Arguments(Place),
     /// More of its only argument, which has this name.
     Argument(&'static str, Place),
+    /// One of its arguments, or more of one: where it belongs in them, and how much of it this is.
+    At(Box<[Step]>, Place, Extent),
     /// More of its input, free text.
     Input(Place),
     /// The name in another place of the same frame.
@@ -133,6 +135,28 @@ pub enum CallPiece {
     ArgumentsAgain(Place),
     /// All that was said of its arguments or its input, once more. The call may have ended.
     ArgumentsWhole(Place),
+}
+
+/// A step on the way to an argument.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Into an element of a list.
+    Index(usize),
+    /// Into a member of an object.
+    Name(Box<str>),
+}
+
+/// How much of an argument a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// More of it; it may go on.
+    Part,
+    /// The last of it, or all of it at once.
+    Last,
+    /// All of it, once more if some of it was said.
+    Whole,
+    /// All of it, which is `null`, whatever the value itself is.
+    Null,
 }
 
 /// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
@@ -446,6 +470,7 @@ impl Reader<'_> {
     }
 
     /// Adds a piece to what the frame says.
+    #[inline(never)]
     pub fn piece(&mut self, piece: Piece) {
         self.frame.pieces.push(piece);
     }

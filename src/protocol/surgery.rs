@@ -37,25 +37,32 @@ impl<'o> Object<'o> {
     }
 
     pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        value(self.begin_member(key));
+    }
+
+    #[inline(never)]
+    fn begin_member(&mut self, key: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
         self.empty = false;
         quote(key, self.out);
         self.out.push(b':');
-        value(self.out);
+        self.out
     }
 
+    #[inline(never)]
     pub(super) fn text(&mut self, key: &str, value: &str) {
-        self.member(key, |out| quote(value, out));
+        quote(value, self.begin_member(key));
     }
 
+    #[inline(never)]
     pub(super) fn number(&mut self, key: &str, value: u64) {
-        self.member(key, |out| {
-            out.extend_from_slice(value.to_string().as_bytes())
-        });
+        let out = self.begin_member(key);
+        out.extend_from_slice(value.to_string().as_bytes());
     }
 
+    #[inline(never)]
     pub(super) fn end(self) {
         self.out.push(b'}');
     }
@@ -234,7 +241,7 @@ mod tests {
         let doc = nest.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: std::collections::BTreeSet<_> = root
+        let places: crate::wire::btree::BTreeSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))

@@ -2,11 +2,11 @@
 
 use crate::detect::DETECTORS;
 use crate::event::{Redaction, Replacement};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Nest, Place};
 use crate::wire::order;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 mod stand_in;

@@ -6,10 +6,10 @@
 //! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
 
 use crate::detect::literals::Literals;
+use crate::wire::btree::BTreeMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
         let mut stand_ins = open("acme");
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = crate::wire::btree::BTreeSet::new();
         for number in 0..20_000u32 {
             let text = made(&mut stand_ins, "phone", &format!("+49 {number}"));
             assert!(seen.insert(text));

@@ -1,5 +1,7 @@
 //! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
 
+pub mod btree;
+mod double;
 pub mod edit;
 pub mod frame;
 pub mod http;

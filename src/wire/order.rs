@@ -1,12 +1,12 @@
 //! One sort for all types. The standard library's own is compiled anew for each type that is sorted, into 5 to 8 KB each;
 //! thirty of them would be a tenth of the filter.
 
+use crate::wire::btree::{BTreeMap, BTreeSet};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Sorts stably, as `slice::sort_by` does, but allocates a number for each item where they aren't in order yet.
 pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
-    if items.is_sorted_by(|a, b| compare(a, b) != Ordering::Greater) {
+    if items.len() < 2 {
         return;
     }
     let sorted = order(
@@ -16,7 +16,9 @@ pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) 
             _ => Ordering::Equal,
         },
     );
-    arrange(sorted, &mut |a, b| items.swap(a, b));
+    if let Some(sorted) = sorted {
+        arrange(sorted, &mut |a, b| items.swap(a, b));
+    }
 }
 
 /// Sorts stably by a key that costs little to make.
@@ -43,15 +45,20 @@ pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
     map
 }
 
-/// Which item stands at each place once `count` of them are sorted.
-fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<usize> {
+/// Which item stands at each place once `count` of them are sorted; `None` if they are.
+#[inline(never)]
+fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Option<Vec<usize>> {
+    if (1..count).all(|at| compare(at.saturating_sub(1), at) != Ordering::Greater) {
+        return None;
+    }
     let mut sorted: Vec<usize> = (0..count).collect();
     sorted.sort_by(|a, b| compare(*a, *b));
-    sorted
+    Some(sorted)
 }
 
 /// Brings each item to its place. Follows the circles of the permutation: the item that stood at the start of a circle is
 /// handed on by each swap and ends where the circle closes.
+#[inline(never)]
 fn arrange(mut sorted: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
     for start in 0..sorted.len() {
         let mut at = start;

@@ -3,6 +3,7 @@
 //!
 //! Source: struct.proto and the encoding guide of Protocol Buffers.
 
+use super::double::shortest;
 use super::json::quote;
 
 /// Deepest nesting of structs and lists.
@@ -148,7 +149,7 @@ fn write_value(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), StructE
                 if !number.is_finite() {
                     return Err(StructError::NotFinite);
                 }
-                out.extend_from_slice(number.to_string().as_bytes());
+                out.extend_from_slice(shortest(number).as_bytes());
             }
             (3, Field::Bytes(bytes)) => quote(text(bytes)?, out),
             (4, Field::Varint(value)) => {

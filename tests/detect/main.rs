@@ -9,6 +9,7 @@
 )]
 
 mod generated;
+mod injection;
 mod judge;
 mod page;
 mod redacted;

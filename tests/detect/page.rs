@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use agentguard::detect::{Confidence, DETECTORS, Detector, Selection, Validator};
 
-use super::judge::Counts;
+use super::injection;
+use super::judge::{Counts, Verdict};
 use super::score::{is_secret, verdict};
 
 const INTRO: &str = "\
@@ -148,7 +149,6 @@ fn scores(page: &mut String) {
     {
         line(&format!("`{name}`"), counts);
     }
-    let per_100_kb = |noise: usize| format!("{}.{:02}", noise / 100, noise % 100);
     let _ = writeln!(
         page,
         "\nFalse findings in 100 kB of text without any: {} with everything on at medium confidence, {} with `pii`, \
@@ -156,20 +156,38 @@ fn scores(page: &mut String) {
         per_100_kb(everything.noise()),
         per_100_kb(usual.noise()),
     );
-    let signs = DETECTORS.iter().filter(|known| {
-        let mut groups = known.groups.iter();
-        groups.any(|group| *group == "injection")
-    });
-    let (count, false_signs, samples) = signs.fold((0, 0, 0), |(count, wrong, samples), known| {
-        let found = everything.benign.get(known.name).copied().unwrap_or(0);
-        (count + 1, wrong + found, samples + known.hits.len())
-    });
-    let _ = writeln!(
+    signs(page, &everything);
+}
+
+/// How often the signs of injection are found where they are, and where they aren't.
+fn signs(page: &mut String, everything: &Verdict) {
+    let (tallies, decoys) = injection::tallies();
+    let _ = write!(
         page,
-        "\nThe {count} signs of `injection` had {false_signs} false findings in that text, and are found in all of their \
-         {samples} samples below. They are weak: whoever knows them writes around them. Use them for tags and approvals \
-         first, and deny only what tools and strangers say (`from: tool`)."
+        "\nThe signs of `injection`, on texts written for them (`tests/detect/injection.jsonl`), of which {decoys} only \
+         look like one, and on the same {} kB of text without any:\n\n\
+         | sign | texts | found, % | false in decoys | false in 100 kB |\n|---|--:|--:|--:|--:|\n",
+        everything.benign_bytes / 1000,
     );
+    for (sign, tally) in &tallies {
+        let found = everything.benign.get(sign).copied().unwrap_or(0);
+        let _ = writeln!(
+            page,
+            "| `{sign}` | {} | {} | {} | {} |",
+            tally.texts,
+            percent(1_000 * tally.found / tally.texts.max(1)),
+            tally.fooled,
+            per_100_kb(found * 10_000_000 / everything.benign_bytes.max(1)),
+        );
+    }
+    page.push_str(
+        "\nThey are weak: whoever knows them writes around them, and most of what is missed above is a paraphrase. Use \
+         them for tags and approvals first, and deny only what tools and strangers say (`from: tool`).\n",
+    );
+}
+
+fn per_100_kb(noise: usize) -> String {
+    format!("{}.{:02}", noise / 100, noise % 100)
 }
 
 const OWN: &str = "\

@@ -1,13 +1,17 @@
-//! Ten thousand bad requests later.
+//! Ten thousand bad requests later; a stream that nobody reads.
 
 use crate::bad_input::small;
 use crate::scene::{
-    Mode, answers, both_modes, forbidden, mask_cards, no_weapons, policy, refusal, says,
+    Mode, answers, both_modes, case, forbidden, in_mode, mask_cards, no_weapons, policy, refusal,
+    says, with,
 };
-use harness::{Envoy, Http, Listening, Raw, Request, Version};
+use harness::{Answer, Envoy, Http, Listening, Raw, Request, Setup, Site, Version, wait_for};
 use serde_json::{Value, json};
 
-in_both_envoys![after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat];
+in_both_envoys![
+    after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat,
+    a_client_that_does_not_read_holds_the_provider_up,
+];
 
 const WARM_UP: usize = 2_000;
 const BAD_REQUESTS: usize = 10_000;
@@ -74,5 +78,63 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
         let response = site.send(Http::One, &Request::chat(says("hello")));
         assert_eq!(response.status, 200);
         assert!(String::from_utf8_lossy(&response.body).contains("[CREDIT_CARD]"));
+    }
+}
+
+/// Everything on the way is full long before a stream of 24 MB has ended: Envoy stops reading, and what the filter has let
+/// go does not gather in memory. Once the client reads on, nothing of it is lost.
+fn a_client_that_does_not_read_holds_the_provider_up(version: Version) {
+    const FRAMES: usize = 24_000;
+    /// More than what Envoy may buffer of it and the sockets around it take.
+    const FULL: u64 = 14 << 20;
+    let lasting = with(
+        policy(json!([mask_cards()])),
+        json!({"inspect": {"max_text": "64MiB"}}),
+    );
+    let sites = Mode::BOTH
+        .map(|mode| Site::new(mode.word(), &in_mode(&lasting, mode)).buffer_limit(1 << 20));
+    let envoy = Setup::new(version, sites.to_vec()).start();
+    let text = "Nobody had thought to ask who would pay for it. ".repeat(19);
+    let chunk =
+        json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
+    let stream = format!("data: {chunk}\n\n").repeat(FRAMES) + "data: [DONE]\n\n";
+    let sent = u64::try_from(stream.len()).expect("a size");
+    assert!(sent > FULL * 3 / 2);
+    let answer = stream
+        .as_bytes()
+        .chunks(1 << 16)
+        .fold(
+            Answer::chunked(200, &[("content-type", "text/event-stream")]),
+            Answer::chunk,
+        )
+        .end();
+    let question =
+        json!({"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    for mode in Mode::BOTH {
+        case(&format!("{mode:?}"), || {
+            let site = envoy.site(mode.word());
+            envoy.provider.answer_next(answer.clone());
+            let came = || envoy.stat("cluster.provider.upstream_cx_rx_bytes_total");
+            let (begun, (memory, _)) = (came(), envoy.memory());
+            let mut raw = site.raw();
+            raw.send(&Request::chat(question.to_string()).bytes());
+            let (mut last, mut still) = (begun, 0);
+            wait_for("Envoy to take no more", || {
+                let now = came();
+                still = if now == last { still + 1 } else { 0 };
+                last = now;
+                (now > begun && still >= 100).then_some(())
+            });
+            let (taken, (grown, _)) = (last - begun, envoy.memory());
+            assert!(taken < FULL, "{taken} bytes were taken of {sent}");
+            let grown = grown.saturating_sub(memory);
+            assert!(grown < FULL / 2, "{grown} bytes more memory");
+            let response = raw.response().expect("an answer");
+            assert_eq!(response.status, 200);
+            assert!(response.body == stream.as_bytes(), "the answer differs");
+            let record = site.records.next();
+            assert_eq!(record["decision"], "allow");
+            assert_eq!(record["coverage"]["level"], "full");
+        });
     }
 }

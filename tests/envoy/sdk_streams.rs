@@ -1,42 +1,37 @@
 //! Recorded streams, read by the official packages of their providers through rules that edit them.
 
+use crate::packages::{Language, Package};
 use crate::scene::{Mode, case, in_mode, policy};
-use harness::{Answer, Envoy, Http, Setup, Site, Version, sdk_python};
+use harness::{Answer, Envoy, Http, Setup, Site, Version};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 in_both_envoys![the_packages_read_edited_streams];
 
-/// A format of streams with its recordings, and what its package reads them with.
+/// A format with its recordings.
 struct Recorded {
-    /// The format, as the script and the recordings call it.
-    name: &'static str,
+    format: &'static str,
     lines: &'static str,
-    /// Whether the package speaks HTTP/2 without TLS.
-    speaks_http2: bool,
-    /// At least so many of the recorded streams it can read.
-    streams: usize,
+    /// Whose packages read it, and at least how many of the recorded streams they can.
+    packages: &'static [(Language, usize)],
 }
 
 macro_rules! recorded {
-    ($($name:literal http2: $http2:literal streams: $streams:literal;)+) => {
+    ($($format:literal $($language:ident: $streams:literal),+;)+) => {
         &[$(Recorded {
-            name: $name,
-            lines: include_str!(concat!("../traffic/", $name, ".jsonl")),
-            speaks_http2: $http2,
-            streams: $streams,
+            format: $format,
+            lines: include_str!(concat!("../traffic/", $format, ".jsonl")),
+            packages: &[$((Language::$language, $streams)),+],
         }),+]
     };
 }
 
 const RECORDED: &[Recorded] = recorded! {
-    "openai.chat" http2: true streams: 13;
-    "openai.responses" http2: true streams: 13;
-    "anthropic.messages" http2: true streams: 9;
-    "gemini.generate" http2: true streams: 9;
-    "bedrock.converse" http2: false streams: 11;
-    "ollama.chat" http2: true streams: 2;
+    "openai.chat" Python: 13, Npm: 13;
+    "openai.responses" Python: 13, Npm: 13;
+    "anthropic.messages" Python: 9, Npm: 9;
+    "gemini.generate" Python: 9, Npm: 9;
+    "bedrock.converse" Python: 11;
+    "ollama.chat" Python: 2;
 };
 
 struct Stream {
@@ -47,17 +42,15 @@ struct Stream {
 
 impl Recorded {
     /// Those that the package can read as they came; a few of the recordings it can't.
-    fn all(&self, envoy: &Envoy) -> Vec<Stream> {
+    fn readable_by(&self, package: Package, envoy: &Envoy) -> Vec<Stream> {
         let found: Vec<Stream> = self.lines.lines().filter_map(stream).collect();
-        let plain = ask(envoy, "bare", Http::One, self, &found);
-        let readable: Vec<Stream> = found
+        let plain = ask(envoy, "bare", Http::One, package, &found);
+        found
             .into_iter()
             .zip(plain)
             .filter(|(_, plain)| plain.get("raised").is_none())
             .map(|(stream, _)| stream)
-            .collect();
-        assert!(readable.len() >= self.streams, "{}", self.name);
-        readable
+            .collect()
     }
 }
 
@@ -89,6 +82,7 @@ fn stream(line: &str) -> Option<Stream> {
         question: json!({
             "path": request["path"],
             "body": first_turn(asked),
+            "stream": true,
         }),
         answer,
     })
@@ -126,35 +120,15 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 /// What the package's caller gets of each stream.
-fn ask(envoy: &Envoy, site: &str, http: Http, format: &Recorded, streams: &[Stream]) -> Vec<Value> {
+fn ask(envoy: &Envoy, site: &str, http: Http, package: Package, streams: &[Stream]) -> Vec<Value> {
     for stream in streams {
         envoy.provider.answer_next(stream.answer.clone());
     }
-    let address = envoy.site(site).address.to_string();
-    let version = if http == Http::Two { "2" } else { "1.1" };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/sdk_streams.py");
-    let mut child = Command::new(sdk_python())
-        .args([script, &address, format.name, version])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python with the packages");
-    let questions: String = streams
+    let questions: Vec<Value> = streams
         .iter()
-        .map(|stream| format!("{}\n", stream.question))
+        .map(|stream| stream.question.clone())
         .collect();
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(questions.as_bytes()).expect("a reader");
-    drop(stdin);
-    let output = child.wait_with_output().expect("an end");
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let results: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
-    assert_eq!(results.len(), streams.len());
-    results
+    package.ask(envoy, site, http, &questions)
 }
 
 /// What the rule on words looks for: in most of the recorded texts, spread over several pieces in many of them.
@@ -230,37 +204,45 @@ fn the_packages_read_edited_streams(version: Version) {
         ));
     }
     let envoy = Setup::new(version, sites).start();
-    for format in RECORDED {
-        let streams = format.all(&envoy);
-        for http in Http::BOTH {
-            if http == Http::Two && !format.speaks_http2 {
-                continue;
-            }
-            let plain = ask(&envoy, "bare", http, format, &streams);
-            for mode in Mode::BOTH {
-                let told = |site: &str| {
-                    let site = format!("{site}-{}", mode.word());
-                    ask(&envoy, &site, http, format, &streams)
-                };
-                let (edited, denied) = (told("words"), told("tools"));
-                let all = streams.iter().zip(&plain).zip(edited.iter().zip(&denied));
-                for ((stream, plain), (edited, denied)) in all {
-                    let name = format!("{}, {mode:?}, HTTP/{http:?}, {}", format.name, stream.id);
-                    case(&name, || {
-                        words_are_masked(plain, edited);
-                        tool_calls_are_taken_out(&stream.question, plain, denied);
-                    });
+    for recorded in RECORDED {
+        for &(language, at_least) in recorded.packages {
+            let format = recorded.format;
+            let package = Package { language, format };
+            let streams = recorded.readable_by(package, &envoy);
+            assert!(streams.len() >= at_least, "{package:?}: {}", streams.len());
+            for http in Http::BOTH {
+                if http == Http::One || package.speaks_http2() {
+                    streams_of(&envoy, package, http, &streams);
                 }
             }
         }
     }
 }
 
+fn streams_of(envoy: &Envoy, package: Package, http: Http, streams: &[Stream]) {
+    let plain = ask(envoy, "bare", http, package, streams);
+    for mode in Mode::BOTH {
+        let told = |site: &str| {
+            let site = format!("{site}-{}", mode.word());
+            ask(envoy, &site, http, package, streams)
+        };
+        let (edited, denied) = (told("words"), told("tools"));
+        let all = streams.iter().zip(&plain).zip(edited.iter().zip(&denied));
+        for ((stream, plain), (edited, denied)) in all {
+            let name = format!("{package:?}, {mode:?}, HTTP/{http:?}, {}", stream.id);
+            case(&name, || {
+                words_are_masked(plain, edited);
+                tool_calls_are_taken_out(&stream.question, plain, denied);
+            });
+        }
+    }
+}
+
 fn words_are_masked(plain: &Value, edited: &Value) {
-    assert_eq!(edited["deltas"], masked_all(&plain["deltas"]), "{edited}");
+    assert_eq!(edited["texts"], masked_all(&plain["texts"]), "{edited}");
     if plain.get("final").is_some() {
         assert_eq!(edited["final"], masked_all(&plain["final"]));
-        assert_eq!(edited["final"], edited["deltas"]);
+        assert_eq!(edited["final"], edited["texts"]);
     }
     // Arguments of calls are texts of the answer, too.
     let calls = plain["tools"].as_array().into_iter().flatten();
@@ -291,10 +273,10 @@ fn tool_calls_are_taken_out(question: &Value, plain: &Value, denied: &Value) {
         return;
     }
     assert_eq!(denied["tools"], json!([]), "{denied}");
-    let told = denied["deltas"].to_string();
+    let told = denied["texts"].to_string();
     assert!(told.contains("No tools today."), "{denied}");
     if denied.get("final").is_some() {
-        assert_eq!(denied["final"], denied["deltas"]);
+        assert_eq!(denied["final"], denied["texts"]);
     }
     // Gemini ends with STOP in either case; the others say that a call is there.
     let finish = denied["finish"].to_string();

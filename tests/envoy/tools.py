@@ -87,7 +87,7 @@ async def outcome(call):
     try:
         return told(await call)
     except MCPError as error:
-        return {"raised": error.error.code, "message": error.error.message}
+        return {"raised": type(error).__name__, "code": error.error.code, "message": str(error)}
 
 
 def told(result):
@@ -119,6 +119,7 @@ async def use(url, mode):
         seen["bad page"] = await outcome(client.call_tool("read_page", {"number": 13}))
         seen["counted"] = await outcome(client.call_tool("count_pages", {}, progress_callback=note))
         seen["progress"] = progress
+        seen["secret"] = await outcome(client.read_resource("file:///secret"))
         seen["summary"] = await outcome(client.call_tool("summarise", {"text": "long"}))
         # The session lives on.
         seen["learned"] = (await outcome(client.call_tool("what_was_learned", {})))["data"]

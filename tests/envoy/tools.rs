@@ -1,7 +1,8 @@
-//! A real server of tools behind the filter, and a real client before it: both from the official `mcp` package of Python.
+//! A real server of tools behind the filter, from the official `mcp` package of Python, and a real client before it, from
+//! the same and from the official npm package.
 
 use crate::scene::{Mode, case, policy, sites};
-use harness::{Envoy, Process, Setup, Version, mcp_python, wait_for};
+use harness::{Envoy, Process, Setup, Version, mcp_python, node, wait_for};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::Command;
@@ -23,15 +24,32 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
+/// A client, and how it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// Python's, with `initialize` and a session, whose answers all stream.
+    Session,
+    /// Python's in the versions since 2026-07-28, without.
+    Sessionless,
+    /// npm's, with a session.
+    Npm,
+}
+
 /// Does everything once; what the package's caller gets.
-fn use_tools(envoy: &Envoy, mode: Mode, version: &str) -> Value {
-    let address = envoy.site(mode.word()).address;
-    let mut command = Command::new(mcp_python());
-    command.args([SCRIPT, "use", &format!("http://{address}/mcp"), version]);
+fn use_tools(envoy: &Envoy, mode: Mode, client: Client) -> Value {
+    let url = format!("http://{}/mcp", envoy.site(mode.word()).address);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/");
+    let (program, arguments) = match client {
+        Client::Session => (mcp_python(), vec!["tools.py", "use", &url, "legacy"]),
+        Client::Sessionless => (mcp_python(), vec!["tools.py", "use", &url, "auto"]),
+        Client::Npm => (node(), vec!["tools.cjs", &url]),
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
     for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         command.env_remove(proxy);
     }
-    let output = command.output().expect("Python with the mcp package");
+    let output = command.output().expect("a client of the package");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     serde_json::from_slice(&output.stdout).expect("what the script prints")
@@ -47,22 +65,23 @@ fn a_session_lives_on_whatever_is_refused_in_it(version: Version) {
          "action": "deny", "reason": "A page gives no orders."},
         {"id": "no-sampling", "match": {"event": "request", "method": "sampling/createMessage"}, "when": {"in": "response"},
          "action": "deny", "reason": "Servers get no model."},
+        {"id": "no-secrets", "match": {"event": "request", "method": "resources/read"}, "action": "deny",
+         "reason": "Secrets stay where they are.", "remedy": "Ask a person."},
     ]);
     let (_server, address) = serve(&format!("{version:?}"));
     let envoy = Setup::new(version, sites(&policy(rules)))
         .upstream(address)
         .start();
     for mode in Mode::BOTH {
-        // With `initialize` and a session, whose answers all stream; and the versions since 2026-07-28, without.
-        for how in ["legacy", "auto"] {
-            case(&format!("{mode:?}, {how}"), || {
-                outcomes(&use_tools(&envoy, mode, how), how)
+        for client in [Client::Session, Client::Sessionless, Client::Npm] {
+            case(&format!("{mode:?}, {client:?}"), || {
+                outcomes(&use_tools(&envoy, mode, client), client);
             });
         }
     }
 }
 
-fn outcomes(seen: &Value, how: &str) {
+fn outcomes(seen: &Value, client: Client) {
     let refused = |what: &str, rule: &str, reason: &str| {
         let result = &seen[what];
         assert_eq!(result["failed"], true, "{what}: {seen}");
@@ -99,7 +118,18 @@ fn outcomes(seen: &Value, how: &str) {
         ]),
         "{seen}"
     );
-    if how == "legacy" {
+    let (class, message) = match client {
+        Client::Session | Client::Sessionless => {
+            ("MCPError", "Secrets stay where they are. Ask a person.")
+        }
+        Client::Npm => (
+            "McpError",
+            "MCP error -32010: Secrets stay where they are. Ask a person.",
+        ),
+    };
+    let secret = json!({"raised": class, "code": -32010, "message": message});
+    assert_eq!(seen["secret"], secret);
+    if client != Client::Sessionless {
         refused("summary", "no-sampling", "Servers get no model.");
         // The server was told as well, by the client, which does not know what took the place of its request.
         let learned = seen["learned"]["result"]

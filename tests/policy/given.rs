@@ -6,7 +6,6 @@ use agentguard::event::{
 };
 use agentguard::policy::{Data, Node};
 use agentguard::wire::json::{Kind as Json, Limits, Nest, Value};
-use std::collections::BTreeMap;
 
 /// What a case gives.
 pub struct Given<'c> {
@@ -231,7 +230,7 @@ fn principal(node: &Node) -> Principal {
         client: Known::Missing,
         tenant: Known::Missing,
         roles: Known::Missing,
-        claims: BTreeMap::new(),
+        claims: Default::default(),
         via: Some("case".into()),
     };
     for member in node.members() {

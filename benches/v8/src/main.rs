@@ -1,28 +1,29 @@
-//! Prints the speed of all detectors together on each kind of text.
+//! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s and findings,
+//! with tabs between them.
 
-use agentguard::detect::{Confidence, Input, Scanner, Scratch, Selection};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use agentguard::detect::DETECTORS;
+
+#[path = "../../speed.rs"]
+mod speed;
 #[path = "../../texts.rs"]
 mod texts;
 
 /// How long one text is scanned over and over; V8 compiles its best code while that goes on.
-const BUDGET: Duration = Duration::from_millis(150);
+const TOGETHER: Duration = Duration::from_millis(150);
+/// The same code has been compiled by then.
+const ALONE: Duration = Duration::from_millis(5);
 
 fn main() {
-    let scanner = Scanner::new(&Selection::all(Confidence::Medium));
-    let mut scratch = Scratch::default();
-    let mut findings = Vec::new();
-    for (kind, text) in texts::texts() {
-        let mut best = f64::MAX;
-        let begun = Instant::now();
-        while begun.elapsed() < BUDGET {
-            findings.clear();
-            let start = Instant::now();
-            scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
-            best = best.min(start.elapsed().as_secs_f64());
+    let texts = texts::texts();
+    let mut print = |detector: &str, kind: &str, speed: f64, found: usize| {
+        println!("{detector}\t{kind}\t{speed:.1}\t{found}");
+    };
+    speed::together(&texts, TOGETHER, &mut print);
+    if std::env::args().any(|argument| argument == "--each") {
+        for detector in DETECTORS {
+            speed::alone(detector.name, &texts, ALONE, &mut print);
         }
-        let speed = text.len() as f64 / best / 1e6;
-        println!("{speed:>8.0} MB/s {:>6} findings  {kind}", findings.len());
     }
 }

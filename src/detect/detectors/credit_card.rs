@@ -172,6 +172,7 @@ fn confidence(place: &Place<'_>, number: &[u8]) -> Confidence {
     match number.len() {
         _ if place.context(place.at) => Confidence::High,
         15 | 16 => Confidence::High,
+        13 if !number.starts_with(b"4") => Confidence::Low,
         13 | 14 => Confidence::Medium,
         _ => Confidence::Low,
     }

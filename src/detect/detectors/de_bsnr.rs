@@ -13,7 +13,21 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Kassenärztliche Bundesvereinigung, Richtlinie zur Vergabe der Betriebsstättennummer",
     },
     reach: 9,
-    context: &["bsnr", "betriebsstattennummer", "betriebsstatte", "nbsnr"],
+    context: &[
+        "bsnr",
+        "betriebsstattennummer",
+        "betriebsstatte",
+        "nbsnr",
+        "betriebsstätten nr",
+        "betriebsstätten nummer",
+        "hauptbetriebsstätte",
+        "nebenbetriebsstätte",
+        "praxisnummer",
+        "praxis nr",
+        "kv nummer",
+        "vertragsarztpraxis",
+        "arztpraxis",
+    ],
     anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
         Hit {

@@ -20,6 +20,12 @@ pub(super) static DETECTOR: Detector = Detector {
         "driving licence",
         "driver license",
         "fs nr",
+        "fahrerlaubnisnummer",
+        "driving license",
+        "driver licence",
+        "drivers license",
+        "driver s license",
+        "fuehrerscheinnummer",
     ],
     anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], judge)],
     hits: &[

@@ -22,6 +22,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "id card",
         "perso",
         "personalausweisnummer",
+        "bundespersonalausweis",
+        "dokumentennummer",
+        "ausweisdokument",
+        "npa",
     ],
     anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
     hits: &[

@@ -20,6 +20,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "pass",
         "passport",
         "reisepassnummer",
+        "dokumentennummer",
+        "ausweisdokument",
+        "passdokument",
+        "mrz",
     ],
     anchors: &[Anchor::Forms(&["axxxxxxxx", "axxxxxxxx9"], judge)],
     hits: &[

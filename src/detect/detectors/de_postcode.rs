@@ -19,6 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "postleitzahlen",
         "postcode",
         "postal code",
+        "postanschrift",
     ],
     anchors: &[Anchor::Forms(&["?99999"], judge)],
     hits: &[

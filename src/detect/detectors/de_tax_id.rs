@@ -24,6 +24,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "tax id",
         "steuer identifikationsnummer",
         "steueridnr",
+        "steueridentifikation",
+        "steuer identifikation",
+        "steuerliche identifikation",
+        "bzst",
     ],
     anchors: &[Anchor::Forms(&["?99999999999", "?99 999 999 999"], judge)],
     hits: &[

@@ -20,6 +20,9 @@ pub(super) static DETECTOR: Detector = Detector {
         "st nr",
         "stnr",
         "tax number",
+        "finanzamt",
+        "steuerbescheid",
+        "steuer nummer",
     ],
     anchors: &[Anchor::Forms(
         &[
@@ -65,11 +68,14 @@ pub(super) static DETECTOR: Detector = Detector {
 
 fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.compact();
-    // The federal form: the state, 0, the office, the district, the number.
-    if candidate.form == 6
-        && (!matches!(number_at(number, 0, 2)?, 1..=16 | 21..=28) && number.first() != Some(&b'9'))
-    {
-        return None;
+    // The federal form: the state, the office, 0, the district, the number; the state may also be counted from 01 to 16.
+    if candidate.form == 6 {
+        let state = number_at(number, 0, 2)?;
+        let office = matches!(number.first(), Some(b'5' | b'9'))
+            || matches!(state, 10 | 11 | 21..=24 | 26..=28 | 30..=32 | 40 | 41);
+        if !matches!(state, 1..=16) && !(office && number.get(4) == Some(&b'0')) {
+            return None;
+        }
     }
     candidate.high_or(Confidence::Low)
 }

@@ -22,6 +22,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "vat",
         "vat id",
         "umsatzsteuer id",
+        "umsatzsteueridentifikationsnummer",
+        "umsatzsteuer identifikationsnummer",
+        "mehrwertsteuer",
+        "uid",
     ],
     anchors: &[Anchor::Forms(
         &[

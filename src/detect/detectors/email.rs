@@ -36,6 +36,10 @@ pub(super) static DETECTOR: Detector = Detector {
             found: &["josé@example.com"],
         },
         Hit {
+            text: "私のメールはann@example.comです",
+            found: &["ann@example.com"],
+        },
+        Hit {
             text: "jane.doe [at] example [dot] co [dot] uk; bob(at)example.com",
             found: &[
                 "jane.doe [at] example [dot] co [dot] uk",
@@ -84,6 +88,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
     start = text.run(start, at.wrapping_sub(start), |byte| {
         matches!(byte, b'.' | b'-' | b'+' | b'*' | b'~' | b'#' | b'%')
     });
+    start = after_unspaced(place, start);
     place.begins(start);
     if start == at || text.before(at) == b'.' {
         return None;
@@ -101,6 +106,9 @@ fn around(place: &Place<'_>) -> Option<Found> {
                 }
                 dots = dots.wrapping_add(1);
                 label = end.wrapping_add(1);
+            }
+            byte if byte >= THREE_BYTES && dots > 0 && text.before(end).is_ascii_alphabetic() => {
+                break;
             }
             byte if is_label(byte) => {}
             _ => break,
@@ -120,6 +128,21 @@ fn around(place: &Place<'_>) -> Option<Found> {
         end,
         confidence: Confidence::High,
     })
+}
+
+/// Characters of three bytes and more begin with such a byte: most are of scripts without spaces between words.
+const THREE_BYTES: u8 = 0xE0;
+
+/// In `住所はann@example.com` the address begins with the Latin letters.
+fn after_unspaced(place: &Place<'_>, start: usize) -> usize {
+    let (text, at) = (place.text, place.at);
+    let ascii = text.run_back(at, at.saturating_sub(start), |byte| byte.is_ascii());
+    let script = text.before(ascii.saturating_sub(2));
+    if ascii > start && ascii < at && script >= THREE_BYTES {
+        ascii
+    } else {
+        start
+    }
 }
 
 fn is_label(byte: u8) -> bool {

@@ -22,12 +22,15 @@ pub(super) static DETECTOR: Detector = Detector {
         "identidad",
         "identificacion fiscal",
         "cif",
+        "identificación",
     ],
     anchors: &[Anchor::Forms(
         &[
             "99999999a",
             "99999999-a",
             "?99999999 a",
+            "?9999999a",
+            "?9999999-a",
             "99.999.999-a",
             "99.999.999a",
         ],
@@ -68,8 +71,10 @@ pub(super) const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
 
 fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     let number = candidate.capitals();
-    let rest = number_at(&number, 0, 8)?.wrapping_rem(23);
-    if LETTERS.get(rest as usize) != number.get(8) || number.starts_with(b"00000000") {
+    // Older numbers are written without the leading zero, too.
+    let digits = number.len().checked_sub(1)?;
+    let rest = number_at(&number, 0, digits)?.wrapping_rem(23);
+    if LETTERS.get(rest as usize) != number.last() || number.starts_with(b"00000000") {
         return None;
     }
     let capital = candidate.compact().last()?.is_ascii_uppercase();

@@ -53,5 +53,11 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     {
         return None;
     }
-    candidate.high_or(Confidence::Medium)
+    // Names of constants: `TV_YPBPR1080I`
+    let named = candidate.place.text.before(candidate.range.start) == b'_';
+    candidate.high_or(if named {
+        Confidence::Low
+    } else {
+        Confidence::Medium
+    })
 }

@@ -24,6 +24,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "顧客のIP：2001:db8::17、以上です",
+            found: &["2001:db8::17"],
+        },
+        Hit {
             text: "from 192.168.0.1:80",
             found: &["192.168.0.1"],
         },
@@ -104,8 +108,11 @@ fn version_4(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let end = prefix_length(place, at, 32);
+    let port = after == b':' && next.is_ascii_digit();
     let confidence = if place.context(place.at) {
         Confidence::High
+    } else if end == at && !port && is_numbering(text.slice(place.at..at)) {
+        Confidence::Low
     } else {
         Confidence::Medium
     };
@@ -135,6 +142,14 @@ fn is_version(place: &Place<'_>) -> bool {
                 .before(word_end.saturating_sub(word.len()))
                 .is_ascii_alphabetic()
     })
+}
+
+/// Sections of a standard and versions (`5.3.1.2`), and the object identifiers of certificates (`2.5.29.14`). Well
+/// known resolvers have the same digit throughout, or two.
+fn is_numbering(address: &[u8]) -> bool {
+    let certificate = address.starts_with(b"2.5.29.") || address.starts_with(b"2.5.4.");
+    let resolver = matches!(address, [a, _, b, _, c, _, d] if a == b && c == d || a == d && b == c);
+    certificate || address.len() == 7 && !resolver
 }
 
 /// The end with `/24`, if that follows and is a length.
@@ -174,7 +189,8 @@ fn version_6(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let before = text.before(start);
     if before.is_ascii_alphanumeric()
-        || matches!(before, b':' | b'.' | b'_')
+        || matches!(before, b'.' | b'_')
+        || before == b':' && !text.is_named(start)
         || text.at(start) == b':' && text.at(start.wrapping_add(1)) != b':'
     {
         return None;

@@ -19,6 +19,12 @@ pub(super) static DETECTOR: Detector = Detector {
         "cie",
         "identity card",
         "id card",
+        "documento",
+        "documento di riconoscimento",
+        "carta",
+        "riconoscimento",
+        "identificativo",
+        "identita elettronica",
     ],
     anchors: &[Anchor::Forms(
         &["?aa99999aa", "?aa_9999999", "?9999999aa"],

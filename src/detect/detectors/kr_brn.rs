@@ -19,6 +19,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "business registration",
         "사업자등록번호",
         "사업자번호",
+        "business number",
+        "tax registration",
+        "사업자등록",
+        "사업자",
     ],
     anchors: &[Anchor::Forms(&["999-99-99999", "?9999999999"], judge)],
     hits: &[

@@ -20,12 +20,19 @@ pub(super) static DETECTOR: Detector = Detector {
         "hwaddr",
         "hardware address",
         "bssid",
+        "ether",
+        "physical address",
+        "mac addr",
     ],
     anchors: &[
         Anchor::Pairs(around),
         Anchor::Forms(&["?xxxx.xxxx.xxxx"], judge),
     ],
     hits: &[
+        Hit {
+            text: "device:2C:55:1A:3D:2E:31",
+            found: &["2C:55:1A:3D:2E:31"],
+        },
         Hit {
             text: "MAC 8a-3b-7e-d9-14-9b.",
             found: &["8a-3b-7e-d9-14-9b"],
@@ -62,7 +69,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
     place.begins(start);
     let separator = text.at(place.at);
     let before = text.before(start);
-    if before.is_ascii_alphanumeric() || before == separator {
+    if before.is_ascii_alphanumeric() || before == separator && !text.is_named(start) {
         return None;
     }
     let end = start.wrapping_add(17);

@@ -13,7 +13,17 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "National Identity Management Commission of Nigeria, NIN",
     },
     reach: 11,
-    context: &["nin", "nins", "national identification", "nimc"],
+    context: &[
+        "nin",
+        "nins",
+        "national identification",
+        "nimc",
+        "national identity",
+        "nigerian identification",
+        "nigeria id",
+        "nigerian id",
+        "nigerian nin",
+    ],
     anchors: &[Anchor::Forms(&["?99999999999"], judge)],
     hits: &[
         Hit {

@@ -22,7 +22,13 @@ pub(super) static DETECTOR: Detector = Detector {
         "number plate",
     ],
     anchors: &[Anchor::Forms(
-        &["AAA-999AA", "AAA 999AA", "?AAA999AA"],
+        &[
+            "AAA-999AA",
+            "AAA 999AA",
+            "?AAA999AA",
+            "?AAA 999 AA",
+            "?AAA-999-AA",
+        ],
         judge,
     )],
     hits: &[

@@ -13,7 +13,16 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Bureau of Internal Revenue of the Philippines, taxpayer identification number",
     },
     reach: 17,
-    context: &["tin", "tins", "bir", "taxpayer identification"],
+    context: &[
+        "tin",
+        "tins",
+        "bir",
+        "taxpayer identification",
+        "taxpayer id",
+        "tax id",
+        "tax identification",
+        "revenue district",
+    ],
     anchors: &[Anchor::Forms(
         &[
             "?999-999-999",

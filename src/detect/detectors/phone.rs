@@ -203,7 +203,8 @@ fn begins(place: &Place<'_>, start: usize, marked: bool) -> bool {
         b'-' | b'.' | b'/' | b':' => {
             !(second.is_ascii_digit() || before == b'-' && second.is_ascii_alphabetic())
         }
-        b'_' | b'#' | b'$' | b'+' => false,
+        b'#' => place.context(start),
+        b'_' | b'$' | b'+' => false,
         byte => !byte.is_ascii_alphanumeric(),
     }
 }
@@ -402,7 +403,7 @@ fn trunk(
         .find(|byte| byte.is_ascii_digit())
         .copied()
         .unwrap_or(0);
-    let number = text.slice(range);
+    let number = text.slice(range.clone());
     let varied = number
         .iter()
         .filter(|byte| byte.is_ascii_digit())
@@ -429,7 +430,61 @@ fn trunk(
     if !one && !grouped || decimal || separators.contains(&b'/') && groups.len() > 2 {
         return None;
     }
-    Some(Confidence::Medium)
+    Some(if is_other_number(place, &range) {
+        Confidence::Low
+    } else {
+        Confidence::Medium
+    })
+}
+
+/// What else has numbers with a 0 in front.
+const OTHERS: &[&str] = &[
+    "sku",
+    "part no",
+    "part number",
+    "part",
+    "ref",
+    "reference",
+    "order",
+    "order no",
+    "invoice",
+    "id",
+    "tracking",
+    "serial",
+    "serial no",
+    "isbn",
+    "issn",
+    "doi",
+    "version",
+    "ticket",
+    "case",
+    "article",
+    "item",
+    "account",
+];
+
+/// Whether a word before the number says that it is some other, or it stands between numbers of a list.
+fn is_other_number(place: &Place<'_>, range: &Range<usize>) -> bool {
+    let text = place.text;
+    let comma = |byte: u8| matches!(byte, b',' | b';' | b'\t');
+    let before = text.before(range.start);
+    let number = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+    if comma(before)
+        && text.before(range.start.wrapping_sub(1)).is_ascii_digit()
+        && comma(text.at(range.end))
+        && number(text.at(range.end.wrapping_add(1)))
+    {
+        return true;
+    }
+    let end = text.run_back(range.start, 4, |byte| {
+        matches!(byte, b' ' | b'=' | b':' | b'#' | b'.' | b'"' | b'\'')
+    });
+    OTHERS.iter().any(|word| {
+        text.precedes(end, word)
+            && !text
+                .before(end.saturating_sub(word.len()))
+                .is_ascii_alphabetic()
+    })
 }
 
 /// Whether a longer number goes on after the end.

@@ -105,6 +105,9 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     if !capital.is_ascii_uppercase() && capital < 0x80 {
         return None;
     }
+    if !place.context(place.at) {
+        return None;
+    }
     let number = text.slice(place.at..place.end);
     let suffixed = number.split_last().is_some_and(|(last, head)| {
         last.is_ascii_alphabetic() && head.iter().all(u8::is_ascii_digit)
@@ -130,7 +133,7 @@ fn probe(place: &Place<'_>) -> Option<Found> {
                 .any(|street| word.eq_ignore_ascii_case(street.as_bytes()))
             && word.first().is_some_and(u8::is_ascii_uppercase)
         {
-            return place.context(place.at).then_some(Found {
+            return Some(Found {
                 start: place.at,
                 end,
                 confidence: Confidence::Medium,

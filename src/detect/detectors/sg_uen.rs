@@ -13,7 +13,15 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Accounting and Corporate Regulatory Authority, Unique Entity Number",
     },
     reach: 10,
-    context: &["uen", "uens", "entity number", "acra"],
+    context: &[
+        "uen",
+        "uens",
+        "entity number",
+        "acra",
+        "business registration",
+        "company registration",
+        "unique entity",
+    ],
     anchors: &[Anchor::Forms(
         &["?99999999A", "?999999999A", "?A99AA9999X"],
         judge,

@@ -26,6 +26,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "บัตรประชาชน",
         "เลขบัตรประชาชน",
         "ประชาชน",
+        "thai identification",
+        "รหัสประจำตัวประชาชน",
     ],
     anchors: &[Anchor::Forms(
         &["9-9999-99999-99-9", "9 9999 99999 99 9", "?9999999999999"],

@@ -23,6 +23,11 @@ pub(super) static DETECTOR: Detector = Detector {
         "turkish identity",
         "tc no",
         "vatandaslik",
+        "national id",
+        "nüfus cüzdanı",
+        "kimlik numarası",
+        "identity number",
+        "identification number",
     ],
     anchors: &[Anchor::Forms(&["?99999999999", "?999 999 999 99"], judge)],
     hits: &[

@@ -25,6 +25,12 @@ pub(super) static DETECTOR: Detector = Detector {
         "vrn",
         "number plate",
         "numberplate",
+        "license plate",
+        "licence plate",
+        "dvla",
+        "v5c",
+        "logbook",
+        "mot",
     ],
     anchors: &[Anchor::Forms(
         &[

@@ -28,6 +28,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "bankaccount",
         "accountnumber",
         "deposit account",
+        "bank",
     ],
     anchors: &[Anchor::Number(8..=17, When::InContext, probe)],
     hits: &[

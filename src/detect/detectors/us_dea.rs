@@ -13,7 +13,13 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "21 CFR 1301; DEA Diversion Control Division, registration number format",
     },
     reach: 9,
-    context: &["dea", "prescriber", "controlled substances"],
+    context: &[
+        "dea",
+        "prescriber",
+        "controlled substances",
+        "medical certificate",
+        "dea certificate",
+    ],
     anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
     hits: &[
         Hit {

@@ -26,6 +26,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "dln",
         "license number",
         "licence number",
+        "dls",
+        "cdls",
+        "lic no",
+        "driving permit",
     ],
     anchors: &[Anchor::Forms(
         &[

@@ -12,7 +12,17 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "IRS Publication 1915; Internal Revenue Manual 3.21.263",
     },
     reach: 11,
-    context: &["itin", "itins", "taxpayer", "tax id", "tax identification"],
+    context: &[
+        "itin",
+        "itins",
+        "taxpayer",
+        "tax id",
+        "tax identification",
+        "tax payer",
+        "taxid",
+        "individual taxpayer",
+        "tin",
+    ],
     anchors: &[Anchor::Forms(
         &[
             "999-99-9999",
@@ -20,6 +30,8 @@ pub(super) static DETECTOR: Detector = Detector {
             "?999999999",
             "?999-999999",
             "?99999-9999",
+            "?99999 9999",
+            "?999 999999",
         ],
         judge,
     )],

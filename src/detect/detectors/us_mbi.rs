@@ -12,7 +12,15 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "CMS, Understanding the Medicare Beneficiary Identifier (MBI) Format",
     },
     reach: 13,
-    context: &["mbi", "mbis", "medicare", "beneficiary"],
+    context: &[
+        "mbi",
+        "mbis",
+        "medicare",
+        "beneficiary",
+        "hicn",
+        "medicaid",
+        "cms",
+    ],
     anchors: &[Anchor::Forms(&["9ax9-ax9-aa99", "9ax9ax9aa99"], judge)],
     hits: &[
         Hit {

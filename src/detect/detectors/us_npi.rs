@@ -19,8 +19,12 @@ pub(super) static DETECTOR: Detector = Detector {
         "national provider",
         "provider identifier",
         "provider id",
+        "provider number",
     ],
-    anchors: &[Anchor::Forms(&["?9999999999", "?9999-999-999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["?9999999999", "?9999-999-999", "?9999 999 999"],
+        judge,
+    )],
     hits: &[
         Hit {
             text: "NPI: 1234567893",

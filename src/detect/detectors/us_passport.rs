@@ -18,6 +18,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "passportnumber",
         "passport no",
         "travel document",
+        "travel document number",
+        "passport card",
     ],
     anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
     hits: &[

@@ -19,6 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "socialsecurity",
         "social sec",
         "soc sec",
+        "seguro social",
     ],
     anchors: &[Anchor::Forms(
         &[
@@ -27,6 +28,9 @@ pub(super) static DETECTOR: Detector = Detector {
             "?999.99.9999",
             "?999999999",
             "?999-999999",
+            "?99999-9999",
+            "?99999 9999",
+            "?999 999999",
         ],
         judge,
     )],

@@ -23,6 +23,11 @@ pub(super) static DETECTOR: Detector = Detector {
         "id no",
         "identity number",
         "said",
+        "national id",
+        "smart id",
+        "identity document",
+        "id book",
+        "identity",
     ],
     anchors: &[Anchor::Forms(
         &["?9999999999999", "?999999 9999 999", "?999999 9999 99 9"],

@@ -16,6 +16,9 @@ use super::PatternError;
 /// Parentheses and brackets may be nested this deep; the walk below recurses.
 const NEST: u32 = 48;
 
+/// Most words of which a pattern's matches have one.
+const MAX_REQUIRED: usize = 64;
+
 /// Reads a pattern.
 pub(super) fn translate(pattern: &str) -> Result<Hir, PatternError> {
     let tree = ast::parse::ParserBuilder::new()
@@ -57,6 +60,74 @@ pub(super) fn reach(hir: &Hir) -> Option<usize> {
             .iter()
             .try_fold(0usize, |most, part| Some(most.max(reach(part)?))),
     }
+}
+
+/// Words of which one stands in every match, letters in any case; `None` if there are none worth looking for.
+pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Class(class) => Some(vec![vec![letter(class)?]]),
+        HirKind::Capture(group) => required(&group.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
+        HirKind::Alternation(parts) => {
+            let words: Option<Vec<Vec<Vec<u8>>>> = parts.iter().map(required).collect();
+            Some(words?.concat()).filter(|words| words.len() <= MAX_REQUIRED)
+        }
+        HirKind::Concat(parts) => required_of_sequence(parts),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
+    }
+}
+
+/// The longest of what the parts require, neighbouring letters taken together.
+fn required_of_sequence(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
+    let mut best: Option<Vec<Vec<u8>>> = None;
+    let mut run = Vec::new();
+    for part in parts {
+        match part.kind() {
+            HirKind::Literal(literal) => run.extend_from_slice(&literal.0),
+            HirKind::Class(class) if letter(class).is_some() => run.extend(letter(class)),
+            HirKind::Look(_) => {}
+            _ => {
+                best = longer(best, Some(vec![std::mem::take(&mut run)]));
+                best = longer(best, required(part));
+            }
+        }
+    }
+    longer(best, Some(vec![run])).filter(|words| words.iter().all(|word| !word.is_empty()))
+}
+
+/// Of two lists the one whose shortest word is longer.
+fn longer(left: Option<Vec<Vec<u8>>>, right: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
+    let shortest = |words: &Option<Vec<Vec<u8>>>| {
+        let words = words.iter().flatten();
+        words.map(Vec::len).min().unwrap_or(0)
+    };
+    if shortest(&right) > shortest(&left) {
+        right
+    } else {
+        left
+    }
+}
+
+/// The one letter that a class is, in both cases, or the one ASCII character.
+fn letter(class: &Class) -> Option<u8> {
+    let Class::Unicode(class) = class else {
+        return None;
+    };
+    let mut characters = class
+        .ranges()
+        .iter()
+        .map(|range| (range.start(), range.end()));
+    let (first, last) = characters.next()?;
+    let other = characters.next().unwrap_or((first, last));
+    let is_one = first == last
+        && other.0 == other.1
+        && first.eq_ignore_ascii_case(&other.0)
+        && characters.next().is_none();
+    is_one
+        .then_some(first)
+        .and_then(|c| u8::try_from(c).ok())
+        .filter(u8::is_ascii)
 }
 
 /// The language of everything that can begin a match: what a stream's text may end with while a match is under way.

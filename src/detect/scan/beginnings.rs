@@ -14,6 +14,8 @@ pub(super) struct Beginnings {
     filter: Vec<u64>,
     /// Sorted by key: the first three characters in lower case, and the caller's number.
     entries: Vec<(u32, u16)>,
+    /// Where the entries of a key begin, and how many there are: open addressing, the length is a power of two.
+    index: Vec<(u32, u16, u16)>,
 }
 
 impl Beginnings {
@@ -22,6 +24,7 @@ impl Beginnings {
         let mut built = Self {
             filter: vec![0; 1 << (FILTER_BITS - 6)],
             entries: Vec::new(),
+            index: Vec::new(),
         };
         for (text, number) in beginnings {
             let Some(three) = text.as_bytes().first_chunk::<3>() else {
@@ -35,6 +38,19 @@ impl Beginnings {
             built.entries.push((key, number));
         }
         order::sort(&mut built.entries);
+        let size = built.entries.len().saturating_mul(2).next_power_of_two();
+        built.index = vec![(0, 0, 0); size];
+        let entries = std::mem::take(&mut built.entries);
+        for (place, (key, _)) in (0u16..).zip(&entries) {
+            let slot = built.slot(*key);
+            if let Some((known, from, count)) = built.index.get_mut(slot) {
+                if *count == 0 {
+                    (*known, *from) = (*key, place);
+                }
+                *count = count.saturating_add(1);
+            }
+        }
+        built.entries = entries;
         if built.entries.is_empty() {
             Self::default()
         } else {
@@ -58,9 +74,30 @@ impl Beginnings {
 
     #[inline(never)]
     fn of(&self, key: u32) -> &[(u32, u16)] {
-        let from = self.entries.partition_point(|(entry, _)| *entry < key);
-        let to = self.entries.partition_point(|(entry, _)| *entry <= key);
-        self.entries.get(from..to).unwrap_or_default()
+        let (from, count) = self
+            .index
+            .get(self.slot(key))
+            .map_or((0, 0), |(_, from, count)| {
+                (usize::from(*from), usize::from(*count))
+            });
+        self.entries
+            .get(from..from.saturating_add(count))
+            .unwrap_or_default()
+    }
+
+    /// The place of a key in the index, or the empty one where it would stand.
+    fn slot(&self, key: u32) -> usize {
+        let last = self.index.len().saturating_sub(1);
+        let mut slot = filter_bit(key) & last;
+        // At most half of the places are taken.
+        while self
+            .index
+            .get(slot)
+            .is_some_and(|(known, _, count)| *count > 0 && *known != key)
+        {
+            slot = slot.wrapping_add(1) & last;
+        }
+        slot
     }
 }
 

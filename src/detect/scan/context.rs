@@ -45,6 +45,10 @@ pub(super) struct Nearby {
     barrier: usize,
     /// The last question and its answer: validators at one place ask the same.
     asked: Option<(usize, Slots)>,
+    /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
+    lettered: usize,
+    passed: usize,
+    ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,7 +157,8 @@ impl Terms {
 
 impl Nearby {
     /// Begins a text, under a key.
-    pub(super) fn begin(&mut self, key: Option<&str>, terms: &Terms) {
+    pub(super) fn begin(&mut self, key: Option<&str>, ascii: bool, terms: &Terms) {
+        (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
         self.words.clear();
         self.read = 0;
         self.barrier = 0;
@@ -173,9 +178,21 @@ impl Nearby {
         }
     }
 
+    /// Takes note of whether the bytes from the last such place to this one have letters.
+    #[inline]
+    pub(super) fn pass_over(&mut self, to: usize, letters: bool) {
+        self.passed = to;
+        if letters {
+            self.lettered = to;
+        }
+    }
+
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
     /// that are that near.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        if self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES) {
+            return 0;
+        }
         match self.asked {
             Some((asked, answer)) if asked == at => answer,
             _ => {
@@ -255,12 +272,14 @@ impl Nearby {
                 continue;
             }
             let start = at;
-            let joined = is_letter(byte(at.wrapping_sub(1))) && at > 0;
+            let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
             let mut ascii = true;
             while at < to && is_letter(byte(at)) {
                 ascii &= byte(at).is_ascii();
                 at = at.wrapping_add(1);
-                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1))) {
+                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
+                    || is_end_of_script(text, at)
+                {
                     break;
                 }
             }
@@ -295,7 +314,7 @@ impl Nearby {
             .take(PHRASE)
             .take_while(|word| word.end > 0)
         {
-            if word.end != first {
+            if word.end != first || !byte_at(text, word.start).is_ascii() {
                 break;
             }
             first = word.start;
@@ -402,6 +421,18 @@ fn is_hump(a: u8, b: u8, c: u8) -> bool {
         && (a.is_ascii_lowercase() || a.is_ascii_uppercase() && c.is_ascii_lowercase())
 }
 
+/// Whether Latin letters meet a script that has no spaces between words, before `at`: each is a word of its own.
+fn is_end_of_script(text: &[u8], at: usize) -> bool {
+    let (before, after) = (byte_at(text, at.wrapping_sub(1)), byte_at(text, at));
+    before.is_ascii() && after >= THREE_BYTES
+        || after.is_ascii_alphabetic()
+            && !before.is_ascii()
+            && byte_at(text, at.wrapping_sub(3)) >= THREE_BYTES
+}
+
+/// Characters of three bytes and more begin with such a byte: most are of East and South Asian scripts.
+const THREE_BYTES: u8 = 0xE0;
+
 /// FNV-1a's offset and prime (draft-eastlake-fnv): short, and good enough for some hundred known words.
 const SEED: u64 = 0xCBF2_9CE4_8422_2325;
 
@@ -442,7 +473,7 @@ mod tests {
         let terms = Terms::new(TERMS.iter().copied());
         let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
         let mut nearby = Nearby::default();
-        nearby.begin(key, &terms);
+        nearby.begin(key, false, &terms);
         let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
         (0..16).filter(|slot| found >> slot & 1 == 1).collect()
     }
@@ -460,6 +491,8 @@ mod tests {
             ("Mi Número de identificación de extranjero es ", &[4]),
             ("顧客のカード番号：", &[5]),
             ("顧客のSSN：", &[0]),
+            ("顧客のmy Social security：", &[0]),
+            ("私のNational Insurance numberは", &[1]),
             ("myHeTu: ", &[]),
             ("HeTu: ", &[2]),
             ("lessn ", &[]),
@@ -492,10 +525,10 @@ mod tests {
         let terms = Terms::new(TERMS.iter().copied());
         let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
-        running.begin(None, &terms);
+        running.begin(None, false, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
             let mut fresh = Nearby::default();
-            fresh.begin(None, &terms);
+            fresh.begin(None, false, &terms);
             assert_eq!(
                 running.before(text.as_bytes(), at, &terms),
                 fresh.before(text.as_bytes(), at, &terms),

@@ -169,7 +169,7 @@ impl CustomPlan {
         }
         begun = begun.min(self.find_patterns(reading, memory));
         order::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
-        memory.near.begin(reading.key, &self.terms);
+        memory.near.begin(reading.key, false, &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
             let Some(known) = self.known.get(known) else {
                 continue;

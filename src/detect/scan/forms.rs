@@ -7,7 +7,7 @@
 //! A form with `?` in front is so common that it counts only after one of its detector's words: the walk passes it
 //! over without asking the judge, unless findings of low confidence are wanted.
 
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 use super::context::Slots;
 use crate::wire::order;

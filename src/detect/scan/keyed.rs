@@ -29,9 +29,16 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
             "passwd",
             "passphrase",
             "passcode",
+            "passwort",
+            "passord",
+            "passe",
             "pass",
             "pwd",
         ],
+        // The ends of `contraseña`, `senha` and `kennwort`
+        b'r' if text.precedes(at, "cont") => &["rasena"],
+        b'n' if text.precedes(at, "se") => &["nha"],
+        b'n' if text.precedes(at, "ken") => &["nwort"],
         b's' => &["secret"],
         b't' => &["token"],
         b'k' => &["key"],
@@ -123,9 +130,26 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
     }
     if text.at(spaced) == b',' {
         let next = text.run(spaced.wrapping_add(1), 16, is_blank);
-        return (quoted && is_quote(text.at(next))).then_some((Link::Beside, next));
+        if quoted && let Some(from) = as_value(text, next) {
+            return Some((Link::Assigned, from));
+        }
+        // A name that is a symbol: `set(:api_key, "…")`
+        let named = quoted || text.before(name.start) == b':';
+        return (named && is_quote(text.at(next))).then_some((Link::Beside, next));
     }
     beside(text, name, at, spaced, quoted)
+}
+
+/// `"name": "TOKEN", "value": "…"`, from behind the comma: where the value begins.
+fn as_value(text: &Text<'_>, at: usize) -> Option<usize> {
+    let word = at.wrapping_add(usize::from(is_quote(text.at(at))));
+    if !text.follows(word, "value") {
+        return None;
+    }
+    let sign = text.run(word.wrapping_add(5), 4, |byte| {
+        is_space(byte) || is_quote(byte)
+    });
+    matches!(text.at(sign), b'=' | b':').then(|| text.run(sign.wrapping_add(1), 8, is_space))
 }
 
 /// After `:` or `=` a type may stand before the value: `token: str = "…"`.
@@ -151,13 +175,8 @@ fn beside(
 ) -> Option<(Link, usize)> {
     let blank = text.run(at, 32, is_blank);
     // `key="Password" value="…"`, `name: TOKEN` and `value: …` on the next line
-    if text.follows(blank, "value") {
-        let sign = text.run(blank.wrapping_add(5), 4, |byte| {
-            is_space(byte) || is_quote(byte)
-        });
-        if matches!(text.at(sign), b'=' | b':') {
-            return Some((Link::Assigned, text.run(sign.wrapping_add(1), 8, is_space)));
-        }
+    if let Some(from) = as_value(text, blank) {
+        return Some((Link::Assigned, from));
     }
     if spaced == at {
         return None;
@@ -166,7 +185,8 @@ fn beside(
     if is_quote(next) && !quoted {
         return Some((Link::Beside, spaced));
     }
-    if text.at(name.start) == b'-' && !quoted {
+    // `--token …`, and in a Dockerfile `ENV TOKEN …`
+    if (text.at(name.start) == b'-' || text.precedes(name.start, "ENV ")) && !quoted {
         return Some((Link::Beside, spaced));
     }
     // `var token string = "…"`
@@ -268,6 +288,9 @@ mod tests {
             "if (api_key === \"v4lue\") {",
             "api_key: v4lue}",
             "api_key \"v4lue\"",
+            "[{\"name\": \"api_key\", \"value\": \"v4lue\"}]",
+            "set(:api_key, \"v4lue\")",
+            "ENV api_key v4lue",
         ] {
             let found = pairs(text);
             assert!(

@@ -194,7 +194,10 @@ impl Plan {
         memory: &mut Memory,
         out: &mut Vec<Raw>,
     ) -> usize {
-        memory.near.borrow_mut().begin(key, &self.terms);
+        memory
+            .near
+            .borrow_mut()
+            .begin(key, text.is_ascii(), &self.terms);
         memory.blocks.resize(CHUNK, Block::default());
         let text = Text::new(text);
         let begun = if open { trailing(&text) } else { text.len() };
@@ -419,6 +422,9 @@ impl<'a> Pass<'a> {
     fn block(&mut self, base: usize, block: &Block, carry: &mut Carry) {
         let plan = self.plan;
         let alphanumeric = block.digit | block.letter;
+        self.near
+            .borrow_mut()
+            .pass_over(base.wrapping_add(BLOCK), block.letter != 0);
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
         if !plan.begun_by.is_empty() {
             each(starts, |bit| self.word(base.wrapping_add(bit)));
@@ -434,7 +440,10 @@ impl<'a> Pass<'a> {
             each(block.colon, |bit| {
                 let at = base.wrapping_add(bit);
                 let before = self.text.before(at);
-                if before == b':' || before.is_ascii_hexdigit() {
+                // A colon in the middle of three is part of nothing.
+                let middle =
+                    before == b':' && self.text.bytes().get(at.wrapping_add(1)) == Some(&b':');
+                if before == b':' && !middle || before.is_ascii_hexdigit() {
                     self.probe(&plan.colon, at, at);
                 }
             });
@@ -442,8 +451,11 @@ impl<'a> Pass<'a> {
         if !plan.pairs.is_empty() {
             let triple =
                 |mask: u64, before: u64| mask & shifted(mask, before, 3) & shifted(mask, before, 6);
+            let between = [1, 2, 4, 5].iter().fold(u64::MAX, |between, n| {
+                between & shifted(alphanumeric, carry.alphanumeric, *n)
+            });
             each(
-                triple(block.colon, carry.colon) | triple(block.dash, carry.dash),
+                between & (triple(block.colon, carry.colon) | triple(block.dash, carry.dash)),
                 |bit| {
                     let at = base.wrapping_add(bit);
                     self.probe(&plan.pairs, at, at);

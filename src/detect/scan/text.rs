@@ -132,6 +132,14 @@ impl<'a> Text<'a> {
             .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
     }
 
+    /// Whether a colon before `at` stands behind a word: `address:`, and not behind the digits of a longer address.
+    pub(in crate::detect) fn is_named(&self, at: usize) -> bool {
+        let end = at.wrapping_sub(1);
+        let word = self.run_back(end, 8, |byte| byte.is_ascii_alphabetic());
+        let digit = |byte: &u8| byte.is_ascii_hexdigit();
+        self.before(at) == b':' && !self.slice(word..end).iter().all(digit)
+    }
+
     /// Whether the end was looked past since the last call.
     pub(super) fn take_past_end(&self) -> bool {
         self.past_end.replace(false)

@@ -1,10 +1,12 @@
 //! A call of an answer while it arrives in pieces.
 
 use super::queue::Queue;
+use super::scattered::Scattered;
 use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallKey, CallPiece, HeldFrames};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
+use std::borrow::Cow;
 
 /// One call so far.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Call {
     /// The arguments' parts: frame and place.
     parts: Vec<(u64, Place)>,
     arguments: String,
+    /// Those that are told one by one. Where all of them are told as well, these repeat them.
+    scattered: Scattered,
     /// Free text, not JSON.
     is_text: bool,
     /// What came is this argument alone, and whether it is a text.
@@ -81,6 +85,11 @@ impl Call {
                     self.parts.push((frame, *place));
                 }
             }
+            CallPiece::At(path, place, extent) => {
+                if let Some(value) = nest.value(*place) {
+                    self.scattered.add(frame, *place, value, path, *extent);
+                }
+            }
             CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
             CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
             CallPiece::ArgumentsWhole(place) => self.wholes.push((frame, *place)),
@@ -90,7 +99,25 @@ impl Call {
 
     /// Bytes of its arguments so far.
     pub(super) fn size(&self) -> usize {
-        self.arguments.len()
+        self.arguments.len().saturating_add(self.scattered.size())
+    }
+
+    /// The arguments as the client has them in the end, and whether they are a text: free, or because nobody can say how
+    /// it puts them together.
+    fn said(&self) -> (Cow<'_, str>, bool) {
+        if self.scattered.is_empty() {
+            return (Cow::Borrowed(&self.arguments), self.is_text);
+        }
+        if !self.is_text && self.arguments.is_empty() {
+            if let Some(arguments) = self.scattered.put_together() {
+                return (Cow::Owned(arguments), false);
+            }
+        } else if !self.is_text && self.scattered.agrees_with(&self.arguments) {
+            return (Cow::Borrowed(&self.arguments), false);
+        }
+        let mut text = self.scattered.text();
+        text.push_str(&self.arguments);
+        (Cow::Owned(text), true)
     }
 
     /// Its name so far, as most readers put it together.
@@ -134,16 +161,17 @@ impl Call {
         bounds: Bounds,
     ) -> Result<(Nest<'static>, Reading), Problem> {
         let mut body = br#"{"arguments":"#.to_vec();
+        let (arguments, is_text_alone) = self.said();
         match self.argument {
-            None => quote(&self.arguments, &mut body),
+            None => quote(&arguments, &mut body),
             Some((name, is_text)) => {
                 body.push(b'{');
                 quote(name, &mut body);
                 body.push(b':');
                 if is_text {
-                    quote(&self.arguments, &mut body);
+                    quote(&arguments, &mut body);
                 } else {
-                    body.extend_from_slice(self.arguments.as_bytes());
+                    body.extend_from_slice(arguments.as_bytes());
                 }
                 body.push(b'}');
             }
@@ -160,7 +188,7 @@ impl Call {
         event.choice = key.choice;
         event.provider_run = self.provider_run;
         if let Some(holder) = holder {
-            if self.is_text {
+            if is_text_alone {
                 event.args = Known::Unknown;
                 event.texts = reader.quiet_text(holder, Class::Text);
             } else {
@@ -199,6 +227,8 @@ impl Call {
         }
         let call = Call {
             arguments: self.edited_arguments(&nest, turned)?,
+            scattered: Scattered::default(),
+            is_text: self.said().1,
             ..self.clone()
         };
         call.read(key, bounds).ok()
@@ -226,7 +256,15 @@ impl Call {
     /// them.
     pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<String> {
         let arguments = self.edited_arguments(nest, edits)?;
-        put_in_first(&self.parts, &arguments, queue)?;
+        if !self.scattered.is_empty() {
+            if self.said().1 {
+                return None;
+            }
+            self.scattered.edit(&arguments, queue)?;
+        }
+        if self.scattered.is_empty() || !self.parts.is_empty() {
+            put_in_first(&self.parts, &arguments, queue)?;
+        }
         if !self.parts_again.is_empty() {
             put_in_first(&self.parts_again, &arguments, queue)?;
         }
@@ -237,7 +275,11 @@ impl Call {
     }
 }
 
-fn put_in_first(parts: &[(u64, Place)], arguments: &str, queue: &mut Queue) -> Option<()> {
+pub(super) fn put_in_first(
+    parts: &[(u64, Place)],
+    arguments: &str,
+    queue: &mut Queue,
+) -> Option<()> {
     let ((frame, place), rest) = parts.split_first()?;
     put(*frame, *place, arguments, queue)?;
     for (frame, place) in rest {

@@ -6,9 +6,9 @@ use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
 use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
 use crate::protocol::{Bounds, Reader};
+use crate::wire::btree::BTreeMap;
 use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{Nest, Place};
-use std::collections::BTreeMap;
 
 /// A part of the answer: what was read, and where it stands if that is no place in a body.
 #[derive(Debug)]

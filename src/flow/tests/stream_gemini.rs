@@ -353,6 +353,128 @@ rules:
     assert_eq!(record(&seen)["code"], "AG2014");
 }
 
+/// A call of `send` with these elements of `partialArgs`, each in a frame of its own.
+fn sent(partial: &[Value]) -> Vec<Value> {
+    let piece = |value: Value| frame(&[json!({"functionCall": value})]);
+    let mut frames = vec![piece(json!({"name": "send", "willContinue": true}))];
+    frames.extend(
+        partial
+            .iter()
+            .map(|argument| piece(json!({"partialArgs": [argument], "willContinue": true}))),
+    );
+    frames.extend([piece(json!({})), last("")]);
+    frames
+}
+
+const SEND: &str = "defaults: { action: allow }
+rules:
+  - id: mask
+    match: { event: response }
+    when: { text: { detects: email } }
+    action: redact
+  - id: many
+    match: { tool: send }
+    when: { args.options.copies: { greater_than: 5 } }
+    action: deny
+    reason: Too many.
+  - id: subject
+    match: { tool: send }
+    when: { 'args.parts[1].text': { equals: urgent } }
+    action: deny
+    reason: Not urgent.
+";
+
+#[test]
+fn arguments_in_pieces_are_judged_as_arguments() {
+    let guard = guard(SEND);
+    let copies = |number: u32| {
+        sent(&[
+            json!({"jsonPath": "$.parts[0].text", "stringValue": "ur", "willContinue": true}),
+            json!({"jsonPath": "$.parts[0].text", "stringValue": "gent"}),
+            json!({"jsonPath": "$.parts[1]['text']", "stringValue": "later"}),
+            json!({"jsonPath": "$.options.copies", "numberValue": number}),
+            json!({"jsonPath": "$.options.now", "boolValue": true}),
+            json!({"jsonPath": "$.options.by", "nullValue": "NULL_VALUE"}),
+        ])
+    };
+    let frames = copies(5);
+    let seen = ask(&guard, &frames, &[]);
+    assert_eq!(frames_of(&seen), frames);
+    assert_eq!(record(&seen)["tools"], json!(["send"]));
+    assert_eq!(record(&seen)["coverage"]["level"], "full");
+    let left = frames_of(&ask(&guard, &copies(6), &[]));
+    assert_eq!(said(&left, 0), "Too many.");
+    let urgent = sent(&[
+        json!({"jsonPath": "$.parts[0].text", "stringValue": "a"}),
+        json!({"jsonPath": "$.parts[1].text", "stringValue": "urg", "willContinue": true}),
+        json!({"jsonPath": "$.parts[1].text", "stringValue": "ent"}),
+    ]);
+    let left = frames_of(&ask(&guard, &urgent, &[]));
+    assert_eq!(said(&left, 0), "Not urgent.");
+}
+
+#[test]
+fn a_finding_in_an_argument_in_pieces_is_replaced_where_it_stands() {
+    let guard = guard(SEND);
+    let frames = sent(&[
+        json!({"jsonPath": "$.to", "stringValue": "for anna@exa", "willContinue": true}),
+        json!({"jsonPath": "$.options.copies", "numberValue": 2}),
+        json!({"jsonPath": "$.to", "stringValue": "mple.com, thanks"}),
+    ]);
+    let left = frames_of(&ask(&guard, &frames, &[]));
+    let argument = |number: usize| {
+        let part = &left[number]["candidates"][0]["content"]["parts"][0];
+        part["functionCall"]["partialArgs"][0].clone()
+    };
+    assert_eq!(argument(1)["stringValue"], "for [EMAIL], thanks");
+    assert_eq!(argument(1)["willContinue"], true);
+    assert_eq!(
+        argument(2),
+        json!({"jsonPath": "$.options.copies", "numberValue": 2})
+    );
+    assert_eq!(argument(3)["stringValue"], "");
+    assert_eq!(left.len(), frames.len());
+}
+
+#[test]
+fn arguments_in_pieces_that_contradict_one_another_are_unknown() {
+    let guard = guard(SEND);
+    let at = |path: &str, more: Value| {
+        let mut argument = json!({"jsonPath": path});
+        argument
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        argument
+    };
+    let contradictions = [
+        // Said to be complete, and told once more.
+        vec![
+            at("$.options.copies", json!({"numberValue": 2})),
+            at("$.options.copies", json!({"numberValue": 2})),
+        ],
+        // A value, and a member of it.
+        vec![
+            at("$.options", json!({"stringValue": "none"})),
+            at("$.options.copies", json!({"numberValue": 2})),
+        ],
+        // The second element of a list without a first.
+        vec![at("$.parts[1].text", json!({"stringValue": "later"}))],
+        // A path to many places.
+        vec![at("$.*", json!({"stringValue": "later"}))],
+        vec![at("$..text", json!({"stringValue": "later"}))],
+        // Two values at once.
+        vec![at(
+            "$.options.copies",
+            json!({"numberValue": 2, "stringValue": "2"}),
+        )],
+    ];
+    for arguments in contradictions {
+        let left = frames_of(&ask(&guard, &sent(&arguments), &[]));
+        assert_eq!(said(&left, 0), "Too many.", "{arguments:?}");
+    }
+}
+
 #[test]
 fn an_error_of_the_provider_passes_in_each_of_its_forms() {
     let error =

@@ -218,7 +218,15 @@ fn answer_of(frames: &[Value]) -> Answer {
             }
             _ => {}
         }
-        for member in ["text", "refusal", "arguments", "input", "code"] {
+        for member in [
+            "text",
+            "refusal",
+            "arguments",
+            "input",
+            "code",
+            "command",
+            "diff",
+        ] {
             if let Some(copy) = event[member].as_str().filter(|_| kind != "error") {
                 assert_eq!(copy, answer.items[at].1, "{event}");
             }
@@ -248,6 +256,8 @@ fn answer_of(frames: &[Value]) -> Answer {
             &done["arguments"],
             &done["input"],
             &done["code"],
+            &done["action"]["commands"][0],
+            &done["operation"]["diff"],
         ];
         for copy in said.iter().filter_map(|said| said.as_str()) {
             assert_eq!(copy, text, "{done}");
@@ -763,6 +773,127 @@ rules:
         [("message".to_owned(), "Not as root.".to_owned())]
     );
     assert_eq!(answer.last["output"][0]["id"], "msg_1");
+}
+
+const PARTS_OF_ARGUMENTS: &str = "defaults: { action: allow }
+rules:
+  - id: mask
+    match: { event: response }
+    when: { text: { detects: email } }
+    action: redact
+  - id: shell
+    match: { tool: shell }
+    when: { args.commands: { contains: sudo } }
+    action: deny
+    reason: Not as root.
+  - id: patch
+    match: { tool: apply_patch }
+    when: { args.path: { equals: .env } }
+    action: deny
+    reason: Not that file.
+  - id: added
+    match: { tool: apply_patch }
+    when: { args.diff: { contains: eval } }
+    action: deny
+    reason: Not that code.
+";
+
+/// A call of a shell whose command comes in these pieces, and as a whole as `command`.
+fn shell(pieces: &[&str], command: &str) -> Vec<u8> {
+    let item = |status: &str, commands: &[&str]| {
+        json!({
+            "type": "shell_call", "id": "sh_1", "call_id": "c", "status": status,
+            "action": {"commands": commands, "max_output_length": null, "timeout_ms": null},
+        })
+    };
+    let of = |kind: &str, member: &str, text: &str| json!({"type": format!("response.shell_call_command.{kind}"), "output_index": 0, "command_index": 0, member: text});
+    let whole = item("completed", &[command]);
+    let mut events = vec![
+        created(),
+        added(0, item("in_progress", &[])),
+        of("added", "command", ""),
+    ];
+    events.extend(pieces.iter().map(|piece| of("delta", "delta", piece)));
+    events.extend([
+        of("done", "command", &pieces.concat()),
+        done(0, &whole),
+        completed(&[whole]),
+    ]);
+    sse(&events)
+}
+
+#[test]
+fn a_command_in_pieces_is_an_argument_of_its_call() {
+    let guard = guard(PARTS_OF_ARGUMENTS);
+    let untouched = shell(&["ls ", "-l"], "ls -l");
+    let seen = ask(&guard, &untouched, &[]);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(untouched)
+    );
+    assert_eq!(record(&seen)["tools"], json!(["shell"]));
+    assert_eq!(record(&seen)["coverage"]["level"], "full");
+
+    let seen = ask(&guard, &shell(&["su", "do ls"], "sudo ls"), &[]);
+    assert_eq!(record(&seen)["tools"], json!(["shell"]));
+    let denied = answer_of(&frames(&seen));
+    assert_eq!(
+        denied.items,
+        [("message".to_owned(), "Not as root.".to_owned())]
+    );
+
+    let pieces = ["mail anna@", "example.com"];
+    let masked = answer_of(&frames(&ask(
+        &guard,
+        &shell(&pieces, &pieces.concat()),
+        &[],
+    )));
+    assert_eq!(masked.texts(), ["mail [EMAIL]"]);
+    assert_eq!(masked.done[0]["action"]["commands"][0], "mail [EMAIL]");
+
+    // Two readers would run two commands: nobody can say that it is not the one that is denied.
+    let seen = ask(&guard, &shell(&["su", "do ls"], "ls"), &[]);
+    let denied = answer_of(&frames(&seen));
+    assert_eq!(denied.texts(), ["Not as root."]);
+}
+
+#[test]
+fn a_patch_in_pieces_is_an_argument_of_its_call() {
+    let item = |status: &str, path: &str, diff: &str| {
+        json!({
+            "type": "apply_patch_call", "id": "ap_1", "call_id": "c", "status": status,
+            "operation": {"type": "create_file", "path": path, "diff": diff},
+        })
+    };
+    let of = |kind: &str, member: &str, text: &str| json!({"type": format!("response.apply_patch_call_operation_diff.{kind}"), "item_id": "ap_1", "output_index": 0, member: text});
+    let patch = |path: &str, pieces: [&str; 2]| {
+        let diff = pieces.concat();
+        let whole = item("completed", path, &diff);
+        sse(&[
+            created(),
+            added(0, item("in_progress", path, "")),
+            of("delta", "delta", pieces[0]),
+            of("delta", "delta", pieces[1]),
+            of("done", "diff", &diff),
+            done(0, &whole),
+            completed(&[whole]),
+        ])
+    };
+    let guard = guard(PARTS_OF_ARGUMENTS);
+    let untouched = patch("a.py", ["+print(", "1)\n"]);
+    let seen = ask(&guard, &untouched, &[]);
+    assert_eq!(
+        String::from_utf8(seen.client.body()),
+        String::from_utf8(untouched)
+    );
+    assert_eq!(record(&seen)["tools"], json!(["apply_patch"]));
+
+    let denied = |path: &str, pieces| answer_of(&frames(&ask(&guard, &patch(path, pieces), &[])));
+    assert_eq!(denied(".env", ["+A", "=1"]).texts(), ["Not that file."]);
+    assert_eq!(denied("a.py", ["+ev", "al(x)"]).texts(), ["Not that code."]);
+    let masked = denied("a.py", ["+# anna@exa", "mple.com\n"]);
+    assert_eq!(masked.texts(), ["+# [EMAIL]\n"]);
+    assert_eq!(masked.last["output"][0]["operation"]["path"], "a.py");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::host::{Host, hosts};
 use super::idna::ascii_name;
 use super::ip::{Numeric, ends, ipv4, ipv6};
 use super::{OperandError, Verdict};
-use std::collections::BTreeSet;
+use crate::wire::btree::BTreeSet;
 use std::net::IpAddr;
 
 /// Domains to compare with.

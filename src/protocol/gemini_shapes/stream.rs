@@ -8,13 +8,13 @@ use crate::event::{Class, Kind, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextChanges,
+    CallKey, CallPiece, Changes, Channel, Extent, HeldFrame, HeldFrames, JudgedCall, KeepAlive,
+    Lanes, Made, Piece, Step, StreamReader, TextChanges,
 };
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Value};
-use std::collections::BTreeMap;
 
 /// A streamed answer.
 #[derive(Debug)]
@@ -182,8 +182,8 @@ impl Candidate {
         }
     }
 
-    /// Vertex AI with `streamFunctionCallArguments`: `partialArgs: [{jsonPath, stringValue, willContinue}]`. The names of
-    /// arguments stand in paths: what they say is judged, as arguments that can't be told apart.
+    /// Vertex AI with `streamFunctionCallArguments`: `partialArgs: [{jsonPath, stringValue, willContinue}]`, each the value
+    /// of an argument, or more of a text that continues in the next one with the same path.
     fn piece_of_call(
         &mut self,
         reader: &mut Reader<'static>,
@@ -202,14 +202,6 @@ impl Candidate {
             ("args", Is::Own),
             ("willContinue", Is::Flag),
             ("partialArgs", Is::Own),
-        ];
-        const PARTIAL: &[Key] = &[
-            ("jsonPath", Is::Own),
-            ("stringValue", Is::Own),
-            ("numberValue", Is::Own),
-            ("boolValue", Is::Own),
-            ("nullValue", Is::Own),
-            ("willContinue", Is::Flag),
         ];
         let key = CallKey {
             choice: number,
@@ -242,13 +234,12 @@ impl Candidate {
                 "args" => {
                     reader.claim_all(value);
                     if value.members().next().is_some() {
-                        say(reader, CallPiece::Input(value.place()));
+                        say(reader, CallPiece::Arguments(value.place()));
                     }
                 }
                 _ => reader.array(value, |reader, piece| {
-                    reader.keys(piece, PARTIAL, &origin, &mut |reader, _, value| {
-                        reader.claim_all(value);
-                        say(reader, CallPiece::Input(value.place()));
+                    argument(reader, piece, &origin, &mut |reader, what| {
+                        say(reader, what);
                     });
                 }),
             },
@@ -261,6 +252,79 @@ impl Candidate {
             self.call = self.call.saturating_add(1);
         }
     }
+}
+
+/// An element of `partialArgs`. What can't be told apart is a text.
+fn argument(
+    reader: &mut Reader<'static>,
+    piece: Value<'_>,
+    origin: &Origin,
+    say: &mut dyn FnMut(&mut Reader<'static>, CallPiece),
+) {
+    const PARTIAL: &[Key] = &[
+        ("jsonPath", Is::Own),
+        ("stringValue", Is::Own),
+        ("numberValue", Is::Own),
+        ("boolValue", Is::Own),
+        ("nullValue", Is::Own),
+        ("willContinue", Is::Flag),
+    ];
+    let path = reader.get(piece, "jsonPath");
+    let steps = path.and_then(|path| steps(&path.text()?));
+    let goes_on = reader
+        .get(piece, "willContinue")
+        .and_then(|value| value.as_bool());
+    let extent = match goes_on {
+        Some(true) => Extent::Part,
+        _ => Extent::Last,
+    };
+    reader.keys(piece, PARTIAL, origin, &mut |reader, key, value| {
+        reader.claim_all(value);
+        let is_named = key == "jsonPath";
+        match &steps {
+            Some(_) if is_named => {}
+            Some(steps) => {
+                let steps = steps.clone();
+                let extent = match key {
+                    "nullValue" => Extent::Null,
+                    _ => extent,
+                };
+                say(reader, CallPiece::At(steps, value.place(), extent));
+            }
+            None => say(reader, CallPiece::Input(value.place())),
+        }
+    });
+}
+
+/// The steps of a path to one value: `$.to[0]['first name']` (RFC 9535 §2.7, and names as they stand after a dot).
+fn steps(path: &str) -> Option<Box<[Step]>> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let (step, after) = if let Some(name) = rest.strip_prefix('.') {
+            let (name, after) = name.split_at(name.find(['.', '[']).unwrap_or(name.len()));
+            let is_name = !name.is_empty() && name != "*";
+            (is_name.then(|| Step::Name(name.into()))?, after)
+        } else {
+            let inner = rest.strip_prefix('[')?;
+            match inner.strip_prefix(['\'', '"']) {
+                Some(quoted) => {
+                    let quote = inner.get(..1)?;
+                    let (name, after) = quoted.split_once(quote)?;
+                    // Escapes are not unfolded.
+                    let name = (!name.contains('\\')).then_some(name)?;
+                    (Step::Name(name.into()), after.strip_prefix(']')?)
+                }
+                None => {
+                    let (index, after) = inner.split_once(']')?;
+                    (Step::Index(index.parse().ok()?), after)
+                }
+            }
+        };
+        steps.push(step);
+        rest = after;
+    }
+    Some(steps.into())
 }
 
 /// The calls of a candidate that stand whole in a frame.

@@ -3,10 +3,10 @@
 use super::answer::candidate_number;
 use crate::protocol::surgery::{Object, count, remove_members};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Place, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// An answer with one candidate that is nothing but a refusal.

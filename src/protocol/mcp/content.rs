@@ -3,10 +3,10 @@
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
 
 /// Names of the tools that were called so far in a conversation, by the id of the call.
 pub(super) type Called = BTreeMap<Box<str>, Box<str>>;

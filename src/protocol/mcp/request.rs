@@ -8,8 +8,8 @@ use crate::event::{Author, Event, Gate, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
 
 /// Reads a body.
 pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {

@@ -9,10 +9,10 @@ use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{Changes, HeldFrame, KeepAlive, Lanes, Made, StreamReader};
 use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
+use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Value, quote};
 use crate::wire::order;
 use crate::wire::span::index;
-use std::collections::BTreeSet;
 
 /// Method that takes the place of a refused request of the server. No client knows it: JSON-RPC has it answer so, and with
 /// that the server learns that nobody will do what it asked.

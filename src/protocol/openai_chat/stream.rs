@@ -17,10 +17,10 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::order;
 use crate::wire::span::offset;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of the call in `function_call`, of which there is one at most.
 const LEGACY_CALL: u32 = u32::MAX;

@@ -5,8 +5,8 @@ use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::CACHE_CONTROL;
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 const STATUS: Shape = Shape::Word(&[

@@ -14,8 +14,9 @@ use crate::event::{Class, Part};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
-    MOST, Made, Piece, SoFar, Spot, StreamReader, TextPiece, Texts, too_many,
+    CallKey, CallPiece, Changes, Channel, Extent, HeldFrame, HeldFrames, How, JudgedCall,
+    KeepAlive, Lanes, MOST, Made, Piece, SoFar, Spot, Step, StreamReader, TextPiece, Texts,
+    too_many,
 };
 use crate::protocol::surgery::{move_annotations, only_texts};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
@@ -41,6 +42,9 @@ const EVENT: &[Member] = &[
     ("arguments", Shape::Own),
     ("input", Shape::Own),
     ("code", Shape::Own),
+    ("command", Shape::Own),
+    ("command_index", Shape::Number),
+    ("diff", Shape::Own),
     ("name", Shape::Own),
     ("item", Shape::Own),
     ("part", Shape::Own),
@@ -80,6 +84,13 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("mcp_call_arguments", "arguments"),
     ("custom_tool_call_input", "input"),
     ("code_interpreter_call_code", "code"),
+];
+
+/// Single arguments that arrive in deltas: the events' name, what the argument is called in the item, and which member of the
+/// events at its beginning and its end tells it. Where the event says which command, it is an element of a list.
+const ARGUMENT_PARTS: &[(&str, &str, &str)] = &[
+    ("shell_call_command", "commands", "command"),
+    ("apply_patch_call_operation_diff", "diff", "diff"),
 ];
 
 /// Stands for the number of an item where an event names none.
@@ -263,8 +274,13 @@ impl ResponsesStream {
         let is_delta = kind.ends_with(".delta");
         let said = TEXTS.iter().find(|(known, ..)| *known == stem);
         let called = ARGUMENTS.iter().find(|(known, _)| *known == stem);
-        let provider_run = stem.starts_with("mcp") || stem.starts_with("code");
-        if called.is_some() && !self.know_item(about.item, event.get("item_id"), !provider_run) {
+        let part = ARGUMENT_PARTS.iter().find(|(known, ..)| *known == stem);
+        let provider_run = match part {
+            Some(_) => self.item(about.item).is_some_and(|item| !item.is_held),
+            None => stem.starts_with("mcp") || stem.starts_with("code"),
+        };
+        let is_of_call = called.is_some() || part.is_some();
+        if is_of_call && !self.know_item(about.item, event.get("item_id"), !provider_run) {
             too_many(reader);
             return;
         }
@@ -311,6 +327,25 @@ impl ResponsesStream {
                             self.call_of(reader, &call, None);
                         }
                         self.arguments(reader, value, &call, member, is_delta);
+                    }
+                    _ if let Some((_, argument, member)) = part
+                        && (key == "delta" || key == *member) =>
+                    {
+                        let call = CallAt {
+                            item: about.item,
+                            element: event.place(),
+                            name: None,
+                            provider_run,
+                        };
+                        let extent = match phase {
+                            _ if is_delta => Extent::Part,
+                            Phase::Added => Extent::Part,
+                            _ => Extent::Whole,
+                        };
+                        let mut path = vec![Step::Name((*argument).into())];
+                        let index = event.get("command_index").and_then(|at| at.as_u64());
+                        path.extend(index.and_then(|at| Some(Step::Index(at.try_into().ok()?))));
+                        self.argument(reader, value, &call, path, extent);
                     }
                     _ if key == "code" && kind == "error" => reader.id(value),
                     _ if key == "delta" => self.unknown_delta(reader, value, stem, about),
@@ -567,6 +602,14 @@ impl ResponsesStream {
                 "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
                     reader.claim_all(value);
                 }
+                // What is still missing of it comes in deltas.
+                "operation" if phase == Phase::Added => {
+                    reader.claim_all(value);
+                    for (key, member) in value.members() {
+                        let path = vec![Step::Name(key.text().unwrap_or_default().into())];
+                        self.argument(reader, member, &call, path, Extent::Part);
+                    }
+                }
                 _ => self.arguments(reader, value, &call, key, false),
             },
         );
@@ -673,6 +716,28 @@ impl ResponsesStream {
             }
         };
         reader.piece(call_piece(number, at.element, what));
+    }
+
+    /// One of the arguments, or more of one.
+    fn argument(
+        &mut self,
+        reader: &mut Reader<'static>,
+        value: Value<'_>,
+        at: &CallAt<'_>,
+        path: Vec<Step>,
+        extent: Extent,
+    ) {
+        let going = |call: &Call| call.item == at.item && !call.has_ended;
+        let known = self.calls.iter().rposition(going);
+        let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
+            return;
+        };
+        // More of what was judged already is no argument: it is read as what nobody knows.
+        if self.calls.get(number).is_some_and(going) && value.kind() == json::Kind::String {
+            reader.claim(value);
+            let what = CallPiece::At(path.into(), value.place(), extent);
+            reader.piece(call_piece(number, at.element, what));
+        }
     }
 
     fn end_item(&mut self, reader: &mut Reader<'static>, number: u32) {

@@ -3,8 +3,8 @@
 use crate::event::Part;
 use crate::protocol::reader::Member;
 use crate::protocol::reader::{Origin, Reader, Shape};
+use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Value};
-use std::collections::BTreeSet;
 
 const USAGE: &[&str] = &[
     "prompt_tokens",

@@ -62,9 +62,10 @@ pub enum FrameError {
 /// An incremental reader of frames.
 #[derive(Debug)]
 pub struct Frames {
-    /// Bytes that are in no frame yet.
-    pending: Vec<u8>,
-    /// How far `pending` has been looked at.
+    /// Bytes that arrived; those before `start` are in frames already.
+    arrived: Vec<u8>,
+    start: usize,
+    /// How far what is in no frame yet has been looked at.
     looked: usize,
     limit: usize,
     state: State,
@@ -82,7 +83,8 @@ impl Frames {
     /// A reader; `limit` is the size of the largest frame, in bytes.
     pub fn new(framing: Framing, limit: usize) -> Frames {
         Frames {
-            pending: Vec::new(),
+            arrived: Vec::new(),
+            start: 0,
             looked: 0,
             limit,
             state: match framing {
@@ -96,7 +98,12 @@ impl Frames {
 
     /// Takes in bytes that arrived.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+        self.arrived.extend_from_slice(bytes);
+    }
+
+    /// Bytes that are in no frame yet.
+    fn pending(&self) -> &[u8] {
+        self.arrived.get(self.start..).unwrap_or_default()
     }
 
     /// The next whole frame, if there is one.
@@ -104,18 +111,22 @@ impl Frames {
     /// # Errors
     /// The stream can't be read on; nothing more comes of it.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        let pending = self.arrived.get(self.start..).unwrap_or_default();
         let end = match &mut self.state {
-            State::Sse(state) => state.end(&self.pending, &mut self.looked),
-            State::Lines => lines::end(&self.pending, &mut self.looked),
-            State::Array(state) => state.end(&self.pending, &mut self.looked)?,
-            State::Amazon => eventstream::end(&self.pending, self.limit)?,
+            State::Sse(state) => state.end(pending, &mut self.looked),
+            State::Lines => lines::end(pending, &mut self.looked),
+            State::Array(state) => state.end(pending, &mut self.looked)?,
+            State::Amazon => eventstream::end(pending, self.limit)?,
         };
         let Some(end) = end else {
-            return if self.pending.len() > self.limit {
-                Err(FrameError::TooLarge)
-            } else {
-                Ok(None)
-            };
+            if pending.len() > self.limit {
+                return Err(FrameError::TooLarge);
+            }
+            if self.start > 0 {
+                self.arrived = pending.to_vec();
+                self.start = 0;
+            }
+            return Ok(None);
         };
         if end > self.limit {
             return Err(FrameError::TooLarge);
@@ -128,33 +139,36 @@ impl Frames {
     /// # Errors
     /// What is left is no frame.
     pub fn finish(&mut self) -> Result<Option<Frame>, FrameError> {
-        if self.pending.is_empty() {
+        let left = self.pending();
+        if left.is_empty() {
             return Ok(None);
         }
         match self.state {
             // Servers that close the connection after the last event or line leave out what would end it.
-            State::Sse(_) | State::Lines => self.cut(self.pending.len()).map(Some),
-            State::Array(_) if self.pending.trim_ascii().is_empty() => {
-                self.cut(self.pending.len()).map(Some)
-            }
+            State::Sse(_) | State::Lines => self.cut(left.len()).map(Some),
+            State::Array(_) if left.trim_ascii().is_empty() => self.cut(left.len()).map(Some),
             State::Array(_) | State::Amazon => Err(FrameError::Malformed),
         }
     }
 
     /// Gives up: everything that is in no frame yet.
     pub fn take_rest(&mut self) -> Vec<u8> {
+        let rest = self.pending().to_vec();
+        self.arrived.clear();
+        self.start = 0;
         self.looked = 0;
-        std::mem::take(&mut self.pending)
+        rest
     }
 
     /// Bytes that are held because they are no whole frame yet.
     pub fn held(&self) -> usize {
-        self.pending.len()
+        self.pending().len()
     }
 
     fn cut(&mut self, end: usize) -> Result<Frame, FrameError> {
-        let rest = self.pending.split_off(end.min(self.pending.len()));
-        let raw = std::mem::replace(&mut self.pending, rest);
+        let pending = self.pending();
+        let raw = pending.get(..end).unwrap_or(pending).to_vec();
+        self.start = self.start.saturating_add(raw.len());
         self.looked = 0;
         match &mut self.state {
             State::Sse(state) => Ok(state.parse(raw)),

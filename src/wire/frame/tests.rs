@@ -250,3 +250,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn frames_of_a_large_chunk_keep_no_more_memory_than_their_own() {
+    let mut frames = Frames::new(Framing::Sse, 1_000);
+    frames.push(&b"data: {}\n\n".repeat(10_000));
+    frames.push(b"data: {");
+    let mut count = 0;
+    while let Some(frame) = frames.next_frame().unwrap() {
+        assert!(frame.raw.capacity() <= 16, "{}", frame.raw.capacity());
+        count += 1;
+    }
+    assert_eq!(count, 10_000);
+    assert_eq!(frames.held(), 7);
+    assert!(
+        frames.arrived.capacity() <= 16,
+        "{}",
+        frames.arrived.capacity()
+    );
+}

@@ -120,6 +120,7 @@ impl<'b> Nest<'b> {
     }
 
     /// A text by its number, to keep while others are opened.
+    #[inline(never)]
     pub fn shared(&self, id: u16) -> Option<Rc<Doc<'b>>> {
         self.docs.get(usize::from(id)).map(Rc::clone)
     }

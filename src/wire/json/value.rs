@@ -175,6 +175,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is `null`.
+    #[inline(never)]
     pub fn is_null(self) -> bool {
         self.kind() == Kind::Null
     }
@@ -195,6 +196,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is a string with exactly this text.
+    #[inline(never)]
     pub fn is_text(self, text: &str) -> bool {
         if self.kind() != Kind::String {
             return false;
@@ -207,6 +209,7 @@ impl<'a> Value<'a> {
     }
 
     /// A number as written.
+    #[inline(never)]
     pub fn number(self) -> Option<&'a str> {
         (self.kind() == Kind::Number)
             .then(|| std::str::from_utf8(self.raw()).ok())
@@ -214,6 +217,7 @@ impl<'a> Value<'a> {
     }
 
     /// A whole number that fits, however it is written otherwise (`3`, not `3.0`).
+    #[inline(never)]
     pub fn as_u64(self) -> Option<u64> {
         self.number()?.parse().ok()
     }
@@ -255,6 +259,7 @@ impl<'a> Value<'a> {
     }
 
     /// The member of that name; the scanner refuses objects that have two.
+    #[inline(never)]
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         self.members()
             .find(|(key, _)| key.is_text(name))

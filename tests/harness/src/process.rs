@@ -90,6 +90,14 @@ pub fn mcp_python() -> PathBuf {
     setting("AGENTGUARD_MCP_PYTHON")
 }
 
+/// The Node.js that finds the npm packages by `NODE_PATH`.
+///
+/// # Panics
+/// When `make test` did not say which.
+pub fn node() -> PathBuf {
+    setting("AGENTGUARD_NODE")
+}
+
 /// A path that `make` hands over.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {

@@ -64,8 +64,8 @@ static NAMED: Parts = Parts::new(&["token", "secret", "key", "auth", "cred", "pa
 
 /// What says more than `key` alone.
 static STRONG: Parts = Parts::new(&[
-    "token", "secret", "apikey", "api_key", "api-key", "auth", "cred", "access", "private", "pass",
-    "pwd",
+    "token", "secret", "apikey", "api_key", "api-key", "api.key", "auth", "cred", "access",
+    "private", "pass", "pwd",
 ]);
 
 /// Parts of names that are no secret though they have the word in them.

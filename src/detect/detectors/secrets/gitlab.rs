@@ -11,6 +11,13 @@ const ROUTABLE: &[Part] = &[
     Part::Run(Alphabet::Smalls, 9, 9),
 ];
 
+/// As above since GitLab 17.9, with the version of the form before the check.
+const VERSIONED: &[Part] = &[
+    Part::Run(Alphabet::Base64Url, 27, 300),
+    Part::Text(".01."),
+    Part::Run(Alphabet::Smalls, 9, 9),
+];
+
 pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "gitlab_token",
     groups: &["secrets.code"],
@@ -34,6 +41,11 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 variety: 30,
             },
             Beginning {
+                prefix: "glpat-",
+                rest: VERSIONED,
+                variety: 30,
+            },
+            Beginning {
                 prefix: "glrt-",
                 rest: TWENTY,
                 variety: 25,
@@ -42,6 +54,20 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 prefix: "glrt-",
                 rest: ROUTABLE,
                 variety: 30,
+            },
+            Beginning {
+                prefix: "glrt-",
+                rest: VERSIONED,
+                variety: 30,
+            },
+            Beginning {
+                prefix: "glrt-t",
+                rest: &[
+                    Part::Run(Alphabet::Digits, 1, 1),
+                    Part::Text("_"),
+                    Part::Run(Alphabet::Base64Url, 20, 30),
+                ],
+                variety: 25,
             },
             Beginning {
                 prefix: "glcbt-",

@@ -162,18 +162,25 @@ pub(in crate::detect) static MAILGUN: Detector = Detector {
     name: "mailgun_key",
     groups: &["secrets.messaging"],
     doc: Doc {
-        finds: "`key-` and 32 small hexadecimal digits; 32-8-8 hexadecimal digits.",
-        misses: "Public validation keys.",
+        finds: "`key-` or `pubkey-` (of address validation) and 32 small hexadecimal digits; 32-8-8 such digits.",
+        misses: "Keys of other forms, which are found by the name they are assigned to (`generic_api_key`).",
         source: "Mailgun documentation, API authentication",
     },
     reach: 50,
     context: &[],
     anchors: &[
-        Anchor::Beginning(&[Beginning {
-            prefix: "key-",
-            rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
-            variety: 25,
-        }]),
+        Anchor::Beginning(&[
+            Beginning {
+                prefix: "key-",
+                rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
+                variety: 25,
+            },
+            Beginning {
+                prefix: "pubkey-",
+                rest: &[Part::Run(Alphabet::HexSmall, 32, 32)],
+                variety: 25,
+            },
+        ]),
         Anchor::Mixed(32..=32, When::Always, mailgun),
     ],
     hits: &[
@@ -241,7 +248,8 @@ fn mailchimp(place: &Place<'_>) -> Option<Found> {
 
 fn mailgun(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let hexadecimal = |byte: u8| Alphabet::HexSmall.has(byte);
+    // Webhook signing keys have two letters more.
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'h').contains(&byte);
     let first = text.slice(place.at..place.end);
     if text.at(place.end) != b'-'
         || !first.iter().all(|byte| hexadecimal(*byte))

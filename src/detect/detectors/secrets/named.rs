@@ -76,9 +76,10 @@ const WORDS: &[&str] = &[
 ];
 
 pub(super) fn is_word(value: &[u8]) -> bool {
-    WORDS
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+    value.iter().all(u8::is_ascii_alphabetic)
+        && WORDS
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.

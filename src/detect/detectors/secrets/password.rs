@@ -22,6 +22,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "Passwort: Ugdwuy862#6avw7, contraseña: Ugdwuy862#6avw8",
+            found: &["Ugdwuy862#6avw7", "Ugdwuy862#6avw8"],
+        },
+        Hit {
             text: "DB_PASSWORD=Ugdwuy862#6avw7",
             found: &["Ugdwuy862#6avw7"],
         },
@@ -70,7 +74,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
 const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
 
 /// What names of passwords have in them.
-static NAMED: Parts = Parts::new(&["pass", "pwd"]);
+static NAMED: Parts = Parts::new(&["pass", "pwd", "contrasena", "senha", "kennwort"]);
 
 /// `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
 static OTHER: Parts = Parts::new(&[
@@ -140,9 +144,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             .then_some(Confidence::Medium)
     } else {
         match keyed.link {
-            Link::Told => {
-                (strong && kinds.digits > 0 && !is_code(value)).then_some(Confidence::Medium)
-            }
+            Link::Told => (strong && kinds.digits > 0 && !is_code(value) && !is_path(value))
+                .then_some(Confidence::Medium),
             Link::Beside if !quoted => strong.then_some(Confidence::Medium),
             _ if quoted && spaces => ((12..=64).contains(&value.len()) && !is_sentence(value))
                 .then_some(Confidence::Medium),
@@ -155,6 +158,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             {
                 Some(Confidence::Medium)
             }
+            _ if !quoted && is_path(value) => None,
             _ if !quoted && strong && kinds.digits > 0 && !is_program(value) => {
                 Some(Confidence::High)
             }
@@ -173,6 +177,15 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         return None;
     }
     Some(keyed.found(confidence))
+}
+
+/// A path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
+fn is_path(value: &[u8]) -> bool {
+    let joined = value.contains(&b'/') || value.contains(&b'_');
+    let part = |byte: &u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'_' | b'.')
+    };
+    joined && value.iter().all(part) && makeup(value).smalls > makeup(value).digits.wrapping_mul(3)
 }
 
 /// A reference to something in a program, or a piece of it.

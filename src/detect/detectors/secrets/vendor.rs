@@ -8,7 +8,7 @@ use Alphabet::{
     Alphanumeric, Base64, Base64Url, Base64UrlPadded, Capitals, Digits, Dotted, Hex, HexSmall,
     Smalls, Wide, Word,
 };
-use Part::{Maybe, Run, Text};
+use Part::{Run, Text};
 
 const fn known(prefix: &'static str, rest: &'static [Part]) -> Beginning {
     Beginning {
@@ -319,13 +319,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 variety: 0,
             },
             known("ABSK", &[Run(Base64, 109, 269)]),
-            known(
-                "dnkey-",
-                &[
-                    Run(Base64UrlPadded, 20, 60),
-                    Maybe("-", Base64UrlPadded, 60),
-                ],
-            ),
+            known("dnkey-", &[Run(Base64UrlPadded, 20, 120)]),
         ]),
         Anchor::Mixed(29..=29, When::Always, maxmind),
         Anchor::Mixed(6..=6, When::Always, maxmind),

@@ -13,7 +13,7 @@ use super::words::{
     KINDS_OF_BEGIN, NO_TARGET, OPAQUE_VERBS, OPENS_QUERY, OTHER_VERBS, RESERVED_VERBS,
     TRANSACT_VERBS,
 };
-use std::collections::BTreeMap;
+use crate::wire::btree::BTreeMap;
 
 /// Deepest nesting of brackets that is read; servers refuse far less.
 const MAX_DEPTH: usize = 256;

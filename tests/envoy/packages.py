@@ -1,17 +1,17 @@
-"""What the official packages of the providers make of streamed answers.
+"""What the official Python packages of the providers make of answers.
 
-Usage: sdk_streams.py ADDRESS PACKAGE HTTP_VERSION < QUESTIONS
+Usage: packages.py ADDRESS FORMAT HTTP_VERSION < QUESTIONS
 
-QUESTIONS is one JSON object a line: what was recorded of a request, {"path": …, "body": …}. Each is asked once, through
-the package, with streaming. For each question one JSON object comes out:
+QUESTIONS is one JSON object a line: a request {"path": …, "body": …, "stream": whether its answer streams}. Each is asked
+once, through the package of that format. For each question one JSON object comes out:
 
-    {"deltas": [text of each choice or block, put together from the pieces],
-     "final":  [the same, as the package itself puts it together at the end],
+    {"texts":  [text of each choice or block; of a stream, put together from the pieces],
+     "final":  [of a stream, the same, as the package itself puts it together at the end],
      "tools":  [[name, arguments] of each tool call that the package hands to its caller],
      "finish": [why each choice ended]}
 
 or {"raised": name of the exception, "message": its text}. Where a package has no helper that puts an answer together,
-`final` is absent.
+`final` is absent. Of an answer in one piece, a refusal is a text, too. packages.cjs does the same with the npm packages.
 """
 
 import collections
@@ -50,14 +50,14 @@ def openai_client(address, http_version):
     import openai
 
     http_client = httpx.Client(trust_env=False, **client_options(http_version))
-    return openai.OpenAI(base_url=f"http://{address}/v1", api_key="none", max_retries=0, http_client=http_client)
+    return openai.OpenAI(base_url=f"http://{address}/v1", api_key="none", http_client=http_client)
 
 
 class OpenAiChat:
     def __init__(self, address, http_version):
         self.client = openai_client(address, http_version)
 
-    def ask(self, path, body):
+    def stream(self, path, body):
         body = {key: value for key, value in body.items() if key != "stream"}
         texts = Texts()
         with self.client.chat.completions.stream(
@@ -69,7 +69,7 @@ class OpenAiChat:
                         texts.add(choice.index, choice.delta.content)
             final = stream.get_final_completion()
         return {
-            "deltas": texts.list(),
+            "texts": texts.list(),
             "final": said(choice.message.content for choice in final.choices),
             "tools": [
                 [call.function.name, call.function.arguments]
@@ -79,12 +79,37 @@ class OpenAiChat:
             "finish": [choice.finish_reason for choice in final.choices],
         }
 
+    def whole(self, path, body):
+        answer = self.client.chat.completions.create(**body)
+        return {
+            "texts": said(choice.message.content or choice.message.refusal for choice in answer.choices),
+            "tools": [
+                [call.function.name, call.function.arguments]
+                for choice in answer.choices
+                for call in choice.message.tool_calls or []
+            ],
+            "finish": [choice.finish_reason for choice in answer.choices],
+        }
+
 
 class OpenAiResponses:
     def __init__(self, address, http_version):
         self.client = openai_client(address, http_version)
 
-    def ask(self, path, body):
+    def whole(self, path, body):
+        answer = self.client.responses.create(**body)
+        return {
+            "texts": said(
+                part.text if part.type == "output_text" else part.refusal
+                for item in answer.output
+                if item.type == "message"
+                for part in item.content
+            ),
+            "tools": [[item.name, item.arguments] for item in answer.output if item.type == "function_call"],
+            "finish": [answer.status],
+        }
+
+    def stream(self, path, body):
         body = {key: value for key, value in body.items() if key != "stream"}
         texts = Texts()
         with self.client.responses.stream(model=body["model"], input=body["input"], extra_body=body) as stream:
@@ -93,7 +118,7 @@ class OpenAiResponses:
                     texts.add((event.output_index, event.content_index), event.delta)
             final = stream.get_final_response()
         return {
-            "deltas": texts.list(),
+            "texts": texts.list(),
             "final": said(
                 part.text
                 for item in final.output
@@ -113,10 +138,18 @@ class Anthropic:
 
         http_client = httpx2.Client(trust_env=False, **client_options(http_version))
         self.client = anthropic.Anthropic(
-            base_url=f"http://{address}", api_key="none", max_retries=0, http_client=http_client
+            base_url=f"http://{address}", api_key="none", http_client=http_client
         )
 
-    def ask(self, path, body):
+    def whole(self, path, body):
+        answer = self.client.messages.create(**body)
+        return {
+            "texts": said(block.text for block in answer.content if block.type == "text"),
+            "tools": [[block.name, json.dumps(block.input)] for block in answer.content if block.type == "tool_use"],
+            "finish": [answer.stop_reason],
+        }
+
+    def stream(self, path, body):
         body = {key: value for key, value in body.items() if key != "stream"}
         texts = Texts()
         with self.client.messages.stream(
@@ -127,7 +160,7 @@ class Anthropic:
                     texts.add(event.index, event.delta.text)
             final = stream.get_final_message()
         return {
-            "deltas": texts.list(),
+            "texts": texts.list(),
             "final": said(block.text for block in final.content if block.type == "text"),
             "tools": [[block.name, json.dumps(block.input)] for block in final.content if block.type == "tool_use"],
             "finish": [final.stop_reason],
@@ -147,17 +180,27 @@ class Gemini:
             ),
         )
 
-    def ask(self, path, body):
+    def asked(self, path, body):
         from google.genai import types
 
-        model = path.split("/models/")[1].split(":")[0]
-        # What the caller of the package says goes in by its own road; the rest of the recorded body beside it.
+        # What the caller of the package says goes in by its own road; the rest of the body beside it.
         rest = {key: value for key, value in body.items() if key != "contents"}
-        config = types.GenerateContentConfig(http_options=types.HttpOptions(extra_body=rest))
-        contents = [types.Content.model_validate(content) for content in body["contents"]]
+        return {
+            "model": path.split("/models/")[1].split(":")[0],
+            "contents": [types.Content.model_validate(content) for content in body["contents"]],
+            "config": types.GenerateContentConfig(http_options=types.HttpOptions(extra_body=rest)),
+        }
+
+    def stream(self, path, body):
+        return self.told(self.client.models.generate_content_stream(**self.asked(path, body)))
+
+    def whole(self, path, body):
+        return self.told([self.client.models.generate_content(**self.asked(path, body))])
+
+    def told(self, answers):
         texts, tools, finish = Texts(), [], {}
-        for chunk in self.client.models.generate_content_stream(model=model, contents=contents, config=config):
-            for at, candidate in enumerate(chunk.candidates or []):
+        for answer in answers:
+            for at, candidate in enumerate(answer.candidates or []):
                 for part in (candidate.content and candidate.content.parts) or []:
                     if part.text and not part.thought:
                         texts.add(candidate.index or at, part.text)
@@ -165,7 +208,7 @@ class Gemini:
                         tools.append([part.function_call.name, json.dumps(part.function_call.args)])
                 if candidate.finish_reason:
                     finish[candidate.index or at] = candidate.finish_reason.value
-        return {"deltas": texts.list(), "tools": tools, "finish": [finish[at] for at in sorted(finish)]}
+        return {"texts": texts.list(), "tools": tools, "finish": [finish[at] for at in sorted(finish)]}
 
 
 class BedrockConverse:
@@ -179,12 +222,24 @@ class BedrockConverse:
             region_name="us-east-1",
             aws_access_key_id="none",
             aws_secret_access_key="none",
-            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+            config=Config(proxies={}),
         )
 
-    def ask(self, path, body):
-        model = urllib.parse.unquote(path.split("/model/")[1].split("/")[0])
-        answer = self.client.converse_stream(modelId=model, **body)
+    def whole(self, path, body):
+        answer = self.client.converse(modelId=self.model(path), **body)
+        blocks = answer["output"]["message"]["content"]
+        calls = [block["toolUse"] for block in blocks if "toolUse" in block]
+        return {
+            "texts": said(block.get("text") for block in blocks),
+            "tools": [[call["name"], json.dumps(call["input"])] for call in calls],
+            "finish": [answer["stopReason"]],
+        }
+
+    def model(self, path):
+        return urllib.parse.unquote(path.split("/model/")[1].split("/")[0])
+
+    def stream(self, path, body):
+        answer = self.client.converse_stream(modelId=self.model(path), **body)
         texts, arguments, names, finish = Texts(), collections.defaultdict(str), {}, []
         for event in answer["stream"]:
             if "contentBlockStart" in event:
@@ -202,7 +257,7 @@ class BedrockConverse:
             if "messageStop" in event:
                 finish.append(event["messageStop"]["stopReason"])
         return {
-            "deltas": texts.list(),
+            "texts": texts.list(),
             "tools": [[names[index], arguments[index]] for index in sorted(names)],
             "finish": finish,
         }
@@ -214,17 +269,25 @@ class Ollama:
 
         self.client = ollama.Client(host=f"http://{address}", trust_env=False, **client_options(http_version))
 
-    def ask(self, path, body):
-        texts, tools, finish = Texts(), [], []
+    def stream(self, path, body):
+        return self.told(self.client.chat(**self.asked(body), stream=True))
+
+    def whole(self, path, body):
+        return self.told([self.client.chat(**self.asked(body))])
+
+    def asked(self, body):
         known = ("model", "messages", "tools", "think", "format", "options", "keep_alive")
-        for chunk in self.client.chat(**{key: body[key] for key in known if key in body}, stream=True):
-            texts.add(0, chunk.message.content)
-            tools += [
-                [call.function.name, json.dumps(dict(call.function.arguments))] for call in chunk.message.tool_calls or []
-            ]
-            if chunk.done:
-                finish.append(chunk.done_reason)
-        return {"deltas": texts.list(), "tools": tools, "finish": finish}
+        return {key: body[key] for key in known if key in body}
+
+    def told(self, answers):
+        texts, tools, finish = Texts(), [], []
+        for answer in answers:
+            texts.add(0, answer.message.content)
+            for call in answer.message.tool_calls or []:
+                tools.append([call.function.name, json.dumps(dict(call.function.arguments))])
+            if answer.done:
+                finish.append(answer.done_reason)
+        return {"texts": texts.list(), "tools": tools, "finish": finish}
 
 
 PACKAGES = {
@@ -238,12 +301,13 @@ PACKAGES = {
 
 
 def main():
-    address, package, http_version = sys.argv[1:]
-    client = PACKAGES[package](address, http_version)
+    address, name, http_version = sys.argv[1:]
+    client = PACKAGES[name](address, http_version)
     for line in sys.stdin:
         question = json.loads(line)
+        ask = client.stream if question["stream"] else client.whole
         try:
-            result = client.ask(question["path"], question["body"])
+            result = ask(question["path"], question["body"])
         except Exception as error:  # whatever the caller of the package would have got
             result = {"raised": type(error).__name__, "message": str(error)}
         print(json.dumps(result), flush=True)

@@ -1,0 +1,174 @@
+//! What the benchmarks send and the policies that judge it: a turn of an agent, and rules as a company has them.
+
+use serde_json::{Value, json};
+
+/// Rules as a company has them: tools and their arguments, models, words, patterns, findings, tags. None of them holds
+/// for the exchanges that are measured but the tag: an exchange that is refused costs less than half.
+pub fn rules(count: usize) -> Vec<Value> {
+    let cards = json!({
+        "id": "mask-cards",
+        "match": {"event": ["message", "response"]},
+        "when": {"text": {"detects": ["credit_card", "us_ssn"]}},
+        "action": "redact",
+    });
+    let mut rules = vec![cards];
+    for number in 0.. {
+        if rules.len() >= count {
+            break;
+        }
+        let id = format!("rule-{number}");
+        rules.push(match number % 20 {
+            0..=3 => json!({
+                "id": id,
+                "match": {"tool": format!("delete_{number}")},
+                "action": "deny",
+            }),
+            4..=6 => json!({
+                "id": id,
+                "match": {"tool": format!("pay_{number}")},
+                "when": {"args.amount": {"greater_than": number * 10}},
+                "unless": {"args.currency": {"in": ["EUR", "USD"]}},
+                "action": "require_approval",
+                "approval": {"by": ["manager"], "valid_for": "10m"},
+            }),
+            7 => json!({
+                "id": id,
+                "match": {"tool": format!("admin_{number}_*")},
+                "action": "deny",
+            }),
+            8..=9 => json!({
+                "id": id,
+                "match": {"tool": "get_customer"},
+                "when": {"args.id": {"in": [format!("c-{number}"), format!("d-{number}")]}},
+                "action": "deny",
+            }),
+            10..=11 => json!({
+                "id": id,
+                "when": {"model": {"in": [format!("old-model-{number}"), format!("older-model-{number}")]}},
+                "action": "deny",
+            }),
+            12 => json!({
+                "id": id,
+                "when": {"model": {"glob": format!("vendor-{number}/*")}},
+                "action": "deny",
+            }),
+            13..=15 => json!({
+                "id": id,
+                "match": {"event": "message"},
+                "when": {"text": {"contains": format!("project basilisk {number}")}},
+                "action": "deny",
+            }),
+            16 => json!({
+                "id": id,
+                "match": {"event": "response"},
+                "when": {"text": {"contains_any": [format!("internal only {number}"), format!("draft {number} of the plan")]}},
+                "action": "deny",
+            }),
+            17 => json!({
+                "id": id,
+                "match": {"event": "tool_offer", "tool": format!("shell_{number}")},
+                "action": "deny",
+            }),
+            18 => json!({
+                "id": id,
+                "match": {"event": "request"},
+                "when": {"request.message_count": {"greater_than": 1_000 + number}},
+                "action": "deny",
+            }),
+            _ if number < 60 => json!({
+                "id": id,
+                "match": {"event": "message", "from": "user"},
+                "when": {"text": {"matches": format!("(?i)ticket-{number}[0-9]{{4}}-secret")}},
+                "action": "deny",
+            }),
+            _ => json!({
+                "id": id,
+                "match": {"event": "message", "from": "tool"},
+                "when": {"text": {"detects": "email"}},
+                "action": "tag",
+                "tags": ["mail-in-results"],
+            }),
+        });
+    }
+    rules
+}
+
+/// A policy of these rules, with signed audit lines.
+pub fn policy(rules: &[Value], hold: bool) -> Value {
+    json!({
+        "apiVersion": "agentguard.dev/v1",
+        "kind": "AgentPolicy",
+        "metadata": {"name": "bench"},
+        "envoy": {"headers": if hold { "hold" } else { "portable" }},
+        "audit": {"key": "env:AUDIT_KEY"},
+        "defaults": {"action": "allow"},
+        "rules": rules,
+    })
+}
+
+/// English without end.
+fn prose(length: usize) -> String {
+    const SENTENCES: [&str; 6] = [
+        "The order was placed on Monday and has not left the warehouse yet.",
+        "Please check the address once more before anything is sent out again.",
+        "Our customer asked for two boxes, one of them with a different colour.",
+        "She wrote that the invoice number 20871 is missing from the account page.",
+        "If nothing else helps, offer a voucher for the amount of the shipping.",
+        "It rained for three days, which is why the truck came later than planned.",
+    ];
+    let mut text = String::with_capacity(length + 80);
+    for sentence in SENTENCES.iter().cycle() {
+        if text.len() >= length {
+            break;
+        }
+        text.push_str(sentence);
+        text.push(' ');
+    }
+    text.truncate(length);
+    text
+}
+
+/// A turn of an agent: instructions, tools, a question, a call and its result. The result makes up its size.
+pub fn question(size: usize) -> Vec<u8> {
+    let tool = |name: &str, about: &str| {
+        json!({"type": "function", "function": {"name": name, "description": about, "parameters": {
+            "type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"],
+        }}})
+    };
+    let body = |result: &str| {
+        json!({
+            "model": "gpt-4o-mini",
+            "temperature": 0.2,
+            "messages": [
+                {"role": "system", "content": "You help customers of a shop. Be short, be kind, promise nothing."},
+                {"role": "user", "content": "Where is my order? I have been waiting for a week."},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {
+                        "name": "get_customer", "arguments": "{\"id\":\"a-1042\",\"with\":[\"orders\"]}",
+                    }},
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": result},
+            ],
+            "tools": [
+                tool("get_customer", "Reads a customer's record and the last orders."),
+                tool("send_voucher", "Sends a voucher to a customer."),
+            ],
+        })
+        .to_string()
+    };
+    let rest = size.saturating_sub(body("").len());
+    body(&prose(rest)).into_bytes()
+}
+
+/// What the provider says to it, 0.8 KB.
+pub fn answer() -> Vec<u8> {
+    json!({
+        "id": "chatcmpl-B1", "object": "chat.completion", "created": 1_763_622_245, "model": "gpt-4o-mini-2024-07-18",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": prose(400), "refusal": null},
+            "logprobs": null, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 812, "completion_tokens": 96, "total_tokens": 908},
+        "service_tier": "default", "system_fingerprint": "fp_0123456789",
+    })
+    .to_string()
+    .into_bytes()
+}

@@ -1,0 +1,171 @@
+//! Which texts can't hold any of many words: most texts hold none, and that is seen without reading every byte.
+//!
+//! A window of the shortest word's length slides over the text. Its last three bytes tell how far it can move on before
+//! they could be part of a word again (the scheme of Wu and Manber, "A fast algorithm for multi-pattern searching", 1994),
+//! so that a text is read in steps of several bytes. Only a window that ends like a word is looked at closer, and a word that
+//! may stand there is for the caller to look for: letters match in any case, and so do some marks.
+
+/// Bytes that decide how far the window moves.
+const TAIL: usize = 3;
+
+/// Size of the table of steps, a power of two: a few hundred words leave most of it empty.
+const STEPS: usize = 1 << 13;
+
+/// Widest window: steps are kept as bytes.
+const MAX_WINDOW: usize = 64;
+
+/// Mean step below which reading in steps is no faster than reading.
+const LEAST_STEP: usize = 3;
+
+/// What is known of some words' beginnings.
+#[derive(Clone, Debug)]
+pub(super) struct Sieve {
+    /// For the hash of three bytes: how far the window can move. 0: a word may end there.
+    steps: Box<[u8; STEPS]>,
+    /// Bytes of the window.
+    window: usize,
+    /// Of each window that is a word's beginning, sorted.
+    marks: Vec<u64>,
+}
+
+impl Sieve {
+    /// A sieve for these words; `None` if they are too short or too many for it to save time.
+    pub(super) fn new(words: &[&[u8]]) -> Option<Sieve> {
+        let shortest = words.iter().map(|word| word.len()).min()?;
+        let window = shortest.min(MAX_WINDOW);
+        let farthest = u8::try_from(window.checked_sub(TAIL)?)
+            .ok()?
+            .checked_add(1)?;
+        let mut steps = Box::new([farthest; STEPS]);
+        let mut marks = Vec::with_capacity(words.len());
+        for word in words {
+            let word = word.get(..window)?;
+            for (step, tail) in (0..farthest).rev().zip(word.windows(TAIL)) {
+                let slot = tail
+                    .first_chunk()
+                    .and_then(|tail| steps.get_mut(hash(tail)))?;
+                *slot = step.min(*slot);
+            }
+            marks.push(mark(word));
+        }
+        crate::wire::order::sort(&mut marks);
+        marks.dedup();
+        let sum = steps.iter().map(|step| usize::from(*step));
+        let sum = sum.fold(0usize, usize::saturating_add);
+        (sum >= STEPS.saturating_mul(LEAST_STEP)).then_some(Sieve {
+            steps,
+            window,
+            marks,
+        })
+    }
+
+    /// Whether one of the words may stand in the text. `false` is certain.
+    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
+        let mut end = self.window;
+        while let Some(tail) = text.get(end.wrapping_sub(TAIL)..end) {
+            let Some(tail) = tail.first_chunk() else {
+                return true;
+            };
+            let step = self.steps.get(hash(tail)).copied().unwrap_or(0);
+            if step == 0 {
+                let begin = end.wrapping_sub(self.window);
+                let is_begun = text
+                    .get(begin..end)
+                    .is_none_or(|seen| self.marks.binary_search(&mark(seen)).is_ok());
+                if is_begun {
+                    return true;
+                }
+            }
+            end = end.saturating_add(usize::from(step.max(1)));
+        }
+        false
+    }
+}
+
+/// Where three bytes stand in the table, in any case.
+fn hash(tail: &[u8; TAIL]) -> usize {
+    let [a, b, c] = *tail;
+    let folded = u32::from_le_bytes([a | 0x20, b | 0x20, c | 0x20, 0]);
+    // Multiplicative hashing; the upper bits are the mixed ones. 19 + 13 = 32.
+    let mixed = folded.wrapping_mul(0x9E37_79B1) >> 19;
+    usize::try_from(mixed).unwrap_or(0)
+}
+
+/// A number that windows with the same bytes in any case have in common, and hardly any others (FNV-1a, 64 bits).
+fn mark(window: &[u8]) -> u64 {
+    window.iter().fold(0xCBF2_9CE4_8422_2325, |mark, byte| {
+        (mark ^ u64::from(byte | 0x20)).wrapping_mul(0x0100_0000_01B3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sieve(words: &[&str]) -> Option<Sieve> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        Sieve::new(&words)
+    }
+
+    #[test]
+    fn a_word_is_seen_at_every_place_and_in_every_case() {
+        let sieve = sieve(&["project basilisk", "internal only", "ticket-17"]).unwrap();
+        for word in ["PROJECT basilisk", "Internal Only", "tickeT-17"] {
+            for before in 0..100 {
+                for after in [0, 1, 50] {
+                    let text = format!("{}{word}{}", "x ".repeat(before), "y".repeat(after));
+                    assert!(sieve.may_hold(text.as_bytes()), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn plain_text_is_not_looked_at_closer() {
+        let sieve = sieve(&["draft 16 of the plan", "internal only", "ticket-17 of them"]).unwrap();
+        let text =
+            "The draft is internal; only its tickets of the plan are not. Most of the plan is."
+                .repeat(100);
+        assert!(!sieve.may_hold(text.as_bytes()));
+        assert!(!sieve.may_hold(b""));
+        assert!(!sieve.may_hold(b"ticket-1"));
+    }
+
+    #[test]
+    fn short_words_and_crowds_of_words_have_no_sieve() {
+        assert!(sieve(&[]).is_none());
+        assert!(sieve(&["ssn", "social security number"]).is_none());
+        let letter = |n: u64| {
+            char::from(
+                b"abcdefghijklmnopqrstuvwxyz_0123456789-.,: "[usize::try_from(n % 42).unwrap()],
+            )
+        };
+        let word = |n: u64| {
+            let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (0..8).map(|place| letter(mixed >> (place * 7))).collect()
+        };
+        let crowd: Vec<String> = (0..50_000).map(word).collect();
+        let crowd: Vec<&str> = crowd.iter().map(String::as_str).collect();
+        assert!(sieve(&crowd).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_is_missed(
+            words in prop::collection::vec("[a-cA-C \\[{-]{5,12}", 1..6),
+            text in "[a-cA-C \\[{-]{0,200}",
+        ) {
+            let list: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            if let Some(sieve) = Sieve::new(&list) {
+                let lower = text.to_ascii_lowercase();
+                let holds = words.iter().any(|word| lower.contains(&word.to_ascii_lowercase()));
+                prop_assert!(!holds || sieve.may_hold(text.as_bytes()));
+                for word in &words {
+                    let with = format!("{text}{}{text}", word.to_ascii_uppercase());
+                    prop_assert!(sieve.may_hold(with.as_bytes()));
+                }
+            }
+        }
+    }
+}

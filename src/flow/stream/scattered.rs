@@ -1,0 +1,233 @@
+//! Arguments of a call that are told one by one, each with the place where it belongs: put together as the client will.
+
+use super::call::{put, put_in_first};
+use super::queue::Queue;
+use crate::protocol::stream::{Extent, Step};
+use crate::wire::json::{self, Limits, Nest, Place, Value, quote};
+
+/// More arguments than these are not told apart: they are a text.
+const MOST: usize = 1_024;
+
+/// Arguments deeper than this neither.
+const DEEPEST: usize = 64;
+
+/// One argument so far.
+#[derive(Clone, Debug)]
+struct Argument {
+    path: Box<[Step]>,
+    is_text: bool,
+    /// Its text; JSON, if it is none.
+    said: String,
+    has_ended: bool,
+    /// Where it was said: frame and place.
+    parts: Vec<(u64, Place)>,
+    /// Where all of it was said once more.
+    wholes: Vec<(u64, Place)>,
+}
+
+/// All arguments of a call that were told one by one, sorted by where they belong.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scattered {
+    arguments: Vec<Argument>,
+    size: usize,
+    /// Clients may put them together in more than one way, or not at all.
+    is_ambiguous: bool,
+    /// What else was said then.
+    beside: String,
+}
+
+impl Scattered {
+    pub(super) fn is_empty(&self) -> bool {
+        self.arguments.is_empty() && !self.is_ambiguous
+    }
+
+    /// Bytes of all of them.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes in what a frame says of one.
+    pub(super) fn add(
+        &mut self,
+        frame: u64,
+        place: Place,
+        value: Value<'_>,
+        path: &[Step],
+        extent: Extent,
+    ) {
+        let is_text = value.kind() == json::Kind::String && extent != Extent::Null;
+        let said = match value.text().filter(|_| is_text) {
+            Some(text) => text.into_owned(),
+            None if extent == Extent::Null => "null".to_owned(),
+            None => String::from_utf8_lossy(value.raw()).into_owned(),
+        };
+        self.size = self.size.saturating_add(said.len());
+        let at = self
+            .arguments
+            .binary_search_by(|known| known.path.as_ref().cmp(path));
+        let at = at.unwrap_or_else(|at| {
+            if self.arguments.len() < MOST && path.len() <= DEEPEST {
+                let argument = Argument {
+                    path: path.into(),
+                    is_text,
+                    said: String::new(),
+                    has_ended: false,
+                    parts: Vec::new(),
+                    wholes: Vec::new(),
+                };
+                self.arguments.insert(at, argument);
+            }
+            at
+        });
+        let fits = |known: &&mut Argument| known.path.as_ref() == path;
+        let Some(argument) = self.arguments.get_mut(at).filter(fits) else {
+            self.is_ambiguous = true;
+            write_line(path, &said, &mut self.beside);
+            return;
+        };
+        self.is_ambiguous |= argument.is_text != is_text;
+        if extent == Extent::Whole && !argument.said.is_empty() {
+            if argument.said != said {
+                self.is_ambiguous = true;
+                write_line(path, &said, &mut self.beside);
+            }
+            argument.wholes.push((frame, place));
+        } else {
+            self.is_ambiguous |= argument.has_ended || (!is_text && !argument.said.is_empty());
+            argument.said.push_str(&said);
+            // Edited arguments go where there were some.
+            if !said.is_empty() {
+                argument.parts.push((frame, place));
+            }
+        }
+        argument.has_ended |= extent != Extent::Part;
+    }
+
+    /// The JSON of all of them; none where they contradict one another.
+    pub(super) fn put_together(&self) -> Option<String> {
+        let mut out = Vec::new();
+        if self.is_ambiguous {
+            return None;
+        }
+        write(&self.arguments, 0, &mut out)?;
+        String::from_utf8(out).ok()
+    }
+
+    /// Whether these arguments say the same of each of them.
+    pub(super) fn agrees_with(&self, arguments: &str) -> bool {
+        !self.is_ambiguous
+            && self.each_in(arguments, |argument, value| {
+                (argument.said_in(value)? == argument.said).then_some(())
+            })
+    }
+
+    /// All that was said, line by line, where nobody knows what of it is an argument.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for argument in &self.arguments {
+            write_line(&argument.path, &argument.said, &mut text);
+        }
+        text.push_str(&self.beside);
+        text
+    }
+
+    /// Puts what edited arguments say of each in the place of what was said. `None` where that can't be done.
+    pub(super) fn edit(&self, arguments: &str, queue: &mut Queue) -> Option<()> {
+        self.each_in(arguments, |argument, value| {
+            let says = argument.said_in(value)?;
+            if says == argument.said {
+                return Some(());
+            }
+            if !argument.is_text {
+                return None;
+            }
+            put_in_first(&argument.parts, &says, queue)?;
+            for (frame, place) in &argument.wholes {
+                put(*frame, *place, &says, queue)?;
+            }
+            Some(())
+        })
+        .then_some(())
+    }
+
+    /// Whether each of them is there, and what is done with it succeeds.
+    fn each_in(
+        &self,
+        arguments: &str,
+        mut visit: impl FnMut(&Argument, Value<'_>) -> Option<()>,
+    ) -> bool {
+        let limits = Limits {
+            max_depth: u16::MAX,
+        };
+        let nest = Nest::scan(arguments.as_bytes(), limits, 0);
+        let Some(body) = nest.as_ref().ok().and_then(|nest| nest.body()) else {
+            return false;
+        };
+        self.arguments.iter().all(|argument| {
+            let mut path = argument.path.iter();
+            let value = path.try_fold(body.root(), |value, step| match step {
+                Step::Name(name) => value.get(name),
+                Step::Index(index) => value.elements().nth(*index),
+            });
+            value.and_then(|value| visit(argument, value)).is_some()
+        })
+    }
+}
+
+impl Argument {
+    /// What this value says, if it is one of the same kind.
+    fn said_in(&self, value: Value<'_>) -> Option<String> {
+        match value.kind() {
+            json::Kind::String if self.is_text => Some(value.text()?.into_owned()),
+            json::Kind::String => None,
+            _ if self.is_text => None,
+            _ => Some(String::from_utf8_lossy(value.raw()).into_owned()),
+        }
+    }
+}
+
+fn write_line(path: &[Step], said: &str, text: &mut String) {
+    for step in path {
+        if let Step::Name(name) = step {
+            text.push_str(name);
+            text.push(' ');
+        }
+    }
+    text.push_str(said);
+    text.push('\n');
+}
+
+/// Writes the arguments that share the first `depth` steps.
+fn write(arguments: &[Argument], depth: usize, out: &mut Vec<u8>) -> Option<()> {
+    let step = |argument: &Argument| argument.path.get(depth).cloned();
+    let first = arguments.first()?;
+    let Some(kind) = step(first) else {
+        if arguments.len() > 1 {
+            return None;
+        }
+        match first.is_text {
+            true => quote(&first.said, out),
+            false => out.extend_from_slice(first.said.as_bytes()),
+        }
+        return Some(());
+    };
+    let is_list = matches!(kind, Step::Index(_));
+    out.push(if is_list { b'[' } else { b'{' });
+    let groups = arguments.chunk_by(|one, next| step(one) == step(next));
+    for (number, group) in groups.enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        match step(group.first()?)? {
+            Step::Index(index) if is_list && index == number => {}
+            Step::Name(name) if !is_list => {
+                quote(&name, out);
+                out.push(b':');
+            }
+            _ => return None,
+        }
+        write(group, depth.saturating_add(1), out)?;
+    }
+    out.push(if is_list { b']' } else { b'}' });
+    Some(())
+}
