@@ -92,12 +92,12 @@ fn every_folder_of_the_source_has_its_layer() {
 }
 
 #[test]
-fn only_the_host_calls_envoy() {
+fn only_the_host_names_the_sdk() {
     for file in files(&source()) {
         let text = std::fs::read_to_string(&file).unwrap();
         let inside = file.starts_with(source().join("host")) || file.ends_with("lib.rs");
         assert!(
-            inside || !text.contains("extern \"C\""),
+            inside || !text.contains("proxy_wasm::"),
             "{}",
             file.display()
         );

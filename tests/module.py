@@ -8,7 +8,7 @@ Usage: module.py MODULE BUDGET_IN_BYTES
 
 import sys
 
-# What the standard library of Rust needs of WASI, and all that the oldest supported Envoy offers of it.
+# What a filter of the Rust SDK needs of WASI, and all that the oldest supported Envoy offers of it.
 WASI = {
     "args_get",
     "args_sizes_get",

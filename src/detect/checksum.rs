@@ -9,9 +9,12 @@ use sha2::{Digest, Sha256};
 pub(super) fn digits(
     text: &[u8],
 ) -> Option<impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone> {
-    text.iter()
-        .all(u8::is_ascii_digit)
-        .then(|| text.iter().map(|byte| u32::from(byte & 0x0F)))
+    are_digits(text).then(|| text.iter().map(|byte| u32::from(byte & 0x0F)))
+}
+
+#[inline(never)]
+fn are_digits(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_digit)
 }
 
 /// Luhn's sum of digits is a multiple of ten (ISO/IEC 7812-1, annex B).

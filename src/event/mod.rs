@@ -256,6 +256,7 @@ pub struct Event {
 
 impl Event {
     /// An event of a kind at a place, with everything else absent.
+    #[inline(never)]
     pub fn new(kind: Kind, direction: Direction, at: Place) -> Event {
         Event {
             kind,

@@ -84,6 +84,12 @@ pub struct Problem {
 }
 
 impl Reading {
+    /// Adds an event.
+    #[inline(never)]
+    pub fn add(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
     /// Counts a message of the conversation.
     pub fn count_message(&mut self, from: &Known<Author>) {
         self.messages = self.messages.saturating_add(1);

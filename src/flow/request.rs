@@ -406,7 +406,7 @@ impl Flow {
             event.gate = self.asked.endpoint.gate;
         }
         reading.problems.extend(problem);
-        reading.events.push(event);
+        reading.add(event);
         self.facts.models = reading.models.clone();
         let nest = no_body()?;
         let verdict = self.judge(Direction::Request, &nest, &reading);

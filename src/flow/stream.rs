@@ -1092,7 +1092,7 @@ impl Flow {
         event.part = Part::Other;
         event.texts = 0..1;
         event.retold = true;
-        reading.events.push(event);
+        reading.add(event);
         let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
         self.bind(stream, &verdict, &nest, false)
     }

@@ -102,12 +102,12 @@ fn checked(status: u32) -> Result<(), Refused> {
     }
 }
 
-/// Takes over memory that the host allocated through `proxy_on_memory_allocate`.
+/// Takes over memory that the host allocated through the SDK's `proxy_on_memory_allocate`.
 fn taken(data: *mut u8, size: usize) -> Vec<u8> {
     if data.is_null() || size == 0 {
         return Vec::new();
     }
-    // SAFETY: that callback allocates exactly `size` bytes with the global allocator as a boxed slice and leaks them to the
+    // SAFETY: the SDK allocates exactly `size` bytes with the global allocator as a boxed slice and leaks them to the
     // host, which fills them and gives them back here, once.
     unsafe { Vec::from_raw_parts(data, size, size) }
 }
@@ -246,7 +246,6 @@ pub(super) enum Level {
     Info = 2,
     Warn = 3,
     Error = 4,
-    Critical = 5,
 }
 
 /// Writes a line to Envoy's log.

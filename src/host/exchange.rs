@@ -2,32 +2,21 @@
 
 use super::abi::{self, Buffer, Level, Map};
 use super::headers;
-use super::root::send;
+use super::root::{Waiting, send};
 use super::stats::Stats;
-use crate::flow::{Action, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
+use crate::flow::{Action as FlowAction, Body, End, Flow, Guard, RequestHead, ResponseHead, Step};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// After so long without a byte of the body, a held request is answered: Envoy was not told to let us hold headers, and
-/// would let it hang for good.
-const PATIENCE_NS: u64 = 10_000_000_000;
-
-/// What Envoy does next with this half of the exchange.
-#[derive(Clone, Copy)]
-#[repr(u32)]
-pub(super) enum Next {
-    Continue = 0,
-    Pause = 1,
-}
 
 /// The stream context of one exchange.
 pub(super) struct HttpExchange {
     context: u32,
     guard: Rc<Guard>,
-    flow: Flow,
+    flow: Rc<RefCell<Flow>>,
     stats: Rc<RefCell<Stats>>,
-    /// Since when the headers are held and no body has begun, in nanoseconds since 1970.
-    waiting: Option<u64>,
+    waiting: Waiting,
 }
 
 /// Bytes in one of Envoy's buffers.
@@ -69,24 +58,31 @@ const RESPONSE: Half = Half {
 };
 
 impl HttpExchange {
-    pub(super) fn new(context: u32, guard: Rc<Guard>, stats: Rc<RefCell<Stats>>) -> HttpExchange {
+    pub(super) fn new(
+        context: u32,
+        guard: Rc<Guard>,
+        stats: Rc<RefCell<Stats>>,
+        waiting: Waiting,
+    ) -> HttpExchange {
         HttpExchange {
             context,
-            flow: Flow::new(Rc::clone(&guard)),
+            flow: Rc::new(RefCell::new(Flow::new(Rc::clone(&guard)))),
             guard,
             stats,
-            waiting: None,
+            waiting,
         }
     }
 
     /// Does what the flow asks for. Whatever the host refuses ends the exchange.
-    fn take(&mut self, half: Half, step: Step) -> Next {
+    fn take(&self, half: Half, step: Step) -> Action {
         let done = headers::edit(half.map, &step.headers).and_then(|()| match step.action {
-            Action::Continue => Ok(Next::Continue),
-            Action::Hold => Ok(Next::Pause),
-            Action::Replace(body) => abi::set_buffer(half.buffer, &body).map(|()| Next::Continue),
-            Action::Reply(reply) => send(&reply).map(|()| Next::Pause),
-            Action::Reset => abi::close_response().map(|()| Next::Pause),
+            FlowAction::Continue => Ok(Action::Continue),
+            FlowAction::Hold => Ok(Action::Pause),
+            FlowAction::Replace(body) => {
+                abi::set_buffer(half.buffer, &body).map(|()| Action::Continue)
+            }
+            FlowAction::Reply(reply) => send(&reply).map(|()| Action::Pause),
+            FlowAction::Reset => abi::close_response().map(|()| Action::Pause),
         });
         done.unwrap_or_else(|refused| {
             self.fail(&format!("a host call failed with status {}", refused.0))
@@ -94,30 +90,31 @@ impl HttpExchange {
     }
 
     /// Refuses the exchange because the filter can't do its work.
-    fn fail(&mut self, why: &str) -> Next {
+    fn fail(&self, why: &str) -> Action {
         abi::log(Level::Error, &format!("agentguard: AG9001 {why}"));
-        let reply = self.flow.fail();
+        let reply = self.flow.borrow_mut().fail();
         let _ = send(&reply);
-        Next::Pause
+        Action::Pause
     }
 
     /// Runs a part of the flow and adds up the time that it took.
-    fn timed(&mut self, run: impl FnOnce(&mut Flow, u64) -> Step) -> Step {
+    fn timed(&self, run: impl FnOnce(&mut Flow, u64) -> Step) -> Step {
         let start = abi::now();
-        let step = run(&mut self.flow, start);
+        let mut flow = self.flow.borrow_mut();
+        let step = run(&mut flow, start);
         // Waiting for more costs nothing worth a look at the clock.
-        if step.action != Action::Hold {
-            self.flow.spent(abi::now().saturating_sub(start));
+        if step.action != FlowAction::Hold {
+            flow.spent(abi::now().saturating_sub(start));
         }
         step
     }
 
     fn body(
-        &mut self,
+        &self,
         half: Half,
         size: usize,
         run: &mut dyn FnMut(&mut Flow, &mut dyn Body, u64) -> Step,
-    ) -> Next {
+    ) -> Action {
         let mut held = Held {
             buffer: half.buffer,
             size,
@@ -129,29 +126,12 @@ impl HttpExchange {
         }
         self.take(half, step)
     }
+}
 
-    /// Refuses an exchange whose held headers no body follows.
-    pub(super) fn tick(&mut self, now: u64) {
-        if self
-            .waiting
-            .is_none_or(|since| now.saturating_sub(since) <= PATIENCE_NS)
-        {
-            return;
-        }
-        self.waiting = None;
-        if abi::set_effective_context(self.context).is_err() {
-            return;
-        }
-        abi::log(
-            Level::Error,
-            "agentguard: AG9002 headers are held and no body came: set `allow_on_headers_stop_iteration: true` \
-             in the plugin, or `envoy: { headers: portable }` in the policy",
-        );
-        let reply = self.flow.give_up();
-        let _ = send(&reply);
-    }
+impl Context for HttpExchange {}
 
-    pub(super) fn request_headers(&mut self, end: bool) -> Next {
+impl HttpContext for HttpExchange {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         // Envoy forgets the map when this callback returns Continue: everything that is needed later is copied now.
         let Ok(map) = abi::headers(REQUEST.map) else {
             return self.fail("the request headers could not be read");
@@ -173,23 +153,24 @@ impl HttpExchange {
                 now,
             })
         });
-        if step.action == Action::Hold {
-            self.waiting = Some(abi::now());
+        if step.action == FlowAction::Hold {
+            let waiting = (abi::now(), Rc::clone(&self.flow));
+            self.waiting.borrow_mut().insert(self.context, waiting);
         }
         self.take(REQUEST, step)
     }
 
-    pub(super) fn request_body(&mut self, size: usize, end: bool) -> Next {
-        self.waiting = None;
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        self.waiting.borrow_mut().remove(&self.context);
         self.body(REQUEST, size, &mut |flow, held, now| {
             flow.request_body(held, end, now)
         })
     }
 
-    pub(super) fn request_trailers(&mut self) -> Next {
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         // With trailers (and Envoy's decompressor always adds some) no body callback is marked as the last, so that the
         // body would go on unjudged. What the body callbacks held is in reach here.
-        self.waiting = None;
+        self.waiting.borrow_mut().remove(&self.context);
         let Ok(map) = abi::headers(Map::RequestTrailers) else {
             return self.fail("the request trailers could not be read");
         };
@@ -199,7 +180,7 @@ impl HttpExchange {
         })
     }
 
-    pub(super) fn response_headers(&mut self, end: bool) -> Next {
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
         let Ok(map) = abi::headers(RESPONSE.map) else {
             return self.fail("the response headers could not be read");
         };
@@ -213,15 +194,21 @@ impl HttpExchange {
         self.take(RESPONSE, step)
     }
 
-    pub(super) fn response_body(&mut self, size: usize, end: bool) -> Next {
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
         self.body(RESPONSE, size, &mut |flow, held, now| {
             flow.response_body(held, end, now)
         })
     }
 
-    pub(super) fn log(&mut self) {
-        self.waiting = None;
-        let flow = &mut self.flow;
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.body(RESPONSE, 0, &mut |flow, held, now| {
+            flow.response_body(held, true, now)
+        })
+    }
+
+    fn on_log(&mut self) {
+        self.waiting.borrow_mut().remove(&self.context);
+        let mut flow = self.flow.borrow_mut();
         let status = if flow.knows_status() {
             None
         } else {

@@ -6,29 +6,41 @@ use super::exchange::HttpExchange;
 use super::headers;
 use super::stats::{Stats, abi_kind};
 use crate::diag::Severity;
-use crate::flow::{Guard, Reply, Surroundings};
+use crate::flow::{Flow, Guard, Reply, Surroundings};
 use crate::metrics::{self, Names};
 use crate::policy;
 use crate::wire::protobuf::struct_to_json;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 /// How often held exchanges are looked after, in milliseconds.
 const TICK: u32 = 1_000;
 
+/// After so long without a byte of the body, a held request is answered: Envoy was not told to let us hold headers, and
+/// would let it hang for good.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// Requests whose headers are held and whose bodies have not begun.
+pub(super) type Waiting = Rc<RefCell<BTreeMap<u32, (u64, Rc<RefCell<Flow>>)>>>;
+
 /// The root context.
 #[derive(Default)]
 pub(super) struct Root {
     guard: Option<Rc<Guard>>,
     stats: Rc<RefCell<Stats>>,
+    waiting: Waiting,
     /// Id of the gauge that says which policy is in force.
     info: Option<u32>,
 }
 
-impl Root {
-    /// Reads the plugin's configuration; gives whether it is in force now.
-    pub(super) fn configure(&mut self) -> bool {
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
         match configure() {
             Ok(guard) => {
                 let document = &guard.policy.document;
@@ -61,17 +73,53 @@ impl Root {
         }
     }
 
-    /// A new exchange; none under a configuration that was refused.
-    pub(super) fn exchange(&self, context: u32) -> Option<HttpExchange> {
-        let guard = Rc::clone(self.guard.as_ref()?);
-        Some(HttpExchange::new(context, guard, Rc::clone(&self.stats)))
+    fn on_tick(&mut self) {
+        self.tell_policy();
+        let now = abi::now();
+        let overdue: Vec<(u32, Rc<RefCell<Flow>>)> = self
+            .waiting
+            .borrow()
+            .iter()
+            .filter(|(_, (since, _))| now.saturating_sub(*since) > PATIENCE_NS)
+            .map(|(context, (_, flow))| (*context, Rc::clone(flow)))
+            .collect();
+        for (context, flow) in overdue {
+            self.waiting.borrow_mut().remove(&context);
+            if abi::set_effective_context(context).is_err() {
+                continue;
+            }
+            abi::log(
+                Level::Error,
+                "agentguard: AG9002 headers are held and no body came: set `allow_on_headers_stop_iteration: true` \
+                 in the plugin, or `envoy: { headers: portable }` in the policy",
+            );
+            let reply = flow.borrow_mut().give_up();
+            let _ = send(&reply);
+        }
     }
 
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        // Envoy opens no exchange under a configuration that was refused; if it did, `None` would trap, which refuses.
+        let guard = Rc::clone(self.guard.as_ref()?);
+        Some(Box::new(HttpExchange::new(
+            context,
+            guard,
+            Rc::clone(&self.stats),
+            Rc::clone(&self.waiting),
+        )))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
     /// The gauge counts the VMs in which a policy is in force: Envoy keeps stats of old versions for good, at zero.
     ///
     /// Told at the first tick: before Envoy puts a configuration in force it tries it in a VM that it then throws away
     /// without a word, and what that one had counted would stay.
-    pub(super) fn tell_policy(&mut self) {
+    fn tell_policy(&mut self) {
         let (None, Some(guard)) = (self.info, &self.guard) else {
             return;
         };

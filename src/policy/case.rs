@@ -331,7 +331,7 @@ fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
         }
         _ => {}
     }
-    reading.events.push(event);
+    reading.add(event);
 }
 
 /// Registers the strings, keys and numbers of a value as a protocol's reader does.

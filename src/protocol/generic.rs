@@ -67,7 +67,7 @@ impl Protocol for Generic {
             read(reader, root, shape, false);
         }
         let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.events.push(event);
+        reader.reading.add(event);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {

@@ -391,8 +391,7 @@ pub trait Protocol: Sync {
     /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
     /// not tell is read as the most usual of its requests.
     fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
-        self.endpoint(head)
-            .or_else(|| (head.method == "POST").then(|| Endpoint::named(self.name())))
+        self.endpoint(head).or_else(|| usual(head, self.name()))
     }
 
     /// What is judged of each of its routes.
@@ -509,6 +508,11 @@ pub fn all() -> impl Iterator<Item = &'static dyn Protocol> {
 /// The protocol of that name.
 pub fn named(name: &str) -> Option<&'static dyn Protocol> {
     all().find(|protocol| protocol.name() == name)
+}
+
+#[inline(never)]
+fn usual(head: &Head<'_>, name: &'static str) -> Option<Endpoint> {
+    (head.method == "POST").then(|| Endpoint::named(name))
 }
 
 /// A protocol and the endpoint that is asked for.
@@ -754,7 +758,7 @@ fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, R
     let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
     event.part = part;
     event.texts = 0..1;
-    reading.events.push(event);
+    reading.add(event);
     Ok((nest, reading))
 }
 
@@ -770,7 +774,7 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
     let mut reading = Reading::default();
     let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
     event.opacity = Some("attachment");
-    reading.events.push(event);
+    reading.add(event);
     Ok((nest, reading))
 }
 

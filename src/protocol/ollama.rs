@@ -276,7 +276,7 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.stream = stream.unwrap_or_else(|| STREAMED.contains(&endpoint.name));
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 fn images(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -319,7 +319,7 @@ pub(super) fn read_request(
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// Reads an answer of choices, or an error.

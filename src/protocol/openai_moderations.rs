@@ -64,7 +64,7 @@ impl Protocol for OpenAiModerations {
         );
         openai_shapes::model_is_needed(reader, endpoint);
         let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.events.push(event);
+        reader.reading.add(event);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {

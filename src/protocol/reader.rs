@@ -66,6 +66,7 @@ pub struct Origin {
 
 impl Origin {
     /// Text of a request by a known author.
+    #[inline(never)]
     pub fn of(from: Author, part: Part) -> Origin {
         Origin {
             from: Known::Is(from),
@@ -77,6 +78,7 @@ impl Origin {
     }
 
     /// Text of an answer.
+    #[inline(never)]
     pub fn answer(choice: u32) -> Origin {
         Origin {
             from: Known::Missing,
@@ -362,7 +364,7 @@ impl<'b> Reader<'b> {
             if self.is_claimed(place) {
                 // Values inside known structure end a run of unknown ones; the run is one event.
                 if let Some(event) = group.take() {
-                    self.reading.events.push(event);
+                    self.reading.add(event);
                 }
                 continue;
             }
@@ -627,7 +629,7 @@ impl<'b> Reader<'b> {
     pub fn uninspectable(&mut self, value: Value<'_>, class: &'static str) {
         let mut event = Event::new(Kind::Uninspectable, self.direction, value.place());
         event.opacity = Some(class);
-        self.reading.events.push(event);
+        self.reading.add(event);
     }
 
     /// A name that is compared: a tool's, a model's.
@@ -781,7 +783,7 @@ impl<'b> Reader<'b> {
         event.turn = origin.turn;
         event.choice = origin.choice;
         event.retold = retold;
-        self.reading.events.push(event);
+        self.reading.add(event);
     }
 
     fn text_pieces(&mut self, texts: Range<u32>, channel: Channel) {

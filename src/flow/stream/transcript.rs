@@ -167,7 +167,7 @@ impl Open {
             event.choice = channel.choice;
             event.texts = 0..1;
             if !text.is_empty() {
-                reading.events.push(event);
+                reading.add(event);
             }
             *part = Some(Told {
                 at: Some(reader.text_at(&channel)),

@@ -17,7 +17,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     if endpoint.name != super::MESSAGE {
         reader.reading.params = Some(root.place());
         let event = Event::new(Kind::Request, reader.direction(), root.place());
-        reader.reading.events.push(event);
+        reader.reading.add(event);
         params(reader, root);
         return;
     }
@@ -30,7 +30,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     if known == Some(CARD) {
         event.gate = Gate::Plumbing;
     }
-    reader.reading.events.push(event);
+    reader.reading.add(event);
     reader.reading.endpoint = known;
     reader.reading.stream = matches!(known, Some(STREAM | SUBSCRIBE));
     if envelope.method.is_none() || envelope.id.is_none() {

@@ -384,7 +384,7 @@ fn call(
         let mut other = event.clone();
         other.tool = Known::Is(toolset);
         other.retold = true;
-        reader.reading.events.push(other);
+        reader.reading.add(other);
     }
     let id = block.get("id").and_then(|id| id.text());
     if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
@@ -433,7 +433,7 @@ fn result(
         held = Some((value, start..reader.text_count()));
     });
     let Some((value, texts)) = held else {
-        reader.reading.events.push(event);
+        reader.reading.add(event);
         return;
     };
     event.at = value.place();

@@ -322,5 +322,5 @@ fn thread(reader: &mut Reader<'_>, value: Value<'_>) {
 pub(in crate::protocol) fn tell_request(reader: &mut Reader<'_>, root: Value<'_>) {
     reader.reading.params = Some(root.place());
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }

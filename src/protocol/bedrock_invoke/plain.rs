@@ -115,7 +115,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
             event.tool = Known::Unknown;
             event.from = tool.from.clone();
             event.texts = texts.clone();
-            reader.reading.events.push(event);
+            reader.reading.add(event);
             reader.retell(value, texts, &tool);
         }
         "query" | "documents" => reader.value(value, Is::Tree(Part::Other), &nobody),

@@ -292,7 +292,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &
         held = Some((value, start..reader.text_count()));
     });
     let Some((content, texts)) = held else {
-        reader.reading.events.push(event);
+        reader.reading.add(event);
         return;
     };
     event.at = content.place();

@@ -285,7 +285,7 @@ impl ConverseStream {
             });
         });
         event.texts = start..reader.text_count();
-        reader.reading.events.push(event);
+        reader.reading.add(event);
     }
 
     /// The origin of the text that goes on; another part ends it.

@@ -386,7 +386,7 @@ fn result(
         });
     });
     let Some((value, texts)) = held else {
-        reader.reading.events.push(event);
+        reader.reading.add(event);
         return;
     };
     event.at = value.place();

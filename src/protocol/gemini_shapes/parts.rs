@@ -383,7 +383,7 @@ fn function_response(
     {
         event.tool = Known::Is(name.clone());
     }
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// A tool that the provider runs, by the constant that its calls carry; offers name it otherwise.
@@ -483,5 +483,5 @@ fn provider_result(
         event.result = reader.structured_result(value);
         reader.tell(value, texts, &tool.origin);
     });
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }

@@ -73,7 +73,7 @@ fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Op
     let known = named(name);
     let mut event = Event::new(Kind::Request, reader.direction(), at.place());
     event.gate = known.map_or(Gate::Requests, |method| method.gate);
-    reader.reading.events.push(event);
+    reader.reading.add(event);
     match (known, params) {
         (Some(method), Some(params)) => server_params(reader, params, method),
         (Some(_), None) => {}

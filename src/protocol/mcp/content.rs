@@ -200,7 +200,7 @@ pub(super) fn tool_result(
     } else {
         only_text(value).map_or(Known::Missing, |text| reader.structured_result(text))
     };
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// The text of a result that is one text: it may hold JSON.

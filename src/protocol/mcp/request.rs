@@ -87,7 +87,7 @@ fn message(
         None if envelope.method.is_none() => Gate::Plumbing,
         None => Gate::Requests,
     };
-    reader.reading.events.push(request);
+    reader.reading.add(request);
     envelope.read_error(reader, &origin(reader, Author::System, Part::Other));
     if let Some(result) = envelope.result {
         client_result(reader, result);

@@ -123,7 +123,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     );
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// One answer, or a list of them.

@@ -129,7 +129,7 @@ pub(super) fn read_requests(reader: &mut Reader<'_>) {
         }
     });
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// Google's batches: requests as `:generateContent` or `:embedContent` takes them, inside the body or in a file.
@@ -168,7 +168,7 @@ pub(super) fn read_generate(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         request(reader, value, Some(&url));
     });
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// Reads results: a list of them, an object that holds the list, or whatever else a kept file is.

@@ -206,7 +206,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         reader.reading.continues_elsewhere = true;
     }
     let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 fn request_member(

@@ -99,7 +99,7 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
         let mut event = Event::new(Kind::ToolOffer, reader.direction(), tool.place());
         event.tool = Known::Is((*name).into());
         event.retold = at > 0;
-        reader.reading.events.push(event);
+        reader.reading.add(event);
     }
 }
 
@@ -158,6 +158,6 @@ fn provider_may_call(reader: &mut Reader<'_>, tool: Value<'_>, name: Known<Box<s
         event.provider_run = true;
         event.retold = true;
         event.args = Known::Unknown;
-        reader.reading.events.push(event);
+        reader.reading.add(event);
     }
 }

@@ -13,7 +13,7 @@ impl Reader<'_> {
         let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
         event.tool = name;
         event.texts = texts.clone();
-        self.reading.events.push(event);
+        self.reading.add(event);
         self.retell(tool, texts, &Origin::of(Author::System, Part::Definition));
     }
 
@@ -33,7 +33,7 @@ impl Reader<'_> {
                 if kind == Kind::ToolCall {
                     event.args = Known::Unknown;
                 }
-                self.reading.events.push(event);
+                self.reading.add(event);
             }
         }
     }
@@ -56,7 +56,7 @@ impl Reader<'_> {
             piece_of: None,
         };
         let texts = event.texts.clone();
-        self.reading.events.push(event);
+        self.reading.add(event);
         if let Some(holder) = holder {
             self.retell(holder, texts.clone(), &origin);
             let inner = self.look_into_all(texts);
@@ -81,11 +81,11 @@ impl Reader<'_> {
             retold: true,
             ..event.clone()
         };
-        self.reading.events.push(event);
+        self.reading.add(event);
         if let Some(holder) = holder
             && !inner.is_empty()
         {
-            self.reading.events.push(again);
+            self.reading.add(again);
             self.retell(holder, inner, &origin);
         }
     }
@@ -189,7 +189,7 @@ impl Reader<'_> {
     ) {
         if content.kind() != json::Kind::Array {
             event.result = self.structured_result(content);
-            self.reading.events.push(event);
+            self.reading.add(event);
             return;
         }
         let numbers = event.texts.clone();
@@ -217,7 +217,7 @@ impl Reader<'_> {
                 ..event.clone()
             });
         }
-        self.reading.events.push(event);
+        self.reading.add(event);
         self.reading.events.extend(others);
     }
 

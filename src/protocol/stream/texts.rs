@@ -180,7 +180,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextPiece) {
     event.choice = piece.channel.choice;
     event.texts = offset(number)..offset(number).saturating_add(1);
     event.retold = true;
-    reader.reading.events.push(event);
+    reader.reading.add(event);
 }
 
 /// Notes that an answer has more texts or calls than any has.
