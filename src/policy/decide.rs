@@ -825,16 +825,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                 Some(Verdict::Unreadable) | None => side == Side::Restricting,
             };
         }
-        let mut tally = Tally::default();
-        let arrays = match operator {
-            Operator::Commands(_) => Arrays::Whole,
-            _ => Arrays::Opened,
-        };
-        let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
-        let presence = match field {
-            Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
-            _ => self.values(field, arrays, &mut judge),
-        };
+        let (mut tally, presence) = self.tally(field, check, operator, side);
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
             return match presence {
@@ -854,6 +845,40 @@ impl<'e, 'a> Judge<'e, 'a> {
             }
             _ => self.missing(check.verb.is_negative(), side),
         }
+    }
+
+    /// What an operator says of each value of a field.
+    fn tally(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        side: Side,
+    ) -> (Tally, Presence) {
+        let mut tally = Tally::default();
+        let arrays = match operator {
+            Operator::Commands(_) => Arrays::Whole,
+            _ => Arrays::Opened,
+        };
+        let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
+        let presence = match field {
+            Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            _ => self.values(field, arrays, &mut judge),
+        };
+        (tally, presence)
+    }
+
+    /// Whether a field has a value that its operator can't read.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn has_unreadable(&self, field: &Field, check: &CompiledCheck, side: Side) -> bool {
+        let asks_elsewhere = matches!(
+            check.operator,
+            Operator::Keyed { .. }
+                | Operator::Field(_)
+                | Operator::Overlaps { .. }
+                | Operator::Time(_)
+        );
+        !asks_elsewhere && self.tally(field, check, &check.operator, side).0.unreadable > 0
     }
 
     /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.

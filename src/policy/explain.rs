@@ -392,6 +392,12 @@ impl<'e> Teller<'_, 'e, '_> {
         let note = match presence {
             Presence::Missing => Some("there is none"),
             Presence::Unknown => Some("it can't be determined, which counts for the strict side"),
+            Presence::Present { .. }
+                if held(side) == (side == Side::Restricting)
+                    && self.judge.has_unreadable(field, check, side) =>
+            {
+                Some("it can't be read as what is asked for, which counts for the strict side")
+            }
             Presence::Present { .. } => match (side, held(side), held(side.flipped())) {
                 (Side::Restricting, true, false) => {
                     Some("read broadly, as everything that restricts")
