@@ -41,6 +41,7 @@ mod scene;
 mod sdk;
 mod sdk_answers;
 mod sdk_streams;
+mod signed;
 mod tools;
 mod traffic;
 mod untouched;

@@ -493,6 +493,32 @@ fn bad_input_is_refused_with_its_code() {
     });
 }
 
+/// Whatever looked at each message for each message would not end here.
+#[test]
+fn a_hundred_thousand_messages_are_judged_and_edited() {
+    let guard = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: mask, match: { event: message }, \
+         when: { text: { detects: credit_card } }, action: redact }",
+    );
+    let text = |n: usize| {
+        if n.is_multiple_of(10) {
+            format!("{n}: 4111 1111 1111 1111")
+        } else {
+            format!("{n}: hi")
+        }
+    };
+    let messages: Vec<Value> = (0..100_000)
+        .map(|n| json!({"role": "user", "content": text(n)}))
+        .collect();
+    let body = json!({"model": "gpt-4o", "messages": messages}).to_string();
+    let seen = exchange(&guard, &chat_request(body.as_bytes()), hello());
+    let sent = seen.upstream.as_ref().unwrap().body();
+    let expected = body.replace("4111 1111 1111 1111", "[CREDIT_CARD]");
+    assert!(sent == expected.as_bytes(), "edited otherwise");
+    assert_eq!(record(&seen)["events"]["message"], 100_000);
+    assert_eq!(record(&seen)["findings"]["credit_card"], 10_000);
+}
+
 #[test]
 fn what_the_headers_say_is_refused_before_anything_leaves() {
     type Case = (&'static [(&'static str, &'static str)], &'static str, u16);

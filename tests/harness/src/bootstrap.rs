@@ -114,6 +114,12 @@ impl Site {
         self
     }
 
+    /// These of Envoy's filters stand behind ours.
+    pub fn filters_after(mut self, filters: Vec<Value>) -> Site {
+        self.behind.extend(filters);
+        self
+    }
+
     /// WebSocket upgrades are let through to the filters.
     pub fn upgrades(mut self) -> Site {
         self.upgrades = true;
