@@ -44,9 +44,15 @@ async function main() {
   seen.counted = await use("count_pages", {}, { onprogress: (step) => progress.push(step.message) });
   seen.progress = progress;
   seen.secret = await outcome(client.readResource({ uri: "file:///secret" }));
+  const learned = async () => (await use("what_was_learned", {})).data;
+  const before = JSON.stringify(await learned());
   seen.summary = await use("summarise", { text: "long" });
-  // The session lives on.
-  seen.learned = (await use("what_was_learned", {})).data;
+  // The session lives on. What the client says to the server's request is on its way beside the next call.
+  for (let asked = 0; asked < 50; asked += 1) {
+    seen.learned = await learned();
+    if (JSON.stringify(seen.learned) !== before) break;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   await client.close();
   console.log(JSON.stringify(seen));
 }

@@ -120,9 +120,14 @@ async def use(url, mode):
         seen["counted"] = await outcome(client.call_tool("count_pages", {}, progress_callback=note))
         seen["progress"] = progress
         seen["secret"] = await outcome(client.read_resource("file:///secret"))
+        before = (await outcome(client.call_tool("what_was_learned", {})))["data"]
         seen["summary"] = await outcome(client.call_tool("summarise", {"text": "long"}))
-        # The session lives on.
-        seen["learned"] = (await outcome(client.call_tool("what_was_learned", {})))["data"]
+        # The session lives on. What the client says to the server's request is on its way beside the next call.
+        for _ in range(50):
+            seen["learned"] = (await outcome(client.call_tool("what_was_learned", {})))["data"]
+            if seen["learned"] != before:
+                break
+            await asyncio.sleep(0.1)
     json.dump(seen, sys.stdout)
 
 
