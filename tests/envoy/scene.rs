@@ -142,6 +142,17 @@ pub fn no_weapons() -> Value {
     })
 }
 
+/// A rule that refuses answers with two words.
+pub fn no_recipes() -> Value {
+    json!({
+        "id": "no-recipes",
+        "match": {"event": "response"},
+        "when": {"text": {"contains": "secret recipe"}},
+        "action": "deny",
+        "reason": "The recipe stays here.",
+    })
+}
+
 /// A rule that masks card numbers in both directions.
 pub fn mask_cards() -> Value {
     json!({

@@ -1,6 +1,8 @@
 //! The official `openai` package of Python as the client.
 
-use crate::scene::{Mode, answers, both_modes, calls, case, mask_cards, no_weapons, policy};
+use crate::scene::{
+    Mode, answers, both_modes, calls, case, mask_cards, no_recipes, no_weapons, policy,
+};
 use harness::{Answer, Envoy, Version, sdk_python};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -32,14 +34,7 @@ fn the_openai_package_understands_every_outcome(version: Version) {
         "action": "deny",
         "reason": "Customers are deleted by a person.",
     });
-    let no_recipes = json!({
-        "id": "no-recipes",
-        "match": {"event": "response"},
-        "when": {"text": {"contains": "secret recipe"}},
-        "action": "deny",
-        "reason": "The recipe stays here.",
-    });
-    let rules = json!([no_weapons(), mask_cards(), no_delete, no_recipes]);
+    let rules = json!([no_weapons(), mask_cards(), no_delete, no_recipes()]);
     let envoy = both_modes(version, &policy(rules));
     for mode in Mode::BOTH {
         case(&format!("{mode:?}"), || outcomes(&envoy, mode));

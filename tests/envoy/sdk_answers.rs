@@ -2,7 +2,7 @@
 //! of which text of a refusal.
 
 use crate::packages::{Language, Package};
-use crate::scene::{Mode, both_modes, case, completion, no_weapons, policy};
+use crate::scene::{Mode, both_modes, case, completion, no_recipes, no_weapons, policy};
 use harness::{Answer, Envoy, Http, Version};
 use serde_json::{Value, json};
 
@@ -218,14 +218,7 @@ fn every_package_hands_on_answers_and_raises_refusals(version: Version) {
         "action": "deny",
         "reason": "Customers are deleted by a person.",
     });
-    let no_recipes = json!({
-        "id": "no-recipes",
-        "match": {"event": "response"},
-        "when": {"text": {"contains": "secret recipe"}},
-        "action": "deny",
-        "reason": "The recipe stays here.",
-    });
-    let rules = json!([no_weapons(), no_delete, no_recipes]);
+    let rules = json!([no_weapons(), no_delete, no_recipes()]);
     let envoy = both_modes(version, &policy(rules));
     for format in FORMATS {
         for &(language, raised) in format.raised {
