@@ -560,6 +560,8 @@ impl<'b> Reader<'b> {
         match value.kind() {
             json::Kind::String if known.iter().any(|word| value.is_text(word)) => self.claim(value),
             json::Kind::Null => self.claim(value),
+            json::Kind::String => {}
+            _ if self.direction == Direction::Request => self.wrong_type(value, "a string"),
             _ => {}
         }
     }
@@ -900,6 +902,15 @@ pub fn code_of(error: ScanError) -> &'static str {
         ScanErrorKind::TooLarge => codes::AG2004,
         ScanErrorKind::Encoding => codes::AG2009,
     }
+}
+
+/// The problem of a body that would have told which protocol a request speaks, had it been JSON. What does not even begin
+/// like JSON, in whichever encoding, is no message to any reader.
+pub fn unread_message(body: &[u8], error: ScanError) -> Option<Problem> {
+    let is_before =
+        |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+    let begins = body.iter().find(|byte| !is_before(byte));
+    matches!(begins, Some(b'{' | b'[')).then(|| unreadable(error))
 }
 
 /// The problem of a body that can't be scanned.
