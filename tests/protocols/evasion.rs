@@ -295,6 +295,46 @@ fn every_model_that_may_answer_is_in_the_set() {
 }
 
 #[test]
+fn a_model_under_a_name_that_nobody_knows_is_a_model() {
+    for (body, names) in [
+        (r#"{"model":"a","fallback_models":["b","c"]}"#, "a b c"),
+        (
+            r#"{"model":"a","providerOptions":{"gateway":{"models":["b"],"order":["x"]}}}"#,
+            "a b",
+        ),
+        (
+            r#"{"model":"a","plugins":[{"id":"fusion","analysis_models":["b"],"modelName":"c"}]}"#,
+            "a b c",
+        ),
+        (
+            r#"{"model":"a","context_window_fallbacks":[{"a":["b"]}]}"#,
+            "a b",
+        ),
+        (
+            r#"{"model":"a","draft_model":{"model":"b","size":3}}"#,
+            "a b",
+        ),
+        (r#"{"model":"a, b"}"#, "a, b a b"),
+        // No names of models, and what is known to be something else.
+        (
+            r#"{"model":"a","remodel":"b","supermodels":["c"],"metadata":{"model":"d"}}"#,
+            "a",
+        ),
+        (
+            r#"{"model":"a","tools":[{"type":"function","function":{"name":"f","parameters":{"model":"b"}}}]}"#,
+            "a",
+        ),
+        (
+            r#"{"model":"a","messages":[{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{\"model\":\"b\"}"}}]}]}"#,
+            "a",
+        ),
+    ] {
+        let (_, reading) = asked_in(&post(CHAT), body);
+        assert_eq!(reading.models.names.join(" "), names, "{body}");
+    }
+}
+
+#[test]
 fn every_kind_of_tool_is_an_offer_under_a_name_that_rules_know() {
     let anthropic = json!({"model": "a", "messages": [], "tools": [
         {"name": "f", "input_schema": {}},
