@@ -8,14 +8,11 @@ use super::anthropic_shapes::tell_request;
 use super::coverage::{TEXT_ANSWER, TEXTS};
 use super::provider::provider_of;
 use super::reader::{Is, Reader};
-use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
-    Withholding,
-};
+use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part};
 use crate::protocol::reader::Origin;
-use crate::wire::json::{self, Edits, Nest};
+use crate::wire::json::{self};
 
 /// One provider's API.
 pub(super) struct ProviderApi {
@@ -222,15 +219,5 @@ impl Protocol for ProviderApi {
 
     fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
         self.dialect.body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 }

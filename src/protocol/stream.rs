@@ -409,9 +409,9 @@ pub trait StreamReader {
     fn withhold(
         &mut self,
         _frame: &mut HeldFrame,
-        _withholding: &Withholding,
+        withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
+        withholding.only_edits()
     }
 
     /// Whether it has to see every frame before it is sent, since frames have numbers.

@@ -15,7 +15,7 @@ use crate::protocol::stream::{
     StreamReader, TextPiece, block_number,
 };
 use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotWithhold, Denial, Dialect};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
@@ -430,14 +430,6 @@ impl StreamReader for ConverseStream {
             self.taken = self.taken.saturating_add(1);
         }
         Ok(())
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 
     fn counts_frames(&self) -> bool {

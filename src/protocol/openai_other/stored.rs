@@ -9,7 +9,7 @@ use crate::protocol::openai_shapes::{
     tool_choice, tool_offer,
 };
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::surgery::{move_indices, only_texts};
+use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
@@ -473,7 +473,7 @@ pub(super) fn withhold_chat(
     if body.root().get("choices").is_some() {
         openai_chat::withhold(nest, asked, withholding, edits)
     } else if withholding.edited.is_empty() {
-        only_texts(withholding)
+        withholding.only_edits()
     } else {
         Err(CannotWithhold)
     }
@@ -485,7 +485,7 @@ pub(super) fn withhold(
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    only_texts(withholding)?;
+    withholding.only_edits()?;
     let body = nest.body().ok_or(CannotWithhold)?;
     let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     for node in body.root().descendants() {
