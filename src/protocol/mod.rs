@@ -47,7 +47,7 @@ mod vertex_raw_predict;
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
-pub use reader::{Bounds, Origin, Reader, code_of};
+pub use reader::{Bounds, Origin, Reader, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;

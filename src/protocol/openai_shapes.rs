@@ -61,6 +61,12 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     };
     reader.reading.models.add(&name);
+    // LiteLLM asks all of a list.
+    if name.contains(',') {
+        for one in name.split(',').map(str::trim) {
+            reader.reading.models.add(one);
+        }
+    }
     if name.contains("@preset/") {
         reader.reading.models.unknown = true;
         reader.uninspectable(value, "provider_state");

@@ -12,6 +12,7 @@ use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, 
 use crate::diag::codes;
 use crate::event::{Author, Known, Part};
 use crate::protocol::reader::Origin;
+use crate::wire::http::percent_decode;
 use crate::wire::json::{self};
 
 /// One provider's API.
@@ -155,10 +156,19 @@ fn mints(head: &Head<'_>) -> bool {
             .any(|word| word.eq_ignore_ascii_case(segment))
     });
     // A resumable upload begins with a URL to which the bytes then go.
-    let begins_upload = head
-        .header("x-goog-upload-command")
-        .is_some_and(|command| command.trim_ascii().eq_ignore_ascii_case(b"start"));
-    by_path || begins_upload
+    let begins_upload = head.header("x-goog-upload-command").is_some_and(|command| {
+        command
+            .split(|b| *b == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"start"))
+    });
+    // The same in the words of Google's older interfaces.
+    let query = percent_decode(&head.path.query);
+    let asks_for_url = query.split('&').any(|pair| {
+        ["uploadtype=resumable", "upload_protocol=resumable"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(pair))
+    });
+    by_path || begins_upload || asks_for_url
 }
 
 impl Protocol for ProviderApi {
