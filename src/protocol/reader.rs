@@ -169,6 +169,21 @@ impl Names<'_> {
         }
     }
 
+    /// The place of a name that a key is, byte for byte.
+    fn exactly(self, key: &[u8]) -> Option<usize> {
+        let Names::Shapes(tables) = self else {
+            return self.position(|name| name.as_bytes() == key);
+        };
+        let mut before: usize = 0;
+        for table in tables {
+            if let Some(at) = table.iter().position(|(name, _)| name.as_bytes() == key) {
+                return Some(before.saturating_add(at));
+            }
+            before = before.saturating_add(table.len());
+        }
+        None
+    }
+
     fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
         match self {
             Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
@@ -365,11 +380,12 @@ impl<'b> Reader<'b> {
             if node.is_key {
                 key = Some(place);
             }
-            if asks_models && naming.names(node.is_key, node.value, self.is_claimed(place)) {
+            let is_claimed = self.is_claimed(place);
+            if asks_models && naming.names(node.is_key, node.value, is_claimed) {
                 let name = node.value.text().unwrap_or_default();
                 self.reading.models.add(&name);
             }
-            if self.is_claimed(place) {
+            if is_claimed {
                 // Values inside known structure end a run of unknown ones; the run is one event.
                 if let Some(event) = group.take() {
                     self.reading.add(event);
@@ -489,7 +505,7 @@ impl<'b> Reader<'b> {
             let known = if key.has_escapes() {
                 None
             } else {
-                names.position(|name| name.as_bytes() == key.raw_content())
+                names.exactly(key.raw_content())
             };
             match known {
                 Some(at) => {
