@@ -1,13 +1,11 @@
 //! What the filter costs while answers stream: CPU for each frame, frames that get through, memory for each stream.
 
-use crate::workload::{policy, prose, question, rules};
+use crate::workload::{self, FRAMES, everything, policy, question, rules};
 use crate::{Options, load, median};
 use harness::{Answer, Envoy, Gate, Request, Setup, Site, Version};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// Frames of one answer.
-const FRAMES: usize = 200;
 
 /// Streams at once, where it is about how much gets through and how much memory that takes.
 const MANY: usize = 200;
@@ -15,47 +13,50 @@ const MANY: usize = 200;
 /// As a fast model sends them.
 const PACE: Duration = Duration::from_micros(500);
 
-fn names() -> Vec<(&'static str, Option<Value>)> {
-    let everything = json!([{
-        "id": "mask-everything",
-        "match": {"event": ["message", "response"]},
-        "when": {"text": {"detects": ["pii", "secrets"]}},
-        "action": "redact",
-    }]);
-    let everything = everything.as_array().map_or(&[][..], Vec::as_slice);
-    vec![
-        ("no filter", None),
-        ("1 rule", Some(policy(&rules(1), false))),
-        ("100 rules", Some(policy(&rules(100), false))),
-        ("all detectors", Some(policy(everything, false))),
+/// What is measured.
+struct Contestant {
+    name: String,
+    site: Site,
+}
+
+/// Envoy alone, filters that do nothing but read and rewrite each part of an answer, and ours.
+fn contestants(options: &Options) -> Vec<Contestant> {
+    let floor = std::env::var_os("AGENTGUARD_FLOOR_WASM").expect("run this with `make bench`");
+    let floor = |name: &'static str, does: &str| {
+        let policy = json!({"stream": does});
+        (name, Site::new(name, &policy).module(floor.clone().into()))
+    };
+    let mut sites = vec![
+        ("no filter", Site::bare("no filter")),
+        floor("only reads", "read"),
+        floor("only rewrites", "rewrite"),
     ]
-}
-
-fn sites() -> Vec<Site> {
-    let site = |(name, policy): &(&'static str, Option<Value>)| match policy {
-        None => Site::bare(name),
-        Some(policy) => Site::new(name, policy).variable("AUDIT_KEY"),
-    };
-    names().iter().map(site).collect()
-}
-
-/// Chunks of OpenAI's: a word each.
-fn chunks() -> Vec<Vec<u8>> {
-    let chunk = |delta: Value, finish: Option<&str>| {
-        let chunk = json!({
-            "id": "chatcmpl-B1", "object": "chat.completion.chunk", "created": 1_763_622_245,
-            "model": "gpt-4o-mini-2024-07-18",
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-        });
-        format!("data: {chunk}\n\n").into_bytes()
-    };
-    let text = prose(FRAMES * 8);
-    let words = text.split_inclusive(' ').take(FRAMES - 1);
-    let mut chunks: Vec<Vec<u8>> = words
-        .map(|word| chunk(json!({"content": word}), None))
-        .collect();
-    chunks.push(chunk(json!({}), Some("stop")));
-    chunks
+    .into_iter()
+    .map(|(name, site)| Contestant {
+        name: name.to_owned(),
+        site,
+    })
+    .collect::<Vec<_>>();
+    for (name, rules) in [
+        ("1 rule", rules(1)),
+        ("100 rules", rules(100)),
+        ("all detectors", everything()),
+    ] {
+        let policy = policy(&rules, false);
+        let mut add = |name: String, module: Option<&PathBuf>| {
+            let site = Site::new(&name, &policy).variable("AUDIT_KEY");
+            let site = match module {
+                Some(module) => site.module(module.clone()),
+                None => site,
+            };
+            sites.push(Contestant { name, site });
+        };
+        add(name.to_owned(), None);
+        for (number, module) in options.modules.iter().enumerate() {
+            add(format!("{name} +{}", number + 1), Some(module));
+        }
+    }
+    sites
 }
 
 fn head() -> Answer {
@@ -68,18 +69,19 @@ fn end(answer: Answer) -> Answer {
 
 /// Each frame in a write of its own, at a pace.
 fn paced() -> Answer {
-    end(chunks()
+    end(workload::frames()
         .iter()
         .fold(head(), |answer, chunk| answer.chunk(chunk).pause(PACE)))
 }
 
 /// All frames in one write.
 fn at_once() -> Answer {
-    end(head().chunk(&chunks().concat()))
+    end(head().chunk(&workload::frames().concat()))
 }
 
-fn start() -> Envoy {
-    Setup::new(Version::Newest, sites())
+fn start(contestants: Vec<Contestant>) -> Envoy {
+    let sites = contestants.into_iter().map(|contestant| contestant.site);
+    Setup::new(Version::Newest, sites.collect())
         .variable("AUDIT_KEY", "of the benchmark")
         .measured()
         .start()
@@ -91,26 +93,31 @@ fn ask() -> Vec<u8> {
     Request::chat(body.to_string()).bytes()
 }
 
-/// CPU for each frame, and how many get through.
+/// CPU for each frame, and how many get through. What the exchange costs whatever its frames, a stream without any tells.
 pub fn frames(options: &Options) {
-    let envoy = start();
+    let contestants = contestants(options);
+    let names: Vec<String> = contestants.iter().map(|known| known.name.clone()).collect();
+    let envoy = start(contestants);
     let request = ask();
     if !options.json {
         println!(
-            "\nStreams of {FRAMES} frames\n\n{:<24}  {:<14} {:>13} {:>11} {:>10}",
-            "", "", "CPU µs/frame", "over none", "frames/s"
+            "\nStreams of {FRAMES} frames\n\n{:<24}  {:<16} {:>13} {:>11} {:>14} {:>10}",
+            "", "", "CPU µs/frame", "over none", "of the frame", "frames/s"
         );
     }
     let ways = [
+        ("no frame", end(head()), options.connections),
         ("frame by frame", paced(), options.connections),
         ("all in one write", at_once(), options.connections),
         ("all in one write, 200", at_once(), MANY),
     ];
+    // What each contestant takes for an exchange beyond what Envoy does.
+    let mut exchange: Vec<f64> = Vec::new();
     for (way, answer, connections) in ways {
         envoy.provider.answer_always(answer);
-        let mut samples: Vec<Vec<_>> = names().iter().map(|_| Vec::new()).collect();
+        let mut samples: Vec<Vec<_>> = names.iter().map(|_| Vec::new()).collect();
         for round in 0..=options.rounds {
-            for ((name, _), samples) in names().iter().zip(&mut samples) {
+            for (name, samples) in names.iter().zip(&mut samples) {
                 let site = envoy.site(name);
                 let sample = load(&envoy, site, &request, connections, options.time);
                 if round > 0 {
@@ -118,21 +125,26 @@ pub fn frames(options: &Options) {
                 }
             }
         }
+        let cpu_of = |samples| median(samples, |sample| sample.cpu_us);
+        let none = cpu_of(&samples[0]);
+        if exchange.is_empty() {
+            exchange = samples.iter().map(|known| cpu_of(known) - none).collect();
+            continue;
+        }
         let frames = FRAMES as f64;
-        let none = median(&samples[0], |sample| sample.cpu_us / frames);
-        for ((name, _), samples) in names().iter().zip(&samples) {
-            let cpu = median(samples, |sample| sample.cpu_us / frames);
+        for ((name, samples), exchange) in names.iter().zip(&samples).zip(&exchange) {
+            let cpu = cpu_of(samples);
             let rate = median(samples, |sample| sample.rate * frames);
+            let [each, over, own] = [cpu, cpu - none, cpu - none - exchange].map(|us| us / frames);
             if options.json {
                 println!(
                     "{}",
-                    json!({"streams": way, "listener": name, "cpu_us_per_frame": cpu,
-                        "over_no_filter_us": cpu - none, "frames_per_second": rate})
+                    json!({"streams": way, "listener": name, "cpu_us_per_frame": each,
+                        "over_no_filter_us": over, "of_the_frame_us": own, "frames_per_second": rate})
                 );
             } else {
                 println!(
-                    "{way:<24}  {name:<14} {cpu:>13.2} {:>11.2} {rate:>10.0}",
-                    cpu - none
+                    "{way:<24}  {name:<16} {each:>13.2} {over:>11.2} {own:>14.2} {rate:>10.0}"
                 );
             }
         }
@@ -141,11 +153,15 @@ pub fn frames(options: &Options) {
 
 /// Memory that Envoy takes for each stream that stands half way, beyond what it takes without a filter.
 pub fn memory(options: &Options) {
-    let grown: Vec<f64> = (0..names().len()).map(half_way).collect();
+    let names: Vec<String> = contestants(options)
+        .into_iter()
+        .map(|contestant| contestant.name)
+        .collect();
+    let grown: Vec<f64> = names.iter().map(|name| half_way(name, options)).collect();
     if !options.json {
         println!("\nMemory of {MANY} streams that stand half way\n");
     }
-    for ((name, _), bytes) in names().iter().zip(&grown) {
+    for (name, bytes) in names.iter().zip(&grown) {
         let over = (bytes - grown[0]) / 1024.0;
         if options.json {
             println!(
@@ -154,7 +170,7 @@ pub fn memory(options: &Options) {
             );
         } else {
             println!(
-                "{name:<14} {:>8.1} KiB for each, {over:>6.1} KiB over no filter",
+                "{name:<16} {:>8.1} KiB for each, {over:>6.1} KiB over no filter",
                 bytes / 1024.0
             );
         }
@@ -162,13 +178,12 @@ pub fn memory(options: &Options) {
 }
 
 /// Bytes by which the process grows for each stream, in an Envoy of its own: memory of a VM is never given back.
-fn half_way(number: usize) -> f64 {
-    let envoy = start();
-    let (name, _) = &names()[number];
+fn half_way(name: &str, options: &Options) -> f64 {
+    let envoy = start(contestants(options));
     let site = envoy.site(name);
     let request = ask();
-    let chunks = chunks();
-    let (first, rest) = chunks.split_at(FRAMES / 2);
+    let frames = workload::frames();
+    let (first, rest) = frames.split_at(FRAMES / 2);
     let standing = |count: usize| {
         let gate = Gate::default();
         envoy.provider.answer_always(end(head()

@@ -93,6 +93,16 @@ pub fn rules(count: usize) -> Vec<Value> {
     rules
 }
 
+/// Everything that detectors know is masked.
+pub fn everything() -> Vec<Value> {
+    vec![json!({
+        "id": "mask-everything",
+        "match": {"event": ["message", "response"]},
+        "when": {"text": {"detects": ["pii", "secrets"]}},
+        "action": "redact",
+    })]
+}
+
 /// A policy of these rules, with signed audit lines.
 pub fn policy(rules: &[Value], hold: bool) -> Value {
     json!({
@@ -171,4 +181,26 @@ pub fn answer() -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// Frames of one streamed answer.
+pub const FRAMES: usize = 200;
+
+/// What the provider says to it as a stream: a word each in frames of OpenAI's, and what ends them.
+pub fn frames() -> Vec<Vec<u8>> {
+    let chunk = |delta: Value, finish: Option<&str>| {
+        let chunk = json!({
+            "id": "chatcmpl-B1", "object": "chat.completion.chunk", "created": 1_763_622_245,
+            "model": "gpt-4o-mini-2024-07-18",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        });
+        format!("data: {chunk}\n\n").into_bytes()
+    };
+    let text = prose(FRAMES * 8);
+    let words = text.split_inclusive(' ').take(FRAMES - 1);
+    let mut frames: Vec<Vec<u8>> = words
+        .map(|word| chunk(json!({"content": word}), None))
+        .collect();
+    frames.push(chunk(json!({}), Some("stop")));
+    frames
 }

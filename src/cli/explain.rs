@@ -5,10 +5,9 @@ use super::source::Source;
 use super::verdict::Verdict;
 use super::{Failed, Outcome, output};
 use crate::diag::{codes, nearest};
-use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy, ScanScratch};
+use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -71,38 +70,22 @@ struct EventExplained {
 }
 
 fn explained(policy: &Policy, case: &Case) -> Vec<EventExplained> {
-    let Some(nest) = case.nest() else {
-        return Vec::new();
-    };
-    let (scans, past_scans) = (RefCell::default(), RefCell::default());
-    let scratch = RefCell::new(ScanScratch::default());
-    let context = Context {
-        policy,
-        facts: &case.facts,
-        reading: &case.reading,
-        nest: &nest,
-        scans: &scans,
-        scratch: &scratch,
-    };
-    let past_nest = case.past.as_ref().and_then(|past| past.nest());
-    let past = case.past.as_ref().zip(past_nest.as_ref());
-    let past = past.map(|(past, nest)| Context {
-        policy,
-        facts: &past.facts,
-        reading: &past.reading,
-        nest,
-        scans: &past_scans,
-        scratch: &scratch,
-    });
-    let explainer = Explainer::default();
-    case.reading
-        .events
-        .iter()
-        .map(|event| EventExplained {
-            kind: event.kind.word(),
-            rules: explainer.explain(event, &context, past.as_ref()),
+    let explained = |past: Option<&Context<'_>>| {
+        case.seen_by(policy, |context| {
+            let explainer = Explainer::default();
+            let events = case.reading.events.iter();
+            events
+                .map(|event| EventExplained {
+                    kind: event.kind.word(),
+                    rules: explainer.explain(event, context, past),
+                })
+                .collect()
         })
-        .collect()
+    };
+    let past = case.past.as_ref();
+    past.and_then(|past| past.seen_by(policy, |past| explained(Some(past))))
+        .unwrap_or_else(|| explained(None))
+        .unwrap_or_default()
 }
 
 fn as_json(event: &EventExplained) -> Map<String, Value> {

@@ -179,9 +179,10 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     let mut told = Usage::default();
     let mut metered = Usage::default();
     let mut agent = None;
+    let mut problem = unread(codes::AG2007, "the endpoint is not known");
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
-        Recognised::ByBody => by_body(&head, &body),
+        Recognised::ByBody => by_body(&head, &body, &mut problem),
         Recognised::Harmless { endpoint } => {
             asked.endpoint.name = endpoint;
             if endpoint == "models" {
@@ -217,7 +218,11 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             let media = media_of(response);
             if form.is_media(media) {
                 seen.read(Direction::Response, protocol::read_bytes(BOUNDS));
-            } else if let Some(framing) = route.protocol.framing(&asked, media) {
+            } else if let Some(framing) = route
+                .protocol
+                .framing(&asked, media)
+                .filter(|_| !form.is_whole(media) || route.protocol.stream(&asked).is_some())
+            {
                 (answered, metered) = seen.stream(&body, framing, route.protocol, &asked);
             } else if !body.is_empty() {
                 let read = protocol::read_response(route.protocol, &asked, &body, BOUNDS);
@@ -225,7 +230,6 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
             }
         }
     } else if asked.endpoint.name.is_empty() {
-        let problem = unread(codes::AG2007, "the endpoint is not known");
         seen.problem(Direction::Request, &problem);
     }
     let level = if seen.unread {
@@ -323,13 +327,20 @@ const BOUNDS: protocol::Bounds = protocol::Bounds {
     result_args: false,
 };
 
-/// What a request speaks that only its body can tell.
-fn by_body(head: &Head<'_>, body: &[u8]) -> Option<protocol::Route> {
+/// What a request speaks that only its body can tell; `problem` becomes what stands in the way of that.
+fn by_body(head: &Head<'_>, body: &[u8], problem: &mut Problem) -> Option<protocol::Route> {
     let limits = Limits {
         max_depth: BOUNDS.max_depth,
     };
-    let nest = Nest::scan(body, limits, 0).ok()?;
-    protocol::recognise_body(head, nest.body()?.root())
+    match Nest::scan(body, limits, 0) {
+        Ok(nest) => protocol::recognise_body(head, nest.body()?.root()),
+        Err(error) => {
+            if let Some(unread) = protocol::unread_message(body, error) {
+                *problem = unread;
+            }
+            None
+        }
+    }
 }
 
 /// What the answer says that it is.
@@ -420,7 +431,7 @@ fn shown(
             }
             Known::Missing => {}
             Known::Unknown => {
-                put("args_text", json!(text_of(event, reading, nest)));
+                put("args_text", json!(args_text(event, reading, nest)));
             }
         }
     } else if event.kind == Kind::ToolResult {
@@ -434,6 +445,13 @@ fn shown(
 /// The texts of an event, one after the other; identifiers between them left out.
 fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
     joined(event.texts.clone(), &|_| true, reading, nest)
+}
+
+/// Arguments that could not be parsed, as they stand: without what they hold in another form.
+fn args_text(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
+    let first = reading.texts.get(index(event.texts.start));
+    let stands_there = |text: &Text| first.is_some_and(|first| first.place.doc == text.place.doc);
+    joined(event.texts.clone(), &stands_there, reading, nest)
 }
 
 /// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search

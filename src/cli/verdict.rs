@@ -3,14 +3,12 @@
 use crate::diag::codes;
 use crate::event::Redaction;
 use crate::policy::{
-    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy, ScanScratch,
-    Scans,
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy,
 };
 use crate::redact::{self, Ledger};
 use crate::wire::edit;
 use crate::wire::json::{Edits, Nest, decode};
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// What happens, and why.
@@ -63,25 +61,17 @@ impl HeldRule {
 impl Verdict {
     /// Judges a case.
     pub(super) fn of(policy: &Policy, case: &Case) -> Verdict {
-        let Some(nest) = case.nest() else {
-            return Verdict::default();
-        };
-        let scans = RefCell::new(Scans::default());
-        let scratch = RefCell::new(ScanScratch::default());
-        let context = Context {
-            policy,
-            facts: &case.facts,
-            reading: &case.reading,
-            nest: &nest,
-            scans: &scans,
-            scratch: &scratch,
-        };
+        case.seen_by(policy, |context| Verdict::under(policy, case, context))
+            .unwrap_or_default()
+    }
+
+    fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Verdict {
         let mut ruling: Option<(Decision, Option<u16>, Option<&'static str>)> = None;
         let mut would = "allow";
         let mut rules = BTreeMap::new();
         let mut redactions: Vec<Redaction> = Vec::new();
         for event in &case.reading.events {
-            let judgement = policy.judge(event, &context, Moment::Whole);
+            let judgement = policy.judge(event, context, Moment::Whole);
             let mut wanted = word(judgement.would.decision);
             if ruling.is_none_or(|(decision, ..)| decision < judgement.ruling.decision) {
                 let told = judgement.ruling;
@@ -94,9 +84,7 @@ impl Verdict {
                 rules.insert(rule.id.clone(), HeldRule::of(rule));
                 if rule.action == Action::Redact {
                     let mut found = Vec::new();
-                    policy.redactions(rule, event, &context, &mut |redaction| {
-                        found.push(redaction)
-                    });
+                    policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
                     let impossible = found.iter().any(|redaction| !redaction.is_possible());
                     wanted = stricter(wanted, if impossible { "deny" } else { "redact" });
                     if held.enforced {
@@ -126,7 +114,7 @@ impl Verdict {
             .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
-            "redact" => redacted_text(&nest, redactions),
+            "redact" => redacted_text(context.nest, redactions),
             _ => None,
         };
         Verdict {

@@ -45,7 +45,8 @@ pub struct CustomDetector {
     /// How sure a finding is.
     pub confidence: Confidence,
     /// The longest match of a pattern in characters that a stream waits for; `None`: what the pattern says, or
-    /// [`DEFAULT_REACH`]. A longer match is found in parts when it comes in pieces.
+    /// [`DEFAULT_REACH`]. Where a text comes in pieces, a match that has begun and is longer is a finding however it
+    /// goes on, to the end of the text.
     pub reach: Option<usize>,
 }
 

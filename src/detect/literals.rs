@@ -3,19 +3,14 @@
 //! Letters A–Z match without case; every other character matches as it is. Views of a text (see
 //! [`normalise`](super::normalise)) are scanned like texts of their own.
 
-use std::ops::Range;
-
+use super::automaton::Automaton;
 use super::sieve::Sieve;
 use crate::wire::order;
-
-use aho_corasick::automaton::{Automaton, OverlappingState};
-use aho_corasick::{Anchored, Input, StartKind, dfa, nfa};
+use crate::wire::span::{Span, index, offset};
+use std::ops::Range;
 
 /// Most bytes that all literals of one automaton may have together; 50,000 terms of 80 bytes fit.
 pub const MAX_LITERAL_BYTES: usize = 4 << 20;
-
-/// Up to this many bytes of literals the table has a row for each state: 3 × faster, 60 × larger.
-const DFA_BYTES: usize = 1_024;
 
 /// The literals have more than [`MAX_LITERAL_BYTES`] bytes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,20 +32,15 @@ impl std::fmt::Display for TooManyLiterals {
 /// Finds every occurrence of every literal in one pass, overlapping ones included.
 #[derive(Clone, Debug)]
 pub struct Literals {
-    table: Table,
-    /// Tells texts without any of them, which is most, faster than the table.
+    /// Absent if there is nothing to look for: the text is not read.
+    automaton: Option<Automaton>,
+    /// Tells texts without any of them, which is most, faster than the automaton.
     sieve: Option<Sieve>,
     longest: usize,
-    /// In small letters A–Z, sorted: to find those that the end of a text is the beginning of.
-    sorted: Vec<Box<str>>,
-}
-
-#[derive(Clone, Debug)]
-enum Table {
-    /// Nothing to look for: the text is not read.
-    Empty,
-    Small(Box<dfa::DFA>),
-    Large(Box<nfa::contiguous::NFA>),
+    /// The literals by what they are in small letters.
+    sorted: Vec<u32>,
+    /// Where in `sorted` those of each word of the automaton begin: they differ in nothing but case.
+    begins: Vec<u32>,
 }
 
 impl Literals {
@@ -60,55 +50,43 @@ impl Literals {
         let bytes = literals
             .iter()
             .fold(0usize, |sum, l| sum.saturating_add(l.len()));
-        if bytes == 0 {
-            return Ok(Self {
-                table: Table::Empty,
-                sieve: None,
-                longest: 0,
-                sorted: Vec::new(),
-            });
-        }
         if bytes > MAX_LITERAL_BYTES {
             return Err(TooManyLiterals { bytes });
         }
-        // The builder's own bound is 2³¹ states, which `MAX_LITERAL_BYTES` keeps out of reach.
-        let too_many = |_| TooManyLiterals { bytes };
-        let table = if bytes <= DFA_BYTES {
-            let dfa = dfa::Builder::new()
-                .ascii_case_insensitive(true)
-                .prefilter(false)
-                .start_kind(StartKind::Unanchored)
-                .build(literals)
-                .map_err(too_many)?;
-            Table::Small(Box::new(dfa))
-        } else {
-            let nfa = nfa::contiguous::Builder::new()
-                .ascii_case_insensitive(true)
-                .prefilter(false)
-                .build(literals)
-                .map_err(too_many)?;
-            Table::Large(Box::new(nfa))
-        };
-        let longest = literals
-            .iter()
-            .map(|l| l.chars().count())
-            .max()
-            .unwrap_or(0);
-        let mut sorted: Vec<Box<str>> = literals
-            .iter()
-            .filter(|literal| !literal.is_empty())
-            .map(|literal| literal.to_ascii_lowercase().into_boxed_str())
-            .collect();
-        order::sort(&mut sorted);
-        sorted.dedup();
-        let words: Vec<&[u8]> = sorted.iter().map(|literal| literal.as_bytes()).collect();
-        let sieve = Sieve::new(&words);
+        let mut small = Vec::with_capacity(bytes);
+        let mut sorted: Vec<(Span, u32)> = Vec::with_capacity(literals.len());
+        let mut longest = 0;
+        for (number, literal) in (0..).zip(literals).filter(|(_, l)| !l.is_empty()) {
+            let start = small.len();
+            small.extend_from_slice(literal.as_bytes());
+            sorted.push((Span::new(start, small.len()), number));
+            longest = longest.max(literal.chars().count());
+        }
+        small.make_ascii_lowercase();
+        order::sort_by(&mut sorted, |(a, _), (b, _)| a.of(&small).cmp(b.of(&small)));
+        let mut words: Vec<&[u8]> = Vec::with_capacity(sorted.len());
+        let mut begins = Vec::with_capacity(sorted.len());
+        for (at, (span, _)) in sorted.iter().enumerate() {
+            let word = span.of(&small);
+            if words.last() != Some(&word) {
+                words.push(word);
+                begins.push(offset(at));
+            }
+        }
         Ok(Self {
-            table,
-            sieve,
+            automaton: (!words.is_empty()).then(|| Automaton::new(&words)),
+            sieve: Sieve::new(&words),
             longest,
-            sorted,
+            begins,
+            sorted: sorted.iter().map(|(_, number)| *number).collect(),
         })
+    }
+
+    fn literals_of(&self, word: u32) -> &[u32] {
+        let begin = |word: u32| self.begins.get(index(word)).copied().map(index);
+        let end = begin(word.saturating_add(1)).unwrap_or(self.sorted.len());
+        let range = begin(word).unwrap_or(end)..end;
+        self.sorted.get(range).unwrap_or_default()
     }
 
     /// Length of the longest literal in characters: what a stream holds back.
@@ -119,53 +97,26 @@ impl Literals {
     /// The first place from which on the text is the beginning of a literal, and not all of it: more text could
     /// complete it. The text's length if there is none.
     pub fn begun(&self, text: &str) -> usize {
-        let back = self.longest.saturating_sub(1);
-        let begins = |(_, byte): &(usize, u8)| byte & 0xC0 != 0x80;
-        let characters = text.bytes().enumerate().rev().filter(begins);
-        let Some((from, _)) = characters.take(back).last() else {
-            return text.len();
-        };
-        let tail = text.get(from..).unwrap_or_default().to_ascii_lowercase();
-        let mut characters = tail.bytes().enumerate().filter(begins);
-        let first = characters.find(|(at, _)| {
-            let end = tail.get(*at..).unwrap_or_default();
-            let next = self.sorted.partition_point(|literal| &**literal <= end);
-            self.sorted
-                .get(next)
-                .is_some_and(|literal| literal.starts_with(end))
-        });
-        first.map_or(text.len(), |(at, _)| from.saturating_add(at))
+        let begun = |automaton: &Automaton| automaton.begun(text.as_bytes());
+        text.len()
+            .saturating_sub(self.automaton.as_ref().map_or(0, begun))
     }
 
     /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal
     /// that stands twice in the list is reported under both indices. Linear in text and hits.
     pub fn find(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
-        if self
-            .sieve
-            .as_ref()
-            .is_some_and(|sieve| !sieve.may_hold(text.as_bytes()))
-        {
-            return;
-        }
-        match &self.table {
-            Table::Empty => {}
-            Table::Small(dfa) => walk(dfa.as_ref(), text, hit),
-            Table::Large(nfa) => walk(nfa.as_ref(), text, hit),
-        }
-    }
-}
-
-fn walk(table: &impl Automaton, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
-    let input = Input::new(text).anchored(Anchored::No);
-    let mut state = OverlappingState::start();
-    // An error would mean a table without unanchored starts; both builders above make them.
-    while table.try_find_overlapping(&input, &mut state).is_ok() {
-        let Some(found) = state.get_match() else {
+        let Some(automaton) = &self.automaton else {
             return;
         };
-        if !found.is_empty() {
-            hit(found.pattern().as_u32(), found.range());
+        let sieve = self.sieve.as_ref();
+        if sieve.is_some_and(|sieve| !sieve.may_hold(text.as_bytes())) {
+            return;
         }
+        automaton.find(text.as_bytes(), &mut |word, range| {
+            for literal in self.literals_of(word) {
+                hit(*literal, range.clone());
+            }
+        });
     }
 }
 

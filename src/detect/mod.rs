@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 pub mod allow;
+mod automaton;
 mod checksum;
 pub mod custom;
 pub mod detectors;

@@ -313,7 +313,8 @@ impl Build<'_> {
         let source = self.source;
         let bytes = source.as_bytes();
         let mut at = 0;
-        let mut in_tags = false;
+        // Just behind the last tag.
+        let mut tagged = usize::MAX;
         while let Some(&byte) = bytes.get(at) {
             let (c, len) = match byte {
                 b'&' | b'%' | b'\\' => match escape_at(source, at, true) {
@@ -339,7 +340,7 @@ impl Build<'_> {
                 || byte == b'%';
             let reading = read(c);
             self.look(c, reading, at, end);
-            let was_in_tags = std::mem::replace(&mut in_tags, matches!(reading, Reading::Tag(_)));
+            let was_in_tags = tagged == at;
             match reading {
                 Reading::Same if !escaped => {}
                 Reading::Same => {
@@ -357,6 +358,7 @@ impl Build<'_> {
                         self.append_ascii(b' ', at, at, 0);
                     }
                     self.put_ascii(tag, at, end);
+                    tagged = end;
                 }
             }
             at = end;

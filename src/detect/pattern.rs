@@ -24,6 +24,9 @@ pub const MAX_PATTERN_BYTES: usize = 4_096;
 /// Largest compiled form of one pattern in bytes; `\w{1000}` fits, `(\w{100}){100}` does not.
 const MAX_COMPILED_BYTES: usize = 512 << 10;
 
+/// States of a pattern that surely fits: each takes less than 128 bytes.
+const SMALL: usize = MAX_COMPILED_BYTES >> 7;
+
 /// Largest compiled form of all patterns of one set.
 const MAX_SET_BYTES: usize = 16 << 20;
 
@@ -107,7 +110,10 @@ impl Pattern {
                     .to_owned(),
             ),
         };
-        compile(std::slice::from_ref(&hir), false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
+        // What is surely small is compiled with the others of its set, once.
+        if translate::states(&hir) > SMALL {
+            compile(&[&hir], false, MAX_COMPILED_BYTES).ok_or_else(too_large)?;
+        }
         Ok(Self {
             source: Arc::from(pattern),
             find: Arc::default(),
@@ -121,8 +127,7 @@ impl Pattern {
     fn finder(&self) -> Option<&regex::Regex> {
         let make = || {
             let both = |reverse, kind| {
-                compile(std::slice::from_ref(&self.hir), reverse, usize::MAX)
-                    .and_then(|nfa| lazy(nfa, kind))
+                compile(&[&self.hir], reverse, usize::MAX).and_then(|nfa| lazy(nfa, kind))
             };
             let forward = both(false, MatchKind::LeftmostFirst)?;
             let reverse = both(true, MatchKind::All)?;
@@ -133,7 +138,7 @@ impl Pattern {
 
     fn beginner(&self) -> Option<&dfa::DFA> {
         let make = || {
-            compile(&[translate::prefixes(&self.hir)], true, MAX_COMPILED_BYTES)
+            compile(&[&translate::prefixes(&self.hir)], true, MAX_COMPILED_BYTES)
                 .and_then(|nfa| lazy(nfa, MatchKind::All))
         };
         self.begun.get_or_init(make).as_ref()
@@ -270,9 +275,9 @@ impl Group {
         if members.is_empty() {
             return Ok(None);
         }
-        let hirs: Vec<Hir> = members
+        let hirs: Vec<&Hir> = members
             .iter()
-            .filter_map(|member| Some(patterns.get(*member)?.hir.clone()))
+            .filter_map(|member| Some(&patterns.get(*member)?.hir))
             .collect();
         let which = compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
         let which = which.ok_or_else(|| PatternError {
@@ -424,7 +429,7 @@ impl Caches {
     }
 }
 
-fn compile(hirs: &[Hir], reverse: bool, limit: usize) -> Option<NFA> {
+fn compile(hirs: &[&Hir], reverse: bool, limit: usize) -> Option<NFA> {
     let config = thompson::Config::new()
         .utf8(false)
         .reverse(reverse)

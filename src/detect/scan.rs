@@ -41,10 +41,20 @@ pub struct Input<'a> {
     pub settled: usize,
     /// Whether the text ends here.
     pub ending: Ending,
+    /// Whether all of the context is looked at: the scan before [looked far](Scratch::looks_far). Otherwise only what is
+    /// near counts, which is much less.
+    pub far: bool,
 }
 
 /// So many bytes before a value are looked at for context; a stream keeps them.
 pub const LOOK_BEHIND: usize = 1_024;
+
+/// Nothing that begins further before what is not settled has its value there, but a few that say so: the longest is the
+/// name of a secret, with what may stand between it and its value.
+const NEAR: usize = 200;
+
+/// A value of this length without white space may have names in it that count for nothing.
+const LONG_WORD: usize = 64;
 
 /// Most findings of one text; see [`Scratch::is_incomplete`].
 pub const MAX_FINDINGS: usize = 50_000;
@@ -63,6 +73,7 @@ impl<'a> Input<'a> {
             key: None,
             settled: 0,
             ending: Ending::Final,
+            far: true,
         }
     }
 
@@ -73,6 +84,7 @@ impl<'a> Input<'a> {
             key: None,
             settled,
             ending: Ending::Open,
+            far: true,
         }
     }
 
@@ -95,6 +107,9 @@ pub struct Scratch {
     held: Vec<Range<usize>>,
     ends: Vec<usize>,
     incomplete: bool,
+    far: bool,
+    /// A match that outruns its reach.
+    endless: Option<Finding>,
     /// Of what is decoded.
     inner: Option<Box<Scratch>>,
 }
@@ -103,6 +118,16 @@ impl Scratch {
     /// Whether the last scan found more than [`MAX_FINDINGS`], which a policy treats as a text that it couldn't read.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete
+    }
+
+    /// What the last scan found that all that follows belongs to, whatever it is: a match that outruns its reach.
+    pub fn endless(&self) -> Option<Finding> {
+        self.endless
+    }
+
+    /// Whether the last scan saw something of which the next one has to see the beginning, however far back it is.
+    pub fn looks_far(&self) -> bool {
+        self.far
     }
 }
 
@@ -195,7 +220,25 @@ impl Scanner {
         findings: &mut Vec<Finding>,
     ) -> usize {
         scratch.incomplete = false;
-        self.scan_within(input, DEPTH, scratch, findings)
+        scratch.far = false;
+        scratch.endless = None;
+        let from = if input.far {
+            0
+        } else {
+            near(input.text, input.settled)
+        };
+        let known = findings.len();
+        let near = Input {
+            text: input.text.get(from..).unwrap_or(input.text),
+            settled: input.settled.saturating_sub(from),
+            ..*input
+        };
+        let safe = self.scan_within(&near, DEPTH, scratch, findings);
+        for finding in findings.iter_mut().skip(known) {
+            finding.start = finding.start.saturating_add(from);
+            finding.end = finding.end.saturating_add(from);
+        }
+        safe.saturating_add(from)
     }
 
     /// Scans a text in which so many encodings may be undone.
@@ -254,6 +297,13 @@ impl Scanner {
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
         join(found, &mut scratch.ends);
         if open {
+            // Nothing that begins within it has to be waited for.
+            let first = scratch.endless.map(|endless| endless.start);
+            if first.is_some_and(|first| first <= safe) {
+                safe = text.len();
+            } else {
+                scratch.endless = None;
+            }
             safe = text.floor_char_boundary(safe);
             safe = settle(found, &mut scratch.held, safe).max(input.settled);
         }
@@ -261,7 +311,9 @@ impl Scanner {
             found.truncate(MAX_FINDINGS);
             scratch.incomplete = true;
         }
+        let known = findings.len();
         findings.extend(found.iter().filter(|finding| finding.end <= safe));
+        scratch.far |= findings.len().saturating_sub(known) < found.len();
         safe
     }
 
@@ -290,6 +342,7 @@ impl Scanner {
             &mut scratch.raw,
         );
         scratch.incomplete |= scratch.raw.len() >= MAX_RAW;
+        scratch.far |= scratch.memory.looks_far();
         let found = &mut scratch.found;
         found.extend(scratch.raw.iter().filter_map(|raw| {
             let detector = self.slots.get(raw.slot)?.index;
@@ -328,6 +381,10 @@ impl Scanner {
         let begun = self
             .custom
             .run(&reading, &mut scratch.custom, &mut scratch.hits);
+        let outrun = scratch
+            .custom
+            .outrun()
+            .map(|first| original(view, first..first).start);
         for hit in scratch.hits.drain(..) {
             let allowed = hit
                 .detector
@@ -342,6 +399,14 @@ impl Scanner {
                 }),
                 _ => scratch.held.push(range),
             }
+        }
+        if let Some(first) = outrun {
+            let ours = scratch
+                .found
+                .iter()
+                .rev()
+                .find(|finding| finding.start == first);
+            scratch.endless = scratch.endless.or(ours.copied());
         }
         original(view, begun..begun).start
     }
@@ -392,6 +457,30 @@ impl Scanner {
             concerns(members) && list.has(read.get(range.clone()).unwrap_or_default())
         })
     }
+}
+
+/// Where what is near a place begins. In front of a long word, more is near: a name before it may have it as its value.
+fn near(text: &str, settled: usize) -> usize {
+    let bytes = text.as_bytes();
+    let blank = |from: usize, to: usize| {
+        let part = bytes.get(from..to).unwrap_or_default();
+        part.iter().position(u8::is_ascii_whitespace)
+    };
+    let nearest = settled.saturating_sub(NEAR);
+    let mut at = settled;
+    while at > nearest {
+        let from = at.saturating_sub(LONG_WORD);
+        match blank(from, at) {
+            Some(place) => at = from.saturating_add(place),
+            None => {
+                let before = bytes.get(..from).unwrap_or_default();
+                let word = before.iter().rposition(u8::is_ascii_whitespace);
+                at = word.unwrap_or(0);
+                return text.floor_char_boundary(at.saturating_sub(NEAR).min(nearest));
+            }
+        }
+    }
+    text.floor_char_boundary(nearest)
 }
 
 /// The bytes of the original that a range of a reading came from.

@@ -530,15 +530,8 @@ impl Flow {
             max_depth: self.guard.bounds().max_depth,
         };
         let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
-        let nest = Nest::scan(bytes, limits, 0).map_err(|error| {
-            // What does not even begin like JSON, in whichever encoding, is no message to any reader.
-            let is_before =
-                |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
-            match bytes.iter().find(|byte| !is_before(byte)) {
-                Some(b'{' | b'[') => problem(protocol::code_of(error), error.to_string()),
-                _ => unknown(),
-            }
-        })?;
+        let nest = Nest::scan(bytes, limits, 0)
+            .map_err(|error| protocol::unread_message(bytes, error).unwrap_or_else(unknown))?;
         let start = self.head.undetermined.take();
         let route = start.zip(nest.body()).and_then(|(start, body)| {
             let headers: Vec<(&[u8], &[u8])> = start

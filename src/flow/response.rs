@@ -26,6 +26,16 @@ struct Seen {
     own: Vec<String>,
 }
 
+/// Whether nothing is left of calls that may not pass: they were seen wherever they stand, and a format's own code may not
+/// think of every place.
+fn are_gone(calls: &[WithheldCall], nest: &Nest<'_>, edits: &Edits) -> bool {
+    let mut standing = calls.iter().filter_map(|call| nest.value(call.at));
+    let mut holding = calls
+        .iter()
+        .filter_map(|call| nest.value(nest.in_body(call.at)?));
+    edits.replace_all(&mut standing) || edits.replace_all(&mut holding)
+}
+
 fn look_at(head: &ResponseHead<'_>) -> Seen {
     let mut seen = Seen {
         status: 0,
@@ -426,9 +436,10 @@ impl Flow {
         }
         let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
         if !is_one_text
-            && protocol
+            && (protocol
                 .withhold(nest, &self.asked, &withholding, &mut edits)
                 .is_err()
+                || !are_gone(&withholding.calls, nest, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => self.refuse_answer(&denial, decision),

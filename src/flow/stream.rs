@@ -155,9 +155,11 @@ impl Stream {
 
     /// Sends what may leave.
     fn release(&mut self) {
-        for waiting in self.queue.take_ready() {
+        let mut ready = self.queue.take_ready();
+        for waiting in ready.drain(..) {
             self.send(waiting);
         }
+        self.queue.reuse(ready);
     }
 
     fn send(&mut self, waiting: Waiting) {
@@ -488,9 +490,16 @@ impl Flow {
             stream.release();
             return Ok(());
         }
-        let json = stream.reader.unwrap(&payload);
+        let json = if stream.reader.wraps() {
+            let json = stream.reader.unwrap(&payload);
+            frame.payload = Some(payload);
+            json
+        } else {
+            // Nobody asks for it once more.
+            frame.payload = Some(Vec::new());
+            Some(payload)
+        };
         let reader = json.map(|json| Reader::of_frame(json, self.guard.bounds()));
-        frame.payload = Some(payload);
         match reader {
             Some(Ok(reader)) => self.read_frame(stream, frame, reader),
             _ => {
@@ -637,6 +646,7 @@ impl Flow {
                 }
                 self.end_text(stream, channel)
             }
+            Piece::TextRest(channel) => self.rest_text(stream, channel),
             Piece::Call { key, element, what } => {
                 self.take_call(stream, number, key, element, &what);
                 Ok(())
@@ -657,13 +667,15 @@ impl Flow {
         }
         let channel = piece.channel;
         let held = stream.queue.get(number);
-        let value = held.and_then(|held| held.nest.as_ref()?.value(piece.place));
+        let doc = held.and_then(|held| held.nest.as_ref()?.shared(piece.place.doc));
+        let value = doc.as_ref().map(|doc| doc.value(piece.place.node));
         let Some(text) = value.and_then(|value| value.text()) else {
             return Ok(());
         };
-        let new = text.get(piece.repeats..).unwrap_or_default().to_owned();
-        if !stream.texts.contains_key(&channel) {
-            if piece.repeats > 0 && new.is_empty() {
+        let new = text.get(piece.repeats..).unwrap_or_default();
+        let known = stream.texts.get_mut(&channel);
+        if known.as_ref().is_none_or(|known| known.has_ended) && new.is_empty() {
+            if piece.repeats > 0 {
                 // It has ended: what was decided about it holds here too.
                 if let Some(changes) = stream.changes.get(&channel) {
                     let whole = 0..text.len();
@@ -671,9 +683,18 @@ impl Flow {
                 }
                 return Ok(());
             }
-            stream.changes.remove(&channel);
-            let text = self.begin_text(stream, &piece)?;
-            stream.texts.insert(channel, text);
+            if known.is_some() {
+                return Ok(());
+            }
+        }
+        match known {
+            Some(known) if known.has_ended => known.reopen(),
+            Some(_) => {}
+            None => {
+                stream.changes.remove(&channel);
+                let text = self.begin_text(stream, &piece)?;
+                stream.texts.insert(channel, text);
+            }
         }
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
@@ -686,7 +707,7 @@ impl Flow {
             text.window.length()
         };
         if text.is_kept() {
-            text.whole.push_str(&new);
+            text.whole.push_str(new);
         }
         let range = start..start.saturating_add(new.len());
         self.count_text(Direction::Response, new.len());
@@ -694,7 +715,7 @@ impl Flow {
         if text.is_held() {
             return Ok(());
         }
-        self.settle_text(stream, channel, &new, Ending::Open)
+        self.settle_text(stream, channel, new, Ending::Open)
     }
 
     /// Judges what can be judged before any text has come.
@@ -829,9 +850,15 @@ impl Flow {
         if changes.is_empty() {
             return;
         }
+        let left = stream.texts.get(&channel).map_or(0, |text| text.left);
+        let left = left.saturating_sub(start);
         let known = stream.changes.entry(channel).or_default();
         stream.is_changed = true;
         for (range, with) in changes {
+            if range.end <= left {
+                continue;
+            }
+            let range = range.start.max(left)..range.end;
             let count = |range: Range<usize>| {
                 let text = part.get(range).unwrap_or_default();
                 u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
@@ -843,8 +870,17 @@ impl Flow {
         }
     }
 
+    /// A text has ended for good.
     fn end_text(&mut self, stream: &mut Stream, channel: Channel) -> Result<(), Stop> {
-        let Some(text) = stream.texts.get(&channel) else {
+        self.rest_text(stream, channel)?;
+        stream.texts.remove(&channel);
+        Ok(())
+    }
+
+    /// A text has ended, unless more of it comes.
+    fn rest_text(&mut self, stream: &mut Stream, channel: Channel) -> Result<(), Stop> {
+        let text = stream.texts.get(&channel);
+        let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
         };
         if text.is_kept() {
@@ -882,9 +918,11 @@ impl Flow {
         {
             self.settle_text(stream, channel, "", Ending::Final)?;
         }
-        if let Some(mut text) = stream.texts.remove(&channel) {
+        if let Some(text) = stream.texts.get_mut(&channel) {
             let changes = stream.changes.get(&channel);
             text.settle(usize::MAX, changes, &mut stream.queue);
+            text.has_ended = true;
+            text.event.retold = true;
         }
         Ok(())
     }
@@ -1048,7 +1086,10 @@ impl Flow {
             .map(|(channel, _)| *channel)
             .collect();
         for channel in texts {
-            self.end_text(stream, channel)?;
+            match choice {
+                Some(_) => self.rest_text(stream, channel)?,
+                None => self.end_text(stream, channel)?,
+            }
         }
         let calls: Vec<CallKey> = stream
             .calls

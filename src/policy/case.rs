@@ -11,7 +11,6 @@ use super::decide::Context;
 use super::decode::{At, Decoder};
 use super::document::EnvironmentSource;
 use super::node::{Data, Member, Node};
-use super::scan::{ScanScratch, Scans};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
@@ -200,17 +199,8 @@ impl Case {
                 event.direction = Some(Direction::Request);
             }
             let past = Case::laid_out(&earlier, facts.clone())?;
-            if let Some(nest) = past.nest() {
-                let scans = RefCell::new(Scans::default());
-                let scratch = RefCell::new(ScanScratch::default());
-                facts.history = policy.recall(&Context {
-                    policy,
-                    facts: &past.facts,
-                    reading: &past.reading,
-                    nest: &nest,
-                    scans: &scans,
-                    scratch: &scratch,
-                });
+            if let Some(history) = past.seen_by(policy, |context| policy.recall(context)) {
+                facts.history = history;
             }
             earlier_case = Some(Box::new(past));
         }
@@ -241,9 +231,17 @@ impl Case {
         Ok(case)
     }
 
-    /// The scanned body.
-    pub fn nest(&self) -> Option<Nest<'_>> {
-        Nest::scan(&self.body, CASE_LIMITS, 0).ok()
+    /// Runs `look` with what a policy judges the events against.
+    pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
+        let nest = Nest::scan(&self.body, CASE_LIMITS, 0).ok()?;
+        Some(look(&Context {
+            policy,
+            facts: &self.facts,
+            reading: &self.reading,
+            nest: &nest,
+            scans: &RefCell::default(),
+            scratch: &RefCell::default(),
+        }))
     }
 }
 

@@ -30,6 +30,7 @@ use crate::wire::json::Decimal;
 use crate::wire::order;
 use crate::wire::span::offset;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// A policy, ready to be judged with. Immutable; exchanges share it.
 #[derive(Debug)]
@@ -127,15 +128,15 @@ pub struct CompiledRule {
     /// What becomes of what it denies.
     pub on_deny: Option<OnDeny>,
     /// Who has to agree.
-    pub approval: Option<Approval>,
+    pub approval: Option<Box<Approval>>,
     /// It holds only once this is exceeded.
-    pub limit: Option<Limit>,
+    pub limit: Option<Box<Limit>>,
     pub(super) kinds: Kinds,
     pub(super) matches: Vec<CompiledTest>,
     pub(super) when: Option<CompiledCondition>,
     pub(super) unless: Option<CompiledCondition>,
     pub(super) if_missing: Option<IfMissing>,
-    pub(super) redact: Redact,
+    pub(super) redact: Rc<Redact>,
     /// It names `turn`, and so sees earlier calls too.
     pub(super) asks_turn: bool,
     /// It can only hold if something that rules look for stands in the text.
@@ -314,7 +315,7 @@ pub(super) struct Compiler<'d> {
     /// Those that its rules name.
     pub(super) zones: Zones,
     literals: Vec<String>,
-    literal_numbers: BTreeMap<String, u32>,
+    literal_numbers: BTreeMap<Box<str>, u32>,
     patterns: Vec<Pattern>,
     pattern_numbers: BTreeMap<String, u32>,
     selection: Selection,
@@ -360,9 +361,8 @@ pub(super) fn compile(
         chapter.is_observed |= document.observe_all;
         chapter.is_alone = !is_shadow && document.members.is_empty();
         needs.add_defaults(&chapter);
-        let mut compiled = compiler.rules(part, &chapter, &mut needs);
         let start = number_of(rules.len());
-        rules.append(&mut compiled);
+        compiler.rules(part, &chapter, &mut needs, &mut rules);
         chapter.rules = start..number_of(rules.len());
         chapters.push(chapter);
     }
@@ -473,15 +473,18 @@ impl<'d> Compiler<'d> {
         })
     }
 
-    /// The rules of a document, by id.
+    /// Adds the rules of a document, by id.
     fn rules(
         &mut self,
         document: &Document,
         chapter: &Chapter,
         needs: &mut Needs,
-    ) -> Vec<CompiledRule> {
-        let mut rules = Vec::with_capacity(document.rules.len());
-        for rule in &document.rules {
+        rules: &mut Vec<CompiledRule>,
+    ) {
+        let mut sorted: Vec<&Rule> = document.rules.iter().collect();
+        order::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
+        rules.reserve_exact(sorted.len());
+        for rule in sorted {
             self.wants = Wants::default();
             if let Some(limit) = &rule.limit {
                 self.warn_of_limit(rule, limit);
@@ -494,8 +497,6 @@ impl<'d> Compiler<'d> {
                 rules.push(compiled);
             }
         }
-        order::sort_by(&mut rules, |a, b| a.id.cmp(&b.id));
-        rules
     }
 
     fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
@@ -555,7 +556,7 @@ impl<'d> Compiler<'d> {
             when,
             unless,
             if_missing: rule.if_missing,
-            redact: rule.redact.clone(),
+            redact: Rc::clone(&rule.redact),
             asks_turn,
         })
     }
@@ -1189,20 +1190,20 @@ impl<'d> Compiler<'d> {
     }
 
     fn literal(&mut self, text: &str) -> [u32; 2] {
-        let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
-        [
-            self.literal_number(text.to_owned()),
-            self.literal_number(seen),
-        ]
+        let written = self.literal_number(text);
+        let seen = match View::of(text) {
+            Some(view) => self.literal_number(view.text()),
+            None => written,
+        };
+        [written, seen]
     }
 
-    fn literal_number(&mut self, text: String) -> u32 {
-        if let Some(number) = self.literal_numbers.get(&text) {
-            return *number;
+    fn literal_number(&mut self, text: &str) -> u32 {
+        let next = offset(self.literals.len());
+        let number = *self.literal_numbers.entry(text.into()).or_insert(next);
+        if number == next {
+            self.literals.push(text.to_owned());
         }
-        let number = offset(self.literals.len());
-        self.literals.push(text.clone());
-        self.literal_numbers.insert(text, number);
         number
     }
 

@@ -3,6 +3,7 @@
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::ops::Range;
 
 /// A path into the document while it is read; costs nothing until a mistake is found.
@@ -56,9 +57,8 @@ impl<'a> At<'a> {
         match self.step {
             Step::Root => {}
             Step::Index(index) => {
-                path.push('[');
-                path.push_str(&index.to_string());
-                path.push(']');
+                // A String takes everything.
+                let _ = write!(path, "[{index}]");
             }
             Step::Key(key) => {
                 let plain = !key.is_empty()
@@ -311,6 +311,20 @@ impl Decoder {
         words.get(place).map(|(_, value)| *value)
     }
 
+    /// What a word of a closed list stands for, where each value knows its word.
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        at: &At<'_>,
+        node: &Node,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Option<T> {
+        let place = self.place_in(at, node, all.len(), &|place| {
+            all.get(place).map(|value| word(*value))
+        })?;
+        all.get(place).copied()
+    }
+
     /// The place of a word in a closed list. Compiled once, whatever the words stand for.
     fn place_in<'w>(
         &mut self,
@@ -319,19 +333,19 @@ impl Decoder {
         count: usize,
         word: &dyn Fn(usize) -> Option<&'w str>,
     ) -> Option<usize> {
-        let words: Vec<&str> = (0..count).filter_map(word).collect();
+        let words = || (0..count).filter_map(word);
         #[cfg(test)]
-        self.asked_words.push((
-            at.pattern(),
-            words.iter().map(|word| (*word).to_owned()).collect(),
-        ));
+        self.asked_words
+            .push((at.pattern(), words().map(str::to_owned).collect()));
         let Data::String(text) = &node.data else {
+            let words: Vec<&str> = words().collect();
             let names = listed(&words).unwrap_or_default();
             self.wrong_type(at, node, &format!("one of {names}"));
             return None;
         };
-        let found = words.iter().position(|word| *word == &**text);
+        let found = words().position(|word| *word == **text);
         if found.is_none() {
+            let words: Vec<&str> = words().collect();
             self.unknown(codes::AG1007, at, &node.span, "value", text, &words);
         }
         found

@@ -89,11 +89,8 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
         let value = &member.value;
         match &*member.key {
             "count" => {
-                let words: Vec<(&str, Counted)> = Counted::ALL
-                    .iter()
-                    .map(|counted| (counted.word(), *counted))
-                    .collect();
-                measures.push(Measure::Count(decoder.word(&at, value, &words)?));
+                let counted = decoder.one_of(&at, value, Counted::ALL, Counted::word)?;
+                measures.push(Measure::Count(counted));
             }
             "sum" => {
                 let path = decoder.text(&at, value)?;

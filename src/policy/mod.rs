@@ -77,6 +77,8 @@ pub use load::{Loaded, MAX_DOCUMENT, load, load_json, parse_json, unfold};
 pub use needs::{Interest, Needs};
 pub use node::{Data, Member, Node};
 pub use operators::operator_words;
+#[cfg(not(target_arch = "wasm32"))]
+pub use operators::{Family, OPERATORS, Reference};
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 #[cfg(not(target_arch = "wasm32"))]

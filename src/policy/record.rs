@@ -1,16 +1,15 @@
 //! What a policy says of an audit line: of the request, of who asked, and of the tools that were called. Their arguments and
 //! all texts are not in it, so that an answer often has to be that it can't be told.
 
+use super::Moment;
 use super::case::{Case, Described, class, somebody};
 use super::compile::Policy;
-use super::decide::{Context, Decision};
+use super::decide::Decision;
 use super::field::Field;
 use super::node::{Data, Node};
 use super::rule::{Action, Rule};
-use super::{Moment, ScanScratch, Scans};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
 use crate::wire::btree::BTreeSet;
-use std::cell::RefCell;
 
 /// What can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,58 +153,49 @@ struct Judged {
 
 fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
     let case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
-    let nest = case.nest()?;
-    let scans = RefCell::new(Scans::default());
-    let scratch = RefCell::new(ScanScratch::default());
-    let context = Context {
-        policy,
-        facts: &case.facts,
-        reading: &case.reading,
-        nest: &nest,
-        scans: &scans,
-        scratch: &scratch,
-    };
     let laid_out = case.reading.events.first()?;
-    let judgement = policy.judge(laid_out, &context, Moment::Whole);
-    let is_open = |rule: &Rule| {
-        rule.kinds.contains(event.kind) && {
-            let mut unknown = false;
-            rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
-            unknown
+    case.seen_by(policy, |context| {
+        let judgement = policy.judge(laid_out, context, Moment::Whole);
+        let is_open = |rule: &Rule| {
+            rule.kinds.contains(event.kind) && {
+                let mut unknown = false;
+                rule.each_field(&mut |mention, _| unknown |= !is_recorded(&mention.field));
+                unknown
+            }
+        };
+        // A rule is left open if its `match`, which mostly asks what a record tells, holds.
+        let open = policy.index.all(event.kind).iter().any(|number| {
+            policy.rule(*number).is_some_and(|rule| {
+                rule.enforced
+                    && rule.action != Action::Tag
+                    && rule.may_match(laid_out, context)
+                    && super::explain::written(policy, rule).is_some_and(is_open)
+            })
+        });
+        let certain: Vec<&super::CompiledRule> = judgement
+            .held
+            .iter()
+            .filter_map(|held| policy.rule(held.rule))
+            .filter(|rule| !super::explain::written(policy, rule).is_some_and(is_open))
+            .collect();
+        let denied = certain
+            .iter()
+            .any(|rule| rule.action == Action::Deny && rule.enforced);
+        let (decision, open) = match (denied, open) {
+            (true, _) => (Decision::Deny, false),
+            (false, true) => (Decision::Allow, true),
+            (false, false) => (judgement.ruling.decision, false),
+        };
+        Judged {
+            code: match decision {
+                Decision::Deny if denied => Some(crate::diag::codes::AG3001),
+                Decision::Allow => None,
+                _ => judgement.ruling.code,
+            },
+            rules: certain.iter().map(|rule| rule.id.clone()).collect(),
+            decision,
+            open,
         }
-    };
-    // A rule is left open if its `match`, which mostly asks what a record tells, holds.
-    let open = policy.index.all(event.kind).iter().any(|number| {
-        policy.rule(*number).is_some_and(|rule| {
-            rule.enforced
-                && rule.action != Action::Tag
-                && rule.may_match(laid_out, &context)
-                && super::explain::written(policy, rule).is_some_and(is_open)
-        })
-    });
-    let certain: Vec<&super::CompiledRule> = judgement
-        .held
-        .iter()
-        .filter_map(|held| policy.rule(held.rule))
-        .filter(|rule| !super::explain::written(policy, rule).is_some_and(is_open))
-        .collect();
-    let denied = certain
-        .iter()
-        .any(|rule| rule.action == Action::Deny && rule.enforced);
-    let (decision, open) = match (denied, open) {
-        (true, _) => (Decision::Deny, false),
-        (false, true) => (Decision::Allow, true),
-        (false, false) => (judgement.ruling.decision, false),
-    };
-    Some(Judged {
-        code: match decision {
-            Decision::Deny if denied => Some(crate::diag::codes::AG3001),
-            Decision::Allow => None,
-            _ => judgement.ruling.code,
-        },
-        rules: certain.iter().map(|rule| rule.id.clone()).collect(),
-        decision,
-        open,
     })
 }
 

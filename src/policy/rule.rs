@@ -102,9 +102,10 @@ pub(super) struct Rule {
     pub(super) remedy: Option<Box<str>>,
     pub(super) tags: Vec<Box<str>>,
     pub(super) on_deny: Option<OnDeny>,
-    pub(super) redact: Redact,
-    pub(super) approval: Option<Approval>,
-    pub(super) limit: Option<Limit>,
+    /// Shared by all rules that say nothing of it.
+    pub(super) redact: Rc<Redact>,
+    pub(super) approval: Option<Box<Approval>>,
+    pub(super) limit: Option<Box<Limit>>,
 }
 
 impl Rule {
@@ -117,7 +118,7 @@ impl Rule {
             condition.each_field(None, visit);
         }
         let bound = self.approval.iter().flat_map(|approval| &approval.bind);
-        let limited = self.limit.iter().flat_map(Limit::fields);
+        let limited = self.limit.iter().flat_map(|limit| limit.fields());
         for mention in bound.chain(limited).chain(&self.redact.what) {
             visit(mention, None);
         }
@@ -177,6 +178,13 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
     }
     let mut rules: Vec<Rule> = Vec::with_capacity(items.len());
     let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
+    let redact = Rc::new(Redact {
+        form: Replacement::Label,
+        label: None,
+        numbered: false,
+        what: None,
+        restore: Rc::from([]),
+    });
     for (number, item) in items.iter().enumerate() {
         let at = at.index(number);
         if let Some(id) = item.get("id")
@@ -191,12 +199,18 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
                 format!("the first is rules[{first}]; records name a rule by its id, so it must be unique"),
             );
         }
-        rules.extend(rule(decoder, &at, number, item));
+        rules.extend(rule(decoder, &at, number, item, &redact));
     }
     rules
 }
 
-fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option<Rule> {
+fn rule(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    index: usize,
+    node: &Node,
+    redact: &Rc<Redact>,
+) -> Option<Rule> {
     let errors_before = decoder.diagnostics.len();
     let members = decoder.mapping(at, node, RULE)?;
     let mut rule = Rule {
@@ -214,13 +228,7 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
         remedy: None,
         tags: Vec::new(),
         on_deny: None,
-        redact: Redact {
-            form: Replacement::Label,
-            label: None,
-            numbered: false,
-            what: None,
-            restore: Rc::from([]),
-        },
+        redact: Rc::clone(redact),
         approval: None,
         limit: None,
     };
@@ -246,11 +254,7 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
                 rule.if_missing = decoder.word(&at, value, &words);
             }
             "action" => {
-                let words: Vec<(&str, Action)> = Action::ALL
-                    .iter()
-                    .map(|action| (action.word(), *action))
-                    .collect();
-                if let Some(action) = decoder.word(&at, value, &words) {
+                if let Some(action) = decoder.one_of(&at, value, Action::ALL, Action::word) {
                     rule.action = action;
                 }
             }
@@ -261,15 +265,11 @@ fn rule(decoder: &mut Decoder, at: &At<'_>, index: usize, node: &Node) -> Option
             }
             "tags" => rule.tags = decoder.texts(&at, value).unwrap_or_default(),
             "on_deny" => {
-                let words: Vec<(&str, OnDeny)> = OnDeny::ALL
-                    .iter()
-                    .map(|word| (word.word(), *word))
-                    .collect();
-                rule.on_deny = decoder.word(&at, value, &words);
+                rule.on_deny = decoder.one_of(&at, value, OnDeny::ALL, OnDeny::word);
             }
-            "redact" => read_redact(decoder, &at, value, &mut rule.redact),
-            "approval" => rule.approval = approval::read(decoder, &at, value),
-            "limit" => rule.limit = limit::read(decoder, &at, value),
+            "redact" => read_redact(decoder, &at, value, Rc::make_mut(&mut rule.redact)),
+            "approval" => rule.approval = approval::read(decoder, &at, value).map(Box::new),
+            "limit" => rule.limit = limit::read(decoder, &at, value).map(Box::new),
             "trust" => {
                 decoder.word(&at, value, &[("claimed", ())]);
             }
@@ -382,11 +382,8 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
         let value = &member.value;
         match &*member.key {
             "with" => {
-                let words: Vec<(&str, Replacement)> = Replacement::ALL
-                    .iter()
-                    .map(|form| (form.word(), *form))
-                    .collect();
-                if let Some(form) = decoder.word(&at, value, &words) {
+                let forms = Replacement::ALL;
+                if let Some(form) = decoder.one_of(&at, value, forms, Replacement::word) {
                     redact.form = form;
                 }
             }
@@ -433,7 +430,7 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                     .iter()
                     .any(|mention| mention.field.only_kind() == Some(*kind))
             });
-            match told.or(rule.limit.as_ref().and_then(Limit::kind)) {
+            match told.or(rule.limit.as_deref().and_then(Limit::kind)) {
                 Some(kind) => Kinds::of(&[kind]),
                 None => {
                     let unclear = fields.iter().find(|mention| {

@@ -33,7 +33,7 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
         .filter(|member| &*member.key != "zones")
         .collect();
     write_members(
-        &opened,
+        opened,
         out,
         &mut |member, out| match (&*member.key, &member.value.data) {
             ("rules", Data::List(rules)) => write_list(rules, out, &mut |rule, out| {
@@ -44,7 +44,7 @@ fn write_document(root: &Node, out: &mut Vec<u8>) {
                     .collect();
                 match rule.data {
                     Data::Map(_) => {
-                        write_members(&kept, out, &mut |member, out| write(&member.value, out))
+                        write_members(kept, out, &mut |member, out| write(&member.value, out))
                     }
                     _ => write(rule, out),
                 }
@@ -65,12 +65,13 @@ fn write(node: &Node, out: &mut Vec<u8>) {
     match &node.data {
         Data::Null => out.extend_from_slice(b"null"),
         Data::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Data::Number(text) if is_canonical(text) => out.extend_from_slice(text.as_bytes()),
         Data::Number(text) => out.extend_from_slice(number(text).as_bytes()),
         Data::String(text) => quote(text, out),
         Data::List(items) => write_list(items, out, &mut write),
         Data::Map(members) => {
-            let members: Vec<&Member> = members.iter().collect();
-            write_members(&members, out, &mut |member, out| write(&member.value, out));
+            let members = members.iter().collect();
+            write_members(members, out, &mut |member, out| write(&member.value, out));
         }
     }
 }
@@ -87,13 +88,12 @@ fn write_list(items: &[Node], out: &mut Vec<u8>, each: &mut dyn FnMut(&Node, &mu
 }
 
 fn write_members(
-    members: &[&Member],
+    mut members: Vec<&Member>,
     out: &mut Vec<u8>,
     each: &mut dyn FnMut(&Member, &mut Vec<u8>),
 ) {
-    let mut sorted = members.to_vec();
     // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
-    order::sort_by(&mut sorted, |a, b| {
+    order::sort_by(&mut members, |a, b| {
         if a.key.is_ascii() && b.key.is_ascii() {
             a.key.cmp(&b.key)
         } else {
@@ -101,7 +101,7 @@ fn write_members(
         }
     });
     out.push(b'{');
-    for (at, member) in sorted.into_iter().enumerate() {
+    for (at, member) in members.into_iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
@@ -112,13 +112,14 @@ fn write_members(
     out.push(b'}');
 }
 
+/// Whether a number is written so already, as the usual ones are.
+fn is_canonical(text: &str) -> bool {
+    text.len() <= 15 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// A number as ECMAScript writes it (RFC 8785 §3.2.2.3), which is how [`Decimal`] writes exact values; so one that a double
 /// does not hold keeps its value.
 pub(super) fn number(text: &str) -> String {
-    // The usual ones are written so already.
-    if text.len() <= 15 && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.to_owned();
-    }
     Decimal::parse(text).map_or_else(|| text.to_owned(), |exact| exact.to_string())
 }
 

@@ -5,7 +5,7 @@ use super::compile::Policy;
 use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::LOOK_BEHIND;
-use crate::detect::{Ending, Input, View};
+use crate::detect::{Ending, Finding, Input, View};
 use crate::wire::order;
 use std::ops::Range;
 
@@ -20,6 +20,14 @@ pub struct Window {
     settled: usize,
     /// How many characters of the whole text are settled.
     characters: u64,
+    /// How much of `text` would be settled if nothing had been taken for its end.
+    sure: usize,
+    /// How much of `text` has left although it was not sure: it went on after its end.
+    left: usize,
+    /// Whether the detectors have to see all of the context.
+    far: bool,
+    /// A match that outran its reach: the rest of the text belongs to it.
+    endless: Option<Finding>,
 }
 
 /// What else a text is looked through for while it flows: what stands for something else in it.
@@ -65,6 +73,15 @@ impl Window {
         self.base.saturating_add(self.text.len())
     }
 
+    /// What was taken for the end of the text is none. Whatever was settled only by that is looked at again with what
+    /// follows, though it has left.
+    pub fn reopen(&mut self) {
+        let again = self.text.get(self.sure..self.settled).unwrap_or_default();
+        self.characters = self.characters.saturating_sub(count(again));
+        self.left = self.settled.max(self.left);
+        self.settled = self.sure;
+    }
+
     /// Takes in a piece; with `ending` final, the last. What comes back was found in what is settled by it.
     pub fn push(
         &mut self,
@@ -76,9 +93,10 @@ impl Window {
     ) -> Option<Settled> {
         self.text.push_str(piece);
         let wants = policy.needs.response;
-        let scan = TextScan::default();
         let mut found = Found {
-            scan,
+            scan: TextScan::default(),
+            spans: TextSpans::default(),
+            endless: None,
             safe: self.text.len(),
         };
         if wants != Wants::default() && !self.text.is_empty() {
@@ -101,24 +119,33 @@ impl Window {
                 }
             }
         };
+        if safe == self.text.len() {
+            self.endless = self.endless.or(found.endless);
+        }
         let start = std::mem::replace(&mut self.settled, safe);
-        found.keep(start..safe);
+        self.sure = match ending {
+            Ending::Final => start,
+            Ending::Open => safe,
+        };
+        found.keep(start..safe, self.left);
         let part = self.text.get(start..safe).unwrap_or_default();
         let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
         let settled = is_of_interest.then(|| Settled {
             start: self.base.saturating_add(start),
             characters: self.characters,
             text: part.to_owned(),
-            scan: found.scan,
+            scan: TextScan {
+                spans: Some(Box::new(found.spans)),
+                ..found.scan
+            },
         });
-        let count = u64::try_from(part.chars().count()).unwrap_or(u64::MAX);
-        self.characters = self.characters.saturating_add(count);
+        self.characters = self.characters.saturating_add(count(part));
         self.forget();
         settled
     }
 
     fn look(
-        &self,
+        &mut self,
         policy: &Policy,
         wants: Wants,
         ending: Ending,
@@ -127,12 +154,19 @@ impl Window {
     ) {
         let matcher = &policy.matcher;
         let is_open = ending == Ending::Open;
-        if wants.detectors {
+        if let Some(endless) = self.endless {
+            found.scan.findings.push(Finding {
+                start: self.settled,
+                end: self.text.len(),
+                ..endless
+            });
+        } else if wants.detectors {
             let input = Input {
                 text: &self.text,
                 key: None,
                 settled: self.settled,
                 ending,
+                far: self.far,
             };
             let safe =
                 matcher
@@ -140,8 +174,10 @@ impl Window {
                     .scan(&input, &mut scratch.detectors, &mut found.scan.findings);
             found.safe = found.safe.min(safe);
             found.scan.incomplete = scratch.detectors.is_incomplete();
+            self.far = scratch.detectors.looks_far();
+            found.endless = scratch.detectors.endless();
         }
-        let mut spans = TextSpans::default();
+        let spans = &mut found.spans;
         if wants.patterns {
             for (number, pattern) in matcher.patterns.patterns().iter().enumerate() {
                 let number = crate::wire::span::offset(number);
@@ -181,7 +217,6 @@ impl Window {
                 found.safe = found.safe.min(begun);
             }
         }
-        found.scan.spans = Some(Box::new(spans));
         if is_open {
             found.settle();
         }
@@ -190,7 +225,7 @@ impl Window {
     /// Lets go of context that nothing looks back to.
     fn forget(&mut self) {
         // Not byte by byte: moving the rest down costs more than keeping a little too much.
-        let surplus = self.settled.saturating_sub(LOOK_BEHIND);
+        let surplus = self.sure.saturating_sub(LOOK_BEHIND);
         if surplus < LOOK_BEHIND {
             return;
         }
@@ -198,7 +233,13 @@ impl Window {
         self.text.drain(..cut);
         self.base = self.base.saturating_add(cut);
         self.settled = self.settled.saturating_sub(cut);
+        self.sure = self.sure.saturating_sub(cut);
+        self.left = self.left.saturating_sub(cut);
     }
+}
+
+fn count(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
 
 /// The first place at the end of a text where a literal may have begun, as written or as it is read.
@@ -218,19 +259,19 @@ fn literal_begun(matcher: &Matcher, text: &str) -> usize {
 /// What was found in the whole window, and how far it can't change any more.
 struct Found {
     scan: TextScan,
+    spans: TextSpans,
+    endless: Option<Finding>,
     safe: usize,
 }
 
 impl Found {
     /// Moves the safe point before whatever it would cut in two: what is found there is not settled either.
     fn settle(&mut self) {
-        let spans = self.scan.spans.iter();
-        let mut ranges: Vec<Range<usize>> = spans
-            .flat_map(|spans| {
-                let patterns = spans.patterns.iter().map(|(_, range)| range.clone());
-                let literals = spans.literals.iter().map(|(_, range, _)| range.clone());
-                patterns.chain(literals)
-            })
+        let patterns = self.spans.patterns.iter().map(|(_, range)| range.clone());
+        let literals = self.spans.literals.iter();
+        let literals = literals.map(|(_, range, _)| range.clone());
+        let mut ranges: Vec<Range<usize>> = patterns
+            .chain(literals)
             .chain(self.scan.findings.iter().map(|finding| finding.range()))
             .filter(|range| range.start < self.safe)
             .collect();
@@ -243,9 +284,11 @@ impl Found {
         }
     }
 
-    /// Keeps what lies in `range`, counted from its beginning.
-    fn keep(&mut self, range: Range<usize>) {
-        let inside = |found: &Range<usize>| found.start >= range.start && found.end <= range.end;
+    /// Keeps what lies in `range`, unless it had left as a whole; counted from the range's beginning.
+    fn keep(&mut self, range: Range<usize>, left: usize) {
+        let inside = |found: &Range<usize>| {
+            found.start >= range.start && found.end <= range.end && found.end > left
+        };
         let moved = |found: &Range<usize>| {
             found.start.saturating_sub(range.start)..found.end.saturating_sub(range.start)
         };
@@ -255,9 +298,7 @@ impl Found {
             (finding.start, finding.end) = (range.start, range.end);
             keeps
         });
-        let Some(spans) = &mut self.scan.spans else {
-            return;
-        };
+        let spans = &mut self.spans;
         spans.patterns.retain_mut(|(_, span)| {
             let keeps = inside(span);
             *span = moved(span);

@@ -5,12 +5,9 @@ use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
 use super::coverage::{CONVERSATION, TEXT_ANSWER};
 use super::reader::{Is, Key, Origin, Reader};
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
-use crate::wire::json::{Edits, Nest};
 
 /// The format.
 pub(super) struct BedrockCountTokens;
@@ -92,20 +89,5 @@ impl Protocol for BedrockCountTokens {
         reader.keys(root, RESPONSE, &origin, &mut |reader, _, value| {
             aws_error(reader, root, value);
         });
-    }
-
-    /// There is no text in a count that a refusal could take the place of.
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 }

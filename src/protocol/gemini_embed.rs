@@ -6,11 +6,9 @@ use super::coverage::{TEXT_ANSWER, TEXTS};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Is, Key, Origin, Reader};
 use super::vertex_paths::vertex_call;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
-};
+use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::event::{Attachments, Known, Part, Turn};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct GeminiEmbed;
@@ -139,20 +137,6 @@ impl Protocol for GeminiEmbed {
                 }),
             },
         );
-    }
-
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 }
 

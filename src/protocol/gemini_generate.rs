@@ -229,19 +229,4 @@ impl Protocol for GeminiCountTokens {
     fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
         GeminiGenerate.read_response(reader, asked);
     }
-
-    /// There is no text in a count that a refusal could take the place of.
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
-    }
 }

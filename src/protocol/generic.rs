@@ -7,8 +7,7 @@ use super::coverage::{Judged, Row};
 use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Removal,
-    Withholding,
+    Asked, BodyForm, CannotWithhold, Dialect, Endpoint, Head, Protocol, Removal, Withholding,
 };
 use crate::event::{Author, CallShape, Direction, Event, Kind, Known, Part, Shape, Turn};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -75,10 +74,6 @@ impl Protocol for Generic {
         if let Some(shape) = asked.endpoint.shape.as_deref() {
             read(reader, body.root(), shape, false);
         }
-    }
-
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
     }
 
     fn withhold(

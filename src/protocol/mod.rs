@@ -47,7 +47,7 @@ mod vertex_raw_predict;
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
-pub use reader::{Bounds, Origin, Reader, code_of};
+pub use reader::{Bounds, Origin, Reader, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
@@ -311,7 +311,11 @@ impl Withholding {
             .collect()
     }
 
-    /// For answers that have neither calls nor choices, and no copies of a text: only edits, which are made already.
+    /// For answers without parts that could be taken out, and no copies of a text: a denial refuses them as a whole, and
+    /// edits are made already where the text stands.
+    ///
+    /// # Errors
+    /// When a call or a choice is to be taken out.
     pub(crate) fn only_edits(&self) -> Result<(), CannotWithhold> {
         if self.calls.is_empty() && self.choices.is_empty() {
             Ok(())
@@ -431,7 +435,9 @@ pub trait Protocol: Sync {
     }
 
     /// A whole answer that is nothing but a refusal, for a client that has already been sent a successful status.
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8>;
+    fn refused_answer(&self, denial: &Denial, _asked: &Asked) -> Vec<u8> {
+        self.dialect().body(denial)
+    }
 
     /// Edits a whole response so that what is withheld is gone and what is left is valid for its schema and its SDK.
     ///
@@ -439,11 +445,13 @@ pub trait Protocol: Sync {
     /// When that can't be done; the response is then refused as a whole.
     fn withhold(
         &self,
-        nest: &Nest<'_>,
-        asked: &Asked,
+        _nest: &Nest<'_>,
+        _asked: &Asked,
         withholding: &Withholding,
-        edits: &mut Edits,
-    ) -> Result<(), CannotWithhold>;
+        _edits: &mut Edits,
+    ) -> Result<(), CannotWithhold> {
+        withholding.only_edits()
+    }
 
     /// How an answer of this media type is cut into frames; absent if it is read as a whole.
     fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {

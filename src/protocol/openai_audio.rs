@@ -7,12 +7,11 @@ use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::stream::StreamReader;
-use super::surgery::only_texts;
 use super::{
-    AnswerForm, Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row,
+    AnswerForm, Asked, BodyForm, CannotWithhold, Dialect, Endpoint, Head, Protocol, Row,
     TEXT_ANSWER, TEXTS, Withholding,
 };
-use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::event::{Author, Part};
 use crate::wire::json::{self, Edits, Nest, Value};
 
 /// The format.
@@ -124,20 +123,11 @@ impl Protocol for OpenAiAudio {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.reading.params = Some(root.place());
-        let user = Origin::of(Author::User, Part::Text);
-        reader.reading.count_message(&user.from);
-        reader.shaped(
-            root,
-            &[REQUEST],
-            &user,
-            &mut |reader, key, value| match key {
-                _ if value.is_null() => reader.claim(value),
-                "model" => openai_shapes::model(reader, value),
-                "models" => openai_shapes::models(reader, value),
-                "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        openai_shapes::read_input(
+            reader,
+            endpoint,
+            REQUEST,
+            &mut |reader, key, value, user| match key {
                 "instructions" => {
                     reader.text(value, &Origin::of(Author::System, Part::Text));
                 }
@@ -145,12 +135,9 @@ impl Protocol for OpenAiAudio {
                     json::Kind::String => reader.id(value),
                     _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
                 },
-                _ => sound(reader, value, &user),
+                _ => sound(reader, value, user),
             },
         );
-        openai_shapes::model_is_needed(reader, endpoint);
-        let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.add(event);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
@@ -175,10 +162,6 @@ impl Protocol for OpenAiAudio {
         );
     }
 
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
     /// What was said stands there as a whole, by segments, by words and by tokens. What an edit took out of one may be
     /// spread over several of another, so that after an edit only the whole is left.
     fn withhold(
@@ -188,7 +171,7 @@ impl Protocol for OpenAiAudio {
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)?;
+        withholding.only_edits()?;
         let body = nest.body().ok_or(CannotWithhold)?;
         for name in ["segments", "words", "logprobs"] {
             if let Some(copies) = body.root().get(name).filter(|copies| !copies.is_null()) {

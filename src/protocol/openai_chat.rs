@@ -526,7 +526,7 @@ impl RequestReader {
         let is_result = origin.from == Known::Is(Author::Tool);
         let mut answered: Option<Box<str>> = None;
         let mut named: Option<Box<str>> = None;
-        let mut result: Option<(Value<'_>, Range<u32>)> = None;
+        let mut result: Option<(Value<'_>, Range<u32>, Range<u32>)> = None;
         let tables = [MESSAGE, SPEECH];
         reader.shaped(
             message,
@@ -539,7 +539,8 @@ impl RequestReader {
                 },
                 "content" if is_result => {
                     let texts = content_texts(reader, value, &origin);
-                    result = Some((value, texts));
+                    let beside = texts.end..reader.text_count();
+                    result = Some((value, texts, beside));
                 }
                 "content" => content(reader, value, &origin),
                 "name" if is_result => named = reader.name(value).map(Into::into),
@@ -564,6 +565,10 @@ impl RequestReader {
         if role.is_none() && message.kind() == JsonKind::Object {
             reader.problem(codes::AG2001, message, "`role` is missing".to_owned());
         }
+        // An earlier answer in audio, which the provider keeps.
+        if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {
+            reader.uninspectable(kept, "provider_state");
+        }
         if is_result {
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
@@ -576,13 +581,15 @@ impl RequestReader {
                 (None, Some(name)) => Known::Is(name),
                 (None, None) => Known::Unknown,
             };
-            let holder = result.as_ref().map(|(value, _)| *value);
-            if let Some((value, texts)) = result {
-                event.at = value.place();
-                event.texts = texts;
-                event.result = reader.structured_result(value);
-            }
-            reader.result(event, holder);
+            let Some((value, texts, beside)) = result else {
+                reader.reading.add(event);
+                return;
+            };
+            event.at = value.place();
+            event.texts = texts;
+            event.result = reader.structured_result(value);
+            reader.result_beside(&event, beside);
+            reader.tell_result(event, value, &|part| part.get("text"));
         }
     }
 }

@@ -6,13 +6,9 @@ use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::stream::StreamReader;
-use super::surgery::only_texts;
-use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, TEXT_ANSWER,
-    TEXTS, Withholding,
-};
-use crate::event::{Author, Direction, Event, Kind, Part};
-use crate::wire::json::{self, Edits, Nest, Value};
+use super::{Asked, BodyForm, Dialect, Endpoint, Head, Protocol, Row, TEXT_ANSWER, TEXTS};
+use crate::event::Part;
+use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiImages;
@@ -101,26 +97,15 @@ impl Protocol for OpenAiImages {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.reading.params = Some(root.place());
-        let user = Origin::of(Author::User, Part::Text);
-        reader.reading.count_message(&user.from);
-        reader.shaped(
-            root,
-            &[REQUEST],
-            &user,
-            &mut |reader, key, value| match key {
-                "model" => openai_shapes::model(reader, value),
-                "models" => openai_shapes::models(reader, value),
-                "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+        openai_shapes::read_input(
+            reader,
+            endpoint,
+            REQUEST,
+            &mut |reader, key, value, user| match key {
                 "user" => user_id(reader, value),
-                _ => image(reader, value, &user),
+                _ => image(reader, value, user),
             },
         );
-        openai_shapes::model_is_needed(reader, endpoint);
-        let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.add(event);
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
@@ -131,20 +116,6 @@ impl Protocol for OpenAiImages {
             &beside(),
             &mut answer_member_of,
         );
-    }
-
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {

@@ -2,15 +2,10 @@
 //! also takes a conversation, at `…/chat/moderations`.
 
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
-use super::reader::{Member, Origin, Reader, Shape};
+use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
-use super::surgery::only_texts;
-use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER,
-    TEXTS, Withholding,
-};
-use crate::event::{Author, Direction, Event, Kind, Part};
-use crate::wire::json::{self, Edits, Nest, Value};
+use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER, TEXTS};
+use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiModerations;
@@ -48,23 +43,9 @@ impl Protocol for OpenAiModerations {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        let Some(body) = reader.body() else { return };
-        let root = body.root();
-        reader.reading.params = Some(root.place());
-        let user = Origin::of(Author::User, Part::Text);
-        reader.reading.count_message(&user.from);
-        reader.shaped(
-            root,
-            &[REQUEST],
-            &user,
-            &mut |reader, key, value| match key {
-                "model" => openai_shapes::model(reader, value),
-                _ => inputs(reader, value, &user),
-            },
-        );
-        openai_shapes::model_is_needed(reader, endpoint);
-        let event = Event::new(Kind::Request, Direction::Request, root.place());
-        reader.reading.add(event);
+        openai_shapes::read_input(reader, endpoint, REQUEST, &mut |reader, _, value, user| {
+            inputs(reader, value, user)
+        });
     }
 
     fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
@@ -78,20 +59,6 @@ impl Protocol for OpenAiModerations {
                 _ => answer_member(reader, key, value),
             },
         );
-    }
-
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        self.dialect().body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 }
 

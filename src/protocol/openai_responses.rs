@@ -8,6 +8,7 @@ mod stream;
 mod withhold;
 
 pub(super) use items::Items;
+pub(super) use offers::mcp as mcp_offer;
 pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 

@@ -11,8 +11,8 @@ pub(super) use tools::{
     tool_offer,
 };
 
-use super::reader::Reader;
-use super::reader::{Member, Shape};
+use super::reader::{Member, Origin, Reader, Shape};
+use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::wire::json::{self, Value};
 
 /// A mark that everything before it may be kept for later requests (Anthropic's, also through OpenRouter; OpenAI's).
@@ -61,6 +61,12 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     };
     reader.reading.models.add(&name);
+    // LiteLLM asks all of a list.
+    if name.contains(',') {
+        for one in name.split(',').map(str::trim) {
+            reader.reading.models.add(one);
+        }
+    }
     if name.contains("@preset/") {
         reader.reading.models.unknown = true;
         reader.uninspectable(value, "provider_state");
@@ -87,24 +93,55 @@ pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
     });
 }
 
+/// Reads the body of a request that holds no conversation but something to work on, which its user says: embeddings,
+/// moderations, images, sound, a text to go on with. `own` gets the members that are [`Shape::Own`], but for those that
+/// name models or ask for a stream, and the user as their origin.
+pub(super) fn read_input<'b>(
+    reader: &mut Reader<'b>,
+    endpoint: &super::Endpoint,
+    members: &'static [Member],
+    own: &mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'_>, &Origin),
+) {
+    let Some(body) = reader.body() else { return };
+    let root = body.root();
+    reader.reading.params = Some(root.place());
+    let user = Origin::of(Author::User, Part::Text);
+    reader.reading.count_message(&user.from);
+    reader.shaped(
+        root,
+        &[members],
+        &user,
+        &mut |reader, key, value| match key {
+            _ if value.is_null() => reader.claim(value),
+            "model" => model(reader, value),
+            "models" => models(reader, value),
+            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+            _ => own(reader, key, value, &user),
+        },
+    );
+    model_is_needed(reader, endpoint);
+    let event = Event::new(Kind::Request, Direction::Request, root.place());
+    reader.reading.add(event);
+}
+
 /// Where no model is named, the server's default or a setting of a router answers.
 pub(super) fn model_is_needed(reader: &mut Reader<'_>, endpoint: &super::Endpoint) {
     let models = &mut reader.reading.models;
-    if models.names.is_empty() && endpoint.model == crate::event::Known::Missing {
+    if models.names.is_empty() && endpoint.model == Known::Missing {
         models.unknown = true;
     }
 }
 
 /// An identifier of the person for whom a request is made.
 pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
-    let user = super::Origin::of(crate::event::Author::User, crate::event::Part::Other);
+    let user = Origin::of(Author::User, Part::Other);
     reader.text(value, &user);
 }
 
 /// Documents that ground an answer (vLLM, Cohere): data from elsewhere, as a tool's result is.
 pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
-    let origin = super::Origin::of(crate::event::Author::Tool, crate::event::Part::Other);
+    let origin = Origin::of(Author::Tool, Part::Other);
     reader.tell(value, texts.clone(), &origin);
     let inner = reader.look_into_all(texts);
     reader.retell(value, inner, &origin);

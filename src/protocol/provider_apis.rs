@@ -8,14 +8,12 @@ use super::anthropic_shapes::tell_request;
 use super::coverage::{TEXT_ANSWER, TEXTS};
 use super::provider::provider_of;
 use super::reader::{Is, Reader};
-use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
-    Withholding,
-};
+use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part};
 use crate::protocol::reader::Origin;
-use crate::wire::json::{self, Edits, Nest};
+use crate::wire::http::percent_decode;
+use crate::wire::json::{self};
 
 /// One provider's API.
 pub(super) struct ProviderApi {
@@ -158,10 +156,19 @@ fn mints(head: &Head<'_>) -> bool {
             .any(|word| word.eq_ignore_ascii_case(segment))
     });
     // A resumable upload begins with a URL to which the bytes then go.
-    let begins_upload = head
-        .header("x-goog-upload-command")
-        .is_some_and(|command| command.trim_ascii().eq_ignore_ascii_case(b"start"));
-    by_path || begins_upload
+    let begins_upload = head.header("x-goog-upload-command").is_some_and(|command| {
+        command
+            .split(|b| *b == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"start"))
+    });
+    // The same in the words of Google's older interfaces.
+    let query = percent_decode(&head.path.query);
+    let asks_for_url = query.split('&').any(|pair| {
+        ["uploadtype=resumable", "upload_protocol=resumable"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(pair))
+    });
+    by_path || begins_upload || asks_for_url
 }
 
 impl Protocol for ProviderApi {
@@ -222,15 +229,5 @@ impl Protocol for ProviderApi {
 
     fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
         self.dialect.body(denial)
-    }
-
-    fn withhold(
-        &self,
-        _: &Nest<'_>,
-        _: &Asked,
-        withholding: &Withholding,
-        _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 }

@@ -169,6 +169,21 @@ impl Names<'_> {
         }
     }
 
+    /// The place of a name that a key is, byte for byte.
+    fn exactly(self, key: &[u8]) -> Option<usize> {
+        let Names::Shapes(tables) = self else {
+            return self.position(|name| name.as_bytes() == key);
+        };
+        let mut before: usize = 0;
+        for table in tables {
+            if let Some(at) = table.iter().position(|(name, _)| name.as_bytes() == key) {
+                return Some(before.saturating_add(at));
+            }
+            before = before.saturating_add(table.len());
+        }
+        None
+    }
+
     fn position(self, is_it: impl Fn(&str) -> bool) -> Option<usize> {
         match self {
             Names::Keys(keys) => keys.iter().position(|key| is_it(key)),
@@ -354,12 +369,20 @@ impl<'b> Reader<'b> {
             Direction::Request => Known::Unknown,
             Direction::Response => Known::Missing,
         };
+        // Where it is a model that is asked, a name of models that nobody knows names more of them.
+        let asks_models =
+            self.direction == Direction::Request && !self.reading.models.names.is_empty();
+        let mut naming = Naming::Nothing;
         let mut key = None;
         let mut group: Option<Event> = None;
         for node in doc.root().descendants() {
             let place = node.value.place();
             if node.is_key {
                 key = Some(place);
+            }
+            if asks_models && naming.names(node.is_key, node.value, self.is_claimed(place)) {
+                let name = node.value.text().unwrap_or_default();
+                self.reading.models.add(&name);
             }
             if self.is_claimed(place) {
                 // Values inside known structure end a run of unknown ones; the run is one event.
@@ -481,7 +504,7 @@ impl<'b> Reader<'b> {
             let known = if key.has_escapes() {
                 None
             } else {
-                names.position(|name| name.as_bytes() == key.raw_content())
+                names.exactly(key.raw_content())
             };
             match known {
                 Some(at) => {
@@ -560,6 +583,8 @@ impl<'b> Reader<'b> {
         match value.kind() {
             json::Kind::String if known.iter().any(|word| value.is_text(word)) => self.claim(value),
             json::Kind::Null => self.claim(value),
+            json::Kind::String => {}
+            _ if self.direction == Direction::Request => self.wrong_type(value, "a string"),
             _ => {}
         }
     }
@@ -849,6 +874,44 @@ fn is_encoded(content: &[u8]) -> bool {
         .all(|chunk| chunk.iter().fold(true, |all, b| all & fits(*b)))
 }
 
+/// Whether what is met in a body of unknown members stands under a name of models.
+#[derive(Clone, Copy)]
+enum Naming {
+    Nothing,
+    /// The next value does.
+    Next,
+    /// Whatever stands before this node does.
+    Until(u32),
+}
+
+impl Naming {
+    /// Takes in the next node; whether it is a model's name.
+    fn names(&mut self, is_key: bool, value: Value<'_>, is_known: bool) -> bool {
+        let is_inside = matches!(self, Naming::Until(end) if value.place().node < *end);
+        *self = match *self {
+            _ if is_inside => *self,
+            _ if is_known => Naming::Nothing,
+            _ if is_key && is_name_of_models(value.raw_content()) => Naming::Next,
+            Naming::Next => Naming::Until(value.end_node()),
+            _ => Naming::Nothing,
+        };
+        !is_key && matches!(self, Naming::Until(_)) && value.kind() == json::Kind::String
+    }
+}
+
+/// Whether a member's name says that models stand under it: `fallback_models`, `providerOptions.gateway.models`.
+fn is_name_of_models(key: &[u8]) -> bool {
+    ["model", "models", "fallbacks", "model_name", "model_id"]
+        .iter()
+        .any(|name| {
+            let before = key.strip_suffix(name.as_bytes());
+            before.is_some_and(|before| matches!(before.last(), None | Some(b'_')))
+        })
+        || [&b"Model"[..], b"Models", b"modelName", b"modelId"]
+            .iter()
+            .any(|name| key.ends_with(name))
+}
+
 /// How a node can hold text; `None` if it can't.
 fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
     match value.kind() {
@@ -900,6 +963,15 @@ pub fn code_of(error: ScanError) -> &'static str {
         ScanErrorKind::TooLarge => codes::AG2004,
         ScanErrorKind::Encoding => codes::AG2009,
     }
+}
+
+/// The problem of a body that would have told which protocol a request speaks, had it been JSON. What does not even begin
+/// like JSON, in whichever encoding, is no message to any reader.
+pub fn unread_message(body: &[u8], error: ScanError) -> Option<Problem> {
+    let is_before =
+        |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
+    let begins = body.iter().find(|byte| !is_before(byte));
+    matches!(begins, Some(b'{' | b'[')).then(|| unreadable(error))
 }
 
 /// The problem of a body that can't be scanned.

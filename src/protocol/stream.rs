@@ -74,7 +74,10 @@ pub enum Piece {
     },
     /// These calls are complete, and judged together.
     CallsEnd(Vec<CallKey>),
-    /// Every text and every call of a choice has ended, or with `None` of all.
+    /// A text has ended as far as its protocol says; a server that says so too early goes on with it.
+    TextRest(Channel),
+    /// Every call of a choice has ended, and every text as with [`TextRest`](Piece::TextRest); or with `None` every text and
+    /// every call for good.
     End(Option<u32>),
 }
 
@@ -349,7 +352,12 @@ pub trait StreamReader {
         false
     }
 
-    /// The JSON in a frame's payload.
+    /// Whether payloads may be something else than JSON, which stands in them or for them.
+    fn wraps(&self) -> bool {
+        false
+    }
+
+    /// The JSON in a frame's payload, or for it.
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         Some(payload.to_vec())
     }
@@ -409,9 +417,9 @@ pub trait StreamReader {
     fn withhold(
         &mut self,
         _frame: &mut HeldFrame,
-        _withholding: &Withholding,
+        withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
+        withholding.only_edits()
     }
 
     /// Whether it has to see every frame before it is sent, since frames have numbers.

@@ -1,8 +1,8 @@
 //! Taking elements and members out of JSON with the comma that belongs to them, and writing what takes their place.
 
+use super::EditedText;
 use super::reader::is_tag;
 use super::stream::TextChanges;
-use super::{CannotWithhold, EditedText, Withholding};
 use crate::wire::json::{Edits, Place, Value, quote};
 use crate::wire::order;
 use crate::wire::span::Span;
@@ -133,16 +133,6 @@ fn remove(container: Value<'_>, items: &[(Span, bool)], edits: &mut Edits) {
             kept_before = true;
         }
         previous_end = Some(span.end);
-    }
-}
-
-/// For answers without parts that could be taken out: a denial refuses them as a whole, and a text is edited where it
-/// stands.
-pub(super) fn only_texts(withholding: &Withholding) -> Result<(), CannotWithhold> {
-    if withholding.calls.is_empty() && withholding.choices.is_empty() {
-        Ok(())
-    } else {
-        Err(CannotWithhold)
     }
 }
 

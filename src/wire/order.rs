@@ -4,7 +4,10 @@
 use crate::wire::btree::{BTreeMap, BTreeSet};
 use std::cmp::Ordering;
 
-/// Sorts stably, as `slice::sort_by` does, but allocates a number for each item where they aren't in order yet.
+/// So many items are sorted without an allocation.
+const FEW: usize = 16;
+
+/// Sorts stably, as `slice::sort_by` does, but allocates a number for each of more than [`FEW`] items that aren't in order yet.
 pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
     if items.len() < 2 {
         return;
@@ -45,21 +48,36 @@ pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
     map
 }
 
+/// Which item stands at each place.
+enum Sorted {
+    Few([usize; FEW]),
+    Many(Vec<usize>),
+}
+
 /// Which item stands at each place once `count` of them are sorted; `None` if they are.
 #[inline(never)]
-fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Option<Vec<usize>> {
+fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Option<Sorted> {
     if (1..count).all(|at| compare(at.saturating_sub(1), at) != Ordering::Greater) {
         return None;
     }
-    let mut sorted: Vec<usize> = (0..count).collect();
-    sorted.sort_by(|a, b| compare(*a, *b));
-    Some(sorted)
+    let mut few = std::array::from_fn(|place| place);
+    if let Some(sorted) = few.get_mut(..count) {
+        sorted.sort_by(|a, b| compare(*a, *b));
+        return Some(Sorted::Few(few));
+    }
+    let mut many: Vec<usize> = (0..count).collect();
+    many.sort_by(|a, b| compare(*a, *b));
+    Some(Sorted::Many(many))
 }
 
 /// Brings each item to its place. Follows the circles of the permutation: the item that stood at the start of a circle is
 /// handed on by each swap and ends where the circle closes.
 #[inline(never)]
-fn arrange(mut sorted: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
+fn arrange(mut sorted: Sorted, swap: &mut dyn FnMut(usize, usize)) {
+    let sorted = match &mut sorted {
+        Sorted::Few(few) => few.as_mut_slice(),
+        Sorted::Many(many) => many,
+    };
     for start in 0..sorted.len() {
         let mut at = start;
         while let Some(slot) = sorted.get_mut(at) {

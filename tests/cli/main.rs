@@ -240,6 +240,45 @@ fn wrong_use_and_unreadable_input_end_with_two() {
 }
 
 #[test]
+fn inspect_sees_what_the_filter_sees() {
+    let exchange = |method: &str, path: &str, body: &str, answered: &str, answer: &str| {
+        json!({
+            "id": path,
+            "request": {"method": method, "host": "a.example", "path": path,
+                "headers": {"content-type": "application/json"}, "body": body},
+            "response": {"status": 200, "headers": {"content-type": answered}, "body": answer},
+        })
+    };
+    let result = json!({"custom_id": "1", "result": {"type": "succeeded", "message": {"role": "assistant",
+        "content": [{"type": "tool_use", "id": "t", "name": "wipe", "input": {}}]}}});
+    let lines = [
+        // Results of a batch are lines that come as a whole.
+        exchange(
+            "GET",
+            "/v1/messages/batches/b/results",
+            "",
+            "application/x-jsonl",
+            &format!("{result}\n"),
+        ),
+        // What is no JSON is told as that, where only the body could have told the protocol.
+        exchange(
+            "POST",
+            "/mcp",
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
+            "application/json",
+            "{}",
+        ),
+        exchange("POST", "/mcp", "hello", "application/json", "{}"),
+    ];
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let seen = json_lines(&run_with(&["--json", "inspect"], lines.as_bytes()));
+    assert_eq!(seen[0]["coverage"]["level"], "full");
+    assert_eq!(seen[0]["events"][0]["tool"], "wipe");
+    assert_eq!(seen[1]["coverage"]["reasons"], json!(["request:AG2002"]));
+    assert_eq!(seen[2]["coverage"]["reasons"], json!(["request:AG2007"]));
+}
+
+#[test]
 fn check_judges_what_it_is_told_and_exits_by_the_decision() {
     let check = |arguments: &[&str]| {
         let mut all = vec!["--json", "check", "policies/getting-started.yaml"];

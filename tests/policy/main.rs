@@ -22,6 +22,7 @@
 )]
 
 mod given;
+mod page;
 mod properties;
 mod reference;
 mod table;

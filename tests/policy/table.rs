@@ -276,6 +276,172 @@ fn cells(row: &Row) -> Vec<Cell> {
     cells
 }
 
+/// A condition and an event, for the page of an operator.
+pub struct Example {
+    /// What the value is.
+    pub what: &'static str,
+    /// A case with both.
+    pub case: String,
+}
+
+/// The condition that most examples of an operator ask, and the examples.
+pub fn examples(verb: &str) -> (String, Vec<Example>) {
+    let Some(row) = TABLE.iter().find(|row| row.verb == verb) else {
+        return examples_elsewhere(verb);
+    };
+    let asked = [
+        ("it fits", "fits"),
+        ("it differs", "does not fit"),
+        ("two that fit", "several that fit"),
+        ("one of two", "several, of which one fits"),
+        ("any of two", "the same, asked with `any_`"),
+        ("all of two", "the same, asked with `all_`"),
+        ("it can't be read", "can't be read"),
+        ("missing", "is missing"),
+        ("missing, applied", "is missing"),
+        ("missing, skipped", "is missing"),
+        ("an empty array", "is an empty array"),
+    ];
+    let cells = cells(row);
+    let mut examples: Vec<Example> = asked
+        .iter()
+        .filter_map(|(cell, what)| Some((cells.iter().find(|known| known.what == *cell)?, *what)))
+        .map(|(cell, what)| Example {
+            what,
+            case: format!(
+                "{{ when: {{ \"args.{}\": {{ {}{}: {} }} }}, args: {}, {} }}",
+                cell.path, cell.prefix, row.verb, row.operand, cell.members, cell.extra
+            ),
+        })
+        .collect();
+    examples.push(Example {
+        what: "is not known",
+        case: format!(
+            "{{ when: {{ args.a: {{ {}: {} }} }}, args: unknown }}",
+            row.verb, row.operand
+        ),
+    });
+    let condition = format!("args.a: {{ {}: {} }}", row.verb, row.operand);
+    (condition, examples)
+}
+
+/// Those of operators whose operands are no values.
+fn examples_elsewhere(verb: &str) -> (String, Vec<Example>) {
+    const IN_HOURS: &str = "given: { time: \"2026-03-10T12:00:00Z\" }, args: {}";
+    const AT_NIGHT: &str = "given: { time: \"2026-03-10T22:00:00Z\" }, args: {}";
+    const NEVER: &str = "args: {}";
+    const SHARED: &str = "args: { a: the key is 8f3a-99c1-77de, b: 8f3a-99c1-77de }";
+    const FETCHED: &str = "earlier: [{ tool_result: { tool: web_fetch, text: x } }], args: {}";
+    const READ: &str = "earlier: [{ tool_result: { tool: read_file, text: x } }], args: {}";
+    let (condition, rows): (&str, &[(&str, &str)]) = match verb {
+        "exists" => (
+            "args.a: { exists: true }",
+            &[
+                ("is there", "args: { a: 1 }"),
+                ("is `null`", "args: { a: null }"),
+                ("is missing", "args: {}"),
+                ("is an empty array", "args: { a: [] }"),
+                ("is not known", "args: unknown"),
+            ],
+        ),
+        "overlaps" => (
+            "args.a: { overlaps: { path: args.b } }",
+            &[
+                ("holds a part of the other", SHARED),
+                (
+                    "is a part of the other",
+                    "args: { a: 8f3a-99c1-77de, b: the key is 8f3a-99c1-77de }",
+                ),
+                (
+                    "shares nothing",
+                    "args: { a: good morning, b: 8f3a-99c1-77de }",
+                ),
+                ("is missing", "args: { b: 8f3a-99c1-77de }"),
+                (
+                    "is there, the other is missing",
+                    "args: { a: 8f3a-99c1-77de }",
+                ),
+                ("is not known", "args: unknown"),
+            ],
+        ),
+        "inside" => (
+            "time: { inside: \"09:00-17:00\", zone: UTC }",
+            &[
+                ("is within", IN_HOURS),
+                ("is outside", AT_NIGHT),
+                ("is not known", NEVER),
+            ],
+        ),
+        "outside" => (
+            "time: { outside: \"09:00-17:00\", zone: UTC }",
+            &[
+                ("is within", IN_HOURS),
+                ("is outside", AT_NIGHT),
+                ("is not known", NEVER),
+            ],
+        ),
+        "schedule" => (
+            "time: { schedule: [\"mon-fri 09:00-17:00\"], zone: UTC }",
+            &[
+                ("is within", IN_HOURS),
+                ("is outside", AT_NIGHT),
+                ("is not known", NEVER),
+            ],
+        ),
+        "not_before" => (
+            "time: { not_before: \"2026-03-10T15:00:00Z\" }",
+            &[
+                ("is later", AT_NIGHT),
+                ("is earlier", IN_HOURS),
+                ("is not known", NEVER),
+            ],
+        ),
+        "not_after" => (
+            "time: { not_after: \"2026-03-10T15:00:00Z\" }",
+            &[
+                ("is later", AT_NIGHT),
+                ("is earlier", IN_HOURS),
+                ("is not known", NEVER),
+            ],
+        ),
+        "any_item" => (
+            "args.a: { any_item: { price: { greater_than: 100 } } }",
+            &[
+                (
+                    "has an item that fits",
+                    "args: { a: [{ price: 1 }, { price: 101 }] }",
+                ),
+                ("has none", "args: { a: [{ price: 1 }] }"),
+                (
+                    "has an item that can't be read",
+                    "args: { a: [{ price: many }] }",
+                ),
+                ("is missing", "args: {}"),
+                ("is not known", "args: unknown"),
+            ],
+        ),
+        "earlier" => (
+            "earlier: { event: tool_result, tool: web_fetch }",
+            &[
+                ("holds such an event", FETCHED),
+                ("holds others", READ),
+                ("is empty", "earlier: [], args: {}"),
+                (
+                    "holds others and is known only in part",
+                    "earlier: [{ tool_result: { tool: read_file, text: x } }], history: incomplete, args: {}",
+                ),
+                ("is not known", "args: {}"),
+            ],
+        ),
+        other => panic!("{other} has no examples"),
+    };
+    let examples = rows.iter().map(|(what, event)| Example {
+        what,
+        case: format!("{{ when: {{ {condition} }}, {event} }}"),
+    });
+    (condition.to_owned(), examples.collect())
+}
+
 fn run(why: &str, text: &str) -> Vec<String> {
     let node = parse_yaml(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
     let case = Case {

@@ -172,6 +172,15 @@ fn what_mints_access_is_named_as_such() {
             "/upload/v1beta/files",
             &[("x-goog-upload-command", "start")][..],
         ),
+        (
+            "/upload/v1beta/files",
+            &[("x-goog-upload-command", "start, query")],
+        ),
+        ("/upload/v1beta/files?uploadType=resumable", &[]),
+        (
+            "/upload/v1beta/files?alt=json&upload%5Fprotocol=resumable",
+            &[],
+        ),
     ] {
         let route = route("POST", "generativelanguage.googleapis.com", path, headers).unwrap();
         assert_eq!(route.endpoint.code, Some("AG2013"), "{path}");

@@ -160,6 +160,19 @@ fn a_call_that_can_t_be_taken_out_refuses_the_answer() {
 }
 
 #[test]
+fn a_call_that_stands_twice_is_taken_out_twice_or_the_answer_is_refused() {
+    let calls =
+        json!([{"id": "c", "type": "function", "function": {"name": "wipe", "arguments": "{}"}}]);
+    let answer = json!({"id": "1", "object": "chat.completion", "model": "m", "choices": [{
+        "index": 0, "finish_reason": "tool_calls",
+        "message": {"role": "assistant", "content": null, "tool_calls": calls, "function_call": {"name": "wipe", "arguments": "{}"}},
+        "delta": {"tool_calls": calls}}]});
+    let told = got(NO_WIPING, "/v1/chat/completions", &answer).to_string();
+    assert!(!told.contains("wipe"), "{told}");
+    assert!(told.contains("No wiping."), "{told}");
+}
+
+#[test]
 fn a_call_of_a_toolset_is_denied_by_either_of_its_names() {
     let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "tool_use",
         "content": [{"type": "tool_use", "id": "t", "name": "navigate", "toolset_name": "browser", "input": {"url": "https://x"}}],

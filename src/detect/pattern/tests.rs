@@ -216,3 +216,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_called_small_is_never_larger_than_allowed() {
+    for source in [
+        "a",
+        "(?i)project-17-[0-9]{2,4}",
+        ".*",
+        "[^,]+",
+        "[α-ω]{3}",
+        "[^\\x00-\\x7F]{20}",
+        "(a|b|cd)*x?",
+        "\\w{100}\\b",
+        "(\\d{3}-){4}",
+        "((ab)?c){9}",
+        "[\\x{80}-\\x{10FFFF}]",
+        "^$",
+    ] {
+        let hir = translate::translate(source).unwrap();
+        let bytes = compile(&[&hir], false, usize::MAX).unwrap().memory_usage();
+        // Whatever the pattern, an automaton has a few states of its own.
+        let states = translate::states(&hir) + 8;
+        assert!(
+            bytes <= states * 128,
+            "{source}: {bytes} bytes, {states} states"
+        );
+    }
+}

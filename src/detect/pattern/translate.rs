@@ -62,6 +62,31 @@ pub(super) fn reach(hir: &Hir) -> Option<usize> {
     }
 }
 
+/// A bound of the states that its automaton has, not a narrow one.
+pub(super) fn states(hir: &Hir) -> usize {
+    let of = |parts: &[Hir]| {
+        let states = parts.iter().map(states);
+        states.fold(1, usize::saturating_add)
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(class) if class.is_utf8() && class.maximum_len() == Some(1) => 1,
+        HirKind::Class(Class::Bytes(_)) => 1,
+        // A range of characters is at most twenty sequences of up to four ranges of bytes.
+        HirKind::Class(Class::Unicode(class)) => class.ranges().len().saturating_mul(128),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min.saturating_add(1));
+            let times = usize::try_from(times).unwrap_or(usize::MAX);
+            states(&repetition.sub)
+                .saturating_add(2)
+                .saturating_mul(times)
+        }
+        HirKind::Capture(capture) => states(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => of(parts),
+    }
+}
+
 /// Words of which one stands in every match, letters in any case; `None` if there are none worth looking for.
 pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     match hir.kind() {
@@ -269,8 +294,8 @@ impl Walk {
 
     fn literal(&self, c: char) -> Hir {
         if self.flags.no_case && c.is_ascii_alphabetic() {
-            let mut class = ClassUnicode::empty();
-            push_no_case(&mut class, c, c);
+            let cases = [c.to_ascii_uppercase(), c.to_ascii_lowercase()];
+            let class = from_ranges(&cases.map(|c| (c, c)));
             return Hir::class(Class::Unicode(class));
         }
         Hir::literal(c.to_string().into_bytes())

@@ -70,6 +70,15 @@ pub(super) struct Memory {
     near: Nearby,
     matches: Vec<(usize, Range<usize>, bool)>,
     matching: Vec<usize>,
+    /// The first place at which a match has begun that is longer than its detector reaches.
+    outrun: Option<(usize, usize)>,
+}
+
+impl Memory {
+    /// Where a match has begun that outruns its reach: all that follows belongs to it.
+    pub(super) fn outrun(&self) -> Option<usize> {
+        self.outrun.map(|(first, _)| first)
+    }
 }
 
 impl CustomPlan {
@@ -163,6 +172,7 @@ impl CustomPlan {
         out: &mut Vec<Hit>,
     ) -> usize {
         let mut begun = reading.text.len();
+        memory.outrun = None;
         memory.matches.clear();
         if reading.keywords {
             begun = begun.min(self.find_keywords(reading, &mut memory.matches));
@@ -183,6 +193,19 @@ impl CustomPlan {
                 detector: confidence.map(|_| known.index),
                 range,
                 confidence: confidence.unwrap_or(Confidence::Low),
+            });
+        }
+        // Places are asked about in their order.
+        memory.near.begin(reading.key, false, &self.terms);
+        if let Some((first, known)) = memory.outrun
+            && let Some(known) = self.known.get(known)
+            && let Some(confidence) =
+                known.confidence(reading, first, &mut memory.near, &self.terms)
+        {
+            out.push(Hit {
+                detector: Some(known.index),
+                range: first..reading.text.len(),
+                confidence,
             });
         }
         begun
@@ -226,6 +249,7 @@ impl CustomPlan {
             patterns: scratch,
             matches,
             matching,
+            outrun,
             ..
         } = memory;
         matching.clear();
@@ -238,14 +262,16 @@ impl CustomPlan {
         // A pattern that doesn't match yet may have begun all the same.
         let mut matching = matching.iter().copied().peekable();
         for (number, owned) in self.patterns.iter().enumerate() {
-            let mut limit = usize::MAX;
             if reading.open {
                 let first = owned.pattern.begun(reading.text, reading.from, scratch);
-                let behind = reading.text.len().saturating_sub(first);
-                if behind > owned.reach {
-                    limit = back(reading.text, owned.reach).max(first);
+                let is_longer = reading.text.len().saturating_sub(first) > owned.reach
+                    && back(reading.text, owned.reach) > first;
+                if !is_longer {
+                    begun = begun.min(first);
+                } else if outrun.is_none_or(|(known, _)| first < known) {
+                    // Nobody waits any longer for how it ends, and nothing of it leaves.
+                    *outrun = Some((first, owned.known));
                 }
-                begun = begun.min(if limit < usize::MAX { limit } else { first });
             }
             if matching.next_if_eq(&number).is_none() {
                 continue;
@@ -253,10 +279,7 @@ impl CustomPlan {
             owned
                 .pattern
                 .spans(reading.text, reading.from, scratch, &mut |range| {
-                    // What reaches further than a stream waits is found in parts.
-                    let cut = range.start < limit && range.end > limit;
-                    let end = if cut { limit } else { range.end };
-                    matches.push((owned.known, range.start..end, true));
+                    matches.push((owned.known, range, true));
                 });
         }
         begun
@@ -274,19 +297,31 @@ impl Known {
         terms: &Terms,
     ) -> Option<Confidence> {
         let detector = &self.detector;
-        let in_context = self.context == 0
-            || near.before(reading.text.as_bytes(), range.start, terms) & self.context != 0;
-        let confidence = if in_context {
-            detector.confidence
-        } else {
-            Confidence::Low
-        };
+        let confidence = self.confidence(reading, range.start, near, terms)?;
         let value = reading.text.get(range.clone()).unwrap_or_default();
         let valid = !by_pattern
             || detector
                 .validator
                 .is_none_or(|validator| validator.passes(value));
-        (confidence >= self.threshold && valid && !detector.allow.has(value)).then_some(confidence)
+        (valid && !detector.allow.has(value)).then_some(confidence)
+    }
+
+    /// How sure a match is that begins there; `None`: not enough.
+    fn confidence(
+        &self,
+        reading: &Reading<'_>,
+        start: usize,
+        near: &mut Nearby,
+        terms: &Terms,
+    ) -> Option<Confidence> {
+        let in_context = self.context == 0
+            || near.before(reading.text.as_bytes(), start, terms) & self.context != 0;
+        let confidence = if in_context {
+            self.detector.confidence
+        } else {
+            Confidence::Low
+        };
+        (confidence >= self.threshold).then_some(confidence)
     }
 }
 

@@ -109,6 +109,14 @@ pub(super) struct Memory {
     blocks: Vec<Block>,
     covered: Vec<usize>,
     near: RefCell<Nearby>,
+    far: bool,
+}
+
+impl Memory {
+    /// Whether something stands before what a stream has to hold back for it.
+    pub(super) fn looks_far(&self) -> bool {
+        self.far
+    }
 }
 
 impl Plan {
@@ -239,7 +247,10 @@ impl Plan {
             .begin(key, text.is_ascii(), &self.terms);
         memory.blocks.resize(CHUNK, Block::default());
         let text = Text::new(text);
-        let begun = if open { trailing(&text) } else { text.len() };
+        let begun = match open {
+            true => trailing(&text, !self.at.is_empty()),
+            false => text.len(),
+        };
         let mut pass = Pass {
             plan: self,
             slots,
@@ -248,6 +259,7 @@ impl Plan {
             open,
             out,
             begun,
+            far: false,
             token_done: 0,
             keyed_done: usize::MAX,
             keyed_until: 0,
@@ -269,6 +281,7 @@ impl Plan {
             }
         }
         let begun = pass.begun;
+        memory.far = pass.far;
         self.find_phrases(slots, text.bytes(), out);
         begun
     }
@@ -377,13 +390,14 @@ fn add_by_length(
 }
 
 /// Where something that no anchor has seen yet may have begun: an address in the last word, a country code before
-/// the last space.
-fn trailing(text: &Text<'_>) -> usize {
+/// the last space. `addresses`: they are looked for, and may be spelled out.
+fn trailing(text: &Text<'_>, addresses: bool) -> usize {
     let word = text.run_back(text.len(), TRAIL, |byte| !byte.is_ascii_whitespace());
     let number = lead(text, lead(text, word).unwrap_or(word))
         .or_else(|| lead(text, word))
         .unwrap_or(word);
-    spelled(text, word).map_or(number, |address| number.min(address))
+    let address = addresses.then(|| spelled(text, word)).flatten();
+    address.map_or(number, |address| number.min(address))
 }
 
 /// The word before `at` or `[at]` among the last words of a text, if an address may be spelled out there.
@@ -458,6 +472,8 @@ struct Pass<'a> {
     open: bool,
     out: &'a mut Vec<Raw>,
     begun: usize,
+    /// A finding may have begun behind what it was found by.
+    far: bool,
     /// Tokens that begin before this have been looked at.
     token_done: usize,
     /// The start of the last value that a name called a secret.
@@ -962,16 +978,17 @@ impl<'a> Pass<'a> {
             let place = self.place(*slot, at, end);
             let found = probe(&place);
             let first = place.first.get();
-            self.take(*slot, first, found);
+            let far = first > at;
+            self.far |= self.take(*slot, first, found) && far;
         }
     }
 
-    /// Keeps a finding that is certain enough, unless it was decided by the end of a text that goes on.
+    /// Keeps a finding that is certain enough, unless it was decided by the end of a text that goes on; whether it was.
     #[inline]
-    fn take(&mut self, slot: usize, first: usize, found: Option<Found>) {
+    fn take(&mut self, slot: usize, first: usize, found: Option<Found>) -> bool {
         if self.text.take_past_end() && self.open {
             self.begun = self.begun.min(first);
-            return;
+            return true;
         }
         if let Some(found) = found
             && self
@@ -987,6 +1004,7 @@ impl<'a> Pass<'a> {
                 confidence: found.confidence,
             });
         }
+        false
     }
 }
 

@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 /// is then the same byte for byte. A text that pauses for longer is overtaken.
 const PATIENCE: u64 = 16;
 
+/// Frames of which a list keeps its memory.
+const FEW: usize = 16;
+
 /// A frame that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -119,7 +122,7 @@ impl Queue {
     pub(super) fn settled(&mut self, number: u64) {
         if let Some(entry) = self.entry(number) {
             entry.waits = entry.waits.saturating_sub(1);
-            if entry.waits == 0 {
+            if entry.waits == 0 && self.may_leave(number) {
                 self.leave(vec![number]);
             }
         }
@@ -147,6 +150,13 @@ impl Queue {
     /// Frames that may leave now, in the order in which they leave.
     pub(super) fn take_ready(&mut self) -> Vec<Waiting> {
         std::mem::take(&mut self.ready)
+    }
+
+    /// Takes back the list that [`take_ready`](Queue::take_ready) gave, empty, for its memory.
+    pub(super) fn reuse(&mut self, ready: Vec<Waiting>) {
+        if self.ready.is_empty() && ready.capacity() <= FEW {
+            self.ready = ready;
+        }
     }
 
     /// All frames, whatever they wait for.

@@ -21,6 +21,10 @@ pub(super) struct Text {
     pub(super) window: Window,
     /// All of it, where its end is judged.
     pub(super) whole: String,
+    /// It seemed to have ended, and everything of it has left.
+    pub(super) has_ended: bool,
+    /// How much of it had left by then, in bytes.
+    pub(super) left: usize,
     /// Pieces that are not settled yet.
     pieces: VecDeque<PieceAt>,
 }
@@ -42,6 +46,8 @@ impl Text {
             flowing,
             window: Window::default(),
             whole: String::new(),
+            has_ended: false,
+            left: 0,
             pieces: VecDeque::new(),
         }
     }
@@ -54,6 +60,16 @@ impl Text {
     /// Whether all of it is kept.
     pub(super) fn is_kept(&self) -> bool {
         self.flowing != Flowing::Settled
+    }
+
+    /// It goes on after all. What stands on both sides of where it seemed to end is found; only what has left stays.
+    pub(super) fn reopen(&mut self) {
+        self.has_ended = false;
+        self.left = match self.is_held() {
+            true => self.whole.len(),
+            false => self.window.length(),
+        };
+        self.window.reopen();
     }
 
     /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.

@@ -152,7 +152,7 @@ impl Open {
                     .or_insert_with(|| (begin(), Call::default()));
                 call.add(frame, element, &what, nest);
             }
-            Piece::TextEnd(_) | Piece::CallsEnd(_) | Piece::End(_) => {}
+            Piece::TextEnd(_) | Piece::TextRest(_) | Piece::CallsEnd(_) | Piece::End(_) => {}
         }
     }
 

@@ -1242,6 +1242,11 @@ fn a_denied_result_is_an_error_in_its_place() {
             json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png", "_meta": {"x": swan}}]}),
             json!({"content": [{"type": "text", "text": "ok", "markdown": swan}]}),
             json!({"content": [{"type": "new", "new": {"deep": [swan]}}]}),
+            // In another form.
+            json!({"content": [{"type": "text", "text": blob}]}),
+            json!({"content": [{"type": "text", "text": format!("data:text/plain;base64,{blob}")}]}),
+            json!({"content": [{"type": "text", "text": json!({"page": blob}).to_string()}]}),
+            json!({"content": [], "structuredContent": {"page": blob}}),
         ] {
             let answer = answered(
                 guard,
@@ -1291,6 +1296,14 @@ fn a_result_is_judged_with_its_tool_its_arguments_its_data_and_its_success() {
         json!({}),
         json!({"content": [], "structuredContent": {"total": 101}})
     ));
+    assert!(
+        denied(
+            "sql",
+            json!({}),
+            json!({"content": [{"type": "text", "text": "{\"total\": 1}"}, {"type": "text", "text": "{\"total\": 101}"}]})
+        ),
+        "data may come in several blocks"
+    );
     assert!(
         denied(
             "sql",

@@ -55,6 +55,39 @@ fn says(text: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// What becomes of the pieces of an answer that is sent so slowly; each with the second at which it comes.
+fn slowly(guard: &Rc<Guard>, request: &Half, media: &str, pieces: &[(&[u8], u64)]) -> Vec<Action> {
+    let mut flow = Flow::new(Rc::clone(guard));
+    let headers: Vec<(&[u8], &[u8])> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    let _ = flow.request_headers(&RequestHead {
+        headers: &headers,
+        end: false,
+        cluster: None,
+        now: NOW,
+    });
+    let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
+    let _ = flow.response_headers(&ResponseHead {
+        headers: &[
+            (b":status".as_slice(), b"200".as_slice()),
+            (b"content-type", media.as_bytes()),
+        ],
+        end: false,
+        now: NOW,
+    });
+    pieces
+        .iter()
+        .map(|(bytes, seconds)| {
+            let mut bytes = *bytes;
+            let step = flow.response_body(&mut bytes, false, NOW + seconds * 1_000_000_000);
+            step.action
+        })
+        .collect()
+}
+
 fn answer(message: Value, finish: &str) -> Half {
     let body = json!({
         "id": "c-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024",

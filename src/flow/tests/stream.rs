@@ -779,6 +779,185 @@ mod faults {
     }
 }
 
+mod ends_that_are_none {
+    use super::*;
+
+    #[test]
+    fn a_text_goes_on_after_its_choice_has_ended() {
+        let guard = guard(LOOKS);
+        // As servers do that say with each frame why the answer ended.
+        let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
+        let denied = [ended("the forbid"), ended("den word")];
+        let seen = ask(&guard, &sse(&denied), &[]);
+        assert!(!answer_of(&frames(&seen), 0).text.contains("den word"));
+        assert_eq!(record(&seen)["decision"], "deny");
+        let masked = [ended("pay 4111 1111"), ended(" 1111 1111 to"), ended("day")];
+        let seen = ask(&guard, &sse(&masked), &[]);
+        // What had left before it was a number stays.
+        assert_eq!(
+            answer_of(&frames(&seen), 0).text,
+            "pay 4111 1111[CREDIT_CARD] today"
+        );
+        assert_eq!(record(&seen)["findings"], json!({"credit_card": 1}));
+        let clean = sse(&[ended("Good "), ended("morning, "), ended("all")]);
+        assert_eq!(ask(&guard, &clean, &[]).client.body(), clean);
+    }
+
+    #[test]
+    fn what_was_found_at_an_end_is_not_found_again_when_the_text_goes_on() {
+        let guard = guard(LOOKS);
+        let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
+        let body = sse(&[ended("mail anna@example.com"), ended(" or bob@example.com")]);
+        let seen = ask(&guard, &body, &[]);
+        assert_eq!(answer_of(&frames(&seen), 0).text, "mail [EMAIL] or [EMAIL]");
+        assert_eq!(record(&seen)["findings"], json!({"email": 2}));
+    }
+
+    #[test]
+    fn a_text_that_is_judged_as_a_whole_is_judged_again() {
+        let guard = guard(
+            "defaults: { action: allow }
+rules:
+  - { id: short, match: { event: response }, when: { text: { length_greater_than: 12 } }, action: deny, reason: Too long. }
+",
+        );
+        let ended = |part: &str| chunk(0, json!({"content": part}), json!("stop"));
+        let seen = ask(&guard, &sse(&[ended("0123456"), ended("7890123")]), &[]);
+        assert_eq!(record(&seen)["decision"], "deny");
+        assert!(!answer_of(&frames(&seen), 0).text.contains("7890123"));
+        let short = sse(&[ended("0123"), ended("456")]);
+        assert_eq!(ask(&guard, &short, &[]).client.body(), short);
+    }
+
+    #[test]
+    fn a_call_that_goes_on_after_its_choice_is_refused() {
+        let guard = guard(LOOKS);
+        for (first, more) in [
+            (
+                call(0, "call_1", "delete_", ""),
+                call(0, "", "customer", "{}"),
+            ),
+            (
+                chunk(
+                    0,
+                    json!({"function_call": {"name": "delete_", "arguments": ""}}),
+                    Value::Null,
+                ),
+                chunk(
+                    0,
+                    json!({"function_call": {"name": "customer"}}),
+                    Value::Null,
+                ),
+            ),
+        ] {
+            let mut more = more;
+            if let Some(calls) = more["choices"][0]["delta"]["tool_calls"].as_array_mut() {
+                calls[0]["function"]["name"] = json!("customer");
+            }
+            let seen = ask(&guard, &sse(&[first, end("tool_calls"), more]), &[]);
+            assert_eq!(record(&seen)["code"], "AG2014");
+            assert!(
+                !String::from_utf8(seen.client.body())
+                    .unwrap()
+                    .contains("customer")
+            );
+        }
+        // Another call may come.
+        let body = sse(&[
+            call(0, "call_1", "find", "{}"),
+            end("tool_calls"),
+            call(0, "call_2", "find", "{}"),
+        ]);
+        assert_eq!(ask(&guard, &body, &[]).client.body(), body);
+    }
+}
+
+#[test]
+fn numbers_of_calls_mean_the_same_however_they_are_written() {
+    let guard = guard(LOOKS);
+    let named = |index: Value, name: &str| {
+        let call = json!({"index": index, "id": "c", "function": {"name": name, "arguments": ""}});
+        chunk(0, json!({"tool_calls": [call]}), Value::Null)
+    };
+    let float: Value = serde_json::from_str("0.0").unwrap();
+    let body = sse(&[
+        named(float, "delete_"),
+        named(json!(0), "customer"),
+        end("tool_calls"),
+    ]);
+    let seen = ask(&guard, &body, &[]);
+    assert_eq!(record(&seen)["rules"][0]["id"], "no-deleting");
+    for odd in [json!("0"), json!(-1), json!(0.5)] {
+        let seen = ask(&guard, &sse(&[named(odd, "find"), end("tool_calls")]), &[]);
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+}
+
+#[test]
+fn more_than_64_hidden_characters_in_a_row_are_a_finding_over_many_deltas() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: hidden, match: { event: response }, when: { text: { detects: hidden_text } }, action: redact }
+",
+    );
+    let said = |count: usize| {
+        let mut parts = vec![text("before ")];
+        // Characters of three bytes, cut where they like.
+        parts.extend((0..count / 7).map(|_| text(&"\u{200b}".repeat(7))));
+        parts.push(text(&"\u{200b}".repeat(count % 7)));
+        parts.push(text(" behind"));
+        parts.push(end("stop"));
+        sse(&parts)
+    };
+    for count in [65, 100, 1_000] {
+        let seen = ask(&guard, &said(count), &[]);
+        let text = answer_of(&frames(&seen), 0).text;
+        assert!(!text.contains('\u{200b}'), "{count}: {text:?}");
+        assert!(
+            text.starts_with("before [") && text.ends_with("] behind"),
+            "{text}"
+        );
+        assert_eq!(record(&seen)["decision"], "redact");
+    }
+    let few = said(7);
+    assert_eq!(ask(&guard, &few, &[]).client.body(), few);
+}
+
+#[test]
+fn a_match_that_outruns_its_reach_is_one_to_the_end() {
+    let guard = guard(
+        "defaults: { action: allow }
+detectors:
+  note: { pattern: 'BEGIN[^#]*#', reach: 40 }
+rules:
+  - { id: notes, match: { event: response }, when: { text: { detects: note } }, action: redact }
+",
+    );
+    let said = |inside: &str, last: &str| {
+        let mut parts = vec![text("Well, BEG"), text("IN of ")];
+        parts.extend(inside.split_inclusive(' ').map(text));
+        parts.push(text(last));
+        parts.push(text(" and more"));
+        parts.push(end("stop"));
+        sse(&parts)
+    };
+    // Within its reach it is what it is in a whole text.
+    let seen = ask(&guard, &said("a few words ", "so #"), &[]);
+    assert_eq!(answer_of(&frames(&seen), 0).text, "Well, [NOTE] and more");
+    let seen = ask(&guard, &said("a few words ", "so"), &[]);
+    assert_eq!(record(&seen)["decision"], "allow");
+    // Beyond it, it is a match whatever follows, and nothing of it leaves.
+    let long = "secret ".repeat(30);
+    for last in ["so #", "so"] {
+        let seen = ask(&guard, &said(&long, last), &[]);
+        let text = answer_of(&frames(&seen), 0).text;
+        assert!(text.starts_with("Well, [NOTE]"), "{text}");
+        assert_eq!(text.replace("[NOTE]", ""), "Well, ");
+        assert_eq!(record(&seen)["decision"], "redact");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

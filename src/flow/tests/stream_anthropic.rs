@@ -630,6 +630,62 @@ mod faults {
     }
 
     #[test]
+    fn texts_of_blocks_that_alternate_are_an_error() {
+        // The client library puts each block together; in a row they say something else.
+        let [first, second] =
+            [0, 1].map(|index| start(index, &json!({"type": "text", "text": ""})));
+        let says =
+            |index: u32, part: &str| delta(index, &json!({"type": "text_delta", "text": part}));
+        let body = [
+            first,
+            second,
+            says(0, "forbid"),
+            says(1, "forbid"),
+            says(0, "den word"),
+            says(1, "den word"),
+        ];
+        let seen = ask(&guard(LOOKS), &message(&[body.to_vec()]), &[]);
+        assert_eq!(record(&seen)["code"], "AG2014");
+        let left = String::from_utf8(seen.client.body()).unwrap();
+        assert!(!left.contains("den word"), "{left}");
+    }
+
+    #[test]
+    fn a_text_that_goes_on_behind_the_next_block_is_an_error() {
+        let (text, call) = (
+            text(0, &["the forbid"]),
+            called(1, "tool_use", "find", &["{}"]),
+        );
+        let more = delta(0, &json!({"type": "text_delta", "text": "den word"}));
+        let body = [text[0].clone(), text[1].clone(), call[0].clone(), more];
+        let seen = ask(&guard(LOOKS), &message(&[body.to_vec()]), &[]);
+        assert_eq!(record(&seen)["code"], "AG2014");
+    }
+
+    #[test]
+    fn what_goes_on_after_its_end_is_still_one_text() {
+        let more = delta(
+            0,
+            &json!({"type": "thinking_delta", "thinking": "den word"}),
+        );
+        let mut thought = thinking(0, &["the forbid"]);
+        thought.insert(thought.len() - 1, more);
+        let bodies = [
+            message(&[thought]),
+            message(&[
+                text(0, &["the forbid"]),
+                ended("end_turn"),
+                text(1, &["den word"]),
+            ]),
+        ];
+        for body in bodies {
+            let seen = ask(&guard(LOOKS), &body, &[]);
+            let left = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!left.contains("den word"), "{left}");
+        }
+    }
+
+    #[test]
     fn a_block_without_a_number_is_an_error() {
         is_broken(&message(&[vec![
             json!({"type": "content_block_start", "content_block": {"type": "text", "text": "x"}}),

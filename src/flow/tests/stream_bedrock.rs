@@ -408,6 +408,48 @@ rules:
     }
 
     #[test]
+    fn texts_of_blocks_that_alternate_are_an_error() {
+        let parts = [
+            (0, "forbid"),
+            (1, "forbid"),
+            (0, "den word"),
+            (1, "den word"),
+        ];
+        is_broken(&stream(&parts.map(|(index, part)| text(index, part))));
+        let thought = delta(0, json!({"reasoningContent": {"text": "hm"}}));
+        is_broken(&stream(&[text(0, "forbid"), thought, text(0, "den word")]));
+    }
+
+    #[test]
+    fn a_text_goes_on_after_the_end_of_its_message() {
+        let mut events = vec![began(), text(0, "the forbid"), stop(0)];
+        events.push(ended("end_turn")[0].clone());
+        events.push(text(0, "den word"));
+        let seen = ask(&guard(LOOKS), &stream(&events), &[]);
+        assert_eq!(record(&seen)["rules"][0]["id"], "swan");
+        let left = String::from_utf8_lossy(&seen.client.body()).into_owned();
+        assert!(!left.contains("den word"), "{left}");
+    }
+
+    #[test]
+    fn nothing_keeps_a_connection_alive() {
+        // No message of the event stream means nothing to its clients.
+        let events = call(0, "find", &["{", "}"]);
+        let pieces: Vec<Vec<u8>> = events
+            .iter()
+            .map(|event| stream(std::slice::from_ref(event)))
+            .collect();
+        let times = pieces.iter().map(Vec::as_slice).zip([1, 12, 60]);
+        let left = slowly(
+            &guard(LOOKS),
+            &request(NOVA, "converse-stream"),
+            "application/vnd.amazon.eventstream",
+            &times.collect::<Vec<_>>(),
+        );
+        assert_eq!(left, vec![Action::Replace(Vec::new()); 3]);
+    }
+
+    #[test]
     fn an_exception_of_the_provider_passes() {
         let mut body = stream(&[began(), text(0, "Hello")]);
         body.extend(compose_exception(

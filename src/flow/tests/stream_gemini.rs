@@ -701,3 +701,42 @@ rules:
         assert_eq!(copy, "write to [EMAIL]");
     }
 }
+
+#[test]
+fn a_text_goes_on_though_its_end_was_told() {
+    // Older models say in each frame why they ended.
+    let frames = [text("Well, "), last("the forbid"), last("den word")];
+    let seen = ask(&guard(LOOKS), &frames, &[]);
+    assert_eq!(record(&seen)["rules"][0]["id"], "swan");
+    assert!(!said(&frames_of(&seen), 0).contains("den word"));
+    let clean = [text("Well, "), last("this "), last("is all")];
+    assert_eq!(frames_of(&ask(&guard(LOOKS), &clean, &[])), clean);
+}
+
+#[test]
+fn white_space_or_a_comment_keeps_a_connection_alive() {
+    let held = frame(&[json!({"functionCall": {"name": "find", "willContinue": true}})]);
+    let goes_on = frame(&[json!({"functionCall": {"willContinue": true}})]);
+    let (first, second) = (format!("[{held}"), format!(",{goes_on}"));
+    let left = slowly(
+        &guard(LOOKS),
+        &request(AS_ARRAY),
+        "application/json",
+        &[(first.as_bytes(), 1), (second.as_bytes(), 12)],
+    );
+    assert_eq!(
+        left,
+        [Action::Replace(Vec::new()), Action::Replace(b"\n".to_vec())]
+    );
+    let left = slowly(
+        &guard(LOOKS),
+        &request(AS_EVENTS),
+        "text/event-stream",
+        &[(&sse(&[held]), 1), (&sse(&[goes_on]), 12)],
+    );
+    let comment = b": keep-alive\n\n".to_vec();
+    assert_eq!(
+        left,
+        [Action::Replace(Vec::new()), Action::Replace(comment)]
+    );
+}

@@ -329,3 +329,27 @@ mod faults {
         assert_eq!(ask(&guard, &pull, &body).client.body(), body);
     }
 }
+
+#[test]
+fn an_empty_line_of_text_keeps_a_connection_alive() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: long, match: { event: response }, when: { text: { length_greater_than: 1000 } }, action: deny }
+";
+    let part = lines(&[says(json!({"role": "assistant", "content": "Hello"}))]);
+    let left = slowly(
+        &guard(policy),
+        &chat(),
+        "application/x-ndjson",
+        &[(&part, 1), (&part, 12)],
+    );
+    assert_eq!(left[0], Action::Replace(Vec::new()));
+    let Action::Replace(line) = &left[1] else {
+        panic!("{left:?}");
+    };
+    let line: Value = serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap();
+    assert_eq!(
+        (&line["message"]["content"], &line["done"]),
+        (&json!(""), &json!(false))
+    );
+}

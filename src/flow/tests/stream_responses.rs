@@ -1215,3 +1215,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_that_goes_on_after_its_end_is_an_error() {
+    let mut events = whole(&[said(0, &["the forbid"])], &[message("the forbid")]);
+    let last = events.len() - 1;
+    events.insert(last, delta(0, "den word"));
+    let seen = ask(&guard(LOOKS), &sse(&events), &[]);
+    assert_eq!(record(&seen)["code"], "AG2014");
+    let left = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!left.contains("den word"), "{left}");
+}

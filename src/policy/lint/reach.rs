@@ -5,15 +5,12 @@ use crate::detect::fold_name;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::case::{Case, written};
-use crate::policy::decide::Context;
 use crate::policy::document::{DefaultAction, EnvironmentSource};
 use crate::policy::field::Field;
 use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::Side;
 use crate::policy::reason::{Ask, Candidate, Formula, formula_implies, rule_implies, together};
 use crate::policy::rule::Action;
-use crate::policy::{ScanScratch, Scans};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Most rules that are compared each with each.
@@ -319,27 +316,16 @@ fn both_hold(subject: &Subject<'_>, a: &View<'_>, b: &View<'_>) -> Option<String
 fn held<'s>(subject: &'s Subject<'_>, candidate: &Candidate) -> Option<Vec<&'s str>> {
     let (event, facts) = candidate.described();
     let case = Case::new(&[event], facts, subject.policy).ok()?;
-    let nest = case.nest()?;
-    let scans = RefCell::new(Scans::default());
-    let scratch = RefCell::new(ScanScratch::default());
-    let context = Context {
-        policy: subject.policy,
-        facts: &case.facts,
-        reading: &case.reading,
-        nest: &nest,
-        scans: &scans,
-        scratch: &scratch,
-    };
     let event = case.reading.events.first()?;
-    Some(
+    case.seen_by(subject.policy, |context| {
         subject
             .rules
             .iter()
             .filter(|view| {
                 view.written.kinds.contains(event.kind)
-                    && subject.policy.holds(view.compiled, event, &context)
+                    && subject.policy.holds(view.compiled, event, context)
             })
             .map(|view| &*view.written.id)
-            .collect(),
-    )
+            .collect()
+    })
 }

@@ -3,12 +3,10 @@
 use super::{Findings, Subject};
 use crate::diag::codes;
 use crate::event::{Author, Facts, Kind, Known};
+use crate::policy::Moment;
 use crate::policy::case::{Case, Described};
-use crate::policy::decide::Context;
 use crate::policy::node::{Data, Node};
 use crate::policy::rule::Action;
-use crate::policy::{Moment, ScanScratch, Scans};
-use std::cell::RefCell;
 
 /// Approvals that nobody may give.
 pub(super) fn approvers(subject: &Subject<'_>, findings: &mut Findings) {
@@ -87,19 +85,9 @@ fn check(
     let Ok(case) = Case::new(&[said, result], Facts::unknown(), subject.policy) else {
         return;
     };
-    let Some(nest) = case.nest() else { return };
-    let scans = RefCell::new(Scans::default());
-    let scratch = RefCell::new(ScanScratch::default());
-    let context = Context {
-        policy: subject.policy,
-        facts: &case.facts,
-        reading: &case.reading,
-        nest: &nest,
-        scans: &scans,
-        scratch: &scratch,
-    };
+    case.seen_by(subject.policy, |context| {
     for event in &case.reading.events {
-        let judgement = subject.policy.judge(event, &context, Moment::Whole);
+        let judgement = subject.policy.judge(event, context, Moment::Whole);
         let holding = judgement.held.iter().find_map(|held| {
             let rule = subject.policy.rule(held.rule)?;
             // A rule that holds for every text says nothing about this one.
@@ -119,4 +107,5 @@ fn check(
             return;
         }
     }
+    });
 }

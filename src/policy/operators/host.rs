@@ -487,7 +487,8 @@ mod tests {
                 format!("<{local}@{domain}.>"),
                 format!("({comment}){local}@{}", domain.to_uppercase()),
                 format!("\"{local}\"@{domain}"),
-                format!("{name}: {local}@{domain};"),
+                // One word alone may be the scheme of a URL (`ws:`), which is read as that, too.
+                format!("all {name}: {local}@{domain};"),
                 format!("mailto:{local}@{domain}"),
                 format!("  {local} @ {domain}\n"),
             ] {

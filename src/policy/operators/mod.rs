@@ -1,6 +1,7 @@
 //! The verbs of conditions: one file for each family, each a plain function over one value.
 //!
-//! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`].
+//! To add an operator: its word in [`Verb`], its file here, one arm in [`super::compile`], what people read of it in
+//! `reference`.
 
 mod cidr;
 mod command;
@@ -14,6 +15,8 @@ mod measure;
 mod order;
 mod overlap;
 mod path;
+#[cfg(not(target_arch = "wasm32"))]
+mod reference;
 mod shell;
 mod sql;
 mod text;
@@ -28,6 +31,8 @@ pub(super) use measure::{address_count, character_count};
 pub(super) use order::{Order, number};
 pub(super) use overlap::{Overlap, RUNS, USUAL_RUN};
 pub(super) use path::Folders;
+#[cfg(not(target_arch = "wasm32"))]
+pub use reference::{Family, OPERATORS, Reference};
 pub(super) use sql::SqlQuestion;
 pub(super) use text::{Affix, Contains, Stands, seen};
 pub(super) use time::{Days, TimeTest, Window, WindowText, Zone, moment};

@@ -13,8 +13,7 @@ use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::operators::Side;
 use crate::policy::rule::Action;
-use crate::policy::{Moment, Policy, ScanScratch, Scans};
-use std::cell::RefCell;
+use crate::policy::{Moment, Policy};
 use std::collections::BTreeSet;
 
 /// Most events that are judged in search of a witness.
@@ -428,19 +427,12 @@ impl Outcome {
     fn of(policy: &Policy, candidate: &Candidate) -> Option<Outcome> {
         let (event, facts) = candidate.described();
         let case = Case::new(&[event], facts, policy).ok()?;
-        let nest = case.nest()?;
-        let scans = RefCell::new(Scans::default());
-        let scratch = RefCell::new(ScanScratch::default());
-        let context = Context {
-            policy,
-            facts: &case.facts,
-            reading: &case.reading,
-            nest: &nest,
-            scans: &scans,
-            scratch: &scratch,
-        };
+        case.seen_by(policy, |context| Outcome::under(policy, &case, context))?
+    }
+
+    fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Option<Outcome> {
         let event = case.reading.events.first()?;
-        let judgement = policy.judge(event, &context, Moment::Whole);
+        let judgement = policy.judge(event, context, Moment::Whole);
         let word = |decision| match decision {
             Decision::Allow => "allow",
             Decision::RequireApproval => "require_approval",
@@ -461,9 +453,7 @@ impl Outcome {
                 continue;
             }
             let mut found = Vec::new();
-            policy.redactions(rule, event, &context, &mut |redaction| {
-                found.push(redaction)
-            });
+            policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
             let effect = if found.iter().any(|redaction| !redaction.is_possible()) {
                 "deny"
             } else {

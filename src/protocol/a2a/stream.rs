@@ -75,7 +75,7 @@ impl A2aStream {
             chunk.before.push(channel);
         }
         if is_set(member(update, "lastChunk", "last_chunk")) {
-            chunk.after.push(channel);
+            chunk.last.push(channel);
         }
         chunk.add(artifact, channel, false);
     }
@@ -96,6 +96,8 @@ struct Chunks {
     lanes: Lanes,
     /// Texts that begin anew.
     before: Vec<Channel>,
+    /// Texts of which this is said to be the last chunk.
+    last: Vec<Channel>,
     /// Texts that are complete.
     after: Vec<Channel>,
 }
@@ -161,6 +163,9 @@ impl StreamReader for A2aStream {
         }
         order::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
         read::answer(reader, &self.asked, &chunks.pieces);
+        for channel in chunks.last {
+            reader.piece(Piece::TextRest(channel));
+        }
         for channel in chunks.after {
             reader.piece(Piece::TextEnd(channel));
         }

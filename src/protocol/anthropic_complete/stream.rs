@@ -4,11 +4,9 @@ use super::{answer, refused};
 use crate::diag::codes;
 use crate::event::Part;
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::stream::{
-    CallKey, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made, StreamReader,
-};
+use crate::protocol::stream::{CallKey, Channel, KeepAlive, Lanes, Made, StreamReader};
 use crate::protocol::surgery::tag;
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{Asked, Denial, Dialect};
 
 /// A streamed completion.
 #[derive(Debug)]
@@ -68,23 +66,6 @@ impl StreamReader for CompletionStream {
 
     fn call_at(&self, _: &CallKey) -> String {
         String::new()
-    }
-
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 
     fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {

@@ -88,6 +88,8 @@ pub(in crate::protocol) struct MessageStream {
     /// Which of several texts goes on, and whether any does: blocks of text in a row are one text to whoever reads them.
     run: u32,
     is_running: bool,
+    /// The block that said the last of it.
+    said_in: u32,
     /// Names of the tools that were called, by the id of the call.
     names: Calls,
     /// Calls of the client's tools, and how many of them were taken out.
@@ -111,6 +113,7 @@ impl MessageStream {
             next: 0,
             run: 0,
             is_running: false,
+            said_in: 0,
             names: Calls::new(),
             calls: 0,
             taken: 0,
@@ -176,7 +179,7 @@ impl MessageStream {
                 self.begin_call(reader, event, value, index, true);
             }
             Some("text") => {
-                let speaker = answering(self.said());
+                let speaker = answering(self.said(reader, event, index));
                 block(reader, value, &speaker, &mut self.names);
             }
             Some("thinking") => {
@@ -190,8 +193,14 @@ impl MessageStream {
         }
     }
 
-    /// The origin of the text that goes on.
-    fn said(&mut self) -> Origin {
+    /// The origin of the text that goes on. Blocks are told one after the other: to a client that puts each of them
+    /// together, texts that alternate say something else than they do in a row.
+    fn said(&mut self, reader: &mut Reader<'static>, event: Value<'_>, index: u32) -> Origin {
+        if index < self.said_in.max(self.next.saturating_sub(1)) {
+            let what = "a text of a block after one of the next".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        self.said_in = self.said_in.max(index);
         self.is_running = true;
         text_of(self.run)
     }
@@ -260,7 +269,8 @@ impl MessageStream {
             &origin.whole(),
             &mut |reader, key, value| match key {
                 "text" => {
-                    reader.text(value, &self.said());
+                    let origin = self.said(reader, event, index);
+                    reader.text(value, &origin);
                 }
                 // The signature that follows covers it.
                 "thinking" => reader.in_signed(true, |reader| {
@@ -277,7 +287,7 @@ impl MessageStream {
         );
         if delta.get("signature").is_some() {
             // The thinking is complete.
-            reader.piece(Piece::TextEnd(Channel::block(index, Part::Reasoning)));
+            reader.piece(Piece::TextRest(Channel::block(index, Part::Reasoning)));
         }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
@@ -402,7 +412,9 @@ impl StreamReader for MessageStream {
         );
         match kind {
             "content_block_stop" => self.end_block(reader, root),
-            "message_delta" => self.end_run(reader),
+            "message_delta" if self.is_running => {
+                reader.piece(Piece::TextRest(Channel::block(self.run, Part::Text)));
+            }
             "message_stop" => reader.frame.last = true,
             _ => {}
         }

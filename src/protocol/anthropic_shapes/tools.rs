@@ -114,9 +114,47 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             .collect();
         reader.provider_run_offer(tool, &names);
         reader.tell(tool, texts, &definition);
+        if kind.as_deref() == Some("mcp_toolset") {
+            toolset(reader, tool);
+        }
     }
     if let Some(inline) = inline {
         reader.array(inline, listed_tool);
+    }
+}
+
+/// Tools of a server that a toolset lets the provider call: those that are named and on, and any where others are on by
+/// default and nobody lists them.
+fn toolset(reader: &mut Reader<'_>, tool: Value<'_>) {
+    let is_on = |config: Value<'_>| {
+        let enabled = config.get("enabled").and_then(|enabled| enabled.as_bool());
+        enabled != Some(false)
+    };
+    let is_listed = tool.get("tools").is_some_and(|tools| !tools.is_null());
+    if !is_listed && tool.get("default_config").is_none_or(is_on) {
+        reader.provider_may_call(tool, Known::Unknown);
+    }
+    let configs = tool.get("configs");
+    for (name, config) in configs.into_iter().flat_map(|configs| configs.members()) {
+        if let (Some(name), true) = (name.text(), is_on(config)) {
+            reader.provider_may_call(tool, Known::Is(name.into()));
+        }
+    }
+}
+
+/// The same in the words of a server's own entry.
+fn server_tools(reader: &mut Reader<'_>, server: Value<'_>, configuration: Option<Value<'_>>) {
+    let setting = |name: &str| configuration.and_then(|configuration| configuration.get(name));
+    let is_off = setting("enabled").and_then(|enabled| enabled.as_bool()) == Some(false);
+    let allowed = setting("allowed_tools").filter(|allowed| !allowed.is_null());
+    match allowed {
+        _ if is_off => {}
+        Some(allowed) => {
+            for name in allowed.elements().filter_map(|name| name.text()) {
+                reader.provider_may_call(server, Known::Is(name.into()));
+            }
+        }
+        None => reader.provider_may_call(server, Known::Unknown),
     }
 }
 
@@ -217,6 +255,12 @@ pub(super) fn mcp_servers(reader: &mut Reader<'_>, servers: Value<'_>, has_tools
             for event in reader.reading.events.iter_mut().skip(first) {
                 event.retold |= event.kind == Kind::ToolOffer;
             }
+        }
+        let configuration = server.get("tool_configuration");
+        let configuration = configuration.filter(|configuration| !configuration.is_null());
+        // A toolset says which of its server's tools there are.
+        if configuration.is_some() || !has_toolset {
+            server_tools(reader, server, configuration);
         }
     });
 }

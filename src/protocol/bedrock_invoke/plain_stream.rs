@@ -3,9 +3,7 @@
 use super::plain::{self, index_of};
 use crate::event::Part;
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, StreamReader,
-};
+use crate::protocol::stream::{CallKey, Changes, Channel, HeldFrame, Lanes, Made, StreamReader};
 use crate::protocol::{CannotWithhold, Denial, Withholding};
 use crate::wire::json::quote;
 
@@ -62,16 +60,6 @@ impl StreamReader for PlainStream {
 
     fn call_at(&self, key: &CallKey) -> String {
         format!("#choice/{}/tool_calls/{}", key.choice, key.item)
-    }
-
-    /// Calls stand whole in one frame.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
     }
 
     fn withhold(

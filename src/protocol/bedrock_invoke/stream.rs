@@ -121,6 +121,10 @@ impl StreamReader for InvokeStream {
         reader.frame.metered.output_tokens = count("outputTokenCount");
     }
 
+    fn wraps(&self) -> bool {
+        true
+    }
+
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let Some(nest) = wrapped(payload) else {
             return Some(payload.to_vec());

@@ -334,6 +334,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
             "inferenceConfig" => inference(reader, value),
             _ => {
                 reader.provider_run_offer(value, &["mcp_servers"]);
+                reader.provider_may_call(value, Known::Unknown);
                 reader.value(value, Is::Tree(Part::Other), &beside());
             }
         },

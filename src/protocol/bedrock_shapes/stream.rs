@@ -15,7 +15,7 @@ use crate::protocol::stream::{
     StreamReader, TextPiece, block_number,
 };
 use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotWithhold, Denial, Dialect};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
@@ -86,6 +86,8 @@ pub(in crate::protocol) struct ConverseStream {
     /// The text that goes on: which part, and the number of its channel.
     running: Option<Part>,
     run: u32,
+    /// The block that said the last of it, and its kind.
+    said_in: Option<(u32, Part)>,
     /// A number above those of all blocks that have begun with a start.
     next: u32,
     /// Names of the tools that were called: by the id of the call.
@@ -105,6 +107,7 @@ impl ConverseStream {
             is_named,
             running: None,
             run: 0,
+            said_in: None,
             next: 0,
             names: Calls::new(),
             answering: Known::Unknown,
@@ -133,10 +136,7 @@ impl ConverseStream {
                 reader.piece(Piece::TextEnd(Channel::block(index, Part::Other)));
                 reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
             }
-            "messageStop" => {
-                self.end_run(reader);
-                reader.piece(Piece::End(Some(0)));
-            }
+            "messageStop" => reader.piece(Piece::End(Some(0))),
             "metadata" => reader.frame.last = true,
             _ => {}
         }
@@ -218,10 +218,14 @@ impl ConverseStream {
             }
             match key {
                 "text" => {
+                    self.in_order(reader, event, index, Part::Text);
                     let origin = self.run_of(reader, Part::Text);
                     reader.text(value, &origin);
                 }
-                "reasoningContent" => self.reasoning(reader, value),
+                "reasoningContent" => {
+                    self.in_order(reader, event, index, Part::Reasoning);
+                    self.reasoning(reader, value);
+                }
                 "toolUse" => {
                     self.end_run(reader);
                     const INPUT: &[Key] = &[("input", Is::Own)];
@@ -286,6 +290,19 @@ impl ConverseStream {
         });
         event.texts = start..reader.text_count();
         reader.reading.add(event);
+    }
+
+    /// Blocks are told one after the other, and each is of one kind: to a client that puts each of them together, texts
+    /// that alternate say something else than they do in a row.
+    fn in_order(&mut self, reader: &mut Reader<'static>, event: Value<'_>, index: u32, part: Part) {
+        let (before, kind) = self.said_in.unwrap_or((index, part));
+        if index < before.max(self.next.saturating_sub(1)) || index == before && part != kind {
+            let what = "texts of blocks that alternate".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        if index >= before {
+            self.said_in = Some((index, part));
+        }
     }
 
     /// The origin of the text that goes on; another part ends it.
@@ -430,14 +447,6 @@ impl StreamReader for ConverseStream {
             self.taken = self.taken.saturating_add(1);
         }
         Ok(())
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
     }
 
     fn counts_frames(&self) -> bool {

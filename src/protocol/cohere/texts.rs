@@ -1,10 +1,9 @@
 //! What embeds, ranks, classifies, summarises or continues texts.
 
 use super::{ANSWER, answer_member, error_text, quoted};
-use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::event::Part;
 use crate::protocol::openai_shapes::{self, beside, documents, inputs};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::surgery::only_texts;
+use crate::protocol::reader::{Member, Reader, Shape};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
 
@@ -96,19 +95,11 @@ const RANKED: &[Member] = &[
 ];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
-    reader.reading.params = Some(root.place());
-    let user = Origin::of(Author::User, Part::Text);
-    reader.reading.count_message(&user.from);
-    reader.shaped(
-        root,
-        &[REQUEST],
-        &user,
-        &mut |reader, key, value| match key {
-            _ if value.is_null() => reader.claim(value),
-            "model" => openai_shapes::model(reader, value),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+    openai_shapes::read_input(
+        reader,
+        endpoint,
+        REQUEST,
+        &mut |reader, key, value, user| match key {
             "max_tokens" => reader.reading.max_tokens = reader.number(value),
             "documents" => documents(reader, value),
             "examples" => {
@@ -117,14 +108,11 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             }
             "images" => reader.array(value, |reader, image| {
                 reader.attachment(image, |count| &mut count.image);
-                reader.url(image, &user);
+                reader.url(image, user);
             }),
-            _ => inputs(reader, value, &user),
+            _ => inputs(reader, value, user),
         },
     );
-    openai_shapes::model_is_needed(reader, endpoint);
-    let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.add(event);
 }
 
 pub(super) fn read_response(reader: &mut Reader<'_>) {
@@ -173,7 +161,7 @@ pub(super) fn withhold(
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    only_texts(withholding)?;
+    withholding.only_edits()?;
     let body = nest.body().ok_or(CannotWithhold)?;
     let generations = body.root().get("generations");
     for generation in generations.into_iter().flat_map(|list| list.elements()) {

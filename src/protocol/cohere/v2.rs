@@ -133,7 +133,8 @@ impl Conversation {
                     if value.kind() == json::Kind::Array {
                         each_document(reader, value);
                     }
-                    result = is_result.then_some((value, texts));
+                    let beside = texts.end..reader.text_count();
+                    result = is_result.then_some((value, texts, beside));
                 }
                 _ => reader.array(value, |reader, call| {
                     if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
@@ -153,13 +154,19 @@ impl Conversation {
             event.turn = origin.turn;
             event.from = origin.from.clone();
             event.tool = called.map_or(Known::Unknown, Known::Is);
-            let holder = result.as_ref().map(|(value, _)| *value);
-            if let Some((value, texts)) = result {
-                event.at = value.place();
-                event.texts = texts;
-                event.result = reader.structured_result(value);
-            }
-            reader.result(event, holder);
+            let Some((value, texts, beside)) = result else {
+                reader.reading.add(event);
+                return;
+            };
+            event.at = value.place();
+            event.texts = texts;
+            event.result = reader.structured_result(value);
+            reader.result_beside(&event, beside);
+            // Documents are what Cohere's own client sends.
+            reader.tell_result(event, value, &|part| match part.get("document") {
+                Some(document) => document.get("data"),
+                None => part.get("text"),
+            });
         }
     }
 }

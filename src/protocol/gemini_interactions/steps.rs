@@ -305,7 +305,9 @@ fn call(
         );
     });
     let id = step.get("id").and_then(|id| id.text());
-    if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
+    let mut name = None;
+    reader.in_signed(is_signed, |reader| name = reader.call(event, holder));
+    if let (Some(name), Some(id)) = (name, id) {
         calls.insert(id.into(), name);
     }
 }
@@ -391,7 +393,29 @@ fn result(
     };
     event.at = value.place();
     event.texts = texts;
-    reader.tell_result(event, value, &|element| element.get("text"));
+    reader.in_signed(is_signed, |reader| {
+        reader.tell_result(event, value, &|element| element.get("text"));
+    });
+}
+
+/// Tools of a server that the provider may call: those that are listed, otherwise any.
+fn server_tools(reader: &mut Reader<'_>, server: Value<'_>) {
+    let allowed = reader.get(server, "allowedTools");
+    let lists = allowed.into_iter().flat_map(|allowed| allowed.elements());
+    let names: Vec<Box<str>> = lists
+        .flat_map(|list| {
+            list.get("tools")
+                .into_iter()
+                .flat_map(|tools| tools.elements())
+        })
+        .filter_map(|name| name.text().map(Into::into))
+        .collect();
+    if names.is_empty() {
+        reader.provider_may_call(server, Known::Unknown);
+    }
+    for name in names {
+        reader.provider_may_call(server, Known::Is(name));
+    }
 }
 
 /// One entry of `tools`: a function of the client, or a tool that the provider runs, named by its type.
@@ -440,6 +464,9 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             let texts = reader.tree(tool);
             reader.provider_run_offer(tool, &names);
             reader.tell(tool, texts, &origin);
+            if kind == "mcp_server" {
+                server_tools(reader, tool);
+            }
         }
     }
 }

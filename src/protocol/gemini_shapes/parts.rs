@@ -291,20 +291,14 @@ fn call(
                 }
             }
             "args" => {
-                holder = Some(value);
-                (event.args, event.texts) = reader.arguments(value);
+                let given = reader.arguments(value);
+                reader.give(&mut event, &mut holder, value, given);
             }
             // Arguments in pieces, whose names stand in paths.
             _ => {
                 reader.uninspectable(value, "arguments");
                 let texts = reader.tree(value);
-                if holder.is_none() {
-                    holder = Some(value);
-                    event.args = Known::Unknown;
-                    event.texts = texts;
-                } else {
-                    reader.tell(value, texts, &speaker.origin.with_part(Part::Arguments));
-                }
+                reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
             }
         },
     );
@@ -352,6 +346,8 @@ fn function_response(
     event.from = tool.origin.from.clone();
     event.tool = Known::Unknown;
     let mut name: Option<Box<str>> = None;
+    let mut said = None;
+    let mut beside = Vec::new();
     reader.keys(
         value,
         RESPONSE,
@@ -364,12 +360,17 @@ fn function_response(
                 event.texts = texts.clone();
                 event.result = reader.structured_result(value);
                 reader.retell(value, texts, &tool.origin);
+                said = Some(value);
             }
-            _ => one_or_many(reader, value, |reader, part| {
-                reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
-                    file(reader, value, &tool, false);
+            _ => {
+                let start = reader.text_count();
+                one_or_many(reader, value, |reader, part| {
+                    reader.keys(part, PART, &tool.origin, &mut |reader, _, value| {
+                        file(reader, value, &tool, false);
+                    });
                 });
-            }),
+                beside.push(start..reader.text_count());
+            }
         },
     );
     // By its id; by its name where the call had none. A result that says another name than its call is nobody's.
@@ -383,7 +384,10 @@ fn function_response(
     {
         event.tool = Known::Is(name.clone());
     }
-    reader.reading.add(event);
+    for texts in beside {
+        reader.result_beside(&event, texts);
+    }
+    reader.result(event, said);
 }
 
 /// A tool that the provider runs, by the constant that its calls carry; offers name it otherwise.
@@ -440,13 +444,13 @@ fn provider_call(
         &mut |reader, key, inner| match key {
             // The code is an argument of that name.
             "code" => {
-                holder = Some(value);
-                event.args = Known::Is(value.place());
-                event.texts = reader.quiet_text(inner, crate::event::Class::Text);
+                let texts = reader.quiet_text(inner, crate::event::Class::Text);
+                let given = (Known::Is(value.place()), texts);
+                reader.give(&mut event, &mut holder, value, given);
             }
             _ => {
-                holder = Some(inner);
-                (event.args, event.texts) = reader.arguments(inner);
+                let given = reader.arguments(inner);
+                reader.give(&mut event, &mut holder, inner, given);
             }
         },
     );
@@ -476,12 +480,14 @@ fn provider_result(
         Some(name) if !name.is_empty() => Known::Is(name.into()),
         _ => Known::Unknown,
     };
+    let mut said = None;
     reader.keys(value, RESULT, &tool.origin, &mut |reader, _, value| {
         let texts = reader.tree(value);
         event.at = value.place();
         event.texts = texts.clone();
         event.result = reader.structured_result(value);
         reader.tell(value, texts, &tool.origin);
+        said = Some(value);
     });
-    reader.reading.add(event);
+    reader.result(event, said);
 }

@@ -77,8 +77,10 @@ impl GenerateStream {
         state.kept = state.kept.saturating_add(calls_of(candidate).count());
         state.part_texts(reader, first_piece, number);
         let mut events = reader.reading.events.iter().skip(first_event);
-        if has_ended || events.any(|event| event.kind == Kind::ToolCall) {
+        if events.any(|event| event.kind == Kind::ToolCall) {
             state.end_run(&mut reader.frame.pieces, number);
+        } else if has_ended && let Some(channel) = state.channel(number) {
+            reader.frame.pieces.push(Piece::TextRest(channel));
         }
         reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
     }
@@ -171,13 +173,20 @@ impl Candidate {
         }
     }
 
+    /// The text that goes on.
+    fn channel(&self, number: u32) -> Option<Channel> {
+        let (part, _) = self.running?;
+        Some(Channel {
+            choice: number,
+            part,
+            item: self.run,
+        })
+    }
+
     fn end_run(&mut self, pieces: &mut Vec<Piece>, number: u32) {
-        if let Some((part, _)) = self.running.take() {
-            pieces.push(Piece::TextEnd(Channel {
-                choice: number,
-                part,
-                item: self.run,
-            }));
+        if let Some(channel) = self.channel(number) {
+            pieces.push(Piece::TextEnd(channel));
+            self.running = None;
             self.run = self.run.saturating_add(1);
         }
     }

@@ -45,6 +45,7 @@ pub(in crate::protocol) fn tools(reader: &mut Reader<'_>, value: Value<'_>) {
                 "computerUse" => {
                     let texts = reader.tree(value);
                     reader.offer(value, Known::Is(key.into()), texts);
+                    reader.offer_again(value, snake_case(key));
                 }
                 _ => provider_run(reader, tool, key, value),
             }
@@ -84,7 +85,19 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
     reader.offer(function, name, texts);
 }
 
-/// An offer of a tool that the provider runs. It goes by the name as it is written, and by the one that rules know.
+/// The other spelling of a member's name: rules may know the tool by either.
+fn snake_case(name: &str) -> String {
+    let mut spelled = String::with_capacity(name.len().saturating_add(4));
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            spelled.push('_');
+        }
+        spelled.push(letter.to_ascii_lowercase());
+    }
+    spelled
+}
+
+/// An offer of a tool that the provider runs. It goes by the name as it is written, and by both that rules may know.
 fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, value: Value<'_>) {
     let written = tool
         .members()
@@ -96,14 +109,23 @@ fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, val
         .elements()
         .filter_map(|server| server.get("name")?.text().map(Box::from))
         .collect();
+    let snake = snake_case(key);
     let mut names: Vec<&str> = vec![written];
-    if written != key {
-        names.push(key);
-    }
+    names.extend([key, &snake].into_iter().filter(|name| *name != written));
+    names.dedup();
     names.extend(servers.iter().map(|name| &**name));
     let texts = reader.tree(value);
     reader.provider_run_offer(value, &names);
     reader.tell(value, texts, &Origin::of(Author::System, Part::Definition));
+    match key {
+        // Which tools these servers have, they alone know.
+        "mcpServers" if value.elements().next().is_some() => {
+            reader.provider_may_call(value, Known::Unknown);
+        }
+        // Documents that the provider keeps.
+        "fileSearch" | "retrieval" => reader.uninspectable(value, "provider_state"),
+        _ => {}
+    }
     // A retrieval may rank with a model of its own.
     for node in value.descendants() {
         let model = reader.get(node.value, "modelName");

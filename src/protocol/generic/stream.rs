@@ -47,6 +47,10 @@ impl StreamReader for GenericStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
+    fn wraps(&self) -> bool {
+        true
+    }
+
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         if !self.is_prose(payload) {
             return Some(payload.to_vec());

@@ -195,17 +195,10 @@ pub(super) fn tool_result(
     event.args = answered.args.clone();
     event.ok = Known::Is(answered.ok);
     event.texts = start..reader.text_count();
-    event.result = if is_data {
-        reader.structured_result(value)
+    if is_data {
+        event.result = reader.structured_result(value);
+        reader.result(event, Some(value));
     } else {
-        only_text(value).map_or(Known::Missing, |text| reader.structured_result(text))
-    };
-    reader.reading.add(event);
-}
-
-/// The text of a result that is one text: it may hold JSON.
-fn only_text(value: Value<'_>) -> Option<Value<'_>> {
-    let mut blocks = value.elements();
-    let only = blocks.next().filter(|_| blocks.next().is_none())?;
-    only.get("text")
+        reader.tell_result(event, value, &|block| block.get("text"));
+    }
 }

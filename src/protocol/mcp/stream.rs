@@ -140,6 +140,10 @@ impl StreamReader for McpStream {
     }
 
     /// HTTP+SSE begins with an address, which is no JSON.
+    fn wraps(&self) -> bool {
+        true
+    }
+
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(payload).ok()?;
         let is_address = self.asked.endpoint.name == STREAM

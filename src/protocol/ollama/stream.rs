@@ -2,8 +2,7 @@
 
 use super::{MESSAGE, RESPONSE, answer_member, message_member, withhold};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made,
-    StreamReader,
+    CallKey, Changes, Channel, HeldFrame, KeepAlive, Lanes, Made, StreamReader,
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{Edits, Place, Value, quote};
@@ -118,16 +117,6 @@ impl StreamReader for OllamaStream {
 
     fn call_at(&self, key: &CallKey) -> String {
         format!("#tool_calls/{}", key.item)
-    }
-
-    /// Calls stand whole in one line.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
     }
 
     fn withhold(

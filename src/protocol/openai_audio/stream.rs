@@ -5,11 +5,9 @@ use crate::event::Part;
 use crate::protocol::openai_shapes::{ANSWER, answer_member};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes, Made,
-    Piece, StreamReader, Texts,
+    CallKey, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, Made, Piece, StreamReader, Texts,
 };
-use crate::protocol::surgery::only_texts;
-use crate::protocol::{CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::{Denial, Dialect, Origin, Reader};
 
 const EVENT: &[Member] = &[
     ("type", Shape::Own),
@@ -98,24 +96,6 @@ impl StreamReader for AudioStream {
 
     fn call_at(&self, _: &CallKey) -> String {
         String::new()
-    }
-
-    /// There are no calls.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {

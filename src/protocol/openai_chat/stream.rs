@@ -4,6 +4,7 @@ use super::withhold::{self, refusing_reason};
 use super::{
     Answer, CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member,
 };
+use crate::diag::codes;
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
@@ -20,7 +21,7 @@ use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Wi
 use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::order;
-use crate::wire::span::offset;
+use crate::wire::span::{index, offset};
 
 /// Number of the call in `function_call`, of which there is one at most.
 const LEGACY_CALL: u32 = u32::MAX;
@@ -84,6 +85,10 @@ struct Choice {
     reason_told: bool,
     finished: bool,
     calls: Vec<Call>,
+    /// How many of them had come when the choice ended.
+    ended_calls: usize,
+    /// `function_call` has said something.
+    has_legacy_call: bool,
     /// Texts under `message` so far, by their number.
     copies: BTreeMap<u32, String>,
 }
@@ -109,6 +114,7 @@ impl ChatStream {
 
     fn choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, at: usize) {
         let number = choice_number(choice, at);
+        whole_index(reader, choice);
         let first = reader.frame.pieces.len();
         let mut finished = false;
         let mut has_message = false;
@@ -187,6 +193,11 @@ impl ChatStream {
                         choice,
                         item: LEGACY_CALL,
                     };
+                    let state = self.choices.entry(choice).or_default();
+                    let is_known = std::mem::replace(&mut state.has_legacy_call, true);
+                    if is_known && state.finished {
+                        goes_on(reader, value);
+                    }
                     begin(reader, value, key);
                     called(reader, value, value, key);
                 }
@@ -321,6 +332,11 @@ impl ChatStream {
     fn call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, choice: u32, at: u32) {
         let item = self.call_number(call, choice, at);
         let key = CallKey { choice, item };
+        whole_index(reader, call);
+        let state = self.choices.get(&choice);
+        if state.is_some_and(|state| state.finished && index(item) < state.ended_calls) {
+            goes_on(reader, call);
+        }
         begin(reader, call, key);
         let tables = [CALL, SPEECH];
         let origin = Origin::answer(choice).with_part(Part::Other);
@@ -469,6 +485,22 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
     }
 }
 
+/// Notes a call that goes on after its choice has ended: it was judged, and clients go on with it.
+fn goes_on(reader: &mut Reader<'static>, call: Value<'_>) {
+    let what = "a call that goes on after its choice has ended".to_owned();
+    reader.problem(codes::AG2014, call, what);
+}
+
+/// Notes an index that is no whole number: clients differ in what they make of one.
+fn whole_index(reader: &mut Reader<'static>, of: Value<'_>) {
+    if let Some(index) = of.get("index").filter(|index| !index.is_null())
+        && index.as_u64().is_none()
+    {
+        let what = "an index that is no whole number".to_owned();
+        reader.problem(codes::AG2014, index, what);
+    }
+}
+
 /// Number of the text in `content`.
 fn content_item() -> u32 {
     let origin = Origin {
@@ -529,7 +561,10 @@ impl StreamReader for ChatStream {
             self.learn(root);
         }
         for ended in std::mem::take(&mut self.ending) {
-            self.choices.entry(ended).or_default().finished = true;
+            let choice = self.choices.entry(ended).or_default();
+            if !std::mem::replace(&mut choice.finished, true) {
+                choice.ended_calls = choice.calls.len();
+            }
         }
         let mut has_choice = false;
         let tables = [CHUNK, RESPONSE, ANSWER];

@@ -4,7 +4,7 @@ mod stream;
 
 pub(super) use stream::NativeStream;
 
-use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
@@ -87,24 +87,17 @@ const DETAILS: &[&str] = &[
 const TOKENS: &[&str] = &["tokens", "prefill", "best_of_sequences", "top_tokens"];
 
 pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
-    let Some(body) = reader.body() else { return };
-    let root = body.root();
-    reader.reading.params = Some(root.place());
-    let user = Origin::of(Author::User, Part::Text);
-    reader.reading.count_message(&user.from);
-    reader.shaped(
-        root,
-        &[REQUEST],
-        &user,
-        &mut |reader, key, value| match key {
-            "model" => openai_shapes::model(reader, value),
-            "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
+    openai_shapes::read_input(
+        reader,
+        endpoint,
+        REQUEST,
+        &mut |reader, key, value, user| match key {
             "n_predict" => reader.reading.max_tokens = reader.number(value),
             "parameters" | "sampling_params" => {
                 reader.shaped(
                     value,
                     &[PARAMETERS],
-                    &user,
+                    user,
                     &mut |reader, key, value| match key {
                         "max_new_tokens" => reader.reading.max_tokens = reader.number(value),
                         _ => response_format(reader, value),
@@ -114,16 +107,13 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             "image_data" => {
                 reader.attachment(value, |count| &mut count.image);
                 match value.kind() {
-                    json::Kind::String => reader.url(value, &user),
+                    json::Kind::String => reader.url(value, user),
                     _ => reader.claim(value),
                 }
             }
-            _ => inputs(reader, value, &user),
+            _ => inputs(reader, value, user),
         },
     );
-    openai_shapes::model_is_needed(reader, endpoint);
-    let event = Event::new(Kind::Request, Direction::Request, root.place());
-    reader.reading.add(event);
 }
 
 /// One answer, or a list of them.

@@ -3,11 +3,8 @@
 use super::{IMAGE, RESPONSE, answer_member_of};
 use crate::protocol::openai_shapes::{ANSWER, beside};
 use crate::protocol::reader::{Member, Shape};
-use crate::protocol::stream::{
-    CallKey, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes, Made, StreamReader,
-};
-use crate::protocol::surgery::only_texts;
-use crate::protocol::{CannotWithhold, Denial, Dialect, Reader, Withholding};
+use crate::protocol::stream::{CallKey, Channel, KeepAlive, Lanes, Made, StreamReader};
+use crate::protocol::{Denial, Dialect, Reader};
 
 const EVENT: &[Member] = &[
     ("type", Shape::Own),
@@ -47,24 +44,6 @@ impl StreamReader for ImageStream {
 
     fn call_at(&self, _: &CallKey) -> String {
         String::new()
-    }
-
-    /// There are no calls.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {

@@ -9,7 +9,7 @@ use crate::protocol::openai_shapes::{
     tool_choice, tool_offer,
 };
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::surgery::{move_indices, only_texts};
+use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
@@ -52,7 +52,7 @@ const REQUEST: &[Member] = &[
     ("description", Shape::Text(Part::Other)),
     ("filename", Shape::Text(Part::Other)),
     ("metadata", Shape::Tree(Part::Other)),
-    ("tool_resources", Shape::Tree(Part::Other)),
+    ("tool_resources", Shape::Own),
     ("filters", Shape::Tree(Part::Other)),
     ("attributes", Shape::Tree(Part::Other)),
     ("stop", Shape::Tree(Part::Other)),
@@ -254,7 +254,23 @@ fn request_member(
         "items" => Items::of(value).read(reader, value),
         "tools" => reader.array(value, tool_offer),
         "tool_choice" => tool_choice(reader, value),
-        "tool_outputs" => reader.array(value, tool_output),
+        // The run that waits for them goes on with what the provider keeps.
+        "tool_outputs" => {
+            reader.array(value, tool_output);
+            reader.uninspectable(value, "provider_state");
+            reader.reading.continues_elsewhere = true;
+            reader.reading.models.unknown = true;
+        }
+        "tool_resources" => {
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &Origin::of(Author::System, Part::Other));
+            for (_, tool) in value.members() {
+                for key in ["file_ids", "vector_store_ids"] {
+                    let kept = tool.get(key).into_iter().flat_map(|list| list.elements());
+                    kept.for_each(|id| reader.uninspectable(id, "provider_state"));
+                }
+            }
+        }
         "documents" => documents(reader, value),
         "response_format" => response_format(reader, value),
         "stream" => reader.reading.stream = reader.boolean(value).unwrap_or(false),
@@ -457,7 +473,7 @@ pub(super) fn withhold_chat(
     if body.root().get("choices").is_some() {
         openai_chat::withhold(nest, asked, withholding, edits)
     } else if withholding.edited.is_empty() {
-        only_texts(withholding)
+        withholding.only_edits()
     } else {
         Err(CannotWithhold)
     }
@@ -469,7 +485,7 @@ pub(super) fn withhold(
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    only_texts(withholding)?;
+    withholding.only_edits()?;
     let body = nest.body().ok_or(CannotWithhold)?;
     let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     for node in body.root().descendants() {

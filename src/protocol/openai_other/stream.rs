@@ -5,11 +5,11 @@ use crate::event::Part;
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
-    MOST, Made, Piece, SoFar, Spot, StreamReader, Texts, too_many,
+    CallKey, CallPiece, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, MOST, Made, Piece,
+    SoFar, Spot, StreamReader, Texts, too_many,
 };
-use crate::protocol::surgery::{move_annotations, only_texts};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::surgery::move_annotations;
+use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, Place, Value};
 use crate::wire::span::{index, offset};
 
@@ -438,24 +438,6 @@ impl StreamReader for RunStream {
         let call = self.calls.get(index(key.item));
         let id = call.and_then(|call| call.id.as_deref());
         format!("#{}", id.unwrap_or_default())
-    }
-
-    /// The provider waits for what all of its calls give.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     /// Annotations point into the text.

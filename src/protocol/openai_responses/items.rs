@@ -358,24 +358,21 @@ impl Items {
                 }
                 _ if value.is_null() => reader.claim(value),
                 "arguments" => {
-                    holder = Some(value);
-                    (event.args, event.texts) = reader.arguments(value);
+                    let given = reader.arguments(value);
+                    reader.give(&mut event, &mut holder, value, given);
                 }
                 "input" => {
-                    holder = Some(value);
-                    event.args = Known::Unknown;
-                    event.texts = reader.quiet_text(value, Class::Text);
+                    let texts = reader.quiet_text(value, Class::Text);
+                    reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
                 }
                 "action" | "actions" | "operation" => {
-                    holder = Some(value);
-                    event.texts = reader.tree(value);
-                    event.args = Known::Is(value.place());
+                    let given = (Known::Is(value.place()), reader.tree(value));
+                    reader.give(&mut event, &mut holder, value, given);
                 }
                 // The item is its own arguments: `args.code`, `args.queries`.
                 "code" | "queries" => {
-                    holder = Some(value);
-                    event.texts = reader.tree(value);
-                    event.args = Known::Is(item.place());
+                    let given = (Known::Is(item.place()), reader.tree(value));
+                    reader.give(&mut event, &mut holder, value, given);
                 }
                 "result" => {
                     reader.media(value);
@@ -418,23 +415,28 @@ impl Items {
                 () => Known::Missing,
             };
         }
-        let mut holder = None;
+        let mut said = None;
         reader.shaped(
             item,
             &[ITEM, RESULT],
             &origin,
             &mut |reader, key, value| match key {
                 "output" => {
-                    holder = Some(value);
                     event.texts = output(reader, value, &origin, is_request);
                     event.result = reader.structured_result(value);
                     event.at = value.place();
+                    said = Some((value, event.texts.end..reader.text_count()));
                 }
                 _ => claim_type(reader, key, value),
             },
         );
         if is_request {
-            reader.result(event, holder);
+            let Some((output, beside)) = said else {
+                reader.reading.add(event);
+                return;
+            };
+            reader.result_beside(&event, beside);
+            reader.tell_result(event, output, &|part| part.get("text"));
         }
     }
 }

@@ -105,7 +105,7 @@ fn client_run(reader: &mut Reader<'_>, tool: Value<'_>, names: &[&str]) {
 
 /// A server whose tools the provider calls: which ones, the request may say. Where it does not, any tool may be called,
 /// and which is unknown.
-fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
+pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     let origin = Origin::of(Author::System, Part::Other);
     let mut allowed: Vec<Box<str>> = Vec::new();
     let mut is_listed = false;
@@ -143,21 +143,9 @@ fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
     reader.provider_run_offer(tool, &["mcp"]);
     if is_listed {
         for name in &allowed {
-            provider_may_call(reader, tool, Known::Is(name.clone()));
+            reader.provider_may_call(tool, Known::Is(name.clone()));
         }
     } else {
-        provider_may_call(reader, tool, Known::Unknown);
-    }
-}
-
-/// A tool behind another one: judged like it, told once.
-fn provider_may_call(reader: &mut Reader<'_>, tool: Value<'_>, name: Known<Box<str>>) {
-    for kind in [Kind::ToolOffer, Kind::ToolCall] {
-        let mut event = Event::new(kind, reader.direction(), tool.place());
-        event.tool = name.clone();
-        event.provider_run = true;
-        event.retold = true;
-        event.args = Known::Unknown;
-        reader.reading.add(event);
+        reader.provider_may_call(tool, Known::Unknown);
     }
 }

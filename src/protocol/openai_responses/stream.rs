@@ -18,7 +18,7 @@ use crate::protocol::stream::{
     KeepAlive, Lanes, MOST, Made, Piece, SoFar, Spot, Step, StreamReader, TextPiece, Texts,
     too_many,
 };
-use crate::protocol::surgery::{move_annotations, only_texts};
+use crate::protocol::surgery::move_annotations;
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
 use crate::wire::json::{self, Edits, Place, Value, quote};
 use crate::wire::span::{index, offset};
@@ -1029,7 +1029,7 @@ impl StreamReader for ResponsesStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)?;
+        withholding.only_edits()?;
         let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
         let body = nest.body().ok_or(CannotWithhold)?;
         let root = body.root();

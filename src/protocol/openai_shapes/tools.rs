@@ -3,6 +3,7 @@
 use super::CACHE_CONTROL;
 use crate::diag::codes;
 use crate::event::{Author, Class, Event, Kind, Known, Part, Turn};
+use crate::protocol::openai_responses::mcp_offer;
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 
@@ -68,15 +69,22 @@ pub(crate) fn tool_offer(reader: &mut Reader<'_>, tool: Value<'_>) {
     let kind = tool.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("function" | "custom") | None => {
-            let nested = tool.get("function").or_else(|| tool.get("custom"));
-            match nested {
-                Some(definition) => {
-                    reader.plain(tool, WRAPPER, &definition_origin());
+            let mut is_flat = true;
+            for key in ["function", "custom"] {
+                if let Some(definition) = tool.get(key).filter(|definition| !definition.is_null()) {
+                    is_flat = false;
                     named_offer(reader, tool, definition);
                 }
-                None => named_offer(reader, tool, tool),
+            }
+            // Which of two definitions a server takes can't be told: both are offered.
+            if is_flat || tool.get("name").is_some_and(|name| !name.is_null()) {
+                named_offer(reader, tool, tool);
+            }
+            if !is_flat {
+                reader.plain(tool, WRAPPER, &definition_origin());
             }
         }
+        Some("mcp") => mcp_offer(reader, tool),
         Some(name) => provider_tool(reader, tool, name),
     }
 }
@@ -267,13 +275,12 @@ pub(crate) fn called_function(
             }
         }
         "arguments" => {
-            holder = Some(value);
-            (event.args, event.texts) = reader.arguments(value);
+            let given = reader.arguments(value);
+            reader.give(&mut event, &mut holder, value, given);
         }
         _ => {
-            holder = Some(value);
-            event.args = Known::Unknown;
-            event.texts = reader.quiet_text(value, Class::Text);
+            let texts = reader.quiet_text(value, Class::Text);
+            reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
         }
     });
     reader.call(event, holder)

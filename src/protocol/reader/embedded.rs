@@ -70,7 +70,7 @@ impl Reader<'_> {
     }
 
     /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with
-    /// escapes, and base64 of a text. As deep as JSON in JSON is read at all; what does not fit is no error, since the
+    /// escapes, base64 of a text, a text's `data:` URL. As deep as JSON in JSON is read at all; what does not fit is no error, since the
     /// outer text is judged in any case.
     pub fn look_into_all(&mut self, texts: Range<u32>) -> Range<u32> {
         let start = self.text_count();
@@ -126,7 +126,9 @@ impl Reader<'_> {
                     }
                 }
             }
-        } else if let Some(decoded) = text_of_base64(text)
+        } else if let Some(decoded) = text_of_data_url(text)
+            .map(|(_, decoded)| decoded)
+            .or_else(|| text_of_base64(text).map(Cow::Owned))
             && let Ok(doc) = self.nest.decoded(value, &decoded)
         {
             let root = doc.root();

@@ -65,7 +65,13 @@ impl<'b> Reader<'b> {
             return;
         }
         self.members(value, Names::Shapes(tables), &mut |reader, at, value| {
-            let Some((key, shape)) = tables.iter().copied().flatten().nth(at) else {
+            let mut at_in = at;
+            let member = tables.iter().find_map(|table| {
+                let member = table.get(at_in);
+                at_in = at_in.saturating_sub(table.len());
+                member
+            });
+            let Some((key, shape)) = member else {
                 return;
             };
             if origin.piece_of.is_some() {

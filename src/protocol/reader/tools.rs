@@ -2,7 +2,7 @@
 
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
-use crate::wire::json::{self, Place, Value};
+use crate::wire::json::{self, Place, ScanErrorKind, Value};
 use crate::wire::order;
 use crate::wire::span::index;
 use std::ops::Range;
@@ -15,6 +15,14 @@ impl Reader<'_> {
         event.texts = texts.clone();
         self.reading.add(event);
         self.retell(tool, texts, &Origin::of(Author::System, Part::Definition));
+    }
+
+    /// The same tool by another name that rules may know it by.
+    pub fn offer_again(&mut self, tool: Value<'_>, name: String) {
+        let mut event = Event::new(Kind::ToolOffer, self.direction, tool.place());
+        event.tool = Known::Is(name.into());
+        event.retold = true;
+        self.reading.add(event);
     }
 
     /// A tool that the provider runs is used without the call ever passing here: its offer is the only thing that can be
@@ -38,9 +46,51 @@ impl Reader<'_> {
         }
     }
 
+    /// A tool behind another one (a server's, which the provider calls): judged like it, told once. Where nobody says which
+    /// tools those are, it may be any.
+    pub fn provider_may_call(&mut self, holder: Value<'_>, name: Known<Box<str>>) {
+        for kind in [Kind::ToolOffer, Kind::ToolCall] {
+            let mut event = Event::new(kind, self.direction, holder.place());
+            event.tool = name.clone();
+            event.provider_run = true;
+            event.retold = true;
+            event.args = Known::Unknown;
+            self.reading.add(event);
+        }
+    }
+
+    /// Gives a call the arguments that stand in `value`. Where it has some already, the tool may be given either: the texts
+    /// of both are judged, and what a rule asks of them is unknown.
+    pub fn give<'v>(
+        &mut self,
+        event: &mut Event,
+        holder: &mut Option<Value<'v>>,
+        value: Value<'v>,
+        (args, texts): (Known<Place>, Range<u32>),
+    ) {
+        let Some(first) = holder.filter(|first| !first.is_null()) else {
+            *holder = Some(value);
+            event.args = args;
+            event.texts = texts;
+            return;
+        };
+        if value.is_null() {
+            return;
+        }
+        if event.args != args {
+            self.uninspectable(first, "arguments");
+            event.args = Known::Unknown;
+        }
+        event.texts = match (event.texts.is_empty(), texts.is_empty()) {
+            (true, _) => texts,
+            (_, true) => event.texts.clone(),
+            _ => event.texts.start..texts.end,
+        };
+    }
+
     /// Tells of a call and gives the tool's name; `holder` is the value whose texts are its arguments. Servers that send
     /// empty structures instead of none send calls without a name: those are none.
-    pub fn call(&mut self, event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
+    pub fn call(&mut self, mut event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
         let name = event.tool.value().cloned();
         if name.as_deref() == Some("") {
             return None;
@@ -56,10 +106,17 @@ impl Reader<'_> {
             piece_of: None,
         };
         let texts = event.texts.clone();
+        let inner = match holder {
+            Some(_) => self.look_into_all(texts.clone()),
+            None => self.no_texts(),
+        };
+        // What the arguments hold in another form is said by the call, too.
+        if !inner.is_empty() {
+            event.texts.end = inner.end;
+        }
         self.reading.add(event);
         if let Some(holder) = holder {
-            self.retell(holder, texts.clone(), &origin);
-            let inner = self.look_into_all(texts);
+            self.retell(holder, texts, &origin);
             self.retell(holder, inner, &origin);
         }
         name
@@ -76,17 +133,22 @@ impl Reader<'_> {
             choice: event.choice,
             piece_of: None,
         };
-        let again = Event {
-            texts: inner.clone(),
-            retold: true,
-            ..event.clone()
-        };
+        let beside = event.clone();
         self.reading.add(event);
-        if let Some(holder) = holder
-            && !inner.is_empty()
-        {
-            self.reading.add(again);
-            self.retell(holder, inner, &origin);
+        if let Some(holder) = holder {
+            self.retell(holder, inner.clone(), &origin);
+            self.result_beside(&beside, inner);
+        }
+    }
+
+    /// Texts that belong to a result and are told elsewhere: what stands in its files.
+    pub fn result_beside(&mut self, event: &Event, texts: Range<u32>) {
+        if !texts.is_empty() {
+            self.reading.add(Event {
+                texts,
+                retold: true,
+                ..event.clone()
+            });
         }
     }
 
@@ -107,11 +169,7 @@ impl Reader<'_> {
             }
             json::Kind::String => match self.open(value) {
                 Ok(None) => (Known::Is(value.place()), none),
-                Ok(Some(doc)) => {
-                    let root = doc.root();
-                    let texts = self.tree(root);
-                    (Known::Is(root.place()), texts)
-                }
+                Ok(Some(doc)) => self.opened_arguments(value, doc.root()),
                 Err(error) if self.direction == Direction::Request => {
                     self.problem(
                         code_of(error),
@@ -128,6 +186,42 @@ impl Reader<'_> {
             _ => {
                 self.wrong_type(value, "an object, or a string that holds JSON");
                 (Known::Unknown, none)
+            }
+        }
+    }
+
+    /// What a string held as arguments. Some models encode twice, and their clients decode twice. What is no object in the
+    /// end has no names that a rule could ask for: what the tool makes of it can't be told.
+    fn opened_arguments(
+        &mut self,
+        holder: Value<'_>,
+        root: Value<'_>,
+    ) -> (Known<Place>, Range<u32>) {
+        match root.kind() {
+            json::Kind::Object => {
+                let texts = self.tree(root);
+                (Known::Is(root.place()), texts)
+            }
+            json::Kind::Null => (Known::Is(root.place()), 0..0),
+            json::Kind::String if root.is_text("") => (Known::Is(root.place()), 0..0),
+            json::Kind::String => match self.nest.open(root) {
+                Ok(inner) => self.opened_arguments(holder, inner.root()),
+                Err(error) if error.kind == ScanErrorKind::TooDeep => {
+                    self.problem(
+                        code_of(error),
+                        holder,
+                        format!("arguments of a call: {error}"),
+                    );
+                    (Known::Unknown, self.tree(root))
+                }
+                Err(_) => {
+                    self.uninspectable(holder, "arguments");
+                    (Known::Unknown, self.tree(root))
+                }
+            },
+            _ => {
+                self.uninspectable(holder, "arguments");
+                (Known::Unknown, self.tree(root))
             }
         }
     }
@@ -189,7 +283,7 @@ impl Reader<'_> {
     ) {
         if content.kind() != json::Kind::Array {
             event.result = self.structured_result(content);
-            self.reading.add(event);
+            self.result(event, Some(content));
             return;
         }
         let numbers = event.texts.clone();
@@ -197,13 +291,14 @@ impl Reader<'_> {
             let text = self.reading.texts.get(index(number))?;
             Some((text.place, number))
         }));
+        let mut is_first = true;
         let mut others = Vec::new();
         for text in content.elements().filter_map(text_of) {
             let result = self.structured_result(text);
             if !matches!(result, Known::Is(_)) {
                 continue;
             }
-            if event.result == Known::Missing {
+            if std::mem::take(&mut is_first) {
                 event.result = result;
                 continue;
             }
@@ -217,7 +312,7 @@ impl Reader<'_> {
                 ..event.clone()
             });
         }
-        self.reading.add(event);
+        self.result(event, Some(content));
         self.reading.events.extend(others);
     }
 

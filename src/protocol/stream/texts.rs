@@ -3,7 +3,7 @@
 
 use super::{Changes, Channel, Piece, TextChanges, TextPiece};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Part};
+use crate::event::{Direction, Event, Kind, Part, Problem};
 use crate::protocol::Reader;
 use crate::wire::span::{index, offset};
 use sha2::{Digest, Sha256};
@@ -92,10 +92,22 @@ impl Texts {
             .list
             .iter()
             .rposition(|text| text.spot == spot && text.part == part);
-        let known = known.filter(|known| {
-            let has_ended = self.list.get(*known).is_some_and(|text| text.has_ended);
-            !(how == How::Delta && has_ended)
-        });
+        let has_ended = known
+            .and_then(|known| self.list.get(known))
+            .is_some_and(|text| text.has_ended);
+        if how == How::Delta && has_ended && !said.is_empty() {
+            // Clients go on with the text, all of which has left.
+            let what = "a text that goes on after its end".to_owned();
+            drop(said);
+            if let Some(value) = value {
+                reader.reading.problems.push(Problem {
+                    code: codes::AG2014,
+                    at: reader.nest.pointer(value.place()),
+                    what,
+                });
+            }
+            return;
+        }
         let number = known.unwrap_or(self.list.len());
         if known.is_none() && number < MOST {
             self.list.push(Text {

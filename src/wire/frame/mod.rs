@@ -59,6 +59,9 @@ pub enum FrameError {
     Malformed,
 }
 
+/// Memory that is kept for bytes to come, beyond those that are there.
+const KEPT: usize = 4 << 10;
+
 /// An incremental reader of frames.
 #[derive(Debug)]
 pub struct Frames {
@@ -123,7 +126,12 @@ impl Frames {
                 return Err(FrameError::TooLarge);
             }
             if self.start > 0 {
-                self.arrived = pending.to_vec();
+                // What a large frame took is given back, what small ones took is used again.
+                if self.arrived.capacity() > KEPT {
+                    self.arrived = pending.to_vec();
+                } else {
+                    self.arrived.drain(..self.start);
+                }
                 self.start = 0;
             }
             return Ok(None);

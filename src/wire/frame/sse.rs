@@ -29,8 +29,11 @@ impl State {
             self.open_cr = None;
             *looked = start;
         }
-        while let Some(&byte) = pending.get(*looked) {
+        loop {
+            let rest = pending.get(*looked..).unwrap_or_default();
+            *looked = looked.saturating_add(line_length(rest));
             let at = *looked;
+            let &byte = pending.get(at)?;
             *looked = at.saturating_add(1);
             let blank = at == self.line;
             match byte {
@@ -58,7 +61,6 @@ impl State {
                 return Some(*looked);
             }
         }
-        None
     }
 
     pub(super) fn parse(&mut self, raw: Vec<u8>) -> Frame {
@@ -73,10 +75,7 @@ impl State {
         let mut data: Vec<(Range<usize>, Range<usize>)> = Vec::new();
         while at < raw.len() {
             let rest = raw.get(at..).unwrap_or_default();
-            let length = rest
-                .iter()
-                .position(|b| matches!(b, b'\r' | b'\n'))
-                .unwrap_or(rest.len());
+            let length = line_length(rest);
             let end = match (rest.get(length), rest.get(length.saturating_add(1))) {
                 (Some(b'\r'), Some(b'\n')) => length.saturating_add(2),
                 (Some(_), _) => length.saturating_add(1),
@@ -119,6 +118,29 @@ impl State {
             layout,
         }
     }
+}
+
+/// Bytes before the first line end, eight at a time: see `skip_plain` of the JSON scanner.
+fn line_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX.wrapping_div(255);
+    const HIGHS: u64 = ONES.wrapping_mul(0x80);
+    const FEEDS: u64 = ONES.wrapping_mul(b'\n' as u64);
+    const RETURNS: u64 = ONES.wrapping_mul(b'\r' as u64);
+    let mut at: usize = 0;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*block);
+        let (feeds, returns) = (word ^ FEEDS, word ^ RETURNS);
+        let ends =
+            (feeds.wrapping_sub(ONES) & !feeds | returns.wrapping_sub(ONES) & !returns) & HIGHS;
+        if ends != 0 {
+            let length = usize::try_from(ends.trailing_zeros().wrapping_shr(3)).unwrap_or(0);
+            return at.wrapping_add(length);
+        }
+        at = at.wrapping_add(8);
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let length = rest.iter().position(|b| matches!(b, b'\r' | b'\n'));
+    at.wrapping_add(length.unwrap_or(rest.len()))
 }
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";

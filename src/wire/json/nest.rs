@@ -6,6 +6,7 @@ use super::string::{DecodedOffsets, decode};
 use super::value::{Doc, Held, Value};
 use super::write;
 use crate::wire::edit::{Splice, apply, join_overlaps};
+use crate::wire::order;
 use crate::wire::span::{Span, index};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -402,6 +403,37 @@ impl Edits {
     /// Whether nothing is to be changed.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether nothing of these values stays as it came.
+    pub fn replace_all<'v>(&self, values: &mut dyn Iterator<Item = Value<'v>>) -> bool {
+        let mut spans: Vec<(u16, Span)> = self
+            .list
+            .iter()
+            .map(|(doc, splice)| (*doc, splice.span))
+            .collect();
+        order::sort(&mut spans);
+        let mut joined: Vec<(u16, Span)> = Vec::with_capacity(spans.len());
+        for (doc, span) in spans {
+            match joined.last_mut() {
+                Some((last, before)) if *last == doc && span.start <= before.end => {
+                    before.end = before.end.max(span.end);
+                }
+                _ => joined.push((doc, span)),
+            }
+        }
+        let is_replaced = |value: Value<'_>| {
+            let (doc, span) = (value.doc().id, value.span());
+            let after = joined.partition_point(|(id, edit)| (*id, edit.start) <= (doc, span.start));
+            let before = after.checked_sub(1).and_then(|at| joined.get(at));
+            before.is_some_and(|(id, edit)| *id == doc && span.end <= edit.end)
+        };
+        for value in values {
+            if !is_replaced(value) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Replaces bytes of the text that `value` is part of; `with` is JSON as it shall stand there.

@@ -72,6 +72,21 @@ impl Decimal {
         })
     }
 
+    /// The same as a whole number, if it is one that fits.
+    pub fn whole(&self) -> Option<u64> {
+        let length = usize::try_from(self.exponent).unwrap_or(0);
+        // 20 digits are the most that fit.
+        if self.negative || self.digits.len() > length || length > 20 {
+            return None;
+        }
+        let zeros = std::iter::repeat_n(&b'0', length.saturating_sub(self.digits.len()));
+        let mut digits = self.digits.iter().chain(zeros);
+        digits.try_fold(0u64, |sum, digit| {
+            let digit = u64::from(digit.wrapping_sub(b'0'));
+            sum.checked_mul(10)?.checked_add(digit)
+        })
+    }
+
     /// Whether it is zero, written in any way.
     pub fn is_zero(&self) -> bool {
         self.digits.is_empty()
@@ -186,6 +201,24 @@ mod tests {
             ("123456789012345678901", "1.23456789012345678901e20"),
         ] {
             assert_eq!(decimal(a), decimal(b), "{a} = {b}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        for (text, whole) in [
+            ("0", Some(0)),
+            ("-0.0", Some(0)),
+            ("3.0", Some(3)),
+            ("30e-1", Some(3)),
+            ("1.2E3", Some(1_200)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("1e999", None),
+            ("-1", None),
+            ("0.5", None),
+        ] {
+            assert_eq!(decimal(text).whole(), whole, "{text}");
         }
     }
 

@@ -141,15 +141,16 @@ pub fn scan(bytes: &[u8], limits: Limits, tape: &mut Tape) -> Result<(), ScanErr
         });
     }
     refuse_other_encodings(bytes)?;
-    // A chat body has a value every 20 to 60 bytes; the estimate only saves regrowth.
-    tape.nodes
-        .reserve(bytes.len().wrapping_div(32).min(1 << 16));
+    // A chat body has a value every 20 to 60 bytes, the frame of a stream one every 8; the estimate only saves regrowth.
+    let few = bytes.len().wrapping_div(8).min(64);
+    let many = bytes.len().wrapping_div(32).min(1 << 16);
+    tape.nodes.reserve(few.max(many));
     Scanner {
         bytes,
         at: 0,
         nodes: &mut tape.nodes,
-        open: Vec::new(),
-        keys: Vec::new(),
+        open: Vec::with_capacity(8),
+        keys: Vec::with_capacity(16),
         max_depth: usize::from(limits.max_depth),
     }
     .run()

@@ -1,6 +1,7 @@
 //! A cursor over a scanned document.
 
 use super::nest::Place;
+use super::number::Decimal;
 use super::scan::{ESCAPED, LONE_SURROGATE, Node, NodeKind, Tape};
 use super::string;
 use crate::wire::span::{Span, index, offset};
@@ -216,10 +217,12 @@ impl<'a> Value<'a> {
             .flatten()
     }
 
-    /// A whole number that fits, however it is written otherwise (`3`, not `3.0`).
+    /// A whole number that fits, however it is written: `3`, `3.0`, `30e-1`.
     #[inline(never)]
     pub fn as_u64(self) -> Option<u64> {
-        self.number()?.parse().ok()
+        let number = self.number()?;
+        let whole = || Decimal::parse(number)?.whole();
+        number.parse().ok().or_else(whole)
     }
 
     /// `true` or `false`.

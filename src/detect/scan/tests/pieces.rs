@@ -124,7 +124,15 @@ fn part() -> impl Strategy<Value = String> {
     })
 }
 
-fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], forget: bool) -> Vec<Finding> {
+/// What is kept of a text, and looked at, beside what is not settled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Context {
+    All,
+    LookBehind,
+    Near,
+}
+
+fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], context: Context) -> Vec<Finding> {
     let mut scratch = Scratch::default();
     let mut all = Vec::new();
     let (mut base, mut settled) = (0, 0);
@@ -133,7 +141,7 @@ fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], forget: bool) -> Vec
         .map(|cut| (*cut, Ending::Open))
         .chain([(text.len(), Ending::Final)])
     {
-        if forget && settled - base > LOOK_BEHIND {
+        if context != Context::All && settled - base > LOOK_BEHIND {
             base = text.floor_char_boundary(settled - LOOK_BEHIND);
         }
         let input = Input {
@@ -141,6 +149,7 @@ fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], forget: bool) -> Vec
             key: None,
             settled: settled - base,
             ending,
+            far: context != Context::Near || scratch.looks_far(),
         };
         let mut findings = Vec::new();
         let safe = scanner.scan(&input, &mut scratch, &mut findings) + base;
@@ -201,7 +210,7 @@ proptest! {
             prop_assert!(text.is_char_boundary(finding.start) && text.is_char_boundary(finding.end));
         }
         for cut in (0..=text.len()).filter(|cut| text.is_char_boundary(*cut)) {
-            let pieces = sorted(in_pieces(scanner, &text, &[cut], false));
+            let pieces = sorted(in_pieces(scanner, &text, &[cut], Context::Near));
             prop_assert!(
                 pieces == expected,
                 "cut at {cut}: {}", difference(scanner, &text, &expected, &pieces)
@@ -222,11 +231,11 @@ proptest! {
             .map(|cut| text.floor_char_boundary(cut))
             .collect();
         cuts.dedup();
-        for forget in [false, true] {
-            let pieces = sorted(in_pieces(scanner, &text, &cuts, forget));
+        for context in [Context::All, Context::LookBehind, Context::Near] {
+            let pieces = sorted(in_pieces(scanner, &text, &cuts, context));
             prop_assert!(
                 pieces == expected,
-                "steps of {step}, forgetting {forget}: {}", difference(scanner, &text, &expected, &pieces)
+                "steps of {step}, {context:?}: {}", difference(scanner, &text, &expected, &pieces)
             );
         }
     }

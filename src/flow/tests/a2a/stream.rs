@@ -224,3 +224,15 @@ rules:
     );
     assert_eq!(read(&open)[..40], working, "states don't wait for it");
 }
+
+#[test]
+fn an_artifact_goes_on_after_what_was_said_to_be_its_last_chunk() {
+    let chunks = [
+        chunk("a", "the forbid", true, true),
+        chunk("a", "den word", true, false),
+    ];
+    let seen = exchange(&guard(RULES), &listens(), streamed(&events(&chunks), &[]));
+    assert_eq!(record(&seen)["decision"], "deny");
+    let left = String::from_utf8(seen.client.body()).unwrap();
+    assert!(!left.contains("den word"), "{left}");
+}

@@ -9,8 +9,8 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
     MOST, Made, Piece, SoFar, Spot, StreamReader, Texts, too_many,
 };
-use crate::protocol::surgery::{cite, only_texts, remove_elements};
-use crate::protocol::{Asked, CannotWithhold, Denial, Origin, Reader, Withholding};
+use crate::protocol::surgery::{cite, remove_elements};
+use crate::protocol::{Asked, CannotWithhold, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Place, Value};
 use crate::wire::span::{index, offset};
 
@@ -439,14 +439,6 @@ impl StreamReader for V1Stream {
             frame.before.push(Made::new(None, line));
         }
         Ok(())
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     /// Numbers of calls may not have gaps.

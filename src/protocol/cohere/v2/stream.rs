@@ -9,8 +9,8 @@ use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
     MOST, Made, Piece, StreamReader, TextChanges, too_many,
 };
-use crate::protocol::surgery::{move_annotations, only_texts};
-use crate::protocol::{CannotWithhold, Denial, Origin, Reader, Withholding};
+use crate::protocol::surgery::move_annotations;
+use crate::protocol::{CannotWithhold, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
@@ -417,14 +417,6 @@ impl StreamReader for V2Stream {
             self.denied.push(call.key.item);
         }
         Ok(())
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     /// Contents, calls and citations have numbers.

@@ -5,11 +5,9 @@ use super::{RESPONSE, TOKENS, refused_answer, response_member};
 use crate::event::Part;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes, Made,
-    Piece, StreamReader, Texts,
+    CallKey, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, Made, Piece, StreamReader, Texts,
 };
-use crate::protocol::surgery::only_texts;
-use crate::protocol::{CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
 
 /// Members of a frame that no whole answer has.
@@ -109,24 +107,6 @@ impl StreamReader for NativeStream {
 
     fn call_at(&self, key: &CallKey) -> String {
         format!("#choice/{}", key.choice)
-    }
-
-    /// There are no calls.
-    fn take_out(
-        &mut self,
-        _: &[JudgedCall],
-        _: u64,
-        _: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
-    }
-
-    fn withhold(
-        &mut self,
-        _: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        only_texts(withholding)
     }
 
     /// Tokens say once more what was edited.
