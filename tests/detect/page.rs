@@ -42,7 +42,9 @@ deep, if the policy asks for it; a finding there is the whole run. Not undone: o
 ciphers, other encodings.
 
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
-reach that stands beside each detector, in characters.
+reach that stands beside each detector, in characters. A match of a detector of your own that has begun and is longer than
+its `reach` (4,096 where neither that nor the pattern sets an end) is a finding however it goes on: nothing of it leaves, and
+all that follows in this text belongs to it.
 
 **Split texts.** What a reader joins is seen as one in requests: the parts of a message, messages of one author in a row. Their ends
 (512 bytes of each) are looked at together, as they follow one another and with a space between them.
