@@ -488,11 +488,38 @@ fn told(seen: &Map<String, Value>) -> String {
         Some(other) => other.to_string(),
         None => "-".to_owned(),
     };
-    let level = seen
-        .get("coverage")
-        .and_then(|coverage| coverage.get("level"));
+    let coverage = |key: &str| seen.get("coverage").and_then(|coverage| coverage.get(key));
+    let level = coverage("level");
+    let reasons = coverage("reasons").and_then(Value::as_array);
+    let reasons: Vec<&str> = reasons
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let reasons = match reasons.as_slice() {
+        [] => String::new(),
+        reasons => format!(" ({})", reasons.join(", ")),
+    };
+    let tokens = |key: &str, word: &str| {
+        let usage = ["usage", "usage_headers", "usage_invocation_metrics"];
+        let count = usage.iter().find_map(|usage| seen.get(*usage)?.get(key));
+        count.map(|count| format!("{count} {word}"))
+    };
+    let usage: Vec<String> = [
+        tokens("input_tokens", "in"),
+        tokens("cached_tokens", "cached"),
+        tokens("output_tokens", "out"),
+        tokens("reasoning_tokens", "reasoning"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let usage = match usage.as_slice() {
+        [] => String::new(),
+        usage => format!(" tokens {}", usage.join(", ")),
+    };
     let mut out = format!(
-        "{}: {} {} {} model {} coverage {}\n",
+        "{}: {} {} {} model {} coverage {}{reasons}{usage}\n",
         text("id"),
         text("provider"),
         text("protocol"),
@@ -511,17 +538,28 @@ fn told(seen: &Map<String, Value>) -> String {
             Some(other) => other.to_string(),
             None => String::new(),
         };
-        let detail: String = ["tool", "args", "args_text", "code", "class", "text"]
-            .iter()
-            .map(|key| member(key))
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let detail: String = [
+            "method",
+            "uri",
+            "tool",
+            "args",
+            "args_text",
+            "code",
+            "class",
+            "what",
+            "text",
+        ]
+        .iter()
+        .map(|key| member(key))
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
         let short: String = detail
             .chars()
             .take(100)
-            .collect::<String>()
-            .replace('\n', " ");
+            // What a terminal would obey is not shown.
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect();
         out.push_str(&format!(
             "  {:<8} {:<13} {:<28} {short}\n",
             member("in"),

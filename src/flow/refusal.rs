@@ -22,8 +22,9 @@ impl Flow {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
             }
             (Some(problem), _) => {
+                // A body that can't be scanned names its byte itself; a whole body has no place.
                 let at = match problem.at.as_str() {
-                    "" => String::new(),
+                    at if problem.what.ends_with(at) => String::new(),
                     at => format!(" ({at})"),
                 };
                 format!("The {half} can't be inspected: {}{at}.", problem.what)

@@ -706,7 +706,11 @@ fn unpacked_badly(trailers: &[(&[u8], &[u8])]) -> Option<&'static str> {
 
 /// What the policy says that a request speaks.
 fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
-    let protocol = protocol::named(entry.protocol.as_deref()?)?;
+    // Where a server of MCP is named, a session is ended.
+    let ends_session = head.method == "DELETE" && head.header("mcp-session-id").is_some();
+    let of_server = entry.server.as_ref().filter(|_| ends_session);
+    let name = entry.protocol.as_deref().or(of_server.map(|_| "mcp"))?;
+    let protocol = protocol::named(name)?;
     let mut endpoint = protocol.assume(head)?;
     endpoint.shape.clone_from(&entry.shape);
     Some(Route { protocol, endpoint })

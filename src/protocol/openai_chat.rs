@@ -317,6 +317,12 @@ pub(super) fn read_request(
     if conversation == Conversation::Required && !is_there("messages") && !is_there("prompt") {
         reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
     }
+    // Google's compatible endpoint: what Gemini would be asked under `cachedContent`.
+    let google = root.get("extra_body").and_then(|body| body.get("google"));
+    let cached = google.and_then(|google| google.get("cached_content"));
+    if let Some(cached) = cached.filter(|cached| !cached.is_null()) {
+        reader.uninspectable(cached, "provider_state");
+    }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);

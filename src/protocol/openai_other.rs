@@ -212,7 +212,7 @@ const ROWS: &[Row] = &[
         stream: Judged::UNREAD_STREAM,
     },
     Row {
-        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches",
+        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers and runs; other streams are AG2014)",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,

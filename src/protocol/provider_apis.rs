@@ -5,15 +5,15 @@
 //! Source: the paths of the published SDKs and of AWS's service models.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{TEXT_ANSWER, TEXTS};
+use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 use super::provider::provider_of;
 use super::reader::{Is, Reader};
 use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::diag::codes;
-use crate::event::{Author, Known, Part};
+use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::reader::Origin;
 use crate::wire::http::percent_decode;
-use crate::wire::json::{self};
+use crate::wire::json;
 
 /// One provider's API.
 pub(super) struct ProviderApi {
@@ -29,7 +29,7 @@ pub(super) struct ProviderApi {
 const ANTHROPIC_ROWS: &[Row] = &[Row {
     route: "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
     request: TEXTS,
-    answer: TEXT_ANSWER,
+    answer: MODEL_ANSWER,
     stream: Judged::UNREAD_STREAM,
 }];
 
@@ -224,8 +224,27 @@ impl Protocol for ProviderApi {
         tell_request(reader, root);
     }
 
-    /// Nothing is claimed: everything in it is told as unknown text.
-    fn read_response(&self, _: &mut Reader<'_>, _: &Asked) {}
+    /// Nothing is claimed: everything in it is told as unknown text. What agents have done, and what they want their
+    /// client to do, are calls: `{type: "agent.custom_tool_use", name, input}`.
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        for node in body.root().descendants() {
+            let kind = node.value.get("type").and_then(|kind| kind.text());
+            let name = node.value.get("name").and_then(|name| name.text());
+            if let (Some(kind), Some(name)) = (kind, name)
+                && kind.ends_with("tool_use")
+            {
+                let mut event = Event::new(Kind::ToolCall, Direction::Response, node.value.place());
+                event.tool = Known::Is(name.into());
+                event.provider_run = !kind.ends_with("custom_tool_use");
+                event.args = match node.value.get("input") {
+                    Some(input) if input.kind() == json::Kind::Object => Known::Is(input.place()),
+                    _ => Known::Unknown,
+                };
+                reader.reading.add(event);
+            }
+        }
+    }
 
     fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
         self.dialect.body(denial)

@@ -380,11 +380,12 @@ impl<'b> Reader<'b> {
             if node.is_key {
                 key = Some(place);
             }
-            if asks_models && naming.names(node.is_key, node.value, self.is_claimed(place)) {
+            let is_claimed = self.is_claimed(place);
+            if asks_models && naming.names(node.is_key, node.value, is_claimed) {
                 let name = node.value.text().unwrap_or_default();
                 self.reading.models.add(&name);
             }
-            if self.is_claimed(place) {
+            if is_claimed {
                 // Values inside known structure end a run of unknown ones; the run is one event.
                 if let Some(event) = group.take() {
                     self.reading.add(event);

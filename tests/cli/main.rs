@@ -276,6 +276,24 @@ fn inspect_sees_what_the_filter_sees() {
     assert_eq!(seen[0]["events"][0]["tool"], "wipe");
     assert_eq!(seen[1]["coverage"]["reasons"], json!(["request:AG2002"]));
     assert_eq!(seen[2]["coverage"]["reasons"], json!(["request:AG2007"]));
+    // For a person, too.
+    let answer = json!({"model": "m", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "red\u{1b}[31m"}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 2}}});
+    let ask = json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]});
+    let chat = exchange(
+        "POST",
+        "/v1/chat/completions",
+        &ask.to_string(),
+        "application/json",
+        &answer.to_string(),
+    );
+    let told = out(&run_with(&["inspect"], chat.to_string().as_bytes()));
+    assert!(
+        told.starts_with("/v1/chat/completions: other openai.chat chat.completions model m coverage partial (request:attachment) tokens 3 in, 2 cached, 4 out\n"),
+        "{told}"
+    );
+    assert!(told.contains("red [31m"), "{told}");
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn a_body_that_can_t_be_read_has_the_provider_s_own_word_for_it() {
             json(&refused(GENERATE))["error"]["status"],
             "INVALID_ARGUMENT"
         );
+        let told = json(&refused(MESSAGES))["error"]["message"].to_string();
+        assert_eq!(told.matches("byte").count(), 1, "{told}");
     });
 }
 

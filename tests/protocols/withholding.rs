@@ -173,6 +173,22 @@ fn a_call_that_stands_twice_is_taken_out_twice_or_the_answer_is_refused() {
 }
 
 #[test]
+fn what_an_agent_wants_its_client_to_do_is_a_call() {
+    let events = json!({"data": [
+        {"type": "agent.message", "content": [{"type": "text", "text": "I will."}]},
+        {"type": "agent.custom_tool_use", "id": "e", "name": "wipe", "input": {"disk": "c"}},
+    ]});
+    let seen = exchange(
+        &guard(NO_WIPING),
+        &sent("GET", "api.anthropic.com", "/v1/sessions/s/events", &[], ""),
+        &received("200", &events.to_string()),
+    );
+    let told = json(&seen.client);
+    assert_eq!(told["type"], "error", "{told}");
+    assert_eq!(told["error"]["message"], "No wiping.");
+}
+
+#[test]
 fn a_call_of_a_toolset_is_denied_by_either_of_its_names() {
     let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "tool_use",
         "content": [{"type": "tool_use", "id": "t", "name": "navigate", "toolset_name": "browser", "input": {"url": "https://x"}}],

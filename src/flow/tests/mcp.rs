@@ -927,6 +927,21 @@ fn plumbing_passes_where_something_could_be_allowed() {
 }
 
 #[test]
+fn a_session_ends_where_the_policy_names_the_server() {
+    let guard = guard(&ONLY_GITHUB.replace("protocol: mcp, ", ""));
+    let end = |path: &str, changes: &[(&str, &str)]| {
+        let mut all = vec![(":method", "DELETE"), (":path", path), ("content-type", "")];
+        all.extend(changes);
+        let end = with_headers(&all, b"");
+        exchange(&guard, &end, Half::new(&[(":status", "200")], b"")).upstream_complete
+    };
+    assert!(end("/mcp/github", &[]));
+    assert!(!end("/mcp/github", &[("mcp-session-id", "")]));
+    assert!(!end("/mcp/slack", &[]));
+    assert!(!end("/customers/7", &[]));
+}
+
+#[test]
 fn a_tool_is_its_server_s() {
     let guard = guard(ONLY_GITHUB);
     let at = |path: &str, tool: &str| {

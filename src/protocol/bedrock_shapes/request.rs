@@ -283,7 +283,7 @@ fn output(reader: &mut Reader<'_>, value: Value<'_>) {
                         Is::Object(&[
                             // A schema as text; its words are read as they stand.
                             ("schema", Is::Text(Part::Definition)),
-                            ("name", Is::Name),
+                            ("name", Is::Text(Part::Definition)),
                             ("description", Is::Text(Part::Definition)),
                         ]),
                     )]),

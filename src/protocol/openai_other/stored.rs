@@ -17,6 +17,8 @@ use crate::wire::order;
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
     ("assistant_id", Shape::Own),
+    ("agent_id", Shape::Own),
+    ("inputs", Shape::Own),
     ("instructions", Shape::Own),
     ("additional_instructions", Shape::Own),
     ("system", Shape::Own),
@@ -85,6 +87,21 @@ const REQUEST: &[Member] = &[
         "reasoning_effort",
         Shape::Word(&["none", "minimal", "low", "medium", "high", "xhigh"]),
     ),
+];
+/// What Mistral's conversations hold, beside messages: `{type: "function.call" | "tool.execution" | "function.result", …}`.
+const ENTRY: &[Member] = &[
+    ("object", Shape::Word(&["entry"])),
+    ("type", Shape::Own),
+    ("id", Shape::Id),
+    ("created_at", Shape::Id),
+    ("completed_at", Shape::Id),
+    ("agent_id", Shape::Id),
+    ("model", Shape::Id),
+    ("tool_call_id", Shape::Id),
+    ("name", Shape::Own),
+    ("arguments", Shape::Own),
+    ("result", Shape::Own),
+    ("info", Shape::Tree(Part::Other)),
 ];
 const MESSAGE: &[Member] = &[
     ("role", Shape::Own),
@@ -175,6 +192,9 @@ pub(super) const OBJECT: &[Member] = &[
     ("choices", Shape::Own),
     ("data", Shape::Own),
     ("items", Shape::Own),
+    ("outputs", Shape::Own),
+    ("entries", Shape::Own),
+    ("conversation_id", Shape::Id),
     ("required_action", Shape::Own),
     ("step_details", Shape::Own),
     ("tokens", Shape::Numbers),
@@ -200,6 +220,13 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.shaped(root, &[REQUEST], &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
     });
+    // A conversation that goes on has a model, instructions and tools that the request does not show.
+    let says = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
+    if says("inputs") && !says("model") && !says("agent_id") {
+        reader.uninspectable(root, "provider_state");
+        reader.reading.continues_elsewhere = true;
+        reader.reading.models.unknown = true;
+    }
     // What runs later asks for models that only the file names.
     if endpoint.name == BATCH_CREATE {
         reader.reading.models.unknown = true;
@@ -221,7 +248,7 @@ fn request_member(
         _ if value.is_null() => reader.claim(value),
         "model" => openai_shapes::model(reader, value),
         // It has a model, instructions and tools that the request does not show.
-        "assistant_id" => {
+        "assistant_id" | "agent_id" => {
             reader.id(value);
             reader.uninspectable(value, "provider_state");
             reader.reading.continues_elsewhere = true;
@@ -252,6 +279,19 @@ fn request_member(
             });
         }
         "items" => Items::of(value).read(reader, value),
+        "inputs" if value.kind() == json::Kind::Array => {
+            reader.claim(value);
+            for element in value.elements() {
+                match is_entry(element) {
+                    true => entry(reader, element),
+                    false => message(reader, element),
+                }
+            }
+        }
+        "inputs" => {
+            reader.reading.count_message(&user.from);
+            inputs(reader, value, &user);
+        }
         "tools" => reader.array(value, tool_offer),
         "tool_choice" => tool_choice(reader, value),
         // The run that waits for them goes on with what the provider keeps.
@@ -327,6 +367,78 @@ fn attachment(reader: &mut Reader<'_>, attachment: Value<'_>) {
     );
 }
 
+/// Whether something in a conversation is a call or a result in Mistral's words.
+fn is_entry(value: Value<'_>) -> bool {
+    ["function.call", "tool.execution", "function.result"]
+        .iter()
+        .any(|known| value.get("type").is_some_and(|kind| kind.is_text(known)))
+}
+
+/// A call of the client's function, a call that the provider has carried out, or what a function answered. Which call that
+/// was, the conversation knows.
+fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
+    let is_request = reader.direction() == Direction::Request;
+    let origin = Origin {
+        from: if is_request {
+            Known::Is(Author::Tool)
+        } else {
+            Known::Missing
+        },
+        ..Origin::of(Author::Tool, Part::Text)
+    };
+    let kind = |word: &str| entry.get("type").is_some_and(|kind| kind.is_text(word));
+    let is_result = kind("function.result");
+    let what = if is_result {
+        Kind::ToolResult
+    } else {
+        Kind::ToolCall
+    };
+    let mut event = Event::new(what, reader.direction(), entry.place());
+    event.tool = Known::Unknown;
+    event.provider_run = kind("tool.execution");
+    event.turn = if is_request && !is_result {
+        Turn::Earlier
+    } else {
+        Turn::Latest
+    };
+    let mut holder = None;
+    let mut said = None;
+    reader.shaped(
+        entry,
+        &[ENTRY],
+        &origin.with_part(Part::Other),
+        &mut |reader, key, value| match key {
+            "type" => reader.claim(value),
+            "name" => {
+                if let Some(name) = reader.name(value) {
+                    event.tool = Known::Is(name.into());
+                }
+            }
+            "arguments" => {
+                let given = reader.arguments(value);
+                reader.give(&mut event, &mut holder, value, given);
+            }
+            _ => {
+                let texts = reader.quiet_text(value, Class::Text);
+                reader.retell(value, texts.clone(), &origin);
+                event.texts = texts;
+                event.at = value.place();
+                said = Some(value);
+            }
+        },
+    );
+    match (is_result, said) {
+        (false, _) => {
+            reader.call(event, holder);
+        }
+        (true, Some(said)) => {
+            event.from = origin.from;
+            reader.tell_result(event, said, &|_| None);
+        }
+        (true, None) => reader.reading.add(event),
+    }
+}
+
 /// What the client's tools answered. Which tool that was, the thread knows.
 fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
     let origin = Origin::of(Author::Tool, Part::Text);
@@ -397,6 +509,7 @@ fn object(reader: &mut Reader<'_>, value: Value<'_>) {
             }
         }
         json::Kind::Object if is_item(value) => Items::alone(reader, value),
+        json::Kind::Object if is_entry(value) => entry(reader, value),
         json::Kind::Object => {
             let tables = [OBJECT, ANSWER];
             let origin = beside();
@@ -429,7 +542,7 @@ pub(super) fn object_member(
 ) {
     match key {
         _ if value.is_null() => reader.claim(value),
-        "data" | "items" => self::object(reader, value),
+        "data" | "items" | "outputs" | "entries" => self::object(reader, value),
         "content" => {
             let part = if is_by_others(object) {
                 Part::Other

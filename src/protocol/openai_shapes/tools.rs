@@ -311,8 +311,9 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.reading.structured_output |=
                 !value.is_text("text") && value.kind() == json::Kind::String;
         }
+        // The model reads it; another name than the one that was asked for would not be found in the answer.
         "name" => {
-            reader.name(value);
+            reader.quiet_text(value, Class::Unknown);
         }
         "description" | "grammar" => {
             reader.quiet_text(value, Class::Text);
