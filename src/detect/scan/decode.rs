@@ -132,10 +132,11 @@ fn beginning(text: &[u8], line: &Range<usize>, from: usize) -> Option<(usize, Ki
     if first >= from && is_text(text, first, Kind::Hexadecimal) {
         return Some((first, Kind::Hexadecimal));
     }
-    // The part before may have been the longest that is decoded together.
+    // The part before may have been the longest that is decoded together. Of a line that long, all that is known is seen.
+    let is_long = from.saturating_sub(line.start) >= LOOK_BEHIND.saturating_sub(SHORTEST);
     let goes_on = from
         .checked_sub(PROBE)
-        .filter(|before| *before >= line.start && from < line.end);
+        .filter(|_| is_long && from < line.end);
     for kind in [Kind::Base64, Kind::Hexadecimal] {
         if goes_on.is_some_and(|before| is_text(text, before, kind)) {
             return Some((from, kind));
