@@ -90,14 +90,14 @@ bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, 
 	cargo bench --quiet --package agentguard-harness --bench envoy -- $(BENCH)
 	@$(MAKE) --no-print-directory bench-exchange bench-detect bench-read bench-decide
 
-bench-exchange: check-rust v8 ## What one exchange costs the filter itself, without Envoy around it
+bench-exchange: check-rust v8-exchange-v8 ## What one exchange costs the filter itself, without Envoy around it
 	@cargo bench --quiet --bench exchange
 	@printf '\nIn V8\n'
 	@$(call in-v8,exchange-v8)
 
 # presidio-analyzer and detect-secrets look at the same texts.
 OTHERS := $(VENV)/others-$(PRESIDIO)-$(DETECT_SECRETS)
-bench-detect: check-rust v8 $(OTHERS)/installed ## What the detectors find of what is labelled, and how fast they look
+bench-detect: check-rust v8-detect-v8 $(OTHERS)/installed ## What the detectors find of what is labelled, and how fast they look
 	@mkdir -p $(TARGET)/bench
 	@cargo bench --quiet --bench detect -- --texts > $(TARGET)/bench/texts.jsonl
 	@printf 'Measuring others\n'
@@ -107,13 +107,13 @@ bench-detect: check-rust v8 $(OTHERS)/installed ## What the detectors find of wh
 	@$(call in-v8,detect-v8) --each > $(TARGET)/bench/v8.tsv
 	@cargo bench --quiet --bench detect -- --others $(TARGET)/bench/others.jsonl --v8 $(TARGET)/bench/v8.tsv
 
-bench-read: check-rust v8 ## What reading costs for each byte, protocol by protocol
+bench-read: check-rust v8-read ## What reading costs for each byte, protocol by protocol
 	@printf 'ns for each byte: to scan its JSON, and to make events of it as well\n'
 	@cargo bench --quiet --bench read
 	@printf '\nIn V8\n'
 	@$(call in-v8,read)
 
-bench-decide: check-rust v8 ## How long compiling a policy and one decision by it take
+bench-decide: check-rust v8-decide ## How long compiling a policy and one decision by it take
 	@printf '\nDecisions, natively\n'
 	@cargo bench --quiet --bench decide
 	@printf '\nDecisions, in V8\n'
@@ -121,10 +121,9 @@ bench-decide: check-rust v8 ## How long compiling a policy and one decision by i
 
 in-v8 = $(call node-of,$(NODE)) --no-warnings benches/v8/run.mjs $(TARGET)/v8/wasm32-wasip1/release/$(1).wasm
 
-.PHONY: v8
-# Compiled as the filter is, by .cargo/config.toml.
-v8: check-rust node
-	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8
+# Compiled as the filter is, by .cargo/config.toml; each takes a minute.
+v8-%: check-rust node
+	@cargo build --quiet --release --target wasm32-wasip1 --manifest-path benches/v8/Cargo.toml --target-dir $(TARGET)/v8 --bin $*
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 

@@ -22,24 +22,26 @@ pub(super) fn luhn(number: &[u8]) -> bool {
     luhn_sum(number).is_some_and(|sum| sum.is_multiple_of(10))
 }
 
-/// Luhn's sum, the last digit counted once.
+/// Luhn's sum, the last digit counted once; `None` if something else than digits is among them.
 pub(super) fn luhn_sum(number: &[u8]) -> Option<u32> {
-    let sum = digits(number)?
-        .rev()
-        .enumerate()
-        .fold(0u32, |sum, (place, digit)| {
-            let value = if place.is_multiple_of(2) {
-                digit
-            } else {
-                DOUBLED.get(digit as usize).copied().unwrap_or(0)
-            };
-            sum.wrapping_add(value)
-        });
-    Some(sum)
+    // Of the digits so far: the last one counted once, and counted twice.
+    let (mut once, mut twice) = (0u32, 0u32);
+    for byte in number {
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        if digit > 9 {
+            return None;
+        }
+        // The sum of the digits of twice a digit.
+        let double = digit.wrapping_mul(2);
+        let double = if digit > 4 {
+            double.wrapping_sub(9)
+        } else {
+            double
+        };
+        (once, twice) = (twice.wrapping_add(digit), once.wrapping_add(double));
+    }
+    Some(once)
 }
-
-/// The sum of the digits of twice a digit.
-const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
 
 /// The sum of each digit times the weight at its place; `None` if the number is not made of as many digits.
 pub(super) fn weighted(number: &[u8], weights: &[u32]) -> Option<u32> {
@@ -72,16 +74,19 @@ pub(super) fn digit(number: &[u8], place: usize) -> Option<u32> {
 pub(super) fn mod_97(text: impl Iterator<Item = u8>) -> Option<u32> {
     let mut rest = 0u32;
     for byte in text {
+        // Another hundredfold has room.
+        if rest > 9_999_999 {
+            rest = rest.wrapping_rem(97);
+        }
         rest = match byte {
             b'0'..=b'9' => rest.wrapping_mul(10).wrapping_add(u32::from(byte & 0x0F)),
             b'A'..=b'Z' => rest
                 .wrapping_mul(100)
                 .wrapping_add(u32::from(byte.wrapping_sub(b'A')).wrapping_add(10)),
             _ => return None,
-        }
-        .wrapping_rem(97);
+        };
     }
-    Some(rest)
+    Some(rest.wrapping_rem(97))
 }
 
 /// ISO/IEC 7064 MOD 11,10: eleven or fewer digits, the last one checks.
@@ -103,28 +108,39 @@ pub(super) fn mod_11_10(number: &[u8]) -> bool {
 
 /// Verhoeff's check over the dihedral group D₅ (J. Verhoeff, Error Detecting Decimal Codes, 1969).
 pub(super) fn verhoeff(number: &[u8]) -> bool {
-    let Some(digits) = digits(number) else {
-        return false;
+    let turned = |byte: u8, place: usize| {
+        let permuted = PERMUTED.get(place & 7)?;
+        permuted.get(usize::from(byte.wrapping_sub(b'0'))).copied()
     };
-    let check =
-        digits
-            .rev()
-            .zip(PERMUTED.iter().cycle())
-            .fold(0usize, |check, (digit, permuted)| {
-                let turned = permuted.get(digit as usize).copied().unwrap_or(0);
-                DIHEDRAL
-                    .get(check)
-                    .and_then(|row| row.get(usize::from(turned)))
-                    .map_or(0, |check| usize::from(*check))
-            });
-    check == 0 && !number.is_empty()
+    let mut check = Some(0);
+    // Products are associative: those of two neighbours don't wait for what was before them.
+    for (pair, place) in number.rchunks(2).zip((0..).step_by(2)) {
+        let product = match pair {
+            [left, right] => turned(*right, place)
+                .zip(turned(*left, place.wrapping_add(1)))
+                .and_then(|(right, left)| multiplied(right, left)),
+            [left] => turned(*left, place),
+            _ => None,
+        };
+        check = check
+            .zip(product)
+            .and_then(|(check, next)| multiplied(check, next));
+    }
+    check == Some(0) && !number.is_empty()
+}
+
+/// A product of D₅.
+#[inline]
+fn multiplied(left: u8, right: u8) -> Option<u8> {
+    let row = DIHEDRAL.get(usize::from(left))?;
+    row.get(usize::from(right)).copied()
 }
 
 /// Products of D₅: rotations are 0–4, reflections 5–9.
-const DIHEDRAL: [[u8; 10]; 10] = dihedral();
+static DIHEDRAL: [[u8; 10]; 10] = dihedral();
 
 /// The permutation for each place, counted from the last.
-const PERMUTED: [[u8; 10]; 8] = permuted();
+static PERMUTED: [[u8; 10]; 8] = permuted();
 
 #[expect(
     clippy::indexing_slicing,

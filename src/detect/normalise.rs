@@ -23,7 +23,7 @@ mod escape;
 pub struct View {
     text: String,
     pieces: Vec<Piece>,
-    joins: bool,
+    joins: Vec<Join>,
     oddities: Vec<Oddity>,
     unseen_end: Option<UnseenEnd>,
 }
@@ -66,13 +66,15 @@ struct Piece {
     unit: usize,
 }
 
-/// What stands in the view for characters that are not shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hidden {
-    /// Nothing: `41<zero width>11` is `4111`.
-    Removed,
-    /// A space between letters or digits, else nothing: `ignore<zero width>all` is two words.
-    Spaced,
+/// Hidden characters between two letters or digits: `41<zero width>11` is `4111`, but `ignore<zero width>all` is two
+/// words.
+#[derive(Clone, Copy, Debug)]
+struct Join {
+    /// What stands behind them in the view.
+    view: usize,
+    /// Where they stand in the original.
+    start: usize,
+    end: usize,
 }
 
 impl View {
@@ -86,20 +88,65 @@ impl View {
     /// spaces. `None` if there are none.
     pub fn spaced(text: &str) -> Option<Self> {
         let mut view = Self::default();
-        (view.rebuild(text) && view.joins).then(|| {
-            view.rebuild_spaced(text);
+        (view.rebuild(text) && view.joins()).then(|| {
+            view.space();
             view
         })
     }
 
     /// As [`of`](Self::of), with the memory of an earlier view; `false` if there is nothing to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
-        self.build(text, Hidden::Removed)
+        self.text.clear();
+        self.pieces.clear();
+        self.joins.clear();
+        self.oddities.clear();
+        self.unseen_end = None;
+        if is_plain(text.as_bytes()) {
+            return false;
+        }
+        let mut build = Build {
+            view: self,
+            source: text,
+            copied: 0,
+            changed: false,
+            behind: None,
+            unseen: Unseen::default(),
+            word: Word::default(),
+        };
+        build.run();
+        build.changed
     }
 
-    /// As [`spaced`](Self::spaced), with the memory of an earlier view.
-    pub fn rebuild_spaced(&mut self, text: &str) -> bool {
-        self.build(text, Hidden::Spaced)
+    /// Makes the other reading of it, as [`spaced`](Self::spaced) does.
+    pub fn space(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut joins = self.joins.drain(..).peekable();
+        self.text.reserve(text.len().saturating_add(joins.len()));
+        self.pieces
+            .reserve(pieces.len().saturating_add(joins.len()));
+        let mut copied = 0;
+        let mut spaces = 0usize;
+        for piece in pieces {
+            // Behind hidden characters a piece begins.
+            if let Some(join) = joins.next_if(|join| join.view == piece.view) {
+                add(&mut self.text, &text, copied..join.view);
+                self.text.push(' ');
+                self.pieces.push(Piece {
+                    view: join.view.saturating_add(spaces),
+                    start: join.start,
+                    end: join.end,
+                    unit: 0,
+                });
+                copied = join.view;
+                spaces = spaces.saturating_add(1);
+            }
+            self.pieces.push(Piece {
+                view: piece.view.saturating_add(spaces),
+                ..piece
+            });
+        }
+        add(&mut self.text, &text, copied..text.len());
     }
 
     /// The normalised text.
@@ -119,7 +166,7 @@ impl View {
 
     /// Whether hidden characters stand between letters or digits, so that [`spaced`](Self::spaced) differs.
     pub fn joins(&self) -> bool {
-        self.joins
+        !self.joins.is_empty()
     }
 
     /// The bytes of the original that a range of the view came from. Hidden characters inside belong to it, those
@@ -166,28 +213,13 @@ impl View {
         let after = self.pieces.partition_point(|piece| piece.view <= view);
         self.pieces.get(after.checked_sub(1)?)
     }
+}
 
-    fn build(&mut self, text: &str, hidden: Hidden) -> bool {
-        self.text.clear();
-        self.pieces.clear();
-        self.oddities.clear();
-        self.unseen_end = None;
-        self.joins = false;
-        if is_plain(text.as_bytes()) {
-            return false;
-        }
-        let mut build = Build {
-            view: self,
-            source: text,
-            copied: 0,
-            changed: false,
-            hidden,
-            behind: None,
-            unseen: Unseen::default(),
-            word: Word::default(),
-        };
-        build.run();
-        build.changed
+/// Appends a part of a text, which often is one character.
+fn add(to: &mut String, text: &str, part: Range<usize>) {
+    match text.as_bytes().get(part.clone()) {
+        Some([byte]) if byte.is_ascii() => to.push(char::from(*byte)),
+        _ => to.push_str(text.get(part).unwrap_or_default()),
     }
 }
 
@@ -270,7 +302,6 @@ struct Build<'a> {
     /// The source has been taken over up to here.
     copied: usize,
     changed: bool,
-    hidden: Hidden,
     /// Where hidden characters behind a letter or digit begin, until something visible comes.
     behind: Option<usize>,
     unseen: Unseen,
@@ -324,7 +355,7 @@ impl Build<'_> {
                     if !was_in_tags {
                         self.copy(at);
                         // A hidden order begins at a word's edge, whatever stands before it.
-                        self.append(" ", at, at, 0);
+                        self.append_ascii(b' ', at, at, 0);
                     }
                     self.put_ascii(tag, at, end);
                     tagged = end;
@@ -399,15 +430,16 @@ impl Build<'_> {
     }
 
     /// Takes over the source unchanged up to `to`.
+    #[inline]
     fn copy(&mut self, to: usize) {
-        if let Some(text) = self
-            .source
-            .get(self.copied..to)
-            .filter(|text| !text.is_empty())
+        let from = std::mem::replace(&mut self.copied, to);
+        if from.wrapping_add(1) == to
+            && let Some(byte) = self.source.as_bytes().get(from)
         {
-            self.append(text, self.copied, to, 1);
+            self.append_ascii(*byte, from, to, 1);
+        } else if from < to {
+            self.append(self.source.get(from..to).unwrap_or_default(), from, to, 1);
         }
-        self.copied = to;
     }
 
     fn put(&mut self, text: &str, start: usize, end: usize) {
@@ -419,13 +451,7 @@ impl Build<'_> {
 
     fn put_ascii(&mut self, ascii: u8, start: usize, end: usize) {
         self.copy(start);
-        let mut buffer = [0; 4];
-        self.append(
-            char::from(ascii).encode_utf8(&mut buffer),
-            start,
-            end,
-            end.saturating_sub(start),
-        );
+        self.append_ascii(ascii, start, end, end.saturating_sub(start));
         self.copied = end;
         self.changed = true;
     }
@@ -478,20 +504,30 @@ impl Build<'_> {
     }
 
     fn append(&mut self, text: &str, start: usize, end: usize, unit: usize) {
-        if let Some(hidden) = self.behind.take()
-            && text
-                .as_bytes()
-                .first()
-                .is_some_and(u8::is_ascii_alphanumeric)
-        {
-            self.view.joins = true;
-            if self.hidden == Hidden::Spaced {
-                self.append(" ", hidden, start, 0);
-            }
-        }
-        let view = self.view.text.len();
+        let Some(first) = text.as_bytes().first() else {
+            return;
+        };
+        self.piece(*first, start, end, unit);
         self.view.text.push_str(text);
-        if let Some(last) = self.view.pieces.last_mut()
+    }
+
+    fn append_ascii(&mut self, ascii: u8, start: usize, end: usize, unit: usize) {
+        self.piece(ascii, start, end, unit);
+        self.view.text.push(char::from(ascii));
+    }
+
+    /// Makes a piece of what is about to be appended, or lengthens the last one.
+    fn piece(&mut self, first: u8, start: usize, end: usize, unit: usize) {
+        let view = self.view.text.len();
+        if let Some(hidden) = self.behind.take()
+            && first.is_ascii_alphanumeric()
+        {
+            self.view.joins.push(Join {
+                view,
+                start: hidden,
+                end: start,
+            });
+        } else if let Some(last) = self.view.pieces.last_mut()
             && unit > 0
             && last.unit == unit
             && last.end == start
@@ -549,25 +585,30 @@ impl Unseen {
     }
 
     /// The run ends before `end`.
+    #[inline]
     fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
         if self.count > 0 {
-            let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
-                Some(Confidence::High)
-            } else if self.selectors >= 3 || self.varied && self.count >= 16 {
-                Some(Confidence::Medium)
-            } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
-                Some(Confidence::Low)
-            } else {
-                None
-            };
-            if let Some(confidence) = confidence {
-                found.push(Oddity {
-                    kind: OddKind::Hidden,
-                    start: self.start,
-                    end,
-                    confidence,
-                });
-            }
+            self.close(end, found);
+        }
+    }
+
+    fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
+        let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
+            Some(Confidence::High)
+        } else if self.selectors >= 3 || self.varied && self.count >= 16 {
+            Some(Confidence::Medium)
+        } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
+            Some(Confidence::Low)
+        } else {
+            None
+        };
+        if let Some(confidence) = confidence {
+            found.push(Oddity {
+                kind: OddKind::Hidden,
+                start: self.start,
+                end,
+                confidence,
+            });
         }
         *self = Self {
             flag: self.flag,
@@ -612,7 +653,14 @@ impl Word {
     }
 
     /// The word ends before `end`.
+    #[inline]
     fn end(&mut self, end: usize, found: &mut Vec<Oddity>) {
+        if self.latin > 0 || self.foreign > 0 {
+            self.close(end, found);
+        }
+    }
+
+    fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
         if self.latin >= 2 && self.foreign > 0 {
             // Greek letters stand in formulas.
             let confidence = if self.greek {

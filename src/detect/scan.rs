@@ -9,7 +9,7 @@ use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::order;
 use custom::{CustomPlan, Hit, Reading};
-use pass::{Memory, Plan, Raw};
+use pass::{Memory, Plan, Raw, Read};
 
 mod beginnings;
 mod context;
@@ -270,7 +270,7 @@ impl Scanner {
         let spaced = viewed && scratch.view.joins();
         for reading in 0..=usize::from(spaced) {
             if reading == 1 {
-                scratch.view.rebuild_spaced(text);
+                scratch.view.space();
             }
             let view = std::mem::take(&mut scratch.view);
             let (read, seen) = if viewed {
@@ -278,7 +278,7 @@ impl Scanner {
             } else {
                 (text, None)
             };
-            let begun = self.run_built_in(read, seen, input, scratch);
+            let begun = self.run_built_in(read, seen, spaced, input, scratch);
             safe = safe.min(begun);
             if !self.custom.is_empty() {
                 let begun = self.run_custom(read, seen, input, true, scratch);
@@ -322,16 +322,22 @@ impl Scanner {
         &self,
         read: &str,
         view: Option<&View>,
+        spaced: bool,
         input: &Input<'_>,
         scratch: &mut Scratch,
     ) -> usize {
         scratch.raw.clear();
-        let open = input.ending == Ending::Open;
+        // What overlaps is joined in the end; only findings of this reading, all of which count, decide by themselves.
+        let alone = !spaced && !self.decodes && self.allowed.is_empty();
+        let settled = || view.map_or(input.settled, |view| view.position(input.settled));
         let begun = self.plan.run(
             &self.slots,
-            read.as_bytes(),
-            input.key,
-            open,
+            &Read {
+                text: read.as_bytes(),
+                key: input.key,
+                open: input.ending == Ending::Open,
+                joined_from: alone.then(settled),
+            },
             &mut scratch.memory,
             &mut scratch.raw,
         );

@@ -51,6 +51,9 @@ const STEMS: [(u8, [u8; 3]); 19] = [
     (7, *b"</s"),
 ];
 
+/// The bit by which capitals and small letters differ.
+const CASE: u8 = 0x20;
+
 const DIGIT: u8 = 1;
 /// a–o, and p–z: half of the letters have another high half.
 const EARLY: u8 = 2;
@@ -97,7 +100,8 @@ const HIGH: [u8; 16] = [
     0,
 ];
 
-/// For each byte of a stem: groups that fit the low half, groups that fit the high half.
+/// For each byte of a stem: groups that fit the low half, groups that fit the high half. Bytes that differ only in the
+/// bit that tells small letters from capitals are one, so that no case needs to be folded.
 const STEM_TABLES: [[[u8; 16]; 2]; 3] = stem_tables();
 
 #[expect(
@@ -113,14 +117,13 @@ const fn stem_tables() -> [[[u8; 16]; 2]; 3] {
         let mut place = 0;
         while place < 3 {
             let byte = bytes[place];
-            // Case is folded by setting one bit, which changes some marks too; the tables hold the changed ones.
-            let folded = byte | 0x20;
+            let folded = byte | CASE;
             let mut half = 0;
             while half < 16 {
                 if byte == 0 || half == (folded & 15) as usize {
                     tables[place][0][half] |= 1 << group;
                 }
-                if byte == 0 || half == (folded >> 4) as usize {
+                if byte == 0 || half | (CASE >> 4) as usize == (folded >> 4) as usize {
                     tables[place][1][half] |= 1 << group;
                 }
                 half += 1;
@@ -255,8 +258,7 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
             .iter()
             .zip(&STEM_TABLES)
             .fold(u8::MAX, |groups, (byte, [low, high])| {
-                let folded = byte | 0x20;
-                groups & look(low, folded & 15) & look(high, folded >> 4)
+                groups & look(low, byte & 15) & look(high, byte >> 4)
             });
         if groups != 0 {
             block.stem |= bit;
@@ -269,8 +271,8 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
 mod wasm {
     use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW, STEM_TABLES};
     use core::arch::wasm32::{
-        i8x16_eq, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl, v128, v128_and,
-        v128_load, v128_or,
+        i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl,
+        v128, v128_and, v128_load, v128_or,
     };
 
     /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -288,11 +290,28 @@ mod wasm {
         unsafe { v128_load(table.as_ptr().cast()) }
     }
 
+    /// The halves of 16 bytes.
+    #[derive(Clone, Copy)]
+    struct Halves {
+        low: v128,
+        high: v128,
+    }
+
+    #[inline(always)]
+    fn halves(bytes: v128) -> Halves {
+        Halves {
+            low: v128_and(bytes, u8x16_splat(15)),
+            high: u8x16_shr(bytes, 4),
+        }
+    }
+
     /// Each byte's groups: what its halves have in common in the two tables.
     #[inline(always)]
-    fn look(low: &[u8; 16], high: &[u8; 16], bytes: v128) -> v128 {
-        let low = u8x16_swizzle(table(low), v128_and(bytes, u8x16_splat(15)));
-        v128_and(low, u8x16_swizzle(table(high), u8x16_shr(bytes, 4)))
+    fn look(low: &[u8; 16], high: &[u8; 16], halves: Halves) -> v128 {
+        v128_and(
+            u8x16_swizzle(table(low), halves.low),
+            u8x16_swizzle(table(high), halves.high),
+        )
     }
 
     /// The bytes with any group.
@@ -308,26 +327,56 @@ mod wasm {
         u16x8_shl(classes, class.leading_zeros())
     }
 
+    /// The groups of the second and third byte of a stem.
+    #[inline(always)]
+    fn later(halves: Halves) -> (v128, v128) {
+        let [_, [low1, high1], [low2, high2]] = &STEM_TABLES;
+        (look(low1, high1, halves), look(low2, high2, halves))
+    }
+
     #[inline(always)]
     pub(super) fn classify(window: &[u8; BLOCK + AFTER]) -> Block {
         let mut block = Block::default();
-        for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
-            let bytes = load(window, at);
-            let class = look(&LOW, &HIGH, bytes);
-            let mask = |class| u64::from(u8x16_bitmask(class)) << shift;
+        // From the last bytes on, so that what stands behind 16 bytes is known.
+        let (second, third) = later(halves(load(window, BLOCK + AFTER - 16)));
+        let behind = |groups| {
+            i8x16_shuffle::<14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15, 14, 15>(
+                groups, groups,
+            )
+        };
+        let mut after = (behind(second), behind(third));
+        for at in [48, 32, 16, 0] {
+            let halves = halves(load(window, at));
+            let class = look(&LOW, &HIGH, halves);
+            let mask = |class| u64::from(u8x16_bitmask(class)) << at;
             block.digit |= mask(of(class, DIGIT));
             block.letter |= mask(v128_or(of(class, EARLY), of(class, LATE)));
             block.at |= mask(of(class, AT));
             block.colon |= mask(of(class, COLON));
             block.dash |= mask(of(class, DASH));
-            let folded = |at| v128_or(load(window, at), u8x16_splat(0x20));
-            let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
-            let first = look(low0, high0, folded(at));
-            let second = look(low1, high1, folded(at.wrapping_add(1)));
-            let third = look(low2, high2, folded(at.wrapping_add(2)));
-            block.stem |= any(v128_and(v128_and(first, second), third)) << shift;
+            let [[low0, high0], ..] = &STEM_TABLES;
+            let first = look(low0, high0, halves);
+            let (second, third) = later(halves);
+            let stem = v128_and(
+                v128_and(first, one_on(second, after.0)),
+                two_on(third, after.1),
+            );
+            block.stem |= any(stem) << at;
+            after = (second, third);
         }
         block
+    }
+
+    /// What stands one byte further on.
+    #[inline(always)]
+    fn one_on(here: v128, after: v128) -> v128 {
+        i8x16_shuffle::<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16>(here, after)
+    }
+
+    /// What stands two bytes further on.
+    #[inline(always)]
+    fn two_on(here: v128, after: v128) -> v128 {
+        i8x16_shuffle::<2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17>(here, after)
     }
 }
 
@@ -336,10 +385,9 @@ mod x86 {
     use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, HIGH, LETTERS, LOW, STEM_TABLES};
     use core::arch::x86_64::{
         __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
-        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
-        _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
-        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_srli_epi16,
+        _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16, _mm256_and_si256,
+        _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
 
     /// The 16 bytes of a table.
@@ -378,7 +426,6 @@ mod x86 {
             // SAFETY: `at` is at most 50, so 16 bytes from there lie within the 66 of the window.
             unsafe { _mm_loadu_si128(window.as_ptr().wrapping_add(at).cast()) }
         };
-        let folded = |at| _mm_or_si128(load(at), _mm_set1_epi8(0x20));
         let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
         for (at, shift) in [(0, 0), (16, 16), (32, 32), (48, 48)] {
             let class = look(&LOW, &HIGH, load(at));
@@ -387,9 +434,9 @@ mod x86 {
             block.at |= any(class, AT) << shift;
             block.colon |= any(class, COLON) << shift;
             block.dash |= any(class, DASH) << shift;
-            let first = look(low0, high0, folded(at));
-            let second = look(low1, high1, folded(at.wrapping_add(1)));
-            let third = look(low2, high2, folded(at.wrapping_add(2)));
+            let first = look(low0, high0, load(at));
+            let second = look(low1, high1, load(at.wrapping_add(1)));
+            let third = look(low2, high2, load(at.wrapping_add(2)));
             block.stem |= any(_mm_and_si128(_mm_and_si128(first, second), third), u8::MAX) << shift;
         }
         block
@@ -429,7 +476,6 @@ mod x86 {
             // SAFETY: `at` is at most 34, so 32 bytes from there lie within the 66 of the window.
             unsafe { _mm256_loadu_si256(window.as_ptr().wrapping_add(at).cast()) }
         };
-        let folded = |at| _mm256_or_si256(load(at), _mm256_set1_epi8(0x20));
         let [[low0, high0], [low1, high1], [low2, high2]] = &STEM_TABLES;
         for (at, shift) in [(0, 0), (32, 32)] {
             let class = look_avx2(&LOW, &HIGH, load(at));
@@ -438,9 +484,9 @@ mod x86 {
             block.at |= any_avx2(class, AT) << shift;
             block.colon |= any_avx2(class, COLON) << shift;
             block.dash |= any_avx2(class, DASH) << shift;
-            let first = look_avx2(low0, high0, folded(at));
-            let second = look_avx2(low1, high1, folded(at.wrapping_add(1)));
-            let third = look_avx2(low2, high2, folded(at.wrapping_add(2)));
+            let first = look_avx2(low0, high0, load(at));
+            let second = look_avx2(low1, high1, load(at.wrapping_add(1)));
+            let third = look_avx2(low2, high2, load(at.wrapping_add(2)));
             block.stem |= any_avx2(
                 _mm256_and_si256(_mm256_and_si256(first, second), third),
                 u8::MAX,

@@ -4,41 +4,76 @@ use super::parts::Parts;
 
 /// Shannon's entropy of the characters in tenths of a bit for each: `aaaa` 0, `abab` 10, hexadecimal noise up to 40.
 pub(super) fn variety(bytes: &[u8]) -> u32 {
-    let mut counts = [0u32; 256];
+    let bytes = bytes.get(..usize::from(u16::MAX)).unwrap_or(bytes);
+    let Some(total) = u16::try_from(bytes.len()).ok().filter(|total| *total > 0) else {
+        return 0;
+    };
+    let mut counts = [0u16; 256];
+    // The sum of each count times its logarithm, kept up with every character.
+    let mut repeated = 0u32;
     for byte in bytes {
         if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            let before = product(*count);
             *count = count.wrapping_add(1);
+            repeated = repeated.wrapping_add(product(*count)).wrapping_sub(before);
         }
     }
-    let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    if total == 0 {
-        return 0;
-    }
-    let repeated = counts
-        .iter()
-        .filter(|count| **count > 1)
-        .fold(0u64, |sum, count| {
-            sum.saturating_add(u64::from(*count).saturating_mul(u64::from(log2(*count))))
-        });
-    let bits =
-        u64::from(log2(total)).saturating_sub(repeated.checked_div(u64::from(total)).unwrap_or(0));
-    u32::try_from(bits.saturating_mul(10) >> 8).unwrap_or(u32::MAX)
+    let bits = logarithm(total).saturating_sub(repeated.checked_div(u32::from(total)).unwrap_or(0));
+    bits.saturating_mul(10) >> 8
+}
+
+/// A count times its logarithm.
+#[inline]
+fn product(count: u16) -> u32 {
+    u32::from(count).wrapping_mul(logarithm(count))
 }
 
 /// The binary logarithm in 256ths, rounded down; 0 of 0.
-fn log2(number: u32) -> u32 {
+#[inline]
+fn logarithm(count: u16) -> u32 {
+    match LOGARITHMS.get(usize::from(count)) {
+        Some(known) => u32::from(*known),
+        None => log2(u32::from(count)),
+    }
+}
+
+/// Of the counts that come up.
+static LOGARITHMS: [u16; 256] = logarithms();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn logarithms() -> [u16; 256] {
+    let mut table = [0u16; 256];
+    let mut count = 0;
+    while count < 256 {
+        table[count] = log2(count as u32) as u16;
+        count += 1;
+    }
+    table
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a fraction below 4 has 34 binary digits"
+)]
+const fn log2(number: u32) -> u32 {
     let Some(whole) = number.checked_ilog2() else {
         return 0;
     };
     // Squaring the fraction doubles its logarithm: each time it passes 2, the next binary digit is 1.
-    let mut fraction = u64::from(number) << 32 >> whole;
+    let mut fraction = (number as u64) << 32 >> whole;
     let mut digits = 0u32;
-    for _ in 0..8 {
-        fraction = u64::try_from(u128::from(fraction).wrapping_mul(u128::from(fraction)) >> 32)
-            .unwrap_or(0);
-        let above = fraction >> 33 != 0;
-        digits = digits << 1 | u32::from(above);
-        fraction >>= u32::from(above);
+    let mut digit = 0u8;
+    while digit < 8 {
+        fraction = ((fraction as u128).wrapping_mul(fraction as u128) >> 32) as u64;
+        let above = fraction >> 33;
+        digits = digits << 1 | above as u32;
+        fraction >>= above;
+        digit = digit.wrapping_add(1);
     }
     whole << 8 | digits
 }
@@ -125,26 +160,27 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
 
 /// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
 pub(super) fn is_reference(value: &[u8]) -> bool {
-    let starts = |mark: &str| value.starts_with(mark.as_bytes());
-    let dollar =
-        value.first() == Some(&b'$') && value.get(1).is_some_and(|byte| !byte.is_ascii_digit());
-    let contains = |mark: &str| {
-        value
-            .windows(mark.len())
-            .any(|window| window == mark.as_bytes())
+    let (Some(first), Some(last)) = (value.first(), value.last()) else {
+        return false;
     };
-    dollar
-        || [
-            "{{", "%(", "%{", "<%", "#{", "@{", "{%", "!Ref", "!Sub", "arn:",
-        ]
-        .iter()
-        .any(|mark| starts(mark))
-        || value.first() == Some(&b'<') && value.contains(&b'>')
-        || value.first() == Some(&b'[') && value.last() == Some(&b']')
-        || value.first() == Some(&b'{') && value.last() == Some(&b'}')
-        || value.len() > 1 && value.first() == Some(&b'%') && value.len() < 3
-        || value.len() > 2 && value.first() == Some(&b'%') && value.last() == Some(&b'%')
-        || ["${", "{{", "$(", "}}"].iter().any(|mark| contains(mark)) && makeup(value).others < 8
+    let starts = |marks: &[&str]| marks.iter().any(|mark| value.starts_with(mark.as_bytes()));
+    let by_beginning = match first {
+        b'$' => value.get(1).is_some_and(|byte| !byte.is_ascii_digit()),
+        b'{' => *last == b'}' || starts(&["{{", "{%"]),
+        b'%' => value.len() == 2 || value.len() > 2 && *last == b'%' || starts(&["%(", "%{"]),
+        b'<' => value.contains(&b'>') || starts(&["<%"]),
+        b'[' => *last == b']',
+        b'#' | b'@' => value.get(1) == Some(&b'{'),
+        b'!' => starts(&["!Ref", "!Sub"]),
+        b'a' => starts(&["arn:"]),
+        _ => false,
+    };
+    let within = || {
+        value
+            .windows(2)
+            .any(|two| matches!(two, [b'$', b'{' | b'('] | [b'{', b'{'] | [b'}', b'}']))
+    };
+    by_beginning || within() && makeup(value).others < 8
 }
 
 /// Whether one character makes up most of a value.
@@ -162,8 +198,8 @@ pub(super) fn is_repetitive(value: &[u8]) -> bool {
         last = *byte;
     }
     // Some tokens begin with a run of zero bytes, which Base64 writes as A.
-    let random = value.len().saturating_sub(longest) >= 24 && variety(value) >= 35;
-    longest >= 8 && !random || longest.saturating_mul(2) > value.len() && value.len() > 3
+    let random = || value.len().saturating_sub(longest) >= 24 && variety(value) >= 35;
+    longest >= 8 && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
 }
 
 #[cfg(test)]

@@ -151,12 +151,11 @@ impl Matcher {
 
 /// A text as it is read, in both readings of characters that are not shown.
 pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
-    if let Some(view) = View::of(text) {
+    if let Some(mut view) = View::of(text) {
         visit(&view);
-        if view.joins()
-            && let Some(spaced) = View::spaced(text)
-        {
-            visit(&spaced);
+        if view.joins() {
+            view.space();
+            visit(&view);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s and findings,
-//! with tabs between them.
+//! with tabs between them. `--each` adds each detector alone; `--only WORD` takes the texts whose name has that word.
 
 use std::time::Duration;
 
@@ -10,18 +10,34 @@ mod speed;
 #[path = "../../texts.rs"]
 mod texts;
 
-/// How long one text is scanned over and over; V8 compiles its best code while that goes on.
-const TOGETHER: Duration = Duration::from_millis(150);
+/// How long one text is scanned over and over, before anything counts: V8 compiles its best code meanwhile.
+const WARMING: Duration = Duration::from_millis(100);
+/// And then, while it counts.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// The same code has been compiled by then.
 const ALONE: Duration = Duration::from_millis(5);
 
 fn main() {
-    let texts = texts::texts();
+    let mut arguments = std::env::args().skip(1);
+    let mut only = None;
+    let mut is_each = false;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--only" => only = arguments.next(),
+            "--each" => is_each = true,
+            _ => {}
+        }
+    }
+    let mut texts = texts::texts();
+    if let Some(only) = only {
+        texts.retain(|(kind, _)| kind.contains(&only));
+    }
     let mut print = |detector: &str, kind: &str, speed: f64, found: usize| {
         println!("{detector}\t{kind}\t{speed:.1}\t{found}");
     };
+    speed::together(&texts, WARMING, &mut |_, _, _, _| {});
     speed::together(&texts, TOGETHER, &mut print);
-    if std::env::args().any(|argument| argument == "--each") {
+    if is_each {
         for detector in DETECTORS {
             speed::alone(detector.name, &texts, ALONE, &mut print);
         }

@@ -39,7 +39,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "kaart",
     ],
     anchors: &[
-        Anchor::Number(4..=4, When::Always, grouped),
+        Anchor::Number(4..=4, When::First(0b111_1100), grouped),
         Anchor::Number(13..=19, When::Always, solid),
     ],
     hits: &[
@@ -108,29 +108,35 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     if !matches!(text.at(place.at), b'2'..=b'6') || text.before(place.at).is_ascii_digit() {
         return None;
     }
+    if let Some(written) = text
+        .slice(place.at..place.at.wrapping_add(LOOK))
+        .first_chunk::<LOOK>()
+        && is_no_card(written)
+    {
+        return None;
+    }
     let mut number = [0u8; 20];
     let mut len = 0usize;
     let mut groups = [0usize; 6];
     let mut group = 0usize;
     let mut at = place.at;
+    let mut byte = text.at(at);
     let end = loop {
         let from = at;
-        at = text.run(at, 8, |byte| byte.is_ascii_digit());
-        for (to, byte) in number
-            .get_mut(len..)
-            .unwrap_or_default()
-            .iter_mut()
-            .zip(text.slice(from..at))
-        {
-            *to = *byte;
+        while byte.is_ascii_digit() {
+            *number.get_mut(len)? = byte;
+            len = len.wrapping_add(1);
+            at = at.wrapping_add(1);
+            byte = text.at(at);
         }
-        len = len.wrapping_add(at.wrapping_sub(from));
-        *groups.get_mut(group)? = at.wrapping_sub(from);
+        let size = at.wrapping_sub(from);
+        *groups.get_mut(group)? = size;
         group = group.wrapping_add(1);
-        if len > 19 {
+        let second = group == 2 && !matches!(size, 4 | 6);
+        if second || size > 8 || len > 19 {
             return None;
         }
-        let separated = matches!(text.at(at), b' ' | b'-' | b'.' | b'_' | b'/')
+        let separated = matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/')
             && text.at(at.wrapping_add(1)).is_ascii_digit();
         if !separated || len >= 19 {
             break at;
@@ -149,6 +155,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
             }
         }
         at = at.wrapping_add(1);
+        byte = text.at(at);
     };
     let number = number.get(..len)?;
     let known = matches!(
@@ -164,6 +171,70 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         end,
         confidence: confidence(place, number),
     })
+}
+
+/// Four groups of four with separators, and what shows that a fifth group is none of three.
+const LOOK: usize = 24;
+
+/// Whether four groups of four digits stand here, no fifth one of three, and their check digit is wrong: most numbers in
+/// groups are told here, four digits at a time.
+fn is_no_card(written: &[u8; LOOK]) -> bool {
+    let [
+        a0,
+        a1,
+        a2,
+        a3,
+        s1,
+        b0,
+        b1,
+        b2,
+        b3,
+        s2,
+        c0,
+        c1,
+        c2,
+        c3,
+        s3,
+        d0,
+        d1,
+        d2,
+        d3,
+        rest @ ..,
+    ] = written;
+    let separator = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/');
+    let groups = [
+        [*a0, *a1, *a2, *a3],
+        [*b0, *b1, *b2, *b3],
+        [*c0, *c1, *c2, *c3],
+        [*d0, *d1, *d2, *d3],
+    ]
+    .map(u32::from_le_bytes);
+    let digits = |group: &u32| {
+        group & 0xF0F0_F0F0 == 0x3030_3030
+            && group.wrapping_add(0x0606_0606) & 0xF0F0_F0F0 == 0x3030_3030
+    };
+    if ![s1, s2, s3].into_iter().all(separator) || !groups.iter().all(digits) {
+        return false;
+    }
+    let [mark, fifth @ ..] = rest;
+    let more = fifth
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if mark.is_ascii_digit() || separator(mark) && more == 3 {
+        return false;
+    }
+    // The first and third digit of each group are counted twice, two in one sum.
+    let sum = groups.iter().fold(0u32, |sum, group| {
+        let twice = group & 0x000F_000F;
+        let above_four = twice.wrapping_add(0x0003_0003) >> 3 & 0x0001_0001;
+        let once = group >> 8 & 0x000F_000F;
+        sum.wrapping_add(twice.wrapping_mul(2))
+            .wrapping_sub(above_four.wrapping_mul(9))
+            .wrapping_add(once)
+    });
+    let sum = (sum & 0xFFFF).wrapping_add(sum >> 16);
+    !sum.is_multiple_of(10)
 }
 
 /// Fifteen or sixteen digits of an issuer are a card number by themselves; 13 and 14 digits with a check digit are a

@@ -50,7 +50,7 @@ pub(super) static DETECTOR: Detector = Detector {
 };
 
 /// Countries and the lengths of their numbers.
-const LENGTHS: &[(&[u8; 2], usize)] = &[
+const COUNTRIES: &[(&[u8; 2], u8)] = &[
     (b"AD", 24),
     (b"AE", 23),
     (b"AL", 28),
@@ -146,14 +146,35 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"YE", 30),
 ];
 
+/// The same for every pair of letters; 0 is no country.
+static LENGTHS: [[u8; 26]; 26] = lengths();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn lengths() -> [[u8; 26]; 26] {
+    let mut lengths = [[0; 26]; 26];
+    let mut index = 0;
+    while index < COUNTRIES.len() {
+        let ([first, second], length) = COUNTRIES[index];
+        lengths[(*first - b'A') as usize][(*second - b'A') as usize] = length;
+        index += 1;
+    }
+    lengths
+}
+
 fn probe(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let country = [text.at(place.at), text.at(place.at.wrapping_add(1))];
+    let letter = |at: usize| usize::from(text.at(at).wrapping_sub(b'A'));
     let length = LENGTHS
-        .binary_search_by(|(known, _)| known.as_slice().cmp(&country))
-        .ok()
-        .and_then(|index| LENGTHS.get(index))?
-        .1;
+        .get(letter(place.at))
+        .and_then(|second| second.get(letter(place.at.wrapping_add(1))))
+        .map_or(0, |length| usize::from(*length));
+    if length == 0 {
+        return None;
+    }
     let check = place.at.wrapping_add(2);
     if !text.at(check).is_ascii_digit() || !text.at(check.wrapping_add(1)).is_ascii_digit() {
         return None;

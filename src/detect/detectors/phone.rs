@@ -86,7 +86,15 @@ pub(super) static DETECTOR: Detector = Detector {
         "โทร",
         "โทรศัพท์",
     ],
-    anchors: &[Anchor::Number(1..=15, When::Always, probe)],
+    // As [`is_promising`] wants them.
+    anchors: &[
+        Anchor::Number(1..=1, When::First(0b11), probe),
+        Anchor::Number(2..=2, When::InContextOr(0b1), probe),
+        Anchor::Number(3..=3, When::InContextOr(0b11_1111_1101), probe),
+        Anchor::Number(4..=5, When::InContextOr(0b1), probe),
+        Anchor::Number(6..=9, When::InContextOr(0), probe),
+        Anchor::Number(10..=15, When::InContextOr(0b1), probe),
+    ],
     hits: &[
         Hit {
             text: "call +44 (20) 7123 4567 or +4930123456",
@@ -166,7 +174,9 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let plus = text.before(start) == b'+';
     start = start.wrapping_sub(usize::from(plus));
     place.begins(start);
-    if !is_promising(place, plus, opened) || !begins(place, start, plus || opened) {
+    let grouped = matches!(text.before(start), b'-' | b'.' | b'/' | b':')
+        && text.before(start.saturating_sub(1)).is_ascii_digit();
+    if grouped || !is_promising(place, plus, opened) || !begins(place, start, plus || opened) {
         return None;
     }
     let written = read(place, first, opened)?;
@@ -391,11 +401,14 @@ fn trunk(
     opened: bool,
 ) -> Option<Confidence> {
     let text = place.text;
+    let zero = text.at(range.start) == b'0';
+    if !zero && groups != [3, 3, 2, 2] {
+        return None;
+    }
     let digits: u32 = groups.iter().map(|group| u32::from(*group)).sum();
     let same = separators
         .iter()
         .all(|separator| Some(separator) == separators.first());
-    let zero = text.at(range.start) == b'0';
     let second = text
         .slice(range.clone())
         .iter()

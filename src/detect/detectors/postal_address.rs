@@ -31,8 +31,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "send to",
     ],
     anchors: &[
-        Anchor::Number(1..=5, When::Before(b' '), probe),
-        Anchor::Mixed(2..=5, When::Before(b' '), probe),
+        Anchor::Number(1..=5, When::BeforeName, probe),
+        Anchor::Mixed(2..=5, When::BeforeName, probe),
     ],
     hits: &[
         Hit {
@@ -101,10 +101,6 @@ const STREETS: &[&str] = &[
 
 fn probe(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let capital = text.at(place.end.wrapping_add(1));
-    if !capital.is_ascii_uppercase() && capital < 0x80 {
-        return None;
-    }
     if !place.context(place.at) {
         return None;
     }

@@ -76,11 +76,22 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
         return None;
     }
     let letters: &[u8] = mark.get(2..5)?;
-    let months: [&[u8]; 12] = [
-        b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV",
-        b"DEC",
-    ];
-    if months.contains(&letters) {
+    let month = matches!(
+        letters,
+        b"JAN"
+            | b"FEB"
+            | b"MAR"
+            | b"APR"
+            | b"MAY"
+            | b"JUN"
+            | b"JUL"
+            | b"AUG"
+            | b"SEP"
+            | b"OCT"
+            | b"NOV"
+            | b"DEC"
+    );
+    if month {
         return None;
     }
     if candidate.is_separated() {

@@ -15,6 +15,8 @@ const WORDS: usize = 6;
 const BYTES: usize = 80;
 /// So many bytes behind the last question another may be asked: validators look at a block and at what follows it.
 const BEHIND: usize = 256;
+/// More words than this are looked through for such that aren't needed any more.
+const KEPT: usize = 64;
 /// Words of the longest term.
 const PHRASE: usize = 5;
 
@@ -45,6 +47,8 @@ pub(super) struct Nearby {
     read: usize,
     /// Just after the last end of an object or paragraph that has been read.
     barrier: usize,
+    /// Where the last word ends that has been read and speaks for a detector.
+    telling: usize,
     /// The last question and its answer: validators at one place ask the same.
     asked: Option<(usize, Slots)>,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
@@ -164,6 +168,7 @@ impl Nearby {
         self.words.clear();
         self.read = 0;
         self.barrier = 0;
+        self.telling = 0;
         self.asked = None;
         if let Some(key) = key {
             let seen = View::of(key);
@@ -175,6 +180,7 @@ impl Nearby {
             for word in &mut self.words {
                 (word.start, word.end, word.phrase_start) = (0, 0, 0);
             }
+            self.telling = 0;
             self.read = 0;
             self.barrier = 0;
         }
@@ -189,10 +195,17 @@ impl Nearby {
         }
     }
 
+    /// Whether it is known, without looking, that no term stands before `at`.
+    #[inline]
+    pub(super) fn is_quiet(&self, at: usize) -> bool {
+        self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
+            || self.asked == Some((at, 0))
+    }
+
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
     /// that are that near.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
-        if self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES) {
+        if self.is_quiet(at) {
             return 0;
         }
         match self.asked {
@@ -221,6 +234,9 @@ impl Nearby {
         }
         if self.read < at {
             self.read_on(text, at, terms);
+        }
+        if self.telling < from {
+            return 0;
         }
         let near = match self.words.last() {
             Some(last) if last.end <= at => self.words.as_slice(),
@@ -261,8 +277,13 @@ impl Nearby {
     /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
     fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
         let to = to.min(text.len());
-        if self.words.len() > 64 {
-            self.words.drain(..48);
+        if self.words.len() > KEPT {
+            // Questions about places that far behind aren't asked any more.
+            let nearest = self.read.saturating_sub(BEHIND.saturating_add(BYTES));
+            let old = self.words.partition_point(|word| word.end < nearest);
+            if old.saturating_mul(2) > KEPT {
+                self.words.drain(..old);
+            }
         }
         let mut at = self.read;
         let byte = |at: usize| byte_at(text, at);
@@ -281,6 +302,10 @@ impl Nearby {
             while at < to && is_letter(byte(at)) {
                 ascii &= byte(at).is_ascii();
                 at = at.wrapping_add(1);
+                // No word ends before a small letter.
+                if ascii && byte(at).is_ascii_lowercase() {
+                    continue;
+                }
                 if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
                     || is_end_of_script(text, at)
                 {
@@ -342,10 +367,13 @@ impl Nearby {
             .words
             .last()
             .is_some_and(|before| self.barrier > before.end);
-        if let Some(entry) = terms.get(hash) {
+        if hash != 0
+            && let Some(entry) = terms.get(hash)
+        {
             word.slots |= entry.slots;
             let mut phrase = hash;
-            for (words, before) in (1..PHRASE).zip(self.words.iter().rev()) {
+            let longest = if entry.phrases == 0 { 1 } else { PHRASE };
+            for (words, before) in (1..longest).zip(self.words.iter().rev()) {
                 phrase = join(before.hash, phrase);
                 if entry.phrases >> words & 1 == 1
                     && let Some(longer) = terms.get(phrase)
@@ -354,6 +382,9 @@ impl Nearby {
                     word.phrase_start = before.start;
                 }
             }
+        }
+        if word.slots | word.phrase_slots != 0 {
+            self.telling = end;
         }
         self.words.push(word);
     }

@@ -63,6 +63,13 @@ pub(super) struct Fit {
 /// The gate of a state with a form that needs no word before it.
 pub(super) const FREE: Slots = 1 << 127;
 
+/// How far a walk came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walked {
+    pub(super) at: usize,
+    pub(super) state: u16,
+}
+
 /// The forms of one judge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forms {
@@ -82,8 +89,14 @@ pub(super) struct FormTable {
     fits: Vec<Fit>,
     /// For each state, the detectors of which a word must stand before the form, and [`FREE`] if one needs none.
     gates: Vec<Slots>,
-    /// States from this one on are those where a form ends.
+    /// The state before anything was read; 0 if there are no forms.
+    start: u16,
+    /// From this state on a form may end that needs no word before it; before it only others.
+    first_free: u16,
+    /// From `first_end` to `last_end` are those where a form ends; from `free_end` on they need no word before it.
     first_end: u16,
+    free_end: u16,
+    last_end: u16,
     /// The state after so many digits.
     after_digits: [u16; DIGITS],
 }
@@ -102,7 +115,11 @@ impl FormTable {
             first_fit: vec![0, 0],
             fits: Vec::new(),
             gates: vec![0],
+            start: 1,
+            first_free: 0,
             first_end: 0,
+            free_end: 0,
+            last_end: 0,
             after_digits: [0; DIGITS],
         };
         let mut start: Vec<Place> = Vec::new();
@@ -177,7 +194,7 @@ impl FormTable {
                 .first_fit
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
-        let mut table = table.with_ends_last();
+        let mut table = table.in_groups();
         let mut state = table.start();
         for len in 0..DIGITS {
             if let Some(after) = table.after_digits.get_mut(len) {
@@ -188,45 +205,104 @@ impl FormTable {
         table
     }
 
-    /// The same automaton with its states renumbered, so that a comparison tells where a form ends.
-    fn with_ends_last(self) -> Self {
+    /// The same automaton with its states renumbered, so that comparisons tell where a form ends, and from where on
+    /// only forms follow that need a word before them.
+    fn in_groups(self) -> Self {
         let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
+        // What follows a state has a higher number, until nothing fits.
+        let mut free = vec![false; self.gates.len()];
+        for state in (0..count).rev() {
+            let here = self.gate(state) & FREE != 0;
+            let follows = || {
+                self.row(state)
+                    .iter()
+                    .any(|next| free.get(usize::from(*next)).copied().unwrap_or(false))
+            };
+            let is_free = here || follows();
+            if let Some(free) = free.get_mut(usize::from(state)) {
+                *free = is_free;
+            }
+        }
+        let is_free = |state: u16| free.get(usize::from(state)).copied().unwrap_or(false);
         let mut order: Vec<u16> = (0..count).collect();
-        order::sort_by_key(&mut order, |state| self.gate(*state) != 0);
+        order::sort_by_key(&mut order, |state| {
+            let gate = self.gate(*state);
+            match (is_free(*state), gate) {
+                (false, 0) => 0,
+                (false, _) => 1,
+                (true, 0) => 4,
+                (true, gate) => 2u8.saturating_add(u8::from(gate & FREE != 0)),
+            }
+        });
         let mut number = vec![0u16; order.len()];
         for (new, old) in (0u16..).zip(&order) {
             if let Some(place) = number.get_mut(usize::from(*old)) {
                 *place = new;
             }
         }
+        let renumbered = |state: u16| number.get(usize::from(state)).copied().unwrap_or(0);
         let mut sorted = Self {
+            start: renumbered(self.start),
+            first_free: u16::MAX,
+            first_end: u16::MAX,
+            free_end: u16::MAX,
+            last_end: 0,
             first_fit: vec![0],
             ..Self::default()
         };
-        for old in &order {
-            let from = usize::from(*old).wrapping_mul(CLASSES);
-            let row = self.next.get(from..from.wrapping_add(CLASSES));
-            sorted.next.extend(
-                row.unwrap_or_default()
-                    .iter()
-                    .map(|to| number.get(usize::from(*to)).copied().unwrap_or(0)),
-            );
+        for (new, old) in (0u16..).zip(&order) {
+            sorted
+                .next
+                .extend(self.row(*old).iter().map(|to| renumbered(*to)));
             sorted.fits.extend(self.fits(*old));
             sorted
                 .first_fit
                 .push(u32::try_from(sorted.fits.len()).unwrap_or(u32::MAX));
             sorted.gates.push(self.gate(*old));
-            if self.gate(*old) == 0 {
-                sorted.first_end = sorted.first_end.saturating_add(1);
+            if is_free(*old) {
+                sorted.first_free = sorted.first_free.min(new);
+            }
+            if self.gate(*old) != 0 {
+                sorted.first_end = sorted.first_end.min(new);
+                sorted.last_end = new;
+            }
+            if self.gate(*old) & FREE != 0 {
+                sorted.free_end = sorted.free_end.min(new);
             }
         }
         sorted
     }
 
-    /// Whether a form ends in this state.
-    #[inline]
-    pub(super) fn is_end(&self, state: u16) -> bool {
-        state >= self.first_end
+    fn row(&self, state: u16) -> &[u16] {
+        let from = usize::from(state).wrapping_mul(CLASSES);
+        self.next
+            .get(from..from.wrapping_add(CLASSES))
+            .unwrap_or_default()
+    }
+
+    /// Walks from a place of the text on, of which the bytes before led to a state, until a form ends, or none goes on:
+    /// then the state is 0. Where no word stands before the place, only forms that need none count.
+    #[inline(always)]
+    pub(super) fn walk(&self, text: &[u8], mut at: usize, mut state: u16, quiet: bool) -> Walked {
+        let (least, first_end) = if quiet {
+            (self.first_free, self.free_end)
+        } else {
+            (1, self.first_end)
+        };
+        let next = self.next.as_slice();
+        while state >= least {
+            let class = text.get(at).map_or(OTHER, |byte| class(*byte));
+            if state >= first_end && state <= self.last_end && !(DIGIT..=SMALL).contains(&class) {
+                return Walked { at, state };
+            }
+            let row = usize::from(state).wrapping_mul(CLASSES);
+            state = next
+                .get(row.wrapping_add(usize::from(class)))
+                .copied()
+                .unwrap_or(0);
+            at = at.wrapping_add(1);
+        }
+        Walked { at, state: 0 }
     }
 
     /// The state after so many digits from the start.
@@ -236,17 +312,17 @@ impl FormTable {
     }
 
     /// The state before anything was read; 0 if there are no forms.
+    #[inline]
     pub(super) fn start(&self) -> u16 {
-        u16::from(!self.next.is_empty())
+        self.start
     }
 
     /// The state after one more byte; 0 if no form goes on with it.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
-        let class = CLASS_OF.get(usize::from(byte)).copied().unwrap_or(OTHER);
         let row = usize::from(state).wrapping_mul(CLASSES);
         self.next
-            .get(row.wrapping_add(usize::from(class)))
+            .get(row.wrapping_add(usize::from(class(byte))))
             .copied()
             .unwrap_or(0)
     }
@@ -272,6 +348,11 @@ impl FormTable {
             .get(from as usize..to as usize)
             .unwrap_or_default()
     }
+}
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASS_OF.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
 
 fn stands_for(symbol: u8, class: u8) -> bool {

@@ -7,7 +7,7 @@ use super::place::Link;
 use super::text::Text;
 
 /// Longest name, on each side of the word in it.
-const NAME: usize = 48;
+pub(super) const NAME: usize = 48;
 
 /// Longest value that is looked at; what is longer counts up to here.
 pub(in crate::detect) const VALUE: usize = 512;
@@ -23,8 +23,11 @@ pub(super) struct Pair {
 
 /// The length of the word of a name that begins at `at`; `None` if there is none.
 fn word(text: &Text<'_>, at: usize) -> Option<usize> {
+    // Most places only look like one.
+    let second = || text.at(at.wrapping_add(1)) | 0x20;
     let words: &[&str] = match text.at(at) | 0x20 {
-        b'p' => &[
+        b'p' if second() == b'w' => &["pwd"],
+        b'p' if second() == b'a' && text.at(at.wrapping_add(2)) | 0x20 == b's' => &[
             "password",
             "passwd",
             "passphrase",
@@ -33,7 +36,6 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
             "passord",
             "passe",
             "pass",
-            "pwd",
         ],
         // The ends of `contraseña`, `senha` and `kennwort`
         b'r' if text.precedes(at, "cont") => &["rasena"],

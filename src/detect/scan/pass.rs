@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
-use super::forms::{FREE, FormTable, Forms};
+use super::forms::{FREE, FormTable, Forms, Walked};
 use super::keyed;
 use super::place::{
-    Anchor, Beginning, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place, Probe, When,
+    Anchor, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place,
+    Probe, When,
 };
 use super::text::Text;
 use super::{MAX_RAW, Slot};
@@ -44,6 +45,8 @@ pub(super) struct Plan {
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
+    /// The digits that one of them begins with.
+    first_digits: u16,
     /// By length.
     numbers: Vec<Vec<TokenProbe>>,
     mixed: Vec<Vec<TokenProbe>>,
@@ -57,6 +60,8 @@ pub(super) struct Plan {
     odd: Vec<(usize, OddKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
+    /// For each slot whether its findings come in order, as those of tokens do: all of its anchors are of one such kind.
+    in_order: Vec<bool>,
 }
 
 /// What a known beginning leads to.
@@ -64,6 +69,16 @@ pub(super) struct Plan {
 enum Begun {
     Token(usize, &'static Beginning),
     Word(usize, &'static str, Probe),
+}
+
+impl Begun {
+    /// The beginning itself.
+    fn text(&self) -> &'static str {
+        match self {
+            Self::Token(_, beginning) => beginning.prefix,
+            Self::Word(_, word, _) => word,
+        }
+    }
 }
 
 /// A finding in the view.
@@ -75,10 +90,24 @@ pub(super) struct Raw {
     pub(super) confidence: Confidence,
 }
 
+/// A text to look at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read<'a> {
+    /// Normalised.
+    pub(super) text: &'a [u8],
+    /// The key that it stands under.
+    pub(super) key: Option<&'a str>,
+    /// Whether it goes on.
+    pub(super) open: bool,
+    /// From here on findings may be left out that overlap one of the same detector which begins before them.
+    pub(super) joined_from: Option<usize>,
+}
+
 /// Memory of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     blocks: Vec<Block>,
+    covered: Vec<usize>,
     near: RefCell<Nearby>,
     far: bool,
 }
@@ -106,6 +135,7 @@ impl Plan {
             })),
             beginnings: Beginnings::default(),
             begun_by: Vec::new(),
+            first_digits: 0,
             numbers: vec![Vec::new(); 24],
             mixed: vec![Vec::new(); TOKEN],
             at: Vec::new(),
@@ -118,6 +148,10 @@ impl Plan {
             odd: Vec::new(),
             phrases: None,
             phrase_slots: Vec::new(),
+            in_order: slots
+                .iter()
+                .map(|slot| is_in_order(slot.detector.anchors))
+                .collect(),
         };
         let mut forms: Vec<Forms> = Vec::new();
         let mut phrases: Vec<String> = Vec::new();
@@ -154,6 +188,10 @@ impl Plan {
                     plan.begun_by
                         .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
                 }
+                Anchor::Token(words, probe) => {
+                    plan.begun_by
+                        .extend(words.iter().map(|word| Begun::Word(slot, word, *probe)));
+                }
                 Anchor::Beginning(beginnings) => {
                     plan.begun_by.extend(
                         beginnings
@@ -179,29 +217,30 @@ impl Plan {
         }
         plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
-        plan.beginnings =
-            Beginnings::new(
-                (0u16..)
-                    .zip(&plan.begun_by)
-                    .map(|(number, begun)| match begun {
-                        Begun::Token(_, beginning) => (beginning.prefix, number),
-                        Begun::Word(_, word, _) => (*word, number),
-                    }),
-            );
+        let beginnings = || plan.begun_by.iter().map(Begun::text);
+        plan.first_digits = beginnings()
+            .filter_map(|text| text.bytes().next().filter(u8::is_ascii_digit))
+            .fold(0, |digits, digit| digits | 1 << (digit & 15));
+        plan.beginnings = Beginnings::new(beginnings().zip(0u16..));
         plan
     }
 
-    /// Finds everything in a normalised text that stands under a key. Returns where a finding may have begun that
-    /// more text could complete or change.
+    /// Finds everything in a reading. Returns where a finding may have begun that more text could complete or change.
     pub(super) fn run(
         &self,
         slots: &[Slot],
-        text: &[u8],
-        key: Option<&str>,
-        open: bool,
+        read: &Read<'_>,
         memory: &mut Memory,
         out: &mut Vec<Raw>,
     ) -> usize {
+        let Read {
+            text,
+            key,
+            open,
+            joined_from,
+        } = *read;
+        memory.covered.clear();
+        memory.covered.resize(slots.len(), 0);
         memory
             .near
             .borrow_mut()
@@ -224,6 +263,9 @@ impl Plan {
             token_done: 0,
             keyed_done: usize::MAX,
             keyed_until: 0,
+            named_until: 0,
+            covered: &mut memory.covered,
+            covers_from: joined_from.unwrap_or(usize::MAX),
         };
         pass.whole_under(key);
         let mut carry = Carry::default();
@@ -279,38 +321,59 @@ impl Plan {
     }
 }
 
+/// Whether the findings that these lead to begin where the anchor is, and anchors of later places come later.
+fn is_in_order(anchors: &[Anchor]) -> bool {
+    anchors
+        .iter()
+        .all(|anchor| matches!(anchor, Anchor::Forms(..)))
+        || anchors
+            .iter()
+            .all(|anchor| matches!(anchor, Anchor::Beginning(_) | Anchor::Token(..)))
+}
+
 /// What looks at tokens of a length.
 #[derive(Clone, Copy, Debug)]
 struct TokenProbe {
-    slot: usize,
-    probe: Probe,
-    /// Detectors of which a word must stand before the token; 0: none need.
+    probe: (usize, Probe),
+    /// The first digits that it is looked at with, and [`MARKED`]; with others only in context.
+    firsts: Option<u16>,
+    /// Detectors of which a word before the token is such context.
     gate: Slots,
     /// The character that must follow; 0: any.
     next: u8,
+    /// Whether a name must begin behind that.
+    named: bool,
 }
 
 impl TokenProbe {
     fn new(slots: &[Slot], slot: usize, when: When, probe: Probe) -> Self {
-        let gate = match (slots.get(slot), when) {
-            (Some(known), When::InContext) if known.threshold > Confidence::Low => {
-                known.context_bit()
-            }
+        let context = slots.get(slot).map_or(0, Slot::context_bit);
+        let low = slots
+            .get(slot)
+            .is_some_and(|known| known.threshold == Confidence::Low);
+        let (gate, firsts) = match when {
+            When::InContext if !low && context != 0 => (context, Some(0)),
+            When::InContextOr(digits) => (context, Some(digits | MARKED)),
+            When::First(digits) => (0, Some(digits | MARKED)),
+            When::Always | When::InContext | When::Before(_) | When::BeforeName => (0, None),
+        };
+        let next = match when {
+            When::Before(next) => next,
+            When::BeforeName => b' ',
             _ => 0,
         };
-        let next = if let When::Before(next) = when {
-            next
-        } else {
-            0
-        };
         Self {
-            slot,
-            probe,
+            probe: (slot, probe),
             gate,
+            firsts,
             next,
+            named: when == When::BeforeName,
         }
     }
 }
+
+/// In a set of first digits: those behind `+` or `(`.
+const MARKED: u16 = 1 << 10;
 
 fn add_by_length(
     lists: &mut [Vec<TokenProbe>],
@@ -417,6 +480,12 @@ struct Pass<'a> {
     keyed_done: usize,
     /// Names before this stand within a long value.
     keyed_until: usize,
+    /// Words before this are of a name whose value has been looked at.
+    named_until: usize,
+    /// For each slot whose findings come in order, the end of the last one that counts: what overlaps it is dropped.
+    covered: &'a mut Vec<usize>,
+    /// Findings from here on count.
+    covers_from: usize,
 }
 
 /// Calls for each set bit, from the lowest.
@@ -443,7 +512,13 @@ impl<'a> Pass<'a> {
             .pass_over(base.wrapping_add(BLOCK), block.letter != 0);
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
         if !plan.begun_by.is_empty() {
-            each(starts, |bit| self.word(base.wrapping_add(bit)));
+            each(starts, |bit| {
+                let at = base.wrapping_add(bit);
+                // Numbers are most of what begins with a digit.
+                if block.digit >> bit & 1 == 0 || self.is_first_digit(at) {
+                    self.word(at);
+                }
+            });
         }
         each(block.stem, |bit| self.stem(base.wrapping_add(bit)));
         if !plan.at.is_empty() {
@@ -555,21 +630,21 @@ impl<'a> Pass<'a> {
         }
         let lists = if number { &plan.numbers } else { &plan.mixed };
         let known = self.out.len();
-        for token in lists.get(len).into_iter().flatten() {
-            if token.next != 0 && token.next != self.text.at(end) {
+        let list = lists.get(len).map_or(&[][..], Vec::as_slice);
+        let first = match self.text.before(start) {
+            b'+' | b'(' => MARKED,
+            _ => 0,
+        } | 1u16.wrapping_shl(u32::from(self.text.at(start) & 15));
+        for token in list {
+            if token.next != 0 && !self.goes_on(token, start, end) {
                 continue;
             }
-            if token.gate != 0
-                && token.gate
-                    & self
-                        .near
-                        .borrow_mut()
-                        .before(self.text.bytes(), start, &plan.terms)
-                    == 0
+            if token.firsts.is_some_and(|firsts| firsts & first == 0)
+                && (token.gate == 0 || token.gate & self.context(start) == 0)
             {
                 continue;
             }
-            self.probe(&[(token.slot, token.probe)], start, end);
+            self.probe(std::slice::from_ref(&token.probe), start, end);
         }
         let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
         if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
@@ -581,6 +656,7 @@ impl<'a> Pass<'a> {
         if first == 0 {
             return;
         }
+        let known = self.out.len();
         if number {
             self.forms(start, end, plan.forms.after_digits(len));
         } else {
@@ -597,75 +673,108 @@ impl<'a> Pass<'a> {
                 self.forms(before, before, first);
             }
         }
+        if self.out.len() > known {
+            self.cover(known);
+        }
+    }
+
+    /// Takes note of the findings since there were `known`, those that begin first and of these the longest are last.
+    #[inline(never)]
+    fn cover(&mut self, known: usize) {
+        for raw in self.out.iter().skip(known).rev() {
+            if self.plan.in_order.get(raw.slot) == Some(&true)
+                && raw.start >= self.covers_from
+                && let Some(end) = self.covered.get_mut(raw.slot)
+                && raw.start >= *end
+            {
+                *end = raw.end;
+            }
+        }
+    }
+
+    /// Whether a finding that begins here would be dropped.
+    #[inline]
+    fn is_covered(&self, slot: usize, start: usize) -> bool {
+        self.covered.get(slot).is_some_and(|end| start < *end)
+    }
+
+    /// The detectors of which a word stands before a place.
+    #[inline]
+    fn context(&self, at: usize) -> Slots {
+        let mut near = self.near.borrow_mut();
+        near.before(self.text.bytes(), at, &self.plan.terms)
+    }
+
+    /// Whether what must follow a token does.
+    fn goes_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
+        if token.next != self.text.at(end) {
+            return false;
+        }
+        if !token.named {
+            return true;
+        }
+        let first = self.text.at(end.wrapping_add(1));
+        if self.text.take_past_end() && self.open {
+            self.begun = self.begun.min(start);
+        }
+        // A name begins with a capital or with a letter that isn't Latin.
+        first.is_ascii_uppercase() || first >= 0x80
     }
 
     /// Walks all forms from a place, of which the bytes up to `at` led to a state.
-    #[inline]
+    #[inline(never)]
     fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
         let bytes = self.text.bytes();
-        let mut at = at;
-        let mut state = state;
-        let mut past_end = false;
-        while state != 0 {
-            let byte = match bytes.get(at) {
-                Some(byte) => *byte,
-                None => {
-                    past_end = true;
-                    0
-                }
-            };
-            if plan.forms.is_end(state) && !byte.is_ascii_alphanumeric() {
-                self.fitting(start, at, state, past_end);
+        let quiet = self.near.borrow().is_quiet(start);
+        let mut next = (at, state);
+        let walked = loop {
+            let walked = plan.forms.walk(bytes, next.0, next.1, quiet);
+            if walked.state == 0 {
+                break walked;
             }
-            state = plan.forms.step(state, byte);
-            at = at.wrapping_add(1);
-        }
-        if past_end && self.open {
+            let Walked { at, state } = walked;
+            self.fitting(start, at, state, at >= bytes.len());
+            let byte = bytes.get(at).copied().unwrap_or(0);
+            next = (at.wrapping_add(1), plan.forms.step(state, byte));
+        };
+        if walked.at > bytes.len() && self.open {
             self.begun = self.begun.min(start);
         }
     }
 
     /// Asks the judges of the forms that end here.
+    #[inline(never)]
     fn fitting(&mut self, start: usize, end: usize, state: u16, past_end: bool) {
         let plan = self.plan;
         let gate = plan.forms.gate(state);
-        let context = self
-            .near
-            .borrow_mut()
-            .before(self.text.bytes(), start, &plan.terms);
+        let context = self.context(start);
         if gate & (context | FREE) == 0 || past_end && self.open {
             return;
         }
-        let mut compact = [0u8; 40];
-        let mut compact_len = 0usize;
-        for (to, byte) in compact.iter_mut().zip(
-            self.text
-                .slice(start..end)
-                .iter()
-                .filter(|byte| byte.is_ascii_alphanumeric()),
-        ) {
-            *to = *byte;
-            compact_len = compact_len.wrapping_add(1);
-        }
+        let mut bytes = [0u8; COMPACT];
+        let mut compact: &[u8] = &[];
         for fit in plan.forms.fits(state) {
             let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
             };
-            if fit.needs_context
-                && self
-                    .slots
-                    .get(slot)
-                    .is_none_or(|slot| slot.context_bit() & context == 0)
+            if self.is_covered(slot, start)
+                || fit.needs_context
+                    && self
+                        .slots
+                        .get(slot)
+                        .is_none_or(|slot| slot.context_bit() & context == 0)
             {
                 continue;
+            }
+            if compact.is_empty() {
+                compact = compacted(self.text.slice(start..end), &mut bytes);
             }
             let candidate = Candidate {
                 place: self.place(slot, start, end),
                 range: start..end,
                 form: usize::from(fit.form),
                 compact,
-                compact_len,
             };
             let found = judge(&candidate).map(|confidence| Found {
                 start,
@@ -675,6 +784,13 @@ impl<'a> Pass<'a> {
             let first = candidate.place.first.get();
             self.take(slot, first, found);
         }
+    }
+
+    /// Whether a known token begins with the digit that stands here.
+    #[inline]
+    fn is_first_digit(&self, at: usize) -> bool {
+        let digit = self.text.bytes().get(at).map_or(0, |byte| byte & 15);
+        self.plan.first_digits >> digit & 1 == 1
     }
 
     /// A word or token begins here.
@@ -689,8 +805,11 @@ impl<'a> Pass<'a> {
             return;
         };
         let plan = self.plan;
+        let known = self.out.len();
         for number in plan.beginnings.get(three) {
             match plan.begun_by.get(usize::from(number)) {
+                Some(Begun::Token(slot, _) | Begun::Word(slot, ..))
+                    if self.is_covered(*slot, at) => {}
                 Some(Begun::Token(slot, beginning)) => {
                     let found = matched(self.text, at, beginning);
                     self.take(*slot, at, found);
@@ -704,6 +823,22 @@ impl<'a> Pass<'a> {
                     }
                 }
                 None => {}
+            }
+        }
+        if self.out.len() > known {
+            self.cover_longest(known);
+        }
+    }
+
+    /// As [`cover`](Self::cover), of findings that begin at the same place.
+    #[inline(never)]
+    fn cover_longest(&mut self, known: usize) {
+        for raw in self.out.iter().skip(known) {
+            if self.plan.in_order.get(raw.slot) == Some(&true)
+                && raw.start >= self.covers_from
+                && let Some(end) = self.covered.get_mut(raw.slot)
+            {
+                *end = raw.end.max(*end);
             }
         }
     }
@@ -725,7 +860,7 @@ impl<'a> Pass<'a> {
                 self.probe(&plan.mark, at, at);
             }
             b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
-            _ if !plan.keyed.is_empty() && at >= self.keyed_until => {
+            _ if !plan.keyed.is_empty() && at >= self.keyed_until.max(self.named_until) => {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 let Some(pair) = pair else { return };
@@ -752,6 +887,10 @@ impl<'a> Pass<'a> {
             return;
         }
         self.keyed_done = value.start;
+        if name.len() <= keyed::NAME {
+            // Each of its words leads to the same value.
+            self.named_until = name.end;
+        }
         let written = self.text.slice(value.clone());
         if written.len() >= LONG_VALUE && quote == 0 {
             self.keyed_until = value.end;
@@ -765,17 +904,17 @@ impl<'a> Pass<'a> {
         let plan = self.plan;
         let name_at = name.start;
         let name = self.text.slice(name);
+        let mut keyed = Keyed {
+            place: self.place(0, value.start, value.end),
+            name,
+            name_at,
+            value: value.clone(),
+            link,
+            quote,
+            kinds,
+        };
         for (slot, judge) in &plan.keyed {
-            let place = self.place(*slot, value.start, value.end);
-            let keyed = Keyed {
-                place,
-                name,
-                name_at,
-                value: value.clone(),
-                link,
-                quote,
-                kinds,
-            };
+            keyed.place = self.place(*slot, value.start, value.end);
             let found = judge(&keyed);
             let first = keyed.place.first.get();
             self.take(*slot, first, found);
@@ -867,6 +1006,20 @@ impl<'a> Pass<'a> {
         }
         false
     }
+}
+
+/// The letters and digits of a form.
+fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
+    let mut len = 0usize;
+    for byte in written {
+        if byte.is_ascii_alphanumeric()
+            && let Some(to) = bytes.get_mut(len)
+        {
+            *to = *byte;
+            len = len.wrapping_add(1);
+        }
+    }
+    bytes.get(..len).unwrap_or_default()
 }
 
 /// Whether a token that begins as it should goes on as it should.

@@ -32,6 +32,8 @@ pub(in crate::detect) enum Anchor {
     Mark(Probe),
     /// A word that begins so; at least three characters, letters in any case.
     Word(&'static [&'static str], Probe),
+    /// As [`Word`](Self::Word); what is found begins with the word.
+    Token(&'static [&'static str], Probe),
     /// A token that begins so, in this case.
     Beginning(&'static [Beginning]),
     /// Something in the original that a reader can't see.
@@ -51,6 +53,13 @@ pub(in crate::detect) enum When {
     InContext,
     /// Only those before this character.
     Before(u8),
+    /// Those after one of the detector's words, those with one of these digits first (a set of bits), and those behind
+    /// `+` or `(`.
+    InContextOr(u16),
+    /// Only those with one of these digits first, a set of bits, and those behind `+` or `(`.
+    First(u16),
+    /// Only those before a space and a capital, or a letter that isn't Latin.
+    BeforeName,
 }
 
 /// Looks at what has one of the forms.
@@ -188,9 +197,11 @@ impl Place<'_> {
 
     /// Whether the text is nothing but this range, quotes and spaces aside.
     pub(in crate::detect) fn is_whole(&self, range: &Range<usize>) -> bool {
+        const BLANKS: usize = 16;
         let blank = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
-        self.text.run_back(range.start, 16, blank) == 0
-            && self.text.at(self.text.run(range.end, 16, blank)) == 0
+        range.start <= BLANKS
+            && self.text.run_back(range.start, BLANKS, blank) == 0
+            && self.text.at(self.text.run(range.end, BLANKS, blank)) == 0
     }
 
     /// Whether the characters around a range make it part of something longer: a decimal, an identifier with
@@ -230,29 +241,30 @@ pub(in crate::detect) struct Candidate<'a> {
     pub(in crate::detect) range: Range<usize>,
     /// Which form of the detector's list.
     pub(in crate::detect) form: usize,
-    pub(super) compact: [u8; 40],
-    pub(super) compact_len: usize,
+    pub(super) compact: &'a [u8],
 }
 
 impl Candidate<'_> {
     /// Letters and digits as written, without separators.
     pub(in crate::detect) fn compact(&self) -> &[u8] {
-        self.compact.get(..self.compact_len).unwrap_or_default()
+        self.compact
     }
 
     /// The same in capitals.
     pub(in crate::detect) fn capitals(&self) -> Capitals {
-        let mut bytes = self.compact;
-        bytes.make_ascii_uppercase();
+        let mut bytes = [0; COMPACT];
+        for (to, byte) in bytes.iter_mut().zip(self.compact) {
+            *to = byte.to_ascii_uppercase();
+        }
         Capitals {
             bytes,
-            len: self.compact_len,
+            len: self.compact.len(),
         }
     }
 
     /// Whether it is written with separators.
     pub(in crate::detect) fn is_separated(&self) -> bool {
-        self.range.len() > self.compact_len
+        self.range.len() > self.compact.len()
     }
 
     /// Whether it is a part of something longer.
@@ -297,9 +309,12 @@ impl Candidate<'_> {
     }
 }
 
+/// Most letters and digits of a form.
+pub(super) const COMPACT: usize = 40;
+
 /// A compact candidate in capitals.
 pub(in crate::detect) struct Capitals {
-    bytes: [u8; 40],
+    bytes: [u8; COMPACT],
     len: usize,
 }
 

@@ -12,6 +12,8 @@ pub(in crate::detect) struct Text<'a> {
     past_end: Cell<bool>,
     /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
     runs: [Cell<(usize, usize)>; Alphabet::COUNT],
+    /// The last search of [`find`](Self::find): from where, up to where, and the place that was found, if any.
+    searched: Cell<(usize, usize, Option<usize>)>,
 }
 
 impl<'a> Text<'a> {
@@ -20,6 +22,7 @@ impl<'a> Text<'a> {
             bytes,
             past_end: Cell::new(false),
             runs: [const { Cell::new((0, 0)) }; Alphabet::COUNT],
+            searched: Cell::new((0, 0, None)),
         }
     }
 
@@ -60,14 +63,23 @@ impl<'a> Text<'a> {
         self.bytes
     }
 
-    /// The end of the run of bytes from `from` on that fit, at most `most` of them.
-    #[inline(never)]
+    /// The end of the run of bytes from `from` on that fit, at most `most` of them. Most runs are empty.
+    #[inline]
     pub(in crate::detect) fn run(
         &self,
         from: usize,
         most: usize,
         fits: impl Fn(u8) -> bool,
     ) -> usize {
+        if most > 0 && fits(self.at(from)) {
+            self.run_on(from.wrapping_add(1), most.wrapping_sub(1), fits)
+        } else {
+            from
+        }
+    }
+
+    #[inline(never)]
+    fn run_on(&self, from: usize, most: usize, fits: impl Fn(u8) -> bool) -> usize {
         let mut end = from;
         while end.wrapping_sub(from) < most && fits(self.at(end)) {
             end = end.wrapping_add(1);
@@ -96,6 +108,31 @@ impl<'a> Text<'a> {
         end
     }
 
+    /// The first place in a range that has been read already where these bytes stand, always the same ones for one
+    /// text: what was searched for one start isn't searched again for the next.
+    pub(in crate::detect) fn find(&self, part: &[u8], range: Range<usize>) -> Option<usize> {
+        let (from, to, found) = self.searched.get();
+        let known = (from..to).contains(&range.start);
+        let found = match found {
+            Some(found) if known && range.start <= found => Some(found),
+            _ => {
+                let from = if known && found.is_none() {
+                    range.start.max(to.saturating_sub(part.len()))
+                } else {
+                    range.start
+                };
+                let searched = self.slice(from..range.end);
+                let place = searched
+                    .windows(part.len())
+                    .position(|window| window == part);
+                let found = place.map(|place| from.wrapping_add(place));
+                self.searched.set((range.start, range.end, found));
+                found
+            }
+        };
+        found.filter(|found| found.wrapping_add(part.len()) <= range.end)
+    }
+
     /// The start of the run of bytes before `to` that fit, at most `most` of them.
     #[inline(never)]
     pub(in crate::detect) fn run_back(
@@ -117,12 +154,20 @@ impl<'a> Text<'a> {
         self.run_back(range.end, most, fits)
     }
 
-    /// Whether the text goes on with these bytes, letters in any case.
+    /// Whether the text goes on with these bytes, letters in any case. Mostly the first tells.
+    #[inline(always)]
     pub(in crate::detect) fn follows(&self, from: usize, word: &str) -> bool {
-        word.bytes().enumerate().all(|(place, byte)| {
-            self.at(from.wrapping_add(place))
-                .eq_ignore_ascii_case(&byte)
-        })
+        let [first, rest @ ..] = word.as_bytes() else {
+            return true;
+        };
+        self.at(from).eq_ignore_ascii_case(first) && self.goes_on(from.wrapping_add(1), rest)
+    }
+
+    #[inline(never)]
+    fn goes_on(&self, from: usize, rest: &[u8]) -> bool {
+        rest.iter()
+            .enumerate()
+            .all(|(place, byte)| self.at(from.wrapping_add(place)).eq_ignore_ascii_case(byte))
     }
 
     /// Whether these bytes stand before `to`, letters in any case.

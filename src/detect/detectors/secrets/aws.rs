@@ -132,8 +132,8 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
 
 fn secret(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
-    let named = keyed.names("aws") || keyed.names("secret");
-    if value.len() != 40 || !named || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
+    let named = || keyed.names("aws") || keyed.names("secret");
+    if value.len() != 40 || !named() || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
         return None;
     }
     let kinds = makeup(value);

@@ -15,7 +15,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     reach: 120,
     context: &[],
     anchors: &[
-        Anchor::Mixed(2..=40, When::Always, client),
+        Anchor::Mixed(2..=40, When::Before(b'~'), client),
         Anchor::Keyed(account),
         Anchor::Word(&["sig="], signature),
     ],
@@ -72,7 +72,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
 fn client(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     let q = place.end.checked_sub(1)?;
-    if text.at(place.end) != b'~' || text.at(q) != b'Q' || !text.before(q).is_ascii_digit() {
+    if text.at(q) != b'Q' || !text.before(q).is_ascii_digit() {
         return None;
     }
     let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-');

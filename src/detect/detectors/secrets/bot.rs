@@ -15,8 +15,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, When::Always, telegram),
-        Anchor::Mixed(11..=13, When::Always, telegram),
+        Anchor::Number(8..=10, When::Before(b':'), telegram),
+        Anchor::Mixed(11..=13, When::Before(b':'), telegram),
     ],
     hits: &[
         Hit {
@@ -131,10 +131,7 @@ fn telegram(place: &Place<'_>) -> Option<Found> {
         place.at
     };
     let number = text.slice(start..place.end);
-    if text.at(place.end) != b':'
-        || !(8..=10).contains(&number.len())
-        || !number.iter().all(u8::is_ascii_digit)
-    {
+    if !(8..=10).contains(&number.len()) || !number.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let from = place.end.wrapping_add(1);

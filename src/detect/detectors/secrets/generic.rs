@@ -202,13 +202,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         variety >= if only_key { 35 } else { 30 }
             && (kinds.digits >= 2 || variety >= 37 || variety >= 33 && mixed)
     };
-    if !random
-        || is_words(value)
-        || is_reference(value)
-        || is_placeholder(value)
-        || is_code(value)
-        || is_word(value)
-    {
+    if !random || is_words(value) || is_placeholder(value) || is_code(value) || is_word(value) {
         return None;
     }
     let sure = variety >= 35 && value.len() >= 20 && !only_key;

@@ -14,7 +14,7 @@ pub(in crate::detect) static API_KEY: Detector = Detector {
     },
     reach: 39,
     context: &[],
-    anchors: &[Anchor::Word(&["AIza"], key)],
+    anchors: &[Anchor::Token(&["AIza"], key)],
     hits: &[
         Hit {
             text: concat!("GOOGLE_API_KEY=AI", "zaWxEuqLm1FnSIxsrODHvBoEY6pWCdxrc5kHq"),

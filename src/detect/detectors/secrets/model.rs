@@ -14,7 +14,7 @@ pub(in crate::detect) static OPENAI: Detector = Detector {
     },
     reach: 220,
     context: &[],
-    anchors: &[Anchor::Word(&["sk-"], openai)],
+    anchors: &[Anchor::Token(&["sk-"], openai)],
     hits: &[
         Hit {
             text: concat!(
@@ -80,7 +80,7 @@ pub(in crate::detect) static ANTHROPIC: Detector = Detector {
     },
     reach: 140,
     context: &[],
-    anchors: &[Anchor::Word(&["sk-ant-"], anthropic)],
+    anchors: &[Anchor::Token(&["sk-ant-"], anthropic)],
     hits: &[
         Hit {
             text: concat!(
@@ -194,7 +194,8 @@ fn openai(place: &Place<'_>) -> Option<Found> {
     }
     let end = text.run_of(Alphabet::Base64Url, place.end, 210);
     let body = text.slice(place.end..end);
-    let mark = body.windows(8).position(|window| window == b"T3BlbkFJ")?;
+    let mark = text.find(b"T3BlbkFJ", place.end..end)?;
+    let mark = mark.wrapping_sub(place.end);
     let fits = mark >= 16
         && body.len().saturating_sub(mark) >= 24
         && variety(body) >= 30

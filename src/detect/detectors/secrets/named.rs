@@ -84,19 +84,33 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
 pub(super) fn is_code(value: &[u8]) -> bool {
-    let contains = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
-    let name = |part: &[u8]| {
-        !part.is_empty()
-            && part
-                .iter()
-                .all(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
-    };
-    let dotted = value.contains(&b'.') && value.split(|byte| *byte == b'.').all(name);
-    let slashes = value.iter().filter(|byte| **byte == b'/').count();
-    let absolute = value.starts_with(b"/") && slashes > 1 && makeup(value).digits == 0;
-    let relative = [&b"./"[..], b"../", b"~/"]
-        .iter()
-        .any(|start| value.starts_with(start));
-    let marks: [&[u8]; 6] = [b"://", b"()", b"->", b"::", b"([", b"(\""];
-    dotted || absolute || relative || marks.iter().any(|mark| contains(mark))
+    let mut slashes = 0usize;
+    let mut dots = 0usize;
+    let mut name = true;
+    let mut mark = false;
+    let mut before = 0u8;
+    for byte in value {
+        match byte {
+            b'/' => slashes = slashes.wrapping_add(1),
+            b'.' => {
+                dots = dots.wrapping_add(1);
+                name &= before != b'.' && before != 0;
+            }
+            _ => {}
+        }
+        name &= byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.');
+        mark |= matches!(
+            (before, byte),
+            (b'(', b')' | b'[' | b'"') | (b'-', b'>') | (b':', b':')
+        );
+        before = *byte;
+    }
+    let dotted = dots > 0 && name && before != b'.';
+    let absolute = slashes > 1 && value.starts_with(b"/") && makeup(value).digits == 0;
+    let relative = slashes > 0
+        && [&b"./"[..], b"../", b"~/"]
+            .iter()
+            .any(|start| value.starts_with(start));
+    let address = slashes > 1 && value.windows(3).any(|three| three == b"://");
+    mark || dotted || absolute || relative || address
 }

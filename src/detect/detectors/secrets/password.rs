@@ -225,11 +225,14 @@ fn is_sentence(value: &[u8]) -> bool {
 
 /// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
 fn is_code_with_marks(value: &[u8]) -> bool {
-    let contains = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
-    let marks: [&[u8]; 9] = [
-        b"](", b"==", b"\\", b"({", b"</", b"${", b"[\"", b"['", b"://",
-    ];
-    marks.iter().any(|mark| contains(mark)) && makeup(value).others < 10
+    let two = value.windows(2).any(|two| {
+        matches!(
+            two,
+            [b']', b'('] | [b'=', b'='] | [b'(' | b'$', b'{'] | [b'<', b'/'] | [b'[', b'"' | b'\'']
+        )
+    });
+    let mark = two || value.contains(&b'\\') || value.windows(3).any(|three| three == b"://");
+    mark && makeup(value).others < 10
 }
 
 /// `if ("value" == password)`

@@ -14,7 +14,7 @@ pub(in crate::detect) static TOKEN: Detector = Detector {
     },
     reach: 300,
     context: &[],
-    anchors: &[Anchor::Word(&["xox", "xapp-"], token)],
+    anchors: &[Anchor::Token(&["xox", "xapp-"], token)],
     hits: &[
         Hit {
             text: concat!(
@@ -130,14 +130,16 @@ fn token(place: &Place<'_>) -> Option<Found> {
     let end = text.run(at, 280, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
+    if body.len() < 10 || text.at(end) == b'_' {
+        return None;
+    }
     let digits = makeup(body).digits;
     // The last part is the secret; the numbers before it say whose it is.
     let secret = body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
-    let varied = variety(body) >= 20 && !is_placeholder(body) || variety(secret) >= 28;
+    let varied = || variety(body) >= 20 && !is_placeholder(body) || variety(secret) >= 28;
     // The oldest tokens are one string, which may have no digits.
-    let one = secret.len() == body.len() && variety(body) >= 30 && !is_placeholder(body);
-    let fits = body.len() >= 10 && (digits >= 2 || one) && varied && text.at(end) != b'_';
-    fits.then_some(Found {
+    let one = || secret.len() == body.len() && variety(body) >= 30 && !is_placeholder(body);
+    ((digits >= 2 || one()) && varied()).then_some(Found {
         start: place.at,
         end,
         confidence: if digits >= 4 {
