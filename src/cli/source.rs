@@ -14,6 +14,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// Its text.
     pub(super) text: String,
+    /// Where each of its lines begins: of thousands of findings each says where it is.
+    lines: Vec<usize>,
     /// Its tree; absent if it could not be parsed.
     pub(super) root: Option<Node>,
     /// What came of it.
@@ -44,8 +46,11 @@ impl Source {
             Ok(root) => (Some(root), Vec::new()),
             Err(diagnostics) => (None, diagnostics),
         };
+        let ends = text.match_indices('\n');
+        let begins = ends.map(|(end, _)| end.saturating_add(1));
         Ok(Source {
             name: name.to_owned(),
+            lines: std::iter::once(0).chain(begins).collect(),
             text,
             root,
             loaded: Loaded {
@@ -114,13 +119,11 @@ impl Source {
 
     /// Line and column (in characters) of a byte, both from 1.
     pub(super) fn position(&self, byte: usize) -> (usize, usize) {
-        let before = self
-            .text
-            .get(..byte.min(self.text.len()))
-            .unwrap_or(&self.text);
-        let line = before.matches('\n').count().saturating_add(1);
-        let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
-        let column = before.get(start..).map_or(0, |text| text.chars().count());
+        let byte = byte.min(self.text.len());
+        let line = self.lines.partition_point(|start| *start <= byte);
+        let start = line.checked_sub(1).and_then(|line| self.lines.get(line));
+        let before = start.and_then(|start| self.text.get(*start..byte));
+        let column = before.map_or(0, |before| before.chars().count());
         (line, column.saturating_add(1))
     }
 }

@@ -156,6 +156,15 @@ impl Glob {
 
     /// The states that are alive after a text; `None` if none is.
     fn after(&self, text: &str, reading: Reading) -> Option<Vec<bool>> {
+        // Most names differ from most globs in their first letters.
+        let begins = self.tokens.iter().zip(text.chars());
+        for (token, c) in begins {
+            match token {
+                Token::Literal(expected) if *expected == c => {}
+                Token::Literal(_) => return None,
+                _ => break,
+            }
+        }
         // The set of tokens that could come next, one bit each side of the text read so far.
         let length = self.tokens.len();
         let mut states = vec![false; length.saturating_add(1)];

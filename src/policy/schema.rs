@@ -209,7 +209,8 @@ fn detector_keys() -> Map<String, Value> {
             let value = match *key {
                 "confidence" => json!({"enum": ["low", "medium", "high"]}),
                 "reach" => json!({"type": "integer", "minimum": 1}),
-                "pattern" | "description" => json!({"type": "string"}),
+                "description" => json!({"type": "string"}),
+                "pattern" => json!({"type": ["string", "array"], "items": {"type": "string"}}),
                 // Texts, or the name of a list.
                 _ => json!({"type": ["string", "array", "object"]}),
             };

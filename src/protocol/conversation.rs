@@ -38,8 +38,40 @@ impl Speaker {
     }
 }
 
-/// Names of the tools called so far, by the id of the call.
-pub(super) type Calls = BTreeMap<Box<str>, Box<str>>;
+/// The tools that were called so far, by the ids of the calls.
+///
+/// Ids are the client's word, and some models begin to count anew with each turn. So the call that came last is meant; but
+/// of two that wait for a result under the same id, nobody knows which one it belongs to.
+#[derive(Debug, Default)]
+pub(super) struct Calls(BTreeMap<Box<str>, Called>);
+
+#[derive(Debug)]
+struct Called {
+    tool: Known<Box<str>>,
+    is_answered: bool,
+}
+
+impl Calls {
+    /// A tool is called.
+    pub(super) fn add(&mut self, id: &str, tool: &str) {
+        let mut tool = Known::Is(tool.into());
+        if let Some(other) = self.0.get(id)
+            && !other.is_answered
+            && other.tool != tool
+        {
+            tool = Known::Unknown;
+        }
+        let is_answered = false;
+        self.0.insert(id.into(), Called { tool, is_answered });
+    }
+
+    /// The tool whose result comes under this id; `None` where none was called under it.
+    pub(super) fn answer(&mut self, id: &str) -> Option<Known<Box<str>>> {
+        let called = self.0.get_mut(id)?;
+        called.is_answered = true;
+        Some(called.tool.clone())
+    }
+}
 
 /// One running text.
 pub(super) fn say(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
@@ -128,6 +160,28 @@ mod tests {
             &|message| message.is_text("c"),
             &|message| message.is_text("r"),
         )
+    }
+
+    #[test]
+    fn a_result_belongs_to_the_last_call_of_its_id() {
+        let mut calls = Calls::default();
+        assert_eq!(calls.answer("1"), None);
+        calls.add("1", "search");
+        assert_eq!(calls.answer("1"), Some(Known::Is("search".into())));
+        calls.add("1", "read_secret");
+        assert_eq!(calls.answer("1"), Some(Known::Is("read_secret".into())));
+    }
+
+    #[test]
+    fn nobody_knows_whose_the_result_is_of_two_calls_that_share_an_id() {
+        let mut calls = Calls::default();
+        calls.add("1", "read_secret");
+        calls.add("1", "search");
+        assert_eq!(calls.answer("1"), Some(Known::Unknown));
+        assert_eq!(calls.answer("1"), Some(Known::Unknown));
+        calls.add("2", "search");
+        calls.add("2", "search");
+        assert_eq!(calls.answer("2"), Some(Known::Is("search".into())));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod stream;
 mod withhold;
 
+use super::conversation::Calls;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -15,7 +16,6 @@ use super::{
     Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Nest, Value, quote};
 
 /// Conversations.
@@ -308,7 +308,7 @@ struct Conversation {
     /// Index of the first message after the last assistant message.
     after_assistant: usize,
     /// Names of the tools called so far, by the id of the call.
-    calls: BTreeMap<Box<str>, Box<str>>,
+    calls: Calls,
     /// Names of the tools that the last assistant message called, in order; results are often matched by order alone.
     pending: std::collections::VecDeque<Box<str>>,
 }
@@ -332,7 +332,7 @@ impl Conversation {
         Conversation {
             latest_from: last.filter(|_| only_results_follow),
             after_assistant: last.map_or(0, |at| at.saturating_add(1)),
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
             pending: std::collections::VecDeque::new(),
         }
     }
@@ -399,7 +399,7 @@ impl Conversation {
                 "tool_calls" => reader.array(value, |reader, call| {
                     if let (id, Some(name)) = tool_call(reader, call, calls_turn) {
                         if let Some(id) = id {
-                            self.calls.insert(id, name.clone());
+                            self.calls.add(&id, &name);
                         }
                         self.pending.push_back(name);
                     }
@@ -420,15 +420,16 @@ impl Conversation {
         }
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let by_id = id.and_then(|id| self.calls.get(&*id).cloned());
+            let by_id = id.and_then(|id| self.calls.answer(&id));
             let by_order = self.pending.pop_front();
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
             event.tool = match (by_id, named) {
                 // The call and the result name different tools: it may be either's.
-                (Some(called), Some(named)) if called != named => Known::Unknown,
-                (Some(name), _) | (None, Some(name)) => Known::Is(name),
+                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
+                (Some(called), _) => called,
+                (None, Some(name)) => Known::Is(name),
                 (None, None) => by_order.map_or(Known::Unknown, Known::Is),
             };
             let holder = result.as_ref().map(|(value, _)| *value);

@@ -10,6 +10,7 @@ mod withhold;
 pub(super) use stream::ChatStream;
 pub(super) use withhold::withhold;
 
+use super::conversation::Calls;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
@@ -23,7 +24,6 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 use crate::wire::span::offset;
 use std::ops::Range;
@@ -303,7 +303,7 @@ pub(super) fn read_request(
     let mut request = RequestReader {
         latest_from: latest_calls_from(messages),
         after_assistant: last_assistant(messages).map_or(0, |at| at.saturating_add(1)),
-        calls: BTreeMap::new(),
+        calls: Calls::default(),
     };
     // The first choice is named first, wherever it stands.
     if let Some(value) = root.get("model") {
@@ -411,7 +411,7 @@ struct RequestReader {
     /// Index of the first message after the last assistant message.
     after_assistant: usize,
     /// Names of the tools called so far, by the id of the call.
-    calls: BTreeMap<Box<str>, Box<str>>,
+    calls: Calls,
 }
 
 impl RequestReader {
@@ -559,7 +559,7 @@ impl RequestReader {
                 }
                 "tool_calls" => reader.array(value, |reader, call| {
                     if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
-                        self.calls.insert(id, name);
+                        self.calls.add(&id, &name);
                     }
                 }),
                 "function_call" if !value.is_null() => {
@@ -579,11 +579,11 @@ impl RequestReader {
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            let called = answered.and_then(|id| self.calls.get(&id));
+            let called = answered.and_then(|id| self.calls.answer(&id));
             event.tool = match (called, named) {
                 // The call and the result name different tools: it may be either's.
-                (Some(called), Some(named)) if **called != *named => Known::Unknown,
-                (Some(name), _) => Known::Is(name.clone()),
+                (Some(Known::Is(called)), Some(named)) if called != named => Known::Unknown,
+                (Some(called), _) => called,
                 (None, Some(name)) => Known::Is(name),
                 (None, None) => Known::Unknown,
             };

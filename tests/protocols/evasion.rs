@@ -1099,6 +1099,54 @@ fn calls_in_anyones_turn_are_calls_and_results_belong_to_their_calls() {
 }
 
 #[test]
+fn of_two_calls_that_share_an_id_the_result_may_be_either_s() {
+    let function = |name: &str| json!({"id": "1", "type": "function", "function": {"name": name, "arguments": "{}"}});
+    let item = |name: &str| json!({"type": "function_call", "call_id": "1", "name": name, "arguments": "{}"});
+    let block = |name: &str| json!({"type": "tool_use", "id": "1", "name": name, "input": {}});
+    let tool_use = |name: &str| json!({"toolUse": {"toolUseId": "1", "name": name, "input": {}}});
+    let chat = json!({"model": "m", "messages": [
+        {"role": "assistant", "content": null, "tool_calls": [function("read_secret"), function("search")]},
+        {"role": "tool", "tool_call_id": "1", "content": "s3cret"},
+    ]});
+    let bodies = [
+        (CHAT, chat.clone()),
+        ("/api/chat", chat.clone()),
+        ("/v2/chat", chat),
+        (
+            RESPONSES,
+            json!({"model": "m", "input": [item("read_secret"), item("search"),
+                {"type": "function_call_output", "call_id": "1", "output": "s3cret"}]}),
+        ),
+        (
+            MESSAGES,
+            json!({"model": "m", "max_tokens": 9, "messages": [
+                {"role": "assistant", "content": [block("read_secret"), block("search")]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "s3cret"}]},
+            ]}),
+        ),
+        (
+            CONVERSE,
+            json!({"messages": [
+                {"role": "assistant", "content": [tool_use("read_secret"), tool_use("search")]},
+                {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "s3cret"}]}}]},
+            ]}),
+        ),
+    ];
+    for (path, body) in bodies {
+        let (_, reading) = asked_in(&post(path), &body.to_string());
+        let results = reading
+            .events
+            .iter()
+            .filter(|event| event.kind == Kind::ToolResult);
+        let tools: Vec<_> = results.map(tool).collect();
+        assert!(
+            !tools.is_empty() && tools.iter().all(|tool| *tool == "?"),
+            "{path}: {tools:?}"
+        );
+    }
+}
+
+#[test]
 fn a_gemini_result_is_tied_by_id_or_by_name_and_never_to_another_tool() {
     let results = |parts: serde_json::Value| {
         let body = json!({"contents": [

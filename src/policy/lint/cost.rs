@@ -2,11 +2,13 @@
 
 use super::breadth::{each_check, texts};
 use super::{Findings, PORTABLE, Subject, top};
+use crate::detect::custom::DEFAULT_REACH;
 use crate::detect::pattern::Pattern;
 use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::document::{HeaderMode, Mode};
 use crate::policy::field::Field;
+use crate::policy::node::Node;
 use crate::policy::operators::Verb;
 use crate::policy::pace::Pace;
 use crate::policy::rule::{Action, OnDeny};
@@ -34,6 +36,45 @@ pub(super) fn unbounded(subject: &Subject<'_>, findings: &mut Findings) {
                 }
             }
         });
+    }
+}
+
+/// Detectors of answers whose patterns could match without end, and that don't say how far a stream waits for them.
+pub(super) fn endless_detectors(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut looks = false;
+    for view in &subject.rules {
+        if view.written.kinds.contains(Kind::Response) {
+            each_check(view.written, &mut |_, check| {
+                looks |= check.verb == Verb::Detects
+            });
+        }
+    }
+    let detectors = top(subject.root, "detectors").filter(|_| looks);
+    for member in detectors.map(Node::members).unwrap_or_default() {
+        let detector = &member.value;
+        let (Some(written), None) = (detector.get("pattern"), detector.get("reach")) else {
+            continue;
+        };
+        let one = std::slice::from_ref(written);
+        let patterns = if written.items().is_empty() {
+            one
+        } else {
+            written.items()
+        };
+        for node in patterns {
+            let Some(text) = node.text() else { continue };
+            let unbounded = Pattern::new(text).is_ok_and(|pattern| pattern.reach().is_none());
+            if unbounded {
+                findings.warn(
+                    codes::AG1108,
+                    (node.span.clone(), format!("detectors.{}.pattern", member.key)),
+                    format!(
+                        "a match of `{text}` may grow without end; in a stream one of more than {DEFAULT_REACH} characters is a finding to the end of its text"
+                    ),
+                    "bound its repetitions (`{1,64}` instead of `+`), or say how long a stream waits: `reach: 200`",
+                );
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     breadth::patterns,
     breadth::needles,
     cost::unbounded,
+    cost::endless_detectors,
     holes::renamed_arguments,
     holes::spellings,
     holes::claims,

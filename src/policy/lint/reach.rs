@@ -170,15 +170,13 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
     }
     for (at, view) in subject.rules.iter().enumerate() {
         let covering = subject.rules.iter().enumerate().find(|(other_at, other)| {
-            let both = rule_implies(&view.meaning, &other.meaning)
-                && rule_implies(&other.meaning, &view.meaning);
             *other_at != at
                 && other.written.action == view.written.action
                 && other.compiled.enforced == view.compiled.enforced
                 && other.meaning.effect == view.meaning.effect
                 && rule_implies(&view.meaning, &other.meaning)
                 // Of two that say the same, the later one repeats the earlier.
-                && (!both || *other_at < at)
+                && (*other_at < at || !rule_implies(&other.meaning, &view.meaning))
         });
         let Some((_, other)) = covering else { continue };
         let same = rule_implies(&other.meaning, &view.meaning);

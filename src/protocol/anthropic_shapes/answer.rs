@@ -81,7 +81,7 @@ pub(in crate::protocol) fn message(reader: &mut Reader<'_>, message: Value<'_>, 
         RESPONSE,
         &origin,
         &mut |reader, key, value| match key {
-            "content" => content(reader, value, &speaker, &mut Calls::new()),
+            "content" => content(reader, value, &speaker, &mut Calls::default()),
             "stop_reason" => {
                 reason = value.text().map(Box::from);
                 reader.word(value, STOP_REASONS);

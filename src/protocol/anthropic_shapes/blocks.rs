@@ -388,7 +388,7 @@ fn call(
     }
     let id = block.get("id").and_then(|id| id.text());
     if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
-        calls.insert(id.into(), name);
+        calls.add(&id, &name);
     }
 }
 
@@ -403,13 +403,13 @@ fn result(
     let called = block
         .get("tool_use_id")
         .and_then(|id| id.text())
-        .and_then(|id| calls.get(&*id).cloned());
+        .and_then(|id| calls.answer(&id));
     let mut event = Event::new(Kind::ToolResult, reader.direction(), block.place());
     event.turn = speaker.origin.turn;
     event.choice = speaker.origin.choice;
     event.provider_run = provider.is_some();
     event.tool = match (called, provider) {
-        (Some(name), _) => Known::Is(name),
+        (Some(called), _) => called,
         (None, Some("mcp") | None) => Known::Unknown,
         (None, Some(name)) => Known::Is(name.into()),
     };

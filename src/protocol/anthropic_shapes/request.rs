@@ -150,7 +150,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         calls: Turn::Earlier,
         is_result: false,
     };
-    let mut calls = Calls::new();
+    let mut calls = Calls::default();
     reader.keys(
         root,
         REQUEST,
@@ -163,7 +163,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
                     at = at.saturating_add(1);
                 });
             }
-            "system" => content(reader, value, &system, &mut Calls::new()),
+            "system" => content(reader, value, &system, &mut Calls::default()),
             "tools" => reader.array(value, tools::tool),
             "mcp_servers" => tools::mcp_servers(reader, value, has_toolset),
             "tool_choice" => tool_choice(reader, value),

@@ -114,7 +114,7 @@ impl MessageStream {
             run: 0,
             is_running: false,
             said_in: 0,
-            names: Calls::new(),
+            names: Calls::default(),
             calls: 0,
             taken: 0,
             programmatic: Vec::new(),
@@ -243,7 +243,7 @@ impl MessageStream {
         });
         let id = value.get("id").and_then(|id| id.text());
         if let (Some(name), Some(id)) = (name, id) {
-            self.names.insert(id.into(), name);
+            self.names.add(&id, &name);
         }
         if !provider_run {
             self.calls = self.calls.saturating_add(1);

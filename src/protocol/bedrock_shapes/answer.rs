@@ -105,7 +105,7 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Speaker) {
         message,
         MESSAGE,
         &speaker.origin,
-        &mut |reader, _, content| blocks(reader, content, speaker, &mut Calls::new()),
+        &mut |reader, _, content| blocks(reader, content, speaker, &mut Calls::default()),
     );
 }
 

@@ -251,7 +251,7 @@ fn call(
     );
     let id = value.get("toolUseId").and_then(|id| id.text());
     if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
-        calls.insert(id.into(), name);
+        calls.add(&id, &name);
     }
 }
 
@@ -268,11 +268,11 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &
     let called = value
         .get("toolUseId")
         .and_then(|id| id.text())
-        .and_then(|id| calls.get(&*id).cloned());
+        .and_then(|id| calls.answer(&id));
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
     event.turn = speaker.origin.turn;
     event.choice = speaker.origin.choice;
-    event.tool = called.map_or(Known::Unknown, Known::Is);
+    event.tool = called.unwrap_or(Known::Unknown);
     let is_error = value
         .get("status")
         .is_some_and(|status| status.is_text("error"));

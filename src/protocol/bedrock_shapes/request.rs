@@ -65,7 +65,7 @@ pub(in crate::protocol) fn converse_request(
             })
         },
     );
-    let mut calls = Calls::new();
+    let mut calls = Calls::default();
     reader.keys(
         root,
         REQUEST,

@@ -109,7 +109,7 @@ impl ConverseStream {
             run: 0,
             said_in: None,
             next: 0,
-            names: Calls::new(),
+            names: Calls::default(),
             answering: Known::Unknown,
             calls: 0,
             taken: 0,
@@ -188,7 +188,7 @@ impl ConverseStream {
         });
         let id = value.get("toolUseId").and_then(|id| id.text());
         if let (Some(name), Some(id)) = (name, id) {
-            self.names.insert(id.into(), name);
+            self.names.add(&id, &name);
         }
         if !provider_run {
             self.calls = self.calls.saturating_add(1);
@@ -204,8 +204,8 @@ impl ConverseStream {
         ];
         reader.known(value, RESULT, &Origin::answer(0));
         let id = value.get("toolUseId").and_then(|id| id.text());
-        let name = id.and_then(|id| self.names.get(&*id).cloned());
-        self.answering = name.map_or(Known::Unknown, Known::Is);
+        let called = id.and_then(|id| self.names.answer(&id));
+        self.answering = called.unwrap_or(Known::Unknown);
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, event: Value<'_>, delta: Value<'_>) {

@@ -6,13 +6,13 @@ pub(super) use stream::V2Stream;
 
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::Calls;
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
 };
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Nest, Value};
 use crate::wire::order;
 use crate::wire::span::Span;
@@ -64,7 +64,7 @@ struct Conversation {
     /// Index of the first message after the last assistant message.
     after_assistant: usize,
     /// Names of the tools called so far, by the id of the call.
-    calls: BTreeMap<Box<str>, Box<str>>,
+    calls: Calls,
 }
 
 impl Conversation {
@@ -86,7 +86,7 @@ impl Conversation {
         Conversation {
             latest_from: last.filter(|_| only_results_follow),
             after_assistant: last.map_or(0, |at| at.saturating_add(1)),
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
         }
     }
 
@@ -138,7 +138,7 @@ impl Conversation {
                 }
                 _ => reader.array(value, |reader, call| {
                     if let Some((id, name)) = tool_call(reader, call, calls_turn, 0) {
-                        self.calls.insert(id, name);
+                        self.calls.add(&id, &name);
                     }
                 }),
             },
@@ -149,11 +149,11 @@ impl Conversation {
         }
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
-            let called = id.and_then(|id| self.calls.get(&*id).cloned());
+            let called = id.and_then(|id| self.calls.answer(&id));
             let mut event = Event::new(Kind::ToolResult, Direction::Request, message.place());
             event.turn = origin.turn;
             event.from = origin.from.clone();
-            event.tool = called.map_or(Known::Unknown, Known::Is);
+            event.tool = called.unwrap_or(Known::Unknown);
             let Some((value, texts, beside)) = result else {
                 reader.reading.add(event);
                 return;

@@ -99,7 +99,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
         }
         json::Kind::Object => {
             reader.reading.count_message(&user.origin.from);
-            step(reader, value, &user, &mut Calls::new());
+            step(reader, value, &user, &mut Calls::default());
         }
         _ => {
             let turns = Turns::of(
@@ -107,7 +107,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
                 &|step| author_of(step) == Known::Is(Author::Assistant),
                 &|step| author_of(step) == Known::Is(Author::Tool),
             );
-            let mut calls = Calls::new();
+            let mut calls = Calls::default();
             let mut at = 0usize;
             reader.array(value, |reader, element| {
                 let from = author_of(element);
@@ -133,7 +133,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
 /// The steps of an answer.
 pub(super) fn answer(reader: &mut Reader<'_>, value: Value<'_>) {
     let speaker = answering(Origin::answer(0));
-    let mut calls = Calls::new();
+    let mut calls = Calls::default();
     reader.array(value, |reader, element| {
         step(reader, element, &speaker, &mut calls)
     });
@@ -308,7 +308,7 @@ fn call(
     let mut name = None;
     reader.in_signed(is_signed, |reader| name = reader.call(event, holder));
     if let (Some(name), Some(id)) = (name, id) {
-        calls.insert(id.into(), name);
+        calls.add(&id, &name);
     }
 }
 
@@ -342,7 +342,7 @@ fn result(
     let called = reader
         .get(step, "callId")
         .and_then(|id| id.text())
-        .and_then(|id| calls.get(&*id).cloned());
+        .and_then(|id| calls.answer(&id));
     let tool = speaker.tool(match provider {
         Some(_) => Part::Other,
         None => Part::Text,
@@ -353,7 +353,7 @@ fn result(
     event.from = tool.origin.from.clone();
     event.provider_run = provider.is_some();
     event.tool = match (called, provider) {
-        (Some(name), _) => Known::Is(name),
+        (Some(called), _) => called,
         (None, Some("mcp_server_tool") | None) => Known::Unknown,
         (None, Some(name)) => Known::Is(name.into()),
     };

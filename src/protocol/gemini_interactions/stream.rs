@@ -114,7 +114,7 @@ impl InteractionStream {
             id: String::new(),
             model: asked.models.names.first().map(|model| model.to_string()),
             next: 0,
-            callers: Calls::new(),
+            callers: Calls::default(),
             calls: 0,
             taken: 0,
             sent: Sent::default(),
@@ -200,7 +200,7 @@ impl InteractionStream {
         });
         let id = value.get("id").and_then(|id| id.text());
         if let (Some(name), Some(id)) = (name, id) {
-            self.callers.insert(id.into(), name);
+            self.callers.add(&id, &name);
         }
     }
 

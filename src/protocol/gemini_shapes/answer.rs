@@ -109,7 +109,7 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
         CANDIDATE,
         &origin,
         &mut |reader, key, value| match key {
-            "content" => read_content(reader, value, &speaker, &mut Calls::new()),
+            "content" => read_content(reader, value, &speaker, &mut Calls::default()),
             // The text once more, token by token: it goes as a whole when the text is edited.
             "logprobsResult" => reader.claim_all(value),
             // A word, or with `enum-encoding=int` a number.

@@ -89,7 +89,7 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
             })
     };
     let turns = Turns::of(value.elements().chain(single), &is_model, &holds_result);
-    let mut calls = Calls::new();
+    let mut calls = Calls::default();
     let mut at = 0usize;
     one_or_many(reader, value, |reader, content| {
         let from = role_of(reader, content);
@@ -128,7 +128,7 @@ pub(in crate::protocol) fn contents_by(
         is_result: false,
     };
     one_or_many(reader, value, |reader, content| {
-        read_content(reader, content, &speaker, &mut Calls::new());
+        read_content(reader, content, &speaker, &mut Calls::default());
     });
 }
 
@@ -306,7 +306,7 @@ fn call(
     if let Some(name) = reader.call(event, holder) {
         // Calls without an id are found by their name.
         let key = id.as_deref().filter(|id| !id.is_empty()).unwrap_or("");
-        calls.insert(key_of(key, &name), name);
+        calls.add(&key_of(key, &name), &name);
     }
 }
 
@@ -375,14 +375,14 @@ fn function_response(
     );
     // By its id; by its name where the call had none. A result that says another name than its call is nobody's.
     let called = match id.as_deref() {
-        Some(id) if !id.is_empty() => calls.get(id),
+        Some(id) if !id.is_empty() => calls.answer(id),
         _ => None,
     };
-    let called = called.or_else(|| calls.get(&key_of("", name.as_deref()?)));
-    if let (Some(called), Some(name)) = (called, &name)
+    let called = called.or_else(|| calls.answer(&key_of("", name.as_deref()?)));
+    if let (Some(Known::Is(called)), Some(name)) = (called, name)
         && called == name
     {
-        event.tool = Known::Is(name.clone());
+        event.tool = Known::Is(called);
     }
     for texts in beside {
         reader.result_beside(&event, texts);

@@ -49,7 +49,7 @@ impl GenerateStream {
         GenerateStream {
             is_array: asked.endpoint.answer == AnswerForm::Elements,
             candidates: BTreeMap::new(),
-            calls: Calls::new(),
+            calls: Calls::default(),
             as_number: false,
         }
     }

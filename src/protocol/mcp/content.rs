@@ -2,22 +2,14 @@
 
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::Calls;
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Names of the tools that were called so far in a conversation, by the id of the call.
-pub(super) type Called = BTreeMap<Box<str>, Box<str>>;
-
 /// A block, or a list of blocks.
-pub(super) fn blocks(
-    reader: &mut Reader<'_>,
-    value: Value<'_>,
-    voice: &Voice,
-    called: &mut Called,
-) {
+pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, called: &mut Calls) {
     match value.kind() {
         json::Kind::Array => {
             reader.array(value, |reader, block| {
@@ -28,7 +20,7 @@ pub(super) fn blocks(
     }
 }
 
-fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Called) {
+fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Calls) {
     let kind = block.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or_default();
     let mut call = Call::default();
@@ -56,14 +48,14 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
     let id = |key: &str| block.get(key).and_then(|id| id.text());
     if kind == "tool_use" {
         if let (Some(id), Some(name)) = (id("id"), &call.name) {
-            called.insert(id.into(), name.clone());
+            called.add(&id, name);
         }
         tool_use(reader, block, call);
     } else if kind == "tool_result" {
-        let tool = id("toolUseId").and_then(|id| called.get(&*id).cloned());
+        let tool = id("toolUseId").and_then(|id| called.answer(&id));
         let failed = block.get("isError").and_then(|failed| failed.as_bool());
         let result = Answered {
-            tool: tool.map_or(Known::Unknown, Known::Is),
+            tool: tool.unwrap_or(Known::Unknown),
             args: Known::Missing,
             ok: !failed.unwrap_or(false),
             turn: turn_of_history(reader),
@@ -146,7 +138,7 @@ fn is_text_type(media: &str) -> bool {
 
 /// Messages of a prompt or of a sampling. Authors are told apart only where they are the request's.
 pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
-    let mut called = Called::new();
+    let mut called = Calls::default();
     reader.array(value, |reader, message| {
         let voice = Voice::of(origin.clone());
         reader.table(message, SPOKEN, &voice, &mut |reader, _, content| {
@@ -182,7 +174,7 @@ pub(super) fn tool_result(
         let texts = reader.tree(value);
         reader.say(value, texts, &voice);
     } else if value.kind() == json::Kind::Array {
-        blocks(reader, value, &voice, &mut Called::new());
+        blocks(reader, value, &voice, &mut Calls::default());
     } else {
         reader.wrong_type(value, "a list of blocks");
     }

@@ -1,11 +1,12 @@
 //! What a client sends: requests, notifications, answers to requests of the server, and batches of them.
 
-use super::content::{Called, blocks};
+use super::content::blocks;
 use super::tables::{CLIENT_RESULT, Method, named, named_like};
 use super::{BATCHES_IN, OLD_MESSAGE, VERSION, headers, is_mirrored};
 use crate::diag::codes;
 use crate::event::{Author, Event, Gate, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
+use crate::protocol::conversation::Calls;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
 use crate::wire::btree::BTreeMap;
@@ -218,7 +219,7 @@ fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
     let voice = Voice::of(Origin::of(Author::Assistant, Part::Text));
     reader.table(result, CLIENT_RESULT, &voice, &mut |reader, _, content| {
         if spoken {
-            blocks(reader, content, &voice, &mut Called::new());
+            blocks(reader, content, &voice, &mut Calls::default());
         } else {
             let texts = reader.tree(content);
             reader.tell(content, texts, &Origin::of(Author::User, Part::Other));

@@ -3,9 +3,9 @@
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::conversation::Calls;
 use crate::protocol::openai_shapes::CACHE_CONTROL;
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -196,7 +196,7 @@ pub(in crate::protocol) struct Items {
     /// Index of the first item after the last one of the model.
     after_model: usize,
     /// Names of the tools called so far, by the id of the call.
-    calls: BTreeMap<Box<str>, Box<str>>,
+    calls: Calls,
 }
 
 impl Items {
@@ -206,7 +206,7 @@ impl Items {
             latest_from: 0,
             latest_end: 0,
             after_model: 0,
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
         };
         let mut previous = Role::Other;
         for (at, item) in list.elements().enumerate() {
@@ -237,7 +237,7 @@ impl Items {
             latest_from: 0,
             latest_end: 1,
             after_model: 0,
-            calls: BTreeMap::new(),
+            calls: Calls::default(),
         };
         items.item(reader, item, 0);
     }
@@ -385,7 +385,7 @@ impl Items {
             reader.problem(codes::AG2001, item, "`name` is missing".to_owned());
         }
         if let (Some(id), Known::Is(name)) = (id_of(item), &event.tool) {
-            self.calls.insert(id, name.clone());
+            self.calls.add(&id, name);
         }
         reader.call(event, holder);
     }
@@ -404,10 +404,9 @@ impl Items {
         let mut event = Event::new(Kind::ToolResult, reader.direction(), item.place());
         event.turn = origin.turn;
         event.from = origin.from.clone();
-        event.tool = match id_of(item).and_then(|id| self.calls.get(&id)) {
-            Some(name) => Known::Is(name.clone()),
-            None => Known::Unknown,
-        };
+        event.tool = id_of(item)
+            .and_then(|id| self.calls.answer(&id))
+            .unwrap_or(Known::Unknown);
         if let Some(status) = item.get("status") {
             event.ok = match () {
                 () if status.is_text("failed") => Known::Is(false),

@@ -9,6 +9,7 @@ mod number;
 mod path;
 mod scan;
 mod string;
+mod trail;
 mod value;
 mod write;
 

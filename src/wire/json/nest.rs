@@ -3,6 +3,7 @@
 
 use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
 use super::string::{DecodedOffsets, decode};
+use super::trail::Trail;
 use super::value::{Doc, Held, Value};
 use super::write;
 use crate::wire::edit::{Splice, apply, join_overlaps};
@@ -109,6 +110,7 @@ impl<'b> Nest<'b> {
                 parent: None,
                 held,
                 level: 0,
+                trail: Trail::default(),
             })],
             limits,
             max_level,
@@ -203,6 +205,7 @@ impl<'b> Nest<'b> {
             parent: Some(parent.place()),
             held,
             level,
+            trail: Trail::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -240,6 +243,7 @@ impl<'b> Nest<'b> {
             parent: None,
             held: Held::Derived,
             level: 0,
+            trail: Trail::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -264,28 +268,14 @@ impl<'b> Nest<'b> {
         let Some(doc) = self.doc(place.doc) else {
             return pointer;
         };
-        let mut at = doc.root();
-        loop {
-            let step = at
-                .members()
-                .find(|(key, value)| holds(*value, place.node) || key.place() == place)
-                .map(|(key, value)| {
-                    let name = key.text().unwrap_or_default();
-                    (name.replace('~', "~0").replace('/', "~1"), value)
-                })
-                .or_else(|| {
-                    at.elements()
-                        .enumerate()
-                        .find(|(_, value)| holds(*value, place.node))
-                        .map(|(at, value)| (at.to_string(), value))
-                });
-            let Some((name, value)) = step else {
-                return pointer;
-            };
+        doc.trail.to(doc, place.node, &mut |key, at| {
             pointer.push('/');
-            pointer.push_str(&name);
-            at = value;
-        }
+            match key {
+                Some(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+                None => pointer.push_str(&at.to_string()),
+            }
+        });
+        pointer
     }
 
     /// Turns edits of any text of the nest into edits of the body's bytes: sorted, without overlaps.
@@ -383,10 +373,6 @@ fn join_lines(body: &[u8], array: &mut Vec<u8>) -> Vec<Span> {
         }
     }
     lines
-}
-
-fn holds(value: Value<'_>, node: u32) -> bool {
-    value.place().node <= node && node < value.end_node()
 }
 
 fn shifted(range: Range<usize>, by: usize) -> Span {

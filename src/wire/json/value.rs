@@ -4,6 +4,7 @@ use super::nest::Place;
 use super::number::Decimal;
 use super::scan::{ESCAPED, LONE_SURROGATE, Node, NodeKind, Tape};
 use super::string;
+use super::trail::Trail;
 use crate::wire::span::{Span, index, offset};
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ pub struct Doc<'b> {
     pub(super) held: Held,
     /// How many strings deep.
     pub(super) level: u8,
+    pub(super) trail: Trail,
 }
 
 /// How a text came out of what holds it (for the outermost: out of the body), and so how an edit finds its way back.
