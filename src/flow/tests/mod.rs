@@ -55,20 +55,25 @@ fn says(text: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What becomes of the pieces of an answer that is sent so slowly; each with the second at which it comes.
-fn slowly(guard: &Rc<Guard>, request: &Half, media: &str, pieces: &[(&[u8], u64)]) -> Vec<Action> {
-    let mut flow = Flow::new(Rc::clone(guard));
+/// Hands over the head of a request whose body follows.
+fn sends_head(flow: &mut Flow, request: &Half) -> Step {
     let headers: Vec<(&[u8], &[u8])> = request
         .headers
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .collect();
-    let _ = flow.request_headers(&RequestHead {
+    flow.request_headers(&RequestHead {
         headers: &headers,
         end: false,
         cluster: None,
         now: NOW,
-    });
+    })
+}
+
+/// What becomes of the pieces of an answer that is sent so slowly; each with the second at which it comes.
+fn slowly(guard: &Rc<Guard>, request: &Half, media: &str, pieces: &[(&[u8], u64)]) -> Vec<Action> {
+    let mut flow = Flow::new(Rc::clone(guard));
+    let _ = sends_head(&mut flow, request);
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
     let _ = flow.response_headers(&ResponseHead {
         headers: &[
@@ -766,17 +771,7 @@ fn an_exchange_that_never_began_or_broke_off_is_recorded() {
 
     let mut flow = Flow::new(Rc::clone(&guard));
     let request = chat_request(&says("hi"));
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let _ = flow.request_headers(&RequestHead {
-        headers: &headers,
-        end: false,
-        cluster: None,
-        now: NOW,
-    });
+    let _ = sends_head(&mut flow, &request);
     let _ = flow.request_body(&mut &b"{\"mess"[..], false, NOW);
     let broken: Value = serde_json::from_slice(
         &flow
@@ -806,18 +801,7 @@ rules:
     ));
     let body = says("forbidden");
     let request = chat_request(&body);
-    let headers: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let head = RequestHead {
-        headers: &headers,
-        end: false,
-        cluster: None,
-        now: NOW,
-    };
-    assert_eq!(flow.request_headers(&head), Step::go_on());
+    assert_eq!(sends_head(&mut flow, &request), Step::go_on());
     let (first, second) = body.split_at(9);
     for mut piece in [first, second] {
         assert_eq!(flow.request_body(&mut piece, false, NOW), Step::go_on());

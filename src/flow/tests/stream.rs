@@ -242,22 +242,10 @@ pub(super) fn most_behind(
     response: &Half,
     characters: &dyn Fn(&str) -> Option<usize>,
 ) -> usize {
-    let headers = |half: &Half| -> Vec<(Vec<u8>, Vec<u8>)> { half.headers.clone() };
-    let of = |headers: &[(Vec<u8>, Vec<u8>)]| -> Vec<(Vec<u8>, Vec<u8>)> { headers.to_vec() };
-    let sent = of(&headers(request));
-    let sent: Vec<(&[u8], &[u8])> = sent
-        .iter()
-        .map(|(n, v)| (n.as_slice(), v.as_slice()))
-        .collect();
-    let _ = flow.request_headers(&RequestHead {
-        headers: &sent,
-        end: false,
-        cluster: None,
-        now: NOW,
-    });
+    let _ = sends_head(flow, request);
     let _ = flow.request_body(&mut request.body().as_slice(), true, NOW);
-    let came = of(&headers(response));
-    let came: Vec<(&[u8], &[u8])> = came
+    let came: Vec<(&[u8], &[u8])> = response
+        .headers
         .iter()
         .map(|(n, v)| (n.as_slice(), v.as_slice()))
         .collect();

@@ -558,39 +558,20 @@ fn vertex_ai_streams_the_same() {
 
 #[test]
 fn while_a_call_is_held_a_ping_keeps_the_connection_alive() {
-    let mut flow = Flow::new(guard(LOOKS));
-    let asked = request();
-    let headers: Vec<(&[u8], &[u8])> = asked
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let _ = flow.request_headers(&RequestHead {
-        headers: &headers,
-        end: false,
-        cluster: None,
-        now: NOW,
-    });
-    let _ = flow.request_body(&mut asked.body().as_slice(), true, NOW);
-    let _ = flow.response_headers(&ResponseHead {
-        headers: &[
-            (b":status".as_slice(), b"200".as_slice()),
-            (b"content-type", b"text/event-stream"),
-        ],
-        end: false,
-        now: NOW,
-    });
-    let mut send = |event: Value, seconds: u64| {
-        let bytes = sse(&[event]);
-        flow.response_body(&mut bytes.as_slice(), false, NOW + seconds * 1_000_000_000)
-            .action
-    };
-    assert_eq!(send(begun(), 0), Action::Continue);
     let call = called(0, "tool_use", "find", &["{"]);
-    assert_eq!(send(call[0].clone(), 1), Action::Replace(Vec::new()));
+    let [start, delta] = [&call[0], &call[1]].map(|event| sse(std::slice::from_ref(event)));
+    let begun = sse(&[begun()]);
+    let pieces: [(&[u8], u64); 4] = [(&begun, 0), (&start, 1), (&delta, 12), (&delta, 13)];
     let ping = b"event: ping\ndata: {\"type\": \"ping\"}\n\n".to_vec();
-    assert_eq!(send(call[1].clone(), 12), Action::Replace(ping));
-    assert_eq!(send(call[1].clone(), 13), Action::Replace(Vec::new()));
+    assert_eq!(
+        slowly(&guard(LOOKS), &request(), "text/event-stream", &pieces),
+        [
+            Action::Continue,
+            Action::Replace(Vec::new()),
+            Action::Replace(ping),
+            Action::Replace(Vec::new()),
+        ]
+    );
 }
 
 mod faults {

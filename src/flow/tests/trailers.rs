@@ -1,24 +1,16 @@
 //! What the counts of Envoy's decompressors, which come as trailers, say of a request's body.
 
-use super::super::{RequestHead, Step};
+use super::super::Step;
 use super::*;
 
 /// How a request ends whose body, all of it, is followed by these trailers: the last step, and the record.
 fn ended(guard: &Rc<Guard>, body: &[u8], trailers: &[(&str, &str)]) -> (Step, Value) {
     let mut flow = Flow::new(Rc::clone(guard));
-    let request = chat_request(body);
-    let headers: Vec<(&[u8], &[u8])> = request
+    let mut request = chat_request(body);
+    request
         .headers
-        .iter()
-        .filter(|(name, _)| name != b"content-length")
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect();
-    let _ = flow.request_headers(&RequestHead {
-        headers: &headers,
-        end: false,
-        cluster: None,
-        now: NOW,
-    });
+        .retain(|(name, _)| name != b"content-length");
+    let _ = sends_head(&mut flow, &request);
     let _ = flow.request_body(&mut &*body, false, NOW);
     let trailers: Vec<(&[u8], &[u8])> = trailers
         .iter()
