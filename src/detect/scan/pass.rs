@@ -863,12 +863,13 @@ impl<'a> Pass<'a> {
             _ if !plan.keyed.is_empty() && at >= self.keyed_until.max(self.named_until) => {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
-                let Some(pair) = pair else { return };
                 if cut && self.open {
-                    self.begun = self.begun.min(pair.value.start);
-                    return;
+                    // Without what follows there may be no value yet: a quoted one that begins with a space.
+                    let from = pair.map_or(at, |pair| pair.value.start);
+                    self.begun = self.begun.min(from);
+                } else if let Some(pair) = pair {
+                    self.keyed(at, pair);
                 }
-                self.keyed(at, pair);
             }
             _ => {}
         }

@@ -198,6 +198,24 @@ fn difference(scanner: &Scanner, text: &str, whole: &[Finding], pieces: &[Findin
     )
 }
 
+#[test]
+fn a_quoted_value_that_begins_with_a_space_is_waited_for() {
+    let scanner = &*EVERYTHING;
+    let text = "password: \" 0532 0130 004\" and so on";
+    let expected = whole(scanner, text);
+    let quoted = text.find(" 0532").unwrap();
+    assert!(expected.iter().any(|finding| finding.start == quoted));
+    for cut in 0..=text.len() {
+        let pieces = sorted(in_pieces(scanner, text, &[cut], Context::Near));
+        assert_eq!(
+            pieces,
+            expected,
+            "cut at {cut}: {}",
+            difference(scanner, text, &expected, &pieces)
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn a_text_cut_anywhere_has_the_findings_of_the_whole(
