@@ -141,6 +141,8 @@ pub struct CompiledRule {
     pub(super) asks_turn: bool,
     /// It can only hold if something that rules look for stands in the text.
     pub(super) needs_hit: bool,
+    /// What it looks for in texts.
+    pub(super) wants: Wants,
     /// When in a stream it can be judged.
     pub(super) pace: Pace,
 }
@@ -551,6 +553,7 @@ impl<'d> Compiler<'d> {
             needs_hit: rule.action != Action::Allow
                 && rule.if_missing != Some(IfMissing::Apply)
                 && when.as_ref().is_some_and(needs_hit),
+            wants: self.wants,
             pace: CompiledRule::pace_of(&matches, when.as_ref(), unless.as_ref()),
             matches,
             when,

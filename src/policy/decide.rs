@@ -154,29 +154,42 @@ impl<'a> Context<'a> {
             && self.policy.matcher.detectors.is_secret(finding.detector)
     }
 
-    /// The scan of a text; kept if the text is one of the body's.
+    /// The scan of a text for what is asked; kept if the text is one of the body's. Detectors look at each text that
+    /// anything is asked of: the record counts what they find.
     fn with_scan<T>(
         &self,
         direction: Direction,
         text: &TextValue<'a>,
+        asked: Wants,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
         let mut wants = self.policy.needs.wants(direction);
         wants.detectors &= !self.scans.borrow().skips_detectors;
-        let scan = |text: &TextValue<'a>| {
+        let detectors = Wants {
+            detectors: true,
+            ..asked
+        };
+        let wants = wants.and(detectors);
+        let scan = |text: &TextValue<'a>, scan: &mut TextScan| {
+            if wants.without(scan.looked) == Wants::default() {
+                return;
+            }
             let key = text
                 .number
                 .and_then(|number| self.text_info(number)?.key)
                 .and_then(|place| self.nest.value(place)?.text());
-            self.policy.matcher.scan(
-                &text.text(),
-                key.as_deref(),
-                wants,
-                &mut self.scratch.borrow_mut(),
-            )
+            let scratch = &mut self.scratch.borrow_mut();
+            self.policy
+                .matcher
+                .scan(&text.text(), key.as_deref(), wants, scratch, scan);
+        };
+        let once = || {
+            let mut found = TextScan::default();
+            scan(text, &mut found);
+            found
         };
         let Some(number) = text.number else {
-            return use_scan(&scan(text));
+            return use_scan(&once());
         };
         let place = index(number);
         let mut scans = self.scans.borrow_mut();
@@ -186,13 +199,19 @@ impl<'a> Context<'a> {
         }
         let splits = splits.get_or_insert_with(|| self.splits(wants));
         match list.get_mut(place) {
-            Some(slot) => use_scan(slot.get_or_insert_with(|| {
-                let mut scan = scan(text);
-                let ours = splits.iter().filter(|split| split.text == number);
-                scan.splits.extend(ours);
-                scan
-            })),
-            None => use_scan(&scan(text)),
+            Some(slot) => {
+                let found = slot.get_or_insert_with(|| TextScan {
+                    splits: splits
+                        .iter()
+                        .filter(|split| split.text == number)
+                        .copied()
+                        .collect(),
+                    ..TextScan::default()
+                });
+                scan(text, found);
+                use_scan(found)
+            }
+            None => use_scan(&once()),
         }
     }
 
@@ -205,13 +224,13 @@ impl<'a> Context<'a> {
         seams::find(self.reading, self.nest, &self.policy.matcher, scratch)
     }
 
-    /// Whether anything that rules look for stands in an event's texts.
-    fn has_hit(&self, event: &Event) -> bool {
+    /// Whether anything of what is asked stands in an event's texts.
+    fn has_hit(&self, event: &Event, asked: Wants) -> bool {
         event
             .texts
             .clone()
             .filter_map(|number| self.text(number))
-            .any(|text| self.with_scan(event.direction, &text, |scan| !scan.is_blank()))
+            .any(|text| self.with_scan(event.direction, &text, asked, |scan| !scan.is_blank()))
     }
 
     /// How often each detector found something in the texts that rules looked at.
@@ -250,6 +269,7 @@ impl Policy {
             shadow: None,
         };
         let mut hit = None;
+        let asked = self.index.asks_texts(event);
         let mut is_for_somebody = false;
         for chapter in &self.chapters {
             let Some(is_certain) = chapter.takes_part(event, context) else {
@@ -257,7 +277,7 @@ impl Policy {
             };
             is_for_somebody |= is_certain && !chapter.is_shadow;
             let mut held = Vec::new();
-            let mut is_hit = || *hit.get_or_insert_with(|| context.has_hit(event));
+            let mut is_hit = || *hit.get_or_insert_with(|| context.has_hit(event, asked));
             for number in self.index.candidates(
                 event.kind,
                 &chapter.rules,
@@ -1060,29 +1080,33 @@ impl<'e, 'a> Judge<'e, 'a> {
         let direction = self.event.direction;
         let context = self.context;
         match operator {
-            Operator::Contains(contains) => with_scan(context, direction, text, |scan| {
-                let stands = |needle: &[u32; 2]| match side {
-                    Side::Restricting => needle
+            Operator::Contains(contains) => {
+                with_scan(context, direction, text, Wants::LITERALS, |scan| {
+                    let stands = |needle: &[u32; 2]| match side {
+                        Side::Restricting => needle
+                            .iter()
+                            .any(|literal| scan.literals.binary_search(literal).is_ok()),
+                        Side::Loosening => needle
+                            .first()
+                            .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),
+                    };
+                    if contains.all {
+                        contains.needles.iter().all(stands)
+                    } else {
+                        contains.needles.iter().any(stands)
+                    }
+                })
+            }
+            Operator::Matches(patterns) => {
+                with_scan(context, direction, text, Wants::PATTERNS, |scan| {
+                    patterns
                         .iter()
-                        .any(|literal| scan.literals.binary_search(literal).is_ok()),
-                    Side::Loosening => needle
-                        .first()
-                        .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),
-                };
-                if contains.all {
-                    contains.needles.iter().all(stands)
-                } else {
-                    contains.needles.iter().any(stands)
-                }
-            }),
-            Operator::Matches(patterns) => with_scan(context, direction, text, |scan| {
-                patterns
-                    .iter()
-                    .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
-            }),
+                        .any(|pattern| scan.patterns.binary_search(pattern).is_ok())
+                })
+            }
             Operator::Detects(detectors) => {
                 let mut incomplete = false;
-                let found = with_scan(context, direction, text, |scan| {
+                let found = with_scan(context, direction, text, Wants::DETECTORS, |scan| {
                     incomplete = scan.incomplete;
                     let splits = scan.splits.iter().map(|split| &split.finding);
                     scan.findings.iter().chain(splits).any(|finding| {
@@ -1134,9 +1158,10 @@ fn with_scan(
     context: &Context<'_>,
     direction: Direction,
     text: &TextValue<'_>,
+    asked: Wants,
     holds: impl FnOnce(&TextScan) -> bool,
 ) -> bool {
-    context.with_scan(direction, text, holds)
+    context.with_scan(direction, text, asked, holds)
 }
 
 /// Operators that find several values in one text: each host, address, table or verb counts as one.
@@ -1252,22 +1277,24 @@ impl Collector<'_, '_> {
         let mut splits: Vec<Split> = Vec::new();
         let mut untold = false;
         match operator {
-            Operator::Detects(detectors) => context.with_scan(direction, text, |scan| {
-                for finding in &scan.findings {
-                    if asks_for(detectors, finding) && context.counts(text, finding) {
-                        spans.push((finding.range(), Some(finding.detector)));
+            Operator::Detects(detectors) => {
+                context.with_scan(direction, text, Wants::DETECTORS, |scan| {
+                    for finding in &scan.findings {
+                        if asks_for(detectors, finding) && context.counts(text, finding) {
+                            spans.push((finding.range(), Some(finding.detector)));
+                        }
                     }
-                }
-                untold = scan.incomplete;
-                splits.extend(
-                    scan.splits
-                        .iter()
-                        .filter(|split| asks_for(detectors, &split.finding)),
-                );
-            }),
+                    untold = scan.incomplete;
+                    splits.extend(
+                        scan.splits
+                            .iter()
+                            .filter(|split| asks_for(detectors, &split.finding)),
+                    );
+                })
+            }
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
-                let known = context.with_scan(direction, text, |scan| {
+                let known = context.with_scan(direction, text, Wants::LITERALS, |scan| {
                     scan.spans.as_ref().map(|kept| {
                         let ours = kept
                             .literals
@@ -1285,7 +1312,7 @@ impl Collector<'_, '_> {
                 }
             }
             Operator::Matches(patterns) => {
-                let known = context.with_scan(direction, text, |scan| {
+                let known = context.with_scan(direction, text, Wants::PATTERNS, |scan| {
                     scan.spans.as_ref().map(|kept| {
                         let ours = kept
                             .patterns

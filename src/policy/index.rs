@@ -4,8 +4,9 @@
 use super::compile::{CompiledRule, Operator};
 use super::field::Field;
 use super::operators::Literal;
+use super::scan::Wants;
 use crate::detect::fold_name;
-use crate::event::{Event, Facts, Kind, Known};
+use crate::event::{Author, Event, Facts, Kind, Known};
 use crate::wire::order;
 use std::ops::Range;
 
@@ -25,6 +26,8 @@ struct Rules {
     always: Vec<u16>,
     /// Asked where something that rules look for stands in the event's texts.
     on_hit: Vec<u16>,
+    /// What rules that need a hit look for in texts of each author, in the order of [`Author::ALL`].
+    asks: [Wants; Author::ALL.len()],
     by_tool: ByName,
     by_model: ByName,
 }
@@ -60,6 +63,20 @@ impl Index {
         kinds
             .find(|(known, _)| **known == kind)
             .map(|(_, rules)| rules)
+    }
+
+    /// What rules that need a hit look for in the event's texts.
+    pub(super) fn asks_texts(&self, event: &Event) -> Wants {
+        let mut asked = Wants::default();
+        if let Some(rules) = self.about(event.kind) {
+            for (author, asks) in Author::ALL.iter().zip(rules.asks) {
+                if matches!(&event.from, Known::Is(from) if from != author) {
+                    continue;
+                }
+                asked.join(asks);
+            }
+        }
+        asked
     }
 
     /// All rules about a kind of event.
@@ -129,6 +146,15 @@ fn among<'r>(rules: &'r [u16], chapter: &Range<u16>) -> &'r [u16] {
 impl Rules {
     fn add(&mut self, number: u16, rule: &CompiledRule) {
         self.all.push(number);
+        if rule.needs_hit {
+            let names = rule.names(&Field::From);
+            for (author, asks) in Author::ALL.iter().zip(&mut self.asks) {
+                let is_named = |names: &Vec<&str>| names.contains(&&*fold_name(author.word()));
+                if names.as_ref().is_none_or(is_named) {
+                    asks.join(rule.wants);
+                }
+            }
+        }
         if let Some(names) = rule.names(&Field::Tool) {
             self.by_tool.add(number, names);
         } else if let Some(names) = rule.names(&Field::Model) {

@@ -16,10 +16,44 @@ pub(super) struct Wants {
 }
 
 impl Wants {
+    const NONE: Wants = Wants {
+        literals: false,
+        patterns: false,
+        detectors: false,
+    };
+    pub(super) const LITERALS: Wants = Wants {
+        literals: true,
+        ..Wants::NONE
+    };
+    pub(super) const PATTERNS: Wants = Wants {
+        patterns: true,
+        ..Wants::NONE
+    };
+    pub(super) const DETECTORS: Wants = Wants {
+        detectors: true,
+        ..Wants::NONE
+    };
+
     pub(super) fn join(&mut self, other: Wants) {
         self.literals |= other.literals;
         self.patterns |= other.patterns;
         self.detectors |= other.detectors;
+    }
+
+    pub(super) fn and(self, other: Wants) -> Wants {
+        Wants {
+            literals: self.literals && other.literals,
+            patterns: self.patterns && other.patterns,
+            detectors: self.detectors && other.detectors,
+        }
+    }
+
+    pub(super) fn without(self, other: Wants) -> Wants {
+        Wants {
+            literals: self.literals && !other.literals,
+            patterns: self.patterns && !other.patterns,
+            detectors: self.detectors && !other.detectors,
+        }
     }
 }
 
@@ -42,6 +76,8 @@ pub struct ScanScratch {
 /// What was found in one text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TextScan {
+    /// What was looked for so far.
+    pub(super) looked: Wants,
     /// Literals that stand in the text as written or as it is read, ascending.
     pub(super) literals: Vec<u32>,
     /// Of these, those that stand there exactly as written.
@@ -79,15 +115,17 @@ impl TextScan {
 }
 
 impl Matcher {
-    /// Looks once at a text. `key` is the name that it stands under.
+    /// Looks in a text for what was not looked for yet. `key` is the name that it stands under.
     pub(super) fn scan(
         &self,
         text: &str,
         key: Option<&str>,
         wants: Wants,
         scratch: &mut ScanScratch,
-    ) -> TextScan {
-        let mut scan = TextScan::default();
+        scan: &mut TextScan,
+    ) {
+        let wants = wants.without(scan.looked);
+        scan.looked.join(wants);
         if wants.literals {
             self.literals.find(text, &mut |literal, range| {
                 scan.literals.push(literal);
@@ -117,7 +155,6 @@ impl Matcher {
                 .scan(&input, &mut scratch.detectors, &mut scan.findings);
             scan.incomplete = scratch.detectors.is_incomplete();
         }
-        scan
     }
 
     pub(super) fn literal_text(&self, literal: u32) -> &str {

@@ -135,6 +135,7 @@ impl Window {
             characters: self.characters,
             text: part.to_owned(),
             scan: TextScan {
+                looked: wants,
                 spans: Some(Box::new(found.spans)),
                 ..found.scan
             },

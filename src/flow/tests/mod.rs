@@ -462,6 +462,42 @@ rules:
     }
 }
 
+/// What rules on one author look for is not looked for in what others wrote, and always where the author can't be told.
+#[test]
+fn words_and_patterns_are_looked_for_in_the_texts_of_those_whom_rules_name() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: ticket, match: { event: message, from: user }, when: { text: { matches: 'T-[0-9]{4}' } }, action: deny }
+  - { id: draft, match: { event: message, from: tool }, when: { text: { contains: draft } }, action: deny }
+  - { id: ssn, match: { event: message, from: user }, when: { text: { detects: us_ssn } }, action: deny }
+  - id: named
+    match: { event: message, from: system, model: gpt-4o }
+    when: { text: { contains: basilisk, matches: 'B-[0-9]' } }
+    action: deny
+";
+    let guard = guard(policy);
+    let held = |role: &str, text: &str| {
+        let body = json!({"model": "gpt-4o", "messages": [
+            {"role": role, "content": text, "tool_call_id": "c"}]});
+        let seen = exchange(&guard, &chat_request(body.to_string().as_bytes()), hello());
+        let record = record(&seen);
+        let rules = record["rules"].as_array().into_iter().flatten();
+        rules
+            .map(|rule| rule["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let everything = "draft of T-2087, basilisk B-7, SSN 219-09-9998";
+    assert_eq!(held("user", everything), ["ssn", "ticket"]);
+    assert_eq!(held("tool", everything), ["draft"]);
+    assert_eq!(held("system", everything), ["named"]);
+    assert_eq!(held("assistant", everything), [""; 0]);
+    assert_eq!(held("system", "basilisk, no number"), [""; 0]);
+    assert_eq!(
+        held("critic", everything),
+        ["draft", "named", "ssn", "ticket"]
+    );
+}
+
 #[test]
 fn observe_changes_nothing_and_tells_what_it_would_have_done() {
     for rules in [CARDS, TOOLS] {
