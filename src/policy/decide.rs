@@ -163,17 +163,42 @@ impl<'a> Context<'a> {
         asked: Wants,
         use_scan: impl FnOnce(&TextScan) -> T,
     ) -> T {
+        let mut own = TextScan::default();
+        let mut scans = self.scans.borrow_mut();
+        use_scan(self.scanned(direction, text, asked, &mut scans, &mut own))
+    }
+
+    fn scanned<'s>(
+        &self,
+        direction: Direction,
+        text: &TextValue<'a>,
+        asked: Wants,
+        scans: &'s mut Scans,
+        own: &'s mut TextScan,
+    ) -> &'s TextScan {
         let mut wants = self.policy.needs.wants(direction);
-        wants.detectors &= !self.scans.borrow().skips_detectors;
-        let detectors = Wants {
+        wants.detectors &= !scans.skips_detectors;
+        let wants = wants.and(Wants {
             detectors: true,
             ..asked
-        };
-        let wants = wants.and(detectors);
-        let scan = |text: &TextValue<'a>, scan: &mut TextScan| {
-            if wants.without(scan.looked) == Wants::default() {
-                return;
+        });
+        let slot = text.number.and_then(|number| {
+            let place = index(number);
+            if scans.list.len() <= place {
+                scans.list.resize(place.saturating_add(1), None);
             }
+            let slot = scans.list.get_mut(place)?;
+            let splits = scans.splits.get_or_insert_with(|| self.splits(wants));
+            Some(slot.get_or_insert_with(|| {
+                let ours = splits.iter().filter(|split| split.text == number);
+                TextScan {
+                    splits: ours.copied().collect(),
+                    ..TextScan::default()
+                }
+            }))
+        });
+        let scan = slot.unwrap_or(own);
+        if wants.without(scan.looked) != Wants::default() {
             let key = text
                 .number
                 .and_then(|number| self.text_info(number)?.key)
@@ -182,37 +207,8 @@ impl<'a> Context<'a> {
             self.policy
                 .matcher
                 .scan(&text.text(), key.as_deref(), wants, scratch, scan);
-        };
-        let once = || {
-            let mut found = TextScan::default();
-            scan(text, &mut found);
-            found
-        };
-        let Some(number) = text.number else {
-            return use_scan(&once());
-        };
-        let place = index(number);
-        let mut scans = self.scans.borrow_mut();
-        let Scans { list, splits, .. } = &mut *scans;
-        if list.len() <= place {
-            list.resize(place.saturating_add(1), None);
         }
-        let splits = splits.get_or_insert_with(|| self.splits(wants));
-        match list.get_mut(place) {
-            Some(slot) => {
-                let found = slot.get_or_insert_with(|| TextScan {
-                    splits: splits
-                        .iter()
-                        .filter(|split| split.text == number)
-                        .copied()
-                        .collect(),
-                    ..TextScan::default()
-                });
-                scan(text, found);
-                use_scan(found)
-            }
-            None => use_scan(&once()),
-        }
+        scan
     }
 
     /// What goes over several texts of the body.

@@ -211,6 +211,14 @@ struct State {
     forgetful: bool,
 }
 
+impl State {
+    fn answer(&mut self) -> Answer {
+        let next = self.next.pop_front();
+        next.or_else(|| self.otherwise.clone())
+            .unwrap_or_else(|| Answer::json(200, b"{}"))
+    }
+}
+
 /// The double. It listens as long as the process lives.
 #[derive(Clone)]
 pub struct Provider {
@@ -303,8 +311,8 @@ impl Provider {
         stream.set_nodelay(true)?;
         let mut wire = Wire::new(stream);
         while let Some(head) = wire.head()? {
-            let (number, answer) = self.note(&head);
-            if answer.early {
+            let number = self.note(&head);
+            if let Some(answer) = self.early() {
                 // Answered before its body was read; Envoy gives the connection up.
                 answer.play(wire.stream())?;
                 let read = self.read_body(&mut wire, &head, number);
@@ -314,14 +322,15 @@ impl Provider {
             let read = self.read_body(&mut wire, &head, number);
             self.end(number, read.is_ok());
             read?;
-            if !answer.play(wire.stream())? {
+            // Chosen now: the head of a request that is refused on its way may arrive, and takes no other's answer.
+            if !self.answer().play(wire.stream())? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn note(&self, head: &Head) -> (usize, Answer) {
+    fn note(&self, head: &Head) -> usize {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
         if state.forgetful {
@@ -335,14 +344,20 @@ impl Provider {
             trailers: Vec::new(),
             ended: Ended::Not,
         });
-        let answer = match state.next.pop_front() {
-            Some(answer) => answer,
-            None => state
-                .otherwise
-                .clone()
-                .unwrap_or_else(|| Answer::json(200, b"{}")),
-        };
-        (state.received.len() - 1, answer)
+        state.received.len() - 1
+    }
+
+    /// The next answer, if it is one that doesn't wait for a body.
+    fn early(&self) -> Option<Answer> {
+        let state = &mut *lock(&self.state);
+        match state.next.front().or(state.otherwise.as_ref()) {
+            Some(answer) if answer.early => Some(state.answer()),
+            _ => None,
+        }
+    }
+
+    fn answer(&self) -> Answer {
+        lock(&self.state).answer()
     }
 
     fn read_body(&self, wire: &mut Wire, head: &Head, number: usize) -> io::Result<()> {
