@@ -319,9 +319,9 @@ fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
         request,
         |upstream| {
             let body = String::from_utf8(upstream.body()).unwrap();
-            let at = body.find("user-").unwrap();
-            let end = at + body[at..].find(".com").unwrap() + 4;
-            *heard.borrow_mut() = body[at..end].to_owned();
+            let (_, rest) = body.split_once("user-").unwrap();
+            let (name, _) = rest.split_once(".com").unwrap();
+            *heard.borrow_mut() = format!("user-{name}.com");
             say(&heard.borrow())
         },
         NOW,
