@@ -9,6 +9,7 @@ mod documents;
 mod generic;
 mod history;
 mod mcp;
+mod models;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
