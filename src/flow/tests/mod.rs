@@ -142,6 +142,7 @@ mod stream;
 mod stream_anthropic;
 mod stream_bedrock;
 mod stream_cohere;
+mod stream_entries;
 mod stream_gemini;
 mod stream_ollama;
 mod stream_responses;

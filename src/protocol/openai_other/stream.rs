@@ -47,7 +47,7 @@ pub(super) struct RunStream {
     has_told: bool,
 }
 
-fn pieces() -> Origin {
+pub(super) fn pieces() -> Origin {
     Origin {
         piece_of: Some(0),
         ..Origin::answer(0)
@@ -324,14 +324,14 @@ impl RunStream {
     }
 }
 
-fn key(number: usize) -> CallKey {
+pub(super) fn key(number: usize) -> CallKey {
     CallKey {
         choice: 0,
         item: offset(number),
     }
 }
 
-fn piece(number: usize, element: Place, what: CallPiece) -> Piece {
+pub(super) fn piece(number: usize, element: Place, what: CallPiece) -> Piece {
     Piece::Call {
         key: key(number),
         element,
