@@ -406,21 +406,15 @@ impl Items {
             &origin,
             &mut |reader, key, value| match key {
                 "output" => {
-                    event.texts = output(reader, value, &origin, is_request);
-                    event.result = reader.structured_result(value);
-                    event.at = value.place();
-                    said = Some((value, event.texts.end..reader.text_count()));
+                    let texts = output(reader, value, &origin, is_request);
+                    let beside = texts.end..reader.text_count();
+                    said = Some((value, texts, beside));
                 }
                 _ => claim_type(reader, key, value),
             },
         );
         if is_request {
-            let Some((output, beside)) = said else {
-                reader.reading.add(event);
-                return;
-            };
-            reader.result_beside(&event, beside);
-            reader.tell_result(event, output, &|part| part.get("text"));
+            reader.said_result(event, said, &|part| part.get("text"));
         }
     }
 }

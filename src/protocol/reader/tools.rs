@@ -312,6 +312,25 @@ impl Reader<'_> {
         }
     }
 
+    /// Tells of a tool's result by what says it: the value, its texts, and those that stand beside them there. A result that
+    /// nothing says is one all the same.
+    pub(in crate::protocol) fn said_result<'v>(
+        &mut self,
+        mut event: Event,
+        said: Option<(Value<'v>, Range<u32>, Range<u32>)>,
+        text_of: &dyn Fn(Value<'v>) -> Option<Value<'v>>,
+    ) {
+        let Some((value, texts, beside)) = said else {
+            self.reading.add(event);
+            return;
+        };
+        event.at = value.place();
+        event.texts = texts;
+        event.result = self.structured_result(value);
+        self.result_beside(&event, beside);
+        self.tell_result(event, value, text_of);
+    }
+
     /// Tells of a tool's result, with what it says as data. Content that is a list of parts may hold JSON in several texts
     /// (`text_of` gives a part's text): each is a result of its own.
     pub(in crate::protocol) fn tell_result<'v>(
