@@ -6,7 +6,7 @@
 //! selectors, bidi and other controls) go; tag characters, HTML entities, percent escapes and `\u`, `\x`, `\n`
 //! escapes are decoded. Case stays.
 //!
-//! Not undone: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
+//! Not undone here: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
 
 use std::borrow::Cow;

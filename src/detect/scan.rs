@@ -19,6 +19,7 @@ mod forms;
 pub(super) mod keyed;
 mod pass;
 pub(super) mod place;
+mod spelled;
 mod text;
 
 /// Whether the text ends here.
@@ -280,6 +281,9 @@ impl Scanner {
             };
             let begun = self.run_built_in(read, seen, spaced, input, scratch);
             safe = safe.min(begun);
+            if depth > 0 && reading == 0 {
+                self.run_spelled(read, seen, input, scratch);
+            }
             if !self.custom.is_empty() {
                 let begun = self.run_custom(read, seen, input, true, scratch);
                 safe = safe.min(begun);
@@ -445,6 +449,50 @@ impl Scanner {
         scratch.incomplete |= inner.incomplete;
         scratch.inner = Some(inner);
         original(view, begun..begun).start
+    }
+
+    /// As [`run_built_in`](Self::run_built_in), of what is spelled: each finding is found in the run as it is read.
+    fn run_spelled(
+        &self,
+        read: &str,
+        view: Option<&View>,
+        input: &Input<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let from = view.map_or(input.settled, |view| view.position(input.settled));
+        let Scratch {
+            memory,
+            held,
+            found,
+            inner,
+            incomplete,
+            ..
+        } = scratch;
+        // What begins before `from` is too long to be looked at, or has been looked at.
+        let runs = memory.spelled().iter().filter(|run| run.start >= from);
+        for run in runs {
+            let inner = inner.get_or_insert_default();
+            inner.incomplete = false;
+            let mut within: Vec<Finding> = Vec::new();
+            for joined in spelled::readings(read, run) {
+                within.clear();
+                let text = Input {
+                    settled: joined.from,
+                    ..Input::whole(&joined.text).under(input.key)
+                };
+                self.scan_within(&text, 0, inner, &mut within);
+                *incomplete |= inner.incomplete;
+                found.extend(within.iter().filter_map(|finding| {
+                    let range = original(view, joined.original(&finding.range())?);
+                    Some(Finding {
+                        start: range.start,
+                        end: range.end,
+                        ..*finding
+                    })
+                }));
+            }
+            held.push(original(view, run.clone()));
+        }
     }
 
     fn is_allowed(&self, detector: u16, read: &str, range: &Range<usize>) -> bool {

@@ -17,7 +17,7 @@ use std::ops::Range;
 const END: usize = 512;
 
 /// What nothing goes across.
-const GAP: &str = "\n\u{0}\n\u{0}\n";
+const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 
 /// Most texts that are looked at together.
 const MOST: usize = 10_000;

@@ -37,12 +37,14 @@ Words behind a value don't count: in a stream they have not come yet.
 **Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
 digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag
 characters, exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is
-always given in the bytes as they came. Runs of Base64 and hexadecimal digits are decoded and looked into, two levels
-deep, if the policy asks for it; a finding there is the whole run. Not undone: other spellings (leet, spaced letters),
-ciphers, other encodings.
+always given in the bytes as they came; escapes that are written in escapes (`%2534`, `&amp;#52;`) too. What is written
+one character at a time (`4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, with up to three separators between two of them and 240
+bytes in all) is read without its separators as well. Runs of Base64 and hexadecimal digits are decoded and looked into, two levels
+deep, if the policy asks for it; a finding there is the whole run. Not undone: other spellings (leet, words for
+digits), ciphers, other encodings.
 
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
-reach that stands beside each detector, in characters. A match of a detector of your own that has begun and is longer than
+reach that stands beside each detector, in characters, or 240 of what is written one character at a time. A match of a detector of your own that has begun and is longer than
 its `reach` (4,096 where neither that nor the pattern sets an end) is a finding however it goes on: nothing of it leaves, and
 all that follows in this text belongs to it.
 

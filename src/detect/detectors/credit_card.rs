@@ -1,5 +1,7 @@
 //! Payment card numbers.
 
+use std::ops::Range;
+
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -8,7 +10,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "credit_card",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones; an issuer's first digits and length; the Luhn check digit.",
+        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size, or with wide ones (spaces, tabs, a line end) where no other number stands beside it; an issuer's first digits and length; the Luhn check digit.",
         misses: "Numbers that are part of a longer run of digits, of a decimal or of an identifier.",
         source: "ISO/IEC 7812-1; issuer ranges as published by the card networks",
     },
@@ -41,11 +43,20 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(4..=4, When::First(0b111_1100), grouped),
         Anchor::Number(13..=19, When::Always, solid),
+        Anchor::Number(2..=12, When::InContext, loose),
     ],
     hits: &[
         Hit {
             text: "card 4111 1111 1111 1111.",
             found: &["4111 1111 1111 1111"],
+        },
+        Hit {
+            text: "card 4111 1111 1111 1111 123, 41111111 11111111, 4111111111111111/12/27",
+            found: &[
+                "4111 1111 1111 1111",
+                "41111111 11111111",
+                "4111111111111111",
+            ],
         },
         Hit {
             text: "378282246310005",
@@ -58,6 +69,18 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "pay with 4111-1111 1111.1111",
             found: &["4111-1111 1111.1111"],
+        },
+        Hit {
+            text: "pay 4111  1111\t1111\r\n1111 or 5555 - 5555 - 5555 - 4444.",
+            found: &["4111  1111\t1111\r\n1111", "5555 - 5555 - 5555 - 4444"],
+        },
+        Hit {
+            text: "3782 822463 10005\n2 items",
+            found: &["3782 822463 10005"],
+        },
+        Hit {
+            text: "it is 4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1, I think",
+            found: &["4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1"],
         },
         Hit {
             text: "{\"cc\":\"5555555555554444\"}",
@@ -82,6 +105,18 @@ pub(super) static DETECTOR: Detector = Detector {
             why: "wrong check digit",
         },
         Miss {
+            text: "2000\t4111\t1111\t1111\t1111\n",
+            why: "a row of a table",
+        },
+        Miss {
+            text: "4111\n1111\n1111\n1111\n1200",
+            why: "a column of a table",
+        },
+        Miss {
+            text: "[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]",
+            why: "a row of digits",
+        },
+        Miss {
             text: "id 00000000000000000000",
             why: "twenty digits, no issuer",
         },
@@ -92,7 +127,12 @@ pub(super) static DETECTOR: Detector = Detector {
 fn solid(place: &Place<'_>) -> Option<Found> {
     let range = place.at..place.end;
     let number = place.text.slice(range.clone());
-    if !issued(number) || !luhn(number) || place.is_part(&range) {
+    if !issued(number) || !luhn(number) {
+        return None;
+    }
+    // The month may follow: `4111111111111111/12/27`.
+    let dated = place.text.at(place.end) == b'/' && place.context(place.at);
+    if !dated && place.is_part(&range) {
         return None;
     }
     Some(Found {
@@ -119,6 +159,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     let mut len = 0usize;
     let mut groups = [0usize; 6];
     let mut group = 0usize;
+    let mut wide = false;
     let mut at = place.at;
     let mut byte = text.at(at);
     let end = loop {
@@ -136,8 +177,13 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         if second || size > 8 || len > 19 {
             return None;
         }
-        let separated = matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/')
-            && text.at(at.wrapping_add(1)).is_ascii_digit();
+        let mut next = at.wrapping_add(1);
+        let mut separated =
+            matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/') && text.at(next).is_ascii_digit();
+        if !separated && len <= 16 {
+            next = text.run(at, WIDE, is_wide);
+            separated = next > at && text.at(next).is_ascii_digit();
+        }
         if !separated || len >= 19 {
             break at;
         }
@@ -147,14 +193,16 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
             [4, 4, 4, 4, 0, 0] | [4, 6, 5, 0, 0, 0] | [4, 6, 4, 0, 0, 0]
         ) {
             let fifth = text
-                .run(at.wrapping_add(1), 5, |byte| byte.is_ascii_digit())
-                .wrapping_sub(at)
-                .wrapping_sub(1);
-            if fifth != 3 || groups != [4, 4, 4, 4, 0, 0] {
+                .run(next, 5, |byte| byte.is_ascii_digit())
+                .wrapping_sub(next);
+            // Three digits that don't complete it are those on the back.
+            let sixteen = number.get(..16)?;
+            if fifth != 3 || len != 16 || issued(sixteen) && luhn(sixteen) {
                 break at;
             }
         }
-        at = at.wrapping_add(1);
+        wide |= next > at.wrapping_add(1) || matches!(byte, b'\t' | b'\n' | b'\r');
+        at = next;
         byte = text.at(at);
     };
     let number = number.get(..len)?;
@@ -166,11 +214,68 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     if !known || !issued(number) || !luhn(number) || place.is_part(&range) {
         return None;
     }
+    if wide && is_in_table(place, &range) && !place.context(place.at) {
+        return None;
+    }
     Some(Found {
         start: place.at,
         end,
         confidence: confidence(place, number),
     })
+}
+
+/// A number after a word for it, in groups of any size.
+fn loose(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    if is_in_table(place, &(place.at..place.at)) || grouped(place).is_some() {
+        return None;
+    }
+    let mut number = [0u8; 19];
+    let mut len = 0usize;
+    let mut at = place.at;
+    let mut best = None;
+    'groups: loop {
+        while text.at(at).is_ascii_digit() {
+            let Some(digit) = number.get_mut(len) else {
+                break 'groups;
+            };
+            *digit = text.at(at);
+            len = len.wrapping_add(1);
+            at = at.wrapping_add(1);
+        }
+        let known = number.get(..len)?;
+        if issued(known) && luhn(known) && !place.is_part(&(place.at..at)) {
+            best = Some(at);
+        }
+        let next = text.run(at, WIDE, |byte| {
+            is_wide(byte) || matches!(byte, b'_' | b'/' | b',')
+        });
+        if next == at || !text.at(next).is_ascii_digit() {
+            break;
+        }
+        at = next;
+    }
+    best.map(|end| Found {
+        start: place.at,
+        end,
+        confidence: Confidence::High,
+    })
+}
+
+/// Most characters of a wide separator: ` - `, two line ends.
+const WIDE: usize = 4;
+
+fn is_wide(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'-' | b'.' | b'|')
+}
+
+/// Whether other numbers stand beside a range, as in a row or column.
+fn is_in_table(place: &Place<'_>, range: &Range<usize>) -> bool {
+    let text = place.text;
+    let before = text.run_back(range.start, WIDE, is_wide);
+    let after = text.run(range.end, WIDE, is_wide);
+    before < range.start && text.before(before).is_ascii_digit()
+        || after > range.end && text.at(after).is_ascii_digit()
 }
 
 /// Four groups of four with separators, and what shows that a fifth group is none of three.

@@ -63,10 +63,14 @@ pub(super) static DETECTOR: Detector = Detector {
                 "?99.9.9999",
                 "?9.99.9999",
                 "?99999999",
+                "?99/99/99",
+                "?99.99.99",
+                "?99-99-99",
             ],
             judge,
         ),
         Anchor::Number(1..=2, When::InContext, day_first),
+        Anchor::Number(4..=4, When::InContext, year_first),
         Anchor::Word(
             &[
                 "january",
@@ -101,6 +105,14 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "born on March 15, 1962; geboren am 3. Mai 1975; nacida el 9 de abril de 2001",
             found: &["March 15, 1962", "3. Mai 1975", "9 de abril de 2001"],
+        },
+        Hit {
+            text: "生年月日：1984年3月14日",
+            found: &["1984年3月14日"],
+        },
+        Hit {
+            text: "DOB 14/03/84, born 03-14-84",
+            found: &["14/03/84", "03-14-84"],
         },
         Hit {
             text: "DOB: 1984-02-29",
@@ -153,6 +165,8 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     };
     let known = match written.as_slice() {
         [year, month, day] if *year > 31 => fits(*year, *month, *day),
+        // Two digits of a year: who lives was born in this century or the one before.
+        [a, b, year] if *year < 100 => fits(year.wrapping_add(1900), *a, *b),
         [day, month, year] => fits(*year, *month, *day),
         [_] => {
             is_date(
@@ -213,6 +227,30 @@ fn month_first(place: &Place<'_>) -> Option<Found> {
         .then(|| until_year(place, gap(place, after)))
         .flatten()
         .filter(|_| place.context(place.at))
+}
+
+/// `1984年3月14日`, `1984년 3월 14일`; the place is at the year.
+fn year_first(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let mut parts = [number_at(text.slice(place.at..place.end), 0, 4)?, 0, 0];
+    let mut at = place.end;
+    for (part, signs) in [(1, ["年", "년"]), (2, ["月", "월"]), (3, ["日", "일"])] {
+        let sign = signs.iter().find(|sign| text.follows(at, sign))?;
+        at = at.wrapping_add(sign.len());
+        let Some(to) = parts.get_mut(part) else {
+            break;
+        };
+        let from = text.run(at, 1, |byte| byte == b' ');
+        at = text.run(from, 2, |byte| byte.is_ascii_digit());
+        *to = number_at(text.slice(from..at), 0, at.wrapping_sub(from))?;
+    }
+    let [year, month, day] = parts;
+    let known = (1900..=2029).contains(&year) && is_date(year, month, day);
+    known.then_some(Found {
+        start: place.at,
+        end: at,
+        confidence: Confidence::High,
+    })
 }
 
 /// The end of spaces and marks between the parts of a date.

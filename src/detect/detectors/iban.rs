@@ -8,8 +8,8 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "iban",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "A country of the registry, two check digits, as many characters as the country has, in one piece or with spaces or hyphens; ISO 7064 MOD 97-10 of the whole is 1.",
-        misses: "Numbers in small letters.",
+        finds: "A country of the registry, two check digits, as many characters as the country has, in one piece, with spaces or hyphens, or over two lines; in small letters where half of it are digits; ISO 7064 MOD 97-10 of the whole is 1.",
+        misses: "Numbers in small letters that are mostly letters.",
         source: "ISO 13616-1; SWIFT, IBAN Registry",
     },
     reach: 48,
@@ -32,6 +32,22 @@ pub(super) static DETECTOR: Detector = Detector {
             text: "to CH93 0076 2011 6238 5295 7 today",
             found: &["CH93 0076 2011 6238 5295 7"],
         },
+        Hit {
+            text: "de89 3704 0044 0532 0130 00, gb82west12345698765432",
+            found: &["de89 3704 0044 0532 0130 00", "gb82west12345698765432"],
+        },
+        Hit {
+            text: "DE89  3704\t0044\r\n0532 0130 00",
+            found: &["DE89  3704\t0044\r\n0532 0130 00"],
+        },
+        Hit {
+            text: "IBANDE89370400440532013000",
+            found: &["DE89370400440532013000"],
+        },
+        Hit {
+            text: "D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0",
+            found: &["D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 1 3 0 0 0"],
+        },
     ],
     misses: &[
         Miss {
@@ -41,6 +57,10 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "DE89 3704 0044 0532 0130",
             why: "too short for Germany",
+        },
+        Miss {
+            text: "de89 3704 00\n44 0532 0130 00",
+            why: "cut within a group",
         },
         Miss {
             text: "XX89 3704 0044 0532 0130 00",
@@ -167,42 +187,59 @@ const fn lengths() -> [[u8; 26]; 26] {
 
 fn probe(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let letter = |at: usize| usize::from(text.at(at).wrapping_sub(b'A'));
+    // The word may stand before it without a space.
+    let named = text.slice(place.at..place.end).get(..4);
+    let start = match named {
+        Some(name) if name.eq_ignore_ascii_case(b"iban") => place.at.wrapping_add(4),
+        _ => place.at,
+    };
+    let letter = |at: usize| usize::from(text.at(at).to_ascii_uppercase().wrapping_sub(b'A'));
     let length = LENGTHS
-        .get(letter(place.at))
-        .and_then(|second| second.get(letter(place.at.wrapping_add(1))))
+        .get(letter(start))
+        .and_then(|second| second.get(letter(start.wrapping_add(1))))
         .map_or(0, |length| usize::from(*length));
     if length == 0 {
         return None;
     }
-    let check = place.at.wrapping_add(2);
+    let check = start.wrapping_add(2);
     if !text.at(check).is_ascii_digit() || !text.at(check.wrapping_add(1)).is_ascii_digit() {
         return None;
     }
     let mut number = [0u8; 34];
     let mut len = 0usize;
-    let mut at = place.at;
+    let mut at = start;
     let mut separators = 0usize;
+    let mut digits = 0usize;
+    let mut small = false;
     while len < length {
         let byte = text.at(at);
-        if byte.is_ascii_digit() || byte.is_ascii_uppercase() {
-            *number.get_mut(len)? = byte;
+        let between =
+            match separators {
+                0 => len >= 2 && matches!(byte, b' ' | b'-' | b'.'),
+                _ => false,
+            } || len.is_multiple_of(4) && len > 0 && separators < 3 && byte.is_ascii_whitespace();
+        if byte.is_ascii_alphanumeric() {
+            *number.get_mut(len)? = byte.to_ascii_uppercase();
             len = len.wrapping_add(1);
+            digits = digits.wrapping_add(usize::from(byte.is_ascii_digit()));
+            small |= byte.is_ascii_lowercase();
             separators = 0;
-        } else if matches!(byte, b' ' | b'-' | b'.') && separators == 0 && len >= 2 {
-            separators = 1;
+        } else if between {
+            separators = separators.wrapping_add(1);
         } else {
             return None;
         }
         at = at.wrapping_add(1);
     }
-    if text.at(at).is_ascii_alphanumeric() || text.before(place.at) == b'_' {
+    // Words in small letters are looked at as well.
+    let is_prose = small && digits.wrapping_mul(2) < len;
+    if text.at(at).is_ascii_alphanumeric() || text.before(place.at) == b'_' || is_prose {
         return None;
     }
     let (head, tail) = number.get(..len)?.split_at_checked(4)?;
     let rest = mod_97(tail.iter().chain(head).copied())?;
     (rest == 1).then_some(Found {
-        start: place.at,
+        start,
         end: at,
         confidence: Confidence::High,
     })

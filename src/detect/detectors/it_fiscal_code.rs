@@ -19,7 +19,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "fiscale",
         "codicefiscale",
     ],
-    anchors: &[Anchor::Forms(&["aaaaaaxxaxxaxxxa"], judge)],
+    anchors: &[Anchor::Forms(
+        &["aaaaaaxxaxxaxxxa", "aaa aaa xxaxx axxxa"],
+        judge,
+    )],
     hits: &[
         Hit {
             text: "see RSSMRA85T10A562S",

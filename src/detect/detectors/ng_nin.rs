@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Numbers without such a word.",
         source: "National Identity Management Commission of Nigeria, NIN",
     },
-    reach: 11,
+    reach: 13,
     context: &[
         "nin",
         "nins",
@@ -24,11 +24,18 @@ pub(super) static DETECTOR: Detector = Detector {
         "nigerian id",
         "nigerian nin",
     ],
-    anchors: &[Anchor::Forms(&["?99999999999"], judge)],
+    anchors: &[Anchor::Forms(
+        &["?99999999999", "?9999 999 9999", "?9999-999-9999"],
+        judge,
+    )],
     hits: &[
         Hit {
             text: "NIN 12345678902",
             found: &["12345678902"],
+        },
+        Hit {
+            text: "NIN: 1234 567 8902",
+            found: &["1234 567 8902"],
         },
         Hit {
             text: "my NIN is 23456789019",

@@ -123,6 +123,9 @@ fn probe(place: &Place<'_>) -> Option<Found> {
             byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'-') || byte >= 0x80
         });
         let word = text.slice(start..end);
+        // A quote may stand behind it.
+        let word = word.strip_suffix(b"'").unwrap_or(word);
+        let end = start.wrapping_add(word.len());
         if words > 0
             && STREETS
                 .iter()

@@ -1,7 +1,7 @@
 //! One escaped character: HTML entity, percent escape, backslash escape.
 //!
-//! Escapes of escapes (`&amp;#52;` is not one, `%2534` and `\\u0034` are) are read through, since each program that
-//! hands a text on may add a layer.
+//! Escapes of escapes (`%2534`, `\\u0034`, `&amp;#52;`, `\u0026#52;`, `%26%2352%3B`) are read through, since each program
+//! that hands a text on may add a layer.
 
 use super::super::tables::entities::ENTITIES;
 
@@ -10,6 +10,10 @@ const LONGEST_ENTITY: usize = 32;
 
 /// Layers that are read through.
 const LAYERS: usize = 16;
+
+/// Most bytes of an escape that is itself written in escapes, and how often that is undone.
+const WRITTEN: usize = 72;
+const ROUNDS: usize = 4;
 
 /// What begins at a place of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,59 @@ pub(super) enum Escape {
 /// Reads the escape that begins at `at`, where `&`, `%` or `\` stands. At the end of a whole text (`last`) what could
 /// have gone on is what it is.
 pub(super) fn escape_at(text: &str, at: usize, last: bool) -> Escape {
+    let mut read = one_at(text, at, last);
+    for _ in 0..ROUNDS {
+        let Escape::Char('&' | '%' | '\\', _) = read else {
+            break;
+        };
+        match written_out(text, at, last, read) {
+            Some(next) => read = next,
+            None => break,
+        }
+    }
+    read
+}
+
+/// The escape that an escaped `&`, `%` or `\` is the beginning of.
+fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escape> {
+    let Escape::Char(c, len) = first else {
+        return None;
+    };
+    let mut seen = String::from(c);
+    let mut ends = vec![len];
+    let mut len = len;
+    while len <= WRITTEN {
+        let place = at.saturating_add(len);
+        let (c, more) = match text.as_bytes().get(place) {
+            None => return (!last).then_some(Escape::Begun(len)),
+            Some(b'&' | b'%' | b'\\') => match one_at(text, place, last) {
+                Escape::Char(c, more) => (c, more),
+                Escape::Begun(_) if last => return None,
+                Escape::Begun(_) => return Some(Escape::Begun(text.len().saturating_sub(at))),
+                Escape::None(_) => return None,
+            },
+            Some(byte) => (char::from(*byte), 1),
+        };
+        if !c.is_ascii_graphic() {
+            return None;
+        }
+        len = len.saturating_add(more);
+        seen.push(c);
+        ends.push(len);
+        match one_at(&seen, 0, false) {
+            Escape::Begun(_) => {}
+            Escape::None(_) => return None,
+            Escape::Char(c, used) => {
+                let end = ends.get(used.checked_sub(1)?)?;
+                return Some(Escape::Char(c, *end));
+            }
+        }
+    }
+    None
+}
+
+/// An escape as it stands there.
+fn one_at(text: &str, at: usize, last: bool) -> Escape {
     let rest = text.as_bytes().get(at..).unwrap_or_default();
     match rest.first() {
         Some(b'&') => entity(rest, last),

@@ -123,6 +123,37 @@ fn a_place_of_the_original_is_found_in_the_view() {
 }
 
 #[test]
+fn escapes_that_are_written_in_escapes_are_read_through() {
+    for text in [
+        "%2534",
+        "&amp;#52;",
+        "&amp;amp;#52;",
+        "\\u0026#52;",
+        "%26%2352%3B",
+        "&#38;#x34;",
+        "%5Cu0034",
+        "\\u002534",
+        "&#37;34",
+        "%25u",
+        "&amp;lt",
+        "%5C",
+        "&amp;#52",
+        "R&amp;D",
+    ] {
+        let seen = view(text);
+        let expected = match text {
+            "%25u" => "%u",
+            "&amp;lt" => "&lt",
+            "%5C" => "\\",
+            "R&amp;D" => "R&D",
+            "&amp;#52" => "&#52",
+            _ => "4",
+        };
+        assert_eq!(seen, expected, "{text}");
+    }
+}
+
+#[test]
 fn escapes_that_are_none_stay() {
     for text in [
         "%zz &nosuch; \\d \\u12 \\u{110000} &; %",
@@ -138,7 +169,8 @@ fn escapes_that_are_none_stay() {
 fn an_escape_that_has_only_begun_is_not_stable() {
     for (text, stable) in [
         ("ab &am", 3),
-        ("ab &amp;", 8),
+        ("ab &amp;", 3),
+        ("ab &amp; ", 9),
         ("ab %", 3),
         ("ab %4", 3),
         ("ab %41", 6),

@@ -1,6 +1,7 @@
 //! The one pass: classes of bytes, places that detectors are anchored at, candidates.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
@@ -10,6 +11,7 @@ use super::place::{
     Anchor, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place,
     Probe, When,
 };
+use super::spelled;
 use super::text::Text;
 use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
@@ -110,9 +112,15 @@ pub(super) struct Memory {
     covered: Vec<usize>,
     near: RefCell<Nearby>,
     far: bool,
+    spelled: Vec<Range<usize>>,
 }
 
 impl Memory {
+    /// Runs of single characters in the text, which may be values that are spelled.
+    pub(super) fn spelled(&self) -> &[Range<usize>] {
+        &self.spelled
+    }
+
     /// Whether something stands before what a stream has to hold back for it.
     pub(super) fn looks_far(&self) -> bool {
         self.far
@@ -246,11 +254,16 @@ impl Plan {
             .borrow_mut()
             .begin(key, text.is_ascii(), &self.terms);
         memory.blocks.resize(CHUNK, Block::default());
+        memory.spelled.clear();
         let text = Text::new(text);
         let begun = match open {
-            true => trailing(&text, !self.at.is_empty()),
+            true => {
+                let begun = trailing(&text, !self.at.is_empty());
+                spelled::begun(&text).map_or(begun, |spelled| begun.min(spelled))
+            }
             false => text.len(),
         };
+        text.take_past_end();
         let mut pass = Pass {
             plan: self,
             slots,
@@ -264,6 +277,8 @@ impl Plan {
             keyed_done: usize::MAX,
             keyed_until: 0,
             named_until: 0,
+            spelled: &mut memory.spelled,
+            spelled_done: 0,
             covered: &mut memory.covered,
             covers_from: joined_from.unwrap_or(usize::MAX),
         };
@@ -458,6 +473,8 @@ fn lead(text: &Text<'_>, word: usize) -> Option<usize> {
 #[derive(Default)]
 struct Carry {
     alphanumeric: u64,
+    /// Places behind single letters and digits.
+    singles: u64,
     colon: u64,
     dash: u64,
     /// Where the token began that runs on into this block.
@@ -482,6 +499,10 @@ struct Pass<'a> {
     keyed_until: usize,
     /// Words before this are of a name whose value has been looked at.
     named_until: usize,
+    /// Runs of single characters.
+    spelled: &'a mut Vec<Range<usize>>,
+    /// Those that begin before this are known.
+    spelled_done: usize,
     /// For each slot whose findings come in order, the end of the last one that counts: what overlaps it is dropped.
     covered: &'a mut Vec<usize>,
     /// Findings from here on count.
@@ -553,6 +574,12 @@ impl<'a> Pass<'a> {
                 },
             );
         }
+        let (spelled, singles) =
+            spelled::candidates(alphanumeric, carry.alphanumeric, carry.singles);
+        each(spelled, |bit| {
+            self.spelled(base.wrapping_add(bit).wrapping_sub(1));
+        });
+        carry.singles = singles;
         self.tokens(base, block, alphanumeric, carry.token);
         if alphanumeric >> 63 == 1 {
             // The token that runs into the next block begins after the last other byte of this one.
@@ -566,6 +593,22 @@ impl<'a> Pass<'a> {
         carry.alphanumeric = alphanumeric;
         carry.colon = block.colon;
         carry.dash = block.dash;
+    }
+
+    /// A letter or digit stands here alone, as those before it.
+    #[inline(never)]
+    fn spelled(&mut self, at: usize) {
+        if at < self.spelled_done {
+            return;
+        }
+        let run = spelled::around(self.text, at);
+        let cut = self.text.take_past_end() && self.open;
+        self.spelled_done = run.end;
+        if cut && run.len() <= spelled::LONGEST {
+            self.begun = self.begun.min(run.start);
+        } else if spelled::is_run(self.text.bytes(), &run) {
+            self.spelled.push(run);
+        }
     }
 
     /// Tokens with a digit in them that begin or go on in this block.

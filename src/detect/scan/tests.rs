@@ -60,6 +60,12 @@ fn every_detector_finds_its_samples_and_leaves_the_others() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whether it is written one character at a time, which makes it longer.
+fn is_spelled(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .all(|part| part.len() < 2)
+}
+
 #[test]
 fn no_finding_is_longer_than_its_detector_says() {
     let scanner = Scanner::new(&Selection::all(Confidence::Low));
@@ -73,7 +79,8 @@ fn no_finding_is_longer_than_its_detector_says() {
         for finding in findings {
             let detector = DETECTORS[usize::from(finding.detector)];
             assert!(
-                text[finding.range()].chars().count() <= detector.reach,
+                is_spelled(&text[finding.range()])
+                    || text[finding.range()].chars().count() <= detector.reach,
                 "{} in {text}",
                 detector.name
             );

@@ -295,6 +295,230 @@ rules:
     );
 }
 
+/// A request in which the address stands, to some provider.
+fn asks(path: &str, host: &str, body: &Value) -> Half {
+    let body = body.to_string();
+    let length = body.len().to_string();
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", host),
+            ("content-type", "application/json"),
+            ("content-length", &length),
+        ],
+        body.as_bytes(),
+    )
+}
+
+/// What the client gets where the answer is made of the stand-in that the model was told.
+fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
+    let heard = RefCell::new(String::new());
+    let seen = run(
+        &guard(POLICY),
+        request,
+        |upstream| {
+            let body = String::from_utf8(upstream.body()).unwrap();
+            let at = body.find("user-").unwrap();
+            let end = at + body[at..].find(".com").unwrap() + 4;
+            *heard.borrow_mut() = body[at..end].to_owned();
+            say(&heard.borrow())
+        },
+        NOW,
+    );
+    (
+        heard.into_inner(),
+        String::from_utf8(seen.client.body()).unwrap(),
+    )
+}
+
+fn events(list: &[Value]) -> Half {
+    let named = |event: &Value| match event["type"].as_str() {
+        Some(name) => format!("event: {name}\ndata: {event}\n\n"),
+        None => format!("data: {event}\n\n"),
+    };
+    let body: String = list.iter().map(named).collect();
+    Half::new(
+        &[(":status", "200"), ("content-type", "text/event-stream")],
+        body.as_bytes(),
+    )
+}
+
+fn whole(body: &Value) -> Half {
+    Half::new(
+        &[(":status", "200"), ("content-type", "application/json")],
+        body.to_string().as_bytes(),
+    )
+}
+
+/// The data of a stream's events.
+fn data(body: &str) -> Vec<Value> {
+    body.lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .collect()
+}
+
+#[test]
+fn anthropics_answers_and_streams_are_turned_back_but_for_what_is_signed() {
+    let request = |stream: bool| {
+        asks(
+            "/v1/messages",
+            "api.anthropic.com",
+            &json!({"model": "claude-x", "max_tokens": 99, "stream": stream,
+                    "messages": [{"role": "user", "content": format!("write to {MAIL}")}]}),
+        )
+    };
+    let (heard, body) = got(&request(false), |heard| {
+        whole(&json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x",
+            "content": [
+                {"type": "thinking", "thinking": format!("so {heard}"), "signature": "c2lnbmVk"},
+                {"type": "text", "text": format!("to {heard}.")},
+                {"type": "tool_use", "id": "t1", "name": "send_email", "input": {"to": heard}},
+                {"type": "tool_use", "id": "t2", "name": "post", "input": {"to": heard}},
+            ],
+            "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1},
+        }))
+    });
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["content"][0]["thinking"], format!("so {heard}"));
+    assert_eq!(body["content"][1]["text"], format!("to {MAIL}."));
+    assert_eq!(body["content"][2]["input"]["to"], MAIL);
+    assert_eq!(body["content"][3]["input"]["to"], heard);
+    for size in [1, 3, 8, 100] {
+        let (heard, body) = got(&request(true), |heard| {
+            let mut list = vec![
+                json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+                       "model": "claude-x", "content": [], "stop_reason": null, "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+            ];
+            let mut block = |index: u32,
+                             start: Value,
+                             kind: &str,
+                             key: &str,
+                             text: &str,
+                             signed: bool| {
+                list.push(
+                    json!({"type": "content_block_start", "index": index, "content_block": start}),
+                );
+                let letters: Vec<char> = text.chars().collect();
+                for part in letters.chunks(size) {
+                    let part: String = part.iter().collect();
+                    list.push(json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, key: part}}));
+                }
+                if signed {
+                    list.push(json!({"type": "content_block_delta", "index": index,
+                                     "delta": {"type": "signature_delta", "signature": "c2lnbmVk"}}));
+                }
+                list.push(json!({"type": "content_block_stop", "index": index}));
+            };
+            let thinking = json!({"type": "thinking", "thinking": "", "signature": ""});
+            block(
+                0,
+                thinking,
+                "thinking_delta",
+                "thinking",
+                &format!("so {heard}"),
+                true,
+            );
+            block(
+                1,
+                json!({"type": "text", "text": ""}),
+                "text_delta",
+                "text",
+                &format!("to {heard}."),
+                false,
+            );
+            let input = json!({"to": heard}).to_string();
+            let tool =
+                |name: &str| json!({"type": "tool_use", "id": name, "name": name, "input": {}});
+            block(
+                2,
+                tool("send_email"),
+                "input_json_delta",
+                "partial_json",
+                &input,
+                false,
+            );
+            block(
+                3,
+                tool("post"),
+                "input_json_delta",
+                "partial_json",
+                &input,
+                false,
+            );
+            list.push(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": {"output_tokens": 1}}));
+            list.push(json!({"type": "message_stop"}));
+            events(&list)
+        });
+        let of = |index: u32, key: &str| -> String {
+            data(&body)
+                .iter()
+                .filter(|event| event["index"] == index)
+                .filter_map(|event| event["delta"][key].as_str().map(str::to_owned))
+                .collect()
+        };
+        assert_eq!(of(0, "thinking"), format!("so {heard}"), "{size}");
+        assert_eq!(of(1, "text"), format!("to {MAIL}."), "{size}");
+        assert_eq!(of(2, "partial_json"), json!({"to": MAIL}).to_string());
+        assert_eq!(of(3, "partial_json"), json!({"to": heard}).to_string());
+    }
+}
+
+#[test]
+fn geminis_answers_and_streams_are_turned_back() {
+    let request = |method: &str| {
+        asks(
+            &format!("/v1beta/models/gemini-2.5-pro:{method}"),
+            "generativelanguage.googleapis.com",
+            &json!({"contents": [{"role": "user", "parts": [{"text": format!("write to {MAIL}")}]}]}),
+        )
+    };
+    let answer = |parts: Value, finish: Value| json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0}]});
+    let call = |name: &str, to: &str| json!({"functionCall": {"name": name, "args": {"to": to}}});
+    let (heard, body) = got(&request("generateContent"), |heard| {
+        let parts = json!([
+            {"text": format!("to {heard}.")}, call("send_email", heard), call("post", heard),
+        ]);
+        whole(&answer(parts, json!("STOP")))
+    });
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let parts = &body["candidates"][0]["content"]["parts"];
+    assert_eq!(parts[0]["text"], format!("to {MAIL}."));
+    assert_eq!(parts[1]["functionCall"]["args"]["to"], MAIL);
+    assert_eq!(parts[2]["functionCall"]["args"]["to"], heard);
+    for size in [1, 4, 9, 100] {
+        let (heard, body) = got(&request("streamGenerateContent?alt=sse"), |heard| {
+            let letters: Vec<char> = format!("to {heard}.").chars().collect();
+            let mut list: Vec<Value> = letters
+                .chunks(size)
+                .map(|part| {
+                    let part: String = part.iter().collect();
+                    answer(json!([{"text": part}]), Value::Null)
+                })
+                .collect();
+            let calls = json!([call("send_email", heard), call("post", heard)]);
+            list.push(answer(calls, json!("STOP")));
+            events(&list)
+        });
+        let mut said = String::new();
+        let mut given = Vec::new();
+        for event in data(&body) {
+            let parts = event["candidates"][0]["content"]["parts"].clone();
+            for part in parts.as_array().into_iter().flatten() {
+                said.push_str(part["text"].as_str().unwrap_or_default());
+                given.extend(
+                    part["functionCall"]["args"]["to"]
+                        .as_str()
+                        .map(str::to_owned),
+                );
+            }
+        }
+        assert_eq!(said, format!("to {MAIL}."), "{size}");
+        assert_eq!(given, [MAIL, &heard], "{size}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -8,7 +8,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     name: "azure_secret",
     groups: &["secrets.cloud"],
     doc: Doc {
-        finds: "Client secrets of Entra ID (`…8Q~…`, 37–40 characters), account keys of storage and Cosmos DB (88 characters of Base64 after `AccountKey`), shared access keys (44) and signatures (`sig=`).",
+        finds: "Client secrets of Entra ID (`…8Q~…`, 37–40 characters), account keys of storage and Cosmos DB (88 characters of Base64 after `AccountKey`), shared access keys (44) and signatures (`sig=`), those of Logic Apps and of the workflows that Teams calls too; tokens of Azure DevOps (84 characters with `AZDO` in them).",
         misses: "Client secrets issued before 2021, which have no form.",
         source: "Microsoft Learn: Configure Azure Storage connection strings; Create a service SAS; credential scanning definitions",
     },
@@ -16,10 +16,25 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     context: &[],
     anchors: &[
         Anchor::Mixed(2..=40, When::Before(b'~'), client),
+        Anchor::Mixed(84..=84, When::Always, devops),
         Anchor::Keyed(account),
         Anchor::Word(&["sig="], signature),
     ],
     hits: &[
+        Hit {
+            text: "https://prod-12.westeurope.logic.azure.com/workflows/1/triggers/manual/paths/invoke?sv=1.0&sig=6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM",
+            found: &["6sQ2mXv9RkT1bZ0pWcYh4LdNf8JgUa3EoViKxHq_wPM"],
+        },
+        Hit {
+            text: concat!(
+                "pat: 7xQmD2vKpL9sRtYw4ZbNc8HjFg3UaEo6VkXi1PqTzWnBs5CdMuJy",
+                "JQQJ99BKACAAAAAAArohTAASAZDO4XyZ"
+            ),
+            found: &[concat!(
+                "7xQmD2vKpL9sRtYw4ZbNc8HjFg3UaEo6VkXi1PqTzWnBs5CdMuJy",
+                "JQQJ99BKACAAAAAAArohTAASAZDO4XyZ"
+            )],
+        },
         Hit {
             text: concat!("client_secret: .IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr"),
             found: &[concat!(".IQ8", "Q~79R7TOWOspFnWcEG-dYt4KXqFqxK16cxr")],
@@ -111,6 +126,16 @@ fn account(keyed: &Keyed<'_>) -> Option<Found> {
 }
 
 /// The signature of a shared access URL: 32 bytes in Base64.
+fn devops(place: &Place<'_>) -> Option<Found> {
+    let token = place.text.slice(place.at..place.end);
+    let signed = token.get(52..56) == Some(b"JQQJ") && token.get(76..80) == Some(b"AZDO");
+    (signed && variety(token) >= 35).then_some(Found {
+        start: place.at,
+        end: place.end,
+        confidence: Confidence::High,
+    })
+}
+
 fn signature(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     if !matches!(text.before(place.at), b'&' | b'?') {
@@ -119,7 +144,16 @@ fn signature(place: &Place<'_>) -> Option<Found> {
     place.begins(place.end);
     let end = text.run_of(Alphabet::Base64, place.end, 45);
     let value = text.slice(place.end..end);
-    (value.len() == 44 && value.ends_with(b"=") && variety(value) >= 40).then_some(Found {
+    let padded = value.len() == 44 && value.ends_with(b"=");
+    // The addresses of Logic Apps, which Teams calls, have the other alphabet.
+    let (end, value) = if padded {
+        (end, value)
+    } else {
+        let end = text.run_of(Alphabet::Base64Url, place.end, 45);
+        (end, text.slice(place.end..end))
+    };
+    (padded || value.len() == 43).then_some(())?;
+    (variety(value) >= 40).then_some(Found {
         start: place.end,
         end,
         confidence: Confidence::High,

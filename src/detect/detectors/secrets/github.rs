@@ -5,6 +5,9 @@ use crate::detect::{Detector, Doc, Hit, Miss};
 
 const TOKEN: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 36)];
 
+/// Those of installations and those that renew others are longer at times.
+const LONG: &[Part] = &[Part::Run(Alphabet::Alphanumeric, 36, 255)];
+
 pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "github_token",
     groups: &["secrets.code"],
@@ -33,12 +36,12 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         },
         Beginning {
             prefix: "ghs_",
-            rest: TOKEN,
+            rest: LONG,
             variety: 30,
         },
         Beginning {
             prefix: "ghr_",
-            rest: TOKEN,
+            rest: LONG,
             variety: 30,
         },
         Beginning {

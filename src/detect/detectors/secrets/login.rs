@@ -248,6 +248,8 @@ const SCHEMES: &[&str] = &[
     "negotiate",
     "splunk",
     "genie",
+    "ssws",
+    "oauth",
 ];
 
 fn header(keyed: &Keyed<'_>) -> Option<Found> {

@@ -44,6 +44,14 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     ],
     misses: &[
         Miss {
+            text: "\"PasswordLastUsed\": \"2016-09-08T21:47:36Z\"",
+            why: "a time",
+        },
+        Miss {
+            text: "also pass `--cfg tokio_unstable`, not pass `TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF`",
+            why: "an option and a name of a program",
+        },
+        Miss {
             text: "reset your password: https://example.com/reset",
             why: "an address",
         },
@@ -167,6 +175,13 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         }
     };
     let confidence = confidence?;
+    let option = value.starts_with(b"--");
+    let time =
+        matches!(value, [y, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] if y.is_ascii_digit());
+    let constant = keyed.link != Link::Assigned && is_identifier(value);
+    if option || time || constant {
+        return None;
+    }
     if OTHER.stand_in(keyed.name)
         || is_reference(value)
         || is_repetitive(value)

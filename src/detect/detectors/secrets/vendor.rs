@@ -312,6 +312,23 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             ),
             known("sk-", &[Run(HexSmall, 32, 32)]),
             known("sk_", &[Run(HexSmall, 48, 48)]),
+            Beginning {
+                prefix: "sk-",
+                rest: &[Run(Alphanumeric, 48, 48)],
+                variety: 42,
+            },
+            known("cfk_", &[Run(Alphanumeric, 48, 48)]),
+            known("cfut_", &[Run(Alphanumeric, 48, 48)]),
+            known("cfat_", &[Run(Alphanumeric, 48, 48)]),
+            known("sb_secret_", &[Run(Base64Url, 31, 31)]),
+            known("vcp_", &[Run(Alphanumeric, 40, 64)]),
+            known("AQ.Ab8R", &[Run(Base64Url, 40, 64)]),
+            known("1//0", &[Run(Base64Url, 60, 110)]),
+            Beginning {
+                prefix: "oy2",
+                rest: &[Run(Smalls, 43, 43)],
+                variety: 38,
+            },
             known("bedrock-api-key-", &[Run(Base64, 60, 600)]),
             Beginning {
                 prefix: "ABSKQmVkcm9ja0FQSUtleS",
@@ -323,7 +340,13 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         ]),
         Anchor::Mixed(29..=29, When::Always, maxmind),
         Anchor::Mixed(6..=6, When::Always, maxmind),
-        Anchor::Word(&["webhook.office.com/webhookb2/"], teams),
+        Anchor::Word(
+            &[
+                "webhook.office.com/webhookb2/",
+                "outlook.office.com/webhook/",
+            ],
+            teams,
+        ),
         Anchor::Word(&["data:", "stringData:"], kubernetes),
     ],
     hits: &[
@@ -352,6 +375,16 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             )],
         },
         Hit {
+            text: concat!(
+                "CLOUDFLARE=cf",
+                "ut_k3Vd9QmZ7xRb2TnLw8YpHs4JcGf6AeUo1XiKvBqM05c7e91a"
+            ),
+            found: &[concat!(
+                "cf",
+                "ut_k3Vd9QmZ7xRb2TnLw8YpHs4JcGf6AeUo1XiKvBqM05c7e91a"
+            )],
+        },
+        Hit {
             text: "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
             found: &["key: bXlwYXNzd29yZA=="],
         },
@@ -364,6 +397,10 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         Miss {
             text: concat!("sgp", "_local_d45b6G86aBb0F2Cee943902dbaDBCFCFDD1dA089"),
             why: "not hexadecimal",
+        },
+        Miss {
+            text: "sk-thisisonlyanameandnotakeyofanythingthatisreal123",
+            why: "words",
         },
         Miss {
             text: concat!("nt", "n_12345678901abc"),

@@ -1,0 +1,271 @@
+//! Values that are written one character at a time: `4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, `s-k---a-n-t-…`.
+//!
+//! A run is single letters and digits with one to three separators between them. It is read without the separator that
+//! most of it has, in two ways: as it is grouped, and without groups.
+
+use std::ops::Range;
+
+use super::text::Text;
+
+/// Fewest letters and digits of a run.
+const FEWEST: usize = 8;
+
+/// Longest run; what is longer is a table or a vector.
+pub(super) const LONGEST: usize = 240;
+
+/// Most separators between two characters.
+const BETWEEN: usize = 3;
+
+/// So much in front of a run is read with it: words of context.
+const BEFORE: usize = 96;
+
+/// The places in 64 bytes that stand just behind single letters or digits, some of which may be of a run: behind the
+/// third in a row with one byte between them, or the fourth with two. Of these and the 64 bytes before the letters and
+/// digits are given, and of the latter what `singles` gave.
+#[inline]
+pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u64) {
+    let shifted = |mask: u64, before: u64, n: u32| mask << n | before >> 64u32.wrapping_sub(n);
+    let singles = shifted(here, before, 1) & !here & !shifted(here, before, 2);
+    let back = |n: u32| shifted(singles, singles_before, n);
+    let close = singles & back(2) & back(4);
+    let wide = singles & back(3) & back(6) & back(9);
+    (close | wide, singles)
+}
+
+/// The run around one of its characters, whatever its length.
+pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
+    let mut end = at;
+    while let Some(next) = after(text, end) {
+        end = next;
+    }
+    first(text, at)..end.wrapping_add(1)
+}
+
+/// How many letters and digits a run has, if it is one of these.
+pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
+    let written = text.get(range.clone()).unwrap_or_default();
+    let count = written
+        .iter()
+        .filter(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    count >= FEWEST && written.len() <= LONGEST
+}
+
+/// Where the run begins that the text ends with, if it may go on.
+pub(super) fn begun(text: &Text<'_>) -> Option<usize> {
+    let last = text
+        .run_back(text.len(), BETWEEN, is_separator)
+        .checked_sub(1)?;
+    let single = text.before(last.wrapping_add(1)).is_ascii_alphanumeric()
+        && !text.before(last).is_ascii_alphanumeric();
+    let start = first(text, last);
+    (single && text.len().wrapping_sub(start) <= LONGEST).then_some(start)
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'-' | b'.' | b'_' | b'/' | b',' | b':' | b'*' | b'|' | b'+' | b'@' | b'~'
+    ) || byte.is_ascii_whitespace()
+}
+
+/// The next character of a run.
+fn after(text: &Text<'_>, at: usize) -> Option<usize> {
+    let next = text.run(at.wrapping_add(1), BETWEEN, is_separator);
+    let single = next > at.wrapping_add(1)
+        && text.at(next).is_ascii_alphanumeric()
+        && !text.at(next.wrapping_add(1)).is_ascii_alphanumeric();
+    single.then_some(next)
+}
+
+/// The first character of the run around one.
+fn first(text: &Text<'_>, at: usize) -> usize {
+    let mut first = at;
+    loop {
+        let gap = text.run_back(first, BETWEEN, is_separator);
+        let Some(before) = gap.checked_sub(1) else {
+            return first;
+        };
+        let single = gap < first
+            && text.before(gap).is_ascii_alphanumeric()
+            && !text.before(before).is_ascii_alphanumeric();
+        // Nothing that long is looked at.
+        if !single || at.wrapping_sub(before) > LONGEST {
+            return first;
+        }
+        first = before;
+    }
+}
+
+/// A run as it is read, behind what stands before it.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) text: String,
+    /// Where it begins in `text`.
+    pub(super) from: usize,
+    /// Where each of its bytes stands.
+    places: Vec<usize>,
+}
+
+impl Joined {
+    /// The bytes that a range of `text` came from.
+    pub(super) fn original(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let place = |at: usize| self.places.get(at.checked_sub(self.from)?).copied();
+        let last = place(range.end.checked_sub(1)?)?;
+        Some(place(range.start)?..last.saturating_add(1))
+    }
+}
+
+/// The ways to read a run.
+pub(super) fn readings(text: &str, range: &Range<usize>) -> Vec<Joined> {
+    let bytes = text.as_bytes().get(range.clone()).unwrap_or_default();
+    let usual = usual(bytes);
+    let start = text.floor_char_boundary(range.start.saturating_sub(BEFORE));
+    let before = text.get(start..range.start).unwrap_or_default();
+    let mut grouped = Joined {
+        text: before.to_owned(),
+        from: before.len(),
+        places: Vec::new(),
+    };
+    let mut place = range.start;
+    for (gap, character) in parts(bytes) {
+        let character_at = place.wrapping_add(gap.len());
+        let mark = |byte: &&u8| !usual.contains(byte) && !byte.is_ascii_whitespace();
+        if gap == [usual, usual, usual].concat() && usual.len() == 1 {
+            grouped.add(usual.first().copied().unwrap_or(b' '), place);
+        } else if gap != usual && gap.iter().any(|byte| mark(&byte)) {
+            for (at, byte) in (place..).zip(gap).filter(|(_, byte)| mark(byte)) {
+                grouped.add(*byte, at);
+            }
+        } else if gap != usual && !gap.is_empty() {
+            grouped.add(b' ', place);
+        }
+        grouped.add(character, character_at);
+        place = character_at.wrapping_add(1);
+    }
+    let numbers = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let letters = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || letters > 2 && !byte.is_ascii_whitespace();
+    let whole = grouped.only(plain);
+    let ends = |joined: &Joined| joined.text.len();
+    // `I`, `a` and the like may be words.
+    let edges = letters <= 2 && numbers > letters;
+    let digits = (edges && letters > 0).then(|| grouped.only(|byte| byte.is_ascii_digit()));
+    let differs = ends(&whole) < ends(&grouped);
+    let mut all = vec![grouped];
+    all.extend(Some(whole).filter(|_| differs));
+    all.extend(digits);
+    all
+}
+
+impl Joined {
+    fn add(&mut self, byte: u8, place: usize) {
+        let shown = if byte.is_ascii_whitespace() {
+            b' '
+        } else {
+            byte
+        };
+        self.text.push(char::from(shown));
+        self.places.push(place);
+    }
+
+    /// The same with only those bytes of the run.
+    fn only(&self, fits: impl Fn(u8) -> bool) -> Self {
+        let (before, run) = self.text.split_at_checked(self.from).unwrap_or_default();
+        let mut only = Self {
+            text: before.to_owned(),
+            from: self.from,
+            places: Vec::new(),
+        };
+        for (byte, place) in run.bytes().zip(&self.places) {
+            if fits(byte) {
+                only.add(byte, *place);
+            }
+        }
+        only
+    }
+}
+
+/// The characters of a run, each with the separators before it.
+fn parts(run: &[u8]) -> impl Iterator<Item = (&[u8], u8)> {
+    run.split_inclusive(u8::is_ascii_alphanumeric)
+        .filter_map(|part| part.split_last().map(|(last, gap)| (gap, *last)))
+}
+
+/// What stands between most of the characters.
+fn usual(run: &[u8]) -> &[u8] {
+    let mut known: Vec<(&[u8], usize)> = Vec::new();
+    for (gap, _) in parts(run).skip(1) {
+        match known.iter_mut().find(|(written, _)| *written == gap) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => known.push((gap, 1)),
+        }
+    }
+    let most = known.iter().rev().max_by_key(|(_, count)| *count);
+    most.map_or(b" ", |(gap, _)| gap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<String> {
+        let bytes = Text::new(text.as_bytes());
+        let at = text.find('1').unwrap();
+        let range = around(&bytes, at);
+        if !is_run(text.as_bytes(), &range) {
+            return Vec::new();
+        }
+        readings(text, &range)
+            .iter()
+            .map(|joined| joined.text.get(joined.from..).unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_run_is_read_as_it_is_grouped_and_as_one() {
+        assert_eq!(read("no 4 1 1 1 1 1 1 1."), ["41111111"]);
+        assert_eq!(read("1 2 3 - 4 5 - 6 7 8 9"), ["123-45-6789", "123456789"]);
+        assert_eq!(read("4 1 1 1  1 1 1 1"), ["4111 1111", "41111111"]);
+        assert_eq!(read("4-1-1-1 1-1-1-1"), ["4111 1111", "41111111"]);
+        assert_eq!(read("4.1.1.1\n1.1.1.1"), ["4111 1111", "41111111"]);
+        assert_eq!(read("a 1 2 3 4 5 6 7 8 I say"), ["a12345678I", "12345678"]);
+        assert_eq!(read("s k - 1 2 3 _ 4 x y z"), ["sk-123_4xyz"]);
+        assert_eq!(read("4, 1, 1, 1, 1, 1, 1, 1"), ["41111111"]);
+        assert_eq!(read("s-k---a-n-t---1-2-3"), ["sk-ant-123"]);
+    }
+
+    #[test]
+    fn words_few_characters_and_long_lists_are_no_runs() {
+        for text in ["4 1 1 1", "11 12 13 14 15 16 17 18", "1, 2 and 3, 4"] {
+            assert!(read(text).is_empty(), "{text}");
+        }
+        assert!(read(&"1 ".repeat(LONGEST)).is_empty());
+    }
+
+    #[test]
+    fn characters_in_a_row_are_seen_across_blocks() {
+        assert_eq!(candidates(0b1_0101, 0, 0).0, 0b10_0000);
+        assert_eq!(candidates(0b10_0100_1001, 0, 0).0, 1 << 10);
+        assert_eq!(candidates(0b11_0101, 0, 0).0, 0);
+        assert_eq!(candidates(u64::MAX, 0, 0).0, 0);
+        let before = 1 << 63 | 1 << 61;
+        let (_, singles) = candidates(before, 0, 0);
+        assert_eq!(candidates(0b10, before, singles).0, 0b100);
+    }
+
+    #[test]
+    fn an_open_text_holds_back_the_run_that_it_ends_with() {
+        let from = |text: &str| begun(&Text::new(text.as_bytes()));
+        assert_eq!(from("no 4 1 1"), Some(3));
+        assert_eq!(from("no 4 1 1 - "), Some(3));
+        assert_eq!(from("no 4 1 12"), None);
+        assert_eq!(from("a word"), None);
+        assert_eq!(from(""), None);
+        assert_eq!(from(&"1 ".repeat(LONGEST)), None);
+    }
+}
