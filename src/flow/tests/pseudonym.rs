@@ -320,8 +320,9 @@ fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
         |upstream| {
             let body = String::from_utf8(upstream.body()).unwrap();
             let at = body.find("user-").unwrap();
-            let end = at + body[at..].find(".com").unwrap() + 4;
-            *heard.borrow_mut() = body[at..end].to_owned();
+            let rest = body.get(at..).unwrap();
+            let end = rest.find(".com").unwrap() + 4;
+            *heard.borrow_mut() = rest.get(..end).unwrap().to_owned();
             say(&heard.borrow())
         },
         NOW,
