@@ -713,7 +713,7 @@ fn assumed(entry: &ProtocolEntry, head: &ProtocolHead<'_>) -> Option<Route> {
     let protocol = protocol::named(name)?;
     let mut endpoint = protocol.assume(head)?;
     endpoint.shape.clone_from(&entry.shape);
-    Some(Route { protocol, endpoint })
+    Some(Route::new(protocol, endpoint, head))
 }
 
 fn request_id(head: &RequestHead<'_>) -> Option<String> {

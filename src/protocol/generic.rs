@@ -119,10 +119,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool)
         });
     }
     let mut origin = Origin {
-        from: match reader.direction() {
-            Direction::Request => Known::Is(Author::User),
-            Direction::Response => Known::Missing,
-        },
+        from: reader.author(Author::User),
         part: Part::Text,
         turn: Turn::Latest,
         choice: 0,

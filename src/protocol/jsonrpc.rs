@@ -5,7 +5,7 @@ use super::refusal::Denial;
 use super::surgery::Object;
 use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
-use crate::event::{Author, Class, Direction, Known, Part, RpcMessage, Turn};
+use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
 use crate::wire::btree::BTreeMap;
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value};
@@ -258,10 +258,7 @@ impl Waiting {
 /// Text of a request by someone whom the protocol names, or of an answer.
 pub(super) fn origin(reader: &Reader<'_>, from: Author, part: Part) -> Origin {
     Origin {
-        from: match reader.direction() {
-            Direction::Request => Known::Is(from),
-            Direction::Response => Known::Missing,
-        },
+        from: reader.author(from),
         part,
         turn: Turn::Latest,
         choice: 0,

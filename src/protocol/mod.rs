@@ -99,6 +99,8 @@ pub struct Endpoint {
     /// What answers behind the name in the path, where that is an alias (an ARN, an endpoint's id): another name of the
     /// same model, or one that can't be told.
     pub behind: Known<Box<str>>,
+    /// Models that the query and headers name beside that: they may answer too, or draw for the one that does.
+    pub beside: Vec<Box<str>>,
     /// Whether the path decides that the answer is streamed.
     pub stream: Option<bool>,
     /// What the request's body is.
@@ -215,10 +217,11 @@ impl Endpoint {
         }
     }
 
-    /// The models that the path tells of.
+    /// The models that a request tells of before its body.
     pub fn models(&self) -> Models {
         let mut models = Models::default();
         self.add_models(&mut models);
+        self.add_models_beside(&mut models);
         models
     }
 
@@ -230,6 +233,12 @@ impl Endpoint {
                 Known::Unknown => models.unknown = true,
                 Known::Missing => {}
             }
+        }
+    }
+
+    fn add_models_beside(&self, models: &mut Models) {
+        for model in &self.beside {
+            models.add(model);
         }
     }
 }
@@ -534,7 +543,10 @@ pub struct Route {
 
 impl Route {
     /// What a request asks for, with what its headers say about reading it.
-    fn new(protocol: &'static dyn Protocol, mut endpoint: Endpoint, head: &Head<'_>) -> Route {
+    pub fn new(protocol: &'static dyn Protocol, mut endpoint: Endpoint, head: &Head<'_>) -> Route {
+        if protocol.dialect() == Dialect::OpenAi {
+            endpoint.beside = routes::models_beside(head);
+        }
         let content_type = head.header("content-type");
         match endpoint.body {
             BodyForm::Multipart => {
@@ -674,6 +686,7 @@ pub fn read_request<'b>(
     }
     route.protocol.read_request(&mut reader, endpoint);
     reader.model_of_path(endpoint);
+    endpoint.add_models_beside(&mut reader.reading.models);
     read_disguise(&mut reader, route);
     if let Some(stream) = endpoint.stream {
         reader.reading.stream = stream;

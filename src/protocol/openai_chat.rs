@@ -587,15 +587,7 @@ impl RequestReader {
                 (None, Some(name)) => Known::Is(name),
                 (None, None) => Known::Unknown,
             };
-            let Some((value, texts, beside)) = result else {
-                reader.reading.add(event);
-                return;
-            };
-            event.at = value.place();
-            event.texts = texts;
-            event.result = reader.structured_result(value);
-            reader.result_beside(&event, beside);
-            reader.tell_result(event, value, &|part| part.get("text"));
+            reader.said_result(event, result, &|part| part.get("text"));
         }
     }
 }

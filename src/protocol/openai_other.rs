@@ -6,6 +6,7 @@
 //! Whatever else is there is unknown text, and judged.
 
 mod batch;
+mod entries;
 mod stored;
 mod stream;
 
@@ -212,7 +213,7 @@ const ROWS: &[Row] = &[
         stream: Judged::UNREAD_STREAM,
     },
     Row {
-        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers and runs; other streams are AG2014)",
+        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
@@ -324,6 +325,7 @@ impl Protocol for OpenAiOther {
             // The rest of an answer whose beginning was received elsewhere.
             RETRIEVED => Some(Box::new(ResponsesStream::new(asked))),
             "threads.runs" => Some(Box::new(stream::RunStream::default())),
+            "conversations" => Some(Box::new(entries::EntryStream::default())),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@ pub(super) use encoded::is_textual;
 pub(super) use keys::{Is, Key, is_tag};
 pub use shape::{Member, Shape};
 pub use table::{Field, How, Told, Voice, field};
+pub(super) use tools::Call;
 
 use super::Endpoint;
 use super::stream::{Channel, FrameReading, Piece, TextPiece};
@@ -296,6 +297,14 @@ impl<'b> Reader<'b> {
     /// Which half of the exchange is read.
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// Who says what stands in a request; in an answer nobody asks.
+    pub fn author(&self, author: Author) -> Known<Author> {
+        match self.direction {
+            Direction::Request => Known::Is(author),
+            Direction::Response => Known::Missing,
+        }
     }
 
     /// Notes a JSON-RPC message. Every event in it, those of unknown texts included, will name it. A message that stands

@@ -2,7 +2,7 @@
 
 use super::{AnswerForm, BodyForm, Endpoint, Head};
 use crate::event::Known;
-use crate::wire::http::Path;
+use crate::wire::http::{Path, percent_decode};
 
 /// One endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +105,33 @@ pub(super) fn deployment(path: &Path, tail: &str) -> Option<Box<str>> {
     is_named.then(|| name.as_str().into())
 }
 
+/// Headers and members of the query that Azure takes a model or a deployment from, whatever the body says: which one draws
+/// for a conversation, which one of an endpoint's deployments is asked.
+const NAMING_HEADERS: [&str; 2] = [
+    "x-ms-oai-image-generation-deployment",
+    "azureml-model-deployment",
+];
+const NAMING_QUERY: [&str; 2] = ["model", "deployment"];
+
+/// The models that the headers and the query of a request name.
+pub(super) fn models_beside(head: &Head<'_>) -> Vec<Box<str>> {
+    let named = head.headers.iter().filter_map(|(name, value)| {
+        let is_naming = NAMING_HEADERS.iter().any(|known| known.as_bytes() == *name);
+        is_naming.then(|| String::from_utf8_lossy(value.trim_ascii()))
+    });
+    let asked = head.path.query.split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let name = percent_decode(name);
+        let is_naming = |known: &&str| known.eq_ignore_ascii_case(&name);
+        NAMING_QUERY
+            .iter()
+            .any(is_naming)
+            .then(|| percent_decode(value))
+    });
+    let models = named.chain(asked).filter(|model| !model.is_empty());
+    models.map(|model| (*model).into()).collect()
+}
+
 /// The model that a server of one model is named for: `/serving-endpoints/NAME/invocations` (Databricks),
 /// `/endpoints/NAME/invocations` (SageMaker). What model that is, only the server knows.
 pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
@@ -146,6 +173,30 @@ mod tests {
                 "{target}"
             );
         }
+    }
+
+    #[test]
+    fn headers_and_query_name_models() {
+        let beside = |target: &str, headers: &[(&[u8], &[u8])]| -> Vec<String> {
+            let path = Path::parse(target);
+            let head = Head {
+                method: "POST",
+                host: "x.openai.azure.com",
+                path: &path,
+                headers,
+            };
+            models_beside(&head)
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        };
+        let draws: &[(&[u8], &[u8])] =
+            &[(b"x-ms-oai-image-generation-deployment", b" gpt-image-1 ")];
+        assert_eq!(beside("/openai/v1/responses", draws), ["gpt-image-1"]);
+        let target =
+            "/openai/v1/responses?api-version=preview&Model=gpt%2D4o&model=o3&deployment=x";
+        assert_eq!(beside(target, &[]), ["gpt-4o", "o3", "x"]);
+        assert!(beside("/v1/responses?model=&models=a&model", &[]).is_empty());
     }
 
     #[test]

@@ -433,3 +433,64 @@ fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
         Some(200)
     );
 }
+
+#[test]
+fn a_file_whose_type_says_that_it_is_text_is_read_as_one() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: swans, match: { event: [message, response] }, when: { text: { contains: a swan } }, action: deny }
+",
+    );
+    let files = |bytes: &str, kind: &str| {
+        [
+            json!({"raw": bytes, "mediaType": kind, "filename": "f"}),
+            json!({"raw": bytes, "media_type": kind}),
+            json!({"kind": "file", "file": {"bytes": bytes, "mimeType": kind, "name": "f"}}),
+            json!({"kind": "file", "file": {"fileWithBytes": bytes, "mimeType": kind}}),
+            json!({"file": {"file_with_bytes": bytes, "mime_type": kind}}),
+        ]
+    };
+    let asked = |part: &Value| {
+        rpc(
+            "SendMessage",
+            json!({"message": {"messageId": "m", "role": "ROLE_USER", "parts": [part]}}),
+        )
+    };
+    let says = |part: &Value| {
+        answers(
+            &json!({"jsonrpc": "2.0", "id": "q-1", "result": {"task": {"id": "t", "contextId": "c",
+            "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [{"artifactId": "a", "parts": [part]}]}}}),
+        )
+    };
+    // "there is a swan", once with padding and once in the alphabet of URLs, and something else.
+    for part in files("dGhlcmUgaXMgYSBzd2FuIQ==", "text/markdown") {
+        let seen = exchange(&guard, &asked(&part), answers(&task("x")));
+        assert_eq!(record(&seen)["decision"], "deny", "{part}");
+        let hello = rpc("SendMessage", json!({"message": said("hi")}));
+        let seen = exchange(&guard, &hello, says(&part));
+        assert_eq!(record(&seen)["decision"], "deny", "{part}");
+    }
+    for part in files("YSBnb29zZT8_Pg", "text/plain; charset=utf-8") {
+        let seen = exchange(&guard, &asked(&part), says(&part));
+        assert_eq!(record(&seen)["decision"], "allow", "{part}");
+        assert_eq!(record(&seen)["coverage"]["level"], "full", "{part}");
+    }
+    // Bytes of an image, bytes of another charset, and a file that is somewhere else as well.
+    let mut unread = Vec::from(files("dGhlcmUgaXMgYSBzd2FuIQ==", "image/png"));
+    unread.extend(files("//5hAA==", "text/plain"));
+    unread.push(
+        json!({"file": {"bytes": "YSBnb29zZQ==", "mimeType": "text/plain", "uri": "https://x"}}),
+    );
+    unread.push(json!({"url": "https://x", "mediaType": "text/plain"}));
+    for part in unread {
+        let seen = exchange(&guard, &asked(&part), says(&part));
+        let coverage = &record(&seen)["coverage"];
+        assert_eq!(record(&seen)["decision"], "allow", "{part}");
+        assert_eq!(
+            coverage["reasons"],
+            json!(["request:attachment", "response:attachment"]),
+            "{part}"
+        );
+    }
+}

@@ -9,6 +9,7 @@ mod documents;
 mod generic;
 mod history;
 mod mcp;
+mod models;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
@@ -141,12 +142,14 @@ mod stream;
 mod stream_anthropic;
 mod stream_bedrock;
 mod stream_cohere;
+mod stream_entries;
 mod stream_gemini;
 mod stream_ollama;
 mod stream_responses;
 mod stream_runs;
 mod stream_texts;
 mod trailers;
+mod usage;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

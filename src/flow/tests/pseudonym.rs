@@ -319,9 +319,10 @@ fn got(request: &Half, say: impl Fn(&str) -> Half) -> (String, String) {
         request,
         |upstream| {
             let body = String::from_utf8(upstream.body()).unwrap();
-            let (_, rest) = body.split_once("user-").unwrap();
-            let (name, _) = rest.split_once(".com").unwrap();
-            *heard.borrow_mut() = format!("user-{name}.com");
+            let at = body.find("user-").unwrap();
+            let rest = body.get(at..).unwrap();
+            let end = rest.find(".com").unwrap() + 4;
+            *heard.borrow_mut() = rest.get(..end).unwrap().to_owned();
             say(&heard.borrow())
         },
         NOW,

@@ -236,3 +236,60 @@ rules:
     let body = asking("pay", &["{\"amount\":1}"], "{\"amount\":1}");
     assert_eq!(ask(&guard, &body).client.body(), body);
 }
+
+#[test]
+fn calls_of_a_finished_step_are_judged_and_told_as_calls() {
+    let policy = "defaults: { action: allow, uninspectable: allow }
+rules:
+  - id: amount
+    match: { tool: pay }
+    when: { args.amount: { greater_than: 100 } }
+    action: deny
+    reason: Too much.
+  - id: no-sockets
+    match: { tool: code_interpreter, event: tool_call }
+    when: { args.input: { contains: socket } }
+    action: deny
+    reason: No sockets.
+";
+    let guard = guard(policy);
+    let step = |amount: u32, output: Value, code: &str| {
+        json!({"id": "step_1", "object": "thread.run.step", "status": "completed", "step_details": {"type": "tool_calls", "tool_calls": [
+            {"id": "call_1", "type": "function",
+                "function": {"name": "pay", "arguments": json!({"amount": amount}).to_string(), "output": output}},
+            {"id": "call_2", "type": "code_interpreter",
+                "code_interpreter": {"input": code, "outputs": [{"type": "logs", "logs": "1"}]}}]}})
+    };
+    let stored = |step: Value| {
+        let request = Half::new(
+            &[
+                (":method", "GET"),
+                (":path", "/v1/threads/thread_1/runs/run_1/steps"),
+                (":authority", "api.openai.com"),
+            ],
+            b"",
+        );
+        let list = json!({"object": "list", "data": [step], "has_more": false});
+        let headers = [(":status", "200"), ("content-type", "application/json")];
+        let answer = Half::new(&headers, list.to_string().as_bytes());
+        record(&exchange(&guard, &request, answer))
+    };
+    let streamed = |step: Value| record(&ask(&guard, &sse(&[("thread.run.step.completed", step)])));
+    for ask in [&stored as &dyn Fn(Value) -> Value, &streamed] {
+        let allowed = ask(step(1, Value::Null, "print(1)"));
+        assert_eq!(allowed["decision"], "allow", "{allowed}");
+        assert_eq!(allowed["tools"], json!(["pay"]));
+        assert_eq!(allowed["events"]["tool_call"], 2);
+        for (denied, rule) in [
+            (step(1000, Value::Null, "print(1)"), "amount"),
+            (step(1, Value::Null, "import socket"), "no-sockets"),
+        ] {
+            let denied = ask(denied);
+            assert_eq!(denied["decision"], "deny", "{rule} {denied}");
+            assert_eq!(denied["rules"][0]["id"], rule);
+        }
+        // What was answered is of an earlier turn, which a rule has to name.
+        let answered = ask(step(1000, json!("paid"), "print(1)"));
+        assert_eq!(answered["decision"], "allow", "{answered}");
+    }
+}

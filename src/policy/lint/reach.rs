@@ -9,12 +9,11 @@ use crate::policy::document::{DefaultAction, EnvironmentSource};
 use crate::policy::field::Field;
 use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::Side;
-use crate::policy::reason::{Ask, Candidate, Formula, formula_implies, rule_implies, together};
+use crate::policy::reason::{
+    Among, Ask, Candidate, Formula, formula_implies, rule_implies, together,
+};
 use crate::policy::rule::Action;
 use std::collections::BTreeMap;
-
-/// Most rules that are compared each with each.
-const MOST_COMPARED: usize = 4_000;
 
 /// Most rules for which events are searched that two of them hold for.
 const MOST_SEARCHED: usize = 200;
@@ -165,20 +164,21 @@ fn flatten(formula: &mut Formula) {
 
 /// Rules that another one with the same action makes needless.
 pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
-    if subject.rules.len() > MOST_COMPARED {
-        return;
-    }
+    let rules = Among::of(subject.rules.iter().map(|view| &view.meaning));
     for (at, view) in subject.rules.iter().enumerate() {
-        let covering = subject.rules.iter().enumerate().find(|(other_at, other)| {
-            *other_at != at
-                && other.written.action == view.written.action
-                && other.compiled.enforced == view.compiled.enforced
-                && other.meaning.effect == view.meaning.effect
-                && rule_implies(&view.meaning, &other.meaning)
-                // Of two that say the same, the later one repeats the earlier.
-                && (*other_at < at || !rule_implies(&other.meaning, &view.meaning))
+        let covering = rules.implied_by(&view.meaning, &|other_at| {
+            subject.rules.get(other_at).is_some_and(|other| {
+                other_at != at
+                    && other.written.action == view.written.action
+                    && other.compiled.enforced == view.compiled.enforced
+                    && other.meaning.effect == view.meaning.effect
+                    // Of two that say the same, the later one repeats the earlier.
+                    && (other_at < at || !rule_implies(&other.meaning, &view.meaning))
+            })
         });
-        let Some((_, other)) = covering else { continue };
+        let Some(other) = covering.and_then(|at| subject.rules.get(at)) else {
+            continue;
+        };
         let same = rule_implies(&other.meaning, &view.meaning);
         let (severity, what) = if same {
             (Severity::Warning, "says the same as")
@@ -217,17 +217,18 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
 /// Openings of gates that are open, or that something keeps shut.
 pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
     let defaults = &subject.document.defaults;
+    let rules = Among::of(subject.rules.iter().map(|view| &view.meaning));
+    let denies = |at: usize| {
+        let view = subject.rules.get(at);
+        view.is_some_and(|view| view.written.action == Action::Deny && view.compiled.enforced)
+    };
     for view in &subject.rules {
         let opens = matches!(view.written.action, Action::Allow | Action::RequireApproval);
         if !opens || !view.compiled.enforced {
             continue;
         }
-        let denial = subject.rules.iter().find(|other| {
-            other.written.action == Action::Deny
-                && other.compiled.enforced
-                && rule_implies(&view.meaning, &other.meaning)
-        });
-        if let Some(other) = denial {
+        let denial = rules.implied_by(&view.meaning, &denies);
+        if let Some(other) = denial.and_then(|at| subject.rules.get(at)) {
             findings.warn(
                 codes::AG1103,
                 view.place("action"),
@@ -265,19 +266,35 @@ pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// Allows that a denial or an approval overrides in part.
 pub(super) fn conflicts(subject: &Subject<'_>, findings: &mut Findings) {
-    let allows = subject
+    let is_stricter = |view: &View<'_>| {
+        matches!(view.written.action, Action::Deny | Action::RequireApproval)
+            && view.compiled.enforced
+    };
+    let mut allows = subject
         .rules
         .iter()
-        .filter(|view| view.written.action == Action::Allow);
+        .filter(|view| view.written.action == Action::Allow)
+        .peekable();
     if subject.rules.len() > MOST_SEARCHED {
+        let (Some(first), true) = (allows.peek(), subject.rules.iter().any(is_stricter)) else {
+            return;
+        };
+        findings.add(
+            Severity::Note,
+            codes::AG1105,
+            first.place("action"),
+            format!(
+                "with more than {MOST_SEARCHED} rules, lint does not look for events that an `allow` and a stricter rule both hold for"
+            ),
+            "",
+        );
         return;
     }
     for view in allows {
-        let stricter = subject.rules.iter().filter(|other| {
-            matches!(other.written.action, Action::Deny | Action::RequireApproval)
-                && other.compiled.enforced
-                && !rule_implies(&view.meaning, &other.meaning)
-        });
+        let stricter = subject
+            .rules
+            .iter()
+            .filter(|other| is_stricter(other) && !rule_implies(&view.meaning, &other.meaning));
         for (other, event) in stricter
             .filter_map(|other| Some((other, both_hold(subject, view, other)?)))
             .take(MOST_CONFLICTS)
@@ -326,4 +343,56 @@ fn held<'s>(subject: &'s Subject<'_>, candidate: &Candidate) -> Option<Vec<&'s s
             .map(|view| &*view.written.id)
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::{lint, load_with_zones, parse_yaml};
+
+    /// The codes and messages of what lint finds in rules.
+    fn findings(rules: impl Iterator<Item = String>) -> Vec<(&'static str, String)> {
+        let head = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\ndefaults: { action: deny }\nrules:\n";
+        let text = rules.fold(head.to_owned(), |text, rule| text + "  - " + &rule + "\n");
+        let root = parse_yaml(&text).unwrap();
+        let policy = load_with_zones(&root).policy.unwrap();
+        let found = lint(&policy, &root).into_iter();
+        found.map(|found| (found.code, found.message)).collect()
+    }
+
+    #[test]
+    fn thousands_of_rules_are_compared_with_each_other() {
+        let rule = |number: u32| {
+            format!(
+                "{{ id: r{number}, match: {{ tool: tool_{number} }}, action: deny, reason: Stop. }}"
+            )
+        };
+        let again =
+            "{ id: again, match: { tool: tool_77 }, action: deny, reason: Stop. }".to_owned();
+        let found = findings((0..5_000).map(rule).chain([again]));
+        let repeats: Vec<_> = found.iter().filter(|(code, _)| *code == "AG1102").collect();
+        assert_eq!(repeats.len(), 1, "{repeats:?}");
+        assert_eq!(repeats[0].1, "rule `again` says the same as rule `r77`");
+    }
+
+    #[test]
+    fn what_is_not_looked_for_is_said_once() {
+        let rule = |number: u32| {
+            let action = if number == 0 { "deny" } else { "allow" };
+            format!(
+                "{{ id: r{number}, match: {{ tool: tool_{number} }}, action: {action}, reason: Stop. }}"
+            )
+        };
+        let told = |rules: u32| -> Vec<String> {
+            let found = findings((0..rules).map(rule)).into_iter();
+            let found = found.filter(|(code, _)| *code == "AG1105");
+            found.map(|(_, message)| message).collect()
+        };
+        assert_eq!(told(200), [] as [&str; 0]);
+        assert_eq!(
+            told(201),
+            [
+                "with more than 200 rules, lint does not look for events that an `allow` and a stricter rule both hold for"
+            ]
+        );
+    }
 }

@@ -95,7 +95,7 @@ fn all_texts(values: &BTreeSet<String>) -> bool {
 }
 
 /// What a glob begins with, letter by letter: most globs are told apart by it, without being read.
-fn beginning(glob: &str) -> &str {
+pub(super) fn beginning(glob: &str) -> &str {
     glob.split(['*', '?', '[']).next().unwrap_or_default()
 }
 
@@ -174,6 +174,7 @@ fn detectors(names: &BTreeSet<String>) -> Option<BTreeMap<u16, Confidence>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::among::Among;
     use super::super::meaning::Meaning;
     use super::*;
     use crate::policy::{load_with_zones, parse_yaml};
@@ -190,6 +191,13 @@ mod tests {
             panic!("{errors:?}")
         };
         Meaning::of(&Meaning::parts_of(&policy)).rules
+    }
+
+    /// Whether one rule is proved from the other: alike if they are compared and if it is looked for.
+    fn implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
+        let found = Among::of([b].into_iter()).implied_by(a, &|_| true);
+        assert_eq!(found.is_some(), rule_implies(a, b), "{a:?} ⟹ {b:?}");
+        found.is_some()
     }
 
     fn deny(condition: &str) -> String {
@@ -273,8 +281,8 @@ mod tests {
             ),
         ] {
             let (a_rule, b_rule) = pair(a, b);
-            assert!(rule_implies(&a_rule, &b_rule), "{a} ⟹ {b}");
-            assert!(!rule_implies(&b_rule, &a_rule), "{b} ⟹ {a}");
+            assert!(implies(&a_rule, &b_rule), "{a} ⟹ {b}");
+            assert!(!implies(&b_rule, &a_rule), "{b} ⟹ {a}");
         }
     }
 
@@ -321,7 +329,54 @@ mod tests {
             ("{ not: { args.x: a } }", "{ args.x: { not_equals: a } }"),
         ] {
             let (a_rule, b_rule) = pair(a, b);
-            assert!(!rule_implies(&a_rule, &b_rule), "{a} ⟹ {b}");
+            assert!(!implies(&a_rule, &b_rule), "{a} ⟹ {b}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_found_among_others_as_if_each_were_compared() {
+        let conditions = [
+            "{ args.x: a }",
+            "{ args.x: [a, b] }",
+            "{ args.x: { not_in: [a, b] } }",
+            "{ args.x: { not_in: [a] } }",
+            "{ args.x: { glob: \"a*\" } }",
+            "{ args.x: { glob: [\"ab*\", \"*\"] } }",
+            "{ args.x: { glob: \"ab?\" } }",
+            "{ args.x: abc }",
+            "{ args.x: { contains: a } }",
+            "{ args.x: { contains_any: [b, a] } }",
+            "{ args.x: { contains_all: [b, a] } }",
+            "{ args.x: { detects: iban } }",
+            "{ args.x: { detects: [iban, payment] } }",
+            "{ args.x: { exists: true } }",
+            "{ args.n: { greater_than: 5 } }",
+            "{ args.n: { between: [6, 7] } }",
+            "{ args.n: { count_at_least: 2 } }",
+            "{ args.n: { length_at_least: 2 } }",
+            "{ args.q: { sql_limit_greater_than: 10 } }",
+            "{ args.q: { sql_limit_greater_than: 5 } }",
+            "{ not: { args.x: a } }",
+            "{ not: { args.x: [a, b] } }",
+            "{ any: [{ args.x: a }, { args.n: 2 }] }",
+            "{ all: [{ args.x: a }, { args.n: 2 }] }",
+            "{ any: [{ all: [{ args.x: a }, { args.n: 2 }] }, { args.x: b }] }",
+            "{ args.x: { any_equals: a } }",
+            "{ args.t: { matches: \"a+\" } }",
+        ];
+        let text: String = conditions
+            .iter()
+            .enumerate()
+            .map(|(number, condition)| deny(condition).replace('X', &format!("r{number}")))
+            .collect();
+        let open = "  - { id: all, match: { event: tool_call }, action: deny }\n  - { id: some, match: { tool: \"t*\" }, action: deny }\n";
+        let rules = rules(&format!("{text}{open}"));
+        let among = Among::of(rules.iter());
+        for one in &rules {
+            for (at, other) in rules.iter().enumerate() {
+                let found = among.implied_by(one, &|place| place == at).is_some();
+                assert_eq!(found, rule_implies(one, other), "{} ⟹ {}", one.id, other.id);
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What rules mean, apart from how they are written: compared by `diff`, looked through by `lint`. Never part of the filter.
 //!
 //! [`meaning`] puts a rule into a normal form; [`implies`] proves that one holds whenever another does, or doesn't know;
-//! [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
+//! [`among`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
 //! themselves judge those. What is proved is true of every event; what is found is shown with the event.
 
+mod among;
 mod implies;
 mod meaning;
 mod pattern;
@@ -11,6 +12,7 @@ mod relation;
 mod sample;
 mod search;
 
+pub(super) use among::Among;
 pub(super) use implies::{formula_implies, rule_implies};
 pub(super) use meaning::{Ask, Formula, Meaning, Range, RuleMeaning};
 pub use relation::{Answer, Difference, Told, Witness, compare};

@@ -1,6 +1,7 @@
 //! How two policies relate: what is proved, what an event shows, what stays open.
 
-use super::implies::{formula_implies, rule_implies};
+use super::among::Among;
+use super::implies::formula_implies;
 use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
@@ -211,7 +212,11 @@ fn closed_gates(parts: &[Part<'_>]) -> BTreeSet<String> {
 }
 
 fn normals(meaning: &Meaning) -> BTreeSet<String> {
-    meaning.rules.iter().map(RuleMeaning::normal).collect()
+    normal_forms(&meaning.rules)
+}
+
+fn normal_forms(rules: &[RuleMeaning]) -> BTreeSet<String> {
+    rules.iter().map(RuleMeaning::normal).collect()
 }
 
 /// Rules that do something beside deciding.
@@ -250,9 +255,10 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         };
         let each = |of: &[RuleMeaning], within: &[RuleMeaning]| {
             // Most rules of two policies are the same: only the others are compared with all.
-            let known: BTreeSet<String> = within.iter().map(RuleMeaning::normal).collect();
+            let known = normal_forms(within);
+            let among = Among::of(within.iter());
             of.iter()
-                .all(|one| known.contains(&one.normal()) || is_covered(one, within, MOST_SPLITS))
+                .all(|one| known.contains(&one.normal()) || is_covered(one, &among, MOST_SPLITS))
         };
         let (a_deny, b_deny) = (
             take(&a_rules, &[Action::Deny]),
@@ -264,10 +270,11 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         // A redaction that can't be made is a denial.
         let a_redacts = take(&a_rules, &[Action::Redact]);
         let b_redacts = take(&b_rules, &[Action::Redact]);
-        let redacts = a_redacts.iter().all(|one| {
-            b_redacts.iter().any(|other| one.normal() == other.normal())
-                || b_deny.iter().any(|other| rule_implies(one, other))
-        });
+        let known = normal_forms(&b_redacts);
+        let among = Among::of(b_deny.iter());
+        let redacts = a_redacts
+            .iter()
+            .all(|one| known.contains(&one.normal()) || is_implied(one, &among));
         let closed = |part: &Part<'_>| -> Vec<bool> {
             defaults(part)
                 .into_iter()
@@ -281,6 +288,8 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         let gates = a.iter().all(|a| {
             let a_closed = closed(a);
             let a_opens = take(&a.meaning, &opens);
+            let known = normal_forms(&a_opens);
+            let among = Among::of(a_opens.iter());
             // Behind a closed gate, whatever `b` opens, `a` opens.
             let behind = kinds_behind(&a_closed);
             let is_as_closed = |b: &Part<'_>| {
@@ -292,13 +301,11 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
                 b_opens.retain(|rule| rule.kinds.meets(behind));
                 closes
                     && formula_implies(&a.guard, &b.guard)
-                    && b_opens.iter().all(|one| {
-                        a_opens.iter().any(|other| match one.action {
-                            // Which plumbing and which offers pass is read off the rules themselves, not off what they
-                            // mean.
-                            Action::Allow => one.normal() == other.normal(),
-                            _ => rule_implies(one, other),
-                        })
+                    && b_opens.iter().all(|one| match one.action {
+                        // Which plumbing and which offers pass is read off the rules themselves, not off what they
+                        // mean.
+                        Action::Allow => known.contains(&one.normal()),
+                        _ => is_implied(one, &among),
                     })
             };
             !a_closed.contains(&true) || b.iter().any(is_as_closed)
@@ -312,14 +319,17 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
 }
 
 /// A proof that wherever a restricting rule holds, one of some others does: one of them always, or one for each part of it.
-fn is_covered(one: &RuleMeaning, within: &[RuleMeaning], splits: usize) -> bool {
-    let Some(fewer) = splits.checked_sub(1) else {
-        return within.iter().any(|other| rule_implies(one, other));
-    };
-    within.iter().any(|other| rule_implies(one, other))
-        || split(one)
-            .iter()
-            .any(|parts| parts.iter().all(|part| is_covered(part, within, fewer)))
+fn is_covered(one: &RuleMeaning, within: &Among<'_>, splits: usize) -> bool {
+    is_implied(one, within)
+        || splits.checked_sub(1).is_some_and(|fewer| {
+            split(one)
+                .iter()
+                .any(|parts| parts.iter().all(|part| is_covered(part, within, fewer)))
+        })
+}
+
+fn is_implied(one: &RuleMeaning, within: &Among<'_>) -> bool {
+    within.implied_by(one, &|_| true).is_some()
 }
 
 /// The ways to write a restricting rule as several, one of which holds wherever it does: for each kind of event, each

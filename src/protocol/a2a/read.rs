@@ -5,7 +5,7 @@ use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Gate, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, Waiting, is_message};
-use crate::protocol::reader::{Origin, Reader, Voice};
+use crate::protocol::reader::{Origin, Reader, Voice, is_textual};
 use crate::protocol::stream::{Piece, TextPiece};
 use crate::protocol::{Asked, Endpoint};
 use crate::wire::json::{self, Place, Value};
@@ -96,23 +96,52 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
 
 fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextPiece>) {
     reader.array(value, |reader, part| {
-        reader.table(part, PART, voice, &mut |reader, _, text| match piece {
-            Some(piece) => {
-                reader.quiet_text(text, piece.class);
-                reader.piece(Piece::Text(TextPiece {
-                    place: text.place(),
-                    ..piece
-                }));
-            }
-            None => {
-                reader.text(text, &voice.origin);
+        let member = |key: &str| part.get(key).filter(|value| !value.is_null());
+        let file = member("file");
+        let of_file = |key: &str| file?.get(key).filter(|value| !value.is_null());
+        let is_text = [
+            member("mediaType"),
+            member("media_type"),
+            of_file("mimeType"),
+            of_file("mime_type"),
+        ];
+        let is_text = is_text.into_iter().flatten().any(|kind| {
+            let kind = kind.text();
+            kind.is_some_and(|kind| is_textual(&kind))
+        });
+        let mut has_bytes = false;
+        reader.table(part, PART, voice, &mut |reader, key, value| match key {
+            "text" => text(reader, value, voice, piece),
+            _ if value.is_null() => reader.claim(value),
+            _ => {
+                has_bytes = true;
+                let origin = &voice.origin;
+                reader.file_bytes(value, is_text, part, |count| &mut count.file, origin);
             }
         });
-        let holds = |key: &str| part.get(key).is_some_and(|value| !value.is_null());
-        if holds("raw") || holds("url") || holds("file") {
+        let is_elsewhere = member("url").is_some()
+            || ["uri", "fileWithUri", "file_with_uri"]
+                .iter()
+                .any(|key| of_file(key).is_some());
+        if is_elsewhere || (file.is_some() && !has_bytes) {
             reader.attachment(part, |count| &mut count.file);
         }
     });
+}
+
+fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<TextPiece>) {
+    match piece {
+        Some(piece) => {
+            reader.quiet_text(text, piece.class);
+            reader.piece(Piece::Text(TextPiece {
+                place: text.place(),
+                ..piece
+            }));
+        }
+        None => {
+            reader.text(text, &voice.origin);
+        }
+    }
 }
 
 /// What an answer in either binding says.

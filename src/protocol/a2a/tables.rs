@@ -68,7 +68,7 @@ pub(super) const PART: &[Field] = &[
     field("kind", How::Word(KINDS)),
     field("type", How::Word(KINDS)),
     field("text", How::Own),
-    field("raw", How::Media),
+    field("raw", How::Own),
     field("url", How::Url),
     field("filename", How::Part(Part::Other)),
     field("mediaType", How::MediaType),
@@ -79,9 +79,9 @@ pub(super) const PART: &[Field] = &[
 ];
 
 const FILE: &[Field] = &[
-    field("bytes", How::Media),
-    field("fileWithBytes", How::Media),
-    field("file_with_bytes", How::Media),
+    field("bytes", How::Own),
+    field("fileWithBytes", How::Own),
+    field("file_with_bytes", How::Own),
     field("uri", How::Url),
     field("fileWithUri", How::Url),
     field("file_with_uri", How::Url),

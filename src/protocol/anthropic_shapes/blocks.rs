@@ -4,7 +4,7 @@
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Is, Key, Reader, is_textual};
+use crate::protocol::reader::{Call, Is, Key, Reader, is_textual};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -351,43 +351,34 @@ fn call(
     calls: &mut Calls,
     provider_run: bool,
 ) {
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
-    event.choice = speaker.origin.choice;
-    event.tool = Known::Unknown;
-    event.provider_run = provider_run;
+    let mut call = Call::at(reader, block);
+    call.event.choice = speaker.origin.choice;
+    call.event.provider_run = provider_run;
     // What the provider ran in an earlier turn can't be stopped any more.
-    event.turn = match speaker.origin.from {
+    call.event.turn = match speaker.origin.from {
         Known::Missing => Turn::Latest,
         _ if provider_run => Turn::Earlier,
         _ => speaker.calls,
     };
-    let mut holder = None;
     let mut toolset = None;
     reader.keys(
         block,
         CALL,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "name" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
-            }
+            "name" => call.name(reader, value),
             "toolset_name" => toolset = reader.name(value).map(Box::from),
-            _ => {
-                holder = Some(value);
-                (event.args, event.texts) = reader.arguments(value);
-            }
+            _ => call.arguments(reader, value),
         },
     );
     if let Some(toolset) = toolset {
-        let mut other = event.clone();
+        let mut other = call.event.clone();
         other.tool = Known::Is(toolset);
         other.retold = true;
         reader.reading.add(other);
     }
     let id = block.get("id").and_then(|id| id.text());
-    if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
+    if let (Some(name), Some(id)) = (call.tell(reader), id) {
         calls.add(&id, &name);
     }
 }

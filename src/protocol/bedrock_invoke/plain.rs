@@ -4,7 +4,7 @@
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
-use crate::protocol::reader::{Is, Key, Origin, Reader};
+use crate::protocol::reader::{Call, Is, Key, Origin, Reader};
 use crate::protocol::surgery::remove_members;
 use crate::protocol::{CannotWithhold, Withholding};
 use crate::wire::json::{self, Edits, Value};
@@ -172,23 +172,17 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Cohere: `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     const CALL: &[Key] = &[("name", Is::Own), ("parameters", Is::Own)];
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
-    event.turn = turn;
-    event.tool = Known::Unknown;
-    let mut holder = None;
+    let mut told = Call::at(reader, call);
+    told.event.turn = turn;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
     reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
-        "name" => {
-            if let Some(name) = reader.name(value) {
-                event.tool = Known::Is(name.into());
-            }
-        }
+        "name" => told.name(reader, value),
         _ => {
-            holder = Some(value);
-            (event.args, event.texts) = reader.any_arguments(value);
+            let given = reader.any_arguments(value);
+            told.given(reader, value, given);
         }
     });
-    reader.call(event, holder);
+    told.tell(reader);
 }
 
 const RESPONSE: &[Key] = &[

@@ -3,7 +3,7 @@
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::Value;
 use std::ops::Range;
 
@@ -221,36 +221,30 @@ fn call(
         ("input", Is::Own),
         ("type", Is::Word(&["tool_use", SERVER_CALL])),
     ];
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
-    event.choice = speaker.origin.choice;
-    event.tool = Known::Unknown;
-    event.provider_run = value
+    let mut call = Call::at(reader, block);
+    call.event.choice = speaker.origin.choice;
+    call.event.provider_run = value
         .get("type")
         .is_some_and(|kind| kind.is_text(SERVER_CALL));
-    event.turn = match speaker.origin.from {
+    call.event.turn = match speaker.origin.from {
         Known::Missing => Turn::Latest,
-        _ if event.provider_run => Turn::Earlier,
+        _ if call.event.provider_run => Turn::Earlier,
         _ => speaker.calls,
     };
-    let mut holder = None;
     reader.keys(
         value,
         CALL,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "name" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
-            }
+            "name" => call.name(reader, value),
             _ => {
-                holder = Some(value);
-                (event.args, event.texts) = reader.any_arguments(value);
+                let given = reader.any_arguments(value);
+                call.given(reader, value, given);
             }
         },
     );
     let id = value.get("toolUseId").and_then(|id| id.text());
-    if let (Some(name), Some(id)) = (reader.call(event, holder), id) {
+    if let (Some(name), Some(id)) = (call.tell(reader), id) {
         calls.add(&id, &name);
     }
 }

@@ -7,7 +7,7 @@ pub(super) use stream::V1Stream;
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, refusal_text};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{move_citations, remove_elements};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -131,23 +131,14 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
 
 /// `{name, parameters}` with the parameters as an object.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) -> Option<Box<str>> {
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
-    event.turn = turn;
-    event.tool = Known::Unknown;
-    let mut holder = None;
+    let mut told = Call::at(reader, call);
+    told.event.turn = turn;
     reader.object(call, CALL, |reader, key, value| match key {
-        "name" => {
-            if let Some(name) = reader.name(value) {
-                event.tool = Known::Is(name.into());
-            }
-        }
-        "parameters" => {
-            holder = Some(value);
-            (event.args, event.texts) = reader.arguments(value);
-        }
+        "name" => told.name(reader, value),
+        "parameters" => told.arguments(reader, value),
         _ => reader.id(value),
     });
-    reader.call(event, holder)
+    told.tell(reader)
 }
 
 /// `[{call, outputs}]`: each result brings its call along.

@@ -154,16 +154,8 @@ impl Conversation {
             event.turn = origin.turn;
             event.from = origin.from.clone();
             event.tool = called.unwrap_or(Known::Unknown);
-            let Some((value, texts, beside)) = result else {
-                reader.reading.add(event);
-                return;
-            };
-            event.at = value.place();
-            event.texts = texts;
-            event.result = reader.structured_result(value);
-            reader.result_beside(&event, beside);
             // Documents are what Cohere's own client sends.
-            reader.tell_result(event, value, &|part| match part.get("document") {
+            reader.said_result(event, result, &|part| match part.get("document") {
                 Some(document) => document.get("data"),
                 None => part.get("text"),
             });

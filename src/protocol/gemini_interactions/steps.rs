@@ -3,7 +3,7 @@
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
 pub(super) const ANNOTATION: &[Key] = &[
@@ -273,11 +273,11 @@ fn call(
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), step.place());
-    event.choice = speaker.origin.choice;
-    event.provider_run = provider.is_some();
-    event.tool = provider.map_or(Known::Unknown, |tool| Known::Is(tool.into()));
-    event.turn = match speaker.origin.from {
+    let mut call = Call::at(reader, step);
+    call.event.choice = speaker.origin.choice;
+    call.event.provider_run = provider.is_some();
+    call.event.tool = provider.map_or(Known::Unknown, |tool| Known::Is(tool.into()));
+    call.event.turn = match speaker.origin.from {
         Known::Missing => Turn::Latest,
         _ if provider.is_some() => Turn::Earlier,
         _ => speaker.calls,
@@ -285,28 +285,20 @@ fn call(
     let is_signed = reader
         .get(step, "signature")
         .is_some_and(|signature| !signature.is_null());
-    let mut holder = None;
     reader.in_signed(is_signed, |reader| {
         reader.keys(
             step,
             CALL,
             &speaker.origin,
             &mut |reader, key, value| match key {
-                "name" => {
-                    if let Some(name) = reader.name(value) {
-                        event.tool = Known::Is(name.into());
-                    }
-                }
-                _ => {
-                    holder = Some(value);
-                    (event.args, event.texts) = reader.arguments(value);
-                }
+                "name" => call.name(reader, value),
+                _ => call.arguments(reader, value),
             },
         );
     });
     let id = step.get("id").and_then(|id| id.text());
     let mut name = None;
-    reader.in_signed(is_signed, |reader| name = reader.call(event, holder));
+    reader.in_signed(is_signed, |reader| name = call.tell(reader));
     if let (Some(name), Some(id)) = (name, id) {
         calls.add(&id, &name);
     }

@@ -3,7 +3,7 @@
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Is, Key, Origin, Reader, is_textual};
+use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
 pub(super) const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
@@ -275,35 +275,26 @@ fn call(
         ("willContinue", Is::Flag),
         ("partialArgs", Is::Own),
     ];
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), part.place());
-    event.choice = speaker.origin.choice;
-    event.tool = Known::Unknown;
-    event.turn = speaker.calls;
-    let mut holder = None;
+    let mut call = Call::at(reader, part);
+    call.event.choice = speaker.origin.choice;
+    call.event.turn = speaker.calls;
     reader.keys(
         value,
         CALL,
         &speaker.origin,
         &mut |reader, key, value| match key {
-            "name" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
-            }
-            "args" => {
-                let given = reader.arguments(value);
-                reader.give(&mut event, &mut holder, value, given);
-            }
+            "name" => call.name(reader, value),
+            "args" => call.arguments(reader, value),
             // Arguments in pieces, whose names stand in paths.
             _ => {
                 reader.uninspectable(value, "arguments");
                 let texts = reader.tree(value);
-                reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
+                call.given(reader, value, (Known::Unknown, texts));
             }
         },
     );
     let id = reader.get(value, "id").and_then(|id| id.text());
-    if let Some(name) = reader.call(event, holder) {
+    if let Some(name) = call.tell(reader) {
         // Calls without an id are found by their name.
         let key = id.as_deref().filter(|id| !id.is_empty()).unwrap_or("");
         calls.add(&key_of(key, &name), &name);
@@ -423,20 +414,17 @@ fn provider_call(
         ("code", Is::Own),
         ("args", Is::Own),
     ];
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), part.place());
-    event.choice = speaker.origin.choice;
-    event.provider_run = true;
-    event.tool = if name.is_empty() {
-        Known::Unknown
-    } else {
-        Known::Is(name.into())
-    };
+    let mut call = Call::at(reader, part);
+    call.event.choice = speaker.origin.choice;
+    call.event.provider_run = true;
+    if !name.is_empty() {
+        call.event.tool = Known::Is(name.into());
+    }
     // What ran in an earlier turn can't be stopped any more.
-    event.turn = match speaker.origin.from {
+    call.event.turn = match speaker.origin.from {
         Known::Missing => Turn::Latest,
         _ => Turn::Earlier,
     };
-    let mut holder = None;
     reader.keys(
         value,
         CALL,
@@ -446,15 +434,12 @@ fn provider_call(
             "code" => {
                 let texts = reader.quiet_text(inner, crate::event::Class::Text);
                 let given = (Known::Is(value.place()), texts);
-                reader.give(&mut event, &mut holder, value, given);
+                call.given(reader, value, given);
             }
-            _ => {
-                let given = reader.arguments(inner);
-                reader.give(&mut event, &mut holder, inner, given);
-            }
+            _ => call.arguments(reader, inner),
         },
     );
-    reader.call(event, holder);
+    call.tell(reader);
 }
 
 fn provider_result(

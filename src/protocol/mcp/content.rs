@@ -3,10 +3,8 @@
 use super::tables::{CONTENT, RESOURCE_CONTENTS, SPOKEN};
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
-use crate::protocol::reader::{Origin, Reader, Told, Voice};
+use crate::protocol::reader::{Origin, Reader, Told, Voice, is_textual};
 use crate::wire::json::{self, Value};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 /// A block, or a list of blocks.
 pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, called: &mut Calls) {
@@ -106,34 +104,17 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
         if blob.is_null() {
             return;
         }
-        let text = media
-            .as_deref()
-            .filter(|media| is_text_type(media))
-            .and_then(|_| STANDARD.decode(blob.text()?.as_bytes()).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        match text {
-            Some(text) => {
-                let texts = reader.derived_text(&text);
-                reader.say(blob, texts, voice);
-            }
-            None => reader.attachment(blob, |count| &mut count.file),
+        let mut is_read = false;
+        if media.as_deref().is_some_and(is_textual)
+            && let Some((texts, is_whole)) = reader.base64_texts(blob)
+        {
+            reader.say(blob, texts, voice);
+            is_read = is_whole;
+        }
+        if !is_read {
+            reader.attachment(blob, |count| &mut count.file);
         }
     });
-}
-
-fn is_text_type(media: &str) -> bool {
-    let media = media.split(';').next().unwrap_or_default().trim();
-    media.starts_with("text/")
-        || media.ends_with("+json")
-        || media.ends_with("+xml")
-        || matches!(
-            media,
-            "application/json"
-                | "application/xml"
-                | "application/yaml"
-                | "application/javascript"
-                | "application/sql"
-        )
 }
 
 /// Messages of a prompt or of a sampling. Authors are told apart only where they are the request's.

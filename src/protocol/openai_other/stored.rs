@@ -8,7 +8,7 @@ use crate::protocol::openai_shapes::{
     self, ANSWER, answer_member, beside, content, documents, inputs, response_format, tool_call,
     tool_choice, tool_offer,
 };
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
@@ -199,6 +199,36 @@ pub(super) const OBJECT: &[Member] = &[
     ("step_details", Shape::Own),
     ("tokens", Shape::Numbers),
 ];
+/// What a run has done in one step.
+pub(super) const STEP: &[Member] = &[
+    ("type", Shape::Id),
+    ("tool_calls", Shape::Own),
+    (
+        "message_creation",
+        Shape::Object(&[("message_id", Shape::Id)]),
+    ),
+];
+pub(super) const STEP_CALL: &[Member] = &[
+    ("id", Shape::Id),
+    ("type", Shape::Id),
+    ("index", Shape::Number),
+    ("function", Shape::Own),
+    // What the provider runs goes on over events too.
+    (
+        "code_interpreter",
+        Shape::Object(&[
+            ("input", Shape::Text(Part::Other)),
+            ("outputs", Shape::Tree(Part::Other)),
+        ]),
+    ),
+    ("file_search", Shape::Tree(Part::Other)),
+    ("retrieval", Shape::Tree(Part::Other)),
+];
+pub(super) const STEP_FUNCTION: &[Member] = &[
+    ("name", Shape::Own),
+    ("arguments", Shape::Own),
+    ("output", Shape::Tree(Part::Other)),
+];
 pub(super) const REQUIRED: &[Member] = &[
     ("type", Shape::Id),
     (
@@ -377,36 +407,50 @@ fn is_entry(value: Value<'_>) -> bool {
 /// A call of the client's function, a call that the provider has carried out, or what a function answered. Which call that
 /// was, the conversation knows.
 fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
-    let is_request = reader.direction() == Direction::Request;
-    let origin = Origin {
-        from: if is_request {
-            Known::Is(Author::Tool)
-        } else {
-            Known::Missing
-        },
-        ..Origin::of(Author::Tool, Part::Text)
-    };
     let kind = |word: &str| entry.get("type").is_some_and(|kind| kind.is_text(word));
-    let is_result = kind("function.result");
-    let what = if is_result {
-        Kind::ToolResult
-    } else {
-        Kind::ToolCall
+    if kind("function.result") {
+        result(reader, entry);
+        return;
+    }
+    let beside = Origin {
+        from: reader.author(Author::Assistant),
+        ..Origin::of(Author::Assistant, Part::Other)
     };
-    let mut event = Event::new(what, reader.direction(), entry.place());
-    event.tool = Known::Unknown;
-    event.provider_run = kind("tool.execution");
-    event.turn = if is_request && !is_result {
-        Turn::Earlier
-    } else {
-        Turn::Latest
-    };
-    let mut holder = None;
-    let mut said = None;
+    let mut call = Call::at(reader, entry);
+    call.event.provider_run = kind("tool.execution");
+    if reader.direction() == Direction::Request {
+        call.event.turn = Turn::Earlier;
+    }
     reader.shaped(
         entry,
         &[ENTRY],
-        &origin.with_part(Part::Other),
+        &beside,
+        &mut |reader, key, value| match key {
+            "type" => reader.claim(value),
+            "name" => call.name(reader, value),
+            "arguments" => call.arguments(reader, value),
+            _ => {
+                reader.text(value, &beside);
+            }
+        },
+    );
+    call.tell(reader);
+}
+
+fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
+    let origin = Origin {
+        from: reader.author(Author::Tool),
+        ..Origin::of(Author::Tool, Part::Text)
+    };
+    let mut event = Event::new(Kind::ToolResult, reader.direction(), entry.place());
+    event.tool = Known::Unknown;
+    event.from = origin.from.clone();
+    let mut said = None;
+    let beside = origin.with_part(Part::Other);
+    reader.shaped(
+        entry,
+        &[ENTRY],
+        &beside,
         &mut |reader, key, value| match key {
             "type" => reader.claim(value),
             "name" => {
@@ -415,27 +459,61 @@ fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
                 }
             }
             "arguments" => {
-                let given = reader.arguments(value);
-                reader.give(&mut event, &mut holder, value, given);
+                let texts = reader.tree(value);
+                reader.tell(value, texts, &beside);
             }
             _ => {
-                let texts = reader.quiet_text(value, Class::Text);
-                reader.retell(value, texts.clone(), &origin);
-                event.texts = texts;
+                event.texts = reader.quiet_text(value, Class::Text);
                 event.at = value.place();
+                reader.retell(value, event.texts.clone(), &origin);
                 said = Some(value);
             }
         },
     );
-    match (is_result, said) {
-        (false, _) => {
-            reader.call(event, holder);
-        }
-        (true, Some(said)) => {
-            event.from = origin.from;
-            reader.tell_result(event, said, &|_| None);
-        }
-        (true, None) => reader.reading.add(event),
+    match said {
+        Some(said) => reader.tell_result(event, said, &|_| None),
+        None => reader.reading.add(event),
+    }
+}
+
+/// One call of a run's step, whichever tool it is of: what the client was asked to run, or what the provider has run.
+fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
+    reader.shaped(call, &[STEP_CALL], &beside(), &mut |reader, _, function| {
+        step_function(reader, call, function)
+    });
+    step_of_provider(reader, call);
+}
+
+/// A call of the client's own function in a step.
+pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: Value<'_>) {
+    let mut told = Call::at(reader, call);
+    // What was answered has run.
+    if function.get("output").is_some_and(|it| !it.is_null()) {
+        told.event.turn = Turn::Earlier;
+    }
+    reader.shaped(
+        function,
+        &[STEP_FUNCTION],
+        &beside(),
+        &mut |reader, key, value| match key {
+            "name" => told.name(reader, value),
+            _ => told.arguments(reader, value),
+        },
+    );
+    told.tell(reader);
+}
+
+/// Tells of a call in a step that the provider ran itself. Its texts are told of by themselves.
+pub(super) fn step_of_provider(reader: &mut Reader<'_>, call: Value<'_>) {
+    for name in ["code_interpreter", "file_search", "retrieval"] {
+        let Some(of_tool) = call.get(name).filter(|of_tool| !of_tool.is_null()) else {
+            continue;
+        };
+        let mut told = Call::at(reader, call);
+        told.event.tool = Known::Is(name.into());
+        told.event.provider_run = true;
+        told.event.args = Known::Is(of_tool.place());
+        told.tell(reader);
     }
 }
 
@@ -562,10 +640,9 @@ pub(super) fn object_member(
                 tool_call(reader, call, Turn::Latest, 0);
             })
         }
-        "step_details" => {
-            let texts = reader.tree(value);
-            reader.tell(value, texts, &beside());
-        }
+        "step_details" => reader.shaped(value, &[STEP], &beside(), &mut |reader, _, calls| {
+            reader.array(calls, |reader, call| step_call(reader, call));
+        }),
         // The type of an object is no error's.
         "type" => match value.kind() {
             json::Kind::String => reader.id(value),

@@ -1,7 +1,9 @@
 //! Events of an assistant's run: the run itself, its steps with their calls, and its messages.
 
-use super::stored::{OBJECT, REQUIRED, is_by_others, object_member};
-use crate::event::Part;
+use super::stored::{
+    OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_member, step_function,
+    step_of_provider,
+};
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -19,36 +21,6 @@ const DELTA: &[Member] = &[
     ("content", Shape::Own),
     ("step_details", Shape::Own),
 ];
-const STEP: &[Member] = &[
-    ("type", Shape::Id),
-    ("tool_calls", Shape::Own),
-    (
-        "message_creation",
-        Shape::Object(&[("message_id", Shape::Id)]),
-    ),
-];
-const CALL: &[Member] = &[
-    ("id", Shape::Id),
-    ("type", Shape::Id),
-    ("index", Shape::Number),
-    ("function", Shape::Own),
-    // What the provider runs goes on over events too.
-    (
-        "code_interpreter",
-        Shape::Object(&[
-            ("input", Shape::Text(Part::Other)),
-            ("outputs", Shape::Tree(Part::Other)),
-        ]),
-    ),
-    ("file_search", Shape::Tree(Part::Other)),
-    ("retrieval", Shape::Tree(Part::Other)),
-];
-const FUNCTION: &[Member] = &[
-    ("name", Shape::Own),
-    ("arguments", Shape::Own),
-    ("output", Shape::Tree(Part::Other)),
-];
-
 /// What a spot is in: a message or the code of a step.
 const CONTENT: u32 = 0;
 const CODE: u32 = 1;
@@ -75,7 +47,7 @@ pub(super) struct RunStream {
     has_told: bool,
 }
 
-fn pieces() -> Origin {
+pub(super) fn pieces() -> Origin {
     Origin {
         piece_of: Some(0),
         ..Origin::answer(0)
@@ -133,11 +105,14 @@ impl RunStream {
                 let at = at_of(call, position);
                 position = position.saturating_add(1);
                 let first = reader.frame.pieces.len();
-                reader.shaped(call, &[CALL], &pieces(), &mut |reader, _, function| {
+                reader.shaped(call, &[STEP_CALL], &pieces(), &mut |reader, _, function| {
                     let place = (number, at);
                     self.function(reader, event, call, function, place, how);
                 });
                 self.code(reader, first, [number, at, CODE], how);
+                if how == How::Whole {
+                    step_of_provider(reader, call);
+                }
             });
         });
     }
@@ -171,8 +146,7 @@ impl RunStream {
         let known = self.calls.iter().rposition(is_it);
         if known.is_none() && how == How::Whole {
             // What was called before this stream began, and answered since.
-            let texts = reader.tree(function);
-            reader.tell(function, texts, &beside());
+            step_function(reader, call, function);
             return;
         }
         let number = match known {
@@ -223,7 +197,7 @@ impl RunStream {
         let element = event.place();
         reader.shaped(
             function,
-            &[FUNCTION],
+            &[STEP_FUNCTION],
             &beside(),
             &mut |reader, key, value| {
                 reader.claim_all(value);
@@ -250,9 +224,14 @@ impl RunStream {
         function: Value<'_>,
         number: usize,
     ) {
-        reader.shaped(function, &[FUNCTION], &beside(), &mut |reader, _, value| {
-            reader.claim_all(value);
-        });
+        reader.shaped(
+            function,
+            &[STEP_FUNCTION],
+            &beside(),
+            &mut |reader, _, value| {
+                reader.claim_all(value);
+            },
+        );
         let name = function.get("name").and_then(|name| name.text());
         let arguments = function.get("arguments");
         let said = arguments.and_then(|arguments| arguments.text());
@@ -306,10 +285,15 @@ impl RunStream {
                 .iter()
                 .rposition(|known| known.id.is_some() && known.id.as_deref() == id.as_deref());
             let function = call.get("function");
-            reader.shaped(call, &[CALL], &beside(), &mut |reader, _, function| {
-                reader.shaped(function, &[FUNCTION], &beside(), &mut |reader, _, value| {
-                    reader.claim_all(value);
-                });
+            reader.shaped(call, &[STEP_CALL], &beside(), &mut |reader, _, function| {
+                reader.shaped(
+                    function,
+                    &[STEP_FUNCTION],
+                    &beside(),
+                    &mut |reader, _, value| {
+                        reader.claim_all(value);
+                    },
+                );
             });
             let number = known.or_else(|| {
                 let call = Call {
@@ -340,14 +324,14 @@ impl RunStream {
     }
 }
 
-fn key(number: usize) -> CallKey {
+pub(super) fn key(number: usize) -> CallKey {
     CallKey {
         choice: 0,
         item: offset(number),
     }
 }
 
-fn piece(number: usize, element: Place, what: CallPiece) -> Piece {
+pub(super) fn piece(number: usize, element: Place, what: CallPiece) -> Piece {
     Piece::Call {
         key: key(number),
         element,

@@ -5,7 +5,7 @@ use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
 use crate::protocol::openai_shapes::CACHE_CONTROL;
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -340,39 +340,28 @@ impl Items {
         turn: Turn,
         origin: &Origin,
     ) {
-        let mut event = Event::new(Kind::ToolCall, reader.direction(), item.place());
-        event.turn = turn;
+        let mut call = Call::at(reader, item);
+        call.event.turn = turn;
         let named_by_type = named_by_type(kind);
-        event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
-        event.provider_run = is_provider_run(item, kind);
-        let mut holder = None;
+        call.event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
+        call.event.provider_run = is_provider_run(item, kind);
         reader.shaped(
             item,
             &[ITEM, CALL],
             origin,
             &mut |reader, key, value| match key {
-                "name" => {
-                    if let Some(name) = reader.name(value) {
-                        event.tool = Known::Is(name.into());
-                    }
-                }
+                "name" => call.name(reader, value),
                 _ if value.is_null() => reader.claim(value),
-                "arguments" => {
-                    let given = reader.arguments(value);
-                    reader.give(&mut event, &mut holder, value, given);
-                }
-                "input" => {
-                    let texts = reader.quiet_text(value, Class::Text);
-                    reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
-                }
+                "arguments" => call.arguments(reader, value),
+                "input" => call.free_text(reader, value),
                 "action" | "actions" | "operation" => {
                     let given = (Known::Is(value.place()), reader.tree(value));
-                    reader.give(&mut event, &mut holder, value, given);
+                    call.given(reader, value, given);
                 }
                 // The item is its own arguments: `args.code`, `args.queries`.
                 "code" | "queries" => {
                     let given = (Known::Is(item.place()), reader.tree(value));
-                    reader.give(&mut event, &mut holder, value, given);
+                    call.given(reader, value, given);
                 }
                 "result" => {
                     reader.media(value);
@@ -384,20 +373,16 @@ impl Items {
         if named_by_type.is_none() && item.get("name").is_none() {
             reader.problem(codes::AG2001, item, "`name` is missing".to_owned());
         }
-        if let (Some(id), Known::Is(name)) = (id_of(item), &event.tool) {
+        if let (Some(id), Known::Is(name)) = (id_of(item), &call.event.tool) {
             self.calls.add(&id, name);
         }
-        reader.call(event, holder);
+        call.tell(reader);
     }
 
     fn result(&mut self, reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
         let is_request = reader.direction() == Direction::Request;
         let origin = Origin {
-            from: if is_request {
-                Known::Is(Author::Tool)
-            } else {
-                Known::Missing
-            },
+            from: reader.author(Author::Tool),
             part: if is_request { Part::Text } else { Part::Other },
             ..origin.clone()
         };
@@ -421,21 +406,15 @@ impl Items {
             &origin,
             &mut |reader, key, value| match key {
                 "output" => {
-                    event.texts = output(reader, value, &origin, is_request);
-                    event.result = reader.structured_result(value);
-                    event.at = value.place();
-                    said = Some((value, event.texts.end..reader.text_count()));
+                    let texts = output(reader, value, &origin, is_request);
+                    let beside = texts.end..reader.text_count();
+                    said = Some((value, texts, beside));
                 }
                 _ => claim_type(reader, key, value),
             },
         );
         if is_request {
-            let Some((output, beside)) = said else {
-                reader.reading.add(event);
-                return;
-            };
-            reader.result_beside(&event, beside);
-            reader.tell_result(event, output, &|part| part.get("text"));
+            reader.said_result(event, said, &|part| part.get("text"));
         }
     }
 }

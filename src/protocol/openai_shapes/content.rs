@@ -1,8 +1,8 @@
 //! What is said: messages' content, prompts, and the channels beside them.
 
 use super::CACHE_CONTROL;
-use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part};
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::event::{Attachments, Author, Class, Known, Part};
+use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -145,29 +145,20 @@ pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
 /// Groq's compound models run tools themselves and tell of it: calls that have already happened.
 fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     reader.array(value, |reader, call| {
-        let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
-        event.turn = origin.turn;
-        event.choice = origin.choice;
-        event.tool = Known::Unknown;
-        event.provider_run = true;
-        let mut holder = None;
+        let mut told = Call::at(reader, call);
+        told.event.turn = origin.turn;
+        told.event.choice = origin.choice;
+        told.event.provider_run = true;
         reader.object(call, EXECUTED_TOOL, |reader, key, value| match key {
-            "type" => {
-                if let Some(name) = reader.name(value) {
-                    event.tool = Known::Is(name.into());
-                }
-            }
-            "arguments" => {
-                holder = Some(value);
-                (event.args, event.texts) = reader.arguments(value);
-            }
+            "type" => told.name(reader, value),
+            "arguments" => told.arguments(reader, value),
             "index" => reader.claim(value),
             _ => {
                 let texts = reader.tree(value);
                 reader.tell(value, texts, &origin.with_part(Part::Other));
             }
         });
-        reader.call(event, holder);
+        told.tell(reader);
     });
 }
 

@@ -2,9 +2,9 @@
 
 use super::CACHE_CONTROL;
 use crate::diag::codes;
-use crate::event::{Author, Class, Event, Kind, Known, Part, Turn};
+use crate::event::{Author, Class, Known, Part, Turn};
 use crate::protocol::openai_responses::mcp_offer;
-use crate::protocol::reader::{Member, Origin, Reader, Shape};
+use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 
 /// The definition of a function, wherever it stands.
@@ -263,27 +263,15 @@ pub(crate) fn called_function(
     turn: Turn,
     choice: u32,
 ) -> Option<Box<str>> {
-    let mut event = Event::new(Kind::ToolCall, reader.direction(), call.place());
-    event.turn = turn;
-    event.choice = choice;
-    event.tool = Known::Unknown;
-    let mut holder = None;
+    let mut told = Call::at(reader, call);
+    told.event.turn = turn;
+    told.event.choice = choice;
     reader.object(function, CALLED, |reader, key, value| match key {
-        "name" => {
-            if let Some(name) = reader.name(value) {
-                event.tool = Known::Is(name.into());
-            }
-        }
-        "arguments" => {
-            let given = reader.arguments(value);
-            reader.give(&mut event, &mut holder, value, given);
-        }
-        _ => {
-            let texts = reader.quiet_text(value, Class::Text);
-            reader.give(&mut event, &mut holder, value, (Known::Unknown, texts));
-        }
+        "name" => told.name(reader, value),
+        "arguments" => told.arguments(reader, value),
+        _ => told.free_text(reader, value),
     });
-    reader.call(event, holder)
+    told.tell(reader)
 }
 
 /// The shape that an answer must have.

@@ -50,23 +50,28 @@ impl Reader<'_> {
         let Some((kind, decoded)) = text_of_data_url(&text) else {
             return false;
         };
-        self.claim(url);
-        let is_told = self.decoded_text(url, &decoded, origin);
-        // What is drawn is more than the words in it.
-        is_told && kind != TextKind::Drawing
-    }
-
-    /// A text that `holder` encodes: registered, told, and never edited.
-    pub fn decoded_text(&mut self, holder: Value<'_>, text: &str, origin: &Origin) -> bool {
-        let Ok(doc) = self.nest.decoded(holder, text) else {
+        let Some(texts) = self.decoded_texts(url, &decoded) else {
+            self.claim(url);
             return false;
         };
-        let root = doc.root();
-        let texts = self.quiet_text(root, Class::Unknown);
-        self.tell(root, texts, &origin.with_part(Part::Other));
-        let inner = self.look_into(root.place());
-        self.retell(root, inner, &origin.with_part(Part::Other));
-        true
+        self.tell_decoded(url, texts, origin);
+        // What is drawn is more than the words in it.
+        kind != TextKind::Drawing
+    }
+
+    /// A text that `holder` encodes: claimed, registered, never edited.
+    pub(super) fn decoded_texts(&mut self, holder: Value<'_>, text: &str) -> Option<Range<u32>> {
+        let doc = self.nest.decoded(holder, text).ok()?;
+        self.claim(holder);
+        Some(self.quiet_text(doc.root(), Class::Unknown))
+    }
+
+    /// Tells of a text that stood in another form, and of what it holds in yet another one.
+    pub(super) fn tell_decoded(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
+        let origin = origin.with_part(Part::Other);
+        let inner = self.look_into_all(texts.clone());
+        self.tell(at, texts, &origin);
+        self.retell(at, inner, &origin);
     }
 
     /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with

@@ -3,7 +3,10 @@
 use super::embedded::{decode_base64, is_text_type};
 use super::{Origin, Reader, code_of};
 use crate::diag::codes;
-use crate::wire::json::{Value, quote};
+use crate::wire::json::Value;
+use std::borrow::Cow;
+use std::ops::Range;
+
 /// Whether a media type or a file's format says that the bytes are text.
 pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
     (!kind.is_empty() && is_text_type(kind))
@@ -14,19 +17,23 @@ pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
 }
 
 impl Reader<'_> {
-    /// A string of base64 that holds a text; it is judged and can't be edited. Whether it could be read.
+    /// A string of base64 that holds a text; it is judged and can't be edited. Whether nothing of it is unread.
     pub fn base64_text(&mut self, value: Value<'_>, origin: &Origin) -> bool {
-        let Some(bytes) = value.text().and_then(|text| decode_base64(&text)) else {
+        let Some((texts, is_whole)) = self.base64_texts(value) else {
             return false;
         };
-        let mut json = Vec::with_capacity(bytes.len().saturating_add(2));
-        quote(&String::from_utf8_lossy(&bytes), &mut json);
-        let Ok(doc) = self.nest.open_decoded(value, json) else {
-            return false;
-        };
-        self.claim(value);
-        self.text(doc.root(), origin);
-        true
+        self.tell_decoded(value, texts, origin);
+        is_whole
+    }
+
+    /// The texts of such a string without an event of their own, and whether they are all of it: bytes of another charset
+    /// are not the text that they seem to be.
+    pub fn base64_texts(&mut self, value: Value<'_>) -> Option<(Range<u32>, bool)> {
+        let bytes = decode_base64(&value.text()?)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let is_whole = matches!(text, Cow::Borrowed(_)) && !bytes.contains(&0);
+        let texts = self.decoded_texts(value, &text)?;
+        Some((texts, is_whole))
     }
 
     /// A string of base64 that holds JSON, read as a body of its own: what `read` does not claim in it is told as unknown

@@ -2,7 +2,7 @@
 
 use super::tools::is_data_url;
 use super::{Names, Origin, Reader, telling_form};
-use crate::event::{Class, Form, Part};
+use crate::event::{Class, Part};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -224,18 +224,6 @@ impl Reader<'_> {
             if let Some(form) = telling_form(node.is_key, node.value) {
                 self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
             }
-        }
-        start..self.text_count()
-    }
-
-    /// A text that stands in the body in another form (base64): what it says is judged, and never edited, since no part
-    /// of it stands in the bytes. Gives the numbers of its texts.
-    pub fn derived_text(&mut self, text: &str) -> Range<u32> {
-        let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
-        json::quote(text, &mut quoted);
-        let start = self.text_count();
-        if let Ok(doc) = self.nest.attach(quoted) {
-            self.register(doc.root().place(), Class::Unknown, Form::String, None);
         }
         start..self.text_count()
     }

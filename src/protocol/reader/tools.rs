@@ -7,6 +7,77 @@ use crate::wire::order;
 use crate::wire::span::index;
 use std::ops::Range;
 
+/// A call while it is read: what will be told of it, and where its arguments stand.
+pub(in crate::protocol) struct Call<'v> {
+    /// The event; its arguments are given below.
+    pub(in crate::protocol) event: Event,
+    holder: Option<Value<'v>>,
+}
+
+impl<'v> Call<'v> {
+    /// A call of a tool whose name nothing has told so far; `at` is the whole of what a denial takes out.
+    pub(in crate::protocol) fn at(reader: &Reader<'_>, at: Value<'_>) -> Call<'v> {
+        let mut event = Event::new(Kind::ToolCall, reader.direction, at.place());
+        event.tool = Known::Unknown;
+        Call {
+            event,
+            holder: None,
+        }
+    }
+
+    /// The tool's name.
+    pub(in crate::protocol) fn name(&mut self, reader: &mut Reader<'_>, value: Value<'_>) {
+        if let Some(name) = reader.name(value) {
+            self.event.tool = Known::Is(name.into());
+        }
+    }
+
+    /// Arguments as an object, or as a string that holds one.
+    pub(in crate::protocol) fn arguments(&mut self, reader: &mut Reader<'_>, value: Value<'v>) {
+        let given = reader.arguments(value);
+        self.given(reader, value, given);
+    }
+
+    /// One free text instead of arguments.
+    pub(in crate::protocol) fn free_text(&mut self, reader: &mut Reader<'_>, value: Value<'v>) {
+        let texts = reader.quiet_text(value, Class::Text);
+        self.given(reader, value, (Known::Unknown, texts));
+    }
+
+    /// Arguments that stand in `value`. Where there are some already, the tool may be given either: the texts of both are
+    /// judged, and what a rule asks of them is unknown.
+    pub(in crate::protocol) fn given(
+        &mut self,
+        reader: &mut Reader<'_>,
+        value: Value<'v>,
+        (args, texts): (Known<Place>, Range<u32>),
+    ) {
+        let Some(first) = self.holder.filter(|first| !first.is_null()) else {
+            self.holder = Some(value);
+            self.event.args = args;
+            self.event.texts = texts;
+            return;
+        };
+        if value.is_null() {
+            return;
+        }
+        if self.event.args != args {
+            reader.uninspectable(first, "arguments");
+            self.event.args = Known::Unknown;
+        }
+        self.event.texts = match (self.event.texts.is_empty(), texts.is_empty()) {
+            (true, _) => texts,
+            (_, true) => self.event.texts.clone(),
+            _ => self.event.texts.start..texts.end,
+        };
+    }
+
+    /// Tells of it; gives the tool's name.
+    pub(in crate::protocol) fn tell(self, reader: &mut Reader<'_>) -> Option<Box<str>> {
+        reader.call(self.event, self.holder)
+    }
+}
+
 impl Reader<'_> {
     /// A tool that the client runs: its name and the texts of its definition.
     pub fn offer(&mut self, tool: Value<'_>, name: Known<Box<str>>, texts: Range<u32>) {
@@ -59,35 +130,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives a call the arguments that stand in `value`. Where it has some already, the tool may be given either: the texts
-    /// of both are judged, and what a rule asks of them is unknown.
-    pub fn give<'v>(
-        &mut self,
-        event: &mut Event,
-        holder: &mut Option<Value<'v>>,
-        value: Value<'v>,
-        (args, texts): (Known<Place>, Range<u32>),
-    ) {
-        let Some(first) = holder.filter(|first| !first.is_null()) else {
-            *holder = Some(value);
-            event.args = args;
-            event.texts = texts;
-            return;
-        };
-        if value.is_null() {
-            return;
-        }
-        if event.args != args {
-            self.uninspectable(first, "arguments");
-            event.args = Known::Unknown;
-        }
-        event.texts = match (event.texts.is_empty(), texts.is_empty()) {
-            (true, _) => texts,
-            (_, true) => event.texts.clone(),
-            _ => event.texts.start..texts.end,
-        };
-    }
-
     /// Tells of a call and gives the tool's name; `holder` is the value whose texts are its arguments. Servers that send
     /// empty structures instead of none send calls without a name: those are none.
     pub fn call(&mut self, mut event: Event, holder: Option<Value<'_>>) -> Option<Box<str>> {
@@ -96,10 +138,7 @@ impl Reader<'_> {
             return None;
         }
         let origin = Origin {
-            from: match self.direction {
-                Direction::Request => Known::Is(Author::Assistant),
-                Direction::Response => Known::Missing,
-            },
+            from: self.author(Author::Assistant),
             part: Part::Arguments,
             turn: event.turn,
             choice: event.choice,
@@ -271,6 +310,25 @@ impl Reader<'_> {
         } else {
             self.provider_run_offer(tool, &[kind, family]);
         }
+    }
+
+    /// Tells of a tool's result by what says it: the value, its texts, and those that stand beside them there. A result that
+    /// nothing says is one all the same.
+    pub(in crate::protocol) fn said_result<'v>(
+        &mut self,
+        mut event: Event,
+        said: Option<(Value<'v>, Range<u32>, Range<u32>)>,
+        text_of: &dyn Fn(Value<'v>) -> Option<Value<'v>>,
+    ) {
+        let Some((value, texts, beside)) = said else {
+            self.reading.add(event);
+            return;
+        };
+        event.at = value.place();
+        event.texts = texts;
+        event.result = self.structured_result(value);
+        self.result_beside(&event, beside);
+        self.tell_result(event, value, text_of);
     }
 
     /// Tells of a tool's result, with what it says as data. Content that is a list of parts may hold JSON in several texts

@@ -1,0 +1,77 @@
+use super::*;
+
+/// A request to Azure, with one more header.
+fn asked(path: &str, header: (&str, &str), body: &Value) -> Half {
+    Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "x.openai.azure.com"),
+            ("content-type", "application/json"),
+            header,
+        ],
+        body.to_string().as_bytes(),
+    )
+}
+
+const NO_HEADER: (&str, &str) = ("x-other", "gpt-image-1");
+
+#[test]
+fn a_model_is_seen_wherever_azure_takes_one_from() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-image-1 }, action: deny }",
+    );
+    let input = json!({"model": "gpt-4o", "input": "a fish"});
+    let chat = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "a fish"}]});
+    let draws = ("x-ms-oai-image-generation-deployment", "gpt-image-1");
+    for (path, header, body) in [
+        ("/openai/v1/responses", draws, &input),
+        ("/openai/v1/responses?model=gpt-image-1", NO_HEADER, &input),
+        (
+            "/openai/v1/chat/completions?api-version=preview&deployment=gpt-image-1",
+            NO_HEADER,
+            &chat,
+        ),
+        (
+            "/openai/deployments/gpt-image-1/chat/completions",
+            NO_HEADER,
+            &chat,
+        ),
+        (
+            "/models/chat/completions",
+            ("azureml-model-deployment", "gpt-image-1"),
+            &chat,
+        ),
+    ] {
+        let seen = exchange(&denying, &asked(path, header, body), hello());
+        assert_eq!(record(&seen)["decision"], "deny", "{path}");
+    }
+    let other = asked("/openai/v1/responses", NO_HEADER, &input);
+    assert_eq!(
+        record(&exchange(&denying, &other, hello()))["decision"],
+        "allow"
+    );
+}
+
+#[test]
+fn a_model_beside_the_body_stands_in_for_none_that_the_body_needs() {
+    let only = guard(
+        "defaults: { action: deny }\nrules:\n  - { id: that, match: { model: gpt-4o }, action: allow }",
+    );
+    let named = json!({"model": "gpt-4o", "input": "a fish"});
+    let unnamed = json!({"input": "a fish"});
+    let path = "/openai/v1/responses?model=gpt-4o";
+    let seen = exchange(&only, &asked(path, NO_HEADER, &named), hello());
+    assert_eq!(record(&seen)["decision"], "allow");
+    let seen = exchange(&only, &asked(path, NO_HEADER, &unnamed), hello());
+    assert_eq!(record(&seen)["decision"], "deny");
+    // The one that is asked is named first.
+    let draws = ("x-ms-oai-image-generation-deployment", "gpt-image-1");
+    let seen = exchange(
+        &only,
+        &asked("/openai/v1/responses", draws, &named),
+        hello(),
+    );
+    assert_eq!(record(&seen)["model"], "gpt-4o,gpt-image-1");
+    assert_eq!(record(&seen)["decision"], "deny");
+}

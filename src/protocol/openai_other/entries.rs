@@ -1,0 +1,262 @@
+//! Mistral's conversations, streamed: each event is more of an entry, which is a message, a call of the client's function, or
+//! a tool that Mistral runs. No event repeats another.
+//!
+//! Source: Mistral's published SDK types.
+
+use super::stream::{key, piece, pieces};
+use crate::diag::codes;
+use crate::event::Part;
+use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
+use crate::protocol::reader::{Member, Reader, Shape};
+use crate::protocol::stream::{
+    CallKey, CallPiece, Channel, HeldFrames, How, JudgedCall, KeepAlive, Lanes, MOST, Made, Piece,
+    StreamReader, Texts, too_many,
+};
+use crate::protocol::surgery::Object;
+use crate::protocol::{CannotWithhold, Denial};
+use crate::wire::json::{Kind, Value};
+use crate::wire::span::{index, offset};
+
+const EVENT: &[Member] = &[
+    ("type", Shape::Own),
+    ("object", Shape::Id),
+    ("id", Shape::Id),
+    ("tool_call_id", Shape::Id),
+    ("conversation_id", Shape::Id),
+    ("output_index", Shape::Number),
+    ("content_index", Shape::Number),
+    ("created_at", Shape::Id),
+    ("completed_at", Shape::Id),
+    ("agent_id", Shape::Id),
+    ("previous_agent_id", Shape::Id),
+    ("previous_agent_name", Shape::Text(Part::Other)),
+    ("next_agent_id", Shape::Id),
+    ("next_agent_name", Shape::Text(Part::Other)),
+    ("role", Shape::Id),
+    ("confirmation_status", Shape::Id),
+    ("function", Shape::Text(Part::Other)),
+    ("content", Shape::Own),
+    ("name", Shape::Own),
+    ("arguments", Shape::Own),
+    ("info", Shape::Tree(Part::Other)),
+];
+
+/// An entry so far.
+#[derive(Debug)]
+struct Entry {
+    /// What events name it by: its id, the id of its call, its number. Clients go by any of them.
+    names: [Box<[u8]>; 3],
+    /// The tool, of a call.
+    tool: Option<Box<str>>,
+    is_call: bool,
+    has_ended: bool,
+}
+
+/// A streamed answer of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct EntryStream {
+    entries: Vec<Entry>,
+    texts: Texts,
+}
+
+impl EntryStream {
+    /// The number of the entry that an event is about, and whether it is a new one.
+    fn entry(&mut self, reader: &mut Reader<'static>, event: Value<'_>) -> Option<(usize, bool)> {
+        let names = ["id", "tool_call_id", "output_index"].map(|name| -> Box<[u8]> {
+            let name = event.get(name).filter(|name| !name.is_null());
+            name.map_or_else(Box::default, |name| name.raw().into())
+        });
+        let known = self.entries.iter().position(|entry| entry.names == names);
+        if let Some(known) = known {
+            return Some((known, false));
+        }
+        let is_another = self.entries.iter().any(|entry| {
+            let mut pairs = entry.names.iter().zip(&names);
+            pairs.any(|(known, name)| known == name && !name.is_empty())
+        });
+        if is_another {
+            let what = "an entry with a name of another one".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        if self.entries.len() >= MOST {
+            too_many(reader);
+            return None;
+        }
+        self.entries.push(Entry {
+            names,
+            tool: None,
+            is_call: false,
+            has_ended: false,
+        });
+        Some((self.entries.len().saturating_sub(1), true))
+    }
+
+    fn call(
+        &mut self,
+        reader: &mut Reader<'static>,
+        event: Value<'_>,
+        (number, is_new): (usize, bool),
+        kind: &str,
+    ) {
+        let provider_run = kind != "function.call.delta";
+        let Some(entry) = self.entries.get_mut(number) else {
+            return;
+        };
+        let element = event.place();
+        let tell = |reader: &mut Reader<'static>, what| reader.piece(piece(number, element, what));
+        if is_new {
+            entry.is_call = true;
+            tell(reader, CallPiece::Begin { provider_run });
+        } else if !entry.is_call || entry.has_ended {
+            let what = "a call in an entry that is none".to_owned();
+            reader.problem(codes::AG2014, event, what);
+        }
+        // The name is told with every piece.
+        if let Some(value) = event.get("name").filter(|name| !name.is_null()) {
+            let name = reader.name(value);
+            match (&entry.tool, name) {
+                (None, Some(name)) => {
+                    entry.tool = Some(name.into());
+                    tell(reader, CallPiece::Name(value.place()));
+                }
+                (Some(known), Some(name)) if **known == *name => {}
+                _ => {
+                    let what = "a call of two tools".to_owned();
+                    reader.problem(codes::AG2014, value, what);
+                }
+            }
+        }
+        if let Some(value) = event.get("arguments").filter(|given| !given.is_null()) {
+            reader.claim(value);
+            if value.kind() == Kind::String {
+                tell(reader, CallPiece::Arguments(value.place()));
+            } else {
+                let what = "arguments that are no piece of a text".to_owned();
+                reader.problem(codes::AG2014, value, what);
+            }
+        }
+        if kind == "tool.execution.done" && !entry.has_ended {
+            entry.has_ended = true;
+            reader.piece(Piece::CallsEnd(vec![key(number)]));
+        }
+    }
+
+    fn end(&mut self, reader: &mut Reader<'static>) {
+        self.texts.end(reader, &|_| true);
+        let mut ended = Vec::new();
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            if entry.is_call && !std::mem::replace(&mut entry.has_ended, true) {
+                ended.push(key(number));
+            }
+        }
+        reader.piece(Piece::CallsEnd(ended));
+        reader.frame.last = true;
+    }
+}
+
+/// A text of our own as an entry of the answer; `number` is JSON, or nothing.
+fn message(text: &str, entry: u32, number: &[u8]) -> Made {
+    const DELTA: &str = "message.output.delta";
+    let mut out = Vec::new();
+    let mut event = Object::begin(&mut out);
+    event.text("type", DELTA);
+    event.text("id", &format!("agentguard-{entry}"));
+    if !number.is_empty() {
+        event.member("output_index", |out| out.extend_from_slice(number));
+    }
+    event.text("role", "assistant");
+    event.text("content", text);
+    event.end();
+    Made::new(Some(DELTA), out)
+}
+
+impl StreamReader for EntryStream {
+    fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        reader.frame.lanes = Lanes::ALL;
+        let kind = reader.event_type(event);
+        let is_call = kind == "function.call.delta" || kind.starts_with("tool.execution.");
+        let entry = match is_call || kind == "message.output.delta" {
+            true => self.entry(reader, root),
+            false => None,
+        };
+        let number = entry.map_or(0, |(number, _)| offset(number));
+        let at = root.get("content_index").and_then(|at| at.as_u64());
+        let at = at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        reader.shaped(
+            root,
+            &[EVENT, ANSWER],
+            &beside(),
+            &mut |reader, key, value| match key {
+                "type" | "name" | "arguments" => reader.claim(value),
+                _ if value.is_null() => reader.claim(value),
+                "content" => {
+                    let first = reader.frame.pieces.len();
+                    content_part(reader, value, &pieces(), false);
+                    self.texts.told(reader, first, [number, at, 0], How::Delta);
+                }
+                _ => answer_member(reader, key, value),
+            },
+        );
+        match entry {
+            Some(entry) if is_call => self.call(reader, root, entry, &kind),
+            _ => {}
+        }
+        match &*kind {
+            "conversation.response.done" => self.end(reader),
+            "conversation.response.error" => {
+                reader.reading.error = Some("error".into());
+                self.end(reader);
+            }
+            _ => {}
+        }
+    }
+
+    fn text_at(&self, channel: &Channel) -> String {
+        match self.texts.spot(channel) {
+            Some([entry, at, _]) => format!("#outputs/{entry}/content/{at}"),
+            None => String::new(),
+        }
+    }
+
+    fn call_at(&self, key: &CallKey) -> String {
+        format!("#outputs/{}", index(key.item))
+    }
+
+    /// A message takes the place of the call.
+    fn take_out(
+        &mut self,
+        calls: &[JudgedCall],
+        _: u64,
+        frames: &mut dyn HeldFrames,
+    ) -> Result<(), CannotWithhold> {
+        for call in calls {
+            let Some(text) = &call.denied else { continue };
+            let number = self.entries.get(index(call.key.item));
+            let number = number.map_or(&[][..], |entry| &*entry.names[2]);
+            let mut message = Some(message(text, call.key.item, number));
+            for (frame, _) in &call.pieces {
+                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
+                frame.dropped = true;
+                frame.before.extend(message.take());
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+        const ERROR: &str = "conversation.response.error";
+        let mut out = Vec::new();
+        let mut event = Object::begin(&mut out);
+        event.text("type", ERROR);
+        event.text("message", &denial.message());
+        event.number("code", u64::from(denial.status));
+        event.end();
+        vec![Made::new(Some(ERROR), out)]
+    }
+
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        Some(KeepAlive::Bytes(b": keep-alive\n\n"))
+    }
+}
