@@ -50,20 +50,30 @@ fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escap
     let mut seen = String::from(c);
     let mut ends = vec![len];
     let mut len = len;
+    // What was seen stands for a character as far as it goes.
+    let ended = |seen: &str, ends: &[usize], last: bool| match one_at(seen, 0, last) {
+        Escape::Char(c, used) => {
+            let end = ends.get(used.checked_sub(1)?)?;
+            Some(Escape::Char(c, *end))
+        }
+        _ => None,
+    };
     while len <= WRITTEN {
         let place = at.saturating_add(len);
         let (c, more) = match text.as_bytes().get(place) {
-            None => return (!last).then_some(Escape::Begun(len)),
+            None if last => break,
+            None => return Some(Escape::Begun(len)),
             Some(b'&' | b'%' | b'\\') => match one_at(text, place, last) {
                 Escape::Char(c, more) => (c, more),
-                Escape::Begun(_) if last => return None,
-                Escape::Begun(_) => return Some(Escape::Begun(text.len().saturating_sub(at))),
-                Escape::None(_) => return None,
+                Escape::Begun(_) if !last => {
+                    return Some(Escape::Begun(text.len().saturating_sub(at)));
+                }
+                _ => break,
             },
             Some(byte) => (char::from(*byte), 1),
         };
         if !c.is_ascii_graphic() {
-            return None;
+            break;
         }
         len = len.saturating_add(more);
         seen.push(c);
@@ -71,13 +81,10 @@ fn written_out(text: &str, at: usize, last: bool, first: Escape) -> Option<Escap
         match one_at(&seen, 0, false) {
             Escape::Begun(_) => {}
             Escape::None(_) => return None,
-            Escape::Char(c, used) => {
-                let end = ends.get(used.checked_sub(1)?)?;
-                return Some(Escape::Char(c, *end));
-            }
+            Escape::Char(..) => return ended(&seen, &ends, false),
         }
     }
-    None
+    ended(&seen, &ends, true)
 }
 
 /// An escape as it stands there.

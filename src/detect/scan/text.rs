@@ -149,7 +149,11 @@ impl<'a> Text<'a> {
     }
 
     /// The end of a range without the bytes at its end that fit.
-    pub(super) fn run_back_in(&self, range: Range<usize>, fits: impl Fn(u8) -> bool) -> usize {
+    pub(in crate::detect) fn run_back_in(
+        &self,
+        range: Range<usize>,
+        fits: impl Fn(u8) -> bool,
+    ) -> usize {
         let most = range.end.saturating_sub(range.start);
         self.run_back(range.end, most, fits)
     }

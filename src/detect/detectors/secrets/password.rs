@@ -2,7 +2,7 @@
 
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
-use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
 use crate::detect::variety::{is_placeholder, is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -10,17 +10,46 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     name: "password",
     groups: &["secrets.login"],
     doc: Doc {
-        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or to a secret's name if it has the punctuation of a password.",
+        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password.",
         misses: "References, placeholders, types, words and sentences; short values without digits.",
         source: "Names as used in configuration files; CWE-259, CWE-798",
     },
     reach: 512,
-    context: &[],
+    context: &[
+        "wachtwoord",
+        "haslo",
+        "parola",
+        "losenord",
+        "kodeord",
+        "adgangskode",
+        "salasana",
+        "heslo",
+        "jelszo",
+        "sifre",
+        "пароль",
+        "密码",
+        "密碼",
+        "口令",
+        "パスワード",
+        "暗証番号",
+        "비밀번호",
+        "암호",
+        "รหัสผ่าน",
+        "كلمة المرور",
+        "סיסמה",
+        "पासवर्ड",
+    ],
     anchors: &[
         Anchor::Keyed(password),
+        Anchor::Mixed(2..=40, When::InContext, elsewhere),
+        Anchor::Number(1..=12, When::InContext, elsewhere),
         Anchor::Word(&["if (", "if("], compared),
     ],
     hits: &[
+        Hit {
+            text: "пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。hasło = \"HRZMOIBsh0\"",
+            found: &["kewa6TrHja#7", "xJvmCNsLES#7", "HRZMOIBsh0"],
+        },
         Hit {
             text: "Passwort: Ugdwuy862#6avw7, contraseña: Ugdwuy862#6avw8",
             found: &["Ugdwuy862#6avw7", "Ugdwuy862#6avw8"],
@@ -43,6 +72,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "Пароль не короче 8 знаков: a-z, A-Z, 0-9",
+            why: "nothing that is one",
+        },
         Miss {
             text: "\"PasswordLastUsed\": \"2016-09-08T21:47:36Z\"",
             why: "a time",
@@ -248,6 +281,51 @@ fn is_code_with_marks(value: &[u8]) -> bool {
     });
     let mark = two || value.contains(&b'\\') || value.windows(3).any(|three| three == b"://");
     mark && makeup(value).others < 10
+}
+
+/// `пароль: …`, `hasło = …`: words of languages that names in programs are not in.
+fn elsewhere(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let part = |byte: u8| {
+        byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'|')
+    };
+    let start = text.run_back(place.at, 40, part);
+    place.begins(start);
+    let between = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
+    let sign = text.run_back(start, 3, between);
+    // `key=value` and `key:value` have no space between them.
+    let glued = text
+        .slice(start..place.at)
+        .iter()
+        .position(|byte| matches!(byte, b':' | b'='));
+    let start = match glued {
+        Some(sign) => start.wrapping_add(sign).wrapping_add(1),
+        None if matches!(text.before(sign), b':' | b'=') => start,
+        None if place.is_whole(&(start..text.run(start, 64, part))) => start,
+        None => return None,
+    };
+    let end = text.run(start, 64, part);
+    let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
+    let value = text.slice(start..end);
+    let kinds = makeup(value);
+    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
+        .iter()
+        .filter(|count| **count > 0)
+        .count();
+    let telling =
+        kinds.digits > 0 && (value.len() >= 6 && classes >= 3 || value.len() >= 8 && classes >= 2);
+    let known = is_reference(value)
+        || is_repetitive(value)
+        || is_program(value)
+        || is_path(value)
+        || PLACEHOLDERS.stand_in(value)
+        || is_word(value);
+    (telling && !known && place.context(start)).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
 }
 
 /// `if ("value" == password)`
