@@ -470,7 +470,8 @@ impl Scanner {
         } = scratch;
         // What begins before `from` is too long to be looked at, or has been looked at.
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
-        for run in runs {
+        *incomplete |= runs.clone().count() > spelled::MOST;
+        for run in runs.take(spelled::MOST) {
             let inner = inner.get_or_insert_default();
             inner.incomplete = false;
             let mut within: Vec<Finding> = Vec::new();

@@ -14,7 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 48,
     context: &[],
-    anchors: &[Anchor::Mixed(4..=34, When::Always, probe)],
+    anchors: &[Anchor::Mixed(4..=38, When::Always, probe)],
     hits: &[
         Hit {
             text: "IBAN: DE89 3704 0044 0532 0130 00.",

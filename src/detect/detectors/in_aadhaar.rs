@@ -12,18 +12,24 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "Twelve digits in a row without such a word, and virtual ids of sixteen digits.",
         source: "UIDAI, A UID Numbering Scheme",
     },
-    reach: 14,
+    reach: 18,
     context: &["aadhaar", "aadhar", "adhaar", "uidai", "uid", "आधार"],
     anchors: &[Anchor::Forms(
         &[
             "9999 9999 9999",
             "9999-9999-9999",
             "9999:9999:9999",
+            "?9999 - 9999 - 9999",
+            "?9999  9999  9999",
             "?999999999999",
         ],
         judge,
     )],
     hits: &[
+        Hit {
+            text: "Aadhaar 2341  2341  2346",
+            found: &["2341  2341  2346"],
+        },
         Hit {
             text: "see 3123 4567 8909",
             found: &["3123 4567 8909"],

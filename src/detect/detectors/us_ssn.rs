@@ -11,7 +11,7 @@ pub(super) static DETECTOR: Detector = Detector {
         misses: "The specimen 078-05-1120, and nine digits in a row without such a word.",
         source: "https://www.ssa.gov/employer/randomizationfaqs.html",
     },
-    reach: 11,
+    reach: 15,
     context: &[
         "ssn",
         "ssns",
@@ -26,6 +26,8 @@ pub(super) static DETECTOR: Detector = Detector {
             "999-99-9999",
             "999 99 9999",
             "?999.99.9999",
+            "?999 - 99 - 9999",
+            "?999  99  9999",
             "?999999999",
             "?999-999999",
             "?99999-9999",
@@ -35,6 +37,10 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
+        Hit {
+            text: "SSN 536 - 22 - 8711, ssn: 536  22  8712, SSN 5 3 6 - 2 2 - 8 7 1 3",
+            found: &["536 - 22 - 8711", "536  22  8712", "5 3 6 - 2 2 - 8 7 1 3"],
+        },
         Hit {
             text: "SSN 536-22-1234",
             found: &["536-22-1234"],

@@ -606,7 +606,9 @@ impl<'a> Pass<'a> {
         self.spelled_done = run.end;
         if cut && run.len() <= spelled::LONGEST {
             self.begun = self.begun.min(run.start);
-        } else if spelled::is_run(self.text.bytes(), &run) {
+        } else if spelled::is_run(self.text.bytes(), &run)
+            && (spelled::tells(self.text.bytes(), &run) || self.context(run.start) != 0)
+        {
             self.spelled.push(run);
         }
     }

@@ -6,12 +6,16 @@
 use std::ops::Range;
 
 use super::text::Text;
+use crate::detect::checksum::luhn;
 
 /// Fewest letters and digits of a run.
 const FEWEST: usize = 8;
 
 /// Longest run; what is longer is a table or a vector.
 pub(super) const LONGEST: usize = 240;
+
+/// Most runs of one text that are looked at; each costs as much as some hundred bytes of text.
+pub(super) const MOST: usize = 2_000;
 
 /// Most separators between two characters.
 const BETWEEN: usize = 3;
@@ -49,6 +53,33 @@ pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
         .filter(|byte| byte.is_ascii_alphanumeric())
         .count();
     count >= FEWEST && written.len() <= LONGEST
+}
+
+/// Whether a run says something without a word before it: by its letters, its groups, or a check digit. Rows of tables
+/// mostly don't.
+pub(super) fn tells(text: &[u8], range: &Range<usize>) -> bool {
+    let run = text.get(range.clone()).unwrap_or_default();
+    let letters = run.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let mut digits = [0u8; 20];
+    let mut count = 0usize;
+    for digit in run.iter().filter(|byte| byte.is_ascii_digit()) {
+        if let Some(to) = digits.get_mut(count) {
+            *to = *digit;
+        }
+        count = count.saturating_add(1);
+    }
+    let number = digits.get(..count).unwrap_or_default();
+    let first = number.first().copied().unwrap_or(0);
+    let before = range.start.checked_sub(1).and_then(|at| text.get(at));
+    let grouped = || {
+        let usual = usual(run);
+        parts(run).skip(1).any(|(gap, _)| gap != usual)
+    };
+    letters > 1
+        || first == b'0'
+        || before == Some(&b'+')
+        || (13..20).contains(&count) && matches!(first, b'2'..=b'6') && luhn(number)
+        || count < 13 && grouped()
 }
 
 /// Where the run begins that the text ends with, if it may go on.
@@ -245,6 +276,14 @@ mod tests {
             assert!(read(text).is_empty(), "{text}");
         }
         assert!(read(&"1 ".repeat(LONGEST)).is_empty());
+    }
+
+    #[test]
+    fn rows_of_digits_say_nothing() {
+        let says = |text: &str| tells(text.as_bytes(), &(0..text.len()));
+        assert!(says("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1") && says("1 2 3 - 4 5 - 6 7 8 9"));
+        assert!(says("D E 8 9 3 7 0 4 0 0") && says("0 1 7 0 1 2 3 4 5 6"));
+        assert!(!says("1 0 0 1 0 1 1 0 1") && !says("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 2"));
     }
 
     #[test]
