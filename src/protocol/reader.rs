@@ -150,6 +150,30 @@ pub struct Reader<'b> {
     messages: Vec<Section>,
 }
 
+/// What reads the members of an object; `K` is how it is told which one. There are hundreds of them, and a `dyn FnMut`
+/// brings more code for each than this does: it can also be called once.
+pub trait Take<'b, 'v, K> {
+    /// Reads a member.
+    fn take(&mut self, reader: &mut Reader<'b>, key: K, value: Value<'v>);
+}
+
+impl<'b, 'v, K, F: FnMut(&mut Reader<'b>, K, Value<'v>)> Take<'b, 'v, K> for F {
+    fn take(&mut self, reader: &mut Reader<'b>, key: K, value: Value<'v>) {
+        self(reader, key, value);
+    }
+}
+
+/// What reads the elements of a list.
+trait TakeElement<'b, 'v> {
+    fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>);
+}
+
+impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> TakeElement<'b, 'v> for F {
+    fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>) {
+        self(reader, value);
+    }
+}
+
 /// Names of members, as a plain list or as a table.
 #[derive(Clone, Copy)]
 enum Names<'k> {
@@ -491,11 +515,12 @@ impl<'b> Reader<'b> {
         keys: &[&'static str],
         mut read: impl FnMut(&mut Self, &'static str, Value<'v>),
     ) {
-        self.members(value, Names::Keys(keys), &mut |reader, at, value| {
+        let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
             if let Some(key) = keys.get(at) {
                 read(reader, key, value);
             }
-        });
+        };
+        self.members(value, Names::Keys(keys), &mut read);
     }
 
     /// The same for any list of names; `read` is told which of them it is. Compiled once, however many objects are read.
@@ -503,7 +528,7 @@ impl<'b> Reader<'b> {
         &mut self,
         value: Value<'v>,
         names: Names<'_>,
-        read: &mut dyn FnMut(&mut Self, usize, Value<'v>),
+        read: &mut dyn Take<'b, 'v, usize>,
     ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
@@ -519,7 +544,7 @@ impl<'b> Reader<'b> {
             match known {
                 Some(at) => {
                     self.claim(key);
-                    read(self, at, member);
+                    read.take(self, at, member);
                 }
                 None => self.refuse_variant(key, names),
             }
@@ -543,14 +568,14 @@ impl<'b> Reader<'b> {
         self.each_element(value, &mut read);
     }
 
-    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn FnMut(&mut Self, Value<'v>)) {
+    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn TakeElement<'b, 'v>) {
         if !matches!(value.kind(), json::Kind::Array | json::Kind::Null) {
             self.wrong_type(value, "an array");
             return;
         }
         self.claim(value);
         for element in value.elements() {
-            read(self, element);
+            read.take(self, element);
         }
     }
 

@@ -8,19 +8,10 @@ use std::cmp::Ordering;
 const FEW: usize = 16;
 
 /// Sorts stably, as `slice::sort_by` does, but allocates a number for each of more than [`FEW`] items that aren't in order yet.
-pub fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
-    if items.len() < 2 {
-        return;
-    }
-    let sorted = order(
-        items.len(),
-        &mut |a, b| match (items.get(a), items.get(b)) {
-            (Some(a), Some(b)) => compare(a, b),
-            _ => Ordering::Equal,
-        },
-    );
-    if let Some(sorted) = sorted {
-        arrange(sorted, &mut |a, b| items.swap(a, b));
+pub fn sort_by<T>(items: &mut [T], compare: impl FnMut(&T, &T) -> Ordering) {
+    let count = items.len();
+    if count > 1 {
+        sort_items(count, &mut By { items, compare });
     }
 }
 
@@ -48,44 +39,55 @@ pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
     map
 }
 
-/// Which item stands at each place.
-enum Sorted {
-    Few([usize; FEW]),
-    Many(Vec<usize>),
+/// Items of whatever type.
+trait Items {
+    fn compare(&mut self, a: usize, b: usize) -> Ordering;
+    fn swap(&mut self, a: usize, b: usize);
 }
 
-/// Which item stands at each place once `count` of them are sorted; `None` if they are.
-#[inline(never)]
-fn order(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Option<Sorted> {
-    if (1..count).all(|at| compare(at.saturating_sub(1), at) != Ordering::Greater) {
-        return None;
-    }
-    let mut few = std::array::from_fn(|place| place);
-    if let Some(sorted) = few.get_mut(..count) {
-        sorted.sort_by(|a, b| compare(*a, *b));
-        return Some(Sorted::Few(few));
-    }
-    let mut many: Vec<usize> = (0..count).collect();
-    many.sort_by(|a, b| compare(*a, *b));
-    Some(Sorted::Many(many))
+struct By<'i, T, F> {
+    items: &'i mut [T],
+    compare: F,
 }
 
-/// Brings each item to its place. Follows the circles of the permutation: the item that stood at the start of a circle is
-/// handed on by each swap and ends where the circle closes.
+impl<T, F: FnMut(&T, &T) -> Ordering> Items for By<'_, T, F> {
+    fn compare(&mut self, a: usize, b: usize) -> Ordering {
+        match (self.items.get(a), self.items.get(b)) {
+            (Some(a), Some(b)) => (self.compare)(a, b),
+            _ => Ordering::Equal,
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.items.swap(a, b);
+    }
+}
+
+/// Finds out which item belongs at each place, and brings it there. Follows the circles of the permutation: the item that
+/// stood at the start of a circle is handed on by each swap and ends where the circle closes.
 #[inline(never)]
-fn arrange(mut sorted: Sorted, swap: &mut dyn FnMut(usize, usize)) {
-    let sorted = match &mut sorted {
-        Sorted::Few(few) => few.as_mut_slice(),
-        Sorted::Many(many) => many,
+fn sort_items(count: usize, items: &mut dyn Items) {
+    if (1..count).all(|at| items.compare(at.saturating_sub(1), at) != Ordering::Greater) {
+        return;
+    }
+    let mut few: [usize; FEW] = std::array::from_fn(|place| place);
+    let mut many = Vec::new();
+    let sorted = match few.get_mut(..count) {
+        Some(few) => few,
+        None => {
+            many.extend(0..count);
+            many.as_mut_slice()
+        }
     };
-    for start in 0..sorted.len() {
+    sorted.sort_by(|a, b| items.compare(*a, *b));
+    for start in 0..count {
         let mut at = start;
         while let Some(slot) = sorted.get_mut(at) {
             let from = std::mem::replace(slot, at);
             if from == start || from == at {
                 break;
             }
-            swap(at, from);
+            items.swap(at, from);
             at = from;
         }
     }

@@ -205,6 +205,24 @@ fn valid_values_are_found_in_every_disguise_with_their_own_bytes() {
 }
 
 #[test]
+fn valid_values_are_found_where_they_are_spelled() {
+    each_value(|kind, finder, value, _, wrong| {
+        for between in [" ", "-", "  ", ", "] {
+            // Three separators at most: `5  -  6` has more.
+            if between.len() > 1 && !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                continue;
+            }
+            let letters: Vec<String> = value.chars().map(String::from).collect();
+            let spelled = letters.join(between);
+            let text = format!("my {} is {spelled}, ok", kind.word);
+            if !finder.finds_only(&text, Some(&spelled)) {
+                wrong.push(format!("{}: {text}", kind.name));
+            }
+        }
+    });
+}
+
+#[test]
 fn tokens_are_found_in_every_kind_of_text_and_in_every_disguise() {
     let mut wrong = Vec::new();
     for token in TOKENS {

@@ -181,11 +181,11 @@ pub(super) fn readings(text: &str, range: &Range<usize>) -> Vec<Joined> {
         .count();
     let plain =
         |byte: u8| byte.is_ascii_alphanumeric() || letters > 2 && !byte.is_ascii_whitespace();
-    let whole = grouped.only(plain);
+    let whole = grouped.only(&plain);
     let ends = |joined: &Joined| joined.text.len();
     // `I`, `a` and the like may be words.
     let edges = letters <= 2 && numbers > letters;
-    let digits = (edges && letters > 0).then(|| grouped.only(|byte| byte.is_ascii_digit()));
+    let digits = (edges && letters > 0).then(|| grouped.only(&|byte| byte.is_ascii_digit()));
     let differs = ends(&whole) < ends(&grouped);
     let mut all = vec![grouped];
     all.extend(Some(whole).filter(|_| differs));
@@ -205,7 +205,7 @@ impl Joined {
     }
 
     /// The same with only those bytes of the run.
-    fn only(&self, fits: impl Fn(u8) -> bool) -> Self {
+    fn only(&self, fits: &dyn Fn(u8) -> bool) -> Self {
         let (before, run) = self.text.split_at_checked(self.from).unwrap_or_default();
         let mut only = Self {
             text: before.to_owned(),

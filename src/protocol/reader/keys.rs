@@ -1,7 +1,7 @@
 //! What is known of a format as tables: which members an object has and what each is. A hundred fields are a hundred lines
 //! of data read by one loop.
 
-use super::{Origin, Reader, is_case_variant};
+use super::{Origin, Reader, Take, is_case_variant};
 use crate::diag::codes;
 use crate::event::{Known, Part};
 use crate::wire::json::{self, Value};
@@ -52,12 +52,23 @@ pub(in crate::protocol) enum Is {
 impl<'b> Reader<'b> {
     /// Reads an object by its table; `own` gets the members that its format reads itself. `null` counts as absent. A key
     /// that some servers read as a known one (letter case, escapes, both spellings at once) is AG2002.
-    pub(in crate::protocol) fn keys<'v>(
+    #[inline(always)]
+    pub(in crate::protocol) fn keys<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
         &mut self,
         value: Value<'v>,
         table: &'static [Key],
         origin: &Origin,
-        own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
+        own: &mut F,
+    ) {
+        self.keys_by(value, table, origin, own);
+    }
+
+    fn keys_by<'v>(
+        &mut self,
+        value: Value<'v>,
+        table: &'static [Key],
+        origin: &Origin,
+        own: &mut dyn Take<'b, 'v, &'static str>,
     ) {
         if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
             self.wrong_type(value, "an object");
@@ -86,7 +97,7 @@ impl<'b> Reader<'b> {
             seen |= bit.unwrap_or(0);
             self.claim(key);
             match is {
-                Is::Own => own(self, name, member),
+                Is::Own => own.take(self, name, member),
                 is if origin.piece_of.is_some() => self.value(member, *is, &origin.member(at)),
                 is => self.value(member, *is, origin),
             }

@@ -1,7 +1,7 @@
 //! Shapes: what the members of a known object are, as tables. Most of a format is such tables; code is left for what has
 //! a meaning of its own: models, offers, calls, results.
 
-use super::{Names, Origin, Reader};
+use super::{Names, Origin, Reader, Take};
 use crate::event::{Direction, Part};
 use crate::wire::json::{self, Value};
 
@@ -49,12 +49,23 @@ pub enum Shape {
 }
 
 /// What reads the members that are [`Shape::Own`]: the key and the value.
-pub type OwnMember<'b, 'v, 'f> = &'f mut dyn FnMut(&mut Reader<'b>, &'static str, Value<'v>);
+pub type OwnMember<'b, 'v, 'f> = &'f mut (dyn Take<'b, 'v, &'static str> + 'f);
 
 impl<'b> Reader<'b> {
     /// Reads an object by its tables; what is [`Shape::Own`] goes to `own`. A key in another letter case or with escapes is
     /// AG2002, as in [`object`](Reader::object).
-    pub fn shaped<'v>(
+    #[inline(always)]
+    pub fn shaped<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
+        &mut self,
+        value: Value<'v>,
+        tables: &[&'static [Member]],
+        origin: &Origin,
+        own: &mut F,
+    ) {
+        self.shaped_by(value, tables, origin, own);
+    }
+
+    fn shaped_by<'v>(
         &mut self,
         value: Value<'v>,
         tables: &[&'static [Member]],
@@ -64,7 +75,7 @@ impl<'b> Reader<'b> {
         if !self.is_kind(value, json::Kind::Object, "an object") {
             return;
         }
-        self.members(value, Names::Shapes(tables), &mut |reader, at, value| {
+        let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
             let mut at_in = at;
             let member = tables.iter().find_map(|table| {
                 let member = table.get(at_in);
@@ -79,7 +90,8 @@ impl<'b> Reader<'b> {
             } else {
                 reader.by_shape(value, *shape, key, origin, own);
             }
-        });
+        };
+        self.members(value, Names::Shapes(tables), &mut read);
     }
 
     /// Reads an object that holds nothing but what its table says.
@@ -97,7 +109,7 @@ impl<'b> Reader<'b> {
         own: OwnMember<'b, 'v, '_>,
     ) {
         match shape {
-            Shape::Own => own(self, key, value),
+            Shape::Own => own.take(self, key, value),
             _ if value.is_null() => self.claim(value),
             Shape::Word(words) => self.word(value, words),
             Shape::Id => match value.kind() {
@@ -162,7 +174,7 @@ impl<'b> Reader<'b> {
                 self.tell(value, texts, &origin.with_part(part).whole());
             }
             Shape::Counts => self.counts(value),
-            Shape::Object(members) => self.shaped(value, &[members], origin, own),
+            Shape::Object(members) => self.shaped_by(value, &[members], origin, own),
             Shape::List(shape) => {
                 if self.is_kind(value, json::Kind::Array, "an array") {
                     for element in value.elements() {

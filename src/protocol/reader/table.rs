@@ -1,7 +1,7 @@
 //! Objects that a table describes: which members there are, and what each of them holds.
 
 use super::tools::is_data_url;
-use super::{Names, Origin, Reader, telling_form};
+use super::{Names, Origin, Reader, Take, telling_form};
 use crate::event::{Class, Part};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -100,20 +100,32 @@ impl Voice {
     }
 }
 
-impl Reader<'_> {
+impl<'b> Reader<'b> {
     /// Reads an object by its table; `own` reads the members that the table leaves to it.
-    pub fn table<'v>(
+    #[inline(always)]
+    pub fn table<'v, F: FnMut(&mut Self, &'static str, Value<'v>)>(
         &mut self,
         value: Value<'v>,
         fields: &'static [Field],
         voice: &Voice,
-        own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
+        own: &mut F,
     ) {
-        self.members(value, Names::Fields(fields), &mut |reader, at, value| {
+        self.table_by(value, fields, voice, own);
+    }
+
+    fn table_by<'v>(
+        &mut self,
+        value: Value<'v>,
+        fields: &'static [Field],
+        voice: &Voice,
+        own: &mut dyn Take<'b, 'v, &'static str>,
+    ) {
+        let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
             if let Some(field) = fields.get(at) {
                 reader.member(field.key, field.how, value, voice, own);
             }
-        });
+        };
+        self.members(value, Names::Fields(fields), &mut read);
     }
 
     fn member<'v>(
@@ -122,7 +134,7 @@ impl Reader<'_> {
         how: How,
         value: Value<'v>,
         voice: &Voice,
-        own: &mut dyn FnMut(&mut Self, &'static str, Value<'v>),
+        own: &mut dyn Take<'b, 'v, &'static str>,
     ) {
         match how {
             How::Id if voice.told == Told::Within => self.identifier(value),
@@ -150,14 +162,14 @@ impl Reader<'_> {
             How::Opaque => self.opaque(value, "opaque"),
             How::Media => self.media(value),
             How::Switches(words) => self.switches(value, words),
-            How::Object(fields) => self.table(value, fields, voice, own),
+            How::Object(fields) => self.table_by(value, fields, voice, own),
             How::List(inner) => {
                 let inner = *inner;
                 self.array(value, |reader, element| {
                     reader.member(key, inner, element, voice, own);
                 });
             }
-            How::Own => own(self, key, value),
+            How::Own => own.take(self, key, value),
         }
     }
 
