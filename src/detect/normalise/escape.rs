@@ -192,10 +192,12 @@ fn percent(rest: &[u8], last: bool) -> Escape {
         match rest.get(len..) {
             Some([]) | None => return Escape::Begun(rest.len()),
             Some(more) => match percent_byte(more, last) {
-                Ok((byte, more)) => {
+                Ok((byte @ 0x80..=0xBF, more)) => {
                     utf8.push(byte);
                     len = len.saturating_add(more);
                 }
+                // Whatever follows, this is no character; what comes here may be one by itself.
+                Ok(_) => return Escape::None(1),
                 Err(Escape::Begun(_)) => return Escape::Begun(rest.len()),
                 Err(_) => return Escape::None(1),
             },

@@ -153,12 +153,20 @@ fn escapes_that_are_written_in_escapes_are_read_through() {
 }
 
 #[test]
+fn an_escape_behind_one_that_comes_to_nothing_is_read() {
+    assert_eq!(view("%E2%34"), "%E24");
+    assert_eq!(view("%E2%28"), "%E2(");
+    assert_eq!(view("%F0%9F%34"), "%F0%9F4");
+    assert_eq!(view("%E2%E2%80%9D"), "%E2\"");
+}
+
+#[test]
 fn escapes_that_are_none_stay() {
     for text in [
         "%zz &nosuch; \\d \\u12 \\u{110000} &; %",
         "&#xZ; &#; 100%",
         "\\ud800x \\udc00",
-        "%C0%80 %E2%28",
+        "%C0%80 %E2%",
     ] {
         assert_eq!(view(text), text);
     }
