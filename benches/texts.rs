@@ -109,5 +109,24 @@ pub fn texts() -> Vec<(&'static str, String)> {
         ("+1+2", filled("+1+2")),
         ("if (\"", filled("if (\"")),
         ("[x](http", filled("[x](https://a.b/?c=")),
+        // Beginnings over and over within what each of them may begin.
+        (
+            "glpat-…01",
+            filled(&format!("{}.01.abcdefghi ", "glpat-".repeat(48))),
+        ),
+        ("dnkey-…", filled(&format!("{}a ", "dnkey-".repeat(19)))),
+        ("xoxb-xoxb-", filled("xoxb-")),
+        (
+            "key:key:",
+            filled("key:aB1key:aB2key:cD3key:dE4key:eF5x6G7H "),
+        ),
+        ("bypass rules", filled("bypass rules ")),
+        ("= bypass", filled("= bypass")),
+        (
+            "kind: data:",
+            filled("kind:a\ndata:\n a: bXlwYXNzd29yZA==\n"),
+        ),
+        ("curl -H", filled("curl -H \"apikey: c4ed6c21-9dd5-4a05 ")),
+        ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]
 }

@@ -108,32 +108,17 @@ pub(super) fn mod_11_10(number: &[u8]) -> bool {
 
 /// Verhoeff's check over the dihedral group D₅ (J. Verhoeff, Error Detecting Decimal Codes, 1969).
 pub(super) fn verhoeff(number: &[u8]) -> bool {
-    let turned = |byte: u8, place: usize| {
-        let permuted = PERMUTED.get(place & 7)?;
-        permuted.get(usize::from(byte.wrapping_sub(b'0'))).copied()
-    };
-    let mut check = Some(0);
-    // Products are associative: those of two neighbours don't wait for what was before them.
-    for (pair, place) in number.rchunks(2).zip((0..).step_by(2)) {
-        let product = match pair {
-            [left, right] => turned(*right, place)
-                .zip(turned(*left, place.wrapping_add(1)))
-                .and_then(|(right, left)| multiplied(right, left)),
-            [left] => turned(*left, place),
-            _ => None,
+    let mut check = 0u8;
+    for (place, byte) in number.iter().rev().enumerate() {
+        let permuted = PERMUTED.get(place & 7);
+        let digit = permuted.and_then(|row| row.get(usize::from(byte.wrapping_sub(b'0'))));
+        let row = DIHEDRAL.get(usize::from(check));
+        let (Some(digit), Some(row)) = (digit, row) else {
+            return false;
         };
-        check = check
-            .zip(product)
-            .and_then(|(check, next)| multiplied(check, next));
+        check = row.get(usize::from(*digit)).copied().unwrap_or(0);
     }
-    check == Some(0) && !number.is_empty()
-}
-
-/// A product of D₅.
-#[inline]
-fn multiplied(left: u8, right: u8) -> Option<u8> {
-    let row = DIHEDRAL.get(usize::from(left))?;
-    row.get(usize::from(right)).copied()
+    check == 0 && !number.is_empty()
 }
 
 /// Products of D₅: rotations are 0–4, reflections 5–9.

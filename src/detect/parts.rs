@@ -12,7 +12,7 @@ pub(super) struct Parts {
 }
 
 /// Words of the longest list.
-const WORDS: usize = 96;
+const WORDS: usize = 112;
 /// Ends of hashes.
 const CHAINS: usize = 64;
 
@@ -46,32 +46,76 @@ impl Parts {
 
     /// Whether one of the words stands somewhere in the text.
     pub(super) fn stand_in(&self, text: &[u8]) -> bool {
-        let [a, b, rest @ ..] = text else {
-            return false;
+        self.last_in(text).is_some()
+    }
+
+    /// Where the last of the words in the text stands.
+    pub(super) fn last_in(&self, text: &[u8]) -> Option<usize> {
+        let [rest @ .., b, c] = text else {
+            return None;
         };
-        let (mut a, mut b) = (*a, *b);
-        for (at, c) in rest.iter().enumerate() {
-            let bit = hash(a, b, *c);
+        let (mut b, mut c) = (*b, *c);
+        for (at, a) in rest.iter().enumerate().rev() {
+            let bit = hash(*a, b, c);
             let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
             if word >> (bit & 63) & 1 == 1 && self.stands_at(text, at, bit) {
-                return true;
+                return Some(at);
             }
-            (a, b) = (b, *c);
+            (b, c) = (*a, b);
         }
-        false
+        None
+    }
+
+    /// Which groups of the words have one that stands in the text, a bit for each; a group ends before such a place of the
+    /// list.
+    pub(super) fn groups_in(&self, text: &[u8], ends: &[usize]) -> u32 {
+        let mut groups = 0;
+        for (at, three) in text.windows(3).enumerate() {
+            let [a, b, c] = three else { break };
+            let bit = hash(*a, *b, *c);
+            let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
+            if word >> (bit & 63) & 1 == 1 {
+                self.each_at(text, at, bit, |place| {
+                    let group = ends.iter().take_while(|end| **end <= place).count();
+                    groups |= 1u32.wrapping_shl(u32::try_from(group).unwrap_or(0));
+                    false
+                });
+            }
+        }
+        groups
     }
 
     /// Whether one of the words whose beginning has this hash stands here.
     #[inline(never)]
     fn stands_at(&self, text: &[u8], at: usize, bit: usize) -> bool {
+        self.each_at(text, at, bit, |_| true)
+    }
+
+    /// Calls for each of these words that stands here, until one is enough.
+    #[inline]
+    fn each_at(
+        &self,
+        text: &[u8],
+        at: usize,
+        bit: usize,
+        mut is_enough: impl FnMut(usize) -> bool,
+    ) -> bool {
+        let rest = text.get(at..).unwrap_or_default();
+        let first = rest.first().map_or(0, u8::to_ascii_lowercase);
         let mut number = self.first.get(bit % CHAINS).copied().unwrap_or(0);
         while let Some(place) = usize::from(number).checked_sub(1) {
-            let word = self.words.get(place).copied().unwrap_or_default();
-            let part = text
-                .get(at..at.wrapping_add(word.len()))
-                .unwrap_or_default();
-            let same = |(written, byte): (&u8, &u8)| written.to_ascii_lowercase() == *byte;
-            if part.len() == word.len() && part.iter().zip(word.as_bytes()).all(same) {
+            let word = self
+                .words
+                .get(place)
+                .map_or(&[][..], |word| word.as_bytes());
+            // Others have the same end of a hash, or are longer.
+            if word.len() <= rest.len()
+                && word.first() == Some(&first)
+                && rest
+                    .get(..word.len())
+                    .is_some_and(|part| part.eq_ignore_ascii_case(word))
+                && is_enough(place)
+            {
                 return true;
             }
             number = self.next.get(place).copied().unwrap_or(0);

@@ -10,6 +10,7 @@ use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::order;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
+pub(super) use text::first_in;
 
 mod beginnings;
 mod context;

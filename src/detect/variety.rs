@@ -18,7 +18,158 @@ pub(super) fn variety(bytes: &[u8]) -> u32 {
             repeated = repeated.wrapping_add(product(*count)).wrapping_sub(before);
         }
     }
-    let bits = logarithm(total).saturating_sub(repeated.checked_div(u32::from(total)).unwrap_or(0));
+    shannon(u32::from(total), repeated)
+}
+
+/// What a value is made of, kept so that another which begins within it, and ends with it or little later, costs only what
+/// they have not in common: beginnings of tokens over and over inside one long token.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    start: usize,
+    end: usize,
+    counts: [u16; 256],
+    repeated: u32,
+    /// The last word that stands for a value, and the last short one.
+    common: Last,
+    short: Last,
+    /// The longest run of one character, the last of several: from where it was looked for, where it begins, its length.
+    run: Option<(usize, usize, usize)>,
+}
+
+/// Where something was found last, and from where on it was looked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    from: Option<usize>,
+    found: Option<usize>,
+}
+
+impl Last {
+    /// Whether it stands in the text from `start` on.
+    fn is_from(&mut self, start: usize, last_in: impl Fn() -> Option<usize>) -> bool {
+        let known = self.found.is_some_and(|found| start <= found)
+            || self.from.is_some_and(|from| from <= start);
+        if !known {
+            self.from = Some(start);
+            self.found = last_in().map(|place| start.wrapping_add(place));
+        }
+        self.found.is_some_and(|found| start <= found)
+    }
+}
+
+impl Tally {
+    /// Of a value that ends at `end`, shorter than 2¹⁶ bytes.
+    pub(super) fn new(value: &[u8], end: usize) -> Self {
+        let mut tally = Self {
+            start: end.wrapping_sub(value.len()),
+            end,
+            counts: [0; 256],
+            repeated: 0,
+            common: Last::default(),
+            short: Last::default(),
+            run: None,
+        };
+        tally.count(value);
+        tally
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
+                let before = product(*count);
+                *count = count.wrapping_add(1);
+                self.repeated = self
+                    .repeated
+                    .wrapping_add(product(*count))
+                    .wrapping_sub(before);
+            }
+        }
+    }
+
+    /// Takes bytes behind the value to it.
+    pub(super) fn with(&mut self, bytes: &[u8]) {
+        self.count(bytes);
+        self.end = self.end.wrapping_add(bytes.len());
+        (self.common.from, self.short.from, self.run) = (None, None, None);
+    }
+
+    /// Where the value may be cut from.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        self.start..self.end
+    }
+
+    /// Takes the first bytes of the value off.
+    pub(super) fn without(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
+                let before = product(*count);
+                *count = count.wrapping_sub(1);
+                self.repeated = self
+                    .repeated
+                    .wrapping_add(product(*count))
+                    .wrapping_sub(before);
+            }
+        }
+        self.start = self.start.wrapping_add(bytes.len());
+    }
+
+    /// As [`variety`].
+    pub(super) fn variety(&self) -> u32 {
+        let total = u32::try_from(self.end.wrapping_sub(self.start)).unwrap_or(0);
+        shannon(total, self.repeated)
+    }
+
+    /// How many digits there are.
+    pub(super) fn digits(&self) -> usize {
+        let digits = self.counts.get(usize::from(b'0')..=usize::from(b'9'));
+        digits
+            .unwrap_or_default()
+            .iter()
+            .map(|count| usize::from(*count))
+            .sum()
+    }
+
+    /// As [`is_placeholder`], of the same value.
+    pub(super) fn is_placeholder(&mut self, value: &[u8]) -> bool {
+        let start = self.start;
+        let random = || value.len() >= 20 && self.variety() >= 38;
+        let random = random();
+        // A reference within a value has one of these.
+        let marks = [b'$', b'{', b'}'];
+        let marked = marks
+            .iter()
+            .any(|mark| self.counts.get(usize::from(*mark)) > Some(&0));
+        (if marked {
+            is_reference(value)
+        } else {
+            is_reference_by_ends(value)
+        }) || self.common.is_from(start, || PLACEHOLDERS.last_in(value))
+            || self
+                .short
+                .is_from(start, || SHORT_PLACEHOLDERS.last_in(value))
+                && !random
+            || self.is_repetitive(value)
+    }
+
+    fn is_repetitive(&mut self, value: &[u8]) -> bool {
+        let start = self.start;
+        let longest = match self.run {
+            Some((from, run, len)) if (from..=run).contains(&start) => len,
+            _ => {
+                let (run, len) = longest_run(value);
+                self.run = Some((start, start.wrapping_add(run), len));
+                len
+            }
+        };
+        let random = || value.len().saturating_sub(longest) >= 24 && self.variety() >= 35;
+        is_mostly(value, longest, random)
+    }
+}
+
+/// Shannon's entropy in tenths of a bit, of so many characters and the sum of each count times its logarithm.
+fn shannon(total: u32, repeated: u32) -> u32 {
+    let bits = u16::try_from(total)
+        .map_or(0, logarithm)
+        .saturating_sub(repeated.checked_div(total).unwrap_or(0));
     bits.saturating_mul(10) >> 8
 }
 
@@ -85,6 +236,18 @@ pub(super) struct Makeup {
     pub(super) capitals: usize,
     pub(super) smalls: usize,
     pub(super) others: usize,
+}
+
+impl Makeup {
+    /// What is left without a part.
+    pub(super) fn without(self, part: Self) -> Self {
+        Self {
+            digits: self.digits.wrapping_sub(part.digits),
+            capitals: self.capitals.wrapping_sub(part.capitals),
+            smalls: self.smalls.wrapping_sub(part.smalls),
+            others: self.others.wrapping_sub(part.others),
+        }
+    }
 }
 
 /// Counts kinds of characters.
@@ -160,11 +323,21 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
 
 /// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
 pub(super) fn is_reference(value: &[u8]) -> bool {
+    let within = || {
+        value
+            .windows(2)
+            .any(|two| matches!(two, [b'$', b'{' | b'('] | [b'{', b'{'] | [b'}', b'}']))
+    };
+    is_reference_by_ends(value) || within() && makeup(value).others < 8
+}
+
+/// Whether the first and last characters of a value say so.
+fn is_reference_by_ends(value: &[u8]) -> bool {
     let (Some(first), Some(last)) = (value.first(), value.last()) else {
         return false;
     };
     let starts = |marks: &[&str]| marks.iter().any(|mark| value.starts_with(mark.as_bytes()));
-    let by_beginning = match first {
+    match first {
         b'$' => value.get(1).is_some_and(|byte| !byte.is_ascii_digit()),
         b'{' => *last == b'}' || starts(&["{{", "{%"]),
         b'%' => value.len() == 2 || value.len() > 2 && *last == b'%' || starts(&["%(", "%{"]),
@@ -174,31 +347,39 @@ pub(super) fn is_reference(value: &[u8]) -> bool {
         b'!' => starts(&["!Ref", "!Sub"]),
         b'a' => starts(&["arn:"]),
         _ => false,
-    };
-    let within = || {
-        value
-            .windows(2)
-            .any(|two| matches!(two, [b'$', b'{' | b'('] | [b'{', b'{'] | [b'}', b'}']))
-    };
-    by_beginning || within() && makeup(value).others < 8
+    }
 }
 
 /// Whether one character makes up most of a value.
 pub(super) fn is_repetitive(value: &[u8]) -> bool {
+    let (_, longest) = longest_run(value);
+    // Some tokens begin with a run of zero bytes, which Base64 writes as A.
+    is_mostly(value, longest, || {
+        value.len().saturating_sub(longest) >= 24 && variety(value) >= 35
+    })
+}
+
+/// The longest run of one character, the last of several: where it begins, and its length.
+fn longest_run(value: &[u8]) -> (usize, usize) {
     let mut run = 0usize;
-    let mut longest = 0usize;
+    let mut longest = (0usize, 0usize);
     let mut last = 0u8;
-    for byte in value {
+    for (place, byte) in value.iter().enumerate() {
         run = if *byte == last {
             run.wrapping_add(1)
         } else {
             1
         };
-        longest = longest.max(run);
+        if run >= longest.1 {
+            longest = (place.wrapping_add(1).wrapping_sub(run), run);
+        }
         last = *byte;
     }
-    // Some tokens begin with a run of zero bytes, which Base64 writes as A.
-    let random = || value.len().saturating_sub(longest) >= 24 && variety(value) >= 35;
+    longest
+}
+
+/// Whether a run of this length is too much of a value.
+fn is_mostly(value: &[u8], longest: usize, random: impl Fn() -> bool) -> bool {
     longest >= 8 && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
 }
 

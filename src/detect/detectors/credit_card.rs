@@ -307,18 +307,18 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
         rest @ ..,
     ] = written;
     let separator = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/');
-    let groups = [
-        [*a0, *a1, *a2, *a3],
-        [*b0, *b1, *b2, *b3],
-        [*c0, *c1, *c2, *c3],
-        [*d0, *d1, *d2, *d3],
-    ]
-    .map(u32::from_le_bytes);
-    let digits = |group: &u32| {
+    if !separator(s1) || !separator(s2) || !separator(s3) {
+        return false;
+    }
+    let digits = |group: u32| {
         group & 0xF0F0_F0F0 == 0x3030_3030
             && group.wrapping_add(0x0606_0606) & 0xF0F0_F0F0 == 0x3030_3030
     };
-    if ![s1, s2, s3].into_iter().all(separator) || !groups.iter().all(digits) {
+    let first = u32::from_le_bytes([*a0, *a1, *a2, *a3]);
+    let second = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
+    let third = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+    let fourth = u32::from_le_bytes([*d0, *d1, *d2, *d3]);
+    if !digits(first) || !digits(second) || !digits(third) || !digits(fourth) {
         return false;
     }
     let [mark, fifth @ ..] = rest;
@@ -330,14 +330,19 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
         return false;
     }
     // The first and third digit of each group are counted twice, two in one sum.
-    let sum = groups.iter().fold(0u32, |sum, group| {
+    let counted = |group: u32| {
         let twice = group & 0x000F_000F;
         let above_four = twice.wrapping_add(0x0003_0003) >> 3 & 0x0001_0001;
         let once = group >> 8 & 0x000F_000F;
-        sum.wrapping_add(twice.wrapping_mul(2))
+        twice
+            .wrapping_mul(2)
             .wrapping_sub(above_four.wrapping_mul(9))
             .wrapping_add(once)
-    });
+    };
+    let sum = counted(first)
+        .wrapping_add(counted(second))
+        .wrapping_add(counted(third))
+        .wrapping_add(counted(fourth));
     let sum = (sum & 0xFFFF).wrapping_add(sum >> 16);
     !sum.is_multiple_of(10)
 }

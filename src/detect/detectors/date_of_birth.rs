@@ -156,17 +156,21 @@ pub(super) static DETECTOR: Detector = Detector {
 
 fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     let date = candidate.compact();
-    let written: Vec<u32> = candidate
+    let mut written = [0u32; 3];
+    let mut count = 0usize;
+    let mut parts = candidate
         .place
         .text
         .slice(candidate.range.clone())
-        .split(|byte| !byte.is_ascii_digit())
-        .filter_map(|part| number_at(part, 0, part.len()))
-        .collect();
+        .split(|byte| !byte.is_ascii_digit());
+    for (to, part) in written.iter_mut().zip(&mut parts) {
+        *to = number_at(part, 0, part.len())?;
+        count = count.wrapping_add(1);
+    }
     let fits = |year: u32, a: u32, b: u32| {
         (1900..=2029).contains(&year) && (is_date(year, a, b) || is_date(year, b, a))
     };
-    let known = match written.as_slice() {
+    let known = match written.get(..count)? {
         [year, month, day] if *year > 31 => fits(*year, *month, *day),
         // Two digits of a year: who lives was born in this century or the one before.
         [a, b, year] if *year < 100 => fits(year.wrapping_add(1900), *a, *b),
@@ -204,13 +208,16 @@ fn day_first(place: &Place<'_>) -> Option<Found> {
         2.min(place.end.wrapping_sub(place.at)),
     )?;
     let from = of(place, gap(place, place.end));
+    if from == place.end || !text.at(from).is_ascii_alphabetic() {
+        return None;
+    }
     let end = text.run(from, 12, |byte| byte.is_ascii_alphabetic());
     let begins = |month: &&&[u8; 3]| {
         text.slice(from..end)
             .get(..3)
             .is_some_and(|first| first.eq_ignore_ascii_case(**month))
     };
-    if from == place.end || !(1..=31).contains(&day) || !MONTHS.iter().any(|month| begins(&month)) {
+    if !(1..=31).contains(&day) || !MONTHS.iter().any(|month| begins(&month)) {
         return None;
     }
     until_year(place, of(place, gap(place, end)))

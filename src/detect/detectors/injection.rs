@@ -510,6 +510,18 @@ static BEFORE: Parts = Parts::new(&[
     "your train",
 ]);
 
+/// Bytes of its longest word.
+const LONGEST_BEFORE: usize = 12;
+
+/// Words up to the one for instructions, most bytes of each and of what stands before it.
+const WORDS: usize = 8;
+const WORD: usize = 24;
+const GAP: usize = 4;
+const FAR: usize = WORD + GAP;
+
+/// Bytes of the longest word of those below.
+const LONGEST_INSTRUCTION: usize = 16;
+
 /// What one is told to do.
 static INSTRUCTIONS: Parts = Parts::new(&[
     "instruction",
@@ -549,27 +561,67 @@ static INSTRUCTIONS: Parts = Parts::new(&[
 ]);
 
 /// A verb stands here; within eight words what came before and what one is told to do.
+/// So many words of a text as one for instructions may be away, and what stands between them.
+fn words(text: &[u8]) -> &[u8] {
+    let mut at = 0usize;
+    for _ in 0..WORDS {
+        let count = |from: usize, most: usize, fits: fn(&u8) -> bool| {
+            let rest = text.get(from..).unwrap_or_default();
+            rest.iter().take(most).take_while(|byte| fits(byte)).count()
+        };
+        at = at.wrapping_add(count(at, GAP, is_gap));
+        let len = count(at, WORD, is_of_word);
+        if len == 0 {
+            break;
+        }
+        at = at.wrapping_add(len);
+    }
+    text.get(..at).unwrap_or_default()
+}
+
+fn is_gap(byte: &u8) -> bool {
+    !byte.is_ascii_alphanumeric()
+        && !matches!(byte, b'.' | b'!' | b'?' | b'\n' | 0)
+        && byte.is_ascii()
+}
+
+fn is_of_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'-'
+}
+
 fn instructions(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     let mut end = text.run(place.end, 12, |byte| byte.is_ascii_alphabetic());
+    let far = end.saturating_add(WORDS.wrapping_mul(FAR));
+    let behind = far.wrapping_add(1);
+    if text.lacks(0, &INSTRUCTIONS, LONGEST_INSTRUCTION, end..far)
+        || text.lacks(1, &BEFORE, LONGEST_BEFORE, place.end..behind)
+        || !text.slice(far..behind).is_empty()
+            && !INSTRUCTIONS.stand_in(words(text.slice(end..far)))
+    {
+        return None;
+    }
     let mut before = false;
     let mut told = false;
-    for _ in 0..8 {
-        let word = text.run(end, 4, |byte| {
-            !byte.is_ascii_alphanumeric()
-                && !matches!(byte, b'.' | b'!' | b'?' | b'\n' | 0)
-                && byte < 0x80
-        });
-        let word_end = text.run(word, 24, |byte| {
-            byte.is_ascii_alphanumeric() || byte == b'-'
-        });
+    // Up to here no word for what came before begins.
+    let mut seen = place.end;
+    let mut phrase_end = place.end;
+    for _ in 0..WORDS {
+        let word = text.run(end, GAP, |byte| is_gap(&byte));
+        let word_end = text.run(word, WORD, |byte| is_of_word(&byte));
         if word_end == word {
             break;
         }
-        let phrase = text.slice(place.end..word_end.wrapping_add(1));
         end = word_end;
-        before = before || BEFORE.stand_in(phrase);
         told = told || INSTRUCTIONS.stand_in(text.slice(word..word_end));
+        let behind = word_end.wrapping_add(1);
+        if !text.slice(word_end..behind).is_empty() {
+            phrase_end = behind;
+        }
+        if told && !before {
+            before = BEFORE.stand_in(text.slice(seen..phrase_end));
+            seen = phrase_end.saturating_sub(LONGEST_BEFORE).max(seen);
+        }
         if before && told {
             return Some(Found {
                 start: place.at,

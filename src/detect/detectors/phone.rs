@@ -88,11 +88,12 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     // As [`is_promising`] wants them.
     anchors: &[
-        Anchor::Number(1..=1, When::First(0b11), probe),
-        Anchor::Number(2..=2, When::InContextOr(0b1), probe),
-        Anchor::Number(3..=3, When::InContextOr(0b11_1111_1101), probe),
-        Anchor::Number(4..=5, When::InContextOr(0b1), probe),
-        Anchor::Number(6..=9, When::InContextOr(0), probe),
+        Anchor::Number(1..=1, When::FirstOfGroups(0b11), probe),
+        Anchor::Number(2..=2, When::GroupsInContextOr(0b1), probe),
+        Anchor::Number(3..=3, When::GroupsInContextOr(0b11_1111_1101), probe),
+        Anchor::Number(4..=5, When::GroupsInContextOr(0b1), probe),
+        Anchor::Number(6..=6, When::GroupsInContextOr(0), probe),
+        Anchor::Number(7..=9, When::InContextOr(0), probe),
         Anchor::Number(10..=15, When::InContextOr(0b1), probe),
     ],
     hits: &[

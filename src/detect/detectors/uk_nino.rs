@@ -70,8 +70,8 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     let [first, second, .., last] = *number else {
         return None;
     };
-    let unused = b"DFIQUV".contains(&first)
-        || b"DFIQUVO".contains(&second)
+    let unused = matches!(first, b'D' | b'F' | b'I' | b'Q' | b'U' | b'V')
+        || matches!(second, b'D' | b'F' | b'I' | b'Q' | b'U' | b'V' | b'O')
         || matches!(
             &[first, second],
             b"BG" | b"GB" | b"KN" | b"NK" | b"NT" | b"TN" | b"ZZ"

@@ -15,8 +15,8 @@ const WORDS: usize = 6;
 const BYTES: usize = 80;
 /// So many bytes behind the last question another may be asked: validators look at a block and at what follows it.
 const BEHIND: usize = 256;
-/// More words than this are looked through for such that aren't needed any more.
-const KEPT: usize = 64;
+/// After so many bytes the words are looked through for such that aren't needed any more.
+const KEPT: usize = 256;
 /// Words of the longest term.
 const PHRASE: usize = 5;
 
@@ -29,7 +29,15 @@ pub(super) struct Terms {
     run_lengths: u32,
     /// The first letters that words of terms have, and the second ones of each: most words of a text have others.
     starts: [u32; 26],
+    /// The longest term of one word in ASCII.
+    longest: usize,
+    /// A bit for the first two bytes of each term of one word.
+    run_starts: [u64; RUN_STARTS / 64],
 }
+
+/// Most characters of a text begin none of some hundred terms.
+const RUN_STARTS: usize = 1 << RUN_START_BITS;
+const RUN_START_BITS: u32 = 11;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
@@ -49,6 +57,8 @@ pub(super) struct Nearby {
     barrier: usize,
     /// Where the last word ends that has been read and speaks for a detector.
     telling: usize,
+    /// From here on words are looked through for such that aren't needed any more.
+    full: usize,
     /// The last question and its answer: validators at one place ask the same.
     asked: Option<(usize, Slots)>,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
@@ -79,6 +89,9 @@ impl Terms {
             let seen =
                 View::of(term).map_or_else(|| term.to_owned(), |view| view.text().to_owned());
             let bit = 1u128.checked_shl(u32::from(slot)).unwrap_or(0);
+            if !seen.contains(' ') {
+                built.add_run_start(seen.as_bytes());
+            }
             if !seen.is_ascii() {
                 let length = u32::try_from(seen.chars().count()).unwrap_or(0);
                 built.run_lengths |= 1u32.checked_shl(length).unwrap_or(0);
@@ -87,6 +100,9 @@ impl Terms {
             }
             for word in seen.split(' ') {
                 built.add_start(word.as_bytes());
+            }
+            if !seen.contains(' ') {
+                built.longest = built.longest.max(seen.len());
             }
             let words: Vec<u64> = seen.split(' ').map(|word| hash(word.bytes())).collect();
             let Some(last) = words.last().copied() else {
@@ -129,6 +145,30 @@ impl Terms {
             .is_some_and(|seconds| seconds & second_bit(rest.first()) != 0)
     }
 
+    /// A term of one byte could begin anywhere.
+    fn add_run_start(&mut self, term: &[u8]) {
+        match term.first_chunk() {
+            Some(two) => {
+                let bit = run_start(*two);
+                if let Some(bits) = self.run_starts.get_mut(bit / 64) {
+                    *bits |= 1 << (bit % 64);
+                }
+            }
+            None => self.run_starts = [u64::MAX; RUN_STARTS / 64],
+        }
+    }
+
+    /// Whether a term may begin as this run does.
+    #[inline]
+    fn may_begin_run(&self, run: &[u8]) -> bool {
+        run.first_chunk().is_none_or(|two| {
+            let bit = run_start(*two);
+            self.run_starts
+                .get(bit / 64)
+                .is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
+        })
+    }
+
     fn insert(&mut self, hash: u64, slots: Slots, phrases: u8) {
         let mut index = self.index(hash);
         while let Some(entry) = self.entries.get_mut(index) {
@@ -140,6 +180,28 @@ impl Terms {
             }
             index = index.wrapping_add(1) & self.entries.len().wrapping_sub(1);
         }
+    }
+
+    /// The detectors of the terms that a run begins with.
+    fn of_run(&self, run: &[u8]) -> Slots {
+        let mut slots = 0;
+        let mut hash = SEED;
+        let mut characters = 0u32;
+        for (place, byte) in run.iter().enumerate() {
+            hash = mix(hash, byte.to_ascii_lowercase());
+            let next = run.get(place.wrapping_add(1)).copied().unwrap_or(0);
+            if next & 0xC0 != 0x80 {
+                characters = characters.wrapping_add(1);
+                let lengths = self.run_lengths.checked_shr(characters).unwrap_or(0);
+                if lengths & 1 == 1 {
+                    slots |= self.get(finish(hash)).map_or(0, |entry| entry.slots);
+                }
+                if lengths <= 1 {
+                    break;
+                }
+            }
+        }
+        slots
     }
 
     fn index(&self, hash: u64) -> usize {
@@ -169,6 +231,7 @@ impl Nearby {
         self.read = 0;
         self.barrier = 0;
         self.telling = 0;
+        self.full = KEPT;
         self.asked = None;
         if let Some(key) = key {
             let seen = View::of(key);
@@ -183,6 +246,7 @@ impl Nearby {
             self.telling = 0;
             self.read = 0;
             self.barrier = 0;
+            self.full = KEPT;
         }
     }
 
@@ -199,6 +263,7 @@ impl Nearby {
     #[inline]
     pub(super) fn is_quiet(&self, at: usize) -> bool {
         self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
+            || at <= self.read && at > self.telling.saturating_add(BYTES)
             || self.asked == Some((at, 0))
     }
 
@@ -277,17 +342,20 @@ impl Nearby {
     /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
     fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
         let to = to.min(text.len());
-        if self.words.len() > KEPT {
+        if self.read > self.full {
             // Questions about places that far behind aren't asked any more.
             let nearest = self.read.saturating_sub(BEHIND.saturating_add(BYTES));
             let old = self.words.partition_point(|word| word.end < nearest);
-            if old.saturating_mul(2) > KEPT {
-                self.words.drain(..old);
-            }
+            self.words.drain(..old);
+            self.full = self.read.saturating_add(KEPT);
         }
         let mut at = self.read;
         let byte = |at: usize| byte_at(text, at);
-        while at < to {
+        loop {
+            at = at.wrapping_add(count(text, at..to, |kind| kind == 0));
+            if at >= to {
+                break;
+            }
             let c = byte(at);
             if !is_letter(c) {
                 at = at.wrapping_add(1);
@@ -299,14 +367,16 @@ impl Nearby {
             let start = at;
             let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
             let mut ascii = true;
-            while at < to && is_letter(byte(at)) {
+            loop {
                 ascii &= byte(at).is_ascii();
                 at = at.wrapping_add(1);
-                // No word ends before a small letter.
-                if ascii && byte(at).is_ascii_lowercase() {
-                    continue;
+                if ascii {
+                    // No word ends before a small letter.
+                    at = at.wrapping_add(count(text, at..to, |kind| kind == SMALL));
                 }
-                if is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
+                if at >= to
+                    || !is_letter(byte(at))
+                    || is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
                     || is_end_of_script(text, at)
                 {
                     break;
@@ -393,30 +463,23 @@ impl Nearby {
     fn run(&mut self, run: &[u8], start: usize, terms: &Terms) {
         let mut slots = 0;
         let mut at = 0usize;
+        // The end of the Latin letters that stand here.
+        let mut latin_end = 0usize;
         while let Some(first) = run.get(at) {
+            let rest = run.get(at..).unwrap_or_default();
             if first.is_ascii() {
-                let len = run
-                    .iter()
-                    .skip(at)
-                    .take_while(|byte| byte.is_ascii())
-                    .count();
-                let latin = run.iter().skip(at).take(len).map(u8::to_ascii_lowercase);
-                slots |= terms.get(hash(latin)).map_or(0, |entry| entry.slots);
-            }
-            let mut hash = SEED;
-            let mut characters = 0u32;
-            for (place, byte) in run.iter().enumerate().skip(at) {
-                hash = mix(hash, byte.to_ascii_lowercase());
-                let next = run.get(place.wrapping_add(1)).copied().unwrap_or(0);
-                if next & 0xC0 != 0x80 {
-                    characters = characters.wrapping_add(1);
-                    if terms.run_lengths.checked_shr(characters).unwrap_or(0) & 1 == 1 {
-                        slots |= terms.get(finish(hash)).map_or(0, |entry| entry.slots);
-                    }
-                    if terms.run_lengths.checked_shr(characters).unwrap_or(0) <= 1 {
-                        break;
-                    }
+                if latin_end <= at {
+                    let len = rest.iter().take_while(|byte| byte.is_ascii()).count();
+                    latin_end = at.wrapping_add(len);
                 }
+                let latin = run.get(at..latin_end).unwrap_or_default();
+                if latin.len() <= terms.longest && terms.may_begin(latin) {
+                    let hash = hash(latin.iter().map(u8::to_ascii_lowercase));
+                    slots |= terms.get(hash).map_or(0, |entry| entry.slots);
+                }
+            }
+            if terms.may_begin_run(rest) {
+                slots |= terms.of_run(rest);
             }
             at = at.wrapping_add(1);
             while run.get(at).is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -425,6 +488,12 @@ impl Nearby {
         }
         self.word(0, start, start.wrapping_add(run.len()), slots, terms);
     }
+}
+
+/// The bit of two bytes, letters in either case alike: Knuth's multiplicative hash, whose high bits are the mixed ones.
+fn run_start(two: [u8; 2]) -> usize {
+    let two = u32::from(u16::from_le_bytes(two) | 0x2020);
+    (two.wrapping_mul(0x9E37_79B1) >> (32 - RUN_START_BITS)) as usize
 }
 
 /// A bit for the second letter of a word, or for its having one letter only.
@@ -446,7 +515,41 @@ fn is_barrier(text: &[u8], at: usize) -> bool {
     }
 }
 
-fn is_letter(byte: u8) -> bool {
+const SMALL: u8 = 1;
+
+/// What words are made of and what ends an object or a paragraph: 0 for everything else.
+static KINDS: [u8; 256] = kinds();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        if c.is_ascii_lowercase() {
+            kinds[byte] = SMALL;
+        } else if is_letter(c) || matches!(c, b'{' | b'}' | b'\n') {
+            kinds[byte] = 2;
+        }
+        byte += 1;
+    }
+    kinds
+}
+
+/// How many bytes of a range are of such a kind, up to the first that isn't.
+#[inline]
+fn count(text: &[u8], range: std::ops::Range<usize>, fits: impl Fn(u8) -> bool) -> usize {
+    let bytes = text.get(range).unwrap_or_default();
+    let fits = |byte: &u8| fits(KINDS.get(usize::from(*byte)).copied().unwrap_or(0));
+    bytes.iter().take_while(|byte| fits(byte)).count()
+}
+
+const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80
 }
 

@@ -5,7 +5,8 @@
 //! hyphen; `%` these or a dot; `_` none or a space; `^` none or a hyphen. Everything else stands for itself.
 //!
 //! A form with `?` in front is so common that it counts only after one of its detector's words: the walk passes it
-//! over without asking the judge, unless findings of low confidence are wanted.
+//! over without asking the judge, unless findings of low confidence are wanted. One with `!` in front also counts where
+//! the text is nothing else.
 
 use crate::wire::btree::BTreeMap;
 
@@ -58,10 +59,15 @@ pub(super) struct Fit {
     pub(super) judge: u16,
     pub(super) form: u8,
     pub(super) needs_context: bool,
+    /// It needs none where the text is nothing else.
+    pub(super) or_whole: bool,
 }
 
 /// The gate of a state with a form that needs no word before it.
 pub(super) const FREE: Slots = 1 << 127;
+
+/// The gate of a state with a form that needs no word before it where the text is nothing else.
+pub(super) const WHOLE: Slots = 1 << 126;
 
 /// How far a walk came.
 #[derive(Clone, Copy, Debug)]
@@ -126,14 +132,15 @@ impl FormTable {
         let mut written: Vec<(Fit, Vec<u8>)> = Vec::new();
         for (judge, known) in (0u16..).zip(forms) {
             for (form, pattern) in (0u8..).zip(known.patterns) {
-                let gated = pattern.strip_prefix('?');
-                let needs_context = gated.is_some() && !known.low;
+                let bare = pattern.trim_start_matches(['?', '!']);
+                let needs_context = bare.len() < pattern.len() && !known.low;
                 let fit = Fit {
                     judge,
                     form,
                     needs_context,
+                    or_whole: pattern.starts_with('!'),
                 };
-                let all = expand(gated.unwrap_or(pattern));
+                let all = expand(bare);
                 written.extend(all.into_iter().map(|form| (fit, form)));
             }
         }
@@ -187,7 +194,12 @@ impl FormTable {
                 let context = forms
                     .get(usize::from(fit.judge))
                     .map_or(0, |known| known.context);
-                gates | if fit.needs_context { context } else { FREE }
+                gates
+                    | match (fit.needs_context, fit.or_whole) {
+                        (false, _) => FREE,
+                        (true, false) => context,
+                        (true, true) => context | WHOLE,
+                    }
             }));
             table.fits.extend(fits);
             table
@@ -309,6 +321,12 @@ impl FormTable {
     #[inline]
     pub(super) fn after_digits(&self, len: usize) -> u16 {
         self.after_digits.get(len).copied().unwrap_or(0)
+    }
+
+    /// Whether a form ends in this state if neither a letter nor a digit follows.
+    #[inline]
+    pub(super) fn may_end(&self, state: u16) -> bool {
+        state >= self.first_end && state <= self.last_end
     }
 
     /// The state before anything was read; 0 if there are no forms.

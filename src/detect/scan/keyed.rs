@@ -27,16 +27,16 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
     let second = || text.at(at.wrapping_add(1)) | 0x20;
     let words: &[&str] = match text.at(at) | 0x20 {
         b'p' if second() == b'w' => &["pwd"],
-        b'p' if second() == b'a' && text.at(at.wrapping_add(2)) | 0x20 == b's' => &[
-            "password",
-            "passwd",
-            "passphrase",
-            "passcode",
-            "passwort",
-            "passord",
-            "passe",
-            "pass",
-        ],
+        b'p' if second() == b'a' && text.follows(at, "pass") => {
+            match text.at(at.wrapping_add(4)) | 0x20 {
+                b'w' => &["password", "passwd", "passwort", "pass"],
+                b'p' => &["passphrase", "pass"],
+                b'c' => &["passcode", "pass"],
+                b'o' => &["passord", "pass"],
+                b'e' => &["passe"],
+                _ => &["pass"],
+            }
+        }
         // The ends of `contraseña`, `senha` and `kennwort`
         b'r' if text.precedes(at, "cont") => &["rasena"],
         b'n' if text.precedes(at, "se") => &["nha"],
@@ -72,6 +72,14 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
         is_name(byte) && byte != b'.' && byte != b'$'
     });
     let name = start..end;
+    if let Some(word) = word_beside(text, at, &name) {
+        return Some(Pair {
+            name,
+            value: word,
+            link: Link::Told,
+            quote: 0,
+        });
+    }
     let (link, from) = link(text, &name)?;
     let (value, quote) = value(text, from, link)?;
     Some(Pair {
@@ -81,6 +89,32 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
         quote,
     })
 }
+
+/// The word behind a name and a space with another word behind it, as in prose: whatever the link, it is the value. Not
+/// behind the name of a header, whose values begin with a word, and not a word that leads on to a value.
+fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.bytes();
+    let start = name.end.wrapping_add(1);
+    let rest = bytes.get(start..)?;
+    let len = rest
+        .iter()
+        .take(LEADING)
+        .take_while(|byte| byte.is_ascii_alphabetic())
+        .count();
+    let [first, ..] = rest else { return None };
+    let plain = text.at(at) | 0x20 != b'a'
+        && bytes.get(name.end) == Some(&b' ')
+        && !matches!(first | 0x20, b'i' | b'w' | b'o' | b'v')
+        && (1..LEADING).contains(&len)
+        && rest.get(len) == Some(&b' ')
+        && rest
+            .get(len.wrapping_add(1))
+            .is_some_and(u8::is_ascii_alphabetic);
+    plain.then(|| start..start.wrapping_add(len))
+}
+
+/// Words that may lead on to a value are shorter.
+const LEADING: usize = 16;
 
 fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')

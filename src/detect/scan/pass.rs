@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
-use super::forms::{FREE, FormTable, Forms, Walked};
+use super::forms::{FREE, FormTable, Forms, WHOLE, Walked};
 use super::keyed;
 use super::place::{
-    Anchor, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part, Place,
-    Probe, When,
+    Anchor, BLANKS, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part,
+    Place, Probe, When,
 };
 use super::spelled;
 use super::text::Text;
@@ -17,7 +17,7 @@ use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{BLOCK, Block, Level};
-use crate::detect::variety;
+use crate::detect::variety::{self, Makeup};
 use crate::detect::{Confidence, Detector};
 
 /// Blocks that are sorted into classes at a time.
@@ -43,7 +43,8 @@ const LEAD: usize = 4;
 pub(super) struct Plan {
     level: Level,
     forms: FormTable,
-    judges: Vec<(usize, Judge)>,
+    /// With the slot and the place of its detector among those that have words of context.
+    judges: Vec<(usize, Slots, Judge)>,
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
@@ -110,6 +111,7 @@ pub(super) struct Read<'a> {
 pub(super) struct Memory {
     blocks: Vec<Block>,
     covered: Vec<usize>,
+    covered_values: Vec<usize>,
     near: RefCell<Nearby>,
     far: bool,
     spelled: Vec<Range<usize>>,
@@ -176,7 +178,8 @@ impl Plan {
                         context: known.map_or(0, Slot::context_bit),
                         low: known.is_some_and(|known| known.threshold == Confidence::Low),
                     });
-                    plan.judges.push((slot, *judge));
+                    let context = known.map_or(0, Slot::context_bit);
+                    plan.judges.push((slot, context, *judge));
                 }
                 Anchor::Number(lengths, when, probe) => {
                     let token = TokenProbe::new(slots, slot, *when, *probe);
@@ -249,6 +252,8 @@ impl Plan {
         } = *read;
         memory.covered.clear();
         memory.covered.resize(slots.len(), 0);
+        memory.covered_values.clear();
+        memory.covered_values.resize(slots.len(), 0);
         memory
             .near
             .borrow_mut()
@@ -275,11 +280,15 @@ impl Plan {
             far: false,
             token_done: 0,
             keyed_done: usize::MAX,
+            keyed_name: 0..0,
+            keyed_known: &Cell::new(None),
+            keyed_last: (0..0, Makeup::default()),
             keyed_until: 0,
             named_until: 0,
             spelled: &mut memory.spelled,
             spelled_done: 0,
             covered: &mut memory.covered,
+            covered_values: &mut memory.covered_values,
             covers_from: joined_from.unwrap_or(usize::MAX),
         };
         pass.whole_under(key);
@@ -358,6 +367,8 @@ struct TokenProbe {
     next: u8,
     /// Whether a name must begin behind that.
     named: bool,
+    /// Whether more digits must follow behind a separator.
+    grouped: bool,
 }
 
 impl TokenProbe {
@@ -368,8 +379,10 @@ impl TokenProbe {
             .is_some_and(|known| known.threshold == Confidence::Low);
         let (gate, firsts) = match when {
             When::InContext if !low && context != 0 => (context, Some(0)),
-            When::InContextOr(digits) => (context, Some(digits | MARKED)),
-            When::First(digits) => (0, Some(digits | MARKED)),
+            When::InContextOr(digits) | When::GroupsInContextOr(digits) => {
+                (context, Some(digits | MARKED))
+            }
+            When::First(digits) | When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
             When::Always | When::InContext | When::Before(_) | When::BeforeName => (0, None),
         };
         let next = match when {
@@ -383,9 +396,13 @@ impl TokenProbe {
             firsts,
             next,
             named: when == When::BeforeName,
+            grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
         }
     }
 }
+
+/// Steps in the forms that are taken before anything else is asked.
+const FEW: usize = 4;
 
 /// In a set of first digits: those behind `+` or `(`.
 const MARKED: u16 = 1 << 10;
@@ -495,6 +512,11 @@ struct Pass<'a> {
     token_done: usize,
     /// The start of the last value that a name called a secret.
     keyed_done: usize,
+    /// The last name, and what is known of it.
+    keyed_name: Range<usize>,
+    keyed_known: &'a Cell<Option<u32>>,
+    /// That value and what it is made of.
+    keyed_last: (Range<usize>, Makeup),
     /// Names before this stand within a long value.
     keyed_until: usize,
     /// Words before this are of a name whose value has been looked at.
@@ -505,6 +527,8 @@ struct Pass<'a> {
     spelled_done: usize,
     /// For each slot whose findings come in order, the end of the last one that counts: what overlaps it is dropped.
     covered: &'a mut Vec<usize>,
+    /// The same of values that names call secrets.
+    covered_values: &'a mut Vec<usize>,
     /// Findings from here on count.
     covers_from: usize,
 }
@@ -680,12 +704,15 @@ impl<'a> Pass<'a> {
             b'+' | b'(' => MARKED,
             _ => 0,
         } | 1u16.wrapping_shl(u32::from(self.text.at(start) & 15));
+        let next = self.text.bytes().get(end).copied().unwrap_or(0);
         for token in list {
-            if token.next != 0 && !self.goes_on(token, start, end) {
+            if token.next != 0 && (token.next != next || !self.goes_on(token, start, end)) {
                 continue;
             }
-            if token.firsts.is_some_and(|firsts| firsts & first == 0)
-                && (token.gate == 0 || token.gate & self.context(start) == 0)
+            let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
+            if !by_first && token.gate == 0
+                || token.grouped && !self.is_first_group(first, end)
+                || !by_first && token.gate & self.context(start) == 0
             {
                 continue;
             }
@@ -703,7 +730,22 @@ impl<'a> Pass<'a> {
         }
         let known = self.out.len();
         if number {
-            self.forms(start, end, plan.forms.after_digits(len));
+            let bytes = self.text.bytes();
+            let (mut at, mut state) = (end, plan.forms.after_digits(len));
+            // Behind most numbers no form goes on.
+            for byte in bytes.get(end..).unwrap_or_default().iter().take(FEW) {
+                if plan.forms.may_end(state) {
+                    break;
+                }
+                state = plan.forms.step(state, *byte);
+                if state == 0 {
+                    break;
+                }
+                at = at.wrapping_add(1);
+            }
+            if state != 0 {
+                self.forms(start, at, state);
+            }
         } else {
             self.forms(start, start, first);
         }
@@ -747,14 +789,40 @@ impl<'a> Pass<'a> {
     #[inline]
     fn context(&self, at: usize) -> Slots {
         let mut near = self.near.borrow_mut();
+        if near.is_quiet(at) {
+            return 0;
+        }
         near.before(self.text.bytes(), at, &self.plan.terms)
     }
 
-    /// Whether what must follow a token does.
-    fn goes_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
-        if token.next != self.text.at(end) {
+    /// Whether more digits follow a number that ends here, behind one or two separators; behind a 1 alone those of an area
+    /// code. At the end of the text they may.
+    #[inline]
+    fn is_first_group(&self, first: u16, end: usize) -> bool {
+        let bytes = self.text.bytes();
+        let Some([mark, second, third]) = bytes.get(end..).and_then(|rest| rest.first_chunk())
+        else {
+            return true;
+        };
+        if first == 0b10
+            && !matches!(second, b'2'..=b'9' | b'(')
+            && !self.text.before(end.wrapping_sub(1)).is_ascii_digit()
+        {
             return false;
         }
+        match mark {
+            b' ' | b'-' | b'.' | b'/' if *second == b'(' => third.is_ascii_digit(),
+            b' ' | b'-' | b'.' | b'/' | b'(' => second.is_ascii_digit(),
+            b')' => {
+                second.is_ascii_digit()
+                    || matches!(second, b' ' | b'-' | b'.') && third.is_ascii_digit()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether what must follow a token does, its first character aside.
+    fn goes_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
         if !token.named {
             return true;
         }
@@ -771,7 +839,7 @@ impl<'a> Pass<'a> {
     fn forms(&mut self, start: usize, at: usize, state: u16) {
         let plan = self.plan;
         let bytes = self.text.bytes();
-        let quiet = self.near.borrow().is_quiet(start);
+        let quiet = start > BLANKS && self.near.borrow().is_quiet(start);
         let mut next = (at, state);
         let walked = loop {
             let walked = plan.forms.walk(bytes, next.0, next.1, quiet);
@@ -793,22 +861,20 @@ impl<'a> Pass<'a> {
     fn fitting(&mut self, start: usize, end: usize, state: u16, past_end: bool) {
         let plan = self.plan;
         let gate = plan.forms.gate(state);
-        let context = self.context(start);
-        if gate & (context | FREE) == 0 || past_end && self.open {
+        let whole = if start <= BLANKS { WHOLE } else { 0 };
+        if past_end && self.open || gate & (whole | FREE) == 0 && gate & self.context(start) == 0 {
             return;
         }
         let mut bytes = [0u8; COMPACT];
         let mut compact: &[u8] = &[];
         for fit in plan.forms.fits(state) {
-            let Some((slot, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
+            let Some((slot, bit, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
             };
             if self.is_covered(slot, start)
                 || fit.needs_context
-                    && self
-                        .slots
-                        .get(slot)
-                        .is_none_or(|slot| slot.context_bit() & context == 0)
+                    && !(fit.or_whole && whole != 0)
+                    && bit & self.context(start) == 0
             {
                 continue;
             }
@@ -941,7 +1007,15 @@ impl<'a> Pass<'a> {
         if written.len() >= LONG_VALUE && quote == 0 {
             self.keyed_until = value.end;
         }
-        let kinds = variety::makeup(written);
+        // A value within the last one, up to its end, has what that one has but its beginning.
+        let (last, made) = &self.keyed_last;
+        let kinds = if last.end == value.end && last.contains(&value.start) {
+            let before = self.text.slice(last.start..value.start);
+            made.without(variety::makeup(before))
+        } else {
+            variety::makeup(written)
+        };
+        self.keyed_last = (value.clone(), kinds);
         // Words are what stands behind most names; only a header's scheme is a word that leads on.
         let header = self.text.at(at) | 0x20 == b'a';
         if (kinds.digits == 0 && kinds.others == 0 || written.len() < 5) && !header {
@@ -949,7 +1023,13 @@ impl<'a> Pass<'a> {
         }
         let plan = self.plan;
         let name_at = name.start;
+        let last = self
+            .text
+            .slice(std::mem::replace(&mut self.keyed_name, name.clone()));
         let name = self.text.slice(name);
+        if last != name {
+            self.keyed_known.set(None);
+        }
         let mut keyed = Keyed {
             place: self.place(0, value.start, value.end),
             name,
@@ -958,12 +1038,28 @@ impl<'a> Pass<'a> {
             link,
             quote,
             kinds,
+            known: self.keyed_known,
         };
+        // Between a name and a value behind brackets another value may stand.
+        let straight = !self.text.slice(name_at..value.start).contains(&b'[');
         for (slot, judge) in &plan.keyed {
+            let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
+            if straight && value.start < covered {
+                continue;
+            }
             keyed.place = self.place(*slot, value.start, value.end);
             let found = judge(&keyed);
             let first = keyed.place.first.get();
+            let known = self.out.len();
             self.take(*slot, first, found);
+            if straight
+                && let Some(raw) = self.out.get(known)
+                && raw.start == value.start
+                && raw.start >= self.covers_from
+                && let Some(end) = self.covered_values.get_mut(*slot)
+            {
+                *end = raw.end;
+            }
         }
     }
 
@@ -998,6 +1094,7 @@ impl<'a> Pass<'a> {
                 link: Link::Key,
                 quote: b'"',
                 kinds,
+                known: &Cell::new(None),
             });
             self.take(*slot, 0, found);
         }
@@ -1111,10 +1208,9 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
             }
         }
     }
-    let body = text.slice(rest..at);
     let variety = beginning.variety;
     if text.at(at).is_ascii_alphanumeric()
-        || variety > 0 && (variety::variety(body) < variety || variety::is_placeholder(body))
+        || variety > 0 && (text.variety(rest..at) < variety || text.is_placeholder(rest..at))
     {
         return None;
     }

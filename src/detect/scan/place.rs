@@ -60,6 +60,10 @@ pub(in crate::detect) enum When {
     First(u16),
     /// Only those before a space and a capital, or a letter that isn't Latin.
     BeforeName,
+    /// As [`First`](Self::First), and more digits follow behind a separator.
+    FirstOfGroups(u16),
+    /// As [`InContextOr`](Self::InContextOr), and more digits follow behind a separator.
+    GroupsInContextOr(u16),
 }
 
 /// Looks at what has one of the forms.
@@ -125,6 +129,8 @@ pub(in crate::detect) enum Alphabet {
     Base64Url,
     /// `0-9a-zA-Z_-=`
     Base64UrlPadded,
+    /// `0-9a-zA-Z-`
+    Hyphened,
     /// `0-9a-zA-Z+/=`
     Base64,
     /// `0-9a-zA-Z_.=-`
@@ -140,6 +146,13 @@ impl Alphabet {
     /// Whether the alphabet has this character.
     #[inline]
     pub(in crate::detect) fn has(self, byte: u8) -> bool {
+        ALPHABETS
+            .get(usize::from(byte))
+            .is_some_and(|alphabets| alphabets >> self as u16 & 1 == 1)
+    }
+
+    /// What the table is made of.
+    const fn defines(self, byte: u8) -> bool {
         let alphanumeric = byte.is_ascii_alphanumeric();
         match self {
             Self::Digits => byte.is_ascii_digit(),
@@ -150,6 +163,7 @@ impl Alphabet {
             Self::Alphanumeric => alphanumeric,
             Self::Word => alphanumeric || byte == b'_',
             Self::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),
+            Self::Hyphened => alphanumeric || byte == b'-',
             Self::Base64Url => alphanumeric || matches!(byte, b'_' | b'-'),
             Self::Base64UrlPadded => alphanumeric || matches!(byte, b'_' | b'-' | b'='),
             Self::Base64 => alphanumeric || matches!(byte, b'+' | b'/' | b'='),
@@ -157,6 +171,63 @@ impl Alphabet {
             Self::Wide => alphanumeric || matches!(byte, b'_' | b'-' | b'=' | b'.' | b'+' | b'/'),
         }
     }
+}
+
+/// For each character the alphabets that have it, a bit for each.
+static ALPHABETS: [u16; 256] = alphabets();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn alphabets() -> [u16; 256] {
+    let all = [
+        Alphabet::Digits,
+        Alphabet::HexSmall,
+        Alphabet::Hex,
+        Alphabet::Capitals,
+        Alphabet::Smalls,
+        Alphabet::Alphanumeric,
+        Alphabet::Word,
+        Alphabet::Base32,
+        Alphabet::Base64Url,
+        Alphabet::Base64UrlPadded,
+        Alphabet::Hyphened,
+        Alphabet::Base64,
+        Alphabet::Dotted,
+        Alphabet::Wide,
+    ];
+    let mut table = [0u16; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut each = 0;
+        while each < all.len() {
+            if all[each].defines(byte as u8) {
+                table[byte] |= 1 << all[each] as u16;
+            }
+            each += 1;
+        }
+        byte += 1;
+    }
+    table
+}
+
+/// What detectors look for around many places that may stand close together.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::detect) enum Sought {
+    /// The mark within a key of OpenAI's.
+    KeyMark,
+    /// What a manifest is of, before and behind its data.
+    KindBefore,
+    /// See above.
+    KindBehind,
+}
+
+impl Sought {
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::KindBehind as usize + 1;
 }
 
 /// A place of the text that a detector is anchored at.
@@ -175,6 +246,9 @@ pub(in crate::detect) struct Place<'a> {
     /// The first byte that a finding could begin at, should the text go on.
     pub(super) first: Cell<usize>,
 }
+
+/// Most quotes and spaces on each side of what a text is nothing but.
+pub(super) const BLANKS: usize = 16;
 
 impl Place<'_> {
     /// Says where a finding would begin if the text goes on; without it, at the anchor.
@@ -197,7 +271,6 @@ impl Place<'_> {
 
     /// Whether the text is nothing but this range, quotes and spaces aside.
     pub(in crate::detect) fn is_whole(&self, range: &Range<usize>) -> bool {
-        const BLANKS: usize = 16;
         let blank = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`');
         range.start <= BLANKS
             && self.text.run_back(range.start, BLANKS, blank) == 0
@@ -253,8 +326,9 @@ impl Candidate<'_> {
     /// The same in capitals.
     pub(in crate::detect) fn capitals(&self) -> Capitals {
         let mut bytes = [0; COMPACT];
-        for (to, byte) in bytes.iter_mut().zip(self.compact) {
-            *to = byte.to_ascii_uppercase();
+        if let Some(to) = bytes.get_mut(..self.compact.len()) {
+            to.copy_from_slice(self.compact);
+            to.make_ascii_uppercase();
         }
         Capitals {
             bytes,
@@ -340,6 +414,8 @@ pub(in crate::detect) struct Keyed<'a> {
     pub(in crate::detect) quote: u8,
     /// What the value is made of.
     pub(in crate::detect) kinds: Makeup,
+    /// What a judge knows of the name already: the same one often stands before value after value.
+    pub(in crate::detect) known: &'a Cell<Option<u32>>,
 }
 
 /// How a name and its value belong together.
@@ -374,8 +450,15 @@ impl Keyed<'_> {
 
     /// Whether the name has this part, letters in any case.
     pub(in crate::detect) fn names(&self, part: &str) -> bool {
-        self.name
-            .windows(part.len())
-            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+        let Some(first) = part.as_bytes().first() else {
+            return true;
+        };
+        let stands_at = |place: usize| {
+            let rest = self.name.get(place..).unwrap_or_default();
+            rest.get(..part.len())
+                .is_some_and(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+        };
+        let mut letters = self.name.iter().enumerate();
+        letters.any(|(place, byte)| byte.eq_ignore_ascii_case(first) && stands_at(place))
     }
 }

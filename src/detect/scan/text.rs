@@ -1,9 +1,11 @@
 //! The text as validators read it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
-use super::place::Alphabet;
+use super::place::{Alphabet, Sought};
+use crate::detect::parts::Parts;
+use crate::detect::variety::{self, Tally};
 
 /// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
 /// when the text goes on.
@@ -12,9 +14,20 @@ pub(in crate::detect) struct Text<'a> {
     past_end: Cell<bool>,
     /// For each alphabet the last run that was walked: every prefix within it leads to the same end.
     runs: [Cell<(usize, usize)>; Alphabet::COUNT],
-    /// The last search of [`find`](Self::find): from where, up to where, and the place that was found, if any.
-    searched: Cell<(usize, usize, Option<usize>)>,
+    /// The last searches of [`find`](Self::find): from where, up to where, and the place that was found, if any.
+    searched: [Cell<(usize, usize, Option<usize>)>; Sought::COUNT],
+    /// As of [`lacks`](Self::lacks): from where, up to where, and the last place where a word was found.
+    lacking: [Cell<(usize, usize, Option<usize>)>; 2],
+    /// The last values whose variety was asked for, in turns.
+    tallies: RefCell<Vec<Tally>>,
+    turn: Cell<usize>,
 }
+
+/// Values with different ends that are asked about in turns.
+const TALLIES: usize = 4;
+
+/// Values that are not worth remembering.
+const SHORT: usize = 24;
 
 impl<'a> Text<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
@@ -22,8 +35,68 @@ impl<'a> Text<'a> {
             bytes,
             past_end: Cell::new(false),
             runs: [const { Cell::new((0, 0)) }; Alphabet::COUNT],
-            searched: Cell::new((0, 0, None)),
+            searched: [const { Cell::new((0, 0, None)) }; Sought::COUNT],
+            lacking: [const { Cell::new((0, 0, None)) }; 2],
+            tallies: RefCell::new(Vec::new()),
+            turn: Cell::new(0),
         }
+    }
+
+    /// [`variety`](variety::variety) of a range that has been read already.
+    pub(in crate::detect) fn variety(&self, range: Range<usize>) -> u32 {
+        let value = self.slice(range.clone());
+        self.tallied(value, range, |tally| tally.variety())
+            .unwrap_or_else(|| variety::variety(value))
+    }
+
+    /// [`is_placeholder`](variety::is_placeholder) of a range that has been read already.
+    pub(in crate::detect) fn is_placeholder(&self, range: Range<usize>) -> bool {
+        let value = self.slice(range.clone());
+        self.tallied(value, range, |tally| tally.is_placeholder(value))
+            .unwrap_or_else(|| variety::is_placeholder(value))
+    }
+
+    /// How many digits there are in a range that has been read already.
+    pub(in crate::detect) fn digits(&self, range: Range<usize>) -> usize {
+        let value = self.slice(range.clone());
+        self.tallied(value, range, |tally| tally.digits())
+            .unwrap_or_else(|| variety::makeup(value).digits)
+    }
+
+    /// Asks what is known of a value, which the one before may have ended with.
+    fn tallied<T>(
+        &self,
+        value: &[u8],
+        range: Range<usize>,
+        ask: impl Fn(&mut Tally) -> T,
+    ) -> Option<T> {
+        if value.len() < SHORT || value.len() > usize::from(u16::MAX) {
+            return None;
+        }
+        let mut tallies = self.tallies.borrow_mut();
+        let same = |tally: &&mut Tally| {
+            let known = tally.range();
+            known.contains(&range.start)
+                && known.start <= range.start
+                && (known.end..known.end.saturating_add(value.len() / 4)).contains(&range.end)
+        };
+        if let Some(tally) = tallies.iter_mut().find(same) {
+            let end = tally.range().end;
+            if end < range.end {
+                tally.with(self.slice(end..range.end));
+            }
+            tally.without(self.slice(tally.range().start..range.start));
+            return Some(ask(tally));
+        }
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1) % TALLIES);
+        let mut tally = Tally::new(value, range.end);
+        let answer = ask(&mut tally);
+        match tallies.get_mut(turn) {
+            Some(old) => *old = tally,
+            None => tallies.push(tally),
+        }
+        Some(answer)
     }
 
     /// The byte at `index`; 0 past the end. A normalised text has no byte 0 of its own.
@@ -108,10 +181,55 @@ impl<'a> Text<'a> {
         end
     }
 
-    /// The first place in a range that has been read already where these bytes stand, always the same ones for one
-    /// text: what was searched for one start isn't searched again for the next.
-    pub(in crate::detect) fn find(&self, part: &[u8], range: Range<usize>) -> Option<usize> {
-        let (from, to, found) = self.searched.get();
+    /// Whether it is known that none of the words, of so many bytes at most, stands in a range that isn't the end of the
+    /// text. Only the part behind the last range is searched. There are two lists of words.
+    pub(in crate::detect) fn lacks(
+        &self,
+        list: usize,
+        words: &Parts,
+        longest: usize,
+        range: Range<usize>,
+    ) -> bool {
+        if range.end >= self.len() {
+            return false;
+        }
+        let Some(lacking) = self.lacking.get(list) else {
+            return false;
+        };
+        let (mut from, to, mut last) = lacking.get();
+        let mut search = range.start;
+        if (from..=to).contains(&range.start) {
+            search = search.max(to.saturating_sub(longest));
+        } else {
+            (from, last) = (range.start, None);
+        }
+        if range.end > to || search == range.start {
+            let found = words.last_in(self.slice(search..range.end));
+            last = found.map(|place| search.wrapping_add(place)).or(last);
+            lacking.set((from, range.end, last));
+        }
+        last.is_none_or(|last| last < range.start)
+    }
+
+    /// The end of a range of so many bytes, or of the text.
+    pub(in crate::detect) fn end_within(&self, from: usize, most: usize) -> usize {
+        let end = from.saturating_add(most);
+        if end > self.len() {
+            self.past_end.set(true);
+        }
+        end.min(self.len())
+    }
+
+    /// The first place in a range that has been read already where these bytes stand, always the same ones for what is
+    /// sought: what was searched for one start isn't searched again for the next.
+    pub(in crate::detect) fn find(
+        &self,
+        what: Sought,
+        part: &[u8],
+        range: Range<usize>,
+    ) -> Option<usize> {
+        let searched = self.searched.get(what as usize)?;
+        let (from, to, found) = searched.get();
         let known = (from..to).contains(&range.start);
         let found = match found {
             Some(found) if known && range.start <= found => Some(found),
@@ -121,12 +239,9 @@ impl<'a> Text<'a> {
                 } else {
                     range.start
                 };
-                let searched = self.slice(from..range.end);
-                let place = searched
-                    .windows(part.len())
-                    .position(|window| window == part);
+                let place = first_in(self.slice(from..range.end), part);
                 let found = place.map(|place| from.wrapping_add(place));
-                self.searched.set((range.start, range.end, found));
+                searched.set((range.start, range.end, found));
                 found
             }
         };
@@ -193,4 +308,18 @@ impl<'a> Text<'a> {
     pub(super) fn take_past_end(&self) -> bool {
         self.past_end.replace(false)
     }
+}
+
+/// Where bytes stand in others first. Mostly the first one tells that they don't.
+pub(in crate::detect) fn first_in(searched: &[u8], part: &[u8]) -> Option<usize> {
+    let first = part.first()?;
+    let starts = searched.iter().enumerate();
+    starts
+        .filter(|(_, byte)| *byte == first)
+        .map(|(place, _)| place)
+        .find(|place| {
+            searched
+                .get(*place..)
+                .is_some_and(|rest| rest.starts_with(part))
+        })
 }

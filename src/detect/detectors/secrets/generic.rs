@@ -3,7 +3,7 @@
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
-use crate::detect::variety::{is_placeholder, is_reference, variety};
+use crate::detect::variety::{is_placeholder, is_reference};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {
@@ -59,17 +59,25 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
 };
 
-/// What names of secrets have in them.
-static NAMED: Parts = Parts::new(&["token", "secret", "key", "auth", "cred", "pass", "pwd"]);
-
-/// What says more than `key` alone.
-static STRONG: Parts = Parts::new(&[
-    "token", "secret", "apikey", "api_key", "api-key", "api.key", "auth", "cred", "access",
-    "private", "pass", "pwd",
-]);
-
-/// Parts of names that are no secret though they have the word in them.
-static PUBLIC: Parts = Parts::new(&[
+/// What names of secrets have in them, and parts of names that are no secret though they have such a word in them.
+static NAMES: Parts = Parts::new(&[
+    // These say enough.
+    "token",
+    "secret",
+    "apikey",
+    "api_key",
+    "api-key",
+    "api.key",
+    "auth",
+    "cred",
+    "pass",
+    "pwd",
+    // These say more than `key` alone, and nothing by themselves.
+    "access",
+    "private",
+    // This one is enough with something of the above, or for a longer value.
+    "key",
+    // These are public.
     "public",
     "pubkey",
     "pub_key",
@@ -160,6 +168,13 @@ static PUBLIC: Parts = Parts::new(&[
     "auth_provider",
 ]);
 
+/// Where the groups of these end, but the last.
+const ENDS: [usize; 3] = [10, 12, 13];
+const ENOUGH: u32 = 1;
+const MORE: u32 = 2;
+const KEY_ALONE: u32 = 4;
+const PUBLIC: u32 = 8;
+
 fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
@@ -178,15 +193,21 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     {
         return None;
     }
-    let only_key = !STRONG.stand_in(keyed.name);
+    let groups = keyed.known.get().unwrap_or_else(|| {
+        let groups = NAMES.groups_in(keyed.name, &ENDS);
+        keyed.known.set(Some(groups));
+        groups
+    });
+    let only_key = groups & (ENOUGH | MORE) == 0;
     if only_key && value.len() < 16
-        || !NAMED.stand_in(keyed.name)
-        || PUBLIC.stand_in(keyed.name)
+        || groups & (ENOUGH | KEY_ALONE) == 0
+        || groups & PUBLIC != 0
         || !is_whole_word(keyed)
     {
         return None;
     }
-    let variety = variety(value);
+    let text = keyed.place.text;
+    let variety = text.variety(keyed.value.clone());
     let random = if kinds.digits == value.len() {
         // Identifiers of some vendors are digits only; shorter ones are numbers and times.
         value.len() >= 15 && variety >= 24 && !only_key
@@ -202,7 +223,12 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         variety >= if only_key { 35 } else { 30 }
             && (kinds.digits >= 2 || variety >= 37 || variety >= 33 && mixed)
     };
-    if !random || is_words(value) || is_placeholder(value) || is_code(value) || is_word(value) {
+    if !random
+        || is_words(value)
+        || text.is_placeholder(keyed.value.clone())
+        || is_code(value)
+        || is_word(value)
+    {
         return None;
     }
     let sure = variety >= 35 && value.len() >= 20 && !only_key;

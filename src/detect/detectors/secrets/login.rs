@@ -1,5 +1,6 @@
 //! Credentials in addresses and headers.
 
+use crate::detect::parts::Parts;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
 use crate::detect::variety::{is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -254,24 +255,29 @@ const SCHEMES: &[&str] = &[
 
 fn header(keyed: &Keyed<'_>) -> Option<Found> {
     let text = keyed.place.text;
+    if keyed.link == Link::Told {
+        return None;
+    }
     let authorization = keyed.names("authoriz");
-    let on_command_line = [
-        "-H \"",
-        "-H '",
-        "-H\"",
-        "--header \"",
-        "--header '",
-        "--header=\"",
-        "--header='",
-    ]
-    .iter()
-    .any(|option| text.precedes(keyed.name_at, option));
+    let quoted = matches!(text.before(keyed.name_at), b'"' | b'\'');
+    let on_command_line = quoted
+        && [
+            "-H \"",
+            "-H '",
+            "-H\"",
+            "--header \"",
+            "--header '",
+            "--header=\"",
+            "--header='",
+        ]
+        .iter()
+        .any(|option| text.precedes(keyed.name_at, option));
     let key_header = on_command_line
         && (keyed.names("key")
             || keyed.names("token")
             || keyed.names("secret")
             || keyed.names("auth"));
-    if keyed.link == Link::Told || !authorization && !key_header {
+    if !authorization && !key_header {
         return None;
     }
     let scheme = SCHEMES.iter().find(|scheme| {
@@ -309,7 +315,7 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         || dots
         || is_reference(credentials)
         || is_repetitive(credentials)
-        || is_word(credentials)
+        || PLACEHOLDERS.stand_in(credentials)
     {
         return None;
     }
@@ -321,22 +327,14 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
 }
 
 /// `your-token-here`, `YOUR_API_KEY`, `token`.
-fn is_word(credentials: &[u8]) -> bool {
-    [
-        "your",
-        "token_",
-        "_token",
-        "api_key",
-        "apikey",
-        "example",
-        "xxx",
-        "access-token",
-        "access_token",
-    ]
-    .iter()
-    .any(|word| {
-        credentials
-            .windows(word.len())
-            .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
-    })
-}
+static PLACEHOLDERS: Parts = Parts::new(&[
+    "your",
+    "token_",
+    "_token",
+    "api_key",
+    "apikey",
+    "example",
+    "xxx",
+    "access-token",
+    "access_token",
+]);

@@ -1,7 +1,6 @@
 //! Keys of model providers.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static OPENAI: Detector = Detector {
@@ -194,12 +193,12 @@ fn openai(place: &Place<'_>) -> Option<Found> {
     }
     let end = text.run_of(Alphabet::Base64Url, place.end, 210);
     let body = text.slice(place.end..end);
-    let mark = text.find(b"T3BlbkFJ", place.end..end)?;
+    let mark = text.find(Sought::KeyMark, b"T3BlbkFJ", place.end..end)?;
     let mark = mark.wrapping_sub(place.end);
     let fits = mark >= 16
         && body.len().saturating_sub(mark) >= 24
-        && variety(body) >= 30
-        && !is_placeholder(body);
+        && text.variety(place.end..end) >= 30
+        && !text.is_placeholder(place.end..end);
     fits.then_some(Found {
         start: place.at,
         end,
@@ -216,7 +215,9 @@ fn anthropic(place: &Place<'_>) -> Option<Found> {
     let from = kind.wrapping_add(1);
     let end = text.run_of(Alphabet::Base64Url, from, 121);
     let body = text.slice(from..end);
-    let fits = (80..=120).contains(&body.len()) && variety(body) >= 35 && !is_placeholder(body);
+    let fits = (80..=120).contains(&body.len())
+        && text.variety(from..end) >= 35
+        && !text.is_placeholder(from..end);
     fits.then_some(Found {
         start: place.at,
         end,

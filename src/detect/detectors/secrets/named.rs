@@ -84,6 +84,9 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
 pub(super) fn is_code(value: &[u8]) -> bool {
+    if value.iter().all(u8::is_ascii_alphanumeric) {
+        return false;
+    }
     let mut slashes = 0usize;
     let mut dots = 0usize;
     let mut name = true;

@@ -1,7 +1,7 @@
 //! Tokens and webhooks of Slack.
 
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Place};
-use crate::detect::variety::{is_placeholder, makeup, variety};
+use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
@@ -127,18 +127,20 @@ fn token(place: &Place<'_>) -> Option<Found> {
         }
         at = at.wrapping_add(1);
     }
-    let end = text.run(at, 280, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let end = text.run_of(Alphabet::Hyphened, at, 280);
     let end = text.run_back(end, 1, |byte| byte == b'-');
     let body = text.slice(at..end);
     if body.len() < 10 || text.at(end) == b'_' {
         return None;
     }
-    let digits = makeup(body).digits;
+    let digits = text.digits(at..end);
     // The last part is the secret; the numbers before it say whose it is.
-    let secret = body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
-    let varied = || variety(body) >= 20 && !is_placeholder(body) || variety(secret) >= 28;
+    let secret = || body.rsplit(|byte| *byte == b'-').next().unwrap_or(body);
+    let varied =
+        || text.variety(at..end) >= 20 && !text.is_placeholder(at..end) || variety(secret()) >= 28;
     // The oldest tokens are one string, which may have no digits.
-    let one = || secret.len() == body.len() && variety(body) >= 30 && !is_placeholder(body);
+    let one =
+        || !body.contains(&b'-') && text.variety(at..end) >= 30 && !text.is_placeholder(at..end);
     ((digits >= 2 || one()) && varied()).then_some(Found {
         start: place.at,
         end,

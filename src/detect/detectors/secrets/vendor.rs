@@ -1,7 +1,7 @@
 //! Tokens that name their vendor by how they begin.
 
-use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
-use crate::detect::variety::{is_placeholder, variety};
+use crate::detect::scan::first_in;
+use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 use Alphabet::{
@@ -485,8 +485,8 @@ fn application(place: &Place<'_>) -> Option<Found> {
     let end = text.run_of(Base64Url, from, 41);
     let secret = text.slice(from..end);
     let fits = (27..=40).contains(&secret.len())
-        && variety(secret) >= 30
-        && !is_placeholder(secret)
+        && text.variety(from..end) >= 30
+        && !text.is_placeholder(from..end)
         && text.before(place.at) != b'|';
     fits.then_some(Found {
         start: place.at,
@@ -497,6 +497,9 @@ fn application(place: &Place<'_>) -> Option<Found> {
 
 /// Bytes of a manifest that are searched for its kind, on both sides.
 const MANIFEST: usize = 700;
+
+/// Says what a manifest is of.
+const KIND: &[u8] = b"kind:";
 
 /// The entries of the data of a Kubernetes secret.
 fn kubernetes(place: &Place<'_>) -> Option<Found> {
@@ -526,11 +529,18 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
         at = end.wrapping_add(1);
     }
     let (start, end) = found?;
-    let from = text.run_back(place.at, MANIFEST, |_| true);
-    is_secret(text.slice(from..place.at)).or_else(|| {
-        let to = text.run(end, MANIFEST, |byte| byte != 0);
-        is_secret(text.slice(end..to))
-    })?;
+    let from = place.at.saturating_sub(MANIFEST);
+    if text
+        .find(Sought::KindBefore, KIND, from..place.at)
+        .is_none()
+        || !is_secret(text.slice(from..place.at))
+    {
+        let to = text.end_within(end, MANIFEST);
+        text.find(Sought::KindBehind, KIND, end..to)?;
+        if !is_secret(text.slice(end..to)) {
+            return None;
+        }
+    }
     Some(Found {
         start,
         end,
@@ -557,16 +567,25 @@ fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, 
     let encoded = text.slice(value..end);
     let fits = encoded.len() >= 12
         && encoded.len().is_multiple_of(4)
-        && variety(encoded) >= 25
-        && !is_placeholder(encoded);
+        && text.variety(value..end) >= 25
+        && !text.is_placeholder(value..end);
     fits.then_some((entry, end))
 }
 
 /// `kind: Secret` on a line of its own.
-fn is_secret(manifest: &[u8]) -> Option<()> {
-    manifest.split(|byte| *byte == b'\n').find_map(|line| {
-        let line = line.trim_ascii();
-        let kind = line.strip_prefix(b"kind:")?.trim_ascii();
+fn is_secret(manifest: &[u8]) -> bool {
+    let mut rest = manifest;
+    while let Some((before, kind)) =
+        first_in(rest, KIND).and_then(|place| rest.split_at_checked(place))
+    {
+        let blank = |byte: &u8| byte.is_ascii_whitespace() && *byte != b'\n';
+        let before = before.iter().rev().find(|byte| !blank(byte));
+        rest = kind.get(KIND.len()..).unwrap_or_default();
+        if before.is_some_and(|byte| *byte != b'\n') {
+            continue;
+        }
+        let kind = rest.split(|byte| *byte == b'\n').next();
+        let kind = kind.unwrap_or_default().trim_ascii();
         let kind: &[u8] = kind
             .strip_prefix(b"\"")
             .and_then(|kind| kind.strip_suffix(b"\""))
@@ -575,6 +594,9 @@ fn is_secret(manifest: &[u8]) -> Option<()> {
             .strip_prefix(b"'")
             .and_then(|kind| kind.strip_suffix(b"'"))
             .unwrap_or(kind);
-        kind.eq_ignore_ascii_case(b"secret").then_some(())
-    })
+        if kind.eq_ignore_ascii_case(b"secret") {
+            return true;
+        }
+    }
+    false
 }
