@@ -65,6 +65,8 @@ pub(super) struct Nearby {
     lettered: usize,
     passed: usize,
     ascii: bool,
+    /// The text is in ASCII and its key no word of context.
+    plain: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -233,6 +235,7 @@ impl Nearby {
         self.telling = 0;
         self.full = KEPT;
         self.asked = None;
+        self.plain = ascii;
         if let Some(key) = key {
             let seen = View::of(key);
             self.read_on(
@@ -240,9 +243,12 @@ impl Nearby {
                 usize::MAX,
                 terms,
             );
+            let mut slots = 0;
             for word in &mut self.words {
                 (word.start, word.end, word.phrase_start) = (0, 0, 0);
+                slots |= word.slots | word.phrase_slots;
             }
+            self.plain &= slots == 0;
             self.telling = 0;
             self.read = 0;
             self.barrier = 0;
@@ -257,6 +263,12 @@ impl Nearby {
         if letters {
             self.lettered = to;
         }
+    }
+
+    /// Whether the text is in ASCII and stands under no key that is a word of context.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Whether it is known, without looking, that no term stands before `at`.

@@ -369,6 +369,8 @@ struct TokenProbe {
     named: bool,
     /// Whether more digits must follow behind a separator.
     grouped: bool,
+    /// Whether it is asked only where the text is not plain.
+    wide: bool,
 }
 
 impl TokenProbe {
@@ -378,12 +380,16 @@ impl TokenProbe {
             .get(slot)
             .is_some_and(|known| known.threshold == Confidence::Low);
         let (gate, firsts) = match when {
-            When::InContext if !low && context != 0 => (context, Some(0)),
+            When::InContext | When::InWideContext if !low && context != 0 => (context, Some(0)),
             When::InContextOr(digits) | When::GroupsInContextOr(digits) => {
                 (context, Some(digits | MARKED))
             }
             When::First(digits) | When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
-            When::Always | When::InContext | When::Before(_) | When::BeforeName => (0, None),
+            When::Always
+            | When::InContext
+            | When::InWideContext
+            | When::Before(_)
+            | When::BeforeName => (0, None),
         };
         let next = match when {
             When::Before(next) => next,
@@ -397,6 +403,7 @@ impl TokenProbe {
             next,
             named: when == When::BeforeName,
             grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
+            wide: when == When::InWideContext,
         }
     }
 }
@@ -706,7 +713,9 @@ impl<'a> Pass<'a> {
         } | 1u16.wrapping_shl(u32::from(self.text.at(start) & 15));
         let next = self.text.bytes().get(end).copied().unwrap_or(0);
         for token in list {
-            if token.next != 0 && (token.next != next || !self.goes_on(token, start, end)) {
+            if token.wide && self.near.borrow().is_plain()
+                || token.next != 0 && (token.next != next || !self.goes_on(token, start, end))
+            {
                 continue;
             }
             let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);

@@ -51,6 +51,9 @@ pub(in crate::detect) enum When {
     Always,
     /// Only those after one of the detector's words, unless findings of low confidence are wanted.
     InContext,
+    /// As [`InContext`](Self::InContext), where the text has more than ASCII or its key is such a word. In other texts
+    /// nearly every token is one of letters and digits, and to read all words before them would cost more than the rest.
+    InWideContext,
     /// Only those before this character.
     Before(u8),
     /// Those after one of the detector's words, those with one of these digits first (a set of bits), and those behind

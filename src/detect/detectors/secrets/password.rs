@@ -41,8 +41,9 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     ],
     anchors: &[
         Anchor::Keyed(password),
-        Anchor::Mixed(2..=40, When::InContext, elsewhere),
-        Anchor::Number(1..=12, When::InContext, elsewhere),
+        Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
+        Anchor::Number(1..=12, When::InWideContext, elsewhere),
+        Anchor::Word(LATIN, assigned),
         Anchor::Word(&["if (", "if("], compared),
     ],
     hits: &[
@@ -283,17 +284,49 @@ fn is_code_with_marks(value: &[u8]) -> bool {
     mark && makeup(value).others < 10
 }
 
+/// Those of the words that other texts than plain ones hold, too.
+const LATIN: &[&str] = &[
+    "wachtwoord",
+    "haslo",
+    "parola",
+    "losenord",
+    "kodeord",
+    "adgangskode",
+    "salasana",
+    "heslo",
+    "jelszo",
+    "sifre",
+];
+
+fn is_of_value(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'|')
+}
+
+fn is_between(byte: u8) -> bool {
+    matches!(byte, b' ' | b'"' | b'\'' | b'`')
+}
+
+/// `wachtwoord: …`, `haslo=…`
+fn assigned(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let sign = text.run(place.end, 3, is_between);
+    matches!(text.at(sign), b':' | b'=').then_some(())?;
+    let start = text.run(sign.wrapping_add(1), 3, is_between);
+    let end = value_end(place, start)?;
+    Some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
 /// `пароль: …`, `hasło = …`: words of languages that names in programs are not in.
 fn elsewhere(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let part = |byte: u8| {
-        byte.is_ascii_graphic()
-            && !matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'<' | b'>' | b'|')
-    };
-    let start = text.run_back(place.at, 40, part);
+    let start = text.run_back(place.at, 40, is_of_value);
     place.begins(start);
-    let between = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
-    let sign = text.run_back(start, 3, between);
+    let sign = text.run_back(start, 3, is_between);
     // `key=value` and `key:value` have no space between them.
     let glued = text
         .slice(start..place.at)
@@ -302,10 +335,21 @@ fn elsewhere(place: &Place<'_>) -> Option<Found> {
     let start = match glued {
         Some(sign) => start.wrapping_add(sign).wrapping_add(1),
         None if matches!(text.before(sign), b':' | b'=') => start,
-        None if place.is_whole(&(start..text.run(start, 64, part))) => start,
+        None if place.is_whole(&(start..text.run(start, 64, is_of_value))) => start,
         None => return None,
     };
-    let end = text.run(start, 64, part);
+    let end = value_end(place, start)?;
+    place.context(start).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
+/// Where the value that begins here ends, if it looks like a password.
+fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
+    let text = place.text;
+    let end = text.run(start, 64, is_of_value);
     let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
     let value = text.slice(start..end);
     let kinds = makeup(value);
@@ -321,11 +365,7 @@ fn elsewhere(place: &Place<'_>) -> Option<Found> {
         || is_path(value)
         || PLACEHOLDERS.stand_in(value)
         || is_word(value);
-    (telling && !known && place.context(start)).then_some(Found {
-        start,
-        end,
-        confidence: Confidence::Medium,
-    })
+    (telling && !known).then_some(end)
 }
 
 /// `if ("value" == password)`
