@@ -157,8 +157,8 @@ impl Record<'_> {
             });
         });
         let usage = [
-            ("input_tokens", self.usage.read()),
-            ("output_tokens", self.usage.written()),
+            ("input_tokens", self.usage.input_tokens),
+            ("output_tokens", self.usage.output_tokens),
         ];
         if usage.iter().any(|(_, tokens)| tokens.is_some()) {
             key(out, "usage");

@@ -25,15 +25,10 @@ impl Models {
 /// Tokens as the provider reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens read, as the provider counts them.
+    /// Tokens read, cached ones included where the provider counts them in.
     pub input_tokens: Option<u64>,
-    /// Tokens written, as the provider counts them.
+    /// Tokens written, reasoning included where the provider counts it in.
     pub output_tokens: Option<u64>,
-    /// Tokens read that are not in `input_tokens`: what came out of a cache and went into it, what the provider's own
-    /// tools answered.
-    pub input_apart: Option<u64>,
-    /// Tokens written that are not in `output_tokens`: thoughts.
-    pub output_apart: Option<u64>,
     /// Of the input: read from a cache.
     pub cached_tokens: Option<u64>,
     /// Of the output: reasoning.
@@ -41,54 +36,23 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// All tokens that the model read, cached ones included: the same whoever the provider is.
-    pub fn read(&self) -> Option<u64> {
-        Usage::sum(self.input_tokens, self.input_apart)
-    }
-
-    /// All tokens that the model wrote, its reasoning included.
-    pub fn written(&self) -> Option<u64> {
-        Usage::sum(self.output_tokens, self.output_apart)
-    }
-
-    /// A sum of counts; untold where none of them is told.
-    pub fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-        match (a, b) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
     /// Adds tokens of another answer. What neither tells stays untold.
     pub fn add(&mut self, other: Usage) {
-        self.input_apart = Usage::sum(self.input_apart, other.input_apart);
-        self.output_apart = Usage::sum(self.output_apart, other.output_apart);
-        self.input_tokens = Usage::sum(self.input_tokens, other.input_tokens);
-        self.output_tokens = Usage::sum(self.output_tokens, other.output_tokens);
-        self.cached_tokens = Usage::sum(self.cached_tokens, other.cached_tokens);
-        self.reasoning_tokens = Usage::sum(self.reasoning_tokens, other.reasoning_tokens);
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (a, b) => a.or(b),
+        };
+        self.input_tokens = sum(self.input_tokens, other.input_tokens);
+        self.output_tokens = sum(self.output_tokens, other.output_tokens);
+        self.cached_tokens = sum(self.cached_tokens, other.cached_tokens);
+        self.reasoning_tokens = sum(self.reasoning_tokens, other.reasoning_tokens);
     }
 
     /// These counts, and where there are none, those.
     pub fn or(self, other: Usage) -> Usage {
-        // A count and what it leaves out are told together.
-        let pair = |own: [Option<u64>; 2], others| match own {
-            [None, None] => others,
-            _ => own,
-        };
-        let [input_tokens, input_apart] = pair(
-            [self.input_tokens, self.input_apart],
-            [other.input_tokens, other.input_apart],
-        );
-        let [output_tokens, output_apart] = pair(
-            [self.output_tokens, self.output_apart],
-            [other.output_tokens, other.output_apart],
-        );
         Usage {
-            input_tokens,
-            output_tokens,
-            input_apart,
-            output_apart,
+            input_tokens: self.input_tokens.or(other.input_tokens),
+            output_tokens: self.output_tokens.or(other.output_tokens),
             cached_tokens: self.cached_tokens.or(other.cached_tokens),
             reasoning_tokens: self.reasoning_tokens.or(other.reasoning_tokens),
         }

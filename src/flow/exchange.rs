@@ -176,12 +176,12 @@ impl Flow {
             held_us: exchange.held_ns.div_euclid(1_000),
         };
         let line = record.write(&mut self.guard.chain.borrow_mut());
-        let tokens = exchange.usage.read().unwrap_or(0);
+        let tokens = exchange.usage.input_tokens.unwrap_or(0);
         Finished {
             line,
             decision: exchange.outcome.word(),
             rule: self.deciding_rule(),
-            tokens_total: tokens.saturating_add(exchange.usage.written().unwrap_or(0)),
+            tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
         }
     }
 
@@ -255,8 +255,8 @@ impl Flow {
             tell(metrics::PROVIDER_ERRORS, &[provider, error], 1);
         }
         for (direction, tokens) in [
-            ("input", exchange.usage.read()),
-            ("output", exchange.usage.written()),
+            ("input", exchange.usage.input_tokens),
+            ("output", exchange.usage.output_tokens),
         ] {
             if let Some(tokens) = tokens {
                 let values = [provider, model, direction, client];

@@ -1205,8 +1205,6 @@ fn learn(answer: &mut Reading, frame: &Reading) {
     for (known, new) in [
         (&mut known.input_tokens, new.input_tokens),
         (&mut known.output_tokens, new.output_tokens),
-        (&mut known.input_apart, new.input_apart),
-        (&mut known.output_apart, new.output_apart),
         (&mut known.cached_tokens, new.cached_tokens),
         (&mut known.reasoning_tokens, new.reasoning_tokens),
     ] {

@@ -212,8 +212,8 @@ pub(super) fn visit<'a>(
         Field::Usage(field) => {
             let usage = &context.reading.usage;
             let value = match field {
-                UsageField::Input => usage.read(),
-                UsageField::Output => usage.written(),
+                UsageField::Input => usage.input_tokens,
+                UsageField::Output => usage.output_tokens,
                 UsageField::Cached => usage.cached_tokens,
                 UsageField::Reasoning => usage.reasoning_tokens,
             };

@@ -293,13 +293,10 @@ fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let output = count("totalOutputTokens");
     let cached = count("totalCachedTokens");
     let reasoning = count("totalThoughtTokens");
-    let of_tools = count("totalToolUseTokens");
     let usage = &mut reader.reading.usage;
     usage.input_tokens = input;
     usage.output_tokens = output;
     usage.cached_tokens = cached;
     usage.reasoning_tokens = reasoning;
-    usage.input_apart = of_tools;
-    usage.output_apart = reasoning;
     reader.value(value, Is::Counts, origin);
 }

@@ -149,7 +149,6 @@ mod stream_responses;
 mod stream_runs;
 mod stream_texts;
 mod trailers;
-mod usage;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

@@ -1,7 +1,7 @@
 //! Answers: a message, an error, a count of tokens.
 
 use super::blocks::content;
-use crate::event::{Author, Part, Turn, Usage};
+use crate::event::{Author, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
@@ -115,6 +115,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     }
 }
 
+/// What was read from the cache and what was written to it is not in `input_tokens`.
 pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     let count = |name: &str| value.get(name).and_then(|count| count.as_u64());
     let thinking = value
@@ -125,7 +126,6 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
     usage.input_tokens = count("input_tokens");
     usage.output_tokens = count("output_tokens");
     usage.cached_tokens = count("cache_read_input_tokens");
-    usage.input_apart = Usage::sum(usage.cached_tokens, count("cache_creation_input_tokens"));
     usage.reasoning_tokens = thinking;
     let origin = Origin::of(Author::System, Part::Other);
     reader.value(value, Is::Counts, &origin);

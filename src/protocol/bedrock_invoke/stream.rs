@@ -4,7 +4,6 @@
 use super::plain_stream::PlainStream;
 use super::{Family, model_of, plain};
 use crate::diag::codes;
-use crate::event::Usage;
 use crate::protocol::anthropic_shapes::MessageStream;
 use crate::protocol::bedrock_shapes::{ConverseStream, exception, read_exception};
 use crate::protocol::openai_chat::{Answer, ChatStream};
@@ -118,11 +117,8 @@ impl StreamReader for InvokeStream {
         self.inner.read(reader, None);
         let metrics = root.get("amazon-bedrock-invocationMetrics");
         let count = |name: &str| metrics.and_then(|metrics| metrics.get(name)?.as_u64());
-        let metered = &mut reader.frame.metered;
-        metered.input_tokens = count("inputTokenCount");
-        metered.output_tokens = count("outputTokenCount");
-        metered.cached_tokens = count("cacheReadInputTokenCount");
-        metered.input_apart = Usage::sum(metered.cached_tokens, count("cacheWriteInputTokenCount"));
+        reader.frame.metered.input_tokens = count("inputTokenCount");
+        reader.frame.metered.output_tokens = count("outputTokenCount");
     }
 
     fn wraps(&self) -> bool {

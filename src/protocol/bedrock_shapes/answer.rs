@@ -1,7 +1,7 @@
 //! The answer of Converse: reading it, and what takes the place of what may not pass.
 
 use super::content::{SERVER_CALL, blocks};
-use crate::event::{Known, Part, Turn, Usage};
+use crate::event::{Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::surgery::{Object, count, remove_members};
@@ -115,8 +115,6 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) 
     usage.input_tokens = count("inputTokens");
     usage.output_tokens = count("outputTokens");
     usage.cached_tokens = count("cacheReadInputTokens").or(count("cacheReadInputTokenCount"));
-    let written = count("cacheWriteInputTokens").or(count("cacheWriteInputTokenCount"));
-    usage.input_apart = Usage::sum(usage.cached_tokens, written);
     reader.value(value, Is::Counts, origin);
 }
 

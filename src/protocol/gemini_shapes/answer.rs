@@ -124,20 +124,18 @@ fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
     );
 }
 
+/// Thinking is not in `candidatesTokenCount`.
 pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     let count = |name: &str| reader.get(value, name).and_then(|count| count.as_u64());
     let input = count("promptTokenCount");
     let output = count("candidatesTokenCount");
     let cached = count("cachedContentTokenCount");
     let reasoning = count("thoughtsTokenCount");
-    let of_tools = count("toolUsePromptTokenCount");
     let usage = &mut reader.reading.usage;
     usage.input_tokens = input;
     usage.output_tokens = output;
     usage.cached_tokens = cached;
     usage.reasoning_tokens = reasoning;
-    usage.input_apart = of_tools;
-    usage.output_apart = reasoning;
     reader.value(value, Is::Counts, origin);
 }
 

@@ -122,14 +122,6 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
             _ => usage.reasoning_tokens = detail("reasoning_tokens"),
         }
     });
-    // Google counts thoughts nowhere but in the sum.
-    let total = value.get("total_tokens").and_then(|total| total.as_u64());
-    let usage = &mut reader.reading.usage;
-    if let (Some(total), Some(input), Some(output)) =
-        (total, usage.input_tokens, usage.output_tokens)
-    {
-        usage.output_apart = total.checked_sub(input.saturating_add(output));
-    }
 }
 
 /// The words that stand for what is withheld, each once.
