@@ -43,7 +43,7 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(4..=4, When::First(0b111_1100), grouped),
         Anchor::Number(13..=19, When::Always, solid),
-        Anchor::Number(2..=12, When::InContext, loose),
+        Anchor::Number(2..=12, When::Always, loose),
     ],
     hits: &[
         Hit {
@@ -227,6 +227,12 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
 /// A number after a word for it, in groups of any size.
 fn loose(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
+    let between = |byte: u8| is_wide(byte) || matches!(byte, b'_' | b'/' | b',');
+    // Asked first: most numbers stand alone, and to ask for the words before one means to read them.
+    let second = text.run(place.end, WIDE, between);
+    if second == place.end || !text.at(second).is_ascii_digit() || !place.context(place.at) {
+        return None;
+    }
     if is_in_table(place, &(place.at..place.at)) || grouped(place).is_some() {
         return None;
     }
@@ -247,9 +253,7 @@ fn loose(place: &Place<'_>) -> Option<Found> {
         if issued(known) && luhn(known) && !place.is_part(&(place.at..at)) {
             best = Some(at);
         }
-        let next = text.run(at, WIDE, |byte| {
-            is_wide(byte) || matches!(byte, b'_' | b'/' | b',')
-        });
+        let next = text.run(at, WIDE, between);
         if next == at || !text.at(next).is_ascii_digit() {
             break;
         }
