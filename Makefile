@@ -95,7 +95,7 @@ size: wasm ## The filter's size and what it asks of its host
 
 # BENCH="--json --rounds 7" hands options to the benchmark.
 bench: wasm envoys ## CPU and latency in Envoy: no filter, one that only reads, and this one
-	@cargo build --quiet --release --manifest-path benches/floor/Cargo.toml --target wasm32-wasip1
+	@cargo build --quiet --release --manifest-path benches/floor/Cargo.toml --target wasm32-wasip1 --target-dir $(TARGET)
 	@AGENTGUARD_WASM=$(WASM) \
 	AGENTGUARD_FLOOR_WASM=$(TARGET)/wasm32-wasip1/release/floor.wasm \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \

@@ -198,7 +198,8 @@ impl<'a> Context<'a> {
             }))
         });
         let scan = slot.unwrap_or(own);
-        if wants.without(scan.looked) != Wants::default() {
+        let missing = wants.without(scan.looked);
+        if missing != Wants::default() {
             let key = text
                 .number
                 .and_then(|number| self.text_info(number)?.key)
@@ -206,7 +207,7 @@ impl<'a> Context<'a> {
             let scratch = &mut self.scratch.borrow_mut();
             self.policy
                 .matcher
-                .scan(&text.text(), key.as_deref(), wants, scratch, scan);
+                .scan(&text.text(), key.as_deref(), missing, scratch, scan);
         }
         scan
     }
@@ -265,7 +266,6 @@ impl Policy {
             shadow: None,
         };
         let mut hit = None;
-        let asked = self.index.asks_texts(event);
         let mut is_for_somebody = false;
         for chapter in &self.chapters {
             let Some(is_certain) = chapter.takes_part(event, context) else {
@@ -273,7 +273,8 @@ impl Policy {
             };
             is_for_somebody |= is_certain && !chapter.is_shadow;
             let mut held = Vec::new();
-            let mut is_hit = || *hit.get_or_insert_with(|| context.has_hit(event, asked));
+            let mut is_hit =
+                || *hit.get_or_insert_with(|| context.has_hit(event, self.index.asks_texts(event)));
             for number in self.index.candidates(
                 event.kind,
                 &chapter.rules,

@@ -4,6 +4,7 @@
 //! can be judged fast; [`decide`] is the meaning: what holds, what wins.
 
 mod approval;
+mod blanks;
 #[cfg(not(target_arch = "wasm32"))]
 mod case;
 mod compile;

@@ -1,5 +1,6 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
+use super::blanks::{Blank, Blanks};
 use super::seams::Split;
 use crate::detect::literals::Literals;
 use crate::detect::pattern::PatternSet;
@@ -66,11 +67,12 @@ pub(super) struct Matcher {
     pub(super) detectors: Scanner,
 }
 
-/// Memory that scans reuse.
+/// Memory that a policy's scans reuse.
 #[derive(Debug, Default)]
 pub struct ScanScratch {
     pub(super) patterns: pattern::Scratch,
     pub(super) detectors: crate::detect::Scratch,
+    blanks: Blanks,
 }
 
 /// What was found in one text.
@@ -107,10 +109,18 @@ pub(super) struct TextSpans {
 impl TextScan {
     /// Nothing that any rule looks for.
     pub(super) fn is_blank(&self) -> bool {
-        self.literals.is_empty()
-            && self.patterns.is_empty()
-            && self.findings.is_empty()
-            && self.splits.is_empty()
+        self.found() == 0 && self.splits.is_empty()
+    }
+
+    /// How much stands in the text itself.
+    fn found(&self) -> usize {
+        [
+            self.literals.len(),
+            self.patterns.len(),
+            self.findings.len(),
+        ]
+        .iter()
+        .sum()
     }
 }
 
@@ -124,8 +134,29 @@ impl Matcher {
         scratch: &mut ScanScratch,
         scan: &mut TextScan,
     ) {
-        let wants = wants.without(scan.looked);
         scan.looked.join(wants);
+        let blank = Blank::new(text, key, wants);
+        if blank.is_some_and(|blank| scratch.blanks.has(&blank)) {
+            return;
+        }
+        let known = scan.found();
+        self.look(text, key, wants, scratch, scan);
+        if let Some(blank) = blank
+            && scan.found() == known
+            && !scan.incomplete
+        {
+            scratch.blanks.keep(blank);
+        }
+    }
+
+    fn look(
+        &self,
+        text: &str,
+        key: Option<&str>,
+        wants: Wants,
+        scratch: &mut ScanScratch,
+        scan: &mut TextScan,
+    ) {
         if wants.literals {
             self.literals.find(text, &mut |literal, range| {
                 scan.literals.push(literal);

@@ -138,6 +138,37 @@ fn in_both_modes(policy: &str, mut test: impl FnMut(&Rc<Guard>, bool)) {
     );
 }
 
+/// Asks a provider, and lets its answer stream at once and in pieces, which is the same to the client.
+fn asks_for_stream(
+    guard: &Rc<Guard>,
+    (provider, path): (&str, &str),
+    question: &Value,
+    answer: &[u8],
+) -> Seen {
+    let request = Half::new(
+        &[
+            (":method", "POST"),
+            (":path", path),
+            (":authority", provider),
+            ("content-type", "application/json"),
+            ("x-request-id", "r-1"),
+        ],
+        question.to_string().as_bytes(),
+    );
+    let answered = |size: usize| {
+        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+        let mut half = Half::new(&headers, b"");
+        half.chunks = answer.chunks(size).map(<[u8]>::to_vec).collect();
+        exchange(guard, &request, half)
+    };
+    let (at_once, in_pieces) = (answered(answer.len()), answered(9));
+    assert_eq!(
+        String::from_utf8(at_once.client.body()),
+        String::from_utf8(in_pieces.client.body())
+    );
+    at_once
+}
+
 mod stream;
 mod stream_anthropic;
 mod stream_bedrock;

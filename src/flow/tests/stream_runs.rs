@@ -24,29 +24,9 @@ fn sse(events: &[(&str, Value)]) -> Vec<u8> {
 }
 
 fn ask(guard: &Rc<Guard>, body: &[u8]) -> Seen {
-    let asked = json!({"assistant_id": "asst_1", "stream": true}).to_string();
-    let request = Half::new(
-        &[
-            (":method", "POST"),
-            (":path", "/v1/threads/thread_1/runs"),
-            (":authority", "api.openai.com"),
-            ("content-type", "application/json"),
-            ("x-request-id", "r-1"),
-        ],
-        asked.as_bytes(),
-    );
-    let answered = |size: usize| {
-        let headers = [(":status", "200"), ("content-type", "text/event-stream")];
-        let mut half = Half::new(&headers, b"");
-        half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
-        exchange(guard, &request, half)
-    };
-    let (at_once, in_pieces) = (answered(body.len()), answered(9));
-    assert_eq!(
-        String::from_utf8(at_once.client.body()),
-        String::from_utf8(in_pieces.client.body())
-    );
-    at_once
+    let question = json!({"assistant_id": "asst_1", "stream": true});
+    let place = ("api.openai.com", "/v1/threads/thread_1/runs");
+    asks_for_stream(guard, place, &question, body)
 }
 
 fn events(seen: &Seen) -> Vec<Value> {
