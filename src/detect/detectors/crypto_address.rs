@@ -3,13 +3,14 @@
 use crate::detect::checksum::{base58_check, bech32};
 use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use sha3::{Digest, Keccak256};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "crypto_address",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "Bitcoin addresses with their checks: Base58Check that begins with 1 or 3, Bech32 and Bech32m that begin with `bc1`. Ethereum's `0x` and forty hexadecimal digits after a word such as `wallet`.",
-        misses: "Ethereum addresses without such a word: other hashes have the same form. Addresses of test networks.",
+        finds: "Bitcoin addresses with their checks: Base58Check that begins with 1 or 3, Bech32 and Bech32m that begin with `bc1`. Ethereum's `0x` and forty hexadecimal digits whose capitals are their check, or after a word such as `wallet`.",
+        misses: "Ethereum addresses in small letters without such a word: other hashes have the same form. Addresses of test networks.",
         source: "BIP 13, BIP 173, BIP 350; ERC-55",
     },
     reach: 62,
@@ -28,8 +29,15 @@ pub(super) static DETECTOR: Detector = Detector {
             found: &["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"],
         },
         Hit {
-            text: "wallet 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
-            found: &["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"],
+            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, 0x52908400098527886E0F7030069857D2E4169EE7",
+            found: &[
+                "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+                "0x52908400098527886E0F7030069857D2E4169EE7",
+            ],
+        },
+        Hit {
+            text: "wallet 0xde709f2102306220921060314715629080e2fb77",
+            found: &["0xde709f2102306220921060314715629080e2fb77"],
         },
     ],
     misses: &[
@@ -42,8 +50,8 @@ pub(super) static DETECTOR: Detector = Detector {
             why: "wrong check",
         },
         Miss {
-            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
-            why: "nothing says that it is an address",
+            text: "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeaEd, 0xde709f2102306220921060314715629080e2fb77",
+            why: "a wrong check, and nothing that says that these are addresses",
         },
     ],
 };
@@ -62,8 +70,14 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         [b'b', b'c', b'1', ..] if bech32(token, 2) => Confidence::High,
         // QR codes have addresses in capitals; in text they are rare enough to be something else.
         [b'B', b'C', b'1', ..] if bech32(token, 2) => in_context(place, Confidence::Medium)?,
-        [b'0', b'x', hash @ ..] if hash.len() == 40 && hash.iter().all(u8::is_ascii_hexdigit) => {
-            in_context(place, Confidence::High)?
+        [b'0', b'x', digits @ ..]
+            if digits.len() == 40 && digits.iter().all(u8::is_ascii_hexdigit) =>
+        {
+            if is_checked(digits) {
+                Confidence::High
+            } else {
+                in_context(place, Confidence::High)?
+            }
         }
         _ => return None,
     };
@@ -72,6 +86,19 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         end: place.end,
         confidence,
     })
+}
+
+/// Whether those letters are capitals, and there are some, whose place in the hash of the small ones has eight or more.
+fn is_checked(digits: &[u8]) -> bool {
+    if !digits.iter().any(u8::is_ascii_uppercase) {
+        return false;
+    }
+    let hash = Keccak256::digest(digits.to_ascii_lowercase());
+    let halves = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .iter()
+        .zip(halves)
+        .all(|(digit, half)| digit.is_ascii_digit() || digit.is_ascii_uppercase() == (half >= 8))
 }
 
 fn in_context(place: &Place<'_>, with: Confidence) -> Option<Confidence> {

@@ -3,6 +3,7 @@
 pub(super) mod aws;
 pub(super) mod azure;
 pub(super) mod bot;
+mod command;
 pub(super) mod generic;
 pub(super) mod github;
 pub(super) mod gitlab;

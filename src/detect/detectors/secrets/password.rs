@@ -1,5 +1,6 @@
 //! Passwords, known by their name.
 
+use super::command;
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
@@ -10,7 +11,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     name: "password",
     groups: &["secrets.login"],
     doc: Doc {
-        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password.",
+        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password; or that a command such as `mysql`, `redis-cli` or `docker login` is given as its option for passwords.",
         misses: "References, placeholders, types, words and sentences; short values without digits.",
         source: "Names as used in configuration files; CWE-259, CWE-798",
     },
@@ -44,6 +45,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
         Anchor::Number(1..=12, When::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
+        Anchor::Word(command::COMMANDS, command::option),
         Anchor::Word(&["if (", "if("], compared),
     ],
     hits: &[
@@ -71,8 +73,24 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
             text: "<password>Gtbd11?Va</password>",
             found: &["Gtbd11?Va"],
         },
+        Hit {
+            text: "mysqldump -u root -pwr7Kd93xQ -P 3306 shop; redis-cli -h cache -a 'kd8 Qx3zP!' ping",
+            found: &["wr7Kd93xQ", "kd8 Qx3zP!"],
+        },
+        Hit {
+            text: "sshpass -p Trw4ub9dr ssh ops@host && docker login -u bot -p \"x8Kq20-pLw\" registry.example.com",
+            found: &["Trw4ub9dr", "x8Kq20-pLw"],
+        },
     ],
     misses: &[
+        Miss {
+            text: "mysql -u root -p shop1Data, mysql -p$DB_PASSWORD, mysqldump -pPASSWORD -P 33060, sshpass -p \"$PW1\" ssh host",
+            why: "a database, references, a placeholder, a port",
+        },
+        Miss {
+            text: "docker run -p 127.0.0.1:8080:80 web, after docker login; docker run -p Q1w2e3r4",
+            why: "another command's option",
+        },
         Miss {
             text: "Пароль не короче 8 знаков: a-z, A-Z, 0-9",
             why: "nothing that is one",

@@ -1,0 +1,108 @@
+//! Passwords that are handed to commands as an option without a name: `mysql -pVALUE`, `redis-cli -a VALUE`.
+
+use super::named::is_word;
+use crate::detect::Confidence;
+use crate::detect::scan::place::{Found, Place};
+use crate::detect::variety::{is_placeholder, is_reference, makeup};
+
+/// Beginnings of commands; `mysql` stands for `mysqldump` and `mysqladmin`, too.
+pub(super) const COMMANDS: &[&str] = &[
+    "mysql",
+    "mariadb",
+    "sshpass",
+    "redis-cli",
+    "mongo",
+    "docker login",
+    "podman login",
+    "helm registry login",
+    "az login",
+    "oc login",
+    "ldapsearch",
+    "ldapmodify",
+    "ldapadd",
+    "sqlcmd",
+    "unzip",
+    "plink",
+    "pscp",
+];
+
+/// How far behind the command's name its option is looked for, in bytes.
+const LINE: usize = 200;
+
+/// What a command's option for passwords is called, and whether the value may stand right behind it.
+fn option_of(name: &[u8]) -> (&'static str, bool) {
+    match name.to_ascii_lowercase().as_slice() {
+        b"mysql" | b"mariadb" | b"sshpass" | b"mongo" | b"docker login" | b"podman login" => {
+            ("-p", true)
+        }
+        b"redis-cli" => ("-a", false),
+        b"ldapsearch" | b"ldapmodify" | b"ldapadd" => ("-w", true),
+        b"sqlcmd" | b"unzip" => ("-P", true),
+        b"plink" | b"pscp" => ("-pw", false),
+        _ => ("-p", false),
+    }
+}
+
+pub(super) fn option(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let name = text.slice(place.at..place.end);
+    let (option, may_be_glued) = option_of(name);
+    // Of mysql's, only what stands right behind the option is the password; what stands apart is a database.
+    let must_be_glued =
+        name.eq_ignore_ascii_case(b"mysql") || name.eq_ignore_ascii_case(b"mariadb");
+    let ends = |byte: u8| matches!(byte, b'\n' | b'|' | b';' | b'&' | 0);
+    let mut at = place.end;
+    let value = loop {
+        let byte = text.at(at);
+        if ends(byte) || at.wrapping_sub(place.end) >= LINE {
+            place.begins(at);
+            return None;
+        }
+        let is_option = || {
+            let mut letters = (at..).zip(option.bytes());
+            letters.all(|(at, letter)| text.at(at) == letter)
+        };
+        if byte == b'-' && text.before(at) == b' ' && is_option() {
+            let behind = at.wrapping_add(option.len());
+            match text.at(behind) {
+                b' ' if !must_be_glued => break text.run(behind, 4, |byte| byte == b' '),
+                b' ' | b'-' | b'=' | b'\n' | 0 => {}
+                _ if may_be_glued => break behind,
+                _ => {}
+            }
+        }
+        at = at.wrapping_add(1);
+    };
+    let quote = text.at(value);
+    let quoted = matches!(quote, b'"' | b'\'');
+    let start = value.wrapping_add(usize::from(quoted));
+    place.begins(start);
+    let end = text.run(start, 128, |byte| {
+        if quoted {
+            byte != quote && byte != b'\n' && byte != 0
+        } else {
+            byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b';' | b'|' | b'&')
+        }
+    });
+    judge(text.slice(start..end)).map(|confidence| Found {
+        start,
+        end,
+        confidence,
+    })
+}
+
+fn judge(value: &[u8]) -> Option<Confidence> {
+    let kinds = makeup(value);
+    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
+        .iter()
+        .filter(|count| **count > 0)
+        .count();
+    let known =
+        value.starts_with(b"-") || is_reference(value) || is_placeholder(value) || is_word(value);
+    match classes {
+        _ if known || value.len() < 6 => None,
+        3.. => Some(Confidence::High),
+        2 => Some(Confidence::Medium),
+        _ => None,
+    }
+}
