@@ -127,6 +127,11 @@ pub fn texts() -> Vec<(&'static str, String)> {
             filled("kind:a\ndata:\n a: bXlwYXNzd29yZA==\n"),
         ),
         ("curl -H", filled("curl -H \"apikey: c4ed6c21-9dd5-4a05 ")),
+        (
+            "0x5aAe…",
+            filled("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed "),
+        ),
+        ("mysql -p", filled("mysql -u a -pb ")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]
 }
