@@ -30,7 +30,7 @@ impl Parts {
         let mut word = 0;
         while word < words.len() {
             let bytes = words[word].as_bytes();
-            let bit = hash(bytes[0], bytes[1], bytes[2]);
+            let bit = hash(before(bytes[0], before(bytes[1], before(bytes[2], 0))));
             filter[bit >> 6] |= 1 << (bit & 63);
             next[word] = first[bit % CHAINS];
             word += 1;
@@ -54,14 +54,14 @@ impl Parts {
         let [rest @ .., b, c] = text else {
             return None;
         };
-        let (mut b, mut c) = (*b, *c);
+        let mut three = before(*b, before(*c, 0));
         for (at, a) in rest.iter().enumerate().rev() {
-            let bit = hash(*a, b, c);
+            three = before(*a, three);
+            let bit = hash(three);
             let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
             if word >> (bit & 63) & 1 == 1 && self.stands_at(text, at, bit) {
                 return Some(at);
             }
-            (b, c) = (*a, b);
         }
         None
     }
@@ -72,7 +72,7 @@ impl Parts {
         let mut groups = 0;
         for (at, three) in text.windows(3).enumerate() {
             let [a, b, c] = three else { break };
-            let bit = hash(*a, *b, *c);
+            let bit = hash(before(*a, before(*b, before(*c, 0))));
             let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
             if word >> (bit & 63) & 1 == 1 {
                 self.each_at(text, at, bit, |place| {
@@ -101,7 +101,8 @@ impl Parts {
         mut is_enough: impl FnMut(usize) -> bool,
     ) -> bool {
         let rest = text.get(at..).unwrap_or_default();
-        let first = rest.first().map_or(0, u8::to_ascii_lowercase);
+        // Their first three characters are mostly the word's; one behind them often tells.
+        let fifth = rest.get(4).map_or(0, u8::to_ascii_lowercase);
         let mut number = self.first.get(bit % CHAINS).copied().unwrap_or(0);
         while let Some(place) = usize::from(number).checked_sub(1) {
             let word = self
@@ -110,7 +111,7 @@ impl Parts {
                 .map_or(&[][..], |word| word.as_bytes());
             // Others have the same end of a hash, or are longer.
             if word.len() <= rest.len()
-                && word.first() == Some(&first)
+                && word.get(4).is_none_or(|byte| *byte == fifth)
                 && rest
                     .get(..word.len())
                     .is_some_and(|part| part.eq_ignore_ascii_case(word))
@@ -124,10 +125,15 @@ impl Parts {
     }
 }
 
-/// Eleven bits of three characters, letters in either case alike.
+/// The three characters that begin with this one, of those that begin behind it; letters in either case alike.
 #[inline]
-const fn hash(a: u8, b: u8, c: u8) -> usize {
-    let three = (a | 0x20) as u32 | ((b | 0x20) as u32) << 8 | ((c | 0x20) as u32) << 16;
+const fn before(byte: u8, three: u32) -> u32 {
+    (three | (byte | 0x20) as u32) << 8
+}
+
+/// Eleven bits of three characters.
+#[inline]
+const fn hash(three: u32) -> usize {
     (three.wrapping_mul(0x9E37_79B1) >> 21) as usize
 }
 

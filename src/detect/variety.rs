@@ -13,9 +13,8 @@ pub(super) fn variety(bytes: &[u8]) -> u32 {
     let mut repeated = 0u32;
     for byte in bytes {
         if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            let before = product(*count);
+            repeated = repeated.wrapping_add(step(*count));
             *count = count.wrapping_add(1);
-            repeated = repeated.wrapping_add(product(*count)).wrapping_sub(before);
         }
     }
     shannon(u32::from(total), repeated)
@@ -57,30 +56,34 @@ impl Last {
 }
 
 impl Tally {
-    /// Of a value that ends at `end`, shorter than 2¹⁶ bytes.
-    pub(super) fn new(value: &[u8], end: usize) -> Self {
-        let mut tally = Self {
-            start: end.wrapping_sub(value.len()),
-            end,
+    /// Of nothing.
+    pub(super) fn new() -> Self {
+        Self {
+            start: 0,
+            end: 0,
             counts: [0; 256],
             repeated: 0,
             common: Last::default(),
             short: Last::default(),
             run: None,
-        };
-        tally.count(value);
-        tally
+        }
+    }
+
+    /// Begins anew with a value that ends at `end`, shorter than 2¹⁶ bytes.
+    pub(super) fn begin(&mut self, value: &[u8], end: usize) {
+        self.counts.fill(0);
+        self.repeated = 0;
+        (self.common, self.short) = (Last::default(), Last::default());
+        self.start = end.wrapping_sub(value.len());
+        self.end = self.start;
+        self.with(value);
     }
 
     fn count(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
-                let before = product(*count);
+                self.repeated = self.repeated.wrapping_add(step(*count));
                 *count = count.wrapping_add(1);
-                self.repeated = self
-                    .repeated
-                    .wrapping_add(product(*count))
-                    .wrapping_sub(before);
             }
         }
     }
@@ -101,12 +104,8 @@ impl Tally {
     pub(super) fn without(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
-                let before = product(*count);
                 *count = count.wrapping_sub(1);
-                self.repeated = self
-                    .repeated
-                    .wrapping_add(product(*count))
-                    .wrapping_sub(before);
+                self.repeated = self.repeated.wrapping_sub(step(*count));
             }
         }
         self.start = self.start.wrapping_add(bytes.len());
@@ -131,8 +130,6 @@ impl Tally {
     /// As [`is_placeholder`], of the same value.
     pub(super) fn is_placeholder(&mut self, value: &[u8]) -> bool {
         let start = self.start;
-        let random = || value.len() >= 20 && self.variety() >= 38;
-        let random = random();
         // A reference within a value has one of these.
         let marks = [b'$', b'{', b'}'];
         let marked = marks
@@ -146,7 +143,7 @@ impl Tally {
             || self
                 .short
                 .is_from(start, || SHORT_PLACEHOLDERS.last_in(value))
-                && !random
+                && (value.len() < 20 || self.variety() < 38)
             || self.is_repetitive(value)
     }
 
@@ -173,10 +170,38 @@ fn shannon(total: u32, repeated: u32) -> u32 {
     bits.saturating_mul(10) >> 8
 }
 
-/// A count times its logarithm.
+/// By how much a count times its logarithm grows with the next character.
 #[inline]
-fn product(count: u16) -> u32 {
-    u32::from(count).wrapping_mul(logarithm(count))
+fn step(count: u16) -> u32 {
+    match STEPS.get(usize::from(count)) {
+        Some(known) => u32::from(*known),
+        None => growth(u32::from(count)),
+    }
+}
+
+/// For the counts that come up.
+static STEPS: [u16; 256] = steps();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn steps() -> [u16; 256] {
+    let mut table = [0u16; 256];
+    let mut count = 0;
+    while count < 256 {
+        table[count] = growth(count as u32) as u16;
+        count += 1;
+    }
+    table
+}
+
+const fn growth(count: u32) -> u32 {
+    let next = count.wrapping_add(1);
+    let product = next.wrapping_mul(log2(next));
+    product.wrapping_sub(count.wrapping_mul(log2(count)))
 }
 
 /// The binary logarithm in 256ths, rounded down; 0 of 0.
@@ -253,16 +278,44 @@ impl Makeup {
 /// Counts kinds of characters.
 pub(super) fn makeup(bytes: &[u8]) -> Makeup {
     let mut makeup = Makeup::default();
-    for byte in bytes {
-        let kind = match byte {
-            b'0'..=b'9' => &mut makeup.digits,
-            b'A'..=b'Z' => &mut makeup.capitals,
-            b'a'..=b'z' => &mut makeup.smalls,
-            _ => &mut makeup.others,
-        };
-        *kind = kind.wrapping_add(1);
+    // Four counters in one word, which none of the chunks overruns.
+    for chunk in bytes.chunks(usize::from(u16::MAX)) {
+        let mut counts = 0u64;
+        for byte in chunk {
+            let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
+            counts = counts.wrapping_add(1u64.wrapping_shl(u32::from(kind)));
+        }
+        let count = |kind: u32| usize::try_from(counts >> kind & 0xFFFF).unwrap_or(0);
+        makeup.digits = makeup.digits.wrapping_add(count(0));
+        makeup.capitals = makeup.capitals.wrapping_add(count(16));
+        makeup.smalls = makeup.smalls.wrapping_add(count(32));
+        makeup.others = makeup.others.wrapping_add(count(48));
     }
     makeup
+}
+
+/// Of each character where its kind is counted.
+static KINDS: [u8; 256] = kinds();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn kinds() -> [u8; 256] {
+    let mut table = [48u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        match byte as u8 {
+            b'0'..=b'9' => table[byte] = 0,
+            b'A'..=b'Z' => table[byte] = 16,
+            b'a'..=b'z' => table[byte] = 32,
+            _ => {}
+        }
+        byte += 1;
+    }
+    table
 }
 
 /// Words that people write where a secret would stand.

@@ -83,16 +83,38 @@ pub(super) static DETECTOR: Detector = Detector {
 fn around(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     let at = place.at;
-    let mut start = text.run_back(at, 64, is_local);
-    // A local part doesn't begin with a dot, and what does is often the end of a sentence or a list mark.
-    start = text.run(start, at.wrapping_sub(start), |byte| {
-        matches!(byte, b'.' | b'-' | b'+' | b'*' | b'~' | b'#' | b'%')
-    });
-    start = after_unspaced(place, start);
-    place.begins(start);
-    if start == at || text.before(at) == b'.' {
+    let last = text.before(at);
+    if last == b'.' || !is_label(last) && local_start(place) == at {
         return None;
     }
+    let domain = domain_end(place);
+    if domain.is_none() && !text.is_past_end() {
+        return None;
+    }
+    let start = local_start(place);
+    place.begins(start);
+    Some(Found {
+        start,
+        end: domain?,
+        confidence: Confidence::High,
+    })
+}
+
+/// Where the local part before an `@` begins.
+fn local_start(place: &Place<'_>) -> usize {
+    let (text, at) = (place.text, place.at);
+    let start = text.run_back(at, 64, is_local);
+    // A local part doesn't begin with a dot, and what does is often the end of a sentence or a list mark.
+    let start = text.run(start, at.wrapping_sub(start), |byte| {
+        matches!(byte, b'.' | b'-' | b'+' | b'*' | b'~' | b'#' | b'%')
+    });
+    after_unspaced(place, start)
+}
+
+/// Where the domain behind an `@` ends.
+fn domain_end(place: &Place<'_>) -> Option<usize> {
+    let text = place.text;
+    let at = place.at;
     let mut end = at.wrapping_add(1);
     let mut label = end;
     let mut dots = 0usize;
@@ -123,11 +145,7 @@ fn around(place: &Place<'_>) -> Option<Found> {
     let top = letters || domain.starts_with(b"xn--");
     let image = text.at(at.wrapping_add(1)).is_ascii_digit() && text.at(at.wrapping_add(2)) == b'x';
     let glued = matches!(text.at(end), b'@' | b'_');
-    (dots > 0 && domain.len() >= 2 && top && !image && !glued).then_some(Found {
-        start,
-        end,
-        confidence: Confidence::High,
-    })
+    (dots > 0 && domain.len() >= 2 && top && !image && !glued).then_some(end)
 }
 
 /// Characters of three bytes and more begin with such a byte: most are of scripts without spaces between words.

@@ -342,11 +342,10 @@ fn braced(body: &[u8]) -> Code {
     }
 }
 
+/// Of eight digits at most.
 fn hex_value(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+    let value = digits.iter().try_fold(0u32, |value, digit| {
+        Some(value << 4 | char::from(*digit).to_digit(16)?)
+    });
+    value.filter(|_| !digits.is_empty())
 }

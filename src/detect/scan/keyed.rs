@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::place::Link;
+use super::place::{Alphabet, Link};
 use super::text::Text;
 
 /// Longest name, on each side of the word in it.
@@ -67,10 +67,16 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
     let len = word(text, at)?;
     let is_name =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$' | b'@');
+    let mut end = at.wrapping_add(len);
+    if Alphabet::Name.has(text.at(end)) {
+        end = text.run_of(Alphabet::Name, end, NAME);
+        let next = text.at(end);
+        // Behind a name that is too long nothing stands that leads to a value.
+        if Alphabet::Name.has(next) && next | 0x20 != b'v' {
+            return None;
+        }
+    }
     let start = text.run_back(at, NAME, is_name);
-    let end = text.run(at.wrapping_add(len), NAME, |byte| {
-        is_name(byte) && byte != b'.' && byte != b'$'
-    });
     let name = start..end;
     if let Some(word) = word_beside(text, at, &name) {
         return Some(Pair {
@@ -131,6 +137,15 @@ fn is_blank(byte: u8) -> bool {
 /// What stands between a name and its value, and where the value begins.
 fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
     let mut at = name.end;
+    let is_sign = |byte: u8| matches!(byte, b'=' | b':' | b'?' | b'.' | b'>' | b'!' | b'|' | b'~');
+    if matches!(text.at(at), b'=' | b':') {
+        // What stands behind most names in data.
+        let from = at.wrapping_add(1);
+        let next = text.at(from);
+        if !is_sign(next) && !is_space(next) {
+            return Some((Link::Assigned, typed(text, from)));
+        }
+    }
     let quoted = is_quote(text.at(at));
     at = at.wrapping_add(usize::from(quoted));
     // `secret[25]`, `config["secret"]`
@@ -145,9 +160,7 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
         };
     }
     let spaced = text.run(at, 16, is_space);
-    let operator = text.run(spaced, 4, |byte| {
-        matches!(byte, b'=' | b':' | b'?' | b'.' | b'>' | b'!' | b'|' | b'~')
-    });
+    let operator = text.run(spaced, 4, is_sign);
     let signs = text.slice(spaced..operator);
     if operator > spaced {
         let compared = matches!(signs, b"==" | b"===" | b"!=" | b"!==");
@@ -265,13 +278,7 @@ fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
     if link == Link::Compared && !is_quote(quote) {
         return None;
     }
-    let end = text.run(start, VALUE, |byte| {
-        byte > b' '
-            && !matches!(
-                byte,
-                b'"' | b'\'' | b'`' | b'<' | b'>' | b';' | b',' | b'&' | b'|'
-            )
-    });
+    let end = text.run_of(Alphabet::Bare, start, VALUE);
     let end = text.run_back_in(start..end, |byte| {
         matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')
     });

@@ -1,7 +1,7 @@
 //! The one pass: classes of bytes, places that detectors are anchored at, candidates.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::beginnings::Beginnings;
 use super::context::{Nearby, Slots, Terms};
@@ -59,7 +59,7 @@ pub(super) struct Plan {
     url: Vec<(usize, Probe)>,
     dashes: Vec<(usize, Probe)>,
     mark: Vec<(usize, Probe)>,
-    keyed: Vec<(usize, KeyedJudge)>,
+    keyed: Vec<(usize, RangeInclusive<usize>, KeyedJudge)>,
     odd: Vec<(usize, OddKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
@@ -210,7 +210,9 @@ impl Plan {
                             .map(|beginning| Begun::Token(slot, beginning)),
                     );
                 }
-                Anchor::Keyed(judge) => plan.keyed.push((slot, *judge)),
+                Anchor::Keyed(lengths, judge) => {
+                    plan.keyed.push((slot, lengths.clone(), *judge));
+                }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
                     for phrase in *written {
@@ -308,6 +310,15 @@ impl Plan {
         memory.far = pass.far;
         self.find_phrases(slots, text.bytes(), out);
         begun
+    }
+
+    /// Those who look at values of this length.
+    fn judges_of(
+        &self,
+        len: usize,
+    ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, KeyedJudge)> {
+        let judges = self.keyed.iter();
+        judges.filter(move |(_, lengths, _)| lengths.contains(&len))
     }
 
     /// What finds things in the original that can't be seen.
@@ -416,7 +427,7 @@ const MARKED: u16 = 1 << 10;
 
 fn add_by_length(
     lists: &mut [Vec<TokenProbe>],
-    lengths: &std::ops::RangeInclusive<usize>,
+    lengths: &RangeInclusive<usize>,
     token: TokenProbe,
 ) {
     for (_, list) in lists
@@ -1016,6 +1027,11 @@ impl<'a> Pass<'a> {
         if written.len() >= LONG_VALUE && quote == 0 {
             self.keyed_until = value.end;
         }
+        // Words are what stands behind most names; only a header's scheme is a word that leads on.
+        let header = self.text.at(at) | 0x20 == b'a';
+        if written.len() < 5 && !header {
+            return;
+        }
         // A value within the last one, up to its end, has what that one has but its beginning.
         let (last, made) = &self.keyed_last;
         let kinds = if last.end == value.end && last.contains(&value.start) {
@@ -1025,9 +1041,7 @@ impl<'a> Pass<'a> {
             variety::makeup(written)
         };
         self.keyed_last = (value.clone(), kinds);
-        // Words are what stands behind most names; only a header's scheme is a word that leads on.
-        let header = self.text.at(at) | 0x20 == b'a';
-        if (kinds.digits == 0 && kinds.others == 0 || written.len() < 5) && !header {
+        if kinds.digits == 0 && kinds.others == 0 && !header {
             return;
         }
         let plan = self.plan;
@@ -1050,18 +1064,21 @@ impl<'a> Pass<'a> {
             known: self.keyed_known,
         };
         // Between a name and a value behind brackets another value may stand.
-        let straight = !self.text.slice(name_at..value.start).contains(&b'[');
-        for (slot, judge) in &plan.keyed {
+        let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
+        for (slot, _, judge) in plan.judges_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
-            if straight && value.start < covered {
+            if value.start < covered && straight() {
                 continue;
             }
-            keyed.place = self.place(*slot, value.start, value.end);
+            self.ask_for(&mut keyed.place, *slot);
             let found = judge(&keyed);
+            if found.is_none() && !self.text.is_past_end() {
+                continue;
+            }
             let first = keyed.place.first.get();
             let known = self.out.len();
             self.take(*slot, first, found);
-            if straight
+            if straight()
                 && let Some(raw) = self.out.get(known)
                 && raw.start == value.start
                 && raw.start >= self.covers_from
@@ -1093,7 +1110,7 @@ impl<'a> Pass<'a> {
         }
         let plan = self.plan;
         let kinds = variety::makeup(self.text.slice(0..end));
-        for (slot, judge) in &plan.keyed {
+        for (slot, _, judge) in plan.judges_of(end) {
             let place = self.place(*slot, 0, end);
             let found = judge(&Keyed {
                 place,
@@ -1111,17 +1128,27 @@ impl<'a> Pass<'a> {
 
     #[inline]
     fn place(&self, slot: usize, at: usize, end: usize) -> Place<'a> {
-        let known = self.slots.get(slot);
-        Place {
+        let mut place = Place {
             text: self.text,
             at,
             end,
-            context: known.and_then(|known| known.context),
-            threshold: known.map_or(Confidence::High, |known| known.threshold),
+            context: None,
+            threshold: Confidence::High,
             near: self.near,
             terms: &self.plan.terms,
             first: Cell::new(at),
+        };
+        self.ask_for(&mut place, slot);
+        place
+    }
+
+    /// The same place as another detector sees it.
+    #[inline]
+    fn ask_for(&self, place: &mut Place<'a>, slot: usize) {
+        if let Some(known) = self.slots.get(slot) {
+            (place.context, place.threshold) = (known.context, known.threshold);
         }
+        place.first.set(place.at);
     }
 
     #[inline]

@@ -40,8 +40,8 @@ pub(in crate::detect) enum Anchor {
     Odd(OddKind),
     /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
     Phrases(&'static [&'static str]),
-    /// A value that stands after a word such as `password`, `token`, `api_key`.
-    Keyed(KeyedJudge),
+    /// A value of so many bytes that stands after a word such as `password`, `token`, `api_key`.
+    Keyed(RangeInclusive<usize>, KeyedJudge),
 }
 
 /// What spares a look at most tokens.
@@ -140,11 +140,15 @@ pub(in crate::detect) enum Alphabet {
     Dotted,
     /// `0-9a-zA-Z_.=+/-`
     Wide,
+    /// What names go on with behind a word: `0-9a-zA-Z_@-`
+    Name,
+    /// What values without quotes are made of.
+    Bare,
 }
 
 impl Alphabet {
     /// How many there are.
-    pub(super) const COUNT: usize = Self::Wide as usize + 1;
+    pub(super) const COUNT: usize = Self::Bare as usize + 1;
 
     /// Whether the alphabet has this character.
     #[inline]
@@ -172,6 +176,14 @@ impl Alphabet {
             Self::Base64 => alphanumeric || matches!(byte, b'+' | b'/' | b'='),
             Self::Dotted => alphanumeric || matches!(byte, b'_' | b'-' | b'=' | b'.'),
             Self::Wide => alphanumeric || matches!(byte, b'_' | b'-' | b'=' | b'.' | b'+' | b'/'),
+            Self::Name => alphanumeric || matches!(byte, b'_' | b'-' | b'@'),
+            Self::Bare => {
+                byte > b' '
+                    && !matches!(
+                        byte,
+                        b'"' | b'\'' | b'`' | b'<' | b'>' | b';' | b',' | b'&' | b'|'
+                    )
+            }
         }
     }
 }
@@ -201,6 +213,8 @@ const fn alphabets() -> [u16; 256] {
         Alphabet::Base64,
         Alphabet::Dotted,
         Alphabet::Wide,
+        Alphabet::Name,
+        Alphabet::Bare,
     ];
     let mut table = [0u16; 256];
     let mut byte = 0;
@@ -438,6 +452,7 @@ pub(in crate::detect) enum Link {
 
 impl Keyed<'_> {
     /// The value's bytes.
+    #[inline]
     pub(in crate::detect) fn bytes(&self) -> &[u8] {
         self.place.text.slice(self.value.clone())
     }
@@ -453,15 +468,11 @@ impl Keyed<'_> {
 
     /// Whether the name has this part, letters in any case.
     pub(in crate::detect) fn names(&self, part: &str) -> bool {
-        let Some(first) = part.as_bytes().first() else {
-            return true;
-        };
-        let stands_at = |place: usize| {
-            let rest = self.name.get(place..).unwrap_or_default();
-            rest.get(..part.len())
-                .is_some_and(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-        };
-        let mut letters = self.name.iter().enumerate();
-        letters.any(|(place, byte)| byte.eq_ignore_ascii_case(first) && stands_at(place))
+        let part = part.as_bytes();
+        let first = part.first().map_or(0, |first| first | 0x20);
+        self.name
+            .windows(part.len().max(1))
+            .filter(|window| window.first().is_some_and(|byte| byte | 0x20 == first))
+            .any(|window| window.eq_ignore_ascii_case(part))
     }
 }

@@ -48,11 +48,11 @@ pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
 /// How many letters and digits a run has, if it is one of these.
 pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
     let written = text.get(range.clone()).unwrap_or_default();
-    let count = written
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .count();
-    count >= FEWEST && written.len() <= LONGEST
+    let count = || {
+        let letters = written.iter();
+        letters.filter(|byte| byte.is_ascii_alphanumeric()).count()
+    };
+    written.len() <= LONGEST && count() >= FEWEST
 }
 
 /// Whether a run says something without a word before it: by its letters, its groups, or a check digit. Rows of tables

@@ -26,6 +26,9 @@ pub(in crate::detect) struct Text<'a> {
 /// Values with different ends that are asked about in turns.
 const TALLIES: usize = 4;
 
+/// So far is searched beyond a range for words that it lacks.
+const AHEAD: usize = 64;
+
 /// Values that are not worth remembering.
 const SHORT: usize = 24;
 
@@ -90,13 +93,12 @@ impl<'a> Text<'a> {
         }
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1) % TALLIES);
-        let mut tally = Tally::new(value, range.end);
-        let answer = ask(&mut tally);
-        match tallies.get_mut(turn) {
-            Some(old) => *old = tally,
-            None => tallies.push(tally),
+        if tallies.len() <= turn {
+            tallies.push(Tally::new());
         }
-        Some(answer)
+        let tally = tallies.get_mut(turn)?;
+        tally.begin(value, range.end);
+        Some(ask(tally))
     }
 
     /// The byte at `index`; 0 past the end. A normalised text has no byte 0 of its own.
@@ -204,9 +206,11 @@ impl<'a> Text<'a> {
             (from, last) = (range.start, None);
         }
         if range.end > to || search == range.start {
-            let found = words.last_in(self.slice(search..range.end));
+            // The next range mostly ends little later.
+            let to = range.end.saturating_add(AHEAD).min(self.len());
+            let found = words.last_in(self.slice(search..to));
             last = found.map(|place| search.wrapping_add(place)).or(last);
-            lacking.set((from, range.end, last));
+            lacking.set((from, to, last));
         }
         last.is_none_or(|last| last < range.start)
     }
@@ -228,6 +232,21 @@ impl<'a> Text<'a> {
         part: &[u8],
         range: Range<usize>,
     ) -> Option<usize> {
+        self.find_by(what, part.len(), range, |range| {
+            let from = range.start;
+            Some(from.wrapping_add(first_in(self.slice(range), part)?))
+        })
+    }
+
+    /// As [`find`](Self::find), of something of so many bytes that `first_in` finds the first of in a range, whatever the
+    /// range is.
+    pub(in crate::detect) fn find_by(
+        &self,
+        what: Sought,
+        len: usize,
+        range: Range<usize>,
+        first_in: impl Fn(Range<usize>) -> Option<usize>,
+    ) -> Option<usize> {
         let searched = self.searched.get(what as usize)?;
         let (from, to, found) = searched.get();
         let known = (from..to).contains(&range.start);
@@ -235,17 +254,16 @@ impl<'a> Text<'a> {
             Some(found) if known && range.start <= found => Some(found),
             _ => {
                 let from = if known && found.is_none() {
-                    range.start.max(to.saturating_sub(part.len()))
+                    range.start.max(to.saturating_sub(len))
                 } else {
                     range.start
                 };
-                let place = first_in(self.slice(from..range.end), part);
-                let found = place.map(|place| from.wrapping_add(place));
+                let found = first_in(from..range.end);
                 searched.set((range.start, range.end, found));
                 found
             }
         };
-        found.filter(|found| found.wrapping_add(part.len()) <= range.end)
+        found.filter(|found| found.wrapping_add(len) <= range.end)
     }
 
     /// The start of the run of bytes before `to` that fit, at most `most` of them.
@@ -302,6 +320,12 @@ impl<'a> Text<'a> {
         let word = self.run_back(end, 8, |byte| byte.is_ascii_alphabetic());
         let digit = |byte: &u8| byte.is_ascii_hexdigit();
         self.before(at) == b':' && !self.slice(word..end).iter().all(digit)
+    }
+
+    /// Whether the end was looked past since that was last taken note of.
+    #[inline]
+    pub(in crate::detect) fn is_past_end(&self) -> bool {
+        self.past_end.get()
     }
 
     /// Whether the end was looked past since the last call.

@@ -87,7 +87,7 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     },
     reach: 40,
     context: &[],
-    anchors: &[Anchor::Keyed(secret)],
+    anchors: &[Anchor::Keyed(40..=40, secret)],
     hits: &[
         Hit {
             text: concat!(
@@ -133,7 +133,7 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
 fn secret(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let named = || keyed.names("aws") || keyed.names("secret");
-    if value.len() != 40 || !named() || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
+    if !named() || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
         return None;
     }
     let kinds = makeup(value);

@@ -17,7 +17,8 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     anchors: &[
         Anchor::Mixed(2..=40, When::Before(b'~'), client),
         Anchor::Mixed(84..=84, When::Always, devops),
-        Anchor::Keyed(account),
+        Anchor::Keyed(88..=88, account),
+        Anchor::Keyed(44..=44, shared),
         Anchor::Word(&["sig="], signature),
     ],
     hits: &[
@@ -109,20 +110,20 @@ fn client(place: &Place<'_>) -> Option<Found> {
 }
 
 fn account(keyed: &Keyed<'_>) -> Option<Found> {
+    let names = ["accountkey", "account_key", "storage", "cosmos", "azure"];
+    encoded(keyed, &names)
+}
+
+fn shared(keyed: &Keyed<'_>) -> Option<Found> {
+    encoded(keyed, &["sharedaccesskey", "azure"])
+}
+
+/// A value in Base64 whose name has one of these parts.
+fn encoded(keyed: &Keyed<'_>, names: &[&str]) -> Option<Found> {
     let value = keyed.bytes();
-    let named = match value.len() {
-        88 => {
-            keyed.names("accountkey")
-                || keyed.names("account_key")
-                || keyed.names("storage")
-                || keyed.names("cosmos")
-                || keyed.names("azure")
-        }
-        44 => keyed.names("sharedaccesskey") || keyed.names("azure"),
-        _ => false,
-    };
     let encoded = value.ends_with(b"=") && value.iter().all(|byte| Alphabet::Base64.has(*byte));
-    (named && encoded && variety(value) >= 40).then(|| keyed.found(Confidence::High))
+    (encoded && names.iter().any(|name| keyed.names(name)) && variety(value) >= 40)
+        .then(|| keyed.found(Confidence::High))
 }
 
 /// The signature of a shared access URL: 32 bytes in Base64.

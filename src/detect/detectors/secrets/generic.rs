@@ -2,6 +2,7 @@
 
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
+use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
 use crate::detect::variety::{is_placeholder, is_reference};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -16,7 +17,10 @@ pub(in crate::detect) static KEY: Detector = Detector {
     },
     reach: 512,
     context: &[],
-    anchors: &[Anchor::Keyed(generic), Anchor::Word(&["BUNDLE_"], bundler)],
+    anchors: &[
+        Anchor::Keyed(10..=VALUE, generic),
+        Anchor::Word(&["BUNDLE_"], bundler),
+    ],
     hits: &[
         Hit {
             text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
@@ -187,9 +191,8 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     };
     if keyed.link == Link::Told
         || kinds.digits == 0
-        || value.len() < 10
         || is_time(value)
-        || !value.iter().all(|byte| part(*byte))
+        || kinds.others > 0 && !value.iter().all(|byte| part(*byte))
     {
         return None;
     }
@@ -344,21 +347,21 @@ fn is_time(value: &[u8]) -> bool {
 
 /// Words joined by marks, perhaps with a short number: `gpt-4o-2024`, `user_id_2`, `sha256-fips`.
 fn is_words(value: &[u8]) -> bool {
-    let mut words = 0usize;
-    let mut others = 0usize;
+    let mut words = false;
     for part in value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'=')) {
+        let short = part.len() <= 4;
+        if short && (words || part.len() < 2) {
+            continue;
+        }
         let letters = part.iter().all(u8::is_ascii_lowercase)
             || part.iter().all(u8::is_ascii_uppercase)
             || part.split_first().is_some_and(|(first, rest)| {
                 first.is_ascii_uppercase() && rest.iter().all(u8::is_ascii_lowercase)
             });
-        let number = part.iter().all(u8::is_ascii_digit) && part.len() <= 4;
-        let versioned = part.len() <= 4;
-        if letters && part.len() > 1 {
-            words = words.wrapping_add(1);
-        } else if !number && !versioned {
-            others = others.wrapping_add(1);
+        if !letters && !short {
+            return false;
         }
+        words |= letters;
     }
-    words >= 1 && others == 0
+    words
 }

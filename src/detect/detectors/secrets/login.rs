@@ -1,6 +1,7 @@
 //! Credentials in addresses and headers.
 
 use crate::detect::parts::Parts;
+use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
 use crate::detect::variety::{is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -60,7 +61,7 @@ pub(in crate::detect) static HTTP_AUTH_HEADER: Detector = Detector {
     },
     reach: 2_048,
     context: &[],
-    anchors: &[Anchor::Keyed(header)],
+    anchors: &[Anchor::Keyed(1..=VALUE, header)],
     hits: &[
         Hit {
             text: "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
@@ -176,6 +177,8 @@ fn curl(place: &Place<'_>) -> Option<Found> {
     // Up to the end of the line, or to the next command, which is looked at by itself.
     let mut line = place.end;
     let option = loop {
+        let left = place.end.saturating_add(300).saturating_sub(line);
+        line = text.run(line, left, |byte| !matches!(byte, b'\n' | 0 | b'c' | b'-'));
         let byte = text.at(line);
         if byte == b'\n'
             || byte == 0

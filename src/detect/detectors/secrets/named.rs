@@ -84,36 +84,35 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
 pub(super) fn is_code(value: &[u8]) -> bool {
-    if value.iter().all(u8::is_ascii_alphanumeric) {
-        return false;
-    }
-    let mut slashes = 0usize;
-    let mut dots = 0usize;
-    let mut name = true;
-    let mut mark = false;
-    let mut before = 0u8;
-    for byte in value {
-        match byte {
-            b'/' => slashes = slashes.wrapping_add(1),
-            b'.' => {
-                dots = dots.wrapping_add(1);
-                name &= before != b'.' && before != 0;
-            }
-            _ => {}
-        }
-        name &= byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.');
-        mark |= matches!(
-            (before, byte),
-            (b'(', b')' | b'[' | b'"') | (b'-', b'>') | (b':', b':')
-        );
-        before = *byte;
-    }
-    let dotted = dots > 0 && name && before != b'.';
-    let absolute = slashes > 1 && value.starts_with(b"/") && makeup(value).digits == 0;
-    let relative = slashes > 0
-        && [&b"./"[..], b"../", b"~/"]
-            .iter()
-            .any(|start| value.starts_with(start));
-    let address = slashes > 1 && value.windows(3).any(|three| three == b"://");
-    mark || dotted || absolute || relative || address
+    // The marks in it, from `(` to `>`.
+    let marks = value.iter().fold(0u32, |marks, byte| {
+        marks
+            | 1u32
+                .checked_shl(u32::from(byte.wrapping_sub(b'(')))
+                .unwrap_or(0)
+    });
+    let has = |mark: u8| marks >> (mark.wrapping_sub(b'(') & 31) & 1 == 1;
+    let mark = (has(b'(') || has(b'>') || has(b':'))
+        && value
+            .windows(2)
+            .any(|two| matches!(two, [b'(', b')' | b'[' | b'"'] | b"->" | b"::"));
+    mark || has(b'.') && is_dotted(value) || has(b'/') && is_path_or_address(value)
+}
+
+/// Words with a dot between each two.
+fn is_dotted(value: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    value
+        .split(|byte| *byte == b'.')
+        .all(|word| !word.is_empty() && word.iter().all(letter))
+}
+
+fn is_path_or_address(value: &[u8]) -> bool {
+    let several = value.iter().filter(|byte| **byte == b'/').count() > 1;
+    let absolute = several && value.starts_with(b"/") && makeup(value).digits == 0;
+    let relative = [&b"./"[..], b"../", b"~/"]
+        .iter()
+        .any(|start| value.starts_with(start));
+    let address = several && value.windows(3).any(|three| three == b"://");
+    absolute || relative || address
 }

@@ -20,7 +20,7 @@ pub(in crate::detect) static NPM: Detector = Detector {
             rest: &[Part::Run(Alphabet::Alphanumeric, 36, 36)],
             variety: 30,
         }]),
-        Anchor::Keyed(npmrc),
+        Anchor::Keyed(36..=36, npmrc),
     ],
     hits: &[
         Hit {
@@ -126,12 +126,9 @@ pub(in crate::detect) static PYPI: Detector = Detector {
 fn npmrc(keyed: &Keyed<'_>) -> Option<Found> {
     let text = keyed.place.text;
     let value = keyed.bytes();
-    let uuid = value.len() == 36
-        && value
-            .iter()
-            .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
-    if !uuid
-        || keyed.name != b"_authToken"
+    let digit = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    if keyed.name != b"_authToken"
+        || !value.iter().all(digit)
         || is_placeholder(value)
         || !text.precedes(keyed.name_at, "/:")
     {

@@ -3,6 +3,7 @@
 use super::command;
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
+use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
 use crate::detect::variety::{is_placeholder, is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -41,7 +42,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         "पासवर्ड",
     ],
     anchors: &[
-        Anchor::Keyed(password),
+        Anchor::Keyed(6..=VALUE, password),
         Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
         Anchor::Number(1..=12, When::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
@@ -188,8 +189,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
     let quoted = keyed.quote != 0;
-    let spaces = value.contains(&b' ');
-    let punctuation = kinds.others >= 6 && !spaces;
+    let spaces = || value.contains(&b' ');
+    let punctuation = kinds.others >= 6 && !spaces();
     let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
         .iter()
         .filter(|count| **count > 0)
@@ -197,7 +198,9 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let strong = value.len() >= 6 && classes >= 3 || punctuation && value.len() >= 8;
     let plain =
         value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
-    let confidence = if !NAMED.stand_in(keyed.name) {
+    // Without quotes nothing else is one, whatever its name.
+    let likely = quoted || strong || plain;
+    let confidence = if !(likely && NAMED.stand_in(keyed.name)) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
         let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
         (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value))
@@ -207,7 +210,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             Link::Told => (strong && kinds.digits > 0 && !is_code(value) && !is_path(value))
                 .then_some(Confidence::Medium),
             Link::Beside if !quoted => strong.then_some(Confidence::Medium),
-            _ if quoted && spaces => ((12..=64).contains(&value.len()) && !is_sentence(value))
+            _ if quoted && spaces() => ((12..=64).contains(&value.len()) && !is_sentence(value))
                 .then_some(Confidence::Medium),
             _ if quoted && (strong || plain) && !is_code(value) => Some(Confidence::High),
             _ if quoted

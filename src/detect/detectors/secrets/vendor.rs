@@ -1,5 +1,7 @@
 //! Tokens that name their vendor by how they begin.
 
+use std::ops::Range;
+
 use crate::detect::scan::first_in;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -338,8 +340,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             known("ABSK", &[Run(Base64, 109, 269)]),
             known("dnkey-", &[Run(Base64UrlPadded, 20, 120)]),
         ]),
-        Anchor::Mixed(29..=29, When::Always, maxmind),
-        Anchor::Mixed(6..=6, When::Always, maxmind),
+        Anchor::Mixed(29..=29, When::Before(b'_'), maxmind),
+        Anchor::Mixed(6..=6, When::Before(b'_'), maxmind),
         Anchor::Word(
             &[
                 "webhook.office.com/webhookb2/",
@@ -501,6 +503,9 @@ const MANIFEST: usize = 700;
 /// Says what a manifest is of.
 const KIND: &[u8] = b"kind:";
 
+/// Whose data are credentials.
+const SECRET: &[u8] = b"secret";
+
 /// The entries of the data of a Kubernetes secret.
 fn kubernetes(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
@@ -530,14 +535,16 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
     }
     let (start, end) = found?;
     let from = place.at.saturating_sub(MANIFEST);
-    if text
-        .find(Sought::KindBefore, KIND, from..place.at)
-        .is_none()
-        || !is_secret(text.slice(from..place.at))
-    {
+    // Of many manifests in a row each part is searched once.
+    let is_secret = |what, range: Range<usize>| {
+        let word = text.find_by(what, SECRET.len(), range.clone(), |range| {
+            first_secret(text.slice(0..range.end), range.start)
+        });
+        word.is_some() && is_secret(text.slice(range))
+    };
+    if !is_secret(Sought::KindBefore, from..place.at) {
         let to = text.end_within(end, MANIFEST);
-        text.find(Sought::KindBehind, KIND, end..to)?;
-        if !is_secret(text.slice(end..to)) {
+        if !is_secret(Sought::KindBehind, end..to) {
             return None;
         }
     }
@@ -572,6 +579,24 @@ fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, 
     fits.then_some((entry, end))
 }
 
+/// Where the first word from `from` on stands that says `secret` behind `kind:`.
+fn first_secret(text: &[u8], from: usize) -> Option<usize> {
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+    let starts = text.get(from..)?.iter().enumerate();
+    starts
+        .filter(|(_, byte)| **byte | 0x20 == b's')
+        .filter_map(|(place, _)| text.split_at_checked(from.wrapping_add(place)))
+        .find(|(before, rest)| {
+            let word = rest.get(..SECRET.len());
+            word.is_some_and(|word| word.eq_ignore_ascii_case(SECRET)) && {
+                let blanks = before.iter().rev().take_while(|byte| blank(byte)).count();
+                let named = before.len().wrapping_sub(blanks);
+                before.get(..named).is_some_and(|to| to.ends_with(KIND))
+            }
+        })
+        .map(|(before, _)| before.len())
+}
+
 /// `kind: Secret` on a line of its own.
 fn is_secret(manifest: &[u8]) -> bool {
     let mut rest = manifest;
@@ -594,7 +619,7 @@ fn is_secret(manifest: &[u8]) -> bool {
             .strip_prefix(b"'")
             .and_then(|kind| kind.strip_suffix(b"'"))
             .unwrap_or(kind);
-        if kind.eq_ignore_ascii_case(b"secret") {
+        if kind.eq_ignore_ascii_case(SECRET) {
             return true;
         }
     }
