@@ -213,11 +213,8 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let mut small = false;
     while len < length {
         let byte = text.at(at);
-        let between =
-            match separators {
-                0 => len >= 2 && matches!(byte, b' ' | b'-' | b'.'),
-                _ => false,
-            } || len.is_multiple_of(4) && len > 0 && separators < 3 && byte.is_ascii_whitespace();
+        let between = separators == 0 && len >= 2 && matches!(byte, b' ' | b'-' | b'.')
+            || len.is_multiple_of(4) && len > 0 && separators < 3 && byte.is_ascii_whitespace();
         if byte.is_ascii_alphanumeric() {
             *number.get_mut(len)? = byte.to_ascii_uppercase();
             len = len.wrapping_add(1);

@@ -17,30 +17,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         source: "Names as used in configuration files; CWE-259, CWE-798",
     },
     reach: 512,
-    context: &[
-        "wachtwoord",
-        "haslo",
-        "parola",
-        "losenord",
-        "kodeord",
-        "adgangskode",
-        "salasana",
-        "heslo",
-        "jelszo",
-        "sifre",
-        "пароль",
-        "密码",
-        "密碼",
-        "口令",
-        "パスワード",
-        "暗証番号",
-        "비밀번호",
-        "암호",
-        "รหัสผ่าน",
-        "كلمة المرور",
-        "סיסמה",
-        "पासवर्ड",
-    ],
+    context: WORDS,
     anchors: &[
         Anchor::Keyed(6..=VALUE, password),
         Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
@@ -305,8 +282,8 @@ fn is_code_with_marks(value: &[u8]) -> bool {
     mark && makeup(value).others < 10
 }
 
-/// Those of the words that other texts than plain ones hold, too.
-const LATIN: &[&str] = &[
+/// Words for it that names in programs don't have; first those that texts without other letters hold, too.
+const WORDS: &[&str] = &[
     "wachtwoord",
     "haslo",
     "parola",
@@ -317,7 +294,21 @@ const LATIN: &[&str] = &[
     "heslo",
     "jelszo",
     "sifre",
+    "пароль",
+    "密码",
+    "密碼",
+    "口令",
+    "パスワード",
+    "暗証番号",
+    "비밀번호",
+    "암호",
+    "รหัสผ่าน",
+    "كلمة المرور",
+    "סיסמה",
+    "पासवर्ड",
 ];
+
+const LATIN: &[&str] = WORDS.split_at(10).0;
 
 fn is_of_value(byte: u8) -> bool {
     byte.is_ascii_graphic()
