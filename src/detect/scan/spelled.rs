@@ -39,7 +39,18 @@ pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u
 /// The run around one of its characters, whatever its length.
 pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
     let mut end = at;
-    while let Some(next) = after(text, end) {
+    loop {
+        // Mostly one separator stands between two characters.
+        let mut close = text.bytes().get(end..).unwrap_or_default();
+        while let [_, separator, next, behind, ..] = close
+            && is_separator(*separator)
+            && next.is_ascii_alphanumeric()
+            && !behind.is_ascii_alphanumeric()
+        {
+            close = close.get(2..).unwrap_or_default();
+            end = end.wrapping_add(2);
+        }
+        let Some(next) = after(text, end) else { break };
         end = next;
     }
     first(text, at)..end.wrapping_add(1)
@@ -48,11 +59,11 @@ pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
 /// How many letters and digits a run has, if it is one of these.
 pub(super) fn is_run(text: &[u8], range: &Range<usize>) -> bool {
     let written = text.get(range.clone()).unwrap_or_default();
-    let count = written
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .count();
-    count >= FEWEST && written.len() <= LONGEST
+    let count = || {
+        let single = |byte: &&u8| byte.is_ascii_alphanumeric();
+        written.iter().filter(single).count()
+    };
+    written.len() <= LONGEST && count() >= FEWEST
 }
 
 /// Whether a run says something without a word before it: by its letters, its groups, or a check digit. Rows of tables
