@@ -304,6 +304,11 @@ impl<'a> Text<'a> {
         self.before(at) == b':' && !self.slice(word..end).iter().all(digit)
     }
 
+    /// Whether the end was looked past since the last call of [`take_past_end`](Self::take_past_end).
+    pub(super) fn is_past_end(&self) -> bool {
+        self.past_end.get()
+    }
+
     /// Whether the end was looked past since the last call.
     pub(super) fn take_past_end(&self) -> bool {
         self.past_end.replace(false)
