@@ -110,23 +110,42 @@ pub(super) fn mod_11_10(number: &[u8]) -> bool {
 pub(super) fn verhoeff(number: &[u8]) -> bool {
     let mut check = 0u8;
     for (place, byte) in number.iter().rev().enumerate() {
-        let permuted = PERMUTED.get(place & 7);
-        let digit = permuted.and_then(|row| row.get(usize::from(byte.wrapping_sub(b'0'))));
-        let row = DIHEDRAL.get(usize::from(check));
-        let (Some(digit), Some(row)) = (digit, row) else {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
             return false;
-        };
-        check = row.get(usize::from(*digit)).copied().unwrap_or(0);
+        }
+        let step = (place & 7)
+            .wrapping_mul(100)
+            .wrapping_add(usize::from(check));
+        check = VERHOEFF
+            .get(step.wrapping_add(usize::from(digit)))
+            .copied()
+            .unwrap_or(0);
     }
     check == 0 && !number.is_empty()
 }
 
+/// For each place, counted from the last, and each product so far the products with each digit: all of them tenfold.
+static VERHOEFF: [u8; 800] = verhoeff_steps();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn verhoeff_steps() -> [u8; 800] {
+    let (dihedral, permuted) = (dihedral(), permuted());
+    let mut table = [0; 800];
+    let mut at = 0;
+    while at < table.len() {
+        let digit = permuted[at / 100][at % 10];
+        table[at] = dihedral[at / 10 % 10][digit as usize] * 10;
+        at += 1;
+    }
+    table
+}
+
 /// Products of D₅: rotations are 0–4, reflections 5–9.
-static DIHEDRAL: [[u8; 10]; 10] = dihedral();
-
-/// The permutation for each place, counted from the last.
-static PERMUTED: [[u8; 10]; 8] = permuted();
-
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -153,6 +172,7 @@ const fn dihedral() -> [[u8; 10]; 10] {
     table
 }
 
+/// The permutation for each place, counted from the last.
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,

@@ -43,7 +43,11 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(4..=4, When::First(0b111_1100), grouped),
         Anchor::Number(13..=19, When::Always, solid),
-        Anchor::Number(2..=12, When::Always, loose),
+        Anchor::Number(
+            2..=12,
+            When::InOwnContextBefore(b" \t\n\r\x0C-.|_/,"),
+            loose,
+        ),
     ],
     hits: &[
         Hit {
@@ -155,6 +159,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     {
         return None;
     }
+    next_group(place, place.end, true)?;
     let mut number = [0u8; 20];
     let mut len = 0usize;
     let mut groups = [0usize; 6];
@@ -177,16 +182,10 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         if second || size > 8 || len > 19 {
             return None;
         }
-        let mut next = at.wrapping_add(1);
-        let mut separated =
-            matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/') && text.at(next).is_ascii_digit();
-        if !separated && len <= 16 {
-            next = text.run(at, WIDE, is_wide);
-            separated = next > at && text.at(next).is_ascii_digit();
-        }
-        if !separated || len >= 19 {
-            break at;
-        }
+        let next = match next_group(place, at, len <= 16) {
+            Some(next) if len < 19 => next,
+            _ => break at,
+        };
         // A fifth group belongs to a number of 19 digits or to something else.
         if matches!(
             groups,
@@ -222,6 +221,21 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
         end,
         confidence: confidence(place, number),
     })
+}
+
+/// Where the next group of digits begins behind one that ends at `at`: one separator on, or several wide ones.
+fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
+    let text = place.text;
+    let byte = text.at(at);
+    let mut next = at.wrapping_add(1);
+    if matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/') && text.at(next).is_ascii_digit() {
+        return Some(next);
+    }
+    if !wide || !is_wide(byte) {
+        return None;
+    }
+    next = text.run(next, WIDE.wrapping_sub(1), is_wide);
+    text.at(next).is_ascii_digit().then_some(next)
 }
 
 /// A number after a word for it, in groups of any size.
@@ -288,66 +302,43 @@ const LOOK: usize = 24;
 /// Whether four groups of four digits stand here, no fifth one of three, and their check digit is wrong: most numbers in
 /// groups are told here, four digits at a time.
 fn is_no_card(written: &[u8; LOOK]) -> bool {
-    let [
-        a0,
-        a1,
-        a2,
-        a3,
-        s1,
-        b0,
-        b1,
-        b2,
-        b3,
-        s2,
-        c0,
-        c1,
-        c2,
-        c3,
-        s3,
-        d0,
-        d1,
-        d2,
-        d3,
-        rest @ ..,
-    ] = written;
-    let separator = |byte: &u8| matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/');
-    if !separator(s1) || !separator(s2) || !separator(s3) {
+    let at = |place: usize| written.get(place).copied().unwrap_or(0);
+    let separator = |byte: u8| matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/');
+    if !separator(at(4)) || !separator(at(9)) || !separator(at(14)) {
         return false;
     }
-    let digits = |group: u32| {
-        group & 0xF0F0_F0F0 == 0x3030_3030
-            && group.wrapping_add(0x0606_0606) & 0xF0F0_F0F0 == 0x3030_3030
+    let group = |from: usize| {
+        let four = written.get(from..).and_then(<[u8]>::first_chunk);
+        four.map_or(0, |four| u64::from(u32::from_le_bytes(*four)))
     };
-    let first = u32::from_le_bytes([*a0, *a1, *a2, *a3]);
-    let second = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
-    let third = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
-    let fourth = u32::from_le_bytes([*d0, *d1, *d2, *d3]);
-    if !digits(first) || !digits(second) || !digits(third) || !digits(fourth) {
+    let first = group(0) | group(5) << 32;
+    let second = group(10) | group(15) << 32;
+    let digits = |groups: u64| {
+        groups & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030
+            && groups.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0
+                == 0x3030_3030_3030_3030
+    };
+    if !digits(first) || !digits(second) {
         return false;
     }
-    let [mark, fifth @ ..] = rest;
-    let more = fifth
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    if mark.is_ascii_digit() || separator(mark) && more == 3 {
+    let fifth = written.iter().skip(20);
+    let more = fifth.take_while(|byte| byte.is_ascii_digit()).count();
+    if at(19).is_ascii_digit() || separator(at(19)) && more == 3 {
         return false;
     }
     // The first and third digit of each group are counted twice, two in one sum.
-    let counted = |group: u32| {
-        let twice = group & 0x000F_000F;
-        let above_four = twice.wrapping_add(0x0003_0003) >> 3 & 0x0001_0001;
-        let once = group >> 8 & 0x000F_000F;
+    let counted = |groups: u64| {
+        let twice = groups & 0x000F_000F_000F_000F;
+        let above_four = twice.wrapping_add(0x0003_0003_0003_0003) >> 3 & 0x0001_0001_0001_0001;
+        let once = groups >> 8 & 0x000F_000F_000F_000F;
         twice
             .wrapping_mul(2)
             .wrapping_sub(above_four.wrapping_mul(9))
             .wrapping_add(once)
     };
-    let sum = counted(first)
-        .wrapping_add(counted(second))
-        .wrapping_add(counted(third))
-        .wrapping_add(counted(fourth));
-    let sum = (sum & 0xFFFF).wrapping_add(sum >> 16);
+    let sums = counted(first).wrapping_add(counted(second));
+    // Multiplied by this, all four sums come together in the highest 16 bits.
+    let sum = sums.wrapping_mul(0x0001_0001_0001_0001) >> 48;
     !sum.is_multiple_of(10)
 }
 

@@ -72,8 +72,9 @@ pub(super) static DETECTOR: Detector = Detector {
             ],
             judge,
         ),
-        Anchor::Number(1..=2, When::InContext, day_first),
-        Anchor::Number(4..=4, When::InContext, year_first),
+        Anchor::Number(1..=2, When::InContextBefore(b" ,.-"), day_first),
+        // The first bytes of 年 and 년.
+        Anchor::Number(4..=4, When::InContextBefore(b"\xE5\xEB"), year_first),
         Anchor::Word(
             &[
                 "january",
@@ -202,22 +203,18 @@ const MONTHS: &[&[u8; 3]] = &[
 /// `19 April 1975`, `3. Mai 1975`, `9 de abril de 2001`; the place is at the day.
 fn day_first(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let day = number_at(
-        text.slice(place.at..place.end),
-        0,
-        2.min(place.end.wrapping_sub(place.at)),
-    )?;
     let from = of(place, gap(place, place.end));
     if from == place.end || !text.at(from).is_ascii_alphabetic() {
         return None;
     }
     let end = text.run(from, 12, |byte| byte.is_ascii_alphabetic());
-    let begins = |month: &&&[u8; 3]| {
-        text.slice(from..end)
-            .get(..3)
-            .is_some_and(|first| first.eq_ignore_ascii_case(**month))
-    };
-    if !(1..=31).contains(&day) || !MONTHS.iter().any(|month| begins(&month)) {
+    let begins = text.slice(from..end).first_chunk::<3>();
+    let month = begins.map(|letters| letters.map(|letter| letter.to_ascii_lowercase()));
+    if !MONTHS.iter().any(|known| Some(**known) == month) {
+        return None;
+    }
+    let number = text.slice(place.at..place.end);
+    if !(1..=31).contains(&number_at(number, 0, number.len().min(2))?) {
         return None;
     }
     until_year(place, of(place, gap(place, end)))

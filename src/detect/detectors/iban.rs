@@ -209,16 +209,29 @@ fn probe(place: &Place<'_>) -> Option<Found> {
     let mut len = 0usize;
     let mut at = start;
     let mut separators = 0usize;
-    let mut digits = 0usize;
     let mut small = false;
     while len < length {
+        // Mostly digits and capitals stand in fours.
+        if len.is_multiple_of(4)
+            && len.wrapping_add(4) <= length
+            && let Some(four) = text.slice(at..at.wrapping_add(4)).first_chunk::<4>()
+            && let Some(to) = number.get_mut(len..len.wrapping_add(4))
+            && four
+                .iter()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        {
+            to.copy_from_slice(four);
+            len = len.wrapping_add(4);
+            at = at.wrapping_add(4);
+            separators = 0;
+            continue;
+        }
         let byte = text.at(at);
         let between = separators == 0 && len >= 2 && matches!(byte, b' ' | b'-' | b'.')
             || len.is_multiple_of(4) && len > 0 && separators < 3 && byte.is_ascii_whitespace();
         if byte.is_ascii_alphanumeric() {
             *number.get_mut(len)? = byte.to_ascii_uppercase();
             len = len.wrapping_add(1);
-            digits = digits.wrapping_add(usize::from(byte.is_ascii_digit()));
             small |= byte.is_ascii_lowercase();
             separators = 0;
         } else if between {
@@ -229,7 +242,10 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         at = at.wrapping_add(1);
     }
     // Words in small letters are looked at as well.
-    let is_prose = small && digits.wrapping_mul(2) < len;
+    let is_prose = small && {
+        let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
+        digits.wrapping_mul(2) < len
+    };
     if text.at(at).is_ascii_alphanumeric() || text.before(place.at) == b'_' || is_prose {
         return None;
     }

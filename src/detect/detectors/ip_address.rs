@@ -19,7 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "client", "address", "addr", "dns",
     ],
     anchors: &[
-        Anchor::Number(1..=3, When::Before(b'.'), version_4),
+        Anchor::Number(1..=3, When::Before(b"."), version_4),
         Anchor::Colon(version_6),
     ],
     hits: &[

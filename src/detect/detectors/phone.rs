@@ -316,8 +316,13 @@ fn national(
     let groups = written.groups.get(..written.count)?;
     // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
     let mut best: Option<(usize, Confidence)> = None;
+    let zero = place.text.at(first) == b'0';
     for count in 1..=written.count {
         let part = groups.get(..count)?;
+        let known = || zero || matches!(part, [3, 3, 4] | [1, 3, 3, 4] | [3, 3, 2, 2]);
+        if count < written.count && !known() {
+            continue;
+        }
         let end = first.wrapping_add(usize::from(*written.ends.get(count.wrapping_sub(1))?));
         let separators = written.separators.get(1..count)?;
         if place.text.at(end).is_ascii_alphanumeric() || is_continued(place, end) {

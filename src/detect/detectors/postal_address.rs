@@ -101,9 +101,6 @@ const STREETS: &[&str] = &[
 
 fn probe(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    if !place.context(place.at) {
-        return None;
-    }
     let number = text.slice(place.at..place.end);
     let suffixed = number.split_last().is_some_and(|(last, head)| {
         last.is_ascii_alphabetic() && head.iter().all(u8::is_ascii_digit)
@@ -127,10 +124,10 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         let word = word.strip_suffix(b"'").unwrap_or(word);
         let end = start.wrapping_add(word.len());
         if words > 0
+            && word.first().is_some_and(u8::is_ascii_uppercase)
             && STREETS
                 .iter()
                 .any(|street| word.eq_ignore_ascii_case(street.as_bytes()))
-            && word.first().is_some_and(u8::is_ascii_uppercase)
         {
             return Some(Found {
                 start: place.at,

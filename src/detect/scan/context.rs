@@ -15,6 +15,8 @@ const WORDS: usize = 6;
 const BYTES: usize = 80;
 /// So many bytes behind the last question another may be asked: validators look at a block and at what follows it.
 const BEHIND: usize = 256;
+/// So many bytes are soon read.
+const SOON: usize = 32;
 /// After so many bytes the words are looked through for such that aren't needed any more.
 const KEPT: usize = 256;
 /// Words of the longest term.
@@ -277,6 +279,12 @@ impl Nearby {
         self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
             || at <= self.read && at > self.telling.saturating_add(BYTES)
             || self.asked == Some((at, 0))
+    }
+
+    /// Whether many words would have to be read to tell what stands before `at`.
+    #[inline]
+    pub(super) fn is_unread(&self, at: usize) -> bool {
+        self.read == 0 || at > self.read.saturating_add(SOON)
     }
 
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes

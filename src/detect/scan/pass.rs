@@ -48,11 +48,11 @@ pub(super) struct Plan {
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
-    /// The digits that one of them begins with.
-    first_digits: u16,
+    /// For each digit that one of them begins with, the characters that may follow it, a bit for each.
+    behind_digits: [u128; 10],
     /// By length.
-    numbers: Vec<Vec<TokenProbe>>,
-    mixed: Vec<Vec<TokenProbe>>,
+    numbers: Vec<TokenProbes>,
+    mixed: Vec<TokenProbes>,
     at: Vec<(usize, Probe)>,
     colon: Vec<(usize, Probe)>,
     pairs: Vec<(usize, Probe)>,
@@ -145,9 +145,9 @@ impl Plan {
             })),
             beginnings: Beginnings::default(),
             begun_by: Vec::new(),
-            first_digits: 0,
-            numbers: vec![Vec::new(); 24],
-            mixed: vec![Vec::new(); TOKEN],
+            behind_digits: [0; 10],
+            numbers: vec![TokenProbes::default(); 24],
+            mixed: vec![TokenProbes::default(); TOKEN],
             at: Vec::new(),
             colon: Vec::new(),
             pairs: Vec::new(),
@@ -231,9 +231,14 @@ impl Plan {
         plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
         let beginnings = || plan.begun_by.iter().map(Begun::text);
-        plan.first_digits = beginnings()
-            .filter_map(|text| text.bytes().next().filter(u8::is_ascii_digit))
-            .fold(0, |digits, digit| digits | 1 << (digit & 15));
+        for text in beginnings() {
+            if let [first @ b'0'..=b'9', second, ..] = text.as_bytes()
+                && let Some(behind) = plan.behind_digits.get_mut(usize::from(first & 15))
+            {
+                *behind |=
+                    bit_of(second.to_ascii_lowercase()) | bit_of(second.to_ascii_uppercase());
+            }
+        }
         plan.beginnings = Beginnings::new(beginnings().zip(0u16..));
         plan
     }
@@ -271,11 +276,13 @@ impl Plan {
             false => text.len(),
         };
         text.take_past_end();
+        let plain = memory.near.borrow().is_plain();
         let mut pass = Pass {
             plan: self,
             slots,
             text: &text,
             near: &memory.near,
+            plain,
             open,
             out,
             begun,
@@ -374,12 +381,18 @@ struct TokenProbe {
     firsts: Option<u16>,
     /// Detectors of which a word before the token is such context.
     gate: Slots,
-    /// The character that must follow; 0: any.
-    next: u8,
+    /// Whether it is asked first where the words before the token have not been read: that costs more.
+    eager: bool,
+    /// The characters that may follow; none: any.
+    next: &'static [u8],
+    /// Whether one of them must, even where the text ends behind the token.
+    strict: bool,
     /// Whether a name must begin behind that.
     named: bool,
-    /// Whether more digits must follow behind a separator.
+    /// Whether it begins groups of digits, so that more follow behind a separator.
     grouped: bool,
+    /// Whether it asks for the words before the token itself.
+    in_own_context: bool,
     /// Whether it is asked only where the text is not plain.
     wide: bool,
 }
@@ -391,32 +404,135 @@ impl TokenProbe {
             .get(slot)
             .is_some_and(|known| known.threshold == Confidence::Low);
         let (gate, firsts) = match when {
-            When::InContext | When::InWideContext if !low && context != 0 => (context, Some(0)),
+            When::InContext | When::InContextBefore(_) | When::InWideContext
+                if !low && context != 0 =>
+            {
+                (context, Some(0))
+            }
             When::InContextOr(digits) | When::GroupsInContextOr(digits) => {
                 (context, Some(digits | MARKED))
             }
             When::First(digits) | When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
+            When::BeforeName => (context, Some(0)),
             When::Always
-            | When::InContext
-            | When::InWideContext
             | When::Before(_)
-            | When::BeforeName => (0, None),
-        };
-        let next = match when {
-            When::Before(next) => next,
-            When::BeforeName => b' ',
-            _ => 0,
+            | When::InContext
+            | When::InContextBefore(_)
+            | When::InOwnContextBefore(_)
+            | When::InWideContext => (0, None),
         };
         Self {
             probe: (slot, probe),
             gate,
             firsts,
-            next,
+            eager: matches!(when, When::InContextBefore(_) | When::BeforeName),
+            next: match when {
+                When::Before(next)
+                | When::InContextBefore(next)
+                | When::InOwnContextBefore(next) => next,
+                When::BeforeName => b" ",
+                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b" -./()",
+                _ => &[],
+            },
+            strict: matches!(when, When::Before(_) | When::BeforeName),
             named: when == When::BeforeName,
+            in_own_context: matches!(when, When::InOwnContextBefore(_)),
             grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
             wide: when == When::InWideContext,
         }
     }
+}
+
+/// All that look at tokens of a length, and what tells at once who has to: a bit for each of the probes.
+#[derive(Clone, Debug, Default)]
+struct TokenProbes {
+    probes: Vec<TokenProbe>,
+    /// By the first digit, in that of [`MARKED`] behind `+` or `(`: those that need no word before the token.
+    by_first: [u32; FIRSTS],
+    /// Those that may be asked with other digits where a word stands before the token.
+    gated: u32,
+    /// By what follows the token.
+    by_next: [u32; NEXTS],
+    wide: u32,
+}
+
+impl TokenProbes {
+    fn add(&mut self, probe: TokenProbe) {
+        let place = u32::try_from(self.probes.len()).unwrap_or(u32::MAX);
+        let bit = 1u32.checked_shl(place).unwrap_or(0);
+        debug_assert!(bit != 0, "more probes of one length than bits");
+        for (first, asked) in (0u32..).zip(&mut self.by_first) {
+            let fits = |firsts: u16| firsts.checked_shr(first).unwrap_or(0) & 1 == 1;
+            if probe.firsts.is_none_or(fits) && !probe.in_own_context {
+                *asked |= bit;
+            }
+        }
+        if probe.gate != 0 || probe.in_own_context {
+            self.gated |= bit;
+        }
+        for (class, asked) in (0u8..).zip(&mut self.by_next) {
+            let among = || probe.next.iter().any(|next| class_of_next(*next) == class);
+            if probe.next.is_empty() || among() {
+                *asked |= bit;
+            }
+        }
+        if probe.wide {
+            self.wide |= bit;
+        }
+        self.probes.push(probe);
+    }
+
+    /// Those that may be asked about a token before such a character.
+    #[inline]
+    fn before(&self, next: u8, plain: bool) -> u32 {
+        let class = usize::from(class_of_next(next));
+        let asked = self.by_next.get(class).copied().unwrap_or(0);
+        if plain { asked & !self.wide } else { asked }
+    }
+
+    /// Those that may be asked about a token with such first digits whatever words stand before it.
+    #[inline]
+    fn with(&self, first: u8, marked: bool) -> u32 {
+        let of = |first: usize| self.by_first.get(first).copied().unwrap_or(0);
+        let marked = if marked {
+            of(MARKED.trailing_zeros() as usize)
+        } else {
+            0
+        };
+        of(usize::from(first & 15)) | marked
+    }
+}
+
+/// What may follow a token as far as probes tell it apart: each of these, what is not ASCII, and all else.
+const NEXT: [u8; 15] = *b" -./():|~,_\t\n\r\x0C";
+const NOT_ASCII: u8 = 16;
+const NEXTS: usize = 17;
+
+static NEXT_CLASSES: [u8; 256] = next_classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const fn next_classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 128;
+    while byte < 256 {
+        classes[byte] = NOT_ASCII;
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < NEXT.len() {
+        classes[NEXT[mark] as usize] = mark as u8 + 1;
+        mark += 1;
+    }
+    classes
+}
+
+fn class_of_next(byte: u8) -> u8 {
+    NEXT_CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 /// Steps in the forms that are taken before anything else is asked.
@@ -424,18 +540,22 @@ const FEW: usize = 4;
 
 /// In a set of first digits: those behind `+` or `(`.
 const MARKED: u16 = 1 << 10;
+const FIRSTS: usize = 16;
 
-fn add_by_length(
-    lists: &mut [Vec<TokenProbe>],
-    lengths: &RangeInclusive<usize>,
-    token: TokenProbe,
-) {
+/// So many bytes behind a token tell whether it is the first of several groups.
+const BEHIND: usize = 5;
+
+fn bit_of(byte: u8) -> u128 {
+    1u128.checked_shl(u32::from(byte)).unwrap_or(0)
+}
+
+fn add_by_length(lists: &mut [TokenProbes], lengths: &RangeInclusive<usize>, token: TokenProbe) {
     for (_, list) in lists
         .iter_mut()
         .enumerate()
         .filter(|(len, _)| lengths.contains(len))
     {
-        list.push(token);
+        list.add(token);
     }
 }
 
@@ -521,6 +641,8 @@ struct Pass<'a> {
     slots: &'a [Slot],
     text: &'a Text<'a>,
     near: &'a RefCell<Nearby>,
+    /// The text is [plain](Nearby::is_plain).
+    plain: bool,
     open: bool,
     out: &'a mut Vec<Raw>,
     begun: usize,
@@ -578,7 +700,7 @@ impl<'a> Pass<'a> {
             each(starts, |bit| {
                 let at = base.wrapping_add(bit);
                 // Numbers are most of what begins with a digit.
-                if block.digit >> bit & 1 == 0 || self.is_first_digit(at) {
+                if block.digit >> bit & 1 == 0 || self.may_begin(at) {
                     self.word(at);
                 }
             });
@@ -618,11 +740,15 @@ impl<'a> Pass<'a> {
         }
         let (spelled, singles) =
             spelled::candidates(alphanumeric, carry.alphanumeric, carry.singles);
-        each(spelled, |bit| {
-            self.spelled(base.wrapping_add(bit).wrapping_sub(1));
-        });
+        if base.wrapping_add(BLOCK) > self.spelled_done {
+            each(spelled, |bit| {
+                self.spelled(base.wrapping_add(bit).wrapping_sub(1));
+            });
+        }
         carry.singles = singles;
-        self.tokens(base, block, alphanumeric, carry.token);
+        if block.digit != 0 {
+            self.tokens(base, block, alphanumeric, carry.token);
+        }
         if alphanumeric >> 63 == 1 {
             // The token that runs into the next block begins after the last other byte of this one.
             let gap = u64::from((!alphanumeric).leading_zeros());
@@ -656,6 +782,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Tokens with a digit in them that begin or go on in this block.
+    #[inline(never)]
     fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
         let mut digits = block.digit;
         while digits != 0 {
@@ -717,32 +844,16 @@ impl<'a> Pass<'a> {
         }
         let lists = if number { &plan.numbers } else { &plan.mixed };
         let known = self.out.len();
-        let list = lists.get(len).map_or(&[][..], Vec::as_slice);
-        let first = match self.text.before(start) {
-            b'+' | b'(' => MARKED,
-            _ => 0,
-        } | 1u16.wrapping_shl(u32::from(self.text.at(start) & 15));
-        let next = self.text.bytes().get(end).copied().unwrap_or(0);
-        for token in list {
-            if token.wide && self.near.borrow().is_plain()
-                || token.next != 0 && (token.next != next || !self.goes_on(token, start, end))
-            {
-                continue;
-            }
-            let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
-            if !by_first && token.gate == 0
-                || token.grouped && !self.is_first_group(first, end)
-                || !by_first && token.gate & self.context(start) == 0
-            {
-                continue;
-            }
-            self.probe(std::slice::from_ref(&token.probe), start, end);
+        if let Some(list) = lists.get(len).filter(|list| !list.probes.is_empty()) {
+            self.ask(list, start, end);
         }
-        let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
-        if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
-            // What is surely a card or an account is not also made of other numbers.
-            self.token_done = self.token_done.max(raw.end);
-            return;
+        if self.out.len() > known {
+            let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
+            if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
+                // What is surely a card or an account is not also made of other numbers.
+                self.token_done = self.token_done.max(raw.end);
+                return;
+            }
         }
         let first = plan.forms.start();
         if first == 0 {
@@ -754,13 +865,10 @@ impl<'a> Pass<'a> {
             let (mut at, mut state) = (end, plan.forms.after_digits(len));
             // Behind most numbers no form goes on.
             for byte in bytes.get(end..).unwrap_or_default().iter().take(FEW) {
-                if plan.forms.may_end(state) {
+                if state == 0 || plan.forms.may_end(state) {
                     break;
                 }
                 state = plan.forms.step(state, *byte);
-                if state == 0 {
-                    break;
-                }
                 at = at.wrapping_add(1);
             }
             if state != 0 {
@@ -783,6 +891,64 @@ impl<'a> Pass<'a> {
         if self.out.len() > known {
             self.cover(known);
         }
+    }
+
+    /// Asks about a token those of its length that it may concern.
+    #[inline]
+    fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
+        let bytes = self.text.bytes();
+        let next = bytes.get(end).copied().unwrap_or(0);
+        // What the end of the text leaves open is asked about, too.
+        let known = end.wrapping_add(BEHIND) <= bytes.len();
+        let mut asked = if known {
+            list.before(next, self.plain)
+        } else {
+            u32::MAX
+        };
+        if asked == 0 {
+            return;
+        }
+        let byte = self.text.at(start);
+        let marked = matches!(self.text.before(start), b'+' | b'(');
+        if known {
+            let with = list.with(byte, marked);
+            let gated = asked & list.gated & !with;
+            let quiet = gated == 0 || self.near.borrow().is_quiet(start);
+            asked = asked & with | if quiet { 0 } else { gated };
+        }
+        let first = if marked { MARKED } else { 0 } | 1u16.wrapping_shl(u32::from(byte & 15));
+        while let Some(token) = list.probes.get(asked.trailing_zeros() as usize) {
+            asked &= asked.wrapping_sub(1);
+            self.ask_one(token, first, next, start, end);
+        }
+    }
+
+    #[inline]
+    fn ask_one(&mut self, token: &TokenProbe, first: u16, next: u8, start: usize, end: usize) {
+        if token.grouped && !self.is_first_group(first, start, end)
+            || token.wide && self.plain
+            || token.strict && (!token.next.contains(&next) || !self.goes_on(token, start, end))
+        {
+            return;
+        }
+        let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
+        let eager = !by_first && token.eager && self.near.borrow().is_unread(start);
+        if !by_first && !eager && token.gate & self.context(start) == 0 {
+            return;
+        }
+        let (slot, probe) = token.probe;
+        let place = self.place(slot, start, end);
+        let found = probe(&place);
+        if eager
+            && (found.is_some() || self.text.is_past_end())
+            && token.gate & self.context(start) == 0
+        {
+            self.text.take_past_end();
+            return;
+        }
+        let begins = place.first.get();
+        let far = begins > start;
+        self.far |= self.take(slot, begins, found) && far;
     }
 
     /// Takes note of the findings since there were `known`, those that begin first and of these the longest are last.
@@ -815,11 +981,16 @@ impl<'a> Pass<'a> {
         near.before(self.text.bytes(), at, &self.plan.terms)
     }
 
-    /// Whether more digits follow a number that ends here, behind one or two separators; behind a 1 alone those of an area
-    /// code. At the end of the text they may.
+    /// Whether more digits follow a number, behind one or two separators, and none stand before it; behind a 1 alone those
+    /// of an area code. At the end of the text they may.
     #[inline]
-    fn is_first_group(&self, first: u16, end: usize) -> bool {
+    fn is_first_group(&self, first: u16, start: usize, end: usize) -> bool {
         let bytes = self.text.bytes();
+        if matches!(self.text.before(start), b'-' | b'.' | b'/' | b':')
+            && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
+        {
+            return false;
+        }
         let Some([mark, second, third]) = bytes.get(end..).and_then(|rest| rest.first_chunk())
         else {
             return true;
@@ -882,7 +1053,11 @@ impl<'a> Pass<'a> {
         let plan = self.plan;
         let gate = plan.forms.gate(state);
         let whole = if start <= BLANKS { WHOLE } else { 0 };
-        if past_end && self.open || gate & (whole | FREE) == 0 && gate & self.context(start) == 0 {
+        let mut context = None;
+        if past_end && self.open
+            || gate & (whole | FREE) == 0
+                && gate & *context.get_or_insert_with(|| self.context(start)) == 0
+        {
             return;
         }
         let mut bytes = [0u8; COMPACT];
@@ -894,7 +1069,7 @@ impl<'a> Pass<'a> {
             if self.is_covered(slot, start)
                 || fit.needs_context
                     && !(fit.or_whole && whole != 0)
-                    && bit & self.context(start) == 0
+                    && bit & *context.get_or_insert_with(|| self.context(start)) == 0
             {
                 continue;
             }
@@ -917,11 +1092,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a known token begins with the digit that stands here.
+    /// Whether a known token may begin with the digit that stands here.
     #[inline]
-    fn is_first_digit(&self, at: usize) -> bool {
-        let digit = self.text.bytes().get(at).map_or(0, |byte| byte & 15);
-        self.plan.first_digits >> digit & 1 == 1
+    fn may_begin(&self, at: usize) -> bool {
+        let bytes = self.text.bytes().get(at..).unwrap_or_default();
+        let Some([digit, second]) = bytes.first_chunk() else {
+            return false;
+        };
+        let behind = self.plan.behind_digits.get(usize::from(digit & 15));
+        behind.is_some_and(|behind| behind & bit_of(*second) != 0)
     }
 
     /// A word or token begins here.

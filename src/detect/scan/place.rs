@@ -54,14 +54,18 @@ pub(in crate::detect) enum When {
     /// As [`InContext`](Self::InContext), where the text has more than ASCII or its key is such a word. In other texts
     /// nearly every token is one of letters and digits, and to read all words before them would cost more than the rest.
     InWideContext,
-    /// Only those before this character.
-    Before(u8),
+    /// As [`InContext`](Self::InContext), and one of these characters follows.
+    InContextBefore(&'static [u8]),
+    /// Only those before one of these characters; the probe itself finds nothing but after one of the detector's words.
+    InOwnContextBefore(&'static [u8]),
+    /// Only those before one of these characters.
+    Before(&'static [u8]),
     /// Those after one of the detector's words, those with one of these digits first (a set of bits), and those behind
     /// `+` or `(`.
     InContextOr(u16),
     /// Only those with one of these digits first, a set of bits, and those behind `+` or `(`.
     First(u16),
-    /// Only those before a space and a capital, or a letter that isn't Latin.
+    /// Only those after one of the detector's words, before a space and a capital, or a letter that isn't Latin.
     BeforeName,
     /// As [`First`](Self::First), and more digits follow behind a separator.
     FirstOfGroups(u16),

@@ -39,7 +39,18 @@ pub(super) fn candidates(here: u64, before: u64, singles_before: u64) -> (u64, u
 /// The run around one of its characters, whatever its length.
 pub(super) fn around(text: &Text<'_>, at: usize) -> Range<usize> {
     let mut end = at;
-    while let Some(next) = after(text, end) {
+    loop {
+        // Mostly one separator stands between two characters.
+        let mut close = text.bytes().get(end..).unwrap_or_default();
+        while let [_, separator, next, behind, ..] = close
+            && is_separator(*separator)
+            && next.is_ascii_alphanumeric()
+            && !behind.is_ascii_alphanumeric()
+        {
+            close = close.get(2..).unwrap_or_default();
+            end = end.wrapping_add(2);
+        }
+        let Some(next) = after(text, end) else { break };
         end = next;
     }
     first(text, at)..end.wrapping_add(1)

@@ -322,7 +322,7 @@ impl<'a> Text<'a> {
         self.before(at) == b':' && !self.slice(word..end).iter().all(digit)
     }
 
-    /// Whether the end was looked past since that was last taken note of.
+    /// Whether the end was looked past since the last call of [`take_past_end`](Self::take_past_end).
     #[inline]
     pub(in crate::detect) fn is_past_end(&self) -> bool {
         self.past_end.get()

@@ -15,7 +15,7 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     reach: 120,
     context: &[],
     anchors: &[
-        Anchor::Mixed(2..=40, When::Before(b'~'), client),
+        Anchor::Mixed(2..=40, When::Before(b"~"), client),
         Anchor::Mixed(84..=84, When::Always, devops),
         Anchor::Keyed(88..=88, account),
         Anchor::Keyed(44..=44, shared),

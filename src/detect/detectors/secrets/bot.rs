@@ -15,8 +15,8 @@ pub(in crate::detect) static TELEGRAM: Detector = Detector {
     reach: 46,
     context: &[],
     anchors: &[
-        Anchor::Number(8..=10, When::Before(b':'), telegram),
-        Anchor::Mixed(11..=13, When::Before(b':'), telegram),
+        Anchor::Number(8..=10, When::Before(b":"), telegram),
+        Anchor::Mixed(11..=13, When::Before(b":"), telegram),
     ],
     hits: &[
         Hit {

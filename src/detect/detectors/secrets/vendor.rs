@@ -31,7 +31,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
     reach: 16_384,
     context: &[],
     anchors: &[
-        Anchor::Number(15..=16, When::Before(b'|'), application),
+        Anchor::Number(15..=16, When::Before(b"|"), application),
         Anchor::Beginning(&[
             known("p8e-", &[Run(Smalls, 32, 32)]),
             Beginning {
