@@ -340,8 +340,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             known("ABSK", &[Run(Base64, 109, 269)]),
             known("dnkey-", &[Run(Base64UrlPadded, 20, 120)]),
         ]),
-        Anchor::Mixed(29..=29, When::Before(b'_'), maxmind),
-        Anchor::Mixed(6..=6, When::Before(b'_'), maxmind),
+        Anchor::Mixed(29..=29, When::Before(b"_"), maxmind),
+        Anchor::Mixed(6..=6, When::Before(b"_"), maxmind),
         Anchor::Word(
             &[
                 "webhook.office.com/webhookb2/",
