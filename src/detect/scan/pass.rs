@@ -782,7 +782,6 @@ impl<'a> Pass<'a> {
     }
 
     /// Tokens with a digit in them that begin or go on in this block.
-    #[inline(never)]
     fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
         let mut digits = block.digit;
         while digits != 0 {
@@ -894,7 +893,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Asks about a token those of its length that it may concern.
-    #[inline]
+    #[inline(never)]
     fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
         let bytes = self.text.bytes();
         let next = bytes.get(end).copied().unwrap_or(0);
