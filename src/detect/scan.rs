@@ -22,6 +22,7 @@ mod pass;
 pub(super) mod place;
 mod spelled;
 mod text;
+mod tokens;
 
 /// Whether the text ends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

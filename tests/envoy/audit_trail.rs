@@ -122,7 +122,7 @@ fn a_client_that_goes_away_is_recorded(version: Version) {
         envoy.provider.answer_next(answers("too late").after(&gate));
         let mut upload = site.begin(http, &Request::chat(says("hello")));
         upload.end();
-        envoy.provider.ended(number);
+        envoy.provider.whole(number);
         drop(upload);
         let record = site.records.next();
         gate.open();

@@ -302,6 +302,22 @@ impl Provider {
         })
     }
 
+    /// The first request of that number or a later one that came whole: heads of requests that were given up may arrive
+    /// late.
+    ///
+    /// # Panics
+    /// When it never comes or never ends.
+    #[track_caller]
+    pub fn whole(&self, number: usize) -> Received {
+        wait_for("a whole request at the provider", || {
+            let state = lock(&self.state);
+            let mut later = state.received.iter().skip(number);
+            later
+                .find(|received| received.ended == Ended::Whole)
+                .cloned()
+        })
+    }
+
     /// Forgets what reached it, for tests that send thousands.
     pub fn forget(&self) {
         lock(&self.state).received.clear();
