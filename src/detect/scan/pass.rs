@@ -49,8 +49,8 @@ pub(super) struct Plan {
     terms: Terms,
     beginnings: Beginnings,
     begun_by: Vec<Begun>,
-    /// For each digit that one of them begins with, the characters that may follow it, a bit for each.
-    behind_digits: [u128; 10],
+    /// For each digit that one of them begins with, the characters that may follow it: a bit for each, in two words.
+    behind_digits: [[u64; 2]; 10],
     /// By length.
     numbers: Vec<TokenProbes>,
     mixed: Vec<TokenProbes>,
@@ -146,7 +146,7 @@ impl Plan {
             })),
             beginnings: Beginnings::default(),
             begun_by: Vec::new(),
-            behind_digits: [0; 10],
+            behind_digits: [[0; 2]; 10],
             numbers: vec![TokenProbes::default(); 24],
             mixed: vec![TokenProbes::default(); TOKEN],
             at: Vec::new(),
@@ -236,8 +236,11 @@ impl Plan {
             if let [first @ b'0'..=b'9', second, ..] = text.as_bytes()
                 && let Some(behind) = plan.behind_digits.get_mut(usize::from(first & 15))
             {
-                *behind |=
-                    bit_of(second.to_ascii_lowercase()) | bit_of(second.to_ascii_uppercase());
+                for byte in [second.to_ascii_lowercase(), second.to_ascii_uppercase()] {
+                    if let Some(word) = behind.get_mut(usize::from(byte >> 6)) {
+                        *word |= bit_of(byte);
+                    }
+                }
             }
         }
         plan.beginnings = Beginnings::new(beginnings().zip(0u16..));
@@ -380,8 +383,8 @@ const FEW: usize = 4;
 /// So many bytes behind a token tell whether it is the first of several groups.
 const BEHIND: usize = 5;
 
-fn bit_of(byte: u8) -> u128 {
-    1u128.checked_shl(u32::from(byte)).unwrap_or(0)
+fn bit_of(byte: u8) -> u64 {
+    1u64.wrapping_shl(u32::from(byte))
 }
 
 /// Where something that no anchor has seen yet may have begun: an address in the last word, a country code before
@@ -924,7 +927,9 @@ impl<'a> Pass<'a> {
             return false;
         };
         let behind = self.plan.behind_digits.get(usize::from(digit & 15));
-        behind.is_some_and(|behind| behind & bit_of(*second) != 0)
+        behind
+            .and_then(|words| words.get(usize::from(second >> 6)))
+            .is_some_and(|word| word & bit_of(*second) != 0)
     }
 
     /// A word or token begins here.
