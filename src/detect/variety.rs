@@ -8,16 +8,7 @@ pub(super) fn variety(bytes: &[u8]) -> u32 {
     let Some(total) = u16::try_from(bytes.len()).ok().filter(|total| *total > 0) else {
         return 0;
     };
-    let mut counts = [0u16; 256];
-    // The sum of each count times its logarithm, kept up with every character.
-    let mut repeated = 0u32;
-    for byte in bytes {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            repeated = repeated.wrapping_add(step(*count));
-            *count = count.wrapping_add(1);
-        }
-    }
-    shannon(u32::from(total), repeated)
+    shannon(u32::from(total), count(&mut [0; 256], bytes))
 }
 
 /// What a value is made of, kept so that another which begins within it, and ends with it or little later, costs only what
@@ -79,18 +70,9 @@ impl Tally {
         self.with(value);
     }
 
-    fn count(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
-                self.repeated = self.repeated.wrapping_add(step(*count));
-                *count = count.wrapping_add(1);
-            }
-        }
-    }
-
     /// Takes bytes behind the value to it.
     pub(super) fn with(&mut self, bytes: &[u8]) {
-        self.count(bytes);
+        self.repeated = self.repeated.wrapping_add(count(&mut self.counts, bytes));
         self.end = self.end.wrapping_add(bytes.len());
         (self.common.from, self.short.from, self.run) = (None, None, None);
     }
@@ -168,6 +150,19 @@ fn shannon(total: u32, repeated: u32) -> u32 {
         .map_or(0, logarithm)
         .saturating_sub(repeated.checked_div(total).unwrap_or(0));
     bits.saturating_mul(10) >> 8
+}
+
+/// Counts characters. Returns by how much the sum of each count times its logarithm grows.
+#[inline]
+fn count(counts: &mut [u16; 256], bytes: &[u8]) -> u32 {
+    let mut grown = 0u32;
+    for byte in bytes {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            grown = grown.wrapping_add(step(*count));
+            *count = count.wrapping_add(1);
+        }
+    }
+    grown
 }
 
 /// By how much a count times its logarithm grows with the next character.
@@ -264,6 +259,14 @@ pub(super) struct Makeup {
 }
 
 impl Makeup {
+    /// How many kinds of characters there are.
+    pub(super) fn classes(self) -> usize {
+        [self.digits, self.capitals, self.smalls, self.others]
+            .iter()
+            .filter(|count| **count > 0)
+            .count()
+    }
+
     /// What is left without a part.
     pub(super) fn without(self, part: Self) -> Self {
         Self {

@@ -29,27 +29,33 @@ pub(super) const COMMANDS: &[&str] = &[
 /// How far behind the command's name its option is looked for, in bytes.
 const LINE: usize = 200;
 
-/// What a command's option for passwords is called, and whether the value may stand right behind it.
-fn option_of(name: &[u8]) -> (&'static str, bool) {
+/// Where an option's value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placement {
+    /// Right behind it; what stands apart is something else.
+    Glued,
+    /// Behind a space.
+    Apart,
+    Either,
+}
+
+/// What a command's option for passwords is called, and where the value stands.
+fn option_of(name: &[u8]) -> (&'static str, Placement) {
     match name.to_ascii_lowercase().as_slice() {
-        b"mysql" | b"mariadb" | b"sshpass" | b"mongo" | b"docker login" | b"podman login" => {
-            ("-p", true)
-        }
-        b"redis-cli" => ("-a", false),
-        b"ldapsearch" | b"ldapmodify" | b"ldapadd" => ("-w", true),
-        b"sqlcmd" | b"unzip" => ("-P", true),
-        b"plink" | b"pscp" => ("-pw", false),
-        _ => ("-p", false),
+        b"mysql" | b"mariadb" => ("-p", Placement::Glued),
+        b"sshpass" | b"mongo" | b"docker login" | b"podman login" => ("-p", Placement::Either),
+        b"redis-cli" => ("-a", Placement::Apart),
+        b"ldapsearch" | b"ldapmodify" | b"ldapadd" => ("-w", Placement::Either),
+        b"sqlcmd" | b"unzip" => ("-P", Placement::Either),
+        b"plink" | b"pscp" => ("-pw", Placement::Apart),
+        _ => ("-p", Placement::Apart),
     }
 }
 
 pub(super) fn option(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     let name = text.slice(place.at..place.end);
-    let (option, may_be_glued) = option_of(name);
-    // Of mysql's, only what stands right behind the option is the password; what stands apart is a database.
-    let must_be_glued =
-        name.eq_ignore_ascii_case(b"mysql") || name.eq_ignore_ascii_case(b"mariadb");
+    let (option, stands) = option_of(name);
     let ends = |byte: u8| matches!(byte, b'\n' | b'|' | b';' | b'&' | 0);
     let mut at = place.end;
     let value = loop {
@@ -65,9 +71,11 @@ pub(super) fn option(place: &Place<'_>) -> Option<Found> {
         if byte == b'-' && text.before(at) == b' ' && is_option() {
             let behind = at.wrapping_add(option.len());
             match text.at(behind) {
-                b' ' if !must_be_glued => break text.run(behind, 4, |byte| byte == b' '),
+                b' ' if stands != Placement::Glued => {
+                    break text.run(behind, 4, |byte| byte == b' ');
+                }
                 b' ' | b'-' | b'=' | b'\n' | 0 => {}
-                _ if may_be_glued => break behind,
+                _ if stands != Placement::Apart => break behind,
                 _ => {}
             }
         }
@@ -92,11 +100,7 @@ pub(super) fn option(place: &Place<'_>) -> Option<Found> {
 }
 
 fn judge(value: &[u8]) -> Option<Confidence> {
-    let kinds = makeup(value);
-    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
-        .iter()
-        .filter(|count| **count > 0)
-        .count();
+    let classes = makeup(value).classes();
     let known =
         value.starts_with(b"-") || is_reference(value) || is_placeholder(value) || is_word(value);
     match classes {

@@ -176,14 +176,13 @@ fn curl(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     // Up to the end of the line, or to the next command, which is looked at by itself.
     let mut line = place.end;
+    let last = line.saturating_add(300);
     let option = loop {
-        let left = place.end.saturating_add(300).saturating_sub(line);
-        line = text.run(line, left, |byte| !matches!(byte, b'\n' | 0 | b'c' | b'-'));
+        line = text.run(line, last.saturating_sub(line), |byte| {
+            !matches!(byte, b'\n' | 0 | b'c' | b'-')
+        });
         let byte = text.at(line);
-        if byte == b'\n'
-            || byte == 0
-            || line.wrapping_sub(place.end) >= 300
-            || byte == b'c' && text.follows(line, "curl ")
+        if byte == b'\n' || byte == 0 || line >= last || byte == b'c' && text.follows(line, "curl ")
         {
             place.begins(line);
             return None;

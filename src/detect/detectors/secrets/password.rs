@@ -168,10 +168,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let quoted = keyed.quote != 0;
     let spaces = || value.contains(&b' ');
     let punctuation = kinds.others >= 6 && !spaces();
-    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
-        .iter()
-        .filter(|count| **count > 0)
-        .count();
+    let classes = kinds.classes();
     let strong = value.len() >= 6 && classes >= 3 || punctuation && value.len() >= 8;
     let plain =
         value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
@@ -365,10 +362,7 @@ fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
     let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
     let value = text.slice(start..end);
     let kinds = makeup(value);
-    let classes = [kinds.digits, kinds.capitals, kinds.smalls, kinds.others]
-        .iter()
-        .filter(|count| **count > 0)
-        .count();
+    let classes = kinds.classes();
     let telling =
         kinds.digits > 0 && (value.len() >= 6 && classes >= 3 || value.len() >= 8 && classes >= 2);
     let known = is_reference(value)
