@@ -131,6 +131,11 @@ pub fn texts() -> Vec<(&'static str, String)> {
             "0x5aAe…",
             filled("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed "),
         ),
+        ("1A1zP1…", filled("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa ")),
+        (
+            "bc1q…",
+            filled("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 "),
+        ),
         ("mysql -p", filled("mysql -u a -pb ")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]

@@ -11,6 +11,7 @@ mod automaton;
 mod checksum;
 pub mod custom;
 pub mod detectors;
+mod keccak;
 pub mod lines;
 pub mod literals;
 pub mod normalise;

@@ -1,9 +1,9 @@
 //! Addresses of crypto currencies.
 
 use crate::detect::checksum::{base58_check, bech32};
+use crate::detect::keccak::keccak_256;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
-use sha3::{Digest, Keccak256};
 
 pub(super) static DETECTOR: Detector = Detector {
     name: "crypto_address",
@@ -69,14 +69,13 @@ fn probe(place: &Place<'_>) -> Option<Found> {
         }
         [b'b', b'c', b'1', ..] if bech32(token, 2) => Confidence::High,
         // QR codes have addresses in capitals; in text they are rare enough to be something else.
-        [b'B', b'C', b'1', ..] if bech32(token, 2) => in_context(place, Confidence::Medium)?,
-        [b'0', b'x', digits @ ..]
-            if digits.len() == 40 && digits.iter().all(u8::is_ascii_hexdigit) =>
-        {
-            if is_checked(digits) {
-                Confidence::High
-            } else {
-                in_context(place, Confidence::High)?
+        [b'B', b'C', b'1', ..] if bech32(token, 2) => in_context(place, Confidence::Medium),
+        [b'0', b'x', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit) => {
+            let digits = digits.try_into().ok()?;
+            // The word first: the hash costs more.
+            match in_context(place, Confidence::High) {
+                Confidence::Low if is_checked(digits) => Confidence::High,
+                confidence => confidence,
             }
         }
         _ => return None,
@@ -89,11 +88,12 @@ fn probe(place: &Place<'_>) -> Option<Found> {
 }
 
 /// Whether those letters are capitals, and there are some, whose place in the hash of the small ones has eight or more.
-fn is_checked(digits: &[u8]) -> bool {
-    if !digits.iter().any(u8::is_ascii_uppercase) {
+fn is_checked(digits: &[u8; 40]) -> bool {
+    let small = digits.map(|digit| digit.to_ascii_lowercase());
+    if small == *digits {
         return false;
     }
-    let hash = Keccak256::digest(digits.to_ascii_lowercase());
+    let hash = keccak_256(&small).unwrap_or_default();
     let halves = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits
         .iter()
@@ -101,10 +101,10 @@ fn is_checked(digits: &[u8]) -> bool {
         .all(|(digit, half)| digit.is_ascii_digit() || digit.is_ascii_uppercase() == (half >= 8))
 }
 
-fn in_context(place: &Place<'_>, with: Confidence) -> Option<Confidence> {
-    Some(if place.context(place.at) {
+fn in_context(place: &Place<'_>, with: Confidence) -> Confidence {
+    if place.context(place.at) {
         with
     } else {
         Confidence::Low
-    })
+    }
 }
