@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Confidence;
+use super::simd::Level;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
 use escape::{Escape, escape_at};
 
@@ -101,7 +102,7 @@ impl View {
         self.joins.clear();
         self.oddities.clear();
         self.unseen_end = None;
-        if is_plain(text.as_bytes()) {
+        if Level::best().is_plain(text.as_bytes()) {
             return false;
         }
         let mut build = Build {
@@ -221,19 +222,6 @@ fn add(to: &mut String, text: &str, part: Range<usize>) {
         Some([byte]) if byte.is_ascii() => to.push(char::from(*byte)),
         _ => to.push_str(text.get(part).unwrap_or_default()),
     }
-}
-
-/// Whether no byte of the text can begin something to normalise.
-fn is_plain(bytes: &[u8]) -> bool {
-    let special = |byte: u8| {
-        !byte.is_ascii()
-            || byte < b' ' && !(b'\t'..=b'\r').contains(&byte)
-            || matches!(byte, b'&' | b'%' | b'\\' | 0x7F)
-    };
-    // Whole blocks without an early end: the compiler makes vector code of it.
-    bytes
-        .chunks(64)
-        .all(|block| !block.iter().fold(false, |any, byte| any | special(*byte)))
 }
 
 /// Bytes of the text that stay what they are when more text follows: all but an escape that has only begun.

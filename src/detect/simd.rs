@@ -1,4 +1,5 @@
-//! Sorts the bytes of a text into classes, 64 at a time: the only pass that touches every byte.
+//! Sorts the bytes of a text into classes, 64 at a time, and tells before that whether any of them is not plain text: the
+//! only passes that touch every byte.
 //!
 //! Four forms of the same function: WebAssembly's 128-bit vectors, AVX2 and SSSE3 by run-time detection, and a plain
 //! loop over a table, which is the definition that the others are tested against.
@@ -99,6 +100,11 @@ const HIGH: [u8; 16] = [
     0,
     0,
 ];
+
+/// The bits of bytes that a reader may not see as they are: outside of ASCII or DEL, controls other than white space, and
+/// `&`, `%` and `\`, which begin escapes. The high halves 0, 1 and from 8 on, 2, 5 and 7 have a bit each.
+const CODED_LOW: [u8; 16] = [3, 3, 3, 3, 3, 7, 7, 3, 3, 2, 2, 2, 10, 2, 3, 19];
+const CODED_HIGH: [u8; 16] = [1, 2, 4, 0, 0, 8, 0, 16, 2, 2, 2, 2, 2, 2, 2, 2];
 
 /// For each byte of a stem: groups that fit the low half, groups that fit the high half. Bytes that differ only in the
 /// bit that tells small letters from capitals are one, so that no case needs to be folded.
@@ -207,6 +213,23 @@ impl Level {
         whole.saturating_add(1)
     }
 
+    /// Whether a reader sees each byte as it is.
+    pub(super) fn is_plain(self, bytes: &[u8]) -> bool {
+        let (blocks, rest) = bytes.as_chunks();
+        let has_coded = |block: &[u8; BLOCK]| match self {
+            Self::Plain => block.iter().any(is_coded),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Wasm => wasm::has_coded(block),
+            // SAFETY: `best` chose this level because the CPU has the feature.
+            #[cfg(target_arch = "x86_64")]
+            Self::Ssse3 => unsafe { x86::has_coded_ssse3(block) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { x86::has_coded_avx2(block) },
+        };
+        !blocks.iter().any(has_coded) && !rest.iter().any(is_coded)
+    }
+
     /// `bytes` has [`AFTER`] bytes more than `blocks` cover.
     fn classify_whole(self, bytes: &[u8], blocks: &mut [Block]) {
         debug_assert!(
@@ -236,9 +259,16 @@ impl Level {
     }
 }
 
+fn look(table: &[u8; 16], half: u8) -> u8 {
+    table.get(usize::from(half)).copied().unwrap_or(0)
+}
+
+fn is_coded(byte: &u8) -> bool {
+    look(&CODED_LOW, byte & 15) & look(&CODED_HIGH, byte >> 4) != 0
+}
+
 /// The definition: classes of a byte by its halves, stems by three bytes.
 fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
-    let look = |table: &[u8; 16], half: u8| table.get(usize::from(half)).copied().unwrap_or(0);
     let mut block = Block::default();
     for (place, three) in window.windows(3).enumerate() {
         let bit = 1u64.wrapping_shl(u32::try_from(place).unwrap_or(0));
@@ -269,10 +299,13 @@ fn plain(window: &[u8; BLOCK + AFTER]) -> Block {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm {
-    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW, STEM_TABLES};
+    use super::{
+        AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, EARLY, HIGH, LATE, LOW,
+        STEM_TABLES,
+    };
     use core::arch::wasm32::{
         i8x16_eq, i8x16_shuffle, u8x16_bitmask, u8x16_shr, u8x16_splat, u8x16_swizzle, u16x8_shl,
-        v128, v128_and, v128_load, v128_or,
+        v128, v128_and, v128_any_true, v128_load, v128_or,
     };
 
     /// The 16 bytes from `at` on. `at` is at most `BLOCK + AFTER - 16`.
@@ -325,6 +358,14 @@ mod wasm {
     #[inline(always)]
     fn of(classes: v128, class: u8) -> v128 {
         u16x8_shl(classes, class.leading_zeros())
+    }
+
+    #[inline(always)]
+    pub(super) fn has_coded(block: &[u8; BLOCK]) -> bool {
+        let (parts, _) = block.as_chunks();
+        v128_any_true(parts.iter().fold(u8x16_splat(0), |any, part| {
+            v128_or(any, look(&CODED_LOW, &CODED_HIGH, halves(table(part))))
+        }))
     }
 
     /// The groups of the second and third byte of a stem.
@@ -382,12 +423,16 @@ mod wasm {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{AFTER, AT, BLOCK, Block, COLON, DASH, DIGIT, HIGH, LETTERS, LOW, STEM_TABLES};
+    use super::{
+        AFTER, AT, BLOCK, Block, CODED_HIGH, CODED_LOW, COLON, DASH, DIGIT, HIGH, LETTERS, LOW,
+        STEM_TABLES,
+    };
     use core::arch::x86_64::{
         __m128i, __m256i, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
-        _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16, _mm256_and_si256,
-        _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
-        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_srli_epi16,
+        _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
+        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
+        _mm256_shuffle_epi8, _mm256_srli_epi16,
     };
 
     /// The 16 bytes of a table.
@@ -443,6 +488,16 @@ mod x86 {
     }
 
     #[inline]
+    #[target_feature(enable = "ssse3")]
+    pub(super) fn has_coded_ssse3(block: &[u8; BLOCK]) -> bool {
+        let (parts, _) = block.as_chunks();
+        let coded = parts.iter().fold(_mm_setzero_si128(), |any, part| {
+            _mm_or_si128(any, look(&CODED_LOW, &CODED_HIGH, table(part)))
+        });
+        self::any(coded, u8::MAX) != 0
+    }
+
+    #[inline]
     #[target_feature(enable = "avx2")]
     fn look_avx2(low: &[u8; 16], high: &[u8; 16], bytes: __m256i) -> __m256i {
         let half = _mm256_set1_epi8(15);
@@ -494,6 +549,18 @@ mod x86 {
         }
         block
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn has_coded_avx2(block: &[u8; BLOCK]) -> bool {
+        let (parts, _) = block.as_chunks::<32>();
+        let coded = parts.iter().fold(_mm256_setzero_si256(), |any, part| {
+            // SAFETY: 32 bytes are read from an array of 32; the instruction needs no alignment.
+            let bytes = unsafe { _mm256_loadu_si256(part.as_ptr().cast()) };
+            _mm256_or_si256(any, look_avx2(&CODED_LOW, &CODED_HIGH, bytes))
+        });
+        any_avx2(coded, u8::MAX) != 0
+    }
 }
 
 #[cfg(test)]
@@ -536,6 +603,22 @@ mod tests {
             assert_eq!(block.at, u64::from(byte == b'@'), "{byte}");
             assert_eq!(block.colon, u64::from(byte == b':'), "{byte}");
             assert_eq!(block.dash, u64::from(byte == b'-'), "{byte}");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_read_as_it_is_is_seen_at_every_place() {
+        for level in levels() {
+            for byte in 0..=u8::MAX {
+                let is_plain =
+                    matches!(byte, b'\t'..=b'\r' | b' '..=b'~') && !b"%&\\".contains(&byte);
+                for place in 0..100 {
+                    let mut text = [b'a'; 100];
+                    text[place] = byte;
+                    assert_eq!(level.is_plain(&text), is_plain, "{level:?} {byte} {place}");
+                }
+            }
+            assert!(level.is_plain(b""));
         }
     }
 
