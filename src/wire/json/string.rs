@@ -1,5 +1,6 @@
 //! JSON strings: escapes, and the way from a place in the decoded text back to the bytes.
 
+use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -63,23 +64,47 @@ fn escaped_char(bytes: &[u8], length: usize) -> char {
     }
 }
 
+/// How many bytes stand before the first escape. Eight at a time, as the scanner looks for a string's end.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX.wrapping_div(255);
+    const BACKSLASHES: u64 = ONES.wrapping_mul(b'\\' as u64);
+    let (words, rest) = bytes.as_chunks();
+    let mut at = 0usize;
+    for word in words {
+        let word = u64::from_le_bytes(*word) ^ BACKSLASHES;
+        let found = word.wrapping_sub(ONES) & !word & ONES.wrapping_mul(0x80);
+        if found != 0 {
+            return at.wrapping_add(index(found.trailing_zeros().wrapping_shr(3)));
+        }
+        at = at.wrapping_add(8);
+    }
+    let plain = rest.iter().position(|byte| *byte == b'\\');
+    at.wrapping_add(plain.unwrap_or(rest.len()))
+}
+
 /// The text that the content of a scanned JSON string stands for. Borrowed where it holds no escape. Content that
 /// was not scanned (broken escapes, invalid UTF-8) decodes to replacement characters, never to a panic.
 pub fn decode(raw: &[u8]) -> Cow<'_, str> {
-    if !raw.contains(&b'\\') {
+    let mut plain = plain_length(raw);
+    if plain == raw.len() {
         return String::from_utf8_lossy(raw);
     }
-    let mut text = String::with_capacity(raw.len());
+    let mut text = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest.iter().position(|&b| b == b'\\') {
-        let (plain, from_escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        text.push_str(&String::from_utf8_lossy(plain));
-        let length = escape_length(from_escape).map_or(2, |(length, _)| length);
-        text.push(escaped_char(from_escape, length));
-        rest = from_escape.get(length..).unwrap_or_default();
+    while let Some((before, escape @ [_, ..])) = rest.split_at_checked(plain) {
+        text.extend_from_slice(before);
+        let length = escape_length(escape).map_or(2, |(length, _)| length);
+        let mut utf8 = [0; 4];
+        let c = escaped_char(escape, length).encode_utf8(&mut utf8);
+        text.extend_from_slice(c.as_bytes());
+        rest = escape.get(length..).unwrap_or_default();
+        plain = plain_length(rest);
     }
-    text.push_str(&String::from_utf8_lossy(rest));
-    Cow::Owned(text)
+    text.extend_from_slice(rest);
+    Cow::Owned(match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 /// Walks once through a JSON string and turns ranges of its decoded text into ranges of its bytes. Ranges must come in
@@ -115,11 +140,9 @@ impl<'a> DecodedOffsets<'a> {
                 let length = escape_length(rest).map_or(2, |(length, _)| length);
                 (length, escaped_char(rest, length).len_utf8())
             } else {
-                let plain = rest
-                    .iter()
-                    .position(|&b| b == b'\\')
-                    .unwrap_or(rest.len())
-                    .min(target.saturating_sub(self.decoded_at));
+                // No further than asked: the next escape may be far, and each range would look for it again.
+                let wanted = target.saturating_sub(self.decoded_at);
+                let plain = plain_length(rest.get(..wanted).unwrap_or(rest));
                 (plain, plain)
             };
             let beyond = self.decoded_at.saturating_add(decoded_length) > target;
@@ -144,6 +167,17 @@ mod tests {
             "\"\\/\u{8}\u{c}\n\r\tA"
         );
         assert_eq!(decode(br"\ud83d\ude00\uD83D\uDE00"), "😀😀");
+    }
+
+    #[test]
+    fn an_escape_is_found_at_every_place() {
+        for before in 0..40 {
+            for behind in 0..20 {
+                let (before, behind) = ("]".repeat(before), "]\u{DC}".repeat(behind));
+                let raw = format!("{before}\\n{behind}");
+                assert_eq!(decode(raw.as_bytes()), format!("{before}\n{behind}"));
+            }
+        }
     }
 
     #[test]
