@@ -151,16 +151,8 @@ struct Slot {
     index: u16,
     threshold: Confidence,
     detector: &'static Detector,
-    /// Its place among the detectors that have words of context.
-    context: Option<u16>,
-}
-
-impl Slot {
-    /// The detector's place in a set of those that have words of context.
-    fn context_bit(&self) -> context::Slots {
-        self.context
-            .map_or(0, |place| 1u128.checked_shl(u32::from(place)).unwrap_or(0))
-    }
+    /// Its bit in a set of the detectors that have words of context.
+    context: context::Slots,
 }
 
 impl Scanner {
@@ -171,7 +163,7 @@ impl Scanner {
                 .zip(DETECTORS)
                 .filter(|(index, _)| selection.threshold(*index).is_some())
         };
-        let contexts = pass::number_contexts(selected().map(|(_, detector)| *detector));
+        let contexts = pass::context_bits(selected().map(|(_, detector)| *detector));
         let slots: Vec<Slot> = selected()
             .zip(contexts)
             .map(|((index, detector), context)| Slot {

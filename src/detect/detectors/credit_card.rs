@@ -41,11 +41,15 @@ pub(super) static DETECTOR: Detector = Detector {
         "kaart",
     ],
     anchors: &[
-        Anchor::Number(4..=4, When::First(0b111_1100), grouped),
+        Anchor::Number(
+            4..=4,
+            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/0"),
+            grouped,
+        ),
         Anchor::Number(13..=19, When::Always, solid),
         Anchor::Number(
             2..=12,
-            When::InOwnContextBefore(b" \t\n\r\x0C-.|_/,"),
+            When::InContextBeforeGroup(b" \t\n\r\x0C-.|_/,0"),
             loose,
         ),
     ],
@@ -321,9 +325,8 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
     if !digits(first) || !digits(second) {
         return false;
     }
-    let fifth = written.iter().skip(20);
-    let more = fifth.take_while(|byte| byte.is_ascii_digit()).count();
-    if at(19).is_ascii_digit() || separator(at(19)) && more == 3 {
+    let three = (20..23).all(|place| at(place).is_ascii_digit()) && !at(23).is_ascii_digit();
+    if at(19).is_ascii_digit() || separator(at(19)) && three {
         return false;
     }
     // The first and third digit of each group are counted twice, two in one sum.

@@ -208,9 +208,9 @@ fn day_first(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let end = text.run(from, 12, |byte| byte.is_ascii_alphabetic());
-    let begins = text.slice(from..end).first_chunk::<3>();
-    let month = begins.map(|letters| letters.map(|letter| letter.to_ascii_lowercase()));
-    if !MONTHS.iter().any(|known| Some(**known) == month) {
+    let begins = text.slice(from..end).first_chunk::<3>()?;
+    let month = begins.map(|letter| letter.to_ascii_lowercase());
+    if !MONTHS.iter().any(|known| **known == month) {
         return None;
     }
     let number = text.slice(place.at..place.end);

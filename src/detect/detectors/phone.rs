@@ -238,7 +238,10 @@ fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
     let mut at = first;
     let mut open = opened;
     while written.count < GROUPS {
-        let end = text.run(at, 16, |byte| byte.is_ascii_digit());
+        let mut end = at;
+        while end.wrapping_sub(at) < 16 && text.at(end).is_ascii_digit() {
+            end = end.wrapping_add(1);
+        }
         let len = end.wrapping_sub(at);
         if len == 0 || written.digits.wrapping_add(len) > 15 {
             break;
@@ -314,6 +317,10 @@ fn national(
     opened: bool,
 ) -> Option<(usize, Confidence)> {
     let groups = written.groups.get(..written.count)?;
+    // Social security numbers and dates stand in the same tables.
+    if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
+        return None;
+    }
     // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
     let mut best: Option<(usize, Confidence)> = None;
     let zero = place.text.at(first) == b'0';
@@ -350,10 +357,6 @@ fn national(
         *written.ends.get(written.count.wrapping_sub(1))?,
     ));
     let shortest = if written.count == 1 { 7 } else { 6 };
-    // Social security numbers and dates stand in the same tables.
-    if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
-        return None;
-    }
     let number = place.text.slice(first..end);
     let repeated = number.iter().all(|byte| Some(byte) == number.first());
     let dotted = written.separators.get(1..written.count)?.contains(&b'.') && written.digits < 8;

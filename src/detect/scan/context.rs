@@ -29,13 +29,16 @@ pub(super) struct Terms {
     entries: Vec<Entry>,
     /// Lengths in characters of terms in scripts without spaces.
     run_lengths: u32,
-    /// The first letters that words of terms have, and the second ones of each: most words of a text have others.
-    starts: [u32; 26],
+    /// A bit for the first three letters of each word of a term: most words of a text have others.
+    starts: [[u64; 32]; STARTS / 2048],
     /// The longest term of one word in ASCII.
     longest: usize,
     /// A bit for the first two bytes of each term of one word.
     run_starts: [u64; RUN_STARTS / 64],
 }
+
+const STARTS: usize = 1 << START_BITS;
+const START_BITS: u32 = 14;
 
 /// Most characters of a text begin none of some hundred terms.
 const RUN_STARTS: usize = 1 << RUN_START_BITS;
@@ -61,8 +64,11 @@ pub(super) struct Nearby {
     telling: usize,
     /// From here on words are looked through for such that aren't needed any more.
     full: usize,
-    /// The last question and its answer: validators at one place ask the same.
-    asked: Option<(usize, Slots)>,
+    /// The places that the last answer is for: validators at one place ask the same, and so do places further on with no
+    /// word between them, up to the last place that is `near` all that speaks there.
+    answered: Option<(usize, usize)>,
+    answer: Slots,
+    near: usize,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
     lettered: usize,
     passed: usize,
@@ -84,22 +90,32 @@ struct Word {
     after_barrier: bool,
 }
 
+impl Word {
+    fn new(start: usize, end: usize) -> Self {
+        Self {
+            start,
+            end,
+            phrase_start: start,
+            ..Self::default()
+        }
+    }
+}
+
 impl Terms {
     /// The terms of each slot.
-    pub(super) fn new<'a>(terms: impl Iterator<Item = (u16, &'a str)>) -> Self {
+    pub(super) fn new<'a>(terms: impl Iterator<Item = (Slots, &'a str)>) -> Self {
         let mut built = Self::default();
         let mut all: Vec<(u64, Slots, u8)> = Vec::new();
-        for (slot, term) in terms {
+        for (bit, term) in terms {
             let seen =
                 View::of(term).map_or_else(|| term.to_owned(), |view| view.text().to_owned());
-            let bit = 1u128.checked_shl(u32::from(slot)).unwrap_or(0);
             if !seen.contains(' ') {
                 built.add_run_start(seen.as_bytes());
             }
             if !seen.is_ascii() {
                 let length = u32::try_from(seen.chars().count()).unwrap_or(0);
                 built.run_lengths |= 1u32.checked_shl(length).unwrap_or(0);
-                all.push((hash(seen.bytes()), bit, 0));
+                all.push((hash(seen.as_bytes()), bit, 0));
                 continue;
             }
             for word in seen.split(' ') {
@@ -108,7 +124,7 @@ impl Terms {
             if !seen.contains(' ') {
                 built.longest = built.longest.max(seen.len());
             }
-            let words: Vec<u64> = seen.split(' ').map(|word| hash(word.bytes())).collect();
+            let words: Vec<u64> = seen.split(' ').map(|word| hash(word.as_bytes())).collect();
             let Some(last) = words.last().copied() else {
                 continue;
             };
@@ -131,22 +147,19 @@ impl Terms {
     }
 
     fn add_start(&mut self, word: &[u8]) {
-        let [first, rest @ ..] = word else { return };
-        if let Some(seconds) = self.starts.get_mut(usize::from(first.wrapping_sub(b'a'))) {
-            *seconds |= second_bit(rest.first());
+        let bit = start(first_three(word));
+        let bits = self.starts.as_flattened_mut().get_mut(bit / 64);
+        if let Some(bits) = bits {
+            *bits |= 1 << (bit % 64);
         }
     }
 
-    /// Whether a word of a term may begin as this word does.
+    /// Whether a word of a term may begin with these letters, all of the word if it has fewer.
     #[inline]
-    fn may_begin(&self, word: &[u8]) -> bool {
-        let [first, rest @ ..] = word else {
-            return false;
-        };
-        let first = usize::from((first | 0x20).wrapping_sub(b'a'));
-        self.starts
-            .get(first)
-            .is_some_and(|seconds| seconds & second_bit(rest.first()) != 0)
+    fn may_begin(&self, three: [u8; 3]) -> bool {
+        let bit = start(three);
+        let bits = self.starts.as_flattened().get(bit / 64);
+        bits.is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
     }
 
     /// A term of one byte could begin anywhere.
@@ -236,7 +249,7 @@ impl Nearby {
         self.barrier = 0;
         self.telling = 0;
         self.full = KEPT;
-        self.asked = None;
+        self.answered = None;
         self.plain = ascii;
         if let Some(key) = key {
             let seen = View::of(key);
@@ -278,7 +291,7 @@ impl Nearby {
     pub(super) fn is_quiet(&self, at: usize) -> bool {
         self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
             || at <= self.read && at > self.telling.saturating_add(BYTES)
-            || self.asked == Some((at, 0))
+            || self.answer == 0 && self.is_answered(at)
     }
 
     /// Whether many words would have to be read to tell what stands before `at`.
@@ -290,19 +303,22 @@ impl Nearby {
     /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
     /// that are that near.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
-        if self.is_quiet(at) {
-            return 0;
-        }
-        match self.asked {
-            Some((asked, answer)) if asked == at => answer,
-            _ => {
-                let answer = self.look_before(text, at, terms);
-                self.asked = Some((at, answer));
-                answer
-            }
+        if self.is_answered(at) {
+            self.answer
+        } else if self.is_quiet(at) {
+            0
+        } else {
+            self.look_before(text, at, terms)
         }
     }
 
+    #[inline]
+    fn is_answered(&self, at: usize) -> bool {
+        let among = |(first, last)| first <= at && at <= last;
+        self.answered.is_some_and(among)
+    }
+
+    #[inline(never)]
     fn look_before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
         if terms.entries.is_empty() {
             return 0;
@@ -319,9 +335,27 @@ impl Nearby {
         }
         if self.read < at {
             self.read_on(text, at, terms);
+            // Nothing that was read just now is a word.
+            if let Some((first, last)) = self.answered
+                && (last..=self.near).contains(&at)
+            {
+                self.answered = Some((first, at));
+                return self.answer;
+            }
         }
+        self.answered = Some((at, at));
+        (self.answer, self.near) = self.spoken_before(text, at);
+        if self.read > at {
+            self.near = 0;
+        }
+        self.answer
+    }
+
+    /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
+    fn spoken_before(&self, text: &[u8], at: usize) -> (Slots, usize) {
+        let from = at.saturating_sub(BYTES);
         if self.telling < from {
-            return 0;
+            return (0, usize::MAX);
         }
         let near = match self.words.last() {
             Some(last) if last.end <= at => self.words.as_slice(),
@@ -330,9 +364,8 @@ impl Nearby {
                 self.words.get(..first).unwrap_or_default()
             }
         };
-        let mut slots = 0;
         let Some(last) = near.last().filter(|word| word.start >= from) else {
-            return 0;
+            return (0, usize::MAX);
         };
         let between = if self.read <= at {
             self.barrier > last.end
@@ -340,23 +373,29 @@ impl Nearby {
             (last.end..at).any(|at| is_barrier(text, at))
         };
         if between {
-            return 0;
+            return (0, usize::MAX);
         }
+        let mut slots = 0;
+        let mut until = usize::MAX;
         for word in near
             .iter()
             .rev()
             .take(WORDS)
             .take_while(|word| word.start >= from)
         {
-            slots |= word.slots;
-            if word.phrase_start >= from {
+            if word.slots != 0 {
+                slots |= word.slots;
+                until = until.min(word.start);
+            }
+            if word.phrase_slots != 0 && word.phrase_start >= from {
                 slots |= word.phrase_slots;
+                until = until.min(word.phrase_start);
             }
             if word.after_barrier {
                 break;
             }
         }
-        slots
+        (slots, until.saturating_add(BYTES))
     }
 
     /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
@@ -381,25 +420,31 @@ impl Nearby {
                 at = at.wrapping_add(1);
                 if is_barrier(text, at.wrapping_sub(1)) {
                     self.barrier = at;
+                    self.near = 0;
                 }
                 continue;
             }
             let start = at;
             let joined = byte(at.wrapping_sub(1)).is_ascii_alphabetic() && at > 0;
+            let short = short_word(text, at).filter(|len| !joined && *len <= to.wrapping_sub(at));
             let mut ascii = true;
-            loop {
-                ascii &= byte(at).is_ascii();
-                at = at.wrapping_add(1);
-                if ascii {
-                    // No word ends before a small letter.
-                    at = at.wrapping_add(count(text, at..to, |kind| kind == SMALL));
-                }
-                if at >= to
-                    || !is_letter(byte(at))
-                    || is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
-                    || is_end_of_script(text, at)
-                {
-                    break;
+            if let Some(len) = short {
+                at = at.wrapping_add(len);
+            } else {
+                loop {
+                    ascii &= byte(at).is_ascii();
+                    at = at.wrapping_add(1);
+                    if ascii {
+                        // No word ends before a small letter.
+                        at = at.wrapping_add(count(text, at..to, |kind| kind == SMALL));
+                    }
+                    if at >= to
+                        || !is_letter(byte(at))
+                        || is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
+                        || is_end_of_script(text, at)
+                    {
+                        break;
+                    }
                 }
             }
             let run = text.get(start..at).unwrap_or_default();
@@ -410,8 +455,8 @@ impl Nearby {
                 } else {
                     0
                 };
-                let hash = if terms.may_begin(run) {
-                    hash(run.iter().map(u8::to_ascii_lowercase))
+                let hash = if terms.may_begin(first_three(run)) {
+                    hash_of(run)
                 } else {
                     0
                 };
@@ -439,24 +484,15 @@ impl Nearby {
             first = word.start;
         }
         let name = text.get(first..end).unwrap_or_default();
-        terms
-            .get(hash(name.iter().map(u8::to_ascii_lowercase)))
-            .map_or(0, |entry| entry.slots)
+        terms.get(hash_of(name)).map_or(0, |entry| entry.slots)
     }
 
     fn word(&mut self, hash: u64, start: usize, end: usize, slots: Slots, terms: &Terms) {
         let mut word = Word {
             hash,
-            start,
-            end,
             slots,
-            phrase_start: start,
-            ..Word::default()
+            ..Word::new(start, end)
         };
-        word.after_barrier = self
-            .words
-            .last()
-            .is_some_and(|before| self.barrier > before.end);
         if hash != 0
             && let Some(entry) = terms.get(hash)
         {
@@ -476,6 +512,15 @@ impl Nearby {
         if word.slots | word.phrase_slots != 0 {
             self.telling = end;
         }
+        self.push(word);
+    }
+
+    fn push(&mut self, mut word: Word) {
+        word.after_barrier = self
+            .words
+            .last()
+            .is_some_and(|before| self.barrier > before.end);
+        self.near = 0;
         self.words.push(word);
     }
 
@@ -493,9 +538,8 @@ impl Nearby {
                     latin_end = at.wrapping_add(len);
                 }
                 let latin = run.get(at..latin_end).unwrap_or_default();
-                if latin.len() <= terms.longest && terms.may_begin(latin) {
-                    let hash = hash(latin.iter().map(u8::to_ascii_lowercase));
-                    slots |= terms.get(hash).map_or(0, |entry| entry.slots);
+                if latin.len() <= terms.longest && terms.may_begin(first_three(latin)) {
+                    slots |= terms.get(hash_of(latin)).map_or(0, |entry| entry.slots);
                 }
             }
             if terms.may_begin_run(rest) {
@@ -516,10 +560,32 @@ fn run_start(two: [u8; 2]) -> usize {
     (two.wrapping_mul(0x9E37_79B1) >> (32 - RUN_START_BITS)) as usize
 }
 
-/// A bit for the second letter of a word, or for its having one letter only.
-fn second_bit(second: Option<&u8>) -> u32 {
-    let letter = second.map_or(26, |byte| u32::from((byte | 0x20).wrapping_sub(b'a')));
-    1u32.checked_shl(letter).unwrap_or(0)
+/// The bit of the first letters of a word, in small ones: as above.
+fn start([a, b, c]: [u8; 3]) -> usize {
+    (u32::from_le_bytes([a, b, c, 0]).wrapping_mul(0x9E37_79B1) >> (32 - START_BITS)) as usize
+}
+
+/// The first three letters of a word in small ones, 0 behind its end.
+fn first_three(word: &[u8]) -> [u8; 3] {
+    let letter = |place: usize| word.get(place).map_or(0, |byte| byte | 0x20);
+    [letter(0), letter(1), letter(2)]
+}
+
+/// The length of the word of ASCII that begins here, where eight bytes show that it ends within them and has no humps.
+#[inline]
+fn short_word(text: &[u8], at: usize) -> Option<usize> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let eight = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
+    let small = eight & !HIGH | 0x2020_2020_2020_2020;
+    // Sums have the highest bit of each byte from `a` on, and from `{` on.
+    let from_a = small.wrapping_add(0x1F1F_1F1F_1F1F_1F1F);
+    let behind_z = small.wrapping_add(0x0505_0505_0505_0505);
+    let letters = from_a & !behind_z & !eight & HIGH;
+    let end = (letters ^ HIGH).trailing_zeros() & !7;
+    let word = 1u64.checked_shl(end)?.wrapping_sub(1);
+    let capitals = letters & !(eight << 2) & word;
+    let humps = capitals & !0x80 != 0 && capitals != letters & word;
+    (end > 0 && !humps && eight >> end & 0x80 == 0).then_some(end as usize / 8)
 }
 
 fn byte_at(text: &[u8], at: usize) -> u8 {
@@ -603,8 +669,23 @@ fn finish(hash: u64) -> u64 {
     hash | 1
 }
 
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    finish(bytes.fold(SEED, mix))
+/// The hash of a word as it is written.
+fn hash(word: &[u8]) -> u64 {
+    hash_with(word, false)
+}
+
+/// The hash of a word of the text, letters in any case.
+fn hash_of(word: &[u8]) -> u64 {
+    hash_with(word, true)
+}
+
+#[inline(never)]
+fn hash_with(word: &[u8], any_case: bool) -> u64 {
+    let letters = word.iter().map(|byte| match any_case {
+        true => byte.to_ascii_lowercase(),
+        false => *byte,
+    });
+    finish(letters.fold(SEED, mix))
 }
 
 fn join(word: u64, rest: u64) -> u64 {
@@ -627,8 +708,12 @@ mod tests {
         (5, "カード"),
     ];
 
+    fn terms() -> Terms {
+        Terms::new(TERMS.iter().map(|(slot, term)| (1 << slot, *term)))
+    }
+
     fn slots(text: &str, key: Option<&str>) -> Vec<u16> {
-        let terms = Terms::new(TERMS.iter().copied());
+        let terms = terms();
         let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
         let mut nearby = Nearby::default();
         nearby.begin(key, false, &terms);
@@ -680,7 +765,7 @@ mod tests {
 
     #[test]
     fn asking_again_and_again_gives_what_asking_once_gives() {
-        let terms = Terms::new(TERMS.iter().copied());
+        let terms = terms();
         let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
         running.begin(None, false, &terms);

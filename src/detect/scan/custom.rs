@@ -84,8 +84,8 @@ impl Memory {
 impl CustomPlan {
     pub(super) fn new(selection: &Selection) -> Self {
         let mut plan = Self::default();
-        let mut contexts: Vec<(u16, &str)> = Vec::new();
-        let mut next_context = 0u16;
+        let mut contexts: Vec<(Slots, &str)> = Vec::new();
+        let mut next_context: Slots = 1;
         let mut literals: Vec<String> = Vec::new();
         let first = u16::try_from(DETECTORS.len()).unwrap_or(u16::MAX);
         for (index, detector) in (first..).zip(selection.custom()) {
@@ -95,14 +95,9 @@ impl CustomPlan {
             let known = plan.known.len();
             let mut context: Slots = 0;
             if !detector.context.is_empty() {
-                context = 1u128.checked_shl(u32::from(next_context)).unwrap_or(0);
-                contexts.extend(
-                    detector
-                        .context
-                        .iter()
-                        .map(|term| (next_context, term.as_str())),
-                );
-                next_context = next_context.saturating_add(1);
+                context = next_context;
+                contexts.extend(detector.context.iter().map(|term| (context, term.as_str())));
+                next_context <<= 1;
             }
             plan.patterns
                 .extend(detector.patterns.iter().map(|pattern| Owned {

@@ -22,6 +22,8 @@ const SMALL: u8 = 3;
 /// Separators, from this class on.
 const MARKS: [u8; 8] = *b" -./:+#,";
 const FIRST_MARK: u8 = 4;
+/// One to four digits in a row are walked as one character, of a class that is so much greater than their number.
+const IN_A_ROW: u8 = 11;
 
 static CLASS_OF: [u8; 256] = class_of();
 
@@ -207,6 +209,7 @@ impl FormTable {
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
         let mut table = table.in_groups();
+        table.take_digits_together();
         let mut state = table.start();
         for len in 0..DIGITS {
             if let Some(after) = table.after_digits.get_mut(len) {
@@ -285,6 +288,21 @@ impl FormTable {
         sorted
     }
 
+    /// Enters where one to four digits lead.
+    fn take_digits_together(&mut self) {
+        let count = u16::try_from(self.gates.len()).unwrap_or(u16::MAX);
+        for state in 0..count {
+            let mut after = state;
+            for class in (IN_A_ROW..).skip(1).take(4) {
+                after = self.after(after, DIGIT);
+                let place = usize::from(state).wrapping_mul(CLASSES);
+                if let Some(to) = self.next.get_mut(place.wrapping_add(usize::from(class))) {
+                    *to = after;
+                }
+            }
+        }
+    }
+
     fn row(&self, state: u16) -> &[u16] {
         let from = usize::from(state).wrapping_mul(CLASSES);
         self.next
@@ -301,31 +319,46 @@ impl FormTable {
         } else {
             (1, self.first_end)
         };
-        let next = self.next.as_slice();
         while state >= least {
             let class = text.get(at).map_or(OTHER, |byte| class(*byte));
-            if state >= first_end && state <= self.last_end && !(DIGIT..=SMALL).contains(&class) {
+            if state <= self.last_end && state >= first_end && !(DIGIT..=SMALL).contains(&class) {
                 return Walked { at, state };
             }
-            let row = usize::from(state).wrapping_mul(CLASSES);
-            state = next
-                .get(row.wrapping_add(usize::from(class)))
-                .copied()
-                .unwrap_or(0);
-            at = at.wrapping_add(1);
+            Walked { at, state } = self.go_on(text, Walked { at, state }, class);
         }
         Walked { at, state: 0 }
     }
 
-    /// The state after so many digits from the start.
-    #[inline]
-    pub(super) fn after_digits(&self, len: usize) -> u16 {
-        self.after_digits.get(len).copied().unwrap_or(0)
+    /// Goes on with a character of this class, or with several digits together.
+    #[inline(always)]
+    fn go_on(&self, text: &[u8], Walked { at, state }: Walked, class: u8) -> Walked {
+        let (class, len) = match class {
+            DIGIT => digits(text, at),
+            class => (class, 1),
+        };
+        Walked {
+            at: at.wrapping_add(len),
+            state: self.after(state, class),
+        }
+    }
+
+    /// Walks so many steps at most from behind a number of so many digits, up to where a form may end.
+    #[inline(always)]
+    pub(super) fn walk_few(&self, text: &[u8], at: usize, len: usize, most: usize) -> Walked {
+        let state = self.after_digits.get(len).copied().unwrap_or(0);
+        let mut walked = Walked { at, state };
+        for _ in 0..most {
+            let Walked { at, state } = walked;
+            let byte = text.get(at).filter(|_| state != 0 && !self.may_end(state));
+            let Some(byte) = byte else { break };
+            walked = self.go_on(text, walked, class(*byte));
+        }
+        walked
     }
 
     /// Whether a form ends in this state if neither a letter nor a digit follows.
     #[inline]
-    pub(super) fn may_end(&self, state: u16) -> bool {
+    fn may_end(&self, state: u16) -> bool {
         state >= self.first_end && state <= self.last_end
     }
 
@@ -338,9 +371,14 @@ impl FormTable {
     /// The state after one more byte; 0 if no form goes on with it.
     #[inline]
     pub(super) fn step(&self, state: u16, byte: u8) -> u16 {
+        self.after(state, class(byte))
+    }
+
+    #[inline]
+    fn after(&self, state: u16, class: u8) -> u16 {
         let row = usize::from(state).wrapping_mul(CLASSES);
         self.next
-            .get(row.wrapping_add(usize::from(class(byte))))
+            .get(row.wrapping_add(usize::from(class)))
             .copied()
             .unwrap_or(0)
     }
@@ -371,6 +409,19 @@ impl FormTable {
 #[inline]
 fn class(byte: u8) -> u8 {
     CLASS_OF.get(usize::from(byte)).copied().unwrap_or(OTHER)
+}
+
+/// The class of the digits that stand here, up to four, and how many there are.
+#[inline]
+fn digits(text: &[u8], at: usize) -> (u8, usize) {
+    let Some(four) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+        return (DIGIT, 1);
+    };
+    let values = u32::from_le_bytes(*four) ^ 0x3030_3030;
+    // The highest bit of each byte that is no digit.
+    let others = ((values & 0x7F7F_7F7F).wrapping_add(0x7676_7676) | values) & 0x8080_8080;
+    let [len, ..] = (others.trailing_zeros() / 8).to_le_bytes();
+    (IN_A_ROW.wrapping_add(len), usize::from(len))
 }
 
 fn stands_for(symbol: u8, class: u8) -> bool {

@@ -8,8 +8,8 @@ use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms, WHOLE, Walked};
 use super::keyed;
 use super::place::{
-    Anchor, BLANKS, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link, Part,
-    Place, Probe,
+    Alphabet, Anchor, BLANKS, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link,
+    Part, Place, Probe,
 };
 use super::spelled;
 use super::text::Text;
@@ -137,12 +137,8 @@ impl Plan {
             forms: FormTable::default(),
             judges: Vec::new(),
             terms: Terms::new(slots.iter().flat_map(|slot| {
-                slot.context.into_iter().flat_map(|context| {
-                    slot.detector
-                        .context
-                        .iter()
-                        .map(move |term| (context, *term))
-                })
+                let terms = slot.detector.context.iter();
+                terms.map(move |term| (slot.context, *term))
             })),
             beginnings: Beginnings::default(),
             begun_by: Vec::new(),
@@ -174,12 +170,12 @@ impl Plan {
             match anchor {
                 Anchor::Forms(patterns, judge) => {
                     let known = slots.get(slot);
+                    let context = known.map_or(0, |known| known.context);
                     forms.push(Forms {
                         patterns,
-                        context: known.map_or(0, Slot::context_bit),
+                        context,
                         low: known.is_some_and(|known| known.threshold == Confidence::Low),
                     });
-                    let context = known.map_or(0, Slot::context_bit);
                     plan.judges.push((slot, context, *judge));
                 }
                 Anchor::Number(lengths, when, probe) => {
@@ -378,7 +374,7 @@ fn is_in_order(anchors: &[Anchor]) -> bool {
 }
 
 /// Steps in the forms that are taken before anything else is asked.
-const FEW: usize = 4;
+const FEW: usize = 3;
 
 /// So many bytes behind a token tell whether it is the first of several groups.
 const BEHIND: usize = 5;
@@ -689,15 +685,8 @@ impl<'a> Pass<'a> {
         let known = self.out.len();
         if number {
             let bytes = self.text.bytes();
-            let (mut at, mut state) = (end, plan.forms.after_digits(len));
             // Behind most numbers no form goes on.
-            for byte in bytes.get(end..).unwrap_or_default().iter().take(FEW) {
-                if state == 0 || plan.forms.may_end(state) {
-                    break;
-                }
-                state = plan.forms.step(state, *byte);
-                at = at.wrapping_add(1);
-            }
+            let Walked { at, state } = plan.forms.walk_few(bytes, end, len, FEW);
             if state != 0 {
                 self.forms(start, at, state);
             }
@@ -724,38 +713,48 @@ impl<'a> Pass<'a> {
     #[inline(never)]
     fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
         let bytes = self.text.bytes();
-        let next = bytes.get(end).copied().unwrap_or(0);
+        let behind = bytes.get(end..).and_then(<[u8]>::first_chunk::<BEHIND>);
         // What the end of the text leaves open is asked about, too.
-        let known = end.wrapping_add(BEHIND) <= bytes.len();
-        let mut asked = if known {
-            list.before(next, self.plain)
-        } else {
-            u32::MAX
+        let mut asked = match behind {
+            Some([next, second, ..]) => list.before(*next, *second, self.plain),
+            None => u32::MAX,
         };
         if asked == 0 {
             return;
         }
         let byte = self.text.at(start);
         let marked = matches!(self.text.before(start), b'+' | b'(');
-        if known {
+        if behind.is_some() {
             let with = list.with(byte, marked);
             let gated = asked & list.gated & !with;
-            let quiet = gated == 0 || self.near.borrow().is_quiet(start);
-            asked = asked & with | if quiet { 0 } else { gated };
+            asked &= with;
+            if gated != 0 && self.may_be_named(list.gates, start) {
+                asked |= gated;
+            }
         }
         let first = if marked { MARKED } else { 0 } | 1u16.wrapping_shl(u32::from(byte & 15));
         while let Some(token) = list.probes.get(asked.trailing_zeros() as usize) {
             asked &= asked.wrapping_sub(1);
-            self.ask_one(token, first, next, start, end);
+            if behind.is_some() || self.may_go_on(token, start, end) {
+                self.ask_one(token, first, start, end);
+            }
         }
     }
 
+    /// Whether a word of one of these detectors may stand before a place; where that would mean to read much, it may.
     #[inline]
-    fn ask_one(&mut self, token: &TokenProbe, first: u16, next: u8, start: usize, end: usize) {
-        if token.grouped && !self.is_first_group(first, start, end)
-            || token.wide && self.plain
-            || token.strict && (!token.next.contains(&next) || !self.goes_on(token, start, end))
-        {
+    fn may_be_named(&self, gates: Slots, start: usize) -> bool {
+        let near = self.near.borrow();
+        if near.is_unread(start) {
+            return !near.is_quiet(start);
+        }
+        drop(near);
+        self.context(start) & gates != 0
+    }
+
+    #[inline]
+    fn ask_one(&mut self, token: &TokenProbe, first: u16, start: usize, end: usize) {
+        if token.grouped && !self.is_first_group(first, start, end) {
             return;
         }
         let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
@@ -802,9 +801,6 @@ impl<'a> Pass<'a> {
     #[inline]
     fn context(&self, at: usize) -> Slots {
         let mut near = self.near.borrow_mut();
-        if near.is_quiet(at) {
-            return 0;
-        }
         near.before(self.text.bytes(), at, &self.plan.terms)
     }
 
@@ -839,8 +835,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether what must follow a token does, its first character aside.
-    fn goes_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
+    /// Near the end of the text: whether what must follow a token does.
+    #[inline(never)]
+    fn may_go_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
+        let next = self.text.bytes().get(end).copied().unwrap_or(0);
+        if token.wide && self.plain || token.strict && !token.next.contains(&next) {
+            return false;
+        }
         if !token.named {
             return true;
         }
@@ -865,7 +866,7 @@ impl<'a> Pass<'a> {
                 break walked;
             }
             let Walked { at, state } = walked;
-            self.fitting(start, at, state, at >= bytes.len());
+            self.fitting(start, at, state, quiet);
             let byte = bytes.get(at).copied().unwrap_or(0);
             next = (at.wrapping_add(1), plan.forms.step(state, byte));
         };
@@ -874,30 +875,34 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Asks the judges of the forms that end here.
+    /// Asks the judges of the forms that end here. Where it is quiet, no word stands before the place.
     #[inline(never)]
-    fn fitting(&mut self, start: usize, end: usize, state: u16, past_end: bool) {
+    fn fitting(&mut self, start: usize, end: usize, state: u16, quiet: bool) {
         let plan = self.plan;
+        if self.open && end >= self.text.len() {
+            return;
+        }
+        let whole = start <= BLANKS;
+        let free = FREE | if whole { WHOLE } else { 0 };
         let gate = plan.forms.gate(state);
-        let whole = if start <= BLANKS { WHOLE } else { 0 };
-        let mut context = None;
-        if past_end && self.open
-            || gate & (whole | FREE) == 0
-                && gate & *context.get_or_insert_with(|| self.context(start)) == 0
-        {
+        let context = match quiet || gate & !free == 0 {
+            true => 0,
+            false => self.context(start),
+        };
+        if gate & (free | context) == 0 {
             return;
         }
         let mut bytes = [0u8; COMPACT];
         let mut compact: &[u8] = &[];
         for fit in plan.forms.fits(state) {
+            let needs_word = fit.needs_context && !(fit.or_whole && whole);
+            if needs_word && context == 0 {
+                continue;
+            }
             let Some((slot, bit, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
             };
-            if self.is_covered(slot, start)
-                || fit.needs_context
-                    && !(fit.or_whole && whole != 0)
-                    && bit & *context.get_or_insert_with(|| self.context(start)) == 0
-            {
+            if needs_word && bit & context == 0 || self.is_covered(slot, start) {
                 continue;
             }
             if compact.is_empty() {
@@ -1140,7 +1145,7 @@ impl<'a> Pass<'a> {
             text: self.text,
             at,
             end,
-            context: None,
+            context: 0,
             threshold: Confidence::High,
             near: self.near,
             terms: &self.plan.terms,
@@ -1199,11 +1204,9 @@ impl<'a> Pass<'a> {
 fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
     let mut len = 0usize;
     for byte in written {
-        if byte.is_ascii_alphanumeric()
-            && let Some(to) = bytes.get_mut(len)
-        {
+        if let Some(to) = bytes.get_mut(len) {
             *to = *byte;
-            len = len.wrapping_add(1);
+            len = len.wrapping_add(usize::from(Alphabet::Alphanumeric.has(*byte)));
         }
     }
     bytes.get(..len).unwrap_or_default()
@@ -1274,14 +1277,17 @@ fn is_inside_base64(text: &Text<'_>, start: usize, prefix: &str) -> bool {
     }
 }
 
-/// Detectors with words of context get a place in a set of this many.
-pub(super) fn number_contexts<'a>(
+/// Detectors with words of context get a bit each, others none.
+pub(super) fn context_bits<'a>(
     detectors: impl Iterator<Item = &'a Detector>,
-) -> impl Iterator<Item = Option<u16>> {
-    let mut next = 0u16;
+) -> impl Iterator<Item = Slots> {
+    let mut next: Slots = 1;
     detectors.map(move |detector| {
-        let given = (!detector.context.is_empty()).then_some(next);
-        next = next.saturating_add(u16::from(given.is_some()));
-        given
+        if detector.context.is_empty() {
+            return 0;
+        }
+        let bit = next;
+        next <<= 1;
+        bit
     })
 }

@@ -54,20 +54,24 @@ pub(in crate::detect) enum When {
     /// As [`InContext`](Self::InContext), where the text has more than ASCII or its key is such a word. In other texts
     /// nearly every token is one of letters and digits, and to read all words before them would cost more than the rest.
     InWideContext,
-    /// As [`InContext`](Self::InContext), and one of these characters follows.
+    /// As [`InContext`](Self::InContext), and one of these characters follows, with a letter behind it, or what may stand
+    /// between the parts of a date.
     InContextBefore(&'static [u8]),
-    /// Only those before one of these characters; the probe itself finds nothing but after one of the detector's words.
-    InOwnContextBefore(&'static [u8]),
+    /// As [`InContext`](Self::InContext), and one of these characters follows, with another of them behind it; `0` stands
+    /// for every digit.
+    InContextBeforeGroup(&'static [u8]),
     /// Only those before one of these characters.
     Before(&'static [u8]),
     /// Those after one of the detector's words, those with one of these digits first (a set of bits), and those behind
     /// `+` or `(`.
     InContextOr(u16),
-    /// Only those with one of these digits first, a set of bits, and those behind `+` or `(`.
-    First(u16),
     /// Only those after one of the detector's words, before a space and a capital, or a letter that isn't Latin.
     BeforeName,
-    /// As [`First`](Self::First), and more digits follow behind a separator.
+    /// Only those with one of these digits first, a set of bits, before one of these characters, with another of them
+    /// behind it; `0` stands for every digit.
+    FirstBeforeGroup(u16, &'static [u8]),
+    /// Only those with one of these digits first, a set of bits, and those behind `+` or `(`, if more digits follow behind
+    /// a separator.
     FirstOfGroups(u16),
     /// As [`InContextOr`](Self::InContextOr), and more digits follow behind a separator.
     GroupsInContextOr(u16),
@@ -258,8 +262,8 @@ pub(in crate::detect) struct Place<'a> {
     pub(in crate::detect) at: usize,
     /// The first byte after the token or word; for marks the same as `at`.
     pub(in crate::detect) end: usize,
-    /// The detector among those that have words of context.
-    pub(super) context: Option<u16>,
+    /// The detector's bit among those that have words of context.
+    pub(super) context: Slots,
     /// The least confidence that is asked for.
     pub(super) threshold: Confidence,
     pub(super) near: &'a RefCell<Nearby>,
@@ -279,15 +283,13 @@ impl Place<'_> {
 
     /// Whether one of the detector's words stands before `at`, or in the key that the text stands under.
     pub(in crate::detect) fn context(&self, at: usize) -> bool {
-        let Some(context) = self.context else {
-            return false;
-        };
-        let bit: Slots = 1u128.checked_shl(u32::from(context)).unwrap_or(0);
-        self.near
-            .borrow_mut()
-            .before(self.text.bytes(), at, self.terms)
-            & bit
-            != 0
+        self.context != 0
+            && self
+                .near
+                .borrow_mut()
+                .before(self.text.bytes(), at, self.terms)
+                & self.context
+                != 0
     }
 
     /// Whether the text is nothing but this range, quotes and spaces aside.

@@ -23,26 +23,29 @@ pub(super) struct TokenProbe {
     pub(super) eager: bool,
     /// The characters that may follow; none: any.
     pub(super) next: &'static [u8],
-    /// Whether one of them must, even where the text ends behind the token.
+    /// What may stand behind that, where more of the text is known; a character stands for its class, none: any.
+    second: &'static [u8],
+    /// Whether one of them must follow, even where the text ends behind the token.
     pub(super) strict: bool,
     /// Whether a name must begin behind that.
     pub(super) named: bool,
     /// Whether it begins groups of digits, so that more follow behind a separator.
     pub(super) grouped: bool,
-    /// Whether it asks for the words before the token itself.
-    in_own_context: bool,
     /// Whether it is asked only where the text is not plain.
     pub(super) wide: bool,
 }
 
 impl TokenProbe {
     pub(super) fn new(slots: &[Slot], slot: usize, when: When, probe: Probe) -> Self {
-        let context = slots.get(slot).map_or(0, Slot::context_bit);
+        let context = slots.get(slot).map_or(0, |known| known.context);
         let low = slots
             .get(slot)
             .is_some_and(|known| known.threshold == Confidence::Low);
         let (gate, firsts) = match when {
-            When::InContext | When::InContextBefore(_) | When::InWideContext
+            When::InContext
+            | When::InContextBefore(_)
+            | When::InContextBeforeGroup(_)
+            | When::InWideContext
                 if !low && context != 0 =>
             {
                 (context, Some(0))
@@ -50,31 +53,42 @@ impl TokenProbe {
             When::InContextOr(digits) | When::GroupsInContextOr(digits) => {
                 (context, Some(digits | MARKED))
             }
-            When::First(digits) | When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
+            When::FirstBeforeGroup(digits, _) => (0, Some(digits)),
+            When::FirstOfGroups(digits) => (0, Some(digits | MARKED)),
             When::BeforeName => (context, Some(0)),
             When::Always
             | When::Before(_)
             | When::InContext
             | When::InContextBefore(_)
-            | When::InOwnContextBefore(_)
+            | When::InContextBeforeGroup(_)
             | When::InWideContext => (0, None),
         };
         Self {
             probe: (slot, probe),
             gate,
             firsts,
-            eager: matches!(when, When::InContextBefore(_) | When::BeforeName),
+            eager: matches!(
+                when,
+                When::InContextBefore(_) | When::InContextBeforeGroup(_) | When::BeforeName
+            ),
             next: match when {
                 When::Before(next)
                 | When::InContextBefore(next)
-                | When::InOwnContextBefore(next) => next,
+                | When::InContextBeforeGroup(next)
+                | When::FirstBeforeGroup(_, next) => next,
                 When::BeforeName => b" ",
                 When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b" -./()",
                 _ => &[],
             },
+            second: match when {
+                When::InContextBefore(_) => b" ,.-aA\x80",
+                When::InContextBeforeGroup(next) | When::FirstBeforeGroup(_, next) => next,
+                When::BeforeName => b"A\x80",
+                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b"0 -.(",
+                _ => &[],
+            },
             strict: matches!(when, When::Before(_) | When::BeforeName),
             named: when == When::BeforeName,
-            in_own_context: matches!(when, When::InOwnContextBefore(_)),
             grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
             wide: when == When::InWideContext,
         }
@@ -89,8 +103,11 @@ pub(super) struct TokenProbes {
     by_first: [u32; FIRSTS],
     /// Those that may be asked with other digits where a word stands before the token.
     pub(super) gated: u32,
-    /// By what follows the token.
-    by_next: [u32; NEXTS],
+    /// The detectors whose words these are.
+    pub(super) gates: Slots,
+    /// By what follows the token, and by what stands behind that.
+    by_next: [u32; CLASSES],
+    by_second: [u32; CLASSES],
     wide: u32,
 }
 
@@ -101,17 +118,23 @@ impl TokenProbes {
         debug_assert!(bit != 0, "more probes of one length than bits");
         for (first, asked) in (0u32..).zip(&mut self.by_first) {
             let fits = |firsts: u16| firsts.checked_shr(first).unwrap_or(0) & 1 == 1;
-            if probe.firsts.is_none_or(fits) && !probe.in_own_context {
+            if probe.firsts.is_none_or(fits) {
                 *asked |= bit;
             }
         }
-        if probe.gate != 0 || probe.in_own_context {
+        if probe.gate != 0 {
             self.gated |= bit;
+            self.gates |= probe.gate;
         }
-        for (class, asked) in (0u8..).zip(&mut self.by_next) {
-            let among = || probe.next.iter().any(|next| class_of_next(*next) == class);
-            if probe.next.is_empty() || among() {
-                *asked |= bit;
+        for (known, asked) in [
+            (probe.next, &mut self.by_next),
+            (probe.second, &mut self.by_second),
+        ] {
+            for (class, asked) in (0u8..).zip(asked) {
+                let among = || known.iter().any(|byte| class_of(*byte) == class);
+                if known.is_empty() || among() {
+                    *asked |= bit;
+                }
             }
         }
         if probe.wide {
@@ -120,11 +143,14 @@ impl TokenProbes {
         self.probes.push(probe);
     }
 
-    /// Those that may be asked about a token before such a character.
+    /// Those that may be asked about a token before two such characters.
     #[inline]
-    pub(super) fn before(&self, next: u8, plain: bool) -> u32 {
-        let class = usize::from(class_of_next(next));
-        let asked = self.by_next.get(class).copied().unwrap_or(0);
+    pub(super) fn before(&self, next: u8, second: u8, plain: bool) -> u32 {
+        let of = |list: &[u32; CLASSES], byte| {
+            let class = usize::from(class_of(byte));
+            list.get(class).copied().unwrap_or(0)
+        };
+        let asked = of(&self.by_next, next) & of(&self.by_second, second);
         if plain { asked & !self.wide } else { asked }
     }
 
@@ -141,12 +167,15 @@ impl TokenProbes {
     }
 }
 
-/// What may follow a token as far as probes tell it apart: each of these, what is not ASCII, and all else.
-const NEXT: [u8; 15] = *b" -./():|~,_\t\n\r\x0C";
+/// What may stand behind a token as far as probes tell it apart: each of these marks, what is not ASCII, digits,
+/// capitals, and all else.
+const MARKS: [u8; 15] = *b" -./():|~,_\t\n\r\x0C";
 const NOT_ASCII: u8 = 16;
-const NEXTS: usize = 17;
+const DIGIT: u8 = 17;
+const CAPITAL: u8 = 18;
+const CLASSES: usize = 19;
 
-static NEXT_CLASSES: [u8; 256] = next_classes();
+static CLASS_OF: [u8; 256] = class_table();
 
 #[expect(
     clippy::indexing_slicing,
@@ -154,23 +183,28 @@ static NEXT_CLASSES: [u8; 256] = next_classes();
     clippy::cast_possible_truncation,
     reason = "runs in the compiler, which rejects an index out of bounds"
 )]
-const fn next_classes() -> [u8; 256] {
+const fn class_table() -> [u8; 256] {
     let mut classes = [0; 256];
-    let mut byte = 128;
+    let mut byte = 0;
     while byte < 256 {
-        classes[byte] = NOT_ASCII;
+        classes[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT,
+            b'A'..=b'Z' => CAPITAL,
+            128.. => NOT_ASCII,
+            _ => 0,
+        };
         byte += 1;
     }
     let mut mark = 0;
-    while mark < NEXT.len() {
-        classes[NEXT[mark] as usize] = mark as u8 + 1;
+    while mark < MARKS.len() {
+        classes[MARKS[mark] as usize] = mark as u8 + 1;
         mark += 1;
     }
     classes
 }
 
-fn class_of_next(byte: u8) -> u8 {
-    NEXT_CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+fn class_of(byte: u8) -> u8 {
+    CLASS_OF.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
 /// Enters what looks at tokens of such lengths into the lists by length.
