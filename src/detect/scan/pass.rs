@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
-use super::beginnings::Beginnings;
+use super::beginnings::{self, Beginnings};
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms, WHOLE, Walked};
 use super::keyed;
@@ -935,18 +935,22 @@ impl<'a> Pass<'a> {
     /// A word or token begins here.
     #[inline]
     fn word(&mut self, at: usize) {
-        let Some(three) = self
-            .text
-            .bytes()
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<3>())
-        else {
+        let rest = self.text.bytes().get(at..).unwrap_or_default();
+        let Some(three) = rest.first_chunk() else {
             return;
         };
         let plan = self.plan;
         let known = self.out.len();
-        for number in plan.beginnings.get(three) {
-            match plan.begun_by.get(usize::from(number)) {
+        let entries = plan.beginnings.get(three);
+        if entries.is_empty() {
+            return;
+        }
+        let eight = rest.first_chunk().map(beginnings::folded);
+        for entry in entries {
+            if eight.is_some_and(|eight| !entry.may_be(eight)) {
+                continue;
+            }
+            match plan.begun_by.get(usize::from(entry.number)) {
                 Some(Begun::Token(slot, _) | Begun::Word(slot, ..))
                     if self.is_covered(*slot, at) => {}
                 Some(Begun::Token(slot, beginning)) => {
