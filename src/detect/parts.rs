@@ -3,16 +3,20 @@
 /// Words of three characters or more in small letters; letters of the text match in any case.
 #[derive(Debug)]
 pub(super) struct Parts {
-    /// Hashes of the first three characters.
+    /// Hashes of three characters in a row, as many of each word as `step` tells.
     filter: [u64; 32],
-    /// For each end of a hash the first of the words that have it, and for each word the next one; from 1 on, 0 is none.
+    /// For each end of a hash the shortest of the words that begin with it, and for each word the next one; from 1 on, 0 is
+    /// none.
     first: [u8; CHAINS],
     next: [u8; WORDS],
     words: &'static [&'static str],
+    /// Of so many places in a row, the shortest word has all of its three characters at one, wherever it stands. The
+    /// others aren't looked at.
+    step: usize,
 }
 
 /// Words of the longest list.
-const WORDS: usize = 112;
+const WORDS: usize = 132;
 /// Ends of hashes.
 const CHAINS: usize = 64;
 
@@ -24,23 +28,48 @@ impl Parts {
         reason = "runs in the compiler, which rejects an index out of bounds"
     )]
     pub(super) const fn new(words: &'static [&'static str]) -> Self {
+        let mut step = usize::MAX;
+        let mut word = 0;
+        while word < words.len() {
+            if words[word].len() - 2 < step {
+                step = words[word].len() - 2;
+            }
+            word += 1;
+        }
         let mut filter = [0u64; 32];
         let mut first = [0u8; CHAINS];
         let mut next = [0u8; WORDS];
-        let mut word = 0;
+        word = 0;
         while word < words.len() {
             let bytes = words[word].as_bytes();
-            let bit = hash(before(bytes[0], before(bytes[1], before(bytes[2], 0))));
-            filter[bit >> 6] |= 1 << (bit & 63);
-            next[word] = first[bit % CHAINS];
+            let mut at = 0;
+            while at < step {
+                let bit = hash([bytes[at], bytes[at + 1], bytes[at + 2]]);
+                filter[bit >> 6] |= 1 << (bit & 63);
+                at += 1;
+            }
+            // Behind those of the chain that are shorter.
+            let chain = hash([bytes[0], bytes[1], bytes[2]]) % CHAINS;
+            let mut last = 0;
+            let mut longer = first[chain] as usize;
+            while longer > 0 && words[longer - 1].len() < bytes.len() {
+                last = longer;
+                longer = next[longer - 1] as usize;
+            }
+            next[word] = longer as u8;
             word += 1;
-            first[bit % CHAINS] = word as u8;
+            if last == 0 {
+                first[chain] = word as u8;
+            } else {
+                next[last - 1] = word as u8;
+            }
         }
         Self {
             filter,
             first,
             next,
             words,
+            step,
         }
     }
 
@@ -51,71 +80,75 @@ impl Parts {
 
     /// Where the last of the words in the text stands.
     pub(super) fn last_in(&self, text: &[u8]) -> Option<usize> {
-        let [rest @ .., b, c] = text else {
-            return None;
-        };
-        let mut three = before(*b, before(*c, 0));
-        for (at, a) in rest.iter().enumerate().rev() {
-            three = before(*a, three);
-            let bit = hash(three);
-            let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
-            if word >> (bit & 63) & 1 == 1 && self.stands_at(text, at, bit) {
-                return Some(at);
-            }
-        }
-        None
+        let mut last = None;
+        self.each_in(text, &mut |at, _| {
+            last = Some(at);
+            true
+        });
+        last
     }
 
     /// Which groups of the words have one that stands in the text, a bit for each; a group ends before such a place of the
     /// list.
     pub(super) fn groups_in(&self, text: &[u8], ends: &[usize]) -> u32 {
         let mut groups = 0;
-        for (at, three) in text.windows(3).enumerate() {
-            let [a, b, c] = three else { break };
-            let bit = hash(before(*a, before(*b, before(*c, 0))));
-            let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
-            if word >> (bit & 63) & 1 == 1 {
-                self.each_at(text, at, bit, |place| {
-                    let group = ends.iter().take_while(|end| **end <= place).count();
-                    groups |= 1u32.wrapping_shl(u32::try_from(group).unwrap_or(0));
-                    false
-                });
-            }
-        }
+        self.each_in(text, &mut |_, word| {
+            let group = ends.iter().take_while(|end| **end <= word).count();
+            groups |= 1u32.wrapping_shl(u32::try_from(group).unwrap_or(0));
+            false
+        });
         groups
     }
 
-    /// Whether one of the words whose beginning has this hash stands here.
-    #[inline(never)]
-    fn stands_at(&self, text: &[u8], at: usize, bit: usize) -> bool {
-        self.each_at(text, at, bit, |_| true)
+    /// Calls for each word of the text, from the last on, with where it stands and its place in the list, until one is
+    /// enough.
+    pub(super) fn each_in(&self, text: &[u8], is_enough: &mut dyn FnMut(usize, usize) -> bool) {
+        let mut end = text.len();
+        while let Some(three) = text.get(..end).and_then(<[u8]>::last_chunk) {
+            let bit = hash(*three);
+            let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
+            if word >> (bit & 63) & 1 == 1 {
+                let at = end.wrapping_sub(3);
+                for at in (end.saturating_sub(self.step.wrapping_add(2))..=at).rev() {
+                    if self.each_at(text, at, is_enough) {
+                        return;
+                    }
+                }
+            }
+            end = end.saturating_sub(self.step);
+        }
     }
 
-    /// Calls for each of these words that stands here, until one is enough.
-    #[inline]
+    /// As [`each_in`](Self::each_in), of the words that stand at one place; whether one was enough.
+    #[inline(never)]
     fn each_at(
         &self,
         text: &[u8],
         at: usize,
-        bit: usize,
-        mut is_enough: impl FnMut(usize) -> bool,
+        is_enough: &mut dyn FnMut(usize, usize) -> bool,
     ) -> bool {
         let rest = text.get(at..).unwrap_or_default();
+        let Some(three) = rest.first_chunk() else {
+            return false;
+        };
         // Their first three characters are mostly the word's; one behind them often tells.
         let fifth = rest.get(4).map_or(0, u8::to_ascii_lowercase);
-        let mut number = self.first.get(bit % CHAINS).copied().unwrap_or(0);
+        let first = self.first.get(hash(*three) % CHAINS);
+        let mut number = first.copied().unwrap_or(0);
         while let Some(place) = usize::from(number).checked_sub(1) {
             let word = self
                 .words
                 .get(place)
                 .map_or(&[][..], |word| word.as_bytes());
-            // Others have the same end of a hash, or are longer.
-            if word.len() <= rest.len()
-                && word.get(4).is_none_or(|byte| *byte == fifth)
+            if word.len() > rest.len() {
+                break;
+            }
+            // Others have the same end of a hash.
+            if word.get(4).is_none_or(|byte| *byte == fifth)
                 && rest
                     .get(..word.len())
                     .is_some_and(|part| part.eq_ignore_ascii_case(word))
-                && is_enough(place)
+                && is_enough(at, place)
             {
                 return true;
             }
@@ -125,15 +158,10 @@ impl Parts {
     }
 }
 
-/// The three characters that begin with this one, of those that begin behind it; letters in either case alike.
+/// Eleven bits of three characters; letters in either case alike.
 #[inline]
-const fn before(byte: u8, three: u32) -> u32 {
-    (three | (byte | 0x20) as u32) << 8
-}
-
-/// Eleven bits of three characters.
-#[inline]
-const fn hash(three: u32) -> usize {
+const fn hash([a, b, c]: [u8; 3]) -> usize {
+    let three = u32::from_le_bytes([0, a, b, c]) | 0x2020_2000;
     (three.wrapping_mul(0x9E37_79B1) >> 21) as usize
 }
 
@@ -148,5 +176,27 @@ mod tests {
             PARTS.stand_in(b"myPASSword") && PARTS.stand_in(b"KEY_ID") && PARTS.stand_in(b"a***")
         );
         assert!(!PARTS.stand_in(b"pas") && !PARTS.stand_in(b"") && !PARTS.stand_in(b"key id"));
+    }
+
+    #[test]
+    fn long_words_are_found_at_every_place() {
+        static PARTS: Parts = Parts::new(&["rules", "prompts", "******"]);
+        for before in 0..12 {
+            for after in 0..12 {
+                for word in ["ruLes", "prompts", "******"] {
+                    let text = format!("{}{word}{}", "x".repeat(before), "y".repeat(after));
+                    assert_eq!(PARTS.last_in(text.as_bytes()), Some(before), "{text}");
+                }
+                let twice = format!("rules{}rules{}", "x".repeat(before), "y".repeat(after));
+                assert_eq!(PARTS.last_in(twice.as_bytes()), Some(before + 5), "{twice}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_end_where_the_list_says() {
+        static PARTS: Parts = Parts::new(&["key", "pass", "token"]);
+        assert_eq!(PARTS.groups_in(b"a_token_key", &[1, 2]), 0b101);
+        assert_eq!(PARTS.groups_in(b"passkey", &[2]), 0b1);
     }
 }

@@ -18,6 +18,7 @@ mod custom;
 mod decode;
 mod forms;
 pub(super) mod keyed;
+pub(super) mod names;
 mod pass;
 pub(super) mod place;
 mod spelled;

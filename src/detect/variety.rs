@@ -19,31 +19,18 @@ pub(super) struct Tally {
     end: usize,
     counts: [u16; 256],
     repeated: u32,
-    /// The last word that stands for a value, and the last short one.
-    common: Last,
-    short: Last,
+    words: LastWords,
     /// The longest run of one character, the last of several: from where it was looked for, where it begins, its length.
     run: Option<(usize, usize, usize)>,
 }
 
-/// Where something was found last, and from where on it was looked for.
+/// The last words that stand for a value, and from where on they were looked for.
 #[derive(Clone, Copy, Debug, Default)]
-struct Last {
+struct LastWords {
     from: Option<usize>,
-    found: Option<usize>,
-}
-
-impl Last {
-    /// Whether it stands in the text from `start` on.
-    fn is_from(&mut self, start: usize, last_in: impl Fn() -> Option<usize>) -> bool {
-        let known = self.found.is_some_and(|found| start <= found)
-            || self.from.is_some_and(|from| from <= start);
-        if !known {
-            self.from = Some(start);
-            self.found = last_in().map(|place| start.wrapping_add(place));
-        }
-        self.found.is_some_and(|found| start <= found)
-    }
+    common: Option<usize>,
+    /// Among those behind the last common one.
+    short: Option<usize>,
 }
 
 impl Tally {
@@ -54,8 +41,7 @@ impl Tally {
             end: 0,
             counts: [0; 256],
             repeated: 0,
-            common: Last::default(),
-            short: Last::default(),
+            words: LastWords::default(),
             run: None,
         }
     }
@@ -64,7 +50,7 @@ impl Tally {
     pub(super) fn begin(&mut self, value: &[u8], end: usize) {
         self.counts.fill(0);
         self.repeated = 0;
-        (self.common, self.short) = (Last::default(), Last::default());
+        self.words = LastWords::default();
         self.start = end.wrapping_sub(value.len());
         self.end = self.start;
         self.with(value);
@@ -74,7 +60,7 @@ impl Tally {
     pub(super) fn with(&mut self, bytes: &[u8]) {
         self.repeated = self.repeated.wrapping_add(count(&mut self.counts, bytes));
         self.end = self.end.wrapping_add(bytes.len());
-        (self.common.from, self.short.from, self.run) = (None, None, None);
+        (self.words.from, self.run) = (None, None);
     }
 
     /// Where the value may be cut from.
@@ -111,7 +97,6 @@ impl Tally {
 
     /// As [`is_placeholder`], of the same value.
     pub(super) fn is_placeholder(&mut self, value: &[u8]) -> bool {
-        let start = self.start;
         // A reference within a value has one of these.
         let marks = [b'$', b'{', b'}'];
         let marked = marks
@@ -121,12 +106,26 @@ impl Tally {
             is_reference(value)
         } else {
             is_reference_by_ends(value)
-        }) || self.common.is_from(start, || PLACEHOLDERS.last_in(value))
-            || self
-                .short
-                .is_from(start, || SHORT_PLACEHOLDERS.last_in(value))
-                && (value.len() < 20 || self.variety() < 38)
+        }) || self.has_word(value)
             || self.is_repetitive(value)
+    }
+
+    /// Whether a word stands in the value that says that it is none.
+    fn has_word(&mut self, value: &[u8]) -> bool {
+        let start = self.start;
+        let is_here = |place: Option<usize>| place.is_some_and(|place| start <= place);
+        // What was found behind the start is there whatever was taken to the value since.
+        if !is_here(self.words.common) && self.words.from.is_none_or(|from| start < from) {
+            let (common, short) = last_words(value);
+            let place = |place: usize| start.wrapping_add(place);
+            self.words = LastWords {
+                from: Some(start),
+                common: common.map(place),
+                short: short.map(place),
+            };
+        }
+        is_here(self.words.common)
+            || is_here(self.words.short) && (value.len() < 20 || self.variety() < 38)
     }
 
     fn is_repetitive(&mut self, value: &[u8]) -> bool {
@@ -227,21 +226,18 @@ const fn logarithms() -> [u16; 256] {
     table
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a fraction below 4 has 34 binary digits"
-)]
 const fn log2(number: u32) -> u32 {
     let Some(whole) = number.checked_ilog2() else {
         return 0;
     };
-    // Squaring the fraction doubles its logarithm: each time it passes 2, the next binary digit is 1.
-    let mut fraction = (number as u64) << 32 >> whole;
+    // Squaring the fraction doubles its logarithm: each time it passes 2, the next binary digit is 1. It has 31 digits behind
+    // the point, so that its square fits.
+    let mut fraction = (number as u64) << 31 >> whole;
     let mut digits = 0u32;
     let mut digit = 0u8;
     while digit < 8 {
-        fraction = ((fraction as u128).wrapping_mul(fraction as u128) >> 32) as u64;
-        let above = fraction >> 33;
+        fraction = fraction.wrapping_mul(fraction) >> 31;
+        let above = fraction >> 32;
         digits = digits << 1 | above as u32;
         fraction >>= above;
         digit = digit.wrapping_add(1);
@@ -323,6 +319,12 @@ const fn kinds() -> [u8; 256] {
 
 /// Words that people write where a secret would stand.
 static PLACEHOLDERS: Parts = Parts::new(&[
+    // So short that they come up in long random strings.
+    "xxxx",
+    "dummy",
+    "fake",
+    "todo",
+    // Longer ones.
     "example",
     "changeme",
     "change_me",
@@ -365,16 +367,31 @@ static PLACEHOLDERS: Parts = Parts::new(&[
     "lorem",
 ]);
 
-/// The same, so short that they come up in long random strings.
-static SHORT_PLACEHOLDERS: Parts = Parts::new(&["xxxx", "dummy", "fake", "todo"]);
+/// Where the short ones end.
+const SHORT: usize = 4;
+
+/// Where the last words stand that say that a value is none: of the longer ones, and of the short ones behind it.
+fn last_words(value: &[u8]) -> (Option<usize>, Option<usize>) {
+    let (mut common, mut short) = (None, None);
+    PLACEHOLDERS.each_in(value, &mut |at, word| {
+        if word < SHORT {
+            short = short.or(Some(at));
+        } else {
+            common = Some(at);
+        }
+        common.is_some()
+    });
+    (common, short)
+}
 
 /// Whether a value stands for one: `changeme`, `${VAR}`, `<your-key>`, `xxxx`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
     let random = || value.len() >= 20 && variety(value) >= 38;
-    is_reference(value)
-        || is_repetitive(value)
-        || PLACEHOLDERS.stand_in(value)
-        || SHORT_PLACEHOLDERS.stand_in(value) && !random()
+    let word = || match last_words(value) {
+        (Some(_), _) => true,
+        (None, short) => short.is_some() && !random(),
+    };
+    is_reference(value) || is_repetitive(value) || word()
 }
 
 /// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
@@ -408,12 +425,26 @@ fn is_reference_by_ends(value: &[u8]) -> bool {
 
 /// Whether one character makes up most of a value.
 pub(super) fn is_repetitive(value: &[u8]) -> bool {
+    if is_mixed(value) {
+        return false;
+    }
     let (_, longest) = longest_run(value);
     // Some tokens begin with a run of zero bytes, which Base64 writes as A.
     is_mostly(value, longest, || {
         value.len().saturating_sub(longest) >= 24 && variety(value) >= 35
     })
 }
+
+/// Whether so few characters stand beside the same one that no run of one can be much of a value.
+fn is_mixed(value: &[u8]) -> bool {
+    let behind = value.get(1..).unwrap_or_default();
+    let pairs = behind.iter().zip(value).filter(|(a, b)| a == b).count();
+    let longest = pairs.saturating_add(1);
+    longest < MUCH && longest.saturating_mul(2) <= value.len()
+}
+
+/// A run of this length is too much of most values.
+const MUCH: usize = 8;
 
 /// The longest run of one character, the last of several: where it begins, and its length.
 fn longest_run(value: &[u8]) -> (usize, usize) {
@@ -436,7 +467,7 @@ fn longest_run(value: &[u8]) -> (usize, usize) {
 
 /// Whether a run of this length is too much of a value.
 fn is_mostly(value: &[u8], longest: usize, random: impl Fn() -> bool) -> bool {
-    longest >= 8 && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
+    longest >= MUCH && !random() || longest.saturating_mul(2) > value.len() && value.len() > 3
 }
 
 #[cfg(test)]

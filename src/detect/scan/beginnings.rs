@@ -1,7 +1,7 @@
 //! Words and tokens that are known by how they begin.
 //!
 //! The first three characters of every word of the text are looked up in a set of bits; few words pass, and for
-//! those the beginnings that share the characters are compared.
+//! those the beginnings that share the characters are compared, at first up to eight characters of each at once.
 
 use crate::wire::order;
 
@@ -12,10 +12,30 @@ const FILTER_BITS: u32 = 15;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginnings {
     filter: Vec<u64>,
-    /// Sorted by key: the first three characters in lower case, and the caller's number.
-    entries: Vec<(u32, u16)>,
+    /// Sorted by key.
+    entries: Vec<Entry>,
     /// Where the entries of a key begin, and how many there are: open addressing, the length is a power of two.
     index: Vec<(u32, u16, u16)>,
+}
+
+/// A beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// The first three characters in lower case.
+    key: u32,
+    /// The caller's.
+    pub(super) number: u16,
+    /// As many of the first eight characters as there are, in lower case, and the bits that they take.
+    first: u64,
+    mask: u64,
+}
+
+impl Entry {
+    /// Whether eight characters, [folded], may be the first of it and what follows it.
+    #[inline]
+    pub(super) fn may_be(&self, eight: u64) -> bool {
+        eight & self.mask == self.first
+    }
 }
 
 impl Beginnings {
@@ -35,13 +55,24 @@ impl Beginnings {
             if let Some(word) = built.filter.get_mut(bit >> 6) {
                 *word |= 1u64.wrapping_shl(u32::try_from(bit & 63).unwrap_or(0));
             }
-            built.entries.push((key, number));
+            let mut eight = [0; 8];
+            let mut mask = [0; 8];
+            for ((to, masked), byte) in eight.iter_mut().zip(&mut mask).zip(text.bytes()) {
+                (*to, *masked) = (byte, u8::MAX);
+            }
+            let mask = u64::from_le_bytes(mask);
+            built.entries.push(Entry {
+                key,
+                number,
+                first: folded(&eight) & mask,
+                mask,
+            });
         }
         order::sort(&mut built.entries);
         let size = built.entries.len().saturating_mul(2).next_power_of_two();
         built.index = vec![(0, 0, 0); size];
         let entries = std::mem::take(&mut built.entries);
-        for (place, (key, _)) in (0u16..).zip(&entries) {
+        for (place, Entry { key, .. }) in (0u16..).zip(&entries) {
             let slot = built.slot(*key);
             if let Some((known, from, count)) = built.index.get_mut(slot) {
                 if *count == 0 {
@@ -58,22 +89,21 @@ impl Beginnings {
         }
     }
 
-    /// The numbers of the beginnings whose first three characters these are, letters in any case.
+    /// The beginnings whose first three characters these are, letters in any case.
     #[inline]
-    pub(super) fn get(&self, three: &[u8; 3]) -> impl Iterator<Item = u16> + '_ {
+    pub(super) fn get(&self, three: &[u8; 3]) -> &[Entry] {
         let key = key(three);
         let bit = filter_bit(key);
         let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
-        let entries: &[(u32, u16)] = if word >> (bit & 63) & 1 == 1 {
+        if word >> (bit & 63) & 1 == 1 {
             self.of(key)
         } else {
             &[]
-        };
-        entries.iter().map(|(_, number)| *number)
+        }
     }
 
     #[inline(never)]
-    fn of(&self, key: u32) -> &[(u32, u16)] {
+    fn of(&self, key: u32) -> &[Entry] {
         let (from, count) = self
             .index
             .get(self.slot(key))
@@ -105,6 +135,12 @@ fn key([a, b, c]: &[u8; 3]) -> u32 {
     u32::from_le_bytes([*a, *b, *c, 0]) | 0x0020_2020
 }
 
+/// Eight characters, letters in lower case.
+#[inline]
+pub(super) fn folded(eight: &[u8; 8]) -> u64 {
+    u64::from_le_bytes(*eight) | 0x2020_2020_2020_2020
+}
+
 fn filter_bit(key: u32) -> usize {
     // Knuth's multiplicative hash: the high bits are the mixed ones.
     (key.wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS)) as usize
@@ -114,15 +150,37 @@ fn filter_bit(key: u32) -> usize {
 mod tests {
     use super::*;
 
+    fn numbers(beginnings: &Beginnings, text: &str) -> Vec<u16> {
+        let eight = text.as_bytes().first_chunk().map(folded);
+        let entries = beginnings.get(text.as_bytes().first_chunk().unwrap());
+        let may_be = |entry: &&Entry| eight.is_none_or(|eight| entry.may_be(eight));
+        entries
+            .iter()
+            .filter(may_be)
+            .map(|entry| entry.number)
+            .collect()
+    }
+
     #[test]
     fn a_beginning_is_found_by_its_first_three_characters_in_any_case() {
         let beginnings =
             Beginnings::new([("ghp_", 0), ("github_pat_", 1), ("GHS_", 2), ("gh", 3)].into_iter());
-        let get = |three| beginnings.get(three).collect::<Vec<u16>>();
-        assert_eq!(get(b"ghp"), [0]);
-        assert_eq!(get(b"GIT"), [1]);
-        assert_eq!(get(b"ghs"), [2]);
-        assert!(get(b"abc").is_empty());
-        assert_eq!(Beginnings::new(std::iter::empty()).get(b"ghp").count(), 0);
+        let get = |text: &str| numbers(&beginnings, text);
+        assert_eq!(get("ghp_"), [0]);
+        assert_eq!(get("GHP_abcdefgh"), [0]);
+        assert_eq!(get("GIT"), [1]);
+        assert_eq!(get("gitHub_Pat_"), [1]);
+        assert_eq!(get("ghs"), [2]);
+        assert!(get("abc").is_empty());
+        assert!(Beginnings::new(std::iter::empty()).get(b"ghp").is_empty());
+    }
+
+    #[test]
+    fn one_that_goes_on_otherwise_is_left_out() {
+        let beginnings = Beginnings::new([("glpat-", 0), ("glptt-", 1)].into_iter());
+        let get = |text: &str| numbers(&beginnings, text);
+        assert_eq!(get("glptt-12"), [1]);
+        assert!(get("glp-pat-").is_empty());
+        assert_eq!(get("glp-"), [0, 1]);
     }
 }

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
-use super::beginnings::Beginnings;
+use super::beginnings::{self, Beginnings};
 use super::context::{Nearby, Slots, Terms};
 use super::forms::{FREE, FormTable, Forms, WHOLE, Walked};
 use super::keyed;
+use super::names::{Concern, Said};
 use super::place::{
     Alphabet, Anchor, BLANKS, Beginning, COMPACT, Candidate, Found, Judge, Keyed, KeyedJudge, Link,
     Part, Place, Probe,
@@ -60,7 +61,7 @@ pub(super) struct Plan {
     url: Vec<(usize, Probe)>,
     dashes: Vec<(usize, Probe)>,
     mark: Vec<(usize, Probe)>,
-    keyed: Vec<(usize, RangeInclusive<usize>, KeyedJudge)>,
+    keyed: Vec<(usize, RangeInclusive<usize>, Concern, KeyedJudge)>,
     odd: Vec<(usize, OddKind)>,
     phrases: Option<Literals>,
     phrase_slots: Vec<usize>,
@@ -207,8 +208,8 @@ impl Plan {
                             .map(|beginning| Begun::Token(slot, beginning)),
                     );
                 }
-                Anchor::Keyed(lengths, judge) => {
-                    plan.keyed.push((slot, lengths.clone(), *judge));
+                Anchor::Keyed(lengths, concern, judge) => {
+                    plan.keyed.push((slot, lengths.clone(), *concern, *judge));
                 }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
@@ -290,7 +291,7 @@ impl Plan {
             token_done: 0,
             keyed_done: usize::MAX,
             keyed_name: 0..0,
-            keyed_known: &Cell::new(None),
+            keyed_said: Said::default(),
             keyed_last: (0..0, Makeup::default()),
             keyed_until: 0,
             named_until: 0,
@@ -323,9 +324,9 @@ impl Plan {
     fn judges_of(
         &self,
         len: usize,
-    ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, KeyedJudge)> {
+    ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, Concern, KeyedJudge)> {
         let judges = self.keyed.iter();
-        judges.filter(move |(_, lengths, _)| lengths.contains(&len))
+        judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
     }
 
     /// What finds things in the original that can't be seen.
@@ -476,10 +477,10 @@ struct Pass<'a> {
     token_done: usize,
     /// The start of the last value that a name called a secret.
     keyed_done: usize,
-    /// The last name, and what is known of it.
+    /// The last name, and what it says: the same one often stands before value after value.
     keyed_name: Range<usize>,
-    keyed_known: &'a Cell<Option<u32>>,
-    /// That value and what it is made of.
+    keyed_said: Said,
+    /// The last value that a judge looked at, and what it is made of.
     keyed_last: (Range<usize>, Makeup),
     /// Names before this stand within a long value.
     keyed_until: usize,
@@ -940,18 +941,22 @@ impl<'a> Pass<'a> {
     /// A word or token begins here.
     #[inline]
     fn word(&mut self, at: usize) {
-        let Some(three) = self
-            .text
-            .bytes()
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<3>())
-        else {
+        let rest = self.text.bytes().get(at..).unwrap_or_default();
+        let Some(three) = rest.first_chunk() else {
             return;
         };
         let plan = self.plan;
+        let entries = plan.beginnings.get(three);
+        if entries.is_empty() {
+            return;
+        }
         let known = self.out.len();
-        for number in plan.beginnings.get(three) {
-            match plan.begun_by.get(usize::from(number)) {
+        let eight = rest.first_chunk().map(beginnings::folded);
+        for entry in entries {
+            if eight.is_some_and(|eight| !entry.may_be(eight)) {
+                continue;
+            }
+            match plan.begun_by.get(usize::from(entry.number)) {
                 Some(Begun::Token(slot, _) | Begun::Word(slot, ..))
                     if self.is_covered(*slot, at) => {}
                 Some(Begun::Token(slot, beginning)) => {
@@ -1042,19 +1047,7 @@ impl<'a> Pass<'a> {
         }
         // Words are what stands behind most names; only a header's scheme is a word that leads on.
         let header = self.text.at(at) | 0x20 == b'a';
-        if written.len() < 5 && !header {
-            return;
-        }
-        // A value within the last one, up to its end, has what that one has but its beginning.
-        let (last, made) = &self.keyed_last;
-        let kinds = if last.end == value.end && last.contains(&value.start) {
-            let before = self.text.slice(last.start..value.start);
-            made.without(variety::makeup(before))
-        } else {
-            variety::makeup(written)
-        };
-        self.keyed_last = (value.clone(), kinds);
-        if kinds.digits == 0 && kinds.others == 0 && !header {
+        if !header && (written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic)) {
             return;
         }
         let plan = self.plan;
@@ -1064,7 +1057,7 @@ impl<'a> Pass<'a> {
             .slice(std::mem::replace(&mut self.keyed_name, name.clone()));
         let name = self.text.slice(name);
         if last != name {
-            self.keyed_known.set(None);
+            self.keyed_said = Said::by(name);
         }
         let mut keyed = Keyed {
             place: self.place(0, value.start, value.end),
@@ -1073,15 +1066,20 @@ impl<'a> Pass<'a> {
             value: value.clone(),
             link,
             quote,
-            kinds,
-            known: self.keyed_known,
+            kinds: Makeup::default(),
+            said: self.keyed_said,
         };
+        let mut counted = false;
         // Between a name and a value behind brackets another value may stand.
         let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
-        for (slot, _, judge) in plan.judges_of(written.len()) {
+        for (slot, _, concern, judge) in plan.judges_of(written.len()) {
             let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
-            if value.start < covered && straight() {
+            if value.start < covered && straight() || !concern.has(&keyed) {
                 continue;
+            }
+            if !counted {
+                keyed.kinds = self.made_of(&value);
+                counted = true;
             }
             self.ask_for(&mut keyed.place, *slot);
             let found = judge(&keyed);
@@ -1100,6 +1098,19 @@ impl<'a> Pass<'a> {
                 *end = raw.end;
             }
         }
+    }
+
+    /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
+    fn made_of(&mut self, value: &Range<usize>) -> Makeup {
+        let (last, made) = &self.keyed_last;
+        let kinds = if last.end == value.end && last.contains(&value.start) {
+            let before = self.text.slice(last.start..value.start);
+            made.without(variety::makeup(before))
+        } else {
+            variety::makeup(self.text.slice(value.clone()))
+        };
+        self.keyed_last = (value.clone(), kinds);
+        kinds
     }
 
     /// The text is the value of a JSON key that calls it a secret.
@@ -1123,18 +1134,19 @@ impl<'a> Pass<'a> {
         }
         let plan = self.plan;
         let kinds = variety::makeup(self.text.slice(0..end));
-        for (slot, _, judge) in plan.judges_of(end) {
-            let place = self.place(*slot, 0, end);
-            let found = judge(&Keyed {
-                place,
+        let said = Said::by(key.as_bytes());
+        for (slot, _, concern, judge) in plan.judges_of(end) {
+            let keyed = Keyed {
+                place: self.place(*slot, 0, end),
                 name: key.as_bytes(),
                 name_at: 0,
                 value: 0..end,
                 link: Link::Key,
                 quote: b'"',
                 kinds,
-                known: &Cell::new(None),
-            });
+                said,
+            };
+            let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
             self.take(*slot, 0, found);
         }
     }
@@ -1256,9 +1268,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
         }
     }
     let variety = beginning.variety;
-    if text.at(at).is_ascii_alphanumeric()
-        || variety > 0 && (text.variety(rest..at) < variety || text.is_placeholder(rest..at))
-    {
+    if text.at(at).is_ascii_alphanumeric() || variety > 0 && !text.is_random(rest..at, variety) {
         return None;
     }
     Some(Found {

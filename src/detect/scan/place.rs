@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
 use super::context::{Nearby, Slots, Terms};
+use super::names::{Concern, Said};
 use super::text::Text;
 use crate::detect::Confidence;
 use crate::detect::normalise::OddKind;
@@ -41,7 +42,7 @@ pub(in crate::detect) enum Anchor {
     /// Phrases in scripts that aren't Latin, as they are written; found in texts with such characters only.
     Phrases(&'static [&'static str]),
     /// A value of so many bytes that stands after a word such as `password`, `token`, `api_key`.
-    Keyed(RangeInclusive<usize>, KeyedJudge),
+    Keyed(RangeInclusive<usize>, Concern, KeyedJudge),
 }
 
 /// What spares a look at most tokens.
@@ -437,8 +438,8 @@ pub(in crate::detect) struct Keyed<'a> {
     pub(in crate::detect) quote: u8,
     /// What the value is made of.
     pub(in crate::detect) kinds: Makeup,
-    /// What a judge knows of the name already: the same one often stands before value after value.
-    pub(in crate::detect) known: &'a Cell<Option<u32>>,
+    /// What the name says.
+    pub(in crate::detect) said: Said,
 }
 
 /// How a name and its value belong together.

@@ -59,6 +59,15 @@ impl<'a> Text<'a> {
             .unwrap_or_else(|| variety::is_placeholder(value))
     }
 
+    /// Whether a range that has been read already has such variety and is no placeholder.
+    pub(in crate::detect) fn is_random(&self, range: Range<usize>, least: u32) -> bool {
+        let value = self.slice(range.clone());
+        self.tallied(value, range, |tally| {
+            tally.variety() >= least && !tally.is_placeholder(value)
+        })
+        .unwrap_or_else(|| variety::variety(value) >= least && !variety::is_placeholder(value))
+    }
+
     /// How many digits there are in a range that has been read already.
     pub(in crate::detect) fn digits(&self, range: Range<usize>) -> usize {
         let value = self.slice(range.clone());

@@ -1,5 +1,6 @@
 //! Keys of Amazon Web Services.
 
+use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
 use crate::detect::variety::{is_placeholder, makeup, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -87,7 +88,7 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     },
     reach: 40,
     context: &[],
-    anchors: &[Anchor::Keyed(40..=40, secret)],
+    anchors: &[Anchor::Keyed(40..=40, Concern::Any, secret)],
     hits: &[
         Hit {
             text: concat!(

@@ -1,5 +1,6 @@
 //! Secrets of Microsoft Azure.
 
+use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place, When};
 use crate::detect::variety::{is_placeholder, variety};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -17,8 +18,8 @@ pub(in crate::detect) static SECRET: Detector = Detector {
     anchors: &[
         Anchor::Mixed(2..=40, When::Before(b"~"), client),
         Anchor::Mixed(84..=84, When::Always, devops),
-        Anchor::Keyed(88..=88, account),
-        Anchor::Keyed(44..=44, shared),
+        Anchor::Keyed(88..=88, Concern::Any, account),
+        Anchor::Keyed(44..=44, Concern::Any, shared),
         Anchor::Word(&["sig="], signature),
     ],
     hits: &[

@@ -3,7 +3,8 @@
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::scan::names::{Concern, Said};
+use crate::detect::scan::place::{Anchor, Found, Keyed, Place};
 use crate::detect::variety::{is_placeholder, is_reference};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -18,7 +19,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
     reach: 512,
     context: &[],
     anchors: &[
-        Anchor::Keyed(10..=VALUE, generic),
+        Anchor::Keyed(10..=VALUE, Concern::Key, generic),
         Anchor::Word(&["BUNDLE_"], bundler),
     ],
     hits: &[
@@ -63,122 +64,6 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
 };
 
-/// What names of secrets have in them, and parts of names that are no secret though they have such a word in them.
-static NAMES: Parts = Parts::new(&[
-    // These say enough.
-    "token",
-    "secret",
-    "apikey",
-    "api_key",
-    "api-key",
-    "api.key",
-    "auth",
-    "cred",
-    "pass",
-    "pwd",
-    // These say more than `key` alone, and nothing by themselves.
-    "access",
-    "private",
-    // This one is enough with something of the above, or for a longer value.
-    "key",
-    // These are public.
-    "public",
-    "pubkey",
-    "pub_key",
-    "primary",
-    "foreign",
-    "partition",
-    "sort_key",
-    "sortkey",
-    "cache",
-    "keyname",
-    "key_name",
-    "keyword",
-    "key_id",
-    "keyid",
-    "hotkey",
-    "shortcut",
-    "monkey",
-    "turkey",
-    "donkey",
-    "tokenizer",
-    "tokenid",
-    "token_id",
-    "tokentype",
-    "token_type",
-    "token_url",
-    "tokenurl",
-    "token_uri",
-    "endpoint",
-    "next_token",
-    "nexttoken",
-    "page_token",
-    "pagetoken",
-    "csrf",
-    "xsrf",
-    "author",
-    "unique",
-    "object_key",
-    "objectkey",
-    "routing",
-    "idempotency",
-    "fingerprint",
-    "checksum",
-    "digest",
-    "sha256",
-    "integrity",
-    "keystore",
-    "keypath",
-    "key_path",
-    "keyfile",
-    "key_file",
-    "credential_id",
-    "secret_name",
-    "secretname",
-    "secretref",
-    "secret_ref",
-    "secret_arn",
-    "keyvault",
-    "key_vault",
-    "keyboard",
-    "keyframe",
-    "keypress",
-    "keycode",
-    "key_code",
-    "thread_key",
-    "group_key",
-    "groupkey",
-    "natural_key",
-    "composite",
-    "keysize",
-    "key_size",
-    "keylen",
-    "stop_token",
-    "eos_token",
-    "bos_token",
-    "pad_token",
-    "unk_token",
-    "sep_token",
-    "cls_token",
-    "mask_token",
-    "special_token",
-    "tokens",
-    "auth_type",
-    "authtype",
-    "auth_mode",
-    "auth_method",
-    "auth_url",
-    "authurl",
-    "auth_provider",
-]);
-
-/// Where the groups of these end, but the last.
-const ENDS: [usize; 3] = [10, 12, 13];
-const ENOUGH: u32 = 1;
-const MORE: u32 = 2;
-const KEY_ALONE: u32 = 4;
-const PUBLIC: u32 = 8;
-
 fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
@@ -189,24 +74,15 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
                 b'_' | b'-' | b'.' | b'=' | b'+' | b'/' | b'~' | b':' | b'%' | b'@'
             )
     };
-    if keyed.link == Link::Told
-        || kinds.digits == 0
+    if kinds.digits == 0
         || is_time(value)
         || kinds.others > 0 && !value.iter().all(|byte| part(*byte))
     {
         return None;
     }
-    let groups = keyed.known.get().unwrap_or_else(|| {
-        let groups = NAMES.groups_in(keyed.name, &ENDS);
-        keyed.known.set(Some(groups));
-        groups
-    });
-    let only_key = groups & (ENOUGH | MORE) == 0;
-    if only_key && value.len() < 16
-        || groups & (ENOUGH | KEY_ALONE) == 0
-        || groups & PUBLIC != 0
-        || !is_whole_word(keyed)
-    {
+    // `key` is enough with another word, or for a longer value.
+    let only_key = !keyed.said.any(Said::SECRET | Said::MORE);
+    if only_key && value.len() < 16 || !is_whole_word(keyed) {
         return None;
     }
     let text = keyed.place.text;

@@ -2,7 +2,8 @@
 
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place};
+use crate::detect::scan::names::{Concern, Said};
+use crate::detect::scan::place::{Anchor, Found, Keyed, Place};
 use crate::detect::variety::{is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -61,7 +62,7 @@ pub(in crate::detect) static HTTP_AUTH_HEADER: Detector = Detector {
     },
     reach: 2_048,
     context: &[],
-    anchors: &[Anchor::Keyed(1..=VALUE, header)],
+    anchors: &[Anchor::Keyed(1..=VALUE, Concern::Header, header)],
     hits: &[
         Hit {
             text: "Authorization: Basic c3ZjOkZqdm1naWEzOSNmbjdpZQ==",
@@ -240,6 +241,9 @@ fn curl(place: &Place<'_>) -> Option<Found> {
     })
 }
 
+/// Longest scheme.
+const SCHEME: usize = 9;
+
 /// Schemes of the header; after others the first word is no scheme.
 const SCHEMES: &[&str] = &[
     "basic",
@@ -257,13 +261,9 @@ const SCHEMES: &[&str] = &[
 
 fn header(keyed: &Keyed<'_>) -> Option<Found> {
     let text = keyed.place.text;
-    if keyed.link == Link::Told {
-        return None;
-    }
-    let authorization = keyed.names("authoriz");
-    let quoted = matches!(text.before(keyed.name_at), b'"' | b'\'');
-    let on_command_line = quoted
-        && [
+    let authorization = keyed.said.any(Said::AUTHORIZATION);
+    let on_command_line = || {
+        [
             "-H \"",
             "-H '",
             "-H\"",
@@ -273,18 +273,17 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
             "--header='",
         ]
         .iter()
-        .any(|option| text.precedes(keyed.name_at, option));
-    let key_header = on_command_line
-        && (keyed.names("key")
-            || keyed.names("token")
-            || keyed.names("secret")
-            || keyed.names("auth"));
-    if !authorization && !key_header {
+        .any(|option| text.precedes(keyed.name_at, option))
+    };
+    if !authorization && !on_command_line() {
         return None;
     }
+    let word = text.run(keyed.value.start, SCHEME, |byte| {
+        byte.is_ascii_alphabetic() || byte == b'-'
+    });
     let scheme = SCHEMES.iter().find(|scheme| {
-        let after = keyed.value.start.wrapping_add(scheme.len());
-        text.follows(keyed.value.start, scheme) && text.at(after) == b' '
+        let written = text.slice(keyed.value.start..word);
+        text.at(word) == b' ' && written.eq_ignore_ascii_case(scheme.as_bytes())
     });
     if authorization && scheme.is_none() && keyed.bytes().len() < 16 {
         return None;

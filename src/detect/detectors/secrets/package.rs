@@ -1,5 +1,6 @@
 //! Tokens of package registries.
 
+use crate::detect::scan::names::Concern;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Keyed, Part};
 use crate::detect::variety::is_placeholder;
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -20,7 +21,7 @@ pub(in crate::detect) static NPM: Detector = Detector {
             rest: &[Part::Run(Alphabet::Alphanumeric, 36, 36)],
             variety: 30,
         }]),
-        Anchor::Keyed(36..=36, npmrc),
+        Anchor::Keyed(36..=36, Concern::Any, npmrc),
     ],
     hits: &[
         Hit {

@@ -4,6 +4,7 @@ use super::command;
 use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
+use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
 use crate::detect::variety::{is_placeholder, is_reference, is_repetitive, makeup};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -19,7 +20,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     reach: 512,
     context: WORDS,
     anchors: &[
-        Anchor::Keyed(6..=VALUE, password),
+        Anchor::Keyed(6..=VALUE, Concern::Password, password),
         Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
         Anchor::Number(1..=12, When::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
@@ -111,40 +112,6 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
 /// Passwords that documentation prints: the reference of nuget.config.
 const SAMPLES: &[&[u8]] = &[b"33f!!lloppa", b"hal+9ooo_da!sY"];
 
-/// What names of passwords have in them.
-static NAMED: Parts = Parts::new(&["pass", "pwd", "contrasena", "senha", "kennwort"]);
-
-/// `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
-static OTHER: Parts = Parts::new(&[
-    "policy",
-    "file",
-    "path",
-    "_url",
-    "_uri",
-    "hint",
-    "field",
-    "label",
-    "length",
-    "_min",
-    "_max",
-    "name",
-    "_id",
-    "reset",
-    "expir",
-    "_age",
-    "prompt",
-    "strength",
-    "regex",
-    "pattern",
-    "_len",
-    "count",
-    "placeholder",
-    "help",
-    "bypass",
-    "passage",
-    "pass@",
-]);
-
 /// Words that a value has where no password is written.
 static PLACEHOLDERS: Parts = Parts::new(&[
     "your",
@@ -174,7 +141,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         value.len() >= 6 && kinds.digits > 0 && kinds.capitals.wrapping_add(kinds.smalls) > 0;
     // Without quotes nothing else is one, whatever its name.
     let likely = quoted || strong || plain;
-    let confidence = if !(likely && NAMED.stand_in(keyed.name)) {
+    let confidence = if !(likely && keyed.said.any(Said::PASSWORD)) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
         let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
         (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value))
@@ -211,8 +178,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     if option || time || constant {
         return None;
     }
-    if OTHER.stand_in(keyed.name)
-        || is_reference(value)
+    if is_reference(value)
         || is_repetitive(value)
         || PLACEHOLDERS.stand_in(value)
         || is_word(value)

@@ -487,8 +487,7 @@ fn application(place: &Place<'_>) -> Option<Found> {
     let end = text.run_of(Base64Url, from, 41);
     let secret = text.slice(from..end);
     let fits = (27..=40).contains(&secret.len())
-        && text.variety(from..end) >= 30
-        && !text.is_placeholder(from..end)
+        && text.is_random(from..end, 30)
         && text.before(place.at) != b'|';
     fits.then_some(Found {
         start: place.at,
@@ -572,10 +571,8 @@ fn entry_of(place: &Place<'_>, entry: usize, line_end: usize) -> Option<(usize, 
     }
     let end = text.run_of(Base64, value, 8_000);
     let encoded = text.slice(value..end);
-    let fits = encoded.len() >= 12
-        && encoded.len().is_multiple_of(4)
-        && text.variety(value..end) >= 25
-        && !text.is_placeholder(value..end);
+    let fits =
+        encoded.len() >= 12 && encoded.len().is_multiple_of(4) && text.is_random(value..end, 25);
     fits.then_some((entry, end))
 }
 
