@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::allow::AllowList;
 use super::checksum::{digits, luhn, mod_11_10, mod_97, verhoeff};
 use super::literals::MAX_LITERAL_BYTES;
-use super::normalise::View;
+use super::normalise::readings;
+
 use super::pattern::Pattern;
 use super::variety::{is_placeholder, variety};
 use super::{Confidence, DETECTORS, select};
-use crate::wire::order;
 
 /// Most detectors that a policy can bring.
 pub const MAX_CUSTOM: usize = 1_000;
@@ -177,36 +177,6 @@ fn is_group(name: &str, others: &[Arc<CustomDetector>]) -> bool {
             .any(|known| known.groups.iter().any(|group| within(group)))
 }
 
-/// A keyword as the automaton looks for it: as it is read, and beyond ASCII, where the automaton tells capitals from
-/// small letters, in the three ways that words are written.
-pub(super) fn readings(keyword: &str) -> Vec<String> {
-    let trimmed = keyword.trim();
-    let mut written = vec![trimmed.to_owned()];
-    if !trimmed.is_ascii() {
-        let small = trimmed.to_lowercase();
-        let mut letters = small.chars();
-        let titled: String = letters
-            .next()
-            .into_iter()
-            .flat_map(char::to_uppercase)
-            .chain(letters)
-            .collect();
-        written.extend([trimmed.to_uppercase(), titled, small]);
-    }
-    let mut seen: Vec<String> = written
-        .into_iter()
-        .map(|word| match View::of(&word) {
-            Some(view) => view.text().to_owned(),
-            None => word,
-        })
-        .map(|word| word.to_ascii_lowercase())
-        .filter(|word| !word.is_empty())
-        .collect();
-    order::sort(&mut seen);
-    seen.dedup();
-    seen
-}
-
 /// A check that a match must pass. It looks at the letters and digits of the match, without separators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validator {
@@ -370,13 +340,5 @@ mod tests {
         let others = [Arc::new(named("others"))];
         assert_eq!(named("staff").check(&others, 10), Ok(1));
         assert!(named("staff").check(&others, MAX_LITERAL_BYTES).is_err());
-    }
-
-    #[test]
-    fn words_beyond_ascii_are_found_in_any_case() {
-        assert_eq!(readings("Éclair"), ["eclair"]);
-        let words = readings("жук");
-        assert_eq!(words.len(), 3);
-        assert_eq!(readings("Plain"), ["plain"]);
     }
 }

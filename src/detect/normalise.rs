@@ -15,6 +15,7 @@ use std::ops::Range;
 use super::Confidence;
 use super::simd::Level;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
+use crate::wire::order;
 use escape::{Escape, escape_at};
 
 mod escape;
@@ -222,6 +223,36 @@ fn add(to: &mut String, text: &str, part: Range<usize>) {
         Some([byte]) if byte.is_ascii() => to.push(char::from(*byte)),
         _ => to.push_str(text.get(part).unwrap_or_default()),
     }
+}
+
+/// A word or several as a list of them has it: as a reader sees them, ASCII in small letters. Beyond ASCII, where lists tell
+/// capitals from small letters, in the three ways that words are written.
+pub(super) fn readings(words: &str) -> Vec<String> {
+    let trimmed = words.trim();
+    let mut written = vec![trimmed.to_owned()];
+    if !trimmed.is_ascii() {
+        let small = trimmed.to_lowercase();
+        let mut letters = small.chars();
+        let titled: String = letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .chain(letters)
+            .collect();
+        written.extend([trimmed.to_uppercase(), titled, small]);
+    }
+    let mut seen: Vec<String> = written
+        .into_iter()
+        .map(|words| match View::of(&words) {
+            Some(view) => view.text().to_owned(),
+            None => words,
+        })
+        .map(|words| words.to_ascii_lowercase())
+        .filter(|words| !words.is_empty())
+        .collect();
+    order::sort(&mut seen);
+    seen.dedup();
+    seen
 }
 
 /// Bytes of the text that stay what they are when more text follows: all but an escape that has only begun.

@@ -205,7 +205,7 @@ lists:
 detectors:
   employee_id:                            # small letters, digits, `_`
     pattern: 'EMP-\\d{6}'                  # one or several; each leftmost match
-    context: [employee, staff id]         # words before a match; without one its confidence is low
+    context: [employee, staff id]         # words before a match, in any case; without one its confidence is low
     validator: luhn                       # a check that each match must pass
     confidence: high                      # of a match (high unless said)
     groups: [pii.staff]

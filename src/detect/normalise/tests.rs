@@ -304,3 +304,11 @@ proptest! {
         prop_assert_eq!(view(&view(&text)), view(&text));
     }
 }
+
+#[test]
+fn words_beyond_ascii_are_found_in_any_case() {
+    assert_eq!(readings("Éclair"), ["eclair"]);
+    let words = readings("жук");
+    assert_eq!(words.len(), 3);
+    assert_eq!(readings("Plain"), ["plain"]);
+}

@@ -4,7 +4,7 @@
 //! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
 //! asks, and each at most once, so the cost is linear however many validators ask.
 
-use crate::detect::normalise::View;
+use crate::detect::normalise::{View, readings};
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
 pub(super) type Slots = u128;
@@ -33,6 +33,8 @@ pub(super) struct Terms {
     starts: [[u64; 32]; STARTS / 2048],
     /// The longest term of one word in ASCII.
     longest: usize,
+    /// Whether a term of several words has more than ASCII.
+    wide_phrases: bool,
     /// A bit for the first two bytes of each term of one word.
     run_starts: [u64; RUN_STARTS / 64],
 }
@@ -106,25 +108,27 @@ impl Terms {
     pub(super) fn new<'a>(terms: impl Iterator<Item = (Slots, &'a str)>) -> Self {
         let mut built = Self::default();
         let mut all: Vec<(u64, Slots, u8)> = Vec::new();
-        for (bit, term) in terms {
-            let seen =
-                View::of(term).map_or_else(|| term.to_owned(), |view| view.text().to_owned());
+        let readings = terms.flat_map(|(bit, term)| {
+            let readings = readings(term).into_iter();
+            readings.map(move |seen| (bit, seen))
+        });
+        for (bit, seen) in readings {
             if !seen.contains(' ') {
                 built.add_run_start(seen.as_bytes());
-            }
-            if !seen.is_ascii() {
-                let length = u32::try_from(seen.chars().count()).unwrap_or(0);
-                built.run_lengths |= 1u32.checked_shl(length).unwrap_or(0);
-                all.push((hash(seen.as_bytes()), bit, 0));
-                continue;
-            }
-            for word in seen.split(' ') {
-                built.add_start(word.as_bytes());
-            }
-            if !seen.contains(' ') {
+                if !seen.is_ascii() {
+                    let length = u32::try_from(seen.chars().count()).unwrap_or(0);
+                    built.run_lengths |= 1u32.checked_shl(length).unwrap_or(0);
+                    all.push((hash(seen.as_bytes()), bit, 0));
+                    continue;
+                }
                 built.longest = built.longest.max(seen.len());
             }
-            let words: Vec<u64> = seen.split(' ').map(|word| hash(word.as_bytes())).collect();
+            built.wide_phrases |= !seen.is_ascii();
+            let written = seen.split(' ').filter(|word| !word.is_empty());
+            for word in written.clone() {
+                built.add_start(word.as_bytes());
+            }
+            let words: Vec<u64> = written.map(|word| hash(word.as_bytes())).collect();
             let Some(last) = words.last().copied() else {
                 continue;
             };
@@ -550,7 +554,8 @@ impl Nearby {
                 at = at.wrapping_add(1);
             }
         }
-        self.word(0, start, start.wrapping_add(run.len()), slots, terms);
+        let hash = if terms.wide_phrases { hash_of(run) } else { 0 };
+        self.word(hash, start, start.wrapping_add(run.len()), slots, terms);
     }
 }
 
@@ -706,6 +711,10 @@ mod tests {
         (4, "numero de identificacion de extranjero"),
         (5, "credit card"),
         (5, "カード"),
+        (6, "Employee"),
+        (6, " Staff  ID "),
+        (7, "номер сотрудника"),
+        (8, "телефон"),
     ];
 
     fn terms() -> Terms {
@@ -734,6 +743,14 @@ mod tests {
             ("Mi Número de identificación de extranjero es ", &[4]),
             ("顧客のカード番号：", &[5]),
             ("顧客のSSN：", &[0]),
+            ("EMPLOYEE ", &[6]),
+            ("employee: ", &[6]),
+            ("staff-id ", &[6]),
+            ("номер сотрудника ", &[7]),
+            ("Номер сотрудника: ", &[7]),
+            ("номер ", &[]),
+            ("Телефон: ", &[8]),
+            ("ТЕЛЕФОН ", &[8]),
             ("顧客のmy Social security：", &[0]),
             ("私のNational Insurance numberは", &[1]),
             ("myHeTu: ", &[]),

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::{Nearby, Slots, Terms};
-use crate::detect::custom::{CustomDetector, readings};
+use crate::detect::custom::CustomDetector;
 use crate::detect::literals::Literals;
+use crate::detect::normalise::readings;
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
