@@ -6,7 +6,6 @@ use super::allow::AllowList;
 use super::checksum::{digits, luhn, mod_11_10, mod_97, verhoeff};
 use super::literals::MAX_LITERAL_BYTES;
 use super::normalise::readings;
-
 use super::pattern::Pattern;
 use super::variety::{is_placeholder, variety};
 use super::{Confidence, DETECTORS, select};

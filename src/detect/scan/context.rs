@@ -460,7 +460,7 @@ impl Nearby {
                     0
                 };
                 let hash = if terms.may_begin(first_three(run)) {
-                    hash_of(run)
+                    hash(run)
                 } else {
                     0
                 };
@@ -488,7 +488,7 @@ impl Nearby {
             first = word.start;
         }
         let name = text.get(first..end).unwrap_or_default();
-        terms.get(hash_of(name)).map_or(0, |entry| entry.slots)
+        terms.get(hash(name)).map_or(0, |entry| entry.slots)
     }
 
     fn word(&mut self, hash: u64, start: usize, end: usize, slots: Slots, terms: &Terms) {
@@ -543,7 +543,7 @@ impl Nearby {
                 }
                 let latin = run.get(at..latin_end).unwrap_or_default();
                 if latin.len() <= terms.longest && terms.may_begin(first_three(latin)) {
-                    slots |= terms.get(hash_of(latin)).map_or(0, |entry| entry.slots);
+                    slots |= terms.get(hash(latin)).map_or(0, |entry| entry.slots);
                 }
             }
             if terms.may_begin_run(rest) {
@@ -554,7 +554,7 @@ impl Nearby {
                 at = at.wrapping_add(1);
             }
         }
-        let hash = if terms.wide_phrases { hash_of(run) } else { 0 };
+        let hash = if terms.wide_phrases { hash(run) } else { 0 };
         self.word(hash, start, start.wrapping_add(run.len()), slots, terms);
     }
 }
@@ -674,22 +674,10 @@ fn finish(hash: u64) -> u64 {
     hash | 1
 }
 
-/// The hash of a word as it is written.
-fn hash(word: &[u8]) -> u64 {
-    hash_with(word, false)
-}
-
-/// The hash of a word of the text, letters in any case.
-fn hash_of(word: &[u8]) -> u64 {
-    hash_with(word, true)
-}
-
+/// The hash of a word, letters in any case.
 #[inline(never)]
-fn hash_with(word: &[u8], any_case: bool) -> u64 {
-    let letters = word.iter().map(|byte| match any_case {
-        true => byte.to_ascii_lowercase(),
-        false => *byte,
-    });
+fn hash(word: &[u8]) -> u64 {
+    let letters = word.iter().map(u8::to_ascii_lowercase);
     finish(letters.fold(SEED, mix))
 }
 
