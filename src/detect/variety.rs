@@ -22,6 +22,8 @@ pub(super) struct Tally {
     words: LastWords,
     /// The longest run of one character, the last of several: from where it was looked for, where it begins, its length.
     run: Option<(usize, usize, usize)>,
+    /// No run is longer.
+    longest: Option<usize>,
 }
 
 /// The last words that stand for a value, and from where on they were looked for.
@@ -43,6 +45,7 @@ impl Tally {
             repeated: 0,
             words: LastWords::default(),
             run: None,
+            longest: None,
         }
     }
 
@@ -60,7 +63,7 @@ impl Tally {
     pub(super) fn with(&mut self, bytes: &[u8]) {
         self.repeated = self.repeated.wrapping_add(count(&mut self.counts, bytes));
         self.end = self.end.wrapping_add(bytes.len());
-        (self.words.from, self.run) = (None, None);
+        (self.words.from, self.run, self.longest) = (None, None, None);
     }
 
     /// Where the value may be cut from.
@@ -129,6 +132,10 @@ impl Tally {
     }
 
     fn is_repetitive(&mut self, value: &[u8]) -> bool {
+        let longest = *self.longest.get_or_insert_with(|| longest_at_most(value));
+        if is_mixed(value, longest) {
+            return false;
+        }
         let start = self.start;
         let longest = match self.run {
             Some((from, run, len)) if (from..=run).contains(&start) => len,
@@ -425,7 +432,7 @@ fn is_reference_by_ends(value: &[u8]) -> bool {
 
 /// Whether one character makes up most of a value.
 pub(super) fn is_repetitive(value: &[u8]) -> bool {
-    if is_mixed(value) {
+    if is_mixed(value, longest_at_most(value)) {
         return false;
     }
     let (_, longest) = longest_run(value);
@@ -435,11 +442,15 @@ pub(super) fn is_repetitive(value: &[u8]) -> bool {
     })
 }
 
-/// Whether so few characters stand beside the same one that no run of one can be much of a value.
-fn is_mixed(value: &[u8]) -> bool {
+/// How long a run of one character may be, by how many stand beside the same one.
+fn longest_at_most(value: &[u8]) -> usize {
     let behind = value.get(1..).unwrap_or_default();
     let pairs = behind.iter().zip(value).filter(|(a, b)| a == b).count();
-    let longest = pairs.saturating_add(1);
+    pairs.saturating_add(1)
+}
+
+/// Whether no run of one character, however long it may be, can be much of a value.
+fn is_mixed(value: &[u8], longest: usize) -> bool {
     longest < MUCH && longest.saturating_mul(2) <= value.len()
 }
 

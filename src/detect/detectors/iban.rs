@@ -14,7 +14,11 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 48,
     context: &[],
-    anchors: &[Anchor::Mixed(4..=38, When::Always, probe)],
+    anchors: &[
+        // The first group of several; none has all of its characters.
+        Anchor::Mixed(4..=14, When::Before(b" -.\t\n\r\x0C"), probe),
+        Anchor::Mixed(15..=38, When::Always, probe),
+    ],
     hits: &[
         Hit {
             text: "IBAN: DE89 3704 0044 0532 0130 00.",

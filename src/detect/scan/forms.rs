@@ -107,6 +107,9 @@ pub(super) struct FormTable {
     last_end: u16,
     /// The state after so many digits.
     after_digits: [u16; DIGITS],
+    /// How many letters and digits forms begin with before the first mark, a bit for each number: of those that begin with a
+    /// digit, a capital, a small letter.
+    first_lengths: [u64; 3],
 }
 
 /// Most digits in a row that a form begins with.
@@ -129,6 +132,7 @@ impl FormTable {
             free_end: 0,
             last_end: 0,
             after_digits: [0; DIGITS],
+            first_lengths: [0; 3],
         };
         let mut start: Vec<Place> = Vec::new();
         let mut written: Vec<(Fit, Vec<u8>)> = Vec::new();
@@ -209,6 +213,12 @@ impl FormTable {
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
         let mut table = table.in_groups();
+        table.first_lengths = [DIGIT, CAPITAL, SMALL].map(|class| {
+            let written = written.iter().map(|(_, form)| form.as_slice());
+            let begun =
+                written.filter(|form| form.first().is_some_and(|of| stands_for(*of, class)));
+            begun.fold(0, |lengths, form| lengths | bit_of(first_length(form)))
+        });
         table.take_digits_together();
         let mut state = table.start();
         for len in 0..DIGITS {
@@ -356,6 +366,14 @@ impl FormTable {
         walked
     }
 
+    /// Whether a form begins with so many letters and digits, the first of which is such a character.
+    #[inline]
+    pub(super) fn begins_with(&self, len: usize, first: u8) -> bool {
+        let class = usize::from(class(first).wrapping_sub(DIGIT));
+        let lengths = self.first_lengths.get(class);
+        lengths.is_some_and(|lengths| lengths & bit_of(len) != 0)
+    }
+
     /// Whether a form ends in this state if neither a letter nor a digit follows.
     #[inline]
     fn may_end(&self, state: u16) -> bool {
@@ -433,6 +451,20 @@ fn stands_for(symbol: u8, class: u8) -> bool {
         b'x' => matches!(class, DIGIT | CAPITAL | SMALL),
         mark => CLASS_OF.get(usize::from(mark)) == Some(&class) && class >= FIRST_MARK,
     }
+}
+
+/// How many letters and digits a form begins with.
+fn first_length(form: &[u8]) -> usize {
+    let is_mark = |symbol: &u8| MARKS.contains(symbol);
+    form.iter().position(is_mark).unwrap_or(form.len())
+}
+
+/// The bit of a length; none has more than 63.
+fn bit_of(len: usize) -> u64 {
+    u32::try_from(len)
+        .ok()
+        .and_then(|len| 1u64.checked_shl(len))
+        .unwrap_or(0)
 }
 
 /// A form with its optional separators written out.
@@ -524,6 +556,25 @@ mod tests {
             ..forms(&["?9"], 1)
         }]);
         assert_eq!(low.gate(low.step(low.start(), b'1')), FREE);
+    }
+
+    #[test]
+    fn forms_begin_with_known_numbers_of_letters_and_digits() {
+        let table = FormTable::new(&[Forms {
+            patterns: &["99-AAA", "A9~9", "xxx"],
+            context: 1,
+            low: false,
+        }]);
+        let lengths = |first: u8| -> Vec<usize> {
+            let lengths = 0..70;
+            lengths
+                .filter(|len| table.begins_with(*len, first))
+                .collect()
+        };
+        assert_eq!(lengths(b'5'), [2, 3]);
+        assert_eq!(lengths(b'B'), [2, 3]);
+        assert_eq!(lengths(b'b'), [3]);
+        assert!(lengths(b'-').is_empty());
     }
 
     #[test]

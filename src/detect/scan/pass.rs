@@ -295,6 +295,7 @@ impl Plan {
             keyed_last: (0..0, Makeup::default()),
             keyed_until: 0,
             named_until: 0,
+            found: 0..0,
             spelled: &mut memory.spelled,
             spelled_done: 0,
             covered: &mut memory.covered,
@@ -486,6 +487,8 @@ struct Pass<'a> {
     keyed_until: usize,
     /// Words before this are of a name whose value has been looked at.
     named_until: usize,
+    /// The last value without quotes that was found, up to a word that may name a password.
+    found: Range<usize>,
     /// Runs of single characters.
     spelled: &'a mut Vec<Range<usize>>,
     /// Those that begin before this are known.
@@ -692,7 +695,7 @@ impl<'a> Pass<'a> {
                 self.forms(start, at, state);
             }
         } else {
-            self.forms(start, start, first);
+            self.forms_of(start, end, first);
         }
         if self
             .text
@@ -700,9 +703,9 @@ impl<'a> Pass<'a> {
             .is_ascii_alphabetic()
             && let Some(word) = lead(self.text, start)
         {
-            self.forms(word, word, first);
+            self.forms_of(word, start.wrapping_sub(1), first);
             if let Some(before) = lead(self.text, word) {
-                self.forms(before, before, first);
+                self.forms_of(before, word.wrapping_sub(1), first);
             }
         }
         if self.out.len() > known {
@@ -852,6 +855,15 @@ impl<'a> Pass<'a> {
         }
         // A name begins with a capital or with a letter that isn't Latin.
         first.is_ascii_uppercase() || first >= 0x80
+    }
+
+    /// Walks the forms that may begin with the letters and digits in a row from `start` to `end`.
+    #[inline(never)]
+    fn forms_of(&mut self, start: usize, end: usize, state: u16) {
+        let len = end.wrapping_sub(start);
+        if self.plan.forms.begins_with(len, self.text.at(start)) {
+            self.forms(start, start, state);
+        }
     }
 
     /// Walks all forms from a place, of which the bytes up to `at` led to a state.
@@ -1010,6 +1022,10 @@ impl<'a> Pass<'a> {
             }
             b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
             _ if !plan.keyed.is_empty() && at >= self.keyed_until.max(self.named_until) => {
+                if self.found.contains(&at) && matches!(self.text.at(at) | 0x20, b'p' | b'r' | b'n')
+                {
+                    self.found.end = at;
+                }
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 if cut && self.open {
@@ -1037,6 +1053,9 @@ impl<'a> Pass<'a> {
             return;
         }
         self.keyed_done = value.start;
+        if value.end == self.found.end && quote == 0 && self.is_known(at, &name, &value) {
+            return;
+        }
         if name.len() <= keyed::NAME {
             // Each of its words leads to the same value.
             self.named_until = name.end;
@@ -1096,8 +1115,25 @@ impl<'a> Pass<'a> {
                 && let Some(end) = self.covered_values.get_mut(*slot)
             {
                 *end = raw.end;
+                if quote == 0 {
+                    self.found = raw.start..raw.end;
+                }
             }
         }
+    }
+
+    /// Whether a value is the end of one that was found, and nothing else would be found in it: `a1b2key:c3d4key:e5f6…`.
+    #[inline(never)]
+    fn is_known(&self, at: usize, name: &Range<usize>, value: &Range<usize>) -> bool {
+        let len = value.end.wrapping_sub(value.start);
+        // Each word for a password or for the header has one of these letters; those that begin before `at` have been seen.
+        let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
+        name.start > self.found.start
+            && !self.text.slice(at..name.end).iter().any(other)
+            && self.plan.judges_of(len).all(|(slot, _, concern, _)| {
+                matches!(concern, Concern::Password | Concern::Header)
+                    || self.covered_values.get(*slot) == Some(&value.end)
+            })
     }
 
     /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.

@@ -158,3 +158,24 @@ fn a_key_is_context_for_its_value() {
 
 mod custom;
 mod pieces;
+
+#[test]
+fn names_within_a_value_that_was_found_lead_to_values_of_other_kinds() {
+    for (rest, kind, value) in [
+        ("KeyPassenger:Ab3dEf6h1jK", "password", "Ab3dEf6h1jK"),
+        ("key:pQ9password:hT7vKx2LmZ4w", "password", "hT7vKx2LmZ4w"),
+        (
+            "Authorization:pQ9hT7vKx2LmZ4w8Rt",
+            "http_auth_header",
+            "pQ9hT7vKx2LmZ4w8Rt",
+        ),
+    ] {
+        let text = format!("key:Zf3D0LXCM3EIMbgJpUNn{rest}");
+        let whole = ("generic_api_key", text["key:".len()..].to_owned());
+        assert_eq!(
+            found(&Input::whole(&text)),
+            [whole, (kind, value.to_owned())],
+            "{text}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use super::named::{is_code, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
-use crate::detect::scan::place::{Anchor, Found, Keyed, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
 use crate::detect::variety::{is_placeholder, is_reference};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -67,13 +67,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
 fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
-    let part = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'_' | b'-' | b'.' | b'=' | b'+' | b'/' | b'~' | b':' | b'%' | b'@'
-            )
-    };
+    let part = |byte: u8| Alphabet::Wide.has(byte) || matches!(byte, b'~' | b':' | b'%' | b'@');
     if kinds.digits == 0
         || is_time(value)
         || kinds.others > 0 && !value.iter().all(|byte| part(*byte))

@@ -92,10 +92,14 @@ pub(super) fn is_code(value: &[u8]) -> bool {
                 .unwrap_or(0)
     });
     let has = |mark: u8| marks >> (mark.wrapping_sub(b'(') & 31) & 1 == 1;
-    let mark = (has(b'(') || has(b'>') || has(b':'))
-        && value
+    let pair = |first: u8, second: &[u8]| {
+        value
             .windows(2)
-            .any(|two| matches!(two, [b'(', b')' | b'[' | b'"'] | b"->" | b"::"));
+            .any(|two| matches!(two, [a, b] if *a == first && second.contains(b)))
+    };
+    let mark = has(b':') && pair(b':', b":")
+        || has(b'>') && pair(b'-', b">")
+        || has(b'(') && pair(b'(', b")[\"");
     mark || has(b'.') && is_dotted(value) || has(b'/') && is_path_or_address(value)
 }
 
