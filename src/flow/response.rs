@@ -125,7 +125,10 @@ impl Flow {
             return refused;
         }
         let interest = self.interest_in_answers();
-        let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
+        // A list of models is no stream; one that comes all the same could be anybody's.
+        let is_harmless = self.protocol.is_none()
+            && !self.asked.endpoint.name.is_empty()
+            && seen.media != MediaType::EventStream;
         if interest == Interest::None || is_harmless {
             if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
                 self.response = Stage::Streaming(stream);

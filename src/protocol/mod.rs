@@ -805,10 +805,16 @@ pub fn is_one_text(nest: &Nest<'_>) -> bool {
         .is_some_and(|body| body.root().kind() == json::Kind::String)
 }
 
-/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
+/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong, nor like a stream
+/// under another name. Clients that wait for a stream read one whatever its content type says.
 fn is_prose(bytes: &[u8]) -> bool {
     let begins = bytes.trim_ascii_start().first();
-    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+    let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let is_framed = lines.any(|line| {
+        let line = line.trim_ascii_start();
+        line.starts_with(b"{") || line.starts_with(b"data:")
+    });
+    !matches!(begins, None | Some(b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Whether the bytes of a file are a text.

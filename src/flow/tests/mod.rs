@@ -785,6 +785,51 @@ fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
 }
 
 #[test]
+fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused() {
+    let call = calls(&["delete_customer"]);
+    let chunk = json!({"choices": [{"index": 0, "delta": call, "finish_reason": "tool_calls"}]});
+    let stream = format!(": hi\n\ndata: {chunk}\n\ndata: [DONE]\n\n");
+    let whole = String::from_utf8(answer(call, "tool_calls").body()).unwrap();
+    for (body, media, code) in [
+        (&stream, "application/json", "AG2001"),
+        (&stream, "text/plain", "AG2001"),
+        (&stream.replace('\n', "\r"), "text/html", "AG2001"),
+        (&format!("hi\n{whole}"), "text/plain", "AG2001"),
+        (&whole, "text/event-stream", "AG2014"),
+    ] {
+        in_both_modes(TOOLS, |guard, _| {
+            let headers = [(":status", "200"), ("content-type", media)];
+            let answer = Half::new(&headers, body.as_bytes());
+            let seen = exchange(guard, &chat_request(&says("hi")), answer);
+            let told = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!told.contains("delete_customer"), "{media}: {told}");
+            assert_eq!(record(&seen)["code"], code, "{media}: {body}");
+        });
+    }
+}
+
+#[test]
+fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() {
+    let get = Half::new(
+        &[
+            (":method", "GET"),
+            (":path", "/v1/models"),
+            (":authority", "tools.example"),
+        ],
+        b"",
+    );
+    let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+    let stream = Half::new(&headers, b"data: {}\n\n");
+    in_both_modes(TOOLS, |guard, _| {
+        let seen = exchange(guard, &get, stream.clone());
+        assert_eq!(record(&seen)["code"], "AG2007");
+        assert_eq!(seen.client.status(), Some(403));
+    });
+    let seen = exchange(&guard(ALLOW), &get, stream.clone());
+    assert_eq!(seen.client, stream, "no rule looks at answers");
+}
+
+#[test]
 fn headers_that_only_we_write_are_taken_out() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
