@@ -106,8 +106,11 @@ impl Flow {
         }
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
-        // Envoy answered before the request was complete (too large, timed out): there is nothing of a model in that.
-        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. });
+        // Before the request was complete, Envoy answers itself (too large, timed out), and an upstream that doesn't wait
+        // for the question. What is no error is the upstream's.
+        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. })
+            && self.protocol.is_none()
+            && seen.status >= 400;
         if !has_body || never_asked {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);

@@ -830,6 +830,30 @@ fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() 
 }
 
 #[test]
+fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
+    let answer = answer(calls(&["delete_customer"]), "tool_calls");
+    let headers: Vec<(&[u8], &[u8])> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    in_both_modes(TOOLS, |guard, _| {
+        let mut flow = Flow::new(Rc::clone(guard));
+        let _ = sends_head(&mut flow, &chat_request(&says("hi")));
+        let _ = flow.response_headers(&ResponseHead {
+            headers: &headers,
+            end: false,
+            now: NOW,
+        });
+        let step = flow.response_body(&mut answer.body().as_slice(), true, NOW);
+        let Action::Replace(body) = step.action else {
+            panic!("{step:?}")
+        };
+        assert!(!String::from_utf8(body).unwrap().contains("delete_customer"));
+    });
+}
+
+#[test]
 fn headers_that_only_we_write_are_taken_out() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
