@@ -854,6 +854,33 @@ fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
 }
 
 #[test]
+fn a_key_that_could_be_what_was_found_is_in_no_pointer() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - id: no-data
+    match: { event: message }
+    when: { text: { detects: [credit_card, email] } }
+    action: deny
+",
+    );
+    for (key, told) in [
+        ("4111 1111 1111 1111", "/…"),
+        ("me@example.com", "/…"),
+        ("line_2", "/line_2"),
+    ] {
+        let mut body = json!({"model": "gpt-4o", "messages": []});
+        body[key] = json!("4111 1111 1111 1111");
+        let seen = exchange(&guard, &chat_request(body.to_string().as_bytes()), hello());
+        assert_eq!(
+            client_json(&seen)["error"]["agentguard"]["at"],
+            json!([told])
+        );
+        assert_eq!(record(&seen)["rules"][0]["at"], told);
+    }
+}
+
+#[test]
 fn headers_that_only_we_write_are_taken_out() {
     in_both_modes(ALLOW, |guard, _| {
         let mut request = chat_request(&says("hi"));
