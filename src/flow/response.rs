@@ -224,6 +224,10 @@ impl Flow {
         if seen.foreign_charset {
             return unreadable(codes::AG2009, "the charset is not UTF-8");
         }
+        // What is asked for piece by piece holds in none of them what it holds as a whole.
+        if seen.status == 206 {
+            return unreadable(codes::AG2006, "only a part of the body was asked for");
+        }
         let form = self.asked.endpoint.answer;
         if form.is_media(seen.media) {
             return None;

@@ -650,6 +650,7 @@ fn what_the_headers_say_is_refused_before_anything_leaves() {
         (&[(":path", "/v1/unknown")], "AG2007", 403),
         (&[(":method", "PUT")], "AG2007", 403),
         (&[("upgrade", "websocket")], "AG2008", 403),
+        (&[("x-http-method-override", "DELETE")], "AG2012", 403),
         (&[("content-length", "99999999")], "AG2004", 413),
     ];
     in_both_modes(ALLOW, |guard, _| {
@@ -740,6 +741,7 @@ fn an_answer_that_can_t_be_read_is_refused_where_a_rule_looks_at_answers() {
         ("content-encoding", "gzip", "AG2005"),
         ("content-type", "image/png", "AG2006"),
         ("content-length", "99999999", "AG2004"),
+        (":status", "206", "AG2006"),
     ];
     for (name, value, code) in cases {
         let mut response = hello();
