@@ -810,11 +810,13 @@ pub fn is_one_text(nest: &Nest<'_>) -> bool {
 fn is_prose(bytes: &[u8]) -> bool {
     let begins = bytes.trim_ascii_start().first();
     let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+    // Pages of HTML have lines that begin with a brace as well.
     let is_framed = lines.any(|line| {
-        let line = line.trim_ascii_start();
-        line.starts_with(b"{") || line.starts_with(b"data:")
+        let object = line.trim_ascii_start().strip_prefix(b"{");
+        line.starts_with(b"data:")
+            || object.is_some_and(|object| object.trim_ascii_start().starts_with(b"\""))
     });
-    !matches!(begins, None | Some(b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
+    !matches!(begins, None | Some(b'{' | b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Whether the bytes of a file are a text.

@@ -779,10 +779,15 @@ fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
         assert_eq!(record(&seen)["code"], "AG2001");
         let mut sentence = hello();
         sentence.headers[0].1 = b"502".to_vec();
-        sentence.chunks = vec![b"upstream connect error".to_vec()];
-        let seen = exchange(guard, &chat_request(&says("hi")), sentence.clone());
-        assert_eq!(seen.client.body(), sentence.body());
-        assert_eq!(seen.client.status(), Some(502));
+        for text in [
+            "upstream connect error",
+            "<style>body\n{ color: red }</style>\n  data: {}",
+        ] {
+            sentence.chunks = vec![text.as_bytes().to_vec()];
+            let seen = exchange(guard, &chat_request(&says("hi")), sentence.clone());
+            assert_eq!(seen.client.body(), sentence.body());
+            assert_eq!(seen.client.status(), Some(502));
+        }
     });
 }
 
