@@ -152,11 +152,12 @@ pub(super) fn told_place(nest: &Nest<'_>, place: Place) -> String {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.$~".contains(&b))
     };
-    let pointer = nest.pointer(place);
-    let told = pointer
-        .split('/')
-        .map(|key| if is_word(key) { key } else { "…" });
-    told.collect::<Vec<_>>().join("/")
+    let mut told = String::new();
+    for key in nest.pointer(place).split('/').skip(1) {
+        told.push('/');
+        told.push_str(if is_word(key) { key } else { "…" });
+    }
+    told
 }
 
 /// A text of the policy as a header's value: visible ASCII.
