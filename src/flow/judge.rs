@@ -2,6 +2,7 @@
 
 use super::Flow;
 use super::exchange::{Outcome, Read};
+use super::refusal::told_place;
 use crate::audit::HeldRule;
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Known, Problem, Reading, Redaction, Turn};
@@ -327,7 +328,7 @@ impl Flow {
                     event: event.kind.word(),
                     at: match case.at {
                         Some(at) => at.to_owned(),
-                        None => context.nest.pointer(event.at),
+                        None => told_place(context.nest, event.at),
                     },
                     mode: mode.word(),
                 });

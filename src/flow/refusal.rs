@@ -8,7 +8,7 @@ use crate::diag::codes;
 use crate::event::Direction;
 use crate::policy::Decision;
 use crate::protocol::{Denial, Dialect};
-use crate::wire::json::Nest;
+use crate::wire::json::{Nest, Place};
 
 impl Flow {
     /// What the client is told of a refusal. `nest` is the body that it is about.
@@ -44,7 +44,7 @@ impl Flow {
                 None => "No rule allows this.".to_owned(),
             },
         };
-        let pointer = nest.pointer(refused.event.at);
+        let pointer = told_place(nest, refused.event.at);
         Denial {
             status: codes::status(code),
             code,
@@ -139,6 +139,25 @@ impl Flow {
             .map(|(name, value)| HeaderEdit::Set(name, value))
             .collect()
     }
+}
+
+/// The pointer to a place, without keys that could be what was found there: addresses, numbers and secrets are keys as well.
+pub(super) fn told_place(nest: &Nest<'_>, place: Place) -> String {
+    const MOST_DIGITS: usize = 6;
+    const LONGEST: usize = 40;
+    let is_word = |key: &str| {
+        key.len() <= LONGEST
+            && key.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.$~".contains(&b))
+    };
+    let mut told = String::new();
+    for key in nest.pointer(place).split('/').skip(1) {
+        told.push('/');
+        told.push_str(if is_word(key) { key } else { "…" });
+    }
+    told
 }
 
 /// A text of the policy as a header's value: visible ASCII.

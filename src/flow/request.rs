@@ -28,6 +28,7 @@ struct Seen<'a> {
     encoded: bool,
     content_length: Option<usize>,
     upgrade: bool,
+    overrides_method: bool,
     signed: bool,
     signs_accept_encoding: bool,
     own: Vec<String>,
@@ -42,6 +43,7 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
         encoded: false,
         content_length: None,
         upgrade: false,
+        overrides_method: false,
         signed: false,
         signs_accept_encoding: false,
         own: Vec::new(),
@@ -53,6 +55,9 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
                 seen.authority = String::from_utf8_lossy(value).to_ascii_lowercase();
             }
             b":path" => seen.path = value,
+            b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
+                seen.overrides_method = true;
+            }
             // A second value is a second opinion about how to read the body: both are kept, and fit no known type.
             b"content-type" => match &mut seen.content_type {
                 Some(first) => {
@@ -319,6 +324,9 @@ impl Flow {
         };
         if seen.upgrade || seen.method == "CONNECT" {
             return problem(codes::AG2008, "it upgrades to another protocol");
+        }
+        if seen.overrides_method {
+            return problem(codes::AG2012, "a header asks for another method");
         }
         if is_harmless {
             return match head.end {

@@ -106,8 +106,11 @@ impl Flow {
         }
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
         let has_body = !head.end && !matches!(seen.status, 204 | 304) && self.head.method != "HEAD";
-        // Envoy answered before the request was complete (too large, timed out): there is nothing of a model in that.
-        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. });
+        // Before the request was complete, Envoy answers itself (too large, timed out), and an upstream that doesn't wait
+        // for the question. What is no error is the upstream's.
+        let never_asked = matches!(self.request, Stage::Waiting | Stage::Holding { .. })
+            && self.protocol.is_none()
+            && seen.status >= 400;
         if !has_body || never_asked {
             self.response = Stage::Passing;
             return Step::with(edits, Action::Continue);
@@ -125,7 +128,10 @@ impl Flow {
             return refused;
         }
         let interest = self.interest_in_answers();
-        let is_harmless = self.protocol.is_none() && !self.asked.endpoint.name.is_empty();
+        // A list of models is no stream; one that comes all the same could be anybody's.
+        let is_harmless = self.protocol.is_none()
+            && !self.asked.endpoint.name.is_empty()
+            && seen.media != MediaType::EventStream;
         if interest == Interest::None || is_harmless {
             if let Some(stream) = self.stream_of(&seen, Purpose::Usage, head.now) {
                 self.response = Stage::Streaming(stream);
@@ -217,6 +223,10 @@ impl Flow {
         }
         if seen.foreign_charset {
             return unreadable(codes::AG2009, "the charset is not UTF-8");
+        }
+        // What is asked for piece by piece holds in none of them what it holds as a whole.
+        if seen.status == 206 {
+            return unreadable(codes::AG2006, "only a part of the body was asked for");
         }
         let form = self.asked.endpoint.answer;
         if form.is_media(seen.media) {

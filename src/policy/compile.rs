@@ -79,12 +79,13 @@ impl Chapter {
     }
 
     /// Whether an exchange is within `applies_to`. What restricts is read broadly, so an exchange is outside only if
-    /// neither its path as it came nor as a server reads it fits, and what is not known fits.
+    /// neither its path as it came nor as a server reads it fits, in whatever letter case; and what is not known fits.
     pub(super) fn applies(&self, facts: &Facts) -> bool {
         let fits = |globs: &[Glob], value: &str| {
+            let value = value.to_lowercase();
             globs
                 .iter()
-                .any(|glob| glob.matches(value, super::glob::Reading::Broad))
+                .any(|glob| glob.matches(&value, super::glob::Reading::Broad))
         };
         let one = |scope: &Option<Vec<Glob>>, fact: &Known<Box<str>>| match (scope, fact) {
             (None, _) | (_, Known::Unknown) => true,
@@ -435,7 +436,7 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
         texts.as_ref().map(|texts| {
             texts
                 .iter()
-                .filter_map(|text| match Glob::parse(text) {
+                .filter_map(|text| match Glob::parse(&text.to_lowercase()) {
                     Ok(glob) => Some(glob),
                     Err(what) => {
                         decoder.error(codes::AG1013, &at.key(key), &(0..0), what, "");

@@ -1136,7 +1136,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                                 .any(|glob| glob.matches(text, GlobReading::Broad))
                         };
                         let read = if *names {
-                            fold_name(&text).into_owned()
+                            fold_name(&text).trim().to_owned()
                         } else {
                             seen(&text)
                         };

@@ -182,6 +182,7 @@ impl ByName {
 
     fn add_to(&self, found: &mut Vec<u16>, name: &str) {
         let name = fold_name(name);
+        let name = name.trim();
         let start = self.names.partition_point(|(known, _)| **known < *name);
         let from_there = self.names.get(start..).unwrap_or_default();
         let of_name = from_there.iter().take_while(|(known, _)| **known == *name);

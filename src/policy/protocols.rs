@@ -54,7 +54,10 @@ impl PathPattern {
         match self {
             PathPattern::Glob(glob) => glob.matches(&path, Reading::Broad),
             PathPattern::Prefix(segments) => {
-                let mut own = path.split('/').filter(|segment| !segment.is_empty());
+                // Routers compare the start of a path as it came with theirs, whatever is still encoded behind it.
+                let mut own = path
+                    .split(['/', '\\', ';', '%'])
+                    .filter(|segment| !segment.is_empty());
                 segments
                     .iter()
                     .all(|expected| own.next() == Some(&**expected))
@@ -301,6 +304,8 @@ mod tests {
             assert!(pattern.fits("/mcp/github"));
             assert!(pattern.fits("/MCP/github/x/y"));
             assert!(pattern.fits("//mcp/github/"));
+            assert!(pattern.fits("/mcp/github%2f..%2fslack"));
+            assert!(pattern.fits("/mcp/github\\..\\slack"));
             assert!(!pattern.fits("/mcp/github-evil"));
             assert!(!pattern.fits("/mcp"));
             assert!(!pattern.fits("/x/mcp/github"));

@@ -805,10 +805,18 @@ pub fn is_one_text(nest: &Nest<'_>) -> bool {
         .is_some_and(|body| body.root().kind() == json::Kind::String)
 }
 
-/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong.
+/// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong, nor like a stream
+/// under another name. Clients that wait for a stream read one whatever its content type says.
 fn is_prose(bytes: &[u8]) -> bool {
     let begins = bytes.trim_ascii_start().first();
-    !matches!(begins, None | Some(b'{' | b'[')) && std::str::from_utf8(bytes).is_ok()
+    let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+    // Pages of HTML have lines that begin with a brace as well.
+    let is_framed = lines.any(|line| {
+        let object = line.trim_ascii_start().strip_prefix(b"{");
+        line.starts_with(b"data:")
+            || object.is_some_and(|object| object.trim_ascii_start().starts_with(b"\""))
+    });
+    !matches!(begins, None | Some(b'{' | b'[')) && !is_framed && std::str::from_utf8(bytes).is_ok()
 }
 
 /// Whether the bytes of a file are a text.

@@ -59,6 +59,8 @@ impl ContentType {
             "application/json" | "text/json" => MediaType::Json,
             _ if essence.ends_with("+json") => MediaType::Json,
             _ if essence.starts_with("multipart/") => MediaType::Multipart,
+            // What a script does with the JSON in it (JSONP) is no text that could be read.
+            "text/javascript" => MediaType::Other,
             _ if essence.starts_with("text/") => MediaType::Text,
             _ => MediaType::Other,
         };
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!(media("text/plain"), MediaType::Text);
         assert_eq!(media(" "), MediaType::Absent);
         assert_eq!(media("image/png"), MediaType::Other);
+        assert_eq!(media("text/javascript"), MediaType::Other);
         assert_eq!(ContentType::parse(None).media, MediaType::Absent);
     }
 

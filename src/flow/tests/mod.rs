@@ -650,6 +650,7 @@ fn what_the_headers_say_is_refused_before_anything_leaves() {
         (&[(":path", "/v1/unknown")], "AG2007", 403),
         (&[(":method", "PUT")], "AG2007", 403),
         (&[("upgrade", "websocket")], "AG2008", 403),
+        (&[("x-http-method-override", "DELETE")], "AG2012", 403),
         (&[("content-length", "99999999")], "AG2004", 413),
     ];
     in_both_modes(ALLOW, |guard, _| {
@@ -740,6 +741,7 @@ fn an_answer_that_can_t_be_read_is_refused_where_a_rule_looks_at_answers() {
         ("content-encoding", "gzip", "AG2005"),
         ("content-type", "image/png", "AG2006"),
         ("content-length", "99999999", "AG2004"),
+        (":status", "206", "AG2006"),
     ];
     for (name, value, code) in cases {
         let mut response = hello();
@@ -777,11 +779,112 @@ fn a_broken_answer_becomes_a_refusal_and_a_sentence_is_judged_as_text() {
         assert_eq!(record(&seen)["code"], "AG2001");
         let mut sentence = hello();
         sentence.headers[0].1 = b"502".to_vec();
-        sentence.chunks = vec![b"upstream connect error".to_vec()];
-        let seen = exchange(guard, &chat_request(&says("hi")), sentence.clone());
-        assert_eq!(seen.client.body(), sentence.body());
-        assert_eq!(seen.client.status(), Some(502));
+        for text in [
+            "upstream connect error",
+            "<style>body\n{ color: red }</style>\n  data: {}",
+        ] {
+            sentence.chunks = vec![text.as_bytes().to_vec()];
+            let seen = exchange(guard, &chat_request(&says("hi")), sentence.clone());
+            assert_eq!(seen.client.body(), sentence.body());
+            assert_eq!(seen.client.status(), Some(502));
+        }
     });
+}
+
+#[test]
+fn a_stream_under_another_name_and_an_answer_that_calls_itself_one_are_refused() {
+    let call = calls(&["delete_customer"]);
+    let chunk = json!({"choices": [{"index": 0, "delta": call, "finish_reason": "tool_calls"}]});
+    let stream = format!(": hi\n\ndata: {chunk}\n\ndata: [DONE]\n\n");
+    let whole = String::from_utf8(answer(call, "tool_calls").body()).unwrap();
+    for (body, media, code) in [
+        (&stream, "application/json", "AG2001"),
+        (&stream, "text/plain", "AG2001"),
+        (&stream.replace('\n', "\r"), "text/html", "AG2001"),
+        (&format!("hi\n{whole}"), "text/plain", "AG2001"),
+        (&whole, "text/event-stream", "AG2014"),
+    ] {
+        in_both_modes(TOOLS, |guard, _| {
+            let headers = [(":status", "200"), ("content-type", media)];
+            let answer = Half::new(&headers, body.as_bytes());
+            let seen = exchange(guard, &chat_request(&says("hi")), answer);
+            let told = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!told.contains("delete_customer"), "{media}: {told}");
+            assert_eq!(record(&seen)["code"], code, "{media}: {body}");
+        });
+    }
+}
+
+#[test]
+fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() {
+    let get = Half::new(
+        &[
+            (":method", "GET"),
+            (":path", "/v1/models"),
+            (":authority", "tools.example"),
+        ],
+        b"",
+    );
+    let headers = [(":status", "200"), ("content-type", "text/event-stream")];
+    let stream = Half::new(&headers, b"data: {}\n\n");
+    in_both_modes(TOOLS, |guard, _| {
+        let seen = exchange(guard, &get, stream.clone());
+        assert_eq!(record(&seen)["code"], "AG2007");
+        assert_eq!(seen.client.status(), Some(403));
+    });
+    let seen = exchange(&guard(ALLOW), &get, stream.clone());
+    assert_eq!(seen.client, stream, "no rule looks at answers");
+}
+
+#[test]
+fn an_upstream_that_does_not_wait_for_the_question_is_judged_all_the_same() {
+    let answer = answer(calls(&["delete_customer"]), "tool_calls");
+    let headers: Vec<(&[u8], &[u8])> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    in_both_modes(TOOLS, |guard, _| {
+        let mut flow = Flow::new(Rc::clone(guard));
+        let _ = sends_head(&mut flow, &chat_request(&says("hi")));
+        let _ = flow.response_headers(&ResponseHead {
+            headers: &headers,
+            end: false,
+            now: NOW,
+        });
+        let step = flow.response_body(&mut answer.body().as_slice(), true, NOW);
+        let Action::Replace(body) = step.action else {
+            panic!("{step:?}")
+        };
+        assert!(!String::from_utf8(body).unwrap().contains("delete_customer"));
+    });
+}
+
+#[test]
+fn a_key_that_could_be_what_was_found_is_in_no_pointer() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - id: no-data
+    match: { event: message }
+    when: { text: { detects: [credit_card, email] } }
+    action: deny
+",
+    );
+    for (key, told) in [
+        ("4111 1111 1111 1111", "/…"),
+        ("me@example.com", "/…"),
+        ("line_2", "/line_2"),
+    ] {
+        let mut body = json!({"model": "gpt-4o", "messages": []});
+        body[key] = json!("4111 1111 1111 1111");
+        let seen = exchange(&guard, &chat_request(body.to_string().as_bytes()), hello());
+        assert_eq!(
+            client_json(&seen)["error"]["agentguard"]["at"],
+            json!([told])
+        );
+        assert_eq!(record(&seen)["rules"][0]["at"], told);
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Literal {
     pub(in crate::policy) fn text(text: &str) -> Literal {
         Literal::Text {
             exact: text.into(),
-            folded: fold_name(text).into(),
+            folded: fold_name(text).trim().into(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Equality {
                     let broad = (side == Side::Restricting) != self.negative;
                     let actual = actual.text();
                     equal |= **exact == *actual
-                        || (self.names && broad && *fold_name(&actual) == **folded);
+                        || (self.names && broad && *fold_name(&actual).trim() == **folded);
                 }
                 _ => {}
             }

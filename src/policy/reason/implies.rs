@@ -120,7 +120,7 @@ fn fits_every_way(glob: &str, text: &str) -> bool {
         return false;
     };
     let folded = glob.folded(|literal| fold_name(literal).into_owned());
-    glob.matches(text, Reading::Narrow) && folded.matches(&fold_name(text), Reading::Broad)
+    glob.matches(text, Reading::Narrow) && folded.matches(fold_name(text).trim(), Reading::Broad)
 }
 
 fn within(a: &Range, b: &Range) -> bool {

@@ -99,7 +99,12 @@ pub(super) fn parse(raw: Vec<u8>) -> Result<Frame, FrameError> {
         let Some(value) = value else { continue };
         let value = String::from_utf8_lossy(value).into_owned();
         match name {
-            b":event-type" | b":exception-type" | b":error-code" => event = Some(value),
+            // A second name is a second opinion: which one a client takes depends on `:message-type`, and on the client.
+            b":event-type" | b":exception-type" | b":error-code" => {
+                if event.replace(value).is_some() {
+                    return Err(malformed);
+                }
+            }
             b":content-type" | b":message-type" => {}
             _ => asides.push(value),
         }
@@ -188,5 +193,20 @@ mod tests {
         // The check value of CRC-32/ISO-HDLC.
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
+    }
+
+    #[test]
+    fn a_message_with_two_names_is_none() {
+        let event = compose("event", "contentBlockStart", b"{}");
+        let exception = compose("exception", "throttlingException", b"{}");
+        let headers = |message: &[u8]| {
+            let end = message.len() - b"{}".len() - TRAILER;
+            message.get(PRELUDE..end).unwrap_or_default().to_vec()
+        };
+        for second in [&event, &exception] {
+            let both = message(&[headers(&event), headers(second)].concat(), b"{}");
+            assert_eq!(parse(both), Err(FrameError::Malformed));
+        }
+        assert!(parse(event).is_ok());
     }
 }

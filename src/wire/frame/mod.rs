@@ -179,7 +179,7 @@ impl Frames {
         self.start = self.start.saturating_add(raw.len());
         self.looked = 0;
         match &mut self.state {
-            State::Sse(state) => Ok(state.parse(raw)),
+            State::Sse(state) => state.parse(raw),
             State::Lines => Ok(lines::parse(raw)),
             State::Array(state) => Ok(state.parse(raw)),
             State::Amazon => eventstream::parse(raw),

@@ -2,7 +2,7 @@
 //! blank line; one leading byte order mark is skipped; several `data` lines join with LF; one space after the colon is
 //! skipped.
 
-use super::{Frame, Layout};
+use super::{Frame, FrameError, Layout};
 use std::ops::Range;
 
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    pub(super) fn parse(&mut self, raw: Vec<u8>) -> Frame {
+    pub(super) fn parse(&mut self, raw: Vec<u8>) -> Result<Frame, FrameError> {
         let mut at = 0;
         if !self.begun && raw.starts_with(BOM) {
             at = BOM.len();
@@ -94,8 +94,16 @@ impl State {
                 )),
                 b"event" => event = Some(String::from_utf8_lossy(value).into_owned()),
                 b"id" => ids.push(String::from_utf8_lossy(value).into_owned()),
-                // A comment has no name; times to retry are read by clients, other fields are not.
-                _ if !line.is_empty() => asides.push(String::from_utf8_lossy(value).into_owned()),
+                // To a client that waits for no stream, this is the answer.
+                _ if matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) => {
+                    return Err(FrameError::Malformed);
+                }
+                // Times to retry are read by clients, other fields are not, and any of them may have a name that says more
+                // than its value. A comment has none.
+                _ if !line.is_empty() => {
+                    let aside = if name.is_empty() { value } else { line };
+                    asides.push(String::from_utf8_lossy(aside).into_owned());
+                }
                 _ => {}
             }
             at = at.saturating_add(end);
@@ -109,14 +117,14 @@ impl State {
             }
             _ => Layout::DataLines(data),
         };
-        Frame {
+        Ok(Frame {
             raw,
             event,
             payload,
             ids,
             asides,
             layout,
-        }
+        })
     }
 }
 

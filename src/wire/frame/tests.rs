@@ -57,9 +57,29 @@ fn names_comments_and_ids_of_events_are_kept_apart() {
     .unwrap();
     assert_eq!(frames[0].event.as_deref(), Some("x"));
     assert_eq!(frames[0].ids, ["7"]);
-    assert_eq!(frames[0].asides, ["hi", "3", "bar"]);
+    assert_eq!(frames[0].asides, ["hi", "retry: 3", "foo: bar"]);
     assert_eq!(frames[1].payload, None);
     assert_eq!(frames[1].asides, ["ping"]);
+}
+
+#[test]
+fn a_line_without_a_colon_is_judged_too() {
+    let frames = read(Framing::Sse, &[b"4111 1111\ndata: {}\n\n"]).unwrap();
+    assert_eq!(frames[0].asides, ["4111 1111"]);
+}
+
+#[test]
+fn an_answer_that_only_calls_itself_a_stream_is_none() {
+    for answer in [
+        &b"{\"choices\": []}"[..],
+        b"\n\n{\n\"choices\": []}\n\n",
+        b"data: {}\n\n  [{}]\n",
+    ] {
+        assert_eq!(
+            read(Framing::Sse, &[answer]).unwrap_err(),
+            FrameError::Malformed
+        );
+    }
 }
 
 #[test]
