@@ -13,12 +13,22 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Australian Business Register, Format of the ABN",
     },
     reach: 14,
-    context: &["abn", "abns", "business number", "australian business"],
+    context: &[
+        "abn",
+        "abns",
+        "a b n",
+        "business number",
+        "australian business",
+    ],
     anchors: &[Anchor::Forms(
         &["99 999 999 999", "99-999-999-999", "?99999999999"],
         judge,
     )],
     hits: &[
+        Hit {
+            text: "A.B.N. 51824753556",
+            found: &["51824753556"],
+        },
         Hit {
             text: "see 51 824 753 556",
             found: &["51 824 753 556"],

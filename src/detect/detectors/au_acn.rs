@@ -13,12 +13,22 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Australian Securities and Investments Commission, Australian Company Number digit check",
     },
     reach: 11,
-    context: &["acn", "acns", "company number", "australian company"],
+    context: &[
+        "acn",
+        "acns",
+        "a c n",
+        "company number",
+        "australian company",
+    ],
     anchors: &[Anchor::Forms(
         &["?999 999 999", "?999-999-999", "?999999999"],
         judge,
     )],
     hits: &[
+        Hit {
+            text: "A.C.N. 005499981",
+            found: &["005499981"],
+        },
         Hit {
             text: "ACN 004 085 616",
             found: &["004 085 616"],

@@ -17,6 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "bsnr",
         "betriebsstattennummer",
         "betriebsstatte",
+        "betriebsstaettennummer",
         "nbsnr",
         "betriebsstätten nr",
         "betriebsstätten nummer",
@@ -30,6 +31,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?999999999"], judge)],
     hits: &[
+        Hit {
+            text: "betriebsstaettennummer: 021234567",
+            found: &["021234567"],
+        },
         Hit {
             text: "BSNR 711234567 der Praxis.",
             found: &["711234567"],

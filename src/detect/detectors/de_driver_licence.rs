@@ -17,6 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "fuehrerschein",
         "fahrerlaubnis",
         "führerscheinnummer",
+        "führerscheinnr",
         "driving licence",
         "driver license",
         "fs nr",
@@ -29,6 +30,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?xxxxxxxxxxx"], judge)],
     hits: &[
+        Hit {
+            text: "Führerscheinnr. B072RRE2I55",
+            found: &["B072RRE2I55"],
+        },
         Hit {
             text: "Führerschein B072RRE2I55",
             found: &["B072RRE2I55"],

@@ -23,12 +23,13 @@ pub(super) static DETECTOR: Detector = Detector {
         "gesundheitskarte",
         "egk",
         "krankenversicherungsnummer",
-        "krankenversicherten nummer",
+        "krankenversicherten",
+        "versicherten",
+        "kv nummer",
         "versichertenkarte",
         "krankenversicherungskarte",
         "krankenversicherungsausweis",
         "versichertenausweis",
-        "gesetzliche krankenversicherung",
         "gkv",
         "aok",
         "barmer",
@@ -36,6 +37,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[Anchor::Forms(&["?A999999999"], judge)],
     hits: &[
+        Hit {
+            text: "Versicherten-Nr. A123456780",
+            found: &["A123456780"],
+        },
         Hit {
             text: "KVNR A123456780",
             found: &["A123456780"],

@@ -17,7 +17,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "lanr",
         "arztnummer",
         "arztnr",
-        "lebenslange arztnummer",
         "betriebsarzt",
         "arzt nummer",
         "arzt nr",

@@ -14,7 +14,6 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 10,
     context: &[
         "reisepass",
-        "pass nr",
         "passnummer",
         "passnr",
         "pass",

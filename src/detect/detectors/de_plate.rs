@@ -15,9 +15,7 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &[
         "kennzeichen",
         "nummernschild",
-        "amtliches kennzeichen",
         "kfz",
-        "kfz kennzeichen",
         "plate",
         "plates",
         "fahrzeug",
@@ -30,8 +28,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "zulassungsbescheinigung",
         "pkw",
         "lkw",
-        "license plate",
-        "number plate",
     ],
     anchors: &[Anchor::Forms(
         &[

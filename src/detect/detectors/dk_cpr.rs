@@ -13,14 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "CPR-kontoret, Personnummeret i CPR",
     },
     reach: 11,
-    context: &[
-        "cpr",
-        "cpr nr",
-        "cprnr",
-        "personnummer",
-        "cpr nummer",
-        "cprnummer",
-    ],
+    context: &["cpr", "cprnr", "personnummer", "cprnummer"],
     anchors: &[Anchor::Forms(
         &["999999-9999", "?999999 9999", "?9999999999"],
         judge,

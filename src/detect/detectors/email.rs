@@ -20,6 +20,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "O'Brien@example.com, 'o'hara@example.com', \"jane.doe\"@example.com",
+            found: &[
+                "O'Brien@example.com",
+                "o'hara@example.com",
+                "\"jane.doe\"@example.com",
+            ],
+        },
+        Hit {
             text: "Mail jane.doe+x@mail.example.com.",
             found: &["jane.doe+x@mail.example.com"],
         },
@@ -52,6 +60,10 @@ pub(super) static DETECTOR: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "{\"a\":\"@example.com\",\"b\": \"@example.com\"}",
+            why: "nobody's",
+        },
         Miss {
             text: "npm i @scope/pkg@1.2.3",
             why: "a package and its version",
@@ -103,12 +115,27 @@ fn around(place: &Place<'_>) -> Option<Found> {
 /// Where the local part before an `@` begins.
 fn local_start(place: &Place<'_>) -> usize {
     let (text, at) = (place.text, place.at);
+    // `"jane.doe"@example.com`, and not the value behind `"to":` that begins with an `@`.
+    let close = at.wrapping_sub(1);
+    let open = text.run_back(close, 62, |byte| byte > b' ' && !b"\",:=".contains(&byte));
+    if text.at(close) == b'"'
+        && text.before(open) == b'"'
+        && text.slice(open..close).iter().copied().any(is_label)
+    {
+        return open.wrapping_sub(1);
+    }
     let start = text.run_back(at, 64, is_local);
     // A local part doesn't begin with a dot, and what does is often the end of a sentence or a list mark.
     let start = text.run(start, at.wrapping_sub(start), |byte| {
         matches!(byte, b'.' | b'-' | b'+' | b'*' | b'~' | b'#' | b'%')
     });
-    after_unspaced(place, start)
+    // `o'brien@example.com`, and not the quote before `'anna@example.com'`.
+    let named = start.checked_sub(2).is_some_and(|first| {
+        text.before(start) == b'\''
+            && text.at(first).is_ascii_alphabetic()
+            && !is_label(text.before(first))
+    });
+    after_unspaced(place, start.wrapping_sub(if named { 2 } else { 0 }))
 }
 
 /// Where the domain behind an `@` ends.

@@ -14,13 +14,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Ministerio del Interior, cálculo del dígito de control del NIE",
     },
     reach: 11,
-    context: &[
-        "nie",
-        "nies",
-        "extranjero",
-        "extranjeria",
-        "identificacion de extranjero",
-    ],
+    context: &["nie", "nies", "extranjero", "extranjeria"],
     anchors: &[Anchor::Forms(
         &["a9999999a", "a9999999-a", "a-9999999-a"],
         judge,

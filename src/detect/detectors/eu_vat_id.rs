@@ -13,18 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "European Commission, VIES, VAT identification number structure",
     },
     reach: 16,
-    context: &[
-        "vat",
-        "vat id",
-        "vat number",
-        "ust id",
-        "uid",
-        "tva",
-        "btw",
-        "iva",
-        "moms",
-        "vies",
-    ],
+    context: &["vat", "ust id", "uid", "tva", "btw", "iva", "moms", "vies"],
     anchors: &[Anchor::Forms(
         &[
             "AAA99999999",

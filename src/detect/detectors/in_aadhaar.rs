@@ -13,7 +13,16 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "UIDAI, A UID Numbering Scheme",
     },
     reach: 18,
-    context: &["aadhaar", "aadhar", "adhaar", "uidai", "uid", "आधार"],
+    context: &[
+        "aadhaar",
+        "aadhar",
+        "adhaar",
+        "adhar",
+        "ஆதார்",
+        "uidai",
+        "uid",
+        "आधार",
+    ],
     anchors: &[Anchor::Forms(
         &[
             "9999 9999 9999",
@@ -26,6 +35,10 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
+        Hit {
+            text: "ஆதார் எண் 312345678909",
+            found: &["312345678909"],
+        },
         Hit {
             text: "Aadhaar 2341  2341  2346",
             found: &["2341  2341  2346"],

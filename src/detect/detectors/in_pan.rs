@@ -12,7 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Income Tax Department of India, structure of the PAN (Rule 114)",
     },
     reach: 10,
-    context: &["pan", "pans", "pan card", "permanent account", "income tax"],
+    context: &["pan", "pans", "permanent account", "income tax"],
     anchors: &[Anchor::Forms(&["AAAAA9999A"], judge)],
     hits: &[
         Hit {

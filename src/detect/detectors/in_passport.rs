@@ -7,20 +7,18 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "in_passport",
     groups: &["pii.in"],
     doc: Doc {
-        finds: "A capital other than Q, X and Z, a digit 1–9 and six digits, after the word `passport`.",
+        finds: "A capital other than Q and X, a digit 1–9 and six digits, after the word `passport`.",
         misses: "Numbers without the word: there is no check digit.",
         source: "Ministry of External Affairs of India, passport number series",
     },
     reach: 9,
-    context: &[
-        "passport",
-        "passports",
-        "passportnumber",
-        "indian passport",
-        "पासपोर्ट",
-    ],
+    context: &["passport", "passports", "passportnumber", "पासपोर्ट"],
     anchors: &[Anchor::Forms(&["?A9999999", "?A99 99999"], judge)],
     hits: &[
+        Hit {
+            text: "passport Z3757575",
+            found: &["Z3757575"],
+        },
         Hit {
             text: "Indian passport A2096457",
             found: &["A2096457"],
@@ -52,7 +50,7 @@ pub(super) static DETECTOR: Detector = Detector {
 
 fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     match candidate.compact() {
-        [b'Q' | b'X' | b'Z', ..] | [_, b'0', ..] | [.., b'0'] => None,
+        [b'Q' | b'X', ..] | [_, b'0', ..] | [.., b'0'] => None,
         _ => candidate.high_or(Confidence::Low),
     }
 }

@@ -22,7 +22,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "rto",
         "bike",
         "car",
-        "number plate",
     ],
     anchors: &[Anchor::Forms(
         &[

@@ -24,6 +24,10 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "アドレス：2001:db8::17, ip6:2001:db8::18",
+            found: &["2001:db8::17", "2001:db8::18"],
+        },
+        Hit {
             text: "顧客のIP：2001:db8::17、以上です",
             found: &["2001:db8::17"],
         },
@@ -49,6 +53,14 @@ pub(super) static DETECTOR: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "text2001:db8::1",
+            why: "part of a longer word",
+        },
+        Miss {
+            text: "Firmware 5.14.2.7",
+            why: "a version",
+        },
         Miss {
             text: "section 10.4.2.1.7",
             why: "five parts",
@@ -133,7 +145,7 @@ fn is_version(place: &Place<'_>) -> bool {
         )
     });
     [
-        "version", "ver", "release", "build", "section", "chapter", "v",
+        "version", "ver", "release", "build", "section", "chapter", "firmware", "v",
     ]
     .iter()
     .any(|word| {

@@ -15,7 +15,6 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &[
         "patente",
         "patenti",
-        "patente di guida",
         "driving licence",
         "driving license",
         "driver license",

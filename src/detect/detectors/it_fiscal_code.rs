@@ -12,13 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Decreto Ministeriale 23 dicembre 1976, n. 13813",
     },
     reach: 16,
-    context: &[
-        "codice fiscale",
-        "cf",
-        "fiscal code",
-        "fiscale",
-        "codicefiscale",
-    ],
+    context: &["cf", "fiscal code", "fiscale", "codicefiscale"],
     anchors: &[Anchor::Forms(
         &["aaaaaaxxaxxaxxxa", "aaa aaa xxaxx axxxa"],
         judge,

@@ -13,18 +13,14 @@ pub(super) static DETECTOR: Detector = Detector {
     },
     reach: 10,
     context: &[
-        "carta d identita",
-        "carta identita",
         "identita",
         "cie",
         "identity card",
         "id card",
         "documento",
-        "documento di riconoscimento",
         "carta",
         "riconoscimento",
         "identificativo",
-        "identita elettronica",
     ],
     anchors: &[Anchor::Forms(
         &["?aa99999aa", "?aa_9999999", "?9999999aa"],

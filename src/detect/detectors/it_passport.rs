@@ -18,8 +18,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "passport",
         "passports",
         "passportnumber",
-        "passaporto elettronico",
-        "documento di viaggio",
         "documento",
     ],
     anchors: &[Anchor::Forms(&["?aa9999999"], judge)],

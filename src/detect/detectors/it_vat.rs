@@ -13,15 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Decreto del Presidente della Repubblica 633/1972, art. 35; Agenzia delle Entrate",
     },
     reach: 13,
-    context: &[
-        "partita iva",
-        "p iva",
-        "piva",
-        "partitaiva",
-        "iva",
-        "vat",
-        "it vat",
-    ],
+    context: &["piva", "partitaiva", "iva", "vat"],
     anchors: &[Anchor::Forms(&["?99999999999", "AA99999999999"], judge)],
     hits: &[
         Hit {

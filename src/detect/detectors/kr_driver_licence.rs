@@ -13,14 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Road Traffic Act of Korea, enforcement rules, annex on licence numbers",
     },
     reach: 15,
-    context: &[
-        "license",
-        "licence",
-        "driver",
-        "운전면허",
-        "면허번호",
-        "면허",
-    ],
+    context: &["license", "licence", "driver", "면허"],
     anchors: &[Anchor::Forms(&["99-99-999999-99", "?999999999999"], judge)],
     hits: &[
         Hit {

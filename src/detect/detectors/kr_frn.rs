@@ -19,11 +19,16 @@ pub(super) static DETECTOR: Detector = Detector {
         "frns",
         "foreigner registration",
         "alien registration",
-        "외국인등록번호",
+        "foreign registration",
+        "등록번호",
         "외국인번호",
     ],
     anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
+        Hit {
+            text: "외국인 등록번호 9601215021416",
+            found: &["9601215021416"],
+        },
         Hit {
             text: "see 960121-5021416",
             found: &["960121-5021416"],

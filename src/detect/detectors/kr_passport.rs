@@ -12,13 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Ministry of Foreign Affairs of Korea, passport number format since 2021",
     },
     reach: 9,
-    context: &[
-        "passport",
-        "passports",
-        "passportnumber",
-        "여권",
-        "여권번호",
-    ],
+    context: &["passport", "passports", "passportnumber", "여권"],
     anchors: &[Anchor::Forms(&["?a99999999", "?a999a9999"], judge)],
     hits: &[
         Hit {

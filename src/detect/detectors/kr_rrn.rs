@@ -17,13 +17,17 @@ pub(super) static DETECTOR: Detector = Detector {
         "rrn",
         "rrns",
         "resident registration",
-        "주민등록번호",
-        "주민번호",
-        "주민등록",
+        "주민",
+        "jumin",
+        "resident number",
         "korean resident",
     ],
     anchors: &[Anchor::Forms(&["999999-9999999", "?9999999999999"], judge)],
     hits: &[
+        Hit {
+            text: "주민 등록 번호 9601211021413",
+            found: &["9601211021413"],
+        },
         Hit {
             text: "see 960121-1021413",
             found: &["960121-1021413"],

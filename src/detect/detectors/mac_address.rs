@@ -22,13 +22,16 @@ pub(super) static DETECTOR: Detector = Detector {
         "bssid",
         "ether",
         "physical address",
-        "mac addr",
     ],
     anchors: &[
         Anchor::Pairs(around),
         Anchor::Forms(&["?xxxx.xxxx.xxxx"], judge),
     ],
     hits: &[
+        Hit {
+            text: "MACアドレス：B1:E5:7F:26:70:63",
+            found: &["B1:E5:7F:26:70:63"],
+        },
         Hit {
             text: "device:2C:55:1A:3D:2E:31",
             found: &["2C:55:1A:3D:2E:31"],

@@ -22,7 +22,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "nigerian identification",
         "nigeria id",
         "nigerian id",
-        "nigerian nin",
     ],
     anchors: &[Anchor::Forms(
         &["?99999999999", "?9999 999 9999", "?9999-999-9999"],

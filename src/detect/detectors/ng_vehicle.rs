@@ -18,8 +18,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "vehicle",
         "vehicles",
         "registration",
+        "reg",
         "car",
-        "number plate",
     ],
     anchors: &[Anchor::Forms(
         &[
@@ -32,6 +32,10 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
+        Hit {
+            text: "reg. ABJ123XY",
+            found: &["ABJ123XY"],
+        },
         Hit {
             text: "The plate number is ABJ-123XY for this vehicle",
             found: &["ABJ-123XY"],

@@ -22,7 +22,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "tels",
         "mobile",
         "mobil",
-        "cell phone",
         "cell number",
         "cell no",
         "my cell",
@@ -52,7 +51,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "dial",
         "text me",
         "ring me",
-        "phone number",
         "phonenumber",
         "msisdn",
         "telefon",
@@ -71,20 +69,20 @@ pub(super) static DETECTOR: Detector = Detector {
         "telepono",
         "telefoon",
         "puhelin",
+        "tlf",
+        "ph",
+        "फोन",
+        "मोबाइल",
         "numer telefonu",
         "телефон",
         "тел",
         "電話",
-        "電話番号",
         "携帯",
         "전화",
-        "전화번호",
         "휴대폰",
         "手机",
-        "手机号",
         "电话",
         "โทร",
-        "โทรศัพท์",
     ],
     // As [`is_promising`] wants them.
     anchors: &[
@@ -97,6 +95,23 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Number(10..=15, When::InContextOr(0b1), probe),
     ],
     hits: &[
+        Hit {
+            text: "phone,age\n2125550188,35\n2125550189 2125550190",
+            found: &["2125550188", "2125550189"],
+        },
+        Hit {
+            text: "Tlf. 62 36 66 63, मोबाइल 9844417305",
+            found: &["62 36 66 63", "9844417305"],
+        },
+        Hit {
+            text: "Tel. 030 / 3643994 or 0171 - 1234567; reach us: +81 3-5588-2546 (9-5); +33 (0)1 62 31 68 66",
+            found: &[
+                "030 / 3643994",
+                "0171 - 1234567",
+                "+81 3-5588-2546",
+                "+33 (0)1 62 31 68 66",
+            ],
+        },
         Hit {
             text: "call +44 (20) 7123 4567 or +4930123456",
             found: &["+44 (20) 7123 4567", "+4930123456"],
@@ -123,6 +138,18 @@ pub(super) static DETECTOR: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "phone or card? 6304 5101 9962 3180, 340314801661319",
+            why: "cards",
+        },
+        Miss {
+            text: "phone 128 / 256 / 512, fax 2000 / 3000",
+            why: "no area codes",
+        },
+        Miss {
+            text: "phone,ip\nnone,45.79.23.58",
+            why: "an address of a host",
+        },
         Miss {
             text: "page 415-420",
             why: "six digits",
@@ -237,6 +264,8 @@ fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
     let mut written = Written::default();
     let mut at = first;
     let mut open = opened;
+    // What stands before a parenthesis that isn't closed: `(9-5)`.
+    let mut before_open = (0, 0);
     while written.count < GROUPS {
         let mut end = at;
         while end.wrapping_sub(at) < 16 && text.at(end).is_ascii_digit() {
@@ -252,7 +281,13 @@ fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
         written.digits = written.digits.wrapping_add(len);
         let mut next = end;
         let mut separator = text.at(next);
-        if open && separator == b')' {
+        let area = written.count == 1 && text.at(first) == b'0';
+        let apart = separator == b' ' && text.at(next.wrapping_add(2)) == b' ';
+        if area && apart && !open && matches!(text.at(next.wrapping_add(1)), b'/' | b'-') {
+            // `030 / 1234567`
+            separator = text.at(next.wrapping_add(1));
+            next = next.wrapping_add(3);
+        } else if open && separator == b')' {
             open = false;
             separator = 0;
             next = next.wrapping_add(1);
@@ -272,7 +307,13 @@ fn read(place: &Place<'_>, first: usize, opened: bool) -> Option<Written> {
         if let Some(slot) = written.separators.get_mut(written.count) {
             *slot = separator;
         }
+        if open {
+            before_open = (written.count, written.digits);
+        }
         at = next;
+    }
+    if open && before_open.0 > 0 {
+        (written.count, written.digits) = before_open;
     }
     (written.count > 0).then_some(written)
 }
@@ -292,7 +333,10 @@ fn longest(number: &[u8]) -> usize {
 /// Where a number with a country code ends.
 fn international(place: &Place<'_>, first: usize, written: &Written) -> Option<usize> {
     let text = place.text;
-    let most = longest(text.slice(first..first.wrapping_add(2)));
+    // `+33 (0)1 …`
+    let trunk =
+        usize::from(written.groups.get(1) == Some(&1) && text.at(first.wrapping_add(4)) == b'0');
+    let most = longest(text.slice(first..first.wrapping_add(2))).wrapping_add(trunk);
     let mut digits = 0usize;
     let mut end = None;
     for (group, end_at) in written.groups.iter().zip(written.ends).take(written.count) {
@@ -319,6 +363,15 @@ fn national(
     let groups = written.groups.get(..written.count)?;
     // Social security numbers and dates stand in the same tables.
     if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
+        return None;
+    }
+    // As do addresses of hosts.
+    let dots = written
+        .separators
+        .get(1..written.count)?
+        .iter()
+        .all(|mark| *mark == b'.');
+    if matches!(groups, [1..=3, 1..=3, 1..=3, 1..=3]) && dots {
         return None;
     }
     // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
@@ -360,7 +413,14 @@ fn national(
     let number = place.text.slice(first..end);
     let repeated = number.iter().all(|byte| Some(byte) == number.first());
     let dotted = written.separators.get(1..written.count)?.contains(&b'.') && written.digits < 8;
-    let ends_well = !place.text.at(end).is_ascii_alphanumeric() && !is_continued(place, end);
+    // Cards have more digits, of which only the first three groups may have been read.
+    let goes_on = || {
+        matches!(place.text.at(end), b' ' | b'-')
+            && place.text.at(end.wrapping_add(1)).is_ascii_digit()
+    };
+    let card = !zero && (written.digits > 13 || written.digits > 11 && goes_on());
+    let ends_well =
+        !place.text.at(end).is_ascii_alphanumeric() && !is_continued(place, end) && !card;
     (written.digits >= shortest && ends_well && !repeated && !dotted)
         .then_some((end, Confidence::High))
 }

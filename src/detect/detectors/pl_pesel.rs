@@ -13,7 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Ustawa o ewidencji ludności, art. 18; gov.pl, Co to jest numer PESEL",
     },
     reach: 11,
-    context: &["pesel", "pesels", "numer pesel"],
+    context: &["pesel", "pesels"],
     anchors: &[Anchor::Forms(&["?99999999999"], judge)],
     hits: &[
         Hit {

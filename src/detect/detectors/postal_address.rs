@@ -15,9 +15,6 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &[
         "address",
         "addresses",
-        "billing address",
-        "shipping address",
-        "home address",
         "street",
         "lives at",
         "live at",

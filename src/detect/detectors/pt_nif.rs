@@ -13,13 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "Decreto-Lei n.º 14/2013; Autoridade Tributária e Aduaneira",
     },
     reach: 11,
-    context: &[
-        "nif",
-        "nifs",
-        "contribuinte",
-        "nipc",
-        "numero de contribuinte",
-    ],
+    context: &["nif", "nifs", "contribuinte", "nipc"],
     anchors: &[Anchor::Forms(
         &["?999999999", "?999 999 999", "AA999999999"],
         judge,

@@ -24,7 +24,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "plates",
         "vehicle",
         "registration",
-        "license plate",
     ],
     anchors: &[Anchor::Forms(
         &[

@@ -13,14 +13,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "DVLA, driver number format as printed on the photocard licence",
     },
     reach: 16,
-    context: &[
-        "driving licence",
-        "driving license",
-        "licence",
-        "license",
-        "driver number",
-        "dvla",
-    ],
+    context: &["licence", "license", "driver number", "dvla"],
     anchors: &[Anchor::Forms(
         &[
             "aaaaa999999xxxaa",

@@ -12,13 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "HM Passport Office; gov.uk GDS date and passport number pattern",
     },
     reach: 9,
-    context: &[
-        "passport",
-        "passports",
-        "passportnumber",
-        "passport no",
-        "travel document",
-    ],
+    context: &["passport", "passports", "passportnumber", "travel document"],
     anchors: &[Anchor::Forms(&["?999999999", "?AA9999999"], judge)],
     hits: &[
         Hit {

@@ -13,16 +13,13 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "American Bankers Association, Routing Number Policy and Procedures",
     },
     reach: 11,
-    context: &[
-        "routing",
-        "aba",
-        "rtn",
-        "routing number",
-        "transit number",
-        "abarouting",
-    ],
+    context: &["routing", "aba", "rtn", "transit number", "abarouting"],
     anchors: &[Anchor::Forms(&["9999-9999-9", "?999999999"], judge)],
     hits: &[
+        Hit {
+            text: "my bank's routing number is 011103093",
+            found: &["011103093"],
+        },
         Hit {
             text: "routing number: 011103093",
             found: &["011103093"],

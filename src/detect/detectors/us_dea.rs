@@ -18,7 +18,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "prescriber",
         "controlled substances",
         "medical certificate",
-        "dea certificate",
     ],
     anchors: &[Anchor::Forms(&["?AX9999999"], judge)],
     hits: &[

@@ -29,6 +29,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "dls",
         "cdls",
         "lic no",
+        "license no",
+        "licence no",
         "driving permit",
     ],
     anchors: &[Anchor::Forms(
@@ -51,6 +53,10 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
+        Hit {
+            text: "license_no: 'S5041801'",
+            found: &["S5041801"],
+        },
         Hit {
             text: "my driver's license is 96558245",
             found: &["96558245"],

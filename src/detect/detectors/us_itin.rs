@@ -20,7 +20,6 @@ pub(super) static DETECTOR: Detector = Detector {
         "tax identification",
         "tax payer",
         "taxid",
-        "individual taxpayer",
         "tin",
     ],
     anchors: &[Anchor::Forms(

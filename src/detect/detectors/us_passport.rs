@@ -12,15 +12,7 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "US Department of State, 8 FAM 403.5; passport book series",
     },
     reach: 9,
-    context: &[
-        "passport",
-        "passports",
-        "passportnumber",
-        "passport no",
-        "travel document",
-        "travel document number",
-        "passport card",
-    ],
+    context: &["passport", "passports", "passportnumber", "travel document"],
     anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
     hits: &[
         Hit {

@@ -15,17 +15,15 @@ pub(super) static DETECTOR: Detector = Detector {
     reach: 16,
     context: &[
         "south african id",
-        "south african identity",
         "rsa id",
         "sa id",
         "za id",
         "id number",
         "id no",
-        "identity number",
+        "id nommer",
         "said",
         "national id",
         "smart id",
-        "identity document",
         "id book",
         "identity",
     ],
@@ -34,6 +32,10 @@ pub(super) static DETECTOR: Detector = Detector {
         judge,
     )],
     hits: &[
+        Hit {
+            text: "ID-nommer 8001015009087",
+            found: &["8001015009087"],
+        },
         Hit {
             text: "South African ID 8001015009087",
             found: &["8001015009087"],

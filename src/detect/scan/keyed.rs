@@ -110,7 +110,10 @@ fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<
     let [first, ..] = rest else { return None };
     let plain = text.at(at) | 0x20 != b'a'
         && bytes.get(name.end) == Some(&b' ')
-        && !matches!(first | 0x20, b'i' | b'w' | b'o' | b'v')
+        && !matches!(
+            first | 0x20,
+            b'i' | b'w' | b'o' | b'v' | b'e' | b'l' | b't' | b's' | b'c'
+        )
         && (1..LEADING).contains(&len)
         && rest.get(len) == Some(&b' ')
         && rest
@@ -175,7 +178,16 @@ fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
         }
         // `<token>` and the value, perhaps on a line of its own; not the end of some other tag.
         let tag = signs == b">" && text.before(name.start) == b'<' && spaced == name.end;
-        return tag.then(|| (Link::Assigned, text.run(operator, 64, is_blank)));
+        // The next cell of a table.
+        let cell = signs == b"|" && spaced > name.end && !is_verb(text, name);
+        return match tag {
+            true => Some((Link::Assigned, text.run(operator, 64, is_blank))),
+            false => cell.then(|| (Link::Told, text.run(operator, 16, is_space))),
+        };
+    }
+    // `.password("…")`
+    if text.at(at) == b'(' && is_quote(text.at(at.wrapping_add(1))) && !is_verb(text, name) {
+        return Some((Link::Told, at.wrapping_add(1)));
     }
     if text.at(spaced) == b',' {
         let next = text.run(spaced.wrapping_add(1), 16, is_blank);
@@ -251,9 +263,11 @@ fn beside(
             });
         return known.then(|| (Link::Assigned, text.run(signs, 16, is_space)));
     }
-    let told = ["is ", "was ", "of "]
-        .iter()
-        .find(|verb| text.follows(spaced, verb));
+    let leads = LEADS.iter().take(match is_verb(text, name) {
+        true => VERBS,
+        false => usize::MAX,
+    });
+    let told = leads.copied().find(|lead| text.follows(spaced, lead));
     let from = text.run(
         spaced.wrapping_add(told.map_or(0, |verb| verb.len())),
         8,
@@ -261,6 +275,31 @@ fn beside(
     );
     Some((Link::Told, from))
 }
+
+/// `pass` also says that a test did, or what is handed on.
+fn is_verb(text: &Text<'_>, name: &Range<usize>) -> bool {
+    name.len() == 4 && text.follows(name.start, "pass")
+}
+
+/// So many of them follow `pass` where it is a noun.
+const VERBS: usize = 3;
+
+/// What leads on from a name to its value in prose.
+const LEADS: &[&str] = &[
+    "is ",
+    "was ",
+    "of ",
+    "to ",
+    "set to ",
+    "changed to ",
+    "ist ",
+    "lautet ",
+    "es ",
+    "est ",
+    "e ",
+    "- ",
+    "-> ",
+];
 
 /// The value that begins at `at`, and the quote that it stands in.
 fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
@@ -279,10 +318,21 @@ fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
         return None;
     }
     let end = text.run_of(Alphabet::Bare, start, VALUE);
+    let end = match text.at(end) {
+        b'&' => behind_ampersand(text, end).unwrap_or(end),
+        _ => end,
+    };
     let end = text.run_back_in(start..end, |byte| {
         matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')
     });
     (end > start).then_some((start..end, 0))
+}
+
+/// The end of a value with an `&` in it. It is none of the value where another name follows, as in a query, or another command.
+fn behind_ampersand(text: &Text<'_>, at: usize) -> Option<usize> {
+    let rest = at.wrapping_add(1);
+    let end = text.run(rest, 64, |byte| Alphabet::Bare.has(byte));
+    (end > rest && !text.slice(rest..end).contains(&b'=')).then_some(end)
 }
 
 #[cfg(test)]

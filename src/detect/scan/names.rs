@@ -67,12 +67,14 @@ static NAMES: Parts = Parts::new(&[
     "public",
     "pubkey",
     "pub_key",
-    "primary",
+    "primary_key",
+    "primarykey",
     "foreign",
     "partition",
     "sort_key",
     "sortkey",
-    "cache",
+    "cache_key",
+    "cachekey",
     "keyname",
     "key_name",
     "keyword",
@@ -80,9 +82,8 @@ static NAMES: Parts = Parts::new(&[
     "keyid",
     "hotkey",
     "shortcut",
-    "monkey",
-    "turkey",
-    "donkey",
+    "primary-key",
+    "cache-key",
     "tokenizer",
     "tokenid",
     "token_id",
@@ -144,7 +145,6 @@ static NAMES: Parts = Parts::new(&[
     "cls_token",
     "mask_token",
     "special_token",
-    "tokens",
     "auth_type",
     "authtype",
     "auth_mode",
@@ -204,9 +204,15 @@ impl Concern {
         match self {
             Self::Any => true,
             Self::Password => {
-                (said.any(Said::PASSWORD) || keyed.quote != 0 && !told) && !said.any(NO_PASSWORD)
+                // `account_password` has `count` in it.
+                let itself = || {
+                    let end = keyed.name.get(keyed.name.len().saturating_sub(8)..);
+                    end.is_some_and(|end| end.eq_ignore_ascii_case(b"password"))
+                };
+                (said.any(Said::PASSWORD) || keyed.quote != 0 && !told)
+                    && (!said.any(NO_PASSWORD) || itself())
             }
-            Self::Key => !told && said.any(Said::SECRET | KEY) && !said.any(PUBLIC),
+            Self::Key => said.any(Said::SECRET | KEY) && !said.any(PUBLIC),
             Self::Header => {
                 let quoted = || matches!(keyed.place.text.before(keyed.name_at), b'"' | b'\'');
                 !told && (said.any(Said::AUTHORIZATION) || said.any(TOKEN | KEY) && quoted())

@@ -675,9 +675,12 @@ impl<'a> Pass<'a> {
             self.ask(list, start, end);
         }
         if self.out.len() > known {
-            let sure = |raw: &&Raw| raw.confidence == Confidence::High && raw.start == start;
+            let sure = |raw: &&Raw| {
+                raw.confidence == Confidence::High && raw.start == start && raw.end > end
+            };
             if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
-                // What is surely a card or an account is not also made of other numbers.
+                // What is surely a card is not also made of other numbers. A token alone may be several: an account and
+                // the number of its bank.
                 self.token_done = self.token_done.max(raw.end);
                 return;
             }
@@ -829,6 +832,7 @@ impl<'a> Pass<'a> {
             return false;
         }
         match mark {
+            b' ' if matches!(second, b'-' | b'/') => *third == b' ',
             b' ' | b'-' | b'.' | b'/' if *second == b'(' => third.is_ascii_digit(),
             b' ' | b'-' | b'.' | b'/' | b'(' => second.is_ascii_digit(),
             b')' => {

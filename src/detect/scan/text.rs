@@ -326,9 +326,12 @@ impl<'a> Text<'a> {
     /// Whether a colon before `at` stands behind a word: `address:`, and not behind the digits of a longer address.
     pub(in crate::detect) fn is_named(&self, at: usize) -> bool {
         let end = at.wrapping_sub(1);
+        // `ip6:`
+        let end = self.run_back(end, 1, |byte| byte.is_ascii_digit());
         let word = self.run_back(end, 8, |byte| byte.is_ascii_alphabetic());
         let digit = |byte: &u8| byte.is_ascii_hexdigit();
-        self.before(at) == b':' && !self.slice(word..end).iter().all(digit)
+        let named = self.before(end) >= 0x80 || !self.slice(word..end).iter().all(digit);
+        self.before(at) == b':' && named
     }
 
     /// Whether the end was looked past since the last call of [`take_past_end`](Self::take_past_end).

@@ -84,7 +84,7 @@ impl TokenProbe {
                 When::InContextBefore(_) => b" ,.-aA\x80",
                 When::InContextBeforeGroup(next) | When::FirstBeforeGroup(_, next) => next,
                 When::BeforeName => b"A\x80",
-                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b"0 -.(",
+                When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b"0 -./(",
                 _ => &[],
             },
             strict: matches!(when, When::Before(_) | When::BeforeName),

@@ -91,6 +91,10 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
     anchors: &[Anchor::Keyed(40..=40, Concern::Any, secret)],
     hits: &[
         Hit {
+            text: "my aws secret access key: Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq",
+            found: &["Ut9Efi2lPjYKmy8iFgny1NCeQ06rEdciIeO/RgBq"],
+        },
+        Hit {
             text: concat!(
                 "AWS_SECRET_ACCESS_KEY=Ut9Efi2lPjYKmy8iFgny",
                 "1NCeQ06rEdciIeO/RgBq"
@@ -133,7 +137,10 @@ pub(in crate::detect) static SECRET_KEY: Detector = Detector {
 
 fn secret(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
-    let named = || keyed.names("aws") || keyed.names("secret");
+    let named = || {
+        let before = |words| keyed.place.text.precedes(keyed.name_at, words);
+        keyed.names("aws") || keyed.names("secret") || before("aws ") || before("secret access ")
+    };
     if !named() || !value.iter().all(|byte| Alphabet::Base64.has(*byte)) {
         return None;
     }

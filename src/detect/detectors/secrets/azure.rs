@@ -111,7 +111,15 @@ fn client(place: &Place<'_>) -> Option<Found> {
 }
 
 fn account(keyed: &Keyed<'_>) -> Option<Found> {
-    let names = ["accountkey", "account_key", "storage", "cosmos", "azure"];
+    let names = [
+        "accountkey",
+        "account_key",
+        "account-key",
+        "access_key",
+        "storage",
+        "cosmos",
+        "azure",
+    ];
     encoded(keyed, &names)
 }
 

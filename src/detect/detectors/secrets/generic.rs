@@ -1,10 +1,10 @@
 //! Keys and tokens without a form of their own, known by their name.
 
-use super::named::{is_code, is_word};
+use super::named::{is_code, is_numbered, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
-use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
 use crate::detect::variety::{is_placeholder, is_reference};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
@@ -12,7 +12,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
     name: "generic_api_key",
     groups: &["secrets.generic"],
     doc: Doc {
-        finds: "A value with digits and variety that is assigned to a name with `token`, `secret`, `key`, `auth` or `cred` in it.",
+        finds: "A value with digits and variety that is assigned to a name with `token`, `secret`, `key`, `auth` or `cred` in it; of twenty characters and more also behind such a name in prose, in a table or a call.",
         misses: "References, placeholders, words, paths, addresses; hashes and identifiers whose name says what they are (`public_key`, `key_id`, `cache_key`).",
         source: "Names as used in configuration files; CWE-798",
     },
@@ -23,6 +23,18 @@ pub(in crate::detect) static KEY: Detector = Detector {
         Anchor::Word(&["BUNDLE_"], bundler),
     ],
     hits: &[
+        Hit {
+            text: "accessTokenSecret: 'LaCge2D7DFVICxZnRdl59zBm', PRIMARY_API_KEY=wvNqWJ0C9JdWEvBYkZLQa026",
+            found: &["LaCge2D7DFVICxZnRdl59zBm", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        },
+        Hit {
+            text: "| API key | n5rAeWSpLvy4ZcF229Jemquu |\nb.setApiKey(\"wvNqWJ0C9JdWEvBYkZLQa026\")",
+            found: &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        },
+        Hit {
+            text: "my API key is 52k4DbSA5po1a77D5cotMbWY, the token wvNqWJ0C9JdWEvBYkZLQa026",
+            found: &["52k4DbSA5po1a77D5cotMbWY", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        },
         Hit {
             text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
             found: &["Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB"],
@@ -41,6 +53,18 @@ pub(in crate::detect) static KEY: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "the key is 4bf92f3577b34da6a3ce929d0e0e4736, the token is gpt2-medium-v1",
+            why: "a key of anything; a name",
+        },
+        Miss {
+            text: "cache-key: linux-node-18-abc123def, PASS: Suite1.TestLogin_OK",
+            why: "a key of something else, a test",
+        },
+        Miss {
+            text: "\"key\": \"user:12345:profile\"",
+            why: "names",
+        },
         Miss {
             text: "api_key = \"YOUR_API_KEY_1234\"",
             why: "a placeholder",
@@ -75,11 +99,24 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         return None;
     }
     // `key` is enough with another word, or for a longer value.
-    let only_key = !keyed.said.any(Said::SECRET | Said::MORE);
-    if only_key && value.len() < 16 || !is_whole_word(keyed) {
+    let text = keyed.place.text;
+    let more = || {
+        ["api ", "secret ", "access "]
+            .iter()
+            .any(|word| text.precedes(keyed.name_at, word))
+    };
+    let only_key = !keyed.said.any(Said::SECRET | Said::MORE) && !more();
+    // In prose more stands behind such a word than its value, another name and its value perhaps.
+    let told = keyed.link == Link::Told;
+    let shortest = match told {
+        true if only_key || value.iter().rev().skip(2).any(|byte| *byte == b'=') => return None,
+        true => 20,
+        false if only_key => 16,
+        false => 0,
+    };
+    if value.len() < shortest || !is_whole_word(keyed) {
         return None;
     }
-    let text = keyed.place.text;
     let variety = text.variety(keyed.value.clone());
     let random = if kinds.digits == value.len() {
         // Identifiers of some vendors are digits only; shorter ones are numbers and times.
@@ -101,6 +138,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         || text.is_placeholder(keyed.value.clone())
         || is_code(value)
         || is_word(value)
+        || keyed.name.len() == 4 && is_numbered(value)
     {
         return None;
     }
@@ -219,7 +257,7 @@ fn is_time(value: &[u8]) -> bool {
 fn is_words(value: &[u8]) -> bool {
     let mut words = false;
     for part in value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'=')) {
-        let short = part.len() <= 4;
+        let short = part.len() <= 4 || part.len() <= 8 && part.iter().all(u8::is_ascii_digit);
         if short && (words || part.len() < 2) {
             continue;
         }

@@ -103,6 +103,14 @@ pub(super) fn is_code(value: &[u8]) -> bool {
     mark || has(b'.') && is_dotted(value) || has(b'/') && is_path_or_address(value)
 }
 
+/// Words with numbers behind some, and marks between them: `Base64-encoded`, `AES256-GCM`, `Suite1.TestLogin`.
+pub(super) fn is_numbered(value: &[u8]) -> bool {
+    let mut parts = value
+        .split(|byte| matches!(byte, b'-' | b'_' | b'.' | b'/'))
+        .map(|part| part.iter().skip_while(|byte| byte.is_ascii_alphabetic()));
+    parts.clone().count() > 1 && parts.all(|mut rest| rest.all(u8::is_ascii_digit))
+}
+
 /// Words with a dot between each two.
 fn is_dotted(value: &[u8]) -> bool {
     let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';

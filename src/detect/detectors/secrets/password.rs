@@ -1,7 +1,7 @@
 //! Passwords, known by their name.
 
 use super::command;
-use super::named::{is_code, is_word};
+use super::named::{is_code, is_numbered, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
@@ -13,7 +13,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     name: "password",
     groups: &["secrets.login"],
     doc: Doc {
-        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password; or that a command such as `mysql`, `redis-cli` or `docker login` is given as its option for passwords.",
+        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password; or that a command such as `mysql`, `redis-cli` or `docker login` is given as its option for passwords; or behind `IDENTIFIED BY`.",
         misses: "References, placeholders, types, words and sentences; short values without digits.",
         source: "Names as used in configuration files; CWE-259, CWE-798",
     },
@@ -25,9 +25,28 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         Anchor::Number(1..=12, When::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
         Anchor::Word(command::COMMANDS, command::option),
-        Anchor::Word(&["if (", "if("], compared),
+        Anchor::Word(
+            &["if (", "if(", "identified by ", "convertto-securestring "],
+            compared,
+        ),
     ],
     hits: &[
+        Hit {
+            text: "ACCOUNT_PASSWORD=kX9mQ2vLw3\nCREATE USER app IDENTIFIED BY 'Gk!r7uPq2wE'",
+            found: &["kX9mQ2vLw3", "Gk!r7uPq2wE"],
+        },
+        Hit {
+            text: "| password | kX9#mQ2vL |\nbuilder.password(\"hunter2Xy!\")",
+            found: &["kX9#mQ2vL", "hunter2Xy!"],
+        },
+        Hit {
+            text: "DB_PASSWORD=Tr0ub4dor&3 ./run & curl 'https://example.com/?password=Tr0ub4dor2&x=1'",
+            found: &["Tr0ub4dor&3", "Tr0ub4dor2"],
+        },
+        Hit {
+            text: "das Passwort lautet kX9#mQ2vL, la clave: kX9#mQ2vM, password set to kX9#mQ2vN",
+            found: &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
+        },
         Hit {
             text: "пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。hasło = \"HRZMOIBsh0\"",
             found: &["kewa6TrHja#7", "xJvmCNsLES#7", "HRZMOIBsh0"],
@@ -62,6 +81,18 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "password is Base64-encoded or AES256-GCM, password to Server01-Prod, password = db.Column(db.String(80)), 'password' => 'required|min:8'",
+            why: "words with numbers, code, a rule",
+        },
+        Miss {
+            text: "PASS: Suite1.TestFoo\nPASS - Suite1.TestFoo | PASS | Suite2.TestFoo | what we pass to `Vec2.Foo`",
+            why: "tests and functions",
+        },
+        Miss {
+            text: "encrypted_password: varchar(255), t.password(\"Must contain 8 Chars\"), identified by 'app'",
+            why: "a type, a sentence, a name",
+        },
         Miss {
             text: "mysql -u root -p shop1Data, mysql -p$DB_PASSWORD, mysqldump -pPASSWORD -P 33060, sshpass -p \"$PW1\" ssh host",
             why: "a database, references, a placeholder, a port",
@@ -127,6 +158,9 @@ static PLACEHOLDERS: Parts = Parts::new(&[
     "enter ",
     "insert",
     "secret_here",
+    "varchar",
+    "required",
+    "nullable",
 ]);
 
 fn password(keyed: &Keyed<'_>) -> Option<Found> {
@@ -148,8 +182,11 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             .then_some(Confidence::Medium)
     } else {
         match keyed.link {
-            Link::Told => (strong && kinds.digits > 0 && !is_code(value) && !is_path(value))
-                .then_some(Confidence::Medium),
+            Link::Told => {
+                let likely = strong && kinds.digits > 0 && !spaces();
+                (likely && !is_program(value) && !is_path(value) && !is_numbered(value))
+                    .then_some(Confidence::Medium)
+            }
             Link::Beside if !quoted => strong.then_some(Confidence::Medium),
             _ if quoted && spaces() => ((12..=64).contains(&value.len()) && !is_sentence(value))
                 .then_some(Confidence::Medium),
@@ -163,6 +200,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
                 Some(Confidence::Medium)
             }
             _ if !quoted && is_path(value) => None,
+            // `PASS: Suite1.TestLogin`
+            _ if !quoted && keyed.name.len() == 4 && is_numbered(value) => None,
             _ if !quoted && strong && kinds.digits > 0 && !is_program(value) => {
                 Some(Confidence::High)
             }
@@ -200,7 +239,11 @@ fn is_path(value: &[u8]) -> bool {
 
 /// A reference to something in a program, or a piece of it.
 fn is_program(value: &[u8]) -> bool {
-    is_code(value) || is_code_with_marks(value)
+    // `Column(String(80`
+    let named = |byte: &&u8| byte.is_ascii_alphabetic() || matches!(**byte, b'_' | b'.');
+    let called = value.iter().take_while(named).count();
+    let call = called > 3 && value.get(called) == Some(&b'(');
+    call || is_code(value) || is_code_with_marks(value)
 }
 
 /// Only letters with `_`, `-` or `.` between them: a name, not a password.
@@ -257,6 +300,10 @@ const WORDS: &[&str] = &[
     "heslo",
     "jelszo",
     "sifre",
+    "mat khau",
+    "lozinka",
+    "clave",
+    "mdp",
     "пароль",
     "密码",
     "密碼",
@@ -271,7 +318,7 @@ const WORDS: &[&str] = &[
     "पासवर्ड",
 ];
 
-const LATIN: &[&str] = WORDS.split_at(10).0;
+const LATIN: &[&str] = WORDS.split_at(14).0;
 
 fn is_of_value(byte: u8) -> bool {
     byte.is_ascii_graphic()
@@ -340,7 +387,7 @@ fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
     (telling && !known).then_some(end)
 }
 
-/// `if ("value" == password)`
+/// `if ("value" == password)`, and `IDENTIFIED BY 'value'`.
 fn compared(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     let from = text.run(place.end, 4, |byte| byte == b' ');
@@ -355,7 +402,8 @@ fn compared(place: &Place<'_>) -> Option<Found> {
     });
     let sign = text.run(end.wrapping_add(1), 2, |byte| byte == b' ');
     let name = text.run(sign, 3, |byte| matches!(byte, b'=' | b'!'));
-    if text.at(end) != quote || name.wrapping_sub(sign) < 2 {
+    let compares = text.follows(place.at, "if");
+    if text.at(end) != quote || compares && name.wrapping_sub(sign) < 2 {
         return None;
     }
     let name = text.run(name, 2, |byte| byte == b' ');
@@ -376,7 +424,7 @@ fn compared(place: &Place<'_>) -> Option<Found> {
         && (kinds.digits > 0 || kinds.others > 3)
         && !is_reference(value)
         && !is_placeholder(value);
-    (secret && telling).then_some(Found {
+    ((secret || !compares) && telling).then_some(Found {
         start,
         end,
         confidence: Confidence::Medium,
