@@ -101,20 +101,16 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     // `key` is enough with another word, or for a longer value.
     let text = keyed.place.text;
     let more = || {
-        ["api ", "secret ", "access "]
-            .iter()
-            .any(|word| text.precedes(keyed.name_at, word))
+        text.before(keyed.name_at) == b' '
+            && ["api ", "secret ", "access "]
+                .iter()
+                .any(|word| text.precedes(keyed.name_at, word))
     };
     let only_key = !keyed.said.any(Said::SECRET | Said::MORE) && !more();
     // In prose more stands behind such a word than its value, another name and its value perhaps.
-    let told = keyed.link == Link::Told;
-    let shortest = match told {
-        true if only_key || value.iter().rev().skip(2).any(|byte| *byte == b'=') => return None,
-        true => 20,
-        false if only_key => 16,
-        false => 0,
-    };
-    if value.len() < shortest || !is_whole_word(keyed) {
+    let named = || value.iter().rev().skip(2).any(|byte| *byte == b'=');
+    let vague = keyed.link == Link::Told && (only_key || value.len() < 20 || named());
+    if vague || only_key && value.len() < 16 || !is_whole_word(keyed) {
         return None;
     }
     let variety = text.variety(keyed.value.clone());
@@ -138,6 +134,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
         || text.is_placeholder(keyed.value.clone())
         || is_code(value)
         || is_word(value)
+        // `PASS: Suite1.TestLogin_OK`
         || keyed.name.len() == 4 && is_numbered(value)
     {
         return None;
