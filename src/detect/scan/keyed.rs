@@ -87,7 +87,10 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
         });
     }
     let (link, from) = link(text, &name)?;
-    let (value, quote) = value(text, from, link)?;
+    let (mut value, quote) = value(text, from, link)?;
+    if quote == 0 && text.at(value.end) == b'&' && is_of_password(text.at(at)) {
+        value.end = behind_ampersand(text, &value).unwrap_or(value.end);
+    }
     Some(Pair {
         name,
         value,
@@ -318,21 +321,31 @@ fn value(text: &Text<'_>, at: usize, link: Link) -> Option<(Range<usize>, u8)> {
         return None;
     }
     let end = text.run_of(Alphabet::Bare, start, VALUE);
-    let end = match text.at(end) {
-        b'&' => behind_ampersand(text, end).unwrap_or(end),
-        _ => end,
-    };
-    let end = text.run_back_in(start..end, |byte| {
-        matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')
-    });
+    let end = without_last_marks(text, start..end);
     (end > start).then_some((start..end, 0))
 }
 
-/// The end of a value with an `&` in it. It is none of the value where another name follows, as in a query, or another command.
-fn behind_ampersand(text: &Text<'_>, at: usize) -> Option<usize> {
-    let rest = at.wrapping_add(1);
-    let end = text.run(rest, 64, |byte| Alphabet::Bare.has(byte));
-    (end > rest && !text.slice(rest..end).contains(&b'=')).then_some(end)
+/// Whether a word that begins with this character names a password.
+pub(super) fn is_of_password(first: u8) -> bool {
+    matches!(first | 0x20, b'p' | b'r' | b'n')
+}
+
+/// The end of a password with an `&` in it. It is none of its characters where another name follows, as in a query, a
+/// reference, or another command.
+fn behind_ampersand(text: &Text<'_>, value: &Range<usize>) -> Option<usize> {
+    let rest = value.end.wrapping_add(1);
+    let most = VALUE.saturating_sub(rest.wrapping_sub(value.start));
+    let end = text.run(rest, most, |byte| Alphabet::Bare.has(byte));
+    let other = |byte: &u8| matches!(byte, b'=' | b'$' | b'{');
+    let amid = end > rest && !Alphabet::Bare.has(text.at(end));
+    (amid && !text.slice(rest..end).iter().any(other)).then(|| without_last_marks(text, rest..end))
+}
+
+/// The end of a value without quotes, of which marks behind it are no part.
+fn without_last_marks(text: &Text<'_>, value: Range<usize>) -> usize {
+    text.run_back_in(value, |byte| {
+        matches!(byte, b'.' | b')' | b']' | b'}' | b':' | b'\\')
+    })
 }
 
 #[cfg(test)]

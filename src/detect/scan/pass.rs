@@ -1026,8 +1026,7 @@ impl<'a> Pass<'a> {
             }
             b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
             _ if !plan.keyed.is_empty() && at >= self.keyed_until.max(self.named_until) => {
-                if self.found.contains(&at) && matches!(self.text.at(at) | 0x20, b'p' | b'r' | b'n')
-                {
+                if self.found.contains(&at) && keyed::is_of_password(self.text.at(at)) {
                     self.found.end = at;
                 }
                 let pair = keyed::pair(self.text, at);

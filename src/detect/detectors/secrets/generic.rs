@@ -24,6 +24,10 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
     hits: &[
         Hit {
+            text: "https://example.com/?token=wvNqWJ0C9JdWEvBYkZLQa026&pretty",
+            found: &["wvNqWJ0C9JdWEvBYkZLQa026"],
+        },
+        Hit {
             text: "accessTokenSecret: 'LaCge2D7DFVICxZnRdl59zBm', PRIMARY_API_KEY=wvNqWJ0C9JdWEvBYkZLQa026",
             found: &["LaCge2D7DFVICxZnRdl59zBm", "wvNqWJ0C9JdWEvBYkZLQa026"],
         },
@@ -254,7 +258,7 @@ fn is_time(value: &[u8]) -> bool {
 fn is_words(value: &[u8]) -> bool {
     let mut words = false;
     for part in value.split(|byte| matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'=')) {
-        let short = part.len() <= 4 || part.len() <= 8 && part.iter().all(u8::is_ascii_digit);
+        let short = part.len() <= 4 || part.len() <= 6 && part.iter().all(u8::is_ascii_digit);
         if short && (words || part.len() < 2) {
             continue;
         }

@@ -40,8 +40,8 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
             found: &["kX9#mQ2vL", "hunter2Xy!"],
         },
         Hit {
-            text: "DB_PASSWORD=Tr0ub4dor&3 ./run & curl 'https://example.com/?password=Tr0ub4dor2&x=1'",
-            found: &["Tr0ub4dor&3", "Tr0ub4dor2"],
+            text: "DB_PASSWORD=Tr0ub4dor&3 ./run & curl 'https://example.com/?password=Tr0ub4dor2&x=1', password=Tr0ub4dor4&$MORE",
+            found: &["Tr0ub4dor&3", "Tr0ub4dor2", "Tr0ub4dor4"],
         },
         Hit {
             text: "das Passwort lautet kX9#mQ2vL, la clave: kX9#mQ2vM, password set to kX9#mQ2vN",
