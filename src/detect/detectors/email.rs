@@ -8,7 +8,7 @@ pub(super) static DETECTOR: Detector = Detector {
     groups: &["pii"],
     doc: Doc {
         finds: "A local part of 1–64 characters, `@`, and a domain of labels that ends in letters or `xn--…`; also with `[at]`, `(at)` and `[dot]`, `(dot)`, or with the words at and dot and a common top-level domain.",
-        misses: "Addresses with quoted local parts, with spaces around the `@`, or with an IP address for a domain.",
+        misses: "Addresses with spaces or one of `,:=` in a quoted local part, with spaces around the `@`, or with an IP address for a domain.",
         source: "RFC 5321 section 4.5.3.1, RFC 5322 section 3.4.1, RFC 6531",
     },
     reach: 320,
@@ -116,13 +116,12 @@ fn around(place: &Place<'_>) -> Option<Found> {
 fn local_start(place: &Place<'_>) -> usize {
     let (text, at) = (place.text, place.at);
     // `"jane.doe"@example.com`, and not the value behind `"to":` that begins with an `@`.
-    let close = at.wrapping_sub(1);
-    let open = text.run_back(close, 62, |byte| byte > b' ' && !b"\",:=".contains(&byte));
-    if text.at(close) == b'"'
-        && text.before(open) == b'"'
-        && text.slice(open..close).iter().copied().any(is_label)
-    {
-        return open.wrapping_sub(1);
+    if text.before(at) == b'"' {
+        let close = at.wrapping_sub(1);
+        let open = text.run_back(close, 62, |byte| byte > b' ' && !b"\",:=".contains(&byte));
+        if text.before(open) == b'"' && text.slice(open..close).iter().copied().any(is_label) {
+            return open.wrapping_sub(1);
+        }
     }
     let start = text.run_back(at, 64, is_local);
     // A local part doesn't begin with a dot, and what does is often the end of a sentence or a list mark.
