@@ -5,8 +5,7 @@
 pub(super) struct Parts {
     /// Hashes of three characters in a row, as many of each word as `step` tells.
     filter: [u64; 32],
-    /// For each end of a hash the shortest of the words that begin with it, and for each word the next one; from 1 on, 0 is
-    /// none.
+    /// For each end of a [hash](chain) one of the words that have it, and for each word the next one; from 1 on, 0 is none.
     first: [u8; CHAINS],
     next: [u8; WORDS],
     words: &'static [&'static str],
@@ -48,21 +47,13 @@ impl Parts {
                 filter[bit >> 6] |= 1 << (bit & 63);
                 at += 1;
             }
-            // Behind those of the chain that are shorter.
-            let chain = hash([bytes[0], bytes[1], bytes[2]]) % CHAINS;
-            let mut last = 0;
-            let mut longer = first[chain] as usize;
-            while longer > 0 && words[longer - 1].len() < bytes.len() {
-                last = longer;
-                longer = next[longer - 1] as usize;
-            }
-            next[word] = longer as u8;
+            let chain = match bytes.len() {
+                3 => chain([bytes[0], bytes[1], bytes[2]]),
+                _ => chain([bytes[1], bytes[2], bytes[3]]),
+            };
+            next[word] = first[chain];
             word += 1;
-            if last == 0 {
-                first[chain] = word as u8;
-            } else {
-                next[last - 1] = word as u8;
-            }
+            first[chain] = word as u8;
         }
         Self {
             filter,
@@ -103,20 +94,41 @@ impl Parts {
     /// Calls for each word of the text, from the last on, with where it stands and its place in the list, until one is
     /// enough.
     pub(super) fn each_in(&self, text: &[u8], is_enough: &mut dyn FnMut(usize, usize) -> bool) {
-        let mut end = text.len();
-        while let Some(three) = text.get(..end).and_then(<[u8]>::last_chunk) {
-            let bit = hash(*three);
-            let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
-            if word >> (bit & 63) & 1 == 1 {
-                let at = end.wrapping_sub(3);
-                for at in (end.saturating_sub(self.step.wrapping_add(2))..=at).rev() {
-                    if self.each_at(text, at, is_enough) {
+        let Some(mut at) = text.len().checked_sub(3) else {
+            return;
+        };
+        loop {
+            if self.may_be_at(text, at) {
+                for at in (at.saturating_sub(self.step.wrapping_sub(1))..=at).rev() {
+                    if self.may_be_at(text, at) && self.each_at(text, at, is_enough) {
                         return;
                     }
                 }
             }
-            end = end.saturating_sub(self.step);
+            let Some(before) = at.checked_sub(self.step) else {
+                return;
+            };
+            at = before;
         }
+    }
+
+    /// Whether one of the hashes is that of the three characters that stand here.
+    #[inline]
+    fn may_be_at(&self, text: &[u8], at: usize) -> bool {
+        // One load of four is faster than three of one.
+        let four = at
+            .checked_sub(1)
+            .and_then(|before| text.get(before..))
+            .and_then(<[u8]>::first_chunk);
+        let bit = match four {
+            Some(four) => hash_of(u32::from_le_bytes(*four)),
+            None => match text.get(at..).and_then(<[u8]>::first_chunk) {
+                Some(three) => hash(*three),
+                None => return false,
+            },
+        };
+        let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
+        word >> (bit & 63) & 1 == 1
     }
 
     /// As [`each_in`](Self::each_in), of the words that stand at one place; whether one was enough.
@@ -128,41 +140,45 @@ impl Parts {
         is_enough: &mut dyn FnMut(usize, usize) -> bool,
     ) -> bool {
         let rest = text.get(at..).unwrap_or_default();
-        let Some(three) = rest.first_chunk() else {
-            return false;
-        };
-        // Their first three characters are mostly the word's; one behind them often tells.
-        let fifth = rest.get(4).map_or(0, u8::to_ascii_lowercase);
-        let first = self.first.get(hash(*three) % CHAINS);
-        let mut number = first.copied().unwrap_or(0);
-        while let Some(place) = usize::from(number).checked_sub(1) {
-            let word = self
-                .words
-                .get(place)
-                .map_or(&[][..], |word| word.as_bytes());
-            if word.len() > rest.len() {
-                break;
+        // Many words have their first three characters in common; a fourth tells most of them apart.
+        for from in [0, 1] {
+            let three = rest.get(from..).and_then(<[u8]>::first_chunk);
+            let mut number = three
+                .and_then(|three| self.first.get(chain(*three)))
+                .copied()
+                .unwrap_or(0);
+            while let Some(place) = usize::from(number).checked_sub(1) {
+                // Others have the same end of a hash.
+                if let Some(word) = self.words.get(place)
+                    && let Some(part) = rest.get(..word.len())
+                    && part.eq_ignore_ascii_case(word.as_bytes())
+                    && is_enough(at, place)
+                {
+                    return true;
+                }
+                number = self.next.get(place).copied().unwrap_or(0);
             }
-            // Others have the same end of a hash.
-            if word.get(4).is_none_or(|byte| *byte == fifth)
-                && rest
-                    .get(..word.len())
-                    .is_some_and(|part| part.eq_ignore_ascii_case(word))
-                && is_enough(at, place)
-            {
-                return true;
-            }
-            number = self.next.get(place).copied().unwrap_or(0);
         }
         false
     }
 }
 
+/// Where words of three characters are looked for by these, and longer ones by their second to fourth.
+#[inline]
+const fn chain(three: [u8; 3]) -> usize {
+    hash(three) % CHAINS
+}
+
 /// Eleven bits of three characters; letters in either case alike.
 #[inline]
 const fn hash([a, b, c]: [u8; 3]) -> usize {
-    let three = u32::from_le_bytes([0, a, b, c]) | 0x2020_2000;
-    (three.wrapping_mul(0x9E37_79B1) >> 21) as usize
+    hash_of(u32::from_le_bytes([0, a, b, c]))
+}
+
+/// As [`hash`], of the three behind the lowest.
+#[inline]
+const fn hash_of(four: u32) -> usize {
+    ((four & 0xFFFF_FF00 | 0x2020_2000).wrapping_mul(0x9E37_79B1) >> 21) as usize
 }
 
 #[cfg(test)]

@@ -113,8 +113,8 @@ impl Tally {
             || self.is_repetitive(value)
     }
 
-    /// Whether a word stands in the value that says that it is none.
-    fn has_word(&mut self, value: &[u8]) -> bool {
+    /// As [`has_word`], of the same value.
+    pub(super) fn has_word(&mut self, value: &[u8]) -> bool {
         let start = self.start;
         let is_here = |place: Option<usize>| place.is_some_and(|place| start <= place);
         // What was found behind the start is there whatever was taken to the value since.
@@ -259,9 +259,92 @@ pub(super) struct Makeup {
     pub(super) capitals: usize,
     pub(super) smalls: usize,
     pub(super) others: usize,
+    /// All that it has of [`marks`], and perhaps more of them.
+    marks: u16,
+    /// So many characters, or fewer, stand behind the same one.
+    pairs: usize,
+}
+
+/// Characters that a look at the counted string tells of. Below them stands where a kind is counted.
+pub(super) mod marks {
+    pub(in crate::detect) const COLON: u16 = 1 << 6;
+    /// `(`
+    pub(in crate::detect) const BRACKET: u16 = 1 << 7;
+    /// `$`, `{`, `}`
+    pub(in crate::detect) const REFERENCE: u16 = 1 << 8;
+    /// `>`
+    pub(in crate::detect) const ANGLE: u16 = 1 << 9;
+    pub(in crate::detect) const DOT: u16 = 1 << 10;
+    pub(in crate::detect) const SLASH: u16 = 1 << 11;
+    pub(in crate::detect) const EQUALS: u16 = 1 << 12;
+    /// `"`, `'`, `\`
+    pub(in crate::detect) const QUOTE: u16 = 1 << 13;
+    /// What no key or token has: all but letters, digits and `_.=+/-~:%@`.
+    pub(in crate::detect) const STRANGE: u16 = 1 << 14;
+    pub(super) const ALL: u16 = !0x3F;
+
+    /// What a character is of these.
+    pub(super) const fn of(byte: u8) -> u16 {
+        match byte {
+            b':' => COLON,
+            b'(' => BRACKET | STRANGE,
+            b'$' | b'{' | b'}' => REFERENCE | STRANGE,
+            b'>' => ANGLE | STRANGE,
+            b'.' => DOT,
+            b'/' => SLASH,
+            b'=' => EQUALS,
+            b'"' | b'\'' | b'\\' => QUOTE | STRANGE,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'+' | b'-' | b'~' | b'%' | b'@' => 0,
+            _ => STRANGE,
+        }
+    }
 }
 
 impl Makeup {
+    /// Adds four counts of kinds, the lowest that of digits.
+    fn add(&mut self, counts: u64) {
+        let count = |kind: u32| usize::try_from(counts >> kind & 0xFFFF).unwrap_or(0);
+        self.digits = self.digits.wrapping_add(count(0));
+        self.capitals = self.capitals.wrapping_add(count(16));
+        self.smalls = self.smalls.wrapping_add(count(32));
+        self.others = self.others.wrapping_add(count(48));
+    }
+
+    /// Whether one of these [`marks`] may be in the string.
+    #[inline]
+    pub(super) fn may_have(self, marks: u16) -> bool {
+        self.marks & marks != 0
+    }
+
+    /// Whether a character may stand behind the same one.
+    #[inline]
+    pub(super) fn may_repeat(self) -> bool {
+        self.pairs > 0
+    }
+
+    /// As [`is_reference`], of the string itself.
+    pub(super) fn is_reference(self, value: &[u8]) -> bool {
+        let within = || {
+            value
+                .windows(2)
+                .any(|two| matches!(two, [b'$', b'{' | b'('] | [b'{', b'{'] | [b'}', b'}']))
+        };
+        is_reference_by_ends(value)
+            || self.may_have(marks::REFERENCE) && self.others < 8 && within()
+    }
+
+    /// As [`is_repetitive`], of the string itself.
+    pub(super) fn is_repetitive(self, value: &[u8]) -> bool {
+        if is_mixed(value, self.pairs.saturating_add(1)) {
+            return false;
+        }
+        let (_, longest) = longest_run(value);
+        // Some tokens begin with a run of zero bytes, which Base64 writes as A.
+        is_mostly(value, longest, || {
+            value.len().saturating_sub(longest) >= 24 && variety(value) >= 35
+        })
+    }
+
     /// How many kinds of characters there are.
     pub(super) fn classes(self) -> usize {
         [self.digits, self.capitals, self.smalls, self.others]
@@ -277,31 +360,39 @@ impl Makeup {
             capitals: self.capitals.wrapping_sub(part.capitals),
             smalls: self.smalls.wrapping_sub(part.smalls),
             others: self.others.wrapping_sub(part.others),
+            marks: self.marks,
+            pairs: self.pairs.wrapping_sub(part.pairs),
         }
     }
 }
 
-/// Counts kinds of characters.
+/// Counts kinds of characters, and notes [`marks`].
 pub(super) fn makeup(bytes: &[u8]) -> Makeup {
     let mut makeup = Makeup::default();
-    // Four counters in one word, which none of the chunks overruns.
-    for chunk in bytes.chunks(usize::from(u16::MAX)) {
-        let mut counts = 0u64;
-        for byte in chunk {
-            let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
-            counts = counts.wrapping_add(1u64.wrapping_shl(u32::from(kind)));
+    let mut last = bytes.first().map_or(0, |first| !first);
+    let (mut marks, mut pairs) = (0u16, 0usize);
+    // Four counters in one word, emptied before one runs over.
+    let mut counts = 0u64;
+    for byte in bytes {
+        let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
+        counts = counts.wrapping_add(1u64.wrapping_shl(u32::from(kind)));
+        if counts & FULL != 0 {
+            makeup.add(std::mem::take(&mut counts));
         }
-        let count = |kind: u32| usize::try_from(counts >> kind & 0xFFFF).unwrap_or(0);
-        makeup.digits = makeup.digits.wrapping_add(count(0));
-        makeup.capitals = makeup.capitals.wrapping_add(count(16));
-        makeup.smalls = makeup.smalls.wrapping_add(count(32));
-        makeup.others = makeup.others.wrapping_add(count(48));
+        marks |= kind;
+        pairs = pairs.wrapping_add(usize::from(*byte == last));
+        last = *byte;
     }
+    makeup.add(counts);
+    (makeup.marks, makeup.pairs) = (marks & marks::ALL, pairs);
     makeup
 }
 
-/// Of each character where its kind is counted.
-static KINDS: [u8; 256] = kinds();
+/// Of each of four counters in a word its highest bit.
+const FULL: u64 = 0x8000_8000_8000_8000;
+
+/// Of each character where its kind is counted, which is what a shift by the number looks at, and its [`marks`].
+static KINDS: [u16; 256] = kinds();
 
 #[expect(
     clippy::indexing_slicing,
@@ -309,16 +400,17 @@ static KINDS: [u8; 256] = kinds();
     clippy::cast_possible_truncation,
     reason = "runs in the compiler, which rejects an index out of bounds"
 )]
-const fn kinds() -> [u8; 256] {
-    let mut table = [48u8; 256];
+const fn kinds() -> [u16; 256] {
+    let mut table = [0u16; 256];
     let mut byte = 0;
     while byte < 256 {
-        match byte as u8 {
-            b'0'..=b'9' => table[byte] = 0,
-            b'A'..=b'Z' => table[byte] = 16,
-            b'a'..=b'z' => table[byte] = 32,
-            _ => {}
-        }
+        let kind = match byte as u8 {
+            b'0'..=b'9' => 0,
+            b'A'..=b'Z' => 16,
+            b'a'..=b'z' => 32,
+            _ => 48,
+        };
+        table[byte] = kind | marks::of(byte as u8);
         byte += 1;
     }
     table
@@ -393,22 +485,22 @@ fn last_words(value: &[u8]) -> (Option<usize>, Option<usize>) {
 
 /// Whether a value stands for one: `changeme`, `${VAR}`, `<your-key>`, `xxxx`.
 pub(super) fn is_placeholder(value: &[u8]) -> bool {
+    let makeup = makeup(value);
+    makeup.is_reference(value) || makeup.is_repetitive(value) || has_word(value)
+}
+
+/// Whether a word stands in a value that says that it is none.
+pub(super) fn has_word(value: &[u8]) -> bool {
     let random = || value.len() >= 20 && variety(value) >= 38;
-    let word = || match last_words(value) {
+    match last_words(value) {
         (Some(_), _) => true,
         (None, short) => short.is_some() && !random(),
-    };
-    is_reference(value) || is_repetitive(value) || word()
+    }
 }
 
 /// Whether a value names another: `${VAR}`, `$VAR`, `{{ x }}`, `%s`, `<name>`, `%VAR%`.
 pub(super) fn is_reference(value: &[u8]) -> bool {
-    let within = || {
-        value
-            .windows(2)
-            .any(|two| matches!(two, [b'$', b'{' | b'('] | [b'{', b'{'] | [b'}', b'}']))
-    };
-    is_reference_by_ends(value) || within() && makeup(value).others < 8
+    makeup(value).is_reference(value)
 }
 
 /// Whether the first and last characters of a value say so.
@@ -432,14 +524,7 @@ fn is_reference_by_ends(value: &[u8]) -> bool {
 
 /// Whether one character makes up most of a value.
 pub(super) fn is_repetitive(value: &[u8]) -> bool {
-    if is_mixed(value, longest_at_most(value)) {
-        return false;
-    }
-    let (_, longest) = longest_run(value);
-    // Some tokens begin with a run of zero bytes, which Base64 writes as A.
-    is_mostly(value, longest, || {
-        value.len().saturating_sub(longest) >= 24 && variety(value) >= 35
-    })
+    makeup(value).is_repetitive(value)
 }
 
 /// How long a run of one character may be, by how many stand beside the same one.

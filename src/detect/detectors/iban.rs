@@ -16,8 +16,12 @@ pub(super) static DETECTOR: Detector = Detector {
     context: &[],
     anchors: &[
         // The first group of several; none has all of its characters.
-        Anchor::Mixed(4..=14, When::Before(b" -.\t\n\r\x0C"), probe),
-        Anchor::Mixed(15..=38, When::Always, probe),
+        Anchor::Mixed(
+            4..=14,
+            When::BeginsWithLettersBefore(b" -.\t\n\r\x0C"),
+            probe,
+        ),
+        Anchor::Mixed(15..=38, When::BeginsWithLetters, probe),
     ],
     hits: &[
         Hit {

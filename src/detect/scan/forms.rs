@@ -107,9 +107,9 @@ pub(super) struct FormTable {
     last_end: u16,
     /// The state after so many digits.
     after_digits: [u16; DIGITS],
-    /// How many letters and digits forms begin with before the first mark, a bit for each number: of those that begin with a
-    /// digit, a capital, a small letter.
-    first_lengths: [u64; 3],
+    /// For each number of letters and digits that forms begin with and each class that follows them, which the first three
+    /// are: a bit for each [combination](begun_by).
+    first_classes: Vec<[u32; CLASSES]>,
 }
 
 /// Most digits in a row that a form begins with.
@@ -132,7 +132,7 @@ impl FormTable {
             free_end: 0,
             last_end: 0,
             after_digits: [0; DIGITS],
-            first_lengths: [0; 3],
+            first_classes: Vec::new(),
         };
         let mut start: Vec<Place> = Vec::new();
         let mut written: Vec<(Fit, Vec<u8>)> = Vec::new();
@@ -213,12 +213,22 @@ impl FormTable {
                 .push(u32::try_from(table.fits.len()).unwrap_or(u32::MAX));
         }
         let mut table = table.in_groups();
-        table.first_lengths = [DIGIT, CAPITAL, SMALL].map(|class| {
-            let written = written.iter().map(|(_, form)| form.as_slice());
-            let begun =
-                written.filter(|form| form.first().is_some_and(|of| stands_for(*of, class)));
-            begun.fold(0, |lengths, form| lengths | bit_of(first_length(form)))
-        });
+        for (_, form) in &written {
+            let len = first_length(form);
+            if table.first_classes.len() <= len {
+                let none = [0; CLASSES];
+                table.first_classes.resize(len.saturating_add(1), none);
+            }
+            let Some((begun, rest)) = form.split_at_checked(len) else {
+                continue;
+            };
+            let classes = table.first_classes.get_mut(len).into_iter().flatten();
+            for (class, classes) in (0u8..).zip(classes) {
+                if rest.first().is_none_or(|mark| stands_for(*mark, class)) {
+                    *classes |= combinations(begun);
+                }
+            }
+        }
         table.take_digits_together();
         let mut state = table.start();
         for len in 0..DIGITS {
@@ -366,12 +376,13 @@ impl FormTable {
         walked
     }
 
-    /// Whether a form begins with so many letters and digits, the first of which is such a character.
+    /// Whether a form may begin with such a token of letters and digits, before such a character, 0 at the end.
     #[inline]
-    pub(super) fn begins_with(&self, len: usize, first: u8) -> bool {
-        let class = usize::from(class(first).wrapping_sub(DIGIT));
-        let lengths = self.first_lengths.get(class);
-        lengths.is_some_and(|lengths| lengths & bit_of(len) != 0)
+    pub(super) fn may_begin_with(&self, token: &[u8], next: u8) -> bool {
+        let known = self.first_classes.get(token.len());
+        let classes = known.and_then(|classes| classes.get(usize::from(class(next))));
+        let of = |place: usize| token.get(place).map_or(DIGIT, |byte| class(*byte));
+        classes.is_some_and(|classes| classes & begun_by([of(0), of(1), of(2)]) != 0)
     }
 
     /// Whether a form ends in this state if neither a letter nor a digit follows.
@@ -460,11 +471,28 @@ fn first_length(form: &[u8]) -> usize {
 }
 
 /// The bit of a length; none has more than 63.
-fn bit_of(len: usize) -> u64 {
-    u32::try_from(len)
-        .ok()
-        .and_then(|len| 1u64.checked_shl(len))
-        .unwrap_or(0)
+/// The bit of a combination of three classes of letters and digits, of which what is missing counts as a digit.
+#[inline]
+fn begun_by([first, second, third]: [u8; 3]) -> u32 {
+    let number = |class: u8| u32::from(class.wrapping_sub(DIGIT));
+    let three = number(first)
+        .wrapping_mul(9)
+        .wrapping_add(number(second).wrapping_mul(3))
+        .wrapping_add(number(third));
+    1u32.wrapping_shl(three)
+}
+
+/// The combinations that the letters and digits at the beginning of a form stand for.
+fn combinations(begun: &[u8]) -> u32 {
+    let of = |place: usize| {
+        (DIGIT..=SMALL).filter(move |class| match begun.get(place) {
+            Some(symbol) => stands_for(*symbol, *class),
+            None => *class == DIGIT,
+        })
+    };
+    let pairs = of(0).flat_map(|first| of(1).map(move |second| (first, second)));
+    let all = pairs.flat_map(|(first, second)| of(2).map(move |third| [first, second, third]));
+    all.fold(0, |bits, classes| bits | begun_by(classes))
 }
 
 /// A form with its optional separators written out.
@@ -559,22 +587,26 @@ mod tests {
     }
 
     #[test]
-    fn forms_begin_with_known_numbers_of_letters_and_digits() {
+    fn forms_begin_with_known_tokens() {
         let table = FormTable::new(&[Forms {
             patterns: &["99-AAA", "A9~9", "xxx"],
             context: 1,
             low: false,
         }]);
-        let lengths = |first: u8| -> Vec<usize> {
-            let lengths = 0..70;
-            lengths
-                .filter(|len| table.begins_with(*len, first))
-                .collect()
-        };
-        assert_eq!(lengths(b'5'), [2, 3]);
-        assert_eq!(lengths(b'B'), [2, 3]);
-        assert_eq!(lengths(b'b'), [3]);
-        assert!(lengths(b'-').is_empty());
+        let begins = |token: &str, next: u8| table.may_begin_with(token.as_bytes(), next);
+        for (token, next) in [
+            ("55", b'-'),
+            ("B5", b' '),
+            ("B55", 0),
+            ("555", b'x'),
+            ("bB5", b'-'),
+        ] {
+            assert!(begins(token, next), "{token}");
+        }
+        for token in ["", "5", "B", "BB", "5B", "b5", "5555", "B555"] {
+            assert!(!begins(token, b'-'), "{token}");
+        }
+        assert!(!begins("55", b' '));
     }
 
     #[test]

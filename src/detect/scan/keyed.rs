@@ -103,6 +103,9 @@ pub(super) fn pair(text: &Text<'_>, at: usize) -> Option<Pair> {
 /// behind the name of a header, whose values begin with a word, and not a word that leads on to a value.
 fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<usize>> {
     let bytes = text.bytes();
+    if bytes.get(name.end) != Some(&b' ') {
+        return None;
+    }
     let start = name.end.wrapping_add(1);
     let rest = bytes.get(start..)?;
     let len = rest
@@ -112,7 +115,6 @@ fn word_beside(text: &Text<'_>, at: usize, name: &Range<usize>) -> Option<Range<
         .count();
     let [first, ..] = rest else { return None };
     let plain = text.at(at) | 0x20 != b'a'
-        && bytes.get(name.end) == Some(&b' ')
         && !matches!(
             first | 0x20,
             b'i' | b'w' | b'o' | b'v' | b'e' | b'l' | b't' | b's' | b'c'

@@ -19,7 +19,7 @@ use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{BLOCK, Block, Level};
-use crate::detect::variety::{self, Makeup};
+use crate::detect::variety::{self, Makeup, marks};
 use crate::detect::{Confidence, Detector};
 
 /// Blocks that are sorted into classes at a time.
@@ -294,8 +294,8 @@ impl Plan {
             keyed_said: Said::default(),
             keyed_last: (0..0, Makeup::default()),
             keyed_until: 0,
+            known_until: 0,
             named_until: 0,
-            found: 0..0,
             spelled: &mut memory.spelled,
             spelled_done: 0,
             covered: &mut memory.covered,
@@ -380,6 +380,11 @@ const FEW: usize = 3;
 
 /// So many bytes behind a token tell whether it is the first of several groups.
 const BEHIND: usize = 5;
+
+/// What stands between a name and its value without spaces.
+fn is_sign(byte: &u8) -> bool {
+    matches!(byte, b':' | b'=')
+}
 
 fn bit_of(byte: u8) -> u64 {
     1u64.wrapping_shl(u32::from(byte))
@@ -485,10 +490,10 @@ struct Pass<'a> {
     keyed_last: (Range<usize>, Makeup),
     /// Names before this stand within a long value.
     keyed_until: usize,
+    /// Names before this stand within a value that was found, and [nothing else](Self::is_known) is found by most of them.
+    known_until: usize,
     /// Words before this are of a name whose value has been looked at.
     named_until: usize,
-    /// The last value without quotes that was found, up to a word that may name a password.
-    found: Range<usize>,
     /// Runs of single characters.
     spelled: &'a mut Vec<Range<usize>>,
     /// Those that begin before this are known.
@@ -730,6 +735,15 @@ impl<'a> Pass<'a> {
             return;
         }
         let byte = self.text.at(start);
+        if behind.is_some() && asked & list.lettered != 0 {
+            let second = self.text.at(start.wrapping_add(1));
+            if !byte.is_ascii_alphabetic() || !second.is_ascii_alphabetic() {
+                asked &= !list.lettered;
+            }
+            if asked == 0 {
+                return;
+            }
+        }
         let marked = matches!(self.text.before(start), b'+' | b'(');
         if behind.is_some() {
             let with = list.with(byte, marked);
@@ -864,8 +878,10 @@ impl<'a> Pass<'a> {
     /// Walks the forms that may begin with the letters and digits in a row from `start` to `end`.
     #[inline(never)]
     fn forms_of(&mut self, start: usize, end: usize, state: u16) {
-        let len = end.wrapping_sub(start);
-        if self.plan.forms.begins_with(len, self.text.at(start)) {
+        let bytes = self.text.bytes();
+        let next = bytes.get(end).copied().unwrap_or(0);
+        let token = bytes.get(start..end).unwrap_or_default();
+        if self.plan.forms.may_begin_with(token, next) {
             self.forms(start, start, state);
         }
     }
@@ -1025,10 +1041,10 @@ impl<'a> Pass<'a> {
                 self.probe(&plan.mark, at, at);
             }
             b':' | b'-' | b'!' | b']' | b'<' | b'[' => {}
-            _ if !plan.keyed.is_empty() && at >= self.keyed_until.max(self.named_until) => {
-                if self.found.contains(&at) && keyed::is_of_password(self.text.at(at)) {
-                    self.found.end = at;
-                }
+            _ if !plan.keyed.is_empty()
+                && at >= self.keyed_until.max(self.named_until)
+                && !(at < self.known_until && self.is_known(at)) =>
+            {
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 if cut && self.open {
@@ -1056,9 +1072,6 @@ impl<'a> Pass<'a> {
             return;
         }
         self.keyed_done = value.start;
-        if value.end == self.found.end && quote == 0 && self.is_known(at, &name, &value) {
-            return;
-        }
         if name.len() <= keyed::NAME {
             // Each of its words leads to the same value.
             self.named_until = name.end;
@@ -1092,6 +1105,7 @@ impl<'a> Pass<'a> {
             said: self.keyed_said,
         };
         let mut counted = false;
+        let known = self.out.len();
         // Between a name and a value behind brackets another value may stand.
         let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
         for (slot, _, concern, judge) in plan.judges_of(written.len()) {
@@ -1109,34 +1123,52 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let first = keyed.place.first.get();
-            let known = self.out.len();
+            let before = self.out.len();
             self.take(*slot, first, found);
             if straight()
-                && let Some(raw) = self.out.get(known)
+                && let Some(raw) = self.out.get(before)
                 && raw.start == value.start
                 && raw.start >= self.covers_from
                 && let Some(end) = self.covered_values.get_mut(*slot)
             {
                 *end = raw.end;
-                if quote == 0 {
-                    self.found = raw.start..raw.end;
-                }
             }
+        }
+        if quote == 0 && self.out.len() > known {
+            self.known_until = self.known_until(&keyed);
         }
     }
 
-    /// Whether a value is the end of one that was found, and nothing else would be found in it: `a1b2key:c3d4key:e5f6…`.
+    /// Up to where names in a value without quotes that was found have the rest of it for their value, and nothing else would
+    /// be found in that by those that look at keys: `a1b2key:c3d4key:e5f6…`.
     #[inline(never)]
-    fn is_known(&self, at: usize, name: &Range<usize>, value: &Range<usize>) -> bool {
-        let len = value.end.wrapping_sub(value.start);
-        // Each word for a password or for the header has one of these letters; those that begin before `at` have been seen.
-        let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
-        name.start > self.found.start
-            && !self.text.slice(at..name.end).iter().any(other)
-            && self.plan.judges_of(len).all(|(slot, _, concern, _)| {
+    fn known_until(&self, keyed: &Keyed<'_>) -> usize {
+        let value = keyed.bytes();
+        let assigned = keyed.kinds.may_have(marks::COLON | marks::EQUALS);
+        let last = value.iter().rposition(is_sign).filter(|_| assigned);
+        let Some((names, rest)) = last.and_then(|last| value.split_at_checked(last)) else {
+            return 0;
+        };
+        // A word behind the last name may be the type of a value that stands behind it.
+        let known = rest.iter().any(u8::is_ascii_digit)
+            && self.plan.keyed.iter().all(|(slot, lengths, concern, _)| {
                 matches!(concern, Concern::Password | Concern::Header)
-                    || self.covered_values.get(*slot) == Some(&value.end)
-            })
+                    || *lengths.start() >= value.len()
+                    || self.covered_values.get(*slot) == Some(&keyed.value.end)
+            });
+        match known {
+            true => keyed.value.start.wrapping_add(names.len()),
+            false => 0,
+        }
+    }
+
+    /// Whether the name with the word at a place is none of a password or of the header. Each word for these has one of the
+    /// letters; those that begin before the place have been seen.
+    #[inline(never)]
+    fn is_known(&self, at: usize) -> bool {
+        let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
+        let name = self.text.slice(at..self.known_until);
+        !name.iter().take_while(|byte| !is_sign(byte)).any(other)
     }
 
     /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
@@ -1265,12 +1297,8 @@ fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
 
 /// Whether a token that begins as it should goes on as it should.
 fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found> {
-    let fits = |at: usize, part: &str| {
-        part.bytes()
-            .enumerate()
-            .all(|(place, byte)| text.at(at.wrapping_add(place)) == byte)
-    };
-    if !fits(start, beginning.prefix) || is_inside_base64(text, start, beginning.prefix) {
+    if !text.goes_on_as(start, beginning.prefix) || is_inside_base64(text, start, beginning.prefix)
+    {
         return None;
     }
     let rest = start.wrapping_add(beginning.prefix.len());
@@ -1278,7 +1306,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
     for part in beginning.rest {
         match part {
             Part::Text(part) => {
-                if !fits(at, part) {
+                if !text.goes_on_as(at, part) {
                     return None;
                 }
                 at = at.wrapping_add(part.len());
@@ -1298,7 +1326,7 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
                 at = end;
             }
             Part::Maybe(mark, alphabet, most) => {
-                if fits(at, mark) {
+                if text.goes_on_as(at, mark) {
                     at = text.run(at.wrapping_add(mark.len()), *most, |byte| {
                         alphabet.has(byte)
                     });

@@ -63,6 +63,10 @@ pub(in crate::detect) enum When {
     InContextBeforeGroup(&'static [u8]),
     /// Only those before one of these characters.
     Before(&'static [u8]),
+    /// Only those that begin with two letters.
+    BeginsWithLetters,
+    /// As [`BeginsWithLetters`](Self::BeginsWithLetters), before one of these characters.
+    BeginsWithLettersBefore(&'static [u8]),
     /// Those after one of the detector's words, those with one of these digits first (a set of bits), and those behind
     /// `+` or `(`.
     InContextOr(u16),
@@ -462,6 +466,14 @@ impl Keyed<'_> {
     #[inline]
     pub(in crate::detect) fn bytes(&self) -> &[u8] {
         self.place.text.slice(self.value.clone())
+    }
+
+    /// As [`is_placeholder`](crate::detect::variety::is_placeholder), of the value.
+    pub(in crate::detect) fn is_placeholder(&self) -> bool {
+        let value = self.bytes();
+        self.kinds.is_reference(value)
+            || self.kinds.is_repetitive(value)
+            || self.place.text.has_placeholder(self.value.clone())
     }
 
     /// The value as a finding.

@@ -59,6 +59,13 @@ impl<'a> Text<'a> {
             .unwrap_or_else(|| variety::is_placeholder(value))
     }
 
+    /// Whether a [word](variety::has_word) stands in a range that has been read already which says that it is none.
+    pub(super) fn has_placeholder(&self, range: Range<usize>) -> bool {
+        let value = self.slice(range.clone());
+        self.tallied(value, range, |tally| tally.has_word(value))
+            .unwrap_or_else(|| variety::has_word(value))
+    }
+
     /// Whether a range that has been read already has such variety and is no placeholder.
     pub(in crate::detect) fn is_random(&self, range: Range<usize>, least: u32) -> bool {
         let value = self.slice(range.clone());
@@ -164,11 +171,18 @@ impl<'a> Text<'a> {
 
     #[inline(never)]
     fn run_on(&self, from: usize, most: usize, fits: impl Fn(u8) -> bool) -> usize {
-        let mut end = from;
-        while end.wrapping_sub(from) < most && fits(self.at(end)) {
-            end = end.wrapping_add(1);
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        let within = rest.get(..most);
+        let walked = within.unwrap_or(rest);
+        match walked.iter().position(|byte| !fits(*byte)) {
+            Some(len) => from.wrapping_add(len),
+            None => {
+                if within.is_none() {
+                    self.past_end.set(true);
+                }
+                from.wrapping_add(walked.len())
+            }
         }
-        end
     }
 
     /// The end of the run of characters of an alphabet from `from` on, at most `most` of them. A run that many ask
@@ -283,11 +297,8 @@ impl<'a> Text<'a> {
         most: usize,
         fits: impl Fn(u8) -> bool,
     ) -> usize {
-        let mut start = to;
-        while to.wrapping_sub(start) < most && start > 0 && fits(self.before(start)) {
-            start = start.wrapping_sub(1);
-        }
-        start
+        let before = self.slice(to.saturating_sub(most)..to).iter().rev();
+        to.wrapping_sub(before.take_while(|byte| fits(**byte)).count())
     }
 
     /// The end of a range without the bytes at its end that fit.
@@ -298,6 +309,22 @@ impl<'a> Text<'a> {
     ) -> usize {
         let most = range.end.saturating_sub(range.start);
         self.run_back(range.end, most, fits)
+    }
+
+    /// Whether the text goes on with these bytes, in this case.
+    #[inline]
+    pub(super) fn goes_on_as(&self, from: usize, part: &str) -> bool {
+        let end = from.wrapping_add(part.len());
+        match self.bytes.get(from..end) {
+            // As short as they are a loop is faster than a call.
+            Some(bytes) => bytes.iter().eq(part.as_bytes()),
+            None => {
+                let rest = self.bytes.get(from..).unwrap_or_default();
+                let begun = part.as_bytes().starts_with(rest);
+                self.past_end.set(begun || self.past_end.get());
+                false
+            }
+        }
     }
 
     /// Whether the text goes on with these bytes, letters in any case. Mostly the first tells.

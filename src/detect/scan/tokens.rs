@@ -33,6 +33,8 @@ pub(super) struct TokenProbe {
     pub(super) grouped: bool,
     /// Whether it is asked only where the text is not plain.
     pub(super) wide: bool,
+    /// Whether it is asked only about tokens that begin with two letters.
+    pub(super) lettered: bool,
 }
 
 impl TokenProbe {
@@ -58,6 +60,8 @@ impl TokenProbe {
             When::BeforeName => (context, Some(0)),
             When::Always
             | When::Before(_)
+            | When::BeginsWithLetters
+            | When::BeginsWithLettersBefore(_)
             | When::InContext
             | When::InContextBefore(_)
             | When::InContextBeforeGroup(_)
@@ -73,6 +77,7 @@ impl TokenProbe {
             ),
             next: match when {
                 When::Before(next)
+                | When::BeginsWithLettersBefore(next)
                 | When::InContextBefore(next)
                 | When::InContextBeforeGroup(next)
                 | When::FirstBeforeGroup(_, next) => next,
@@ -87,10 +92,17 @@ impl TokenProbe {
                 When::FirstOfGroups(_) | When::GroupsInContextOr(_) => b"0 -./(",
                 _ => &[],
             },
-            strict: matches!(when, When::Before(_) | When::BeforeName),
+            strict: matches!(
+                when,
+                When::Before(_) | When::BeginsWithLettersBefore(_) | When::BeforeName
+            ),
             named: when == When::BeforeName,
             grouped: matches!(when, When::FirstOfGroups(_) | When::GroupsInContextOr(_)),
             wide: when == When::InWideContext,
+            lettered: matches!(
+                when,
+                When::BeginsWithLetters | When::BeginsWithLettersBefore(_)
+            ),
         }
     }
 }
@@ -109,6 +121,8 @@ pub(super) struct TokenProbes {
     by_next: [u32; CLASSES],
     by_second: [u32; CLASSES],
     wide: u32,
+    /// Those that are asked only about tokens which begin with two letters.
+    pub(super) lettered: u32,
 }
 
 impl TokenProbes {
@@ -139,6 +153,9 @@ impl TokenProbes {
         }
         if probe.wide {
             self.wide |= bit;
+        }
+        if probe.lettered {
+            self.lettered |= bit;
         }
         self.probes.push(probe);
     }

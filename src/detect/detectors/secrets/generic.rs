@@ -5,7 +5,7 @@ use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
-use crate::detect::variety::{is_placeholder, is_reference};
+use crate::detect::variety::{is_placeholder, is_reference, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {
@@ -98,7 +98,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let part = |byte: u8| Alphabet::Wide.has(byte) || matches!(byte, b'~' | b':' | b'%' | b'@');
     if kinds.digits == 0
         || is_time(value)
-        || kinds.others > 0 && !value.iter().all(|byte| part(*byte))
+        || kinds.may_have(marks::STRANGE) && !value.iter().all(|byte| part(*byte))
     {
         return None;
     }
@@ -112,7 +112,8 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     };
     let only_key = !keyed.said.any(Said::SECRET | Said::MORE) && !more();
     // In prose more stands behind such a word than its value, another name and its value perhaps.
-    let named = || value.iter().rev().skip(2).any(|byte| *byte == b'=');
+    let named =
+        || kinds.may_have(marks::EQUALS) && value.iter().rev().skip(2).any(|byte| *byte == b'=');
     let vague = keyed.link == Link::Told && (only_key || value.len() < 20 || named());
     if vague || only_key && value.len() < 16 || !is_whole_word(keyed) {
         return None;
@@ -135,8 +136,8 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     };
     if !random
         || is_words(value)
-        || text.is_placeholder(keyed.value.clone())
-        || is_code(value)
+        || keyed.is_placeholder()
+        || is_code(value, kinds)
         || is_word(value)
         // `PASS: Suite1.TestLogin_OK`
         || keyed.name.len() == 4 && is_numbered(value)

@@ -3,8 +3,8 @@
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
-use crate::detect::scan::place::{Anchor, Found, Keyed, Place};
-use crate::detect::variety::{is_reference, is_repetitive, makeup};
+use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
+use crate::detect::variety::{is_reference, is_repetitive, makeup, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static BASIC_AUTH: Detector = Detector {
@@ -176,30 +176,30 @@ fn url(place: &Place<'_>) -> Option<Found> {
 fn curl(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     // Up to the end of the line, or to the next command, which is looked at by itself.
-    let mut line = place.end;
-    let last = line.saturating_add(300);
+    let mut line = place.end.wrapping_sub(1);
+    let last = place.end.saturating_add(300);
     let option = loop {
         line = text.run(line, last.saturating_sub(line), |byte| {
-            !matches!(byte, b'\n' | 0 | b'c' | b'-')
+            !matches!(byte, b'\n' | 0 | b' ')
         });
-        let byte = text.at(line);
-        if byte == b'\n' || byte == 0 || line >= last || byte == b'c' && text.follows(line, "curl ")
-        {
+        let command = || line >= place.end && text.precedes(line, "curl");
+        if text.at(line) != b' ' || line >= last || command() {
             place.begins(line);
             return None;
         }
-        if byte == b'-' && text.before(line) == b' ' {
-            let known = ["-u ", "-u\"", "-u'", "--user ", "--user="]
-                .iter()
-                .find(|option| text.follows(line, option));
-            if let Some(option) = known {
-                let quoted = option.ends_with(['"', '\'']);
-                break line
-                    .wrapping_add(option.len())
-                    .wrapping_sub(usize::from(quoted));
-            }
-        }
         line = line.wrapping_add(1);
+        let options: &[&str] = match (text.at(line), text.at(line.wrapping_add(1)) | 0x20) {
+            (b'-', b'u') => &["-u ", "-u\"", "-u'"],
+            (b'-', b'-') => &["--user ", "--user="],
+            _ => &[],
+        };
+        let known = options.iter().find(|option| text.follows(line, option));
+        if let Some(option) = known {
+            let quoted = option.ends_with(['"', '\'']);
+            break line
+                .wrapping_add(option.len())
+                .wrapping_sub(usize::from(quoted));
+        }
     };
     let from = text.run(option, 4, |byte| byte == b' ');
     let quote = text.at(from);
@@ -233,7 +233,8 @@ fn curl(place: &Place<'_>) -> Option<Found> {
         b"secret",
         b"your_password",
     ];
-    let toy = toys.iter().any(|toy| secret.eq_ignore_ascii_case(toy)) || is_repetitive(secret);
+    let toy =
+        toys.iter().any(|toy| secret.eq_ignore_ascii_case(toy)) || kinds.is_repetitive(secret);
     (telling && !reference && !toy).then_some(Found {
         start,
         end,
@@ -263,17 +264,11 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
     let text = keyed.place.text;
     let authorization = keyed.said.any(Said::AUTHORIZATION);
     let on_command_line = || {
-        [
-            "-H \"",
-            "-H '",
-            "-H\"",
-            "--header \"",
-            "--header '",
-            "--header=\"",
-            "--header='",
-        ]
-        .iter()
-        .any(|option| text.precedes(keyed.name_at, option))
+        let quote = keyed.name_at.wrapping_sub(1);
+        matches!(text.before(keyed.name_at), b'"' | b'\'')
+            && ["-H ", "-H", "--header ", "--header="]
+                .iter()
+                .any(|option| text.precedes(quote, option))
     };
     if !authorization && !on_command_line() {
         return None;
@@ -281,10 +276,11 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
     let word = text.run(keyed.value.start, SCHEME, |byte| {
         byte.is_ascii_alphabetic() || byte == b'-'
     });
-    let scheme = SCHEMES.iter().find(|scheme| {
-        let written = text.slice(keyed.value.start..word);
-        text.at(word) == b' ' && written.eq_ignore_ascii_case(scheme.as_bytes())
-    });
+    let written = text.slice(keyed.value.start..word);
+    let scheme = SCHEMES
+        .iter()
+        .filter(|_| text.at(word) == b' ')
+        .find(|scheme| written.eq_ignore_ascii_case(scheme.as_bytes()));
     if authorization && scheme.is_none() && keyed.bytes().len() < 16 {
         return None;
     }
@@ -294,28 +290,28 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         .wrapping_add(scheme.map_or(0, |scheme| scheme.len().wrapping_add(1)));
     let start = text.run(start, 4, |byte| byte == b' ');
     let end = text.run(start, 1_900, |byte| {
-        byte > b' '
-            && !matches!(
-                byte,
-                b'"' | b'\'' | b'`' | b'<' | b'>' | b',' | b';' | b'\\' | b'|' | b')'
-            )
+        (Alphabet::Bare.has(byte) || byte == b'&') && !matches!(byte, b'\\' | b')')
     });
     let credentials = text.slice(start..end);
     let basic = scheme.is_some_and(|scheme| *scheme == "basic");
-    let kinds = makeup(credentials);
+    let kinds = match (start..end) == keyed.value {
+        true => keyed.kinds,
+        false => makeup(credentials),
+    };
     let telling = if basic {
         credentials.len() >= 8
     } else {
         credentials.len() >= 10 && kinds.digits > 0
     };
-    let dots = credentials.ends_with(b"...")
-        || credentials.contains(&b'{')
-        || credentials.contains(&b'$')
-        || credentials.contains(&b'(');
+    let marked = || {
+        let marks = |byte: &u8| matches!(byte, b'{' | b'$' | b'(');
+        kinds.may_have(marks::REFERENCE | marks::BRACKET) && credentials.iter().any(marks)
+    };
     if !telling
-        || dots
-        || is_reference(credentials)
-        || is_repetitive(credentials)
+        || credentials.ends_with(b"...")
+        || marked()
+        || kinds.is_reference(credentials)
+        || kinds.is_repetitive(credentials)
         || PLACEHOLDERS.stand_in(credentials)
     {
         return None;

@@ -1,6 +1,6 @@
 //! What stands where a secret would, and is none.
 
-use crate::detect::variety::makeup;
+use crate::detect::variety::{Makeup, marks};
 
 /// Values that are no password though they stand where one would.
 const WORDS: &[&str] = &[
@@ -83,24 +83,18 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 }
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
-pub(super) fn is_code(value: &[u8]) -> bool {
-    // The marks in it, from `(` to `>`.
-    let marks = value.iter().fold(0u32, |marks, byte| {
-        marks
-            | 1u32
-                .checked_shl(u32::from(byte.wrapping_sub(b'(')))
-                .unwrap_or(0)
-    });
-    let has = |mark: u8| marks >> (mark.wrapping_sub(b'(') & 31) & 1 == 1;
+pub(super) fn is_code(value: &[u8], kinds: Makeup) -> bool {
+    let has = |mark: u16| kinds.may_have(mark);
     let pair = |first: u8, second: &[u8]| {
         value
             .windows(2)
             .any(|two| matches!(two, [a, b] if *a == first && second.contains(b)))
     };
-    let mark = has(b':') && pair(b':', b":")
-        || has(b'>') && pair(b'-', b">")
-        || has(b'(') && pair(b'(', b")[\"");
-    mark || has(b'.') && is_dotted(value) || has(b'/') && is_path_or_address(value)
+    let mark = has(marks::COLON) && kinds.may_repeat() && pair(b':', b":")
+        || has(marks::ANGLE) && pair(b'-', b">")
+        || has(marks::BRACKET) && pair(b'(', b")[\"");
+    mark || has(marks::DOT) && is_dotted(value)
+        || has(marks::SLASH) && is_path_or_address(value, kinds)
 }
 
 /// Words with numbers behind some, and marks between them: `Base64-encoded`, `AES256-GCM`, `Suite1.TestLogin`.
@@ -119,9 +113,9 @@ fn is_dotted(value: &[u8]) -> bool {
         .all(|word| !word.is_empty() && word.iter().all(letter))
 }
 
-fn is_path_or_address(value: &[u8]) -> bool {
+fn is_path_or_address(value: &[u8], kinds: Makeup) -> bool {
     let several = value.iter().filter(|byte| **byte == b'/').count() > 1;
-    let absolute = several && value.starts_with(b"/") && makeup(value).digits == 0;
+    let absolute = several && value.starts_with(b"/") && kinds.digits == 0;
     let relative = [&b"./"[..], b"../", b"~/"]
         .iter()
         .any(|start| value.starts_with(start));

@@ -6,7 +6,7 @@ use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
-use crate::detect::variety::{is_placeholder, is_reference, is_repetitive, makeup};
+use crate::detect::variety::{Makeup, is_placeholder, makeup, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static PASSWORD: Detector = Detector {
@@ -178,23 +178,23 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let confidence = if !(likely && keyed.said.any(Said::PASSWORD)) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
         let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
-        (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value))
+        (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value, kinds))
             .then_some(Confidence::Medium)
     } else {
         match keyed.link {
             Link::Told => {
                 let likely = strong && kinds.digits > 0 && !spaces();
-                (likely && !is_program(value) && !is_path(value) && !is_numbered(value))
+                (likely && !is_program(value, kinds) && !is_path(value) && !is_numbered(value))
                     .then_some(Confidence::Medium)
             }
             Link::Beside if !quoted => strong.then_some(Confidence::Medium),
             _ if quoted && spaces() => ((12..=64).contains(&value.len()) && !is_sentence(value))
                 .then_some(Confidence::Medium),
-            _ if quoted && (strong || plain) && !is_code(value) => Some(Confidence::High),
+            _ if quoted && (strong || plain) && !is_code(value, kinds) => Some(Confidence::High),
             _ if quoted
                 && value.len() >= 8
                 && classes >= 2
-                && !is_code(value)
+                && !is_code(value, kinds)
                 && !is_identifier(value) =>
             {
                 Some(Confidence::Medium)
@@ -202,10 +202,12 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             _ if !quoted && is_path(value) => None,
             // `PASS: Suite1.TestLogin`
             _ if !quoted && keyed.name.len() == 4 && is_numbered(value) => None,
-            _ if !quoted && strong && kinds.digits > 0 && !is_program(value) => {
+            _ if !quoted && strong && kinds.digits > 0 && !is_program(value, kinds) => {
                 Some(Confidence::High)
             }
-            Link::Assigned if !quoted && plain && !is_program(value) => Some(Confidence::Medium),
+            Link::Assigned if !quoted && plain && !is_program(value, kinds) => {
+                Some(Confidence::Medium)
+            }
             _ => None,
         }
     };
@@ -217,8 +219,8 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     if option || time || constant {
         return None;
     }
-    if is_reference(value)
-        || is_repetitive(value)
+    if kinds.is_reference(value)
+        || kinds.is_repetitive(value)
         || PLACEHOLDERS.stand_in(value)
         || is_word(value)
         || SAMPLES.contains(&value)
@@ -238,12 +240,12 @@ fn is_path(value: &[u8]) -> bool {
 }
 
 /// A reference to something in a program, or a piece of it.
-fn is_program(value: &[u8]) -> bool {
+fn is_program(value: &[u8], kinds: Makeup) -> bool {
     // `Column(String(80`
     let named = |byte: &&u8| byte.is_ascii_alphabetic() || matches!(**byte, b'_' | b'.');
     let called = value.iter().take_while(named).count();
     let call = called > 3 && value.get(called) == Some(&b'(');
-    call || is_code(value) || is_code_with_marks(value)
+    call || is_code(value, kinds) || is_code_with_marks(value, kinds)
 }
 
 /// Only letters with `_`, `-` or `.` between them: a name, not a password.
@@ -277,15 +279,18 @@ fn is_sentence(value: &[u8]) -> bool {
 }
 
 /// Brackets and operators of a program. A typed password may have any of them, but then it has many marks.
-fn is_code_with_marks(value: &[u8]) -> bool {
+fn is_code_with_marks(value: &[u8], kinds: Makeup) -> bool {
+    let all = marks::EQUALS | marks::BRACKET | marks::REFERENCE | marks::SLASH | marks::QUOTE;
+    if !kinds.may_have(all) || kinds.others >= 10 {
+        return false;
+    }
     let two = value.windows(2).any(|two| {
         matches!(
             two,
             [b']', b'('] | [b'=', b'='] | [b'(' | b'$', b'{'] | [b'<', b'/'] | [b'[', b'"' | b'\'']
         )
     });
-    let mark = two || value.contains(&b'\\') || value.windows(3).any(|three| three == b"://");
-    mark && makeup(value).others < 10
+    two || value.contains(&b'\\') || value.windows(3).any(|three| three == b"://")
 }
 
 /// Words for it that names in programs don't have; first those that texts without other letters hold, too.
@@ -378,9 +383,9 @@ fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
     let classes = kinds.classes();
     let telling =
         kinds.digits > 0 && (value.len() >= 6 && classes >= 3 || value.len() >= 8 && classes >= 2);
-    let known = is_reference(value)
-        || is_repetitive(value)
-        || is_program(value)
+    let known = kinds.is_reference(value)
+        || kinds.is_repetitive(value)
+        || is_program(value, kinds)
         || is_path(value)
         || PLACEHOLDERS.stand_in(value)
         || is_word(value);
@@ -420,10 +425,8 @@ fn compared(place: &Place<'_>) -> Option<Found> {
         });
     let value = text.slice(start..end);
     let kinds = makeup(value);
-    let telling = value.len() >= 8
-        && (kinds.digits > 0 || kinds.others > 3)
-        && !is_reference(value)
-        && !is_placeholder(value);
+    let telling =
+        value.len() >= 8 && (kinds.digits > 0 || kinds.others > 3) && !is_placeholder(value);
     ((secret || !compares) && telling).then_some(Found {
         start,
         end,
