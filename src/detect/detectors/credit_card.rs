@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::phone::is_called_other;
 use crate::detect::checksum::luhn;
 use crate::detect::scan::place::{Anchor, Found, Place, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -54,6 +55,10 @@ pub(super) static DETECTOR: Detector = Detector {
         ),
     ],
     hits: &[
+        Hit {
+            text: "in 2024 4111 1111 1111 1111",
+            found: &["4111 1111 1111 1111"],
+        },
         Hit {
             text: "card 4111 1111 1111 1111.",
             found: &["4111 1111 1111 1111"],
@@ -119,6 +124,10 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "4111\n1111\n1111\n1111\n1200",
             why: "a column of a table",
+        },
+        Miss {
+            text: "3345 5534 6678 4432 2231 8842 7745\nEAN 4577297717897",
+            why: "a row of a table; the check digit of an article's number",
         },
         Miss {
             text: "[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]",
@@ -217,7 +226,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     if !known || !issued(number) || !luhn(number) || place.is_part(&range) {
         return None;
     }
-    if wide && is_in_table(place, &range) && !place.context(place.at) {
+    if (wide && is_in_table(place, &range) || is_in_row(place)) && !place.context(place.at) {
         return None;
     }
     Some(Found {
@@ -300,6 +309,17 @@ fn is_in_table(place: &Place<'_>, range: &Range<usize>) -> bool {
         || after > range.end && text.at(after).is_ascii_digit()
 }
 
+/// Whether twice four digits and a space stand before a number, as in a row of numbers. Once it may be a year.
+fn is_in_row(place: &Place<'_>) -> bool {
+    let text = place.text;
+    let group = |at: usize| {
+        let end = at.saturating_sub(1);
+        let start = text.run_back(end, 5, |byte| byte.is_ascii_digit());
+        (text.before(at) == b' ' && end.wrapping_sub(start) == 4).then_some(start)
+    };
+    group(place.at).and_then(group).is_some()
+}
+
 /// Four groups of four with separators, and what shows that a fifth group is none of three.
 const LOOK: usize = 24;
 
@@ -352,6 +372,7 @@ fn confidence(place: &Place<'_>, number: &[u8]) -> Confidence {
         _ if place.context(place.at) => Confidence::High,
         15 | 16 => Confidence::High,
         13 if !number.starts_with(b"4") => Confidence::Low,
+        13 | 14 if is_called_other(place, place.at) => Confidence::Low,
         13 | 14 => Confidence::Medium,
         _ => Confidence::Low,
     }

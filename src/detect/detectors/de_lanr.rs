@@ -17,6 +17,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "lanr",
         "arztnummer",
         "arztnr",
+        "vertragsarztnummer",
         "betriebsarzt",
         "arzt nummer",
         "arzt nr",

@@ -7,7 +7,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "mac_address",
     groups: &["pii"],
     doc: Doc {
-        finds: "Six pairs of hexadecimal digits with one separator, `:` or `-`; or three groups of four with dots.",
+        finds: "Six pairs of hexadecimal digits with one separator, `:` or `-`; or three groups of four with dots, after a word such as `MAC` or where the text is nothing else.",
         misses: "Twelve hexadecimal digits in a row, and longer runs of pairs such as fingerprints of keys.",
         source: "IEEE Std 802-2014, section 8",
     },
@@ -25,7 +25,7 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     anchors: &[
         Anchor::Pairs(around),
-        Anchor::Forms(&["?xxxx.xxxx.xxxx"], judge),
+        Anchor::Forms(&["!xxxx.xxxx.xxxx"], judge),
     ],
     hits: &[
         Hit {
@@ -48,6 +48,10 @@ pub(super) static DETECTOR: Detector = Detector {
             text: "mac abcd.ef01.2345",
             found: &["abcd.ef01.2345"],
         },
+        Hit {
+            text: "4687.0CDE.a19a",
+            found: &["4687.0CDE.a19a"],
+        },
     ],
     misses: &[
         Miss {
@@ -57,6 +61,14 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "fingerprint 8a:3b:7e:d9:14:9b:00",
             why: "seven pairs",
+        },
+        Miss {
+            text: "see 4687.0cde.a19a, 2024.1103.0007",
+            why: "nothing says that it is one",
+        },
+        Miss {
+            text: "2024.1103.0007",
+            why: "a version",
         },
         Miss {
             text: "MAC 33:9f:de:5a:fa:6g",
@@ -106,10 +118,15 @@ fn around(place: &Place<'_>) -> Option<Found> {
 }
 
 fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
-    let hexadecimal = candidate.compact().iter().all(u8::is_ascii_hexdigit);
-    if hexadecimal {
-        candidate.high_or(Confidence::Low)
+    let address = candidate.compact();
+    if !address.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    // Digits alone are a version, letters alone words.
+    let digits = address.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if (1..address.len()).contains(&digits) {
+        candidate.high_or_whole(Confidence::Medium)
     } else {
-        None
+        candidate.high_or(Confidence::Low)
     }
 }

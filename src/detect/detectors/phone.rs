@@ -139,6 +139,14 @@ pub(super) static DETECTOR: Detector = Detector {
     ],
     misses: &[
         Miss {
+            text: "phone 0.4160976159, 12.2.1249.13880, released 2025-11, phone \u{A9} 2016-2017",
+            why: "a decimal, a version, times",
+        },
+        Miss {
+            text: "a phone. Order no. 4622669671, NDC 08984-3206-96",
+            why: "numbers of something else",
+        },
+        Miss {
             text: "phone or card? 6304 5101 9962 3180, 340314801661319",
             why: "cards",
         },
@@ -365,13 +373,14 @@ fn national(
     if matches!(groups, [3, 2, 4] | [4, 2, 2] | [2, 2, 4]) {
         return None;
     }
-    // As do addresses of hosts.
+    // As do addresses of hosts, versions and decimals.
     let dots = written
         .separators
         .get(1..written.count)?
         .iter()
         .all(|mark| *mark == b'.');
-    if matches!(groups, [1..=3, 1..=3, 1..=3, 1..=3]) && dots {
+    let short = groups.iter().skip(1).any(|len| *len == 1);
+    if dots && (matches!(groups, [1..=3, 1..=3, 1..=3, 1..=3] | [1, _]) || short) {
         return None;
     }
     // The longest prefix of the groups that is a number of the North American plan or begins with one 0.
@@ -396,7 +405,7 @@ fn national(
     if let Some((end, confidence)) = best {
         return Some((
             end,
-            if in_context {
+            if in_context && !is_called_other(place, first) {
                 Confidence::High
             } else {
                 confidence
@@ -412,6 +421,10 @@ fn national(
     let shortest = if written.count == 1 { 7 } else { 6 };
     let number = place.text.slice(first..end);
     let repeated = number.iter().all(|byte| Some(byte) == number.first());
+    // `2025-11`, `2016-2017`
+    let years = matches!(groups, [4, 2 | 4])
+        && matches!(number.first_chunk(), Some(b"19" | b"20"))
+        && (groups == [4, 2] || matches!(number.get(5..7), Some(b"19" | b"20")));
     let dotted = written.separators.get(1..written.count)?.contains(&b'.') && written.digits < 8;
     // Cards have more digits, of which only the first three groups may have been read.
     let goes_on = || {
@@ -421,8 +434,8 @@ fn national(
     let card = !zero && (written.digits > 13 || written.digits > 11 && goes_on());
     let ends_well =
         !place.text.at(end).is_ascii_alphanumeric() && !is_continued(place, end) && !card;
-    (written.digits >= shortest && ends_well && !repeated && !dotted)
-        .then_some((end, Confidence::High))
+    let fits = written.digits >= shortest && ends_well && !repeated && !dotted && !years;
+    (fits && !is_called_other(place, first)).then_some((end, Confidence::High))
 }
 
 /// Area code, exchange and subscriber, with or without the 1 in front.
@@ -519,7 +532,7 @@ fn trunk(
     })
 }
 
-/// What else has numbers with a 0 in front.
+/// What else has numbers.
 const OTHERS: &[&str] = &[
     "sku",
     "part no",
@@ -535,6 +548,9 @@ const OTHERS: &[&str] = &[
     "serial",
     "serial no",
     "isbn",
+    "ean",
+    "gtin",
+    "ndc",
     "issn",
     "doi",
     "version",
@@ -558,7 +574,13 @@ fn is_other_number(place: &Place<'_>, range: &Range<usize>) -> bool {
     {
         return true;
     }
-    let end = text.run_back(range.start, 4, |byte| {
+    is_called_other(place, range.start)
+}
+
+/// Whether the word right before a number says that it is none of a person's.
+pub(super) fn is_called_other(place: &Place<'_>, start: usize) -> bool {
+    let text = place.text;
+    let end = text.run_back(start, 4, |byte| {
         matches!(byte, b' ' | b'=' | b':' | b'#' | b'.' | b'"' | b'\'')
     });
     OTHERS.iter().any(|word| {

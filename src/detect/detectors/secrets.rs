@@ -1,5 +1,6 @@
 //! Secrets: keys, tokens, passwords. One file for each family.
 
+mod apart;
 pub(super) mod aws;
 pub(super) mod azure;
 pub(super) mod bot;

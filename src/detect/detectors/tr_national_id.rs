@@ -19,6 +19,7 @@ pub(super) static DETECTOR: Detector = Detector {
         "turkish id",
         "turkish identity",
         "tc no",
+        "t c",
         "vatandaslik",
         "national id",
         "nüfus cüzdanı",
@@ -33,6 +34,10 @@ pub(super) static DETECTOR: Detector = Detector {
         },
         Hit {
             text: "Turkish ID 10000000146",
+            found: &["10000000146"],
+        },
+        Hit {
+            text: "Hasta: Ay\u{15F}e, T.C. 10000000146",
             found: &["10000000146"],
         },
         Hit {

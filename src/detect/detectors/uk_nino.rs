@@ -8,7 +8,7 @@ pub(super) static DETECTOR: Detector = Detector {
     groups: &["pii.uk"],
     doc: Doc {
         finds: "Two letters, six digits, a letter A–D, with or without spaces. D, F, I, Q, U and V are not used, nor O in second place, nor the prefixes BG, GB, KN, NK, NT, TN and ZZ.",
-        misses: "Small letters in one piece without a word such as `NINO`.",
+        misses: "Small letters in one piece without a word such as `NINO`, where the text is more than that.",
         source: "HMRC National Insurance Manual, NIM39110",
     },
     reach: 13,
@@ -41,6 +41,10 @@ pub(super) static DETECTOR: Detector = Detector {
             found: &["KM318300C"],
         },
         Hit {
+            text: "tw483726b",
+            found: &["tw483726b"],
+        },
+        Hit {
             text: "hh 01 02 03 d",
             found: &["hh 01 02 03 d"],
         },
@@ -57,6 +61,10 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "NINO AB123456E",
             why: "ends in E",
+        },
+        Miss {
+            text: "order tw483726b",
+            why: "nothing says that it is one",
         },
         Miss {
             text: "commit ab123456c",
@@ -81,9 +89,11 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
         return None;
     }
     let small = candidate.form == 0 && candidate.compact() != &*number;
-    candidate.high_or(if small {
-        Confidence::Low
+    if small && candidate.compact().iter().all(u8::is_ascii_hexdigit) {
+        candidate.high_or(Confidence::Low)
+    } else if small {
+        candidate.high_or_whole(Confidence::Medium)
     } else {
-        Confidence::Medium
-    })
+        candidate.high_or(Confidence::Medium)
+    }
 }

@@ -7,7 +7,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "uk_postcode",
     groups: &["pii.uk"],
     doc: Doc {
-        finds: "Outward and inward code in capitals, after a word such as `postcode` or `address`.",
+        finds: "Outward and inward code in capitals, after a word such as `postcode`, `address` or `Street`.",
         misses: "Codes without such a word: model numbers look the same.",
         source: "Royal Mail, Programmers' Guide to PAF; BS 7666",
     },
@@ -21,6 +21,11 @@ pub(super) static DETECTOR: Detector = Detector {
         "zip",
         "lives",
         "live",
+        "street",
+        "road",
+        "lane",
+        "avenue",
+        "london",
     ],
     anchors: &[Anchor::Forms(
         &[
@@ -41,6 +46,10 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "My address is SW1A 1AA in London",
             found: &["SW1A 1AA"],
+        },
+        Hit {
+            text: "221B Baker Street, London NW1 6XE",
+            found: &["NW1 6XE"],
         },
         Hit {
             text: "{\"postcode\":\"CR26XH\"}",

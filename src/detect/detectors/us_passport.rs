@@ -12,7 +12,13 @@ pub(super) static DETECTOR: Detector = Detector {
         source: "US Department of State, 8 FAM 403.5; passport book series",
     },
     reach: 9,
-    context: &["passport", "passports", "passportnumber", "travel document"],
+    context: &[
+        "passport",
+        "passports",
+        "passportnumber",
+        "passportno",
+        "travel document",
+    ],
     anchors: &[Anchor::Forms(&["?999999999", "?a99999999"], judge)],
     hits: &[
         Hit {

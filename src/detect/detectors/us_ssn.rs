@@ -19,6 +19,8 @@ pub(super) static DETECTOR: Detector = Detector {
         "socialsecurity",
         "social sec",
         "soc sec",
+        "ss number",
+        "ss no",
         "seguro social",
     ],
     anchors: &[Anchor::Forms(
@@ -80,6 +82,10 @@ pub(super) static DETECTOR: Detector = Detector {
             why: "ten digits",
         },
         Miss {
+            text: "order GR-412-55-1928",
+            why: "a number with letters in front",
+        },
+        Miss {
             text: "536-22 1234",
             why: "mixed separators",
         },
@@ -106,8 +112,13 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     if refused {
         return None;
     }
+    let text = candidate.place.text;
+    let start = candidate.range.start;
+    // `GR-412-55-1928` is a part number.
+    let joined =
+        text.before(start) == b'-' && text.before(start.saturating_sub(1)).is_ascii_alphabetic();
     match candidate.form {
-        0 | 1 => candidate.high_or(Confidence::Medium),
+        0 | 1 if !joined => candidate.high_or(Confidence::Medium),
         _ => candidate.high_or(Confidence::Low),
     }
 }

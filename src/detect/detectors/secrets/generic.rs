@@ -1,5 +1,6 @@
 //! Keys and tokens without a form of their own, known by their name.
 
+use super::apart::{below, default_of, is_alone};
 use super::named::{is_code, is_numbered, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
@@ -12,7 +13,7 @@ pub(in crate::detect) static KEY: Detector = Detector {
     name: "generic_api_key",
     groups: &["secrets.generic"],
     doc: Doc {
-        finds: "A value with digits and variety that is assigned to a name with `token`, `secret`, `key`, `auth` or `cred` in it; of twenty characters and more also behind such a name in prose, in a table or a call.",
+        finds: "A value with digits and variety that is assigned to a name with `token`, `secret`, `key`, `auth` or `cred` in it; of twenty characters and more also behind such a name in prose, in a table or a call, on the line below it, or as the default of such a variable of Terraform.",
         misses: "References, placeholders, words, paths, addresses; hashes and identifiers whose name says what they are (`public_key`, `key_id`, `cache_key`).",
         source: "Names as used in configuration files; CWE-798",
     },
@@ -21,6 +22,8 @@ pub(in crate::detect) static KEY: Detector = Detector {
     anchors: &[
         Anchor::Keyed(10..=VALUE, Concern::Key, generic),
         Anchor::Word(&["BUNDLE_"], bundler),
+        Anchor::Word(&["key:", "token:", "secret:"], under),
+        Anchor::Word(&["variable \""], variable),
     ],
     hits: &[
         Hit {
@@ -38,6 +41,10 @@ pub(in crate::detect) static KEY: Detector = Detector {
         Hit {
             text: "my API key is 52k4DbSA5po1a77D5cotMbWY, the token wvNqWJ0C9JdWEvBYkZLQa026",
             found: &["52k4DbSA5po1a77D5cotMbWY", "wvNqWJ0C9JdWEvBYkZLQa026"],
+        },
+        Hit {
+            text: "API key:\nn5rAeWSpLvy4ZcF229Jemquu\n\nvariable \"api_token\" {\n  default = \"wvNqWJ0C9JdWEvBYkZLQa026\"\n}",
+            found: &["n5rAeWSpLvy4ZcF229Jemquu", "wvNqWJ0C9JdWEvBYkZLQa026"],
         },
         Hit {
             text: "genericToken = \"Zf3D0LXCM3EIMbgJpUNnkRtOfOueHznB\"",
@@ -60,6 +67,10 @@ pub(in crate::detect) static KEY: Detector = Detector {
         Miss {
             text: "the key is 4bf92f3577b34da6a3ce929d0e0e4736, the token is gpt2-medium-v1",
             why: "a key of anything; a name",
+        },
+        Miss {
+            text: "public key:\nn5rAeWSpLvy4ZcF229Jemquu\n\ntoken:\n  name-of-the-service-2024-11\n",
+            why: "a public key, a name",
         },
         Miss {
             text: "cache-key: linux-node-18-abc123def, PASS: Suite1.TestLogin_OK",
@@ -92,6 +103,9 @@ pub(in crate::detect) static KEY: Detector = Detector {
     ],
 };
 
+/// Words before `key` that make the name of a secret with it.
+const BEFORE_KEY: &[&str] = &["api ", "secret ", "access "];
+
 fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let value = keyed.bytes();
     let kinds = keyed.kinds;
@@ -106,7 +120,7 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     let text = keyed.place.text;
     let more = || {
         text.before(keyed.name_at) == b' '
-            && ["api ", "secret ", "access "]
+            && BEFORE_KEY
                 .iter()
                 .any(|word| text.precedes(keyed.name_at, word))
     };
@@ -150,6 +164,39 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     } else {
         Confidence::Medium
     }))
+}
+
+/// `API key:` and the value on the next line.
+fn under(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let named = !text.follows(place.at, "key")
+        || BEFORE_KEY.iter().any(|word| text.precedes(place.at, word));
+    apart(place, named.then(|| below(place))??)
+}
+
+/// `variable "api_key" { default = "…" }`
+fn variable(place: &Place<'_>) -> Option<Found> {
+    apart(
+        place,
+        default_of(place, &["token", "secret", "api_key", "access_key"])?,
+    )
+}
+
+/// A value so varied that its name need not stand right before it.
+fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
+    let end = place.text.run_of(Alphabet::Wide, start, 128);
+    let value = place.text.slice(start..end);
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let fits = value.len() >= 20
+        && (2..value.len()).contains(&digits)
+        && is_alone(place, end)
+        && place.text.is_random(start..end, 35)
+        && !is_words(value);
+    fits.then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
 }
 
 /// `BUNDLE_GEMS__EXAMPLE__COM=user:password`: Bundler's credentials for a host (bundle-config(1)).

@@ -1,5 +1,6 @@
 //! Passwords, known by their name.
 
+use super::apart::{below, default_of, is_alone};
 use super::command;
 use super::named::{is_code, is_numbered, is_word};
 use crate::detect::parts::Parts;
@@ -13,7 +14,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
     name: "password",
     groups: &["secrets.login"],
     doc: Doc {
-        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password; or that a command such as `mysql`, `redis-cli` or `docker login` is given as its option for passwords; or behind `IDENTIFIED BY`.",
+        finds: "A value that is assigned to, compared with or stands beside a name with `pass`, `pwd`, `passphrase` in it, or after a word such as `пароль`, `密码` or `hasło`; or to a secret's name if it has the punctuation of a password; or that a command such as `mysql`, `redis-cli` or `docker login` is given as its option for passwords; or behind `IDENTIFIED BY`, `pw:` or `bindpw`; or on the line below `password:`; or as the default of such a variable of Terraform.",
         misses: "References, placeholders, types, words and sentences; short values without digits.",
         source: "Names as used in configuration files; CWE-259, CWE-798",
     },
@@ -24,6 +25,9 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         Anchor::Mixed(2..=40, When::InWideContext, elsewhere),
         Anchor::Number(1..=12, When::InWideContext, elsewhere),
         Anchor::Word(LATIN, assigned),
+        Anchor::Word(&["pw: ", "bindpw", "rootpw"], short),
+        Anchor::Word(&["password:", "passphrase:", "passwort:"], under),
+        Anchor::Word(&["variable \""], variable),
         Anchor::Word(command::COMMANDS, command::option),
         Anchor::Word(
             &["if (", "if(", "identified by ", "convertto-securestring "],
@@ -46,6 +50,14 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         Hit {
             text: "das Passwort lautet kX9#mQ2vL, la clave: kX9#mQ2vM, password set to kX9#mQ2vN",
             found: &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
+        },
+        Hit {
+            text: "pw: kX9#mQ2vL, bindpw kX9#mQ2vM\nPassword:\n```\nkX9#mQ2vN\n```",
+            found: &["kX9#mQ2vL", "kX9#mQ2vM", "kX9#mQ2vN"],
+        },
+        Hit {
+            text: "variable \"db_password\" {\n  type    = string\n  default = \"kX9#mQ2vL\"\n}",
+            found: &["kX9#mQ2vL"],
         },
         Hit {
             text: "пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。hasło = \"HRZMOIBsh0\"",
@@ -81,6 +93,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         },
     ],
     misses: &[
+        Miss {
+            text: "password:\n  secretKeyRef:\n    name: db2-Login\n\nvariable \"db_password\" {\n  type = string\n}\nvariable \"size\" {\n  default = \"t3.Micro-2\"\n}",
+            why: "names, and another variable's default",
+        },
         Miss {
             text: "password is Base64-encoded or AES256-GCM, password to Server01-Prod, password = db.Column(db.String(80)), 'password' => 'required|min:8'",
             why: "words with numbers, code, a rule",
@@ -241,8 +257,14 @@ fn is_path(value: &[u8]) -> bool {
 
 /// A reference to something in a program, or a piece of it.
 fn is_program(value: &[u8], kinds: Makeup) -> bool {
-    // `Column(String(80`
-    let named = |byte: &&u8| byte.is_ascii_alphabetic() || matches!(**byte, b'_' | b'.');
+    // `Column(String(80`, `*get1_by_user(table`
+    let pointer = value.strip_prefix(b"*");
+    let value = pointer.unwrap_or(value);
+    let named = |byte: &&u8| {
+        byte.is_ascii_alphabetic()
+            || matches!(**byte, b'_' | b'.')
+            || pointer.is_some() && byte.is_ascii_digit()
+    };
     let called = value.iter().take_while(named).count();
     let call = called > 3 && value.get(called) == Some(&b'(');
     call || is_code(value, kinds) || is_code_with_marks(value, kinds)
@@ -342,6 +364,37 @@ fn assigned(place: &Place<'_>) -> Option<Found> {
     let start = text.run(sign.wrapping_add(1), 3, is_between);
     let end = value_end(place, start)?;
     Some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
+/// `pw: …`; `bindpw …` (nslcd.conf(5)); `rootpw …` (slapd.conf(5))
+fn short(place: &Place<'_>) -> Option<Found> {
+    let sign = |byte: u8| is_between(byte) || matches!(byte, b':' | b'=');
+    let start = place.text.run(place.end, 4, sign);
+    let end = value_end(place, start)?;
+    Some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
+}
+
+/// `Password:` and the value on the next line.
+fn under(place: &Place<'_>) -> Option<Found> {
+    apart(place, below(place)?)
+}
+
+/// `variable "db_password" { default = "…" }`
+fn variable(place: &Place<'_>) -> Option<Found> {
+    apart(place, default_of(place, &["pass", "pwd"])?)
+}
+
+fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
+    let end = value_end(place, start)?;
+    is_alone(place, end).then_some(Found {
         start,
         end,
         confidence: Confidence::Medium,

@@ -360,6 +360,12 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
                 rest: &[Part::Run(Alphabet::Base64Url, 90, 130)],
                 variety: 35,
             },
+            // A root token, and those that Vault keeps itself.
+            Beginning {
+                prefix: "hvs.",
+                rest: &[Part::Run(Alphabet::Alphanumeric, 24, 24)],
+                variety: 35,
+            },
             Beginning {
                 prefix: "hvb.",
                 rest: &[Part::Run(Alphabet::Base64Url, 130, 300)],
@@ -373,6 +379,10 @@ pub(in crate::detect) static HASHICORP: Detector = Detector {
         Hit {
             text: concat!("token = \"s", ".4EqMIGRipzpSFlafc0Bir4bI\""),
             found: &[concat!("s", ".4EqMIGRipzpSFlafc0Bir4bI")],
+        },
+        Hit {
+            text: concat!("vault login hv", "s.6j4cuewowBGit65rheNoceI7"),
+            found: &[concat!("hv", "s.6j4cuewowBGit65rheNoceI7")],
         },
         Hit {
             text: concat!(

@@ -20,11 +20,30 @@ const fn known(prefix: &'static str, rest: &'static [Part]) -> Beginning {
     }
 }
 
+const UUID: &[Part] = &[
+    Run(HexSmall, 8, 8),
+    Text("-"),
+    Run(HexSmall, 4, 4),
+    Text("-"),
+    Run(HexSmall, 4, 4),
+    Text("-"),
+    Run(HexSmall, 4, 4),
+    Text("-"),
+    Run(HexSmall, 12, 12),
+];
+
+/// The key's number, which ends in `CNTRL`, a hyphen, the key.
+const TAILSCALE: &[Part] = &[
+    Run(Alphanumeric, 10, 24),
+    Text("-"),
+    Run(Alphanumeric, 16, 48),
+];
+
 pub(in crate::detect) static TOKENS: Detector = Detector {
     name: "vendor_token",
     groups: &["secrets.vendor"],
     doc: Doc {
-        finds: "Tokens of some ninety vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Airtable, Alibaba, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, Clojars, Cloudflare, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, EasyPost, Facebook, Figma, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, Infracost, Jina, Langfuse, LangSmith, Linear, MaxMind, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, PayPal, Perplexity, Pinecone, PlanetScale, Postman, Prefect, Pulumi, ReadMe, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Sonar, Sourcegraph, Supabase, Tavily, Typeform, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
+        finds: "Tokens of some hundred vendors that begin with a prefix of theirs: 1Password, Adobe, Age, Airtable, Alibaba, Atlassian, Authress, Bitbucket, Buildkite, Cerebras, CircleCI, ClickHouse, Clojars, Cloudflare, Contentful, crates.io, Deno, Docker, Doppler, Dropbox, Duffel, Dynatrace, EasyPost, Facebook, Figma, Fireworks, Flutterwave, Fly.io, Frame.io, Google OAuth, Groq, Harness, Heroku, Infracost, Jina, Langfuse, LangSmith, Linear, MaxMind, Netlify, New Relic, Notion, NVIDIA, Octopus Deploy, OpenRouter, OpenShift, Paddle, PayPal, Perplexity, Pinecone, Plaid, PlanetScale, PostHog, Postman, Prefect, Pulumi, ReadMe, Render, Replicate, Resend, RubyGems, Scalingo, Sendinblue, Sentry, SettleMint, Shippo, Sonar, Sourcegraph, Supabase, Tailscale, Tavily, Typeform, Vercel Blob, Voyage, xAI and others; Teams webhooks; the data of Kubernetes secrets.",
         misses: "Vendors whose tokens have no prefix: their values are found by the name they are assigned to (`generic_api_key`).",
         source: "The vendors' documentation; GitHub Docs, supported secret scanning patterns",
     },
@@ -113,9 +132,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             ),
             known("EZAK", &[Run(Alphanumeric, 54, 54)]),
             known("EZTK", &[Run(Alphanumeric, 54, 54)]),
-            known("EAAC", &[Run(Alphanumeric, 100, 400)]),
-            known("EAAM", &[Run(Alphanumeric, 100, 400)]),
-            known("EAAG", &[Run(Alphanumeric, 100, 400)]),
+            // Behind it the application's number begins, in Base64.
+            known("EAA", &[Run(Alphanumeric, 100, 400)]),
             known("FLWPUBK_TEST-", &[Run(Smalls, 32, 32), Text("-X")]),
             known("FLWSECK_TEST-", &[Run(Smalls, 32, 32), Text("-X")]),
             known("FLWSECK_TEST-", &[Run(Smalls, 12, 12)]),
@@ -257,20 +275,9 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 ],
             ),
             known("pcsk_", &[Run(Word, 60, 80)]),
-            known(
-                "waka_",
-                &[
-                    Run(HexSmall, 8, 8),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 12, 12),
-                ],
-            ),
+            known("waka_", UUID),
+            known("access-production-", UUID),
+            known("access-sandbox-", UUID),
             known(
                 "access_token$production$",
                 &[Run(Smalls, 16, 16), Text("$"), Run(HexSmall, 32, 32)],
@@ -278,6 +285,42 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             known(
                 "access_token$sandbox$",
                 &[Run(Smalls, 16, 16), Text("$"), Run(HexSmall, 32, 32)],
+            ),
+            known(
+                "pdl_live_apikey_",
+                &[
+                    Run(Smalls, 26, 26),
+                    Text("_"),
+                    Run(Alphanumeric, 22, 22),
+                    Text("_"),
+                    Run(Alphanumeric, 3, 3),
+                ],
+            ),
+            known(
+                "pdl_sdbx_apikey_",
+                &[
+                    Run(Smalls, 26, 26),
+                    Text("_"),
+                    Run(Alphanumeric, 22, 22),
+                    Text("_"),
+                    Run(Alphanumeric, 3, 3),
+                ],
+            ),
+            // `phc_` is the project's, which is public.
+            known("phx_", &[Run(Alphanumeric, 40, 64)]),
+            known("rnd_", &[Run(Alphanumeric, 24, 32)]),
+            known("tskey-api-", TAILSCALE),
+            known("tskey-auth-", TAILSCALE),
+            known("tskey-client-", TAILSCALE),
+            known("tskey-scim-", TAILSCALE),
+            known("tskey-webhook-", TAILSCALE),
+            known(
+                "vercel_blob_rw_",
+                &[
+                    Run(Alphanumeric, 16, 16),
+                    Text("_"),
+                    Run(Alphanumeric, 24, 40),
+                ],
             ),
             // Model providers
             known("sk-or-v1-", &[Run(HexSmall, 64, 64)]),
@@ -298,20 +341,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 "lsv2_sk_",
                 &[Run(HexSmall, 32, 32), Text("_"), Run(HexSmall, 10, 10)],
             ),
-            known(
-                "sk-lf-",
-                &[
-                    Run(HexSmall, 8, 8),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 4, 4),
-                    Text("-"),
-                    Run(HexSmall, 12, 12),
-                ],
-            ),
+            known("sk-lf-", UUID),
             known("sk-", &[Run(HexSmall, 32, 32)]),
             known("sk_", &[Run(HexSmall, 48, 48)]),
             Beginning {
@@ -387,6 +417,46 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             )],
         },
         Hit {
+            text: concat!(
+                "tailscale up --auth-key tskey",
+                "-auth-kQ7wZp2XcT11CNTRL-8hVdN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa"
+            ),
+            found: &[concat!(
+                "tskey",
+                "-auth-kQ7wZp2XcT11CNTRL-8hVdN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa"
+            )],
+        },
+        Hit {
+            text: concat!(
+                "Bearer pdl",
+                "_live_apikey_01hq7zk3mw9vd5n2rbx8tcf4ge_Q6xTGnJyv3Iz7LDtXT65bX_kQ4, ph",
+                "x_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rn",
+                "d_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR"
+            ),
+            found: &[
+                concat!(
+                    "pdl",
+                    "_live_apikey_01hq7zk3mw9vd5n2rbx8tcf4ge_Q6xTGnJyv3Iz7LDtXT65bX_kQ4"
+                ),
+                concat!("ph", "x_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo"),
+                concat!("rn", "d_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR"),
+            ],
+        },
+        Hit {
+            text: concat!(
+                "BLOB_RW=vercel",
+                "_blob_rw_hV7dN3rLm5KsJ9tY_bG2fWxQ4zPeR6uCa1kTqZ8mXwEo3Dg access",
+                "-sandbox-7c1a4f2e-93b5-4d08-8e6a-51f0c2d7b394"
+            ),
+            found: &[
+                concat!(
+                    "vercel",
+                    "_blob_rw_hV7dN3rLm5KsJ9tY_bG2fWxQ4zPeR6uCa1kTqZ8mXwEo3Dg"
+                ),
+                concat!("access", "-sandbox-7c1a4f2e-93b5-4d08-8e6a-51f0c2d7b394"),
+            ],
+        },
+        Hit {
             text: "kind: Secret\ndata:\n  key: bXlwYXNzd29yZA==\n",
             found: &["key: bXlwYXNzd29yZA=="],
         },
@@ -403,6 +473,10 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
         Miss {
             text: "sk-thisisonlyanameandnotakeyofanythingthatisreal123",
             why: "words",
+        },
+        Miss {
+            text: "phc_hV7dN3rLm5KsJ9tYbG2fWxQ4zPeR6uCa1kTqZ8mXwEo, rnd_generator_of_the_first_kind",
+            why: "a public key, a name",
         },
         Miss {
             text: concat!("nt", "n_12345678901abc"),

@@ -1,0 +1,55 @@
+//! Values that don't stand right behind their name: below it, or in a block of Terraform.
+
+use crate::detect::scan::place::{Alphabet, Place};
+
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'`' | b'*' | b'=')
+}
+
+/// Where the value begins under a line that ends with the place's word: `Password:`. It may be fenced.
+pub(super) fn below(place: &Place<'_>) -> Option<usize> {
+    let text = place.text;
+    let start = text.run(place.end, 16, is_blank);
+    place.begins(start);
+    text.slice(place.end..start)
+        .contains(&b'\n')
+        .then_some(start)
+}
+
+/// So many lines further on a variable may have its default.
+const LINES: usize = 8;
+
+/// Where the default begins of the variable that begins here, if its name has one of these parts: `variable
+/// "db_password" { default = "…" }` (Terraform, input variables).
+pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
+    let text = place.text;
+    let mut at = text.run_of(Alphabet::Name, place.end, 64);
+    let name = text.slice(place.end..at);
+    parts.iter().find(|part| {
+        name.windows(part.len())
+            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    })?;
+    for _ in 0..LINES {
+        at = text.run(at, 128, |byte| !matches!(byte, b'\n' | b'}' | 0));
+        if text.at(at) != b'\n' {
+            break;
+        }
+        at = text.run(at, 16, is_blank);
+        if text.follows(at, "default") {
+            let quote = text.run(at.wrapping_add(7), 16, is_blank);
+            let start = quote.wrapping_add(1);
+            place.begins(start);
+            return (text.at(quote) == b'"').then_some(start);
+        }
+    }
+    None
+}
+
+/// Whether a value that ends here is all that stands on its line, or in its quotes. What ends in a colon leads to
+/// something else: `password:` and `secretKeyRef:` in YAML.
+pub(super) fn is_alone(place: &Place<'_>, end: usize) -> bool {
+    let text = place.text;
+    let next = text.run(end, 8, is_blank);
+    let alone = text.slice(end..next).contains(&b'\n') || matches!(text.at(next), b'"' | 0);
+    alone && text.before(end) != b':'
+}
