@@ -17,7 +17,7 @@ pub(super) struct Parts {
 /// Words of the longest list.
 const WORDS: usize = 132;
 /// Ends of hashes.
-const CHAINS: usize = 64;
+const CHAINS: usize = 128;
 
 impl Parts {
     #[expect(

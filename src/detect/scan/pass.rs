@@ -1165,10 +1165,14 @@ impl<'a> Pass<'a> {
     /// Whether the name with the word at a place is none of a password or of the header. Each word for these has one of the
     /// letters; those that begin before the place have been seen.
     #[inline(never)]
-    fn is_known(&self, at: usize) -> bool {
+    fn is_known(&mut self, at: usize) -> bool {
         let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
         let name = self.text.slice(at..self.known_until);
-        !name.iter().take_while(|byte| !is_sign(byte)).any(other)
+        if name.iter().take_while(|byte| !is_sign(byte)).any(other) {
+            // `passwordkey` is a name with two words.
+            self.known_until = 0;
+        }
+        at < self.known_until
     }
 
     /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
