@@ -36,7 +36,7 @@ macro_rules! words {
 
             /// The one that is written so.
             pub fn from_word(word: &str) -> Option<$name> {
-                match word { $($word => Some($name::$variant),)+ _ => None }
+                $name::ALL.iter().copied().find(|it| it.word() == word)
             }
         }
     };

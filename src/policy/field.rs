@@ -242,42 +242,48 @@ pub(super) enum FieldError {
     BadPath(String),
 }
 
+/// Fields that are called by their names alone.
+const SIMPLE: &[(&str, Field)] = &[
+    ("in", Field::In),
+    ("protocol", Field::Protocol),
+    ("provider", Field::Provider),
+    ("server", Field::Server),
+    ("model", Field::Model),
+    ("host", Field::Host),
+    ("path", Field::Path),
+    ("method", Field::Method),
+    ("environment", Field::Environment),
+    ("client", Field::Client),
+    ("principal.client", Field::Client),
+    ("tenant", Field::Tenant),
+    ("principal.tenant", Field::Tenant),
+    ("agent", Field::Agent),
+    ("principal.agent", Field::Agent),
+    ("role", Field::Roles),
+    ("principal.role", Field::Roles),
+    ("principal.roles", Field::Roles),
+    ("time", Field::Time),
+    ("uri", Field::Uri),
+    ("text", Field::Text),
+    ("from", Field::From),
+    ("part", Field::Part),
+    ("turn", Field::Turn),
+    ("tool", Field::Tool),
+    ("definition", Field::Definition),
+    ("provider_run", Field::ProviderRun),
+    ("earlier", Field::Earlier),
+    ("ok", Field::Ok),
+    ("finish", Field::Finish),
+    ("code", Field::Code),
+    ("class", Field::Class),
+    ("content_type", Field::ContentType),
+];
+
 impl Field {
     /// Reads the left side of a condition.
     pub(super) fn parse(name: &str) -> Result<Field, FieldError> {
-        let simple = match name {
-            "in" => Some(Field::In),
-            "protocol" => Some(Field::Protocol),
-            "provider" => Some(Field::Provider),
-            "server" => Some(Field::Server),
-            "model" => Some(Field::Model),
-            "host" => Some(Field::Host),
-            "path" => Some(Field::Path),
-            "method" => Some(Field::Method),
-            "environment" => Some(Field::Environment),
-            "client" | "principal.client" => Some(Field::Client),
-            "tenant" | "principal.tenant" => Some(Field::Tenant),
-            "agent" | "principal.agent" => Some(Field::Agent),
-            "role" | "principal.role" | "principal.roles" => Some(Field::Roles),
-            "time" => Some(Field::Time),
-            "uri" => Some(Field::Uri),
-            "text" => Some(Field::Text),
-            "from" => Some(Field::From),
-            "part" => Some(Field::Part),
-            "turn" => Some(Field::Turn),
-            "tool" => Some(Field::Tool),
-            "definition" => Some(Field::Definition),
-            "provider_run" => Some(Field::ProviderRun),
-            "earlier" => Some(Field::Earlier),
-            "ok" => Some(Field::Ok),
-            "finish" => Some(Field::Finish),
-            "code" => Some(Field::Code),
-            "class" => Some(Field::Class),
-            "content_type" => Some(Field::ContentType),
-            _ => None,
-        };
-        if let Some(field) = simple {
-            return Ok(field);
+        if let Some((_, field)) = SIMPLE.iter().find(|(simple, _)| *simple == name) {
+            return Ok(field.clone());
         }
         for (root, make) in [
             ("args", Field::Args as fn(JsonPath) -> Field),

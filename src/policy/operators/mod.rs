@@ -196,24 +196,27 @@ pub fn operator_words() -> impl Iterator<Item = &'static str> {
     Verb::ALL.iter().map(|verb| verb.word())
 }
 
+/// Shorter spellings.
+const SHORT_VERBS: &[(&str, Verb)] = &[
+    ("gt", Verb::GreaterThan),
+    ("gte", Verb::AtLeast),
+    ("lt", Verb::LessThan),
+    ("lte", Verb::AtMost),
+    ("count_gt", Verb::CountGreaterThan),
+    ("count_gte", Verb::CountAtLeast),
+    ("count_lt", Verb::CountLessThan),
+    ("count_lte", Verb::CountAtMost),
+    ("length_gt", Verb::LengthGreaterThan),
+    ("length_gte", Verb::LengthAtLeast),
+    ("length_lt", Verb::LengthLessThan),
+    ("length_lte", Verb::LengthAtMost),
+];
+
 impl Verb {
     /// Reads a verb in any of its spellings.
     pub(super) fn parse(word: &str) -> Option<Verb> {
-        Verb::from_word(word).or(match word {
-            "gt" => Some(Verb::GreaterThan),
-            "gte" => Some(Verb::AtLeast),
-            "lt" => Some(Verb::LessThan),
-            "lte" => Some(Verb::AtMost),
-            "count_gt" => Some(Verb::CountGreaterThan),
-            "count_gte" => Some(Verb::CountAtLeast),
-            "count_lt" => Some(Verb::CountLessThan),
-            "count_lte" => Some(Verb::CountAtMost),
-            "length_gt" => Some(Verb::LengthGreaterThan),
-            "length_gte" => Some(Verb::LengthAtLeast),
-            "length_lt" => Some(Verb::LengthLessThan),
-            "length_lte" => Some(Verb::LengthAtMost),
-            _ => None,
-        })
+        let short = || SHORT_VERBS.iter().find(|(short, _)| *short == word);
+        Verb::from_word(word).or_else(|| short().map(|(_, verb)| *verb))
     }
 
     /// Whether it says that something is *not* so: true of a missing value where that restricts.
