@@ -80,10 +80,11 @@ impl<'b> Reader<'b> {
             let known = if key.has_escapes() {
                 None
             } else {
+                let written = key.raw_content();
                 table
                     .iter()
                     .enumerate()
-                    .find(|(_, (name, _))| self.is_spelling(key.raw_content(), name))
+                    .find(|(_, (name, _))| self.is_spelling(written, name))
             };
             let Some((at, (name, is))) = known else {
                 self.refuse_spelling(key, table);
