@@ -136,7 +136,7 @@ pub fn texts() -> Vec<(&'static str, String)> {
             "bc1q…",
             filled("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 "),
         ),
-        ("variable", filled("variable \"pass_token")),
+        ("variable", filled("variable \"pass_token\" {\n")),
         ("mysql -p", filled("mysql -u a -pb ")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]

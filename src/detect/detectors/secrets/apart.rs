@@ -23,7 +23,11 @@ const LINES: usize = 8;
 /// "db_password" { default = "…" }` (Terraform, input variables).
 pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
     let text = place.text;
+    let indented = text.run_back(place.at, 16, |byte| matches!(byte, b' ' | b'\t'));
     let mut at = text.run_of(Alphabet::Name, place.end, 64);
+    if !matches!(text.before(indented), b'\n' | 0) || text.at(at) != b'"' {
+        return None;
+    }
     let name = text.slice(place.end..at);
     parts.iter().find(|part| {
         name.windows(part.len())
@@ -35,6 +39,10 @@ pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
             break;
         }
         at = text.run(at, 16, is_blank);
+        if text.follows(at, "variable") {
+            // The next one is looked at by itself.
+            break;
+        }
         if text.follows(at, "default") {
             let quote = text.run(at.wrapping_add(7), 16, is_blank);
             let start = quote.wrapping_add(1);
