@@ -470,7 +470,6 @@ fn first_length(form: &[u8]) -> usize {
     form.iter().position(is_mark).unwrap_or(form.len())
 }
 
-/// The bit of a length; none has more than 63.
 /// The bit of a combination of three classes of letters and digits, of which what is missing counts as a digit.
 #[inline]
 fn begun_by([first, second, third]: [u8; 3]) -> u32 {
