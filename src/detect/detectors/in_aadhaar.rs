@@ -66,10 +66,6 @@ pub(super) static DETECTOR: Detector = Detector {
             why: "begins with 1",
         },
         Miss {
-            text: "9533 5624 6484 7507",
-            why: "a row of a table",
-        },
-        Miss {
             text: "id 312345678909",
             why: "twelve digits that could be anything",
         },
@@ -82,21 +78,9 @@ fn judge(candidate: &Candidate<'_>) -> Option<Confidence> {
     if matches!(number.first(), Some(b'0' | b'1')) || palindrome || !verhoeff(number) {
         return None;
     }
-    candidate.high_or(if candidate.is_separated() && !is_in_row(candidate) {
+    candidate.high_or(if candidate.is_separated() {
         Confidence::Medium
     } else {
         Confidence::Low
     })
-}
-
-/// Whether four more digits stand beside it, behind the same separator.
-fn is_in_row(candidate: &Candidate<'_>) -> bool {
-    let text = candidate.place.text;
-    let separator = text.at(candidate.range.start.wrapping_add(4));
-    let digit = |byte: u8| byte.is_ascii_digit();
-    let before = candidate.range.start.saturating_sub(1);
-    let after = candidate.range.end.wrapping_add(1);
-    text.at(before) == separator && before.wrapping_sub(text.run_back(before, 5, digit)) == 4
-        || text.at(candidate.range.end) == separator
-            && text.run(after, 5, digit).wrapping_sub(after) == 4
 }
