@@ -32,6 +32,15 @@ const UUID: &[Part] = &[
     Run(HexSmall, 12, 12),
 ];
 
+/// The key's number, the key, a checksum.
+const PADDLE: &[Part] = &[
+    Run(Smalls, 26, 26),
+    Text("_"),
+    Run(Alphanumeric, 22, 22),
+    Text("_"),
+    Run(Alphanumeric, 3, 3),
+];
+
 /// The key's number, which ends in `CNTRL`, a hyphen, the key.
 const TAILSCALE: &[Part] = &[
     Run(Alphanumeric, 10, 24),
@@ -286,26 +295,8 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
                 "access_token$sandbox$",
                 &[Run(Smalls, 16, 16), Text("$"), Run(HexSmall, 32, 32)],
             ),
-            known(
-                "pdl_live_apikey_",
-                &[
-                    Run(Smalls, 26, 26),
-                    Text("_"),
-                    Run(Alphanumeric, 22, 22),
-                    Text("_"),
-                    Run(Alphanumeric, 3, 3),
-                ],
-            ),
-            known(
-                "pdl_sdbx_apikey_",
-                &[
-                    Run(Smalls, 26, 26),
-                    Text("_"),
-                    Run(Alphanumeric, 22, 22),
-                    Text("_"),
-                    Run(Alphanumeric, 3, 3),
-                ],
-            ),
+            known("pdl_live_apikey_", PADDLE),
+            known("pdl_sdbx_apikey_", PADDLE),
             // `phc_` is the project's, which is public.
             known("phx_", &[Run(Alphanumeric, 40, 64)]),
             known("rnd_", &[Run(Alphanumeric, 24, 32)]),
