@@ -115,18 +115,10 @@ impl Parts {
     /// Whether one of the hashes is that of the three characters that stand here.
     #[inline]
     fn may_be_at(&self, text: &[u8], at: usize) -> bool {
-        // One load of four is faster than three of one.
-        let four = at
-            .checked_sub(1)
-            .and_then(|before| text.get(before..))
-            .and_then(<[u8]>::first_chunk);
-        let bit = match four {
-            Some(four) => hash_of(u32::from_le_bytes(*four)),
-            None => match text.get(at..).and_then(<[u8]>::first_chunk) {
-                Some(three) => hash(*three),
-                None => return false,
-            },
+        let Some(three) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+            return false;
         };
+        let bit = hash(*three);
         let word = self.filter.get(bit >> 6).copied().unwrap_or(0);
         word >> (bit & 63) & 1 == 1
     }
@@ -172,13 +164,8 @@ const fn chain(three: [u8; 3]) -> usize {
 /// Eleven bits of three characters; letters in either case alike.
 #[inline]
 const fn hash([a, b, c]: [u8; 3]) -> usize {
-    hash_of(u32::from_le_bytes([0, a, b, c]))
-}
-
-/// As [`hash`], of the three behind the lowest.
-#[inline]
-const fn hash_of(four: u32) -> usize {
-    ((four & 0xFFFF_FF00 | 0x2020_2000).wrapping_mul(0x9E37_79B1) >> 21) as usize
+    let three = u32::from_le_bytes([0, a, b, c]) | 0x2020_2000;
+    (three.wrapping_mul(0x9E37_79B1) >> 21) as usize
 }
 
 #[cfg(test)]

@@ -222,10 +222,11 @@ impl FormTable {
             let Some((begun, rest)) = form.split_at_checked(len) else {
                 continue;
             };
+            let combinations = combinations(begun);
             let classes = table.first_classes.get_mut(len).into_iter().flatten();
             for (class, classes) in (0u8..).zip(classes) {
                 if rest.first().is_none_or(|mark| stands_for(*mark, class)) {
-                    *classes |= combinations(begun);
+                    *classes |= combinations;
                 }
             }
         }

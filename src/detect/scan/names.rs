@@ -182,6 +182,15 @@ static NAMES: Parts = Parts::new(&[
     "pass@",
 ]);
 
+/// Whether a name has this part, letters in any case.
+pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
+    let part = part.as_bytes();
+    let first = part.first().map_or(0, |first| first | 0x20);
+    name.windows(part.len().max(1))
+        .filter(|window| window.first().is_some_and(|byte| byte | 0x20 == first))
+        .any(|window| window.eq_ignore_ascii_case(part))
+}
+
 /// Who looks at the value of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect) enum Concern {

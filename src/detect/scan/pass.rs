@@ -735,17 +735,12 @@ impl<'a> Pass<'a> {
             return;
         }
         let byte = self.text.at(start);
-        if behind.is_some() && asked & list.lettered != 0 {
+        let marked = matches!(self.text.before(start), b'+' | b'(');
+        if behind.is_some() {
             let second = self.text.at(start.wrapping_add(1));
             if !byte.is_ascii_alphabetic() || !second.is_ascii_alphabetic() {
                 asked &= !list.lettered;
             }
-            if asked == 0 {
-                return;
-            }
-        }
-        let marked = matches!(self.text.before(start), b'+' | b'(');
-        if behind.is_some() {
             let with = list.with(byte, marked);
             let gated = asked & list.gated & !with;
             asked &= with;

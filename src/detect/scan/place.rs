@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
 use super::context::{Nearby, Slots, Terms};
-use super::names::{Concern, Said};
+use super::names::{self, Concern, Said};
 use super::text::Text;
 use crate::detect::Confidence;
 use crate::detect::normalise::OddKind;
@@ -487,11 +487,6 @@ impl Keyed<'_> {
 
     /// Whether the name has this part, letters in any case.
     pub(in crate::detect) fn names(&self, part: &str) -> bool {
-        let part = part.as_bytes();
-        let first = part.first().map_or(0, |first| first | 0x20);
-        self.name
-            .windows(part.len().max(1))
-            .filter(|window| window.first().is_some_and(|byte| byte | 0x20 == first))
-            .any(|window| window.eq_ignore_ascii_case(part))
+        names::has_part(self.name, part)
     }
 }

@@ -1,5 +1,6 @@
 //! Values that don't stand right behind their name: below it, or in a block of Terraform.
 
+use crate::detect::scan::names::has_part;
 use crate::detect::scan::place::{Alphabet, Place};
 
 fn is_blank(byte: u8) -> bool {
@@ -29,10 +30,7 @@ pub(super) fn default_of(place: &Place<'_>, parts: &[&str]) -> Option<usize> {
         return None;
     }
     let name = text.slice(place.end..at);
-    parts.iter().find(|part| {
-        name.windows(part.len())
-            .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-    })?;
+    parts.iter().find(|part| has_part(name, part))?;
     for _ in 0..LINES {
         at = text.run(at, 128, |byte| !matches!(byte, b'\n' | b'}' | 0));
         if text.at(at) != b'\n' {

@@ -3,7 +3,7 @@
 use super::named::is_word;
 use crate::detect::Confidence;
 use crate::detect::scan::place::{Found, Place};
-use crate::detect::variety::{is_placeholder, is_reference, makeup};
+use crate::detect::variety::{is_placeholder, makeup};
 
 /// Beginnings of commands; `mysql` stands for `mysqldump` and `mysqladmin`, too.
 pub(super) const COMMANDS: &[&str] = &[
@@ -101,8 +101,7 @@ pub(super) fn option(place: &Place<'_>) -> Option<Found> {
 
 fn judge(value: &[u8]) -> Option<Confidence> {
     let classes = makeup(value).classes();
-    let known =
-        value.starts_with(b"-") || is_reference(value) || is_placeholder(value) || is_word(value);
+    let known = value.starts_with(b"-") || is_placeholder(value) || is_word(value);
     match classes {
         _ if known || value.len() < 6 => None,
         3.. => Some(Confidence::High),

@@ -6,7 +6,7 @@ use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
-use crate::detect::variety::{is_placeholder, is_reference, marks};
+use crate::detect::variety::{is_placeholder, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
 
 pub(in crate::detect) static KEY: Detector = Detector {
@@ -223,7 +223,7 @@ fn bundler(place: &Place<'_>) -> Option<Found> {
         && user > from
         && text.at(user) == b':'
         && end.wrapping_sub(user) > 6;
-    (fits && !is_reference(value) && !is_placeholder(value)).then_some(Found {
+    (fits && !is_placeholder(value)).then_some(Found {
         start: from,
         end,
         confidence: Confidence::High,

@@ -277,10 +277,11 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         byte.is_ascii_alphabetic() || byte == b'-'
     });
     let written = text.slice(keyed.value.start..word);
-    let scheme = SCHEMES
-        .iter()
-        .filter(|_| text.at(word) == b' ')
-        .find(|scheme| written.eq_ignore_ascii_case(scheme.as_bytes()));
+    let known = |scheme: &&&str| written.eq_ignore_ascii_case(scheme.as_bytes());
+    let scheme = match text.at(word) {
+        b' ' => SCHEMES.iter().find(known),
+        _ => None,
+    };
     if authorization && scheme.is_none() && keyed.bytes().len() < 16 {
         return None;
     }

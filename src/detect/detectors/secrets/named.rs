@@ -84,17 +84,16 @@ pub(super) fn is_word(value: &[u8]) -> bool {
 
 /// A path, an address or a reference to something in a program: `os.environ[…]`, `config.password`, `getPassword()`.
 pub(super) fn is_code(value: &[u8], kinds: Makeup) -> bool {
-    let has = |mark: u16| kinds.may_have(mark);
     let pair = |first: u8, second: &[u8]| {
         value
             .windows(2)
             .any(|two| matches!(two, [a, b] if *a == first && second.contains(b)))
     };
-    let mark = has(marks::COLON) && kinds.may_repeat() && pair(b':', b":")
-        || has(marks::ANGLE) && pair(b'-', b">")
-        || has(marks::BRACKET) && pair(b'(', b")[\"");
-    mark || has(marks::DOT) && is_dotted(value)
-        || has(marks::SLASH) && is_path_or_address(value, kinds)
+    let mark = kinds.may_have(marks::COLON) && kinds.may_repeat() && pair(b':', b":")
+        || kinds.may_have(marks::ANGLE) && pair(b'-', b">")
+        || kinds.may_have(marks::BRACKET) && pair(b'(', b")[\"");
+    mark || kinds.may_have(marks::DOT) && is_dotted(value)
+        || kinds.may_have(marks::SLASH) && is_path_or_address(value, kinds)
 }
 
 /// Words with numbers behind some, and marks between them: `Base64-encoded`, `AES256-GCM`, `Suite1.TestLogin`.

@@ -5,7 +5,7 @@ use super::command;
 use super::named::{is_code, is_numbered, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::names::{Concern, Said};
+use crate::detect::scan::names::{Concern, Said, has_part};
 use crate::detect::scan::place::{Anchor, Found, Keyed, Link, Place, When};
 use crate::detect::variety::{Makeup, is_placeholder, makeup, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -200,8 +200,11 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         match keyed.link {
             Link::Told => {
                 let likely = strong && kinds.digits > 0 && !spaces();
-                (likely && !is_program(value, kinds) && !is_path(value) && !is_numbered(value))
-                    .then_some(Confidence::Medium)
+                (likely
+                    && !is_program(value, kinds)
+                    && !is_path(value, kinds)
+                    && !is_numbered(value))
+                .then_some(Confidence::Medium)
             }
             Link::Beside if !quoted => strong.then_some(Confidence::Medium),
             _ if quoted && spaces() => ((12..=64).contains(&value.len()) && !is_sentence(value))
@@ -215,7 +218,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
             {
                 Some(Confidence::Medium)
             }
-            _ if !quoted && is_path(value) => None,
+            _ if !quoted && is_path(value, kinds) => None,
             // `PASS: Suite1.TestLogin`
             _ if !quoted && keyed.name.len() == 4 && is_numbered(value) => None,
             _ if !quoted && strong && kinds.digits > 0 && !is_program(value, kinds) => {
@@ -247,12 +250,12 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
 }
 
 /// A path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
-fn is_path(value: &[u8]) -> bool {
+fn is_path(value: &[u8], kinds: Makeup) -> bool {
     let joined = value.contains(&b'/') || value.contains(&b'_');
     let part = |byte: &u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'/' | b'_' | b'.')
     };
-    joined && value.iter().all(part) && makeup(value).smalls > makeup(value).digits.wrapping_mul(3)
+    joined && value.iter().all(part) && kinds.smalls > kinds.digits.wrapping_mul(3)
 }
 
 /// A reference to something in a program, or a piece of it.
@@ -362,24 +365,14 @@ fn assigned(place: &Place<'_>) -> Option<Found> {
     let sign = text.run(place.end, 3, is_between);
     matches!(text.at(sign), b':' | b'=').then_some(())?;
     let start = text.run(sign.wrapping_add(1), 3, is_between);
-    let end = value_end(place, start)?;
-    Some(Found {
-        start,
-        end,
-        confidence: Confidence::Medium,
-    })
+    value_from(place, start)
 }
 
 /// `pw: …`; `bindpw …` (nslcd.conf(5)); `rootpw …` (slapd.conf(5))
 fn short(place: &Place<'_>) -> Option<Found> {
     let sign = |byte: u8| is_between(byte) || matches!(byte, b':' | b'=');
     let start = place.text.run(place.end, 4, sign);
-    let end = value_end(place, start)?;
-    Some(Found {
-        start,
-        end,
-        confidence: Confidence::Medium,
-    })
+    value_from(place, start)
 }
 
 /// `Password:` and the value on the next line.
@@ -393,12 +386,7 @@ fn variable(place: &Place<'_>) -> Option<Found> {
 }
 
 fn apart(place: &Place<'_>, start: usize) -> Option<Found> {
-    let end = value_end(place, start)?;
-    is_alone(place, end).then_some(Found {
-        start,
-        end,
-        confidence: Confidence::Medium,
-    })
+    value_from(place, start).filter(|found| is_alone(place, found.end))
 }
 
 /// `пароль: …`, `hasło = …`: words of languages that names in programs are not in.
@@ -418,16 +406,11 @@ fn elsewhere(place: &Place<'_>) -> Option<Found> {
         None if place.is_whole(&(start..text.run(start, 64, is_of_value))) => start,
         None => return None,
     };
-    let end = value_end(place, start)?;
-    place.context(start).then_some(Found {
-        start,
-        end,
-        confidence: Confidence::Medium,
-    })
+    value_from(place, start).filter(|_| place.context(start))
 }
 
 /// Where the value that begins here ends, if it looks like a password.
-fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
+fn value_from(place: &Place<'_>, start: usize) -> Option<Found> {
     let text = place.text;
     let end = text.run(start, 64, is_of_value);
     let end = text.run_back_in(start..end, |byte| matches!(byte, b'.' | b')' | b'}'));
@@ -439,10 +422,14 @@ fn value_end(place: &Place<'_>, start: usize) -> Option<usize> {
     let known = kinds.is_reference(value)
         || kinds.is_repetitive(value)
         || is_program(value, kinds)
-        || is_path(value)
+        || is_path(value, kinds)
         || PLACEHOLDERS.stand_in(value)
         || is_word(value);
-    (telling && !known).then_some(end)
+    (telling && !known).then_some(Found {
+        start,
+        end,
+        confidence: Confidence::Medium,
+    })
 }
 
 /// `if ("value" == password)`, and `IDENTIFIED BY 'value'`.
@@ -471,11 +458,7 @@ fn compared(place: &Place<'_>) -> Option<Found> {
     let named = text.slice(name..name_end);
     let secret = ["pass", "pwd", "secret", "apikey", "api_key", "token"]
         .iter()
-        .any(|part| {
-            named
-                .windows(part.len())
-                .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-        });
+        .any(|part| has_part(named, part));
     let value = text.slice(start..end);
     let kinds = makeup(value);
     let telling =
