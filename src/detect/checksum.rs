@@ -108,21 +108,32 @@ pub(super) fn mod_11_10(number: &[u8]) -> bool {
 
 /// Verhoeff's check over the dihedral group D₅ (J. Verhoeff, Error Detecting Decimal Codes, 1969).
 pub(super) fn verhoeff(number: &[u8]) -> bool {
-    let mut check = 0u8;
-    for (place, byte) in number.iter().rev().enumerate() {
+    // The product of two halves is that of the whole, and neither has to wait for the other.
+    let Some((first, last)) = number.split_at_checked(number.len() / 2) else {
+        return false;
+    };
+    let last_product = product(last, 0);
+    let both = last_product.zip(product(first, last.len()));
+    let product =
+        both.and_then(|(last, first)| VERHOEFF.get(usize::from(last.wrapping_add(first / 10))));
+    product == Some(&0) && !number.is_empty()
+}
+
+/// Ten times the product of digits, the last of which stands at a place counted from the end; `None` if something else is
+/// among them.
+fn product(digits: &[u8], last: usize) -> Option<u8> {
+    let mut product = 0u8;
+    for (byte, place) in digits.iter().rev().zip(last..) {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return false;
+            return None;
         }
         let step = (place & 7)
             .wrapping_mul(100)
-            .wrapping_add(usize::from(check));
-        check = VERHOEFF
-            .get(step.wrapping_add(usize::from(digit)))
-            .copied()
-            .unwrap_or(0);
+            .wrapping_add(usize::from(product));
+        product = *VERHOEFF.get(step.wrapping_add(usize::from(digit)))?;
     }
-    check == 0 && !number.is_empty()
+    Some(product)
 }
 
 /// For each place, counted from the last, and each product so far the products with each digit: all of them tenfold.

@@ -15,7 +15,7 @@ pub(super) struct Parts {
 }
 
 /// Words of the longest list.
-const WORDS: usize = 132;
+const WORDS: usize = 154;
 /// Ends of hashes.
 const CHAINS: usize = 128;
 
@@ -113,7 +113,7 @@ impl Parts {
     }
 
     /// Whether one of the hashes is that of the three characters that stand here.
-    #[inline]
+    #[inline(always)]
     fn may_be_at(&self, text: &[u8], at: usize) -> bool {
         let Some(three) = text.get(at..).and_then(<[u8]>::first_chunk) else {
             return false;

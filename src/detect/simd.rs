@@ -259,6 +259,13 @@ impl Level {
     }
 }
 
+/// As that of the standard library, which in WebAssembly looks at four bytes at a time.
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let fits = |block: &[u8]| block.iter().fold(0, |all, byte| all | byte).is_ascii();
+    blocks.iter().all(|block| fits(block)) && fits(rest)
+}
+
 fn look(table: &[u8; 16], half: u8) -> u8 {
     table.get(usize::from(half)).copied().unwrap_or(0)
 }

@@ -72,6 +72,7 @@ impl Tally {
     }
 
     /// Takes the first bytes of the value off.
+    #[inline(always)]
     pub(super) fn without(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if let Some(count) = self.counts.get_mut(usize::from(*byte)) {
@@ -159,7 +160,7 @@ fn shannon(total: u32, repeated: u32) -> u32 {
 }
 
 /// Counts characters. Returns by how much the sum of each count times its logarithm grows.
-#[inline]
+#[inline(always)]
 fn count(counts: &mut [u16; 256], bytes: &[u8]) -> u32 {
     let mut grown = 0u32;
     for byte in bytes {

@@ -257,11 +257,8 @@ impl Nearby {
         self.plain = ascii;
         if let Some(key) = key {
             let seen = View::of(key);
-            self.read_on(
-                seen.as_ref().map_or(key, View::text).as_bytes(),
-                usize::MAX,
-                terms,
-            );
+            let seen = seen.as_ref().map_or(key, View::text).as_bytes();
+            self.look_before(seen, seen.len(), terms);
             let mut slots = 0;
             for word in &mut self.words {
                 (word.start, word.end, word.phrase_start) = (0, 0, 0);
@@ -272,6 +269,7 @@ impl Nearby {
             self.read = 0;
             self.barrier = 0;
             self.full = KEPT;
+            self.answered = None;
         }
     }
 
@@ -356,6 +354,7 @@ impl Nearby {
     }
 
     /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
+    #[inline(always)]
     fn spoken_before(&self, text: &[u8], at: usize) -> (Slots, usize) {
         let from = at.saturating_sub(BYTES);
         if self.telling < from {
@@ -403,6 +402,7 @@ impl Nearby {
     }
 
     /// Reads the words that end before `to`. A word that goes on there is read as if it ended.
+    #[inline(always)]
     fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
         let to = to.min(text.len());
         if self.read > self.full {
@@ -426,6 +426,13 @@ impl Nearby {
                     self.barrier = at;
                     self.near = 0;
                 }
+                continue;
+            }
+            if let Some(end) = end_of_hexadecimal(text, at) {
+                if end > to {
+                    break;
+                }
+                at = end;
                 continue;
             }
             let start = at;
@@ -593,6 +600,24 @@ fn short_word(text: &[u8], at: usize) -> Option<usize> {
     (end > 0 && !humps && eight >> end & 0x80 == 0).then_some(end as usize / 8)
 }
 
+/// The end of the digits behind the `x` of `0x` that may stand here: their letters are no words.
+#[inline]
+fn end_of_hexadecimal(text: &[u8], at: usize) -> Option<usize> {
+    if byte_at(text, at) != b'x' || byte_at(text, at.wrapping_sub(1)) != b'0' {
+        return None;
+    }
+    let rest = text.get(at..)?.get(1..)?;
+    let digits = rest
+        .iter()
+        .take(HEXADECIMAL)
+        .take_while(|byte| byte.is_ascii_hexdigit());
+    let end = at.wrapping_add(1).wrapping_add(digits.count());
+    (!is_letter(byte_at(text, end))).then_some(end)
+}
+
+/// Most digits of a hexadecimal number: those of 256 bits. Where reading begins amid one, it is over before anything counts.
+const HEXADECIMAL: usize = 64;
+
 fn byte_at(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(0)
 }
@@ -703,6 +728,7 @@ mod tests {
         (6, " Staff  ID "),
         (7, "номер сотрудника"),
         (8, "телефон"),
+        (9, "aba"),
     ];
 
     fn terms() -> Terms {
@@ -769,9 +795,18 @@ mod tests {
     }
 
     #[test]
+    fn digits_of_a_hexadecimal_number_are_no_words() {
+        assert!(slots("0x12Aba ", None).is_empty());
+        assert!(slots("0x12Aba", None).is_empty());
+        assert_eq!(slots("0x12AbaNo ", None), [9]);
+        assert_eq!(slots("12Aba ", None), [9]);
+        assert_eq!(slots("aba 0xAb34cD ", None), [9]);
+    }
+
+    #[test]
     fn asking_again_and_again_gives_what_asking_once_gives() {
         let terms = terms();
-        let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
+        let text = "ssn 1 credit card 2 0xAba9cD 4 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
         running.begin(None, false, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {

@@ -16,6 +16,8 @@ impl Said {
     pub(in crate::detect) const SECRET: u32 = PASS | TOKEN | 0b1_0000;
     /// These say more than `key` alone, and nothing by themselves.
     pub(in crate::detect) const MORE: u32 = 0b10_0000;
+    /// A word of it that goes on behind small letters is a word all the same: `apikey`, not `monkey`.
+    pub(in crate::detect) const WHOLE: u32 = 0b1_0000_0000;
 
     pub(super) fn by(name: &[u8]) -> Self {
         Self(NAMES.groups_in(name, &ENDS))
@@ -32,10 +34,10 @@ const PASS: u32 = 0b1;
 const TOKEN: u32 = 0b1000;
 const KEY: u32 = 0b100_0000;
 const PUBLIC: u32 = 0b1000_0000;
-const NO_PASSWORD: u32 = 0b1_0000_0000;
+const NO_PASSWORD: u32 = 0b10_0000_0000;
 
 /// Where the groups end, but the last.
-const ENDS: [usize; 8] = [2, 5, 6, 9, 14, 16, 17, 105];
+const ENDS: [usize; 9] = [2, 5, 6, 9, 14, 16, 17, 105, 127];
 
 /// What names of secrets have in them, and parts of names that are no secret though they have such a word in them.
 static NAMES: Parts = Parts::new(&[
@@ -152,6 +154,29 @@ static NAMES: Parts = Parts::new(&[
     "auth_url",
     "authurl",
     "auth_provider",
+    // `WHOLE`
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
+    "authkey",
+    "masterkey",
+    "accountkey",
+    "storagekey",
+    "encryptionkey",
+    "signingkey",
+    "userkey",
+    "servicekey",
+    "licensekey",
+    "appkey",
+    "dbkey",
+    "clientkey",
+    "dbpass",
+    "userpass",
+    "rootpass",
+    "adminpass",
+    "oauth",
+    "basicauth",
     // `NO_PASSWORD`: `password_policy: …`, `passwordFile=…`, `bypass=…`, what follows is not the password.
     "policy",
     "file",

@@ -18,7 +18,7 @@ use super::tokens::{MARKED, TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, Slot};
 use crate::detect::literals::Literals;
 use crate::detect::normalise::{OddKind, View};
-use crate::detect::simd::{BLOCK, Block, Level};
+use crate::detect::simd::{self, BLOCK, Block, Level};
 use crate::detect::variety::{self, Makeup, marks};
 use crate::detect::{Confidence, Detector};
 
@@ -262,10 +262,8 @@ impl Plan {
         memory.covered.resize(slots.len(), 0);
         memory.covered_values.clear();
         memory.covered_values.resize(slots.len(), 0);
-        memory
-            .near
-            .borrow_mut()
-            .begin(key, text.is_ascii(), &self.terms);
+        let ascii = simd::is_ascii(text);
+        memory.near.borrow_mut().begin(key, ascii, &self.terms);
         memory.blocks.resize(CHUNK, Block::default());
         memory.spelled.clear();
         let text = Text::new(text);
@@ -317,7 +315,9 @@ impl Plan {
         }
         let begun = pass.begun;
         memory.far = pass.far;
-        self.find_phrases(slots, text.bytes(), out);
+        if !ascii {
+            self.find_phrases(slots, text.bytes(), out);
+        }
         begun
     }
 
@@ -338,7 +338,7 @@ impl Plan {
     /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. A phrase that has only
     /// begun stands in the last word of the text, which is held back anyway.
     fn find_phrases(&self, slots: &[Slot], text: &[u8], out: &mut Vec<Raw>) {
-        let Some(phrases) = self.phrases.as_ref().filter(|_| !text.is_ascii()) else {
+        let Some(phrases) = &self.phrases else {
             return;
         };
         let Ok(text) = std::str::from_utf8(text) else {
@@ -814,7 +814,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The detectors of which a word stands before a place.
-    #[inline]
+    #[inline(always)]
     fn context(&self, at: usize) -> Slots {
         let mut near = self.near.borrow_mut();
         near.before(self.text.bytes(), at, &self.plan.terms)
@@ -1140,7 +1140,7 @@ impl<'a> Pass<'a> {
     fn known_until(&self, keyed: &Keyed<'_>) -> usize {
         let value = keyed.bytes();
         let assigned = keyed.kinds.may_have(marks::COLON | marks::EQUALS);
-        let last = value.iter().rposition(is_sign).filter(|_| assigned);
+        let last = assigned.then(|| value.iter().rposition(is_sign)).flatten();
         let Some((names, rest)) = last.and_then(|last| value.split_at_checked(last)) else {
             return 0;
         };

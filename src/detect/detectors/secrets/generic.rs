@@ -2,7 +2,6 @@
 
 use super::apart::{below, default_of, is_alone};
 use super::named::{is_code, is_numbered, is_word};
-use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
@@ -230,32 +229,6 @@ fn bundler(place: &Place<'_>) -> Option<Found> {
     })
 }
 
-/// Small letters before `key` that make a name of a secret with it.
-static BEFORE: Parts = Parts::new(&[
-    "apikey",
-    "secretkey",
-    "accesskey",
-    "privatekey",
-    "authkey",
-    "masterkey",
-    "accountkey",
-    "storagekey",
-    "encryptionkey",
-    "signingkey",
-    "userkey",
-    "servicekey",
-    "licensekey",
-    "appkey",
-    "dbkey",
-    "clientkey",
-    "dbpass",
-    "userpass",
-    "rootpass",
-    "adminpass",
-    "oauth",
-    "basicauth",
-]);
-
 /// The word in the name is not the end of another: `monkey`, `compass`.
 fn is_whole_word(keyed: &Keyed<'_>) -> bool {
     let name = keyed.name;
@@ -271,7 +244,7 @@ fn is_whole_word(keyed: &Keyed<'_>) -> bool {
             && tail.first().is_some_and(u8::is_ascii_lowercase);
         small && tail.eq_ignore_ascii_case(word.as_bytes())
     });
-    !ends || BEFORE.stand_in(name)
+    !ends || keyed.said.any(Said::WHOLE)
 }
 
 /// Five letters in a row without a vowel, as hardly any word has.

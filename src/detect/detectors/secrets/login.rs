@@ -314,6 +314,7 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         || kinds.is_reference(credentials)
         || kinds.is_repetitive(credentials)
         || PLACEHOLDERS.stand_in(credentials)
+        || kinds.may_repeat() && CROSSES.stand_in(credentials)
     {
         return None;
     }
@@ -332,7 +333,8 @@ static PLACEHOLDERS: Parts = Parts::new(&[
     "api_key",
     "apikey",
     "example",
-    "xxx",
     "access-token",
     "access_token",
 ]);
+
+static CROSSES: Parts = Parts::new(&["xxx"]);
