@@ -2,7 +2,7 @@
 
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
-use crate::detect::scan::names::{Concern, Said};
+use crate::detect::scan::names::{Concern, Said, has_part};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Place};
 use crate::detect::variety::{is_reference, is_repetitive, makeup, marks};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
@@ -290,7 +290,12 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         .start
         .wrapping_add(scheme.map_or(0, |scheme| scheme.len().wrapping_add(1)));
     let start = text.run(start, 4, |byte| byte == b' ');
-    let end = text.run(start, 1_900, |byte| {
+    // What keys and tokens are made of are credentials.
+    let known = match start == keyed.value.start && !keyed.kinds.may_have(marks::STRANGE) {
+        true => keyed.value.end,
+        false => start,
+    };
+    let end = text.run(known, 1_900, |byte| {
         (Alphabet::Bare.has(byte) || byte == b'&') && !matches!(byte, b'\\' | b')')
     });
     let credentials = text.slice(start..end);
@@ -314,7 +319,7 @@ fn header(keyed: &Keyed<'_>) -> Option<Found> {
         || kinds.is_reference(credentials)
         || kinds.is_repetitive(credentials)
         || PLACEHOLDERS.stand_in(credentials)
-        || kinds.may_repeat() && CROSSES.stand_in(credentials)
+        || kinds.may_repeat() && has_part(credentials, "xxx")
     {
         return None;
     }
@@ -336,5 +341,3 @@ static PLACEHOLDERS: Parts = Parts::new(&[
     "access-token",
     "access_token",
 ]);
-
-static CROSSES: Parts = Parts::new(&["xxx"]);
