@@ -27,6 +27,7 @@ use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known};
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
+use crate::wire::letter_case;
 use crate::wire::order;
 use crate::wire::span::offset;
 use std::ops::Range;
@@ -82,7 +83,7 @@ impl Chapter {
     /// neither its path as it came nor as a server reads it fits, in whatever letter case; and what is not known fits.
     pub(super) fn applies(&self, facts: &Facts) -> bool {
         let fits = |globs: &[Glob], value: &str| {
-            let value = value.to_lowercase();
+            let value = letter_case::lower(value);
             globs
                 .iter()
                 .any(|glob| glob.matches(&value, super::glob::Reading::Broad))
@@ -436,7 +437,7 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
         texts.as_ref().map(|texts| {
             texts
                 .iter()
-                .filter_map(|text| match Glob::parse(&text.to_lowercase()) {
+                .filter_map(|text| match Glob::parse(&letter_case::lower(text)) {
                     Ok(glob) => Some(glob),
                     Err(what) => {
                         decoder.error(codes::AG1013, &at.key(key), &(0..0), what, "");

@@ -2,6 +2,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
+use crate::wire::letter_case;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
@@ -204,7 +205,7 @@ impl Decoder {
         known: &[&str],
     ) {
         let message = format!("unknown {what} `{name}`");
-        let lower = name.to_ascii_lowercase();
+        let lower = letter_case::ascii_lower(name);
         let same = known.iter().copied().find(|known| **known == *lower);
         let meant = same.or_else(|| nearest(name, known));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {

@@ -7,6 +7,7 @@ use super::node::{Data, Node};
 use crate::diag::codes;
 use crate::event::{CallShape, Facts, PROTOCOL_NAMES, Shape};
 use crate::wire::json::JsonPath;
+use crate::wire::letter_case;
 use std::rc::Rc;
 
 /// One entry of `protocols`.
@@ -33,7 +34,7 @@ enum PathPattern {
 
 impl PathPattern {
     fn parse(text: &str) -> Result<PathPattern, String> {
-        let text = text.to_lowercase();
+        let text = letter_case::lower(text);
         // `/mcp/*` means what is beneath `/mcp`, and nobody means to leave out `/mcp` itself.
         let stem = text
             .strip_suffix("/**")
@@ -50,7 +51,7 @@ impl PathPattern {
     }
 
     fn fits(&self, path: &str) -> bool {
-        let path = path.to_lowercase();
+        let path = letter_case::lower(path);
         match self {
             PathPattern::Glob(glob) => glob.matches(&path, Reading::Broad),
             PathPattern::Prefix(segments) => {
@@ -129,7 +130,7 @@ fn entry(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<ProtocolEntr
         match &*member.key {
             "hosts" => {
                 entry.hosts = patterns(decoder, &at, value, |text| {
-                    Glob::parse(&text.to_lowercase())
+                    Glob::parse(&letter_case::lower(text))
                 });
             }
             "paths" => entry.paths = patterns(decoder, &at, value, PathPattern::parse),

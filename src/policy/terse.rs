@@ -5,6 +5,7 @@ use super::field::Field;
 use super::node::{Data, Member, Node};
 use super::operators::{Verb, operator_words};
 use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
+use crate::wire::letter_case;
 use std::ops::Range;
 
 /// Keys by which a document without `apiVersion` is known to be one of these.
@@ -205,7 +206,7 @@ impl Terse {
             ("metadata", Node::map_at(metadata, start)),
         ];
         let observes = |value: &Node| {
-            let word = value.text().unwrap_or_default().to_ascii_lowercase();
+            let word = letter_case::ascii_lower(value.text().unwrap_or_default());
             ["log_only", "monitor", "observe", "audit", "dry_run"].contains(&&*word)
         };
         if [policy.get("enforcement"), policy.get("mode")]
@@ -298,7 +299,7 @@ impl Terse {
 
     /// The action that a word means.
     fn outcome(&mut self, node: &Node) -> Option<&'static str> {
-        let word = node.text().unwrap_or_default().to_ascii_lowercase();
+        let word = letter_case::ascii_lower(node.text().unwrap_or_default());
         let action = match &*word.replace(['-', ' '], "_") {
             "allow" | "permit" => "allow",
             "deny" | "block" | "reject" | "forbid" => "deny",
@@ -822,7 +823,7 @@ fn limit(text: &str) -> Option<&str> {
 
 /// `9am`, `5:30 pm`, `17:00` as `HH:MM`.
 fn clock(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = letter_case::ascii_lower(text.trim());
     let (time, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
         (Some(time), _) => (time.trim(), Some(0)),
         (_, Some(time)) => (time.trim(), Some(12)),
@@ -856,7 +857,7 @@ fn spellings(action: &str) -> Vec<String> {
                 words.push(String::new());
             }
             if let Some(word) = words.last_mut() {
-                word.extend(c.to_lowercase());
+                word.extend(letter_case::lower_of(c));
             }
         }
     }
@@ -867,7 +868,7 @@ fn spellings(action: &str) -> Vec<String> {
         .map(|(number, word)| match (number, word.chars().next()) {
             (1.., Some(first)) => {
                 let rest = word.get(first.len_utf8()..).unwrap_or_default();
-                format!("{}{rest}", first.to_uppercase())
+                letter_case::upper_of(first).chain(rest.chars()).collect()
             }
             _ => word.clone(),
         })

@@ -20,6 +20,7 @@ use crate::event::{Gate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use stream::A2aStream;
 
 /// The format.
@@ -113,7 +114,7 @@ fn named_like(method: &str) -> Option<&'static str> {
     let folded = folded(method);
     METHODS
         .iter()
-        .find(|(name, _)| name.to_ascii_lowercase() == folded)
+        .find(|(name, _)| letter_case::ascii_lower(name) == folded)
         .map(|(name, _)| *name)
 }
 
@@ -216,7 +217,7 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
         .path
         .segments
         .iter()
-        .map(|segment| segment.to_ascii_lowercase())
+        .map(|segment| letter_case::ascii_lower(segment))
         .collect();
     let mut tail: Vec<&str> = segments.iter().rev().take(5).map(String::as_str).collect();
     tail.reverse();

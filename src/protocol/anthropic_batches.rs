@@ -14,6 +14,7 @@ use super::{
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use crate::wire::span::offset;
 
 /// The format.
@@ -46,7 +47,7 @@ impl Protocol for AnthropicBatches {
             .path
             .segments
             .iter()
-            .map(|segment| segment.to_ascii_lowercase())
+            .map(|segment| letter_case::ascii_lower(segment))
             .collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let (is_read, is_write) = match head.method {

@@ -19,6 +19,7 @@ use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 
 /// The format.
 pub(super) struct BedrockInvoke;
@@ -75,7 +76,7 @@ fn model_of(endpoint: &Endpoint) -> String {
         Known::Is(model) => Some(model),
         _ => endpoint.model.value(),
     };
-    model.map_or_else(String::new, |model| model.to_ascii_lowercase())
+    model.map_or_else(String::new, |model| letter_case::ascii_lower(model))
 }
 
 /// Reads a body of InvokeModel, also where it stands inside another one.

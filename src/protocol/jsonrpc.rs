@@ -9,6 +9,7 @@ use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
 use crate::wire::btree::BTreeMap;
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value};
+use crate::wire::letter_case;
 use crate::wire::span::index;
 use std::borrow::Cow;
 
@@ -74,9 +75,8 @@ pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
 
 /// A method as a lenient server may take it.
 pub(super) fn folded(method: &str) -> String {
-    method
-        .trim_matches(|c: char| c.is_whitespace() || c.is_control())
-        .to_ascii_lowercase()
+    let bare = method.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    letter_case::ascii_lower(bare)
 }
 
 /// One message, taken apart.

@@ -24,6 +24,7 @@ use crate::event::{Gate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use stream::McpStream;
 
 /// The format.
@@ -140,7 +141,7 @@ impl Protocol for Mcp {
             .path
             .segments
             .last()
-            .map(|last| last.to_ascii_lowercase());
+            .map(|last| letter_case::ascii_lower(last));
         let ends = |word: &str| last.as_deref() == Some(word);
         let takes_stream = accepts_stream(head);
         match head.method {
@@ -237,9 +238,7 @@ pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
         .iter()
         .filter(|(name, _)| *name == b"accept")
         .any(|(_, value)| {
-            String::from_utf8_lossy(value)
-                .to_ascii_lowercase()
-                .contains("text/event-stream")
+            letter_case::ascii_lower(&String::from_utf8_lossy(value)).contains("text/event-stream")
         })
 }
 
@@ -263,8 +262,8 @@ fn posted(head: &Head<'_>) -> Endpoint {
         .path
         .segments
         .last()
-        .map(|last| last.to_ascii_lowercase());
-    let query = head.path.query.to_ascii_lowercase();
+        .map(|last| letter_case::ascii_lower(last));
+    let query = letter_case::ascii_lower(&head.path.query);
     // Both SDKs name the session in the query: `session_id` and `sessionId`.
     let is_old = matches!(last.as_deref(), Some("messages" | "message"))
         && (query.contains("session_id=") || query.contains("sessionid="));
@@ -304,5 +303,5 @@ fn is_mirrored(version: &[u8]) -> bool {
 
 /// The method that is known here, if a lenient server would take this one for it.
 fn same_method(method: &str, known: &str) -> bool {
-    folded(method) == known.to_ascii_lowercase()
+    folded(method) == letter_case::ascii_lower(known)
 }

@@ -39,6 +39,7 @@ mod routes;
 mod sent;
 pub mod stream;
 mod surgery;
+
 #[cfg(test)]
 mod tests;
 mod vertex_paths;
@@ -59,6 +60,7 @@ use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
+use crate::wire::letter_case;
 use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;
@@ -630,7 +632,7 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
         .path
         .segments
         .iter()
-        .map(|segment| segment.to_ascii_lowercase())
+        .map(|segment| letter_case::ascii_lower(segment))
         .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {

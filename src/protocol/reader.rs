@@ -26,6 +26,7 @@ use crate::event::{
     RpcMessage, Text, Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
+use crate::wire::letter_case;
 use crate::wire::span::{index, offset};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -601,7 +602,7 @@ impl<'b> Reader<'b> {
             json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
             json::Kind::String if self.is_form => {
                 // As Pydantic and Go read it.
-                let text = value.text()?.trim().to_ascii_lowercase();
+                let text = letter_case::ascii_lower(value.text()?.trim());
                 let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
                 if is_true || matches!(&*text, "false" | "0" | "off" | "f" | "n" | "no" | "") {
                     self.claim(value);

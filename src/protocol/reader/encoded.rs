@@ -4,6 +4,7 @@ use super::embedded::{decode_base64, is_text_type};
 use super::{Origin, Reader, code_of};
 use crate::diag::codes;
 use crate::wire::json::Value;
+use crate::wire::letter_case;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use std::ops::Range;
 pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
     (!kind.is_empty() && is_text_type(kind))
         || matches!(
-            kind.to_ascii_lowercase().as_str(),
+            letter_case::ascii_lower(kind).as_str(),
             "txt" | "csv" | "html" | "md" | "json"
         )
 }
