@@ -459,7 +459,7 @@ fn read_event(
                     codes::AG1005,
                     at,
                     &node.span,
-                    format!("the arguments can't be read: {what}"),
+                    &format!("the arguments can't be read: {what}"),
                     "write a call as `NAME {argument: value, …}`",
                 );
                 return None;
@@ -627,7 +627,7 @@ fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Fa
                         codes::AG1005,
                         at,
                         &value.span,
-                        format!("`{text}` is no moment: {error}"),
+                        &format!("`{text}` is no moment: {error}"),
                         "write it as RFC 3339: `2026-03-09T14:00:00Z`",
                     );
                     return None;

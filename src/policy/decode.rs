@@ -3,7 +3,6 @@
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
 use crate::wire::letter_case;
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -160,26 +159,12 @@ impl Decoder {
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
-        message: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
+        message: &str,
+        help: &str,
     ) {
-        self.note_error(code, at, span, message.into(), help.into());
-    }
-
-    /// Compiled once, not for each of its callers.
-    #[inline(never)]
-    fn note_error(
-        &mut self,
-        code: &'static str,
-        at: &At<'_>,
-        span: &Range<usize>,
-        message: Cow<'static, str>,
-        help: Cow<'static, str>,
-    ) {
-        let message = message.into_owned();
-        let report = self.report(Severity::Error, code, at, span.clone(), message);
+        let report = self.report(Severity::Error, code, at, span.clone(), message.to_owned());
         if let Some(diagnostic) = report.filter(|_| !help.is_empty()) {
-            diagnostic.help = Some(help.into_owned());
+            diagnostic.help = Some(help.to_owned());
         }
     }
 
@@ -189,7 +174,7 @@ impl Decoder {
             codes::AG1005,
             at,
             &node.span,
-            format!("{expected} is expected here, not {}", node.kind()),
+            &format!("{expected} is expected here, not {}", node.kind()),
             "",
         );
     }

@@ -187,7 +187,7 @@ fn patterns<T>(
     for text in decoder.texts(at, node)? {
         match parse(&text) {
             Ok(pattern) => all.push(pattern),
-            Err(what) => decoder.error(codes::AG1013, at, &node.span, what, ""),
+            Err(what) => decoder.error(codes::AG1013, at, &node.span, &what, ""),
         }
     }
     Some(all)
@@ -250,7 +250,7 @@ fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
                 codes::AG1006,
                 at,
                 &node.span,
-                format!("`{key}` is missing"),
+                &format!("`{key}` is missing"),
                 "a call looks like `{ at: \"$.actions[*]\", name: tool, args: input }`",
             );
             return None;
@@ -281,7 +281,7 @@ fn path(decoder: &mut Decoder, at: &At<'_>, node: &Node, text: &str) -> Option<J
                 codes::AG1009,
                 at,
                 &node.span,
-                format!("`{text}` is no path: {what}"),
+                &format!("`{text}` is no path: {what}"),
                 "paths look like `$.ticket.comments[*].body`",
             );
             None

@@ -134,7 +134,7 @@ pub fn modern(root: &Node) -> Option<Modern> {
         Severity::Note,
         codes::AG1024,
         &(policy.span.start..policy.span.start),
-        "this is the terse form of a policy".to_owned(),
+        "this is the terse form of a policy",
         "`agentguard fmt` writes it in full",
     );
     Some(Modern {
@@ -155,7 +155,7 @@ impl Terse {
         severity: Severity,
         code: &'static str,
         span: &Range<usize>,
-        message: String,
+        message: &str,
         help: &str,
     ) {
         self.diagnostics.push(Diagnostic {
@@ -163,21 +163,21 @@ impl Terse {
             severity,
             path: String::new(),
             span: span.clone(),
-            message,
+            message: message.to_owned(),
             label: None,
             help: (!help.is_empty()).then(|| help.to_owned()),
             fix: None,
         });
     }
 
-    fn error(&mut self, code: &'static str, span: &Range<usize>, message: String, help: &str) {
+    fn error(&mut self, code: &'static str, span: &Range<usize>, message: &str, help: &str) {
         self.say(Severity::Error, code, span, message, help);
     }
 
     fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
         let message = format!("unknown {what} `{}`", member.key);
         let meant = nearest(&member.key, known);
-        self.error(codes::AG1004, &member.key_span, message, "");
+        self.error(codes::AG1004, &member.key_span, &message, "");
         if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
             diagnostic.help = Some(format!("did you mean `{meant}`?"));
             diagnostic.fix = Some(Fix {
@@ -257,7 +257,7 @@ impl Terse {
                 self.error(
                     codes::AG1006,
                     &at,
-                    message,
+                    &message,
                     "write `defaults: { outcome: ALLOW }`",
                 );
                 "deny"
@@ -266,7 +266,7 @@ impl Terse {
         };
         if !matches!(action, "allow" | "deny") {
             let message = format!("`{action}` is no default");
-            self.error(codes::AG1007, &at, message, "a default is ALLOW or DENY");
+            self.error(codes::AG1007, &at, &message, "a default is ALLOW or DENY");
         }
         let span = written.map_or(&at, |written| &written.span);
         Node::map_at(vec![("action", Node::text_at(action, span))], span)
@@ -309,7 +309,7 @@ impl Terse {
             _ => {
                 let message = format!("unknown outcome `{}`", node.text().unwrap_or_default());
                 let help = "ALLOW, DENY, REQUIRE_APPROVAL, REDACT or LOG";
-                self.error(codes::AG1007, &node.span, message, help);
+                self.error(codes::AG1007, &node.span, &message, help);
                 return None;
             }
         };
@@ -370,11 +370,11 @@ impl Terse {
         }
         if !ignored.is_empty() {
             let message = "an exception can't say which event it is about".to_owned();
-            self.error(codes::AG1011, at, message, "put it under `match`");
+            self.error(codes::AG1011, at, &message, "put it under `match`");
         }
         if outcome.is_none() {
             let message = "`outcome` is missing".to_owned();
-            self.error(codes::AG1006, at, message, "for example `outcome: DENY`");
+            self.error(codes::AG1006, at, &message, "for example `outcome: DENY`");
         }
         let any = match exceptions.len() {
             0 | 1 => exceptions.pop(),
@@ -498,7 +498,7 @@ impl Terse {
                     let message = format!("nothing says what `{}` is about", member.key);
                     let help =
                         format!("put the argument's name before it: `amount_{}`", member.key);
-                    self.error(codes::AG1010, at, message, &help);
+                    self.error(codes::AG1010, at, &message, &help);
                 }
             }
         } else if let Some((name, verb)) = split(&member.key) {
@@ -519,7 +519,7 @@ impl Terse {
             self.error(
                 codes::AG1011,
                 &member.key_span,
-                message,
+                &message,
                 "make a rule of its own",
             );
         }
@@ -594,7 +594,7 @@ impl Terse {
         if is_domain && !name.contains('.') {
             let message = format!("there is no list `{name}`");
             let help = "define it: `lists: { NAME: [example.com] }`";
-            self.error(codes::AG1012, &only.span, message, help);
+            self.error(codes::AG1012, &only.span, &message, help);
         }
         value.clone()
     }
@@ -621,7 +621,7 @@ impl Terse {
             self.error(
                 codes::AG1011,
                 &value.span,
-                message,
+                &message,
                 "write for example `9am-5pm EST` or `09:00-17:00 Europe/Berlin`",
             );
             return None;
@@ -634,7 +634,13 @@ impl Terse {
             if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
                 let message = format!("`{short}` is read as `{place}`, in summer and in winter");
                 let help = "name the zone itself to be sure";
-                self.say(Severity::Warning, codes::AG1024, &value.span, message, help);
+                self.say(
+                    Severity::Warning,
+                    codes::AG1024,
+                    &value.span,
+                    &message,
+                    help,
+                );
             }
             let zone = known.map_or(zone, |(_, place)| place);
             members.push(("zone", Node::text_at(zone, &value.span)));
@@ -664,7 +670,7 @@ impl Terse {
                     self.error(
                         codes::AG1005,
                         &word.span,
-                        message,
+                        &message,
                         "for example `read file`",
                     );
                 }

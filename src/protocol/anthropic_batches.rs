@@ -101,7 +101,7 @@ impl Protocol for AnthropicBatches {
             });
         });
         if root.get("requests").is_none_or(|list| list.is_null()) {
-            reader.problem(codes::AG2001, root, "`requests` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`requests` is missing");
         }
         tell_request(reader, root);
     }

@@ -82,7 +82,7 @@ impl Protocol for AnthropicComplete {
             },
         );
         if root.get("prompt").is_none_or(|prompt| prompt.is_null()) {
-            reader.problem(codes::AG2001, root, "`prompt` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`prompt` is missing");
         }
         reader.reading.count_message(&origin.from);
         tell_request(reader, root);

@@ -100,7 +100,7 @@ impl Protocol for GeminiGenerate {
                 .get(root, "contents")
                 .is_some_and(|contents| !contents.is_null());
             if !has_contents && endpoint.name != CACHE {
-                reader.problem(codes::AG2001, root, "`contents` is missing".to_owned());
+                reader.problem(codes::AG2001, root, "`contents` is missing");
             }
         }
         tell_request(reader, root);

@@ -168,7 +168,7 @@ impl Protocol for GeminiInteractions {
             .get(root, "input")
             .is_none_or(|input| input.is_null())
         {
-            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`input` is missing");
         }
         tell_request(reader, root);
     }

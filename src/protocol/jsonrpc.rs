@@ -143,7 +143,7 @@ impl<'v> Envelope<'v> {
             let problem = problem.or((count != 1)
                 .then_some("a message has exactly one of `method`, `result` and `error`"));
             if let Some(problem) = problem {
-                reader.problem(codes::AG2001, message, problem.to_owned());
+                reader.problem(codes::AG2001, message, problem);
             }
         }
         envelope
@@ -190,7 +190,7 @@ pub(super) fn refuse_variant(reader: &mut Reader<'_>, message: Value<'_>, known:
     reader.problem(
         codes::AG2002,
         at,
-        format!("a method that some servers read as `{known}`"),
+        &format!("a method that some servers read as `{known}`"),
     );
 }
 

@@ -714,7 +714,7 @@ fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     reader.problem(
         codes::AG2012,
         root,
-        "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+        "a JSON-RPC call at an endpoint of another protocol",
     );
     let endpoint = reader.reading.endpoint;
     let events = reader.reading.events.len();

@@ -216,7 +216,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         .iter()
         .any(|name| is_there(name));
     if !begins_somewhere {
-        reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+        reader.problem(codes::AG2001, root, "`input` is missing");
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());

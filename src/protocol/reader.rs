@@ -559,7 +559,7 @@ impl<'b> Reader<'b> {
             self.problem(
                 codes::AG2002,
                 key,
-                format!("a key that some servers read as `{name}`"),
+                &format!("a key that some servers read as `{name}`"),
             );
         }
     }
@@ -687,6 +687,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Something that is there and can't be read: `attachment`, `provider_state`, `opaque`, …
+    #[inline(never)]
     pub fn uninspectable(&mut self, value: Value<'_>, class: &'static str) {
         let mut event = Event::new(Kind::Uninspectable, self.direction, value.place());
         event.opacity = Some(class);
@@ -697,11 +698,7 @@ impl<'b> Reader<'b> {
     pub fn name<'v>(&mut self, value: Value<'v>) -> Option<Cow<'v, str>> {
         match value.kind() {
             json::Kind::String if value.has_lone_surrogate() => {
-                self.problem(
-                    codes::AG2001,
-                    value,
-                    "an unpaired surrogate in a name".to_owned(),
-                );
+                self.problem(codes::AG2001, value, "an unpaired surrogate in a name");
                 None
             }
             json::Kind::String => {
@@ -871,11 +868,11 @@ impl<'b> Reader<'b> {
     /// Notes that a known field has a type that its protocol does not allow.
     pub fn wrong_type(&mut self, value: Value<'_>, expected: &str) {
         let what = format!("{expected} is expected here, not {}", value.kind().name());
-        self.problem(codes::AG2001, value, what);
+        self.problem(codes::AG2001, value, &what);
     }
 
     /// Notes something that could not be read.
-    pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: String) {
+    pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: &str) {
         let problems = &self.reading.problems;
         // To find where it stands costs a walk over the body: of thousands, all say the same.
         if problems.len() >= MAX_PROBLEMS && problems.iter().any(|problem| problem.code == code) {
@@ -884,7 +881,7 @@ impl<'b> Reader<'b> {
         self.reading.problems.push(Problem {
             code,
             at: self.nest.pointer(value.place()),
-            what,
+            what: what.to_owned(),
         });
     }
 }

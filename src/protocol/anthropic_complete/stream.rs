@@ -37,7 +37,7 @@ impl StreamReader for CompletionStream {
             && name != kind
         {
             let what = "an event whose name is not its type".to_owned();
-            reader.problem(codes::AG2014, root, what);
+            reader.problem(codes::AG2014, root, &what);
         }
         let is_piece = root.get("completion").is_some();
         if is_piece {

@@ -110,7 +110,7 @@ impl StreamReader for InvokeStream {
             }
             Some(known) if known != family => {
                 let what = "an event of another kind than those before".to_owned();
-                reader.problem(codes::AG2014, root, what);
+                reader.problem(codes::AG2014, root, &what);
             }
             Some(_) => {}
         }

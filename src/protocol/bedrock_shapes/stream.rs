@@ -146,7 +146,7 @@ impl ConverseStream {
     fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
         index_of(event).unwrap_or_else(|| {
             let what = "a block without its number".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
             0
         })
     }
@@ -156,7 +156,7 @@ impl ConverseStream {
         if index < self.next {
             // Clients go on with the first block of a number, others with the last.
             let what = "a block with the number of another one".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         self.next = self.next.max(index.saturating_add(1));
         self.end_run(reader);
@@ -298,7 +298,7 @@ impl ConverseStream {
         let (before, kind) = self.said_in.unwrap_or((index, part));
         if index < before.max(self.next.saturating_sub(1)) || index == before && part != kind {
             let what = "texts of blocks that alternate".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         if index >= before {
             self.said_in = Some((index, part));
@@ -417,7 +417,7 @@ impl StreamReader for ConverseStream {
             Some(name) => self.event(reader, name, root),
             None => {
                 let what = "an event without a name".to_owned();
-                reader.problem(codes::AG2014, root, what);
+                reader.problem(codes::AG2014, root, &what);
             }
         }
     }

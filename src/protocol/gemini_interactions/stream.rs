@@ -125,7 +125,7 @@ impl InteractionStream {
     fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
         index_of(event).unwrap_or_else(|| {
             let what = "a step without its number".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
             0
         })
     }
@@ -152,7 +152,7 @@ impl InteractionStream {
         if index < self.next {
             // Clients go on with the first step of a number, others with the last.
             let what = "a step with the number of another one".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
@@ -344,7 +344,7 @@ impl StreamReader for InteractionStream {
         let kind = kind.as_deref().unwrap_or_default();
         if name.is_some_and(|name| name != kind) {
             let what = "an event whose name is not its type".to_owned();
-            reader.problem(codes::AG2014, root, what);
+            reader.problem(codes::AG2014, root, &what);
         }
         if kind == CONTENTS.start {
             self.names = &CONTENTS;

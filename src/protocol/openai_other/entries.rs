@@ -76,7 +76,7 @@ impl EntryStream {
         });
         if is_another {
             let what = "an entry with a name of another one".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         if self.entries.len() >= MOST {
             too_many(reader);
@@ -109,7 +109,7 @@ impl EntryStream {
             tell(reader, CallPiece::Begin { provider_run });
         } else if !entry.is_call || entry.has_ended {
             let what = "a call in an entry that is none".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         // The name is told with every piece.
         if let Some(value) = event.get("name").filter(|name| !name.is_null()) {
@@ -122,7 +122,7 @@ impl EntryStream {
                 (Some(known), Some(name)) if **known == *name => {}
                 _ => {
                     let what = "a call of two tools".to_owned();
-                    reader.problem(codes::AG2014, value, what);
+                    reader.problem(codes::AG2014, value, &what);
                 }
             }
         }
@@ -132,7 +132,7 @@ impl EntryStream {
                 tell(reader, CallPiece::Arguments(value.place()));
             } else {
                 let what = "arguments that are no piece of a text".to_owned();
-                reader.problem(codes::AG2014, value, what);
+                reader.problem(codes::AG2014, value, &what);
             }
         }
         if kind == "tool.execution.done" && !entry.has_ended {

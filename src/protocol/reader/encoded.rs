@@ -42,14 +42,14 @@ impl Reader<'_> {
     pub fn base64_body(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self, Value<'_>)) {
         self.claim(value);
         let Some(bytes) = value.text().and_then(|text| decode_base64(&text)) else {
-            self.problem(codes::AG2001, value, "base64 is expected here".to_owned());
+            self.problem(codes::AG2001, value, "base64 is expected here");
             return;
         };
         match self.nest.open_decoded(value, bytes) {
             Ok(doc) => self.inside(&doc, &mut |reader| read(reader, doc.root())),
             Err(error) => {
                 let what = format!("inside base64: {error}");
-                self.problem(code_of(error), value, what);
+                self.problem(code_of(error), value, &what);
             }
         }
     }

@@ -199,7 +199,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextPiece) {
 pub fn too_many(reader: &mut Reader<'static>) {
     if let Some(body) = reader.body() {
         let what = "more texts and calls than an answer has".to_owned();
-        reader.problem(codes::AG2014, body.root(), what);
+        reader.problem(codes::AG2014, body.root(), &what);
     }
 }
 

@@ -440,17 +440,27 @@ impl Edits {
         parts: impl IntoIterator<Item = (Range<usize>, &'t str)>,
     ) {
         let mut offsets = DecodedOffsets::new(string.raw_content());
-        let content = index(string.content_span().start);
         for (range, text) in parts {
-            let raw = if string.has_escapes() {
-                offsets.range(range)
-            } else {
-                range
-            };
-            let mut with = Vec::with_capacity(text.len());
-            write::escape(text, &mut with);
-            self.splice(string.doc(), shifted(raw, content), with);
+            self.replace_part(string, &mut offsets, range, text);
         }
+    }
+
+    fn replace_part(
+        &mut self,
+        string: Value<'_>,
+        offsets: &mut DecodedOffsets<'_>,
+        range: Range<usize>,
+        text: &str,
+    ) {
+        let raw = if string.has_escapes() {
+            offsets.range(range)
+        } else {
+            range
+        };
+        let mut with = Vec::with_capacity(text.len());
+        write::escape(text, &mut with);
+        let content = index(string.content_span().start);
+        self.splice(string.doc(), shifted(raw, content), with);
     }
 }
 
