@@ -214,7 +214,7 @@ impl Flow {
             &Context {
                 policy: &self.guard.policy,
                 facts: &self.facts,
-                reading: &Reading::default(),
+                reading: &Reading::new(),
                 nest: &nest,
                 scans: &RefCell::default(),
                 scratch: &self.guard.scratch,
@@ -404,7 +404,7 @@ impl Flow {
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.asked.endpoint.models(),
-            ..Reading::default()
+            ..Reading::new()
         };
         if self.asked.endpoint.model == Known::Missing && problem.is_some() {
             // What the body asks for can't be told.

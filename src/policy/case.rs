@@ -213,7 +213,7 @@ impl Case {
         let body = body_of(events);
         let mut case = Case {
             body,
-            reading: Reading::default(),
+            reading: Reading::new(),
             facts,
             past: None,
         };
@@ -221,7 +221,7 @@ impl Case {
         let Some(doc) = nest.body() else {
             return Ok(case);
         };
-        let mut reading = Reading::default();
+        let mut reading = Reading::new();
         for (event, value) in events.iter().zip(doc.root().elements()) {
             lay_out(event, value, &mut reading);
         }

@@ -258,6 +258,7 @@ impl Decoder {
     }
 
     /// A text.
+    #[inline(never)]
     pub(super) fn text(&mut self, at: &At<'_>, node: &Node) -> Option<Box<str>> {
         match &node.data {
             Data::String(text) => Some(text.clone()),
@@ -338,6 +339,7 @@ impl Decoder {
     }
 
     /// A list of texts; a single text stands for a list of one.
+    #[inline(never)]
     pub(super) fn texts(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         match &node.data {
             Data::String(text) => Some(vec![text.clone()]),

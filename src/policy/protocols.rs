@@ -259,6 +259,7 @@ fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
     Some(call)
 }
 
+#[inline(never)]
 fn paths(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<JsonPath> {
     decoder
         .texts(at, node)

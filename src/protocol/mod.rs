@@ -771,7 +771,7 @@ fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, R
         max_depth: bounds.max_depth,
     };
     let nest = Nest::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     reading.texts.push(Text {
         place: Place::default(),
         class: Class::Text,
@@ -794,7 +794,7 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
         max_depth: bounds.max_depth,
     };
     let nest = Nest::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
     event.opacity = Some("attachment");
     reading.add(event);

@@ -283,7 +283,7 @@ impl<'b> Reader<'b> {
         let nodes = nest.body().map_or(0, |doc| doc.len());
         Reader {
             nest,
-            reading: Reading::default(),
+            reading: Reading::new(),
             direction,
             results: bounds.results,
             is_form: false,

@@ -262,7 +262,7 @@ pub(super) fn withhold(
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
     let denied = order::set(withholding.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
-    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     if none_left {
         complete(root, edits);
     } else {
