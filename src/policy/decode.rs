@@ -132,6 +132,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Notes a mistake; what is returned can be added to.
+    #[inline(never)]
     pub(super) fn report(
         &mut self,
         severity: Severity,
@@ -154,6 +155,7 @@ impl Decoder {
     }
 
     /// Notes an error with a way out.
+    #[inline(never)]
     pub(super) fn error(
         &mut self,
         code: &'static str,

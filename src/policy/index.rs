@@ -58,6 +58,7 @@ impl Index {
         Index { kinds }
     }
 
+    #[inline(never)]
     fn about(&self, kind: Kind) -> Option<&Rules> {
         let mut kinds = Kind::ALL.iter().zip(&self.kinds);
         kinds

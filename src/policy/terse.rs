@@ -758,6 +758,7 @@ impl Terse {
 }
 
 /// A mapping of one key.
+#[inline(never)]
 fn one(key: &str, value: Node, at: &Range<usize>) -> Node {
     Node::map_at(vec![(key, value)], at)
 }

@@ -331,6 +331,7 @@ pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> Object<'o> {
 }
 
 /// An answer to every request of the client that waits for one, written by `write`; `None` if none does.
+#[inline(never)]
 pub(super) fn answers(
     asked: &Asked,
     is_batch: bool,

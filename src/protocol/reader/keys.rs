@@ -63,6 +63,7 @@ impl<'b> Reader<'b> {
         self.keys_by(value, table, origin, own);
     }
 
+    #[inline(never)]
     fn keys_by<'v>(
         &mut self,
         value: Value<'v>,

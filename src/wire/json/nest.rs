@@ -423,6 +423,7 @@ impl Edits {
     }
 
     /// Replaces bytes of the text that `value` is part of; `with` is JSON as it shall stand there.
+    #[inline(never)]
     pub fn splice(&mut self, doc: &Doc<'_>, span: Span, with: Vec<u8>) {
         self.list.push((doc.id, Splice { span, with }));
     }
@@ -445,6 +446,7 @@ impl Edits {
         }
     }
 
+    #[inline(never)]
     fn replace_part(
         &mut self,
         string: Value<'_>,
