@@ -5,7 +5,7 @@ use super::anthropic_messages::refused;
 use super::anthropic_shapes::{
     answered_message, error, request, tell_request, withhold_in_message,
 };
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
@@ -24,13 +24,15 @@ const RESULTS: &str = "messages.batches.results";
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/v1/messages/batches`: each request in it",
+        route: shown("`POST …/v1/messages/batches`: each request in it"),
         request: CONVERSATION,
         answer: TEXT_ANSWER,
         stream: Judged::UNREAD_STREAM,
     },
     Row {
-        route: "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+        route: shown(
+            "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+        ),
         request: ASKED,
         answer: MODEL_ANSWER,
         stream: Judged::UNREAD_STREAM,

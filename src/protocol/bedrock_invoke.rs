@@ -12,7 +12,7 @@ use super::bedrock_shapes::{
     converse_request, converse_response, model_call, refused_converse, usage_in_headers,
     withhold_in_converse,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -89,7 +89,9 @@ pub(super) fn invoke_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint:
 }
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
+    route: shown(
+        "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,

@@ -8,7 +8,7 @@ mod stream;
 mod withhold;
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER};
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, shown};
 use super::gemini_shapes::error;
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
@@ -84,13 +84,13 @@ const STATUSES: &[&str] = &[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/interactions`",
+        route: shown("`POST …/interactions`"),
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
     Row {
-        route: "`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`",
+        route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
         request: ASKED,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,

@@ -12,7 +12,7 @@ mod request;
 mod stream;
 mod tables;
 
-use super::coverage::{Judged, Row};
+use super::coverage::{Judged, Row, shown};
 use super::jsonrpc::{self, Waiting, first_message, folded, has_own_status, refusal_with_status};
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -60,25 +60,25 @@ const MESSAGES: Judged = Judged::As(&[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
+        route: shown("`POST` any path, a JSON-RPC request (`tools/call` and all other methods)"),
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, a batch (2025-03-26)",
+        route: shown("`POST` any path, a batch (2025-03-26)"),
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, a notification",
+        route: shown("`POST` any path, a notification"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, the client's answer to a request of the server",
+        route: shown("`POST` any path, the client's answer to a request of the server"),
         request: Judged::As(&[
             Kind::Request,
             Kind::Message,
@@ -89,19 +89,21 @@ const ROWS: &[Row] = &[
         stream: MESSAGES,
     },
     Row {
-        route: "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+        route: shown(
+            "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+        ),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`GET …/sse` (HTTP+SSE)",
+        route: shown("`GET …/sse` (HTTP+SSE)"),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`POST …/messages?session_id=…` (HTTP+SSE)",
+        route: shown("`POST …/messages?session_id=…` (HTTP+SSE)"),
         request: Judged::As(&[
             Kind::Request,
             Kind::ToolCall,
@@ -112,7 +114,7 @@ const ROWS: &[Row] = &[
         stream: Judged::Not("the answer comes on the stream of `GET …/sse`"),
     },
     Row {
-        route: "`DELETE …/mcp` (end of a session)",
+        route: shown("`DELETE …/mcp` (end of a session)"),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,

@@ -11,6 +11,7 @@ pub(super) use stream::ChatStream;
 pub(super) use withhold::withhold;
 
 use super::conversation::Calls;
+use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
@@ -210,7 +211,7 @@ const FINISH_REASONS: &[&str] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/chat/completions`, and `POST …/v1/chat` with `messages`",
+    route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
     request: Judged::As(&[
         Kind::Request,
         Kind::Message,

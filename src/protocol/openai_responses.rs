@@ -12,6 +12,7 @@ pub(super) use offers::mcp as mcp_offer;
 pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 
+use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
@@ -150,7 +151,7 @@ const RESPONSE: &[Member] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/responses`",
+    route: shown("`POST …/responses`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
