@@ -43,6 +43,7 @@ pub struct Member {
 
 impl Node {
     /// A text at a place.
+    #[inline(never)]
     pub(super) fn text_at(text: &str, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),

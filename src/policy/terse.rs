@@ -253,11 +253,11 @@ impl Terse {
         let action = match written {
             Some(written) => self.outcome(written).unwrap_or("deny"),
             None if policy.get("defaults").is_some() => {
-                let message = "`outcome` is missing from `defaults`".to_owned();
+                let message = "`outcome` is missing from `defaults`";
                 self.error(
                     codes::AG1006,
                     &at,
-                    &message,
+                    message,
                     "write `defaults: { outcome: ALLOW }`",
                 );
                 "deny"
@@ -369,8 +369,8 @@ impl Terse {
             }
         }
         if !ignored.is_empty() {
-            let message = "an exception can't say which event it is about".to_owned();
-            self.error(codes::AG1011, at, &message, "put it under `match`");
+            let message = "an exception can't say which event it is about";
+            self.error(codes::AG1011, at, message, "put it under `match`");
         }
         if outcome.is_none() {
             let message = "`outcome` is missing".to_owned();
@@ -666,11 +666,11 @@ impl Terse {
                         .map(|name| Node::text_at(name, &word.span)),
                 ),
                 None => {
-                    let message = "the name of an action is expected here".to_owned();
+                    let message = "the name of an action is expected here";
                     self.error(
                         codes::AG1005,
                         &word.span,
-                        &message,
+                        message,
                         "for example `read file`",
                     );
                 }

@@ -420,8 +420,8 @@ impl Conversation {
             },
         );
         if role.is_none() && message.kind() == json::Kind::Object {
-            let what = "`role` is missing".to_owned();
-            reader.problem(crate::diag::codes::AG2001, message, &what);
+            let what = "`role` is missing";
+            reader.problem(crate::diag::codes::AG2001, message, what);
         }
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());
@@ -485,8 +485,8 @@ fn tool_call(
         },
     );
     if !seen && call.kind() == json::Kind::Object {
-        let what = "`function` is missing".to_owned();
-        reader.problem(crate::diag::codes::AG2001, call, &what);
+        let what = "`function` is missing";
+        reader.problem(crate::diag::codes::AG2001, call, what);
     }
     (id, name)
 }

@@ -165,8 +165,8 @@ impl MessageStream {
         };
         if index < self.next {
             // Clients go on with the first block of a number, others with the last.
-            let what = "a block with the number of another one".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "a block with the number of another one";
+            reader.problem(codes::AG2014, event, what);
         }
         self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());
@@ -197,8 +197,8 @@ impl MessageStream {
     /// together, texts that alternate say something else than they do in a row.
     fn said(&mut self, reader: &mut Reader<'static>, event: Value<'_>, index: u32) -> Origin {
         if index < self.said_in.max(self.next.saturating_sub(1)) {
-            let what = "a text of a block after one of the next".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "a text of a block after one of the next";
+            reader.problem(codes::AG2014, event, what);
         }
         self.said_in = self.said_in.max(index);
         self.is_running = true;

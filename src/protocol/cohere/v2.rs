@@ -50,8 +50,8 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         .get("messages")
         .is_none_or(|messages| messages.is_null())
     {
-        let what = "`messages` is missing".to_owned();
-        reader.problem(crate::diag::codes::AG2001, root, &what);
+        let what = "`messages` is missing";
+        reader.problem(crate::diag::codes::AG2001, root, what);
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
@@ -144,8 +144,8 @@ impl Conversation {
             },
         );
         if role.is_none() && message.kind() == json::Kind::Object {
-            let what = "`role` is missing".to_owned();
-            reader.problem(crate::diag::codes::AG2001, message, &what);
+            let what = "`role` is missing";
+            reader.problem(crate::diag::codes::AG2001, message, what);
         }
         if is_result {
             let id = message.get("tool_call_id").and_then(|id| id.text());

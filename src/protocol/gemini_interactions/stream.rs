@@ -124,8 +124,8 @@ impl InteractionStream {
     /// The number of an event's step.
     fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
         index_of(event).unwrap_or_else(|| {
-            let what = "a step without its number".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "a step without its number";
+            reader.problem(codes::AG2014, event, what);
             0
         })
     }
@@ -151,8 +151,8 @@ impl InteractionStream {
         let index = self.index(reader, event);
         if index < self.next {
             // Clients go on with the first step of a number, others with the last.
-            let what = "a step with the number of another one".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "a step with the number of another one";
+            reader.problem(codes::AG2014, event, what);
         }
         self.next = self.next.max(index.saturating_add(1));
         let kind = value.get("type").and_then(|kind| kind.text());

@@ -75,8 +75,8 @@ impl EntryStream {
             pairs.any(|(known, name)| known == name && !name.is_empty())
         });
         if is_another {
-            let what = "an entry with a name of another one".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "an entry with a name of another one";
+            reader.problem(codes::AG2014, event, what);
         }
         if self.entries.len() >= MOST {
             too_many(reader);
@@ -108,8 +108,8 @@ impl EntryStream {
             entry.is_call = true;
             tell(reader, CallPiece::Begin { provider_run });
         } else if !entry.is_call || entry.has_ended {
-            let what = "a call in an entry that is none".to_owned();
-            reader.problem(codes::AG2014, event, &what);
+            let what = "a call in an entry that is none";
+            reader.problem(codes::AG2014, event, what);
         }
         // The name is told with every piece.
         if let Some(value) = event.get("name").filter(|name| !name.is_null()) {
@@ -121,8 +121,8 @@ impl EntryStream {
                 }
                 (Some(known), Some(name)) if **known == *name => {}
                 _ => {
-                    let what = "a call of two tools".to_owned();
-                    reader.problem(codes::AG2014, value, &what);
+                    let what = "a call of two tools";
+                    reader.problem(codes::AG2014, value, what);
                 }
             }
         }

@@ -548,8 +548,8 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
                 }
                 // What is not JSON lines, no record of it can be read.
                 None if is_batch && value.get("text").is_some() => {
-                    let what = "a batch that is no JSON lines".to_owned();
-                    reader.problem(crate::diag::codes::AG2001, value, &what);
+                    let what = "a batch that is no JSON lines";
+                    reader.problem(crate::diag::codes::AG2001, value, what);
                 }
                 _ => {}
             }

@@ -215,8 +215,8 @@ impl<'b> Reader<'b> {
         if let Known::Is(path) = path
             && **path != *model
         {
-            let what = "another model than the path names".to_owned();
-            self.problem(codes::AG2012, value, &what);
+            let what = "another model than the path names";
+            self.problem(codes::AG2012, value, what);
         }
         self.reading.models.add(model);
     }

@@ -198,8 +198,8 @@ fn alone(reader: &mut Reader<'static>, piece: &TextPiece) {
 /// Notes that an answer has more texts or calls than any has.
 pub fn too_many(reader: &mut Reader<'static>) {
     if let Some(body) = reader.body() {
-        let what = "more texts and calls than an answer has".to_owned();
-        reader.problem(codes::AG2014, body.root(), &what);
+        let what = "more texts and calls than an answer has";
+        reader.problem(codes::AG2014, body.root(), what);
     }
 }
 
