@@ -173,7 +173,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     };
     let mut seen = Seen::default();
     let mut asked = Asked::default();
-    let mut answered = Reading::default();
+    let mut answered = Reading::new();
     let mut protocol_name = "unknown";
     let mut failed = false;
     let mut told = Usage::default();

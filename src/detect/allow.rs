@@ -185,6 +185,7 @@ fn network(value: &str) -> Option<(u128, u32)> {
     Some((masked(bits(address), mask), mask))
 }
 
+#[inline(never)]
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

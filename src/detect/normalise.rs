@@ -9,6 +9,7 @@
 //! Not undone here: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
 
+use crate::wire::letter_case;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -231,15 +232,15 @@ pub(super) fn readings(words: &str) -> Vec<String> {
     let trimmed = words.trim();
     let mut written = vec![trimmed.to_owned()];
     if !trimmed.is_ascii() {
-        let small = trimmed.to_lowercase();
+        let small = letter_case::lower(trimmed);
         let mut letters = small.chars();
         let titled: String = letters
             .next()
             .into_iter()
-            .flat_map(char::to_uppercase)
+            .flat_map(letter_case::upper_of)
             .chain(letters)
             .collect();
-        written.extend([trimmed.to_uppercase(), titled, small]);
+        written.extend([letter_case::upper(trimmed), titled, small]);
     }
     let mut seen: Vec<String> = written
         .into_iter()
@@ -247,7 +248,7 @@ pub(super) fn readings(words: &str) -> Vec<String> {
             Some(view) => view.text().to_owned(),
             None => words,
         })
-        .map(|words| words.to_ascii_lowercase())
+        .map(|words| letter_case::ascii_lower(&words))
         .filter(|words| !words.is_empty())
         .collect();
     order::sort(&mut seen);
@@ -736,7 +737,7 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
             // Full case folding (CaseFolding.txt, status F) where lower case alone would keep two spellings apart.
             Reading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
             Reading::Same if c == 'ς' => folded.push('σ'),
-            Reading::Same => folded.extend(c.to_lowercase()),
+            Reading::Same => folded.extend(letter_case::lower_of(c)),
             Reading::Ascii(ascii) | Reading::Tag(ascii) => {
                 folded.push(char::from(ascii.to_ascii_lowercase()))
             }

@@ -81,6 +81,7 @@ impl Parts {
 
     /// Which groups of the words have one that stands in the text, a bit for each; a group ends before such a place of the
     /// list.
+    #[inline(never)]
     pub(super) fn groups_in(&self, text: &[u8], ends: &[usize]) -> u32 {
         let mut groups = 0;
         self.each_in(text, &mut |_, word| {

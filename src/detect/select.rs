@@ -1,5 +1,6 @@
 //! Which detectors a policy asks for.
 
+use crate::wire::letter_case;
 use std::sync::Arc;
 
 use super::allow::AllowList;
@@ -140,7 +141,7 @@ impl Selection {
 
     /// Names that may have been meant: one that is spelled nearly so, and those that contain it.
     fn suggestions(&self, name: &str) -> Vec<String> {
-        let folded = name.to_lowercase().replace(['-', ' '], "_");
+        let folded = letter_case::lower(name).replace(['-', ' '], "_");
         let known = || {
             let own = self.custom.iter().map(|detector| detector.name.as_str());
             names().into_iter().chain(own)

@@ -2,12 +2,15 @@
 
 /// The known name that a misspelt one most probably means: at most a third of its letters away, case ignored.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let name: Vec<char> = name.to_lowercase().chars().collect();
+    // All known names are ASCII.
+    let letters =
+        |name: &str| -> Vec<char> { name.chars().map(|c| c.to_ascii_lowercase()).collect() };
+    let name = letters(name);
     let mut best = None;
     for candidate in known {
-        let letters: Vec<char> = candidate.to_lowercase().chars().collect();
-        let allowed = name.len().max(letters.len()).div_euclid(3).max(1);
-        let distance = distance(&name, &letters);
+        let candidate_letters = letters(candidate);
+        let allowed = name.len().max(candidate_letters.len()).div_euclid(3).max(1);
+        let distance = distance(&name, &candidate_letters);
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, *candidate));
         }

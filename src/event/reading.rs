@@ -84,6 +84,12 @@ pub struct Problem {
 }
 
 impl Reading {
+    /// A reading that has found nothing yet.
+    #[inline(never)]
+    pub fn new() -> Reading {
+        Reading::default()
+    }
+
     /// Adds an event.
     #[inline(never)]
     pub fn add(&mut self, event: Event) {

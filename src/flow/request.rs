@@ -11,6 +11,7 @@ use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, R
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity};
 use crate::wire::json::{Edits, Limits, Nest, Place};
+use crate::wire::letter_case;
 use std::cell::RefCell;
 
 /// Headers that only we write; a client's or an upstream's are taken out.
@@ -52,7 +53,7 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
         match *name {
             b":method" => seen.method = String::from_utf8_lossy(value).into_owned(),
             b":authority" | b"host" => {
-                seen.authority = String::from_utf8_lossy(value).to_ascii_lowercase();
+                seen.authority = letter_case::ascii_lower(&String::from_utf8_lossy(value));
             }
             b":path" => seen.path = value,
             b"x-http-method-override" | b"x-http-method" | b"x-method-override" => {
@@ -213,7 +214,7 @@ impl Flow {
             &Context {
                 policy: &self.guard.policy,
                 facts: &self.facts,
-                reading: &Reading::default(),
+                reading: &Reading::new(),
                 nest: &nest,
                 scans: &RefCell::default(),
                 scratch: &self.guard.scratch,
@@ -403,7 +404,7 @@ impl Flow {
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.asked.endpoint.models(),
-            ..Reading::default()
+            ..Reading::new()
         };
         if self.asked.endpoint.model == Known::Missing && problem.is_some() {
             // What the body asks for can't be told.
@@ -734,7 +735,7 @@ fn request_id(head: &RequestHead<'_>) -> Option<String> {
 
 /// Whether an AWS signature covers a header: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=host;x-amz-date, Signature=…`.
 fn signs(authorization: &[u8], name: &str) -> bool {
-    let authorization = String::from_utf8_lossy(authorization).to_ascii_lowercase();
+    let authorization = letter_case::ascii_lower(&String::from_utf8_lossy(authorization));
     authorization
         .split([',', ' '])
         .filter_map(|part| part.strip_prefix("signedheaders="))
@@ -746,7 +747,7 @@ fn signs(authorization: &[u8], name: &str) -> bool {
 fn is_presigned(query: &str) -> bool {
     query
         .split('&')
-        .any(|part| part.to_ascii_lowercase().starts_with("x-amz-signature="))
+        .any(|part| letter_case::ascii_lower(part).starts_with("x-amz-signature="))
 }
 
 /// A body that holds nothing, for judging what has none.

@@ -122,7 +122,7 @@ impl Flow {
                     at: String::new(),
                     what: "a stream was asked for, and something else comes".to_owned(),
                 }],
-                ..Reading::default()
+                ..Reading::new()
             })
         {
             return refused;
@@ -154,7 +154,7 @@ impl Flow {
         let unread = match self.response_problem(&seen) {
             Some(problem) => Some(Reading {
                 problems: vec![problem],
-                ..Reading::default()
+                ..Reading::new()
             }),
             None if self.protocol.is_some() && self.asked.endpoint.answer.is_media(seen.media) => {
                 protocol::read_bytes(self.guard.bounds())
@@ -337,7 +337,7 @@ impl Flow {
     }
 
     fn refuse_oversized(&mut self) -> Step {
-        let mut reading = Reading::default();
+        let mut reading = Reading::new();
         reading.problems.extend(unreadable(
             codes::AG2004,
             "the body is larger than `inspect.max_body`",
@@ -376,7 +376,7 @@ impl Flow {
                 Some(Err(())) => self.refuse_uneditable(&nest),
             },
             Err(problem) => {
-                let mut reading = Reading::default();
+                let mut reading = Reading::new();
                 reading.problems.push(problem);
                 let Some(nest) = no_body() else {
                     return Step::go_on();
@@ -605,7 +605,7 @@ impl Flow {
 
     /// An answer went by that could not be read.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
-        let mut reading = Reading::default();
+        let mut reading = Reading::new();
         reading.problems.extend(unreadable(code, ""));
         if let Some(nest) = no_body() {
             self.record(&nest, &reading);

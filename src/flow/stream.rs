@@ -122,7 +122,7 @@ impl Stream {
             lanes: Lanes::default(),
             texts: BTreeMap::new(),
             calls: BTreeMap::new(),
-            answer: Reading::default(),
+            answer: Reading::new(),
             changes: Changes::new(),
             rewritten: BTreeMap::new(),
             is_changed: false,
@@ -401,7 +401,7 @@ impl Flow {
         };
         let reading = Reading {
             problems: vec![problem],
-            ..Reading::default()
+            ..Reading::new()
         };
         let Some(nest) = no_body() else { return Ok(()) };
         let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
@@ -1162,7 +1162,7 @@ struct Stretch<'a> {
 fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'static>>, Reading) {
     let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
     quote(part, &mut quoted);
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     know(&mut reading, answer);
     reading.texts.push(TextInfo {
         place: Place::default(),

@@ -213,7 +213,7 @@ impl Case {
         let body = body_of(events);
         let mut case = Case {
             body,
-            reading: Reading::default(),
+            reading: Reading::new(),
             facts,
             past: None,
         };
@@ -221,7 +221,7 @@ impl Case {
         let Some(doc) = nest.body() else {
             return Ok(case);
         };
-        let mut reading = Reading::default();
+        let mut reading = Reading::new();
         for (event, value) in events.iter().zip(doc.root().elements()) {
             lay_out(event, value, &mut reading);
         }
@@ -459,7 +459,7 @@ fn read_event(
                     codes::AG1005,
                     at,
                     &node.span,
-                    format!("the arguments can't be read: {what}"),
+                    &format!("the arguments can't be read: {what}"),
                     "write a call as `NAME {argument: value, …}`",
                 );
                 return None;
@@ -627,7 +627,7 @@ fn read_fact(decoder: &mut Decoder, at: &At<'_>, member: &Member, facts: &mut Fa
                         codes::AG1005,
                         at,
                         &value.span,
-                        format!("`{text}` is no moment: {error}"),
+                        &format!("`{text}` is no moment: {error}"),
                         "write it as RFC 3339: `2026-03-09T14:00:00Z`",
                     );
                     return None;

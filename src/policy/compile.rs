@@ -27,6 +27,7 @@ use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known};
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
+use crate::wire::letter_case;
 use crate::wire::order;
 use crate::wire::span::offset;
 use std::ops::Range;
@@ -82,7 +83,7 @@ impl Chapter {
     /// neither its path as it came nor as a server reads it fits, in whatever letter case; and what is not known fits.
     pub(super) fn applies(&self, facts: &Facts) -> bool {
         let fits = |globs: &[Glob], value: &str| {
-            let value = value.to_lowercase();
+            let value = letter_case::lower(value);
             globs
                 .iter()
                 .any(|glob| glob.matches(&value, super::glob::Reading::Broad))
@@ -374,7 +375,7 @@ pub(super) fn compile(
         let at = At::root();
         compiler
             .decoder
-            .error(codes::AG1019, &at, &(0..0), message, "");
+            .error(codes::AG1019, &at, &(0..0), &message, "");
         return None;
     }
     let Compiler {
@@ -389,7 +390,7 @@ pub(super) fn compile(
     let automaton = Literals::new(&literals)
         .map_err(|error| {
             let message = format!("too many texts to look for: {error}");
-            decoder.error(codes::AG1019, &at, &(0..0), message, "");
+            decoder.error(codes::AG1019, &at, &(0..0), &message, "");
         })
         .ok()?;
     let patterns = PatternSet::new(patterns)
@@ -398,8 +399,8 @@ pub(super) fn compile(
                 codes::AG1013,
                 &at,
                 &(0..0),
-                error.message,
-                error.help.unwrap_or_default(),
+                &error.message,
+                error.help.as_deref().unwrap_or_default(),
             )
         })
         .ok()?;
@@ -407,7 +408,7 @@ pub(super) fn compile(
         let message = format!("{} rules are more than the filter can number", rules.len());
         let help =
             "write one rule for several tools or texts: `tool: [a, b]`, `contains_any: [..]`";
-        decoder.error(codes::AG1019, &at, &(0..0), message, help);
+        decoder.error(codes::AG1019, &at, &(0..0), &message, help);
         return None;
     }
     Some(Policy {
@@ -436,10 +437,10 @@ fn scope(decoder: &mut Decoder, applies_to: &AppliesTo) -> Scope {
         texts.as_ref().map(|texts| {
             texts
                 .iter()
-                .filter_map(|text| match Glob::parse(&text.to_lowercase()) {
+                .filter_map(|text| match Glob::parse(&letter_case::lower(text)) {
                     Ok(glob) => Some(glob),
                     Err(what) => {
-                        decoder.error(codes::AG1013, &at.key(key), &(0..0), what, "");
+                        decoder.error(codes::AG1013, &at.key(key), &(0..0), &what, "");
                         None
                     }
                 })
@@ -615,7 +616,7 @@ impl<'d> Compiler<'d> {
                 if list.field.nature() != Nature::Data {
                     let message = format!("`{}` is no list", list.name);
                     let help = "items stand in `args`, `result` and `params`";
-                    self.error(codes::AG1011, &list.span, "", message, help);
+                    self.error(codes::AG1011, &list.span, "", &message, help);
                     return None;
                 }
                 CompiledCondition::AnyItem {
@@ -659,7 +660,7 @@ impl<'d> Compiler<'d> {
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
         if matches!(test.mention.field, Field::Session(_)) {
             let message = format!("`{}`: sessions are not supported yet", test.mention.name);
-            self.error(codes::AG1017, &test.mention.span, "", message, "");
+            self.error(codes::AG1017, &test.mention.span, "", &message, "");
             return None;
         }
         let mut checks = Vec::with_capacity(test.checks.len());
@@ -683,9 +684,10 @@ impl<'d> Compiler<'d> {
         code: &'static str,
         span: &Range<usize>,
         path: &str,
-        message: String,
+        message: &str,
         help: &str,
     ) {
+        let message = message.to_owned();
         let report = self
             .decoder
             .report(Severity::Error, code, &At::root(), span.clone(), message);
@@ -695,7 +697,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    pub(super) fn does_not_fit(&mut self, check: &Check, message: String, help: &str) {
+    pub(super) fn does_not_fit(&mut self, check: &Check, message: &str, help: &str) {
         self.error(codes::AG1011, &check.span, &check.path, message, help);
     }
 
@@ -730,7 +732,7 @@ impl<'d> Compiler<'d> {
         };
         self.does_not_fit(
             check,
-            format!(
+            &format!(
                 "`{}` does not apply to `{}`, which is {what}",
                 verb.word(),
                 test.mention.name
@@ -778,7 +780,7 @@ impl<'d> Compiler<'d> {
                         codes::AG1011,
                         span,
                         &check.path,
-                        format!("list `{name}` has keys"),
+                        &format!("list `{name}` has keys"),
                         "say which one: `{ list: NAME, key: principal.tenant }`",
                     );
                     None
@@ -802,7 +804,7 @@ impl<'d> Compiler<'d> {
                         codes::AG1011,
                         span,
                         &check.path,
-                        format!("list `{name}` has no keys"),
+                        &format!("list `{name}` has no keys"),
                         "leave `key` out",
                     );
                     None
@@ -812,7 +814,7 @@ impl<'d> Compiler<'d> {
                 if !check.verb.takes_field() {
                     let message = format!("`{}` takes no other field", check.verb.word());
                     let help = "write what it compares with, or a list";
-                    self.error(codes::AG1011, &mention.span, &check.path, message, help);
+                    self.error(codes::AG1011, &mention.span, &check.path, &message, help);
                     return None;
                 }
                 self.operand_field(check, mention).map(Operator::Field)
@@ -829,7 +831,7 @@ impl<'d> Compiler<'d> {
                 let message = format!("`{}` takes no earlier event", check.verb.word());
                 let help = "`overlaps` compares with the texts of earlier events";
                 let span = &earlier.mention.span;
-                self.error(codes::AG1011, span, &check.path, message, help);
+                self.error(codes::AG1011, span, &check.path, &message, help);
                 None
             }
         }
@@ -841,7 +843,7 @@ impl<'d> Compiler<'d> {
         let is_session = matches!(field, Field::Session(_));
         if is_session || matches!(field.nature(), Nature::Time | Nature::History) {
             let message = format!("`{}` can't be compared with", mention.name);
-            self.error(codes::AG1011, &mention.span, &check.path, message, "");
+            self.error(codes::AG1011, &mention.span, &check.path, &message, "");
             return None;
         }
         Some(field.clone())
@@ -881,7 +883,7 @@ impl<'d> Compiler<'d> {
             Verb::Equals | Verb::NotEquals if is_list => {
                 self.does_not_fit(
                     check,
-                    format!("`{}` compares with one value", verb.word()),
+                    &format!("`{}` compares with one value", verb.word()),
                     "use `in` or `not_in` for a list",
                 );
                 None
@@ -892,7 +894,7 @@ impl<'d> Compiler<'d> {
             Verb::Exists => match items.first().map(|node| &node.data) {
                 Some(Data::Bool(value)) if !is_list => Some(Operator::Exists(*value)),
                 _ => {
-                    self.does_not_fit(check, "`exists` takes true or false".to_owned(), "");
+                    self.does_not_fit(check, "`exists` takes true or false", "");
                     None
                 }
             },
@@ -915,7 +917,7 @@ impl<'d> Compiler<'d> {
                 if verb == Verb::Contains && is_list {
                     self.does_not_fit(
                         check,
-                        "`contains` looks for one text".to_owned(),
+                        "`contains` looks for one text",
                         "use `contains_any` or `contains_all` for a list",
                     );
                     return None;
@@ -972,7 +974,7 @@ impl<'d> Compiler<'d> {
                     Ok(rows) => Some(Operator::Sql(SqlQuestion::MoreRowsThan(rows))),
                     Err(_) => {
                         let message = format!("`{}` compares with a whole number", verb.word());
-                        self.does_not_fit(check, message, "");
+                        self.does_not_fit(check, &message, "");
                         None
                     }
                 }
@@ -983,7 +985,7 @@ impl<'d> Compiler<'d> {
                     codes::AG1017,
                     &check.span,
                     &check.path,
-                    format!("`{}` is not supported yet", verb.word()),
+                    &format!("`{}` is not supported yet", verb.word()),
                     "",
                 );
                 None
@@ -993,7 +995,7 @@ impl<'d> Compiler<'d> {
 
     fn equality(&mut self, field: &Field, check: &Check, items: &[&Node]) -> Option<Operator> {
         if items.is_empty() {
-            self.does_not_fit(check, "the list is empty".to_owned(), "");
+            self.does_not_fit(check, "the list is empty", "");
             return None;
         }
         let mut literals = Vec::with_capacity(items.len());
@@ -1006,7 +1008,7 @@ impl<'d> Compiler<'d> {
                     None => {
                         self.does_not_fit(
                             check,
-                            format!("`{text}` is no number that can be compared"),
+                            &format!("`{text}` is no number that can be compared"),
                             "",
                         );
                         return None;
@@ -1021,7 +1023,7 @@ impl<'d> Compiler<'d> {
                 Data::List(_) | Data::Map(_) => {
                     self.does_not_fit(
                         check,
-                        format!(
+                        &format!(
                             "`{}` compares with plain values, not with {}",
                             check.verb.word(),
                             item.kind()
@@ -1043,11 +1045,7 @@ impl<'d> Compiler<'d> {
                 } else {
                     "put it in quotes"
                 };
-                self.does_not_fit(
-                    check,
-                    "this can never be equal: the types differ".to_owned(),
-                    help,
-                );
+                self.does_not_fit(check, "this can never be equal: the types differ", help);
                 return None;
             }
             literals.push(literal);
@@ -1088,7 +1086,7 @@ impl<'d> Compiler<'d> {
         if number.is_none() {
             self.does_not_fit(
                 check,
-                format!("`{}` compares with one number", check.verb.word()),
+                &format!("`{}` compares with one number", check.verb.word()),
                 "write it without quotes and without separators: `1000`",
             );
         }
@@ -1123,7 +1121,7 @@ impl<'d> Compiler<'d> {
         let [low, high] = items else {
             self.does_not_fit(
                 check,
-                "`between` takes two numbers".to_owned(),
+                "`between` takes two numbers",
                 "`between: [1, 100]` includes both",
             );
             return None;
@@ -1131,11 +1129,7 @@ impl<'d> Compiler<'d> {
         let low = self.number(check, &[low])?;
         let high = self.number(check, &[high])?;
         if high < low {
-            self.does_not_fit(
-                check,
-                "the first number is larger than the second".to_owned(),
-                "",
-            );
+            self.does_not_fit(check, "the first number is larger than the second", "");
             return None;
         }
         Some(Operator::Order(Order {
@@ -1151,13 +1145,13 @@ impl<'d> Compiler<'d> {
             match &item.data {
                 Data::String(text) if !text.is_empty() => texts.push(text.clone()),
                 Data::String(_) => {
-                    self.does_not_fit(check, "an empty text stands everywhere".to_owned(), "");
+                    self.does_not_fit(check, "an empty text stands everywhere", "");
                     return None;
                 }
                 _ => {
                     self.does_not_fit(
                         check,
-                        format!(
+                        &format!(
                             "`{}` looks for texts, not for {}",
                             check.verb.word(),
                             item.kind()
@@ -1169,7 +1163,7 @@ impl<'d> Compiler<'d> {
             }
         }
         if texts.is_empty() {
-            self.does_not_fit(check, "the list is empty".to_owned(), "");
+            self.does_not_fit(check, "the list is empty", "");
             return None;
         }
         Some(texts)
@@ -1187,7 +1181,13 @@ impl<'d> Compiler<'d> {
             Ok(operator) => Some(operator),
             Err(error) => {
                 let span = items.get(error.at).map_or(&check.span, |item| &item.span);
-                self.error(codes::AG1011, span, &check.path, error.message, &error.help);
+                self.error(
+                    codes::AG1011,
+                    span,
+                    &check.path,
+                    &error.message,
+                    &error.help,
+                );
                 None
             }
         }
@@ -1219,7 +1219,7 @@ impl<'d> Compiler<'d> {
                     codes::AG1013,
                     span,
                     path,
-                    what,
+                    &what,
                     "globs know `*`, `**`, `?` and `[abc]`",
                 );
                 None
@@ -1245,7 +1245,7 @@ impl<'d> Compiler<'d> {
                 Err(error) => {
                     let message = format!("`{source}`: {}", error.message);
                     let help = error.help.unwrap_or_default();
-                    self.error(codes::AG1013, &check.span, &check.path, message, &help);
+                    self.error(codes::AG1013, &check.span, &check.path, &message, &help);
                     return None;
                 }
             }
@@ -1279,11 +1279,7 @@ impl<'d> Compiler<'d> {
                     }
                 }
                 _ => {
-                    self.does_not_fit(
-                        check,
-                        "`detects` takes names of detectors or groups".to_owned(),
-                        "",
-                    );
+                    self.does_not_fit(check, "`detects` takes names of detectors or groups", "");
                     return None;
                 }
             }
@@ -1304,7 +1300,7 @@ impl<'d> Compiler<'d> {
                         }
                     };
                     let message = format!("unknown detector or group `{name}`");
-                    self.error(codes::AG1012, span, &check.path, message, &help);
+                    self.error(codes::AG1012, span, &check.path, &message, &help);
                     return None;
                 }
             }
@@ -1313,7 +1309,7 @@ impl<'d> Compiler<'d> {
             }
         }
         if detectors.is_empty() {
-            self.does_not_fit(check, "no detector is named".to_owned(), "");
+            self.does_not_fit(check, "no detector is named", "");
             return None;
         }
         order::sort(&mut detectors);

@@ -327,7 +327,7 @@ pub(super) fn read_field(
                 codes::AG1009,
                 at,
                 span,
-                format!("`{name}` is no path: {what}"),
+                &format!("`{name}` is no path: {what}"),
                 "paths look like `args.items[*].price`, `args[\"a.b\"]` or `args.to|cc`",
             );
             None
@@ -335,7 +335,7 @@ pub(super) fn read_field(
         Err(FieldError::Unknown) if let Some((argument, verb)) = terse::split(name) => {
             let message = format!("unknown field `{name}`");
             let help = format!("did you mean `args.{argument}: {{ {}: … }}`?", verb.word());
-            decoder.error(codes::AG1009, at, span, message, help);
+            decoder.error(codes::AG1009, at, span, &message, &help);
             None
         }
         Err(error) => {
@@ -395,7 +395,7 @@ fn read_item_field(
         Err(what) => {
             let message = format!("`{name}` is no path into an item: {what}");
             let help = "name the item's own members: `price`, `tags[0]` or `[\"a.b\"]`";
-            decoder.error(codes::AG1009, at, span, message, help);
+            decoder.error(codes::AG1009, at, span, &message, help);
             None
         }
     }
@@ -678,7 +678,7 @@ fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
                 Some(length) => run = length,
                 None => {
                     let message = format!("from {} to {}", RUNS.start(), RUNS.end());
-                    decoder.error(codes::AG1011, &at, &member.value.span, message, "");
+                    decoder.error(codes::AG1011, &at, &member.value.span, &message, "");
                     return None;
                 }
             }

@@ -28,6 +28,7 @@ use crate::event::{
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
+use crate::wire::letter_case;
 use crate::wire::order;
 use crate::wire::span::index;
 use std::cell::RefCell;
@@ -1448,5 +1449,5 @@ impl Collector<'_, '_> {
 fn own_label(context: &Context<'_>, detector: Option<u16>) -> Option<Box<str>> {
     let number = detector.filter(|number| usize::from(*number) >= DETECTORS.len())?;
     let name = context.policy.matcher.detectors.name(number)?;
-    Some(format!("[{}]", name.to_uppercase()).into())
+    Some(format!("[{}]", letter_case::upper(name)).into())
 }

@@ -2,7 +2,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::diag::{Diagnostic, Fix, Severity, codes, listed, nearest};
-use std::borrow::Cow;
+use crate::wire::letter_case;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -132,6 +132,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Notes a mistake; what is returned can be added to.
+    #[inline(never)]
     pub(super) fn report(
         &mut self,
         severity: Severity,
@@ -154,31 +155,18 @@ impl Decoder {
     }
 
     /// Notes an error with a way out.
+    #[inline(never)]
     pub(super) fn error(
         &mut self,
         code: &'static str,
         at: &At<'_>,
         span: &Range<usize>,
-        message: impl Into<Cow<'static, str>>,
-        help: impl Into<Cow<'static, str>>,
+        message: &str,
+        help: &str,
     ) {
-        self.note_error(code, at, span, message.into(), help.into());
-    }
-
-    /// Compiled once, not for each of its callers.
-    #[inline(never)]
-    fn note_error(
-        &mut self,
-        code: &'static str,
-        at: &At<'_>,
-        span: &Range<usize>,
-        message: Cow<'static, str>,
-        help: Cow<'static, str>,
-    ) {
-        let message = message.into_owned();
-        let report = self.report(Severity::Error, code, at, span.clone(), message);
+        let report = self.report(Severity::Error, code, at, span.clone(), message.to_owned());
         if let Some(diagnostic) = report.filter(|_| !help.is_empty()) {
-            diagnostic.help = Some(help.into_owned());
+            diagnostic.help = Some(help.to_owned());
         }
     }
 
@@ -188,7 +176,7 @@ impl Decoder {
             codes::AG1005,
             at,
             &node.span,
-            format!("{expected} is expected here, not {}", node.kind()),
+            &format!("{expected} is expected here, not {}", node.kind()),
             "",
         );
     }
@@ -204,7 +192,7 @@ impl Decoder {
         known: &[&str],
     ) {
         let message = format!("unknown {what} `{name}`");
-        let lower = name.to_ascii_lowercase();
+        let lower = letter_case::ascii_lower(name);
         let same = known.iter().copied().find(|known| **known == *lower);
         let meant = same.or_else(|| nearest(name, known));
         let Some(diagnostic) = self.report(Severity::Error, code, at, span.clone(), message) else {
@@ -272,6 +260,7 @@ impl Decoder {
     }
 
     /// A text.
+    #[inline(never)]
     pub(super) fn text(&mut self, at: &At<'_>, node: &Node) -> Option<Box<str>> {
         match &node.data {
             Data::String(text) => Some(text.clone()),
@@ -352,6 +341,7 @@ impl Decoder {
     }
 
     /// A list of texts; a single text stands for a list of one.
+    #[inline(never)]
     pub(super) fn texts(&mut self, at: &At<'_>, node: &Node) -> Option<Vec<Box<str>>> {
         match &node.data {
             Data::String(text) => Some(vec![text.clone()]),

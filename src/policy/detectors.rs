@@ -72,7 +72,7 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
                     let message = format!("the detector `{}` is defined twice", member.key);
                     let help =
                         "documents that decide together share their detectors: use two names";
-                    decoder.error(codes::AG1008, &at, &member.key_span, message, help);
+                    decoder.error(codes::AG1008, &at, &member.key_span, &message, help);
                     continue;
                 }
                 None => defined.push((&member.key, written)),
@@ -80,8 +80,8 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
             if let Some(detector) = custom(decoder, &at, &member.key, &member.value, &part.lists)
                 && let Err(error) = selection.define(detector)
             {
-                let help = error.help.unwrap_or_default();
-                decoder.error(codes::AG1013, &at, &member.key_span, error.message, help);
+                let help = error.help.as_deref().unwrap_or_default();
+                decoder.error(codes::AG1013, &at, &member.key_span, &error.message, help);
             }
         }
     }
@@ -118,7 +118,7 @@ fn allow(
     if !is_shared {
         let message = format!("not every document has this list for `{}`", member.key);
         let help = "a list loosens what all documents find: write the same one in each of them";
-        decoder.error(codes::AG1017, at, &member.key_span, message, help);
+        decoder.error(codes::AG1017, at, &member.key_span, &message, help);
         return;
     }
     let known = &["allow", "description"];
@@ -186,8 +186,8 @@ fn custom(
                         Ok(pattern) => detector.patterns.push(pattern),
                         Err(error) => {
                             let message = format!("`{source}`: {}", error.message);
-                            let help = error.help.unwrap_or_default();
-                            decoder.error(codes::AG1013, &at, &value.span, message, help);
+                            let help = error.help.as_deref().unwrap_or_default();
+                            decoder.error(codes::AG1013, &at, &value.span, &message, help);
                             return None;
                         }
                     }
@@ -275,7 +275,7 @@ fn list(
         Some(List::Keyed(_)) => {
             let message = format!("list `{name}` has keys");
             let help = "detectors are the same for everybody: name a list without keys";
-            decoder.error(codes::AG1011, at, &node.span, message, help);
+            decoder.error(codes::AG1011, at, &node.span, &message, help);
             None
         }
         None => match allow::known(&name) {

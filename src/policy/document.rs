@@ -338,8 +338,8 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             codes::AG1003,
             &at,
             &root.span,
-            format!("a policy is a mapping, not {}", root.kind()),
-            format!("begin with `apiVersion: {API_VERSION}`"),
+            &format!("a policy is a mapping, not {}", root.kind()),
+            &format!("begin with `apiVersion: {API_VERSION}`"),
         );
         return None;
     };
@@ -349,7 +349,7 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
             &at,
             &(root.span.start..root.span.start),
             "`apiVersion` is missing",
-            format!("begin with `apiVersion: {API_VERSION}` and `kind: AgentPolicy`"),
+            &format!("begin with `apiVersion: {API_VERSION}` and `kind: AgentPolicy`"),
         );
         return None;
     }
@@ -380,7 +380,7 @@ fn check_version(decoder: &mut Decoder, at: &At<'_>, root: &Node) {
             &at.key("apiVersion"),
             &version.span,
             "this version of the language is not known",
-            format!("write `{API_VERSION}`"),
+            &format!("write `{API_VERSION}`"),
         );
     }
 }
@@ -419,7 +419,7 @@ fn read_standing(
             } else {
                 format!("`{key}` is not supported yet")
             };
-            decoder.error(why, &at.key(key), &value.span, message, "");
+            decoder.error(why, &at.key(key), &value.span, &message, "");
         }
     }
 
@@ -542,7 +542,7 @@ fn set_members(
         Some(_) => {
             let span = node.map_or(0..0, |node| node.span.clone());
             let message = format!("a list of 1 to {MAX_MEMBERS} documents is expected here");
-            decoder.error(codes::AG1005, &at, &span, message, "");
+            decoder.error(codes::AG1005, &at, &span, &message, "");
             return Vec::new();
         }
         None => {
@@ -563,7 +563,7 @@ fn set_members(
         if documents.iter().any(|other| other.name == document.name) {
             let message = format!("document `{}` is defined twice", document.name);
             let help = "records name a rule by its document and its id";
-            decoder.error(codes::AG1008, &at, &item.span, message, help);
+            decoder.error(codes::AG1008, &at, &item.span, &message, help);
         }
         documents.push(document);
     }
@@ -610,7 +610,7 @@ fn top_members<'n>(
                     codes::AG1002,
                     &at.key(&inner.key),
                     &inner.key_span,
-                    format!(
+                    &format!(
                         "`{}` does not stand inside `spec` or stands outside as well",
                         inner.key
                     ),
@@ -746,7 +746,7 @@ fn applies_to(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> AppliesTo {
         let globs = decoder.texts(&at, &member.value);
         for glob in globs.iter().flatten() {
             if let Err(what) = super::glob::Glob::parse(glob) {
-                decoder.error(codes::AG1013, &at, &member.value.span, what, "");
+                decoder.error(codes::AG1013, &at, &member.value.span, &what, "");
             }
         }
         match &*member.key {
@@ -788,7 +788,7 @@ fn environment(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Enviro
                     codes::AG1007,
                     &at.key("from"),
                     &span,
-                    format!("`{from}` is no source of the environment's name"),
+                    &format!("`{from}` is no source of the environment's name"),
                     "write `node`, `principal` or `env:NAME`",
                 );
                 None
@@ -942,7 +942,7 @@ fn bounded(decoder: &mut Decoder, at: &At<'_>, node: &Node, low: u16, high: u16)
                 codes::AG1007,
                 at,
                 &node.span,
-                format!("a number from {low} to {high} is expected here"),
+                &format!("a number from {low} to {high} is expected here"),
                 "",
             );
             None

@@ -2,6 +2,7 @@
 
 use crate::event::Kind;
 use crate::wire::json::JsonPath;
+use crate::wire::letter_case;
 
 /// A set of kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,7 +310,7 @@ impl Field {
                 ))),
                 None => Ok(Field::Principal(rest.into())),
             },
-            "header" => Ok(Field::Header(rest.to_ascii_lowercase().into())),
+            "header" => Ok(Field::Header(letter_case::ascii_lower(rest).into())),
             "session" => Ok(Field::Session(rest.into())),
             "request" => match rest {
                 "message_count" => Ok(RequestField::MessageCount),

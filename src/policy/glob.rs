@@ -1,6 +1,8 @@
 //! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
 //! one of a set.
 
+use crate::wire::letter_case;
+
 /// A compiled glob. It matches the whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glob {
@@ -228,7 +230,7 @@ impl Glob {
                     ranges: ranges
                         .iter()
                         .flat_map(|(low, high)| {
-                            let lower = |c: &char| c.to_lowercase().next().unwrap_or(*c);
+                            let lower = |c: &char| letter_case::lower_of(*c).next().unwrap_or(*c);
                             [(*low, *high), (lower(low), lower(high).max(lower(low)))]
                         })
                         .collect(),

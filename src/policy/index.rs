@@ -58,6 +58,7 @@ impl Index {
         Index { kinds }
     }
 
+    #[inline(never)]
     fn about(&self, kind: Kind) -> Option<&Rules> {
         let mut kinds = Kind::ALL.iter().zip(&self.kinds);
         kinds
@@ -168,6 +169,7 @@ impl Rules {
 }
 
 impl ByName {
+    #[inline(never)]
     fn add(&mut self, number: u16, names: Vec<&str>) {
         self.all.push(number);
         for name in names {
@@ -193,6 +195,7 @@ impl ByName {
 impl CompiledRule {
     /// The folded names of which a field has to be one for the rule to hold, if it is so. Folding is the broadest reading
     /// of a name there is, so that no rule is missed whichever way it is read.
+    #[inline(never)]
     fn names(&self, field: &Field) -> Option<Vec<&str>> {
         let tests = self.matches.iter().filter(|test| test.field == *field);
         let mut checks = tests.flat_map(|test| &test.checks);

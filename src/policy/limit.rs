@@ -102,7 +102,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
                 let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
                 if !matches!(mention.field.nature(), Nature::Number | Nature::Data) {
                     let message = format!("`{path}` is no number that could be added up");
-                    decoder.error(codes::AG1011, &at, &value.span, message, "");
+                    decoder.error(codes::AG1011, &at, &value.span, &message, "");
                     return None;
                 }
                 sum = Some(mention);
@@ -119,7 +119,7 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
                         let message = format!("`{path}` tells nobody apart");
                         let help =
                             "for example `tenant`, `client`, `session` or `args.customer_id`";
-                        decoder.error(codes::AG1011, &at, &value.span, message, help);
+                        decoder.error(codes::AG1011, &at, &value.span, &message, help);
                         return None;
                     }
                     per.push(mention);

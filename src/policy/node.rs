@@ -43,6 +43,7 @@ pub struct Member {
 
 impl Node {
     /// A text at a place.
+    #[inline(never)]
     pub(super) fn text_at(text: &str, span: &Range<usize>) -> Node {
         Node {
             span: span.clone(),
@@ -59,6 +60,7 @@ impl Node {
     }
 
     /// A mapping at a place, with its keys there too.
+    #[inline(never)]
     pub(super) fn map_at(members: Vec<(&str, Node)>, span: &Range<usize>) -> Node {
         let members = members.into_iter().map(|(key, value)| Member {
             key: key.into(),
@@ -156,6 +158,7 @@ impl Node {
     }
 
     /// The value of a key.
+    #[inline(never)]
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.members()
             .iter()

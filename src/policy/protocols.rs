@@ -7,6 +7,7 @@ use super::node::{Data, Node};
 use crate::diag::codes;
 use crate::event::{CallShape, Facts, PROTOCOL_NAMES, Shape};
 use crate::wire::json::JsonPath;
+use crate::wire::letter_case;
 use std::rc::Rc;
 
 /// One entry of `protocols`.
@@ -33,7 +34,7 @@ enum PathPattern {
 
 impl PathPattern {
     fn parse(text: &str) -> Result<PathPattern, String> {
-        let text = text.to_lowercase();
+        let text = letter_case::lower(text);
         // `/mcp/*` means what is beneath `/mcp`, and nobody means to leave out `/mcp` itself.
         let stem = text
             .strip_suffix("/**")
@@ -50,7 +51,7 @@ impl PathPattern {
     }
 
     fn fits(&self, path: &str) -> bool {
-        let path = path.to_lowercase();
+        let path = letter_case::lower(path);
         match self {
             PathPattern::Glob(glob) => glob.matches(&path, Reading::Broad),
             PathPattern::Prefix(segments) => {
@@ -129,7 +130,7 @@ fn entry(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<ProtocolEntr
         match &*member.key {
             "hosts" => {
                 entry.hosts = patterns(decoder, &at, value, |text| {
-                    Glob::parse(&text.to_lowercase())
+                    Glob::parse(&letter_case::lower(text))
                 });
             }
             "paths" => entry.paths = patterns(decoder, &at, value, PathPattern::parse),
@@ -186,7 +187,7 @@ fn patterns<T>(
     for text in decoder.texts(at, node)? {
         match parse(&text) {
             Ok(pattern) => all.push(pattern),
-            Err(what) => decoder.error(codes::AG1013, at, &node.span, what, ""),
+            Err(what) => decoder.error(codes::AG1013, at, &node.span, &what, ""),
         }
     }
     Some(all)
@@ -249,7 +250,7 @@ fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
                 codes::AG1006,
                 at,
                 &node.span,
-                format!("`{key}` is missing"),
+                &format!("`{key}` is missing"),
                 "a call looks like `{ at: \"$.actions[*]\", name: tool, args: input }`",
             );
             return None;
@@ -258,6 +259,7 @@ fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
     Some(call)
 }
 
+#[inline(never)]
 fn paths(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<JsonPath> {
     decoder
         .texts(at, node)
@@ -280,7 +282,7 @@ fn path(decoder: &mut Decoder, at: &At<'_>, node: &Node, text: &str) -> Option<J
                 codes::AG1009,
                 at,
                 &node.span,
-                format!("`{text}` is no path: {what}"),
+                &format!("`{text}` is no path: {what}"),
                 "paths look like `$.ticket.comments[*].body`",
             );
             None

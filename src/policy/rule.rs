@@ -171,7 +171,7 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
             codes::AG1019,
             at,
             &node.span,
-            format!("{} rules, at most {MAX_RULES} are allowed", items.len()),
+            &format!("{} rules, at most {MAX_RULES} are allowed", items.len()),
             "",
         );
         return Vec::new();
@@ -195,8 +195,8 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
                 codes::AG1008,
                 &at.key("id"),
                 &id.span,
-                format!("rule `{name}` is defined twice"),
-                format!("the first is rules[{first}]; records name a rule by its id, so it must be unique"),
+                &format!("rule `{name}` is defined twice"),
+                &format!("the first is rules[{first}]; records name a rule by its id, so it must be unique"),
             );
         }
         rules.extend(rule(decoder, &at, number, item, &redact));
@@ -291,7 +291,7 @@ fn rule(
                 codes::AG1006,
                 at,
                 &(node.span.start..node.span.start),
-                format!("`{key}` is missing"),
+                &format!("`{key}` is missing"),
                 help,
             );
         }
@@ -453,8 +453,8 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                             codes::AG1014,
                             at,
                             span,
-                            format!("`{name}` stands in several kinds of events"),
-                            format!(
+                            &format!("`{name}` stands in several kinds of events"),
+                            &format!(
                                 "say which: `match: {{ event: … }}` with {}",
                                 events.join(", ")
                             ),
@@ -486,8 +486,8 @@ fn kinds(decoder: &mut Decoder, at: &At<'_>, rule: &Rule, events: Option<Kinds>)
                 codes::AG1009,
                 at,
                 span,
-                format!("`{name}` is not a field of the event `{}`", kind.word()),
-                format!("it belongs to {}", others.join(", ")),
+                &format!("`{name}` is not a field of the event `{}`", kind.word()),
+                &format!("it belongs to {}", others.join(", ")),
             );
             sound = false;
         }
@@ -591,7 +591,7 @@ fn check_action(decoder: &mut Decoder, at: &At<'_>, node: &Node, rule: &Rule) {
     ] {
         if !fits && node.get(key).is_some() {
             let message = format!("`{key}` means nothing under `{}`", rule.action.word());
-            decoder.error(codes::AG1015, &at.key(key), &place(key), message, help);
+            decoder.error(codes::AG1015, &at.key(key), &place(key), &message, help);
         }
     }
     if rule.action == Action::Tag && rule.tags.is_empty() {

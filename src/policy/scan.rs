@@ -218,6 +218,7 @@ impl Matcher {
 }
 
 /// A text as it is read, in both readings of characters that are not shown.
+#[inline(never)]
 pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
     if let Some(mut view) = View::of(text) {
         visit(&view);

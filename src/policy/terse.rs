@@ -5,6 +5,7 @@ use super::field::Field;
 use super::node::{Data, Member, Node};
 use super::operators::{Verb, operator_words};
 use crate::diag::{Diagnostic, Fix, Severity, codes, nearest};
+use crate::wire::letter_case;
 use std::ops::Range;
 
 /// Keys by which a document without `apiVersion` is known to be one of these.
@@ -133,7 +134,7 @@ pub fn modern(root: &Node) -> Option<Modern> {
         Severity::Note,
         codes::AG1024,
         &(policy.span.start..policy.span.start),
-        "this is the terse form of a policy".to_owned(),
+        "this is the terse form of a policy",
         "`agentguard fmt` writes it in full",
     );
     Some(Modern {
@@ -154,7 +155,7 @@ impl Terse {
         severity: Severity,
         code: &'static str,
         span: &Range<usize>,
-        message: String,
+        message: &str,
         help: &str,
     ) {
         self.diagnostics.push(Diagnostic {
@@ -162,21 +163,21 @@ impl Terse {
             severity,
             path: String::new(),
             span: span.clone(),
-            message,
+            message: message.to_owned(),
             label: None,
             help: (!help.is_empty()).then(|| help.to_owned()),
             fix: None,
         });
     }
 
-    fn error(&mut self, code: &'static str, span: &Range<usize>, message: String, help: &str) {
+    fn error(&mut self, code: &'static str, span: &Range<usize>, message: &str, help: &str) {
         self.say(Severity::Error, code, span, message, help);
     }
 
     fn unknown(&mut self, what: &str, member: &Member, known: &[&str]) {
         let message = format!("unknown {what} `{}`", member.key);
         let meant = nearest(&member.key, known);
-        self.error(codes::AG1004, &member.key_span, message, "");
+        self.error(codes::AG1004, &member.key_span, &message, "");
         if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
             diagnostic.help = Some(format!("did you mean `{meant}`?"));
             diagnostic.fix = Some(Fix {
@@ -205,7 +206,7 @@ impl Terse {
             ("metadata", Node::map_at(metadata, start)),
         ];
         let observes = |value: &Node| {
-            let word = value.text().unwrap_or_default().to_ascii_lowercase();
+            let word = letter_case::ascii_lower(value.text().unwrap_or_default());
             ["log_only", "monitor", "observe", "audit", "dry_run"].contains(&&*word)
         };
         if [policy.get("enforcement"), policy.get("mode")]
@@ -252,7 +253,7 @@ impl Terse {
         let action = match written {
             Some(written) => self.outcome(written).unwrap_or("deny"),
             None if policy.get("defaults").is_some() => {
-                let message = "`outcome` is missing from `defaults`".to_owned();
+                let message = "`outcome` is missing from `defaults`";
                 self.error(
                     codes::AG1006,
                     &at,
@@ -265,7 +266,7 @@ impl Terse {
         };
         if !matches!(action, "allow" | "deny") {
             let message = format!("`{action}` is no default");
-            self.error(codes::AG1007, &at, message, "a default is ALLOW or DENY");
+            self.error(codes::AG1007, &at, &message, "a default is ALLOW or DENY");
         }
         let span = written.map_or(&at, |written| &written.span);
         Node::map_at(vec![("action", Node::text_at(action, span))], span)
@@ -298,7 +299,7 @@ impl Terse {
 
     /// The action that a word means.
     fn outcome(&mut self, node: &Node) -> Option<&'static str> {
-        let word = node.text().unwrap_or_default().to_ascii_lowercase();
+        let word = letter_case::ascii_lower(node.text().unwrap_or_default());
         let action = match &*word.replace(['-', ' '], "_") {
             "allow" | "permit" => "allow",
             "deny" | "block" | "reject" | "forbid" => "deny",
@@ -308,7 +309,7 @@ impl Terse {
             _ => {
                 let message = format!("unknown outcome `{}`", node.text().unwrap_or_default());
                 let help = "ALLOW, DENY, REQUIRE_APPROVAL, REDACT or LOG";
-                self.error(codes::AG1007, &node.span, message, help);
+                self.error(codes::AG1007, &node.span, &message, help);
                 return None;
             }
         };
@@ -368,12 +369,12 @@ impl Terse {
             }
         }
         if !ignored.is_empty() {
-            let message = "an exception can't say which event it is about".to_owned();
+            let message = "an exception can't say which event it is about";
             self.error(codes::AG1011, at, message, "put it under `match`");
         }
         if outcome.is_none() {
             let message = "`outcome` is missing".to_owned();
-            self.error(codes::AG1006, at, message, "for example `outcome: DENY`");
+            self.error(codes::AG1006, at, &message, "for example `outcome: DENY`");
         }
         let any = match exceptions.len() {
             0 | 1 => exceptions.pop(),
@@ -497,7 +498,7 @@ impl Terse {
                     let message = format!("nothing says what `{}` is about", member.key);
                     let help =
                         format!("put the argument's name before it: `amount_{}`", member.key);
-                    self.error(codes::AG1010, at, message, &help);
+                    self.error(codes::AG1010, at, &message, &help);
                 }
             }
         } else if let Some((name, verb)) = split(&member.key) {
@@ -518,7 +519,7 @@ impl Terse {
             self.error(
                 codes::AG1011,
                 &member.key_span,
-                message,
+                &message,
                 "make a rule of its own",
             );
         }
@@ -593,7 +594,7 @@ impl Terse {
         if is_domain && !name.contains('.') {
             let message = format!("there is no list `{name}`");
             let help = "define it: `lists: { NAME: [example.com] }`";
-            self.error(codes::AG1012, &only.span, message, help);
+            self.error(codes::AG1012, &only.span, &message, help);
         }
         value.clone()
     }
@@ -620,7 +621,7 @@ impl Terse {
             self.error(
                 codes::AG1011,
                 &value.span,
-                message,
+                &message,
                 "write for example `9am-5pm EST` or `09:00-17:00 Europe/Berlin`",
             );
             return None;
@@ -633,7 +634,13 @@ impl Terse {
             if let Some((short, place)) = known.filter(|(short, _)| *short != "GMT") {
                 let message = format!("`{short}` is read as `{place}`, in summer and in winter");
                 let help = "name the zone itself to be sure";
-                self.say(Severity::Warning, codes::AG1024, &value.span, message, help);
+                self.say(
+                    Severity::Warning,
+                    codes::AG1024,
+                    &value.span,
+                    &message,
+                    help,
+                );
             }
             let zone = known.map_or(zone, |(_, place)| place);
             members.push(("zone", Node::text_at(zone, &value.span)));
@@ -659,7 +666,7 @@ impl Terse {
                         .map(|name| Node::text_at(name, &word.span)),
                 ),
                 None => {
-                    let message = "the name of an action is expected here".to_owned();
+                    let message = "the name of an action is expected here";
                     self.error(
                         codes::AG1005,
                         &word.span,
@@ -751,6 +758,7 @@ impl Terse {
 }
 
 /// A mapping of one key.
+#[inline(never)]
 fn one(key: &str, value: Node, at: &Range<usize>) -> Node {
     Node::map_at(vec![(key, value)], at)
 }
@@ -822,7 +830,7 @@ fn limit(text: &str) -> Option<&str> {
 
 /// `9am`, `5:30 pm`, `17:00` as `HH:MM`.
 fn clock(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
+    let text = letter_case::ascii_lower(text.trim());
     let (time, half) = match (text.strip_suffix("am"), text.strip_suffix("pm")) {
         (Some(time), _) => (time.trim(), Some(0)),
         (_, Some(time)) => (time.trim(), Some(12)),
@@ -856,7 +864,7 @@ fn spellings(action: &str) -> Vec<String> {
                 words.push(String::new());
             }
             if let Some(word) = words.last_mut() {
-                word.extend(c.to_lowercase());
+                word.extend(letter_case::lower_of(c));
             }
         }
     }
@@ -867,7 +875,7 @@ fn spellings(action: &str) -> Vec<String> {
         .map(|(number, word)| match (number, word.chars().next()) {
             (1.., Some(first)) => {
                 let rest = word.get(first.len_utf8()..).unwrap_or_default();
-                format!("{}{rest}", first.to_uppercase())
+                letter_case::upper_of(first).chain(rest.chars()).collect()
             }
             _ => word.clone(),
         })

@@ -193,7 +193,7 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
                 codes::AG1003,
                 &at.key(key),
                 &span,
-                format!("a file of tests says `{key}: {value}`"),
+                &format!("a file of tests says `{key}: {value}`"),
                 "",
             );
         }
@@ -225,7 +225,7 @@ fn read_file(decoder: &mut Decoder, root: &Node) -> Option<TestFile> {
                 codes::AG1006,
                 &at,
                 &(root.span.start..root.span.start),
-                format!("`{key}` is missing"),
+                &format!("`{key}` is missing"),
                 help,
             );
         }

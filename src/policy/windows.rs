@@ -22,7 +22,7 @@ impl Compiler<'_> {
         let Some(moment) = read else {
             self.does_not_fit(
                 check,
-                format!("`{}` takes a moment with its offset", check.verb.word()),
+                &format!("`{}` takes a moment with its offset", check.verb.word()),
                 "write for example `2026-01-31T09:00:00+01:00` or `2026-01-31T08:00:00Z`",
             );
             return None;
@@ -57,14 +57,14 @@ impl Compiler<'_> {
                 Some((name, None)) if name.starts_with(|c: char| c.is_alphabetic()) => {
                     let message = format!("`{name}` is neither a window nor a list of windows");
                     let help = "write for example `mon-fri 09:00-17:00`, or name it under `lists`";
-                    self.error(codes::AG1012, &item.span, &check.path, message, help);
+                    self.error(codes::AG1012, &item.span, &check.path, &message, help);
                     return None;
                 }
                 _ => windows.push(self.window(check, item, days, zone)?),
             }
         }
         if windows.is_empty() {
-            self.does_not_fit(check, "the list is empty".to_owned(), "");
+            self.does_not_fit(check, "the list is empty", "");
             return None;
         }
         Some(Operator::Time(TimeTest::Within(
@@ -105,7 +105,7 @@ impl Compiler<'_> {
                 codes::AG1011,
                 &hours.span,
                 &check.path,
-                "this is no span of the day".to_owned(),
+                "this is no span of the day",
                 "write for example `09:00-17:00`, `22:00-06:00` over midnight, or `mon-fri 09:00-17:00`",
             );
             return None;
@@ -122,7 +122,7 @@ impl Compiler<'_> {
                 Some(name) => self.zone(check, name, node)?,
                 None => {
                     let message = format!("a zone is a text, not {}", node.kind());
-                    self.error(codes::AG1005, &node.span, &check.path, message, ZONES);
+                    self.error(codes::AG1005, &node.span, &check.path, &message, ZONES);
                     return None;
                 }
             },
@@ -131,7 +131,7 @@ impl Compiler<'_> {
                     codes::AG1006,
                     &item.span,
                     &check.path,
-                    "`zone` is missing: nothing says by whose clock".to_owned(),
+                    "`zone` is missing: nothing says by whose clock",
                     ZONES,
                 );
                 return None;
@@ -152,7 +152,7 @@ impl Compiler<'_> {
                     codes::AG1011,
                     &node.span,
                     &check.path,
-                    "these are no days of the week".to_owned(),
+                    "these are no days of the week",
                     "write for example `mon-fri`, `[sat, sun]` or `monday`",
                 );
                 return None;
@@ -196,7 +196,7 @@ impl Compiler<'_> {
                 format!("did you mean `{near}`?"),
             ),
         };
-        self.error(code, &node.span, &check.path, message, &help);
+        self.error(code, &node.span, &check.path, &message, &help);
         None
     }
 }

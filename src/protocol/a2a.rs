@@ -8,7 +8,7 @@ mod refuse;
 mod stream;
 mod tables;
 
-use super::coverage::{Judged, Row};
+use super::coverage::{Judged, Row, shown};
 use super::jsonrpc::{self, first_message, folded};
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -20,6 +20,7 @@ use crate::event::{Gate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use stream::A2aStream;
 
 /// The format.
@@ -66,37 +67,39 @@ const METHODS: &[(&str, &str)] = &[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
+        route: shown(
+            "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
+        ),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
     },
     Row {
-        route: "`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)",
+        route: shown("`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
     },
     Row {
-        route: "`POST …/message:send`",
+        route: shown("`POST …/message:send`"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
     },
     Row {
-        route: "`POST …/message:stream`, `…/tasks/ID:subscribe`",
+        route: shown("`POST …/message:stream`, `…/tasks/ID:subscribe`"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
     },
     Row {
-        route: "`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`",
+        route: shown("`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
     },
     Row {
-        route: "`…/tasks/ID/pushNotificationConfigs`, and one of them",
+        route: shown("`…/tasks/ID/pushNotificationConfigs`, and one of them"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: Judged::As(&[Kind::Response]),
@@ -113,7 +116,7 @@ fn named_like(method: &str) -> Option<&'static str> {
     let folded = folded(method);
     METHODS
         .iter()
-        .find(|(name, _)| name.to_ascii_lowercase() == folded)
+        .find(|(name, _)| letter_case::ascii_lower(name) == folded)
         .map(|(name, _)| *name)
 }
 
@@ -216,7 +219,7 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
         .path
         .segments
         .iter()
-        .map(|segment| segment.to_ascii_lowercase())
+        .map(|segment| letter_case::ascii_lower(segment))
         .collect();
     let mut tail: Vec<&str> = segments.iter().rev().take(5).map(String::as_str).collect();
     tail.reverse();

@@ -5,7 +5,7 @@ use super::anthropic_messages::refused;
 use super::anthropic_shapes::{
     answered_message, error, request, tell_request, withhold_in_message,
 };
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
@@ -14,6 +14,7 @@ use super::{
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use crate::wire::span::offset;
 
 /// The format.
@@ -23,13 +24,15 @@ const RESULTS: &str = "messages.batches.results";
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/v1/messages/batches`: each request in it",
+        route: shown("`POST …/v1/messages/batches`: each request in it"),
         request: CONVERSATION,
         answer: TEXT_ANSWER,
         stream: Judged::UNREAD_STREAM,
     },
     Row {
-        route: "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+        route: shown(
+            "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
+        ),
         request: ASKED,
         answer: MODEL_ANSWER,
         stream: Judged::UNREAD_STREAM,
@@ -46,7 +49,7 @@ impl Protocol for AnthropicBatches {
             .path
             .segments
             .iter()
-            .map(|segment| segment.to_ascii_lowercase())
+            .map(|segment| letter_case::ascii_lower(segment))
             .collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let (is_read, is_write) = match head.method {
@@ -100,7 +103,7 @@ impl Protocol for AnthropicBatches {
             });
         });
         if root.get("requests").is_none_or(|list| list.is_null()) {
-            reader.problem(codes::AG2001, root, "`requests` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`requests` is missing");
         }
         tell_request(reader, root);
     }

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::anthropic_shapes::{error, tell_request};
-use super::coverage::{TEXT_ANSWER, TEXTS};
+use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
 use super::surgery::{Object, tag};
@@ -43,7 +43,7 @@ const RESPONSE: &[Key] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/v1/complete`",
+    route: shown("`POST …/v1/complete`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: TEXT_ANSWER,
@@ -82,7 +82,7 @@ impl Protocol for AnthropicComplete {
             },
         );
         if root.get("prompt").is_none_or(|prompt| prompt.is_null()) {
-            reader.problem(codes::AG2001, root, "`prompt` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`prompt` is missing");
         }
         reader.reading.count_message(&origin.from);
         tell_request(reader, root);

@@ -7,7 +7,7 @@
 use super::anthropic_shapes::{
     MessageStream, refused_message, request, response, tell_request, withhold_in_answer,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::{VertexCall, vertex_call};
@@ -34,7 +34,9 @@ fn at_vertex(head: &Head<'_>) -> Option<VertexCall> {
 }
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
+    route: shown(
+        "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
@@ -109,7 +111,7 @@ pub(super) fn refused(denial: &Denial, asked: &Asked) -> Vec<u8> {
 }
 
 const COUNT_ROWS: &[Row] = &[Row {
-    route: "`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`",
+    route: shown("`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

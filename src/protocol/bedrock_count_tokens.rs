@@ -3,7 +3,7 @@
 use super::anthropic_shapes::tell_request;
 use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
-use super::coverage::{CONVERSATION, TEXT_ANSWER};
+use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row};
 use crate::diag::codes;
@@ -13,7 +13,7 @@ use crate::event::{Author, Known, Part, Turn};
 pub(super) struct BedrockCountTokens;
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST /model/{model}/count-tokens`",
+    route: shown("`POST /model/{model}/count-tokens`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,
@@ -66,7 +66,7 @@ impl Protocol for BedrockCountTokens {
             },
         );
         if root.get("input").is_none_or(|input| input.is_null()) {
-            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`input` is missing");
         }
         tell_request(reader, root);
     }

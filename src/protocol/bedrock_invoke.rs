@@ -12,13 +12,14 @@ use super::bedrock_shapes::{
     converse_request, converse_response, model_call, refused_converse, usage_in_headers,
     withhold_in_converse,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 
 /// The format.
 pub(super) struct BedrockInvoke;
@@ -75,7 +76,7 @@ fn model_of(endpoint: &Endpoint) -> String {
         Known::Is(model) => Some(model),
         _ => endpoint.model.value(),
     };
-    model.map_or_else(String::new, |model| model.to_ascii_lowercase())
+    model.map_or_else(String::new, |model| letter_case::ascii_lower(model))
 }
 
 /// Reads a body of InvokeModel, also where it stands inside another one.
@@ -88,7 +89,9 @@ pub(super) fn invoke_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint:
 }
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
+    route: shown(
+        "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,

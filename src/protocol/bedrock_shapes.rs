@@ -14,6 +14,7 @@ pub(super) use stream::{ConverseStream, exception, read_exception};
 
 use super::{Endpoint, Head};
 use crate::event::{Known, Usage};
+use crate::wire::letter_case;
 
 /// What a path of the runtime says: `/model/MODEL/VERB`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(super) fn model_call(head: &Head<'_>) -> Option<ModelCall> {
     let model = before.get(start.saturating_add(1)..)?.join("/");
     (!model.is_empty()).then(|| ModelCall {
         model,
-        verb: verb.to_ascii_lowercase(),
+        verb: letter_case::ascii_lower(verb),
     })
 }
 

@@ -7,6 +7,7 @@ mod texts;
 mod v1;
 mod v2;
 
+use super::coverage::shown;
 use super::openai_shapes::{self, beside};
 use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -114,7 +115,9 @@ const COUNTED: &[&str] = &[
 ];
 
 const COHERE_V1_ROWS: &[Row] = &[Row {
-    route: "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+    route: shown(
+        "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
@@ -188,7 +191,7 @@ impl Protocol for CohereV1 {
 }
 
 const COHERE_V2_ROWS: &[Row] = &[Row {
-    route: "`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`",
+    route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,

@@ -2,7 +2,7 @@
 //! Gemini API and at Vertex AI. What is embedded was written by nobody in a conversation.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{TEXT_ANSWER, TEXTS};
+use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Is, Key, Origin, Reader};
 use super::vertex_paths::vertex_call;
@@ -54,7 +54,9 @@ const INSTANCE: &[Key] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
+    route: shown(
+        "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
+    ),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

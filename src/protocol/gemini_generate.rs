@@ -4,7 +4,7 @@
 //! Source: Google's published SDK types and recorded exchanges.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
     GenerateStream, generate_request, refused_response, response, withhold,
 };
@@ -42,7 +42,9 @@ fn answers_as_events(query: &str) -> bool {
 }
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
+    route: shown(
+        "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
@@ -100,7 +102,7 @@ impl Protocol for GeminiGenerate {
                 .get(root, "contents")
                 .is_some_and(|contents| !contents.is_null());
             if !has_contents && endpoint.name != CACHE {
-                reader.problem(codes::AG2001, root, "`contents` is missing".to_owned());
+                reader.problem(codes::AG2001, root, "`contents` is missing");
             }
         }
         tell_request(reader, root);
@@ -191,7 +193,7 @@ fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
 }
 
 const COUNT_ROWS: &[Row] = &[Row {
-    route: "`POST …:countTokens`, `…:computeTokens`",
+    route: shown("`POST …:countTokens`, `…:computeTokens`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

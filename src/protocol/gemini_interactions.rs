@@ -8,7 +8,7 @@ mod stream;
 mod withhold;
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER};
+use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, shown};
 use super::gemini_shapes::error;
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
@@ -84,13 +84,13 @@ const STATUSES: &[&str] = &[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/interactions`",
+        route: shown("`POST …/interactions`"),
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
     Row {
-        route: "`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`",
+        route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
         request: ASKED,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
@@ -168,7 +168,7 @@ impl Protocol for GeminiInteractions {
             .get(root, "input")
             .is_none_or(|input| input.is_null())
         {
-            reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+            reader.problem(codes::AG2001, root, "`input` is missing");
         }
         tell_request(reader, root);
     }

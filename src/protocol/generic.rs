@@ -3,7 +3,7 @@
 
 mod stream;
 
-use super::coverage::{Judged, Row};
+use super::coverage::{Judged, Row, shown};
 use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
@@ -18,7 +18,7 @@ use stream::GenericStream;
 pub(super) struct Generic;
 
 const ROWS: &[Row] = &[Row {
-    route: "any path that the policy names under `protocols`",
+    route: shown("any path that the policy names under `protocols`"),
     request: Judged::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
     answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
     stream: Judged::As(&[Kind::Response, Kind::ToolCall]),

@@ -9,6 +9,7 @@ use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
 use crate::wire::btree::BTreeMap;
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value};
+use crate::wire::letter_case;
 use crate::wire::span::index;
 use std::borrow::Cow;
 
@@ -74,9 +75,8 @@ pub(super) fn first_message(body: Value<'_>) -> Option<Value<'_>> {
 
 /// A method as a lenient server may take it.
 pub(super) fn folded(method: &str) -> String {
-    method
-        .trim_matches(|c: char| c.is_whitespace() || c.is_control())
-        .to_ascii_lowercase()
+    let bare = method.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    letter_case::ascii_lower(bare)
 }
 
 /// One message, taken apart.
@@ -143,7 +143,7 @@ impl<'v> Envelope<'v> {
             let problem = problem.or((count != 1)
                 .then_some("a message has exactly one of `method`, `result` and `error`"));
             if let Some(problem) = problem {
-                reader.problem(codes::AG2001, message, problem.to_owned());
+                reader.problem(codes::AG2001, message, problem);
             }
         }
         envelope
@@ -190,7 +190,7 @@ pub(super) fn refuse_variant(reader: &mut Reader<'_>, message: Value<'_>, known:
     reader.problem(
         codes::AG2002,
         at,
-        format!("a method that some servers read as `{known}`"),
+        &format!("a method that some servers read as `{known}`"),
     );
 }
 
@@ -331,6 +331,7 @@ pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> Object<'o> {
 }
 
 /// An answer to every request of the client that waits for one, written by `write`; `None` if none does.
+#[inline(never)]
 pub(super) fn answers(
     asked: &Asked,
     is_batch: bool,

@@ -12,7 +12,7 @@ mod request;
 mod stream;
 mod tables;
 
-use super::coverage::{Judged, Row};
+use super::coverage::{Judged, Row, shown};
 use super::jsonrpc::{self, Waiting, first_message, folded, has_own_status, refusal_with_status};
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -24,6 +24,7 @@ use crate::event::{Gate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
 use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::letter_case;
 use stream::McpStream;
 
 /// The format.
@@ -59,25 +60,25 @@ const MESSAGES: Judged = Judged::As(&[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST` any path, a JSON-RPC request (`tools/call` and all other methods)",
+        route: shown("`POST` any path, a JSON-RPC request (`tools/call` and all other methods)"),
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, a batch (2025-03-26)",
+        route: shown("`POST` any path, a batch (2025-03-26)"),
         request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, a notification",
+        route: shown("`POST` any path, a notification"),
         request: Judged::As(&[Kind::Request, Kind::Message]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`POST` any path, the client's answer to a request of the server",
+        route: shown("`POST` any path, the client's answer to a request of the server"),
         request: Judged::As(&[
             Kind::Request,
             Kind::Message,
@@ -88,19 +89,21 @@ const ROWS: &[Row] = &[
         stream: MESSAGES,
     },
     Row {
-        route: "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+        route: shown(
+            "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
+        ),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`GET …/sse` (HTTP+SSE)",
+        route: shown("`GET …/sse` (HTTP+SSE)"),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
     },
     Row {
-        route: "`POST …/messages?session_id=…` (HTTP+SSE)",
+        route: shown("`POST …/messages?session_id=…` (HTTP+SSE)"),
         request: Judged::As(&[
             Kind::Request,
             Kind::ToolCall,
@@ -111,7 +114,7 @@ const ROWS: &[Row] = &[
         stream: Judged::Not("the answer comes on the stream of `GET …/sse`"),
     },
     Row {
-        route: "`DELETE …/mcp` (end of a session)",
+        route: shown("`DELETE …/mcp` (end of a session)"),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
         stream: MESSAGES,
@@ -140,7 +143,7 @@ impl Protocol for Mcp {
             .path
             .segments
             .last()
-            .map(|last| last.to_ascii_lowercase());
+            .map(|last| letter_case::ascii_lower(last));
         let ends = |word: &str| last.as_deref() == Some(word);
         let takes_stream = accepts_stream(head);
         match head.method {
@@ -237,9 +240,7 @@ pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
         .iter()
         .filter(|(name, _)| *name == b"accept")
         .any(|(_, value)| {
-            String::from_utf8_lossy(value)
-                .to_ascii_lowercase()
-                .contains("text/event-stream")
+            letter_case::ascii_lower(&String::from_utf8_lossy(value)).contains("text/event-stream")
         })
 }
 
@@ -263,8 +264,8 @@ fn posted(head: &Head<'_>) -> Endpoint {
         .path
         .segments
         .last()
-        .map(|last| last.to_ascii_lowercase());
-    let query = head.path.query.to_ascii_lowercase();
+        .map(|last| letter_case::ascii_lower(last));
+    let query = letter_case::ascii_lower(&head.path.query);
     // Both SDKs name the session in the query: `session_id` and `sessionId`.
     let is_old = matches!(last.as_deref(), Some("messages" | "message"))
         && (query.contains("session_id=") || query.contains("sessionid="));
@@ -304,5 +305,5 @@ fn is_mirrored(version: &[u8]) -> bool {
 
 /// The method that is known here, if a lenient server would take this one for it.
 fn same_method(method: &str, known: &str) -> bool {
-    folded(method) == known.to_ascii_lowercase()
+    folded(method) == letter_case::ascii_lower(known)
 }

@@ -39,6 +39,7 @@ mod routes;
 mod sent;
 pub mod stream;
 mod surgery;
+
 #[cfg(test)]
 mod tests;
 mod vertex_paths;
@@ -59,6 +60,7 @@ use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
+use crate::wire::letter_case;
 use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;
@@ -630,7 +632,7 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
         .path
         .segments
         .iter()
-        .map(|segment| segment.to_ascii_lowercase())
+        .map(|segment| letter_case::ascii_lower(segment))
         .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
@@ -712,7 +714,7 @@ fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
     reader.problem(
         codes::AG2012,
         root,
-        "a JSON-RPC call at an endpoint of another protocol".to_owned(),
+        "a JSON-RPC call at an endpoint of another protocol",
     );
     let endpoint = reader.reading.endpoint;
     let events = reader.reading.events.len();
@@ -769,7 +771,7 @@ fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, R
         max_depth: bounds.max_depth,
     };
     let nest = Nest::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     reading.texts.push(Text {
         place: Place::default(),
         class: Class::Text,
@@ -792,7 +794,7 @@ pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
         max_depth: bounds.max_depth,
     };
     let nest = Nest::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
-    let mut reading = Reading::default();
+    let mut reading = Reading::new();
     let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
     event.opacity = Some("attachment");
     reading.add(event);

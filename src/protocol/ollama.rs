@@ -7,6 +7,7 @@ mod stream;
 mod withhold;
 
 use super::conversation::Calls;
+use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -152,20 +153,24 @@ const RESPONSE: &[Member] = &[
 ];
 
 const CHAT_ROWS: &[Row] = &[Row {
-    route: "`POST …/api/chat`",
+    route: shown("`POST …/api/chat`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
 }];
 const GENERATE_ROWS: &[Row] = &[
     Row {
-        route: "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+        route: shown(
+            "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
+        ),
         request: TEXTS,
         answer: TEXT_ANSWER,
         stream: TEXT_ANSWER,
     },
     Row {
-        route: "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+        route: shown(
+            "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
+        ),
         request: TEXTS,
         answer: TEXT_ANSWER,
         stream: TEXT_ANSWER,
@@ -415,7 +420,7 @@ impl Conversation {
             },
         );
         if role.is_none() && message.kind() == json::Kind::Object {
-            let what = "`role` is missing".to_owned();
+            let what = "`role` is missing";
             reader.problem(crate::diag::codes::AG2001, message, what);
         }
         if is_result {
@@ -480,7 +485,7 @@ fn tool_call(
         },
     );
     if !seen && call.kind() == json::Kind::Object {
-        let what = "`function` is missing".to_owned();
+        let what = "`function` is missing";
         reader.problem(crate::diag::codes::AG2001, call, what);
     }
     (id, name)

@@ -3,6 +3,7 @@
 
 mod stream;
 
+use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -99,7 +100,7 @@ const SEGMENT: &[Member] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`",
+    route: shown("`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: TEXT_ANSWER,

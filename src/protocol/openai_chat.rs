@@ -11,6 +11,7 @@ pub(super) use stream::ChatStream;
 pub(super) use withhold::withhold;
 
 use super::conversation::Calls;
+use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, SPEECH, answer_member, beside, called_function, content,
     content_texts, error, inputs, named_offer, plugins, response_format, spoken, tool_call,
@@ -210,7 +211,7 @@ const FINISH_REASONS: &[&str] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/chat/completions`, and `POST …/v1/chat` with `messages`",
+    route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
     request: Judged::As(&[
         Kind::Request,
         Kind::Message,
@@ -315,7 +316,7 @@ pub(super) fn read_request(
     });
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     if conversation == Conversation::Required && !is_there("messages") && !is_there("prompt") {
-        reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
+        reader.problem(codes::AG2001, root, "`messages` is missing");
     }
     // Google's compatible endpoint: what Gemini would be asked under `cachedContent`.
     let google = root.get("extra_body").and_then(|body| body.get("google"));
@@ -569,7 +570,7 @@ impl RequestReader {
             },
         );
         if role.is_none() && message.kind() == JsonKind::Object {
-            reader.problem(codes::AG2001, message, "`role` is missing".to_owned());
+            reader.problem(codes::AG2001, message, "`role` is missing");
         }
         // An earlier answer in audio, which the provider keeps.
         if let Some(kept) = message.get("audio").and_then(|audio| audio.get("id")) {

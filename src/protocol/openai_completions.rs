@@ -5,6 +5,7 @@
 
 mod native;
 
+use super::coverage::shown;
 use super::openai_chat::{self, Answer, ChatStream, Conversation};
 use super::reader::Reader;
 use super::routes::{self, Line, json};
@@ -38,13 +39,17 @@ fn is_native(endpoint: &Endpoint) -> bool {
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
+        route: shown(
+            "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
+        ),
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
     Row {
-        route: "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
+        route: shown(
+            "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
+        ),
         request: TEXTS,
         answer: TEXT_ANSWER,
         stream: TEXT_ANSWER,

@@ -1,5 +1,6 @@
 //! Embeddings: `POST …/embeddings`. What is embedded leaves as any prompt does; what comes back is numbers.
 
+use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id};
 use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -54,7 +55,7 @@ const VECTOR: &[Member] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/embeddings`, `…/invocations` with `input`",
+    route: shown("`POST …/embeddings`, `…/invocations` with `input`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

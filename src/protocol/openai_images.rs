@@ -2,6 +2,7 @@
 
 mod stream;
 
+use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -73,7 +74,7 @@ const REFERENCE: &[Member] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/images/generations`, `…/images/edits`, `…/images/variations`",
+    route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: TEXT_ANSWER,

@@ -1,6 +1,7 @@
 //! Moderations: `POST …/moderations`. What is classified leaves as any prompt does; what comes back is verdicts. Mistral
 //! also takes a conversation, at `…/chat/moderations`.
 
+use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
 use super::reader::{Member, Reader, Shape};
 use super::routes::{self, Line, json};
@@ -19,7 +20,7 @@ const REQUEST: &[Member] = &[("model", Shape::Own), ("input", Shape::Own)];
 const RESPONSE: &[Member] = &[("id", Shape::Id), ("results", Shape::Own)];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/moderations`, `…/classifications`",
+    route: shown("`POST …/moderations`, `…/classifications`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

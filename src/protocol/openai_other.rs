@@ -10,6 +10,7 @@ mod entries;
 mod stored;
 mod stream;
 
+use super::coverage::shown;
 use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
 use super::routes::{self, Line, get, json};
@@ -207,19 +208,21 @@ const MINTING: &[Line] = &[
 
 const ROWS: &[Row] = &[
     Row {
-        route: "`POST …/responses/input_tokens`, `…/responses/compact`",
+        route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: Judged::UNREAD_STREAM,
     },
     Row {
-        route: "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
+        route: shown(
+            "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
+        ),
         request: CONVERSATION,
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
     Row {
-        route: "endpoints that hand out access past the proxy",
+        route: shown("endpoints that hand out access past the proxy"),
         request: MINTED,
         answer: TEXT_ANSWER,
         stream: Judged::UNREAD_STREAM,

@@ -12,6 +12,7 @@ pub(super) use offers::mcp as mcp_offer;
 pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 
+use super::coverage::shown;
 use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
@@ -150,7 +151,7 @@ const RESPONSE: &[Member] = &[
 ];
 
 const ROWS: &[Row] = &[Row {
-    route: "`POST …/responses`",
+    route: shown("`POST …/responses`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
@@ -216,7 +217,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         .iter()
         .any(|name| is_there(name));
     if !begins_somewhere {
-        reader.problem(codes::AG2001, root, "`input` is missing".to_owned());
+        reader.problem(codes::AG2001, root, "`input` is missing");
     }
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());

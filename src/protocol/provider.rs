@@ -1,5 +1,7 @@
 //! Who is called, as far as the host tells. Self-hosted servers and gateways are `other` unless the policy says so.
 
+use crate::wire::letter_case;
+
 /// Host, or a suffix of it that begins with a dot, and the provider's name.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
@@ -33,7 +35,7 @@ const HOSTS: &[(&str, &str)] = &[
 
 /// The provider behind a `:authority`; `other` if none is known.
 pub fn provider_of(authority: &str) -> &'static str {
-    let authority = authority.to_ascii_lowercase();
+    let authority = letter_case::ascii_lower(authority);
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
         _ => (authority.as_str(), ""),

@@ -5,7 +5,7 @@
 //! Source: the paths of the published SDKs and of AWS's service models.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS};
+use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
 use super::provider::provider_of;
 use super::reader::{Is, Reader};
 use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row};
@@ -27,21 +27,25 @@ pub(super) struct ProviderApi {
 }
 
 const ANTHROPIC_ROWS: &[Row] = &[Row {
-    route: "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
+    route: shown(
+        "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
+    ),
     request: TEXTS,
     answer: MODEL_ANSWER,
     stream: Judged::UNREAD_STREAM,
 }];
 
 const BEDROCK_ROWS: &[Row] = &[Row {
-    route: "Bedrock's agents, flows, knowledge bases, guardrails",
+    route: shown("Bedrock's agents, flows, knowledge bases, guardrails"),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,
 }];
 
 const GOOGLE_ROWS: &[Row] = &[Row {
-    route: "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
+    route: shown(
+        "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
+    ),
     request: TEXTS,
     answer: TEXT_ANSWER,
     stream: Judged::UNREAD_STREAM,

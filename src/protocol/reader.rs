@@ -26,6 +26,7 @@ use crate::event::{
     RpcMessage, Text, Turn,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
+use crate::wire::letter_case;
 use crate::wire::span::{index, offset};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -282,7 +283,7 @@ impl<'b> Reader<'b> {
         let nodes = nest.body().map_or(0, |doc| doc.len());
         Reader {
             nest,
-            reading: Reading::default(),
+            reading: Reading::new(),
             direction,
             results: bounds.results,
             is_form: false,
@@ -558,7 +559,7 @@ impl<'b> Reader<'b> {
             self.problem(
                 codes::AG2002,
                 key,
-                format!("a key that some servers read as `{name}`"),
+                &format!("a key that some servers read as `{name}`"),
             );
         }
     }
@@ -601,7 +602,7 @@ impl<'b> Reader<'b> {
             json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
             json::Kind::String if self.is_form => {
                 // As Pydantic and Go read it.
-                let text = value.text()?.trim().to_ascii_lowercase();
+                let text = letter_case::ascii_lower(value.text()?.trim());
                 let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
                 if is_true || matches!(&*text, "false" | "0" | "off" | "f" | "n" | "no" | "") {
                     self.claim(value);
@@ -686,6 +687,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Something that is there and can't be read: `attachment`, `provider_state`, `opaque`, …
+    #[inline(never)]
     pub fn uninspectable(&mut self, value: Value<'_>, class: &'static str) {
         let mut event = Event::new(Kind::Uninspectable, self.direction, value.place());
         event.opacity = Some(class);
@@ -696,11 +698,7 @@ impl<'b> Reader<'b> {
     pub fn name<'v>(&mut self, value: Value<'v>) -> Option<Cow<'v, str>> {
         match value.kind() {
             json::Kind::String if value.has_lone_surrogate() => {
-                self.problem(
-                    codes::AG2001,
-                    value,
-                    "an unpaired surrogate in a name".to_owned(),
-                );
+                self.problem(codes::AG2001, value, "an unpaired surrogate in a name");
                 None
             }
             json::Kind::String => {
@@ -870,11 +868,11 @@ impl<'b> Reader<'b> {
     /// Notes that a known field has a type that its protocol does not allow.
     pub fn wrong_type(&mut self, value: Value<'_>, expected: &str) {
         let what = format!("{expected} is expected here, not {}", value.kind().name());
-        self.problem(codes::AG2001, value, what);
+        self.problem(codes::AG2001, value, &what);
     }
 
     /// Notes something that could not be read.
-    pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: String) {
+    pub fn problem(&mut self, code: &'static str, value: Value<'_>, what: &str) {
         let problems = &self.reading.problems;
         // To find where it stands costs a walk over the body: of thousands, all say the same.
         if problems.len() >= MAX_PROBLEMS && problems.iter().any(|problem| problem.code == code) {
@@ -883,7 +881,7 @@ impl<'b> Reader<'b> {
         self.reading.problems.push(Problem {
             code,
             at: self.nest.pointer(value.place()),
-            what,
+            what: what.to_owned(),
         });
     }
 }

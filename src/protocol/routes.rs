@@ -3,6 +3,7 @@
 use super::{AnswerForm, BodyForm, Endpoint, Head};
 use crate::event::Known;
 use crate::wire::http::{Path, percent_decode};
+use crate::wire::letter_case;
 
 /// One endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,7 @@ pub(super) fn served_model(path: &Path) -> Known<Box<str>> {
     let mut before = path.segments.iter().rev().skip(1);
     let name = before.next();
     match (name, before.next()) {
-        (Some(name), Some(holder)) if holder.to_ascii_lowercase().ends_with("endpoints") => {
+        (Some(name), Some(holder)) if letter_case::ascii_lower(holder).ends_with("endpoints") => {
             Known::Is(name.as_str().into())
         }
         _ => Known::Missing,

@@ -462,7 +462,7 @@ impl Reader<'_> {
         };
         let text = kind.text().unwrap_or_default().into_owned();
         if name.is_some_and(|name| name != text && name != "message") {
-            let what = "an event whose name is not its type".to_owned();
+            let what = "an event whose name is not its type";
             self.problem(codes::AG2014, kind, what);
         }
         text

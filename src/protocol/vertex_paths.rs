@@ -3,6 +3,7 @@
 
 use super::{Endpoint, Head};
 use crate::event::Known;
+use crate::wire::letter_case;
 
 /// What a path says: whose model, which, and what is asked of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +44,11 @@ pub(super) fn vertex_call(head: &Head<'_>) -> Option<VertexCall> {
                 .last()
                 .is_some_and(|word| word.eq_ignore_ascii_case("publishers")) =>
         {
-            Some(publisher.to_ascii_lowercase())
+            Some(letter_case::ascii_lower(publisher))
         }
         _ => None,
     };
-    let (model, hidden) = match collection.to_ascii_lowercase().as_str() {
+    let (model, hidden) = match letter_case::ascii_lower(collection).as_str() {
         "models" => (name.to_owned(), false),
         // Vertex AI's own models without a publisher, tuned models, and whatever is deployed behind an endpoint.
         "tunedmodels" | "endpoints" | "reasoningengines" | "dynamic" => {
@@ -62,7 +63,7 @@ pub(super) fn vertex_call(head: &Head<'_>) -> Option<VertexCall> {
         publisher,
         model,
         hidden,
-        verb: verb.to_ascii_lowercase(),
+        verb: letter_case::ascii_lower(verb),
     })
 }
 

@@ -3,7 +3,7 @@
 //! `anthropic_messages`.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{CONVERSATION, MODEL_ANSWER};
+use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
 use super::openai_chat::{Answer, ChatStream, OpenAiChat};
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -15,7 +15,9 @@ use crate::wire::json::{Edits, Nest};
 pub(super) struct VertexRawPredict;
 
 const ROWS: &[Row] = &[Row {
-    route: "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
+    route: shown(
+        "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
+    ),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,

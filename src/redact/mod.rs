@@ -4,6 +4,7 @@ use crate::detect::DETECTORS;
 use crate::event::{Redaction, Replacement};
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::letter_case;
 use crate::wire::order;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -143,7 +144,7 @@ fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledg
             .and_then(|number| DETECTORS.get(usize::from(number)))
             .map_or_else(
                 || DEFAULT_LABEL.to_owned(),
-                |detector| detector.name.to_uppercase(),
+                |detector| letter_case::upper(detector.name),
             ),
     };
     // A label that the policy writes out is used as it is.

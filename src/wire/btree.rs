@@ -1,68 +1,281 @@
-//! Sorted maps and sets: B-trees of two levels.
+//! Sorted maps and sets.
 //!
 //! The standard library's own are compiled anew for each pair of types, into 3 KB and more; forty of them would be a
-//! twentieth of the filter. These take a fourth of that, and what differs between types is no more than comparing and
-//! moving. Up to 64 entries stand in one vector; beyond that in several, so that an insertion moves few of however many
-//! there are: keys may come from the wire, in the order that an attacker likes.
+//! twentieth of the filter. Of these, what differs between types is no more than comparing and moving: entries stand as they
+//! came, and one order for all types says which number follows which. Keys may come from the wire, in the sequence that
+//! an attacker likes: an insertion moves few numbers, however many there are.
 
+use crate::wire::span::{index, offset};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt::{Debug, Formatter};
-use std::iter::{Chain, Flatten, Map};
-use std::{slice, vec};
+use std::iter::Map;
 
-/// Most entries of one vector.
-const MOST: usize = 64;
-
-type Parts<'m, E> = Chain<slice::Iter<'m, E>, Flatten<slice::Iter<'m, Vec<E>>>>;
-
-/// The entries of a map in the keys' order.
-pub type Iter<'m, K, V> = Map<Parts<'m, (K, V)>, fn(&'m (K, V)) -> (&'m K, &'m V)>;
+/// Most numbers of one list of an order.
+const MOST: usize = 256;
 
 /// A map, sorted by its keys.
 #[derive(Clone)]
 pub struct BTreeMap<K, V> {
-    first: Vec<(K, V)>,
-    /// More of them, none empty.
-    rest: Vec<Vec<(K, V)>>,
+    /// As they came; where one was taken out, the next one stands.
+    entries: Vec<Option<(K, V)>>,
+    /// Absent as long as the keys came in their order.
+    order: Option<Box<Order>>,
 }
 
-/// Where an entry stands, or where it would: which vector, and which entry of it.
+/// The numbers of a map's entries in the order of their keys.
+#[derive(Clone, Debug)]
+struct Order {
+    /// None of them empty.
+    lists: Vec<Vec<u32>>,
+    /// Numbers that no entry has any more.
+    free: Vec<u32>,
+}
+
+/// Where a number stands in an order, or where it would: which list, and which number of it.
 type Place = (usize, usize);
+
+/// How the key of the entry with a number compares to the one that is looked for.
+trait Compare {
+    fn compare(&self, number: usize) -> Ordering;
+}
+
+impl<F: Fn(usize) -> Ordering> Compare for F {
+    fn compare(&self, number: usize) -> Ordering {
+        self(number)
+    }
+}
+
+impl Order {
+    /// That of so many entries whose keys came in their order.
+    fn of(count: usize) -> Box<Order> {
+        let numbers: Vec<u32> = (0..offset(count)).collect();
+        Box::new(Order {
+            lists: numbers.chunks(MOST / 2).map(<[u32]>::to_vec).collect(),
+            free: Vec::new(),
+        })
+    }
+
+    /// Where the same number stands once there is an order.
+    fn place_in(at: usize) -> Place {
+        (at.div_euclid(MOST / 2), at.rem_euclid(MOST / 2))
+    }
+
+    fn number(order: Option<&Order>, (list, at): Place) -> Option<usize> {
+        match order {
+            Some(order) => order.lists.get(list)?.get(at).copied().map(index),
+            None => Some(at),
+        }
+    }
+
+    #[inline(never)]
+    fn find(order: Option<&Order>, count: usize, key: &dyn Compare) -> Result<Place, Place> {
+        let lists = order.map_or(&[][..], |order| &order.lists);
+        // The last list that begins at the key or before it.
+        let before = lists.partition_point(|numbers| {
+            let first = numbers.first();
+            first.is_some_and(|first| key.compare(index(*first)) != Ordering::Greater)
+        });
+        let list = before.saturating_sub(1);
+        let count = order.map_or(count, |_| lists.get(list).map_or(0, Vec::len));
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low.midpoint(high);
+            let Some(number) = Order::number(order, (list, middle)) else {
+                break;
+            };
+            match key.compare(number) {
+                Ordering::Less => low = middle.saturating_add(1),
+                Ordering::Equal => return Ok((list, middle)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Err((list, low))
+    }
+
+    /// Makes room for an entry at the place where [`Order::find`] says that it is missing; gives its number.
+    #[inline(never)]
+    fn insert(order: &mut Option<Box<Order>>, count: usize, place: Place) -> usize {
+        let (order, (mut list, mut at)) = match order {
+            Some(order) => (order, place),
+            None if place.1 == count => return count,
+            None => (order.insert(Order::of(count)), Order::place_in(place.1)),
+        };
+        let number = order.free.pop().unwrap_or(offset(count));
+        let Some(numbers) = order.lists.get_mut(list) else {
+            order.lists.push(vec![number]);
+            return index(number);
+        };
+        if numbers.len() >= MOST {
+            // At its end, most likely, as with keys that come in order: then the new one begins another.
+            let cut = if at == numbers.len() { at } else { MOST / 2 };
+            let half = numbers.split_off(cut);
+            order.lists.insert(list.saturating_add(1), half);
+            if at >= cut {
+                list = list.saturating_add(1);
+                at = at.saturating_sub(cut);
+            }
+        }
+        if let Some(numbers) = order.lists.get_mut(list) {
+            numbers.insert(at, number);
+        }
+        index(number)
+    }
+
+    /// Takes a number out; gives it.
+    #[inline(never)]
+    fn remove(order: &mut Option<Box<Order>>, count: usize, place: Place) -> Option<usize> {
+        let (order, (list, at)) = match order {
+            Some(order) => (order, place),
+            None => (order.insert(Order::of(count)), Order::place_in(place.1)),
+        };
+        let numbers = order.lists.get_mut(list)?;
+        let number = numbers.remove(at);
+        if numbers.is_empty() {
+            order.lists.remove(list);
+        }
+        order.free.push(number);
+        Some(index(number))
+    }
+}
+
+/// What is left of an order, from both ends.
+#[derive(Clone, Debug)]
+struct Rest {
+    front: Place,
+    /// Behind the last.
+    back: Place,
+    left: usize,
+}
+
+impl Rest {
+    #[inline(never)]
+    fn next(&mut self, order: Option<&Order>) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        if order
+            .is_some_and(|order| order.lists.get(self.front.0).map(Vec::len) == Some(self.front.1))
+        {
+            self.front = (self.front.0.saturating_add(1), 0);
+        }
+        let number = Order::number(order, self.front);
+        self.front.1 = self.front.1.saturating_add(1);
+        number
+    }
+
+    #[inline(never)]
+    fn next_back(&mut self, order: Option<&Order>) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        if self.back.1 == 0 {
+            self.back.0 = self.back.0.saturating_sub(1);
+            self.back.1 = order?.lists.get(self.back.0)?.len();
+        }
+        self.back.1 = self.back.1.saturating_sub(1);
+        Order::number(order, self.back)
+    }
+}
+
+/// The entries of a map in the keys' order.
+#[derive(Debug)]
+pub struct Iter<'m, K, V> {
+    entries: &'m [Option<(K, V)>],
+    order: Option<&'m Order>,
+    rest: Rest,
+}
+
+impl<K, V> Clone for Iter<'_, K, V> {
+    fn clone(&self) -> Self {
+        Iter {
+            rest: self.rest.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<'m, K, V> Iter<'m, K, V> {
+    fn entry(&self, number: usize) -> Option<(&'m K, &'m V)> {
+        let (key, value) = self.entries.get(number)?.as_ref()?;
+        Some((key, value))
+    }
+}
+
+impl<'m, K, V> Iterator for Iter<'m, K, V> {
+    type Item = (&'m K, &'m V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.rest.next(self.order)?;
+        self.entry(number)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.rest.left, Some(self.rest.left))
+    }
+}
+
+impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let number = self.rest.next_back(self.order)?;
+        self.entry(number)
+    }
+}
+
+/// The entries themselves, in the keys' order.
+#[derive(Debug)]
+pub struct IntoIter<K, V> {
+    map: BTreeMap<K, V>,
+    rest: Rest,
+}
+
+impl<K, V> Iterator for IntoIter<K, V> {
+    type Item = (K, V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.rest.next(self.map.order.as_deref())?;
+        self.map.entries.get_mut(number)?.take()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.rest.left, Some(self.rest.left))
+    }
+}
 
 impl<K, V> BTreeMap<K, V> {
     /// An empty map.
     pub const fn new() -> Self {
         BTreeMap {
-            first: Vec::new(),
-            rest: Vec::new(),
+            entries: Vec::new(),
+            order: None,
         }
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.rest
-            .iter()
-            .fold(self.first.len(), |sum, list| sum.saturating_add(list.len()))
+        let free = self.order.as_ref().map_or(0, |order| order.free.len());
+        self.entries.len().saturating_sub(free)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.rest.is_empty()
+        self.len() == 0
+    }
+
+    fn rest(&self) -> Rest {
+        Rest {
+            front: (0, 0),
+            back: match &self.order {
+                Some(order) => (order.lists.len(), 0),
+                None => (0, self.entries.len()),
+            },
+            left: self.len(),
+        }
     }
 
     /// The entries, in the keys' order.
     pub fn iter(&self) -> Iter<'_, K, V> {
-        let rest = self.rest.iter().flatten();
-        let all = self.first.iter().chain(rest);
-        all.map(|(key, value)| (key, value))
-    }
-
-    /// The entries with their values to change, in the keys' order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        let rest = self.rest.iter_mut().flatten();
-        let all = self.first.iter_mut().chain(rest);
-        all.map(|(key, value)| (&*key, value))
+        Iter {
+            entries: &self.entries,
+            order: self.order.as_deref(),
+            rest: self.rest(),
+        }
     }
 
     /// The keys in their order.
@@ -75,11 +288,6 @@ impl<K, V> BTreeMap<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// The values, to change, in the keys' order.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.iter_mut().map(|(_, value)| value)
-    }
-
     /// The values themselves, in the keys' order.
     pub fn into_values(self) -> impl Iterator<Item = V> {
         self.into_iter().map(|(_, value)| value)
@@ -90,44 +298,23 @@ impl<K, V> BTreeMap<K, V> {
         *self = BTreeMap::new();
     }
 
-    fn list(&self, at: usize) -> Option<&Vec<(K, V)>> {
-        match at.checked_sub(1) {
-            None => Some(&self.first),
-            Some(at) => self.rest.get(at),
-        }
+    fn at(&self, number: usize) -> Option<&(K, V)> {
+        self.entries.get(number)?.as_ref()
     }
 
-    fn list_mut(&mut self, at: usize) -> Option<&mut Vec<(K, V)>> {
-        match at.checked_sub(1) {
-            None => Some(&mut self.first),
-            Some(at) => self.rest.get_mut(at),
-        }
-    }
-
-    fn at_mut(&mut self, (list, at): Place) -> Option<&mut V> {
-        let (_, value) = self.list_mut(list)?.get_mut(at)?;
+    fn at_mut(&mut self, number: usize) -> Option<&mut V> {
+        let (_, value) = self.entries.get_mut(number)?.as_mut()?;
         Some(value)
     }
 
-    /// Puts an entry where [`BTreeMap::find`] says that it is missing; gives where it stands then.
-    fn put(&mut self, (mut list, mut at): Place, key: K, value: V) -> Place {
-        let Some(entries) = self.list_mut(list) else {
-            return (list, at);
-        };
-        if entries.len() >= MOST {
-            // At its end, most likely, as with keys that come in order: then the new one begins another.
-            let cut = if at == entries.len() { at } else { MOST / 2 };
-            let half = entries.split_off(cut);
-            self.rest.insert(list, half);
-            if at >= cut {
-                list = list.saturating_add(1);
-                at = at.saturating_sub(cut);
-            }
+    /// Puts an entry where [`BTreeMap::find`] says that it is missing; gives its number.
+    fn put(&mut self, place: Place, key: K, value: V) -> usize {
+        let number = Order::insert(&mut self.order, self.entries.len(), place);
+        match self.entries.get_mut(number) {
+            Some(entry) => *entry = Some((key, value)),
+            None => self.entries.push(Some((key, value))),
         }
-        if let Some(entries) = self.list_mut(list) {
-            entries.insert(at, (key, value));
-        }
-        (list, at)
+        number
     }
 }
 
@@ -136,29 +323,19 @@ impl<K: Ord, V> BTreeMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let list = if self.rest.is_empty() {
-            0
-        } else {
-            // The last one that begins at the key or before it.
-            self.rest.partition_point(|entries| {
-                let first = entries.first();
-                first.is_some_and(|(first, _)| first.borrow() <= key)
-            })
+        let compare = |number: usize| match self.at(number) {
+            Some((known, _)) => known.borrow().cmp(key),
+            None => Ordering::Equal,
         };
-        let entries = self.list(list).map_or(&[][..], Vec::as_slice);
-        let (mut low, mut high) = (0, entries.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            let Some((known, _)) = entries.get(middle) else {
-                break;
-            };
-            match known.borrow().cmp(key) {
-                Ordering::Less => low = middle.saturating_add(1),
-                Ordering::Equal => return Ok((list, middle)),
-                Ordering::Greater => high = middle,
-            }
-        }
-        Err((list, low))
+        Order::find(self.order.as_deref(), self.entries.len(), &compare)
+    }
+
+    fn number<Q: Ord + ?Sized>(&self, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+    {
+        let place = self.find(key).ok()?;
+        Order::number(self.order.as_deref(), place)
     }
 
     /// The value of a key.
@@ -166,9 +343,8 @@ impl<K: Ord, V> BTreeMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let (list, at) = self.find(key).ok()?;
-        let (_, value) = self.list(list)?.get(at)?;
-        Some(value)
+        let number = self.number(key)?;
+        self.at(number).map(|(_, value)| value)
     }
 
     /// The value of a key, to change.
@@ -176,8 +352,8 @@ impl<K: Ord, V> BTreeMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let place = self.find(key).ok()?;
-        self.at_mut(place)
+        let number = self.number(key)?;
+        self.at_mut(number)
     }
 
     /// Whether there is such a key.
@@ -191,9 +367,11 @@ impl<K: Ord, V> BTreeMap<K, V> {
     /// Sets the value of a key; gives the one that it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
-            Ok(place) => self
-                .at_mut(place)
-                .map(|known| std::mem::replace(known, value)),
+            Ok(place) => {
+                let number = Order::number(self.order.as_deref(), place)?;
+                self.at_mut(number)
+                    .map(|known| std::mem::replace(known, value))
+            }
             Err(place) => {
                 self.put(place, key, value);
                 None
@@ -206,14 +384,9 @@ impl<K: Ord, V> BTreeMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let (list, at) = self.find(key).ok()?;
-        let entries = self.list_mut(list)?;
-        let (_, value) = entries.remove(at);
-        if entries.is_empty()
-            && let Some(list) = list.checked_sub(1)
-        {
-            self.rest.remove(list);
-        }
+        let place = self.find(key).ok()?;
+        let number = Order::remove(&mut self.order, self.entries.len(), place)?;
+        let (_, value) = self.entries.get_mut(number)?.take()?;
         Some(value)
     }
 
@@ -239,11 +412,11 @@ pub struct Entry<'m, K, V> {
 impl<'m, K, V> Entry<'m, K, V> {
     /// The key's value; the one that is made, where there was none.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'m mut V {
-        let place = match self.found {
-            Ok(place) => place,
-            Err(place) => self.map.put(place, self.key, make()),
+        let number = match self.found {
+            Ok(place) => Order::number(self.map.order.as_deref(), place),
+            Err(place) => Some(self.map.put(place, self.key, make())),
         };
-        match self.map.at_mut(place) {
+        match number.and_then(|number| self.map.at_mut(number)) {
             Some(value) => value,
             // `put` has just put it there.
             None => std::process::abort(),
@@ -286,11 +459,11 @@ impl<K, V> Default for BTreeMap<K, V> {
 
 impl<K, V> IntoIterator for BTreeMap<K, V> {
     type Item = (K, V);
-    type IntoIter = Chain<vec::IntoIter<(K, V)>, Flatten<vec::IntoIter<Vec<(K, V)>>>>;
+    type IntoIter = IntoIter<K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let rest = self.rest.into_iter().flatten();
-        self.first.into_iter().chain(rest)
+        let rest = self.rest();
+        IntoIter { map: self, rest }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The parts of HTTP that decide how bytes are read: content types, content codings, paths and queries.
 
+use crate::wire::letter_case;
 use std::borrow::Cow;
 
 /// What a body says that it is. Only a hint: what is judged is what a server would read.
@@ -43,7 +44,7 @@ impl ContentType {
                 foreign_charset: false,
             };
         };
-        let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+        let value = letter_case::ascii_lower(&String::from_utf8_lossy(value));
         let mut parts = value.split(';');
         let essence = parts.next().unwrap_or_default().trim();
         let media = match essence {

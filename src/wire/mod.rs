@@ -6,6 +6,7 @@ pub mod edit;
 pub mod frame;
 pub mod http;
 pub mod json;
+pub mod letter_case;
 pub mod multipart;
 pub mod order;
 pub mod protobuf;

@@ -3,6 +3,7 @@
 //! Readers of multipart differ more than readers of JSON do: in what ends a line, in escapes, in which of two names they
 //! take. Whatever they could disagree about is refused here, so that what is judged is what a server reads.
 
+use crate::wire::letter_case;
 use crate::wire::span::Span;
 
 /// Most parts of one body.
@@ -350,7 +351,7 @@ fn read_header(line: &[u8], at: usize) -> Result<(String, &str), FormError> {
         Some((name, value))
             if is_token(name) && !value.bytes().any(|b| b.is_ascii_control() && b != b'\t') =>
         {
-            Ok((name.to_ascii_lowercase(), value.trim()))
+            Ok((letter_case::ascii_lower(name), value.trim()))
         }
         _ => fail(
             ErrorKind::Malformed,

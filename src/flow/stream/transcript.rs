@@ -158,7 +158,7 @@ impl Open {
 
     fn close(self, reader: &dyn StreamReader, bounds: Bounds, parts: &mut [Option<Told>]) {
         for (channel, (number, text, class)) in self.texts {
-            let (nest, mut reading) = part_of_text(&text, class, &Reading::default());
+            let (nest, mut reading) = part_of_text(&text, class, &Reading::new());
             let (Some(nest), Some(part)) = (nest, parts.get_mut(number)) else {
                 continue;
             };

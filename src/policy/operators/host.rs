@@ -160,6 +160,7 @@ pub(super) fn bracketed(text: &str, found: Found<'_>) {
 }
 
 /// A host without port: an IPv4 address in any form, or a name.
+#[inline(never)]
 pub(super) fn named(host: &str, found: Found<'_>) {
     match mapped(host).map(|host| ipv4(&host)) {
         Some(Numeric::Yes(address, other)) => {

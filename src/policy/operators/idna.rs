@@ -9,6 +9,7 @@
 
 mod unsettled;
 
+use crate::wire::letter_case;
 use unsettled::UNSETTLED;
 
 /// RFC 1035 §2.3.4.
@@ -43,7 +44,7 @@ pub(super) fn mapped(text: &str) -> Option<String> {
             '\u{3002}' | '\u{FF0E}' | '\u{FF61}' => mapped.push('.'),
             '\u{FF01}'..='\u{FF5E}' => mapped.push(from_full_width(c)?.to_ascii_lowercase()),
             _ => {
-                let mut lower = c.to_lowercase();
+                let mut lower = letter_case::lower_of(c);
                 match (lower.next(), lower.next()) {
                     // The Kelvin sign is a `k` in lower case.
                     (Some(lower), None) if lower.is_ascii() || is_settled(lower) => {
@@ -93,7 +94,7 @@ fn ascii_label(label: &str) -> Option<String> {
         let is_one = !decoded.is_ascii()
             && decoded
                 .chars()
-                .all(|c| c.is_ascii() || (is_settled(c) && c.to_lowercase().eq([c])))
+                .all(|c| c.is_ascii() || (is_settled(c) && letter_case::lower_of(c).eq([c])))
             && encode(&decoded).as_deref() == Some(encoded);
         if !is_one {
             return None;

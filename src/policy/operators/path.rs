@@ -15,6 +15,7 @@
 
 use super::url::percent_decoded;
 use super::{OperandError, Verdict};
+use crate::wire::letter_case;
 
 /// Longest path that is read: Windows takes 32,767 characters, others far less.
 const MAX_BYTES: usize = 128 << 10;
@@ -182,7 +183,10 @@ fn root<'t>(text: &'t str, is_separator: &dyn Fn(char) -> bool) -> Option<(Root,
         let share = parts
             .next()
             .filter(|share| !matches!(*share, "" | "." | ".."))?;
-        let root = Root::Server(server.to_lowercase().into(), share.to_lowercase().into());
+        let root = Root::Server(
+            letter_case::lower(server).into(),
+            letter_case::lower(share).into(),
+        );
         return Some((root, parts.next().unwrap_or_default()));
     }
     if let Some(rest) = text.strip_prefix(is_separator) {

@@ -24,6 +24,7 @@ mod words;
 
 use super::{OperandError, Verdict};
 use crate::wire::btree::BTreeSet;
+use crate::wire::letter_case;
 use rows::Rows;
 use statement::{Findings, Table};
 use token::{Dialect, tokens};
@@ -51,7 +52,7 @@ impl SqlQuestion {
     pub(in crate::policy) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
         let mut verbs = BTreeSet::new();
         for (at, entry) in entries.iter().enumerate() {
-            let lower = entry.to_lowercase();
+            let lower = letter_case::lower(entry);
             let verb = match &*lower {
                 "exec" => "execute",
                 "desc" => "describe",
@@ -82,10 +83,8 @@ impl SqlQuestion {
             let parts: Vec<Box<str>> = entry
                 .split('.')
                 .map(|part| {
-                    part.trim()
-                        .trim_matches(['"', '`', '[', ']'])
-                        .to_lowercase()
-                        .into()
+                    let name = part.trim().trim_matches(['"', '`', '[', ']']);
+                    letter_case::lower(name).into()
                 })
                 .collect();
             let fits = |part: &str| {

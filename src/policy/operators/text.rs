@@ -4,7 +4,7 @@
 use super::Side;
 use crate::detect::View;
 use crate::policy::scan::each_view;
-use std::borrow::Cow;
+use crate::wire::letter_case;
 
 /// `contains`, `contains_any`, `contains_all`: numbers of literals in the policy's automaton.
 #[derive(Clone, Debug)]
@@ -60,10 +60,10 @@ impl Affix {
         // A reader skips what stands around a text and can't be seen.
         let seen = seen(text);
         let seen = seen.trim();
-        let lower = text.to_lowercase();
-        self.needles
-            .iter()
-            .any(|needle| fits(seen, &needle.seen) || fits(&lower, &needle.exact.to_lowercase()))
+        let lower = letter_case::lower(text);
+        self.needles.iter().any(|needle| {
+            fits(seen, &needle.seen) || fits(&lower, &letter_case::lower(&needle.exact))
+        })
     }
 }
 
@@ -86,8 +86,10 @@ impl Stands {
     pub(in crate::policy) fn judge(&self, text: &str, side: Side) -> bool {
         let mut readings = vec![text.to_owned()];
         if side == Side::Restricting {
-            readings.push(text.to_lowercase());
-            each_view(text, &mut |view| readings.push(view.text().to_lowercase()));
+            readings.push(letter_case::lower(text));
+            each_view(text, &mut |view| {
+                readings.push(letter_case::lower(view.text()))
+            });
         }
         let stands = |needle: &Needle| {
             readings.iter().any(|reading| {
@@ -105,7 +107,7 @@ impl Stands {
 /// A text as a reader sees it, in lower case.
 pub(in crate::policy) fn seen(text: &str) -> String {
     match View::of(text) {
-        Some(view) => view.text().to_lowercase(),
-        None => Cow::Borrowed(text).to_lowercase(),
+        Some(view) => letter_case::lower(view.text()),
+        None => letter_case::lower(text),
     }
 }

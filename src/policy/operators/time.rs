@@ -10,6 +10,7 @@
 
 use super::Verdict;
 use crate::policy::zones::Changes;
+use crate::wire::letter_case;
 
 const DAY: i64 = 86_400;
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -174,7 +175,7 @@ impl Days {
 }
 
 fn weekday(text: &str) -> Option<u32> {
-    let lower = text.trim().to_ascii_lowercase();
+    let lower = letter_case::ascii_lower(text.trim());
     let at = NAMES
         .iter()
         .position(|name| *name == lower || (lower.len() == 3 && name.starts_with(&*lower)))?;

@@ -35,7 +35,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.stream = matches!(known, Some(STREAM | SUBSCRIBE));
     if envelope.method.is_none() || envelope.id.is_none() {
         let what = "a request has a `method` and an `id`";
-        reader.problem(codes::AG2001, root, what.to_owned());
+        reader.problem(codes::AG2001, root, what);
     }
     match (known, envelope.params) {
         (Some(_), Some(value)) => params(reader, value),

@@ -36,7 +36,7 @@ impl StreamReader for CompletionStream {
         if let (Some(name), Some(kind)) = (name, kind)
             && name != kind
         {
-            let what = "an event whose name is not its type".to_owned();
+            let what = "an event whose name is not its type";
             reader.problem(codes::AG2014, root, what);
         }
         let is_piece = root.get("completion").is_some();

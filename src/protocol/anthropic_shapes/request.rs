@@ -184,7 +184,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         .or_else(|| root.get("output_format"))
         .is_some_and(|format| !format.is_null());
     if messages.is_none_or(|messages| messages.is_null()) {
-        reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
+        reader.problem(codes::AG2001, root, "`messages` is missing");
     }
 }
 
@@ -233,7 +233,7 @@ fn message(
         },
     );
     if role.is_none() && message.kind() == json::Kind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing".to_owned());
+        reader.problem(codes::AG2001, message, "`role` is missing");
     }
 }
 

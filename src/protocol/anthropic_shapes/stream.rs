@@ -165,7 +165,7 @@ impl MessageStream {
         };
         if index < self.next {
             // Clients go on with the first block of a number, others with the last.
-            let what = "a block with the number of another one".to_owned();
+            let what = "a block with the number of another one";
             reader.problem(codes::AG2014, event, what);
         }
         self.next = self.next.max(index.saturating_add(1));
@@ -197,7 +197,7 @@ impl MessageStream {
     /// together, texts that alternate say something else than they do in a row.
     fn said(&mut self, reader: &mut Reader<'static>, event: Value<'_>, index: u32) -> Origin {
         if index < self.said_in.max(self.next.saturating_sub(1)) {
-            let what = "a text of a block after one of the next".to_owned();
+            let what = "a text of a block after one of the next";
             reader.problem(codes::AG2014, event, what);
         }
         self.said_in = self.said_in.max(index);
@@ -341,7 +341,7 @@ fn index_of(event: Value<'_>) -> Option<u32> {
 
 fn no_index(reader: &mut Reader<'static>, event: Value<'_>) {
     let what = "a block without its number".to_owned();
-    reader.problem(codes::AG2014, event, what);
+    reader.problem(codes::AG2014, event, &what);
 }
 
 fn is_empty(object: Value<'_>) -> bool {
@@ -394,7 +394,7 @@ impl StreamReader for MessageStream {
         if name.is_some_and(|name| name != kind) && kind != "ping" {
             // The official client goes by the name, others by the type.
             let what = "an event whose name is not its type".to_owned();
-            reader.problem(codes::AG2014, root, what);
+            reader.problem(codes::AG2014, root, &what);
         }
         let origin = Origin::answer(0);
         reader.keys(

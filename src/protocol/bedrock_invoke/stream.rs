@@ -109,7 +109,7 @@ impl StreamReader for InvokeStream {
                 self.inner = reader_of(family, &self.asked);
             }
             Some(known) if known != family => {
-                let what = "an event of another kind than those before".to_owned();
+                let what = "an event of another kind than those before";
                 reader.problem(codes::AG2014, root, what);
             }
             Some(_) => {}

@@ -91,7 +91,7 @@ pub(in crate::protocol) fn converse_request(
         // The messages stand in a prompt that the provider keeps.
         reader.uninspectable(root, "provider_state");
     } else if messages.is_none_or(|messages| messages.is_null()) {
-        reader.problem(codes::AG2001, root, "`messages` is missing".to_owned());
+        reader.problem(codes::AG2001, root, "`messages` is missing");
     }
 }
 
@@ -137,7 +137,7 @@ fn message(
         },
     );
     if role.is_none() && message.kind() == json::Kind::Object {
-        reader.problem(codes::AG2001, message, "`role` is missing".to_owned());
+        reader.problem(codes::AG2001, message, "`role` is missing");
     }
 }
 

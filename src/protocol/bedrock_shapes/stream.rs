@@ -145,7 +145,7 @@ impl ConverseStream {
     /// The number of an event's block.
     fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
         index_of(event).unwrap_or_else(|| {
-            let what = "a block without its number".to_owned();
+            let what = "a block without its number";
             reader.problem(codes::AG2014, event, what);
             0
         })
@@ -155,7 +155,7 @@ impl ConverseStream {
         let index = self.index(reader, event);
         if index < self.next {
             // Clients go on with the first block of a number, others with the last.
-            let what = "a block with the number of another one".to_owned();
+            let what = "a block with the number of another one";
             reader.problem(codes::AG2014, event, what);
         }
         self.next = self.next.max(index.saturating_add(1));
@@ -298,7 +298,7 @@ impl ConverseStream {
         let (before, kind) = self.said_in.unwrap_or((index, part));
         if index < before.max(self.next.saturating_sub(1)) || index == before && part != kind {
             let what = "texts of blocks that alternate".to_owned();
-            reader.problem(codes::AG2014, event, what);
+            reader.problem(codes::AG2014, event, &what);
         }
         if index >= before {
             self.said_in = Some((index, part));
@@ -416,7 +416,7 @@ impl StreamReader for ConverseStream {
             Some(name) if name.ends_with("Exception") => read_exception(reader, root, Some(name)),
             Some(name) => self.event(reader, name, root),
             None => {
-                let what = "an event without a name".to_owned();
+                let what = "an event without a name";
                 reader.problem(codes::AG2014, root, what);
             }
         }

@@ -247,7 +247,7 @@ pub(super) fn withhold(
     let denied = order::set(withholding.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
-    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     let text = text
         .filter(|text| text.kind() == json::Kind::String)
         .ok_or(CannotWithhold)?;

@@ -50,7 +50,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         .get("messages")
         .is_none_or(|messages| messages.is_null())
     {
-        let what = "`messages` is missing".to_owned();
+        let what = "`messages` is missing";
         reader.problem(crate::diag::codes::AG2001, root, what);
     }
     openai_shapes::model_is_needed(reader, endpoint);
@@ -144,7 +144,7 @@ impl Conversation {
             },
         );
         if role.is_none() && message.kind() == json::Kind::Object {
-            let what = "`role` is missing".to_owned();
+            let what = "`role` is missing";
             reader.problem(crate::diag::codes::AG2001, message, what);
         }
         if is_result {
@@ -262,7 +262,7 @@ pub(super) fn withhold(
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
     let denied = order::set(withholding.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
-    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     if none_left {
         complete(root, edits);
     } else {

@@ -124,7 +124,7 @@ impl InteractionStream {
     /// The number of an event's step.
     fn index(&self, reader: &mut Reader<'static>, event: Value<'_>) -> u32 {
         index_of(event).unwrap_or_else(|| {
-            let what = "a step without its number".to_owned();
+            let what = "a step without its number";
             reader.problem(codes::AG2014, event, what);
             0
         })
@@ -151,7 +151,7 @@ impl InteractionStream {
         let index = self.index(reader, event);
         if index < self.next {
             // Clients go on with the first step of a number, others with the last.
-            let what = "a step with the number of another one".to_owned();
+            let what = "a step with the number of another one";
             reader.problem(codes::AG2014, event, what);
         }
         self.next = self.next.max(index.saturating_add(1));
@@ -344,7 +344,7 @@ impl StreamReader for InteractionStream {
         let kind = kind.as_deref().unwrap_or_default();
         if name.is_some_and(|name| name != kind) {
             let what = "an event whose name is not its type".to_owned();
-            reader.problem(codes::AG2014, root, what);
+            reader.problem(codes::AG2014, root, &what);
         }
         if kind == CONTENTS.start {
             self.names = &CONTENTS;

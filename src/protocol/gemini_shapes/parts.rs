@@ -5,6 +5,7 @@ use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker, Turns, say};
 use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
+use crate::wire::letter_case;
 
 pub(super) const CONTENT: &[Key] = &[("role", Is::Own), ("parts", Is::Own)];
 const PART: &[Key] = &[
@@ -237,7 +238,7 @@ fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Speaker, is_part: bo
         ("displayName", Is::Text(Part::Other)),
     ];
     let kind = reader.get(file, "mimeType").and_then(|kind| kind.text());
-    let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    let kind = letter_case::ascii_lower(&kind.unwrap_or_default());
     let count: fn(&mut Attachments) -> &mut u32 = if !is_part {
         |count| &mut count.beside
     } else if kind.starts_with("image/") {

@@ -228,6 +228,7 @@ fn correct_copies(candidate: Value<'_>, edited: &BTreeMap<Place, &EditedText>, e
     }
 }
 
+#[inline(never)]
 fn move_index(
     index: Option<Value<'_>>,
     changes: &[(Range<usize>, String)],
@@ -246,6 +247,7 @@ fn move_index(
 }
 
 /// Where a byte of a text stands after its changes. One inside a changed part moves to its edge.
+#[inline(never)]
 pub(in crate::protocol) fn moved(
     at: usize,
     changes: &[(Range<usize>, String)],

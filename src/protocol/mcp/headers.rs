@@ -25,7 +25,7 @@ pub(super) fn version_in(params: Option<Value<'_>>) -> Option<Cow<'_, str>> {
 /// Notes where headers and the message contradict one another.
 pub(super) fn agree(reader: &mut Reader<'_>, message: Value<'_>, endpoint: &Endpoint) {
     if let Err(what) = compare(reader, message, endpoint) {
-        reader.problem(codes::AG2012, message, what);
+        reader.problem(codes::AG2012, message, &what);
     }
 }
 
@@ -36,7 +36,7 @@ pub(super) fn none_for_batch(reader: &mut Reader<'_>, batch: Value<'_>, endpoint
         reader.problem(
             codes::AG2012,
             batch,
-            format!("the header `{name}` stands before a batch"),
+            &format!("the header `{name}` stands before a batch"),
         );
     }
 }

@@ -199,6 +199,7 @@ fn correct_copies(
 }
 
 /// Replaces a text wherever it stands in a string, as it is and as it is escaped in JSON that the string holds.
+#[inline(never)]
 fn replace_all(string: Value<'_>, found: &str, with: &str, edits: &mut Edits) {
     let Some(text) = string.text() else { return };
     let mut replace = |found: &str, with: &str| {

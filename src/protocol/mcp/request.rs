@@ -31,7 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         reader.problem(
             codes::AG2001,
             root,
-            "a batch, which this version of the protocol does not know".to_owned(),
+            "a batch, which this version of the protocol does not know",
         );
     }
     reader.claim(root);
@@ -43,11 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             .filter(|_| element.get("method").is_some())
             && ids.insert(comparable(id), 0).is_some()
         {
-            reader.problem(
-                codes::AG2001,
-                id,
-                "the same id twice in one batch".to_owned(),
-            );
+            reader.problem(codes::AG2001, id, "the same id twice in one batch");
         }
     }
     headers::none_for_batch(reader, root, endpoint);
@@ -104,7 +100,7 @@ fn message(
     match params {
         Some(params) => read_params(reader, params, known),
         None if known.name == "tools/call" => {
-            reader.problem(codes::AG2001, message, "`params` is missing".to_owned());
+            reader.problem(codes::AG2001, message, "`params` is missing");
         }
         None => {}
     }
@@ -119,7 +115,7 @@ fn refuse_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has
         } else {
             "this method is a request, and a request has an id"
         };
-        reader.problem(codes::AG2001, message, what.to_owned());
+        reader.problem(codes::AG2001, message, what);
     }
 }
 
@@ -130,7 +126,7 @@ fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, method: &str) {
         reader.problem(
             codes::AG2012,
             message,
-            "a method of A2A in a request that says it is MCP".to_owned(),
+            "a method of A2A in a request that says it is MCP",
         );
     }
     let origin = Origin {
@@ -194,11 +190,11 @@ fn tool_call(
     match name.map(|value| (value, reader.name(value))) {
         Some((_, Some(name))) if !name.is_empty() => event.tool = Known::Is(name.into()),
         Some((value, Some(_))) => {
-            reader.problem(codes::AG2001, value, "the tool has no name".to_owned());
+            reader.problem(codes::AG2001, value, "the tool has no name");
         }
         Some((_, None)) => {}
         None if params.kind() == json::Kind::Object => {
-            reader.problem(codes::AG2001, params, "`name` is missing".to_owned());
+            reader.problem(codes::AG2001, params, "`name` is missing");
         }
         None => {}
     }

@@ -47,7 +47,7 @@ pub(super) fn withhold(
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
     }
-    let told = refusal_text(withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     explain(message, &told, edits);
     Ok(())
 }

@@ -487,7 +487,7 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
 
 /// Notes a call that goes on after its choice has ended: it was judged, and clients go on with it.
 fn goes_on(reader: &mut Reader<'static>, call: Value<'_>) {
-    let what = "a call that goes on after its choice has ended".to_owned();
+    let what = "a call that goes on after its choice has ended";
     reader.problem(codes::AG2014, call, what);
 }
 
@@ -496,7 +496,7 @@ fn whole_index(reader: &mut Reader<'static>, of: Value<'_>) {
     if let Some(index) = of.get("index").filter(|index| !index.is_null())
         && index.as_u64().is_none()
     {
-        let what = "an index that is no whole number".to_owned();
+        let what = "an index that is no whole number";
         reader.problem(codes::AG2014, index, what);
     }
 }

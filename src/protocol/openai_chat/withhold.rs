@@ -151,7 +151,7 @@ fn take_out_calls(
     if legacy_denied {
         gone.push("function_call");
     }
-    let told = refusal_text(calls.iter().map(|(_, text)| *text));
+    let told = refusal_text(&mut calls.iter().map(|(_, text)| *text));
     explain(message, &gone, &told, edits);
     null_logprobs(choice, edits);
     let none_left = kept.is_empty() && (legacy.is_none() || legacy_denied);

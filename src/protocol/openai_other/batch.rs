@@ -79,7 +79,7 @@ fn request(reader: &mut Reader<'_>, body: Value<'_>, url: Option<&str>) {
             });
         }
         _ => {
-            let what = "a record of a batch names no endpoint that is known".to_owned();
+            let what = "a record of a batch names no endpoint that is known";
             reader.problem(codes::AG2007, body, what);
         }
     }
@@ -107,7 +107,7 @@ pub(super) fn read_lines(reader: &mut Reader<'_>, lines: Value<'_>) {
             },
         );
         if line.get("body").is_none() {
-            let what = "`body` is missing".to_owned();
+            let what = "`body` is missing";
             reader.problem(codes::AG2001, line, what);
         }
     });

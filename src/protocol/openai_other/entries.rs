@@ -75,7 +75,7 @@ impl EntryStream {
             pairs.any(|(known, name)| known == name && !name.is_empty())
         });
         if is_another {
-            let what = "an entry with a name of another one".to_owned();
+            let what = "an entry with a name of another one";
             reader.problem(codes::AG2014, event, what);
         }
         if self.entries.len() >= MOST {
@@ -108,7 +108,7 @@ impl EntryStream {
             entry.is_call = true;
             tell(reader, CallPiece::Begin { provider_run });
         } else if !entry.is_call || entry.has_ended {
-            let what = "a call in an entry that is none".to_owned();
+            let what = "a call in an entry that is none";
             reader.problem(codes::AG2014, event, what);
         }
         // The name is told with every piece.
@@ -121,7 +121,7 @@ impl EntryStream {
                 }
                 (Some(known), Some(name)) if **known == *name => {}
                 _ => {
-                    let what = "a call of two tools".to_owned();
+                    let what = "a call of two tools";
                     reader.problem(codes::AG2014, value, what);
                 }
             }
@@ -132,7 +132,7 @@ impl EntryStream {
                 tell(reader, CallPiece::Arguments(value.place()));
             } else {
                 let what = "arguments that are no piece of a text".to_owned();
-                reader.problem(codes::AG2014, value, what);
+                reader.problem(codes::AG2014, value, &what);
             }
         }
         if kind == "tool.execution.done" && !entry.has_ended {

@@ -12,6 +12,7 @@ use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::letter_case;
 use crate::wire::order;
 
 const REQUEST: &[Member] = &[
@@ -245,7 +246,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         && root
             .get("purpose")
             .and_then(|purpose| purpose.text())
-            .is_some_and(|purpose| purpose.to_ascii_lowercase().contains("batch"));
+            .is_some_and(|purpose| letter_case::ascii_lower(&purpose).contains("batch"));
     let origin = Origin::of(Author::System, Part::Other);
     reader.shaped(root, &[REQUEST], &origin, &mut |reader, key, value| {
         request_member(reader, root, key, value, is_batch);
@@ -547,7 +548,7 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
                 }
                 // What is not JSON lines, no record of it can be read.
                 None if is_batch && value.get("text").is_some() => {
-                    let what = "a batch that is no JSON lines".to_owned();
+                    let what = "a batch that is no JSON lines";
                     reader.problem(crate::diag::codes::AG2001, value, what);
                 }
                 _ => {}

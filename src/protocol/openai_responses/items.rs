@@ -371,7 +371,7 @@ impl Items {
             },
         );
         if named_by_type.is_none() && item.get("name").is_none() {
-            reader.problem(codes::AG2001, item, "`name` is missing".to_owned());
+            reader.problem(codes::AG2001, item, "`name` is missing");
         }
         if let (Some(id), Known::Is(name)) = (id_of(item), &call.event.tool) {
             self.calls.add(&id, name);
@@ -514,7 +514,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
     if is_request {
         reader.reading.count_message(&origin.from);
         if role.is_none() && item.kind() == json::Kind::Object {
-            reader.problem(codes::AG2001, item, "`role` is missing".to_owned());
+            reader.problem(codes::AG2001, item, "`role` is missing");
         }
     }
     reader.shaped(

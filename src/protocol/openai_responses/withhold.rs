@@ -55,7 +55,7 @@ pub(in crate::protocol) fn withhold(
     if found < denied.len() {
         return Err(CannotWithhold);
     }
-    let told = refusal_text(told.into_iter());
+    let told = refusal_text(&mut told.into_iter());
     if let Some(copy) = copy.filter(|_| !told.is_empty()) {
         let end = copy.text().map_or(0, |text| text.len());
         let told = if end == 0 {

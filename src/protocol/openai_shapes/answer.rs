@@ -125,7 +125,7 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// The words that stand for what is withheld, each once.
-pub(crate) fn refusal_text<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+pub(crate) fn refusal_text(texts: &mut dyn Iterator<Item = &str>) -> String {
     let mut seen = BTreeSet::new();
     let told: Vec<&str> = texts.filter(|text| seen.insert(*text)).collect();
     told.join("\n")

@@ -249,7 +249,7 @@ pub(crate) fn tool_call(
         },
     );
     if !seen && call.kind() == json::Kind::Object {
-        reader.problem(codes::AG2001, call, "`function` is missing".to_owned());
+        reader.problem(codes::AG2001, call, "`function` is missing");
     }
     Some((id?, name?))
 }

@@ -4,6 +4,7 @@ use super::{Origin, Reader, telling_form};
 use crate::event::{Attachments, Class, Form, Part};
 use crate::wire::http::percent_decode;
 use crate::wire::json::{Place, Value};
+use crate::wire::letter_case;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -167,7 +168,7 @@ enum TextKind {
 /// Whether a media type is text that can be read as it stands.
 fn text_kind(media_type: &str) -> Option<TextKind> {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
+    let essence = letter_case::ascii_lower(essence);
     // RFC 2397: no type at all means `text/plain`.
     if essence.is_empty() || essence.starts_with("text/") {
         return Some(TextKind::Plain);
@@ -218,7 +219,7 @@ fn text_of_data_url(url: &str) -> Option<(TextKind, Cow<'_, str>)> {
     let media_type = parameters.next().unwrap_or_default();
     let mut is_base64 = false;
     for parameter in parameters {
-        let parameter = parameter.to_ascii_lowercase();
+        let parameter = letter_case::ascii_lower(parameter);
         is_base64 |= parameter == "base64";
         // Bytes in another charset are not the text that they seem to be.
         if let Some(charset) = parameter.strip_prefix("charset=")

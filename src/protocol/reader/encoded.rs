@@ -4,6 +4,7 @@ use super::embedded::{decode_base64, is_text_type};
 use super::{Origin, Reader, code_of};
 use crate::diag::codes;
 use crate::wire::json::Value;
+use crate::wire::letter_case;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use std::ops::Range;
 pub(in crate::protocol) fn is_textual(kind: &str) -> bool {
     (!kind.is_empty() && is_text_type(kind))
         || matches!(
-            kind.to_ascii_lowercase().as_str(),
+            letter_case::ascii_lower(kind).as_str(),
             "txt" | "csv" | "html" | "md" | "json"
         )
 }
@@ -41,14 +42,14 @@ impl Reader<'_> {
     pub fn base64_body(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self, Value<'_>)) {
         self.claim(value);
         let Some(bytes) = value.text().and_then(|text| decode_base64(&text)) else {
-            self.problem(codes::AG2001, value, "base64 is expected here".to_owned());
+            self.problem(codes::AG2001, value, "base64 is expected here");
             return;
         };
         match self.nest.open_decoded(value, bytes) {
             Ok(doc) => self.inside(&doc, &mut |reader| read(reader, doc.root())),
             Err(error) => {
                 let what = format!("inside base64: {error}");
-                self.problem(code_of(error), value, what);
+                self.problem(code_of(error), value, &what);
             }
         }
     }

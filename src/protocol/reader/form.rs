@@ -7,6 +7,7 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Part, Problem};
 use crate::wire::http::{ContentType, MediaType};
 use crate::wire::json::{self, Limits, Nest, Value, quote};
+use crate::wire::letter_case;
 use crate::wire::multipart::{self, ErrorKind, FormError};
 use crate::wire::order;
 
@@ -206,7 +207,7 @@ fn write_file(
     let extension = filename
         .rsplit_once('.')
         .map_or(String::new(), |(_, extension)| {
-            extension.to_ascii_lowercase()
+            letter_case::ascii_lower(extension)
         });
     let calls_itself_lines =
         media.media == MediaType::JsonLines || matches!(extension.as_str(), "jsonl" | "ndjson");

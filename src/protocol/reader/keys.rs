@@ -63,6 +63,7 @@ impl<'b> Reader<'b> {
         self.keys_by(value, table, origin, own);
     }
 
+    #[inline(never)]
     fn keys_by<'v>(
         &mut self,
         value: Value<'v>,
@@ -93,7 +94,7 @@ impl<'b> Reader<'b> {
             let bit = u32::try_from(at).ok().and_then(|at| 1u64.checked_shl(at));
             if bit.is_some_and(|bit| seen & bit != 0) {
                 let what = format!("`{name}` stands here in two spellings");
-                self.problem(codes::AG2002, key, what);
+                self.problem(codes::AG2002, key, &what);
             }
             seen |= bit.unwrap_or(0);
             self.claim(key);
@@ -214,7 +215,7 @@ impl<'b> Reader<'b> {
         if let Known::Is(path) = path
             && **path != *model
         {
-            let what = "another model than the path names".to_owned();
+            let what = "another model than the path names";
             self.problem(codes::AG2012, value, what);
         }
         self.reading.models.add(model);
@@ -232,7 +233,7 @@ impl<'b> Reader<'b> {
         });
         if let Some((name, _)) = variant {
             let what = format!("a key that some servers read as `{name}`");
-            self.problem(codes::AG2002, key, what);
+            self.problem(codes::AG2002, key, &what);
         }
     }
 }

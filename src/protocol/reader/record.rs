@@ -13,7 +13,7 @@ impl Reader<'_> {
             Ok(doc) => doc,
             Err(error) => {
                 let what = format!("a record of a batch: {error}");
-                self.problem(code_of(error), value, what);
+                self.problem(code_of(error), value, &what);
                 return;
             }
         };

@@ -65,6 +65,7 @@ impl<'b> Reader<'b> {
         self.shaped_by(value, tables, origin, own);
     }
 
+    #[inline(never)]
     fn shaped_by<'v>(
         &mut self,
         value: Value<'v>,

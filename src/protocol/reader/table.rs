@@ -113,6 +113,7 @@ impl<'b> Reader<'b> {
         self.table_by(value, fields, voice, own);
     }
 
+    #[inline(never)]
     fn table_by<'v>(
         &mut self,
         value: Value<'v>,

@@ -213,7 +213,7 @@ impl Reader<'_> {
                     self.problem(
                         code_of(error),
                         value,
-                        format!("arguments of a call: {error}"),
+                        &format!("arguments of a call: {error}"),
                     );
                     (Known::Unknown, none)
                 }
@@ -249,7 +249,7 @@ impl Reader<'_> {
                     self.problem(
                         code_of(error),
                         holder,
-                        format!("arguments of a call: {error}"),
+                        &format!("arguments of a call: {error}"),
                     );
                     (Known::Unknown, self.tree(root))
                 }

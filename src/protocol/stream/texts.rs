@@ -198,7 +198,7 @@ fn alone(reader: &mut Reader<'static>, piece: &TextPiece) {
 /// Notes that an answer has more texts or calls than any has.
 pub fn too_many(reader: &mut Reader<'static>) {
     if let Some(body) = reader.body() {
-        let what = "more texts and calls than an answer has".to_owned();
+        let what = "more texts and calls than an answer has";
         reader.problem(codes::AG2014, body.root(), what);
     }
 }

@@ -423,6 +423,7 @@ impl Edits {
     }
 
     /// Replaces bytes of the text that `value` is part of; `with` is JSON as it shall stand there.
+    #[inline(never)]
     pub fn splice(&mut self, doc: &Doc<'_>, span: Span, with: Vec<u8>) {
         self.list.push((doc.id, Splice { span, with }));
     }
@@ -440,17 +441,28 @@ impl Edits {
         parts: impl IntoIterator<Item = (Range<usize>, &'t str)>,
     ) {
         let mut offsets = DecodedOffsets::new(string.raw_content());
-        let content = index(string.content_span().start);
         for (range, text) in parts {
-            let raw = if string.has_escapes() {
-                offsets.range(range)
-            } else {
-                range
-            };
-            let mut with = Vec::with_capacity(text.len());
-            write::escape(text, &mut with);
-            self.splice(string.doc(), shifted(raw, content), with);
+            self.replace_part(string, &mut offsets, range, text);
         }
+    }
+
+    #[inline(never)]
+    fn replace_part(
+        &mut self,
+        string: Value<'_>,
+        offsets: &mut DecodedOffsets<'_>,
+        range: Range<usize>,
+        text: &str,
+    ) {
+        let raw = if string.has_escapes() {
+            offsets.range(range)
+        } else {
+            range
+        };
+        let mut with = Vec::with_capacity(text.len());
+        write::escape(text, &mut with);
+        let content = index(string.content_span().start);
+        self.splice(string.doc(), shifted(raw, content), with);
     }
 }
 

@@ -132,6 +132,7 @@ impl<'a> DecodedOffsets<'a> {
         start..end
     }
 
+    #[inline(never)]
     fn advance(&mut self, target: usize, outwards: bool) -> usize {
         while self.decoded_at < target {
             let rest = self.raw.get(self.raw_at..).unwrap_or_default();

@@ -14,6 +14,7 @@ use super::words::{
     TRANSACT_VERBS,
 };
 use crate::wire::btree::BTreeMap;
+use crate::wire::letter_case;
 
 /// Deepest nesting of brackets that is read; servers refuse far less.
 const MAX_DEPTH: usize = 256;
@@ -396,7 +397,7 @@ impl<'t> Reader<'t> {
         loop {
             match self.token(length) {
                 Some(Token::Word(part) | Token::Quoted(part)) => parts.push(part.clone()),
-                Some(Token::Text(part)) => parts.push(part.to_lowercase()),
+                Some(Token::Text(part)) => parts.push(letter_case::lower(part)),
                 // `database..table`
                 Some(Token::Symbol('.')) if length > 0 => {
                     length = length.saturating_add(1);

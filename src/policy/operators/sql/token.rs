@@ -3,6 +3,8 @@
 //! They differ in what ends a string and what is a comment, so that a text that means one thing to the first hides
 //! another one from the second. Each family's reading is taken; the caller judges them all.
 
+use crate::wire::letter_case;
+
 /// A family of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -97,15 +99,15 @@ impl<'t> Lexer<'t> {
             }
             '"' => {
                 let name = self.quoted('"', self.dialect == Dialect::MySql)?;
-                self.tokens.push(Token::Quoted(name.to_lowercase()));
+                self.tokens.push(Token::Quoted(letter_case::lower(&name)));
             }
             '`' => {
                 let name = self.quoted('`', false)?;
-                self.tokens.push(Token::Quoted(name.to_lowercase()));
+                self.tokens.push(Token::Quoted(letter_case::lower(&name)));
             }
             '[' if self.dialect == Dialect::Transact => {
                 let name = self.quoted(']', false)?;
-                self.tokens.push(Token::Quoted(name.to_lowercase()));
+                self.tokens.push(Token::Quoted(letter_case::lower(&name)));
             }
             '$' if self.dialect == Dialect::Standard => self.dollar()?,
             '?' => {
@@ -255,11 +257,9 @@ impl<'t> Lexer<'t> {
 
     fn word(&mut self) -> Option<()> {
         let is_transact = self.dialect == Dialect::Transact;
-        let word = self
-            .take_while(&|c| {
-                c.is_alphanumeric() || matches!(c, '_' | '$') || (c == '#' && is_transact)
-            })
-            .to_lowercase();
+        let word = letter_case::lower(self.take_while(&|c| {
+            c.is_alphanumeric() || matches!(c, '_' | '$') || (c == '#' && is_transact)
+        }));
         if self.rest.starts_with('\'') {
             match &*word {
                 // The standard's national, bit and hexadecimal strings.

@@ -74,6 +74,7 @@ fn number_of(event: Value<'_>) -> u32 {
 }
 
 /// How many of these numbers are lower.
+#[inline(never)]
 fn lower(numbers: &[u32], than: u32) -> u32 {
     offset(numbers.iter().filter(|number| **number < than).count())
 }

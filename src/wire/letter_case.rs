@@ -1,0 +1,110 @@
+//! Capital and small letters: what the standard library says of them, from tables of a fifth of the size.
+
+mod tables;
+
+use tables::{IGNORED, LOWER, SEVERAL_CAPITALS, UPPER};
+
+/// Letters that stand in a row, each or every other of them as far from its counterpart as the first.
+struct Run {
+    first: u32,
+    /// From the first to the last.
+    span: u8,
+    /// 1 where only every other letter is meant.
+    skips: u8,
+    distance: i32,
+}
+
+const fn run(first: u32, span: u8, skips: u8, distance: i32) -> Run {
+    Run {
+        first,
+        span,
+        skips,
+        distance,
+    }
+}
+
+/// As [`str::to_ascii_lowercase`], which is compiled into each of its callers.
+#[inline(never)]
+pub fn ascii_lower(text: &str) -> String {
+    text.to_ascii_lowercase()
+}
+
+/// As [`str::to_lowercase`].
+#[inline(never)]
+pub fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        return ascii_lower(text);
+    }
+    let mut lower = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if c == 'Σ' && ends_word(text, at) {
+            lower.push('ς');
+        } else {
+            lower.extend(lower_of(c));
+        }
+    }
+    lower
+}
+
+/// As [`str::to_uppercase`].
+#[inline(never)]
+pub fn upper(text: &str) -> String {
+    text.chars().flat_map(upper_of).collect()
+}
+
+/// As [`char::to_lowercase`].
+pub fn lower_of(c: char) -> impl Iterator<Item = char> {
+    let (letter, dot) = match c {
+        'İ' => ('i', Some('\u{307}')),
+        _ => (counterpart(c, &LOWER), None),
+    };
+    std::iter::once(letter).chain(dot)
+}
+
+/// As [`char::to_uppercase`].
+pub fn upper_of(c: char) -> impl Iterator<Item = char> {
+    let mut entries = SEVERAL_CAPITALS.split(' ');
+    let several = if c.is_ascii() {
+        None
+    } else {
+        entries.find_map(|entry| entry.strip_prefix(c))
+    };
+    let one = several.is_none().then(|| counterpart(c, &UPPER));
+    one.into_iter().chain(several.unwrap_or_default().chars())
+}
+
+#[inline(never)]
+fn counterpart(c: char, runs: &[Run]) -> char {
+    let code = u32::from(c);
+    let after = runs.partition_point(|run| run.first <= code);
+    let run = after.checked_sub(1).and_then(|at| runs.get(at));
+    run.filter(|run| {
+        let offset = code.saturating_sub(run.first);
+        offset <= u32::from(run.span) && offset & u32::from(run.skips) == 0
+    })
+    .and_then(|run| char::from_u32(code.wrapping_add_signed(run.distance)))
+    .unwrap_or(c)
+}
+
+/// Whether the capital sigma at a place is the last letter of a word (Unicode's `Final_Sigma`).
+fn ends_word(text: &str, at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    let after = text.get(at..).unwrap_or_default();
+    is_letter_next(before.chars().rev()) && !is_letter_next(after.chars().skip(1))
+}
+
+fn is_letter_next(mut characters: impl Iterator<Item = char>) -> bool {
+    let next = characters.find(|c| !is_ignored(*c));
+    next.is_some_and(|c| c.is_lowercase() || c.is_uppercase() || counterpart(c, &LOWER) != c)
+}
+
+/// Whether a word goes on behind such a character: an apostrophe, an accent (Unicode's `Case_Ignorable`).
+fn is_ignored(c: char) -> bool {
+    let code = u32::from(c);
+    let after = IGNORED.partition_point(|run| run >> 8 <= code);
+    let run = after.checked_sub(1).and_then(|at| IGNORED.get(at));
+    run.is_some_and(|run| code.saturating_sub(run >> 8) <= run & 0xFF)
+}
+
+#[cfg(test)]
+mod tests;

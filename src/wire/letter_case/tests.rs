@@ -1,0 +1,132 @@
+use super::*;
+use std::fmt::Write as _;
+
+fn every() -> impl Iterator<Item = char> {
+    '\0'..=char::MAX
+}
+
+/// What stands in the tables' file.
+fn tables() -> String {
+    let mut file = "//! What `char` says of letters; where the standard library has learnt new ones, the test beside this file \
+         tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{Run, run};\n"
+        .to_owned();
+    let runs_of = |counterparts: &dyn Fn(char) -> String| {
+        let mut runs: Vec<Run> = Vec::new();
+        for c in every() {
+            let to = counterparts(c);
+            let (Some(to), 1) = (to.chars().next(), to.chars().count()) else {
+                continue;
+            };
+            let code = u32::from(c);
+            let distance = u32::from(to).cast_signed() - code.cast_signed();
+            if distance == 0 {
+                continue;
+            }
+            if let Some(run) = runs.last_mut().filter(|run| run.distance == distance) {
+                let gap = code - run.first - u32::from(run.span);
+                if gap == 1 + u32::from(run.skips) || (gap == 2 && run.span == 0) {
+                    run.skips = u8::from(gap == 2);
+                    run.span = u8::try_from(code - run.first).expect("a short run");
+                    continue;
+                }
+            }
+            runs.push(run(code, 0, 0, distance));
+        }
+        runs
+    };
+    for (name, runs) in [
+        ("LOWER", runs_of(&|c| c.to_lowercase().collect())),
+        ("UPPER", runs_of(&|c| c.to_uppercase().collect())),
+    ] {
+        let entries = runs.iter().map(|run| {
+            let Run {
+                first,
+                span,
+                skips,
+                distance,
+            } = run;
+            format!("run({first:#X}, {span}, {skips}, {distance}),")
+        });
+        write_table(
+            &mut file,
+            &format!("{name}: [Run; {}]", runs.len()),
+            entries,
+        );
+    }
+    let several: Vec<String> = every()
+        .filter(|c| c.to_uppercase().count() > 1)
+        .map(|c| format!("{c}{}", c.to_uppercase()))
+        .collect();
+    write!(
+        file,
+        "\n/// Letters without a capital of their own, each before what stands for it.\npub(super) static \
+         SEVERAL_CAPITALS: &str = \"\\\n    {}\";\n",
+        several.join(" ")
+    )
+    .expect("a text");
+    let mut ignored: Vec<(u32, u32)> = Vec::new();
+    for c in every() {
+        let sigma = |text: String| text.to_lowercase().chars().nth(1);
+        let within = sigma(format!("aΣ{c}b")) == Some('σ');
+        let behind = sigma(format!("aΣ{c}")) == Some('ς');
+        if within && behind {
+            match ignored.last_mut() {
+                Some((first, more)) if *first + *more + 1 == u32::from(c) => *more += 1,
+                _ => ignored.push((u32::from(c), 0)),
+            }
+        }
+    }
+    file.push_str("\n/// The first of a run, and in the last two digits how many more follow.");
+    let entries = ignored
+        .iter()
+        .map(|(first, more)| format!("{first:#X}{more:02X},"));
+    write_table(
+        &mut file,
+        &format!("IGNORED: [u32; {}]", ignored.len()),
+        entries,
+    );
+    file
+}
+
+fn write_table(file: &mut String, what: &str, entries: impl Iterator<Item = String>) {
+    write!(file, "\npub(super) static {what} = [").expect("a text");
+    let mut width = usize::MAX;
+    for entry in entries {
+        if width.saturating_add(entry.len()) > 116 {
+            file.push_str("\n    ");
+            width = 0;
+        } else {
+            file.push(' ');
+        }
+        file.push_str(&entry);
+        width += entry.len() + 1;
+    }
+    file.push_str("\n];\n");
+}
+
+#[test]
+fn the_tables_are_what_the_standard_library_says() {
+    let tables = tables();
+    assert!(tables == include_str!("tables.rs"), "{tables}");
+}
+
+#[test]
+fn each_letter_changes_as_the_standard_library_changes_it() {
+    for c in every() {
+        assert!(lower_of(c).eq(c.to_lowercase()), "{c:?}");
+        assert!(upper_of(c).eq(c.to_uppercase()), "{c:?}");
+    }
+}
+
+#[test]
+fn texts_change_as_the_standard_library_changes_them() {
+    for c in '\0'..'\u{20000}' {
+        for text in [format!("ΑΣ{c}"), format!(" ΑΣ{c}.Ο{c}Σ ß")] {
+            assert_eq!(lower(&text), text.to_lowercase());
+        }
+    }
+    for text in ["", "straße", "ǆ ŉ ΐ", "Ärger", "ab1"] {
+        assert_eq!(upper(text), text.to_uppercase());
+        assert_eq!(ascii_lower(text), text.to_ascii_lowercase());
+    }
+}
