@@ -4,6 +4,7 @@
 //! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
 //! asks, and each at most once, so the cost is linear however many validators ask.
 
+use super::table::{Cell, Step, Table};
 use crate::detect::normalise::{View, readings};
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
@@ -37,6 +38,9 @@ pub(super) struct Terms {
     wide_phrases: bool,
     /// A bit for the first two bytes of each term of one word.
     run_starts: [u64; RUN_STARTS / 64],
+    /// The detectors whose words call a value a password.
+    passwords: Slots,
+    finds_secrets: bool,
 }
 
 const STARTS: usize = 1 << START_BITS;
@@ -54,9 +58,9 @@ struct Entry {
     phrases: u8,
 }
 
-/// What has been read of one text.
-#[derive(Debug, Default)]
-pub(super) struct Nearby {
+/// The last words that have been read of a text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
     words: Vec<Word>,
     /// Bytes before this have been read.
     read: usize,
@@ -66,17 +70,37 @@ pub(super) struct Nearby {
     telling: usize,
     /// From here on words are looked through for such that aren't needed any more.
     full: usize,
+    /// Up to here no word and no end has been read since an answer was given, and all that speaks there is near enough.
+    near: usize,
+}
+
+/// What has been read of one text.
+#[derive(Debug, Default)]
+pub(super) struct Nearby {
+    words: Words,
     /// The places that the last answer is for: validators at one place ask the same, and so do places further on with no
-    /// word between them, up to the last place that is `near` all that speaks there.
+    /// word between them.
     answered: Option<(usize, usize)>,
     answer: Slots,
-    near: usize,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
     lettered: usize,
     passed: usize,
     ascii: bool,
     /// The text is in ASCII and its key no word of context.
     plain: bool,
+    /// What has been read of the text's tables: everything before `charted`. Before `bare` nothing stands under a name.
+    table: Table,
+    charted: usize,
+    bare: usize,
+    /// The last cells under names that speak for detectors.
+    cells: Vec<Cell>,
+    /// From here on they are looked through for such that aren't needed any more.
+    full_of_cells: usize,
+    /// Cells in columns of secrets that nobody has looked at.
+    secrets: Vec<Cell>,
+    has_secrets: bool,
+    /// Whether all tables are read.
+    reads_all: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -225,6 +249,26 @@ impl Terms {
         slots
     }
 
+    /// Whether one of these detectors finds passwords by their names.
+    pub(super) fn is_password(&self, slots: Slots) -> bool {
+        self.passwords & slots != 0
+    }
+
+    /// Whether columns of secrets are looked for.
+    pub(super) fn finds_secrets(&self) -> bool {
+        self.finds_secrets
+    }
+
+    /// Columns of secrets are looked for.
+    pub(super) fn find_secrets(&mut self) {
+        self.finds_secrets = true;
+    }
+
+    /// Notes that the words of a detector call values passwords.
+    pub(super) fn add_passwords(&mut self, slots: Slots) {
+        self.passwords |= slots;
+    }
+
     fn index(&self, hash: u64) -> usize {
         usize::try_from(hash >> 40).unwrap_or(0) & self.entries.len().wrapping_sub(1)
     }
@@ -245,43 +289,55 @@ impl Terms {
 }
 
 impl Nearby {
-    /// Begins a text, under a key.
-    pub(super) fn begin(&mut self, key: Option<&str>, ascii: bool, terms: &Terms) {
+    /// Begins a text, under a key, and where its tables are known from, if anything is to be under their headings.
+    pub(super) fn begin(
+        &mut self,
+        key: Option<&str>,
+        ascii: bool,
+        table: Option<Table>,
+        terms: &Terms,
+    ) {
+        // Beyond ASCII no place is known by a word for passwords: every line may name a column of them.
+        self.reads_all = !ascii && terms.finds_secrets();
+        self.charted = match table {
+            Some(_) => 0,
+            None => usize::MAX,
+        };
+        self.table = table.unwrap_or_default();
+        self.secrets.clear();
+        self.cells.clear();
+        self.full_of_cells = KEPT;
+        self.uncharted();
         (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
-        self.words.clear();
-        self.read = 0;
-        self.barrier = 0;
-        self.telling = 0;
-        self.full = KEPT;
+        self.words.begin();
         self.answered = None;
         self.plain = ascii;
         if let Some(key) = key {
             let seen = View::of(key);
-            self.read_on(
-                seen.as_ref().map_or(key, View::text).as_bytes(),
-                usize::MAX,
-                terms,
-            );
-            let mut slots = 0;
-            for word in &mut self.words {
-                (word.start, word.end, word.phrase_start) = (0, 0, 0);
-                slots |= word.slots | word.phrase_slots;
-            }
-            self.plain &= slots == 0;
-            self.telling = 0;
-            self.read = 0;
-            self.barrier = 0;
-            self.full = KEPT;
+            let key = seen.as_ref().map_or(key, View::text);
+            self.plain &= self.words.begin_under(key.as_bytes(), terms) == 0;
         }
     }
 
-    /// Takes note of whether the bytes from the last such place to this one have letters.
+    /// Takes note of whether the bytes from the last such place to this one have letters. Returns whether the tables have
+    /// to be read that far, for the secrets in them.
     #[inline]
-    pub(super) fn pass_over(&mut self, to: usize, letters: bool) {
+    pub(super) fn pass_over(&mut self, to: usize, letters: bool) -> bool {
         self.passed = to;
         if letters {
             self.lettered = to;
         }
+        self.has_secrets
+    }
+
+    /// Whether a column of secrets goes on, or may.
+    pub(super) fn has_secrets(&self) -> bool {
+        self.has_secrets
+    }
+
+    /// A cell in a column of secrets that has been read.
+    pub(super) fn next_secret(&mut self) -> Option<Cell> {
+        self.secrets.pop()
     }
 
     /// Whether the text is in ASCII and stands under no key that is a word of context.
@@ -290,22 +346,22 @@ impl Nearby {
         self.plain
     }
 
-    /// Whether it is known, without looking, that no term stands before `at`.
+    /// Whether it is known, without looking, that no term stands before `at` or over it.
     #[inline]
     pub(super) fn is_quiet(&self, at: usize) -> bool {
-        self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
-            || at <= self.read && at > self.telling.saturating_add(BYTES)
-            || self.answer == 0 && self.is_answered(at)
+        at < self.bare
+            && (self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
+                || at <= self.words.read && at > self.words.telling.saturating_add(BYTES)
+                || self.answer == 0 && self.is_answered(at))
     }
 
     /// Whether many words would have to be read to tell what stands before `at`.
     #[inline]
     pub(super) fn is_unread(&self, at: usize) -> bool {
-        self.read == 0 || at > self.read.saturating_add(SOON)
+        self.words.read == 0 || at > self.words.read.saturating_add(SOON)
     }
 
-    /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
-    /// that are that near.
+    /// The detectors of which a term stands before `at`, not too far, or over it in a table.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
         if self.is_answered(at) {
             self.answer
@@ -314,6 +370,55 @@ impl Nearby {
         } else {
             self.look_before(text, at, terms)
         }
+    }
+
+    #[inline(never)]
+    fn look_over(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        self.read_tables(text, at, terms);
+        let next = self.cells.partition_point(|cell| cell.range.end <= at);
+        let cell = self.cells.get(next).filter(|cell| cell.has(text, at));
+        cell.map_or(0, |cell| cell.slots)
+    }
+
+    /// Reads the text's tables up to the cell that a place lies in.
+    pub(super) fn read_tables(&mut self, text: &[u8], to: usize, terms: &Terms) {
+        if to < self.charted || self.charted == usize::MAX {
+            return;
+        }
+        if to > self.full_of_cells {
+            let nearest = self.charted.saturating_sub(BEHIND.saturating_add(BYTES));
+            let old = self.cells.partition_point(|cell| cell.range.end < nearest);
+            self.cells.drain(..old);
+            self.full_of_cells = to.saturating_add(KEPT);
+        }
+        let mut done = false;
+        while self.table.at() <= to && !done {
+            let cell;
+            (cell, done) = match self.table.step(text, terms) {
+                Step::Moved(cell) => (cell, false),
+                Step::Done(cell) => (cell, true),
+            };
+            if let Some(cell) = cell {
+                if cell.secret.is_some() {
+                    self.secrets.push(cell.clone());
+                }
+                if cell.slots != 0 {
+                    self.cells.push(cell);
+                }
+            }
+        }
+        self.charted = if done { usize::MAX } else { self.table.at() };
+        self.uncharted();
+    }
+
+    /// Takes note of what has been read of tables.
+    fn uncharted(&mut self) {
+        self.bare = match self.cells.is_empty() {
+            true => self.charted,
+            false => 0,
+        };
+        self.has_secrets = self.charted != usize::MAX
+            && (self.reads_all || self.table.may_have_secrets());
     }
 
     #[inline]
@@ -327,32 +432,82 @@ impl Nearby {
         if terms.entries.is_empty() {
             return 0;
         }
+        let over = match at < self.bare {
+            true => 0,
+            false => self.look_over(text, at, terms),
+        };
         let from = at.saturating_sub(BYTES);
         // A place further on may have been asked about first: what is near an earlier one must have been read.
         let first = from.saturating_sub(BEHIND);
-        if self.read < first {
-            self.read = first;
+        let words = &mut self.words;
+        if words.read < first {
+            words.read = first;
             // Half a word is none.
-            while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
-                self.read = self.read.wrapping_add(1);
+            while is_letter(byte_at(text, words.read.wrapping_sub(1))) && words.read < at {
+                words.read = words.read.wrapping_add(1);
             }
         }
-        if self.read < at {
-            self.read_on(text, at, terms);
+        if words.read < at {
+            words.read_on(text, at, terms);
             // Nothing that was read just now is a word.
             if let Some((first, last)) = self.answered
-                && (last..=self.near).contains(&at)
+                && (last..=words.near).contains(&at)
+                && at < self.bare
             {
                 self.answered = Some((first, at));
                 return self.answer;
             }
         }
         self.answered = Some((at, at));
-        (self.answer, self.near) = self.spoken_before(text, at);
-        if self.read > at {
-            self.near = 0;
+        (self.answer, words.near) = words.spoken_before(text, at);
+        self.answer |= over;
+        if words.read > at || at >= self.bare {
+            words.near = 0;
         }
         self.answer
+    }
+}
+
+impl Words {
+    /// Begins a text.
+    fn begin(&mut self) {
+        self.words.clear();
+        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+    }
+
+    /// Begins a text under a key, of which it returns what it speaks for.
+    fn begin_under(&mut self, key: &[u8], terms: &Terms) -> Slots {
+        self.read_on(key, usize::MAX, terms);
+        let mut slots = 0;
+        for word in &mut self.words {
+            (word.start, word.end, word.phrase_start) = (0, 0, 0);
+            slots |= word.slots | word.phrase_slots;
+        }
+        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+        slots
+    }
+
+    /// The detectors that a name has a term of.
+    pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
+        let byte = |at: usize| byte_at(name, at);
+        let is_end = |at: usize| {
+            is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
+        };
+        let begins = |at: usize| {
+            let word = name.get(at..).unwrap_or_default();
+            let letters = word.iter().take(3).take_while(|byte| is_letter(**byte));
+            let len = letters.count();
+            let hump = (1..len).find(|len| is_end(at.wrapping_add(*len)));
+            let start = !is_letter(byte(at.wrapping_sub(1))) || is_end(at);
+            let may = |len| terms.may_begin(first_three(word.get(..len).unwrap_or_default()));
+            start && len > 0 && (may(len) || hump.is_some_and(may))
+        };
+        // Most names are none of a term, and to read their words costs more.
+        if name.is_ascii() && !(0..name.len()).any(begins) {
+            return 0;
+        }
+        self.begin();
+        self.begin_under(name, terms)
     }
 
     /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
@@ -640,7 +795,7 @@ fn count(text: &[u8], range: std::ops::Range<usize>, fits: impl Fn(u8) -> bool) 
     bytes.iter().take_while(|byte| fits(byte)).count()
 }
 
-const fn is_letter(byte: u8) -> bool {
+pub(super) const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80
 }
 
@@ -713,7 +868,7 @@ mod tests {
         let terms = terms();
         let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
         let mut nearby = Nearby::default();
-        nearby.begin(key, false, &terms);
+        nearby.begin(key, false, None, &terms);
         let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
         (0..16).filter(|slot| found >> slot & 1 == 1).collect()
     }
@@ -773,10 +928,10 @@ mod tests {
         let terms = terms();
         let text = "ssn 1 credit card 2 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
-        running.begin(None, false, &terms);
+        running.begin(None, false, None, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
             let mut fresh = Nearby::default();
-            fresh.begin(None, false, &terms);
+            fresh.begin(None, false, None, &terms);
             assert_eq!(
                 running.before(text.as_bytes(), at, &terms),
                 fresh.before(text.as_bytes(), at, &terms),

@@ -13,6 +13,7 @@ use super::place::{
     Part, Place, Probe,
 };
 use super::spelled;
+use super::table::{Cell as TableCell, Table};
 use super::text::Text;
 use super::tokens::{MARKED, TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, Slot};
@@ -74,6 +75,8 @@ pub(super) struct Plan {
 enum Begun {
     Token(usize, &'static Beginning),
     Word(usize, &'static str, Probe),
+    /// A word for passwords that may name a column.
+    Name(&'static str),
 }
 
 impl Begun {
@@ -81,7 +84,7 @@ impl Begun {
     fn text(&self) -> &'static str {
         match self {
             Self::Token(_, beginning) => beginning.prefix,
-            Self::Word(_, word, _) => word,
+            Self::Word(_, word, _) | Self::Name(word) => word,
         }
     }
 }
@@ -102,6 +105,8 @@ pub(super) struct Read<'a> {
     pub(super) text: &'a [u8],
     /// The key that it stands under.
     pub(super) key: Option<&'a str>,
+    /// Where its tables are known from, if anything is to be under their headings.
+    pub(super) table: Option<&'a Table>,
     /// Whether it goes on.
     pub(super) open: bool,
     /// From here on findings may be left out that overlap one of the same detector which begins before them.
@@ -210,6 +215,12 @@ impl Plan {
                 }
                 Anchor::Keyed(lengths, concern, judge) => {
                     plan.keyed.push((slot, lengths.clone(), *concern, *judge));
+                    if let Some(known) = slots.get(slot).filter(|_| *concern == Concern::Password) {
+                        plan.terms.add_passwords(known.context);
+                        let words = known.detector.context.iter();
+                        let latin = words.filter(|word| word.is_ascii());
+                        plan.begun_by.extend(latin.map(|word| Begun::Name(word)));
+                    }
                 }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
@@ -225,6 +236,9 @@ impl Plan {
                     }
                 }
             }
+        }
+        if !plan.keyed.is_empty() {
+            plan.terms.find_secrets();
         }
         plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
@@ -255,6 +269,7 @@ impl Plan {
         let Read {
             text,
             key,
+            table,
             open,
             joined_from,
         } = *read;
@@ -265,7 +280,7 @@ impl Plan {
         memory
             .near
             .borrow_mut()
-            .begin(key, text.is_ascii(), &self.terms);
+            .begin(key, text.is_ascii(), table.cloned(), &self.terms);
         memory.blocks.resize(CHUNK, Block::default());
         memory.spelled.clear();
         let text = Text::new(text);
@@ -315,6 +330,11 @@ impl Plan {
                 break;
             }
         }
+        let more = memory.near.borrow().has_secrets();
+        if more {
+            pass.read_tables(usize::MAX);
+        }
+        pass.read_secrets();
         let begun = pass.begun;
         memory.far = pass.far;
         self.find_phrases(slots, text.bytes(), out);
@@ -328,6 +348,11 @@ impl Plan {
     ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, Concern, KeyedJudge)> {
         let judges = self.keyed.iter();
         judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
+    }
+
+    /// The words of context.
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// What finds things in the original that can't be seen.
@@ -525,9 +550,10 @@ impl<'a> Pass<'a> {
     fn block(&mut self, base: usize, block: &Block, carry: &mut Carry) {
         let plan = self.plan;
         let alphanumeric = block.digit | block.letter;
-        self.near
-            .borrow_mut()
-            .pass_over(base.wrapping_add(BLOCK), block.letter != 0);
+        let end = base.wrapping_add(BLOCK);
+        if self.near.borrow_mut().pass_over(end, block.letter != 0) {
+            self.read_tables(end);
+        }
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
         if !plan.begun_by.is_empty() {
             each(starts, |bit| {
@@ -998,6 +1024,12 @@ impl<'a> Pass<'a> {
                         self.begun = self.begun.min(at);
                     }
                 }
+                Some(Begun::Name(word)) => {
+                    if self.text.follows(at, word) {
+                        self.read_tables(at);
+                    }
+                    self.text.take_past_end();
+                }
                 None => {}
             }
         }
@@ -1047,12 +1079,26 @@ impl<'a> Pass<'a> {
                     let from = pair.map_or(at, |pair| pair.value.start);
                     self.begun = self.begun.min(from);
                 } else if let Some(pair) = pair {
+                    // Behind the name of a column another stands.
+                    if pair.link != Link::Assigned && keyed::ends_cell(self.text, pair.name.end) {
+                        self.read_tables(at);
+                    }
                     self.keyed(at, pair);
+                } else {
+                    self.without_value(at);
                 }
             }
             _ => {}
         }
         self.text.take_past_end();
+    }
+
+    /// A name may stand here that has no value behind it.
+    #[inline(never)]
+    fn without_value(&mut self, at: usize) {
+        if keyed::end_of_name(self.text, at).is_some_and(|end| keyed::ends_cell(self.text, end)) {
+            self.read_tables(at);
+        }
     }
 
     /// Asks about the value that the name with the word at `at` has.
@@ -1183,6 +1229,72 @@ impl<'a> Pass<'a> {
         kinds
     }
 
+    /// Reads tables up to a place, and what stands there in columns of secrets.
+    #[inline(never)]
+    fn read_tables(&mut self, to: usize) {
+        let text = self.text.bytes();
+        self.near.borrow_mut().read_tables(text, to, &self.plan.terms);
+        self.read_secrets();
+    }
+
+    fn read_secrets(&mut self) {
+        loop {
+            let cell = self.near.borrow_mut().next_secret();
+            let Some(cell) = cell else { break };
+            self.cell(&cell);
+        }
+    }
+
+    /// Asks about what stands in a column that its name calls one of secrets.
+    fn cell(&mut self, cell: &TableCell) {
+        let Some((heading, column)) = &cell.secret else {
+            return;
+        };
+        let (value, quote) = self.unquoted(&cell.range);
+        let written = self.text.slice(value.clone());
+        // In statements texts are quoted, elsewhere what is not quoted has no blanks.
+        let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
+        if written.len() > keyed::VALUE || quote == 0 && !bare {
+            return;
+        }
+        if self.open && !cell.ended {
+            self.begun = self.begun.min(cell.range.start);
+            return;
+        }
+        if written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic) {
+            return;
+        }
+        let Some((name, said)) = heading.secret(*column) else {
+            return;
+        };
+        let verb = name.eq_ignore_ascii_case(b"pass");
+        let keyed = Keyed {
+            place: self.place(0, value.start, value.end),
+            name,
+            name_at: 0,
+            value: value.clone(),
+            // That column may also tell of tests.
+            link: if verb { Link::Told } else { Link::Assigned },
+            quote,
+            kinds: variety::makeup(written),
+            said,
+        };
+        self.ask_judges(keyed);
+    }
+
+    /// A range without the quotes that it stands in.
+    fn unquoted(&self, range: &Range<usize>) -> (Range<usize>, u8) {
+        match self.text.slice(range.clone()) {
+            [quote @ (b'"' | b'\'' | b'`'), .., last] if quote == last => {
+                (range.start.wrapping_add(1)..range.end.wrapping_sub(1), *quote)
+            }
+            [quote @ (b'"' | b'\'' | b'`'), ..] => {
+                (range.start.wrapping_add(1)..range.end, *quote)
+            }
+            _ => (range.clone(), 0),
+        }
+    }
+
     /// The text is the value of a JSON key that calls it a secret.
     fn whole_under(&mut self, key: Option<&str>) {
         let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
@@ -1202,22 +1314,26 @@ impl<'a> Pass<'a> {
         if end == 0 || end < self.text.len() {
             return;
         }
+        self.ask_judges(Keyed {
+            place: self.place(0, 0, end),
+            name: key.as_bytes(),
+            name_at: 0,
+            value: 0..end,
+            link: Link::Key,
+            quote: b'"',
+            kinds: variety::makeup(self.text.slice(0..end)),
+            said: Said::by(key.as_bytes()),
+        });
+    }
+
+    /// Asks about a value that doesn't stand behind its name.
+    fn ask_judges(&mut self, mut keyed: Keyed<'_>) {
         let plan = self.plan;
-        let kinds = variety::makeup(self.text.slice(0..end));
-        let said = Said::by(key.as_bytes());
-        for (slot, _, concern, judge) in plan.judges_of(end) {
-            let keyed = Keyed {
-                place: self.place(*slot, 0, end),
-                name: key.as_bytes(),
-                name_at: 0,
-                value: 0..end,
-                link: Link::Key,
-                quote: b'"',
-                kinds,
-                said,
-            };
+        for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
+            self.ask_for(&mut keyed.place, *slot);
             let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
-            self.take(*slot, 0, found);
+            let first = keyed.place.first.get();
+            self.take(*slot, first, found);
         }
     }
 
@@ -1239,7 +1355,7 @@ impl<'a> Pass<'a> {
 
     /// The same place as another detector sees it.
     #[inline]
-    fn ask_for(&self, place: &mut Place<'a>, slot: usize) {
+    fn ask_for(&self, place: &mut Place<'_>, slot: usize) {
         if let Some(known) = self.slots.get(slot) {
             (place.context, place.threshold) = (known.context, known.threshold);
         }
