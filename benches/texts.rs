@@ -138,24 +138,17 @@ pub fn texts() -> Vec<(&'static str, String)> {
         ),
         ("variable", filled("variable \"pass_token\" {\n")),
         ("mysql -p", filled("mysql -u a -pb ")),
-        ("T1", filled("password,ssn\n")),
-        ("T2", filled("ssn,iban,phone\n123456789,1,2\n")),
-        ("T3", filled(",1")),
-        ("T4", filled("|1")),
-        ("T5", filled("1\n")),
-        ("T6", format!("{}\n{}", "ssn,".repeat(8000), "1,".repeat(16000))),
-        ("T7", format!("{}\n{}", "password,".repeat(4000), "1,".repeat(16000))),
-        ("T8", format!("password,password\n{}", filled("a1B2c3D4,a1B2c3D4\n"))),
-        ("T9", format!("ssn,card\n{}", filled("1,2\n"))),
-        ("T10", filled("ssn,b\n123456789,x\n")),
-        ("T11", filled("key,12345678\n")),
-        ("T12", filled("insert into a (ssn) values (1),\n")),
-        ("T13", filled("ssn\n1\n")),
-        ("T14", format!("password,phone\n{}", filled("password,phone\n"))),
-        ("T15", format!("phone,phone\n{}", filled("phone,a 12345678\n"))),
-        ("T16", filled("\"key\",\"")),
-        ("CSV", format!("id,name,ssn,phone,password\n{}", filled("17,Ann Lee,536221234,2125550123,hunter2Xy!\n"))),
-        ("CSV2", filled("id,name,ssn,phone,password\n17,Ann Lee,536221234,2125550123,hunter2Xy!\n18,Bob Roy,536221235,2125550124,kX9#mQ2vL\n")),
+        (
+            "CSV",
+            format!(
+                "id,name,email,city,ssn,phone,password,last_login\n{}",
+                filled(
+                    "1042,Ann Lee,ann.lee@example.com,Springfield,536221234,2125550123,hunter2Xy!,2024-03-09T11:02:41Z\n"
+                )
+            ),
+        ),
+        // Every line is a heading that says something, and the one of the line below it.
+        ("password,a", filled("password,a\na,password\n")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]
 }

@@ -11,7 +11,7 @@ use crate::wire::order;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
 pub use table::Tables;
-use table::{Standing, Table};
+use table::{BUILT_IN, CUSTOM, Standing, Table};
 pub(super) use text::first_in;
 
 mod beginnings;
@@ -246,11 +246,10 @@ impl Scanner {
     }
 
     /// Takes the tables of a stream from where a text was settled to where it is now.
+    #[inline(never)]
     pub fn follow(&self, tables: &mut Tables, text: &str, settled: usize, now: usize) {
-        for (standing, terms) in [
-            (&mut tables.built_in, self.plan.terms()),
-            (&mut tables.custom, self.custom.terms()),
-        ] {
+        let terms = [self.plan.terms(), self.custom.terms()];
+        for (standing, terms) in tables.both().iter_mut().zip(terms) {
             let from = text.floor_char_boundary(settled.saturating_sub(standing.behind));
             let rest = text.get(from..).unwrap_or_default();
             let rest = rest.get(..stable_len(rest)).unwrap_or_default();
@@ -310,25 +309,15 @@ impl Scanner {
                 (text, None)
             };
             // Where hidden characters count as spaces there are no tables: a stream goes on with those of one reading.
-            let standing = |of: fn(&Tables) -> &Standing| {
-                let table = match input.tables.map(of) {
-                    Some(standing) => {
-                        let at = input.settled.saturating_sub(standing.behind);
-                        let at = seen.map_or(at, |view| view.position(at));
-                        standing.table.moved(at)
-                    }
-                    None => Table::default(),
-                };
-                (reading == 0).then_some(table)
-            };
-            let table = standing(|tables| &tables.built_in);
+            let standing = |whose| (reading == 0).then(|| table_of(input, seen, whose));
+            let table = standing(BUILT_IN);
             let begun = self.run_built_in(read, seen, table, spaced, input, scratch);
             safe = safe.min(begun);
             if depth > 0 && reading == 0 {
                 self.run_spelled(read, seen, input, scratch);
             }
             if !self.custom.is_empty() {
-                let table = standing(|tables| &tables.custom);
+                let table = standing(CUSTOM);
                 let begun = self.run_custom(read, seen, table, input, true, scratch);
                 safe = safe.min(begun);
             }
@@ -553,6 +542,20 @@ impl Scanner {
         self.allowed.iter().any(|(members, list)| {
             concerns(members) && list.has(read.get(range.clone()).unwrap_or_default())
         })
+    }
+}
+
+/// The tables that are known where what has not been scanned begins.
+#[inline(never)]
+fn table_of(input: &Input<'_>, view: Option<&View>, whose: usize) -> Table {
+    match input.tables.and_then(|tables| tables.of(whose)) {
+        Some(standing) => {
+            let at = input.settled.saturating_sub(standing.behind);
+            standing
+                .table
+                .moved(view.map_or(at, |view| view.position(at)))
+        }
+        None => Table::default(),
     }
 }
 

@@ -4,7 +4,9 @@
 //! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
 //! asks, and each at most once, so the cost is linear however many validators ask.
 
-use super::table::{Cell, Step, Table};
+use std::sync::Arc;
+
+use super::table::{Cell, Heading, Step, Table};
 use crate::detect::normalise::{View, readings};
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
@@ -97,7 +99,7 @@ pub(super) struct Nearby {
     /// From here on they are looked through for such that aren't needed any more.
     full_of_cells: usize,
     /// Cells in columns of secrets that nobody has looked at.
-    secrets: Vec<Cell>,
+    secrets: Vec<(Arc<Heading>, Cell)>,
     has_secrets: bool,
     /// Whether all tables are read.
     reads_all: bool,
@@ -335,8 +337,8 @@ impl Nearby {
         self.has_secrets
     }
 
-    /// A cell in a column of secrets that has been read.
-    pub(super) fn next_secret(&mut self) -> Option<Cell> {
+    /// A cell in a column of secrets that has been read, and what it stands under.
+    pub(super) fn next_secret(&mut self) -> Option<(Arc<Heading>, Cell)> {
         self.secrets.pop()
     }
 
@@ -375,7 +377,7 @@ impl Nearby {
     #[inline(never)]
     fn look_over(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
         self.read_tables(text, at, terms);
-        let next = self.cells.partition_point(|cell| cell.range.end <= at);
+        let next = self.cells.partition_point(|cell| cell.range().end <= at);
         let cell = self.cells.get(next).filter(|cell| cell.has(text, at));
         cell.map_or(0, |cell| cell.slots)
     }
@@ -387,7 +389,9 @@ impl Nearby {
         }
         if to > self.full_of_cells {
             let nearest = self.charted.saturating_sub(BEHIND.saturating_add(BYTES));
-            let old = self.cells.partition_point(|cell| cell.range.end < nearest);
+            let old = self
+                .cells
+                .partition_point(|cell| cell.range().end < nearest);
             self.cells.drain(..old);
             self.full_of_cells = to.saturating_add(KEPT);
         }
@@ -399,8 +403,11 @@ impl Nearby {
                 Step::Done(cell) => (cell, true),
             };
             if let Some(cell) = cell {
-                if cell.secret.is_some() {
-                    self.secrets.push(cell.clone());
+                if cell.is_secret
+                    && cell.may_hold_secret()
+                    && let Some(heading) = self.table.heading()
+                {
+                    self.secrets.push((heading, cell));
                 }
                 if cell.slots != 0 {
                     self.cells.push(cell);
@@ -417,8 +424,8 @@ impl Nearby {
             true => self.charted,
             false => 0,
         };
-        self.has_secrets = self.charted != usize::MAX
-            && (self.reads_all || self.table.may_have_secrets());
+        self.has_secrets =
+            self.charted != usize::MAX && (self.reads_all || self.table.may_have_secrets());
     }
 
     #[inline]
@@ -489,23 +496,6 @@ impl Words {
 
     /// The detectors that a name has a term of.
     pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
-        let byte = |at: usize| byte_at(name, at);
-        let is_end = |at: usize| {
-            is_hump(byte(at.wrapping_sub(1)), byte(at), byte(at.wrapping_add(1)))
-        };
-        let begins = |at: usize| {
-            let word = name.get(at..).unwrap_or_default();
-            let letters = word.iter().take(3).take_while(|byte| is_letter(**byte));
-            let len = letters.count();
-            let hump = (1..len).find(|len| is_end(at.wrapping_add(*len)));
-            let start = !is_letter(byte(at.wrapping_sub(1))) || is_end(at);
-            let may = |len| terms.may_begin(first_three(word.get(..len).unwrap_or_default()));
-            start && len > 0 && (may(len) || hump.is_some_and(may))
-        };
-        // Most names are none of a term, and to read their words costs more.
-        if name.is_ascii() && !(0..name.len()).any(begins) {
-            return 0;
-        }
         self.begin();
         self.begin_under(name, terms)
     }

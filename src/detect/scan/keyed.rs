@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::place::{Alphabet, Link};
-use super::table::{self, is_around_name};
+use super::table;
 use super::text::Text;
 
 /// Longest name, on each side of the word in it.
@@ -63,53 +63,51 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
     (!goes_on || allowed).then_some(word.len())
 }
 
-/// Where the name ends that has a word at `at`.
-pub(super) fn end_of_name(text: &Text<'_>, at: usize) -> Option<usize> {
-    let len = word(text, at)?;
-    Some(text.run_of(Alphabet::Name, at.wrapping_add(len), NAME))
-}
-
 /// Whether a name that ends here may be the end of a cell in a table.
 #[inline]
 pub(super) fn ends_cell(text: &Text<'_>, end: usize) -> bool {
     match text.bytes().get(end..).unwrap_or_default() {
         [b' ', next, ..] if next.is_ascii_alphanumeric() => false,
-        rest => begins_with_end(rest),
+        _ => table::is_end_of_cell(text.bytes(), end),
     }
 }
 
-#[inline(never)]
-fn begins_with_end(rest: &[u8]) -> bool {
-    let mut near = rest.iter().take(table::PADDED);
-    let next = near.find(|byte| !is_around_name(**byte));
-    next.is_none_or(|byte| matches!(byte, b',' | b'|' | b';' | b'\t' | b'\n' | b')'))
-}
-
-/// Whether the name of a column calls what stands there secrets.
+/// Whether the name of a column calls what stands there secrets: the name's end does.
 pub(super) fn names_secret(name: &[u8]) -> bool {
-    let stem = |at: usize| {
-        let three = name.get(at..).and_then(<[u8]>::first_chunk::<3>);
-        three.is_some_and(|three| is_stem(*three))
-    };
-    if !(0..name.len()).any(stem) {
+    if !(0..name.len()).any(|at| begins_word(name, at)) {
         return false;
     }
-    let text = Text::new(name);
-    (0..name.len()).filter(|at| stem(*at)).any(|at| {
-        word(&text, at).is_some_and(|len| {
-            let end = at.wrapping_add(len);
-            text.run_of(Alphabet::Name, end, NAME) == name.len()
-        })
+    let assigned = [name, b"=x"].concat();
+    let text = Text::new(&assigned);
+    (0..name.len()).any(|at| {
+        begins_word(name, at)
+            && pair(&text, at).is_some_and(|pair| {
+                // `reisepass` and `passNr` are of passports.
+                let pass = || text.follows(at, "pass") && pair.name.end == at.wrapping_add(4);
+                let passport =
+                    text.follows(at, "passn") || pass() && text.before(at).is_ascii_lowercase();
+                pair.value.start > name.len() && pair.name.end == name.len() && !passport
+            })
     })
 }
 
-/// Whether a [`word`] may begin so.
-fn is_stem(three: [u8; 3]) -> bool {
-    let small = three.map(|byte| byte | 0x20);
-    [
-        b"pas", b"pwd", b"sec", b"tok", b"key", b"api", b"cre", b"aut", b"ras", b"nha", b"nwo",
-    ]
-    .contains(&&small)
+/// Whether a [`word`] may begin at `at`.
+pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
+    let Some([first, rest @ ..]) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
+        return false;
+    };
+    let rest = rest.map(|byte| byte | 0x20);
+    match first | 0x20 {
+        b'p' => matches!(&rest, b"as" | b"wd"),
+        b's' => rest == *b"ec",
+        b't' => rest == *b"ok",
+        b'k' => rest == *b"ey",
+        b'a' => matches!(&rest, b"pi" | b"ut"),
+        b'c' => rest == *b"re",
+        b'r' => rest == *b"as",
+        b'n' => matches!(&rest, b"ha" | b"wo"),
+        _ => false,
+    }
 }
 
 /// The name around the word at `at` and its value. `None` if there is no value, or it has not begun.

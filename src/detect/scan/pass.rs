@@ -13,7 +13,7 @@ use super::place::{
     Part, Place, Probe,
 };
 use super::spelled;
-use super::table::{Cell as TableCell, Table};
+use super::table::{Cell as TableCell, Heading, Table};
 use super::text::Text;
 use super::tokens::{MARKED, TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, Slot};
@@ -46,6 +46,8 @@ const LEAD: usize = 4;
 pub(super) struct Plan {
     level: Level,
     forms: FormTable,
+    /// What finds passwords; words that it is anchored at name columns, too.
+    passwords: Option<usize>,
     /// With the slot and the place of its detector among those that have words of context.
     judges: Vec<(usize, Slots, Judge)>,
     terms: Terms,
@@ -75,8 +77,6 @@ pub(super) struct Plan {
 enum Begun {
     Token(usize, &'static Beginning),
     Word(usize, &'static str, Probe),
-    /// A word for passwords that may name a column.
-    Name(&'static str),
 }
 
 impl Begun {
@@ -84,7 +84,7 @@ impl Begun {
     fn text(&self) -> &'static str {
         match self {
             Self::Token(_, beginning) => beginning.prefix,
-            Self::Word(_, word, _) | Self::Name(word) => word,
+            Self::Word(_, word, _) => word,
         }
     }
 }
@@ -141,6 +141,7 @@ impl Plan {
         let mut plan = Self {
             level: Level::best(),
             forms: FormTable::default(),
+            passwords: None,
             judges: Vec::new(),
             terms: Terms::new(slots.iter().flat_map(|slot| {
                 let terms = slot.detector.context.iter();
@@ -217,9 +218,7 @@ impl Plan {
                     plan.keyed.push((slot, lengths.clone(), *concern, *judge));
                     if let Some(known) = slots.get(slot).filter(|_| *concern == Concern::Password) {
                         plan.terms.add_passwords(known.context);
-                        let words = known.detector.context.iter();
-                        let latin = words.filter(|word| word.is_ascii());
-                        plan.begun_by.extend(latin.map(|word| Begun::Name(word)));
+                        plan.passwords = Some(slot);
                     }
                 }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
@@ -1020,15 +1019,12 @@ impl<'a> Pass<'a> {
                     let end = at.wrapping_add(word.len());
                     if self.text.follows(at, word) {
                         self.probe(&[(*slot, *probe)], at, end);
+                        if plan.passwords == Some(*slot) && word.ends_with(char::is_alphabetic) {
+                            self.read_tables(at);
+                        }
                     } else if self.text.take_past_end() && self.open {
                         self.begun = self.begun.min(at);
                     }
-                }
-                Some(Begun::Name(word)) => {
-                    if self.text.follows(at, word) {
-                        self.read_tables(at);
-                    }
-                    self.text.take_past_end();
                 }
                 None => {}
             }
@@ -1096,7 +1092,12 @@ impl<'a> Pass<'a> {
     /// A name may stand here that has no value behind it.
     #[inline(never)]
     fn without_value(&mut self, at: usize) {
-        if keyed::end_of_name(self.text, at).is_some_and(|end| keyed::ends_cell(self.text, end)) {
+        if !keyed::begins_word(self.text.bytes(), at) {
+            return;
+        }
+        let end = self.text.run_of(Alphabet::Name, at, keyed::NAME);
+        self.text.take_past_end();
+        if keyed::ends_cell(self.text, end) {
             self.read_tables(at);
         }
     }
@@ -1233,24 +1234,23 @@ impl<'a> Pass<'a> {
     #[inline(never)]
     fn read_tables(&mut self, to: usize) {
         let text = self.text.bytes();
-        self.near.borrow_mut().read_tables(text, to, &self.plan.terms);
+        self.near
+            .borrow_mut()
+            .read_tables(text, to, &self.plan.terms);
         self.read_secrets();
     }
 
     fn read_secrets(&mut self) {
         loop {
-            let cell = self.near.borrow_mut().next_secret();
-            let Some(cell) = cell else { break };
-            self.cell(&cell);
+            let next = self.near.borrow_mut().next_secret();
+            let Some((heading, cell)) = next else { break };
+            self.cell(&heading, &cell);
         }
     }
 
     /// Asks about what stands in a column that its name calls one of secrets.
-    fn cell(&mut self, cell: &TableCell) {
-        let Some((heading, column)) = &cell.secret else {
-            return;
-        };
-        let (value, quote) = self.unquoted(&cell.range);
+    fn cell(&mut self, heading: &Heading, cell: &TableCell) {
+        let (value, quote) = self.unquoted(&cell.range());
         let written = self.text.slice(value.clone());
         // In statements texts are quoted, elsewhere what is not quoted has no blanks.
         let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
@@ -1258,13 +1258,13 @@ impl<'a> Pass<'a> {
             return;
         }
         if self.open && !cell.ended {
-            self.begun = self.begun.min(cell.range.start);
+            self.begun = self.begun.min(cell.range().start);
             return;
         }
         if written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic) {
             return;
         }
-        let Some((name, said)) = heading.secret(*column) else {
+        let Some((name, said)) = heading.secret(cell) else {
             return;
         };
         let verb = name.eq_ignore_ascii_case(b"pass");
@@ -1282,14 +1282,14 @@ impl<'a> Pass<'a> {
         self.ask_judges(keyed);
     }
 
-    /// A range without the quotes that it stands in.
+    /// A range without the quotes that it stands in, and brackets around these.
     fn unquoted(&self, range: &Range<usize>) -> (Range<usize>, u8) {
         match self.text.slice(range.clone()) {
-            [quote @ (b'"' | b'\'' | b'`'), .., last] if quote == last => {
-                (range.start.wrapping_add(1)..range.end.wrapping_sub(1), *quote)
-            }
-            [quote @ (b'"' | b'\'' | b'`'), ..] => {
-                (range.start.wrapping_add(1)..range.end, *quote)
+            [quote @ (b'"' | b'\'' | b'`'), rest @ ..] => {
+                let len = rest.iter().rposition(|byte| byte == quote);
+                let start = range.start.wrapping_add(1);
+                let end = start.wrapping_add(len.unwrap_or(rest.len()));
+                (start..end, *quote)
             }
             _ => (range.clone(), 0),
         }

@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{self, Slots, Terms, Words};
+use super::context::{Slots, Terms, Words};
 use super::keyed;
 use super::names::Said;
 
@@ -22,8 +22,9 @@ const COLUMNS: usize = 256;
 const NAME: usize = 40;
 /// … and with the blanks around it.
 pub(super) const PADDED: usize = 128;
-/// Words of a name.
+/// Words of a name, and digits: `address2`.
 const NAME_WORDS: usize = 6;
+const NAME_DIGITS: usize = 4;
 /// A cell that is longer has no value in it.
 const LONG: usize = 640;
 /// A value stands this near the beginning of its cell, as near as words count.
@@ -86,7 +87,8 @@ impl Heading {
     }
 
     /// Reads what the names say.
-    fn judge(&mut self, terms: &Terms, words: &mut Words) {
+    fn judge(&mut self, terms: &Terms) {
+        let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
         for column in &mut self.columns {
@@ -111,7 +113,8 @@ impl Heading {
     }
 
     /// The name of a column of secrets as programs write it, `client_secret`, and what it says.
-    pub(super) fn secret(&self, column: usize) -> Option<(&[u8], Said)> {
+    pub(super) fn secret(&self, cell: &Cell) -> Option<(&[u8], Said)> {
+        let column = cell.column;
         let known = self.columns.get(column)?;
         let before = column.checked_sub(1).and_then(|at| self.columns.get(at));
         let start = before.map_or(0, |before| before.end);
@@ -137,20 +140,29 @@ pub(super) struct Table {
     line: Line,
     /// The cells of the line so far, while they may be a heading.
     names: Heading,
-    words: Words,
 }
 
-/// The tables of a stream where it is settled, for the scan of what follows.
+/// The tables of a stream where it is settled, for the scan of what follows. The default: it has not begun.
 #[derive(Clone, Debug, Default)]
-pub struct Tables {
-    pub(super) built_in: Standing,
-    pub(super) custom: Standing,
-}
+pub struct Tables(Option<Box<[Standing; 2]>>);
+
+/// Whose words they are read with: those of the built-in detectors, or of a policy's own.
+pub(super) const BUILT_IN: usize = 0;
+pub(super) const CUSTOM: usize = 1;
 
 impl Tables {
     /// So many bytes before what is not settled have to be there.
     pub(super) fn behind(&self) -> usize {
-        self.built_in.behind.max(self.custom.behind)
+        let both = self.0.iter().flat_map(|both| both.iter());
+        both.fold(0, |most, standing| most.max(standing.behind))
+    }
+
+    pub(super) fn of(&self, whose: usize) -> Option<&Standing> {
+        self.0.as_ref()?.get(whose)
+    }
+
+    pub(super) fn both(&mut self) -> &mut [Standing; 2] {
+        self.0.get_or_insert_default()
     }
 }
 
@@ -170,6 +182,7 @@ enum Stage {
     Cell,
     /// A long cell goes on.
     Within,
+    End,
     /// Of what is left of the line nothing is a cell.
     Rest,
     /// Behind `INSERT INTO`.
@@ -198,6 +211,8 @@ struct Line {
     rule: bool,
     /// As an item of a list is.
     short: bool,
+    /// The last cell is empty.
+    empty: bool,
     /// Within a cell: it is quoted as a whole, the quote that is open, and how many brackets.
     quoted: bool,
     quote: u8,
@@ -205,16 +220,17 @@ struct Line {
 }
 
 /// A cell under a name that speaks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cell {
-    /// Without the blanks around it, as far as there is text.
-    pub(super) range: Range<usize>,
+    /// Where it begins and ends, as far as there is text, without the blanks around it.
+    start: usize,
+    end: usize,
+    column: usize,
     /// The detectors that the name speaks for.
     pub(super) slots: Slots,
+    pub(super) is_secret: bool,
     /// Words that may stand before a value.
-    pub(super) words: usize,
-    /// The heading and the number of the column, if that is one of secrets.
-    pub(super) secret: Option<(Arc<Heading>, usize)>,
+    words: usize,
     /// Whether its end has been seen.
     pub(super) ended: bool,
     /// Whether it is of a statement, in which texts are quoted.
@@ -222,15 +238,24 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Whether it is not too short for a secret.
+    pub(super) fn may_hold_secret(&self) -> bool {
+        !self.ended || self.range().len() >= 5
+    }
+
     /// Whether a value may begin at a place in it.
     pub(super) fn has(&self, text: &[u8], at: usize) -> bool {
-        let Range { start, end } = self.range;
-        (start..end).contains(&at) && (at == start || at < reach(text, &self.range, self.words))
+        at == self.start
+            || self.range().contains(&at) && at < reach(text, &self.range(), self.words)
     }
 }
 
 /// What was read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Moved(Option<Cell>),
     /// Everything up to the end of the text.
@@ -253,6 +278,11 @@ impl Table {
         while let Step::Moved(_) = self.step(text, terms) {}
     }
 
+    /// The heading that a cell stands under which has just been read.
+    pub(super) fn heading(&self) -> Option<Arc<Heading>> {
+        self.heading.clone()
+    }
+
     /// Whether it has secrets, or may have them once the line has been read.
     pub(super) fn may_have_secrets(&self) -> bool {
         let heading = self.heading.as_ref();
@@ -265,6 +295,7 @@ impl Table {
             Stage::Line => self.line(text),
             Stage::Cell => self.cell(text, terms),
             Stage::Within => self.within(text, terms),
+            Stage::End => self.end(terms),
             Stage::Rest => self.rest(text, self.at),
             Stage::Statement => self.statement(text),
             Stage::Values => self.values(text),
@@ -286,24 +317,28 @@ impl Table {
 
     fn line(&mut self, text: &[u8]) -> Step {
         let mark = self.heading.as_ref().map_or(0, |heading| heading.mark);
-        let blank = |byte: u8| matches!(byte, b' ' | b'\r') || byte == b'\t' && mark != b'\t';
-        let start = run(text, self.at, BLANKS, blank);
+        let mut start = self.at;
+        if mark != b'\t' {
+            start = run(text, start, BLANKS, SPACE);
+        }
         let Some(first) = text.get(start).copied() else {
             return Step::Done(None);
         };
         self.names.clear();
-        if first == b'\n' {
+        if matches!(first, b'\n' | b'\r') {
             self.heading = None;
-            return self.go(start.wrapping_add(1), Stage::Line);
-        }
-        if self.heading.is_none() && !may_begin_line(first) {
             return self.rest(text, start);
         }
-        if blank(first) {
+        if self.heading.is_none() && !is_of(first, FIRST) {
+            return self.rest(text, start);
+        }
+        if start.wrapping_sub(self.at) == BLANKS {
             return self.give_up(start);
         }
         if matches!(first | 0x20, b'i' | b'r' | b'c') {
-            for words in STATEMENTS {
+            // `copy` is also what a row may begin with.
+            let most = if self.heading.is_some() { 2 } else { 3 };
+            for words in STATEMENTS.into_iter().take(most) {
                 match begins(text, start, words) {
                     Some(true) => {
                         return self.go(start.wrapping_add(words.len()), Stage::Statement);
@@ -331,9 +366,9 @@ impl Table {
             // A name, blanks around it.
             let name = match self.line.named {
                 true => {
-                    let start = run(text, from, PADDED, is_around_name);
-                    let end = run(text, start, NAME, may_be_of_name);
-                    run(text, end, PADDED, is_around_name)
+                    let start = run(text, from, PADDED, AROUND);
+                    let end = run(text, start, NAME, OF_NAMES);
+                    run(text, end, PADDED, AROUND)
                 }
                 false => from,
             };
@@ -361,7 +396,7 @@ impl Table {
         };
         if len > LONG {
             self.take_in_long();
-        } else if self.line.named || self.line.rule || self.line.mark == 0 {
+        } else if self.line.named || self.line.rule || self.line.edged || self.line.mark == 0 {
             self.take_in(text, from..to);
         }
         self.behind(text, end, terms);
@@ -373,14 +408,20 @@ impl Table {
         let column = self.line.cells;
         let heading = self.heading.as_ref()?;
         let known = heading.columns.get(column)?;
-        (known.slots != 0 || known.is_secret).then(|| Cell {
-            range: trimmed(text, cell, is_blank),
+        if known.slots == 0 && !known.is_secret {
+            return None;
+        }
+        let range = trimmed(text, cell, BLANK);
+        Some(Cell {
+            start: range.start,
+            end: range.end,
+            column,
             slots: known.slots,
+            is_secret: known.is_secret,
             words: match column > 0 || self.line.edged {
                 true => WORDS,
                 false => 0,
             },
-            secret: known.is_secret.then(|| (Arc::clone(heading), column)),
             ended,
             in_statement: self.line.mark == TUPLE,
         })
@@ -389,16 +430,17 @@ impl Table {
     /// Takes note of what a cell is made of.
     fn take_in(&mut self, text: &[u8], cell: Range<usize>) {
         let len = cell.len();
-        let content = text.get(trimmed(text, cell, is_blank)).unwrap_or_default();
+        let content = text.get(trimmed(text, cell, BLANK)).unwrap_or_default();
         let line = &mut self.line;
+        line.empty = content.is_empty();
         let dash = |byte: &u8| matches!(byte, b'-' | b'+' | b'=' | b':');
         line.rule = line.rule && content.iter().all(dash);
-        line.short =
-            line.short && content.len() <= ITEM && content.iter().any(u8::is_ascii_digit);
+        line.short = line.short && content.len() <= ITEM && content.iter().any(u8::is_ascii_digit);
         if !line.named {
             return;
         }
-        let name = bare(content);
+        let name = trimmed(content, 0..content.len(), AROUND);
+        let name = content.get(name).unwrap_or_default();
         line.named = len <= PADDED && (name.is_empty() || is_name(name));
         if line.named {
             line.names = line.names.wrapping_add(usize::from(!name.is_empty()));
@@ -410,7 +452,7 @@ impl Table {
 
     fn take_in_long(&mut self) {
         let line = &mut self.line;
-        (line.named, line.rule, line.short) = (false, false, false);
+        (line.named, line.rule, line.short, line.empty) = (false, false, false, false);
         self.names.clear();
     }
 
@@ -421,13 +463,10 @@ impl Table {
         line.cells = line.cells.saturating_add(1);
         (self.at, self.stage) = (end.wrapping_add(1), Stage::Cell);
         match mark {
-            b'\n' if line.mark != TUPLE => {
-                self.end(text, end, terms);
-                self.stage = Stage::Line;
-            }
+            b'\n' if line.mark != TUPLE => (self.at, self.stage) = (end, Stage::End),
             b')' if self.heading.is_some() => self.stage = Stage::Tuples,
             b')' => {
-                self.names.judge(terms, &mut self.words);
+                self.names.judge(terms);
                 self.stand_over(TUPLE);
                 self.stage = Stage::Values;
             }
@@ -456,14 +495,14 @@ impl Table {
     }
 
     /// The line ends here: it is a heading, a row, or neither.
-    fn end(&mut self, text: &[u8], at: usize, terms: &Terms) {
+    fn end(&mut self, terms: &Terms) -> Step {
         let line = self.line;
-        let before = text.get(..at).unwrap_or_default().iter();
-        let trailing = line.mark == b'|'
-            && line.cells > 1
-            && before.rev().find(|byte| !is_blank(**byte)) == Some(&b'|');
+        // Without a pipe in front there is none behind: the last cell is empty.
+        let trailing = line.edged && line.empty && line.cells > 1;
         let width = line.cells.wrapping_sub(usize::from(trailing));
         self.line.cells = width;
+        // In programs and in prose a list goes on behind its last comma.
+        let goes_on = line.empty && line.mark == b',';
         let (known, speaking, is_list) = match &self.heading {
             Some(heading) => (heading.width, heading.speaking, heading.mark == 0),
             None => (0, 0, false),
@@ -472,8 +511,8 @@ impl Table {
         // Of two lines of names the one that says more is the heading: names are what many rows are made of.
         let least = if fits { speaking } else { 0 };
         let is_item = known == 0 && line.mark == 0 && self.names.names.len() <= ITEM / 2;
-        if line.named && (line.names > 1 || is_item) && {
-            self.names.judge(terms, &mut self.words);
+        if line.named && !goes_on && line.names > least && (line.names > 1 || is_item) && {
+            self.names.judge(terms);
             self.names.speaking > least
         } {
             self.stand_over(line.mark);
@@ -488,25 +527,32 @@ impl Table {
             }
         }
         self.names.clear();
+        self.go(self.at.wrapping_add(1), Stage::Line)
     }
 
     /// What has been read is the heading of what follows, if it says something.
     fn stand_over(&mut self, mark: u8) {
-        let names = std::mem::take(&mut self.names);
-        let mut heading = Heading {
-            mark,
-            width: self.line.cells,
-            ..names
-        };
+        let names = &mut self.names;
+        (names.mark, names.width) = (mark, self.line.cells);
         if mark == 0 {
             // Lines of one word each are many things.
-            heading.has_secrets = false;
-            for column in &mut heading.columns {
+            names.has_secrets = false;
+            for column in &mut names.columns {
                 column.is_secret = false;
             }
         }
-        self.misfits = 0;
-        self.heading = (heading.speaking > 0).then(|| Arc::new(heading));
+        // The first row has to fit.
+        self.misfits = MISFITS;
+        if names.speaking == 0 {
+            self.heading = None;
+        } else {
+            let heading = self.heading.get_or_insert_default();
+            match Arc::get_mut(heading) {
+                Some(heading) => std::mem::swap(heading, names),
+                None => *heading = Arc::new(std::mem::take(names)),
+            }
+        }
+        self.names.clear();
     }
 
     fn rest(&mut self, text: &[u8], from: usize) -> Step {
@@ -522,13 +568,7 @@ impl Table {
     /// The name of a table, up to the bracket before its columns.
     fn statement(&mut self, text: &[u8]) -> Step {
         self.heading = None;
-        let named = |byte: u8| {
-            byte.is_ascii_alphanumeric()
-                || byte >= 0x80
-                || byte.is_ascii_whitespace()
-                || matches!(byte, b'_' | b'-' | b'.' | b'"' | b'`' | b'[' | b']' | b'$')
-        };
-        let end = run(text, self.at, TABLE, named);
+        let end = run(text, self.at, TABLE, OF_TABLES);
         match text.get(end) {
             Some(&TUPLE) => {
                 self.line = Line {
@@ -547,7 +587,7 @@ impl Table {
         let Some(heading) = &self.heading else {
             return self.give_up(self.at);
         };
-        let start = run(text, self.at, BLANKS, |byte| byte.is_ascii_whitespace());
+        let start = run(text, self.at, BLANKS, BLANK);
         if begins(text, start, b"values") == Some(true) {
             return self.go(start.wrapping_add(6), Stage::Tuples);
         }
@@ -567,8 +607,10 @@ impl Table {
     }
 
     fn tuples(&mut self, text: &[u8]) -> Step {
-        let between = |byte: u8| byte.is_ascii_whitespace() || byte == b',';
-        let start = run(text, self.at, BLANKS, between);
+        let mut start = run(text, self.at, BLANKS, BLANK);
+        if text.get(start) == Some(&b',') {
+            start = run(text, start.wrapping_add(1), BLANKS, BLANK);
+        }
         match text.get(start) {
             Some(&TUPLE) => {
                 self.line = Line {
@@ -599,7 +641,7 @@ impl Line {
     }
 
     fn begin_cell(&mut self, text: &[u8], from: usize) {
-        let start = run(text, from, PADDED, |byte| byte == b' ');
+        let start = run(text, from, PADDED, SPACE);
         self.quoted = text.get(start) == Some(&b'"');
         (self.quote, self.depth) = (0, 0);
     }
@@ -612,7 +654,9 @@ impl Line {
             0 => bytes
                 .iter()
                 .position(|byte| matches!(byte, b'\n' | b'|' | b'\t' | b';' | b',')),
-            mark if !self.quoted => bytes.iter().position(|byte| matches!(*byte, b'\n') || *byte == mark),
+            mark if !self.quoted => bytes
+                .iter()
+                .position(|byte| matches!(*byte, b'\n') || *byte == mark),
             mark => bytes.iter().position(|byte| {
                 if *byte == b'"' {
                     self.quote ^= b'"';
@@ -648,15 +692,17 @@ impl Line {
     }
 }
 
-/// The end of the bytes from a place on that fit, so many at most.
-fn run(text: &[u8], from: usize, most: usize, fits: impl Fn(u8) -> bool) -> usize {
+/// The end of the bytes from a place on that are of a class, so many at most.
+#[inline(never)]
+fn run(text: &[u8], from: usize, most: usize, class: u8) -> usize {
     let rest = text.get(from..).unwrap_or_default();
     let near = rest.get(..most).unwrap_or(rest);
-    let other = near.iter().position(|byte| !fits(*byte));
+    let other = near.iter().position(|byte| !is_of(*byte, class));
     from.wrapping_add(other.unwrap_or(near.len()))
 }
 
 /// Whether such words stand at a place, letters in any case; `None`: the text ends before that is known.
+#[inline(never)]
 fn begins(text: &[u8], at: usize, words: &[u8]) -> Option<bool> {
     let rest = text.get(at..).unwrap_or_default();
     let fits = rest
@@ -666,28 +712,29 @@ fn begins(text: &[u8], at: usize, words: &[u8]) -> Option<bool> {
     (!fits || rest.len() >= words.len()).then_some(fits)
 }
 
-/// The next end of a line, eight bytes at a time: most texts have long lines and no tables.
+/// The next end of a line, many bytes at a time: most texts have long lines and no tables.
+#[inline(never)]
 fn newline(text: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let rest = text.get(from..)?;
-    let (eights, _) = rest.as_chunks::<8>();
-    let without = eights
+    let (parts, _) = rest.as_chunks::<32>();
+    let has_none = |part: &&[u8; 32]| {
+        let ends = part.iter().map(|byte| u8::from(*byte == b'\n'));
+        ends.fold(0, |any, end| any | end) == 0
+    };
+    let without = parts.iter().take_while(has_none).count().wrapping_mul(32);
+    let place = rest
+        .get(without..)?
         .iter()
-        .take_while(|eight| {
-            let other = u64::from_le_bytes(**eight) ^ (ONES.wrapping_mul(u64::from(b'\n')));
-            other.wrapping_sub(ONES) & !other & (ONES << 7) == 0
-        })
-        .count()
-        .wrapping_mul(8);
-    let place = rest.get(without..)?.iter().position(|byte| *byte == b'\n')?;
+        .position(|byte| *byte == b'\n')?;
     Some(from.wrapping_add(without).wrapping_add(place))
 }
 
-/// What is left of a range without what is blank at its ends.
-fn trimmed(text: &[u8], range: Range<usize>, blank: impl Fn(u8) -> bool) -> Range<usize> {
+/// What is left of a range without what is of a class at its ends.
+#[inline(never)]
+fn trimmed(text: &[u8], range: Range<usize>, class: u8) -> Range<usize> {
     let bytes = text.get(range.clone()).unwrap_or_default();
-    let kept = |byte: &u8| !blank(*byte);
-    match (bytes.iter().position(kept), bytes.iter().rposition(kept)) {
+    let other = |byte: &u8| !is_of(*byte, class);
+    match (bytes.iter().position(other), bytes.iter().rposition(other)) {
         (Some(first), Some(last)) => {
             let start = range.start.wrapping_add(first);
             start..range.start.wrapping_add(last).wrapping_add(1)
@@ -696,63 +743,80 @@ fn trimmed(text: &[u8], range: Range<usize>, blank: impl Fn(u8) -> bool) -> Rang
     }
 }
 
+const BLANK: u8 = 1;
+/// Blanks that are no end of a line.
+const SPACE: u8 = 2;
 /// What stands around names that is no part of them.
-pub(super) const fn is_around_name(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\r' | b'"' | b'\'' | b'`' | b'*' | b'[' | b']')
-}
+const AROUND: u8 = 4;
+/// What cells of a heading are made of.
+const OF_NAMES: u8 = 8;
+const LETTER: u8 = 16;
+/// What names of tables are made of, and the blanks around them.
+const OF_TABLES: u8 = 32;
+/// What a line may begin with that is a heading.
+const FIRST: u8 = 64;
+/// All but letters.
+const OTHER: u8 = 128;
 
-fn is_blank(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
-}
-
-fn bare(cell: &[u8]) -> &[u8] {
-    let range = trimmed(cell, 0..cell.len(), is_around_name);
-    cell.get(range).unwrap_or_default()
-}
-
-fn may_be_of_name(byte: u8) -> bool {
-    let bits = OF_NAMES.get(usize::from(byte >> 6));
-    bits.is_some_and(|bits| bits >> (byte & 63) & 1 == 1)
-}
-
-/// What cells of a heading are made of, a bit for each byte.
-static OF_NAMES: [u64; 4] = of_names();
+static CLASSES: [u8; 256] = classes();
 
 #[expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     reason = "runs in the compiler, which rejects an index out of bounds"
 )]
-const fn of_names() -> [u64; 4] {
-    let mut bits = [0, 0, u64::MAX, u64::MAX];
-    let mut byte = 0u8;
-    while byte < 0x80 {
-        let mark = matches!(
-            byte,
-            b'_' | b'-' | b'.' | b'/' | b'#' | b'&' | b'(' | b')' | b'?'
-        );
-        if byte.is_ascii_alphanumeric() || is_around_name(byte) || mark {
-            bits[(byte >> 6) as usize] |= 1 << (byte & 63);
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        classes[byte] = match c {
+            b' ' | b'\r' => BLANK | SPACE | AROUND | OF_NAMES | OF_TABLES | FIRST,
+            b'\t' => BLANK | SPACE | OF_TABLES | FIRST,
+            b'\n' => BLANK | OF_TABLES | FIRST,
+            b'"' | b'`' | b'[' | b']' => AROUND | OF_NAMES | OF_TABLES | FIRST,
+            b'\'' | b'*' => AROUND | OF_NAMES | FIRST,
+            b'A'..=b'Z' | b'a'..=b'z' | 128.. => LETTER | OF_NAMES | OF_TABLES | FIRST,
+            b'0'..=b'9' => OF_NAMES | OF_TABLES,
+            b'_' => OF_NAMES | OF_TABLES | FIRST,
+            b'#' => OF_NAMES | FIRST,
+            b'-' | b'.' => OF_NAMES | OF_TABLES,
+            b'/' | b'&' | b'(' | b')' | b'?' => OF_NAMES,
+            b'|' | b',' | b';' => FIRST,
+            b'$' => OF_TABLES,
+            _ => 0,
+        };
+        if classes[byte] & LETTER == 0 {
+            classes[byte] |= OTHER;
         }
         byte += 1;
     }
-    bits
+    classes
 }
 
-/// Whether a heading may begin so.
-fn may_begin_line(byte: u8) -> bool {
-    may_be_of_name(byte) && !byte.is_ascii_digit() || matches!(byte, b'|' | b',' | b';' | b'\t')
+#[inline]
+fn is_of(byte: u8, class: u8) -> bool {
+    let known = CLASSES.get(usize::from(byte)).copied().unwrap_or(0);
+    known & class != 0
+}
+
+/// Whether what a name ends before is the end of a cell, as far as the text is known.
+pub(super) fn is_end_of_cell(text: &[u8], from: usize) -> bool {
+    let end = run(text, from, PADDED, AROUND);
+    text.get(end)
+        .is_none_or(|byte| matches!(byte, b',' | b'|' | b';' | b'\t' | b'\n' | b')'))
 }
 
 /// Whether a column may be called so: a few words, perhaps with some in brackets.
 fn is_name(name: &[u8]) -> bool {
     let first = name.first().copied().unwrap_or(0);
-    if name.len() > NAME || !(context::is_letter(first) || matches!(first, b'_' | b'#')) {
+    if name.len() > NAME || !(is_of(first, LETTER) || matches!(first, b'_' | b'#')) {
         return false;
     }
     let mut before = 0u8;
     let mut open = false;
-    let mut words = 1usize;
+    let (mut words, mut digits) = (1usize, 0usize);
     let plain = name.iter().all(|byte| {
         let last = std::mem::replace(&mut before, *byte);
         match *byte {
@@ -761,11 +825,12 @@ fn is_name(name: &[u8]) -> bool {
             b')' if !open => return false,
             b'(' | b')' => open = !open,
             b'"' | b'\'' | b'`' | b'*' => return false,
-            byte => return may_be_of_name(byte),
+            b'0'..=b'9' => digits = digits.wrapping_add(1),
+            byte => return is_of(byte, OF_NAMES),
         }
         true
     });
-    plain && !open && words <= NAME_WORDS
+    plain && !open && words <= NAME_WORDS && digits <= NAME_DIGITS
 }
 
 /// The place in a cell before which a value begins: so many words at most stand before it.
@@ -773,8 +838,8 @@ fn reach(text: &[u8], range: &Range<usize>, words: usize) -> usize {
     let last = range.start.saturating_add(BYTES).min(range.end);
     let mut at = range.start;
     for _ in 0..=words {
-        at = run(text, at, BYTES, |byte| !context::is_letter(byte));
-        at = run(text, at, BYTES, context::is_letter);
+        at = run(text, at, BYTES, OTHER);
+        at = run(text, at, BYTES, LETTER);
     }
     at.min(last)
 }

@@ -191,7 +191,10 @@ fn a_heading_stands_over_rows_that_come_long_after_it_has_left() {
     let policy = policy(r#""AB-[0-9]{4,9}""#);
     let mut text = "name,ssn,password\n".to_owned();
     for number in 0..400 {
-        text.push_str(&format!("Ann Lee,536221{:03},kX9#mQ2v{number}\n", number % 1000));
+        text.push_str(&format!(
+            "Ann Lee,536221{:03},kX9#mQ2v{number}\n",
+            number % 1000
+        ));
     }
     let (whole, _) = found(&policy, &[&text]);
     assert_eq!(whole.len(), 800);
