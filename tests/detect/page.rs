@@ -40,8 +40,9 @@ semicolons, tabs or pipes under a line of names, with the rules that Markdown, p
 column that is called `password`, `API key`, `client_secret`, `пароль` a value is judged as behind `name:`, but not in a
 list. Names have at most 40 bytes and six words each, and one of them must say something; the first 256 columns count.
 Two words may stand before a value in its cell, none in the first cell of a line that begins without a pipe. A table ends
-at an empty line, at a line without separators, and at the third line in a row with another number of cells. A line
-break within quotes is the end of a row in CSV, of which the rest is not under its names; the rows behind it are.
+at an empty line, at a line without separators, at the third line in a row with another number of cells, and at its first
+line if that has another number. A line break within quotes is the end of a row in CSV, of which the rest is not under
+its names; the rows behind it are.
 
 **Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
 digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag

@@ -3,7 +3,7 @@
 //! A table is lines of cells with commas, semicolons, tabs or pipes between them under a line of names, some of which
 //! say something to a detector; or the rows of an `INSERT INTO t (a, b) VALUES (…), (…)`; or lines of one value each
 //! under such a name. Rules of dashes between the lines belong to it. It ends at an empty line, at a line without
-//! separators, and at the third line in a row with another number of cells.
+//! separators, at the third line in a row with another number of cells, and at its first line if that has another.
 //!
 //! A text is read cell by cell and at most once, and only as far as somebody asks. What a cell counts as depends on
 //! nothing behind it: in a stream nothing is waited for. The state between two cells is small, so that it goes from
