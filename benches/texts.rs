@@ -138,6 +138,17 @@ pub fn texts() -> Vec<(&'static str, String)> {
         ),
         ("variable", filled("variable \"pass_token\" {\n")),
         ("mysql -p", filled("mysql -u a -pb ")),
+        (
+            "CSV",
+            format!(
+                "id,name,email,city,ssn,phone,password,last_login\n{}",
+                filled(
+                    "1042,Ann Lee,ann.lee@example.com,Springfield,536221234,2125550123,hunter2Xy!,2024-03-09T11:02:41Z\n"
+                )
+            ),
+        ),
+        // Every line is a heading that says something, and the one of the line below it.
+        ("password,a", filled("password,a\na,password\n")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
     ]
 }

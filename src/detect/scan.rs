@@ -10,6 +10,8 @@ use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::order;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
+pub use table::Tables;
+use table::{BUILT_IN, CUSTOM, Standing, Table};
 pub(super) use text::first_in;
 
 mod beginnings;
@@ -22,6 +24,7 @@ pub(super) mod names;
 mod pass;
 pub(super) mod place;
 mod spelled;
+mod table;
 mod text;
 mod tokens;
 
@@ -41,6 +44,8 @@ pub struct Input<'a> {
     pub text: &'a str,
     /// The JSON key or column name that the text stands under.
     pub key: Option<&'a str>,
+    /// The tables that what is not settled goes on with; without them `text` begins at its beginning.
+    pub tables: Option<&'a Tables>,
     /// Bytes at the start of `text` that an earlier scan called safe: they are context, nothing is found in them.
     pub settled: usize,
     /// Whether the text ends here.
@@ -75,6 +80,7 @@ impl<'a> Input<'a> {
         Self {
             text,
             key: None,
+            tables: None,
             settled: 0,
             ending: Ending::Final,
             far: true,
@@ -86,6 +92,7 @@ impl<'a> Input<'a> {
         Self {
             text,
             key: None,
+            tables: None,
             settled,
             ending: Ending::Open,
             far: true,
@@ -221,7 +228,8 @@ impl Scanner {
         let from = if input.far {
             0
         } else {
-            near(input.text, input.settled)
+            let tables = input.tables.map_or(0, Tables::behind);
+            near(input.text, input.settled).min(input.settled.saturating_sub(tables))
         };
         let known = findings.len();
         let near = Input {
@@ -235,6 +243,32 @@ impl Scanner {
             finding.end = finding.end.saturating_add(from);
         }
         safe.saturating_add(from)
+    }
+
+    /// Takes the tables of a stream from where a text was settled to where it is now.
+    #[inline(never)]
+    pub fn follow(&self, tables: &mut Tables, text: &str, settled: usize, now: usize) {
+        let terms = [self.plan.terms(), self.custom.terms()];
+        for (standing, terms) in tables.both().iter_mut().zip(terms) {
+            let from = text.floor_char_boundary(settled.saturating_sub(standing.behind));
+            let rest = text.get(from..).unwrap_or_default();
+            let rest = rest.get(..stable_len(rest)).unwrap_or_default();
+            let view = View::of(rest);
+            let to = now.saturating_sub(from);
+            let to = view.as_ref().map_or(to, |view| view.position(to));
+            let read = view.as_ref().map_or(rest, View::text).as_bytes();
+            let mut table = standing.table.moved(0);
+            table.read_all(read.get(..to).unwrap_or(read), terms);
+            let at = table.at();
+            let place = match at < to {
+                true => from.saturating_add(original(view.as_ref(), at..at).start),
+                false => now,
+            };
+            *standing = Standing {
+                table,
+                behind: now.saturating_sub(place),
+            };
+        }
     }
 
     /// Scans a text in which so many encodings may be undone.
@@ -260,7 +294,7 @@ impl Scanner {
         let mut safe = text.len();
         let viewed = scratch.view.rebuild(text);
         if viewed && self.custom.has_patterns() {
-            let begun = self.run_custom(text, None, input, false, scratch);
+            let begun = self.run_custom(text, None, None, input, false, scratch);
             safe = safe.min(begun);
         }
         let spaced = viewed && scratch.view.joins();
@@ -274,13 +308,17 @@ impl Scanner {
             } else {
                 (text, None)
             };
-            let begun = self.run_built_in(read, seen, spaced, input, scratch);
+            // Where hidden characters count as spaces there are no tables: a stream goes on with those of one reading.
+            let standing = |whose| (reading == 0).then(|| table_of(input, seen, whose));
+            let table = standing(BUILT_IN);
+            let begun = self.run_built_in(read, seen, table, spaced, input, scratch);
             safe = safe.min(begun);
             if depth > 0 && reading == 0 {
                 self.run_spelled(read, seen, input, scratch);
             }
             if !self.custom.is_empty() {
-                let begun = self.run_custom(read, seen, input, true, scratch);
+                let table = standing(CUSTOM);
+                let begun = self.run_custom(read, seen, table, input, true, scratch);
                 safe = safe.min(begun);
             }
             if self.decodes && depth > 0 && reading == 0 {
@@ -321,6 +359,7 @@ impl Scanner {
         &self,
         read: &str,
         view: Option<&View>,
+        table: Option<Table>,
         spaced: bool,
         input: &Input<'_>,
         scratch: &mut Scratch,
@@ -334,13 +373,14 @@ impl Scanner {
             &Read {
                 text: read.as_bytes(),
                 key: input.key,
+                table: table.as_ref(),
                 open: input.ending == Ending::Open,
                 joined_from: alone.then(settled),
             },
             &mut scratch.memory,
             &mut scratch.raw,
         );
-        scratch.incomplete |= scratch.raw.len() >= MAX_RAW;
+        scratch.incomplete |= scratch.raw.len() >= MAX_RAW || scratch.memory.is_incomplete();
         scratch.far |= scratch.memory.looks_far();
         let found = &mut scratch.found;
         found.extend(scratch.raw.iter().filter_map(|raw| {
@@ -365,6 +405,7 @@ impl Scanner {
         &self,
         read: &str,
         view: Option<&View>,
+        table: Option<Table>,
         input: &Input<'_>,
         keywords: bool,
         scratch: &mut Scratch,
@@ -374,12 +415,14 @@ impl Scanner {
             text: read,
             from: view.map_or(input.settled, |view| view.position(input.settled)),
             key: input.key,
+            table: table.as_ref(),
             open: input.ending == Ending::Open,
             keywords,
         };
         let begun = self
             .custom
             .run(&reading, &mut scratch.custom, &mut scratch.hits);
+        scratch.incomplete |= scratch.custom.is_incomplete();
         let outrun = scratch
             .custom
             .outrun()
@@ -500,6 +543,20 @@ impl Scanner {
         self.allowed.iter().any(|(members, list)| {
             concerns(members) && list.has(read.get(range.clone()).unwrap_or_default())
         })
+    }
+}
+
+/// The tables that are known where what has not been scanned begins.
+#[inline(never)]
+fn table_of(input: &Input<'_>, view: Option<&View>, whose: usize) -> Table {
+    match input.tables.and_then(|tables| tables.of(whose)) {
+        Some(standing) => {
+            let at = input.settled.saturating_sub(standing.behind);
+            standing
+                .table
+                .moved(view.map_or(at, |view| view.position(at)))
+        }
+        None => Table::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::compile::Policy;
 use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
 use crate::detect::normalise::stable_len;
-use crate::detect::scan::LOOK_BEHIND;
+use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input, View};
 use crate::wire::order;
 use std::ops::Range;
@@ -28,6 +28,8 @@ pub struct Window {
     far: bool,
     /// A match that outran its reach: the rest of the text belongs to it.
     endless: Option<Finding>,
+    /// The tables that go on where the text is sure.
+    tables: Tables,
 }
 
 /// What else a text is looked through for while it flows: what stands for something else in it.
@@ -127,6 +129,10 @@ impl Window {
             Ending::Final => start,
             Ending::Open => safe,
         };
+        if wants.detectors && self.sure > start {
+            let detectors = &policy.matcher.detectors;
+            detectors.follow(&mut self.tables, &self.text, start, safe);
+        }
         found.keep(start..safe, self.left);
         let part = self.text.get(start..safe).unwrap_or_default();
         let is_of_interest = !found.scan.is_blank() || watch.stands_in(part);
@@ -165,6 +171,7 @@ impl Window {
             let input = Input {
                 text: &self.text,
                 key: None,
+                tables: Some(&self.tables),
                 settled: self.settled,
                 ending,
                 far: self.far,

@@ -34,6 +34,16 @@ check, or form and word. `low`: the form alone. `detects` asks for `medium` unle
 80 bytes before the value, in the same paragraph or object, and also as the key or column that the text stands under.
 Words behind a value don't count: in a stream they have not come yet.
 
+**Tables.** The name of a column counts as a word before every value below it, however far: in lines with commas,
+semicolons, tabs or pipes under a line of names, with the rules that Markdown, psql and MySQL draw; in the rows of
+`INSERT INTO t (a, b) VALUES (…), (…)` and `COPY t (a, b) FROM stdin`; in a list of values under one such name. In a
+column that is called `password`, `API key`, `client_secret`, `пароль` a value is judged as behind `name:`, but not in a
+list. Names have at most 40 bytes and six words each, and one of them must say something; the first 256 columns count.
+Two words may stand before a value in its cell, none in the first cell of a line that begins without a pipe. A table ends
+at an empty line, at a line without separators, at the third line in a row with another number of cells, and at its first
+line if that has another number. A line break within quotes is the end of a row in CSV, of which the rest is not under
+its names; the rows behind it are.
+
 **Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
 digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag
 characters, exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is

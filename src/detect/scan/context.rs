@@ -4,6 +4,9 @@
 //! words in a row. Scripts without spaces are searched for terms inside a run. Words are read only where a validator
 //! asks, and each at most once, so the cost is linear however many validators ask.
 
+use std::sync::Arc;
+
+use super::table::{Cell, Heading, Step, Table};
 use crate::detect::normalise::{View, readings};
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
@@ -37,6 +40,9 @@ pub(super) struct Terms {
     wide_phrases: bool,
     /// A bit for the first two bytes of each term of one word.
     run_starts: [u64; RUN_STARTS / 64],
+    /// The detectors whose words call a value a password.
+    passwords: Slots,
+    finds_secrets: bool,
 }
 
 const STARTS: usize = 1 << START_BITS;
@@ -54,9 +60,9 @@ struct Entry {
     phrases: u8,
 }
 
-/// What has been read of one text.
-#[derive(Debug, Default)]
-pub(super) struct Nearby {
+/// The last words that have been read of a text.
+#[derive(Clone, Debug, Default)]
+struct Words {
     words: Vec<Word>,
     /// Bytes before this have been read.
     read: usize,
@@ -66,17 +72,37 @@ pub(super) struct Nearby {
     telling: usize,
     /// From here on words are looked through for such that aren't needed any more.
     full: usize,
+    /// Up to here no word and no end has been read since an answer was given, and all that speaks there is near enough.
+    near: usize,
+}
+
+/// What has been read of one text.
+#[derive(Debug, Default)]
+pub(super) struct Nearby {
+    words: Words,
     /// The places that the last answer is for: validators at one place ask the same, and so do places further on with no
-    /// word between them, up to the last place that is `near` all that speaks there.
+    /// word between them.
     answered: Option<(usize, usize)>,
     answer: Slots,
-    near: usize,
     /// Of a text in ASCII: there are no letters from `lettered` to `passed`.
     lettered: usize,
     passed: usize,
     ascii: bool,
     /// The text is in ASCII and its key no word of context.
     plain: bool,
+    /// What has been read of the text's tables: everything before `charted`. Before `bare` nothing stands under a name.
+    table: Table,
+    charted: usize,
+    bare: usize,
+    /// The last cells under names that speak for detectors.
+    cells: Vec<Cell>,
+    /// From here on they are looked through for such that aren't needed any more.
+    full_of_cells: usize,
+    /// Cells in columns of secrets that nobody has looked at.
+    secrets: Vec<(Arc<Heading>, Cell)>,
+    has_secrets: bool,
+    /// Whether all tables are read.
+    reads_all: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -225,6 +251,26 @@ impl Terms {
         slots
     }
 
+    /// Whether one of these detectors finds passwords by their names.
+    pub(super) fn is_password(&self, slots: Slots) -> bool {
+        self.passwords & slots != 0
+    }
+
+    /// Whether columns of secrets are looked for.
+    pub(super) fn finds_secrets(&self) -> bool {
+        self.finds_secrets
+    }
+
+    /// Columns of secrets are looked for.
+    pub(super) fn find_secrets(&mut self) {
+        self.finds_secrets = true;
+    }
+
+    /// Notes that the words of a detector call values passwords.
+    pub(super) fn add_passwords(&mut self, slots: Slots) {
+        self.passwords |= slots;
+    }
+
     fn index(&self, hash: u64) -> usize {
         usize::try_from(hash >> 40).unwrap_or(0) & self.entries.len().wrapping_sub(1)
     }
@@ -245,41 +291,79 @@ impl Terms {
 }
 
 impl Nearby {
-    /// Begins a text, under a key.
-    pub(super) fn begin(&mut self, key: Option<&str>, ascii: bool, terms: &Terms) {
-        (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
-        self.words.clear();
-        self.read = 0;
-        self.barrier = 0;
-        self.telling = 0;
-        self.full = KEPT;
-        self.answered = None;
+    /// Begins a text, under a key, and where its tables are known from, if anything is to be under their headings.
+    pub(super) fn begin(
+        &mut self,
+        key: Option<&str>,
+        ascii: bool,
+        table: Option<Table>,
+        terms: &Terms,
+    ) {
         self.plain = ascii;
-        if let Some(key) = key {
-            let seen = View::of(key);
-            let seen = seen.as_ref().map_or(key, View::text).as_bytes();
-            self.look_before(seen, seen.len(), terms);
-            let mut slots = 0;
-            for word in &mut self.words {
-                (word.start, word.end, word.phrase_start) = (0, 0, 0);
-                slots |= word.slots | word.phrase_slots;
+        match key {
+            Some(key) => {
+                let seen = View::of(key);
+                let key = seen.as_ref().map_or(key, View::text);
+                self.plain &= self.of_name(key.as_bytes(), terms) == 0;
             }
-            self.plain &= slots == 0;
-            self.telling = 0;
-            self.read = 0;
-            self.barrier = 0;
-            self.full = KEPT;
-            self.answered = None;
+            None => self.words.begin(),
         }
+        self.answered = None;
+        // Beyond ASCII no place is known by a word for passwords: every line may name a column of them.
+        self.reads_all = !ascii && terms.finds_secrets();
+        self.charted = match table {
+            Some(_) => 0,
+            None => usize::MAX,
+        };
+        self.table = table.unwrap_or_default();
+        self.secrets.clear();
+        self.cells.clear();
+        self.full_of_cells = KEPT;
+        self.uncharted();
+        (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
     }
 
-    /// Takes note of whether the bytes from the last such place to this one have letters.
+    /// The detectors that a name has a term of, the last of which count as words before what follows.
+    pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
+        // A name is no table.
+        self.bare = usize::MAX;
+        self.words.begin();
+        self.answered = None;
+        self.look_before(name, name.len(), terms);
+        let mut slots = 0;
+        let words = &mut self.words;
+        for word in &mut words.words {
+            (word.start, word.end, word.phrase_start) = (0, 0, 0);
+            slots |= word.slots | word.phrase_slots;
+        }
+        (words.read, words.barrier, words.telling, words.full) = (0, 0, 0, KEPT);
+        slots
+    }
+
+    /// Takes note of whether the bytes from the last such place to this one have letters. Returns whether the tables have
+    /// to be read that far, for the secrets in them.
     #[inline]
-    pub(super) fn pass_over(&mut self, to: usize, letters: bool) {
+    pub(super) fn pass_over(&mut self, to: usize, letters: bool) -> bool {
         self.passed = to;
         if letters {
             self.lettered = to;
         }
+        self.has_secrets
+    }
+
+    /// Whether a column of secrets goes on, or may.
+    pub(super) fn has_secrets(&self) -> bool {
+        self.has_secrets
+    }
+
+    /// Whether not all of the text's tables are read.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.table.is_incomplete()
+    }
+
+    /// A cell in a column of secrets that has been read, and what it stands under.
+    pub(super) fn next_secret(&mut self) -> Option<(Arc<Heading>, Cell)> {
+        self.secrets.pop()
     }
 
     /// Whether the text is in ASCII and stands under no key that is a word of context.
@@ -288,22 +372,22 @@ impl Nearby {
         self.plain
     }
 
-    /// Whether it is known, without looking, that no term stands before `at`.
+    /// Whether it is known, without looking, that no term stands before `at` or over it.
     #[inline]
     pub(super) fn is_quiet(&self, at: usize) -> bool {
-        self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
-            || at <= self.read && at > self.telling.saturating_add(BYTES)
-            || self.answer == 0 && self.is_answered(at)
+        at < self.bare
+            && (self.ascii && at <= self.passed && at > self.lettered.saturating_add(BYTES)
+                || at <= self.words.read && at > self.words.telling.saturating_add(BYTES)
+                || self.answer == 0 && self.is_answered(at))
     }
 
     /// Whether many words would have to be read to tell what stands before `at`.
     #[inline]
     pub(super) fn is_unread(&self, at: usize) -> bool {
-        self.read == 0 || at > self.read.saturating_add(SOON)
+        self.words.read == 0 || at > self.words.read.saturating_add(SOON)
     }
 
-    /// The detectors of which a term stands before `at`, not too far. The answer depends on nothing but the bytes
-    /// that are that near.
+    /// The detectors of which a term stands before `at`, not too far, or over it in a table.
     pub(super) fn before(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
         if self.is_answered(at) {
             self.answer
@@ -312,6 +396,60 @@ impl Nearby {
         } else {
             self.look_before(text, at, terms)
         }
+    }
+
+    #[inline(never)]
+    fn look_over(&mut self, text: &[u8], at: usize, terms: &Terms) -> Slots {
+        self.read_tables(text, at, terms);
+        let next = self.cells.partition_point(|cell| cell.range().end <= at);
+        let cell = self.cells.get(next).filter(|cell| cell.has(text, at));
+        cell.map_or(0, |cell| cell.slots)
+    }
+
+    /// Reads the text's tables up to the cell that a place lies in.
+    pub(super) fn read_tables(&mut self, text: &[u8], to: usize, terms: &Terms) {
+        if to < self.charted || self.charted == usize::MAX {
+            return;
+        }
+        if to > self.full_of_cells {
+            let nearest = self.charted.saturating_sub(BEHIND.saturating_add(BYTES));
+            let old = self
+                .cells
+                .partition_point(|cell| cell.range().end < nearest);
+            self.cells.drain(..old);
+            self.full_of_cells = to.saturating_add(KEPT);
+        }
+        let mut done = false;
+        while self.table.at() <= to && !done {
+            let cell;
+            (cell, done) = match self.table.step(text, terms) {
+                Step::Moved(cell) => (cell, false),
+                Step::Done(cell) => (cell, true),
+            };
+            if let Some(cell) = cell {
+                if cell.is_secret
+                    && cell.may_hold_secret()
+                    && let Some(heading) = self.table.heading()
+                {
+                    self.secrets.push((heading, cell));
+                }
+                if cell.slots != 0 {
+                    self.cells.push(cell);
+                }
+            }
+        }
+        self.charted = if done { usize::MAX } else { self.table.at() };
+        self.uncharted();
+    }
+
+    /// Takes note of what has been read of tables.
+    fn uncharted(&mut self) {
+        self.bare = match self.cells.is_empty() {
+            true => self.charted,
+            false => 0,
+        };
+        self.has_secrets =
+            self.charted != usize::MAX && (self.reads_all || self.table.may_have_secrets());
     }
 
     #[inline]
@@ -325,32 +463,47 @@ impl Nearby {
         if terms.entries.is_empty() {
             return 0;
         }
+        let over = match at < self.bare {
+            true => 0,
+            false => self.look_over(text, at, terms),
+        };
         let from = at.saturating_sub(BYTES);
         // A place further on may have been asked about first: what is near an earlier one must have been read.
         let first = from.saturating_sub(BEHIND);
-        if self.read < first {
-            self.read = first;
+        let words = &mut self.words;
+        if words.read < first {
+            words.read = first;
             // Half a word is none.
-            while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
-                self.read = self.read.wrapping_add(1);
+            while is_letter(byte_at(text, words.read.wrapping_sub(1))) && words.read < at {
+                words.read = words.read.wrapping_add(1);
             }
         }
-        if self.read < at {
-            self.read_on(text, at, terms);
+        if words.read < at {
+            words.read_on(text, at, terms);
             // Nothing that was read just now is a word.
             if let Some((first, last)) = self.answered
-                && (last..=self.near).contains(&at)
+                && (last..=words.near).contains(&at)
+                && at < self.bare
             {
                 self.answered = Some((first, at));
                 return self.answer;
             }
         }
         self.answered = Some((at, at));
-        (self.answer, self.near) = self.spoken_before(text, at);
-        if self.read > at {
-            self.near = 0;
+        (self.answer, words.near) = words.spoken_before(text, at);
+        self.answer |= over;
+        if words.read > at || at >= self.bare {
+            words.near = 0;
         }
         self.answer
+    }
+}
+
+impl Words {
+    /// Begins a text.
+    fn begin(&mut self) {
+        self.words.clear();
+        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
     }
 
     /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.
@@ -665,7 +818,7 @@ fn count(text: &[u8], range: std::ops::Range<usize>, fits: impl Fn(u8) -> bool) 
     bytes.iter().take_while(|byte| fits(byte)).count()
 }
 
-const fn is_letter(byte: u8) -> bool {
+pub(super) const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 0x80
 }
 
@@ -739,7 +892,7 @@ mod tests {
         let terms = terms();
         let seen = View::of(text).map_or_else(|| text.to_owned(), |view| view.text().to_owned());
         let mut nearby = Nearby::default();
-        nearby.begin(key, false, &terms);
+        nearby.begin(key, false, None, &terms);
         let found = nearby.before(seen.as_bytes(), seen.len(), &terms);
         (0..16).filter(|slot| found >> slot & 1 == 1).collect()
     }
@@ -808,10 +961,10 @@ mod tests {
         let terms = terms();
         let text = "ssn 1 credit card 2 0xAba9cD 4 social security 3 x y z 4 national insurance number 5 a b c d e f g 6".repeat(9);
         let mut running = Nearby::default();
-        running.begin(None, false, &terms);
+        running.begin(None, false, None, &terms);
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
             let mut fresh = Nearby::default();
-            fresh.begin(None, false, &terms);
+            fresh.begin(None, false, None, &terms);
             assert_eq!(
                 running.before(text.as_bytes(), at, &terms),
                 fresh.before(text.as_bytes(), at, &terms),

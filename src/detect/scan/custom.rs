@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::{Nearby, Slots, Terms};
+use super::table::Table;
 use crate::detect::custom::CustomDetector;
 use crate::detect::literals::Literals;
 use crate::detect::normalise::readings;
@@ -59,6 +60,8 @@ pub(super) struct Reading<'a> {
     /// Nothing is found before this.
     pub(super) from: usize,
     pub(super) key: Option<&'a str>,
+    /// Where its tables are known from, if anything is to be under their headings.
+    pub(super) table: Option<&'a Table>,
     pub(super) open: bool,
     /// Whether keywords are looked for: they are compared as they are read, so in the view if there is one.
     pub(super) keywords: bool,
@@ -73,9 +76,15 @@ pub(super) struct Memory {
     matching: Vec<usize>,
     /// The first place at which a match has begun that is longer than its detector reaches.
     outrun: Option<(usize, usize)>,
+    is_incomplete: bool,
 }
 
 impl Memory {
+    /// Whether not all of the text's tables were read.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
     /// Where a match has begun that outruns its reach: all that follows belongs to it.
     pub(super) fn outrun(&self) -> Option<usize> {
         self.outrun.map(|(first, _)| first)
@@ -138,6 +147,11 @@ impl CustomPlan {
         self.known.is_empty()
     }
 
+    /// The words of context.
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// The name of the detector with this index in findings.
     pub(super) fn name(&self, detector: u16) -> Option<&str> {
         self.find(detector)
@@ -175,7 +189,9 @@ impl CustomPlan {
         }
         begun = begun.min(self.find_patterns(reading, memory));
         order::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
-        memory.near.begin(reading.key, false, &self.terms);
+        memory
+            .near
+            .begin(reading.key, false, reading.table.cloned(), &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
             let Some(known) = self.known.get(known) else {
                 continue;
@@ -191,8 +207,11 @@ impl CustomPlan {
                 confidence: confidence.unwrap_or(Confidence::Low),
             });
         }
+        memory.is_incomplete = memory.near.is_incomplete();
         // Places are asked about in their order.
-        memory.near.begin(reading.key, false, &self.terms);
+        memory
+            .near
+            .begin(reading.key, false, reading.table.cloned(), &self.terms);
         if let Some((first, known)) = memory.outrun
             && let Some(known) = self.known.get(known)
             && let Some(confidence) =

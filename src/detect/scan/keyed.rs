@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::place::{Alphabet, Link};
+use super::table;
 use super::text::Text;
 
 /// Longest name, on each side of the word in it.
@@ -60,6 +61,53 @@ fn word(text: &Text<'_>, at: usize) -> Option<usize> {
         _ => false,
     };
     (!goes_on || allowed).then_some(word.len())
+}
+
+/// Whether a name that ends here may be the end of a cell in a table.
+#[inline]
+pub(super) fn ends_cell(text: &Text<'_>, end: usize) -> bool {
+    match text.bytes().get(end..).unwrap_or_default() {
+        [b' ', next, ..] if next.is_ascii_alphanumeric() => false,
+        _ => table::is_end_of_cell(text.bytes(), end),
+    }
+}
+
+/// Whether the name of a column calls what stands there secrets: the name's end does.
+pub(super) fn names_secret(name: &[u8]) -> bool {
+    if !(0..name.len()).any(|at| begins_word(name, at)) {
+        return false;
+    }
+    let assigned = [name, b"=x"].concat();
+    let text = Text::new(&assigned);
+    (0..name.len()).any(|at| {
+        begins_word(name, at)
+            && pair(&text, at).is_some_and(|pair| {
+                // `reisepass` and `passNr` are of passports.
+                let pass = || text.follows(at, "pass") && pair.name.end == at.wrapping_add(4);
+                let passport =
+                    text.follows(at, "passn") || pass() && text.before(at).is_ascii_lowercase();
+                pair.value.start > name.len() && pair.name.end == name.len() && !passport
+            })
+    })
+}
+
+/// Whether a [`word`] may begin at `at`.
+pub(super) fn begins_word(text: &[u8], at: usize) -> bool {
+    let Some([first, rest @ ..]) = text.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
+        return false;
+    };
+    let rest = rest.map(|byte| byte | 0x20);
+    match first | 0x20 {
+        b'p' => matches!(&rest, b"as" | b"wd"),
+        b's' => rest == *b"ec",
+        b't' => rest == *b"ok",
+        b'k' => rest == *b"ey",
+        b'a' => matches!(&rest, b"pi" | b"ut"),
+        b'c' => rest == *b"re",
+        b'r' => rest == *b"as",
+        b'n' => matches!(&rest, b"ha" | b"wo"),
+        _ => false,
+    }
 }
 
 /// The name around the word at `at` and its value. `None` if there is no value, or it has not begun.

@@ -13,6 +13,7 @@ use super::place::{
     Part, Place, Probe,
 };
 use super::spelled;
+use super::table::{Cell as TableCell, Heading, Table};
 use super::text::Text;
 use super::tokens::{MARKED, TokenProbe, TokenProbes, add_by_length};
 use super::{MAX_RAW, Slot};
@@ -45,6 +46,8 @@ const LEAD: usize = 4;
 pub(super) struct Plan {
     level: Level,
     forms: FormTable,
+    /// What finds passwords; words that it is anchored at name columns, too.
+    passwords: Option<usize>,
     /// With the slot and the place of its detector among those that have words of context.
     judges: Vec<(usize, Slots, Judge)>,
     terms: Terms,
@@ -102,6 +105,8 @@ pub(super) struct Read<'a> {
     pub(super) text: &'a [u8],
     /// The key that it stands under.
     pub(super) key: Option<&'a str>,
+    /// Where its tables are known from, if anything is to be under their headings.
+    pub(super) table: Option<&'a Table>,
     /// Whether it goes on.
     pub(super) open: bool,
     /// From here on findings may be left out that overlap one of the same detector which begins before them.
@@ -125,6 +130,11 @@ impl Memory {
         &self.spelled
     }
 
+    /// Whether not all of the text's tables were read.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.near.borrow().is_incomplete()
+    }
+
     /// Whether something stands before what a stream has to hold back for it.
     pub(super) fn looks_far(&self) -> bool {
         self.far
@@ -136,6 +146,7 @@ impl Plan {
         let mut plan = Self {
             level: Level::best(),
             forms: FormTable::default(),
+            passwords: None,
             judges: Vec::new(),
             terms: Terms::new(slots.iter().flat_map(|slot| {
                 let terms = slot.detector.context.iter();
@@ -210,6 +221,10 @@ impl Plan {
                 }
                 Anchor::Keyed(lengths, concern, judge) => {
                     plan.keyed.push((slot, lengths.clone(), *concern, *judge));
+                    if let Some(known) = slots.get(slot).filter(|_| *concern == Concern::Password) {
+                        plan.terms.add_passwords(known.context);
+                        plan.passwords = Some(slot);
+                    }
                 }
                 Anchor::Odd(kind) => plan.odd.push((slot, *kind)),
                 Anchor::Phrases(written) => {
@@ -225,6 +240,9 @@ impl Plan {
                     }
                 }
             }
+        }
+        if !plan.keyed.is_empty() {
+            plan.terms.find_secrets();
         }
         plan.phrases = Literals::new(&phrases).ok().filter(|_| !phrases.is_empty());
         plan.forms = FormTable::new(&forms);
@@ -255,6 +273,7 @@ impl Plan {
         let Read {
             text,
             key,
+            table,
             open,
             joined_from,
         } = *read;
@@ -263,7 +282,9 @@ impl Plan {
         memory.covered_values.clear();
         memory.covered_values.resize(slots.len(), 0);
         let ascii = simd::is_ascii(text);
-        memory.near.borrow_mut().begin(key, ascii, &self.terms);
+        let mut near = memory.near.borrow_mut();
+        near.begin(key, ascii, table.cloned(), &self.terms);
+        drop(near);
         memory.blocks.resize(CHUNK, Block::default());
         memory.spelled.clear();
         let text = Text::new(text);
@@ -313,6 +334,11 @@ impl Plan {
                 break;
             }
         }
+        let more = memory.near.borrow().has_secrets();
+        if more {
+            pass.read_tables(usize::MAX);
+        }
+        pass.read_secrets();
         let begun = pass.begun;
         memory.far = pass.far;
         if !ascii {
@@ -328,6 +354,11 @@ impl Plan {
     ) -> impl Iterator<Item = &(usize, RangeInclusive<usize>, Concern, KeyedJudge)> {
         let judges = self.keyed.iter();
         judges.filter(move |(_, lengths, ..)| lengths.contains(&len))
+    }
+
+    /// The words of context.
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// What finds things in the original that can't be seen.
@@ -525,9 +556,10 @@ impl<'a> Pass<'a> {
     fn block(&mut self, base: usize, block: &Block, carry: &mut Carry) {
         let plan = self.plan;
         let alphanumeric = block.digit | block.letter;
-        self.near
-            .borrow_mut()
-            .pass_over(base.wrapping_add(BLOCK), block.letter != 0);
+        let end = base.wrapping_add(BLOCK);
+        if self.near.borrow_mut().pass_over(end, block.letter != 0) {
+            self.read_tables(end);
+        }
         let starts = alphanumeric & !shifted(alphanumeric, carry.alphanumeric, 1);
         if !plan.begun_by.is_empty() {
             each(starts, |bit| {
@@ -994,6 +1026,9 @@ impl<'a> Pass<'a> {
                     let end = at.wrapping_add(word.len());
                     if self.text.follows(at, word) {
                         self.probe(&[(*slot, *probe)], at, end);
+                        if plan.passwords == Some(*slot) && word.ends_with(char::is_alphabetic) {
+                            self.read_tables(at);
+                        }
                     } else if self.text.take_past_end() && self.open {
                         self.begun = self.begun.min(at);
                     }
@@ -1047,12 +1082,31 @@ impl<'a> Pass<'a> {
                     let from = pair.map_or(at, |pair| pair.value.start);
                     self.begun = self.begun.min(from);
                 } else if let Some(pair) = pair {
+                    // Behind the name of a column another stands.
+                    if pair.link != Link::Assigned && keyed::ends_cell(self.text, pair.name.end) {
+                        self.read_tables(at);
+                    }
                     self.keyed(at, pair);
+                } else {
+                    self.without_value(at);
                 }
             }
             _ => {}
         }
         self.text.take_past_end();
+    }
+
+    /// A name may stand here that has no value behind it.
+    #[inline(never)]
+    fn without_value(&mut self, at: usize) {
+        if !keyed::begins_word(self.text.bytes(), at) {
+            return;
+        }
+        let end = self.text.run_of(Alphabet::Name, at, keyed::NAME);
+        self.text.take_past_end();
+        if keyed::ends_cell(self.text, end) {
+            self.read_tables(at);
+        }
     }
 
     /// Asks about the value that the name with the word at `at` has.
@@ -1183,6 +1237,71 @@ impl<'a> Pass<'a> {
         kinds
     }
 
+    /// Reads tables up to a place, and what stands there in columns of secrets.
+    #[inline(never)]
+    fn read_tables(&mut self, to: usize) {
+        let text = self.text.bytes();
+        self.near
+            .borrow_mut()
+            .read_tables(text, to, &self.plan.terms);
+        self.read_secrets();
+    }
+
+    fn read_secrets(&mut self) {
+        loop {
+            let next = self.near.borrow_mut().next_secret();
+            let Some((heading, cell)) = next else { break };
+            self.cell(&heading, &cell);
+        }
+    }
+
+    /// Asks about what stands in a column that its name calls one of secrets.
+    fn cell(&mut self, heading: &Heading, cell: &TableCell) {
+        let (value, quote) = self.unquoted(&cell.range());
+        let written = self.text.slice(value.clone());
+        // In statements texts are quoted, elsewhere what is not quoted has no blanks.
+        let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
+        if written.len() > keyed::VALUE || quote == 0 && !bare {
+            return;
+        }
+        if self.open && !cell.ended {
+            self.begun = self.begun.min(cell.range().start);
+            return;
+        }
+        if written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic) {
+            return;
+        }
+        let Some((name, said)) = heading.secret(cell) else {
+            return;
+        };
+        let verb = name.eq_ignore_ascii_case(b"pass");
+        let keyed = Keyed {
+            place: self.place(0, value.start, value.end),
+            name,
+            name_at: 0,
+            value: value.clone(),
+            // That column may also tell of tests.
+            link: if verb { Link::Told } else { Link::Assigned },
+            quote,
+            kinds: variety::makeup(written),
+            said,
+        };
+        self.ask_judges(keyed);
+    }
+
+    /// A range without the quotes that it stands in, and brackets around these.
+    fn unquoted(&self, range: &Range<usize>) -> (Range<usize>, u8) {
+        match self.text.slice(range.clone()) {
+            [quote @ (b'"' | b'\'' | b'`'), rest @ ..] => {
+                let len = rest.iter().rposition(|byte| byte == quote);
+                let start = range.start.wrapping_add(1);
+                let end = start.wrapping_add(len.unwrap_or(rest.len()));
+                (start..end, *quote)
+            }
+            _ => (range.clone(), 0),
+        }
+    }
+
     /// The text is the value of a JSON key that calls it a secret.
     fn whole_under(&mut self, key: Option<&str>) {
         let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
@@ -1202,22 +1321,26 @@ impl<'a> Pass<'a> {
         if end == 0 || end < self.text.len() {
             return;
         }
+        self.ask_judges(Keyed {
+            place: self.place(0, 0, end),
+            name: key.as_bytes(),
+            name_at: 0,
+            value: 0..end,
+            link: Link::Key,
+            quote: b'"',
+            kinds: variety::makeup(self.text.slice(0..end)),
+            said: Said::by(key.as_bytes()),
+        });
+    }
+
+    /// Asks about a value that doesn't stand behind its name.
+    fn ask_judges(&mut self, mut keyed: Keyed<'_>) {
         let plan = self.plan;
-        let kinds = variety::makeup(self.text.slice(0..end));
-        let said = Said::by(key.as_bytes());
-        for (slot, _, concern, judge) in plan.judges_of(end) {
-            let keyed = Keyed {
-                place: self.place(*slot, 0, end),
-                name: key.as_bytes(),
-                name_at: 0,
-                value: 0..end,
-                link: Link::Key,
-                quote: b'"',
-                kinds,
-                said,
-            };
+        for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
+            self.ask_for(&mut keyed.place, *slot);
             let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
-            self.take(*slot, 0, found);
+            let first = keyed.place.first.get();
+            self.take(*slot, first, found);
         }
     }
 
@@ -1239,7 +1362,7 @@ impl<'a> Pass<'a> {
 
     /// The same place as another detector sees it.
     #[inline]
-    fn ask_for(&self, place: &mut Place<'a>, slot: usize) {
+    fn ask_for(&self, place: &mut Place<'_>, slot: usize) {
         if let Some(known) = self.slots.get(slot) {
             (place.context, place.threshold) = (known.context, known.threshold);
         }

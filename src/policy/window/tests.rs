@@ -147,6 +147,11 @@ const FRAGMENTS: &[&str] = &[
     "192.168.0.1",
     "0",
     "1",
+    "name,ssn,password\n",
+    "Ann,536221234,kX9#mQ2vL\n",
+    "Ann,536221234,kX9#mQ2vL\nBob,536221235,kX9#mQ2vM\n",
+    "| ssn | token |\n|---|---|\n",
+    "| 536221234 | n5rAeWSpLvy4ZcF229Jemquu |\n",
 ];
 
 proptest! {
@@ -179,4 +184,24 @@ fn of_clean_text_little_is_held_back() {
     let (found, most) = found(&policy, &words);
     assert_eq!(found, Vec::new());
     assert!(most <= 64, "{most}");
+}
+
+#[test]
+fn a_heading_stands_over_rows_that_come_long_after_it_has_left() {
+    let policy = policy(r#""AB-[0-9]{4,9}""#);
+    let mut text = "name,ssn,password\n".to_owned();
+    for number in 0..400 {
+        text.push_str(&format!(
+            "Ann Lee,536221{:03},kX9#mQ2v{number}\n",
+            number % 1000
+        ));
+    }
+    let (whole, _) = found(&policy, &[&text]);
+    assert_eq!(whole.len(), 800);
+    for size in [1, 7, 64, 1_500] {
+        let cuts: Vec<usize> = (0..text.len()).step_by(size).collect();
+        let (pieces, most) = found(&policy, &cut(&text, &cuts));
+        assert_eq!(pieces, whole, "pieces of {size}");
+        assert!(most <= 64 + size, "{most} of pieces of {size}");
+    }
 }

@@ -122,9 +122,10 @@ fn part() -> impl Strategy<Value = String> {
         "x",
     ];
     let whole = prop_oneof![
-        select(samples),
-        select(noise.map(str::to_owned).to_vec()),
-        "[a-z0-9 ]{1,8}",
+        4 => select(samples),
+        4 => select(noise.map(str::to_owned).to_vec()),
+        4 => "[a-z0-9 ]{1,8}",
+        1 => select(TABLES.map(str::to_owned).to_vec()),
     ];
     (whole, any::<prop::sample::Index>(), 0..4u8).prop_map(|(text, cut, how)| {
         let at = text.floor_char_boundary(cut.index(text.len().max(1)));
@@ -134,6 +135,48 @@ fn part() -> impl Strategy<Value = String> {
         }
     })
 }
+
+/// Parts of tables.
+const TABLES: [&str; 38] = [
+    "id,name,ssn\n",
+    "id;account;password\n",
+    "ssn\tpassword\tid\n",
+    "| id | ssn | api key |\n",
+    "|---|---|---|\n",
+    "+----+-----+\n",
+    "staff,ссылка,пароль\n",
+    "ssn\n",
+    "INSERT INTO t (id, ssn, password) VALUES\n",
+    "insert into `t` (staff, token) values (",
+    "COPY t (ssn, password) FROM stdin;\n",
+    "'536221234', ",
+    "'O\\'x, (y', ",
+    "hunter2Xy!",
+    "'kX9#mQ2vL'",
+    "\"kX9#, \"\"mQ2vL\"",
+    "n5rAeWSpLvy4ZcF229Jemquu",
+    "536221234",
+    "078-05-1199",
+    "AB12",
+    "1,Ann,536221234\n",
+    "1;12345678;hunter2Xy!\n",
+    "536221234\tkX9#mQ2vL\t1\n",
+    "| 1 | 536221234 | n5rAeWSpLvy4ZcF229Jemquu |\n",
+    "1,x,kX9#mQ2vL\n",
+    "(1, '536221234', 'hunter2Xy!'),\n",
+    "(",
+    "), ",
+    "now()",
+    ",",
+    ";",
+    "\t",
+    " | ",
+    "|",
+    "\n",
+    "\r\n",
+    "\n\n",
+    "\"",
+];
 
 /// What is kept of a text, and looked at, beside what is not settled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -147,6 +190,7 @@ fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], context: Context) ->
     let mut scratch = Scratch::default();
     let mut all = Vec::new();
     let (mut base, mut settled) = (0, 0);
+    let mut tables = Tables::default();
     for (end, ending) in cuts
         .iter()
         .map(|cut| (*cut, Ending::Open))
@@ -158,12 +202,14 @@ fn in_pieces(scanner: &Scanner, text: &str, cuts: &[usize], context: Context) ->
         let input = Input {
             text: &text[base..end],
             key: None,
+            tables: (context != Context::All).then_some(&tables),
             settled: settled - base,
             ending,
             far: context != Context::Near || scratch.looks_far(),
         };
         let mut findings = Vec::new();
         let safe = scanner.scan(&input, &mut scratch, &mut findings) + base;
+        scanner.follow(&mut tables, &text[base..end], settled - base, safe - base);
         assert!(safe >= settled && safe <= end, "{settled} {safe} {end}");
         assert!(text.is_char_boundary(safe));
         for finding in &mut findings {
@@ -251,6 +297,28 @@ proptest! {
     fn a_text_in_many_pieces_has_the_findings_of_the_whole(
         parts in prop::collection::vec(part(), 1..80),
         step in 1..60usize,
+    ) {
+        let scanner = &*EVERYTHING;
+        let text = parts.concat();
+        let expected = whole(scanner, &text);
+        let mut cuts: Vec<usize> = (0..text.len())
+            .step_by(step)
+            .map(|cut| text.floor_char_boundary(cut))
+            .collect();
+        cuts.dedup();
+        for context in [Context::All, Context::LookBehind, Context::Near] {
+            let pieces = sorted(in_pieces(scanner, &text, &cuts, context));
+            prop_assert!(
+                pieces == expected,
+                "steps of {step}, {context:?}: {}", difference(scanner, &text, &expected, &pieces)
+            );
+        }
+    }
+
+    #[test]
+    fn a_table_in_many_pieces_has_the_findings_of_the_whole(
+        parts in prop::collection::vec(select(TABLES.to_vec()), 1..160),
+        step in 1..600usize,
     ) {
         let scanner = &*EVERYTHING;
         let text = parts.concat();
