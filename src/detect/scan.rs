@@ -249,7 +249,11 @@ impl Scanner {
     #[inline(never)]
     pub fn follow(&self, tables: &mut Tables, text: &str, settled: usize, now: usize) {
         let terms = [self.plan.terms(), self.custom.terms()];
-        for (standing, terms) in tables.both().iter_mut().zip(terms) {
+        if terms.iter().all(|terms| terms.is_silent()) {
+            return;
+        }
+        let both = tables.both().iter_mut().zip(terms);
+        for (standing, terms) in both.filter(|(_, terms)| !terms.is_silent()) {
             let from = text.floor_char_boundary(settled.saturating_sub(standing.behind));
             let rest = text.get(from..).unwrap_or_default();
             let rest = rest.get(..stable_len(rest)).unwrap_or_default();
@@ -257,7 +261,7 @@ impl Scanner {
             let to = now.saturating_sub(from);
             let to = view.as_ref().map_or(to, |view| view.position(to));
             let read = view.as_ref().map_or(rest, View::text).as_bytes();
-            let mut table = standing.table.moved(0);
+            let mut table = std::mem::take(&mut standing.table).moved(0);
             table.read_all(read.get(..to).unwrap_or(read), terms);
             let at = table.at();
             let place = match at < to {
@@ -552,9 +556,8 @@ fn table_of(input: &Input<'_>, view: Option<&View>, whose: usize) -> Table {
     match input.tables.and_then(|tables| tables.of(whose)) {
         Some(standing) => {
             let at = input.settled.saturating_sub(standing.behind);
-            standing
-                .table
-                .moved(view.map_or(at, |view| view.position(at)))
+            let table = standing.table.clone();
+            table.moved(view.map_or(at, |view| view.position(at)))
         }
         None => Table::default(),
     }

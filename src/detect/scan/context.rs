@@ -261,6 +261,11 @@ impl Terms {
         self.finds_secrets
     }
 
+    /// Whether no heading can say anything.
+    pub(super) fn is_silent(&self) -> bool {
+        self.entries.is_empty() && !self.finds_secrets
+    }
+
     /// Columns of secrets are looked for.
     pub(super) fn find_secrets(&mut self) {
         self.finds_secrets = true;

@@ -82,10 +82,11 @@ pub(super) fn names_secret(name: &[u8]) -> bool {
     (0..name.len()).any(|at| {
         begins_word(name, at)
             && pair(&text, at).is_some_and(|pair| {
-                // `reisepass` and `passNr` are of passports.
+                // `reisepass`, `passNr` and `pass_no` are of passports.
                 let pass = || text.follows(at, "pass") && pair.name.end == at.wrapping_add(4);
-                let passport =
-                    text.follows(at, "passn") || pass() && text.before(at).is_ascii_lowercase();
+                let number = ["passn", "pass_nr", "pass_nu", "pass_no"];
+                let passport = number.iter().any(|number| text.follows(at, number))
+                    || pass() && text.before(at).is_ascii_lowercase();
                 pair.value.start > name.len() && pair.name.end == name.len() && !passport
             })
     })

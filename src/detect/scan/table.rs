@@ -273,8 +273,8 @@ impl Table {
     }
 
     /// The same at another place: of a view, or a text that begins elsewhere.
-    pub(super) fn moved(&self, at: usize) -> Self {
-        Self { at, ..self.clone() }
+    pub(super) fn moved(self, at: usize) -> Self {
+        Self { at, ..self }
     }
 
     /// Reads a text up to where it ends.

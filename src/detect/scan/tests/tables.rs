@@ -237,6 +237,7 @@ fn what_stands_elsewhere_is_not_under_the_name() {
             "a | 12/14 | 2\n",
             "b | v1-beta2 | 0\n",
         ),
+        ("id,reisepass_nr\n", "7,x\n", "8,kX9mQ2vL\n"),
         ("id,date\n", "7,1980-01-02\n", "8,02.03.1985\n"),
     ] {
         let none: [&str; 0] = [];
