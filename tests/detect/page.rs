@@ -42,7 +42,8 @@ list. Names have at most 40 bytes and six words each, and one of them must say s
 Two words may stand before a value in its cell, none in the first cell of a line that begins without a pipe. A table ends
 at an empty line, at a line without separators, at the third line in a row with another number of cells, and at its first
 line if that has another number. A line break within quotes is the end of a row in CSV, of which the rest is not under
-its names; the rows behind it are.
+its names; the rows behind it are. A text with more than 2,000 such lines of names, lists aside, counts as one that could
+not be read.
 
 **Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
 digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag

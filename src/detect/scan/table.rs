@@ -35,8 +35,8 @@ const WORDS: usize = 2;
 const MISFITS: u8 = 2;
 /// The longest line of a list.
 const ITEM: usize = 48;
-/// Headings of one text. To tell one costs as much as many bytes of other text.
-const HEADINGS: u16 = 1_000;
+/// Headings of one text, those of lists aside: to tell one costs as much as many bytes of other text.
+const HEADINGS: u16 = 2_000;
 /// Most blanks in front of a line and between the parts of a statement.
 const BLANKS: usize = 64;
 /// Longest name of a table.
@@ -546,7 +546,8 @@ impl Table {
     fn judge(&mut self, terms: &Terms) -> usize {
         self.names.judge(terms);
         let speaking = self.names.speaking;
-        self.headings = self.headings.saturating_add(u16::from(speaking > 0));
+        let counts = speaking > 0 && self.line.mark != 0;
+        self.headings = self.headings.saturating_add(u16::from(counts));
         speaking
     }
 

@@ -280,11 +280,16 @@ fn wide_and_endless_tables_are_read_as_far_as_they_are_kept() {
 fn more_headings_than_are_told_are_noticed() {
     let scanner = Scanner::new(&Selection::all(Confidence::Medium));
     let mut scratch = Scratch::default();
-    for (headings, more) in [(900, false), (1_100, true)] {
-        let text = "password,a\na,b\n\n".repeat(headings);
+    for (table, count, more) in [
+        ("password,a\na,b\n\n", 1_900, false),
+        ("password,a\na,b\n\n", 2_100, true),
+        // A directory has many such lines.
+        ("phone\nby mail only\n\n", 5_000, false),
+    ] {
+        let text = table.repeat(count);
         let mut findings = Vec::new();
         scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
-        assert_eq!(scratch.is_incomplete(), more, "{headings}");
+        assert_eq!(scratch.is_incomplete(), more, "{count} × {table}");
     }
     scanner.scan(&Input::whole("a,b"), &mut scratch, &mut Vec::new());
     assert!(!scratch.is_incomplete());
