@@ -273,6 +273,26 @@ fn a_quoted_value_that_begins_with_a_space_is_waited_for() {
     }
 }
 
+/// Whether a text in pieces of so many bytes has the findings of the whole.
+fn in_steps(text: &str, step: usize) -> Result<(), TestCaseError> {
+    let scanner = &*EVERYTHING;
+    let expected = whole(scanner, text);
+    let mut cuts: Vec<usize> = (0..text.len())
+        .step_by(step)
+        .map(|cut| text.floor_char_boundary(cut))
+        .collect();
+    cuts.dedup();
+    for context in [Context::All, Context::LookBehind, Context::Near] {
+        let pieces = sorted(in_pieces(scanner, text, &cuts, context));
+        prop_assert!(
+            pieces == expected,
+            "steps of {step}, {context:?}: {}",
+            difference(scanner, text, &expected, &pieces)
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn a_text_cut_anywhere_has_the_findings_of_the_whole(
@@ -298,21 +318,7 @@ proptest! {
         parts in prop::collection::vec(part(), 1..80),
         step in 1..60usize,
     ) {
-        let scanner = &*EVERYTHING;
-        let text = parts.concat();
-        let expected = whole(scanner, &text);
-        let mut cuts: Vec<usize> = (0..text.len())
-            .step_by(step)
-            .map(|cut| text.floor_char_boundary(cut))
-            .collect();
-        cuts.dedup();
-        for context in [Context::All, Context::LookBehind, Context::Near] {
-            let pieces = sorted(in_pieces(scanner, &text, &cuts, context));
-            prop_assert!(
-                pieces == expected,
-                "steps of {step}, {context:?}: {}", difference(scanner, &text, &expected, &pieces)
-            );
-        }
+        in_steps(&parts.concat(), step)?;
     }
 
     #[test]
@@ -320,20 +326,6 @@ proptest! {
         parts in prop::collection::vec(select(TABLES.to_vec()), 1..160),
         step in 1..600usize,
     ) {
-        let scanner = &*EVERYTHING;
-        let text = parts.concat();
-        let expected = whole(scanner, &text);
-        let mut cuts: Vec<usize> = (0..text.len())
-            .step_by(step)
-            .map(|cut| text.floor_char_boundary(cut))
-            .collect();
-        cuts.dedup();
-        for context in [Context::All, Context::LookBehind, Context::Near] {
-            let pieces = sorted(in_pieces(scanner, &text, &cuts, context));
-            prop_assert!(
-                pieces == expected,
-                "steps of {step}, {context:?}: {}", difference(scanner, &text, &expected, &pieces)
-            );
-        }
+        in_steps(&parts.concat(), step)?;
     }
 }
