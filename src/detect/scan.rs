@@ -377,10 +377,10 @@ impl Scanner {
             &Read {
                 text: read.as_bytes(),
                 key: input.key,
-                table: table.as_ref(),
                 open: input.ending == Ending::Open,
                 joined_from: alone.then(settled),
             },
+            table,
             &mut scratch.memory,
             &mut scratch.raw,
         );

@@ -61,7 +61,7 @@ struct Entry {
 }
 
 /// The last words that have been read of a text.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Words {
     words: Vec<Word>,
     /// Bytes before this have been read.

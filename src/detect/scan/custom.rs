@@ -208,20 +208,19 @@ impl CustomPlan {
             });
         }
         memory.is_incomplete = memory.near.is_incomplete();
-        // Places are asked about in their order.
-        memory
-            .near
-            .begin(reading.key, false, reading.table.cloned(), &self.terms);
         if let Some((first, known)) = memory.outrun
             && let Some(known) = self.known.get(known)
-            && let Some(confidence) =
-                known.confidence(reading, first, &mut memory.near, &self.terms)
         {
-            out.push(Hit {
+            // Places are asked about in their order.
+            memory
+                .near
+                .begin(reading.key, false, reading.table.cloned(), &self.terms);
+            let confidence = known.confidence(reading, first, &mut memory.near, &self.terms);
+            out.extend(confidence.map(|confidence| Hit {
                 detector: Some(known.index),
                 range: first..reading.text.len(),
                 confidence,
-            });
+            }));
         }
         begun
     }

@@ -105,8 +105,6 @@ pub(super) struct Read<'a> {
     pub(super) text: &'a [u8],
     /// The key that it stands under.
     pub(super) key: Option<&'a str>,
-    /// Where its tables are known from, if anything is to be under their headings.
-    pub(super) table: Option<&'a Table>,
     /// Whether it goes on.
     pub(super) open: bool,
     /// From here on findings may be left out that overlap one of the same detector which begins before them.
@@ -262,18 +260,19 @@ impl Plan {
         plan
     }
 
-    /// Finds everything in a reading. Returns where a finding may have begun that more text could complete or change.
+    /// Finds everything in a reading, of whose tables so much is known, if anything is to be under their headings. Returns
+    /// where a finding may have begun that more text could complete or change.
     pub(super) fn run(
         &self,
         slots: &[Slot],
         read: &Read<'_>,
+        table: Option<Table>,
         memory: &mut Memory,
         out: &mut Vec<Raw>,
     ) -> usize {
         let Read {
             text,
             key,
-            table,
             open,
             joined_from,
         } = *read;
@@ -283,7 +282,7 @@ impl Plan {
         memory.covered_values.resize(slots.len(), 0);
         let ascii = simd::is_ascii(text);
         let mut near = memory.near.borrow_mut();
-        near.begin(key, ascii, table.cloned(), &self.terms);
+        near.begin(key, ascii, table, &self.terms);
         drop(near);
         memory.blocks.resize(CHUNK, Block::default());
         memory.spelled.clear();
