@@ -141,9 +141,11 @@ impl Parts {
                 .copied()
                 .unwrap_or(0);
             while let Some(place) = usize::from(number).checked_sub(1) {
-                // Others have the same end of a hash.
+                // Others have the same end of a hash; the last character tells most of them.
                 if let Some(word) = self.words.get(place)
                     && let Some(part) = rest.get(..word.len())
+                    && let (Some(last), Some(end)) = (part.last(), word.as_bytes().last())
+                    && last.eq_ignore_ascii_case(end)
                     && part.eq_ignore_ascii_case(word.as_bytes())
                     && is_enough(at, place)
                 {

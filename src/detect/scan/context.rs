@@ -62,7 +62,7 @@ struct Entry {
 
 /// The last words that have been read of a text.
 #[derive(Debug, Default)]
-struct Words {
+pub(super) struct Words {
     words: Vec<Word>,
     /// Bytes before this have been read.
     read: usize,
@@ -309,7 +309,7 @@ impl Nearby {
             Some(key) => {
                 let seen = View::of(key);
                 let key = seen.as_ref().map_or(key, View::text);
-                self.plain &= self.of_name(key.as_bytes(), terms) == 0;
+                self.plain &= self.words.of_name(key.as_bytes(), terms) == 0;
             }
             None => self.words.begin(),
         }
@@ -326,23 +326,6 @@ impl Nearby {
         self.full_of_cells = KEPT;
         self.uncharted();
         (self.ascii, self.lettered, self.passed) = (ascii, 0, 0);
-    }
-
-    /// The detectors that a name has a term of, the last of which count as words before what follows.
-    pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
-        // A name is no table.
-        self.bare = usize::MAX;
-        self.words.begin();
-        self.answered = None;
-        self.look_before(name, name.len(), terms);
-        let mut slots = 0;
-        let words = &mut self.words;
-        for word in &mut words.words {
-            (word.start, word.end, word.phrase_start) = (0, 0, 0);
-            slots |= word.slots | word.phrase_slots;
-        }
-        (words.read, words.barrier, words.telling, words.full) = (0, 0, 0, KEPT);
-        slots
     }
 
     /// Takes note of whether the bytes from the last such place to this one have letters. Returns whether the tables have
@@ -472,19 +455,9 @@ impl Nearby {
             true => 0,
             false => self.look_over(text, at, terms),
         };
-        let from = at.saturating_sub(BYTES);
-        // A place further on may have been asked about first: what is near an earlier one must have been read.
-        let first = from.saturating_sub(BEHIND);
         let words = &mut self.words;
-        if words.read < first {
-            words.read = first;
-            // Half a word is none.
-            while is_letter(byte_at(text, words.read.wrapping_sub(1))) && words.read < at {
-                words.read = words.read.wrapping_add(1);
-            }
-        }
         if words.read < at {
-            words.read_on(text, at, terms);
+            words.read_near(text, at, terms);
             // Nothing that was read just now is a word.
             if let Some((first, last)) = self.answered
                 && (last..=words.near).contains(&at)
@@ -509,6 +482,39 @@ impl Words {
     fn begin(&mut self) {
         self.words.clear();
         (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+    }
+
+    /// The detectors that a name has a term of, the last of which count as words before what follows.
+    pub(super) fn of_name(&mut self, name: &[u8], terms: &Terms) -> Slots {
+        self.begin();
+        self.read_near(name, name.len(), terms);
+        let mut slots = 0;
+        for word in &mut self.words {
+            (word.start, word.end, word.phrase_start) = (0, 0, 0);
+            slots |= word.slots | word.phrase_slots;
+        }
+        (self.read, self.barrier, self.telling, self.full) = (0, 0, 0, KEPT);
+        slots
+    }
+
+    /// Reads the words that are near a place.
+    #[inline(never)]
+    fn read_near(&mut self, text: &[u8], at: usize, terms: &Terms) {
+        if terms.entries.is_empty() {
+            return;
+        }
+        // A place further on may have been asked about first: what is near an earlier one must have been read.
+        let first = at.saturating_sub(BYTES.saturating_add(BEHIND));
+        if self.read < first {
+            self.read = first;
+            // Half a word is none.
+            while is_letter(byte_at(text, self.read.wrapping_sub(1))) && self.read < at {
+                self.read = self.read.wrapping_add(1);
+            }
+        }
+        if self.read < at {
+            self.read_on(text, at, terms);
+        }
     }
 
     /// The detectors of which a term stands before `at`, of what has been read, and up to where that is near enough.

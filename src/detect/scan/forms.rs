@@ -55,14 +55,14 @@ const fn class_of() -> [u8; 256] {
     classes
 }
 
-/// A form that the walk has come to the end of: whose, and which of its list.
+/// A form that the walk has come to the end of: whose, and which of its list. Those that need no word before them come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fit {
+    pub(super) needs_context: bool,
+    /// It needs a word unless the text is nothing else.
+    pub(super) or_whole: bool,
     pub(super) judge: u16,
     pub(super) form: u8,
-    pub(super) needs_context: bool,
-    /// It needs none where the text is nothing else.
-    pub(super) or_whole: bool,
 }
 
 /// The gate of a state with a form that needs no word before it.

@@ -83,11 +83,17 @@ pub(super) fn names_secret(name: &[u8]) -> bool {
         begins_word(name, at)
             && pair(&text, at).is_some_and(|pair| {
                 // `reisepass`, `passNr` and `pass_no` are of passports.
-                let pass = || text.follows(at, "pass") && pair.name.end == at.wrapping_add(4);
-                let number = ["passn", "pass_nr", "pass_nu", "pass_no"];
-                let passport = number.iter().any(|number| text.follows(at, number))
-                    || pass() && text.before(at).is_ascii_lowercase();
-                pair.value.start > name.len() && pair.name.end == name.len() && !passport
+                let behind = at.wrapping_add(4);
+                let number = || {
+                    let rest = ["n", "_nr", "_nu", "_no"];
+                    rest.iter().any(|rest| text.follows(behind, rest))
+                };
+                let passport = || {
+                    text.follows(at, "pass")
+                        && (number()
+                            || pair.name.end == behind && text.before(at).is_ascii_lowercase())
+                };
+                pair.value.start > name.len() && pair.name.end == name.len() && !passport()
             })
     })
 }

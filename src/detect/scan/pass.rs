@@ -954,10 +954,10 @@ impl<'a> Pass<'a> {
         let mut bytes = [0u8; COMPACT];
         let mut compact: &[u8] = &[];
         for fit in plan.forms.fits(state) {
-            let needs_word = fit.needs_context && !(fit.or_whole && whole);
-            if needs_word && context == 0 {
-                continue;
+            if fit.needs_context && context == 0 && !whole {
+                break;
             }
+            let needs_word = fit.needs_context && !(fit.or_whole && whole);
             let Some((slot, bit, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
                 continue;
             };

@@ -12,7 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{Nearby, Slots, Terms};
+use super::context::{Slots, Terms, Words};
 use super::keyed;
 use super::names::Said;
 
@@ -90,13 +90,13 @@ impl Heading {
 
     /// Reads what the names say.
     fn judge(&mut self, terms: &Terms) {
-        let mut near = Nearby::default();
+        let mut words = Words::default();
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
         for column in &mut self.columns {
             let name = self.names.get_mut(start..column.end).unwrap_or_default();
             start = column.end;
-            column.slots = near.of_name(name, terms);
+            column.slots = words.of_name(name, terms);
             if terms.finds_secrets() && keyed::names_secret(name) {
                 column.is_secret = true;
                 for byte in name.iter_mut().filter(|byte| **byte == b' ') {

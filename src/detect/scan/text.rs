@@ -338,9 +338,14 @@ impl<'a> Text<'a> {
 
     #[inline(never)]
     fn goes_on(&self, from: usize, rest: &[u8]) -> bool {
-        rest.iter()
-            .enumerate()
-            .all(|(place, byte)| self.at(from.wrapping_add(place)).eq_ignore_ascii_case(byte))
+        let text = self.bytes.get(from..).unwrap_or_default();
+        let same = |(byte, word): (&u8, &u8)| byte == word || byte.eq_ignore_ascii_case(word);
+        let goes_on = text.iter().zip(rest).all(same);
+        if goes_on && text.len() < rest.len() {
+            self.past_end.set(true);
+            return false;
+        }
+        goes_on
     }
 
     /// Whether these bytes stand before `to`, letters in any case.
