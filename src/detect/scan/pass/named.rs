@@ -1,0 +1,269 @@
+//! Names that call their value a secret, and columns of tables that do: the values that they have.
+
+use std::ops::Range;
+
+use super::Pass;
+use crate::detect::scan::keyed;
+use crate::detect::scan::names::{Concern, Said};
+use crate::detect::scan::place::{Alphabet, Keyed, Link};
+use crate::detect::scan::table::{Cell, Heading};
+use crate::detect::scan::text::Text;
+use crate::detect::variety::{self, Makeup, marks};
+
+/// In an unquoted value of this length no names are looked for: they would all have the same value.
+const LONG_VALUE: usize = 64;
+
+impl Pass<'_> {
+    /// A name may stand here that has no value behind it.
+    #[inline(never)]
+    pub(super) fn without_value(&mut self, at: usize) {
+        if !keyed::begins_word(self.text.bytes(), at) {
+            return;
+        }
+        let end = self.text.run_of(Alphabet::Name, at, keyed::NAME);
+        self.text.take_past_end();
+        if keyed::ends_cell(self.text, end) {
+            self.read_tables(at);
+        }
+    }
+
+    /// Asks about the value that the name with the word at `at` has.
+    pub(super) fn keyed(&mut self, at: usize, pair: keyed::Pair) {
+        let keyed::Pair {
+            name,
+            value,
+            link,
+            quote,
+        } = pair;
+        if self.keyed_done == value.start {
+            return;
+        }
+        self.keyed_done = value.start;
+        if name.len() <= keyed::NAME {
+            // Each of its words leads to the same value.
+            self.named_until = name.end;
+        }
+        let written = self.text.slice(value.clone());
+        if written.len() >= LONG_VALUE && quote == 0 {
+            self.keyed_until = value.end;
+        }
+        // Words are what stands behind most names; only a header's scheme is a word that leads on.
+        let header = self.text.at(at) | 0x20 == b'a';
+        if !header && (written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic)) {
+            return;
+        }
+        let plan = self.plan;
+        let name_at = name.start;
+        let last = self
+            .text
+            .slice(std::mem::replace(&mut self.keyed_name, name.clone()));
+        let name = self.text.slice(name);
+        if last != name {
+            self.keyed_said = Said::by(name);
+        }
+        let mut keyed = Keyed {
+            place: self.place(0, value.start, value.end),
+            name,
+            name_at,
+            value: value.clone(),
+            link,
+            quote,
+            kinds: Makeup::default(),
+            said: self.keyed_said,
+        };
+        let mut counted = false;
+        let known = self.out.len();
+        // Between a name and a value behind brackets another value may stand.
+        let straight = || !self.text.slice(name_at..value.start).contains(&b'[');
+        for (slot, _, concern, judge) in plan.judges_of(written.len()) {
+            let covered = self.covered_values.get(*slot).copied().unwrap_or(0);
+            if value.start < covered && straight() || !concern.has(&keyed) {
+                continue;
+            }
+            if !counted {
+                keyed.kinds = self.made_of(&value);
+                counted = true;
+            }
+            self.ask_for(&mut keyed.place, *slot);
+            let found = judge(&keyed);
+            if found.is_none() && !self.text.is_past_end() {
+                continue;
+            }
+            let first = keyed.place.first.get();
+            let before = self.out.len();
+            self.take(*slot, first, found);
+            if straight()
+                && let Some(raw) = self.out.get(before)
+                && raw.start == value.start
+                && raw.start >= self.covers_from
+                && let Some(end) = self.covered_values.get_mut(*slot)
+            {
+                *end = raw.end;
+            }
+        }
+        if quote == 0 && self.out.len() > known {
+            self.known_until = self.known_until(&keyed);
+        }
+    }
+
+    /// Up to where names in a value without quotes that was found have the rest of it for their value, and nothing else would
+    /// be found in that by those that look at keys: `a1b2key:c3d4key:e5f6…`.
+    #[inline(never)]
+    fn known_until(&self, keyed: &Keyed<'_>) -> usize {
+        let value = keyed.bytes();
+        let assigned = keyed.kinds.may_have(marks::COLON | marks::EQUALS);
+        let last = assigned.then(|| value.iter().rposition(is_sign)).flatten();
+        let Some((names, rest)) = last.and_then(|last| value.split_at_checked(last)) else {
+            return 0;
+        };
+        // A word behind the last name may be the type of a value that stands behind it.
+        let known = rest.iter().any(u8::is_ascii_digit)
+            && self.plan.keyed.iter().all(|(slot, lengths, concern, _)| {
+                matches!(concern, Concern::Password | Concern::Header)
+                    || *lengths.start() >= value.len()
+                    || self.covered_values.get(*slot) == Some(&keyed.value.end)
+            });
+        match known {
+            true => keyed.value.start.wrapping_add(names.len()),
+            false => 0,
+        }
+    }
+
+    /// Whether the name with the word at a place is none of a password or of the header. Each word for these has one of the
+    /// letters; those that begin before the place have been seen.
+    #[inline(never)]
+    pub(super) fn is_known(&mut self, at: usize) -> bool {
+        let other = |byte: &u8| matches!(byte | 0x20, b'a' | b'h' | b'p' | b'w' | b'z');
+        let name = self.text.slice(at..self.known_until);
+        if name.iter().take_while(|byte| !is_sign(byte)).any(other) {
+            // `passwordkey` is a name with two words.
+            self.known_until = 0;
+        }
+        at < self.known_until
+    }
+
+    /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
+    fn made_of(&mut self, value: &Range<usize>) -> Makeup {
+        let (last, made) = &self.keyed_last;
+        let kinds = if last.end == value.end && last.contains(&value.start) {
+            let before = self.text.slice(last.start..value.start);
+            made.without(variety::makeup(before))
+        } else {
+            variety::makeup(self.text.slice(value.clone()))
+        };
+        self.keyed_last = (value.clone(), kinds);
+        kinds
+    }
+
+    /// Reads tables up to a place, and what stands there in columns of secrets.
+    #[inline(never)]
+    pub(super) fn read_tables(&mut self, to: usize) {
+        let text = self.text.bytes();
+        self.near
+            .borrow_mut()
+            .read_tables(text, to, &self.plan.terms);
+        self.read_secrets();
+    }
+
+    pub(super) fn read_secrets(&mut self) {
+        loop {
+            let next = self.near.borrow_mut().next_secret();
+            let Some((heading, cell)) = next else { break };
+            self.cell(&heading, &cell);
+        }
+    }
+
+    /// Asks about what stands in a column that its name calls one of secrets.
+    fn cell(&mut self, heading: &Heading, cell: &Cell) {
+        let (value, quote) = self.unquoted(&cell.range());
+        let written = self.text.slice(value.clone());
+        // In statements texts are quoted, elsewhere what is not quoted has no blanks.
+        let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
+        if written.len() > keyed::VALUE || quote == 0 && !bare {
+            return;
+        }
+        if self.open && !cell.ended {
+            self.begun = self.begun.min(cell.range().start);
+            return;
+        }
+        if written.len() < 5 || written.iter().all(u8::is_ascii_alphabetic) {
+            return;
+        }
+        let Some((name, said)) = heading.secret(cell) else {
+            return;
+        };
+        let verb = name.eq_ignore_ascii_case(b"pass");
+        let keyed = Keyed {
+            place: self.place(0, value.start, value.end),
+            name,
+            name_at: 0,
+            value: value.clone(),
+            // That column may also tell of tests.
+            link: if verb { Link::Told } else { Link::Assigned },
+            quote,
+            kinds: variety::makeup(written),
+            said,
+        };
+        self.ask_judges(keyed);
+    }
+
+    /// A range without the quotes that it stands in, and brackets around these.
+    fn unquoted(&self, range: &Range<usize>) -> (Range<usize>, u8) {
+        match self.text.slice(range.clone()) {
+            [quote @ (b'"' | b'\'' | b'`'), rest @ ..] => {
+                let len = rest.iter().rposition(|byte| byte == quote);
+                let start = range.start.wrapping_add(1);
+                let end = start.wrapping_add(len.unwrap_or(rest.len()));
+                (start..end, *quote)
+            }
+            _ => (range.clone(), 0),
+        }
+    }
+
+    /// The text is the value of a JSON key that calls it a secret.
+    pub(super) fn whole_under(&mut self, key: Option<&str>) {
+        let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
+            return;
+        };
+        let assigned = format!("{key}=x");
+        let named = Text::new(assigned.as_bytes());
+        let pair = (0..key.len()).find_map(|at| keyed::pair(&named, at));
+        if pair.is_none_or(|pair| pair.value.start != key.len().wrapping_add(1)) {
+            return;
+        }
+        let end = self.text.run(0, keyed::VALUE, |byte| byte >= b' ');
+        if self.text.take_past_end() && self.open {
+            self.begun = 0;
+            return;
+        }
+        if end == 0 || end < self.text.len() {
+            return;
+        }
+        self.ask_judges(Keyed {
+            place: self.place(0, 0, end),
+            name: key.as_bytes(),
+            name_at: 0,
+            value: 0..end,
+            link: Link::Key,
+            quote: b'"',
+            kinds: variety::makeup(self.text.slice(0..end)),
+            said: Said::by(key.as_bytes()),
+        });
+    }
+
+    /// Asks about a value that doesn't stand behind its name.
+    fn ask_judges(&mut self, mut keyed: Keyed<'_>) {
+        let plan = self.plan;
+        for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
+            self.ask_for(&mut keyed.place, *slot);
+            let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
+            let first = keyed.place.first.get();
+            self.take(*slot, first, found);
+        }
+    }
+}
+
+/// What stands between a name and its value without spaces.
+fn is_sign(byte: &u8) -> bool {
+    matches!(byte, b':' | b'=')
+}

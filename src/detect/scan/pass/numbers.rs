@@ -1,0 +1,367 @@
+//! Tokens with digits in them, and the forms that begin with such: who is asked about them.
+
+use super::{Pass, Raw, TOKEN, lead};
+use crate::detect::Confidence;
+use crate::detect::scan::context::Slots;
+use crate::detect::scan::forms::{FREE, WHOLE, Walked};
+use crate::detect::scan::place::{Alphabet, BLANKS, COMPACT, Candidate, Found};
+use crate::detect::scan::tokens::{MARKED, TokenProbe, TokenProbes};
+use crate::detect::simd::Block;
+
+/// Steps in the forms that are taken before anything else is asked.
+const FEW: usize = 3;
+
+/// So many bytes behind a token tell whether it is the first of several groups.
+const BEHIND: usize = 5;
+
+impl Pass<'_> {
+    /// Tokens with a digit in them that begin or go on in this block.
+    pub(super) fn tokens(&mut self, base: usize, block: &Block, alphanumeric: u64, carried: usize) {
+        let mut digits = block.digit;
+        while digits != 0 {
+            let bit = digits.trailing_zeros();
+            let below = !alphanumeric & (1u64 << bit).wrapping_sub(1);
+            let start = match 64u32.wrapping_sub(below.leading_zeros()) {
+                0 if self.text.before(base).is_ascii_alphanumeric() => carried,
+                first => base.wrapping_add(first as usize),
+            };
+            let above = !alphanumeric & u64::MAX.wrapping_shl(bit);
+            let next = above.trailing_zeros();
+            digits = if next >= 64 {
+                0
+            } else {
+                digits & u64::MAX.wrapping_shl(next)
+            };
+            if start < self.token_done {
+                continue;
+            }
+            let mut end = base.wrapping_add(next as usize);
+            if next >= 64 {
+                end = self
+                    .text
+                    .run(end, usize::MAX, |byte| byte.is_ascii_alphanumeric());
+            } else if end == self.text.len() {
+                self.text.at(end);
+            }
+            self.token_done = end;
+            // Only what has a known length is looked at here; a token of unknown length has begun.
+            let cut = self.text.take_past_end() && self.open;
+            if end.wrapping_sub(start) >= TOKEN {
+                continue;
+            }
+            if cut {
+                self.begun = self.begun.min(start);
+                continue;
+            }
+            let first = u32::try_from(start.wrapping_sub(base)).unwrap_or(64);
+            let number = if start >= base && next < 64 {
+                // All of its bits are digits.
+                let token = u64::MAX.wrapping_shl(first) & !u64::MAX.wrapping_shl(next);
+                block.digit & token == token
+            } else {
+                self.text.slice(start..end).iter().all(u8::is_ascii_digit)
+            };
+            self.token(start, end, number);
+        }
+    }
+
+    fn token(&mut self, start: usize, end: usize, number: bool) {
+        let len = end.wrapping_sub(start);
+        let plan = self.plan;
+        if number
+            && self.text.before(start) == b'.'
+            && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
+        {
+            // The digits behind a point are half of the numbers in data. What has dots of its own begins before them.
+            return;
+        }
+        let lists = if number { &plan.numbers } else { &plan.mixed };
+        let known = self.out.len();
+        if let Some(list) = lists.get(len).filter(|list| !list.probes.is_empty()) {
+            self.ask(list, start, end);
+        }
+        if self.out.len() > known {
+            let sure = |raw: &&Raw| {
+                raw.confidence == Confidence::High && raw.start == start && raw.end > end
+            };
+            if let Some(raw) = self.out.get(known..).unwrap_or_default().iter().find(sure) {
+                // What is surely a card is not also made of other numbers. A token alone may be several: an account and
+                // the number of its bank.
+                self.token_done = self.token_done.max(raw.end);
+                return;
+            }
+        }
+        let first = plan.forms.start();
+        if first == 0 {
+            return;
+        }
+        let known = self.out.len();
+        if number {
+            let bytes = self.text.bytes();
+            // Behind most numbers no form goes on.
+            let Walked { at, state } = plan.forms.walk_few(bytes, end, len, FEW);
+            if state != 0 {
+                self.forms(start, at, state);
+            }
+        } else {
+            self.forms_of(start, end, first);
+        }
+        if self
+            .text
+            .before(start.wrapping_sub(1))
+            .is_ascii_alphabetic()
+            && let Some(word) = lead(self.text, start)
+        {
+            self.forms_of(word, start.wrapping_sub(1), first);
+            if let Some(before) = lead(self.text, word) {
+                self.forms_of(before, word.wrapping_sub(1), first);
+            }
+        }
+        if self.out.len() > known {
+            self.cover(known);
+        }
+    }
+
+    /// Asks about a token those of its length that it may concern.
+    #[inline(never)]
+    fn ask(&mut self, list: &TokenProbes, start: usize, end: usize) {
+        let bytes = self.text.bytes();
+        let behind = bytes.get(end..).and_then(<[u8]>::first_chunk::<BEHIND>);
+        // What the end of the text leaves open is asked about, too.
+        let mut asked = match behind {
+            Some([next, second, ..]) => list.before(*next, *second, self.plain),
+            None => u32::MAX,
+        };
+        if asked == 0 {
+            return;
+        }
+        let byte = self.text.at(start);
+        let marked = matches!(self.text.before(start), b'+' | b'(');
+        if behind.is_some() {
+            let second = self.text.at(start.wrapping_add(1));
+            if !byte.is_ascii_alphabetic() || !second.is_ascii_alphabetic() {
+                asked &= !list.lettered;
+            }
+            let with = list.with(byte, marked);
+            let gated = asked & list.gated & !with;
+            asked &= with;
+            if gated != 0 && self.may_be_named(list.gates, start) {
+                asked |= gated;
+            }
+        }
+        let first = if marked { MARKED } else { 0 } | 1u16.wrapping_shl(u32::from(byte & 15));
+        while let Some(token) = list.probes.get(asked.trailing_zeros() as usize) {
+            asked &= asked.wrapping_sub(1);
+            if behind.is_some() || self.may_go_on(token, start, end) {
+                self.ask_one(token, first, start, end);
+            }
+        }
+    }
+
+    /// Whether a word of one of these detectors may stand before a place; where that would mean to read much, it may.
+    #[inline]
+    fn may_be_named(&self, gates: Slots, start: usize) -> bool {
+        let near = self.near.borrow();
+        if near.is_unread(start) {
+            return !near.is_quiet(start);
+        }
+        drop(near);
+        self.context(start) & gates != 0
+    }
+
+    #[inline]
+    fn ask_one(&mut self, token: &TokenProbe, first: u16, start: usize, end: usize) {
+        if token.grouped && !self.is_first_group(first, start, end) {
+            return;
+        }
+        let by_first = token.firsts.is_none_or(|firsts| firsts & first != 0);
+        let eager = !by_first && token.eager && self.near.borrow().is_unread(start);
+        if !by_first && !eager && token.gate & self.context(start) == 0 {
+            return;
+        }
+        let (slot, probe) = token.probe;
+        let place = self.place(slot, start, end);
+        let found = probe(&place);
+        if eager
+            && (found.is_some() || self.text.is_past_end())
+            && token.gate & self.context(start) == 0
+        {
+            self.text.take_past_end();
+            return;
+        }
+        let begins = place.first.get();
+        let far = begins > start;
+        self.far |= self.take(slot, begins, found) && far;
+    }
+
+    /// Takes note of the findings since there were `known`, those that begin first and of these the longest are last.
+    #[inline(never)]
+    fn cover(&mut self, known: usize) {
+        for raw in self.out.iter().skip(known).rev() {
+            if self.plan.in_order.get(raw.slot) == Some(&true)
+                && raw.start >= self.covers_from
+                && let Some(end) = self.covered.get_mut(raw.slot)
+                && raw.start >= *end
+            {
+                *end = raw.end;
+            }
+        }
+    }
+
+    /// Whether a finding that begins here would be dropped.
+    #[inline]
+    pub(super) fn is_covered(&self, slot: usize, start: usize) -> bool {
+        self.covered.get(slot).is_some_and(|end| start < *end)
+    }
+
+    /// The detectors of which a word stands before a place.
+    #[inline(always)]
+    pub(super) fn context(&self, at: usize) -> Slots {
+        let mut near = self.near.borrow_mut();
+        near.before(self.text.bytes(), at, &self.plan.terms)
+    }
+
+    /// Whether more digits follow a number, behind one or two separators, and none stand before it; behind a 1 alone those
+    /// of an area code. At the end of the text they may.
+    #[inline]
+    fn is_first_group(&self, first: u16, start: usize, end: usize) -> bool {
+        let bytes = self.text.bytes();
+        if matches!(self.text.before(start), b'-' | b'.' | b'/' | b':')
+            && self.text.before(start.wrapping_sub(1)).is_ascii_digit()
+        {
+            return false;
+        }
+        let Some([mark, second, third]) = bytes.get(end..).and_then(|rest| rest.first_chunk())
+        else {
+            return true;
+        };
+        if first == 0b10
+            && !matches!(second, b'2'..=b'9' | b'(')
+            && !self.text.before(end.wrapping_sub(1)).is_ascii_digit()
+        {
+            return false;
+        }
+        match mark {
+            b' ' if matches!(second, b'-' | b'/') => *third == b' ',
+            b' ' | b'-' | b'.' | b'/' if *second == b'(' => third.is_ascii_digit(),
+            b' ' | b'-' | b'.' | b'/' | b'(' => second.is_ascii_digit(),
+            b')' => {
+                second.is_ascii_digit()
+                    || matches!(second, b' ' | b'-' | b'.') && third.is_ascii_digit()
+            }
+            _ => false,
+        }
+    }
+
+    /// Near the end of the text: whether what must follow a token does.
+    #[inline(never)]
+    fn may_go_on(&mut self, token: &TokenProbe, start: usize, end: usize) -> bool {
+        let next = self.text.bytes().get(end).copied().unwrap_or(0);
+        if token.wide && self.plain || token.strict && !token.next.contains(&next) {
+            return false;
+        }
+        if !token.named {
+            return true;
+        }
+        let first = self.text.at(end.wrapping_add(1));
+        if self.text.take_past_end() && self.open {
+            self.begun = self.begun.min(start);
+        }
+        // A name begins with a capital or with a letter that isn't Latin.
+        first.is_ascii_uppercase() || first >= 0x80
+    }
+
+    /// Walks the forms that may begin with the letters and digits in a row from `start` to `end`.
+    #[inline(never)]
+    fn forms_of(&mut self, start: usize, end: usize, state: u16) {
+        let bytes = self.text.bytes();
+        let next = bytes.get(end).copied().unwrap_or(0);
+        let token = bytes.get(start..end).unwrap_or_default();
+        if self.plan.forms.may_begin_with(token, next) {
+            self.forms(start, start, state);
+        }
+    }
+
+    /// Walks all forms from a place, of which the bytes up to `at` led to a state.
+    #[inline(never)]
+    fn forms(&mut self, start: usize, at: usize, state: u16) {
+        let plan = self.plan;
+        let bytes = self.text.bytes();
+        let quiet = start > BLANKS && self.near.borrow().is_quiet(start);
+        let mut next = (at, state);
+        let walked = loop {
+            let walked = plan.forms.walk(bytes, next.0, next.1, quiet);
+            if walked.state == 0 {
+                break walked;
+            }
+            let Walked { at, state } = walked;
+            self.fitting(start, at, state, quiet);
+            let byte = bytes.get(at).copied().unwrap_or(0);
+            next = (at.wrapping_add(1), plan.forms.step(state, byte));
+        };
+        if walked.at > bytes.len() && self.open {
+            self.begun = self.begun.min(start);
+        }
+    }
+
+    /// Asks the judges of the forms that end here. Where it is quiet, no word stands before the place.
+    #[inline(never)]
+    fn fitting(&mut self, start: usize, end: usize, state: u16, quiet: bool) {
+        let plan = self.plan;
+        if self.open && end >= self.text.len() {
+            return;
+        }
+        let whole = start <= BLANKS;
+        let free = FREE | if whole { WHOLE } else { 0 };
+        let gate = plan.forms.gate(state);
+        let context = match quiet || gate & !free == 0 {
+            true => 0,
+            false => self.context(start),
+        };
+        if gate & (free | context) == 0 {
+            return;
+        }
+        let mut bytes = [0u8; COMPACT];
+        let mut compact: &[u8] = &[];
+        for fit in plan.forms.fits(state) {
+            if fit.needs_context && context == 0 && !whole {
+                break;
+            }
+            let needs_word = fit.needs_context && !(fit.or_whole && whole);
+            let Some((slot, bit, judge)) = plan.judges.get(usize::from(fit.judge)).copied() else {
+                continue;
+            };
+            if needs_word && bit & context == 0 || self.is_covered(slot, start) {
+                continue;
+            }
+            if compact.is_empty() {
+                compact = compacted(self.text.slice(start..end), &mut bytes);
+            }
+            let candidate = Candidate {
+                place: self.place(slot, start, end),
+                range: start..end,
+                form: usize::from(fit.form),
+                compact,
+            };
+            let found = judge(&candidate).map(|confidence| Found {
+                start,
+                end,
+                confidence,
+            });
+            let first = candidate.place.first.get();
+            self.take(slot, first, found);
+        }
+    }
+}
+
+/// The letters and digits of a form.
+fn compacted<'a>(written: &[u8], bytes: &'a mut [u8; COMPACT]) -> &'a [u8] {
+    let mut len = 0usize;
+    for byte in written {
+        if let Some(to) = bytes.get_mut(len) {
+            *to = *byte;
+            len = len.wrapping_add(usize::from(Alphabet::Alphanumeric.has(*byte)));
+        }
+    }
+    bytes.get(..len).unwrap_or_default()
+}
