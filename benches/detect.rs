@@ -130,15 +130,14 @@ fn print_together(native: &Speeds, v8: Option<&Speeds>, others: &[Other], kinds:
         print!("  {:>22}", other.tool);
     }
     println!();
-    for kind in kinds {
+    for kind in [speed::YARDSTICK].iter().chain(kinds) {
         let key = (String::new(), (*kind).to_owned());
         print!("{kind:<22}{:>8.0}", native[&key]);
         if let Some(speed) = v8.and_then(|v8| v8.get(&key)) {
             print!("{speed:>8.0}");
         }
-        for other in others {
-            let speed = other.speeds[*kind];
-            let slower = if speed < 0.0 { "<" } else { "" };
+        for speed in others.iter().filter_map(|other| other.speeds.get(*kind)) {
+            let slower = if *speed < 0.0 { "<" } else { "" };
             print!("  {:>22}", format!("{slower}{:.3}", speed.abs()));
         }
         println!();
@@ -208,6 +207,7 @@ fn main() {
     let all = names.is_empty();
     if all {
         let start = Instant::now();
+        speed::yardstick(BUDGET, &mut keep);
         speed::together(&texts, BUDGET, &mut keep);
         println!(
             "measured on {} kB in {:.1} s\n",

@@ -1,5 +1,5 @@
 //! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s and findings,
-//! with tabs between them. `--each` adds each detector alone; `--only WORD` takes the texts whose name has that word.
+//! with tabs between them; first of all that of SHA-256. `--each` adds each detector alone; `--only WORD` takes the texts whose name has that word.
 
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ fn main() {
     let mut print = |detector: &str, kind: &str, speed: f64, found: usize| {
         println!("{detector}\t{kind}\t{speed:.1}\t{found}");
     };
+    speed::yardstick(WARMING, &mut |_, _, _, _| {});
+    speed::yardstick(TOGETHER, &mut print);
     speed::together(&texts, WARMING, &mut |_, _, _, _| {});
     speed::together(&texts, TOGETHER, &mut print);
     if is_each {
