@@ -180,6 +180,7 @@ mod stream_responses;
 mod stream_runs;
 mod stream_texts;
 mod trailers;
+mod withheld;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 
