@@ -58,45 +58,37 @@ pub(super) fn find(
     let mut found = Vec::new();
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
-    let mut join = |run: &mut Vec<u32>| {
-        join(run, reading, nest, matcher, wants, scratch, &mut found);
-        run.clear();
-    };
     for event in &reading.events {
-        let is_said = match event.kind {
-            // What stands beside a text doesn't stand between it and the next.
-            Kind::Message | Kind::Response => event.part != Part::Other,
-            // Texts of an answer on both sides of a call are texts of their own, as they are in streams.
-            Kind::ToolCall | Kind::ToolResult if event.direction == Direction::Response => {
-                join(&mut run);
-                last = None;
-                false
-            }
-            _ => false,
-        };
-        if !is_said {
+        let is_said = matches!(event.kind, Kind::Message | Kind::Response);
+        // Texts of an answer on both sides of a call are texts of their own, as they are in streams.
+        let is_between = event.direction == Direction::Response
+            && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
+        // What stands beside a text doesn't stand between it and the next.
+        if !is_between && (!is_said || event.part == Part::Other) {
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {
-            join(&mut run);
+            join(&run, reading, nest, matcher, wants, scratch, &mut found);
+            run.clear();
         }
         last = Some(event);
-        for number in event.texts.clone() {
-            let is_said = reading
+        for number in event.texts.clone().filter(|_| is_said) {
+            let is_text = reading
                 .texts
                 .get(index(number))
                 .is_some_and(|text| text.class == Class::Text && text.form == Form::String);
-            if is_said && event.part == Part::Text && run.last() != Some(&number) {
+            if is_text && event.part == Part::Text && run.last() != Some(&number) {
                 run.push(number);
             }
         }
     }
-    join(&mut run);
+    join(&run, reading, nest, matcher, wants, scratch, &mut found);
     found
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {
-    last.part == next.part
+    last.kind == next.kind
+        && last.part == next.part
         && last.from == next.from
         && last.choice == next.choice
         && last.tool == next.tool
@@ -104,6 +96,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
         && (next.direction == Direction::Request || last.retold == next.retold)
 }
 
+#[inline(never)]
 fn join(
     run: &[u32],
     reading: &Reading,
@@ -216,6 +209,7 @@ fn is_over_several(parts: &[Split]) -> bool {
 }
 
 /// What a finding has of each text.
+#[inline(never)]
 fn split(finding: &Finding, literal: Option<u32>, stretches: &[Stretch]) -> Vec<Split> {
     let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
     let local = |stretch: &Stretch, at: usize| {

@@ -107,3 +107,22 @@ fn of_very_many_models_some_may_be_any() {
         assert_eq!(record["decision"], decision, "{count}");
     }
 }
+
+#[test]
+fn a_router_may_ask_any_model() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
+    );
+    for (model, decision) in [
+        ("openrouter/auto", "deny"),
+        ("OpenRouter/Auto", "deny"),
+        ("openrouter/auto:nitro", "deny"),
+        ("openrouter/free", "deny"),
+        ("openai/gpt-4o:nitro", "allow"),
+    ] {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let request = chat_request(body.to_string().as_bytes());
+        let seen = exchange(&denying, &request, hello());
+        assert_eq!(record(&seen)["decision"], decision, "{model}");
+    }
+}

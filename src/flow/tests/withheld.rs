@@ -119,3 +119,54 @@ fn a_choice_whose_text_is_denied_goes_alone() {
     assert_eq!(client["choices"][0]["message"]["content"], "fine");
     assert_eq!(client["choices"][1]["message"]["refusal"], "No.");
 }
+
+#[test]
+fn results_of_the_providers_tools_are_judged_though_no_other_rule_looks_at_answers() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: r, match: { event: tool_result }, when: { text: { contains: forbidden } }, action: deny }
+";
+    let results = json!([
+        {"type": "mcp_tool_use", "id": "t", "name": "look", "server_name": "s", "input": {}},
+        {"type": "mcp_tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "forbidden"}]},
+    ]);
+    let anthropic = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": results, "stop_reason": "end_turn"});
+    let parts = json!([{"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "forbidden"}}]);
+    let gemini = json!({"candidates": [{"content": {"role": "model", "parts": parts}}]});
+    let result = json!({"toolResult": {"toolUseId": "t", "content": [{"text": "forbidden"}]}});
+    let converse = json!({"output": {"message": {"role": "assistant", "content": [result]}},
+        "stopReason": "end_turn"});
+    let said = json!([{"role": "user", "content": [{"text": "hi"}]}]);
+    let question = json!({"model": "m", "max_tokens": 9, "messages": said,
+        "contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    let asked = |names: &[&str]| {
+        let mut asked = serde_json::Map::new();
+        for name in names {
+            asked.insert((*name).to_owned(), question[*name].clone());
+        }
+        Value::Object(asked)
+    };
+    let mut messages = asked(&["model", "max_tokens", "messages"]);
+    messages["messages"][0]["content"] = json!("hi");
+    in_both_modes(policy, |guard, _| {
+        for (path, question, answer) in [
+            ("/v1/messages", &messages, &anthropic),
+            (
+                "/v1beta/models/g:generateContent",
+                &asked(&["contents"]),
+                &gemini,
+            ),
+            (
+                "/model/amazon.nova/converse",
+                &asked(&["messages"]),
+                &converse,
+            ),
+        ] {
+            let seen = answers(guard, (path, question), answer);
+            assert_eq!(record(&seen)["decision"], "deny", "{path}");
+            let client = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!client.contains("forbidden"), "{path}: {client}");
+        }
+    });
+}
