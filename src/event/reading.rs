@@ -13,11 +13,19 @@ pub struct Models {
     pub unknown: bool,
 }
 
+/// Most names that are told apart. No request asks for as many.
+const MOST_MODELS: usize = 1_024;
+
 impl Models {
-    /// Adds a name.
+    /// Adds a name. Of too many, the others can't be told.
     pub fn add(&mut self, name: &str) {
-        if !self.names.iter().any(|known| **known == *name) {
+        if self.names.iter().any(|known| **known == *name) {
+            return;
+        }
+        if self.names.len() < MOST_MODELS {
             self.names.push(name.into());
+        } else {
+            self.unknown = true;
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::protocol::{
 };
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Nest};
+use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::span::index;
 
 /// What the headers of a response say that decides how it is read.
 struct Seen {
@@ -26,13 +27,29 @@ struct Seen {
     own: Vec<String>,
 }
 
-/// Whether nothing is left of calls that may not pass: they were seen wherever they stand, and a format's own code may not
-/// think of every place.
-fn are_gone(calls: &[WithheldCall], nest: &Nest<'_>, edits: &Edits) -> bool {
-    let mut standing = calls.iter().filter_map(|call| nest.value(call.at));
-    let mut holding = calls
+/// Whether nothing is left of what may not pass, calls and texts: they were seen wherever they stand, and a format's own
+/// code may not think of every place.
+fn are_gone(refused: &[Refused], nest: &Nest<'_>, reading: &Reading, edits: &Edits) -> bool {
+    let places: Vec<Place> = refused
         .iter()
-        .filter_map(|call| nest.value(nest.in_body(call.at)?));
+        .flat_map(|refused| {
+            let event = &refused.event;
+            let call = (event.kind == Kind::ToolCall).then_some(event.at);
+            // A call goes with its arguments.
+            let texts = match call {
+                Some(_) => None,
+                None => reading
+                    .texts
+                    .get(index(event.texts.start)..index(event.texts.end)),
+            };
+            let texts = texts.unwrap_or_default().iter().map(|text| text.place);
+            call.into_iter().chain(texts)
+        })
+        .collect();
+    let mut standing = places.iter().filter_map(|place| nest.value(*place));
+    let mut holding = places
+        .iter()
+        .filter_map(|place| nest.value(nest.in_body(*place)?));
     edits.replace_all(&mut standing) || edits.replace_all(&mut holding)
 }
 
@@ -370,7 +387,7 @@ impl Flow {
                 None => {
                     self.note_answer(&reading);
                     let verdict = self.judge(Direction::Response, &nest, &reading);
-                    self.edit_answer(protocol, bytes, &nest, verdict)
+                    self.edit_answer(protocol, bytes, (&nest, &reading), verdict)
                 }
                 Some(Ok(real)) => self.judge_turned_back(protocol, &real),
                 Some(Err(())) => self.refuse_uneditable(&nest),
@@ -404,7 +421,7 @@ impl Flow {
         };
         self.note_answer(&reading);
         let verdict = self.judge(Direction::Response, &nest, &reading);
-        let step = self.edit_answer(protocol, real, &nest, verdict);
+        let step = self.edit_answer(protocol, real, (&nest, &reading), verdict);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
@@ -416,7 +433,7 @@ impl Flow {
         &mut self,
         protocol: &'static dyn Protocol,
         bytes: &[u8],
-        nest: &Nest<'_>,
+        (nest, reading): (&Nest<'_>, &Reading),
         verdict: Verdict,
     ) -> Step {
         let strictest = verdict
@@ -449,7 +466,7 @@ impl Flow {
             && (protocol
                 .withhold(nest, &self.asked, &withholding, &mut edits)
                 .is_err()
-                || !are_gone(&withholding.calls, nest, &edits))
+                || !are_gone(&verdict.refused, nest, reading, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => self.refuse_answer(&denial, decision),

@@ -179,6 +179,7 @@ impl<'a> Context<'a> {
     ) -> &'s TextScan {
         let mut wants = self.policy.needs.wants(direction);
         wants.detectors &= !scans.skips_detectors;
+        let all = wants;
         let wants = wants.and(Wants {
             detectors: true,
             ..asked
@@ -189,10 +190,17 @@ impl<'a> Context<'a> {
                 scans.list.resize(place.saturating_add(1), None);
             }
             let slot = scans.list.get_mut(place)?;
-            let splits = scans.splits.get_or_insert_with(|| self.splits(wants));
+            let splits = scans.splits.get_or_insert_with(|| self.splits(all));
             Some(slot.get_or_insert_with(|| {
                 let ours = splits.iter().filter(|split| split.text == number);
+                let mut literals = ours
+                    .clone()
+                    .filter_map(|split| split.literal)
+                    .collect::<Vec<_>>();
+                order::sort(&mut literals);
+                literals.dedup();
                 TextScan {
+                    literals,
                     splits: ours.copied().collect(),
                     ..TextScan::default()
                 }
@@ -215,11 +223,17 @@ impl<'a> Context<'a> {
 
     /// What goes over several texts of the body.
     fn splits(&self, wants: Wants) -> Vec<Split> {
-        if !wants.detectors {
+        if !wants.detectors && !wants.literals {
             return Vec::new();
         }
         let scratch = &mut self.scratch.borrow_mut();
-        seams::find(self.reading, self.nest, &self.policy.matcher, scratch)
+        seams::find(
+            self.reading,
+            self.nest,
+            &self.policy.matcher,
+            wants,
+            scratch,
+        )
     }
 
     /// Whether anything of what is asked stands in an event's texts.
@@ -1292,15 +1306,19 @@ impl Collector<'_, '_> {
             }
             Operator::Contains(contains) => {
                 let literals: Vec<u32> = contains.needles.iter().flatten().copied().collect();
-                let known = context.with_scan(direction, text, Wants::LITERALS, |scan| {
-                    scan.spans.as_ref().map(|kept| {
-                        let ours = kept
-                            .literals
-                            .iter()
-                            .filter(|(literal, ..)| literals.contains(literal));
-                        spans.extend(ours.map(|(_, range, _)| (range.clone(), None)));
-                    })
-                });
+                let known =
+                    context.with_scan(direction, text, Wants::LITERALS, |scan| {
+                        splits.extend(scan.splits.iter().filter(|split| {
+                            split.literal.is_some_and(|own| literals.contains(&own))
+                        }));
+                        scan.spans.as_ref().map(|kept| {
+                            let ours = kept
+                                .literals
+                                .iter()
+                                .filter(|(literal, ..)| literals.contains(literal));
+                            spans.extend(ours.map(|(_, range, _)| (range.clone(), None)));
+                        })
+                    });
                 if known.is_none() {
                     policy
                         .matcher
@@ -1348,7 +1366,8 @@ impl Collector<'_, '_> {
                 _ => form,
             };
             let finding = split.finding;
-            self.hit(text, finding.range(), Some(finding.detector), form);
+            let detector = split.literal.is_none().then_some(finding.detector);
+            self.hit(text, finding.range(), detector, form);
         }
         if untold {
             // Something would stay.

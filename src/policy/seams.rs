@@ -1,13 +1,12 @@
-//! What is split over several texts of a request that a reader joins: the parts of a message, messages of one author in
-//! a row. Parts of an answer are not joined: in a stream the first has left before the next comes, and whole answers have
-//! the findings of streamed ones.
+//! What is split over several texts that a reader joins: the parts of a message, messages of one author in a row, texts of an
+//! answer with nothing but what stands beside them in between.
 //!
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
 //! them. What one text holds alone was found there, and isn't joined with a word before it.
 
-use super::scan::{Matcher, ScanScratch};
-use crate::detect::{Finding, Input};
-use crate::event::{Class, Event, Form, Kind, Part, Reading};
+use super::scan::{Matcher, ScanScratch, Wants, each_view};
+use crate::detect::{Confidence, Finding, Input};
+use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
 use crate::wire::json::Nest;
 use crate::wire::order;
 use crate::wire::span::index;
@@ -22,11 +21,19 @@ const GAP: &str = "\n\u{0}\n;\n\u{0}\n";
 /// Most texts that are looked at together.
 const MOST: usize = 10_000;
 
+/// Shorter texts of rules stand by chance where one text ends and the next begins.
+const SHORTEST_WITHOUT_SPACE: usize = 8;
+
+/// No detector found it.
+const NOBODY: u16 = u16::MAX;
+
 /// A part of a finding that goes over several texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
     /// The text, as a number in [`Reading::texts`].
     pub(super) text: u32,
+    /// Which text of a rule it is, if no detector found it.
+    pub(super) literal: Option<u32>,
     /// What of it lies in this text.
     pub(super) finding: Finding,
     /// Whether it begins here.
@@ -45,46 +52,57 @@ pub(super) fn find(
     reading: &Reading,
     nest: &Nest<'_>,
     matcher: &Matcher,
+    wants: Wants,
     scratch: &mut ScanScratch,
 ) -> Vec<Split> {
     let mut found = Vec::new();
     let mut run: Vec<u32> = Vec::new();
     let mut last: Option<&Event> = None;
     for event in &reading.events {
-        if event.kind != Kind::Message {
+        let is_said = matches!(event.kind, Kind::Message | Kind::Response);
+        // Texts of an answer on both sides of a call are texts of their own, as they are in streams.
+        let is_between = event.direction == Direction::Response
+            && matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
+        // What stands beside a text doesn't stand between it and the next.
+        if !is_between && (!is_said || event.part == Part::Other) {
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {
-            join(&run, reading, nest, matcher, scratch, &mut found);
+            join(&run, reading, nest, matcher, wants, scratch, &mut found);
             run.clear();
         }
         last = Some(event);
-        for number in event.texts.clone() {
-            let is_said = reading
+        for number in event.texts.clone().filter(|_| is_said) {
+            let is_text = reading
                 .texts
                 .get(index(number))
                 .is_some_and(|text| text.class == Class::Text && text.form == Form::String);
-            if is_said && event.part == Part::Text && run.last() != Some(&number) {
+            if is_text && event.part == Part::Text && run.last() != Some(&number) {
                 run.push(number);
             }
         }
     }
-    join(&run, reading, nest, matcher, scratch, &mut found);
+    join(&run, reading, nest, matcher, wants, scratch, &mut found);
     found
 }
 
 fn goes_on(last: &Event, next: &Event) -> bool {
-    last.part == next.part
+    last.kind == next.kind
+        && last.part == next.part
         && last.from == next.from
         && last.choice == next.choice
         && last.tool == next.tool
+        // An answer may say all of its text once more.
+        && (next.direction == Direction::Request || last.retold == next.retold)
 }
 
+#[inline(never)]
 fn join(
     run: &[u32],
     reading: &Reading,
     nest: &Nest<'_>,
     matcher: &Matcher,
+    wants: Wants,
     scratch: &mut ScanScratch,
     found: &mut Vec<Split>,
 ) {
@@ -127,19 +145,40 @@ fn join(
                 _ => add(0, &text),
             }
         }
+        if wants.literals && between != GAP {
+            let mut tell = |literal: u32, range: Range<usize>| {
+                let finding = Finding {
+                    detector: NOBODY,
+                    start: range.start,
+                    end: range.end,
+                    confidence: Confidence::High,
+                };
+                let by_chance = between.is_empty() && range.len() < SHORTEST_WITHOUT_SPACE;
+                let parts = split(&finding, Some(literal), &stretches);
+                if !by_chance && is_over_several(&parts) {
+                    found.extend(parts);
+                }
+            };
+            matcher.literals.find(&joined, &mut tell);
+            each_view(&joined, &mut |view| {
+                matcher.literals.find(view.text(), &mut |literal, range| {
+                    tell(literal, view.original(range));
+                });
+            });
+        }
+        if !wants.detectors {
+            continue;
+        }
         findings.clear();
         let input = Input::whole(&joined);
         matcher
             .detectors
             .scan(&input, &mut scratch.detectors, &mut findings);
         for finding in &findings {
-            let parts = split(finding, &stretches);
-            let first = parts.first().map(|part| part.text);
+            let parts = split(finding, None, &stretches);
             if between == GAP {
                 alone.extend(parts);
-            } else if parts.iter().any(|part| Some(part.text) != first)
-                && !parts.iter().any(|part| part.is_among(&alone))
-            {
+            } else if is_over_several(&parts) && !parts.iter().any(|part| part.is_among(&alone)) {
                 found.extend(parts);
             }
         }
@@ -164,8 +203,14 @@ impl Split {
     }
 }
 
+fn is_over_several(parts: &[Split]) -> bool {
+    let first = parts.first().map(|part| part.text);
+    parts.iter().any(|part| Some(part.text) != first)
+}
+
 /// What a finding has of each text.
-fn split(finding: &Finding, stretches: &[Stretch]) -> Vec<Split> {
+#[inline(never)]
+fn split(finding: &Finding, literal: Option<u32>, stretches: &[Stretch]) -> Vec<Split> {
     let from = stretches.partition_point(|stretch| stretch.joined.end <= finding.start);
     let local = |stretch: &Stretch, at: usize| {
         at.saturating_sub(stretch.joined.start)
@@ -181,6 +226,7 @@ fn split(finding: &Finding, stretches: &[Stretch]) -> Vec<Split> {
             let end = finding.end.min(stretch.joined.end);
             Split {
                 text: stretch.text,
+                literal,
                 finding: Finding {
                     start: local(stretch, start),
                     end: local(stretch, end),

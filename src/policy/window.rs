@@ -26,11 +26,17 @@ pub struct Window {
     left: usize,
     /// Whether the detectors have to see all of the context.
     far: bool,
+    /// How much has to be held back before it is worth looking again.
+    patience: usize,
     /// A match that outran its reach: the rest of the text belongs to it.
     endless: Option<Finding>,
     /// The tables that go on where the text is sure.
     tables: Tables,
 }
+
+/// What is held back is looked through again with each piece, up to here; from here on only once it has grown by an eighth,
+/// so that a pattern without an end (`ignore.*`) costs no more than its text is long.
+const EACH_PIECE: usize = 4_096;
 
 /// What else a text is looked through for while it flows: what stands for something else in it.
 pub trait Watch {
@@ -82,6 +88,7 @@ impl Window {
         self.characters = self.characters.saturating_sub(count(again));
         self.left = self.settled.max(self.left);
         self.settled = self.sure;
+        self.patience = 0;
     }
 
     /// Takes in a piece; with `ending` final, the last. What comes back was found in what is settled by it.
@@ -94,6 +101,9 @@ impl Window {
         scratch: &mut ScanScratch,
     ) -> Option<Settled> {
         self.text.push_str(piece);
+        if ending == Ending::Open && self.held() < self.patience {
+            return None;
+        }
         let wants = policy.needs.response;
         let mut found = Found {
             scan: TextScan::default(),
@@ -147,8 +157,18 @@ impl Window {
             },
         });
         self.characters = self.characters.saturating_add(count(part));
+        let held = self.held();
+        self.patience = match held {
+            0..EACH_PIECE => 0,
+            _ => held.saturating_add(held >> 3),
+        };
         self.forget();
         settled
+    }
+
+    /// How much is held back, in bytes.
+    fn held(&self) -> usize {
+        self.text.len().saturating_sub(self.settled)
     }
 
     fn look(

@@ -5,7 +5,7 @@ use super::anthropic_messages::refused;
 use super::anthropic_shapes::{
     answered_message, error, request, tell_request, withhold_in_message,
 };
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::{
     AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
@@ -34,7 +34,7 @@ const ROWS: &[Row] = &[
             "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
         ),
         request: ASKED,
-        answer: MODEL_ANSWER,
+        answer: ANSWER_WITH_RESULTS,
         stream: Judged::UNREAD_STREAM,
     },
 ];

@@ -7,7 +7,7 @@
 use super::anthropic_shapes::{
     MessageStream, refused_message, request, response, tell_request, withhold_in_answer,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::{VertexCall, vertex_call};
@@ -38,8 +38,8 @@ const ROWS: &[Row] = &[Row {
         "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
     ),
     request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
+    answer: ANSWER_WITH_RESULTS,
+    stream: ANSWER_WITH_RESULTS,
 }];
 
 impl Protocol for AnthropicMessages {

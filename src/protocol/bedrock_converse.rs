@@ -7,7 +7,7 @@ use super::bedrock_shapes::{
     ConverseStream, converse_request, converse_response, model_call, refused_converse,
     usage_in_headers, withhold_in_converse,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
@@ -20,8 +20,8 @@ pub(super) struct BedrockConverse;
 const ROWS: &[Row] = &[Row {
     route: shown("`POST /model/{model}/converse`, `…/converse-stream`"),
     request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
+    answer: ANSWER_WITH_RESULTS,
+    stream: ANSWER_WITH_RESULTS,
 }];
 
 impl Protocol for BedrockConverse {

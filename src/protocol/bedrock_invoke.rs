@@ -12,7 +12,7 @@ use super::bedrock_shapes::{
     converse_request, converse_response, model_call, refused_converse, usage_in_headers,
     withhold_in_converse,
 };
-use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
@@ -93,8 +93,8 @@ const ROWS: &[Row] = &[Row {
         "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
     ),
     request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
+    answer: ANSWER_WITH_RESULTS,
+    stream: ANSWER_WITH_RESULTS,
 }];
 
 impl Protocol for BedrockInvoke {

@@ -62,6 +62,9 @@ pub const TEXTS: Judged = Judged::As(&[Kind::Request, Kind::Message]);
 pub const ASKED: Judged = Judged::As(&[Kind::Request]);
 /// What models answer.
 pub const MODEL_ANSWER: Judged = Judged::As(&[Kind::Response, Kind::ToolCall]);
+/// What models answer whose provider runs tools, and tells what these gave.
+pub const ANSWER_WITH_RESULTS: Judged =
+    Judged::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
 /// An answer without calls.
 pub const TEXT_ANSWER: Judged = Judged::As(&[Kind::Response]);
 /// A request that is never let through.

@@ -4,7 +4,7 @@
 //! Source: Google's published SDK types and recorded exchanges.
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{CONVERSATION, MODEL_ANSWER, TEXT_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
     GenerateStream, generate_request, refused_response, response, withhold,
 };
@@ -46,8 +46,8 @@ const ROWS: &[Row] = &[Row {
         "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
     ),
     request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
+    answer: ANSWER_WITH_RESULTS,
+    stream: ANSWER_WITH_RESULTS,
 }];
 
 impl Protocol for GeminiGenerate {

@@ -8,7 +8,7 @@ mod stream;
 mod withhold;
 
 use super::anthropic_shapes::tell_request;
-use super::coverage::{ASKED, CONVERSATION, MODEL_ANSWER, shown};
+use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
@@ -86,14 +86,14 @@ const ROWS: &[Row] = &[
     Row {
         route: shown("`POST …/interactions`"),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
     },
     Row {
         route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
         request: ASKED,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
     },
 ];
 

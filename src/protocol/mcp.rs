@@ -49,6 +49,13 @@ const MESSAGE: &str = "message";
 const OLD_MESSAGE: &str = "sse.message";
 const STREAM: &str = "stream";
 const SESSION_END: &str = "session.end";
+/// Where a client learns who authorizes it (RFC 9728, RFC 8414, OpenID Connect Discovery), before it has a session.
+const AUTHORIZATION: &str = "authorization.metadata";
+const METADATA: [&str; 3] = [
+    "oauth-protected-resource",
+    "oauth-authorization-server",
+    "openid-configuration",
+];
 
 /// A stream carries whatever a server may say, on whichever request it comes.
 const MESSAGES: Judged = Judged::As(&[
@@ -114,6 +121,14 @@ const ROWS: &[Row] = &[
         stream: Judged::Not("the answer comes on the stream of `GET …/sse`"),
     },
     Row {
+        route: shown(
+            "`GET …/.well-known/oauth-protected-resource…`, `…/oauth-authorization-server…`, `…/openid-configuration…`",
+        ),
+        request: Judged::As(&[Kind::Request]),
+        answer: Judged::As(&[Kind::Response]),
+        stream: MESSAGES,
+    },
+    Row {
         route: shown("`DELETE …/mcp` (end of a session)"),
         request: Judged::As(&[Kind::Request]),
         answer: Judged::As(&[Kind::Response]),
@@ -152,6 +167,7 @@ impl Protocol for Mcp {
             "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
                 Some(without_body(SESSION_END, head))
             }
+            "GET" if is_metadata(head) => Some(without_body(AUTHORIZATION, head)),
             "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
             "GET" if takes_stream && (has_header || passes(head, "mcp")) => Some(stream(head)),
             _ => None,
@@ -249,6 +265,15 @@ fn passes(head: &Head<'_>, segment: &str) -> bool {
         .segments
         .iter()
         .any(|own| own.eq_ignore_ascii_case(segment))
+}
+
+/// `/.well-known/NAME`, before or behind the path of what it is about.
+fn is_metadata(head: &Head<'_>) -> bool {
+    let mut segments = head.path.segments.iter();
+    segments.any(|segment| segment == ".well-known")
+        && segments
+            .next()
+            .is_some_and(|name| METADATA.contains(&name.as_str()))
 }
 
 fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {

@@ -10,7 +10,7 @@ mod entries;
 mod stored;
 mod stream;
 
-use super::coverage::shown;
+use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
 use super::routes::{self, Line, get, json};
@@ -218,8 +218,8 @@ const ROWS: &[Row] = &[
             "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
         ),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
-        stream: MODEL_ANSWER,
+        answer: ANSWER_WITH_RESULTS,
+        stream: ANSWER_WITH_RESULTS,
     },
     Row {
         route: shown("endpoints that hand out access past the proxy"),

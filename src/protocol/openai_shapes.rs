@@ -71,7 +71,13 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
         reader.reading.models.unknown = true;
         reader.uninspectable(value, "provider_state");
     }
-    if matches!(&*name, "openrouter/auto" | "auto") {
+    // Routers, also with a variant: `openrouter/auto:nitro`.
+    let bare = name.split(':').next().unwrap_or_default().trim();
+    let is_router = ["openrouter/auto", "openrouter/free", "auto"];
+    if is_router
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(bare))
+    {
         reader.reading.models.unknown = true;
     }
     if name.rsplit(':').next() == Some("online") && name.contains(':') {

@@ -924,7 +924,7 @@ impl Naming {
         *self = match *self {
             _ if is_inside => *self,
             _ if is_known => Naming::Nothing,
-            _ if is_key && is_name_of_models(value.raw_content()) => Naming::Next,
+            _ if is_key && is_name_of_models(value) => Naming::Next,
             Naming::Next => Naming::Until(value.end_node()),
             _ => Naming::Nothing,
         };
@@ -933,7 +933,9 @@ impl Naming {
 }
 
 /// Whether a member's name says that models stand under it: `fallback_models`, `providerOptions.gateway.models`.
-fn is_name_of_models(key: &[u8]) -> bool {
+fn is_name_of_models(key: Value<'_>) -> bool {
+    let key = key.text().unwrap_or_default();
+    let key = key.as_bytes();
     ["model", "models", "fallbacks", "model_name", "model_id"]
         .iter()
         .any(|name| {

@@ -59,8 +59,10 @@ reach that stands beside each detector, in characters, or 240 of what is written
 its `reach` (4,096 where neither that nor the pattern sets an end) is a finding however it goes on: nothing of it leaves, and
 all that follows in this text belongs to it.
 
-**Split texts.** What a reader joins is seen as one in requests: the parts of a message, messages of one author in a row. Their ends
-(512 bytes of each) are looked at together, as they follow one another and with a space between them.
+**Split texts.** What a reader joins is seen as one: the parts of a message, messages of one author in a row, texts of an answer between
+two calls or thoughts. Their ends (512 bytes of each) are looked at together, as they follow one another and with a space between
+them. So are the texts of `contains` rules; those shorter than 8 bytes only with a space, and patterns not. In a stream, the parts of an
+OpenAI response are not joined: the first has left before the next begins.
 
 **Bounds.** Work is linear in the text. In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
 exchange with more is refused as too large (AG2004), or passes with that in its coverage where a rule allows AG2004. A text

@@ -247,3 +247,59 @@ rules:
         assert_eq!(ask(approved, "pay"), "allow");
     });
 }
+
+/// What a rule about `result.ssn` makes of a result that says this.
+fn decision_about(guard: &Rc<Guard>, content: Value) -> String {
+    let turns = [
+        calls(&[call("a", "lookup", json!({}))]),
+        json!({"role": "tool", "tool_call_id": "a", "content": content}),
+    ];
+    let seen = exchange(guard, &conversation(&turns), hello());
+    record(&seen)["decision"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_result_that_is_meant_as_json_and_is_none_may_say_anything() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: ssn, match: { event: tool_result }, when: { result.ssn: { exists: true } }, action: deny }
+",
+    );
+    let part = |text: &str| json!({"type": "text", "text": text});
+    for content in [
+        json!(r#"{"ssn": "123-45-6789"}"#),
+        json!("\n {\"ssn\": \"123-45-6789\"}"),
+        // A key twice: some readers keep the first, others the last.
+        json!(r#"{"name": "a", "name": "b", "ssn": "123-45-6789"}"#),
+        // Python's way with what is no number.
+        json!(r#"{"score": NaN, "ssn": "123-45-6789"}"#),
+        json!(r#"{"ssn": "123-45-6789","#),
+        json!("{\"ssn\": \"1\"}\n{\"ssn\": \"2\"}"),
+        json!(r#"[{"name": "a",}]"#),
+        json!(format!("{}{}", "{\"a\":".repeat(70), "}".repeat(70))),
+        json!([
+            part("found:"),
+            part(r#"{"ok": true}"#),
+            part(r#"{"a": 1, "a": 2}"#)
+        ]),
+    ] {
+        assert_eq!(decision_about(&guard, content.clone()), "deny", "{content}");
+    }
+    for content in [
+        json!(r#"{"name": "a"}"#),
+        json!(r#"{"name": "a", "n": 1.5e3}"#),
+        json!("{name} has no number"),
+        json!("[1] see the notes"),
+        json!("[Note] nothing found"),
+        json!([part("{\"ok\": true}"), part("[x] done")]),
+        json!("no ssn"),
+        json!(""),
+    ] {
+        assert_eq!(
+            decision_about(&guard, content.clone()),
+            "allow",
+            "{content}"
+        );
+    }
+}

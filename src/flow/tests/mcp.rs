@@ -1918,3 +1918,47 @@ rules:
         }
     });
 }
+
+#[test]
+fn a_client_learns_who_authorizes_it_and_what_it_learns_is_judged() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: words, match: { event: response }, when: { text: { contains: forbidden } }, action: deny }
+";
+    for path in [
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server/tenant",
+        "/tenant/.well-known/openid-configuration",
+    ] {
+        let get = with_headers(
+            &[
+                (":method", "GET"),
+                (":path", path),
+                ("content-type", ""),
+                ("accept", ""),
+                ("mcp-session-id", ""),
+            ],
+            b"",
+        );
+        let guard = guard(policy);
+        let metadata = answers(&json!({
+            "resource": "https://tools.example/mcp",
+            "authorization_servers": ["https://login.example"],
+        }));
+        let record = passes(&guard, &get, metadata);
+        assert_eq!(record["endpoint"], "authorization.metadata", "{path}");
+        assert_eq!(record["coverage"]["level"], "full", "{path}");
+        let seen = exchange(
+            &guard,
+            &get,
+            answers(&json!({"resource_name": "forbidden"})),
+        );
+        assert!(!client_text(&seen).contains("forbidden"), "{path}");
+        let missing = Half::new(
+            &[(":status", "404"), ("content-type", "text/html")],
+            b"<html>Not Found</html>",
+        );
+        passes(&guard, &get, missing);
+    }
+}

@@ -75,3 +75,54 @@ fn a_model_beside_the_body_stands_in_for_none_that_the_body_needs() {
     assert_eq!(record(&seen)["model"], "gpt-4o,gpt-image-1");
     assert_eq!(record(&seen)["decision"], "deny");
 }
+
+#[test]
+fn a_name_of_models_is_read_however_its_key_is_written() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
+    );
+    for member in [
+        r#""fallback_models": ["gpt-5"]"#,
+        r#""fallback_mod\u0065ls": ["gpt-5"]"#,
+        r#""providerOptions": {"gateway": {"\u006dodels": ["gpt-5"]}}"#,
+    ] {
+        let body = format!(
+            r#"{{"model": "gpt-4o", "messages": [{{"role": "user", "content": "hi"}}], {member}}}"#
+        );
+        let seen = exchange(&denying, &chat_request(body.as_bytes()), hello());
+        assert_eq!(record(&seen)["decision"], "deny", "{member}");
+    }
+}
+
+#[test]
+fn of_very_many_models_some_may_be_any() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
+    );
+    for (count, decision) in [(1_000, "allow"), (200_000, "deny")] {
+        let models: Vec<String> = (0..count).map(|number| format!("m{number}")).collect();
+        let body = json!({"models": models, "messages": [{"role": "user", "content": "hi"}]});
+        let request = chat_request(body.to_string().as_bytes());
+        let record = record(&exchange(&denying, &request, hello()));
+        assert_eq!(record["decision"], decision, "{count}");
+    }
+}
+
+#[test]
+fn a_router_may_ask_any_model() {
+    let denying = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: gpt-5 }, action: deny }",
+    );
+    for (model, decision) in [
+        ("openrouter/auto", "deny"),
+        ("OpenRouter/Auto", "deny"),
+        ("openrouter/auto:nitro", "deny"),
+        ("openrouter/free", "deny"),
+        ("openai/gpt-4o:nitro", "allow"),
+    ] {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let request = chat_request(body.to_string().as_bytes());
+        let seen = exchange(&denying, &request, hello());
+        assert_eq!(record(&seen)["decision"], decision, "{model}");
+    }
+}

@@ -205,3 +205,36 @@ fn a_heading_stands_over_rows_that_come_long_after_it_has_left() {
         assert!(most <= 64 + size, "{most} of pieces of {size}");
     }
 }
+
+#[test]
+fn what_is_held_back_for_long_is_not_looked_through_with_each_piece() {
+    let policy = policy(r#""start.*end""#);
+    let mut window = Window::default();
+    let mut scratch = ScanScratch::default();
+    let mut push = |window: &mut Window, piece: &str, ending| {
+        window.push(&policy, piece, ending, &Nothing, &mut scratch)
+    };
+    assert!(push(&mut window, "at the start ", Ending::Open).is_none());
+    let mut looks = 0;
+    for _ in 0..20_000 {
+        let before = window.patience;
+        assert!(push(&mut window, "word ", Ending::Open).is_none());
+        looks += usize::from(before == 0 || window.patience != before);
+    }
+    assert!(looks < EACH_PIECE / 5 + 50, "{looks}");
+    assert_eq!(window.settled(), "at the ".len());
+    let settled = push(&mut window, "end", Ending::Final).unwrap();
+    assert_eq!(settled.start, "at the ".len());
+    assert_eq!(window.settled(), "at the start end".len() + 20_000 * 5);
+}
+
+#[test]
+fn a_long_text_in_pieces_has_the_findings_of_the_whole() {
+    let policy = policy(r#""start.*end""#);
+    let words = "word ".repeat(2_000);
+    let text = format!("start {words}\n{words} start {words} end, john@corp.io\nforbidden {words}");
+    let pieces: Vec<&str> = text.split_inclusive(' ').collect();
+    let (whole, _) = found(&policy, &[&text]);
+    assert!(whole.len() >= 3);
+    assert_eq!(found(&policy, &pieces).0, whole);
+}

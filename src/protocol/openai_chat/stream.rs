@@ -716,10 +716,12 @@ fn take_out_of(
 ) -> Result<(), CannotWithhold> {
     let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
     let body = nest.body().ok_or(CannotWithhold)?;
+    // Pieces come in the order of the bytes.
     let call_at = |value: Value<'_>| {
+        let piece = (number, value.place());
         calls
             .iter()
-            .find(|call| call.pieces.contains(&(number, value.place())))
+            .find(|call| call.pieces.binary_search(&piece).is_ok())
     };
     let choices = body.root().get("choices").ok_or(CannotWithhold)?;
     let holders = choices

@@ -168,11 +168,16 @@ enum Role {
     Other,
 }
 
-/// The type of an item; items without one are messages.
+/// The type of an item. Items without one are messages; those that say nothing but an id are references.
 pub(super) fn kind_of(item: Value<'_>) -> String {
-    match item.get("type").and_then(|kind| kind.text()) {
-        Some(kind) => kind.into_owned(),
-        None => "message".to_owned(),
+    if let Some(kind) = item.get("type").and_then(|kind| kind.text()) {
+        return kind.into_owned();
+    }
+    let is_there = |name: &str| item.get(name).is_some();
+    let is_reference = is_there("id") && !is_there("role") && !is_there("content");
+    match is_reference {
+        true => "item_reference".to_owned(),
+        false => "message".to_owned(),
     }
 }
 

@@ -280,7 +280,9 @@ impl Reader<'_> {
         }
     }
 
-    /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some.
+    /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some. What
+    /// is meant as JSON and can't be read as such (a key twice, Python's `NaN`, an end that was cut off) says something
+    /// that nobody here can tell.
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
         if !self.results {
             return Known::Missing;
@@ -288,12 +290,27 @@ impl Reader<'_> {
         match value.kind() {
             json::Kind::String => {
                 let begins = value.raw_content().trim_ascii_start().first();
-                if !matches!(begins, Some(b'{' | b'[')) {
+                // White space before it may be written as an escape.
+                let is_hidden = begins == Some(&b'\\')
+                    && value
+                        .text()
+                        .unwrap_or_default()
+                        .trim_ascii_start()
+                        .starts_with(['{', '[']);
+                if !is_hidden && !matches!(begins, Some(b'{' | b'[')) {
                     return Known::Missing;
                 }
                 match self.nest.open(value) {
                     Ok(doc) => Known::Is(doc.root().place()),
-                    Err(_) => Known::Missing,
+                    Err(error) => {
+                        let is_prose =
+                            matches!(error.kind, ScanErrorKind::Syntax | ScanErrorKind::Trailing)
+                                && !begins_like_json(&value.text().unwrap_or_default());
+                        match is_prose {
+                            true => Known::Missing,
+                            false => Known::Unknown,
+                        }
+                    }
                 }
             }
             json::Kind::Null => Known::Missing,
@@ -353,7 +370,7 @@ impl Reader<'_> {
         let mut others = Vec::new();
         for text in content.elements().filter_map(text_of) {
             let result = self.structured_result(text);
-            if !matches!(result, Known::Is(_)) {
+            if result == Known::Missing {
                 continue;
             }
             if std::mem::take(&mut is_first) {
@@ -450,6 +467,16 @@ fn is_media_type(raw: &[u8]) -> bool {
         && names.next().is_some_and(is_token)
         && names.next().is_none();
     is_essence && parts.all(|part| part.strip_prefix(b"charset=").is_some_and(is_token))
+}
+
+/// Whether a text that is no JSON is meant as some, by its first two characters.
+fn begins_like_json(text: &str) -> bool {
+    let mut begins = text.bytes().filter(|b| !b.is_ascii_whitespace());
+    match begins.next() {
+        Some(b'{') => matches!(begins.next(), Some(b'"')),
+        Some(b'[') => matches!(begins.next(), Some(b'{' | b'[' | b'"')),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
