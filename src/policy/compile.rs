@@ -1,7 +1,7 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
 use super::approval::Approval;
-use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
+use super::condition::{self, Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
 use super::detectors::CONFIDENCES;
 use super::document::{AppliesTo, Defaults, Document, List, Mode};
@@ -652,9 +652,7 @@ impl<'d> Compiler<'d> {
     }
 
     fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
-        list.iter()
-            .map(|condition| self.condition(condition))
-            .collect()
+        condition::each(list, |condition| self.condition(condition))
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
@@ -663,16 +661,15 @@ impl<'d> Compiler<'d> {
             self.error(codes::AG1017, &test.mention.span, "", &message, "");
             return None;
         }
-        let mut checks = Vec::with_capacity(test.checks.len());
-        for check in &test.checks {
+        let checks = condition::each(&test.checks, |check| {
             self.fits_nature(test, check)?;
             let operator = self.operator(&test.mention.field, check, &check.operand)?;
-            checks.push(CompiledCheck {
+            Some(CompiledCheck {
                 verb: check.verb,
                 quantifier: check.quantifier,
                 operator,
-            });
-        }
+            })
+        })?;
         Some(CompiledTest {
             field: test.mention.field.clone(),
             checks,
