@@ -119,6 +119,8 @@ impl View {
         self.build(text, true);
     }
 
+    // Once in the filter, for both readings.
+    #[inline(never)]
     fn build(&mut self, text: &str, drops_tags: bool) -> bool {
         self.text.clear();
         self.pieces.clear();
