@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -94,6 +95,16 @@ def get(url):
         return None
 
 
+def authorities():
+    """The certificates that this machine trusts; those of the openai package where it keeps none in a file."""
+    paths = ssl.get_default_verify_paths()
+    for path in (paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
+        if path and pathlib.Path(path).is_file():
+            return path
+    import certifi
+    return certifi.where()
+
+
 class Demo:
     def __init__(self, options):
         self.options = options
@@ -121,6 +132,7 @@ class Demo:
             "--listen", f"127.0.0.1:{self.port}",
             "--admin", f"127.0.0.1:{self.admin}",
             "--upstream", upstream,
+            "--trusted-ca", authorities(),
             "--audit-log", str(self.audit),
         ]
         built = subprocess.run(build, stdout=subprocess.PIPE, check=False)

@@ -27,20 +27,48 @@ pub(super) struct Build {
     #[arg(long)]
     bootstrap: bool,
     /// With `--bootstrap`: where Envoy listens.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:10000")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:10000",
+        requires = "bootstrap"
+    )]
     listen: String,
     /// With `--bootstrap`: where requests go.
-    #[arg(long, value_name = "URL", default_value = "https://api.openai.com")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "https://api.openai.com",
+        requires = "bootstrap"
+    )]
     upstream: String,
+    /// With `--bootstrap`: the authorities that an `https` upstream's certificate is checked against, as the proxy finds them.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/etc/ssl/certs/ca-certificates.crt",
+        requires = "bootstrap"
+    )]
+    trusted_ca: String,
     /// With `--bootstrap`: where Envoy's administration listens.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9901")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9901",
+        requires = "bootstrap"
+    )]
     admin: String,
     /// With `--bootstrap`: watch this file (written by `--for envoy`) instead of carrying the policy inside, so that it can
     /// be replaced while Envoy runs.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", requires = "bootstrap")]
     watch: Option<String>,
     /// With `--bootstrap`: where audit lines go.
-    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/dev/stdout",
+        requires = "bootstrap"
+    )]
     audit_log: String,
 }
 
@@ -54,6 +82,9 @@ enum Target {
 
 impl Build {
     pub(super) fn run(&self) -> Result<Outcome, Failed> {
+        if self.bootstrap && self.target != Target::Envoy {
+            return Err(output::complain("--bootstrap is for `--for envoy`"));
+        }
         let source = Source::open(&self.policy)?;
         let policy = source.policy()?;
         let Some(root) = &source.root else {
@@ -103,7 +134,7 @@ impl Build {
                     "per_connection_buffer_limit_bytes": BUFFER_LIMIT,
                     "filter_chains": [{"filters": [connection_manager(&agentguard, &self.audit_log, &upstream)]}],
                 }],
-                "clusters": [upstream.cluster()],
+                "clusters": [upstream.cluster(&self.trusted_ca)],
             },
         }))
     }
@@ -341,11 +372,16 @@ impl Upstream {
             (_, Some(rest)) => (false, rest),
             _ => return None,
         };
-        let authority = rest.split('/').next()?;
+        // A path would have to be put before that of each request.
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#', '@']) {
+            return None;
+        }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok()?),
             None => (authority, if tls { 443 } else { 80 }),
         };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         (!host.is_empty()).then(|| Upstream {
             host: host.to_owned(),
             port,
@@ -353,7 +389,7 @@ impl Upstream {
         })
     }
 
-    fn cluster(&self) -> Value {
+    fn cluster(&self, trusted_ca: &str) -> Value {
         let mut cluster = json!({
             "name": "upstream",
             "type": "LOGICAL_DNS",
@@ -374,8 +410,8 @@ impl Upstream {
                         "sni": self.host,
                         "common_tls_context": {
                             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-                            // Without it the peer is not verified.
-                            "validation_context": {"system_root_certs": {},
+                            // Without it the peer is not verified; of `system_root_certs` Envoy itself knows nothing.
+                            "validation_context": {"trusted_ca": {"filename": trusted_ca},
                                 "match_typed_subject_alt_names": [
                                     {"san_type": "DNS", "matcher": {"exact": self.host}}
                                 ]},

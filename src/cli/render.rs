@@ -1,7 +1,7 @@
 //! Diagnostics, drawn for people or as JSON. The only user of annotate-snippets.
 
 use super::source::Source;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Fix, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -15,8 +15,8 @@ pub(super) fn as_json(source: &Source, diagnostic: &Diagnostic) -> String {
         "file": source.name,
         "line": line,
         "column": column,
-        "byte_start": diagnostic.span.start,
-        "byte_end": diagnostic.span.end,
+        "byte_start": source.place_in_file(diagnostic.span.start),
+        "byte_end": source.place_in_file(diagnostic.span.end),
         "path": diagnostic.path,
         "message": diagnostic.message,
         "help": diagnostic.help,
@@ -24,10 +24,26 @@ pub(super) fn as_json(source: &Source, diagnostic: &Diagnostic) -> String {
     if let (Some(fix), Some(members)) = (&diagnostic.fix, object.as_object_mut()) {
         members.insert(
             "fix".to_owned(),
-            json!({"byte_start": fix.span.start, "byte_end": fix.span.end, "with": fix.with}),
+            json!({
+                "byte_start": source.place_in_file(fix.span.start),
+                "byte_end": source.place_in_file(fix.span.end),
+                "with": written(source, fix),
+            }),
         );
     }
     object.to_string()
+}
+
+/// What takes the place of a mistake: in quotes where that stands in quotes.
+fn written(source: &Source, fix: &Fix) -> String {
+    let wrong = source.text.get(fix.span.clone()).unwrap_or_default();
+    let quotes = ['"', '\''].into_iter();
+    let mut around = quotes
+        .filter(|quote| wrong.len() > 1 && wrong.starts_with(*quote) && wrong.ends_with(*quote));
+    match around.next() {
+        Some(quote) => format!("{quote}{}{quote}", fix.with),
+        None => fix.with.clone(),
+    }
 }
 
 /// The source line with a caret, the help, and the mended line where one is known.
@@ -62,7 +78,7 @@ pub(super) fn as_text(source: &Source, diagnostic: &Diagnostic) -> String {
                     Snippet::source(&source.text)
                         .path(&*source.name)
                         .fold(true)
-                        .patch(Patch::new(fix.span.clone(), &*fix.with)),
+                        .patch(Patch::new(fix.span.clone(), written(source, fix))),
                 ),
             );
         }

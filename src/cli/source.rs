@@ -14,6 +14,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// Its text.
     pub(super) text: String,
+    /// Bytes of the file before the text: those of a byte order mark.
+    before: usize,
     /// Where each of its lines begins: of thousands of findings each says where it is.
     lines: Vec<usize>,
     /// Its tree; absent if it could not be parsed.
@@ -32,7 +34,9 @@ impl Source {
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read(name)?;
         // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
+        let whole = bytes.len();
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let before = whole.saturating_sub(bytes.len());
         let (text, root) = match std::str::from_utf8(bytes) {
             Ok(text) => (text.to_owned(), parse(name, text)),
             Err(error) => {
@@ -50,6 +54,7 @@ impl Source {
         let begins = ends.map(|(end, _)| end.saturating_add(1));
         Ok(Source {
             name: name.to_owned(),
+            before,
             lines: std::iter::once(0).chain(begins).collect(),
             text,
             root,
@@ -115,6 +120,11 @@ impl Source {
                 )))
             }
         }
+    }
+
+    /// Where a byte of the text stands in the file.
+    pub(super) fn place_in_file(&self, byte: usize) -> usize {
+        byte.saturating_add(self.before)
     }
 
     /// Line and column (in characters) of a byte, both from 1.

@@ -56,6 +56,8 @@ pub struct DefinitionError {
     pub message: String,
     /// What to write instead, if that can be said.
     pub help: Option<String>,
+    /// The key of the definition that is wrong, if it is one.
+    pub key: Option<&'static str>,
 }
 
 impl CustomDetector {
@@ -88,12 +90,14 @@ impl CustomDetector {
         others: &[Arc<CustomDetector>],
         bytes_before: usize,
     ) -> Result<usize, DefinitionError> {
-        let error = |message: String, help: Option<&str>| {
+        let wrong = |key: Option<&'static str>, message: String, help: Option<&str>| {
             Err(DefinitionError {
                 message,
                 help: help.map(str::to_owned),
+                key,
             })
         };
+        let error = |message: String, help: Option<&str>| wrong(None, message, help);
         let name = &self.name;
         let fits = |name: &str| {
             name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -109,7 +113,8 @@ impl CustomDetector {
         }
         for group in &self.groups {
             if !group.split('.').all(fits) || is_detector(group, others) {
-                return error(
+                return wrong(
+                    Some("groups"),
                     format!("`{group}` can't be a group"),
                     Some("groups are written like `pii` or `pii.staff`, and are no detectors"),
                 );
@@ -130,7 +135,8 @@ impl CustomDetector {
             );
         }
         if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.matches_empty()) {
-            return error(
+            return wrong(
+                Some("pattern"),
                 format!("the pattern `{}` matches the empty text", pattern.source()),
                 Some("write `+` for `*`, or make a part of it required"),
             );
@@ -150,7 +156,8 @@ impl CustomDetector {
         }
         let all = bytes_before.saturating_add(bytes);
         if all > MAX_LITERAL_BYTES {
-            return error(
+            return wrong(
+                Some("keywords"),
                 format!(
                     "the keywords of all detectors have {all} bytes, at most {MAX_LITERAL_BYTES} fit"
                 ),
@@ -176,14 +183,15 @@ fn is_group(name: &str, others: &[Arc<CustomDetector>]) -> bool {
             .any(|known| known.groups.iter().any(|group| within(group)))
 }
 
-/// A check that a match must pass. It looks at the letters and digits of the match, without separators.
+/// A check that a match must pass. It looks at the digits of the match, if it says so at its letters too, never at what
+/// separates them: of `EMP-123455` at `123455`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validator {
     /// ISO/IEC 7812-1: cards, many numbers of customers.
     Luhn,
     /// Verhoeff's dihedral check.
     Verhoeff,
-    /// ISO/IEC 7064 MOD 97-10 over the whole value.
+    /// ISO/IEC 7064 MOD 97-10, letters too.
     Mod97,
     /// The same with the first four characters moved to the end: IBAN, creditor identifiers.
     Iban,
@@ -229,21 +237,22 @@ impl Validator {
             .filter(u8::is_ascii_alphanumeric)
             .map(|byte| byte.to_ascii_uppercase())
             .collect();
-        if compact.len() < 2 {
+        let number: Vec<u8> = compact.iter().copied().filter(u8::is_ascii_digit).collect();
+        if number.len() < 2 {
             return false;
         }
         match self {
-            Self::Luhn => luhn(&compact),
-            Self::Verhoeff => verhoeff(&compact),
+            Self::Luhn => luhn(&number),
+            Self::Verhoeff => verhoeff(&number),
             Self::Mod97 => mod_97(compact.iter().copied()) == Some(1),
             Self::Iban => {
                 let (head, rest) = compact.split_at(compact.len().min(4));
                 mod_97(rest.iter().chain(head).copied()) == Some(1)
             }
-            Self::Mod11_10 => mod_11_10(&compact),
+            Self::Mod11_10 => mod_11_10(&number),
             Self::Gs1 => {
                 let weights = [1u32, 3].iter().copied().cycle();
-                digits(&compact).is_some_and(|digits| {
+                digits(&number).is_some_and(|digits| {
                     digits
                         .rev()
                         .zip(weights)
@@ -295,6 +304,8 @@ mod tests {
             assert!(!validator.passes(""), "{name}");
             assert!(!validator.passes("é"), "{name}");
         }
+        assert!(Validator::Luhn.passes("EMP-123455"));
+        assert!(!Validator::Luhn.passes("EMP-123456"));
         assert_eq!(Validator::names().count(), 7);
         assert_eq!(Validator::named("none"), None);
     }

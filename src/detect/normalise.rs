@@ -4,7 +4,8 @@
 //! letters that look Latin become ASCII; accents and other marks over letters go; exotic spaces become spaces,
 //! dashes and quotes their ASCII form; characters that are not shown (zero width, soft hyphen, fillers, variation
 //! selectors, bidi and other controls) go; tag characters, HTML entities, percent escapes and `\u`, `\x`, `\n`
-//! escapes are decoded. Case stays.
+//! escapes are decoded. Case stays. What can't be seen has two meanings at times, and the text then has several readings:
+//! hidden characters between letters join them or stand for a space, tag characters tell something or are nothing.
 //!
 //! Not undone here: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
@@ -29,6 +30,7 @@ pub struct View {
     joins: Vec<Join>,
     oddities: Vec<Oddity>,
     unseen_end: Option<UnseenEnd>,
+    has_tags: bool,
 }
 
 /// A run of hidden characters that the text ends with.
@@ -97,13 +99,35 @@ impl View {
         })
     }
 
+    /// The other reading of a text with tag characters: there they are nothing, as for whoever looks at it. `None` if there
+    /// are none.
+    pub fn without_tags(text: &str) -> Option<Self> {
+        let mut view = Self::default();
+        (view.rebuild(text) && view.has_tags()).then(|| {
+            view.drop_tags(text);
+            view
+        })
+    }
+
     /// As [`of`](Self::of), with the memory of an earlier view; `false` if there is nothing to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
+        self.build(text, false)
+    }
+
+    /// Makes the other reading of it, as [`without_tags`](Self::without_tags) does.
+    pub fn drop_tags(&mut self, text: &str) {
+        self.build(text, true);
+    }
+
+    // Once in the filter, for both readings.
+    #[inline(never)]
+    fn build(&mut self, text: &str, drops_tags: bool) -> bool {
         self.text.clear();
         self.pieces.clear();
         self.joins.clear();
         self.oddities.clear();
         self.unseen_end = None;
+        self.has_tags = false;
         if Level::best().is_plain(text.as_bytes()) {
             return false;
         }
@@ -115,6 +139,7 @@ impl View {
             behind: None,
             unseen: Unseen::default(),
             word: Word::default(),
+            drops_tags,
         };
         build.run();
         build.changed
@@ -170,6 +195,11 @@ impl View {
     /// Whether hidden characters stand between letters or digits, so that [`spaced`](Self::spaced) differs.
     pub fn joins(&self) -> bool {
         !self.joins.is_empty()
+    }
+
+    /// Whether tag characters were decoded, so that [`without_tags`](Self::without_tags) differs.
+    pub fn has_tags(&self) -> bool {
+        self.has_tags
     }
 
     /// The bytes of the original that a range of the view came from. Hidden characters inside belong to it, those
@@ -326,6 +356,8 @@ struct Build<'a> {
     behind: Option<usize>,
     unseen: Unseen,
     word: Word,
+    /// Tag characters are read as nothing.
+    drops_tags: bool,
 }
 
 impl Build<'_> {
@@ -371,7 +403,9 @@ impl Build<'_> {
                 Reading::Several(text) => self.put(text, at, end),
                 Reading::Hidden => self.hide(at, end),
                 Reading::Mark => self.mark(at, end),
+                Reading::Tag(_) if self.drops_tags => self.hide(at, end),
                 Reading::Tag(tag) => {
+                    self.view.has_tags = true;
                     if !was_in_tags {
                         self.copy(at);
                         // A hidden order begins at a word's edge, whatever stands before it.

@@ -105,6 +105,15 @@ impl<'a> Input<'a> {
     }
 }
 
+/// Another reading of a text with characters that can't be seen.
+#[derive(Clone, Copy, Debug)]
+enum Other {
+    /// Hidden characters between letters are spaces.
+    Spaced,
+    /// Tag characters are nothing.
+    WithoutTags,
+}
+
 /// Memory that scans reuse.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -301,10 +310,18 @@ impl Scanner {
             let begun = self.run_custom(text, None, None, input, false, scratch);
             safe = safe.min(begun);
         }
-        let spaced = viewed && scratch.view.joins();
-        for reading in 0..=usize::from(spaced) {
-            if reading == 1 {
-                scratch.view.space();
+        let others = [
+            (viewed && scratch.view.joins()).then_some(Other::Spaced),
+            (viewed && scratch.view.has_tags()).then_some(Other::WithoutTags),
+        ];
+        let is_read_again = others.iter().any(Option::is_some);
+        let readings = others.into_iter().flatten().map(Some);
+        let mut readings = std::iter::once(None).chain(readings).peekable();
+        while let Some(other) = readings.next() {
+            match other {
+                None => {}
+                Some(Other::Spaced) => scratch.view.space(),
+                Some(Other::WithoutTags) => scratch.view.drop_tags(text),
             }
             let view = std::mem::take(&mut scratch.view);
             let (read, seen) = if viewed {
@@ -312,12 +329,13 @@ impl Scanner {
             } else {
                 (text, None)
             };
-            // Where hidden characters count as spaces there are no tables: a stream goes on with those of one reading.
-            let standing = |whose| (reading == 0).then(|| table_of(input, seen, whose));
+            // Other readings have no tables: a stream goes on with those of the first.
+            let is_first = other.is_none();
+            let standing = |whose| is_first.then(|| table_of(input, seen, whose));
             let table = standing(BUILT_IN);
-            let begun = self.run_built_in(read, seen, table, spaced, input, scratch);
+            let begun = self.run_built_in(read, seen, table, is_read_again, input, scratch);
             safe = safe.min(begun);
-            if depth > 0 && reading == 0 {
+            if depth > 0 && is_first {
                 self.run_spelled(read, seen, input, scratch);
             }
             if !self.custom.is_empty() {
@@ -325,11 +343,11 @@ impl Scanner {
                 let begun = self.run_custom(read, seen, table, input, true, scratch);
                 safe = safe.min(begun);
             }
-            if self.decodes && depth > 0 && reading == 0 {
+            if self.decodes && depth > 0 && is_first {
                 let begun = self.run_decoded(read, seen, input, depth, scratch);
                 safe = safe.min(begun);
             }
-            if viewed && reading == usize::from(spaced) {
+            if viewed && readings.peek().is_none() {
                 safe = self.add_odd(&view, input, safe, &mut scratch.found);
             }
             scratch.view = view;
@@ -364,13 +382,13 @@ impl Scanner {
         read: &str,
         view: Option<&View>,
         table: Option<Table>,
-        spaced: bool,
+        is_read_again: bool,
         input: &Input<'_>,
         scratch: &mut Scratch,
     ) -> usize {
         scratch.raw.clear();
         // What overlaps is joined in the end; only findings of this reading, all of which count, decide by themselves.
-        let alone = !spaced && !self.decodes && self.allowed.is_empty();
+        let alone = !is_read_again && !self.decodes && self.allowed.is_empty();
         let settled = || view.map_or(input.settled, |view| view.position(input.settled));
         let begun = self.plan.run(
             &self.slots,

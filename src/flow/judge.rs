@@ -5,9 +5,10 @@ use super::exchange::{Outcome, Read};
 use super::refusal::told_place;
 use crate::audit::HeldRule;
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Problem, Reading, Redaction, Turn};
+use crate::event::{Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Turn};
 use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans, Shadow};
 use crate::wire::json::{Nest, Place};
+use crate::wire::span::index;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -162,6 +163,9 @@ impl Flow {
             }
             for event in &reading.events {
                 judge(event, None);
+            }
+            for event in told_identifiers(direction, reading, context) {
+                judge(&event, None);
             }
         })
     }
@@ -385,4 +389,32 @@ impl Flow {
             });
         }
     }
+}
+
+/// Identifiers of a request that hold an unmistakable secret, as messages: rules look at no other identifier.
+fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
+    let asks = direction == Direction::Request && context.policy.needs.detects(direction);
+    if !asks || !reading.texts.iter().any(|text| text.class == Class::Id) {
+        return Vec::new();
+    }
+    let mut is_told = vec![false; reading.texts.len()];
+    for number in reading.events.iter().flat_map(|event| event.texts.clone()) {
+        if let Some(told) = is_told.get_mut(index(number)) {
+            *told = true;
+        }
+    }
+    (0u32..)
+        .zip(&reading.texts)
+        .zip(is_told)
+        .filter(|((_, text), told)| {
+            text.class == Class::Id && !told && context.is_secret(direction, text)
+        })
+        .map(|((number, text), _)| {
+            let mut event = Event::new(Kind::Message, direction, text.place);
+            event.texts = number..number.saturating_add(1);
+            event.part = Part::Other;
+            event.retold = true;
+            event
+        })
+        .collect()
 }

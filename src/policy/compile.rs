@@ -1,7 +1,7 @@
 //! Document → policy that can be judged: names resolved, patterns compiled, what it looks at known.
 
 use super::approval::Approval;
-use super::condition::{Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
+use super::condition::{self, Check, Condition, Earlier, Mention, Operand, Quantifier, Test};
 use super::decode::{At, Decoder};
 use super::detectors::CONFIDENCES;
 use super::document::{AppliesTo, Defaults, Document, List, Mode};
@@ -652,27 +652,25 @@ impl<'d> Compiler<'d> {
     }
 
     fn conditions(&mut self, list: &[Condition]) -> Option<Vec<CompiledCondition>> {
-        list.iter()
-            .map(|condition| self.condition(condition))
-            .collect()
+        condition::each(list, |condition| self.condition(condition))
     }
 
     fn test(&mut self, test: &Test) -> Option<CompiledTest> {
         if matches!(test.mention.field, Field::Session(_)) {
             let message = format!("`{}`: sessions are not supported yet", test.mention.name);
-            self.error(codes::AG1017, &test.mention.span, "", &message, "");
+            let path = test.checks.first().map_or("", |check| &*check.path);
+            self.error(codes::AG1017, &test.mention.span, path, &message, "");
             return None;
         }
-        let mut checks = Vec::with_capacity(test.checks.len());
-        for check in &test.checks {
+        let checks = condition::each(&test.checks, |check| {
             self.fits_nature(test, check)?;
             let operator = self.operator(&test.mention.field, check, &check.operand)?;
-            checks.push(CompiledCheck {
+            Some(CompiledCheck {
                 verb: check.verb,
                 quantifier: check.quantifier,
                 operator,
-            });
-        }
+            })
+        })?;
         Some(CompiledTest {
             field: test.mention.field.clone(),
             checks,
@@ -1255,6 +1253,32 @@ impl<'d> Compiler<'d> {
         Some(Operator::Matches(numbers))
     }
 
+    /// `{ types: […], confidence: high }`: adds the names, each with its place.
+    fn types(
+        &mut self,
+        operand: &Node,
+        names: &mut Vec<(Box<str>, Range<usize>)>,
+        confidence: &mut Confidence,
+    ) -> Option<()> {
+        let at = At::root();
+        let known = &["types", "confidence"];
+        for member in self.decoder.mapping(&at, operand, known)? {
+            let at = at.key(&member.key);
+            let value = &member.value;
+            if &*member.key == "confidence" {
+                *confidence = self.decoder.word(&at, value, CONFIDENCES)?;
+                continue;
+            }
+            let types = self.decoder.texts(&at, value)?;
+            let spans: Vec<Range<usize>> = match &value.data {
+                Data::List(items) => items.iter().map(|item| item.span.clone()).collect(),
+                _ => vec![value.span.clone()],
+            };
+            names.extend(types.into_iter().zip(spans));
+        }
+        Some(())
+    }
+
     /// `detects: credit_card`, `detects: [pii, secrets]`, `detects: { types: […], confidence: high }`
     fn detects(&mut self, check: &Check, items: &[&Node]) -> Option<Operator> {
         let mut confidence = Confidence::Medium;
@@ -1263,20 +1287,13 @@ impl<'d> Compiler<'d> {
             match &item.data {
                 Data::String(text) => names.push((text.clone(), item.span.clone())),
                 Data::Map(_) => {
-                    let at = At::root();
-                    let members = self.decoder.mapping(&at, item, &["types", "confidence"])?;
-                    for member in members {
-                        if &*member.key == "types" {
-                            let types = self.decoder.texts(&at, &member.value)?;
-                            names.extend(
-                                types
-                                    .into_iter()
-                                    .map(|name| (name, member.value.span.clone())),
-                            );
-                        } else {
-                            confidence = self.decoder.word(&at, &member.value, CONFIDENCES)?;
-                        }
+                    let known = self.decoder.diagnostics.len();
+                    let read = self.types(item, &mut names, &mut confidence);
+                    // They are told from the operand on.
+                    for told in self.decoder.diagnostics.iter_mut().skip(known) {
+                        told.path = format!("{}.{}", check.path, told.path);
                     }
+                    read?;
                 }
                 _ => {
                     self.does_not_fit(check, "`detects` takes names of detectors or groups", "");
@@ -1285,6 +1302,7 @@ impl<'d> Compiler<'d> {
             }
         }
         let mut detectors: Vec<(u16, Confidence)> = Vec::new();
+        let mut are_known = true;
         for (name, span) in &names {
             match self.selection.members(name) {
                 Ok(members) => {
@@ -1301,12 +1319,14 @@ impl<'d> Compiler<'d> {
                     };
                     let message = format!("unknown detector or group `{name}`");
                     self.error(codes::AG1012, span, &check.path, &message, &help);
-                    return None;
+                    are_known = false;
+                    continue;
                 }
             }
-            if self.selection.add(name, confidence).is_err() {
-                return None;
-            }
+            are_known &= self.selection.add(name, confidence).is_ok();
+        }
+        if !are_known {
+            return None;
         }
         if detectors.is_empty() {
             self.does_not_fit(check, "no detector is named", "");

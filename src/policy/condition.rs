@@ -242,10 +242,7 @@ fn read_of(decoder: &mut Decoder, at: &At<'_>, node: &Node, subject: Subject) ->
         decoder.wrong_type(at, node, "a mapping of conditions");
         return None;
     };
-    let mut all = Vec::with_capacity(members.len());
-    for member in members {
-        all.push(read_member(decoder, at, member, subject)?);
-    }
+    let all = each(members, |member| read_member(decoder, at, member, subject))?;
     if all.is_empty() {
         decoder.error(
             codes::AG1006,
@@ -256,6 +253,16 @@ fn read_of(decoder: &mut Decoder, at: &At<'_>, node: &Node, subject: Subject) ->
         );
     }
     joined(all)
+}
+
+/// What is made of each; none if one of them is wrong, once all have been read: whoever mends a policy hears of every
+/// mistake.
+pub(super) fn each<T, U>(items: &[T], mut read: impl FnMut(&T) -> Option<U>) -> Option<Vec<U>> {
+    let mut all = Vec::with_capacity(items.len());
+    for item in items {
+        all.extend(read(item));
+    }
+    (all.len() == items.len()).then_some(all)
 }
 
 /// All of several conditions; none of none.
@@ -306,11 +313,11 @@ fn read_list(
         decoder.error(codes::AG1006, at, &node.span, "the list is empty", "");
         return None;
     }
-    let mut list = Vec::with_capacity(items.len());
-    for (number, item) in items.iter().enumerate() {
-        list.push(read_of(decoder, &at.index(number), item, subject)?);
-    }
-    Some(list)
+    let mut numbers = 0usize..;
+    each(items, |item| {
+        let number = numbers.next().unwrap_or_default();
+        read_of(decoder, &at.index(number), item, subject)
+    })
 }
 
 /// Reads a field's name; says what is wrong with it.
@@ -420,7 +427,7 @@ fn read_test(
             checks.push(check(Verb::Equals, None, operand, node, at));
         }
         Data::Map(members) => {
-            for member in members {
+            let read = each(members, |member| {
                 let at = at.key(&member.key);
                 if &*member.key == "any_item" {
                     let condition = read_of(decoder, &at, &member.value, Subject::Item)?;
@@ -428,7 +435,7 @@ fn read_test(
                         list: mention.clone(),
                         condition: Box::new(condition),
                     });
-                    continue;
+                    return Some(None);
                 }
                 let Some((quantifier, verb)) = read_verb(&member.key) else {
                     let words: Vec<&str> = Verb::ALL.iter().map(|verb| verb.word()).collect();
@@ -446,8 +453,9 @@ fn read_test(
                     Verb::Overlaps => read_overlap(decoder, &at, &member.value)?,
                     _ => read_operand(decoder, &at, &member.value)?,
                 };
-                checks.push(check(verb, quantifier, operand, &member.value, &at));
-            }
+                Some(Some(check(verb, quantifier, operand, &member.value, &at)))
+            });
+            checks.extend(read?.into_iter().flatten());
             if checks.is_empty() && items.is_none() {
                 decoder.error(
                     codes::AG1006,

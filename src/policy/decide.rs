@@ -123,6 +123,9 @@ pub struct Shadow {
     pub held: Vec<Held>,
 }
 
+/// Shorter identifiers hold no unmistakable secret.
+const SHORTEST_SECRET: usize = 16;
+
 impl<'a> Context<'a> {
     pub(super) fn value(&self, place: Place) -> Option<Value<'a>> {
         self.nest.value(place)
@@ -142,6 +145,28 @@ impl<'a> Context<'a> {
         self.reading.texts.get(index(number))
     }
 
+    /// Whether an unmistakable secret stands in an identifier.
+    pub fn is_secret(&self, direction: Direction, identifier: &Text) -> bool {
+        let value = self.nest.value(identifier.place);
+        let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_SECRET) else {
+            return false;
+        };
+        let asked = Wants {
+            detectors: true,
+            ..Wants::default()
+        };
+        // Not kept: what else looks like something in an identifier is not told.
+        self.with_scan(direction, &self.string(value), asked, |scan| {
+            let mut findings = scan.findings.iter();
+            findings.any(|finding| self.is_unmistakable(finding))
+        })
+    }
+
+    fn is_unmistakable(&self, finding: &Finding) -> bool {
+        finding.confidence == Confidence::High
+            && self.policy.matcher.detectors.is_secret(finding.detector)
+    }
+
     /// What a detector may find in a text of this class: in identifiers and opaque strings only unmistakable secrets.
     fn counts(&self, text: &TextValue<'_>, finding: &Finding) -> bool {
         let class = text
@@ -151,8 +176,7 @@ impl<'a> Context<'a> {
         if !matches!(class, Class::Id | Class::Opaque) {
             return true;
         }
-        finding.confidence == Confidence::High
-            && self.policy.matcher.detectors.is_secret(finding.detector)
+        self.is_unmistakable(finding)
     }
 
     /// The scan of a text for what is asked; kept if the text is one of the body's. Detectors look at each text that

@@ -77,11 +77,24 @@ pub(super) fn define(decoder: &mut Decoder, document: &Document) -> Selection {
                 }
                 None => defined.push((&member.key, written)),
             }
-            if let Some(detector) = custom(decoder, &at, &member.key, &member.value, &part.lists)
-                && let Err(error) = selection.define(detector)
-            {
-                let help = error.help.as_deref().unwrap_or_default();
-                decoder.error(codes::AG1013, &at, &member.key_span, &error.message, help);
+            let detector = custom(decoder, &at, &member.key, &member.value, &part.lists);
+            let is_wrong = match detector.map(|detector| selection.define(detector)) {
+                Some(Ok(_)) => false,
+                Some(Err(error)) => {
+                    let help = error.help.as_deref().unwrap_or_default();
+                    let about = error.key.and_then(|key| member.value.get(key));
+                    let span = about.map_or(&member.key_span, |value| &value.span);
+                    decoder.error(codes::AG1013, &at, span, &error.message, help);
+                    true
+                }
+                None => true,
+            };
+            if is_wrong {
+                // The rules that name it are not wrong as well.
+                let _ = selection.define(CustomDetector {
+                    keywords: vec![member.key.to_string()],
+                    ..CustomDetector::new(&member.key)
+                });
             }
         }
     }

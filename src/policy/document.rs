@@ -358,6 +358,20 @@ pub(super) fn read(decoder: &mut Decoder, root: &Node) -> Option<Document> {
     if is_set {
         return read_standing(decoder, &at, root, Standing::Set);
     }
+    if let Some(kind) = root
+        .get("kind")
+        .filter(|kind| kind.text() == Some("PolicyTest"))
+    {
+        // It is none of a policy's keys that is wrong.
+        decoder.error(
+            codes::AG1003,
+            &at.key("kind"),
+            &kind.span,
+            "these are tests of a policy, not a policy",
+            "`agentguard test FILE` runs them",
+        );
+        return None;
+    }
     check_kind(decoder, &at, root);
     if root.get("kind").is_none() {
         decoder.error(

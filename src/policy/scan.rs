@@ -217,13 +217,18 @@ impl Matcher {
     }
 }
 
-/// A text as it is read, in both readings of characters that are not shown.
+/// A text as it is read, in all readings of characters that are not shown.
 #[inline(never)]
 pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
     if let Some(mut view) = View::of(text) {
         visit(&view);
+        let has_tags = view.has_tags();
         if view.joins() {
             view.space();
+            visit(&view);
+        }
+        if has_tags {
+            view.drop_tags(text);
             visit(&view);
         }
     }

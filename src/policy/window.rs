@@ -5,7 +5,7 @@ use super::compile::Policy;
 use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_view};
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
-use crate::detect::{Ending, Finding, Input, View};
+use crate::detect::{Ending, Finding, Input};
 use crate::wire::order;
 use std::ops::Range;
 
@@ -275,12 +275,12 @@ fn literal_begun(matcher: &Matcher, text: &str) -> usize {
     let mut first = matcher.literals.begun(text);
     // An escape, an entity, a letter and its accent may be cut in two.
     first = first.min(stable_len(text));
-    if let Some(view) = View::of(text) {
+    each_view(text, &mut |view| {
         let begun = matcher.literals.begun(view.text());
         if begun < view.text().len() {
             first = first.min(view.original(begun..begun).start);
         }
-    }
+    });
     first
 }
 

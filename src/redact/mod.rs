@@ -1,6 +1,6 @@
 //! Writes what takes the place of what was found. Overlapping parts are joined; of several forms the strongest holds.
 
-use crate::detect::DETECTORS;
+use crate::detect::{DETECTORS, View};
 use crate::event::{Redaction, Replacement};
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Edits, Nest, Place};
@@ -181,21 +181,28 @@ fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledg
     }
 }
 
-/// Letters and digits become `*`, but for the last `kept` of them; separators stay.
+/// Letters and digits become `*`, but for the last `kept` of them, at most half; separators stay.
 fn masked(found: &str, kept: usize) -> String {
-    let total = found.chars().filter(|c| c.is_alphanumeric()).count();
-    let hidden = total.saturating_sub(kept);
+    let total = found.chars().filter(|c| tells(*c)).count();
+    let hidden = total.saturating_sub(kept.min(total / 2));
     let mut seen = 0usize;
     found
         .chars()
         .map(|c| {
-            if !c.is_alphanumeric() {
+            if !tells(c) {
                 return c;
             }
             seen = seen.saturating_add(1);
             if seen <= hidden { '*' } else { c }
         })
         .collect()
+}
+
+/// Whether it is a letter or a digit, or is read as one: a tag character is neither, and says which it stands for.
+fn tells(c: char) -> bool {
+    c.is_alphanumeric()
+        || View::of(c.encode_utf8(&mut [0; 4]))
+            .is_some_and(|view| view.text().contains(char::is_alphanumeric))
 }
 
 /// Eight hex digits of a keyed hash: the same value has the same hash, and without the key no value can be tried out.
@@ -266,6 +273,17 @@ mod tests {
             hashed.starts_with(r#""pay [CREDIT_CARD:"#) && hashed.len() == body.len() + 13,
             "{hashed}"
         );
+    }
+
+    #[test]
+    fn a_mask_covers_all_that_is_read_as_a_letter_or_a_digit() {
+        let tags = "\u{E0034}\u{E0031}\u{E0031}\u{E0031}";
+        assert_eq!(masked(tags, 0), "****");
+        assert_eq!(masked("①４é字-ⓐ٤", 0), "****-**");
+        assert_eq!(masked("1234567890", 4), "******7890");
+        // Of a short value most would be left.
+        assert_eq!(masked("12-34", 4), "**-34");
+        assert_eq!(masked("1", 4), "*");
     }
 
     #[test]

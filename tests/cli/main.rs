@@ -126,6 +126,37 @@ fn diagnostics_as_json_carry_everything_a_tool_needs() {
 }
 
 /// The policies that ship, without their tests.
+#[test]
+fn a_fix_that_is_put_in_its_place_mends_the_file() {
+    let yaml = |key: &str, action: &str| {
+        format!(
+            "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: ü }}\ndefaults: {{ {key}: {action} }}\n"
+        )
+    };
+    let json = r#"{"apiVersion":"agentguard.dev/v1","kind":"AgentPolicy","metadata":{"name":"x"},"defaults":{"actoin":"allow"}}"#;
+    for wrong in [
+        yaml("action", "alow"),
+        yaml("action", "\"alow\""),
+        yaml("action", "'alow'"),
+        yaml("actoin", "allow"),
+        yaml("\"actoin\"", "allow"),
+        json.to_owned(),
+        json.replace("actoin", "action").replace("allow", "alow"),
+    ] {
+        for mark in ["", "\u{FEFF}"] {
+            let mut file = format!("{mark}{wrong}").into_bytes();
+            let told = run_with(&["--json", "validate", "-"], &file);
+            let told = json_lines(&told);
+            let fix = told.iter().find_map(|line| line.get("fix")).unwrap();
+            let byte = |key: &str| usize::try_from(fix[key].as_u64().unwrap()).unwrap();
+            let with = fix["with"].as_str().unwrap().bytes();
+            file.splice(byte("byte_start")..byte("byte_end"), with);
+            let mended = run_with(&["--json", "validate", "-"], &file);
+            assert_eq!(mended.status.code(), Some(0), "{wrong}: {mended:?}");
+        }
+    }
+}
+
 fn policies() -> Vec<String> {
     files("policies")
         .into_iter()
@@ -193,6 +224,30 @@ fn wrong_use_and_unreadable_input_end_with_two() {
         &["validate", "no/such/file.yaml"],
         &["check", "policies/getting-started.yaml"],
         &["check", "tests/cli/wrong/no_defaults.yaml", "--model", "x"],
+        &[
+            "build",
+            "policies/getting-started.yaml",
+            "--for",
+            "json",
+            "--bootstrap",
+        ],
+        &[
+            "build",
+            "policies/getting-started.yaml",
+            "--for",
+            "envoy",
+            "--listen",
+            "[::1]:80",
+        ],
+        &[
+            "build",
+            "policies/getting-started.yaml",
+            "--for",
+            "envoy",
+            "--bootstrap",
+            "--upstream",
+            "https://gateway.example/openai",
+        ],
         &[
             "check",
             "policies/getting-started.yaml",

@@ -176,3 +176,25 @@ fn what_is_no_line_of_text_and_no_detector_ends_with_two() {
     let message = String::from_utf8(suggestion.stderr).unwrap();
     assert!(message.contains("did you mean `credit_card`?"), "{message}");
 }
+
+#[test]
+fn the_detectors_of_the_docs_example_find_what_they_say() {
+    let page = include_str!("../../docs/detectors.md");
+    let (_, own) = page.split_once("## A policy's own\n\n```yaml\n").unwrap();
+    let (example, _) = own.split_once("```").unwrap();
+    let head = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\ndefaults: { action: allow }\n";
+    let policy = format!("{head}{example}");
+    let leaves = |text: &str| {
+        let output = run_with(&["--json", "check", "-", "--text", text], policy.as_bytes());
+        let verdict = json_lines(&output).remove(0);
+        verdict.get("text").cloned().unwrap_or(json!(text))
+    };
+    assert_eq!(
+        leaves("staff id EMP-123455 of Blue Heron"),
+        json!("staff id [EMPLOYEE_ID] of [CODENAME]")
+    );
+    // A wrong check digit, no word before it, on the allow-list.
+    for text in ["staff id EMP-123456", "EMP-123455", "staff id EMP-000000"] {
+        assert_eq!(leaves(text), json!(text));
+    }
+}

@@ -169,6 +169,21 @@ pub fn disguises(value: &str) -> Vec<(&'static str, String)> {
             "tag characters",
             each(&|c| char::from_u32(u32::from(c) + 0xE0000).unwrap().to_string()),
         ),
+        ("tag characters between", joined('\u{E0041}')),
+        (
+            "full width with soft hyphens",
+            joined('\u{AD}')
+                .chars()
+                .map(|c| match c.is_ascii() {
+                    true => char::from_u32(u32::from(c) + 0xFEE0).unwrap(),
+                    false => c,
+                })
+                .collect(),
+        ),
+        (
+            "entities in percent escapes",
+            each(&|c| format!("%26%23{}%3B", u32::from(c))),
+        ),
         (
             "decimal entities",
             each(&|c| format!("&#{};", u32::from(c))),

@@ -50,9 +50,9 @@ digits of other scripts, letters that look Latin, accents, zero-width and other 
 characters, exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is
 always given in the bytes as they came; escapes that are written in escapes (`%2534`, `&amp;#52;`) too. What is written
 one character at a time (`4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, with up to three separators between two of them and 240
-bytes in all) is read without its separators as well. Runs of Base64 and hexadecimal digits are decoded and looked into, two levels
-deep, if the policy asks for it; a finding there is the whole run. Not undone: other spellings (leet, words for
-digits), ciphers, other encodings.
+bytes in all) is read without its separators as well. Runs of Base64 and hexadecimal digits, sixteen or more in a row, are decoded and
+looked into, two levels deep, if the policy asks for it; a finding there is the whole run. Not undone: other spellings
+(leet, words for digits), marks of Markdown and HTML within a value, ciphers, other encodings.
 
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
 reach that stands beside each detector, in characters, or 240 of what is written one character at a time. A match of a detector of your own that has begun and is longer than
@@ -240,7 +240,8 @@ fn custom(page: &mut String) {
     let names: Vec<String> = Validator::names().map(|name| format!("`{name}`")).collect();
     let _ = write!(
         page,
-        "\n{OWN}\nThe checks: {}.\n\nAn allow-list takes values (numbers with any separators), hosts (`example.com`, \
+        "\n{OWN}\nThe checks: {}. They look at the digits of a match (`mod_97` and `iban` at its letters too, `random` at all \
+         of it): `luhn` of `EMP-123455` at `123455`.\n\nAn allow-list takes values (numbers with any separators), hosts (`example.com`, \
          `*.example.com`: every address and URL there) and networks (`10.0.0.0/8`).\n",
         names.join(", ")
     );

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use agentguard::detect::View;
 use agentguard::flow::simulation::{Half, run};
 use agentguard::flow::{Guard, Surroundings};
 use agentguard::policy::load_json;
@@ -14,13 +15,17 @@ use super::values::{Dice, KINDS, TOKENS};
 const DRAWS: usize = 4;
 
 fn guard(detector: &str) -> Rc<Guard> {
+    guard_that(detector, &json!({"label": "[gone]"}))
+}
+
+fn guard_that(detector: &str, redacts: &Value) -> Rc<Guard> {
     let policy = json!({
         "apiVersion": "agentguard.dev/v1", "kind": "AgentPolicy", "metadata": {"name": "t"},
         "defaults": {"action": "allow"},
         "rules": [{
             "id": "hide", "match": {"event": "message"}, "action": "redact",
             "when": {"text": {"detects": [detector]}},
-            "redact": {"label": "[gone]"},
+            "redact": redacts,
         }],
     });
     let loaded = load_json(policy.to_string().as_bytes());
@@ -86,6 +91,27 @@ fn nothing_of_a_value_is_left_in_any_form() {
             let given = texts(&str::to_owned);
             let expected = texts(&|_| "[gone]".to_owned());
             assert_eq!(sent(&guard, &given), expected, "{name}: {value}");
+        }
+    }
+}
+
+#[test]
+fn a_mask_leaves_no_letter_and_no_digit_in_any_disguise() {
+    for kind in KINDS {
+        let guard = guard_that(kind.name, &json!({"with": "mask"}));
+        let value = kind.value(&mut Dice(29));
+        for (how, hidden) in disguises(&value) {
+            let given = json!({"model": "m", "messages": says(&format!("my {} is {hidden}, ok", kind.word))});
+            let sent = sent(&guard, &given);
+            let text = sent["messages"][0]["content"].as_str().unwrap();
+            let masked = text.strip_prefix(&format!("my {} is ", kind.word)).unwrap();
+            let masked = masked.strip_suffix(", ok").unwrap();
+            let read = View::of(masked).map_or(masked.to_owned(), |view| view.text().to_owned());
+            assert!(
+                !read.contains(char::is_alphanumeric),
+                "{} in {how}: {masked}",
+                kind.name
+            );
         }
     }
 }

@@ -3,14 +3,16 @@
 use crate::scene::{
     Mode, answers, forbidden, in_mode, mask_cards, no_weapons, policy, refusal, says, with,
 };
-use harness::{Configuration, Http, Request, Setup, Site, Version};
+use harness::{Configuration, Http, Request, Setup, Site, Version, wasm};
 use serde_json::{Value, json};
+use std::process::Command;
 
 in_both_envoys![
     a_policy_is_the_same_as_text_and_as_a_struct,
     envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force,
     policies_side_by_side_do_not_disturb_each_other,
     the_environment_comes_from_where_the_policy_says,
+    envoy_takes_what_build_writes_for_every_upstream,
 ];
 
 fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
@@ -199,5 +201,50 @@ fn the_environment_comes_from_where_the_policy_says(version: Version) {
             .site(name)
             .send(Http::One, &Request::chat(says("hello")));
         assert_eq!(response.status, status, "{name}");
+    }
+}
+
+/// An authority that nobody has the key of.
+const AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUbs8zfJao5ERLY0eM7BO9aRmu+QcwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjExOTE0NDNaGA8yMTI2MTAyODE5MTQ0
+M1owDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABFcL
+vs/vYw6aznxehYHczeLqve5HS5sYpSZdtfvtg+GTScNKYeExWnGzbfklAnbDV9Rp
+Xf1rZKLE9uexnGdKXESjUzBRMB0GA1UdDgQWBBShfAjcHwD6JcVHETt0tz6JXsAi
+cDAfBgNVHSMEGDAWgBShfAjcHwD6JcVHETt0tz6JXsAicDAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCtYHsalFRG9EDfU3vj5qCEAdFw3fVfYxTf
+fkNYt214UQIgNXHIP8qXooGIytTpdEJACYcidXfQyMVkrPkJSF49x+E=
+-----END CERTIFICATE-----
+";
+
+fn envoy_takes_what_build_writes_for_every_upstream(version: Version) {
+    let home = std::env::temp_dir().join(format!("agentguard-built-{}", std::process::id()));
+    std::fs::create_dir_all(&home).expect("a directory");
+    let authority = home.join("authority.pem");
+    std::fs::write(&authority, AUTHORITY).expect("a file");
+    for upstream in [
+        "https://api.openai.com",
+        "http://127.0.0.1:8080/",
+        "http://[::1]:8080",
+    ] {
+        let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args([
+                "build",
+                "policies/getting-started.yaml",
+                "--for",
+                "envoy",
+                "--bootstrap",
+            ])
+            .args(["--upstream", upstream, "--wasm"])
+            .arg(wasm())
+            .arg("--trusted-ca")
+            .arg(&authority)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("the command");
+        let config = home.join(format!("{version:?}.json"));
+        std::fs::write(&config, built.stdout).expect("a file");
+        assert_eq!(version.refuses(&config), None, "{upstream}");
     }
 }

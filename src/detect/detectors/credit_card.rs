@@ -44,7 +44,7 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(
             4..=4,
-            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/0"),
+            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+0"),
             grouped,
         ),
         Anchor::Number(13..=19, When::Always, solid),
@@ -86,6 +86,10 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "pay with 4111-1111 1111.1111",
             found: &["4111-1111 1111.1111"],
+        },
+        Hit {
+            text: "https://shop.example/pay?n=4111+1111+1111+1111&m=12",
+            found: &["4111+1111+1111+1111"],
         },
         Hit {
             text: "pay 4111  1111\t1111\r\n1111 or 5555 - 5555 - 5555 - 4444.",
@@ -240,12 +244,17 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     })
 }
 
+/// What may stand once between two groups; `+` is the space of a form's fields.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/' | b'+')
+}
+
 /// Where the next group of digits begins behind one that ends at `at`: one separator on, or several wide ones.
 fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
     let text = place.text;
     let byte = text.at(at);
     let mut next = at.wrapping_add(1);
-    if matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/') && text.at(next).is_ascii_digit() {
+    if is_separator(byte) && text.at(next).is_ascii_digit() {
         return Some(next);
     }
     if !wide || !is_wide(byte) {
@@ -320,8 +329,7 @@ const LOOK: usize = 24;
 /// groups are told here, four digits at a time.
 fn is_no_card(written: &[u8; LOOK]) -> bool {
     let at = |place: usize| written.get(place).copied().unwrap_or(0);
-    let separator = |byte: u8| matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/');
-    if !separator(at(4)) || !separator(at(9)) || !separator(at(14)) {
+    if !is_separator(at(4)) || !is_separator(at(9)) || !is_separator(at(14)) {
         return false;
     }
     let group = |from: usize| {
@@ -339,7 +347,7 @@ fn is_no_card(written: &[u8; LOOK]) -> bool {
         return false;
     }
     let three = (20..23).all(|place| at(place).is_ascii_digit()) && !at(23).is_ascii_digit();
-    if at(19).is_ascii_digit() || separator(at(19)) && three {
+    if at(19).is_ascii_digit() || is_separator(at(19)) && three {
         return false;
     }
     // The first and third digit of each group are counted twice, two in one sum.

@@ -9,7 +9,7 @@ pub(super) static DETECTOR: Detector = Detector {
     groups: &["pii"],
     doc: Doc {
         finds: "A date between 1900 and 2029 in figures or with the name of the month (English, German, French, Spanish, Italian, Portuguese, Dutch, Polish), after words such as `date of birth`, `DOB`, `born`, `Geburtsdatum`, `生年月日`.",
-        misses: "Dates without such words, or with two digits for the year.",
+        misses: "Dates without such words; dates without a day.",
         source: "ISO 8601-1 and the usual national orders of day, month and year",
     },
     reach: 32,
@@ -18,8 +18,10 @@ pub(super) static DETECTOR: Detector = Detector {
         "dateofbirth",
         "birth date",
         "birthdate",
+        "birth day",
         "birthday",
         "dob",
+        "d o b",
         "born",
         "geburtsdatum",
         "geboren",
@@ -28,16 +30,30 @@ pub(super) static DETECTOR: Detector = Detector {
         "nee le",
         "naissance",
         "nacimiento",
+        "nacido",
+        "nacida",
         "nascita",
         "nato il",
         "nata il",
         "nascimento",
+        "nascido",
+        "nascida",
         "geboortedatum",
         "urodzenia",
+        "urodzony",
+        "urodzona",
         "födelsedatum",
+        "född",
+        "fødselsdato",
+        "født",
+        "дата рождения",
+        "дата народження",
+        "родился",
+        "родилась",
         "syntymäaika",
         "生年月日",
         "出生日期",
+        "出生于",
         "생년월일",
         "dogum tarihi",
     ],
@@ -69,6 +85,7 @@ pub(super) static DETECTOR: Detector = Detector {
         Anchor::Number(1..=2, When::InContextBefore(b" ,.-"), day_first),
         // The first bytes of 年 and 년.
         Anchor::Number(4..=4, When::InContextBefore(b"\xE5\xEB"), year_first),
+        Anchor::Number(4..=4, When::InContextBeforeGroup(b"-0"), timed),
         Anchor::Word(
             &[
                 "january",
@@ -123,6 +140,20 @@ pub(super) static DETECTOR: Detector = Detector {
         Hit {
             text: "{\"dateOfBirth\":\"7/4/1976\"}",
             found: &["7/4/1976"],
+        },
+        Hit {
+            text: "{\"birth_day\":\"1976-04-07T00:00:00Z\"}, D.O.B. 07/04/1976",
+            found: &["1976-04-07", "07/04/1976"],
+        },
+        Hit {
+            text: "Дата рождения: 24.12.1990; urodzony 3.5.1975; född 1984-02-29; født 24.12.1990; nascido em 24/12/1990",
+            found: &[
+                "24.12.1990",
+                "3.5.1975",
+                "1984-02-29",
+                "24.12.1990",
+                "24/12/1990",
+            ],
         },
     ],
     misses: &[
@@ -250,6 +281,27 @@ fn year_first(place: &Place<'_>) -> Option<Found> {
     known.then_some(Found {
         start: place.at,
         end: at,
+        confidence: Confidence::High,
+    })
+}
+
+/// The date in `1976-04-07T00:00:00Z`, as programs write it; the place is at the year.
+fn timed(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let end = place.end.wrapping_add(6);
+    let part = |from: usize| number_at(text.slice(from..from.wrapping_add(2)), 0, 2);
+    let year = number_at(text.slice(place.at..place.end), 0, 4)?;
+    let month = part(place.end.wrapping_add(1))?;
+    let day = part(end.wrapping_sub(2))?;
+    part(end.wrapping_add(1))?;
+    let fits = (1900..=2029).contains(&year)
+        && is_date(year, month, day)
+        && text.at(end.wrapping_sub(3)) == b'-'
+        && text.at(end) == b'T'
+        && text.at(end.wrapping_add(3)) == b':';
+    fits.then_some(Found {
+        start: place.at,
+        end,
         confidence: Confidence::High,
     })
 }

@@ -85,6 +85,20 @@ fn tags_are_decoded_as_words_of_their_own() {
 }
 
 #[test]
+fn tags_have_a_second_reading_in_which_they_are_nothing() {
+    let text = "4\u{E0041}1\u{E0042}\u{E0043}1 \u{E0041}x";
+    assert_eq!(view(text), "4 A1 BC1  Ax");
+    let bare = View::without_tags(text).unwrap();
+    assert_eq!(bare.text(), "411 x");
+    assert_eq!(
+        bare.original(0..3),
+        0.."4\u{E0041}1\u{E0042}\u{E0043}1".len()
+    );
+    assert!(View::without_tags("4\u{200B}1").is_none());
+    assert!(View::without_tags("plain").is_none());
+}
+
+#[test]
 fn hidden_characters_between_letters_have_a_second_reading() {
     let text = "ignore\u{200B}all, igno\u{200B}re \u{200B}this";
     assert_eq!(view(text), "ignoreall, ignore this");
@@ -272,7 +286,8 @@ proptest! {
     #[test]
     fn the_map_covers_the_view_in_order(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
         let text = parts.concat();
-        for view in [View::of(&text), View::spaced(&text)].into_iter().flatten() {
+        let readings = [View::of(&text), View::spaced(&text), View::without_tags(&text)];
+        for view in readings.into_iter().flatten() {
             let mut last = 0..0;
             for (at, c) in view.text().char_indices() {
                 let original = view.original(at..at + c.len_utf8());

@@ -8,6 +8,7 @@ mod a2a;
 mod documents;
 mod generic;
 mod history;
+mod identifiers;
 mod mcp;
 mod models;
 mod pseudonym;

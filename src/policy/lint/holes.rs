@@ -5,7 +5,7 @@ use crate::diag::{Severity, codes};
 use crate::policy::condition::{Condition, Operand, Test};
 use crate::policy::document::List;
 use crate::policy::field::Field;
-use crate::policy::node::Node;
+use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::reason::{Ask, Formula};
 use crate::policy::rule::Action;
@@ -332,13 +332,16 @@ fn asked(condition: &Condition) -> Vec<&Test> {
     }
 }
 
-/// Lists that no rule names.
+/// Lists that no rule and no detector names.
 pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for rule in &subject.document.rules {
         for condition in rule.when.iter().chain(&rule.unless) {
             condition.each_operand(&mut |operand| names(operand, &mut used));
         }
+    }
+    if let Some(detectors) = &subject.document.detectors {
+        named_by(detectors, &mut used);
     }
     let Some(lists) = super::top(subject.root, "lists") else {
         return;
@@ -353,9 +356,22 @@ pub(super) fn unused_lists(subject: &Subject<'_>, findings: &mut Findings) {
                 Severity::Warning,
                 codes::AG1119,
                 (member.key_span.clone(), format!("lists.{}", member.key)),
-                format!("no rule uses the list `{}`", member.key),
+                format!("nothing uses the list `{}`", member.key),
                 "use it (`{ list: NAME }`), or remove it",
             );
+        }
+    }
+}
+
+/// The lists that definitions of detectors name, each as `{ list: NAME }`.
+fn named_by<'n>(definition: &'n Node, used: &mut BTreeSet<&'n str>) {
+    used.extend(definition.get("list").and_then(Node::text));
+    for member in definition.members() {
+        named_by(&member.value, used);
+    }
+    if let Data::List(items) = &definition.data {
+        for item in items {
+            named_by(item, used);
         }
     }
 }
@@ -373,7 +389,7 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
     }
     if let Operand::Windows { windows, .. } = operand
         && let Operand::Value(Node { data, .. }) = &**windows
-        && let crate::policy::node::Data::List(items) = data
+        && let Data::List(items) = data
     {
         used.extend(items.iter().filter_map(Node::text));
     }

@@ -30,6 +30,20 @@ impl Version {
             Version::Oldest => "AGENTGUARD_ENVOY_OLDEST",
         })
     }
+
+    /// Why this Envoy would not start with a configuration in a file, if it would not.
+    ///
+    /// # Panics
+    /// When Envoy can't be run.
+    pub fn refuses(self, config: &Path) -> Option<String> {
+        let checked = std::process::Command::new(self.program())
+            .args(["--mode", "validate", "--config-path"])
+            .arg(config)
+            .output()
+            .expect("Envoy");
+        let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+        (!checked.status.success()).then_some(told)
+    }
 }
 
 /// The filter as `make wasm` built it.

@@ -323,6 +323,7 @@ pub(in crate::detect) static TOKENS: Detector = Detector {
             known("csk-", &[Run(Smalls, 48, 48)]),
             known("pa-", &[Run(Base64Url, 43, 43)]),
             known("jina_", &[Run(Word, 60, 70)]),
+            known("tgp_v1_", &[Run(Base64Url, 43, 43)]),
             known("tvly-", &[Run(Base64Url, 32, 48)]),
             known(
                 "lsv2_pt_",
