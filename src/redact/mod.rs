@@ -181,10 +181,14 @@ fn replacement(redaction: &Redaction, found: &str, key: &[u8], ledger: &mut Ledg
     }
 }
 
-/// Letters and digits become `*`, but for the last `kept` of them, at most half; separators stay.
+/// Letters and digits become `*`, but for the last `kept` of them if there are more; separators stay.
 fn masked(found: &str, kept: usize) -> String {
     let total = found.chars().filter(|c| tells(*c)).count();
-    let hidden = total.saturating_sub(kept.min(total / 2));
+    let hidden = if total > kept {
+        total.saturating_sub(kept)
+    } else {
+        total
+    };
     let mut seen = 0usize;
     found
         .chars()
@@ -281,8 +285,9 @@ mod tests {
         assert_eq!(masked(tags, 0), "****");
         assert_eq!(masked("①４é字-ⓐ٤", 0), "****-**");
         assert_eq!(masked("1234567890", 4), "******7890");
-        // Of a short value most would be left.
-        assert_eq!(masked("12-34", 4), "**-34");
+        assert_eq!(masked("12-345", 4), "*2-345");
+        // Of a shorter value all would be left.
+        assert_eq!(masked("12-34", 4), "**-**");
         assert_eq!(masked("1", 4), "*");
     }
 
