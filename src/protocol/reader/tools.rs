@@ -283,6 +283,7 @@ impl Reader<'_> {
     /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some. What
     /// is meant as JSON and can't be read as such (a key twice, Python's `NaN`, an end that was cut off) says something
     /// that nobody here can tell.
+    #[inline(never)]
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
         if !self.results {
             return Known::Missing;
