@@ -18,6 +18,7 @@ const MOST_MODELS: usize = 1_024;
 
 impl Models {
     /// Adds a name. Of too many, the others can't be told.
+    #[inline(never)]
     pub fn add(&mut self, name: &str) {
         if self.names.iter().any(|known| **known == *name) {
             return;

@@ -30,22 +30,18 @@ struct Seen {
 /// Whether nothing is left of what may not pass, calls and texts: they were seen wherever they stand, and a format's own
 /// code may not think of every place.
 fn are_gone(refused: &[Refused], nest: &Nest<'_>, reading: &Reading, edits: &Edits) -> bool {
-    let places: Vec<Place> = refused
-        .iter()
-        .flat_map(|refused| {
-            let event = &refused.event;
-            let call = (event.kind == Kind::ToolCall).then_some(event.at);
-            // A call goes with its arguments.
-            let texts = match call {
-                Some(_) => None,
-                None => reading
-                    .texts
-                    .get(index(event.texts.start)..index(event.texts.end)),
-            };
-            let texts = texts.unwrap_or_default().iter().map(|text| text.place);
-            call.into_iter().chain(texts)
-        })
-        .collect();
+    let mut places: Vec<Place> = Vec::new();
+    for Refused { event, .. } in refused {
+        // A call goes with its arguments.
+        if event.kind == Kind::ToolCall {
+            places.push(event.at);
+            continue;
+        }
+        let texts = index(event.texts.start)..index(event.texts.end);
+        for text in reading.texts.get(texts).unwrap_or_default() {
+            places.push(text.place);
+        }
+    }
     let mut standing = places.iter().filter_map(|place| nest.value(*place));
     let mut holding = places
         .iter()

@@ -217,14 +217,7 @@ impl<'a> Context<'a> {
             let splits = scans.splits.get_or_insert_with(|| self.splits(all));
             Some(slot.get_or_insert_with(|| {
                 let ours = splits.iter().filter(|split| split.text == number);
-                let mut literals = ours
-                    .clone()
-                    .filter_map(|split| split.literal)
-                    .collect::<Vec<_>>();
-                order::sort(&mut literals);
-                literals.dedup();
                 TextScan {
-                    literals,
                     splits: ours.copied().collect(),
                     ..TextScan::default()
                 }
@@ -1119,9 +1112,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             Operator::Contains(contains) => {
                 with_scan(context, direction, text, Wants::LITERALS, |scan| {
                     let stands = |needle: &[u32; 2]| match side {
-                        Side::Restricting => needle
-                            .iter()
-                            .any(|literal| scan.literals.binary_search(literal).is_ok()),
+                        Side::Restricting => needle.iter().any(|literal| scan.stands(*literal)),
                         Side::Loosening => needle
                             .first()
                             .is_some_and(|literal| scan.exact.binary_search(literal).is_ok()),

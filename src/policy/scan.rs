@@ -112,6 +112,13 @@ impl TextScan {
         self.found() == 0 && self.splits.is_empty()
     }
 
+    /// Whether a literal stands in the text, or begins or ends in it.
+    pub(super) fn stands(&self, literal: u32) -> bool {
+        let mut splits = self.splits.iter();
+        self.literals.binary_search(&literal).is_ok()
+            || splits.any(|split| split.literal == Some(literal))
+    }
+
     /// How much stands in the text itself.
     fn found(&self) -> usize {
         [
@@ -202,16 +209,19 @@ impl Matcher {
         literals: &[u32],
         hit: &mut dyn FnMut(Range<usize>),
     ) {
-        self.literals.find(text, &mut |literal, range| {
+        self.each_literal(text, &mut |literal, range| {
             if literals.contains(&literal) {
                 hit(range);
             }
         });
+    }
+
+    /// All literals in a text, as written or as it is read, and where they stand.
+    pub(super) fn each_literal(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
+        self.literals.find(text, hit);
         each_view(text, &mut |view| {
             self.literals.find(view.text(), &mut |literal, range| {
-                if literals.contains(&literal) {
-                    hit(view.original(range));
-                }
+                hit(literal, view.original(range));
             });
         });
     }

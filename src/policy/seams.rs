@@ -4,7 +4,7 @@
 //! Only the ends of the texts are looked at together, once as they follow one another and once with a space between
 //! them. What one text holds alone was found there, and isn't joined with a word before it.
 
-use super::scan::{Matcher, ScanScratch, Wants, each_view};
+use super::scan::{Matcher, ScanScratch, Wants};
 use crate::detect::{Confidence, Finding, Input};
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
 use crate::wire::json::Nest;
@@ -146,24 +146,18 @@ fn join(
             }
         }
         if wants.literals && between != GAP {
-            let mut tell = |literal: u32, range: Range<usize>| {
+            matcher.each_literal(&joined, &mut |literal, range| {
+                let by_chance = between.is_empty() && range.len() < SHORTEST_WITHOUT_SPACE;
                 let finding = Finding {
                     detector: NOBODY,
                     start: range.start,
                     end: range.end,
                     confidence: Confidence::High,
                 };
-                let by_chance = between.is_empty() && range.len() < SHORTEST_WITHOUT_SPACE;
                 let parts = split(&finding, Some(literal), &stretches);
                 if !by_chance && is_over_several(&parts) {
                     found.extend(parts);
                 }
-            };
-            matcher.literals.find(&joined, &mut tell);
-            each_view(&joined, &mut |view| {
-                matcher.literals.find(view.text(), &mut |literal, range| {
-                    tell(literal, view.original(range));
-                });
             });
         }
         if !wants.detectors {

@@ -313,6 +313,7 @@ fn stream(head: &Head<'_>) -> Endpoint {
     }
 }
 
+#[inline(never)]
 fn without_body(name: &'static str, head: &Head<'_>) -> Endpoint {
     Endpoint {
         name,

@@ -169,6 +169,7 @@ enum Role {
 }
 
 /// The type of an item. Items without one are messages; those that say nothing but an id are references.
+#[inline(never)]
 pub(super) fn kind_of(item: Value<'_>) -> String {
     if let Some(kind) = item.get("type").and_then(|kind| kind.text()) {
         return kind.into_owned();

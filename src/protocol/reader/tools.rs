@@ -2,7 +2,7 @@
 
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
-use crate::wire::json::{self, Place, ScanErrorKind, Value};
+use crate::wire::json::{self, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::order;
 use crate::wire::span::index;
 use std::ops::Range;
@@ -283,34 +283,25 @@ impl Reader<'_> {
     /// What a tool's result says as data: itself if it is structured, the JSON in it if it is a text that holds some. What
     /// is meant as JSON and can't be read as such (a key twice, Python's `NaN`, an end that was cut off) says something
     /// that nobody here can tell.
+    #[inline(never)]
     pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
         if !self.results {
             return Known::Missing;
         }
         match value.kind() {
             json::Kind::String => {
-                let begins = value.raw_content().trim_ascii_start().first();
-                // White space before it may be written as an escape.
-                let is_hidden = begins == Some(&b'\\')
-                    && value
-                        .text()
-                        .unwrap_or_default()
-                        .trim_ascii_start()
-                        .starts_with(['{', '[']);
-                if !is_hidden && !matches!(begins, Some(b'{' | b'[')) {
+                let text = value.text().unwrap_or_default();
+                let text = text.trim_ascii_start();
+                if !text.starts_with(['{', '[']) {
                     return Known::Missing;
                 }
                 match self.nest.open(value) {
                     Ok(doc) => Known::Is(doc.root().place()),
-                    Err(error) => {
-                        let is_prose =
-                            matches!(error.kind, ScanErrorKind::Syntax | ScanErrorKind::Trailing)
-                                && !begins_like_json(&value.text().unwrap_or_default());
-                        match is_prose {
-                            true => Known::Missing,
-                            false => Known::Unknown,
-                        }
-                    }
+                    Err(ScanError {
+                        kind: ScanErrorKind::Syntax | ScanErrorKind::Trailing,
+                        ..
+                    }) if !begins_like_json(text) => Known::Missing,
+                    Err(_) => Known::Unknown,
                 }
             }
             json::Kind::Null => Known::Missing,
