@@ -123,6 +123,8 @@ impl Build {
             Some(path) => watched(path),
         };
         Ok(json!({
+            // Without a name Envoy discovers no configuration; `--service-node` and `--service-cluster` give it another.
+            "node": {"id": "agentguard", "cluster": "agentguard"},
             // Envoy's stats become Prometheus metrics with labels by these; without them everything is in the name.
             "stats_config": {"stats_tags": stats_tags()},
             "admin": {"address": admin},

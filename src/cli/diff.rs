@@ -48,7 +48,7 @@ impl Diff {
     fn replay(&self, file: &str, old: &Node, new: &Node, json: bool) -> Result<usize, Failed> {
         let env = self.env.as_deref();
         let (old, new) = (Proxyless::new(old, env)?, Proxyless::new(new, env)?);
-        let bytes = output::read(file)?;
+        let bytes = output::read_lines(file)?;
         let started = now();
         let (mut count, mut differing) = (0_usize, 0_usize);
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {

@@ -28,7 +28,7 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
-        let bytes = output::read(&self.file)?;
+        let bytes = output::read_lines(&self.file)?;
         for (number, line) in bytes.split(|b| *b == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
                 continue;

@@ -41,3 +41,15 @@ pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
         Err(error) => Err(complain(&format!("{name} can't be read: {error}"))),
     }
 }
+
+/// The mark that editors on Windows begin files with; it says nothing about what they hold.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads a file of lines.
+pub(super) fn read_lines(name: &str) -> Result<Vec<u8>, Failed> {
+    let mut bytes = read(name)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
+}

@@ -57,7 +57,7 @@ impl Replay {
             Some(policy) => Some(Judge::new(policy, self.env.as_deref())?),
             None => None,
         };
-        let bytes = output::read(&self.file)?;
+        let bytes = output::read_lines(&self.file)?;
         let (mut count, mut differing, mut open) = (0_usize, 0_usize, 0_usize);
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
             // A trapped VM leaves no record.

@@ -57,7 +57,7 @@ struct Line {
 impl Scan {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
         let scanner = Scanner::new(&self.selection()?);
-        let bytes = output::read(&self.file)?;
+        let bytes = output::read_lines(&self.file)?;
         let mut scratch = Scratch::default();
         for (number, line) in (1usize..).zip(bytes.split(|byte| *byte == b'\n')) {
             if line.trim_ascii().is_empty() {

@@ -33,9 +33,10 @@ impl Source {
     /// Reads a file without compiling it.
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
         let bytes = output::read(name)?;
-        // Editors on Windows begin files with a byte order mark, which says nothing about the policy.
         let whole = bytes.len();
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let bytes = bytes
+            .strip_prefix(output::BYTE_ORDER_MARK)
+            .unwrap_or(&bytes);
         let before = whole.saturating_sub(bytes.len());
         let (text, root) = match std::str::from_utf8(bytes) {
             Ok(text) => (text.to_owned(), parse(name, text)),

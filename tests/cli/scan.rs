@@ -198,3 +198,13 @@ fn the_detectors_of_the_docs_example_find_what_they_say() {
         assert_eq!(leaves(text), json!(text));
     }
 }
+
+#[test]
+fn a_byte_order_mark_before_lines_is_passed_over() {
+    let line = "\u{FEFF}{\"id\":1,\"text\":\"jane@example.com\"}\r\n";
+    let output = run_with(&["--json", "scan"], line.as_bytes());
+    assert_eq!(
+        json_lines(&output),
+        [json!({"id": 1, "spans": [[0, 16, "email"]]})]
+    );
+}

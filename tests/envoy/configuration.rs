@@ -12,7 +12,7 @@ in_both_envoys![
     envoy_does_not_start_with_a_policy_that_can_t_be_put_in_force,
     policies_side_by_side_do_not_disturb_each_other,
     the_environment_comes_from_where_the_policy_says,
-    envoy_takes_what_build_writes_for_every_upstream,
+    envoy_takes_what_build_writes,
 ];
 
 fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
@@ -218,33 +218,34 @@ fkNYt214UQIgNXHIP8qXooGIytTpdEJACYcidXfQyMVkrPkJSF49x+E=
 -----END CERTIFICATE-----
 ";
 
-fn envoy_takes_what_build_writes_for_every_upstream(version: Version) {
+fn envoy_takes_what_build_writes(version: Version) {
     let home = std::env::temp_dir().join(format!("agentguard-built-{}", std::process::id()));
     std::fs::create_dir_all(&home).expect("a directory");
     let authority = home.join("authority.pem");
     std::fs::write(&authority, AUTHORITY).expect("a file");
-    for upstream in [
-        "https://api.openai.com",
-        "http://127.0.0.1:8080/",
-        "http://[::1]:8080",
-    ] {
-        let built = Command::new(env!("CARGO_BIN_EXE_agentguard"))
-            .args([
-                "build",
-                "policies/getting-started.yaml",
-                "--for",
-                "envoy",
-                "--bootstrap",
-            ])
-            .args(["--upstream", upstream, "--wasm"])
+    let policy = "policies/getting-started.yaml";
+    let build = |options: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_agentguard"))
+            .args(["build", policy, "--for", "envoy", "--wasm"])
             .arg(wasm())
-            .arg("--trusted-ca")
-            .arg(&authority)
+            .args(options)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
-            .expect("the command");
+            .expect("the command")
+            .stdout
+    };
+    let filter = home.join(format!("{version:?}-filter.json"));
+    std::fs::write(&filter, build(&[])).expect("a file");
+    let [authority, filter] = [&authority, &filter].map(|path| path.to_string_lossy());
+    for options in [
+        &["--upstream", "https://api.openai.com"][..],
+        &["--upstream", "http://127.0.0.1:8080/"],
+        &["--upstream", "http://[::1]:8080"],
+        &["--watch", &filter],
+    ] {
+        let built = build(&[&["--bootstrap", "--trusted-ca", &authority], options].concat());
         let config = home.join(format!("{version:?}.json"));
-        std::fs::write(&config, built.stdout).expect("a file");
-        assert_eq!(version.refuses(&config), None, "{upstream}");
+        std::fs::write(&config, built).expect("a file");
+        assert_eq!(version.refuses(&config), None, "{options:?}");
     }
 }
