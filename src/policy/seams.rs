@@ -60,10 +60,10 @@ pub(super) fn find(
         }
         last = Some(event);
         for number in event.texts.clone() {
-            let is_said = reading
-                .texts
-                .get(index(number))
-                .is_some_and(|text| text.class == Class::Text && text.form == Form::String);
+            // What goes by a name stands alone: nobody joins the values of a tool's result.
+            let is_said = reading.texts.get(index(number)).is_some_and(|text| {
+                text.class == Class::Text && text.form == Form::String && text.key.is_none()
+            });
             if is_said && event.part == Part::Text && run.last() != Some(&number) {
                 run.push(number);
             }
