@@ -116,6 +116,8 @@ pub fn run() {
         class: Class::Text,
         form: Form::String,
         key: None,
+        over: None,
+        is_data: false,
     });
     let mut call = Event::new(Kind::ToolCall, Direction::Request, Place::default());
     call.tool = Known::Is("tool_10".into());

@@ -8,6 +8,7 @@ use super::normalise::{View, stable_len};
 use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::order;
+use context::Words;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
 pub use table::Tables;
@@ -252,6 +253,18 @@ impl Scanner {
             finding.end = finding.end.saturating_add(from);
         }
         safe.saturating_add(from)
+    }
+
+    /// Whether a name says anything to a detector: what goes by another is found without it, or not at all.
+    #[inline(never)]
+    pub fn hears(&self, name: &str) -> bool {
+        let seen = View::of(name);
+        let name = seen.as_ref().map_or(name, View::text).as_bytes();
+        let terms = [self.plan.terms(), self.custom.terms()];
+        let mut words = Words::default();
+        let may_be_secret = (0..name.len()).any(|at| keyed::begins_word(name, at));
+        may_be_secret && self.plan.terms().finds_secrets()
+            || terms.iter().any(|terms| words.of_name(name, terms) != 0)
     }
 
     /// Takes the tables of a stream from where a text was settled to where it is now.
@@ -656,7 +669,8 @@ impl Scanner {
 }
 
 /// Sorts by start, and of findings of one detector that overlap keeps the first, of those the longest and surest.
-fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
+#[inline(never)]
+pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
     // They come nearly sorted, which a stable sort knows how to use.
     order::sort_by_key(found, |f| {
         (

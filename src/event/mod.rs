@@ -4,6 +4,7 @@
 mod facts;
 mod history;
 mod names;
+mod naming;
 mod reading;
 mod redaction;
 mod shape;
@@ -11,6 +12,7 @@ mod shape;
 pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{Answer, Count, Fit, History, Position};
 pub use names::PROTOCOL_NAMES;
+pub use naming::{Name, Named, each_named};
 pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
 pub use shape::{CallShape, Shape};
@@ -202,8 +204,12 @@ pub struct Text {
     pub class: Class,
     /// How it stands there.
     pub form: Form,
-    /// The key that it stands under: a name such as `ssn` speaks for what follows it.
+    /// The name that it goes by, mostly the key that it stands under: a name such as `ssn` speaks for what follows it.
     pub key: Option<Place>,
+    /// What that name says little without: the `account` of its `number`.
+    pub over: Option<Place>,
+    /// A machine wrote it, and it is here as a whole: where it is JSON, what stands in it goes by names, too.
+    pub is_data: bool,
 }
 
 impl Text {

@@ -1169,6 +1169,8 @@ fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'sta
         class,
         form: Form::String,
         key: None,
+        over: None,
+        is_data: false,
     });
     (
         Nest::owned(quoted, Limits { max_depth: 1 }, 0).ok(),

@@ -14,8 +14,8 @@ use super::node::{Data, Member, Node};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
-    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Principal, Reading,
-    Text, Turn, Usage,
+    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Name, Part, Principal,
+    Reading, Text, Turn, Usage, each_named,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
@@ -319,7 +319,8 @@ fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
         _ => value.get("texts"),
     };
     if let Some(texts) = texts {
-        event.texts = register(texts, reading);
+        let is_data = described.kind == Kind::ToolResult;
+        event.texts = register(texts, is_data, reading);
     }
     match described.kind {
         Kind::Request => reading.params = place(&described.params, "params").value().copied(),
@@ -333,22 +334,26 @@ fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
 }
 
 /// Registers the strings, keys and numbers of a value as a protocol's reader does.
-fn register(value: Value<'_>, reading: &mut Reading) -> Range<u32> {
+fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32> {
     let start = offset(reading.texts.len());
-    for descendant in value.descendants() {
-        let form = match descendant.value.kind() {
-            Json::String if descendant.is_key => Form::Key,
+    each_named(value, &mut |named| {
+        let form = match named.value.kind() {
+            Json::String if named.is_key => Form::Key,
             Json::String => Form::String,
             Json::Number => Form::Number,
-            _ => continue,
+            _ => return,
         };
+        let Name { nearest, over, .. } = named.name;
+        let [key, over] = [nearest, over].map(|name| name.map(Value::place));
         reading.texts.push(Text {
-            place: descendant.value.place(),
+            place: named.value.place(),
             class: Class::Text,
             form,
-            key: None,
+            key,
+            over,
+            is_data,
         });
-    }
+    });
     start..offset(reading.texts.len())
 }
 

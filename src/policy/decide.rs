@@ -8,6 +8,7 @@ use super::compile::{
     Policy, Question,
 };
 use super::condition::Quantifier;
+use super::data;
 use super::document::{Default, DefaultAction};
 use super::field::{Field, Nature};
 use super::glob::Reading as GlobReading;
@@ -23,7 +24,7 @@ use super::value::{
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Position, Reading,
+    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Name, Position, Reading,
     Redaction, Replacement, Text, Turn,
 };
 use crate::wire::btree::BTreeMap;
@@ -193,6 +194,7 @@ impl<'a> Context<'a> {
         use_scan(self.scanned(direction, text, asked, &mut scans, &mut own))
     }
 
+    #[inline(never)]
     fn scanned<'s>(
         &self,
         direction: Direction,
@@ -208,6 +210,13 @@ impl<'a> Context<'a> {
             detectors: true,
             ..asked
         });
+        let info = text.number.and_then(|number| self.text_info(number));
+        let name = match (info, text.value) {
+            (Some(info), _) => [info.key, info.over],
+            // A rule asks about a value of arguments or of a result.
+            (None, Some(value)) if wants.detectors => scans.name_of(value),
+            _ => [None; 2],
+        };
         let slot = text.number.and_then(|number| {
             let place = index(number);
             if scans.list.len() <= place {
@@ -226,14 +235,26 @@ impl<'a> Context<'a> {
         let scan = slot.unwrap_or(own);
         let missing = wants.without(scan.looked);
         if missing != Wants::default() {
-            let key = text
-                .number
-                .and_then(|number| self.text_info(number)?.key)
-                .and_then(|place| self.nest.value(place)?.text());
-            let scratch = &mut self.scratch.borrow_mut();
-            self.policy
-                .matcher
-                .scan(&text.text(), key.as_deref(), missing, scratch, scan);
+            let [nearest, over] = name.map(|place| self.nest.value(place?));
+            let name = Name {
+                nearest,
+                over,
+                is_own: false,
+            };
+            let key = name.words();
+            // A text of an answer may also come in pieces: then it can't be read as data.
+            let is_data = info.is_some_and(|info| {
+                info.is_data || direction == Direction::Request && info.is_editable()
+            });
+            let (key, scratch) = (key.as_deref(), &mut *self.scratch.borrow_mut());
+            let matcher = &self.policy.matcher;
+            matcher.scan(&text.text(), key, is_data, missing, scratch, scan);
+            if missing.detectors
+                && text.form == Form::Number
+                && let Some(whole) = text.value.and_then(data::whole)
+            {
+                matcher.scan(&whole, key, false, Wants::DETECTORS, scratch, scan);
+            }
         }
         scan
     }

@@ -9,6 +9,7 @@ mod blanks;
 mod case;
 mod compile;
 mod condition;
+mod data;
 mod decide;
 mod decode;
 mod detectors;

@@ -1,10 +1,13 @@
 //! What stands in a text, found once for all rules: literals, patterns, detectors.
 
 use super::blanks::{Blank, Blanks};
+use super::data::Data;
 use super::seams::Split;
 use crate::detect::literals::Literals;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
+use crate::event::{Name, each_named};
+use crate::wire::json::{Place, Value};
 use crate::wire::order;
 use std::ops::Range;
 
@@ -132,22 +135,30 @@ impl TextScan {
 }
 
 impl Matcher {
-    /// Looks in a text for what was not looked for yet. `key` is the name that it stands under.
+    /// Looks in a text for what was not looked for yet. `key` is the name that it goes by; `is_data`: where it is JSON,
+    /// what stands in it goes by names, too.
+    #[inline(never)]
     pub(super) fn scan(
         &self,
         text: &str,
         key: Option<&str>,
+        is_data: bool,
         wants: Wants,
         scratch: &mut ScanScratch,
         scan: &mut TextScan,
     ) {
         scan.looked.join(wants);
-        let blank = Blank::new(text, key, wants);
+        let may_be = is_data && wants.detectors;
+        let data = may_be.then(|| Data::of(text)).flatten();
+        let blank = Blank::new(text, key, wants).filter(|_| data.is_none());
         if blank.is_some_and(|blank| scratch.blanks.has(&blank)) {
             return;
         }
         let known = scan.found();
         self.look(text, key, wants, scratch, scan);
+        if let Some(data) = data {
+            data.scan(&self.detectors, text, &mut scratch.detectors, scan);
+        }
         if let Some(blank) = blank
             && scan.found() == known
             && !scan.incomplete
@@ -244,17 +255,47 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
     }
 }
 
+/// Where the name of a value stands, and what stands over it.
+pub(super) type NamePlaces = [Option<Place>; 2];
+
 /// The scans of one body's texts, made when the first rule asks.
 #[derive(Debug, Default)]
 pub struct Scans {
     pub(super) list: Vec<Option<TextScan>>,
     /// What goes over several texts; absent until somebody asks.
     pub(super) splits: Option<Vec<Split>>,
+    /// What values go by that are asked about as values, by document; made when the first is asked about.
+    pub(super) names: Vec<(u16, Vec<(Place, NamePlaces)>)>,
     /// Detectors don't look: there is more text than the policy lets them.
     pub(super) skips_detectors: bool,
 }
 
 impl Scans {
+    /// What a value goes by.
+    #[inline(never)]
+    pub(super) fn name_of(&mut self, value: Value<'_>) -> NamePlaces {
+        let place = value.place();
+        let doc = match self.names.iter().position(|(doc, _)| *doc == place.doc) {
+            Some(doc) => doc,
+            None => {
+                let mut names = Vec::new();
+                each_named(value.doc().root(), &mut |named| {
+                    let Name { nearest, over, .. } = named.name;
+                    if nearest.is_some() {
+                        let name = [nearest, over].map(|name| name.map(Value::place));
+                        names.push((named.value.place(), name));
+                    }
+                });
+                self.names.push((place.doc, names));
+                self.names.len().saturating_sub(1)
+            }
+        };
+        let names = self.names.get(doc).map_or(&[][..], |(_, names)| names);
+        let at = names.partition_point(|(other, _)| *other < place);
+        let known = names.get(at).filter(|(other, _)| *other == place);
+        known.map_or([None; 2], |(_, name)| *name)
+    }
+
     /// Scans of a body with more text than detectors may look at.
     pub fn without_detectors() -> Scans {
         Scans {

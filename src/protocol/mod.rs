@@ -777,6 +777,8 @@ fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, R
         class: Class::Text,
         form: Form::String,
         key: None,
+        over: None,
+        is_data: false,
     });
     let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
     event.part = part;

@@ -22,8 +22,8 @@ use super::stream::{Channel, FrameReading, Piece, TextPiece};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Part, Problem, Reading,
-    RpcMessage, Text, Turn,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Name, Named, Part, Problem,
+    Reading, RpcMessage, Text, Turn, each_named,
 };
 use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
 use crate::wire::letter_case;
@@ -716,6 +716,7 @@ impl<'b> Reader<'b> {
         }
     }
 
+    #[inline(never)]
     fn register(&mut self, place: Place, class: Class, form: Form, key: Option<Place>) -> u32 {
         let number = self.text_count();
         // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
@@ -732,7 +733,21 @@ impl<'b> Reader<'b> {
             class,
             form,
             key,
+            over: None,
+            is_data: false,
         });
+        number
+    }
+
+    /// Registers a value in data, with what it goes by.
+    #[inline(never)]
+    fn register_named(&mut self, named: Named<'_>, class: Class, form: Form) -> u32 {
+        let Name { nearest, over, .. } = named.name;
+        let [key, over] = [nearest, over].map(|name| name.map(Value::place));
+        let number = self.register(named.value.place(), class, form, key);
+        if let Some(text) = self.reading.texts.last_mut() {
+            text.over = over;
+        }
         number
     }
 
@@ -750,6 +765,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Registers a text without an event of its own.
+    #[inline(never)]
     pub fn quiet_text(&mut self, value: Value<'_>, class: Class) -> Range<u32> {
         match value.kind() {
             json::Kind::String => {
@@ -795,19 +811,15 @@ impl<'b> Reader<'b> {
 
     /// Everything in a value that can hold text: strings, keys, long numbers. Free structure such as arguments or a
     /// schema; each string stays editable.
+    #[inline(never)]
     pub fn tree(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
-        let mut key = None;
-        for node in value.descendants() {
-            self.claim(node.value);
-            let place = node.value.place();
-            if node.is_key {
-                key = Some(place);
+        each_named(value, &mut |named| {
+            self.claim(named.value);
+            if let Some(form) = telling_form(named.is_key, named.value) {
+                self.register_named(named, Class::Text, form);
             }
-            if let Some(form) = telling_form(node.is_key, node.value) {
-                self.register(place, Class::Text, form, key.filter(|key| *key != place));
-            }
-        }
+        });
         start..self.text_count()
     }
 

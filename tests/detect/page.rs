@@ -45,6 +45,16 @@ line if that has another number. A line break within quotes is the end of a row 
 its names; the rows behind it are. A text with more than 2,000 such lines of names, lists aside, counts as one that could
 not be read.
 
+**Data.** In arguments of calls, in results of tools and in what else is structured, a value goes by its key, and by what says
+elsewhere what it is: its column (`{\"columns\": [\"id\", \"ssn\"], \"rows\": [[1, \"…\"]]}`, columns as objects with a name, names in
+the first row), the name beside it (`{\"name\": \"API_KEY\", \"value\": \"…\"}`, `label` and `answer`, `key`, `field`, `type`, in any
+order), the key over an object that is only about it (`{\"ssn\": {\"value\": \"…\"}}`, `{\"account\": {\"number\": \"…\"}}`) or over a list. The
+same holds in a text of a request and in a result of a tool where it is JSON, with up to 1,024 bytes of prose around it, and for
+tables and lists of HTML there (`<th>` over or before `<td>`, `<dt>` before `<dd>`, `<field name=\"…\">`) where its first tag stands
+in the first 1,024 bytes; not in texts of answers, which may come in pieces. Names have at most 80 bytes, tables at most 256
+columns; a value that is found by such a name has at most 640 bytes. A number such as `123456789.0` is read as a whole one. Keys
+have no names: what is found in one is found without.
+
 **Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
 digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag
 characters, exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is

@@ -281,6 +281,8 @@ fn register(reading: &mut Reading, value: Value<'_>) -> std::ops::Range<u32> {
             class: Class::Text,
             form,
             key: None,
+            over: None,
+            is_data: false,
         });
     }
     start..u32::try_from(reading.texts.len()).unwrap()

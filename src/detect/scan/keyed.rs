@@ -200,11 +200,23 @@ fn is_blank(byte: u8) -> bool {
 /// What stands between a name and its value, and where the value begins.
 fn link(text: &Text<'_>, name: &Range<usize>) -> Option<(Link, usize)> {
     let mut at = name.end;
+    if text.at(at) == b'*' {
+        // `**Password**: …`
+        let behind = text.run(at, 3, |byte| byte == b'*');
+        if text.at(behind) == b':' {
+            at = behind;
+        }
+    }
     let is_sign = |byte: u8| matches!(byte, b'=' | b':' | b'?' | b'.' | b'>' | b'!' | b'|' | b'~');
     if matches!(text.at(at), b'=' | b':') {
         // What stands behind most names in data.
         let from = at.wrapping_add(1);
         let next = text.at(from);
+        if next == b'*' && text.goes_on_as(from, "** ") {
+            // `**Password:** …`
+            let behind = from.wrapping_add(3);
+            return Some((Link::Assigned, text.run(behind, 16, is_space)));
+        }
         if !is_sign(next) && !is_space(next) {
             return Some((Link::Assigned, typed(text, from)));
         }
@@ -454,6 +466,8 @@ mod tests {
             "[{\"name\": \"api_key\", \"value\": \"v4lue\"}]",
             "set(:api_key, \"v4lue\")",
             "ENV api_key v4lue",
+            "**api_key**: v4lue",
+            "- **api_key:** `v4lue`",
         ] {
             let found = pairs(text);
             assert!(

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod a2a;
+mod data;
 mod documents;
 mod generic;
 mod history;

@@ -1,10 +1,11 @@
 //! Texts in other clothes: `data:` URLs, base64, JSON inside a text. What is found so is judged as text beside what it stands in.
 
 use super::{Origin, Reader, telling_form};
-use crate::event::{Attachments, Class, Form, Part};
+use crate::event::{Attachments, Class, Form, Part, each_named};
 use crate::wire::http::percent_decode;
 use crate::wire::json::{Place, Value};
 use crate::wire::letter_case;
+use crate::wire::span::index;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -78,30 +79,28 @@ impl Reader<'_> {
     /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with
     /// escapes, base64 of a text, a text's `data:` URL. As deep as JSON in JSON is read at all; what does not fit is no error, since the
     /// outer text is judged in any case.
+    #[inline(never)]
     pub fn look_into_all(&mut self, texts: Range<u32>) -> Range<u32> {
         let start = self.text_count();
         for number in texts {
-            let text = usize::try_from(number)
-                .ok()
-                .and_then(|number| self.reading.texts.get(number))
-                .filter(|text| text.form == Form::String)
-                .map(|text| text.place);
-            if let Some(place) = text {
+            let text = self.reading.texts.get_mut(index(number));
+            if let Some(text) = text.filter(|text| text.form == Form::String) {
+                text.is_data = true;
+                let place = text.place;
                 self.look_into(place);
             }
         }
         start..self.text_count()
     }
 
-    fn look_into(&mut self, place: Place) -> Range<u32> {
-        let start = self.text_count();
+    #[inline(never)]
+    fn look_into(&mut self, place: Place) {
         if let Some(doc) = self.nest.shared(place.doc) {
             let value = doc.value(place.node);
             if let Some(text) = value.text() {
                 self.look_into_text(value, &text);
             }
         }
-        start..self.text_count()
     }
 
     fn look_into_text(&mut self, value: Value<'_>, text: &str) {
@@ -114,23 +113,20 @@ impl Reader<'_> {
             if (text.contains('\\') || has_encoding(text))
                 && let Ok(doc) = self.nest.open(value)
             {
-                let mut key = None;
-                for node in doc.root().descendants() {
-                    let place = node.value.place();
-                    if node.is_key {
-                        key = Some(place);
-                    }
-                    let form = telling_form(node.is_key, node.value);
+                each_named(doc.root(), &mut |named| {
+                    let form = telling_form(named.is_key, named.value);
                     if let Some(form @ (Form::String | Form::Key)) = form {
-                        if node.value.has_escapes() {
-                            let under = key.filter(|key| *key != place);
-                            self.register(place, Class::Text, form, under);
+                        if named.value.has_escapes() {
+                            let number = self.register_named(named, Class::Text, form);
+                            if let Some(text) = self.reading.texts.get_mut(index(number)) {
+                                text.is_data = form == Form::String;
+                            }
                         }
                         if form == Form::String {
-                            self.look_into(place);
+                            self.look_into(named.value.place());
                         }
                     }
-                }
+                });
             }
         } else if let Some(decoded) = text_of_data_url(text)
             .map(|(_, decoded)| decoded)
@@ -138,7 +134,10 @@ impl Reader<'_> {
             && let Ok(doc) = self.nest.decoded(value, &decoded)
         {
             let root = doc.root();
-            self.quiet_text(root, Class::Unknown);
+            let decoded = self.quiet_text(root, Class::Unknown);
+            if let Some(text) = self.reading.texts.get_mut(index(decoded.start)) {
+                text.is_data = true;
+            }
             self.look_into(root.place());
         }
     }

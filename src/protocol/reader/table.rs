@@ -2,7 +2,7 @@
 
 use super::tools::is_data_url;
 use super::{Names, Origin, Reader, Take, telling_form};
-use crate::event::{Class, Part};
+use crate::event::{Class, Part, each_named};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -222,22 +222,18 @@ impl<'b> Reader<'b> {
 
     /// What nobody claimed in a value is text of class `unknown`, here and now: it belongs to what the value is. Gives
     /// the numbers of its texts.
+    #[inline(never)]
     pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
-        let mut key = None;
-        for node in value.descendants() {
-            let place = node.value.place();
-            if node.is_key {
-                key = Some(place);
+        each_named(value, &mut |named| {
+            if self.knows(named.value) {
+                return;
             }
-            if self.is_claimed(place) {
-                continue;
+            self.claim(named.value);
+            if let Some(form) = telling_form(named.is_key, named.value) {
+                self.register_named(named, Class::Unknown, form);
             }
-            self.claim(node.value);
-            if let Some(form) = telling_form(node.is_key, node.value) {
-                self.register(place, Class::Unknown, form, key.filter(|key| *key != place));
-            }
-        }
+        });
         start..self.text_count()
     }
 }

@@ -225,8 +225,12 @@ impl Pass<'_> {
         let Some(key) = key.filter(|key| key.len() <= 64 && !self.plan.keyed.is_empty()) else {
             return;
         };
-        let assigned = format!("{key}=x");
-        let named = Text::new(assigned.as_bytes());
+        // As programs write it: `Secret Access Key` is one name.
+        let mut assigned = [key.as_bytes(), b"=x"].concat();
+        for byte in assigned.iter_mut().filter(|byte| **byte == b' ') {
+            *byte = b'_';
+        }
+        let named = Text::new(&assigned);
         let pair = (0..key.len()).find_map(|at| keyed::pair(&named, at));
         if pair.is_none_or(|pair| pair.value.start != key.len().wrapping_add(1)) {
             return;
@@ -239,15 +243,16 @@ impl Pass<'_> {
         if end == 0 || end < self.text.len() {
             return;
         }
+        let name = named.slice(0..key.len());
         self.ask_judges(Keyed {
             place: self.place(0, 0, end),
-            name: key.as_bytes(),
+            name,
             name_at: 0,
             value: 0..end,
             link: Link::Key,
             quote: b'"',
             kinds: variety::makeup(self.text.slice(0..end)),
-            said: Said::by(key.as_bytes()),
+            said: Said::by(name),
         });
     }
 

@@ -1,0 +1,521 @@
+//! What a value in data goes by: mostly the key that it stands under, but also the column of a table, the name that
+//! stands beside it in a pair, or what an object goes by whose only matter it is.
+//!
+//! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
+//! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. All of it is read off the structure, in one walk.
+
+use crate::wire::json::{Kind, Value};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// A value or a key, and what it goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'v> {
+    /// The value, or the key as a string.
+    pub value: Value<'v>,
+    /// Whether it is an object's key.
+    pub is_key: bool,
+    /// What it goes by.
+    pub name: Name<'v>,
+}
+
+/// What a value goes by; a key goes by nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Name<'v> {
+    /// The nearest name.
+    pub nearest: Option<Value<'v>>,
+    /// What stands over it and speaks for the value as well: the `account` of its `number`.
+    pub over: Option<Value<'v>>,
+    /// It is the key right before the value, as every reader of the text sees.
+    pub is_own: bool,
+}
+
+impl<'v> Name<'v> {
+    fn own(key: Value<'v>) -> Self {
+        Name {
+            nearest: Some(key),
+            over: None,
+            is_own: true,
+        }
+    }
+
+    /// As it is read before the value.
+    #[inline(never)]
+    pub fn words(self) -> Option<Cow<'v, str>> {
+        let nearest = self.nearest?.text()?;
+        Some(match self.over.and_then(Value::text) {
+            Some(over) => Cow::Owned(format!("{over} {nearest}")),
+            None => nearest,
+        })
+    }
+
+    /// The same of something that doesn't stand right behind it.
+    fn afar(self) -> Self {
+        Name {
+            is_own: false,
+            ..self
+        }
+    }
+
+    fn told(name: Value<'v>, over: Option<Value<'v>>) -> Self {
+        Name {
+            nearest: Some(name),
+            over,
+            is_own: false,
+        }
+    }
+}
+
+/// Members that tell what the value beside them is; of several the first.
+const TELLING: [&str; 16] = [
+    "label",
+    "title",
+    "question",
+    "displayname",
+    "name",
+    "column_name",
+    "key",
+    "field",
+    "property",
+    "attribute",
+    "variable",
+    "column",
+    "code",
+    "id",
+    "type",
+    "system",
+];
+
+/// Where those begin that tell of which kind it is: they say less than what it stands in.
+const WEAK: usize = 12;
+
+/// Members that hold the value of a pair, or all that the object around them is about.
+const HOLDING: [&str; 19] = [
+    "value",
+    "values",
+    "val",
+    "v",
+    "answer",
+    "response",
+    "text",
+    "content",
+    "plain_text",
+    "raw",
+    "s",
+    "n",
+    "stringvalue",
+    "integervalue",
+    "longvalue",
+    "varcharvalue",
+    "rich_text",
+    "#text",
+    "$t",
+];
+
+/// Members that say little without what they stand in.
+const NUMBERING: [&str; 3] = ["number", "no", "num"];
+
+/// Parts of the names of members that list the columns of a table …
+const COLUMNS: [&str; 9] = [
+    "column", "field", "header", "schema", "cols", "names", "titles", "rowtype", "meta",
+];
+/// … and of those that hold its rows.
+const ROWS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
+
+/// Longest name.
+const LONGEST: usize = 80;
+/// Columns of a table that have a name.
+const MOST_COLUMNS: usize = 256;
+/// So many members of an object are looked through for a name.
+const MEMBERS: usize = 16;
+/// So deep in other objects the columns of a table may be listed: `manifest.schema.columns`.
+const LEVELS: usize = 3;
+
+/// What a value is in that is being walked through.
+struct Around<'v> {
+    /// The node behind it.
+    end: u32,
+    /// What it goes by.
+    name: Name<'v>,
+    /// What the next value in it goes by, if it is an object.
+    next: Name<'v>,
+    /// Itself.
+    value: Value<'v>,
+    /// The names of the columns that hold in it, among all those, and how many there were before.
+    columns: Range<usize>,
+    names: usize,
+    is_array: bool,
+    /// The next cell, if it is a row.
+    cell: Option<usize>,
+    /// Its elements are pairs of a name and a value.
+    has_pairs: bool,
+    /// It stands in an array that stands beside the columns.
+    is_below: bool,
+}
+
+/// Calls `visit` with a value, and all values and keys in it, in the order of the bytes.
+pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
+    let mut columns: Vec<Value<'v>> = Vec::new();
+    let mut around: Vec<Around<'v>> = Vec::new();
+    for node in root.descendants() {
+        let value = node.value;
+        let at = value.place().node;
+        while let Some(outer) = around.pop_if(|outer| outer.end <= at) {
+            columns.truncate(outer.names);
+        }
+        let mut outer = around.last_mut();
+        if node.is_key {
+            if let Some(object) = &mut outer {
+                object.next = object.name_under(value);
+            }
+            visit(Named {
+                value,
+                is_key: true,
+                name: Name::default(),
+            });
+            continue;
+        }
+        let name = match &mut outer {
+            Some(outer) => outer.name_of_next(&columns),
+            None => Name::default(),
+        };
+        visit(Named {
+            value,
+            is_key: false,
+            name,
+        });
+        let inner = match value.kind() {
+            Kind::Object => Around::object(value, name, outer.as_deref(), &mut columns),
+            Kind::Array => Around::array(value, name, outer.as_deref(), &mut columns),
+            _ => continue,
+        };
+        around.push(inner);
+    }
+}
+
+impl<'v> Around<'v> {
+    fn new(value: Value<'v>, name: Name<'v>, outer: Option<&Self>, names: usize) -> Self {
+        Around {
+            end: value.end_node(),
+            name: name.afar(),
+            next: Name::default(),
+            value,
+            columns: outer.map_or(0..0, |outer| outer.columns.clone()),
+            names,
+            is_array: false,
+            cell: None,
+            has_pairs: false,
+            is_below: outer.is_some_and(|outer| outer.is_below),
+        }
+    }
+
+    #[inline(never)]
+    fn object(
+        value: Value<'v>,
+        name: Name<'v>,
+        outer: Option<&Self>,
+        columns: &mut Vec<Value<'v>>,
+    ) -> Self {
+        let first = columns.len();
+        let mut object = Around::new(value, name, outer, first);
+        if list_columns(value, LEVELS, columns) {
+            object.columns = first..columns.len();
+            object.is_below = false;
+        }
+        object
+    }
+
+    #[inline(never)]
+    fn array(
+        value: Value<'v>,
+        name: Name<'v>,
+        outer: Option<&Self>,
+        columns: &mut Vec<Value<'v>>,
+    ) -> Self {
+        let first = columns.len();
+        let mut array = Around::new(value, name, outer, first);
+        array.is_array = true;
+        array.is_below = true;
+        let holds_rows = name.nearest.is_none_or(|name| has_part(name, &ROWS));
+        let is_inside = outer.is_some_and(|outer| outer.is_below) || holds_rows;
+        let count = value.elements().count();
+        if count == array.columns.len() && count > 0 && is_inside {
+            array.cell = Some(array.columns.start);
+            return array;
+        }
+        let mut elements = value.elements();
+        if outer.is_some_and(|outer| outer.has_pairs)
+            && count == 2
+            && let Some(name) = value.element(0).filter(|head| is_name(*head))
+        {
+            array.cell = Some(first);
+            columns.extend([name, name]);
+            array.columns = first..columns.len();
+            return array;
+        }
+        // The first row may tell what the others hold.
+        if let (Some(head), Some(row)) = (elements.next(), elements.next()) {
+            let width = row.elements().count();
+            let is_known = width == array.columns.len();
+            if (2..=MOST_COLUMNS).contains(&width) && !is_known && head.elements().count() == width
+            {
+                array.has_pairs = width == 2 && !holds_rows;
+                if !array.has_pairs && head.elements().all(is_name) {
+                    columns.extend(head.elements());
+                    array.columns = first..columns.len();
+                }
+            }
+        }
+        array
+    }
+
+    /// What the value behind a key of this object goes by.
+    #[inline(never)]
+    fn name_under(&self, key: Value<'v>) -> Name<'v> {
+        let over = self.name.nearest;
+        if is_one_of(key, &HOLDING) {
+            return match (telling(self.value, 1), over) {
+                (Some((WEAK.., told)), Some(name)) => Name::told(name, Some(told)),
+                (Some((_, told)), _) => Name::told(told, over),
+                (None, Some(_)) => self.name,
+                (None, None) => Name::own(key),
+            };
+        }
+        let is_number = || key.raw_content().iter().all(u8::is_ascii_digit);
+        match over {
+            Some(_) if is_number() => self.name,
+            Some(_) if is_one_of(key, &NUMBERING) => Name::told(key, over),
+            _ => Name::own(key),
+        }
+    }
+
+    fn name_of_next(&mut self, columns: &[Value<'v>]) -> Name<'v> {
+        if !self.is_array {
+            return self.next;
+        }
+        let Some(cell) = self.cell else {
+            return self.name;
+        };
+        self.cell = Some(cell.saturating_add(1));
+        columns
+            .get(cell)
+            .map_or(self.name, |name| Name::told(*name, None))
+    }
+}
+
+/// What an object tells of the value in it, and which word says so; also in an object in it, as in
+/// `"field": {"title": "SSN"}`.
+#[inline(never)]
+fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
+    let mut best: Option<(usize, Value<'_>)> = None;
+    for (key, value) in object.members().take(MEMBERS) {
+        let Some(place) = rank(key, &TELLING) else {
+            continue;
+        };
+        let said = match levels.checked_sub(1) {
+            Some(levels) if value.kind() == Kind::Object => {
+                telling(value, levels).map(|(_, name)| name)
+            }
+            _ => Some(value).filter(|value| is_name(*value)),
+        };
+        if let Some(said) = said
+            && best.is_none_or(|(other, _)| place < other)
+        {
+            best = Some((place, said));
+        }
+    }
+    best
+}
+
+/// Adds the names of a table's columns if an object lists them, itself or in objects in it.
+#[inline(never)]
+fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
+    let first = columns.len();
+    for (key, list) in object.members().take(MEMBERS) {
+        if list.kind() != Kind::Array || !has_part(key, &COLUMNS) {
+            continue;
+        }
+        for column in list.elements().take(MOST_COLUMNS) {
+            let name = match column.kind() {
+                Kind::Object => telling(column, 0).map(|(_, name)| name),
+                _ => Some(column).filter(|column| is_name(*column)),
+            };
+            match name {
+                Some(name) => columns.push(name),
+                None => break,
+            }
+        }
+        if columns.len() > first && columns.len().saturating_sub(first) == list.elements().count() {
+            return true;
+        }
+        columns.truncate(first);
+    }
+    let Some(levels) = levels.checked_sub(1) else {
+        return false;
+    };
+    let mut members = object.members().take(MEMBERS);
+    members
+        .any(|(_, member)| member.kind() == Kind::Object && list_columns(member, levels, columns))
+}
+
+#[inline(never)]
+fn is_name(value: Value<'_>) -> bool {
+    value.kind() == Kind::String && (1..=LONGEST).contains(&value.raw_content().len())
+}
+
+#[inline(never)]
+fn rank(key: Value<'_>, words: &[&str]) -> Option<usize> {
+    let key = key.raw_content();
+    words
+        .iter()
+        .position(|word| key.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn is_one_of(key: Value<'_>, words: &[&str]) -> bool {
+    rank(key, words).is_some()
+}
+
+/// Whether a word stands in a name, letters in any case.
+#[inline(never)]
+fn has_part(name: Value<'_>, words: &[&str]) -> bool {
+    let name = name.raw_content();
+    words.iter().any(|word| {
+        name.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::json::{Limits, Nest};
+
+    /// What the values go by that begin with `#`, and whether every reader sees it right before them.
+    fn names(json: &str) -> Vec<(String, bool)> {
+        let nest = Nest::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+        let body = nest.body().unwrap();
+        let mut names = Vec::new();
+        each_named(body.root(), &mut |named| {
+            if !named.is_key && named.value.text().is_some_and(|text| text.starts_with('#')) {
+                let words = named.name.words().map(Cow::into_owned);
+                names.push((words.unwrap_or_default(), named.name.is_own));
+            }
+        });
+        names
+    }
+
+    #[test]
+    fn a_value_goes_by_the_key_before_it() {
+        for json in [
+            r##"{"ssn": "#"}"##,
+            r##"{"customer": {"id": 7, "ssn": "#", "name": "Ann"}}"##,
+            r##"[{"id": 7, "ssn": "#"}]"##,
+            r##"{"name": "Ann", "ssn": "#"}"##,
+            r##"{"value": {"ssn": "#"}}"##,
+        ] {
+            assert_eq!(names(json), [("ssn".to_owned(), true)], "{json}");
+        }
+    }
+
+    #[test]
+    fn a_value_goes_by_what_says_what_it_is() {
+        for json in [
+            // Lists and objects that are only about it.
+            r##"{"ssn": ["#"]}"##,
+            r##"{"ssn": {"value": "#"}}"##,
+            r##"{"ssn": {"0": "#"}}"##,
+            r##"{"ssn": {"S": "#"}}"##,
+            r##"{"fields": {"ssn": {"stringValue": "#"}}}"##,
+            r##"{"ssn": {"value": {"raw": "#"}}}"##,
+            // Tables, with the names of their columns before the rows, after them, in them.
+            r##"{"columns": ["id", "ssn"], "rows": [[1, "#"]]}"##,
+            r##"{"rows": [[1, "#"]], "columns": ["id", "ssn"]}"##,
+            r##"{"columns": ["ssn"], "rows": [["#"]]}"##,
+            r##"{"columns": ["id", "ssn"], "index": [0, 1], "data": [[1, "#"]]}"##,
+            r##"{"fields": [{"name": "id"}, {"name": "ssn"}], "rows": [[1, "#"]]}"##,
+            r##"{"meta": [{"name": "id", "type": "Int8"}, {"name": "ssn", "type": "String"}], "data": [[1, "#"]]}"##,
+            r##"{"manifest": {"schema": {"columns": [{"name": "id"}, {"name": "ssn"}]}}, "result": {"data_array": [[1, "#"]]}}"##,
+            r##"{"schema": {"fields": [{"name": "id"}, {"name": "ssn"}]}, "rows": [{"f": [{"v": "1"}, {"v": "#"}]}]}"##,
+            r##"{"columnMetadata": [{"name": "id"}, {"name": "ssn"}], "records": [[{"longValue": 1}, {"stringValue": "#"}]]}"##,
+            r##"{"table": {"headers": ["id", "ssn"], "rows": [{"cells": [1, "#"]}]}}"##,
+            r##"{"values": [["id", "ssn"], ["1", "#"]]}"##,
+            r##"[["id", "name", "ssn"], [1, "Ann", "#"]]"##,
+            // Pairs.
+            r##"[["id", 1], ["ssn", 2], ["x", {"ssn": {"value": "#"}}]]"##,
+            r##"[{"name": "ssn", "value": "#"}]"##,
+            r##"[{"value": "#", "name": "ssn"}]"##,
+            r##"[{"id": 36000, "label": "ssn", "name": "c7", "type": "text", "value": "#"}]"##,
+            r##"[{"question": "ssn", "answer": "#"}]"##,
+            r##"[{"field": {"id": "a7", "type": "short_text", "title": "ssn"}, "type": "text", "text": "#"}]"##,
+        ] {
+            assert_eq!(names(json), [("ssn".to_owned(), false)], "{json}");
+        }
+    }
+
+    #[test]
+    fn what_says_little_stands_behind_what_it_is_in() {
+        for (json, words) in [
+            (r##"{"account": {"number": "#"}}"##, "account number"),
+            (
+                r##"{"phones": [{"type": "work", "value": "#"}]}"##,
+                "work phones",
+            ),
+            (
+                r##"{"telecom": [{"system": "phone", "value": "#"}]}"##,
+                "phone telecom",
+            ),
+            (r##"{"env": [{"name": "KEY", "value": "#"}]}"##, "env KEY"),
+            (r##"{"entries": [["ssn", "#"]]}"##, "entries"),
+            (r##"{"entries": [["id", "7"], ["ssn", "#"]]}"##, "ssn"),
+        ] {
+            assert_eq!(names(json), [(words.to_owned(), false)], "{json}");
+        }
+    }
+
+    #[test]
+    fn what_has_another_name_or_none_does_not_go_by_one() {
+        for (json, words) in [
+            // Other lists than tables, and rows of another length.
+            (
+                r##"{"columns": ["id", "ssn"], "tags": ["a", "#"]}"##,
+                "tags",
+            ),
+            (
+                r##"{"columns": ["id", "ssn"], "rows": [[1, 2, "#"]]}"##,
+                "rows",
+            ),
+            (r##"{"columns": ["id", "ssn"], "rows": [["#", 2]]}"##, "id"),
+            (
+                r##"{"a": {"columns": ["id", "ssn"]}, "rows": [{"x": [1, "#"]}], "b": 1}"##,
+                "ssn",
+            ),
+            (
+                r##"[{"columns": ["id", "ssn"]}, {"rows": [[1, "#"]]}]"##,
+                "rows",
+            ),
+            (r##"[[1, "ssn"], [2, "#"]]"##, ""),
+            // Objects that are about more.
+            (r##"{"ssn": {"id": "#"}}"##, "id"),
+            (r##"{"ssn": {"value": 1, "order": "#"}}"##, "order"),
+            (r##"[{"name": "ssn", "id": "#"}]"##, "id"),
+            (
+                r##"[{"name": "ssn", "value": 1}, {"value": "#"}]"##,
+                "value",
+            ),
+            (r##"{"name": {"long": [1]}, "value": "#"}"##, "value"),
+            (r##"{"label": "phone orders", "data": ["#"]}"##, "data"),
+            (r##"["#"]"##, ""),
+            (r##""#""##, ""),
+        ] {
+            let names: Vec<String> = names(json).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, [words], "{json}");
+        }
+    }
+
+    #[test]
+    fn tables_within_tables_have_their_own_names() {
+        let json = r##"{"columns": ["a", "b"], "rows": [["#", {"columns": ["c", "d", "e"], "rows": [["#", 1, "#"]]}], ["#", "#"]]}"##;
+        let names: Vec<String> = names(json).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "c", "e", "a", "b"]);
+    }
+}

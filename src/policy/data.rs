@@ -1,0 +1,458 @@
+//! Texts that are data: a tool's result that was written out as JSON or as HTML. Detectors read such a text as it stands,
+//! and find a value behind its key; what goes by a name that stands elsewhere is looked at here once more, under that name.
+
+use super::scan::TextScan;
+use crate::detect::scan::{MAX_FINDINGS, join};
+use crate::detect::{Finding, Input, Scanner, Scratch};
+use crate::event::{Name, each_named};
+use crate::wire::json::{Kind, Limits, Nest, Value};
+use crate::wire::span::index;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// As deep as bodies are read where the policy says nothing else.
+const LIMITS: Limits = Limits { max_depth: 64 };
+
+/// A longer value has nothing near its beginning that its name could speak for.
+const LONGEST: usize = 640;
+
+/// Nothing shorter needs a name to be found by it.
+const SHORTEST: usize = 5;
+
+/// So many bytes may stand before data and behind it: a sentence, a fence.
+const AROUND: usize = 1_024;
+
+/// What a text holds beside prose.
+pub(super) enum Data {
+    /// JSON, in this part of the text.
+    Json(Range<usize>),
+    /// Tables of HTML, and other elements with a name.
+    Markup,
+}
+
+impl Data {
+    /// What a text seems to hold.
+    #[inline(never)]
+    pub(super) fn of(text: &str) -> Option<Data> {
+        let bytes = text.as_bytes();
+        let head = bytes.iter().take(AROUND);
+        let marks = head
+            .enumerate()
+            .filter(|(_, byte)| matches!(byte, b'{' | b'[' | b'<'));
+        for (start, mark) in marks {
+            let rest = bytes
+                .get(start..)
+                .unwrap_or_default()
+                .get(1..)
+                .unwrap_or_default();
+            let next = rest.trim_ascii_start().first();
+            let end = match (mark, next) {
+                (b'<', Some(b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?')) => return Some(Data::Markup),
+                (b'{', Some(b'"')) => b'}',
+                (b'[', Some(b'"' | b'[' | b'{')) => b']',
+                _ => continue,
+            };
+            let tail = bytes.iter().rev().take(AROUND);
+            let behind = tail.take_while(|byte| **byte != end).count();
+            return Some(Data::Json(start..bytes.len().saturating_sub(behind)));
+        }
+        None
+    }
+
+    /// Adds what values in a text are by their names. A text that is not what it seems to be has none.
+    #[inline(never)]
+    pub(super) fn scan(
+        self,
+        detectors: &Scanner,
+        text: &str,
+        scratch: &mut Scratch,
+        scan: &mut TextScan,
+    ) {
+        let mut search = Search {
+            detectors,
+            text,
+            scratch,
+            found: Vec::new(),
+            more: Vec::new(),
+            incomplete: false,
+        };
+        match self {
+            Data::Json(part) => search.json(part),
+            Data::Markup => search.markup(),
+        }
+        scan.incomplete |= search.incomplete;
+        let found = &mut scan.findings;
+        found.append(&mut search.more);
+        join(found, &mut Vec::new());
+        scan.incomplete |= found.len() > MAX_FINDINGS;
+        found.truncate(MAX_FINDINGS);
+    }
+}
+
+/// Looks at values under their names.
+struct Search<'a> {
+    detectors: &'a Scanner,
+    text: &'a str,
+    scratch: &'a mut Scratch,
+    /// Of one value.
+    found: Vec<Finding>,
+    /// Of all.
+    more: Vec<Finding>,
+    incomplete: bool,
+}
+
+impl Search<'_> {
+    /// Looks at a part of the text; `whole` is what it says if it is written otherwise.
+    #[inline(never)]
+    fn value(&mut self, part: Range<usize>, whole: Option<&str>, name: &str) {
+        if !(SHORTEST..=LONGEST).contains(&part.len()) || self.more.len() > MAX_FINDINGS {
+            return;
+        }
+        // Escapes are undone by detectors, as they are in the text around it.
+        let read = whole.or_else(|| self.text.get(part.clone()));
+        let input = Input::whole(read.unwrap_or_default()).under(Some(name));
+        self.found.clear();
+        self.detectors.scan(&input, self.scratch, &mut self.found);
+        self.incomplete |= self.scratch.is_incomplete();
+        self.more.extend(self.found.iter().map(|finding| {
+            let within = |at: usize| part.start.saturating_add(at);
+            let (start, end) = match whole {
+                Some(_) => (part.start, part.end),
+                None => (within(finding.start), within(finding.end)),
+            };
+            Finding {
+                start,
+                end,
+                ..*finding
+            }
+        }));
+    }
+
+    #[inline(never)]
+    fn json(&mut self, part: Range<usize>) {
+        let start = part.start;
+        let body = self.text.get(part).unwrap_or_default();
+        let Ok(nest) = Nest::scan(body.as_bytes(), LIMITS, 0) else {
+            return;
+        };
+        let Some(body) = nest.body() else { return };
+        let mut heard = [(0, 0, false); HEARD];
+        each_named(body.root(), &mut |named| {
+            let value = named.value;
+            if !matches!(value.kind(), Kind::String | Kind::Number) {
+                return;
+            }
+            let whole = whole(value);
+            if named.name.is_own && whole.is_none() {
+                return;
+            }
+            if let Some(name) = self.heard(named.name, &mut heard) {
+                let span = value.content_span().range();
+                let part = span.start.saturating_add(start)..span.end.saturating_add(start);
+                self.value(part, whole.as_deref(), &name);
+            }
+        });
+    }
+
+    /// The words of a name, if they say anything to a detector. The columns of a table are asked about again and again.
+    #[inline(never)]
+    fn heard<'v>(
+        &self,
+        name: Name<'v>,
+        known: &mut [(u32, u32, bool); HEARD],
+    ) -> Option<Cow<'v, str>> {
+        let [nearest, over] =
+            [name.nearest, name.over].map(|name| name.map_or(0, |name| name.place().node));
+        let slot = index(nearest) & HEARD.wrapping_sub(1);
+        let slot = known.get_mut(slot)?;
+        let is_known = (slot.0, slot.1) == (nearest, over);
+        if is_known && !slot.2 {
+            return None;
+        }
+        let words = name.words()?;
+        if !is_known {
+            *slot = (nearest, over, self.detectors.hears(&words));
+        }
+        slot.2.then_some(words)
+    }
+
+    /// `<th>` over or before `<td>`, `<dt>` before `<dd>`, `<field name="…">`.
+    #[inline(never)]
+    fn markup(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut heads: Vec<&str> = Vec::new();
+        let mut row: Vec<&str> = Vec::new();
+        // The name before what comes next in the row or list.
+        let mut before = None;
+        let mut at = 0usize;
+        while let Some(tag) = next_of(bytes, at, b'<') {
+            at = tag.saturating_add(1);
+            let rest = self.text.get(at..).unwrap_or_default();
+            let tag = Tag::of(rest.as_bytes());
+            if tag == Tag::Other {
+                continue;
+            }
+            if matches!(tag, Tag::Table | Tag::Row) {
+                // A line of names stands over the rows that follow.
+                if heads.is_empty() {
+                    heads = std::mem::take(&mut row);
+                }
+                if tag == Tag::Table {
+                    heads.clear();
+                }
+                row.clear();
+                before = None;
+                continue;
+            }
+            let Some(end) = next_of(bytes, at, b'>') else {
+                break;
+            };
+            at = end;
+            let start = end.saturating_add(1);
+            let part = start..end_of_cell(bytes, start, tag);
+            let content = self.text.get(part.clone()).unwrap_or_default();
+            let name = match tag {
+                Tag::Head => None,
+                Tag::Named => attribute(rest),
+                _ => before.or_else(|| heads.get(row.len()).copied()),
+            };
+            if let Some(name) = name.filter(|name| name.len() <= LONGEST) {
+                self.value(part, None, name);
+            }
+            if tag == Tag::Head {
+                before = Some(content);
+            }
+            if tag != Tag::Named && row.len() < MOST_COLUMNS {
+                row.push(content);
+            }
+        }
+    }
+}
+
+/// Tags that tell of names and values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Table,
+    Row,
+    Head,
+    Cell,
+    Named,
+    Other,
+}
+
+impl Tag {
+    /// The tag that begins so, behind its `<`.
+    #[inline(never)]
+    fn of(rest: &[u8]) -> Tag {
+        let is_end = |at: usize| {
+            rest.get(at)
+                .is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        };
+        let Some([first, second, third]) = rest.first_chunk() else {
+            return Tag::Other;
+        };
+        match [first | 0x20, second | 0x20] {
+            [b't', b'h'] | [b'd', b't'] if is_end(2) => Tag::Head,
+            [b't' | b'd', b'd'] if is_end(2) => Tag::Cell,
+            [b't', b'r'] if is_end(2) => Tag::Row,
+            [b'/', b't'] if third | 0x20 == b'r' => Tag::Row,
+            [b't', b'a'] => Tag::Table,
+            _ => {
+                let name = rest.iter().take(LONGEST_TAG);
+                let len = name.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+                let behind = rest.get(len..).unwrap_or_default();
+                match behind.starts_with(b" name=\"") {
+                    true => Tag::Named,
+                    false => Tag::Other,
+                }
+            }
+        }
+    }
+}
+
+/// What stands in the first quotes.
+fn attribute(rest: &str) -> Option<&str> {
+    let bytes = rest.as_bytes();
+    let start = next_of(bytes, 0, b'"')?.saturating_add(1);
+    rest.get(start..next_of(bytes, start, b'"')?)
+}
+
+/// The longest name of an element whose attribute may name what is in it.
+const LONGEST_TAG: usize = 16;
+
+/// Columns of a table that have a name.
+const MOST_COLUMNS: usize = 256;
+
+/// Names that are remembered; a power of two.
+const HEARD: usize = 64;
+
+#[inline(never)]
+fn next_of(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let place = rest.iter().position(|other| *other == byte)?;
+    Some(from.saturating_add(place))
+}
+
+/// Where what a tag begins ends: at the end of a cell or where the next one begins, elsewhere at any tag. Of a long one the
+/// beginning is none.
+#[inline(never)]
+fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let end = rest.windows(3).take(LONGEST).position(|next| match next {
+        [b'<', ..] if tag == Tag::Named => true,
+        [b'<', b'/', _] => true,
+        [b'<', first, second] => {
+            matches!(first | 0x20, b't' | b'd') && second.is_ascii_alphabetic()
+        }
+        _ => false,
+    });
+    from.saturating_add(end.unwrap_or(0))
+}
+
+/// The digits of a whole number that is written with a point or an exponent: `123456789.0`.
+#[inline(never)]
+pub(super) fn whole(value: Value<'_>) -> Option<String> {
+    let number = value.number()?;
+    // Most numbers with a point are none, and there may be thousands of them.
+    let may_be = number.ends_with(".0") || number.contains(['e', 'E']);
+    let whole = (may_be && number.len() >= SHORTEST).then(|| value.as_u64());
+    whole.flatten().map(|whole| whole.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::scan::{ScanScratch, Wants};
+    use crate::policy::{Policy, load, parse_yaml};
+
+    fn policy() -> Policy {
+        let text = "
+apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: test }
+defaults: { action: allow }
+rules:
+  - { id: pii, match: { event: message }, when: { text: { detects: [pii, payment, secrets] } }, action: redact }
+";
+        let loaded = load(&parse_yaml(text).unwrap());
+        loaded
+            .policy
+            .unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
+    }
+
+    /// What is found in a text that is data, and in the same if it isn't.
+    fn found(text: &str) -> [Vec<(String, String)>; 2] {
+        let policy = policy();
+        [true, false].map(|is_data| {
+            let mut scan = TextScan::default();
+            let mut scratch = ScanScratch::default();
+            policy.matcher.scan(
+                text,
+                None,
+                is_data,
+                Wants::DETECTORS,
+                &mut scratch,
+                &mut scan,
+            );
+            let findings = scan.findings.iter();
+            findings
+                .map(|finding| {
+                    let name = policy.matcher.detectors.name(finding.detector).unwrap();
+                    (
+                        name.to_owned(),
+                        text.get(finding.range()).unwrap().to_owned(),
+                    )
+                })
+                .collect()
+        })
+    }
+
+    #[test]
+    fn a_value_is_found_by_a_name_that_stands_elsewhere() {
+        for (text, found_as, value) in [
+            (
+                r#"{"columns":["id","name","ssn"],"rows":[[1,"Jane","x"],[2,"Omar","y"],[3,"Li Wei from the far end of a long street","536225189"]]}"#,
+                "us_ssn",
+                "536225189",
+            ),
+            (
+                "The result is:\n```json\n{\n  \"fields\": [{\"name\": \"id\"}, {\"name\": \"ssn\"}],\n  \"rows\": [[1, 536225189]]\n}\n```\n",
+                "us_ssn",
+                "536225189",
+            ),
+            (
+                r#"[{"value":"536225189","type":"text","name":"ssn"}]"#,
+                "us_ssn",
+                "536225189",
+            ),
+            (r#"{"ssn": 536225189.0}"#, "us_ssn", "536225189.0"),
+            (
+                r#"{"ssn":{"type":"string","value":"536225189"}}"#,
+                "us_ssn",
+                "536225189",
+            ),
+            (
+                r#"{"Items":[{"password":{"S":"kX9#mQ2vL"}}]}"#,
+                "password",
+                "kX9#mQ2vL",
+            ),
+            (
+                r#"[{"label":"Aws Secret Access Key","answer":"dGk4f8Wq/3yLmB1zRt6Uo9Xc2VnEaPs5HjKb7Qwe"}]"#,
+                "aws_secret_key",
+                "dGk4f8Wq/3yLmB1zRt6Uo9Xc2VnEaPs5HjKb7Qwe",
+            ),
+            (
+                "<table><thead><tr><th>ID</th><th>SSN</th></tr></thead><tbody><tr><td>1</td><td>x</td></tr><tr><td class=\"c\">2</td><td><b>536225189</b></td></tr></tbody></table>",
+                "us_ssn",
+                "536225189",
+            ),
+            (
+                "<html><body>\n<table>\n<tr><td>ID</td>\n<td>SSN</td></tr>\n<tr><td>1</td>\n<td>536225189</td></tr></table>",
+                "us_ssn",
+                "536225189",
+            ),
+            (
+                "<dl><dt>Password</dt><dd>kX9#mQ2vL</dd></dl>",
+                "password",
+                "kX9#mQ2vL",
+            ),
+            (
+                "<config><property name=\"password\">kX9#mQ2vL</property></config>",
+                "password",
+                "kX9#mQ2vL",
+            ),
+        ] {
+            let [data, text_alone] = found(text);
+            let expected = (found_as.to_owned(), value.to_owned());
+            assert!(data.contains(&expected), "{text}: {data:?}");
+            assert!(!text_alone.contains(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_values_are_found_no_more_than_in_the_text() {
+        for text in [
+            r#"{"columns":["id","ssn","order"],"rows":[[536225188,null,"536225189"],["536225187","","536225186"]]}"#,
+            r#"{"ssn":{"checked":"2024-01-01","order":"536225189"}}"#,
+            r#"[{"name":"order","value":"536225189"},{"name":"ssn","value":null}]"#,
+            r#"{"columns":["version","commit"],"rows":[["1.2.3.4","9fceb02d0ae598e95dc970b74767f19372d61af8"]]}"#,
+            r#"{"data":[{"embedding":[0.536225189,-0.123456789,536225189.5]}]}"#,
+            r#"{"usage":{"value":536225189},"score":{"value":1e9}}"#,
+            r#"{"columns":["id","ssn"],"rows":[["536225189""#,
+            "<table><tr><th>Order</th></tr><tr><td>536225189</td></tr></table><p>SSN</p><table><tr><td>536225189</td></tr></table>",
+            "if a <b && c[\"x\"] { \"ssn\" }",
+        ] {
+            let [data, text_alone] = found(text);
+            assert_eq!(data, text_alone, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_found_twice() {
+        let text =
+            r#"[{"name":"ssn","value":"536-22-5189"},{"name":"mail","value":"anna@example.com"}]"#;
+        let [data, text_alone] = found(text);
+        assert_eq!(data, text_alone);
+        assert_eq!(data.len(), 2, "{data:?}");
+    }
+}
