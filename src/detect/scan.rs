@@ -161,6 +161,8 @@ pub struct Scanner {
     /// For each list the detectors that it is for; `None`: all.
     allowed: Vec<(Option<Vec<u16>>, Arc<AllowList>)>,
     decodes: bool,
+    /// Some of them find secrets.
+    finds_secrets: bool,
 }
 
 /// A detector that runs.
@@ -192,13 +194,25 @@ impl Scanner {
             })
             .collect();
         let plan = Plan::new(&slots);
-        Self {
+        let mut scanner = Self {
             slots,
             plan,
             custom: CustomPlan::new(selection),
             allowed: selection.allowed().to_vec(),
             decodes: selection.decodes(),
-        }
+            finds_secrets: false,
+        };
+        scanner.finds_secrets = {
+            let built_in = scanner.slots.iter().map(|slot| slot.index);
+            let mut all = built_in.chain(scanner.custom.indices());
+            all.any(|detector| scanner.is_secret(detector))
+        };
+        scanner
+    }
+
+    /// Whether some of its detectors are of the group `secrets`.
+    pub fn finds_secrets(&self) -> bool {
+        self.finds_secrets
     }
 
     /// What a finding's detector is called.

@@ -157,6 +157,7 @@ struct Around<'v> {
 pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
     let mut columns: Vec<Value<'v>> = Vec::new();
     let mut around: Vec<Around<'v>> = Vec::new();
+    let lists_columns = may_list_columns(root);
     for node in root.descendants() {
         let value = node.value;
         let at = value.place().node;
@@ -185,7 +186,15 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
             name,
         });
         let inner = match value.kind() {
-            Kind::Object => Around::object(value, name, outer.as_deref(), &mut columns),
+            Kind::Object => {
+                let first = columns.len();
+                let mut object = Around::new(value, name, outer.as_deref(), first);
+                if lists_columns && list_columns(value, LEVELS, &mut columns) {
+                    object.columns = first..columns.len();
+                    object.is_below = false;
+                }
+                object
+            }
             Kind::Array => Around::array(value, name, outer.as_deref(), &mut columns),
             _ => continue,
         };
@@ -207,22 +216,6 @@ impl<'v> Around<'v> {
             has_pairs: false,
             is_below: outer.is_some_and(|outer| outer.is_below),
         }
-    }
-
-    #[inline(never)]
-    fn object(
-        value: Value<'v>,
-        name: Name<'v>,
-        outer: Option<&Self>,
-        columns: &mut Vec<Value<'v>>,
-    ) -> Self {
-        let first = columns.len();
-        let mut object = Around::new(value, name, outer, first);
-        if list_columns(value, LEVELS, columns) {
-            object.columns = first..columns.len();
-            object.is_below = false;
-        }
-        object
     }
 
     #[inline(never)]
@@ -327,6 +320,15 @@ fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
     best
 }
 
+/// Whether the columns of a table may be listed somewhere in a value. Most values have no such member, which is told at once.
+fn may_list_columns(root: Value<'_>) -> bool {
+    let mut key = None;
+    root.descendants().any(|node| {
+        let before = std::mem::replace(&mut key, node.is_key.then_some(node.value));
+        node.value.kind() == Kind::Array && before.is_some_and(|key| has_part(key, &COLUMNS))
+    })
+}
+
 /// Adds the names of a table's columns if an object lists them, itself or in objects in it.
 #[inline(never)]
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
@@ -366,9 +368,12 @@ fn is_name(value: Value<'_>) -> bool {
 #[inline(never)]
 fn rank(key: Value<'_>, words: &[&str]) -> Option<usize> {
     let key = key.raw_content();
-    words
-        .iter()
-        .position(|word| key.eq_ignore_ascii_case(word.as_bytes()))
+    let [first, ..] = key else { return None };
+    words.iter().position(|word| {
+        word.len() == key.len()
+            && word.as_bytes().first() == Some(&(first | 0x20))
+            && key.eq_ignore_ascii_case(word.as_bytes())
+    })
 }
 
 fn is_one_of(key: Value<'_>, words: &[&str]) -> bool {

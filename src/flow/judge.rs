@@ -393,7 +393,9 @@ impl Flow {
 
 /// Identifiers of a request that hold an unmistakable secret, as messages: rules look at no other identifier.
 fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
-    let asks = direction == Direction::Request && context.policy.needs.detects(direction);
+    let asks = direction == Direction::Request
+        && context.policy.needs.detects(direction)
+        && context.policy.finds_secrets();
     if !asks || !reading.texts.iter().any(|text| text.class == Class::Id) {
         return Vec::new();
     }

@@ -268,6 +268,11 @@ impl Policy {
         &self.definitions
     }
 
+    /// Whether a rule asks about detectors of the group `secrets`.
+    pub fn finds_secrets(&self) -> bool {
+        self.matcher.detectors.finds_secrets()
+    }
+
     /// A rule by its number.
     pub fn rule(&self, number: u16) -> Option<&CompiledRule> {
         self.rules.get(usize::from(number))

@@ -152,6 +152,11 @@ impl CustomPlan {
         &self.terms
     }
 
+    /// The detectors, as findings tell them.
+    pub(super) fn indices(&self) -> impl Iterator<Item = u16> {
+        self.known.iter().map(|known| known.index)
+    }
+
     /// The name of the detector with this index in findings.
     pub(super) fn name(&self, detector: u16) -> Option<&str> {
         self.find(detector)
