@@ -5,7 +5,7 @@ use super::scan::TextScan;
 use crate::detect::scan::{MAX_FINDINGS, join};
 use crate::detect::{Finding, Input, Scanner, Scratch};
 use crate::event::{Name, each_named};
-use crate::wire::json::{Kind, Limits, Nest, Value};
+use crate::wire::json::{DecodedOffsets, Kind, Limits, Nest, Value};
 use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -320,6 +320,44 @@ fn end_of_cell(bytes: &[u8], from: usize, tag: Tag) -> usize {
         _ => false,
     });
     from.saturating_add(end.unwrap_or(0))
+}
+
+/// JSON within JSON within the text that arguments hold.
+const LEVELS: usize = 4;
+
+/// The numbers and keys of the JSON that a text is, and of that in its strings, in order: what takes the place of one would
+/// be no JSON, or another member.
+pub(super) fn fixed_parts(text: &str) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    add_fixed_parts(text, LEVELS, &mut parts);
+    parts
+}
+
+fn add_fixed_parts(text: &str, levels: usize, parts: &mut Vec<Range<usize>>) {
+    if !text.trim_ascii_start().starts_with(['{', '[']) {
+        return;
+    }
+    let nest = Nest::scan(text.as_bytes(), LIMITS, 0).ok();
+    let Some(body) = nest.as_ref().and_then(Nest::body) else {
+        return;
+    };
+    for node in body.root().descendants() {
+        let span = node.value.content_span().range();
+        match (node.value.text(), levels.checked_sub(1)) {
+            (Some(inner), Some(levels)) if !node.is_key => {
+                let known = parts.len();
+                add_fixed_parts(&inner, levels, parts);
+                let mut offsets = DecodedOffsets::new(node.value.raw_content());
+                for part in parts.iter_mut().skip(known) {
+                    let raw = offsets.range(part.clone());
+                    let within = |at: usize| span.start.saturating_add(at);
+                    *part = within(raw.start)..within(raw.end);
+                }
+            }
+            _ if node.is_key || node.value.kind() == Kind::Number => parts.push(span),
+            _ => {}
+        }
+    }
 }
 
 /// The digits of a whole number that is written with a point or an exponent: `123456789.0`.

@@ -24,8 +24,8 @@ use super::value::{
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Name, Position, Reading,
-    Redaction, Replacement, Text, Turn,
+    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Name, Part, Position,
+    Reading, Redaction, Replacement, Text, Turn,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
@@ -599,6 +599,7 @@ impl Policy {
             event,
             context,
             found,
+            argument: None,
         };
         if let Some(what) = &rule.redact.what {
             collector.whole(&what.field);
@@ -1275,6 +1276,15 @@ struct Collector<'e, 'a> {
     event: &'e Event,
     context: &'e Context<'a>,
     found: &'e mut dyn FnMut(Redaction),
+    argument: Option<Argument>,
+}
+
+/// A string of arguments in which something was found.
+struct Argument {
+    place: Place,
+    length: usize,
+    /// What of it can't be edited, as it is JSON by itself.
+    fixed: Vec<Range<usize>>,
 }
 
 impl Collector<'_, '_> {
@@ -1459,6 +1469,31 @@ impl Collector<'_, '_> {
         });
     }
 
+    /// Whether a number or a key stands there, of JSON that is an argument: a tool reads it as such. All of the argument may
+    /// be replaced.
+    fn is_fixed(&mut self, text: &TextValue<'_>, place: Place, range: &Range<usize>) -> bool {
+        if self.event.part != Part::Arguments {
+            return false;
+        }
+        let argument = match self.argument.take().filter(|known| known.place == place) {
+            Some(known) => known,
+            None => {
+                let text = text.text();
+                Argument {
+                    place,
+                    length: text.len(),
+                    fixed: data::fixed_parts(&text),
+                }
+            }
+        };
+        let parts = &argument.fixed;
+        let next = parts.partition_point(|part| part.end <= range.start);
+        let meets = parts.get(next).is_some_and(|part| part.start < range.end);
+        let is_all = *range == (0..argument.length);
+        self.argument = Some(argument);
+        meets && !is_all
+    }
+
     fn hit(
         &mut self,
         text: &TextValue<'_>,
@@ -1480,9 +1515,13 @@ impl Collector<'_, '_> {
                 .map_or(Class::Text, |text| text.class),
             None => Class::Text,
         };
+        let form = match text.form {
+            Form::String if self.is_fixed(text, place, &range) => Form::Number,
+            form => form,
+        };
         (self.found)(Redaction {
             place,
-            form: text.form,
+            form,
             class,
             range,
             choice: self.event.choice,

@@ -136,3 +136,51 @@ fn values_of_a_result_are_not_joined_to_one() {
     let seen = exchange(&guard, &request, hello());
     assert_eq!(String::from_utf8(seen.upstream.unwrap().body()), Ok(body));
 }
+
+#[test]
+fn a_number_or_a_key_in_json_within_arguments_is_refused_and_a_text_there_replaced() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: cards, match: { event: message }, when: { text: { detects: credit_card } }, action: redact }
+";
+    let twice = |inner: Value| json!({"inner": json!({"deeper": inner.to_string()}).to_string()});
+    let once = |inner: Value| json!({"inner": inner.to_string()});
+    let card = 4_111_111_111_111_111_u64;
+    for (arguments, redacted) in [
+        (once(json!({"card": card})), None),
+        (once(json!([1, card])), None),
+        (once(json!({card.to_string(): 1})), None),
+        (twice(json!({"card": card})), None),
+        (
+            once(json!({"n": 7, "card": card.to_string()})),
+            Some(once(json!({"n": 7, "card": "[CREDIT_CARD]"}))),
+        ),
+        (
+            twice(json!({"n": 7, "card": card.to_string()})),
+            Some(twice(json!({"n": 7, "card": "[CREDIT_CARD]"}))),
+        ),
+        (
+            json!({"inner": format!("{{not JSON}} {card}")}),
+            Some(json!({"inner": "{not JSON} [CREDIT_CARD]"})),
+        ),
+    ] {
+        let guard = guard(policy);
+        let request = chat_request(&asks_again("fine", &arguments.to_string()));
+        let seen = exchange(&guard, &request, hello());
+        match redacted {
+            None => {
+                let denied = client_json(&seen);
+                assert_eq!(
+                    denied["error"]["agentguard"]["code"], "AG3005",
+                    "{arguments}"
+                );
+            }
+            Some(redacted) => {
+                let body: Value = serde_json::from_slice(&seen.upstream.unwrap().body()).unwrap();
+                let sent = &body["messages"][1]["tool_calls"][0]["function"]["arguments"];
+                let sent: Value = serde_json::from_str(sent.as_str().unwrap()).unwrap();
+                assert_eq!(sent, redacted);
+            }
+        }
+    }
+}
