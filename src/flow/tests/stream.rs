@@ -417,6 +417,33 @@ rules:
 }
 
 #[test]
+fn a_number_in_json_within_arguments_is_not_replaced() {
+    let guard = guard(
+        "defaults: { action: allow }
+rules:
+  - { id: cards, match: { event: response }, when: { text: { detects: credit_card } }, action: redact }
+",
+    );
+    let arguments = |card: &str| {
+        let arguments = json!({"inner": format!("{{\"n\":7,\"card\":{card}}}")}).to_string();
+        let (begun, rest) = arguments.split_at(30);
+        let body = sse(&[
+            call(0, "call_1", "pay", begun),
+            call(0, "", "", rest),
+            end("tool_calls"),
+        ]);
+        let seen = ask(&guard, &body, &[]);
+        (answer_of(&frames(&seen), 0).calls, record(&seen))
+    };
+    let (calls, _) = arguments("\"4111 1111 1111 1111\"");
+    let redacted = json!({"inner": "{\"n\":7,\"card\":\"[CREDIT_CARD]\"}"}).to_string();
+    assert_eq!(calls, [("pay".to_owned(), redacted)]);
+    let (calls, record) = arguments("4111111111111111");
+    assert_eq!(calls, []);
+    assert_eq!(record["decision"], "deny");
+}
+
+#[test]
 fn a_rule_about_the_whole_text_holds_it_to_its_end() {
     let policy = "defaults: { action: allow }
 rules:
