@@ -205,6 +205,8 @@ static NAMES: Parts = Parts::new(&[
     "bypass",
     "passage",
     "pass@",
+    // A passport.
+    "reisepass",
 ]);
 
 /// Whether a name has this part, letters in any case.

@@ -102,6 +102,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
             why: "words with numbers, code, a rule",
         },
         Miss {
+            text: "Reisepass: JRRZ7GG47",
+            why: "a passport",
+        },
+        Miss {
             text: "PASS: Suite1.TestFoo\nPASS - Suite1.TestFoo | PASS | Suite2.TestFoo | what we pass to `Vec2.Foo`",
             why: "tests and functions",
         },
