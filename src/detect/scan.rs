@@ -276,8 +276,7 @@ impl Scanner {
         let name = seen.as_ref().map_or(name, View::text).as_bytes();
         let terms = [self.plan.terms(), self.custom.terms()];
         let mut words = Words::default();
-        let may_be_secret = (0..name.len()).any(|at| keyed::begins_word(name, at));
-        may_be_secret && self.plan.terms().finds_secrets()
+        keyed::may_name_secret(name) && self.plan.terms().finds_secrets()
             || terms.iter().any(|terms| words.of_name(name, terms) != 0)
     }
 

@@ -74,7 +74,7 @@ pub(super) fn ends_cell(text: &Text<'_>, end: usize) -> bool {
 
 /// Whether the name of a column calls what stands there secrets: the name's end does.
 pub(super) fn names_secret(name: &[u8]) -> bool {
-    if !(0..name.len()).any(|at| begins_word(name, at)) {
+    if !may_name_secret(name) {
         return false;
     }
     let assigned = [name, b"=x"].concat();
@@ -96,6 +96,11 @@ pub(super) fn names_secret(name: &[u8]) -> bool {
                 pair.value.start > name.len() && pair.name.end == name.len() && !passport()
             })
     })
+}
+
+/// Whether a [`word`] may stand in a name.
+pub(super) fn may_name_secret(name: &[u8]) -> bool {
+    (0..name.len()).any(|at| begins_word(name, at))
 }
 
 /// Whether a [`word`] may begin at `at`.
