@@ -40,16 +40,9 @@ impl Data {
         if near.chunks(32).all(|part| !has_mark(part)) {
             return None;
         }
-        let head = near.iter();
-        let marks = head
-            .enumerate()
-            .filter(|(_, byte)| matches!(byte, b'{' | b'[' | b'<'));
+        let marks = near.iter().enumerate().filter(|(_, byte)| is_mark(byte));
         for (start, mark) in marks {
-            let rest = bytes
-                .get(start..)
-                .unwrap_or_default()
-                .get(1..)
-                .unwrap_or_default();
+            let rest = bytes.get(start.saturating_add(1)..).unwrap_or_default();
             let next = rest.trim_ascii_start().first();
             let end = match (mark, next) {
                 (b'<', Some(b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?')) => return Some(Data::Markup),
@@ -94,11 +87,13 @@ impl Data {
     }
 }
 
+fn is_mark(byte: &u8) -> bool {
+    matches!(byte, b'{' | b'[' | b'<')
+}
+
 /// Whether data may begin in a part of a text; without a branch for each byte, so that many are looked at together.
 fn has_mark(part: &[u8]) -> bool {
-    let marks = part
-        .iter()
-        .map(|byte| u8::from(matches!(byte, b'{' | b'[' | b'<')));
+    let marks = part.iter().map(|byte| u8::from(is_mark(byte)));
     marks.fold(0, |any, mark| any | mark) != 0
 }
 

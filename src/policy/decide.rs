@@ -152,12 +152,8 @@ impl<'a> Context<'a> {
         let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_SECRET) else {
             return false;
         };
-        let asked = Wants {
-            detectors: true,
-            ..Wants::default()
-        };
         // Not kept: what else looks like something in an identifier is not told.
-        self.with_scan(direction, &self.string(value), asked, |scan| {
+        self.with_scan(direction, &self.string(value), Wants::DETECTORS, |scan| {
             let mut findings = scan.findings.iter();
             findings.any(|finding| self.is_unmistakable(finding))
         })

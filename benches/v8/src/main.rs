@@ -1,5 +1,6 @@
 //! Prints the speed of all detectors together and of each alone on each kind of text: detector, text, MB/s and findings,
-//! with tabs between them; first of all that of SHA-256. `--each` adds each detector alone; `--only WORD` takes the texts whose name has that word.
+//! with tabs between them; first of all that of SHA-256. `--each` adds each detector alone; `--only WORD` takes the texts
+//! whose name has that word.
 
 use std::time::Duration;
 
