@@ -16,6 +16,7 @@ const RESPONSE = 1;
 const REQUEST_HEADERS = 0;
 const RESPONSE_HEADERS = 2;
 const PLUGIN_CONFIGURATION = 7;
+const ERROR = 4;
 /** A part of the labelled texts has all kinds of findings and takes a second. */
 const EVERY_TEXT = 8;
 /** What a network hands over of an answer that is not cut into events by lines. */
@@ -58,8 +59,8 @@ const host = {
     view().setBigUint64(to, clock, true);
     return OK;
   },
-  proxy_log(_, at, size) {
-    complaints.push(text(at, size));
+  proxy_log(level, at, size) {
+    if (level >= ERROR) complaints.push(text(at, size));
     return OK;
   },
   proxy_get_header_map_pairs: (map, to, size_to) => give(serialised(maps[map] ?? []), to, size_to),
@@ -195,4 +196,5 @@ const roots = JSON.parse(readFileSync(policies_file)).map(load);
 new Uint8Array(filter.profile.buffer).fill(0);
 for (const [request, response] of [...traffic, ...texts])
   for (const root of roots) exchange(root, request, response);
+if (complaints.length > 0) throw new Error(complaints.join('\n'));
 writeFileSync(profile_file, new Uint8Array(filter.profile.buffer));
