@@ -17,7 +17,7 @@ use super::routes::{self, Line, get, json};
 use super::stream::StreamReader;
 use super::{
     AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
-    Judged, MINTED, MODEL_ANSWER, Protocol, Row, TEXT_ANSWER, Withholding,
+    Judged, MINTED, Protocol, Row, TEXT_ANSWER, Withholding,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, Nest, quote};
@@ -210,7 +210,7 @@ const ROWS: &[Row] = &[
     Row {
         route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
         request: CONVERSATION,
-        answer: MODEL_ANSWER,
+        answer: ANSWER_WITH_RESULTS,
         stream: Judged::UNREAD_STREAM,
     },
     Row {

@@ -12,7 +12,7 @@ pub(super) use offers::mcp as mcp_offer;
 pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
 
-use super::coverage::shown;
+use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
@@ -20,8 +20,8 @@ use super::reader::{Member, Origin, Reader, Shape};
 use super::routes::{self, Line, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
-    Row, Withholding,
+    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row,
+    Withholding,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part};
@@ -153,8 +153,8 @@ const RESPONSE: &[Member] = &[
 const ROWS: &[Row] = &[Row {
     route: shown("`POST …/responses`"),
     request: CONVERSATION,
-    answer: MODEL_ANSWER,
-    stream: MODEL_ANSWER,
+    answer: ANSWER_WITH_RESULTS,
+    stream: ANSWER_WITH_RESULTS,
 }];
 
 impl Protocol for OpenAiResponses {

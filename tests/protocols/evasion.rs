@@ -1147,6 +1147,41 @@ fn of_two_calls_that_share_an_id_the_result_may_be_either_s() {
 }
 
 #[test]
+fn what_a_providers_tool_found_is_its_result_where_the_history_repeats_it() {
+    let body = json!({"model": "m", "input": [
+        {"type": "mcp_call", "id": "1", "server_label": "s", "name": "look_up", "arguments": "{}", "output": "s3cret"},
+        {"type": "mcp_call", "id": "2", "server_label": "s", "name": "fail", "arguments": "{}", "output": null,
+            "error": {"message": "s3cret"}},
+        {"type": "file_search_call", "id": "3", "queries": ["q"], "results": [{"text": "s3cret"}]},
+        {"type": "code_interpreter_call", "id": "4", "code": "1", "container_id": "c",
+            "outputs": [{"type": "logs", "logs": "s3cret"}]},
+    ]});
+    let body = body.to_string();
+    let (nest, reading) = asked_in(&post(RESPONSES), &body);
+    let results = reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::ToolResult);
+    let told: Vec<_> = results
+        .map(|event| {
+            assert!(event.provider_run && event.turn == Turn::Latest);
+            assert_eq!(event.from, Known::Is(Author::Tool));
+            assert!(texts(event, &nest, &reading).contains(&"s3cret".to_owned()));
+            (tool(event), event.ok.clone())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("look_up", Known::Is(true)),
+            ("fail", Known::Is(false)),
+            ("file_search", Known::Is(true)),
+            ("code_interpreter", Known::Is(true)),
+        ]
+    );
+}
+
+#[test]
 fn a_gemini_result_is_tied_by_id_or_by_name_and_never_to_another_tool() {
     let results = |parts: serde_json::Value| {
         let body = json!({"contents": [

@@ -649,6 +649,41 @@ rules:
 ";
 
 #[test]
+fn what_a_tool_of_the_provider_found_is_a_result() {
+    let item = |output: Value, error: Value| {
+        json!({"type": "mcp_call", "id": "mcp_1", "server_label": "shop", "name": "look_up",
+            "arguments": "{}", "output": output, "error": error})
+    };
+    for found in [
+        item(json!("forbidden"), Value::Null),
+        item(
+            Value::Null,
+            json!({"type": "mcp_tool_execution_error", "message": "forbidden"}),
+        ),
+    ] {
+        let events = whole(
+            &[vec![
+                added(0, item(Value::Null, Value::Null)),
+                done(0, &found),
+            ]],
+            &[found],
+        );
+        for rule in [
+            "match: { event: tool_result, tool: look_up }, when: { text: { contains: forbidden } }",
+            "match: { event: response }, when: { text: { contains: forbidden } }",
+        ] {
+            let guard = guard(&format!(
+                "defaults: {{ action: allow }}\nrules:\n  - {{ id: r, {rule}, action: deny }}\n"
+            ));
+            let seen = ask(&guard, &sse(&events), &[]);
+            assert_eq!(record(&seen)["decision"], "deny", "{rule}");
+            let client = String::from_utf8(seen.client.body()).unwrap();
+            assert!(!client.contains("forbidden"), "{rule}: {client}");
+        }
+    }
+}
+
+#[test]
 fn arguments_are_redacted_in_every_copy() {
     let guard = guard(ARGUMENTS);
     let arguments = "{\"to\":\"anna@example.com\",\"n\":1}";

@@ -137,8 +137,25 @@ rules:
     let result = json!({"toolResult": {"toolUseId": "t", "content": [{"text": "forbidden"}]}});
     let converse = json!({"output": {"message": {"role": "assistant", "content": [result]}},
         "stopReason": "end_turn"});
+    let found = |item: Value| json!({"id": "resp_1", "object": "response", "status": "completed", "output": [item]});
+    let mcp = found(
+        json!({"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "look",
+        "arguments": "{}", "output": "forbidden", "error": null}),
+    );
+    let failed = found(
+        json!({"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "look",
+        "arguments": "{}", "output": null, "error": {"message": "forbidden"}}),
+    );
+    let code = found(
+        json!({"type": "code_interpreter_call", "id": "ci_1", "code": "1", "container_id": "c",
+        "outputs": [{"type": "logs", "logs": "forbidden"}]}),
+    );
+    let shell = found(
+        json!({"type": "shell_call_output", "id": "sho_1", "call_id": "call_1", "output": [
+        {"stdout": "forbidden", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]}),
+    );
     let said = json!([{"role": "user", "content": [{"text": "hi"}]}]);
-    let question = json!({"model": "m", "max_tokens": 9, "messages": said,
+    let question = json!({"model": "m", "max_tokens": 9, "messages": said, "input": "hi",
         "contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
     let asked = |names: &[&str]| {
         let mut asked = serde_json::Map::new();
@@ -162,9 +179,13 @@ rules:
                 &asked(&["messages"]),
                 &converse,
             ),
+            ("/v1/responses", &asked(&["model", "input"]), &mcp),
+            ("/v1/responses", &asked(&["model", "input"]), &failed),
+            ("/v1/responses", &asked(&["model", "input"]), &code),
+            ("/v1/responses", &asked(&["model", "input"]), &shell),
         ] {
             let seen = answers(guard, (path, question), answer);
-            assert_eq!(record(&seen)["decision"], "deny", "{path}");
+            assert_eq!(record(&seen)["decision"], "deny", "{path}: {answer}");
             let client = String::from_utf8(seen.client.body()).unwrap();
             assert!(!client.contains("forbidden"), "{path}: {client}");
         }

@@ -61,10 +61,10 @@ pub(super) const CALL: &[Member] = &[
     ("environment", Shape::Counts),
     ("pending_safety_checks", Shape::Tree(Part::Other)),
     // What the provider's own tools found, beside the call.
-    ("results", Shape::Tree(Part::Other)),
-    ("outputs", Shape::Tree(Part::Other)),
-    ("output", Shape::Tree(Part::Other)),
-    ("error", Shape::Tree(Part::Other)),
+    ("results", Shape::Own),
+    ("outputs", Shape::Own),
+    ("output", Shape::Own),
+    ("error", Shape::Own),
     ("revised_prompt", Shape::Text(Part::Other)),
     ("result", Shape::Own),
     ("background", Shape::Id),
@@ -122,6 +122,35 @@ pub(super) const PART: &[Member] = &[
     ("detail", Shape::Word(&["auto", "low", "high", "original"])),
     ("prompt_cache_breakpoint", CACHE_CONTROL),
 ];
+
+/// What the provider's own tools found stands beside the call in one of these.
+pub(super) const FOUND: &[&str] = &["results", "outputs", "output", "error"];
+
+/// Reads what a tool of the provider found, which is said and is a tool's result: gives the result, whose tool is still to
+/// be named.
+pub(super) fn find(
+    reader: &mut Reader<'_>,
+    member: &str,
+    value: Value<'_>,
+    origin: &Origin,
+) -> Event {
+    let texts = reader.tree(value);
+    let origin = Origin {
+        from: reader.author(Author::Tool),
+        ..origin.with_part(Part::Other)
+    };
+    let direction = reader.direction();
+    match direction {
+        Direction::Request => reader.retell(value, texts.clone(), &origin),
+        Direction::Response => reader.tell(value, texts.clone(), &origin),
+    }
+    let mut result = Event::new(Kind::ToolResult, direction, value.place());
+    result.from = origin.from;
+    result.provider_run = true;
+    result.ok = Known::Is(member != "error");
+    result.texts = texts;
+    result
+}
 
 /// Calls that have not run when they are seen: the client runs them, or is asked whether the provider may.
 const CLIENT_RUN: &[&str] = &[
@@ -351,6 +380,7 @@ impl Items {
         let named_by_type = named_by_type(kind);
         call.event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
         call.event.provider_run = is_provider_run(item, kind);
+        let mut found = Vec::new();
         reader.shaped(
             item,
             &[ITEM, CALL],
@@ -373,6 +403,10 @@ impl Items {
                     reader.media(value);
                     reader.uninspectable(item, "attachment");
                 }
+                key if FOUND.contains(&key) => {
+                    let result = find(reader, key, value, origin);
+                    found.push((Event { turn, ..result }, value));
+                }
                 _ => claim_type(reader, key, value),
             },
         );
@@ -382,7 +416,12 @@ impl Items {
         if let (Some(id), Known::Is(name)) = (id_of(item), &call.event.tool) {
             self.calls.add(&id, name);
         }
+        let tool = call.event.tool.clone();
         call.tell(reader);
+        for (mut result, value) in found {
+            result.tool = tool.clone();
+            reader.tell_result(result, value, &|part| part.get("text"));
+        }
     }
 
     fn result(&mut self, reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
@@ -395,6 +434,7 @@ impl Items {
         let mut event = Event::new(Kind::ToolResult, reader.direction(), item.place());
         event.turn = origin.turn;
         event.from = origin.from.clone();
+        event.provider_run = !is_request;
         event.tool = id_of(item)
             .and_then(|id| self.calls.answer(&id))
             .unwrap_or(Known::Unknown);
@@ -419,9 +459,7 @@ impl Items {
                 _ => claim_type(reader, key, value),
             },
         );
-        if is_request {
-            reader.said_result(event, said, &|part| part.get("text"));
-        }
+        reader.said_result(event, said, &|part| part.get("text"));
     }
 }
 

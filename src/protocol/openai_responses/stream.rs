@@ -4,13 +4,13 @@
 mod numbers;
 mod own;
 
-use super::items::{self, CALL, ITEM, Items, MESSAGE, PART, THOUGHT};
+use super::items::{self, CALL, FOUND, ITEM, Items, MESSAGE, PART, THOUGHT};
 use super::withhold::{
     OUTPUT_TEXT, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in, explaining_item,
     message_id, message_item,
 };
 use super::{Common, RESPONSE, response_member};
-use crate::event::{Class, Part};
+use crate::event::{Class, Known, Part};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -597,6 +597,11 @@ impl ResponsesStream {
                 "result" => {
                     reader.media(value);
                     reader.uninspectable(item, "attachment");
+                }
+                key if FOUND.contains(&key) => {
+                    let mut result = items::find(reader, key, value, &origin);
+                    result.tool = name.map_or(Known::Unknown, |name| Known::Is(name.into()));
+                    reader.tell_result(result, value, &|part| part.get("text"));
                 }
                 // What has begun is not complete yet.
                 "action" | "actions" | "operation" if phase == Phase::Added && is_hollow(value) => {
