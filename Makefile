@@ -59,8 +59,8 @@ FEATURES := bulk-memory multivalue mutable-globals nontrapping-float-to-int refe
 	@$(call node-of,$(NODE)) $(VENV)/binaryen-$(BINARYEN)/node_modules/binaryen/bin/wasm-opt \
 	  $(FEATURES:%=--enable-%) -O3 --low-memory-unused --reorder-functions $< -o $@
 
-# Then its code is arranged by what recorded exchanges run of it, which takes a tenth to a fifth off what one costs in Envoy. The chat that
-# is most common comes first.
+# Then its code is arranged by what recorded exchanges run of it, which mostly takes a tenth to a fifth off what one costs in
+# Envoy. The most common protocol comes first.
 TRAFFIC := tests/traffic/openai.chat.jsonl $(filter-out %/openai.chat.jsonl,$(wildcard tests/traffic/*.jsonl))
 LAYOUT  := cargo run --quiet --package agentguard-layout --
 .PRECIOUS: %.optimised.wasm
