@@ -1182,6 +1182,25 @@ fn what_a_providers_tool_found_is_its_result_where_the_history_repeats_it() {
 }
 
 #[test]
+fn of_stored_items_a_result_says_who_ran_the_tool() {
+    let output = |kind: &str| json!({"type": kind, "id": "1", "call_id": "2", "output": "found"});
+    let body = json!({"object": "list", "data": [
+        output("function_call_output"), output("custom_tool_call_output"), output("shell_call_output"),
+        {"type": "mcp_call", "id": "3", "server_label": "s", "name": "look_up", "arguments": "{}", "output": "found"},
+    ]});
+    let stored = super::route("GET", "", "/v1/conversations/c/items", &[]).expect("a route");
+    let body = body.to_string();
+    let (_, reading) = answered_in(&stored, &body);
+    let ran: Vec<_> = reading
+        .events
+        .iter()
+        .filter(|event| event.kind == Kind::ToolResult)
+        .map(|event| event.provider_run)
+        .collect();
+    assert_eq!(ran, [false, false, true, true]);
+}
+
+#[test]
 fn a_gemini_result_is_tied_by_id_or_by_name_and_never_to_another_tool() {
     let results = |parts: serde_json::Value| {
         let body = json!({"contents": [

@@ -173,6 +173,12 @@ pub(super) fn is_provider_run(item: Value<'_>, kind: &str) -> bool {
     !CLIENT_RUN.contains(&kind) || in_container
 }
 
+/// Whether an item is the result of a call that clients run. A shell's stands in an answer only where the provider ran it.
+fn is_of_client_run(kind: &str) -> bool {
+    let call = kind.strip_suffix("_output").unwrap_or(kind);
+    call != "shell_call" && CLIENT_RUN.contains(&call)
+}
+
 /// Whether an item of this kind is a call.
 pub(super) fn is_call(kind: &str) -> bool {
     kind.ends_with("_call") || kind == "mcp_approval_request"
@@ -434,7 +440,7 @@ impl Items {
         let mut event = Event::new(Kind::ToolResult, reader.direction(), item.place());
         event.turn = origin.turn;
         event.from = origin.from.clone();
-        event.provider_run = !is_request;
+        event.provider_run = !is_request && !is_of_client_run(&kind_of(item));
         event.tool = id_of(item)
             .and_then(|id| self.calls.answer(&id))
             .unwrap_or(Known::Unknown);
