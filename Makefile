@@ -62,12 +62,12 @@ FEATURES := bulk-memory multivalue mutable-globals nontrapping-float-to-int refe
 # Then its code is arranged by what recorded exchanges run of it, which mostly takes a tenth to a fifth off what one costs in
 # Envoy. The most common protocol comes first.
 TRAFFIC := tests/traffic/openai.chat.jsonl $(filter-out %/openai.chat.jsonl,$(wildcard tests/traffic/*.jsonl))
+TRAINED := tools/layout/policies.json tests/detect/dev.jsonl.gz $(TRAFFIC)
 LAYOUT  := cargo run --quiet --package agentguard-layout --
 .PRECIOUS: %.optimised.wasm
-%.arranged.wasm: %.optimised.wasm $(wildcard tools/layout/* tools/layout/src/*) $(TRAFFIC)
+%.arranged.wasm: %.optimised.wasm $(wildcard tools/layout/src/*.rs) tools/layout/train.mjs $(TRAINED)
 	@$(LAYOUT) instrument $< $*.instrumented.wasm
-	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile \
-	  tools/layout/policies.json tests/detect/dev.jsonl.gz $(TRAFFIC)
+	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile $(TRAINED)
 	@$(LAYOUT) apply $< $*.profile $@
 
 build: check-rust ## The command: target/release/agentguard

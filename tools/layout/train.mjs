@@ -17,6 +17,8 @@ const REQUEST_HEADERS = 0;
 const RESPONSE_HEADERS = 2;
 const PLUGIN_CONFIGURATION = 7;
 const ERROR = 4;
+/** The environment: a key, as the policies name it. */
+const VARIABLE = Buffer.from('AUDIT_KEY=a key of sixteen bytes and more\0');
 /** A part of the labelled texts has all kinds of findings and takes a second. */
 const EVERY_TEXT = 8;
 /** What a network hands over of an answer that is not cut into events by lines. */
@@ -93,7 +95,6 @@ const host = {
     return OK;
   },
 };
-const VARIABLE = Buffer.from('AUDIT_KEY=a key of sixteen bytes and more\0');
 
 const module = new WebAssembly.Module(readFileSync(module_file));
 const imports = {};

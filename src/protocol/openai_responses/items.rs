@@ -422,10 +422,11 @@ impl Items {
         if let (Some(id), Known::Is(name)) = (id_of(item), &call.event.tool) {
             self.calls.add(&id, name);
         }
-        let tool = call.event.tool.clone();
+        for (result, _) in &mut found {
+            result.tool = call.event.tool.clone();
+        }
         call.tell(reader);
-        for (mut result, value) in found {
-            result.tool = tool.clone();
+        for (result, value) in found {
             reader.tell_result(result, value, &|part| part.get("text"));
         }
     }

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::instrument::instrument;
 
-    /// Two functions call the third; one is never called.
+    /// $last calls $branches; $never, which would call $last, is not called.
     const MODULE: &str = r#"
         (module
           (import "env" "log" (func $log (param i32)))
