@@ -27,11 +27,15 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What `make run` and `make test-envoy QUICK=1` use: built in a minute, three seconds after a change, and slower to run.
+QUICK_WASM    := $(TARGET)/wasm32-wasip1/quick/agentguard.wasm
+QUICK_COMMAND := $(TARGET)/quick/agentguard
 
 # ---- Looking --------------------------------------------------------------------------------------------------------
 
@@ -70,6 +74,12 @@ LAYOUT  := cargo run --quiet --package agentguard-layout --
 	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile $(TRAINED)
 	@$(LAYOUT) apply $< $*.profile $@
 
+quick-wasm: check-rust ## The filter without its optimisations: target/wasm32-wasip1/quick/agentguard.wasm
+	cargo build --lib --profile quick --target wasm32-wasip1
+
+quick-build: check-rust ## The command without its optimisations: target/quick/agentguard
+	cargo build --bin agentguard --profile quick
+
 build: check-rust ## The command: target/release/agentguard
 	@cargo build --quiet --release --bin agentguard
 
@@ -88,10 +98,10 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	@printf '\n== The core ==\n'
 	cargo test --quiet --workspace
 
-# ONLY=denial runs the tests whose names hold that word.
-test-envoy: wasm envoys sdks mcp-sdk npm-sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
+# ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
+test-envoy: $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
 	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
-	AGENTGUARD_WASM=$(WASM) \
+	AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
