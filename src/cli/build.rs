@@ -16,6 +16,10 @@ pub(super) struct Build {
     /// What it is built for.
     #[arg(long = "for", value_enum)]
     target: Target,
+    /// Write this file instead of printing: whole or not at all, by renaming, as Envoy's watched folders need it. A policy
+    /// with an error leaves the file as it is.
+    #[arg(long, value_name = "FILE")]
+    output: Option<String>,
     /// The filter's module, as the proxy finds it.
     #[arg(
         long,
@@ -81,7 +85,7 @@ enum Target {
 }
 
 impl Build {
-    pub(super) fn run(&self) -> Result<Outcome, Failed> {
+    pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::complain("--bootstrap is for `--for envoy`"));
         }
@@ -101,7 +105,18 @@ impl Build {
             Target::Envoy if self.bootstrap => pretty(&self.bootstrap(&filter)?),
             Target::Envoy => pretty(&discovery(&filter, &policy.version)),
         };
-        output::line(&built);
+        match self.output.as_deref() {
+            None | Some(output::STDIN) => output::line(&built),
+            Some(file) => {
+                output::replace_file(file, format!("{built}\n").as_bytes())?;
+                output::line(&if json {
+                    json!({"file": file, "policy": policy.document.name, "version": policy.version})
+                        .to_string()
+                } else {
+                    format!("{file}: policy {} {}", policy.document.name, policy.version)
+                });
+            }
+        }
         Ok(Outcome::Clean)
     }
 

@@ -60,8 +60,10 @@ impl Fmt {
                 output::line(name);
             }
             if self.write && changes && name != output::STDIN {
-                std::fs::write(name, &formatted)
+                // A link stays a link: what it points to is replaced.
+                let target = std::fs::canonicalize(name)
                     .map_err(|error| output::complain(&format!("{name}: {error}")))?;
+                output::replace_file(&target.to_string_lossy(), formatted.as_bytes())?;
             } else if !self.check && !self.write && !json {
                 output::print(&formatted);
             }

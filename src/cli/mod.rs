@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
         Command::Scan(command) => command.run(json),
         Command::Replay(command) => command.run(json),
         Command::Diff(command) => command.run(json),
-        Command::Build(command) => command.run(),
+        Command::Build(command) => command.run(json),
         Command::Fmt(command) => command.run(json),
         Command::Schema(command) => command.run(json),
         Command::Explain(command) => command.run(json),

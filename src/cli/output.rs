@@ -3,6 +3,7 @@
 
 use super::Failed;
 use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
 
 /// The name that stands for standard input.
 pub(super) const STDIN: &str = "-";
@@ -40,6 +41,43 @@ pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
         Ok(()) => Ok(bytes),
         Err(error) => Err(complain(&format!("{name} can't be read: {error}"))),
     }
+}
+
+/// Replaces a file as a whole: the contents are written beside it and renamed onto it, so that whoever reads the file
+/// (Envoy, which follows renames in a watched folder) has the old contents or the new ones, never a part of them.
+/// An existing file keeps its permissions; a device or a pipe is written to.
+pub(super) fn replace_file(name: &str, contents: &[u8]) -> Result<(), Failed> {
+    let path = Path::new(name);
+    let failed = |error: std::io::Error| complain(&format!("{name} can't be written: {error}"));
+    let existing = std::fs::metadata(path).ok();
+    if existing
+        .as_ref()
+        .is_some_and(|existing| !existing.is_file())
+    {
+        return std::fs::write(path, contents).map_err(failed);
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".agentguard-").suffix(".new");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut beside = builder.tempfile_in(folder).map_err(failed)?;
+    beside.write_all(contents).map_err(failed)?;
+    if let Some(existing) = existing {
+        beside
+            .as_file()
+            .set_permissions(existing.permissions())
+            .map_err(failed)?;
+    }
+    // Before the new name is seen, its contents are on the disk: a crash leaves one whole file or the other.
+    beside.as_file().sync_all().map_err(failed)?;
+    beside
+        .persist(path)
+        .map(|_| ())
+        .map_err(|error| failed(error.error))
 }
 
 /// The mark that editors on Windows begin files with; it says nothing about what they hold.

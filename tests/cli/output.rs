@@ -1,0 +1,82 @@
+//! Files that the command writes: whole or not at all.
+
+use super::run;
+use std::fs;
+use tempfile::TempDir;
+
+const GOOD: &str = "policies/getting-started.yaml";
+const BAD: &str = "tests/cli/wrong/no_defaults.yaml";
+
+fn build(policy: &str, file: &str) -> std::process::Output {
+    run(&["build", policy, "--for", "envoy", "--output", file])
+}
+
+#[test]
+fn build_output_writes_what_build_prints_and_says_which_policy_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("filter.json");
+    let written = build(GOOD, file.to_str().unwrap());
+    assert_eq!(written.status.code(), Some(0));
+    let printed = run(&["build", GOOD, "--for", "envoy"]);
+    assert_eq!(fs::read(&file).unwrap(), printed.stdout);
+    let said = super::out(&written);
+    assert!(said.contains("policy getting-started sha256:"), "{said}");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+}
+
+#[test]
+fn a_policy_with_an_error_leaves_the_file_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("filter.json");
+    fs::write(&file, "the policy in force").unwrap();
+    let refused = build(BAD, file.to_str().unwrap());
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "the policy in force");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn build_output_takes_a_new_inode_and_keeps_the_permissions_of_the_file() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("filter.json");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::metadata(&file).unwrap().ino();
+    assert_eq!(build(GOOD, file.to_str().unwrap()).status.code(), Some(0));
+    let after = fs::metadata(&file).unwrap();
+    assert_ne!(after.ino(), before, "Envoy follows renames, not writes");
+    assert_eq!(after.permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_a_usage_error_that_names_the_file() {
+    let refused = build(GOOD, "no/such/folder/filter.json");
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("no/such/folder/filter.json can't be written"),
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn fmt_write_keeps_a_link_a_link() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("policy.json");
+    let link = folder.path().join("link.json");
+    fs::copy(
+        super::root().join("policies/terse/support-agent.json"),
+        &file,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let written = run(&["fmt", "--write", link.to_str().unwrap()]);
+    assert_eq!(written.status.code(), Some(0));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    let full = fs::read_to_string(&file).unwrap();
+    assert!(full.contains("apiVersion: agentguard.dev/v1"), "{full}");
+}
