@@ -1,17 +1,17 @@
-//! The layers, read off the `use crate::…` lines: an arrow may be skipped, never reversed, and siblings do not import one
-//! another.
+//! The layers, read off the paths that begin with `crate::`: an arrow may skip a layer, it never points up, and siblings do
+//! not import one another. Files are parsed, so that an import is found wherever it is; only what is compiled for tests
+//! alone is left out.
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use syn::visit::{self, Visit};
 
-/// From the bottom up; what stands in one line are siblings.
+/// From the bottom up; the layers of one line are siblings.
 const LAYERS: &[&[&str]] = &[
     &["wire", "diag"],
     &["detect", "event"],
-    &[
-        "policy", "protocol", "audit", "metrics", "limit", "identity", "approval", "redact",
-    ],
+    &["policy", "protocol", "audit", "metrics", "redact"],
     &["flow"],
     &["cli", "host"],
 ];
@@ -20,17 +20,17 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+/// Every Rust file below a folder.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path));
+            found.append(&mut files(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+            found.insert(path);
         }
     }
-    found.sort();
     found
 }
 
@@ -38,57 +38,233 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The modules that a file names, tests left out.
-fn imports(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]").next().unwrap();
-    let mut found = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
-        found.insert(name);
+fn parsed(file: &Path) -> syn::File {
+    syn::parse_file(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// True for `#[cfg(test)]` and `#[test]`.
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        meta => meta.path().is_ident("test"),
+    })
+}
+
+/// What one file has: the modules that it imports, the files that it declares, and what it declares for tests alone.
+#[derive(Default)]
+struct Contents {
+    imports: BTreeSet<String>,
+    modules: Vec<String>,
+    test_modules: Vec<String>,
+}
+
+impl Contents {
+    fn of(file: &syn::File) -> Self {
+        let mut contents = Self::default();
+        contents.visit_file(file);
+        contents
+    }
+
+    /// The names behind `crate::` in a tree of imports: both of `crate::{wire, event::Event}`.
+    fn roots(&mut self, tree: &syn::UseTree) {
+        match tree {
+            syn::UseTree::Path(path) => drop(self.imports.insert(path.ident.to_string())),
+            syn::UseTree::Name(name) => drop(self.imports.insert(name.ident.to_string())),
+            syn::UseTree::Rename(name) => drop(self.imports.insert(name.ident.to_string())),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.roots(item)),
+            syn::UseTree::Glob(_) => {}
+        }
+    }
+
+    /// Paths within macros, which are tokens and no syntax: `crate` `::` `name`.
+    fn tokens(&mut self, tokens: &str) {
+        let flat: String = tokens.split_whitespace().collect();
+        for rest in flat.split("crate::").skip(1) {
+            let name = rest
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .next();
+            self.imports.extend(name.map(str::to_owned));
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Contents {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes = match item {
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            syn::Item::Const(item) => &item.attrs,
+            syn::Item::Static(item) => &item.attrs,
+            syn::Item::Struct(item) => &item.attrs,
+            syn::Item::Enum(item) => &item.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if let syn::Item::Mod(module) = item
+            && module.content.is_none()
+        {
+            let name = module.ident.to_string();
+            if is_for_tests(attributes) {
+                self.test_modules.push(name);
+            } else {
+                self.modules.push(name);
+            }
+        } else if !is_for_tests(attributes) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        if !is_for_tests(&function.attrs) {
+            visit::visit_impl_item_fn(self, function);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if let syn::UseTree::Path(path) = &item.tree
+            && path.ident == "crate"
+        {
+            self.roots(&path.tree);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let mut segments = path.segments.iter();
+        if segments.next().is_some_and(|first| first.ident == "crate")
+            && let Some(second) = segments.next()
+        {
+            self.imports.insert(second.ident.to_string());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        self.tokens(&item.tokens.to_string());
+        visit::visit_macro(self, item);
+    }
+}
+
+/// The crate as the compiler sees it: every file that a `mod` declares, from the two roots on, and whether only tests
+/// have it.
+fn declared() -> BTreeMap<PathBuf, bool> {
+    fn walk(file: PathBuf, folder: &Path, for_tests: bool, found: &mut BTreeMap<PathBuf, bool>) {
+        let contents = Contents::of(&parsed(&file));
+        found.insert(file, for_tests);
+        let all = contents.modules.iter().map(|name| (name, for_tests));
+        for (name, for_tests) in all.chain(contents.test_modules.iter().map(|name| (name, true))) {
+            let inside = folder.join(name);
+            let candidates = [inside.with_extension("rs"), inside.join("mod.rs")];
+            let file = candidates.into_iter().find(|file| file.is_file());
+            let file = file.unwrap_or_else(|| panic!("{}: no file", inside.display()));
+            walk(file, &inside, for_tests, found);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for root in ["lib.rs", "main.rs"] {
+        walk(source().join(root), &source(), false, &mut found);
     }
     found
+}
+
+/// The layer's name of a file: `policy` of `src/policy/operators/mod.rs`.
+fn module_of(file: &Path) -> String {
+    let relative = file.strip_prefix(source()).unwrap();
+    let first = relative.iter().next().unwrap().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
 }
 
 #[test]
 fn dependencies_point_down() {
     let mut wrong = Vec::new();
-    for file in files(&source()) {
-        let relative = file.strip_prefix(source()).unwrap();
-        let module = relative
-            .iter()
-            .next()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .trim_end_matches(".rs");
-        let is_test = relative.ends_with("tests.rs");
-        let Some(own) = layer(module).filter(|_| !is_test) else {
+    let mut arrows = 0;
+    for (file, for_tests) in declared() {
+        let module = module_of(&file);
+        let Some(own) = layer(&module).filter(|_| !for_tests) else {
             continue;
         };
-        for import in imports(&std::fs::read_to_string(&file).unwrap()) {
-            match layer(&import) {
-                Some(other) if import != module && other >= own => {
-                    wrong.push(format!("{} imports {import}", relative.display()));
-                }
-                _ => {}
+        for import in Contents::of(&parsed(&file)).imports {
+            let Some(other) = layer(&import).filter(|_| import != module) else {
+                continue;
+            };
+            arrows += 1;
+            if other >= own {
+                wrong.push(format!("{} imports {import}", file.display()));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(arrows > 200, "{arrows} arrows were seen");
 }
 
 #[test]
-fn every_folder_of_the_source_has_its_layer() {
-    for entry in std::fs::read_dir(source()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            assert!(layer(&name).is_some(), "{name} has no layer");
+fn an_import_is_seen_behind_tests_in_groups_in_expressions_and_in_macros() {
+    let contents = Contents::of(
+        &syn::parse_file(
+            "#[cfg(test)] mod tests;
+             use crate::wire::json;
+             use crate::{event::Event, diag as d};
+             fn f() -> crate::policy::Policy { crate::flow::run(vec![crate::redact::apply()]) }
+             #[cfg(test)] mod inside { use crate::host::x; }
+             #[test] fn g() { crate::cli::main(); }
+             mod other;",
+        )
+        .unwrap(),
+    );
+    let seen: Vec<&str> = contents.imports.iter().map(String::as_str).collect();
+    assert_eq!(seen, ["diag", "event", "flow", "policy", "redact", "wire"]);
+    assert_eq!(contents.modules, ["other"]);
+    assert_eq!(contents.test_modules, ["tests"]);
+}
+
+#[test]
+fn every_folder_of_the_source_has_its_layer_and_every_layer_its_folder() {
+    let folders: BTreeSet<String> = std::fs::read_dir(source())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let layers: BTreeSet<String> = LAYERS
+        .iter()
+        .flat_map(|layer| layer.iter().map(|name| (*name).to_owned()))
+        .collect();
+    assert_eq!(folders, layers);
+}
+
+/// A file that no `mod` declares is not compiled, and nobody would miss a detector that isn't.
+#[test]
+fn every_file_is_compiled() {
+    let declared: BTreeSet<PathBuf> = declared().into_keys().collect();
+    let all = files(&source());
+    let lost: Vec<&PathBuf> = all.difference(&declared).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+/// A detector that is compiled and not in the list finds nothing.
+#[test]
+fn every_detector_is_in_the_list() {
+    let folder = source().join("detect/detectors");
+    let list = std::fs::read_to_string(source().join("detect/detectors.rs")).unwrap();
+    let mut detectors = 0;
+    for file in files(&folder) {
+        for item in parsed(&file).items {
+            let (name, kind) = match item {
+                syn::Item::Static(item) => (item.ident, *item.ty),
+                syn::Item::Const(item) => (item.ident, *item.ty),
+                _ => continue,
+            };
+            if matches!(kind, syn::Type::Path(path) if path.path.is_ident("Detector")) {
+                let module = file.file_stem().unwrap().to_str().unwrap();
+                assert!(
+                    list.contains(&format!("{module}::{name},")),
+                    "{module}::{name}"
+                );
+                detectors += 1;
+            }
         }
     }
+    assert!(detectors > 100, "{detectors}");
 }
 
 #[test]
@@ -101,23 +277,5 @@ fn only_the_host_names_the_sdk() {
             "{}",
             file.display()
         );
-    }
-}
-
-#[test]
-fn a_protocol_a_detector_or_a_subcommand_that_is_not_registered_is_found() {
-    for (folder, list) in [
-        ("protocol", "protocol/mod.rs"),
-        ("cli", "cli/mod.rs"),
-        ("policy/operators", "policy/operators/mod.rs"),
-    ] {
-        let list = std::fs::read_to_string(source().join(list)).unwrap();
-        for entry in std::fs::read_dir(source().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if name != "mod" {
-                assert!(list.contains(&format!("mod {name};")), "{folder}/{name}");
-            }
-        }
     }
 }
