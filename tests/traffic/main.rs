@@ -7,6 +7,7 @@
     reason = "test code: a failure is a panic"
 )]
 
+mod golden;
 mod lag;
 mod streams;
 mod whole;
