@@ -156,8 +156,8 @@ fn declared() -> BTreeMap<PathBuf, bool> {
             let inside = folder.join(name);
             let candidates = [inside.with_extension("rs"), inside.join("mod.rs")];
             let file = candidates.into_iter().find(|file| file.is_file());
-            let file = file.unwrap_or_else(|| panic!("{}: no file", inside.display()));
-            walk(file, &inside, for_tests, found);
+            assert!(file.is_some(), "{}: no file", inside.display());
+            walk(file.unwrap(), &inside, for_tests, found);
         }
     }
     let mut found = BTreeMap::new();

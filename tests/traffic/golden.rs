@@ -75,7 +75,10 @@ fn exchange(guard: &Rc<Guard>, exchange: &Value) -> Seen {
 fn write_half(out: &mut String, what: &str, half: &Half) {
     let _ = writeln!(out, "== {what}");
     for (name, value) in &half.headers {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        let (name, value) = (
+            String::from_utf8_lossy(name),
+            String::from_utf8_lossy(value),
+        );
         let _ = writeln!(out, "{name}: {value}");
     }
     let _ = writeln!(out, "\n{}", half.body().escape_ascii());
@@ -93,7 +96,11 @@ fn outcome(seen: &Seen) -> String {
     for key in ["ts", "chain", "timing"] {
         record.as_object_mut().unwrap().remove(key);
     }
-    let _ = writeln!(out, "== complete {} cut {}", seen.upstream_complete, seen.cut);
+    let _ = writeln!(
+        out,
+        "== complete {} cut {}",
+        seen.upstream_complete, seen.cut
+    );
     let _ = writeln!(out, "== record\n{record:#}");
     for (name, labels, by) in &seen.counts {
         if !name.contains("duration") && !name.contains("inspection") {
