@@ -326,7 +326,56 @@ mod tests {
         );
     }
 
+    /// The name as the `idna` crate has it: UTS #46, not transitional, of any length and with any ASCII.
+    fn reference(text: &str) -> Option<String> {
+        use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+        let name = Uts46::new()
+            .to_ascii(
+                text.as_bytes(),
+                AsciiDenyList::EMPTY,
+                Hyphens::Allow,
+                DnsLength::Ignore,
+            )
+            .ok()?;
+        Some(name.strip_suffix('.').unwrap_or(&name).to_owned())
+    }
+
+    /// Where a name is read here at all, it is the one that a client asks for: the opposite would be a way past
+    /// `domain_in`. What is read here and refused by the crate (right-to-left order, unassigned letters) reaches nobody.
+    fn agrees_with_the_crate(text: &str) -> Result<(), String> {
+        match (ascii_name(text), reference(text)) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                Err(format!("{text:?}: {ours}, the crate says {theirs}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[test]
+    fn every_character_in_a_name_is_read_as_the_idna_crate_reads_it() {
+        let mut read = 0;
+        let mut differ = Vec::new();
+        // Of the planes above the third only the fourteenth has characters.
+        for c in (0x80..=0x3_3FFF)
+            .chain(0xE_0000..=0xE_01FF)
+            .filter_map(char::from_u32)
+        {
+            let text = format!("a{c}");
+            read += usize::from(ascii_name(&text).is_some() && reference(&text).is_some());
+            differ.extend(agrees_with_the_crate(&text).err());
+        }
+        assert_eq!(differ, Vec::<String>::new());
+        assert!(read > 100_000, "{read}");
+    }
+
     proptest! {
+        #[test]
+        fn names_are_read_as_the_idna_crate_reads_them(
+            text in "[a-zA-ZÀ-öа-яα-ωàéüßς。．ａ-ｚ_-]{1,12}(\\.[a-zäöüぁ-んア-ン一-鿿א-ת]{1,12}){0,2}",
+        ) {
+            prop_assert_eq!(agrees_with_the_crate(&text), Ok(()));
+        }
+
         #[test]
         fn a_name_is_a_name_of_itself(text in "\\PC{0,40}") {
             if let Some(name) = ascii_name(&text) {
