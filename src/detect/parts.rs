@@ -79,17 +79,15 @@ impl Parts {
         last
     }
 
-    /// Which groups of the words have one that stands in the text, a bit for each; a group ends before such a place of the
-    /// list.
+    /// The bits of all words that stand in the text; `bits` has one entry for each word, in the order of the list.
     #[inline(never)]
-    pub(super) fn groups_in(&self, text: &[u8], ends: &[usize]) -> u32 {
-        let mut groups = 0;
+    pub(super) fn bits_in(&self, text: &[u8], bits: &[u32]) -> u32 {
+        let mut found = 0;
         self.each_in(text, &mut |_, word| {
-            let group = ends.iter().take_while(|end| **end <= word).count();
-            groups |= 1u32.wrapping_shl(u32::try_from(group).unwrap_or(0));
+            found |= bits.get(word).copied().unwrap_or(0);
             false
         });
-        groups
+        found
     }
 
     /// Calls for each word of the text, from the last on, with where it stands and its place in the list, until one is
@@ -200,9 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn groups_end_where_the_list_says() {
+    fn a_text_has_the_bits_of_all_its_words() {
         static PARTS: Parts = Parts::new(&["key", "pass", "token"]);
-        assert_eq!(PARTS.groups_in(b"a_token_key", &[1, 2]), 0b101);
-        assert_eq!(PARTS.groups_in(b"passkey", &[2]), 0b1);
+        assert_eq!(PARTS.bits_in(b"a_token_key", &[1, 2, 4]), 0b101);
+        assert_eq!(PARTS.bits_in(b"passkey", &[1, 1, 2]), 0b1);
+        assert_eq!(PARTS.bits_in(b"nothing", &[1, 2, 4]), 0);
     }
 }

@@ -9,18 +9,18 @@ pub(in crate::detect) struct Said(u32);
 
 impl Said {
     /// The value is a password.
-    pub(in crate::detect) const PASSWORD: u32 = PASS | 0b10;
+    pub(in crate::detect) const PASSWORD: u32 = PASS | PASSWORD_ONLY;
     /// It is that of the header.
     pub(in crate::detect) const AUTHORIZATION: u32 = 0b100;
     /// It is a secret of some kind.
-    pub(in crate::detect) const SECRET: u32 = PASS | TOKEN | 0b1_0000;
+    pub(in crate::detect) const SECRET: u32 = PASS | TOKEN | SECRET_ONLY;
     /// These say more than `key` alone, and nothing by themselves.
     pub(in crate::detect) const MORE: u32 = 0b10_0000;
     /// A word of it that goes on behind small letters is a word all the same: `apikey`, not `monkey`.
     pub(in crate::detect) const WHOLE: u32 = 0b1_0000_0000;
 
     pub(super) fn by(name: &[u8]) -> Self {
-        Self(NAMES.groups_in(name, &ENDS))
+        Self(NAMES.bits_in(name, &FLAT.1))
     }
 
     /// Whether a word of these groups is in the name.
@@ -31,183 +31,222 @@ impl Said {
 }
 
 const PASS: u32 = 0b1;
+/// The rest of [`Said::PASSWORD`].
+const PASSWORD_ONLY: u32 = 0b10;
 const TOKEN: u32 = 0b1000;
+/// The rest of [`Said::SECRET`].
+const SECRET_ONLY: u32 = 0b1_0000;
 const KEY: u32 = 0b100_0000;
 const PUBLIC: u32 = 0b1000_0000;
 const NO_PASSWORD: u32 = 0b10_0000_0000;
 
-/// Where the groups end, but the last.
-const ENDS: [usize; 9] = [2, 5, 6, 9, 14, 16, 17, 105, 127];
+/// What names of secrets have in them, and parts of names that are no secret though they have such a word in them: the bit
+/// of each group, and its words.
+const GROUPS: &[(u32, &[&str])] = &[
+    (PASS, &["pass", "pwd"]),
+    (PASSWORD_ONLY, &["contrasena", "senha", "kennwort"]),
+    (Said::AUTHORIZATION, &["authoriz"]),
+    // These name headers, too.
+    (TOKEN, &["token", "secret", "auth"]),
+    (
+        SECRET_ONLY,
+        &["apikey", "api_key", "api-key", "api.key", "cred"],
+    ),
+    (Said::MORE, &["access", "private"]),
+    (KEY, &["key"]),
+    (
+        PUBLIC,
+        &[
+            "public",
+            "pubkey",
+            "pub_key",
+            "primary_key",
+            "primarykey",
+            "foreign",
+            "partition",
+            "sort_key",
+            "sortkey",
+            "cache_key",
+            "cachekey",
+            "keyname",
+            "key_name",
+            "keyword",
+            "key_id",
+            "keyid",
+            "hotkey",
+            "shortcut",
+            "primary-key",
+            "cache-key",
+            "tokenizer",
+            "tokenid",
+            "token_id",
+            "tokentype",
+            "token_type",
+            "token_url",
+            "tokenurl",
+            "token_uri",
+            "endpoint",
+            "next_token",
+            "nexttoken",
+            "page_token",
+            "pagetoken",
+            "csrf",
+            "xsrf",
+            "author",
+            "unique",
+            "object_key",
+            "objectkey",
+            "routing",
+            "idempotency",
+            "fingerprint",
+            "checksum",
+            "digest",
+            "sha256",
+            "integrity",
+            "keystore",
+            "keypath",
+            "key_path",
+            "keyfile",
+            "key_file",
+            "credential_id",
+            "secret_name",
+            "secretname",
+            "secretref",
+            "secret_ref",
+            "secret_arn",
+            "keyvault",
+            "key_vault",
+            "keyboard",
+            "keyframe",
+            "keypress",
+            "keycode",
+            "key_code",
+            "thread_key",
+            "group_key",
+            "groupkey",
+            "natural_key",
+            "composite",
+            "keysize",
+            "key_size",
+            "keylen",
+            "stop_token",
+            "eos_token",
+            "bos_token",
+            "pad_token",
+            "unk_token",
+            "sep_token",
+            "cls_token",
+            "mask_token",
+            "special_token",
+            "auth_type",
+            "authtype",
+            "auth_mode",
+            "auth_method",
+            "auth_url",
+            "authurl",
+            "auth_provider",
+        ],
+    ),
+    (
+        Said::WHOLE,
+        &[
+            "apikey",
+            "secretkey",
+            "accesskey",
+            "privatekey",
+            "authkey",
+            "masterkey",
+            "accountkey",
+            "storagekey",
+            "encryptionkey",
+            "signingkey",
+            "userkey",
+            "servicekey",
+            "licensekey",
+            "appkey",
+            "dbkey",
+            "clientkey",
+            "dbpass",
+            "userpass",
+            "rootpass",
+            "adminpass",
+            "oauth",
+            "basicauth",
+        ],
+    ),
+    // `password_policy: …`, `passwordFile=…`, `bypass=…`: what follows is not the password.
+    (
+        NO_PASSWORD,
+        &[
+            "policy",
+            "file",
+            "path",
+            "_url",
+            "_uri",
+            "hint",
+            "field",
+            "label",
+            "length",
+            "_min",
+            "_max",
+            "name",
+            "_id",
+            "reset",
+            "expir",
+            "_age",
+            "prompt",
+            "strength",
+            "regex",
+            "pattern",
+            "_len",
+            "count",
+            "placeholder",
+            "help",
+            "bypass",
+            "passage",
+            "pass@",
+            // A passport.
+            "reisepass",
+        ],
+    ),
+];
 
-/// What names of secrets have in them, and parts of names that are no secret though they have such a word in them.
-static NAMES: Parts = Parts::new(&[
-    // `PASS`
-    "pass",
-    "pwd",
-    // The rest of `PASSWORD`
-    "contrasena",
-    "senha",
-    "kennwort",
-    // `AUTHORIZATION`
-    "authoriz",
-    // `TOKEN`: these name headers, too.
-    "token",
-    "secret",
-    "auth",
-    // The rest of `SECRET`
-    "apikey",
-    "api_key",
-    "api-key",
-    "api.key",
-    "cred",
-    // `MORE`
-    "access",
-    "private",
-    // `KEY`
-    "key",
-    // `PUBLIC`
-    "public",
-    "pubkey",
-    "pub_key",
-    "primary_key",
-    "primarykey",
-    "foreign",
-    "partition",
-    "sort_key",
-    "sortkey",
-    "cache_key",
-    "cachekey",
-    "keyname",
-    "key_name",
-    "keyword",
-    "key_id",
-    "keyid",
-    "hotkey",
-    "shortcut",
-    "primary-key",
-    "cache-key",
-    "tokenizer",
-    "tokenid",
-    "token_id",
-    "tokentype",
-    "token_type",
-    "token_url",
-    "tokenurl",
-    "token_uri",
-    "endpoint",
-    "next_token",
-    "nexttoken",
-    "page_token",
-    "pagetoken",
-    "csrf",
-    "xsrf",
-    "author",
-    "unique",
-    "object_key",
-    "objectkey",
-    "routing",
-    "idempotency",
-    "fingerprint",
-    "checksum",
-    "digest",
-    "sha256",
-    "integrity",
-    "keystore",
-    "keypath",
-    "key_path",
-    "keyfile",
-    "key_file",
-    "credential_id",
-    "secret_name",
-    "secretname",
-    "secretref",
-    "secret_ref",
-    "secret_arn",
-    "keyvault",
-    "key_vault",
-    "keyboard",
-    "keyframe",
-    "keypress",
-    "keycode",
-    "key_code",
-    "thread_key",
-    "group_key",
-    "groupkey",
-    "natural_key",
-    "composite",
-    "keysize",
-    "key_size",
-    "keylen",
-    "stop_token",
-    "eos_token",
-    "bos_token",
-    "pad_token",
-    "unk_token",
-    "sep_token",
-    "cls_token",
-    "mask_token",
-    "special_token",
-    "auth_type",
-    "authtype",
-    "auth_mode",
-    "auth_method",
-    "auth_url",
-    "authurl",
-    "auth_provider",
-    // `WHOLE`
-    "apikey",
-    "secretkey",
-    "accesskey",
-    "privatekey",
-    "authkey",
-    "masterkey",
-    "accountkey",
-    "storagekey",
-    "encryptionkey",
-    "signingkey",
-    "userkey",
-    "servicekey",
-    "licensekey",
-    "appkey",
-    "dbkey",
-    "clientkey",
-    "dbpass",
-    "userpass",
-    "rootpass",
-    "adminpass",
-    "oauth",
-    "basicauth",
-    // `NO_PASSWORD`: `password_policy: …`, `passwordFile=…`, `bypass=…`, what follows is not the password.
-    "policy",
-    "file",
-    "path",
-    "_url",
-    "_uri",
-    "hint",
-    "field",
-    "label",
-    "length",
-    "_min",
-    "_max",
-    "name",
-    "_id",
-    "reset",
-    "expir",
-    "_age",
-    "prompt",
-    "strength",
-    "regex",
-    "pattern",
-    "_len",
-    "count",
-    "placeholder",
-    "help",
-    "bypass",
-    "passage",
-    "pass@",
-    // A passport.
-    "reisepass",
-]);
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+const WORD_COUNT: usize = {
+    let mut count = 0;
+    let mut group = 0;
+    while group < GROUPS.len() {
+        count += GROUPS[group].1.len();
+        group += 1;
+    }
+    count
+};
+
+/// The words of all groups one after another, and the bit of each word.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, which rejects an index out of bounds"
+)]
+static FLAT: ([&str; WORD_COUNT], [u32; WORD_COUNT]) = {
+    let (mut words, mut bits) = ([""; WORD_COUNT], [0; WORD_COUNT]);
+    let (mut at, mut group) = (0, 0);
+    while group < GROUPS.len() {
+        let mut word = 0;
+        while word < GROUPS[group].1.len() {
+            words[at] = GROUPS[group].1[word];
+            bits[at] = GROUPS[group].0;
+            at += 1;
+            word += 1;
+        }
+        group += 1;
+    }
+    (words, bits)
+};
+
+static NAMES: Parts = Parts::new(&FLAT.0);
 
 /// Whether a name has this part, letters in any case.
 pub(in crate::detect) fn has_part(name: &[u8], part: &str) -> bool {
