@@ -26,7 +26,7 @@ mod pass;
 pub(super) mod place;
 mod spelled;
 mod table;
-mod text;
+pub(super) mod text;
 mod tokens;
 
 /// Whether the text ends here.

@@ -230,7 +230,7 @@ impl Window {
                 range.start.saturating_add(self.settled)..range.end.saturating_add(self.settled)
             };
             matcher.literals.find(rest, &mut |literal, range| {
-                let exact = rest.get(range.clone()) == Some(matcher.literal_text(literal));
+                let exact = matcher.is_as_written(literal, rest, &range);
                 spans.literals.push((literal, moved(range), exact));
             });
             each_view(rest, &mut |view| {
