@@ -4,6 +4,7 @@ use super::blanks::{Blank, Blanks};
 use super::data::Data;
 use super::seams::Split;
 use crate::detect::literals::Literals;
+use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
 use crate::event::{Name, each_named};
@@ -256,8 +257,10 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
             visit(&view);
         }
         if has_tags {
-            view.drop_tags(text);
-            visit(&view);
+            for tags in [Tags::Within, Tags::Nothing] {
+                view.read_tags(text, tags);
+                visit(&view);
+            }
         }
     }
 }
