@@ -845,13 +845,21 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
         }
     }
     let variety = beginning.variety;
-    if text.at(at).is_ascii_alphanumeric() || variety > 0 && !text.is_random(rest..at, variety) {
+    if text.at(at).is_ascii_alphanumeric() {
         return None;
     }
+    let confidence = if variety == 0 || text.is_random(rest..at, variety) {
+        Confidence::High
+    } else if text.variety(rest..at) >= variety {
+        // `AKIAIOSFODNN7EXAMPLE` has the form, and says that it is none.
+        Confidence::Low
+    } else {
+        return None;
+    };
     Some(Found {
         start,
         end: at,
-        confidence: Confidence::High,
+        confidence,
     })
 }
 

@@ -255,11 +255,13 @@ pub(in crate::detect) enum Sought {
     KindBehind,
     /// White space longer than other marks between the words of a phrase.
     White,
+    /// A noun of a phrase in disguise.
+    Noun,
 }
 
 impl Sought {
     /// How many there are.
-    pub(super) const COUNT: usize = Self::White as usize + 1;
+    pub(super) const COUNT: usize = Self::Noun as usize + 1;
 }
 
 /// A place of the text that a detector is anchored at.

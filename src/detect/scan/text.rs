@@ -352,7 +352,7 @@ impl<'a> Text<'a> {
     /// Where a word or several end that the text goes on with, letters in any case and any white space between two of
     /// them.
     #[inline(never)]
-    pub(super) fn follows_spaced(&self, from: usize, words: &str) -> Option<usize> {
+    pub(in crate::detect) fn follows_spaced(&self, from: usize, words: &str) -> Option<usize> {
         let mut at = from;
         let mut rest = words;
         while let Some((first, more)) = rest.split_once(' ').filter(|(_, more)| !more.is_empty()) {
