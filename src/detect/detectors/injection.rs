@@ -838,9 +838,10 @@ fn disguised(place: &Place<'_>) -> Option<Found> {
                     .all(|(byte, letter)| letter_of(*byte) == *letter)
         })
     };
-    let range = place.end..text.end_within(place.end, DISGUISED_FAR);
+    let end = text.end_within(place.end, DISGUISED_FAR + DISGUISED_NOUN);
+    let range = place.end..end.min(place.end.saturating_add(DISGUISED_FAR));
     let first = |mut range: Range<usize>| range.find(|at| noun_at(*at).is_some());
-    let found = text.find_by(Sought::Noun, DISGUISED_NOUN, range, first)?;
+    let found = text.find_by(Sought::Noun, 1, range, first)?;
     let len = noun_at(found).map_or(0, |noun| noun.len());
     Some(Found {
         start: place.at,

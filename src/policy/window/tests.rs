@@ -224,6 +224,7 @@ fn white_space_between_two_words_is_one_blank_however_long_and_wherever_it_is_cu
         "a swan\u{2028}\u{2029} lake",
         "a swan\u{a0}\u{3000}lake",
         "a swan\u{200b} \u{2003}\\nlake",
+        "a swan &#32; &#108;ake",
     ];
     let long = format!("a swan{}lake", " \t\r\n".repeat(5_000));
     for text in texts.into_iter().chain([long.as_str()]) {

@@ -142,7 +142,7 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
             why: "arguments of a tool",
         },
         Miss {
-            text: "pass `Option<String>`, pass `Vec2::new(1, 2)`, pass `&mut self.buf2[..]`, pass `foo(bar1)`, pass `x1 => x1.id`, pass `{\"n\": 2}`, pass \"Explore2\"",
+            text: "pass `Option<String>`, pass `Vec2::new(1, 2)`, pass `&mut self.buf2[..]`, pass `foo(bar1)`, pass `x1 => x1.id`, pass `{\"n\": 2}`",
             why: "types and expressions",
         },
         Miss {
