@@ -228,20 +228,16 @@ fn is_concatenation(value: &[u8]) -> bool {
 
 /// A regular expression or a template: `(AWS[A-Z0-9]{20,})`, `key-${id}`.
 fn is_pattern(value: &[u8]) -> bool {
-    let classes = [
-        &b"[a-z"[..],
-        b"[A-Z",
-        b"[0-9",
-        b"[^",
-        b"(?:",
-        b"\\d",
-        b"\\w",
-        b"${",
-        b"{{",
-    ];
-    classes
-        .iter()
-        .any(|class| value.windows(class.len()).any(|window| window == *class))
+    let classes = [&b"[a-z"[..], b"[A-Z", b"[0-9", b"(?:", b"\\d", b"\\w"];
+    let has = |class: &&[u8]| value.windows(class.len()).any(|window| window == *class);
+    let is_template = |at: usize| {
+        let inside = value.get(at..).and_then(|rest| rest.strip_prefix(b"${"));
+        inside.is_some_and(|inside| {
+            let name = identifier(inside).len();
+            name > 0 && matches!(inside.get(name), Some(b'}' | b'.' | b'(' | b'['))
+        })
+    };
+    classes.iter().any(has) || (0..value.len()).any(is_template)
 }
 
 /// `oauth-personal|gemini-api-key|…`
