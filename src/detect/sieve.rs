@@ -95,7 +95,7 @@ impl Sieve {
 }
 
 /// The longest part of a word without a space.
-fn longest_part<'a>(word: &'a [u8]) -> &'a [u8] {
+fn longest_part(word: &[u8]) -> &[u8] {
     let parts = word.split(|byte| *byte == b' ');
     parts.max_by_key(|part| part.len()).unwrap_or_default()
 }
