@@ -463,7 +463,17 @@ impl Build<'_> {
         }
         self.word.at = end;
         match reading {
-            Reading::Hidden | Reading::Tag(_) => self.unseen.add(c, start),
+            Reading::Hidden | Reading::Tag(_) => {
+                if self.unseen.count == 0 {
+                    let before = start
+                        .checked_sub(1)
+                        .and_then(|at| self.source.as_bytes().get(at));
+                    self.unseen.in_text = before.is_some_and(|byte| {
+                        byte.is_ascii_alphanumeric() || !byte.is_ascii() || *byte == b' '
+                    });
+                }
+                self.unseen.add(c, start);
+            }
             Reading::Mark => {}
             Reading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
                 self.unseen.end(start, &mut self.view.oddities);
@@ -642,6 +652,8 @@ struct Unseen {
     overrides: u32,
     /// A flag stands before this place.
     flag: bool,
+    /// A letter, a digit or a space stands before it: in a program, a quote does.
+    in_text: bool,
 }
 
 impl Unseen {
@@ -675,10 +687,13 @@ impl Unseen {
     fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
         let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
             Some(Confidence::High)
-        } else if self.tags > 0 || self.selectors >= 3 || self.varied && self.count >= 16 {
+        } else if self.tags > 0 && self.in_text
+            || self.selectors >= 3
+            || self.varied && self.count >= 16
+        {
             // Outside flags no text needs a single tag, and an order may come in pieces.
             Some(Confidence::Medium)
-        } else if self.overrides > 0 || self.count >= 8 {
+        } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
             Some(Confidence::Low)
         } else {
             None

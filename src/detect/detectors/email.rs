@@ -174,9 +174,9 @@ fn is_account(place: &Place<'_>, start: usize, end: usize) -> bool {
     }
     let is_of_url =
         |byte: u8| byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'/');
-    let user = text.run_back(start, 64, is_of_url);
-    if text.precedes(user, "://") {
-        return true;
+    // Most addresses stand behind a space, and what follows is looked at only there, or only elsewhere.
+    if text.before(start) != b' ' {
+        return text.precedes(text.run_back(start, 64, is_of_url), "://");
     }
     // `ssh -p 22 ops@host`, `sftp ops@host`
     let line = text.run_back(start, 48, |byte| {
@@ -189,8 +189,7 @@ fn is_account(place: &Place<'_>, start: usize, end: usize) -> bool {
         .skip(1);
     let is_client =
         |word: &[u8]| [&b"ssh"[..], b"scp", b"sftp", b"ssh-copy-id", b"rsync"].contains(&word);
-    text.before(start) == b' '
-        && words.clone().take(6).any(is_client)
+    words.clone().take(6).any(is_client)
         && words
             .by_ref()
             .take_while(|word| !is_client(word))

@@ -14,7 +14,7 @@ pub(super) static HIDDEN_TEXT: Detector = Detector {
     name: "hidden_text",
     groups: &["injection"],
     doc: Doc {
-        finds: "Tag characters, three or more variation selectors in a row, sixteen or more characters that are not shown, 64 of the same.",
+        finds: "Three or more tag characters in a row, fewer behind a letter, digit or space, three or more variation selectors in a row, sixteen or more characters that are not shown, 64 of the same.",
         misses: "Single hidden characters, as emoji and some scripts need them, and the flags of England, Scotland and Wales.",
         source: "Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point; UTS #51 annex C",
     },
@@ -25,6 +25,10 @@ pub(super) static HIDDEN_TEXT: Detector = Detector {
         Hit {
             text: "hi\u{E0072}\u{E0075}\u{E006E} there",
             found: &["\u{E0072}\u{E0075}\u{E006E}"],
+        },
+        Hit {
+            text: "wa\u{E0072}it \u{E006E}for",
+            found: &["\u{E0072}", "\u{E006E}"],
         },
         Hit {
             text: "a\u{FE01}\u{FE0A}\u{FE05}b",
@@ -45,6 +49,10 @@ pub(super) static HIDDEN_TEXT: Detector = Detector {
         Miss {
             text: "❤\u{FE0F} 👩\u{200D}💻 می\u{200C}خواهم",
             why: "emoji and Persian",
+        },
+        Miss {
+            text: "'\u{E0061}'..='\u{E007A}'",
+            why: "a range in a program",
         },
         Miss {
             text: "plain text",
