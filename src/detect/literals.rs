@@ -1,12 +1,16 @@
 //! One automaton over all literals of a policy: a text is read once, however many `contains` a policy has.
 //!
-//! Letters A–Z match without case; every other character matches as it is. Views of a text (see
-//! [`normalise`](super::normalise)) are scanned like texts of their own.
+//! Letters A–Z match without case, and any run of ASCII white space matches any other, so that `drop  table` stands in
+//! `DROP\r\n\tTABLE`; every other character matches as it is. A literal of nothing but white space matches as it is, too.
+//! Views of a text (see [`normalise`](super::normalise)) are scanned like texts of their own: there the white space beyond
+//! ASCII is spaces.
 
 use super::automaton::Automaton;
+pub(super) use super::automaton::is_white;
 use super::sieve::Sieve;
 use crate::wire::order;
 use crate::wire::span::{Span, index, offset};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Most bytes that all literals of one automaton may have together; 50,000 terms of 80 bytes fit.
@@ -39,8 +43,10 @@ pub struct Literals {
     longest: usize,
     /// The literals by what they are in small letters.
     sorted: Vec<u32>,
-    /// Where in `sorted` those of each word of the automaton begin: they differ in nothing but case.
+    /// Where in `sorted` those of each word of the automaton begin: they differ in nothing but case and white space.
     begins: Vec<u32>,
+    /// The literals of nothing but white space: which, and as they are written.
+    white: Vec<(u32, String)>,
 }
 
 impl Literals {
@@ -55,10 +61,14 @@ impl Literals {
         }
         let mut small = Vec::with_capacity(bytes);
         let mut sorted: Vec<(Span, u32)> = Vec::with_capacity(literals.len());
+        let mut white = Vec::new();
         let mut longest = 0;
         for (number, literal) in (0..).zip(literals).filter(|(_, l)| !l.is_empty()) {
             let start = small.len();
-            small.extend_from_slice(literal.as_bytes());
+            squeeze(literal.as_bytes(), &mut small);
+            if small.get(start..) == Some(b" ") {
+                white.push((number, literal.clone()));
+            }
             sorted.push((Span::new(start, small.len()), number));
             longest = longest.max(literal.chars().count());
         }
@@ -78,6 +88,7 @@ impl Literals {
             sieve: Sieve::new(&words),
             longest,
             begins,
+            white,
             sorted: sorted.iter().map(|(_, number)| *number).collect(),
         })
     }
@@ -102,8 +113,9 @@ impl Literals {
             .saturating_sub(self.automaton.as_ref().map_or(0, begun))
     }
 
-    /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. A literal
-    /// that stands twice in the list is reported under both indices. Linear in text and hits.
+    /// Calls `hit` with the index of a literal and its byte range, for each occurrence, by ascending end. Runs of white
+    /// space at its ends are in the range as a whole. A literal that stands twice in the list is reported under both
+    /// indices. Linear in text and hits.
     pub fn find(&self, text: &str, hit: &mut dyn FnMut(u32, Range<usize>)) {
         let Some(automaton) = &self.automaton else {
             return;
@@ -114,10 +126,66 @@ impl Literals {
         }
         automaton.find(text.as_bytes(), &mut |word, range| {
             for literal in self.literals_of(word) {
-                hit(*literal, range.clone());
+                match self
+                    .white
+                    .binary_search_by_key(literal, |(white, _)| *white)
+                {
+                    Ok(white) => self.find_white(white, text, &range, hit),
+                    Err(_) => hit(*literal, range.clone()),
+                }
             }
         });
     }
+}
+
+impl Literals {
+    /// Where a literal of nothing but white space stands in a run of white space.
+    #[inline(never)]
+    fn find_white(
+        &self,
+        white: usize,
+        text: &str,
+        run: &Range<usize>,
+        hit: &mut dyn FnMut(u32, Range<usize>),
+    ) {
+        let run_text = text.get(run.clone()).unwrap_or_default();
+        if let Some((literal, written)) = self.white.get(white) {
+            for (at, _) in run_text.match_indices(written.as_str()) {
+                let start = run.start.saturating_add(at);
+                hit(*literal, start..start.saturating_add(written.len()));
+            }
+        }
+    }
+}
+
+/// Appends a literal with each run of ASCII white space as one space.
+fn squeeze(literal: &[u8], to: &mut Vec<u8>) {
+    let start = to.len();
+    for byte in literal {
+        if !is_white(*byte) {
+            to.push(*byte);
+        } else if to.get(start..).and_then(<[u8]>::last) != Some(&b' ') {
+            to.push(b' ');
+        }
+    }
+}
+
+/// A text with each run of white space as one space.
+pub fn squeezed(text: &str) -> Cow<'_, str> {
+    let white = |c: char| c.is_whitespace();
+    let is_single = |run: &str| matches!(run, "" | " ");
+    if text.split(|c| !white(c)).all(is_single) {
+        return Cow::Borrowed(text);
+    }
+    let mut squeezed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !white(c) {
+            squeezed.push(c);
+        } else if !squeezed.ends_with(' ') {
+            squeezed.push(' ');
+        }
+    }
+    Cow::Owned(squeezed)
 }
 
 #[cfg(test)]
@@ -157,6 +225,34 @@ mod tests {
     fn non_ascii_literals_match_as_they_are() {
         assert_eq!(hits(&["Straße"], "die STRAßE"), [(0, 4..11)]);
         assert!(hits(&["Ä"], "ä").is_empty());
+    }
+
+    #[test]
+    fn any_white_space_between_words_matches_any_other() {
+        let literals = ["drop table", "drop\n\n table", "table "];
+        assert_eq!(hits(&literals, "DROP\r\n\tTABLE"), [(0, 0..12), (1, 0..12)]);
+        assert_eq!(
+            hits(&literals, " drop  table\x0B\n;"),
+            [(0, 1..12), (1, 1..12), (2, 7..14)]
+        );
+        assert!(hits(&literals, "droptable, drop\u{A0}table").is_empty());
+    }
+
+    #[test]
+    fn nothing_but_white_space_matches_as_it_is() {
+        assert_eq!(
+            hits(&["\n\n", "\n", " "], "a b\n\n\nc"),
+            [(2, 1..2), (0, 3..5), (1, 3..4), (1, 4..5), (1, 5..6)]
+        );
+        assert!(hits(&["\t"], "a b\nc").is_empty());
+    }
+
+    #[test]
+    fn a_text_is_squeezed_if_it_has_to_be() {
+        assert!(matches!(squeezed("a b c "), Cow::Borrowed(_)));
+        for (text, expected) in [("a\tb", "a b"), ("  a \u{2003}\n b", " a b"), ("", "")] {
+            assert_eq!(squeezed(text), expected);
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a reader sees: text with its disguises taken off, and the way back to the bytes as they came.
 //!
-//! Full-width, circled, mathematical and superscript letters and digits, ligatures, digits of other scripts and
+//! Full-width, circled, squared, mathematical and superscript letters and digits, ligatures, digits of other scripts and
 //! letters that look Latin become ASCII; accents and other marks over letters go; exotic spaces become spaces,
 //! dashes and quotes their ASCII form; characters that are not shown (zero width, soft hyphen, fillers, variation
-//! selectors, bidi and other controls) go; tag characters, HTML entities, percent escapes and `\u`, `\x`, `\n`
-//! escapes are decoded. Case stays. What can't be seen has two meanings at times, and the text then has several readings:
-//! hidden characters between letters join them or stand for a space, tag characters tell something or are nothing.
+//! selectors, bidi and other controls) go; tag characters, regional indicators, HTML entities, percent escapes and `\u`,
+//! `\x`, `\n` escapes are decoded. Case stays. What can't be seen has two meanings at times, and the text then has several
+//! readings: hidden characters between letters join them or stand for a space; tag characters tell something by themselves,
+//! are letters of the words around them, or are nothing; regional indicators are letters, or a flag between two words.
 //!
 //! Not undone here: other spellings (leet, spaced letters), right-to-left overrides that reverse what is shown, and
 //! look-alikes in scripts whose words would be torn apart (Arabic, Hebrew, Indic).
@@ -39,6 +40,17 @@ pub(super) struct UnseenEnd {
     pub(super) start: usize,
     /// More than 64 in a row, which are a finding however they go on.
     pub(super) long: bool,
+}
+
+/// How tag characters and regional indicators are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// As words of their own: an order that nobody sees.
+    Apart,
+    /// As letters of the words that they stand in.
+    Within,
+    /// As whoever looks at the text sees them: tags are nothing, and flags stand between words.
+    Nothing,
 }
 
 /// Something in the original that a reader can't see.
@@ -99,29 +111,28 @@ impl View {
         })
     }
 
-    /// The other reading of a text with tag characters: there they are nothing, as for whoever looks at it. `None` if there
-    /// are none.
-    pub fn without_tags(text: &str) -> Option<Self> {
+    /// Another reading of a text with tag characters or regional indicators. `None` if there are none.
+    pub fn with_tags(text: &str, tags: Tags) -> Option<Self> {
         let mut view = Self::default();
         (view.rebuild(text) && view.has_tags()).then(|| {
-            view.drop_tags(text);
+            view.read_tags(text, tags);
             view
         })
     }
 
     /// As [`of`](Self::of), with the memory of an earlier view; `false` if there is nothing to normalise.
     pub fn rebuild(&mut self, text: &str) -> bool {
-        self.build(text, false)
+        self.build(text, Tags::Apart)
     }
 
-    /// Makes the other reading of it, as [`without_tags`](Self::without_tags) does.
-    pub fn drop_tags(&mut self, text: &str) {
-        self.build(text, true);
+    /// Makes another reading of it, as [`with_tags`](Self::with_tags) does.
+    pub fn read_tags(&mut self, text: &str, tags: Tags) {
+        self.build(text, tags);
     }
 
-    // Once in the filter, for both readings.
+    // Once in the filter, for all readings.
     #[inline(never)]
-    fn build(&mut self, text: &str, drops_tags: bool) -> bool {
+    fn build(&mut self, text: &str, tags: Tags) -> bool {
         self.text.clear();
         self.pieces.clear();
         self.joins.clear();
@@ -139,7 +150,7 @@ impl View {
             behind: None,
             unseen: Unseen::default(),
             word: Word::default(),
-            drops_tags,
+            tags,
         };
         build.run();
         build.changed
@@ -197,7 +208,7 @@ impl View {
         !self.joins.is_empty()
     }
 
-    /// Whether tag characters were decoded, so that [`without_tags`](Self::without_tags) differs.
+    /// Whether tag characters or regional indicators were decoded, so that [other readings](Tags) differ.
     pub fn has_tags(&self) -> bool {
         self.has_tags
     }
@@ -306,6 +317,8 @@ pub(super) enum Reading {
     Mark,
     /// ASCII in the block of tag characters, which no font shows.
     Tag(u8),
+    /// A letter in the block of regional indicators, two of which are a flag (UTS #51, ED-12).
+    Flag(u8),
 }
 
 /// How a character is read.
@@ -324,6 +337,10 @@ pub(super) fn read(c: char) -> Reading {
             Ok(tag) if (0x20..0x7F).contains(&tag) => Reading::Tag(tag),
             _ => Reading::Hidden,
         };
+    }
+    if let 0x1F1E6..=0x1F1FF = code {
+        let letter = u8::try_from(code.saturating_sub(0x1F1E6)).unwrap_or(0);
+        return Reading::Flag(b'A'.saturating_add(letter));
     }
     let Ok(code) = usize::try_from(code) else {
         return Reading::Same;
@@ -356,8 +373,7 @@ struct Build<'a> {
     behind: Option<usize>,
     unseen: Unseen,
     word: Word,
-    /// Tag characters are read as nothing.
-    drops_tags: bool,
+    tags: Tags,
 }
 
 impl Build<'_> {
@@ -403,17 +419,27 @@ impl Build<'_> {
                 Reading::Several(text) => self.put(text, at, end),
                 Reading::Hidden => self.hide(at, end),
                 Reading::Mark => self.mark(at, end),
-                Reading::Tag(_) if self.drops_tags => self.hide(at, end),
-                Reading::Tag(tag) => {
+                Reading::Tag(_) if self.tags == Tags::Nothing => self.hide(at, end),
+                Reading::Flag(_) if self.tags == Tags::Nothing => {
+                    match was_in_tags {
+                        true => self.hide(at, end),
+                        false => self.put(" ", at, end),
+                    }
+                    tagged = end;
+                }
+                Reading::Tag(letter) | Reading::Flag(letter) => {
                     self.view.has_tags = true;
-                    if !was_in_tags {
+                    if !was_in_tags && self.tags == Tags::Apart {
                         self.copy(at);
                         // A hidden order begins at a word's edge, whatever stands before it.
                         self.append_ascii(b' ', at, at, 0);
                     }
-                    self.put_ascii(tag, at, end);
+                    self.put_ascii(letter, at, end);
                     tagged = end;
                 }
+            }
+            if was_in_tags && reading == Reading::Hidden {
+                tagged = end;
             }
             at = end;
         }
@@ -437,13 +463,23 @@ impl Build<'_> {
         }
         self.word.at = end;
         match reading {
-            Reading::Hidden | Reading::Tag(_) => self.unseen.add(c, start),
+            Reading::Hidden | Reading::Tag(_) => {
+                if self.unseen.count == 0 {
+                    let before = start
+                        .checked_sub(1)
+                        .and_then(|at| self.source.as_bytes().get(at));
+                    self.unseen.in_text = before.is_some_and(|byte| {
+                        byte.is_ascii_alphanumeric() || !byte.is_ascii() || *byte == b' '
+                    });
+                }
+                self.unseen.add(c, start);
+            }
             Reading::Mark => {}
             Reading::Ascii(ascii) if ascii.is_ascii_alphabetic() => {
                 self.unseen.end(start, &mut self.view.oddities);
                 self.word.add(foreign(c), start);
             }
-            Reading::Ascii(_) | Reading::Several(_) | Reading::Same => {
+            Reading::Ascii(_) | Reading::Several(_) | Reading::Same | Reading::Flag(_) => {
                 self.unseen.end(start, &mut self.view.oddities);
                 self.word.end(start, &mut self.view.oddities);
             }
@@ -616,6 +652,8 @@ struct Unseen {
     overrides: u32,
     /// A flag stands before this place.
     flag: bool,
+    /// A letter, a digit or a space stands before it: in a program, a quote does.
+    in_text: bool,
 }
 
 impl Unseen {
@@ -649,7 +687,11 @@ impl Unseen {
     fn close(&mut self, end: usize, found: &mut Vec<Oddity>) {
         let confidence = if self.tags >= 3 || self.selectors >= 8 || self.count > 64 {
             Some(Confidence::High)
-        } else if self.selectors >= 3 || self.varied && self.count >= 16 {
+        } else if self.tags > 0 && self.in_text
+            || self.selectors >= 3
+            || self.varied && self.count >= 16
+        {
+            // Outside flags no text needs a single tag, and an order may come in pieces.
             Some(Confidence::Medium)
         } else if self.tags > 0 || self.overrides > 0 || self.count >= 8 {
             Some(Confidence::Low)
@@ -772,7 +814,7 @@ pub fn fold_name(name: &str) -> Cow<'_, str> {
             Reading::Same if c == 'ß' || c == 'ẞ' => folded.push_str("ss"),
             Reading::Same if c == 'ς' => folded.push('σ'),
             Reading::Same => folded.extend(letter_case::lower_of(c)),
-            Reading::Ascii(ascii) | Reading::Tag(ascii) => {
+            Reading::Ascii(ascii) | Reading::Tag(ascii) | Reading::Flag(ascii) => {
                 folded.push(char::from(ascii.to_ascii_lowercase()))
             }
             Reading::Several(text) => folded.extend(text.chars().map(|c| c.to_ascii_lowercase())),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::allow::AllowList;
-use super::normalise::{View, stable_len};
+use super::normalise::{Tags, View, stable_len};
 use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
 use crate::wire::order;
@@ -26,7 +26,7 @@ mod pass;
 pub(super) mod place;
 mod spelled;
 mod table;
-mod text;
+pub(super) mod text;
 mod tokens;
 
 /// Whether the text ends here.
@@ -111,8 +111,8 @@ impl<'a> Input<'a> {
 enum Other {
     /// Hidden characters between letters are spaces.
     Spaced,
-    /// Tag characters are nothing.
-    WithoutTags,
+    /// Of tag characters.
+    Tags(Tags),
 }
 
 /// Memory that scans reuse.
@@ -338,7 +338,8 @@ impl Scanner {
         }
         let others = [
             (viewed && scratch.view.joins()).then_some(Other::Spaced),
-            (viewed && scratch.view.has_tags()).then_some(Other::WithoutTags),
+            (viewed && scratch.view.has_tags()).then_some(Other::Tags(Tags::Within)),
+            (viewed && scratch.view.has_tags()).then_some(Other::Tags(Tags::Nothing)),
         ];
         let is_read_again = others.iter().any(Option::is_some);
         let readings = others.into_iter().flatten().map(Some);
@@ -347,7 +348,7 @@ impl Scanner {
             match other {
                 None => {}
                 Some(Other::Spaced) => scratch.view.space(),
-                Some(Other::WithoutTags) => scratch.view.drop_tags(text),
+                Some(Other::Tags(tags)) => scratch.view.read_tags(text, tags),
             }
             let view = std::mem::take(&mut scratch.view);
             let (read, seen) = if viewed {

@@ -20,7 +20,7 @@ use super::protocols::{self, Named};
 use super::rule::{Action, IfMissing, MAX_RULES, MatchItem, OnDeny, Redact, Rule};
 use super::scan::{Matcher, Wants};
 use super::zones::{Lookup, Zones};
-use crate::detect::literals::Literals;
+use crate::detect::literals::{Literals, squeezed};
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
 use crate::diag::{Severity, codes};
@@ -940,14 +940,20 @@ impl<'d> Compiler<'d> {
             Verb::Matches => self.matches(check, items),
             Verb::Glob => {
                 let texts = self.needles(check, items)?;
+                let names = matches!(field.nature(), Nature::Name | Nature::NameSet);
                 let mut exact = Vec::with_capacity(texts.len());
+                let mut read = Vec::with_capacity(texts.len());
                 for text in &texts {
                     exact.push(self.glob(text, &check.span, &check.path)?);
+                    if !names {
+                        // Texts are compared with each run of white space as one space.
+                        read.push(self.glob(&squeezed(text), &check.span, &check.path)?);
+                    }
                 }
                 Some(Operator::Glob {
-                    folded: folded(&exact),
+                    folded: folded(if names { &exact } else { &read }),
                     exact,
-                    names: matches!(field.nature(), Nature::Name | Nature::NameSet),
+                    names,
                 })
             }
             Verb::Detects => self.detects(check, items),

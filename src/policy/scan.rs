@@ -4,6 +4,7 @@ use super::blanks::{Blank, Blanks};
 use super::data::Data;
 use super::seams::Split;
 use crate::detect::literals::Literals;
+use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
 use crate::event::{Name, each_named};
@@ -178,8 +179,7 @@ impl Matcher {
         if wants.literals {
             self.literals.find(text, &mut |literal, range| {
                 scan.literals.push(literal);
-                let written = self.literal_text(literal);
-                if text.get(range) == Some(written) {
+                if self.is_as_written(literal, text, &range) {
                     scan.exact.push(literal);
                 }
             });
@@ -211,6 +211,14 @@ impl Matcher {
             .get(crate::wire::span::index(literal))
             .map(String::as_str)
             .unwrap_or_default()
+    }
+
+    /// Whether a literal that was found in a range of a text stands there exactly as the policy writes it. The range has more
+    /// white space at its ends than the literal, if more stands there.
+    pub(super) fn is_as_written(&self, literal: u32, text: &str, range: &Range<usize>) -> bool {
+        let found = text.get(range.clone()).unwrap_or_default();
+        let written = self.literal_text(literal);
+        found == written || found.len() > written.len() && found.contains(written)
     }
 
     /// Where these literals stand in a text, as written or as it is read.
@@ -249,8 +257,10 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
             visit(&view);
         }
         if has_tags {
-            view.drop_tags(text);
-            visit(&view);
+            for tags in [Tags::Within, Tags::Nothing] {
+                view.read_tags(text, tags);
+                visit(&view);
+            }
         }
     }
 }

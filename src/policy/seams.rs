@@ -147,7 +147,8 @@ fn join(
         }
         if wants.literals && between != GAP {
             matcher.each_literal(&joined, &mut |literal, range| {
-                let by_chance = between.is_empty() && range.len() < SHORTEST_WITHOUT_SPACE;
+                let length = range.len().min(matcher.literal_text(literal).len());
+                let by_chance = between.is_empty() && length < SHORTEST_WITHOUT_SPACE;
                 let finding = Finding {
                     detector: NOBODY,
                     start: range.start,

@@ -230,7 +230,7 @@ impl Window {
                 range.start.saturating_add(self.settled)..range.end.saturating_add(self.settled)
             };
             matcher.literals.find(rest, &mut |literal, range| {
-                let exact = rest.get(range.clone()) == Some(matcher.literal_text(literal));
+                let exact = matcher.is_as_written(literal, rest, &range);
                 spans.literals.push((literal, moved(range), exact));
             });
             each_view(rest, &mut |view| {
@@ -272,15 +272,22 @@ fn count(text: &str) -> u64 {
 
 /// The first place at the end of a text where a literal may have begun, as written or as it is read.
 fn literal_begun(matcher: &Matcher, text: &str) -> usize {
-    let mut first = matcher.literals.begun(text);
-    // An escape, an entity, a letter and its accent may be cut in two.
-    first = first.min(stable_len(text));
-    each_view(text, &mut |view| {
-        let begun = matcher.literals.begun(view.text());
-        if begun < view.text().len() {
-            first = first.min(view.original(begun..begun).start);
+    // An escape, an entity, a letter and its accent may be cut in two: whatever it comes to goes on what stands before it.
+    let stable = stable_len(text);
+    let mut first = stable;
+    let cut = text.get(..stable).filter(|_| stable < text.len());
+    for text in std::iter::once(text).chain(cut) {
+        let begun = matcher.literals.begun(text);
+        if begun < text.len() {
+            first = first.min(begun);
         }
-    });
+        each_view(text, &mut |view| {
+            let begun = matcher.literals.begun(view.text());
+            if begun < view.text().len() {
+                first = first.min(view.original(begun..begun).start);
+            }
+        });
+    }
     first
 }
 

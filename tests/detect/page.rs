@@ -55,14 +55,20 @@ in the first 1,024 bytes; not in texts of answers, which may come in pieces. Nam
 columns; a value that is found by such a name has at most 640 bytes. A number such as `123456789.0` is read as a whole one. Keys
 have no names: what is found in one is found without.
 
-**Disguises.** Text is searched as a reader sees it: full-width, circled, mathematical and superscript characters,
-digits of other scripts, letters that look Latin, accents, zero-width and other hidden characters, bidi controls, tag
-characters, exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is
+**Disguises.** Text is searched as a reader sees it: full-width, circled, squared, parenthesised, mathematical and
+superscript characters, small capitals, letters with strokes and hooks or turned, digits of other scripts, letters that look
+Latin, accents, zero-width and other hidden characters, bidi controls, tag characters (as words of their own, as letters of
+the words around them, and as nothing), regional indicators (as letters, and as a flag between two words), exotic spaces, HTML entities, percent escapes and `\\u`, `\\x` escapes are undone first, and a finding is
 always given in the bytes as they came; escapes that are written in escapes (`%2534`, `&amp;#52;`) too. What is written
 one character at a time (`4 1 1 1 …`, `1 2 3 - 4 5 - 6 7 8 9`, with up to three separators between two of them and 240
 bytes in all) is read without its separators as well. Runs of Base64 and hexadecimal digits, sixteen or more in a row, are decoded and
-looked into, two levels deep, if the policy asks for it; a finding there is the whole run. Not undone: other spellings
-(leet, words for digits), marks of Markdown and HTML within a value, ciphers, other encodings.
+looked into, two levels deep, if the policy asks for it; a finding there is the whole run. Between the words of a phrase any
+white space may stand, of any length. Not undone: other spellings (leet, ROT13 and reversed words are known in phrases of
+`instruction_override` only; words for digits), marks of Markdown and HTML within a value, other ciphers, other encodings.
+
+**Samples.** A token or key that has its form and says that it is a sample (`AKIA…EXAMPLE`, a word such as `dummy` in it)
+is found with low confidence, as it is behind its name; so is the header of a private key without a key. For redaction
+medium is right; ask for `low` where even samples mustn't pass.
 
 **Streams.** A text in pieces has the findings of the whole. What may still become a finding is held back: at most the
 reach that stands beside each detector, in characters, or 240 of what is written one character at a time. A match of a detector of your own that has begun and is longer than

@@ -11,7 +11,7 @@ pub(super) static DETECTOR: Detector = Detector {
     name: "credit_card",
     groups: &["pii", "payment"],
     doc: Doc {
-        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size, or with wide ones (spaces, tabs, a line end) where no other number stands beside it; an issuer's first digits and length; the Luhn check digit.",
+        finds: "13–19 digits in a row, in groups of four, or as 4-6-5 and 4-6-4, with one separator or with mixed ones, after a word such as `card` in groups of any size, or with wide ones (spaces, tabs, a line end) or `,`, `:`, `;`, `*`, `~` where no other number stands beside it; in groups of any size without such a word with low confidence; an issuer's first digits and length; the Luhn check digit.",
         misses: "Numbers that are part of a longer run of digits, of a decimal or of an identifier.",
         source: "ISO/IEC 7812-1; issuer ranges as published by the card networks",
     },
@@ -44,13 +44,13 @@ pub(super) static DETECTOR: Detector = Detector {
     anchors: &[
         Anchor::Number(
             4..=4,
-            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+0"),
+            When::FirstBeforeGroup(0b111_1100, b" \t\n\r\x0C-.|_/+,:;*~0"),
             grouped,
         ),
         Anchor::Number(13..=19, When::Always, solid),
         Anchor::Number(
             2..=12,
-            When::InContextBeforeGroup(b" \t\n\r\x0C-.|_/,0"),
+            When::InContextBeforeGroup(b" \t\n\r\x0C-.|_/+,:;*~=#0"),
             loose,
         ),
     ],
@@ -96,6 +96,19 @@ pub(super) static DETECTOR: Detector = Detector {
             found: &["4111  1111\t1111\r\n1111", "5555 - 5555 - 5555 - 4444"],
         },
         Hit {
+            text: "pay 4111,1111,1111,1111 or 4111:1111:1111:1111 or 5555*5555*5555*4444 or 3782;822463;10005.",
+            found: &[
+                "4111,1111,1111,1111",
+                "4111:1111:1111:1111",
+                "5555*5555*5555*4444",
+                "3782;822463;10005",
+            ],
+        },
+        Hit {
+            text: "card 41,11:11;11*11~11=11#11. card 411-11111111-11111",
+            found: &["41,11:11;11*11~11=11#11", "411-11111111-11111"],
+        },
+        Hit {
             text: "3782 822463 10005\n2 items",
             found: &["3782 822463 10005"],
         },
@@ -132,6 +145,14 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "4111\n1111\n1111\n1111\n1200",
             why: "a column of a table",
+        },
+        Miss {
+            text: "[4111,1111,1111,1111], {4111:1111}, 7,4111,1111,1111,1111,3",
+            why: "lists of numbers",
+        },
+        Miss {
+            text: "411-11111111-11111",
+            why: "groups of other sizes, and no word before them",
         },
         Miss {
             text: "EAN 4577297717897",
@@ -186,6 +207,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     let mut groups = [0usize; 6];
     let mut group = 0usize;
     let mut wide = false;
+    let mut marked = false;
     let mut at = place.at;
     let mut byte = text.at(at);
     let end = loop {
@@ -222,6 +244,7 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
             }
         }
         wide |= next > at.wrapping_add(1) || matches!(byte, b'\t' | b'\n' | b'\r');
+        marked |= is_mark(byte);
         at = next;
         byte = text.at(at);
     };
@@ -234,13 +257,18 @@ fn grouped(place: &Place<'_>) -> Option<Found> {
     if !known || !issued(number) || !luhn(number) || place.is_part(&range) {
         return None;
     }
-    if wide && is_in_table(place, &range) && !place.context(place.at) {
+    let in_context = !(wide || marked) || place.context(place.at);
+    if !in_context && (is_in_table(place, &range) || marked && is_listed(place, &range)) {
         return None;
     }
+    let confidence = confidence(place, number);
     Some(Found {
         start: place.at,
         end,
-        confidence: confidence(place, number),
+        confidence: match in_context {
+            false if marked => confidence.min(Confidence::Medium),
+            _ => confidence,
+        },
     })
 }
 
@@ -249,12 +277,29 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/' | b'+')
 }
 
+/// What stands between the numbers of a list, too.
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b',' | b':' | b';' | b'*' | b'~')
+}
+
+/// Whether a range is one of several things in brackets or with marks between them.
+fn is_listed(place: &Place<'_>, range: &Range<usize>) -> bool {
+    let text = place.text;
+    let within = |byte: u8| is_mark(byte) || byte == b' ';
+    let before = text.run_back(range.start, WIDE, within);
+    let after = text.run(range.end, WIDE, within);
+    matches!(text.before(before), b'[' | b'(' | b'{')
+        && matches!(text.at(after), b']' | b')' | b'}')
+        || text.before(before).is_ascii_digit()
+        || text.at(after).is_ascii_digit()
+}
+
 /// Where the next group of digits begins behind one that ends at `at`: one separator on, or several wide ones.
 fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
     let text = place.text;
     let byte = text.at(at);
     let mut next = at.wrapping_add(1);
-    if is_separator(byte) && text.at(next).is_ascii_digit() {
+    if (is_separator(byte) || wide && is_mark(byte)) && text.at(next).is_ascii_digit() {
         return Some(next);
     }
     if !wide || !is_wide(byte) {
@@ -267,12 +312,15 @@ fn next_group(place: &Place<'_>, at: usize, wide: bool) -> Option<usize> {
 /// A number after a word for it, in groups of any size.
 fn loose(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
-    let between = |byte: u8| is_wide(byte) || matches!(byte, b'_' | b'/' | b',');
+    let between = |byte: u8| {
+        is_wide(byte) || is_mark(byte) || matches!(byte, b'_' | b'/' | b'+' | b'=' | b'#')
+    };
     // Asked first: most numbers stand alone, and to ask for the words before one means to read them.
     let second = text.run(place.end, WIDE, between);
-    if second == place.end || !text.at(second).is_ascii_digit() || !place.context(place.at) {
+    if second == place.end || !text.at(second).is_ascii_digit() {
         return None;
     }
+    let in_context = place.context(place.at);
     if is_in_table(place, &(place.at..place.at)) || grouped(place).is_some() {
         return None;
     }
@@ -299,10 +347,16 @@ fn loose(place: &Place<'_>) -> Option<Found> {
         }
         at = next;
     }
+    // Without a word for it only the lengths of most cards count.
+    let best = best.filter(|_| in_context || matches!(len, 15 | 16));
     best.map(|end| Found {
         start: place.at,
         end,
-        confidence: Confidence::High,
+        confidence: if in_context {
+            Confidence::High
+        } else {
+            Confidence::Low
+        },
     })
 }
 

@@ -8,7 +8,7 @@ pub(super) static DETECTOR: Detector = Detector {
     groups: &["pii"],
     doc: Doc {
         finds: "A local part of 1–64 characters, `@`, and a domain of labels that ends in letters or `xn--…`; also with `[at]`, `(at)` and `[dot]`, `(dot)`, or with the words at and dot and a common top-level domain.",
-        misses: "Addresses with spaces or one of `,:=` in a quoted local part, with spaces around the `@`, or with an IP address for a domain.",
+        misses: "Addresses with spaces or one of `,:=` in a quoted local part, with spaces around the `@`, or with an IP address for a domain. With low confidence: mailboxes that nobody reads (`noreply@…`, `…@users.noreply.github.com`), and what is an account on a host: `git@github.com:org/repo`, `ops@web.example.com:/srv`, `ssh ops@web.example.com`, a URL's user or password. Addresses at `example.com` are found as any other.",
         source: "RFC 5321 section 4.5.3.1, RFC 5322 section 3.4.1, RFC 6531",
     },
     reach: 320,
@@ -55,6 +55,10 @@ pub(super) static DETECTOR: Detector = Detector {
             ],
         },
         Hit {
+            text: "From: reply@example.com: hello; mailto:x@example.com:25, ssh keys of jane@example.com",
+            found: &["reply@example.com", "x@example.com", "jane@example.com"],
+        },
+        Hit {
             text: "it's jane_doe at mail dot example dot com, I think",
             found: &["jane_doe at mail dot example dot com"],
         },
@@ -63,6 +67,14 @@ pub(super) static DETECTOR: Detector = Detector {
         Miss {
             text: "{\"a\":\"@example.com\",\"b\": \"@example.com\"}",
             why: "nobody's",
+        },
+        Miss {
+            text: "Co-Authored-By: Claude <noreply@anthropic.com>, 49699333+dependabot[bot]@users.noreply.github.com, ci-no-reply@corp.example.com, octo@users.noreply.github.com, DoNotReply@corp.example.com",
+            why: "nobody reads these",
+        },
+        Miss {
+            text: "git clone git@github.com:org/repo.git; scp x ops@web1.corp.example.com:/srv/x; rsync -a d a@b.corp.example.com:~/d; ssh -p 22 deploy@web1.corp.example.com uptime; ssh://git@git.corp.example.com/x; https://jane:hunter@corp.example.com/",
+            why: "accounts on hosts",
         },
         Miss {
             text: "npm i @scope/pkg@1.2.3",
@@ -105,11 +117,83 @@ fn around(place: &Place<'_>) -> Option<Found> {
     }
     let start = local_start(place);
     place.begins(start);
+    let end = domain?;
+    let is_someones = !is_unread(place, start, end) && !is_account(place, start, end);
     Some(Found {
         start,
-        end: domain?,
-        confidence: Confidence::High,
+        end,
+        confidence: if is_someones {
+            Confidence::High
+        } else {
+            Confidence::Low
+        },
     })
+}
+
+/// Whether nobody reads a mailbox: `noreply@…`, `build-no-reply@…`, `1234+octo@users.noreply.github.com`.
+fn is_unread(place: &Place<'_>, start: usize, end: usize) -> bool {
+    let name = place.text.slice(start..place.at);
+    let unread = [
+        "noreply",
+        "no-reply",
+        "no_reply",
+        "donotreply",
+        "do-not-reply",
+        "do_not_reply",
+    ];
+    let ends = |word: &str| {
+        name.len()
+            .checked_sub(word.len())
+            .and_then(|at| name.split_at_checked(at))
+            .is_some_and(|(before, last)| {
+                last.eq_ignore_ascii_case(word.as_bytes())
+                    && !before.last().is_some_and(u8::is_ascii_alphanumeric)
+            })
+    };
+    let host = place.text.slice(place.at.wrapping_add(1)..end);
+    let labels = host.split(|byte| *byte == b'.');
+    let is_hosts = || {
+        labels
+            .clone()
+            .any(|label| label.eq_ignore_ascii_case(b"noreply"))
+    };
+    unread.iter().any(|word| ends(word)) || is_hosts()
+}
+
+/// Whether what looks like an address is an account on a host: `git@github.com:org/repo`, `ssh ops@web.example.com`, a URL's
+/// user information (RFC 3986, section 3.2.1).
+fn is_account(place: &Place<'_>, start: usize, end: usize) -> bool {
+    let text = place.text;
+    if text.at(end) == b':' {
+        // `host:/path`, `host:~/path`, `host:org/repo`
+        let path = end.wrapping_add(1);
+        let first = text.run(path, 64, is_label_or_hyphen);
+        if matches!(text.at(path), b'/' | b'~') || first > path && text.at(first) == b'/' {
+            return true;
+        }
+    }
+    let is_of_url =
+        |byte: u8| byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'/');
+    // Most addresses stand behind a space, and what follows is looked at only there, or only elsewhere.
+    if text.before(start) != b' ' {
+        return text.precedes(text.run_back(start, 64, is_of_url), "://");
+    }
+    // `ssh -p 22 ops@host`, `sftp ops@host`
+    let line = text.run_back(start, 48, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'.' | b'_' | b'/' | b'~')
+    });
+    let mut words = text
+        .slice(line..start)
+        .split(|byte| *byte == b' ')
+        .rev()
+        .skip(1);
+    let is_client =
+        |word: &[u8]| [&b"ssh"[..], b"scp", b"sftp", b"ssh-copy-id", b"rsync"].contains(&word);
+    words.clone().take(6).any(is_client)
+        && words
+            .by_ref()
+            .take_while(|word| !is_client(word))
+            .all(|word| word.starts_with(b"-") || !word.iter().all(u8::is_ascii_alphabetic))
 }
 
 /// Where the local part before an `@` begins.

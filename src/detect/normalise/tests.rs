@@ -88,14 +88,74 @@ fn tags_are_decoded_as_words_of_their_own() {
 fn tags_have_a_second_reading_in_which_they_are_nothing() {
     let text = "4\u{E0041}1\u{E0042}\u{E0043}1 \u{E0041}x";
     assert_eq!(view(text), "4 A1 BC1  Ax");
-    let bare = View::without_tags(text).unwrap();
+    let bare = View::with_tags(text, Tags::Nothing).unwrap();
     assert_eq!(bare.text(), "411 x");
     assert_eq!(
         bare.original(0..3),
         0.."4\u{E0041}1\u{E0042}\u{E0043}1".len()
     );
-    assert!(View::without_tags("4\u{200B}1").is_none());
-    assert!(View::without_tags("plain").is_none());
+    assert!(View::with_tags("4\u{200B}1", Tags::Nothing).is_none());
+    assert!(View::with_tags("plain", Tags::Nothing).is_none());
+}
+
+#[test]
+fn tags_in_small_pieces_are_letters_of_the_words_around_them() {
+    let text = "d\u{E0065}l\u{E0065}\u{200B}\u{E0074}e";
+    let within = View::with_tags(text, Tags::Within).unwrap();
+    assert_eq!(within.text(), "delete");
+    assert_eq!(within.original(0..6), 0..text.len());
+}
+
+#[test]
+fn regional_indicators_are_letters_or_flags_between_words() {
+    let text = "🇮🇬🇳🇴🇷🇪 it🇩🇪now";
+    assert_eq!(view(text), " IGNORE it DEnow");
+    let read = |tags| View::with_tags(text, tags).unwrap().text().to_owned();
+    assert_eq!(read(Tags::Within), "IGNORE itDEnow");
+    assert_eq!(read(Tags::Nothing), "  it now");
+    assert_eq!(fold_name("🇩🇪🇱🇪🇹🇪"), "delete");
+}
+
+#[test]
+fn enclosed_letters_and_digits_of_every_kind_are_read() {
+    for text in [
+        "ⓈⓀ⑩",
+        "🅢🅚❿",
+        "🆂🅺⓾",
+        "🅂🄺⑽",
+        "🄢🄚⒑",
+        "Sᴋ𝟷𝟶",
+        "ＳＫ１０",
+        "₍Ꞩꝁ₁₀₎",
+    ] {
+        assert_eq!(
+            view(text).to_ascii_uppercase().trim_matches(['(', ')']),
+            "SK10",
+            "{text}"
+        );
+    }
+    assert_eq!(view("ıgnore ɹules ǝvery"), "ignore rules every");
+}
+
+#[test]
+fn characters_that_are_not_shown_go_and_blank_ones_are_spaces() {
+    for hidden in [
+        "\u{FFF9}",
+        "\u{FFFB}",
+        "\u{90}",
+        "\u{1D159}",
+        "\u{16FE4}",
+        "\u{3164}",
+        "\u{2065}",
+    ] {
+        assert_eq!(view(&format!("a{hidden}b")), "ab", "{hidden:?}");
+    }
+    for blank in ["\u{2800}", "\u{2423}", "\u{1680}", "\u{205F}"] {
+        assert_eq!(view(&format!("a{blank}b")), "a b", "{blank:?}");
+    }
+    for line in ["\u{85}", "\u{2028}", "\u{2029}"] {
+        assert_eq!(view(&format!("a{line}b")), "a\nb", "{line:?}");
+    }
 }
 
 #[test]
@@ -241,7 +301,7 @@ fn every_character_of_the_block_has_a_reading_that_is_ascii_or_itself() {
             continue;
         };
         match read(c) {
-            Reading::Ascii(ascii) | Reading::Tag(ascii) => {
+            Reading::Ascii(ascii) | Reading::Tag(ascii) | Reading::Flag(ascii) => {
                 assert!(ascii.is_ascii() && !c.is_ascii())
             }
             Reading::Several(text) => assert!(text.is_ascii() && text.len() > 1),
@@ -278,6 +338,7 @@ const PARTS: &[&str] = &[
     "\\u0034",
     "\\n",
     "\u{E0041}",
+    "🇩",
     "\u{0}",
     "⑫",
 ];
@@ -286,7 +347,12 @@ proptest! {
     #[test]
     fn the_map_covers_the_view_in_order(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
         let text = parts.concat();
-        let readings = [View::of(&text), View::spaced(&text), View::without_tags(&text)];
+        let readings = [
+            View::of(&text),
+            View::spaced(&text),
+            View::with_tags(&text, Tags::Within),
+            View::with_tags(&text, Tags::Nothing),
+        ];
         for view in readings.into_iter().flatten() {
             let mut last = 0..0;
             for (at, c) in view.text().char_indices() {

@@ -8,6 +8,9 @@ use crate::wire::order;
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
 const FILTER_BITS: u32 = 15;
 
+/// White space that may stand for a blank within a word of several.
+const WHITE: [u8; 4] = *b" \n\r\t";
+
 /// Beginnings, looked up by three characters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginnings {
@@ -39,25 +42,33 @@ impl Entry {
 }
 
 impl Beginnings {
-    /// `beginnings` have three characters or more; the numbers are handed back.
+    /// `beginnings` have three characters or more; the numbers are handed back. A space may be other white space, and more
+    /// of it: what follows the first is not compared.
     pub(super) fn new<'a>(beginnings: impl Iterator<Item = (&'a str, u16)>) -> Self {
         let mut built = Self {
             filter: vec![0; 1 << (FILTER_BITS - 6)],
             entries: Vec::new(),
             index: Vec::new(),
         };
-        for (text, number) in beginnings {
-            let Some(three) = text.as_bytes().first_chunk::<3>() else {
-                continue;
-            };
-            let key = key(three);
+        let spelled = beginnings.flat_map(|(text, number)| {
+            let three = text.as_bytes().first_chunk::<3>();
+            let mut ways: Vec<[u8; 3]> = three.into_iter().copied().collect();
+            // `do not` begins with `do` and white space.
+            if let Some([a, b, b' ']) = three {
+                ways = WHITE.map(|white| [*a, *b, white]).to_vec();
+            }
+            ways.into_iter().map(move |three| (text, three, number))
+        });
+        for (text, three, number) in spelled {
+            let key = key(&three);
             let bit = filter_bit(key);
             if let Some(word) = built.filter.get_mut(bit >> 6) {
                 *word |= 1u64.wrapping_shl(u32::try_from(bit & 63).unwrap_or(0));
             }
             let mut eight = [0; 8];
             let mut mask = [0; 8];
-            for ((to, masked), byte) in eight.iter_mut().zip(&mut mask).zip(text.bytes()) {
+            let first = text.split(' ').next().unwrap_or_default();
+            for ((to, masked), byte) in eight.iter_mut().zip(&mut mask).zip(first.bytes()) {
                 (*to, *masked) = (byte, u8::MAX);
             }
             let mask = u64::from_le_bytes(mask);
@@ -173,6 +184,15 @@ mod tests {
         assert_eq!(get("ghs"), [2]);
         assert!(get("abc").is_empty());
         assert!(Beginnings::new(std::iter::empty()).get(b"ghp").is_empty());
+    }
+
+    #[test]
+    fn a_space_may_be_other_white_space() {
+        let beginnings = Beginnings::new([("do not", 0), ("pay no", 1)].into_iter());
+        for text in ["do not x", "DO\nnot x", "do \t not", "do\r\nnot"] {
+            assert_eq!(numbers(&beginnings, text), [0], "{text:?}");
+        }
+        assert_eq!(numbers(&beginnings, "pay\n\nno x"), [1]);
     }
 
     #[test]

@@ -204,6 +204,9 @@ const GROUPS: &[(u32, &[&str])] = &[
             "help",
             "bypass",
             "passage",
+            "passthrough",
+            "pass-through",
+            "pass_through",
             "pass@",
             // A passport.
             "reisepass",

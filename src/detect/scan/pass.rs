@@ -335,10 +335,10 @@ impl Plan {
             pass.read_tables(usize::MAX);
         }
         pass.read_secrets();
-        let begun = pass.begun;
+        let mut begun = pass.begun;
         memory.far = pass.far;
         if !ascii {
-            self.find_phrases(slots, text.bytes(), out);
+            begun = begun.min(self.find_phrases(slots, text.bytes(), open, out));
         }
         begun
     }
@@ -362,14 +362,11 @@ impl Plan {
         &self.odd
     }
 
-    /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. A phrase that has only
-    /// begun stands in the last word of the text, which is held back anyway.
-    fn find_phrases(&self, slots: &[Slot], text: &[u8], out: &mut Vec<Raw>) {
-        let Some(phrases) = &self.phrases else {
-            return;
-        };
-        let Ok(text) = std::str::from_utf8(text) else {
-            return;
+    /// Scripts without spaces have no word beginnings; their phrases are looked for anywhere. Returns where one has begun
+    /// that more text could complete.
+    fn find_phrases(&self, slots: &[Slot], text: &[u8], open: bool, out: &mut Vec<Raw>) -> usize {
+        let (Some(phrases), Ok(text)) = (&self.phrases, std::str::from_utf8(text)) else {
+            return text.len();
         };
         phrases.find(text, &mut |phrase, range| {
             let slot = usize::try_from(phrase)
@@ -389,6 +386,11 @@ impl Plan {
                 });
             }
         });
+        if open {
+            phrases.begun(text)
+        } else {
+            text.len()
+        }
     }
 }
 
@@ -670,8 +672,7 @@ impl<'a> Pass<'a> {
                     self.take(*slot, at, found);
                 }
                 Some(Begun::Word(slot, word, probe)) => {
-                    let end = at.wrapping_add(word.len());
-                    if self.text.follows(at, word) {
+                    if let Some(end) = self.text.follows_spaced(at, word) {
                         self.probe(&[(*slot, *probe)], at, end);
                         if plan.passwords == Some(*slot) && word.ends_with(char::is_alphabetic) {
                             self.read_tables(at);
@@ -844,13 +845,21 @@ fn matched(text: &Text<'_>, start: usize, beginning: &Beginning) -> Option<Found
         }
     }
     let variety = beginning.variety;
-    if text.at(at).is_ascii_alphanumeric() || variety > 0 && !text.is_random(rest..at, variety) {
+    if text.at(at).is_ascii_alphanumeric() {
         return None;
     }
+    let confidence = if variety == 0 || text.is_random(rest..at, variety) {
+        Confidence::High
+    } else if text.variety(rest..at) >= variety {
+        // `AKIAIOSFODNN7EXAMPLE` has the form, and says that it is none.
+        Confidence::Low
+    } else {
+        return None;
+    };
     Some(Found {
         start,
         end: at,
-        confidence: Confidence::High,
+        confidence,
     })
 }
 

@@ -253,11 +253,15 @@ pub(in crate::detect) enum Sought {
     KindBefore,
     /// See above.
     KindBehind,
+    /// White space longer than other marks between the words of a phrase.
+    White,
+    /// A noun of a phrase in disguise.
+    Noun,
 }
 
 impl Sought {
     /// How many there are.
-    pub(super) const COUNT: usize = Self::KindBehind as usize + 1;
+    pub(super) const COUNT: usize = Self::Noun as usize + 1;
 }
 
 /// A place of the text that a detector is anchored at.

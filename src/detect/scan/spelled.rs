@@ -107,7 +107,7 @@ pub(super) fn begun(text: &Text<'_>) -> Option<usize> {
 fn is_separator(byte: u8) -> bool {
     matches!(
         byte,
-        b'-' | b'.' | b'_' | b'/' | b',' | b':' | b'*' | b'|' | b'+' | b'@' | b'~'
+        b'-' | b'.' | b'_' | b'/' | b',' | b':' | b';' | b'*' | b'|' | b'+' | b'@' | b'~'
     ) || byte.is_ascii_whitespace()
 }
 

@@ -180,3 +180,28 @@ fn names_within_a_value_that_was_found_lead_to_values_of_other_kinds() {
         );
     }
 }
+
+#[test]
+fn what_says_that_it_is_a_sample_is_found_at_low_confidence_only() {
+    let twice = |text: &str| {
+        use base64::Engine;
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        encode(&encode(text))
+    };
+    let key = concat!("AK", "IAIOSFODNN7EXAMPLE");
+    let hexadecimal: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = key.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let header = concat!("-----BEGIN RSA PRI", "VATE KEY-----");
+    for text in [key, &twice(key), &hexadecimal, &percent, header] {
+        for (confidence, count) in [(Confidence::Low, 1), (Confidence::Medium, 0)] {
+            let mut selection = Selection::none();
+            selection.add("aws_access_key", confidence).unwrap();
+            selection.add("private_key", confidence).unwrap();
+            selection.decode(true);
+            let mut found = Vec::new();
+            let scanner = Scanner::new(&selection);
+            scanner.scan(&Input::whole(text), &mut Scratch::default(), &mut found);
+            assert_eq!(found.len(), count, "{text} {confidence:?}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use super::place::{Alphabet, Sought};
+use crate::detect::literals::is_white;
 use crate::detect::parts::Parts;
 use crate::detect::variety::{self, Tally};
 
@@ -346,6 +347,26 @@ impl<'a> Text<'a> {
             return false;
         }
         goes_on
+    }
+
+    /// Where a word or several end that the text goes on with, letters in any case and any white space between two of
+    /// them.
+    #[inline(never)]
+    pub(in crate::detect) fn follows_spaced(&self, from: usize, words: &str) -> Option<usize> {
+        let mut at = from;
+        let mut rest = words;
+        while let Some((first, more)) = rest.split_once(' ').filter(|(_, more)| !more.is_empty()) {
+            if !self.follows(at, first) {
+                return None;
+            }
+            let end = at.wrapping_add(first.len());
+            at = self.run(end, usize::MAX, is_white);
+            if at == end {
+                return None;
+            }
+            rest = more;
+        }
+        self.follows(at, rest).then(|| at.wrapping_add(rest.len()))
     }
 
     /// Whether these bytes stand before `to`, letters in any case.

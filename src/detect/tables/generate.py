@@ -9,6 +9,7 @@ Unicode data files: Unicode License V3, https://www.unicode.org/license.txt"""
 import html.entities
 import json
 import os
+import re
 import unicodedata as ud
 
 import confusable_homoglyphs
@@ -22,9 +23,19 @@ END = 0x20000
 IGNORABLE = [(0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
              (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F),
              (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)]
+# Not shown either: C1 controls but NEL, interlinear annotation, joiners of hieroglyphs, fillers, a musical note without a head.
+UNSHOWN = [(0x80, 0x84), (0x86, 0x9F), (0xFFF9, 0xFFFB), (0x13430, 0x13440), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159)]
 # Marks that are put over letters of any script; vowel signs of Hebrew, Arabic or Thai are spelling and stay.
 MARKS = [(0x300, 0x36F), (0x483, 0x489), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F)]
 SPACES = {0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
+# Blank, or a picture of a blank.
+BLANKS = [0x2800, 0x2420, 0x2422, 0x2423, 0x13441, 0x13442]
+# Letters by their names: enclosed in whatever shape, small capitals, with a stroke, hook or tail, turned or reversed.
+NAMED = re.compile(
+    "(?:(?:CROSSED )?NEGATIVE )?(?:CIRCLED|SQUARED|PARENTHESIZED) LATIN (?P<e>CAPITAL|SMALL) LETTER (?P<f>[A-Z])"
+    "|LATIN LETTER SMALL CAPITAL (?:(?:TURNED|REVERSED|INVERTED|BARRED) )?(?P<c>[A-Z])(?: WITH .*)?"
+    "|LATIN (?P<k>CAPITAL|SMALL) LETTER (?:(?:SMALL|TURNED|REVERSED|SIDEWAYS|DOTLESS|BARRED|AFRICAN|SCRIPT|SMALL CAPITAL) )?"
+    "(?P<l>[A-Z])(?: WITH .*| BAR)?")
 PUNCTUATION = {
     "-": "‐‑‒–—―⁃−﹘﹣－·‧∙⋅・･➖˗",      # a middle dot between digits is a separator, not a decimal point
     "'": "‘’‚‛′ʹʼ＇`´",
@@ -39,6 +50,8 @@ PUNCTUATION = {
     "[": "［", "]": "］", "{": "｛", "}": "｝", ",": "，﹐", ";": "；﹔;", "?": "？﹖", "&": "＆﹠", "%": "％﹪", "$": "＄﹩",
     "~": "～∼˜", "^": "＾", "\\": "＼﹨∖",
 }
+# Accents that stand alone: what they look like is told above, or nothing.
+SIGNS = [0xB4, 0x60, 0xA8, 0xAF, 0xB8, 0x2C6, 0x2DC]
 # Scripts whose letters pass for Latin ones. Right-to-left and Indic scripts have look-alikes too, but there a
 # replacement would take words apart that stand before a value ("رقم").
 SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "DESERET", "OSAGE", "OLD ITALIC",
@@ -73,13 +86,13 @@ def unit(c):
 def seen(c, look_alike):
     """What c looks like: REMOVE, MARK, an ASCII string, or None to keep it."""
     cp = ord(c)
-    if inside(cp, IGNORABLE):
+    if inside(cp, IGNORABLE) or inside(cp, UNSHOWN):
         return REMOVE
     if inside(cp, MARKS):
         return MARK
     if cp in SPACES:
         return SPACES[cp]
-    if ud.category(c) == "Zs" or cp == 0x2800:
+    if ud.category(c) == "Zs" or cp in BLANKS:
         return " "
     for target, sources in PUNCTUATION.items():
         if c in sources:
@@ -90,20 +103,33 @@ def seen(c, look_alike):
         digit = ud.digit(c, None)
         if digit is not None:
             return str(digit)
+        number = ud.numeric(c)
+        if re.search("CIRCLED|SANS-SERIF NUMBER", ud.name(c)) and number == int(number) and 10 <= number <= 50:
+            return str(int(number))
     base = "".join(m for m in ud.normalize("NFKD", c) if not inside(ord(m), MARKS))
+    if base != c and len(base) > 1 and (0x2474 <= cp <= 0x24B5 or 0x1F100 <= cp <= 0x1F129):
+        base = base.strip("().,")
     if plain(base) and (len(base) == 1 or base.isdigit() and len(base) == 2 or not unit(c) and len(base) <= 4):
         return base
     if len(base) == 1 and base != c and ord(base) > 127:
         return seen(base, look_alike)
+    if len(base) == 1 and base != c and base.isascii() and base != " " and ud.category(c)[0] == "P":
+        return base
     if c in "æÆœŒ":
         return {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}[c]
     target = look_alike.get(c)
+    if target and len(target) == 1 and not target.isalnum() and ud.category(c)[0] in "PS" and cp not in SIGNS:
+        return target
     if target and plain(target) and ud.category(c)[0] in "LNS" and ud.name(c, "").startswith(SCRIPTS):
         if target.isdigit():
             return None          # a Cyrillic З is a letter of a word far more often than a 3
         if ud.category(c) == "Lu" and target == "l":
             return "I"
         return target.lower() if ud.category(c) == "Ll" and target not in "l" else target
+    named = NAMED.fullmatch(ud.name(c, ""))
+    if named:
+        letter = named["f"] or named["c"] or named["l"]
+        return letter if "CAPITAL" in (named["e"], named["k"]) else letter.lower()
     return None
 
 

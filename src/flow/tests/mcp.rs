@@ -1254,6 +1254,7 @@ fn a_denied_result_is_an_error_in_its_place() {
             json!({"content": [{"type": "resource_link", "uri": "x:", "name": "x", "description": swan}]}),
             json!({"content": [{"type": "resource", "resource": {"uri": "x:", "text": swan}}]}),
             json!({"content": [{"type": "resource", "resource": {"uri": "x:", "mimeType": "text/plain", "blob": blob}}]}),
+            json!({"content": [{"type": "resource", "resource": {"uri": "x:", "blob": blob}}]}),
             json!({"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png", "_meta": {"x": swan}}]}),
             json!({"content": [{"type": "text", "text": "ok", "markdown": swan}]}),
             json!({"content": [{"type": "new", "new": {"deep": [swan]}}]}),

@@ -219,7 +219,9 @@ missing.",
         title: "Texts",
         reading: "\
 Where the condition restricts, the text is read as it is written and as a reader sees it: case ignored, full-width and look-alike letters
-folded, hidden characters taken out. Where it loosens, only what is written counts, letter by letter. Numbers and booleans are read as
+folded, hidden characters taken out, and any white space between two words (spaces, tabs, line breaks, no-break spaces, however
+many) one blank, in the policy's text too. A text of nothing but white space is looked for as it is written. Where it loosens, only
+what is written counts, letter by letter. Numbers and booleans are read as
 written; of an object each string in it, and its keys where that restricts. `null` is missing. All texts of all rules are looked for in one
 pass, whatever their number.",
         cases: "text",

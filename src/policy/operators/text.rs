@@ -1,8 +1,9 @@
-//! `contains*`, `starts_with`, `ends_with`: as written where that loosens; case and disguises ignored where it
-//! restricts.
+//! `contains*`, `starts_with`, `ends_with`: as written where that loosens; case, disguises and the kind and length of white
+//! space ignored where it restricts.
 
 use super::Side;
 use crate::detect::View;
+use crate::detect::literals::squeezed;
 use crate::policy::scan::each_view;
 use crate::wire::letter_case;
 
@@ -57,13 +58,31 @@ impl Affix {
         if side == Side::Loosening {
             return false;
         }
-        // A reader skips what stands around a text and can't be seen.
-        let seen = seen(text);
-        let seen = seen.trim();
         let lower = letter_case::lower(text);
-        self.needles.iter().any(|needle| {
-            fits(seen, &needle.seen) || fits(&lower, &letter_case::lower(&needle.exact))
-        })
+        let reads = |seen: &str| {
+            // A reader skips what stands around a text and can't be seen.
+            let mut needles = self.needles.iter().filter(|needle| needle.is_shown());
+            needles.any(|needle| fits(seen, &needle.seen) || fits(seen.trim(), &needle.seen))
+        };
+        let mut has_view = false;
+        let mut is_read = false;
+        each_view(text, &mut |view| {
+            has_view = true;
+            is_read = is_read || reads(&squeezed_lower(view.text()));
+        });
+        is_read
+            || !has_view && reads(&squeezed_lower(text))
+            || self
+                .needles
+                .iter()
+                .any(|needle| fits(&lower, &letter_case::lower(&needle.exact)))
+    }
+}
+
+impl Needle {
+    /// Whether it is more than white space, which is looked for as it is written only.
+    fn is_shown(&self) -> bool {
+        !self.seen.trim().is_empty()
     }
 }
 
@@ -78,7 +97,7 @@ impl Stands {
     /// None for an empty text, which stands everywhere.
     pub(in crate::policy) fn new(needles: &[Box<str>], all: bool) -> Option<Stands> {
         let Affix { needles, .. } = Affix::new(needles, false);
-        let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || needle.seen.is_empty();
+        let is_empty = |needle: &Needle| needle.exact.trim().is_empty() || !needle.is_shown();
         let is_sound = !needles.is_empty() && !needles.iter().any(is_empty);
         is_sound.then_some(Stands { needles, all })
     }
@@ -87,9 +106,8 @@ impl Stands {
         let mut readings = vec![text.to_owned()];
         if side == Side::Restricting {
             readings.push(letter_case::lower(text));
-            each_view(text, &mut |view| {
-                readings.push(letter_case::lower(view.text()))
-            });
+            readings.push(squeezed_lower(text));
+            each_view(text, &mut |view| readings.push(squeezed_lower(view.text())));
         }
         let stands = |needle: &Needle| {
             readings.iter().any(|reading| {
@@ -104,10 +122,14 @@ impl Stands {
     }
 }
 
-/// A text as a reader sees it, in lower case.
+/// A text as a reader sees it, in lower case, with each run of white space as one space.
 pub(in crate::policy) fn seen(text: &str) -> String {
     match View::of(text) {
-        Some(view) => letter_case::lower(view.text()),
-        None => letter_case::lower(text),
+        Some(view) => squeezed_lower(view.text()),
+        None => squeezed_lower(text),
     }
+}
+
+fn squeezed_lower(text: &str) -> String {
+    letter_case::lower(&squeezed(text))
 }

@@ -10,8 +10,8 @@ kind: AgentPolicy
 metadata: { name: test }
 defaults: { action: allow }
 rules:
-  - { id: pii, match: { event: response }, when: { text: { detects: [pii, secrets] } }, action: redact }
-  - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße] } }, action: redact }
+  - { id: pii, match: { event: response }, when: { text: { detects: [pii, secrets, injection] } }, action: redact }
+  - { id: words, match: { event: response }, when: { text: { contains_any: [forbidden, "swan lake", "swan lakeside", Straße, "\n\n", " end  "] } }, action: redact }
   - { id: regex, match: { event: response }, when: { text: { matches: [PATTERNS] } }, action: redact }
 "#;
     let text = text.replace("PATTERNS", patterns);
@@ -119,6 +119,13 @@ const FRAGMENTS: &[&str] = &[
     "ｆｏｒｂｉｄｄｅｎ",
     "swan lake",
     "swan ",
+    "swan\t\r\n  lake",
+    "\u{2028}",
+    "\u{a0}  ",
+    "    ",
+    "ignore ",
+    "previous\n",
+    "instructions",
     "lakeside",
     "AB-1234",
     "AB-",
@@ -203,6 +210,38 @@ fn a_heading_stands_over_rows_that_come_long_after_it_has_left() {
         let (pieces, most) = found(&policy, &cut(&text, &cuts));
         assert_eq!(pieces, whole, "pieces of {size}");
         assert!(most <= 64 + size, "{most} of pieces of {size}");
+    }
+}
+
+#[test]
+fn white_space_between_two_words_is_one_blank_however_long_and_wherever_it_is_cut() {
+    let policy = policy(r#""AB-[0-9]{4,9}""#);
+    let texts = [
+        "a swan\tlake",
+        "a swan\r\nlake",
+        "a swan  lake",
+        "a swan\u{85}lake",
+        "a swan\u{2028}\u{2029} lake",
+        "a swan\u{a0}\u{3000}lake",
+        "a swan\u{200b} \u{2003}\\nlake",
+        "a swan &#32; &#108;ake",
+    ];
+    let long = format!("a swan{}lake", " \t\r\n".repeat(5_000));
+    for text in texts.into_iter().chain([long.as_str()]) {
+        let expected = vec![(2, 1, 2, text.len())];
+        let inexact = |text: &str| {
+            let letters: Vec<&str> = text.split_inclusive(|_: char| true).collect();
+            [found(&policy, &[text]).0, found(&policy, &letters).0]
+        };
+        let blanks = |all: &All| {
+            all.iter()
+                .filter(|(kind, number, ..)| (*kind, *number) == (2, 1))
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        for all in inexact(text) {
+            assert_eq!(blanks(&all), expected, "{text:?}");
+        }
     }
 }
 

@@ -105,7 +105,8 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
             return;
         }
         let mut is_read = false;
-        if media.as_deref().is_some_and(is_textual)
+        // Without a type they are text if they read as one.
+        if media.as_deref().is_none_or(is_textual)
             && let Some((texts, is_whole)) = reader.base64_texts(blob)
         {
             reader.say(blob, texts, voice);

@@ -1,7 +1,7 @@
 //! Keys and tokens without a form of their own, known by their name.
 
 use super::apart::{below, default_of, is_alone};
-use super::named::{is_code, is_numbered, is_word};
+use super::named::{is_code, is_numbered, is_snippet, is_word};
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Anchor, Found, Keyed, Link, Place};
@@ -149,13 +149,19 @@ fn generic(keyed: &Keyed<'_>) -> Option<Found> {
     };
     if !random
         || is_words(value)
-        || keyed.is_placeholder()
+        || kinds.is_reference(value)
+        || kinds.is_repetitive(value)
         || is_code(value, kinds)
+        || is_snippet(value)
         || is_word(value)
         // `PASS: Suite1.TestLogin_OK`
         || keyed.name.len() == 4 && is_numbered(value)
     {
         return None;
+    }
+    if keyed.is_placeholder() {
+        // `wJalr…EXAMPLEKEY` says that it is none.
+        return Some(keyed.found(Confidence::Low));
     }
     let sure = variety >= 35 && value.len() >= 20 && !only_key;
     Some(keyed.found(if sure {

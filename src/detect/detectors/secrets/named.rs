@@ -121,3 +121,154 @@ fn is_path_or_address(value: &[u8], kinds: Makeup) -> bool {
     let address = several && value.windows(3).any(|three| three == b"://");
     absolute || relative || address
 }
+
+/// What tool descriptions, schemas and programs have where a secret would stand: `run_in_background: false`, `limit=2000`,
+/// `Option<String>`, `&mut self.buf`, `foo(bar1)`, `process.env.X`, `urn:…`, `a|b|c`, `[a-z]{3}`, `' + name + '`.
+pub(super) fn is_snippet(value: &[u8]) -> bool {
+    is_setting(value)
+        || is_call_or_type(value)
+        || is_concatenation(value)
+        || is_pattern(value)
+        || is_choice(value)
+        || is_environment(value)
+}
+
+fn is_of_identifier(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')
+}
+
+fn identifier(value: &[u8]) -> &[u8] {
+    let starts = value.first().is_some_and(|byte| !byte.is_ascii_digit());
+    let len = value
+        .iter()
+        .take_while(|byte| is_of_identifier(**byte))
+        .count();
+    value.get(..len).filter(|_| starts).unwrap_or_default()
+}
+
+/// `name: value`, `name=value`, `{name: value}`, and the value is a number, a word, in quotes or in brackets.
+fn is_setting(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b"{").unwrap_or(value);
+    let name = identifier(value);
+    let rest = value.get(name.len()..).unwrap_or_default();
+    let (spaced, given) = match rest {
+        [b':', b' ', given @ ..] => (true, given),
+        [b' ', b'=', b' ', given @ ..] => (true, given),
+        [b'=' | b':', given @ ..] => (false, given),
+        _ => return false,
+    };
+    let given = given.strip_suffix(b"}").unwrap_or(given);
+    let number = || {
+        given
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'_'))
+    };
+    let quoted = matches!((given.first(), given.last()), (Some(a), Some(b)) if a == b && matches!(a, b'"' | b'\'' | b'`'));
+    let word = || {
+        let words = [
+            &b"true"[..],
+            b"false",
+            b"null",
+            b"none",
+            b"undefined",
+            b"!0",
+            b"!1",
+        ];
+        words.iter().any(|word| given.eq_ignore_ascii_case(word))
+            || spaced && identifier(given).len() == given.len()
+    };
+    let bracketed = matches!(given.first(), Some(b'[' | b'{' | b'(')) && given.len() > 1;
+    name.len() >= 2 && !given.is_empty() && (number() || quoted || word() || bracketed)
+}
+
+/// `foo(bar1)`, `config2.auth.get(`, `Vec2::new(1)`, `Option<String>`, `&mut self.buf`, `{a: b}=f(`.
+fn is_call_or_type(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b"&").unwrap_or(value);
+    let value = value.strip_prefix(b"mut ").unwrap_or(value);
+    let path = value
+        .iter()
+        .take_while(|byte| is_of_identifier(**byte) || matches!(byte, b'.' | b':'))
+        .count();
+    let is_name = value
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'$'));
+    let rest = value.get(path..).unwrap_or_default();
+    let called = match rest {
+        [b'(', b'-', b'-', ..] => true,
+        [b'(', ..] => {
+            let name = value.get(..path).unwrap_or_default();
+            name.contains(&b'.') || matches!(rest.last(), Some(b')' | b'('))
+        }
+        [b'<', ..] => rest.ends_with(b">"),
+        [b'[', ..] => rest.ends_with(b"]"),
+        _ => false,
+    };
+    let has = |part: &[u8]| value.windows(part.len()).any(|window| window == part);
+    let parameter = value
+        .strip_prefix(b"(")
+        .is_some_and(|name| identifier(name).len() == name.len());
+    is_name && path >= 3 && called || parameter || has(b"}=") || has(b"=>") || has(b");")
+}
+
+/// `' + name + '`: what stands between the end of one string of a program and the beginning of another.
+fn is_concatenation(value: &[u8]) -> bool {
+    let bare = value.trim_ascii();
+    let bare = match bare {
+        [b'"' | b'\'' | b'`', rest @ ..] => rest.trim_ascii_start(),
+        _ => bare,
+    };
+    let Some(rest) = bare.strip_prefix(b"+") else {
+        return false;
+    };
+    let rest = rest.trim_ascii_start();
+    let name = identifier(rest.strip_prefix(b"$").unwrap_or(rest));
+    !name.is_empty()
+        && (bare.len() < value.len() || rest.iter().any(|byte| matches!(byte, b'.' | b';' | b'(')))
+}
+
+/// A regular expression or a template: `(AWS[A-Z0-9]{20,})`, `key-${id}`.
+fn is_pattern(value: &[u8]) -> bool {
+    let classes = [&b"[a-z"[..], b"[A-Z", b"[0-9", b"(?:", b"\\d", b"\\w"];
+    let has = |class: &&[u8]| value.windows(class.len()).any(|window| window == *class);
+    let is_template = |at: usize| {
+        let inside = value.get(at..).and_then(|rest| rest.strip_prefix(b"${"));
+        inside.is_some_and(|inside| {
+            let name = identifier(inside).len();
+            name > 0 && matches!(inside.get(name), Some(b'}' | b'.' | b'(' | b'['))
+        })
+    };
+    classes.iter().any(has) || (0..value.len()).any(is_template)
+}
+
+/// `oauth-personal|gemini-api-key|…`
+fn is_choice(value: &[u8]) -> bool {
+    let word = |part: &[u8]| {
+        !part.is_empty()
+            && part.iter().all(|byte| {
+                byte.is_ascii_lowercase()
+                    || matches!(byte, b'-' | b'_' | b' ' | b'.')
+                    || !byte.is_ascii()
+            })
+    };
+    value.contains(&b'|') && value.split(|byte| *byte == b'|').all(word)
+}
+
+/// A name in the environment or in the settings of a program, or a name by RFC 8141.
+fn is_environment(value: &[u8]) -> bool {
+    let starts = [
+        &b"process.env"[..],
+        b"import.meta.env",
+        b"os.environ",
+        b"os.getenv",
+        b"System.getenv",
+        b"std::env",
+        b"env.",
+        b"ENV[",
+        b"urn:",
+        b"config.",
+        b"settings.",
+        b"self.",
+        b"this.",
+    ];
+    starts.iter().any(|start| value.starts_with(start))
+}

@@ -2,7 +2,7 @@
 
 use super::apart::{below, default_of, is_alone};
 use super::command;
-use super::named::{is_code, is_numbered, is_word};
+use super::named::{is_code, is_numbered, is_snippet, is_word};
 use crate::detect::parts::Parts;
 use crate::detect::scan::keyed::VALUE;
 use crate::detect::scan::names::{Concern, Said, has_part};
@@ -80,6 +80,10 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
             found: &["Pjdcdu078#Yhd"],
         },
         Hit {
+            text: "user bob, pass `kX9#mQ2vL`; pass: \"Gk!r7uPq2wE\"; login with pass kX9mQ2vLw3#",
+            found: &["kX9#mQ2vL", "Gk!r7uPq2wE", "kX9mQ2vLw3#"],
+        },
+        Hit {
             text: "<password>Gtbd11?Va</password>",
             found: &["Gtbd11?Va"],
         },
@@ -132,6 +136,34 @@ pub(in crate::detect) static PASSWORD: Detector = Detector {
         Miss {
             text: "also pass `--cfg tokio_unstable`, not pass `TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF`",
             why: "an option and a name of a program",
+        },
+        Miss {
+            text: "Pass `run_in_background: false`, pass `timeout_ms: 120000`, pass `limit=2000`, pass 'offset=10', pass `kind: \"Explore2\"`, pass `model=\"fast-4\"`, pass `resume: agent_id2`",
+            why: "arguments of a tool",
+        },
+        Miss {
+            text: "pass `Option<String>`, pass `Vec2::new(1, 2)`, pass `&mut self.buf2[..]`, pass `foo(bar1)`, pass `x1 => x1.id`, pass `{\"n\": 2}`",
+            why: "types and expressions",
+        },
+        Miss {
+            text: "password: process.env.DB_PASSWORD2, password: config2.auth.password, password = z.string().min(8), password: Secret<String>, pwd: [u8; 32], { PassThrough: PassThrough8 }, { PassThrough: _3 } = f1(\"x\")",
+            why: "references, types, names",
+        },
+        Miss {
+            text: "TOKEN_TYPE = \"urn:ietf:params:oauth:token-type:saml2\", \"TOKEN\", \"ghcr.io/org/mcp-server:latest\", \"enforcedAuthType\": \"oauth-personal|api-key|…\", key = `[a-z]${REST}{0,255}`",
+            why: "names, an image, choices, a pattern",
+        },
+        Miss {
+            text: "{\"pass\":\"Only one role value used\",\"fail\":\"Use one\"}, read('../../etc/passwd', 'the content 1!')",
+            why: "the outcome of a test, a file",
+        },
+        Miss {
+            text: "throw Error('Cannot pass \"'+name(b1)+'\" as a ') || 'should pass \"` + $rule.keyword + `\" validation'",
+            why: "what stands between two strings of a program",
+        },
+        Miss {
+            text: "{\"Failed to validate credentials\":\"凭据验证失败\",\"Any other key\":\"任意其他键\"}",
+            why: "translated messages",
         },
         Miss {
             text: "reset your password: https://example.com/reset",
@@ -198,8 +230,15 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let confidence = if !(likely && keyed.said.any(Said::PASSWORD)) {
         // A quoted value full of marks is typed by a person, whatever the name calls it.
         let telling = quoted && punctuation && value.len() >= 8 && keyed.link != Link::Told;
-        (telling && (classes >= 2 || !value.is_ascii()) && !is_program(value, kinds))
-            .then_some(Confidence::Medium)
+        let said = value
+            .iter()
+            .any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.'));
+        (telling
+            && (said || kinds.digits > 0)
+            && (classes >= 2 || !value.is_ascii())
+            && !is_program(value, kinds)
+            && !is_image(value))
+        .then_some(Confidence::Medium)
     } else {
         match keyed.link {
             Link::Told => {
@@ -239,7 +278,7 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
     let time =
         matches!(value, [y, _, _, _, b'-', _, _, b'-', _, _, b'T', ..] if y.is_ascii_digit());
     let constant = keyed.link != Link::Assigned && is_identifier(value);
-    if option || time || constant {
+    if option || time || constant || is_snippet(value) || is_verb(keyed) {
         return None;
     }
     if kinds.is_reference(value)
@@ -251,6 +290,27 @@ fn password(keyed: &Keyed<'_>) -> Option<Found> {
         return None;
     }
     Some(keyed.found(confidence))
+}
+
+/// `pass` as a verb or as the outcome of a test: `Pass "Explore2"`, `{"pass": "All roles are valid"}`; and the file
+/// `/etc/passwd`.
+fn is_verb(keyed: &Keyed<'_>) -> bool {
+    let value = keyed.bytes();
+    let text = keyed.place.text;
+    let name = keyed.name;
+    let is_pass = name.len() == 4 || name.ends_with(b"-pass") || name.ends_with(b".pass");
+    let sentence = keyed.quote != 0 && value.contains(&b' ') && keyed.kinds.digits == 0;
+    let beside = matches!(keyed.link, Link::Beside | Link::Told);
+    is_pass && (sentence || beside && (is_numbered(value) || is_path(value, keyed.kinds)))
+        || text.precedes(keyed.name_at, "etc/")
+        || name.ends_with(b"etc_passwd")
+}
+
+/// `ghcr.io/org/image:latest`
+fn is_image(value: &[u8]) -> bool {
+    let part =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/_.:@-".contains(byte);
+    value.contains(&b'/') && value.iter().all(part)
 }
 
 /// A path or a name: `PASS: gdb.ada/assign_1.exp`, `pass file0_dirname`.
@@ -267,6 +327,19 @@ fn is_program(value: &[u8], kinds: Makeup) -> bool {
     // `Column(String(80`, `*get1_by_user(table`
     let pointer = value.strip_prefix(b"*");
     let value = pointer.unwrap_or(value);
+    // `config2.auth.password`
+    let member = value.contains(&b'.')
+        && value.split(|byte| *byte == b'.').all(|word| {
+            let letters = word
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_');
+            let letters = letters.count();
+            let digits = word.get(letters..).unwrap_or_default();
+            letters > 1 && digits.len() <= 1 && digits.iter().all(u8::is_ascii_digit)
+        });
+    if member {
+        return true;
+    }
     let named = |byte: &&u8| {
         byte.is_ascii_alphabetic()
             || matches!(**byte, b'_' | b'.')

@@ -7,8 +7,8 @@ pub(in crate::detect) static BLOCK: Detector = Detector {
     name: "private_key",
     groups: &["secrets.key"],
     doc: Doc {
-        finds: "From `-----BEGIN … PRIVATE KEY-----` (PKCS, EC, DSA, OpenSSH, PGP) to the END line, line ends escaped or not; without an END line as far as it looks like a key.",
-        misses: "Public keys and certificates; a mention of the header alone; what goes on after 16,384 characters.",
+        finds: "From `-----BEGIN … PRIVATE KEY-----` (PKCS, EC, DSA, OpenSSH, PGP) to the END line, line ends escaped or not; without an END line as far as it looks like a key. The header with less than a key behind it with low confidence.",
+        misses: "Public keys and certificates; what goes on after 16,384 characters.",
         source: "RFC 7468, RFC 4716, RFC 9580 section 6; OpenSSH PROTOCOL.key",
     },
     reach: REACH,
@@ -133,9 +133,17 @@ fn block(place: &Place<'_>) -> Option<Found> {
         .map(<[u8]>::len)
         .max()
         .unwrap_or(0);
-    (solid > LEAST && (lines > LEAST || close.is_some())).then_some(Found {
-        start: place.at,
-        end,
-        confidence: Confidence::High,
+    let is_key = solid > LEAST && (lines > LEAST || close.is_some());
+    Some(match is_key {
+        true => Found {
+            start: place.at,
+            end,
+            confidence: Confidence::High,
+        },
+        false => Found {
+            start: place.at,
+            end: if close.is_some() { end } else { body },
+            confidence: Confidence::Low,
+        },
     })
 }
