@@ -152,6 +152,9 @@ pub enum Gate {
     /// It only keeps the conversation with a server going (`initialize`, `ping`, lists): it passes where something else
     /// could be allowed at that server, and falls under the default for requests where nothing could.
     Plumbing,
+    /// It belongs to a host and to no conversation with it (lists of models, who authorizes, health): it passes where
+    /// something else could be allowed at that host, at whichever path, of whichever model or server.
+    Origin,
     /// The default for tool calls, at the call that it holds.
     Calls,
 }

@@ -6,7 +6,10 @@ use super::refusal::told_place;
 use crate::audit::HeldRule;
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Turn};
-use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans, Shadow};
+use crate::policy::{
+    Action, Context, Decision, Flowing, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
+};
+use crate::protocol::Removal;
 use crate::wire::json::{Nest, Place};
 use crate::wire::span::index;
 use std::cell::RefCell;
@@ -24,6 +27,8 @@ pub(super) struct Refused {
     pub(super) ruling: Ruling,
     /// For something that could not be read: what.
     pub(super) problem: Option<Problem>,
+    /// It is left out of a list, and nobody is denied anything by that: an effect, as an edit is.
+    pub(super) hidden: bool,
 }
 
 /// The judgement of one half.
@@ -36,16 +41,13 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// The refusal that is told: the strictest, and of those the first.
+    /// The refusal that is told: the strictest, and of those the first. What is hidden comes after what is denied.
     pub(super) fn strictest(&self) -> Option<&Refused> {
-        let strictest = self
-            .refused
-            .iter()
-            .map(|refused| refused.ruling.decision)
-            .max()?;
+        let rank = |refused: &Refused| (!refused.hidden, refused.ruling.decision);
+        let strictest = self.refused.iter().map(rank).max()?;
         self.refused
             .iter()
-            .find(|refused| refused.ruling.decision == strictest)
+            .find(|refused| rank(refused) == strictest)
     }
 }
 
@@ -61,15 +63,8 @@ impl Flow {
                 code: Some(codes::AG3005),
             },
             problem: None,
+            hidden: false,
         }
-    }
-}
-
-fn outcome_of(ruling: &Ruling) -> Outcome {
-    match ruling.decision {
-        Decision::Allow => Outcome::Allow,
-        Decision::RequireApproval => Outcome::RequireApproval,
-        Decision::Deny => Outcome::Deny,
     }
 }
 
@@ -264,9 +259,30 @@ impl Flow {
         verdict
     }
 
+    /// Whether what a ruling denies is left out of a list: an offer of a tool in the answer to `tools/list`.
+    fn hides(&self, event: &Event, ruling: &Ruling) -> bool {
+        event.kind == Kind::ToolOffer
+            && event.direction == Direction::Response
+            && ruling.decision != Decision::Allow
+            && self.on_deny(ruling) != Some(OnDeny::Error)
+            && self
+                .protocol
+                .is_some_and(|protocol| protocol.removal(event.kind) == Removal::Offer)
+    }
+
+    /// What a ruling makes of an exchange.
+    fn outcome_of(&self, event: &Event, ruling: &Ruling) -> Outcome {
+        match ruling.decision {
+            _ if self.hides(event, ruling) => Outcome::Redact,
+            Decision::Allow => Outcome::Allow,
+            Decision::RequireApproval => Outcome::RequireApproval,
+            Decision::Deny => Outcome::Deny,
+        }
+    }
+
     /// Notes what the policy would decide that is only tried out.
     fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
-        let mut outcome = outcome_of(&shadow.ruling);
+        let mut outcome = self.outcome_of(event, &shadow.ruling);
         let told = self.exchange.shadow.get_or_insert_default();
         for rule in shadow
             .held
@@ -311,8 +327,9 @@ impl Flow {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
         }
-        let mut outcome = outcome_of(&judgement.ruling);
-        let mut would = outcome_of(&judgement.would);
+        let mut outcome = self.outcome_of(event, &judgement.ruling);
+        let mut would = self.outcome_of(event, &judgement.would);
+        let hides = self.hides(event, &judgement.would);
         let mut ruling = judgement.ruling;
         for held in &judgement.held {
             let Some(rule) = policy.rule(held.rule) else {
@@ -328,7 +345,10 @@ impl Flow {
                 .entry((held.rule, event.kind.word()))
                 .or_insert_with(|| HeldRule {
                     id: rule.id.clone(),
-                    action: rule.action.word(),
+                    action: match rule.action {
+                        Action::Deny | Action::RequireApproval if hides => Action::Redact.word(),
+                        action => action.word(),
+                    },
                     event: event.kind.word(),
                     at: match case.at {
                         Some(at) => at.to_owned(),
@@ -346,8 +366,13 @@ impl Flow {
             let impossible = found.iter().any(|redaction| {
                 is_signed || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
             });
+            let uneditable = Ruling {
+                decision: Decision::Deny,
+                rule: Some(held.rule),
+                code: Some(codes::AG3005),
+            };
             let what = if impossible {
-                Outcome::Deny
+                self.outcome_of(event, &uneditable)
             } else {
                 Outcome::Redact
             };
@@ -357,11 +382,7 @@ impl Flow {
             }
             outcome = outcome.max(what);
             if impossible && ruling.decision != Decision::Deny {
-                ruling = Ruling {
-                    decision: Decision::Deny,
-                    rule: Some(held.rule),
-                    code: Some(codes::AG3005),
-                };
+                ruling = uneditable;
             }
             verdict.redactions.extend(found);
         }
@@ -383,6 +404,7 @@ impl Flow {
         }
         if ruling.decision != Decision::Allow {
             verdict.refused.push(Refused {
+                hidden: self.hides(event, &ruling),
                 event: event.clone(),
                 ruling,
                 problem: case.problem.cloned(),

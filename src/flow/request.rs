@@ -5,7 +5,7 @@ use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
+use crate::event::{Direction, Event, Gate, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
@@ -316,6 +316,7 @@ impl Flow {
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
                 self.asked.endpoint.name = endpoint;
+                self.asked.endpoint.gate = Gate::Origin;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
@@ -397,6 +398,7 @@ impl Flow {
                 code: Some(codes::AG4001),
             },
             problem: None,
+            hidden: false,
         })
     }
 

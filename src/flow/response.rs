@@ -435,6 +435,7 @@ impl Flow {
         let strictest = verdict
             .strictest()
             .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+        let is_denied = verdict.strictest().is_some_and(|refused| !refused.hidden);
         // A plain text has no parts, and a shape of its protocol only as a refusal.
         let is_one_text = protocol::is_one_text(nest);
         if let Some((denial, decision)) = &strictest
@@ -465,18 +466,21 @@ impl Flow {
                 || !are_gone(&verdict.refused, nest, reading, &edits))
         {
             return match strictest {
-                Some((denial, decision)) => self.refuse_answer(&denial, decision),
+                Some((denial, decision)) => {
+                    self.exchange.decided(Outcome::Deny, Outcome::Deny);
+                    self.refuse_answer(&denial, decision)
+                }
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
                 None => self.refuse_uneditable(nest),
             };
         }
         let body = nest.edited(bytes, edits);
         let explanation = match &strictest {
-            Some((denial, decision)) => {
+            Some((denial, decision)) if is_denied => {
                 self.exchange.code = Some(denial.code);
                 self.explaining_edits(denial, *decision)
             }
-            None => vec![HeaderEdit::Set(
+            _ => vec![HeaderEdit::Set(
                 "x-agentguard-decision".to_owned(),
                 "redact".to_owned(),
             )],
@@ -539,7 +543,7 @@ impl Flow {
 
     /// Whether a refused part can be removed in this way.
     pub(super) fn can_go(&self, refused: &Refused, removal: Removal) -> bool {
-        let on_deny = self.on_deny(refused);
+        let on_deny = self.on_deny(&refused.ruling);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.

@@ -382,8 +382,9 @@ impl Policy {
             Kind::Request => match event.gate {
                 Gate::Requests => Some(defaults.request),
                 Gate::Calls => None,
-                Gate::Plumbing => (!self.lets_something_through(chapter, event, context))
-                    .then_some(defaults.request),
+                Gate::Plumbing | Gate::Origin => (!self
+                    .lets_something_through(chapter, event, context))
+                .then_some(defaults.request),
             },
             // Earlier calls have been answered long ago; what is judged is what can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
@@ -417,7 +418,11 @@ impl Policy {
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
                 let rules = self.index.of_chapter(kind, &chapter.rules).iter().copied();
                 self.allows(rules, event, context, |test| {
-                    !test.is_of_exchange() && test.could_be_at(context.facts)
+                    if event.gate == Gate::Origin {
+                        !test.fields().all(Field::is_of_origin)
+                    } else {
+                        !test.is_of_exchange() && test.could_be_at(context.facts)
+                    }
                 })
             })
     }

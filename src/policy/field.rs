@@ -428,6 +428,15 @@ impl Field {
             )
     }
 
+    /// Whether all requests to a host, by the same client, have the same.
+    pub(super) fn is_of_origin(&self) -> bool {
+        self.is_identity()
+            || matches!(
+                self,
+                Field::Provider | Field::Host | Field::Environment | Field::Header(_)
+            )
+    }
+
     /// Whether it says who is asking.
     pub(super) fn is_identity(&self) -> bool {
         matches!(

@@ -167,7 +167,10 @@ impl Protocol for Mcp {
             "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
                 Some(without_body(SESSION_END, head))
             }
-            "GET" if is_metadata(head) => Some(without_body(AUTHORIZATION, head)),
+            "GET" if is_metadata(head) => Some(Endpoint {
+                gate: Gate::Origin,
+                ..without_body(AUTHORIZATION, head)
+            }),
             "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
             "GET" if takes_stream && (has_header || passes(head, "mcp")) => Some(stream(head)),
             _ => None,

@@ -21,6 +21,7 @@ mod gemini_shapes;
 mod generic;
 mod jsonrpc;
 mod mcp;
+mod oauth;
 mod ollama;
 mod openai_audio;
 mod openai_chat;
@@ -132,6 +133,8 @@ pub enum BodyForm {
     JsonOrNothing,
     /// `multipart/form-data`; or JSON, where the client says so: some servers take both.
     Multipart,
+    /// `application/x-www-form-urlencoded`; or JSON, where the client says so.
+    Fields,
     /// The bytes of a file.
     File,
     /// There is none: what matters is the answer.
@@ -148,6 +151,7 @@ impl BodyForm {
                 matches!(media, MediaType::Json | MediaType::Absent | MediaType::Text)
             }
             BodyForm::Multipart => media == MediaType::Multipart,
+            BodyForm::Fields => matches!(media, MediaType::Form | MediaType::Absent),
             BodyForm::File => true,
             BodyForm::Unreadable => false,
         }
@@ -515,6 +519,8 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &provider_apis::GOOGLE,
     &openai_other::OpenAiOther,
     &a2a::A2a,
+    // Its paths are those of servers of MCP, which take their own messages at any path.
+    &oauth::OAuth,
     &mcp::Mcp,
 ];
 
@@ -559,6 +565,9 @@ impl Route {
                     endpoint.content_type = content_type.map(Into::into);
                 }
             }
+            BodyForm::Fields if ContentType::parse(content_type).media == MediaType::Json => {
+                endpoint.body = BodyForm::Json;
+            }
             BodyForm::File => endpoint.content_type = content_type.map(Into::into),
             _ => {}
         }
@@ -591,6 +600,9 @@ pub enum Recognised {
 
 /// Which protocol a request speaks, by its start.
 pub fn recognise(head: &Head<'_>) -> Recognised {
+    if let Some(endpoint) = openai_other::minting(head) {
+        return Recognised::Protocol(Route::new(&openai_other::OpenAiOther, endpoint, head));
+    }
     for protocol in PROTOCOLS {
         if let Some(endpoint) = protocol.endpoint(head) {
             return Recognised::Protocol(Route::new(*protocol, endpoint, head));
@@ -677,6 +689,7 @@ pub fn read_request<'b>(
         BodyForm::Multipart => {
             Reader::form(body, content_type.unwrap_or_default(), request, bounds)?
         }
+        BodyForm::Fields => Reader::fields(body, request, bounds)?,
         BodyForm::File => Reader::whole_file(body, content_type, request, bounds)?,
         BodyForm::JsonOrNothing if body.trim_ascii().is_empty() => {
             Reader::new(b"{}", request, bounds)?

@@ -203,7 +203,12 @@ const MINTING: &[Line] = &[
     action("auth/keys", "keys"),
     action("auth/keys/code", "keys"),
     action("api/v1/keys", "keys"),
+    // LiteLLM.
     action("key/generate", "keys"),
+    action("key/service-account/generate", "keys"),
+    action("key/regenerate", "keys"),
+    action("key/*/regenerate", "keys"),
+    action("user/new", "keys"),
 ];
 
 const ROWS: &[Row] = &[
@@ -229,17 +234,23 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// The endpoint that hands out access past the proxy. Asked before all protocols: `/key/generate` ends as a server's
+/// `/generate` does.
+pub(super) fn minting(head: &Head<'_>) -> Option<Endpoint> {
+    routes::endpoint(head, MINTING).map(|endpoint| Endpoint {
+        code: Some(codes::AG2013),
+        ..endpoint
+    })
+}
+
 impl Protocol for OpenAiOther {
     fn name(&self) -> &'static str {
         "openai.other"
     }
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
-        if let Some(endpoint) = routes::endpoint(head, MINTING) {
-            return Some(Endpoint {
-                code: Some(codes::AG2013),
-                ..endpoint
-            });
+        if let Some(endpoint) = minting(head) {
+            return Some(endpoint);
         }
         let endpoint = routes::endpoint(head, LINES)?;
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {

@@ -12,6 +12,8 @@ mod history;
 mod identifiers;
 mod mcp;
 mod models;
+mod oauth;
+mod plumbing;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
