@@ -122,10 +122,7 @@ impl EventOptions {
 
     fn add_facts(&self, facts: &mut Facts) -> Result<(), Failed> {
         if let Some(model) = &self.model {
-            facts.models = Models {
-                names: vec![model.as_str().into()],
-                unknown: false,
-            };
+            facts.models = Models::of([model.as_str()]);
         }
         if let Some(name) = &self.env {
             facts.environment = Known::Is(name.as_str().into());

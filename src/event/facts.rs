@@ -142,8 +142,8 @@ impl Facts {
             server: Known::Unknown,
             qualifies: false,
             models: Models {
-                names: Vec::new(),
                 unknown: true,
+                ..Models::default()
             },
             host: Known::Unknown,
             cluster: Known::Unknown,

@@ -3,6 +3,7 @@
 
 mod facts;
 mod history;
+mod model_names;
 mod names;
 mod naming;
 mod reading;

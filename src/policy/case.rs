@@ -659,13 +659,7 @@ fn known_node(node: &Node) -> Known<Node> {
 
 fn models(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Models> {
     let names = decoder.texts(at, node)?;
-    Some(Models {
-        unknown: names.iter().any(|name| **name == *"unknown"),
-        names: names
-            .into_iter()
-            .filter(|name| **name != *"unknown")
-            .collect(),
-    })
+    Some(Models::told(names.iter().map(|name| &**name)))
 }
 
 /// The class of this name, if there is one.

@@ -935,6 +935,14 @@ impl<'e, 'a> Judge<'e, 'a> {
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
             Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
+            Field::Model if side == Side::Restricting && !check.verb.is_negative() => {
+                let presence = self.values(field, arrays, &mut judge);
+                for spelling in &self.context.facts.models.spellings {
+                    judge(Scalar::text(&**spelling));
+                }
+                presence
+            }
             _ => self.values(field, arrays, &mut judge),
         };
         (tally, presence)

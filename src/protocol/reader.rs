@@ -415,7 +415,11 @@ impl<'b> Reader<'b> {
                 key = Some(place);
             }
             let is_claimed = self.is_claimed(place);
-            if asks_models && naming.names(node.is_key, node.value, is_claimed) {
+            let is_member = |key: Value<'_>| {
+                let mut members = doc.root().members();
+                members.any(|(member, _)| member.place() == key.place())
+            };
+            if asks_models && naming.names(node.is_key, node.value, is_claimed, is_member) {
                 let name = node.value.text().unwrap_or_default();
                 self.reading.models.add(&name);
             }
@@ -931,12 +935,18 @@ enum Naming {
 
 impl Naming {
     /// Takes in the next node; whether it is a model's name.
-    fn names(&mut self, is_key: bool, value: Value<'_>, is_known: bool) -> bool {
+    fn names<'v>(
+        &mut self,
+        is_key: bool,
+        value: Value<'v>,
+        is_known: bool,
+        is_member: impl Fn(Value<'v>) -> bool,
+    ) -> bool {
         let is_inside = matches!(self, Naming::Until(end) if value.place().node < *end);
         *self = match *self {
             _ if is_inside => *self,
             _ if is_known => Naming::Nothing,
-            _ if is_key && is_name_of_models(value) => Naming::Next,
+            _ if is_key && is_name_of_models(value, is_member) => Naming::Next,
             Naming::Next => Naming::Until(value.end_node()),
             _ => Naming::Nothing,
         };
@@ -944,9 +954,44 @@ impl Naming {
     }
 }
 
+/// Names of what answers in a model's place or changes it, wherever they stand: TGI, LoRAX, vLLM, SGLang, Azure.
+const ADAPTERS: &[&str] = &[
+    "adapterid",
+    "adaptername",
+    "loraname",
+    "loraid",
+    "lorapath",
+    "lorarequest",
+    "deploymentid",
+    "deploymentname",
+    "engineid",
+    "modeluri",
+];
+/// The same of a body's own members. Elsewhere they are a search's or a tool's.
+const SERVED: &[&str] = &[
+    "engine",
+    "deployment",
+    "adapter",
+    "adapters",
+    "lora",
+    "loras",
+];
+
 /// Whether a member's name says that models stand under it: `fallback_models`, `providerOptions.gateway.models`.
-fn is_name_of_models(key: Value<'_>) -> bool {
-    let key = key.text().unwrap_or_default();
+fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool) -> bool {
+    let key = value.text().unwrap_or_default();
+    // A list in a form: `model[]`.
+    let key = key.strip_suffix("[]").unwrap_or(&key);
+    let folded: String = key
+        .chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if ADAPTERS.contains(&folded.as_str())
+        || (SERVED.contains(&folded.as_str()) && is_member(value))
+    {
+        return true;
+    }
     let key = key.as_bytes();
     ["model", "models", "fallbacks", "model_name", "model_id"]
         .iter()
