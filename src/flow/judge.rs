@@ -5,7 +5,9 @@ use super::exchange::{Outcome, Read};
 use super::refusal::told_place;
 use crate::audit::HeldRule;
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Turn};
+use crate::event::{
+    Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Text, Turn,
+};
 use crate::policy::{
     Action, Context, Decision, Flowing, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
 };
@@ -413,12 +415,15 @@ impl Flow {
     }
 }
 
-/// Identifiers of a request that hold an unmistakable secret, as messages: rules look at no other identifier.
+/// Identifiers and names of a request that hold an unmistakable secret, and names that hold what has a check digit, as
+/// messages: rules look at no other identifier.
 fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
-    let asks = direction == Direction::Request
-        && context.policy.needs.detects(direction)
-        && context.policy.finds_secrets();
-    if !asks || !reading.texts.iter().any(|text| text.class == Class::Id) {
+    let asks = direction == Direction::Request && context.policy.needs.detects(direction);
+    let is_asked = |text: &Text| match text.class {
+        Class::Id => context.policy.finds_secrets(),
+        class => class == Class::Name,
+    };
+    if !asks || !reading.texts.iter().any(is_asked) {
         return Vec::new();
     }
     let mut is_told = vec![false; reading.texts.len()];
@@ -431,12 +436,16 @@ fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'
         .zip(&reading.texts)
         .zip(is_told)
         .filter(|((_, text), told)| {
-            text.class == Class::Id && !told && context.is_secret(direction, text)
+            is_asked(text) && !told && context.is_unmistakable(direction, text)
         })
         .map(|((number, text), _)| {
             let mut event = Event::new(Kind::Message, direction, text.place);
             event.texts = number..number.saturating_add(1);
-            event.part = Part::Other;
+            event.part = match text.class {
+                Class::Name => Part::Name,
+                _ => Part::Other,
+            };
+            event.from = Known::Unknown;
             event.retold = true;
             event
         })

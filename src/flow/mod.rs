@@ -11,6 +11,7 @@
 //! 2. [`Flow::response_headers`], [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, whatever happened before, even if nothing did.
 
+mod discreet;
 mod exchange;
 mod guard;
 mod judge;

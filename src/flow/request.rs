@@ -105,7 +105,11 @@ impl Flow {
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;
         self.head.signed = seen.signed || is_presigned(&path.query);
-        self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
+        let mut id = request_id(head)
+            .unwrap_or_else(|| guard.fresh_id())
+            .into_boxed_str();
+        guard.discretion.mask(&mut id);
+        self.head.request_id = id.into();
         self.remember(&seen, &target, &path, head);
 
         if !policy.applies(&self.facts) {

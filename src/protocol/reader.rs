@@ -35,6 +35,9 @@ use std::rc::Rc;
 /// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
 
+/// Shorter names hold nothing that is looked for in a name.
+const SHORTEST_TELLING_NAME: usize = 13;
+
 /// Problems that are told of one body; of each code there is one at least.
 const MAX_PROBLEMS: usize = 64;
 
@@ -707,6 +710,12 @@ impl<'b> Reader<'b> {
             }
             json::Kind::String => {
                 self.claim(value);
+                // Nobody should call a model or a tool by a secret or the number of a card.
+                if self.direction == Direction::Request
+                    && value.raw_content().len() >= SHORTEST_TELLING_NAME
+                {
+                    self.register(value.place(), Class::Name, Form::String, None);
+                }
                 value.text()
             }
             json::Kind::Null => {
