@@ -157,6 +157,35 @@ impl Flow {
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.asked.endpoint.body != BodyForm::Absent
             && !head.end;
+        // A type, an encoding or a path that the client chose would else take a body out of the policy's sight.
+        let is_doubtful = |problem: &Problem| {
+            let codes = [
+                codes::AG2005,
+                codes::AG2006,
+                codes::AG2007,
+                codes::AG2009,
+                codes::AG2012,
+            ];
+            is_read
+                && codes.contains(&problem.code)
+                && !self.refuses(Direction::Request, problem.code)
+        };
+        let (doubt, problem) = match problem {
+            Some(problem) if is_doubtful(&problem) => (Some(problem), None),
+            problem => (None, problem),
+        };
+        if doubt.is_some() {
+            self.head.doubt = doubt;
+            if matches!(
+                self.asked.endpoint.body,
+                BodyForm::Multipart | BodyForm::Fields
+            ) {
+                let content_type = ContentType::parse(seen.content_type.as_deref());
+                if !self.asked.endpoint.body.takes(content_type.media) {
+                    self.asked.endpoint.body = BodyForm::Json;
+                }
+            }
+        }
         if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
@@ -201,18 +230,21 @@ impl Flow {
     /// exempt must not carry what is governed.
     fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
         match protocol::recognise(head) {
-            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+            Recognised::Unknown
+                if protocol::may_hold_a_call(head)
+                    && !self.refuses(Direction::Request, codes::AG2007) =>
+            {
                 Recognised::ByBody
             }
             recognised => recognised,
         }
     }
 
-    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
-    fn refuses_unknown(&self) -> bool {
+    /// Whether something that can't be read for this reason would be refused, whatever it is.
+    pub(super) fn refuses(&self, direction: Direction, code: &'static str) -> bool {
         let Some(nest) = no_body() else { return true };
-        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
-        event.code = Some(codes::AG2007);
+        let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+        event.code = Some(code);
         let judgement = self.guard.policy.judge(
             &event,
             &Context {
@@ -343,14 +375,17 @@ impl Flow {
         if !is_content {
             return problem(codes::AG2007, "the endpoint is not known");
         }
+        let content_type = ContentType::parse(seen.content_type.as_deref());
+        let fits = self.asked.endpoint.body.takes(content_type.media);
+        if !fits && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
+        }
         if seen.encoded {
             return problem(codes::AG2005, "the body is compressed or otherwise encoded");
         }
-        let content_type = ContentType::parse(seen.content_type.as_deref());
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        let fits = self.asked.endpoint.body.takes(content_type.media);
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
         }
@@ -455,7 +490,11 @@ impl Flow {
             Stage::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
-                if !end && !too_large {
+                // What was let pass unread and is no JSON isn't held.
+                let is_opaque = self.head.doubt.is_some()
+                    && body.size() > 0
+                    && protocol::begins_like_json(&body.read()) == Some(false);
+                if !end && !too_large && !is_opaque {
                     return Step::of(Action::Hold);
                 }
                 self.exchange.held_ns = self
@@ -463,6 +502,11 @@ impl Flow {
                     .held_ns
                     .saturating_add(now.saturating_sub(since));
                 self.request = Stage::Done;
+                if is_opaque {
+                    self.request = Stage::Passing;
+                    let doubt = self.head.doubt.take();
+                    return self.judge_without_body(doubt).unwrap_or(Step::go_on());
+                }
                 if too_large {
                     let problem = Problem {
                         code: codes::AG2004,
@@ -519,8 +563,22 @@ impl Flow {
         }
     }
 
-    /// Reads a whole request; finds out first what it speaks, if only its body can tell.
+    /// Reads a whole request. What its headers say against reading it is told all the same, and decides where the body
+    /// doesn't even begin like JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+        let Some(doubt) = self.head.doubt.take() else {
+            return self.read_determined(bytes);
+        };
+        if protocol::begins_like_json(bytes) != Some(true) {
+            return Err(doubt);
+        }
+        let (nest, mut reading) = self.read_determined(bytes)?;
+        reading.problems.push(doubt);
+        Ok((nest, reading))
+    }
+
+    /// Finds out first what it speaks, if only its body can tell.
+    fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
         let route = match self.protocol {
             Some(protocol) => Route {
                 protocol,

@@ -182,7 +182,7 @@ impl Protocol for Mcp {
     }
 
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (jsonrpc::may_be_sent(head) && first_message(body).is_some()).then(|| posted(head))
+        (head.method == "POST" && first_message(body).is_some()).then(|| posted(head))
     }
 
     fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {

@@ -49,7 +49,7 @@ mod vertex_raw_predict;
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
-pub use reader::{Bounds, Origin, Reader, code_of, unread_message};
+pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
@@ -622,7 +622,7 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
 
 /// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
 pub fn may_hold_a_call(head: &Head<'_>) -> bool {
-    jsonrpc::may_be_sent(head)
+    head.method == "POST"
 }
 
 /// Which protocol a request speaks, by its body.
@@ -637,7 +637,7 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
     if head.method == "OPTIONS" {
         return Some("preflight");
     }
-    if !matches!(head.method, "GET" | "HEAD") {
+    if !matches!(head.method, "GET" | "HEAD") || head.path.is_odd {
         return None;
     }
     let segments: Vec<String> = head

@@ -1069,10 +1069,15 @@ pub fn code_of(error: ScanError) -> &'static str {
 /// The problem of a body that would have told which protocol a request speaks, had it been JSON. What does not even begin
 /// like JSON, in whichever encoding, is no message to any reader.
 pub fn unread_message(body: &[u8], error: ScanError) -> Option<Problem> {
+    (begins_like_json(body) == Some(true)).then(|| unreadable(error))
+}
+
+/// Whether a body begins as an object or a list does, in whichever encoding; absent where it has not begun.
+pub fn begins_like_json(body: &[u8]) -> Option<bool> {
     let is_before =
         |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
-    let begins = body.iter().find(|byte| !is_before(byte));
-    matches!(begins, Some(b'{' | b'[')).then(|| unreadable(error))
+    let begins = body.iter().find(|byte| !is_before(byte))?;
+    Some(matches!(begins, b'{' | b'['))
 }
 
 /// The problem of a body that can't be scanned.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 mod a2a;
 mod data;
+mod disguise;
 mod documents;
 mod generic;
 mod history;
