@@ -652,23 +652,38 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
         | [
             "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version"
             | "favicon.ico" | "robots.txt",
-        ] => Some("health"),
+        ]
+        // LiteLLM; Claude Code.
+        | ["health", "liveliness" | "liveness" | "readiness"]
+        | [.., "api", "hello"] => Some("health"),
         [.., "models"]
         | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
         | [.., "publishers", _, "models", _] => Some("models"),
         // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
-        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        // LiteLLM: what stands behind its names. Azure: deployments. Bedrock: models, and profiles of them.
+        [.., "api", "tags" | "ps"]
+        | [.., "models", _, _, "endpoints"]
+        | [.., "model" | "model_group", "info"]
+        | [.., "openai", "deployments"]
+        | [.., "openai", "deployments", _]
+        | [.., "v1", "engines"]
+        | ["foundation-models" | "inference-profiles"]
+        | ["foundation-models" | "inference-profiles", _] => Some("models"),
         [.., "api", "version"]
         | [
             ..,
-            "api",
             "v1",
-            "key" | "credits" | "providers" | "generation",
+            "key" | "credits" | "providers" | "generation" | "health" | "usage" | "api-key",
         ]
-        | [.., "v1", "health"]
-        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
-            Some("status")
-        }
+        | [.., "auth", "key"]
+        | [.., "organization", "costs"]
+        | [.., "organization", "usage", _]
+        | [.., "dashboard", "billing", "usage" | "subscription"]
+        | ["user", "balance"]
+        | [
+            "health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info" | "props"
+            | "tokenizer_info" | "is_sleeping",
+        ] => Some("status"),
         _ => None,
     }
 }

@@ -48,8 +48,8 @@ const LINES: &[Line] = &[
     form("par/request", PUSHED),
     form("par", PUSHED),
     form("authorize", AUTHORIZE),
-    get("GET HEAD", "authorize", AUTHORIZE),
-    get("GET HEAD", "openid-connect/auth", AUTHORIZE),
+    get("GET", "authorize", AUTHORIZE),
+    get("GET", "openid-connect/auth", AUTHORIZE),
     form("token/introspect", INTROSPECT),
     form("introspect", INTROSPECT),
     form("token", TOKEN),
@@ -62,12 +62,12 @@ const LINES: &[Line] = &[
         ..form("register/*", REGISTER)
     },
     get("GET DELETE", "register/*", REGISTER),
-    get("GET HEAD", "userinfo", USER),
-    get("GET HEAD", "jwks", KEYS),
-    get("GET HEAD", "jwks.json", KEYS),
-    get("GET HEAD", "openid-connect/certs", KEYS),
-    get("GET HEAD", "oauth2/v1/keys", KEYS),
-    get("GET HEAD", "discovery/v2.0/keys", KEYS),
+    get("GET", "userinfo", USER),
+    get("GET", "jwks", KEYS),
+    get("GET", "jwks.json", KEYS),
+    get("GET", "openid-connect/certs", KEYS),
+    get("GET", "oauth2/v1/keys", KEYS),
+    get("GET", "discovery/v2.0/keys", KEYS),
 ];
 
 /// A member that says that a body is one of OAuth: paths such as `/token` are other services' as well.

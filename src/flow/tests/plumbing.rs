@@ -189,3 +189,158 @@ fn an_observed_offer_that_would_be_hidden_would_be_an_edit() {
     assert_eq!(record(&seen)["decision"], "allow");
     assert_eq!(record(&seen)["would"], "redact");
 }
+
+/// What is asked without a body.
+fn get(method: &str, host: &str, path: &str) -> Half {
+    let headers = [(":method", method), (":path", path), (":authority", host)];
+    Half::new(&headers, b"")
+}
+
+fn tell(host: &str, path: &str, body: &Value) -> Half {
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", "application/json"),
+    ];
+    Half::new(&headers, body.to_string().as_bytes())
+}
+
+const LISTS: [(&str, &str); 21] = [
+    ("api.openai.com", "/v1/models"),
+    ("api.openai.com", "/v1/models/gpt-4o"),
+    ("api.openai.com", "/v1/organization/costs?start_time=1"),
+    ("api.openai.com", "/v1/organization/usage/completions"),
+    ("api.anthropic.com", "/api/hello"),
+    ("openrouter.ai", "/api/v1/key"),
+    ("openrouter.ai", "/v1/key"),
+    ("openrouter.ai", "/v1/credits"),
+    ("openrouter.ai", "/api/v1/auth/key"),
+    ("litellm.internal", "/v1/model/info"),
+    ("litellm.internal", "/model/info"),
+    ("litellm.internal", "/model_group/info"),
+    ("litellm.internal", "/health/liveliness"),
+    ("llama.internal", "/props"),
+    ("llama.internal", "/health"),
+    (
+        "x.openai.azure.com",
+        "/openai/deployments?api-version=2022-12-01",
+    ),
+    (
+        "x.openai.azure.com",
+        "/openai/models?api-version=2024-10-21",
+    ),
+    ("bedrock.us-east-1.amazonaws.com", "/foundation-models"),
+    ("bedrock.us-east-1.amazonaws.com", "/inference-profiles"),
+    ("api.deepseek.com", "/user/balance"),
+    ("generativelanguage.googleapis.com", "/v1beta/models"),
+];
+
+#[test]
+fn lists_and_states_are_known_and_pass_where_something_could_be_let_through() {
+    let allow_list = guard(
+        "defaults: { action: deny }
+rules:
+  - { id: chat, match: { event: request, model: 'gpt-4o*', path: '/v1/chat/*', protocol: openai.chat }, action: allow }
+",
+    );
+    let elsewhere = guard(
+        "defaults: { action: deny }
+rules:
+  - { id: chat, match: { event: request, host: nowhere.example }, action: allow }
+",
+    );
+    let nothing = guard("defaults: { action: deny }\n");
+    for (host, path) in LISTS {
+        for method in ["GET", "HEAD"] {
+            let asked = get(method, host, path);
+            let decided =
+                |guard: &Rc<Guard>| record(&exchange(guard, &asked, hello()))["decision"].clone();
+            assert_eq!(decided(&guard(ALLOW)), "allow", "{method} {host}{path}");
+            assert_eq!(decided(&allow_list), "allow", "{method} {host}{path}");
+            assert_eq!(decided(&elsewhere), "deny", "{method} {host}{path}");
+            assert_eq!(decided(&nothing), "deny", "{method} {host}{path}");
+        }
+    }
+    let preflight = get("OPTIONS", "api.openai.com", "/v1/chat/completions");
+    assert_eq!(
+        record(&exchange(&allow_list, &preflight, hello()))["decision"],
+        "allow"
+    );
+}
+
+#[test]
+fn what_is_told_to_a_provider_is_read() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: word, match: { event: message }, when: { text: { contains: forbidden } }, action: deny }
+  - { id: mail, match: { event: [message, response] }, when: { text: { detects: email } }, action: redact }
+  - { id: model, match: { model: secret-model }, action: deny }
+";
+    let told: [(&str, &str, fn(&str) -> Value); 4] = [
+        (
+            "api.openai.com",
+            "/v1/traces/ingest",
+            |text| json!({"data": [{"object": "trace.span", "span_data": {"type": "generation", "input": [{"role": "user", "content": text}]}}]}),
+        ),
+        (
+            "api.anthropic.com",
+            "/api/event_logging/batch",
+            |text| json!({"events": [{"event_type": "x", "event_data": {"additional": text}}]}),
+        ),
+        (
+            "api.openai.com",
+            "/v1/evals",
+            |text| json!({"name": text, "data_source_config": {"type": "custom"}, "testing_criteria": []}),
+        ),
+        (
+            "api.openai.com",
+            "/v1/evals/e1/runs",
+            |text| json!({"data_source": {"type": "completions", "model": "gpt-4o", "input_messages": {"template": [{"role": "user", "content": text}]}}}),
+        ),
+    ];
+    in_both_modes(policy, |guard, _| {
+        for (host, path, body) in told {
+            let seen = exchange(
+                guard,
+                &tell(host, path, &body("a forbidden word")),
+                answers(json!({})),
+            );
+            assert_eq!(record(&seen)["code"], "AG3001", "{path}");
+            let seen = exchange(
+                guard,
+                &tell(host, path, &body("jane@example.com")),
+                answers(json!({})),
+            );
+            let upstream = String::from_utf8(seen.upstream.clone().unwrap().body()).unwrap();
+            assert!(upstream.contains("[EMAIL]"), "{path}");
+            let seen = exchange(guard, &tell(host, path, &body("hi")), answers(json!({})));
+            assert_eq!(record(&seen)["decision"], "allow", "{path}");
+            assert_eq!(record(&seen)["coverage"]["level"], "full", "{path}");
+        }
+        let run = json!({"data_source": {"type": "completions", "model": "secret-model"}});
+        let seen = exchange(
+            guard,
+            &tell("api.openai.com", "/v1/evals/e1/runs", &run),
+            answers(json!({})),
+        );
+        assert_eq!(record(&seen)["decision"], "deny");
+        // A document's words come back, and are read there.
+        let ocr = json!({"model": "mistral-ocr-latest", "document": {"type": "document_url", "document_url": "data:application/pdf;base64,JVBERi0="}});
+        let pages = json!({"pages": [{"index": 0, "markdown": "Write to jane@example.com", "images": [{"id": "i", "image_base64": "data:image/png;base64,AAAA"}]}], "model": "mistral-ocr"});
+        let answer = Half::new(
+            &[(":status", "200"), ("content-type", "application/json")],
+            pages.to_string().as_bytes(),
+        );
+        let seen = exchange(guard, &tell("api.mistral.ai", "/v1/ocr", &ocr), answer);
+        assert_eq!(
+            client_json(&seen)["pages"][0]["markdown"],
+            "Write to [EMAIL]"
+        );
+        assert_eq!(record(&seen)["model"], "mistral-ocr-latest");
+        assert_eq!(
+            record(&seen)["coverage"]["reasons"],
+            json!(["request:attachment", "response:attachment"])
+        );
+    });
+}
