@@ -252,6 +252,8 @@ pub struct Event {
     pub choice: u32,
     /// The provider runs the tool, so that a call has already happened when it is seen.
     pub provider_run: bool,
+    /// Whether the exchange's request offers no such tool, where it is said; else what the exchange offers tells.
+    pub unoffered: Known<bool>,
     /// For a thing that could not be read: the stable code. For an opaque thing: `None`.
     pub code: Option<&'static str>,
     /// For an opaque thing: its class (`attachment`, `opaque`, …).
@@ -282,6 +284,7 @@ impl Event {
             turn: Turn::Latest,
             choice: 0,
             provider_run: false,
+            unoffered: Known::Missing,
             code: None,
             opacity: None,
             retold: false,

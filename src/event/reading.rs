@@ -1,9 +1,9 @@
 //! What was found in one body.
 
 use super::model_names::{hides_model, spellings};
-use super::{Author, Event, Known, Text};
+use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::btree::BTreeSet;
-use crate::wire::json::Place;
+use crate::wire::json::{Kind, Place, Value};
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +129,26 @@ impl Reading {
     #[inline(never)]
     pub fn add(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Adds every string in a value that something was decoded to; none of them can be edited.
+    pub fn add_tree(&mut self, value: Value<'_>) {
+        each_named(value, &mut |named| {
+            if named.value.kind() == Kind::String {
+                let form = match named.is_key {
+                    true => Form::Key,
+                    false => Form::String,
+                };
+                self.texts.push(Text {
+                    place: named.value.place(),
+                    class: Class::Unknown,
+                    form,
+                    key: named.name.nearest.map(Value::place),
+                    over: named.name.over.map(Value::place),
+                    is_data: false,
+                });
+            }
+        });
     }
 
     /// Counts a message of the conversation.

@@ -9,10 +9,10 @@ use crate::event::{
     Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Text, Turn,
 };
 use crate::policy::{
-    Action, Context, Decision, Flowing, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
+    Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
 };
-use crate::protocol::Removal;
-use crate::wire::json::{Nest, Place};
+use crate::protocol::{self, Protocol, Removal, written_calls};
+use crate::wire::json::{Limits, Nest, Place};
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -142,7 +142,7 @@ impl Flow {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),
         };
-        self.in_context(nest, reading, scans, |flow, context, verdict| {
+        let mut verdict = self.in_context(nest, reading, scans, |flow, context, verdict| {
             let mut judge = |event: &Event, problem| {
                 let case = Case {
                     event,
@@ -164,7 +164,135 @@ impl Flow {
             for event in told_identifiers(direction, reading, context) {
                 judge(&event, None);
             }
-        })
+        });
+        if direction == Direction::Response && self.looks_for_written_calls() {
+            self.judge_written_calls(nest, reading, force, &mut verdict);
+        }
+        verdict
+    }
+
+    /// Whether calls that a model writes as text are looked for.
+    pub(super) fn looks_for_written_calls(&self) -> bool {
+        let may_call = |protocol: &&dyn Protocol| {
+            !protocol.serves_tools()
+                && protocol::answers_of(*protocol).any(|kind| kind == Kind::ToolCall)
+        };
+        let interest = self
+            .guard
+            .policy
+            .needs
+            .answers(std::iter::once(Kind::ToolCall));
+        interest != Interest::None && self.protocol.as_ref().is_some_and(may_call)
+    }
+
+    /// Judges the calls that stand in the texts of an answer. What may not pass takes its text with it.
+    fn judge_written_calls(
+        &mut self,
+        nest: &Nest<'_>,
+        reading: &Reading,
+        force: Force,
+        verdict: &mut Verdict,
+    ) {
+        for event in &reading.events {
+            if event.kind != Kind::Response || !may_hold_calls(event.part) {
+                continue;
+            }
+            let texts = index(event.texts.start)..index(event.texts.end);
+            for text in reading.texts.get(texts).unwrap_or_default() {
+                let written = match text.class {
+                    Class::Text | Class::Sealed => nest.value(text.place),
+                    _ => None,
+                };
+                let Some(written) = written.and_then(|written| written.text()) else {
+                    continue;
+                };
+                let at = told_place(nest, text.place);
+                let Some(judged) = self.judge_written(&written, event.choice, reading, force, &at)
+                else {
+                    continue;
+                };
+                verdict
+                    .refused
+                    .extend(judged.refused.into_iter().map(|refused| Refused {
+                        event: event.clone(),
+                        ..refused
+                    }));
+            }
+        }
+    }
+
+    /// Judges the calls that a text holds, if there are any.
+    pub(super) fn judge_written(
+        &mut self,
+        text: &str,
+        choice: u32,
+        answer: &Reading,
+        force: Force,
+        at: &str,
+    ) -> Option<Verdict> {
+        let calls = written_calls::find(text);
+        if calls.is_empty() {
+            return None;
+        }
+        let mut doc = b"[".to_vec();
+        for (number, call) in calls.iter().enumerate() {
+            if number > 0 {
+                doc.push(b',');
+            }
+            doc.extend_from_slice(call.args.as_deref().unwrap_or("null").as_bytes());
+        }
+        doc.push(b']');
+        let bounds = self.guard.bounds();
+        let limits = Limits {
+            max_depth: bounds.max_depth.saturating_add(1),
+        };
+        // Arguments that can't be read as one body, too deep or with a key twice, can't be read at all.
+        let nest = Nest::derived(doc, limits, bounds.nested_json)
+            .or_else(|_| Nest::derived(b"[]".to_vec(), limits, 0))
+            .ok()?;
+        let body = nest.body()?;
+        let mut reading = Reading {
+            usage: answer.usage,
+            finish: answer.finish.clone(),
+            ..Reading::new()
+        };
+        let mut elements = body.root().elements();
+        let mut events = Vec::with_capacity(calls.len());
+        for call in calls {
+            let args = elements.next();
+            let mut event = Event::new(Kind::ToolCall, Direction::Response, body.root().place());
+            event.choice = choice;
+            event.tool = call
+                .tool
+                .map_or(Known::Unknown, |tool| Known::Is(tool.into()));
+            event.args = match args.filter(|args| !args.is_null()) {
+                Some(args) => {
+                    event.at = args.place();
+                    let start = crate::wire::span::offset(reading.texts.len());
+                    reading.add_tree(args);
+                    event.texts = start..crate::wire::span::offset(reading.texts.len());
+                    Known::Is(args.place())
+                }
+                None => Known::Unknown,
+            };
+            events.push(event);
+        }
+        let mut opaque = Event::new(
+            Kind::Uninspectable,
+            Direction::Response,
+            body.root().place(),
+        );
+        opaque.opacity = Some("text_tools");
+        events.push(opaque);
+        Some(self.judge_assembled(Assembled {
+            events: &events,
+            reading: &reading,
+            nest: &nest,
+            scans: Scans::default(),
+            moment: Moment::Whole,
+            force,
+            at,
+        }))
     }
 
     /// Counts text that detectors look at.
@@ -413,6 +541,11 @@ impl Flow {
             });
         }
     }
+}
+
+/// Whether a model's calls may stand in a part of its answer.
+pub(super) fn may_hold_calls(part: Part) -> bool {
+    matches!(part, Part::Text | Part::Reasoning)
 }
 
 /// Identifiers and names of a request that hold an unmistakable secret, and names that hold what has a check digit, as

@@ -724,6 +724,20 @@ impl Flow {
                 .filter_map(|event| event.tool.value().cloned())
                 .collect(),
         );
+        self.facts.offered = Known::Unknown;
+        let is_offer = |event: &&Event| event.kind == Kind::ToolOffer;
+        let offers = reading.events.iter().filter(is_offer);
+        let is_kept = |event: &Event| event.opacity == Some("provider_state");
+        let offers_all = !reading.continues_elsewhere
+            && !reading.events.iter().any(is_kept)
+            && self
+                .protocol
+                .is_some_and(|protocol| !protocol.serves_tools())
+            && offers.clone().all(|offer| offer.tool.value().is_some());
+        if offers_all {
+            self.facts
+                .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
+        }
         self.asked.learn(reading);
     }
 

@@ -10,7 +10,7 @@ mod text;
 mod transcript;
 
 use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict};
+use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict, may_hold_calls};
 use super::request::no_body;
 use super::step::{Action, Body, Step};
 use super::turn_back::composed;
@@ -714,6 +714,7 @@ impl Flow {
         if text.is_kept() {
             text.whole.push_str(new);
         }
+        text.note_written(new);
         let range = start..start.saturating_add(new.len());
         self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
@@ -739,6 +740,9 @@ impl Flow {
         };
         let flowing = self.flowing(&event, &reading, &nest);
         let mut text = Text::new(event, class, at, flowing);
+        text.written.is_asked = matches!(class, Class::Text | Class::Sealed)
+            && may_hold_calls(channel.part)
+            && self.looks_for_written_calls();
         if !text.is_held() {
             let part = TextPart {
                 nest: &nest,
@@ -816,7 +820,7 @@ impl Flow {
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
-        let end = text.window.settled();
+        let end = text.window.settled().min(text.free_of_calls());
         let changes = stream.changes.get(&channel);
         text.settle(end, changes, &mut stream.queue);
         Ok(())
@@ -914,6 +918,15 @@ impl Flow {
                     characters: 0,
                 };
                 self.redact_text(stream, channel, verdict, part);
+            }
+        }
+        let text = stream.texts.get_mut(&channel);
+        let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
+        if let Some((written, at)) = written {
+            let (choice, force) = (channel.choice, stream.force());
+            let judged = self.judge_written(&written, choice, &stream.answer, force, &at);
+            if let (Some(verdict), Some(nest)) = (judged, no_body()) {
+                self.bind(stream, &verdict, &nest, false)?;
             }
         }
         if stream

@@ -45,6 +45,7 @@ mod surgery;
 mod tests;
 mod vertex_paths;
 mod vertex_raw_predict;
+pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};

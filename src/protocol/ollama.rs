@@ -164,8 +164,8 @@ const GENERATE_ROWS: &[Row] = &[
             "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
         ),
         request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: shown(

@@ -186,6 +186,7 @@ mod stream_runs;
 mod stream_texts;
 mod trailers;
 mod withheld;
+mod written_calls;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

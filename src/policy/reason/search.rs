@@ -384,6 +384,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
         }
         Field::Tool => event.tool = known(),
         Field::ProviderRun => event.provider_run = flag().unwrap_or(false),
+        Field::Unoffered => event.unoffered = flag().map_or(Known::Unknown, Known::Is),
         Field::Ok => event.ok = flag().into(),
         Field::Usage(field) => {
             let usage = &mut event.usage;
