@@ -20,6 +20,9 @@ pub(super) struct EventOptions {
     /// Arguments of the call, as JSON.
     #[arg(long, requires = "tool", value_name = "JSON")]
     args: Option<String>,
+    /// Names of the tools that the request offers; without it, whether a call is `unoffered` is unknown.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    offered: Option<Vec<String>>,
     /// A text: judges a `message` of the user, or what `--event` says.
     #[arg(long)]
     text: Option<String>,
@@ -122,10 +125,10 @@ impl EventOptions {
 
     fn add_facts(&self, facts: &mut Facts) -> Result<(), Failed> {
         if let Some(model) = &self.model {
-            facts.models = Models {
-                names: vec![model.as_str().into()],
-                unknown: false,
-            };
+            facts.models = Models::of([model.as_str()]);
+        }
+        if let Some(names) = &self.offered {
+            facts.offer(names.iter().map(String::as_str));
         }
         if let Some(name) = &self.env {
             facts.environment = Known::Is(name.as_str().into());

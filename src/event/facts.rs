@@ -127,6 +127,9 @@ pub struct Facts {
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// `content-type` of what could not be read.
     pub content_type: Option<Box<str>>,
+    /// Names of all tools that the request offers; unknown where what the provider keeps or a server of tools
+    /// offers others.
+    pub offered: Known<Vec<Box<str>>>,
     /// The request as a whole.
     pub request: RequestFacts,
     /// The conversation so far.
@@ -134,6 +137,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Notes all tools that the request offers.
+    pub fn offer<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.offered = Known::Is(names.map(Into::into).collect());
+    }
+
     /// An exchange of which nothing is known.
     pub fn unknown() -> Facts {
         Facts {
@@ -142,8 +150,8 @@ impl Facts {
             server: Known::Unknown,
             qualifies: false,
             models: Models {
-                names: Vec::new(),
                 unknown: true,
+                ..Models::default()
             },
             host: Known::Unknown,
             cluster: Known::Unknown,
@@ -153,6 +161,7 @@ impl Facts {
             environment: Known::Unknown,
             principal: Principal::anonymous(),
             headers: Vec::new(),
+            offered: Known::Unknown,
             content_type: None,
             request: RequestFacts::default(),
             history: History::default(),

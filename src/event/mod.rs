@@ -3,6 +3,7 @@
 
 mod facts;
 mod history;
+mod model_names;
 mod names;
 mod naming;
 mod reading;
@@ -152,6 +153,9 @@ pub enum Gate {
     /// It only keeps the conversation with a server going (`initialize`, `ping`, lists): it passes where something else
     /// could be allowed at that server, and falls under the default for requests where nothing could.
     Plumbing,
+    /// It belongs to a host and to no conversation with it (lists of models, who authorizes, health): it passes where
+    /// something else could be allowed at that host, at whichever path, of whichever model or server.
+    Origin,
     /// The default for tool calls, at the call that it holds.
     Calls,
 }
@@ -248,6 +252,8 @@ pub struct Event {
     pub choice: u32,
     /// The provider runs the tool, so that a call has already happened when it is seen.
     pub provider_run: bool,
+    /// Whether the exchange's request offers no such tool, where it is said; else what the exchange offers tells.
+    pub unoffered: Known<bool>,
     /// For a thing that could not be read: the stable code. For an opaque thing: `None`.
     pub code: Option<&'static str>,
     /// For an opaque thing: its class (`attachment`, `opaque`, …).
@@ -278,6 +284,7 @@ impl Event {
             turn: Turn::Latest,
             choice: 0,
             provider_run: false,
+            unoffered: Known::Missing,
             code: None,
             opacity: None,
             retold: false,

@@ -29,6 +29,7 @@ pub const PROTOCOL_NAMES: &[&str] = &[
     "gemini.other",
     "openai.other",
     "a2a",
+    "oauth",
     "mcp",
     "generic",
 ];

@@ -1,14 +1,17 @@
 //! What was found in one body.
 
-use super::{Author, Event, Known, Text};
+use super::model_names::{hides_model, spellings};
+use super::{Author, Class, Event, Form, Known, Text, each_named};
 use crate::wire::btree::BTreeSet;
-use crate::wire::json::Place;
+use crate::wire::json::{Kind, Place, Value};
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Models {
     /// Names, as written, without duplicates.
     pub names: Vec<Box<str>>,
+    /// Other spellings of them, of which what restricts is asked as well.
+    pub spellings: Vec<Box<str>>,
     /// There is one more that can't be determined (a stored prompt's).
     pub unknown: bool,
 }
@@ -17,6 +20,27 @@ pub struct Models {
 const MOST_MODELS: usize = 1_024;
 
 impl Models {
+    /// The set of these names.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
+        let mut models = Models::default();
+        for name in names {
+            models.add(name);
+        }
+        models
+    }
+
+    /// The same as people write it: `unknown` stands for one that can't be determined.
+    pub fn told<'n>(names: impl IntoIterator<Item = &'n str>) -> Models {
+        let mut models = Models::default();
+        for name in names {
+            match name {
+                "unknown" => models.unknown = true,
+                name => models.add(name),
+            }
+        }
+        models
+    }
+
     /// Adds a name. Of too many, the others can't be told.
     #[inline(never)]
     pub fn add(&mut self, name: &str) {
@@ -25,6 +49,8 @@ impl Models {
         }
         if self.names.len() < MOST_MODELS {
             self.names.push(name.into());
+            self.unknown |= hides_model(name);
+            self.spellings.extend(spellings(name));
         } else {
             self.unknown = true;
         }
@@ -103,6 +129,26 @@ impl Reading {
     #[inline(never)]
     pub fn add(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Adds every string in a value that something was decoded to; none of them can be edited.
+    pub fn add_tree(&mut self, value: Value<'_>) {
+        each_named(value, &mut |named| {
+            if named.value.kind() == Kind::String {
+                let form = match named.is_key {
+                    true => Form::Key,
+                    false => Form::String,
+                };
+                self.texts.push(Text {
+                    place: named.value.place(),
+                    class: Class::Unknown,
+                    form,
+                    key: named.name.nearest.map(Value::place),
+                    over: named.name.over.map(Value::place),
+                    is_data: false,
+                });
+            }
+        });
     }
 
     /// Counts a message of the conversation.

@@ -134,6 +134,7 @@ impl Flow {
     /// Ends the exchange: writes its record.
     pub fn finish(&mut self, end: &End) -> Finished {
         self.close_open_halves();
+        self.mask_names();
         let exchange = &self.exchange;
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
@@ -182,6 +183,17 @@ impl Flow {
             decision: exchange.outcome.word(),
             rule: self.deciding_rule(),
             tokens_total: tokens.saturating_add(exchange.usage.output_tokens.unwrap_or(0)),
+        }
+    }
+
+    /// Masks what no name may tell: models, tools and types of errors are whatever the other side calls them.
+    fn mask_names(&mut self) {
+        let tools = self.exchange.calls.iter_mut().map(|(tool, _)| tool);
+        let names = tools
+            .chain(&mut self.facts.models.names)
+            .chain(&mut self.exchange.provider_error);
+        for name in names {
+            self.guard.discretion.mask(name);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What all exchanges under one configuration share.
 
+use super::discreet::Discretion;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::Known;
@@ -40,6 +41,8 @@ pub struct Guard {
     /// Keeps labels of metrics bounded.
     pub names: RefCell<Names>,
     pub(super) scratch: RefCell<ScanScratch>,
+    /// What names may tell.
+    pub(super) discretion: Discretion,
     pub(super) environment: Known<Box<str>>,
     /// Key of hashes in redacted text.
     pub(super) secret: Vec<u8>,
@@ -102,6 +105,7 @@ impl Guard {
             chain: RefCell::new(Chain::new(id.try_into().unwrap_or_default(), key)),
             names: RefCell::default(),
             scratch: RefCell::default(),
+            discretion: Discretion::default(),
             environment,
             secret,
             held: Cell::new(0),

@@ -5,9 +5,14 @@ use super::exchange::{Outcome, Read};
 use super::refusal::told_place;
 use crate::audit::HeldRule;
 use crate::diag::codes;
-use crate::event::{Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Turn};
-use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans, Shadow};
-use crate::wire::json::{Nest, Place};
+use crate::event::{
+    Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Text, Turn,
+};
+use crate::policy::{
+    Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
+};
+use crate::protocol::{self, Protocol, Removal, written_calls};
+use crate::wire::json::{Limits, Nest, Place};
 use crate::wire::span::index;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,6 +29,8 @@ pub(super) struct Refused {
     pub(super) ruling: Ruling,
     /// For something that could not be read: what.
     pub(super) problem: Option<Problem>,
+    /// It is left out of a list, and nobody is denied anything by that: an effect, as an edit is.
+    pub(super) hidden: bool,
 }
 
 /// The judgement of one half.
@@ -36,16 +43,13 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// The refusal that is told: the strictest, and of those the first.
+    /// The refusal that is told: the strictest, and of those the first. What is hidden comes after what is denied.
     pub(super) fn strictest(&self) -> Option<&Refused> {
-        let strictest = self
-            .refused
-            .iter()
-            .map(|refused| refused.ruling.decision)
-            .max()?;
+        let rank = |refused: &Refused| (!refused.hidden, refused.ruling.decision);
+        let strictest = self.refused.iter().map(rank).max()?;
         self.refused
             .iter()
-            .find(|refused| refused.ruling.decision == strictest)
+            .find(|refused| rank(refused) == strictest)
     }
 }
 
@@ -61,15 +65,8 @@ impl Flow {
                 code: Some(codes::AG3005),
             },
             problem: None,
+            hidden: false,
         }
-    }
-}
-
-fn outcome_of(ruling: &Ruling) -> Outcome {
-    match ruling.decision {
-        Decision::Allow => Outcome::Allow,
-        Decision::RequireApproval => Outcome::RequireApproval,
-        Decision::Deny => Outcome::Deny,
     }
 }
 
@@ -145,7 +142,7 @@ impl Flow {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),
         };
-        self.in_context(nest, reading, scans, |flow, context, verdict| {
+        let mut verdict = self.in_context(nest, reading, scans, |flow, context, verdict| {
             let mut judge = |event: &Event, problem| {
                 let case = Case {
                     event,
@@ -167,7 +164,135 @@ impl Flow {
             for event in told_identifiers(direction, reading, context) {
                 judge(&event, None);
             }
-        })
+        });
+        if direction == Direction::Response && self.looks_for_written_calls() {
+            self.judge_written_calls(nest, reading, force, &mut verdict);
+        }
+        verdict
+    }
+
+    /// Whether calls that a model writes as text are looked for.
+    pub(super) fn looks_for_written_calls(&self) -> bool {
+        let may_call = |protocol: &&dyn Protocol| {
+            !protocol.serves_tools()
+                && protocol::answers_of(*protocol).any(|kind| kind == Kind::ToolCall)
+        };
+        let interest = self
+            .guard
+            .policy
+            .needs
+            .answers(std::iter::once(Kind::ToolCall));
+        interest != Interest::None && self.protocol.as_ref().is_some_and(may_call)
+    }
+
+    /// Judges the calls that stand in the texts of an answer. What may not pass takes its text with it.
+    fn judge_written_calls(
+        &mut self,
+        nest: &Nest<'_>,
+        reading: &Reading,
+        force: Force,
+        verdict: &mut Verdict,
+    ) {
+        for event in &reading.events {
+            if event.kind != Kind::Response || !may_hold_calls(event.part) {
+                continue;
+            }
+            let texts = index(event.texts.start)..index(event.texts.end);
+            for text in reading.texts.get(texts).unwrap_or_default() {
+                let written = match text.class {
+                    Class::Text | Class::Sealed => nest.value(text.place),
+                    _ => None,
+                };
+                let Some(written) = written.and_then(|written| written.text()) else {
+                    continue;
+                };
+                let at = told_place(nest, text.place);
+                let Some(judged) = self.judge_written(&written, event.choice, reading, force, &at)
+                else {
+                    continue;
+                };
+                verdict
+                    .refused
+                    .extend(judged.refused.into_iter().map(|refused| Refused {
+                        event: event.clone(),
+                        ..refused
+                    }));
+            }
+        }
+    }
+
+    /// Judges the calls that a text holds, if there are any.
+    pub(super) fn judge_written(
+        &mut self,
+        text: &str,
+        choice: u32,
+        answer: &Reading,
+        force: Force,
+        at: &str,
+    ) -> Option<Verdict> {
+        let calls = written_calls::find(text);
+        if calls.is_empty() {
+            return None;
+        }
+        let mut doc = b"[".to_vec();
+        for (number, call) in calls.iter().enumerate() {
+            if number > 0 {
+                doc.push(b',');
+            }
+            doc.extend_from_slice(call.args.as_deref().unwrap_or("null").as_bytes());
+        }
+        doc.push(b']');
+        let bounds = self.guard.bounds();
+        let limits = Limits {
+            max_depth: bounds.max_depth.saturating_add(1),
+        };
+        // Arguments that can't be read as one body, too deep or with a key twice, can't be read at all.
+        let nest = Nest::derived(doc, limits, bounds.nested_json)
+            .or_else(|_| Nest::derived(b"[]".to_vec(), limits, 0))
+            .ok()?;
+        let body = nest.body()?;
+        let mut reading = Reading {
+            usage: answer.usage,
+            finish: answer.finish.clone(),
+            ..Reading::new()
+        };
+        let mut elements = body.root().elements();
+        let mut events = Vec::with_capacity(calls.len());
+        for call in calls {
+            let args = elements.next();
+            let mut event = Event::new(Kind::ToolCall, Direction::Response, body.root().place());
+            event.choice = choice;
+            event.tool = call
+                .tool
+                .map_or(Known::Unknown, |tool| Known::Is(tool.into()));
+            event.args = match args.filter(|args| !args.is_null()) {
+                Some(args) => {
+                    event.at = args.place();
+                    let start = crate::wire::span::offset(reading.texts.len());
+                    reading.add_tree(args);
+                    event.texts = start..crate::wire::span::offset(reading.texts.len());
+                    Known::Is(args.place())
+                }
+                None => Known::Unknown,
+            };
+            events.push(event);
+        }
+        let mut opaque = Event::new(
+            Kind::Uninspectable,
+            Direction::Response,
+            body.root().place(),
+        );
+        opaque.opacity = Some("text_tools");
+        events.push(opaque);
+        Some(self.judge_assembled(Assembled {
+            events: &events,
+            reading: &reading,
+            nest: &nest,
+            scans: Scans::default(),
+            moment: Moment::Whole,
+            force,
+            at,
+        }))
     }
 
     /// Counts text that detectors look at.
@@ -264,9 +389,30 @@ impl Flow {
         verdict
     }
 
+    /// Whether what a ruling denies is left out of a list: an offer of a tool in the answer to `tools/list`.
+    fn hides(&self, event: &Event, ruling: &Ruling) -> bool {
+        event.kind == Kind::ToolOffer
+            && event.direction == Direction::Response
+            && ruling.decision != Decision::Allow
+            && self.on_deny(ruling) != Some(OnDeny::Error)
+            && self
+                .protocol
+                .is_some_and(|protocol| protocol.removal(event.kind) == Removal::Offer)
+    }
+
+    /// What a ruling makes of an exchange.
+    fn outcome_of(&self, event: &Event, ruling: &Ruling) -> Outcome {
+        match ruling.decision {
+            _ if self.hides(event, ruling) => Outcome::Redact,
+            Decision::Allow => Outcome::Allow,
+            Decision::RequireApproval => Outcome::RequireApproval,
+            Decision::Deny => Outcome::Deny,
+        }
+    }
+
     /// Notes what the policy would decide that is only tried out.
     fn try_out(&mut self, shadow: &Shadow, event: &Event, context: &Context<'_>) {
-        let mut outcome = outcome_of(&shadow.ruling);
+        let mut outcome = self.outcome_of(event, &shadow.ruling);
         let told = self.exchange.shadow.get_or_insert_default();
         for rule in shadow
             .held
@@ -311,8 +457,9 @@ impl Flow {
             let count = self.exchange.events.entry(event.kind.word()).or_default();
             *count = count.saturating_add(1);
         }
-        let mut outcome = outcome_of(&judgement.ruling);
-        let mut would = outcome_of(&judgement.would);
+        let mut outcome = self.outcome_of(event, &judgement.ruling);
+        let mut would = self.outcome_of(event, &judgement.would);
+        let hides = self.hides(event, &judgement.would);
         let mut ruling = judgement.ruling;
         for held in &judgement.held {
             let Some(rule) = policy.rule(held.rule) else {
@@ -328,7 +475,10 @@ impl Flow {
                 .entry((held.rule, event.kind.word()))
                 .or_insert_with(|| HeldRule {
                     id: rule.id.clone(),
-                    action: rule.action.word(),
+                    action: match rule.action {
+                        Action::Deny | Action::RequireApproval if hides => Action::Redact.word(),
+                        action => action.word(),
+                    },
                     event: event.kind.word(),
                     at: match case.at {
                         Some(at) => at.to_owned(),
@@ -346,8 +496,13 @@ impl Flow {
             let impossible = found.iter().any(|redaction| {
                 is_signed || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
             });
+            let uneditable = Ruling {
+                decision: Decision::Deny,
+                rule: Some(held.rule),
+                code: Some(codes::AG3005),
+            };
             let what = if impossible {
-                Outcome::Deny
+                self.outcome_of(event, &uneditable)
             } else {
                 Outcome::Redact
             };
@@ -357,11 +512,7 @@ impl Flow {
             }
             outcome = outcome.max(what);
             if impossible && ruling.decision != Decision::Deny {
-                ruling = Ruling {
-                    decision: Decision::Deny,
-                    rule: Some(held.rule),
-                    code: Some(codes::AG3005),
-                };
+                ruling = uneditable;
             }
             verdict.redactions.extend(found);
         }
@@ -383,6 +534,7 @@ impl Flow {
         }
         if ruling.decision != Decision::Allow {
             verdict.refused.push(Refused {
+                hidden: self.hides(event, &ruling),
                 event: event.clone(),
                 ruling,
                 problem: case.problem.cloned(),
@@ -391,12 +543,20 @@ impl Flow {
     }
 }
 
-/// Identifiers of a request that hold an unmistakable secret, as messages: rules look at no other identifier.
+/// Whether a model's calls may stand in a part of its answer.
+pub(super) fn may_hold_calls(part: Part) -> bool {
+    matches!(part, Part::Text | Part::Reasoning)
+}
+
+/// Identifiers and names of a request that hold an unmistakable secret, and names that hold what has a check digit, as
+/// messages: rules look at no other identifier.
 fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'_>) -> Vec<Event> {
-    let asks = direction == Direction::Request
-        && context.policy.needs.detects(direction)
-        && context.policy.finds_secrets();
-    if !asks || !reading.texts.iter().any(|text| text.class == Class::Id) {
+    let asks = direction == Direction::Request && context.policy.needs.detects(direction);
+    let is_asked = |text: &Text| match text.class {
+        Class::Id => context.policy.finds_secrets(),
+        class => class == Class::Name,
+    };
+    if !asks || !reading.texts.iter().any(is_asked) {
         return Vec::new();
     }
     let mut is_told = vec![false; reading.texts.len()];
@@ -409,12 +569,16 @@ fn told_identifiers(direction: Direction, reading: &Reading, context: &Context<'
         .zip(&reading.texts)
         .zip(is_told)
         .filter(|((_, text), told)| {
-            text.class == Class::Id && !told && context.is_secret(direction, text)
+            is_asked(text) && !told && context.is_unmistakable(direction, text)
         })
         .map(|((number, text), _)| {
             let mut event = Event::new(Kind::Message, direction, text.place);
             event.texts = number..number.saturating_add(1);
-            event.part = Part::Other;
+            event.part = match text.class {
+                Class::Name => Part::Name,
+                _ => Part::Other,
+            };
+            event.from = Known::Unknown;
             event.retold = true;
             event
         })

@@ -11,6 +11,7 @@
 //! 2. [`Flow::response_headers`], [`Flow::response_body`] likewise;
 //! 3. [`Flow::finish`] once, whatever happened before, even if nothing did.
 
+mod discreet;
 mod exchange;
 mod guard;
 mod judge;
@@ -30,7 +31,7 @@ pub use step::{Action, Body, End, HeaderEdit, Reply, RequestHead, ResponseHead, 
 pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
-use crate::event::Facts;
+use crate::event::{Facts, Problem};
 use crate::protocol::{Asked, Protocol};
 use crate::redact::Ledger;
 use crate::wire::http::Path;
@@ -58,6 +59,8 @@ pub struct Flow {
     sized_response: bool,
     /// The client has been sent the upstream's status.
     answered: bool,
+    /// The same of the response.
+    doubt: Option<Problem>,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
 }
@@ -73,6 +76,8 @@ struct Head {
     signed: bool,
     /// Kept while only the body can tell which protocol is spoken.
     undetermined: Option<Undetermined>,
+    /// What the headers say against reading the body, where the policy would let it pass unread.
+    doubt: Option<Problem>,
 }
 
 /// The start of a request whose protocol is not known yet.
@@ -130,6 +135,7 @@ impl Flow {
             ledger: Ledger::default(),
             sized_response: false,
             answered: false,
+            doubt: None,
             replied: false,
         }
     }

@@ -5,7 +5,7 @@ use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Kind, Known, Models, Problem, Reading};
+use crate::event::{Direction, Event, Gate, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
@@ -105,7 +105,11 @@ impl Flow {
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;
         self.head.signed = seen.signed || is_presigned(&path.query);
-        self.head.request_id = request_id(head).unwrap_or_else(|| guard.fresh_id());
+        let mut id = request_id(head)
+            .unwrap_or_else(|| guard.fresh_id())
+            .into_boxed_str();
+        guard.discretion.mask(&mut id);
+        self.head.request_id = id.into();
         self.remember(&seen, &target, &path, head);
 
         if !policy.applies(&self.facts) {
@@ -153,6 +157,35 @@ impl Flow {
         let is_read = (self.protocol.is_some() || self.head.undetermined.is_some())
             && self.asked.endpoint.body != BodyForm::Absent
             && !head.end;
+        // A type, an encoding or a path that the client chose would else take a body out of the policy's sight.
+        let is_doubtful = |problem: &Problem| {
+            let codes = [
+                codes::AG2005,
+                codes::AG2006,
+                codes::AG2007,
+                codes::AG2009,
+                codes::AG2012,
+            ];
+            is_read
+                && codes.contains(&problem.code)
+                && !self.refuses(Direction::Request, problem.code)
+        };
+        let (doubt, problem) = match problem {
+            Some(problem) if is_doubtful(&problem) => (Some(problem), None),
+            problem => (None, problem),
+        };
+        if doubt.is_some() {
+            self.head.doubt = doubt;
+            if matches!(
+                self.asked.endpoint.body,
+                BodyForm::Multipart | BodyForm::Fields
+            ) {
+                let content_type = ContentType::parse(seen.content_type.as_deref());
+                if !self.asked.endpoint.body.takes(content_type.media) {
+                    self.asked.endpoint.body = BodyForm::Json;
+                }
+            }
+        }
         if problem.is_some() || !is_read {
             let step = self.judge_without_body(problem);
             return match step {
@@ -197,18 +230,21 @@ impl Flow {
     /// exempt must not carry what is governed.
     fn recognise(&self, head: &ProtocolHead<'_>) -> Recognised {
         match protocol::recognise(head) {
-            Recognised::Unknown if protocol::may_hold_a_call(head) && !self.refuses_unknown() => {
+            Recognised::Unknown
+                if protocol::may_hold_a_call(head)
+                    && !self.refuses(Direction::Request, codes::AG2007) =>
+            {
                 Recognised::ByBody
             }
             recognised => recognised,
         }
     }
 
-    /// Whether a request of an unknown endpoint would be refused, whatever its body is.
-    fn refuses_unknown(&self) -> bool {
+    /// Whether something that can't be read for this reason would be refused, whatever it is.
+    pub(super) fn refuses(&self, direction: Direction, code: &'static str) -> bool {
         let Some(nest) = no_body() else { return true };
-        let mut event = Event::new(Kind::Uninspectable, Direction::Request, Place::default());
-        event.code = Some(codes::AG2007);
+        let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+        event.code = Some(code);
         let judgement = self.guard.policy.judge(
             &event,
             &Context {
@@ -316,6 +352,7 @@ impl Flow {
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
                 self.asked.endpoint.name = endpoint;
+                self.asked.endpoint.gate = Gate::Origin;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
@@ -338,14 +375,17 @@ impl Flow {
         if !is_content {
             return problem(codes::AG2007, "the endpoint is not known");
         }
+        let content_type = ContentType::parse(seen.content_type.as_deref());
+        let fits = self.asked.endpoint.body.takes(content_type.media);
+        if !fits && self.protocol.is_none() {
+            return problem(codes::AG2007, "the endpoint is not known");
+        }
         if seen.encoded {
             return problem(codes::AG2005, "the body is compressed or otherwise encoded");
         }
-        let content_type = ContentType::parse(seen.content_type.as_deref());
         if content_type.foreign_charset {
             return problem(codes::AG2009, "the charset is not UTF-8");
         }
-        let fits = self.asked.endpoint.body.takes(content_type.media);
         if !fits {
             return problem(codes::AG2006, "the content type can't be read here");
         }
@@ -397,6 +437,7 @@ impl Flow {
                 code: Some(codes::AG4001),
             },
             problem: None,
+            hidden: false,
         })
     }
 
@@ -449,7 +490,11 @@ impl Flow {
             Stage::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
-                if !end && !too_large {
+                // What was let pass unread and is no JSON isn't held.
+                let is_opaque = self.head.doubt.is_some()
+                    && body.size() > 0
+                    && protocol::begins_like_json(&body.read()) == Some(false);
+                if !end && !too_large && !is_opaque {
                     return Step::of(Action::Hold);
                 }
                 self.exchange.held_ns = self
@@ -457,6 +502,11 @@ impl Flow {
                     .held_ns
                     .saturating_add(now.saturating_sub(since));
                 self.request = Stage::Done;
+                if is_opaque {
+                    self.request = Stage::Passing;
+                    let doubt = self.head.doubt.take();
+                    return self.judge_without_body(doubt).unwrap_or(Step::go_on());
+                }
                 if too_large {
                     let problem = Problem {
                         code: codes::AG2004,
@@ -513,8 +563,22 @@ impl Flow {
         }
     }
 
-    /// Reads a whole request; finds out first what it speaks, if only its body can tell.
+    /// Reads a whole request. What its headers say against reading it is told all the same, and decides where the body
+    /// doesn't even begin like JSON.
     fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+        let Some(doubt) = self.head.doubt.take() else {
+            return self.read_determined(bytes);
+        };
+        if protocol::begins_like_json(bytes) != Some(true) {
+            return Err(doubt);
+        }
+        let (nest, mut reading) = self.read_determined(bytes)?;
+        reading.problems.push(doubt);
+        Ok((nest, reading))
+    }
+
+    /// Finds out first what it speaks, if only its body can tell.
+    fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
         let route = match self.protocol {
             Some(protocol) => Route {
                 protocol,
@@ -660,6 +724,20 @@ impl Flow {
                 .filter_map(|event| event.tool.value().cloned())
                 .collect(),
         );
+        self.facts.offered = Known::Unknown;
+        let is_offer = |event: &&Event| event.kind == Kind::ToolOffer;
+        let offers = reading.events.iter().filter(is_offer);
+        let is_kept = |event: &Event| event.opacity == Some("provider_state");
+        let offers_all = !reading.continues_elsewhere
+            && !reading.events.iter().any(is_kept)
+            && self
+                .protocol
+                .is_some_and(|protocol| !protocol.serves_tools())
+            && offers.clone().all(|offer| offer.tool.value().is_some());
+        if offers_all {
+            self.facts
+                .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
+        }
         self.asked.learn(reading);
     }
 

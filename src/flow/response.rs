@@ -87,6 +87,32 @@ fn look_at(head: &ResponseHead<'_>) -> Seen {
     seen
 }
 
+/// What a body looks like, whatever its headers say.
+enum Look {
+    Json,
+    Stream,
+    Other,
+}
+
+/// What the first bytes of a body look like; absent where they don't tell yet.
+fn look_of(bytes: &[u8]) -> Option<Look> {
+    /// How a line of a stream of events begins.
+    const LINES: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let text = bytes.trim_ascii_start();
+    if LINES.iter().any(|line| text.starts_with(line)) {
+        return Some(Look::Stream);
+    }
+    let is_begun = |line: &&[u8]| !text.is_empty() && line.starts_with(text);
+    if LINES.iter().any(|line| is_begun(&line)) {
+        return None;
+    }
+    protocol::begins_like_json(text).map(|is_json| match is_json {
+        true => Look::Json,
+        false => Look::Other,
+    })
+}
+
 fn unreadable(code: &'static str, what: &str) -> Option<Problem> {
     Some(Problem {
         code,
@@ -164,7 +190,22 @@ impl Flow {
             };
             return Step::with(edits, Action::Continue);
         }
-        let unread = match self.response_problem(&seen) {
+        let problem = self.response_problem(&seen);
+        let is_doubtful = |problem: &Problem| {
+            let codes = [codes::AG2005, codes::AG2006, codes::AG2009];
+            seen.status != 206
+                && self.protocol.is_some()
+                && codes.contains(&problem.code)
+                && !self.refuses(Direction::Response, problem.code)
+        };
+        let problem = match problem {
+            Some(problem) if is_doubtful(&problem) => {
+                self.doubt = Some(problem);
+                None
+            }
+            problem => problem,
+        };
+        let unread = match problem {
             Some(problem) => Some(Reading {
                 problems: vec![problem],
                 ..Reading::new()
@@ -187,7 +228,9 @@ impl Flow {
             Interest::Observed => Purpose::Observe,
             _ => Purpose::Enforce,
         };
-        if let Some(stream) = self.stream_of(&seen, purpose, head.now) {
+        if self.doubt.is_none()
+            && let Some(stream) = self.stream_of(&seen, purpose, head.now)
+        {
             self.response = Stage::Streaming(stream);
             if purpose == Purpose::Enforce {
                 edits.extend(self.edited_body_edits(None));
@@ -320,6 +363,16 @@ impl Flow {
             Stage::Holding { since } => {
                 let since = *since;
                 let too_large = body.size() > self.guard.max_body();
+                if self.doubt.is_some() && body.size() > 0 {
+                    match look_of(&body.read()) {
+                        Some(Look::Json) | None => {}
+                        Some(Look::Stream) => return self.stream_all_the_same(body, end, now),
+                        Some(Look::Other) => {
+                            self.response = Stage::Passing;
+                            return self.pass_unread().unwrap_or(Step::go_on());
+                        }
+                    }
+                }
                 if !end && !too_large {
                     return Step::of(Action::Hold);
                 }
@@ -347,6 +400,37 @@ impl Flow {
             }
             Stage::Waiting | Stage::Passing | Stage::Draining | Stage::Done => Step::go_on(),
         }
+    }
+
+    /// Judges what the headers say against reading the response, once nothing else is known of it.
+    fn pass_unread(&mut self) -> Option<Step> {
+        let reading = Reading {
+            problems: self.doubt.take().into_iter().collect(),
+            ..Reading::new()
+        };
+        self.judge_unread_response(&reading)
+    }
+
+    /// Takes up a stream whose headers say that it is none.
+    fn stream_all_the_same(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        let reader = self.protocol.and_then(|protocol| {
+            let framing = protocol.framing(&self.asked, MediaType::EventStream)?;
+            Some((framing, protocol.stream(&self.asked)?))
+        });
+        if let Some(refused) = self.pass_unread() {
+            return refused;
+        }
+        let Some((framing, reader)) = reader else {
+            self.response = Stage::Passing;
+            return Step::go_on();
+        };
+        let stream = Stream::new(&self.guard, Purpose::Enforce, framing, reader, now);
+        self.response = Stage::Streaming(Box::new(stream));
+        let mut step = self.stream_body(body, end, now);
+        if self.guard.holds_headers() && step.headers.is_empty() {
+            step.headers = self.edited_body_edits(None);
+        }
+        step
     }
 
     fn refuse_oversized(&mut self) -> Step {
@@ -378,10 +462,12 @@ impl Flow {
             self.exchange.read(Direction::Response, Read::Full);
             return Step::go_on();
         }
+        let doubt = self.doubt.take();
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
-            Ok((nest, reading)) => match self.turned_back(protocol, bytes, &nest, &reading) {
+            Ok((nest, mut reading)) => match self.turned_back(protocol, bytes, &nest, &reading) {
                 None => {
                     self.note_answer(&reading);
+                    reading.problems.extend(doubt);
                     let verdict = self.judge(Direction::Response, &nest, &reading);
                     self.edit_answer(protocol, bytes, (&nest, &reading), verdict)
                 }
@@ -435,6 +521,7 @@ impl Flow {
         let strictest = verdict
             .strictest()
             .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+        let is_denied = verdict.strictest().is_some_and(|refused| !refused.hidden);
         // A plain text has no parts, and a shape of its protocol only as a refusal.
         let is_one_text = protocol::is_one_text(nest);
         if let Some((denial, decision)) = &strictest
@@ -465,18 +552,21 @@ impl Flow {
                 || !are_gone(&verdict.refused, nest, reading, &edits))
         {
             return match strictest {
-                Some((denial, decision)) => self.refuse_answer(&denial, decision),
+                Some((denial, decision)) => {
+                    self.exchange.decided(Outcome::Deny, Outcome::Deny);
+                    self.refuse_answer(&denial, decision)
+                }
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
                 None => self.refuse_uneditable(nest),
             };
         }
         let body = nest.edited(bytes, edits);
         let explanation = match &strictest {
-            Some((denial, decision)) => {
+            Some((denial, decision)) if is_denied => {
                 self.exchange.code = Some(denial.code);
                 self.explaining_edits(denial, *decision)
             }
-            None => vec![HeaderEdit::Set(
+            _ => vec![HeaderEdit::Set(
                 "x-agentguard-decision".to_owned(),
                 "redact".to_owned(),
             )],
@@ -539,7 +629,7 @@ impl Flow {
 
     /// Whether a refused part can be removed in this way.
     pub(super) fn can_go(&self, refused: &Refused, removal: Removal) -> bool {
-        let on_deny = self.on_deny(refused);
+        let on_deny = self.on_deny(&refused.ruling);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
@@ -598,9 +688,17 @@ impl Flow {
         if tap.stopped.is_some() {
             return;
         }
+        let doubt = self.doubt.take();
+        if let Some(doubt) = &doubt
+            && !matches!(look_of(&tap.bytes), Some(Look::Json))
+        {
+            self.record_unreadable(doubt.code);
+            return;
+        }
         match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
-            Ok((nest, reading)) => {
+            Ok((nest, mut reading)) => {
                 self.note_answer(&reading);
+                reading.problems.extend(doubt);
                 if tap.usage_only {
                     self.note_calls(&reading);
                 } else {

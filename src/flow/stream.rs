@@ -10,7 +10,7 @@ mod text;
 mod transcript;
 
 use super::exchange::{Outcome, Read};
-use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict};
+use super::judge::{Assembled, Force, Refused, TOO_MUCH_TEXT, Verdict, may_hold_calls};
 use super::request::no_body;
 use super::step::{Action, Body, Step};
 use super::turn_back::composed;
@@ -18,7 +18,7 @@ use super::{Flow, Guard, Stage};
 use crate::detect::Ending;
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
-use crate::policy::{Flowing, Moment, OnDeny, Scans, StreamOnDeny};
+use crate::policy::{Flowing, Moment, OnDeny, Ruling, Scans, StreamOnDeny};
 use crate::protocol::stream::{
     CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
     KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
@@ -419,14 +419,14 @@ impl Flow {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
                 denial: Box::new(self.denial(refused, nest)),
-                as_error: as_error || self.on_deny(refused) == Some(OnDeny::Error),
+                as_error: as_error || self.on_deny(&refused.ruling) == Some(OnDeny::Error),
             }),
             None => Ok(()),
         }
     }
 
-    pub(super) fn on_deny(&self, refused: &Refused) -> Option<OnDeny> {
-        let rule = self.guard.policy.rule(refused.ruling.rule?)?;
+    pub(super) fn on_deny(&self, ruling: &Ruling) -> Option<OnDeny> {
+        let rule = self.guard.policy.rule(ruling.rule?)?;
         rule.on_deny
     }
 
@@ -587,7 +587,9 @@ impl Flow {
                 .any(|refused| refused.problem.is_some());
             return self.bind(stream, &verdict, nest, broken);
         }
-        let stop = verdict.strictest().map(|refused| Stop {
+        let strictest = verdict.strictest();
+        let is_denied = strictest.is_some_and(|refused| !refused.hidden);
+        let stop = strictest.map(|refused| Stop {
             denial: Box::new(self.denial(refused, nest)),
             as_error: true,
         });
@@ -614,12 +616,15 @@ impl Flow {
         held.edits = edits;
         stream.is_changed = true;
         match (stream.reader.withhold(held, &withholding), stop) {
-            (Ok(()), Some(stop)) => {
+            (Ok(()), Some(stop)) if is_denied => {
                 self.exchange.code = Some(stop.denial.code);
                 Ok(())
             }
-            (Ok(()), None) => Ok(()),
-            (Err(_), Some(stop)) => Err(stop),
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(stop)) => {
+                self.exchange.decided(Outcome::Deny, Outcome::Deny);
+                Err(stop)
+            }
             (Err(_), None) => Err(self.stop_uneditable(held.nest.as_ref())),
         }
     }
@@ -709,6 +714,7 @@ impl Flow {
         if text.is_kept() {
             text.whole.push_str(new);
         }
+        text.note_written(new);
         let range = start..start.saturating_add(new.len());
         self.count_text(Direction::Response, new.len());
         text.add(range, piece.repeats, number, piece.place);
@@ -734,6 +740,9 @@ impl Flow {
         };
         let flowing = self.flowing(&event, &reading, &nest);
         let mut text = Text::new(event, class, at, flowing);
+        text.written.is_asked = matches!(class, Class::Text | Class::Sealed)
+            && may_hold_calls(channel.part)
+            && self.looks_for_written_calls();
         if !text.is_held() {
             let part = TextPart {
                 nest: &nest,
@@ -811,7 +820,7 @@ impl Flow {
         let Some(text) = stream.texts.get_mut(&channel) else {
             return Ok(());
         };
-        let end = text.window.settled();
+        let end = text.window.settled().min(text.free_of_calls());
         let changes = stream.changes.get(&channel);
         text.settle(end, changes, &mut stream.queue);
         Ok(())
@@ -909,6 +918,15 @@ impl Flow {
                     characters: 0,
                 };
                 self.redact_text(stream, channel, verdict, part);
+            }
+        }
+        let text = stream.texts.get_mut(&channel);
+        let written = text.and_then(|text| Some((text.written.take()?, text.at.clone())));
+        if let Some((written, at)) = written {
+            let (choice, force) = (channel.choice, stream.force());
+            let judged = self.judge_written(&written, choice, &stream.answer, force, &at);
+            if let (Some(verdict), Some(nest)) = (judged, no_body()) {
+                self.bind(stream, &verdict, &nest, false)?;
             }
         }
         if stream
@@ -1035,7 +1053,7 @@ impl Flow {
                 let is_call = refused.event.kind == Kind::ToolCall;
                 (is_call && self.can_go(refused, Removal::Call))
                     || (refused.event.kind == Kind::Response
-                        && self.on_deny(refused) != Some(OnDeny::Error)
+                        && self.on_deny(&refused.ruling) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
                         && !self.asked.continues_elsewhere)
             });

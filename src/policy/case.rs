@@ -66,6 +66,7 @@ const MEMBERS: &[&str] = &[
     "ok",
     "in",
     "provider_run",
+    "unoffered",
     "code",
     "class",
     "usage",
@@ -120,6 +121,8 @@ pub struct Described {
     pub ok: Known<bool>,
     /// Whether the provider runs the tool.
     pub provider_run: bool,
+    /// Whether the request offers no such tool; missing: what it offers tells.
+    pub unoffered: Known<bool>,
     /// Why it could not be read.
     pub code: Option<&'static str>,
     /// What is opaque about it.
@@ -148,6 +151,7 @@ impl Described {
             turn: Turn::Latest,
             ok: Known::Missing,
             provider_run: false,
+            unoffered: Known::Missing,
             code: None,
             class: None,
             usage: Usage::default(),
@@ -311,6 +315,7 @@ fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
     event.part = described.part;
     event.turn = described.turn;
     event.provider_run = described.provider_run;
+    event.unoffered = described.unoffered.clone();
     event.code = described.code;
     event.opacity = described.class;
     let texts = match described.kind {
@@ -531,6 +536,12 @@ fn read_member(
                 event.args = Known::Unknown;
             }
         }
+        "unoffered" => {
+            event.unoffered = match value.text() {
+                Some("unknown") => Known::Unknown,
+                _ => Known::Is(decoder.boolean(at, value)?),
+            }
+        }
         "code" => {
             let words: Vec<(&str, &'static str)> =
                 codes::CODES.iter().map(|code| (code.id, code.id)).collect();
@@ -659,13 +670,7 @@ fn known_node(node: &Node) -> Known<Node> {
 
 fn models(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Models> {
     let names = decoder.texts(at, node)?;
-    Some(Models {
-        unknown: names.iter().any(|name| **name == *"unknown"),
-        names: names
-            .into_iter()
-            .filter(|name| **name != *"unknown")
-            .collect(),
-    })
+    Some(Models::told(names.iter().map(|name| &**name)))
 }
 
 /// The class of this name, if there is one.
@@ -808,6 +813,9 @@ pub fn written(event: &Described, facts: &Facts) -> Node {
     }
     if event.provider_run {
         inner.push(member("provider_run", node(Data::Bool(true))));
+    }
+    if let Known::Is(unoffered) = event.unoffered {
+        inner.push(member("unoffered", node(Data::Bool(unoffered))));
     }
     for (key, value) in [("code", event.code), ("class", event.class)] {
         inner.extend(value.map(|value| member(key, text(value))));

@@ -124,8 +124,8 @@ pub struct Shadow {
     pub held: Vec<Held>,
 }
 
-/// Shorter identifiers hold no unmistakable secret.
-const SHORTEST_SECRET: usize = 16;
+/// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
+const SHORTEST_NAME: usize = 13;
 
 impl<'a> Context<'a> {
     pub(super) fn value(&self, place: Place) -> Option<Value<'a>> {
@@ -146,20 +146,28 @@ impl<'a> Context<'a> {
         self.reading.texts.get(index(number))
     }
 
-    /// Whether an unmistakable secret stands in an identifier.
-    pub fn is_secret(&self, direction: Direction, identifier: &Text) -> bool {
+    /// Whether an unmistakable secret stands in an identifier; or in a name, the number of a card or an account.
+    pub fn is_unmistakable(&self, direction: Direction, identifier: &Text) -> bool {
         let value = self.nest.value(identifier.place);
-        let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_SECRET) else {
+        let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_NAME) else {
             return false;
         };
         // Not kept: what else looks like something in an identifier is not told.
         self.with_scan(direction, &self.string(value), Wants::DETECTORS, |scan| {
             let mut findings = scan.findings.iter();
-            findings.any(|finding| self.is_unmistakable(finding))
+            findings.any(|finding| {
+                self.is_secret(finding)
+                    || (identifier.class == Class::Name && self.has_check_digit(finding))
+            })
         })
     }
 
-    fn is_unmistakable(&self, finding: &Finding) -> bool {
+    fn has_check_digit(&self, finding: &Finding) -> bool {
+        let name = self.policy.matcher.detectors.name(finding.detector);
+        finding.confidence >= Confidence::Medium && matches!(name, Some("credit_card" | "iban"))
+    }
+
+    fn is_secret(&self, finding: &Finding) -> bool {
         finding.confidence == Confidence::High
             && self.policy.matcher.detectors.is_secret(finding.detector)
     }
@@ -173,7 +181,7 @@ impl<'a> Context<'a> {
         if !matches!(class, Class::Id | Class::Opaque) {
             return true;
         }
-        self.is_unmistakable(finding)
+        self.is_secret(finding)
     }
 
     /// The scan of a text for what is asked; kept if the text is one of the body's. Detectors look at each text that
@@ -382,8 +390,9 @@ impl Policy {
             Kind::Request => match event.gate {
                 Gate::Requests => Some(defaults.request),
                 Gate::Calls => None,
-                Gate::Plumbing => (!self.lets_something_through(chapter, event, context))
-                    .then_some(defaults.request),
+                Gate::Plumbing | Gate::Origin => (!self
+                    .lets_something_through(chapter, event, context))
+                .then_some(defaults.request),
             },
             // Earlier calls have been answered long ago; what is judged is what can still be stopped.
             Kind::ToolCall if event.turn == Turn::Latest => Some(defaults.tool_call),
@@ -417,7 +426,11 @@ impl Policy {
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
                 let rules = self.index.of_chapter(kind, &chapter.rules).iter().copied();
                 self.allows(rules, event, context, |test| {
-                    !test.is_of_exchange() && test.could_be_at(context.facts)
+                    if event.gate == Gate::Origin {
+                        !test.fields().all(Field::is_of_origin)
+                    } else {
+                        !test.is_of_exchange() && test.could_be_at(context.facts)
+                    }
                 })
             })
     }
@@ -930,6 +943,14 @@ impl<'e, 'a> Judge<'e, 'a> {
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
             Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
+            Field::Model if side == Side::Restricting && !check.verb.is_negative() => {
+                let presence = self.values(field, arrays, &mut judge);
+                for spelling in &self.context.facts.models.spellings {
+                    judge(Scalar::text(&**spelling));
+                }
+                presence
+            }
             _ => self.values(field, arrays, &mut judge),
         };
         (tally, presence)

@@ -442,6 +442,11 @@ impl<'e> Teller<'_, 'e, '_> {
             Field::Tool => tool_names(event, context.facts, side, &mut give),
             _ => self.judge.values(field, Arrays::Opened, &mut give),
         };
+        if *field == Field::Model && side == Side::Restricting {
+            for spelling in &context.facts.models.spellings {
+                give(Scalar::text(&**spelling));
+            }
+        }
         if more > 0 {
             seen.push(format!("… and {more} more"));
         }

@@ -82,6 +82,7 @@ pub(super) enum Field {
     Tool,
     Definition,
     ProviderRun,
+    Unoffered,
     Args(JsonPath),
     Earlier,
     Result(JsonPath),
@@ -191,6 +192,7 @@ pub(super) const NAMES: &[&str] = &[
     "tool",
     "definition",
     "provider_run",
+    "unoffered",
     "args",
     "earlier",
     "result",
@@ -272,6 +274,7 @@ const SIMPLE: &[(&str, Field)] = &[
     ("tool", Field::Tool),
     ("definition", Field::Definition),
     ("provider_run", Field::ProviderRun),
+    ("unoffered", Field::Unoffered),
     ("earlier", Field::Earlier),
     ("ok", Field::Ok),
     ("finish", Field::Finish),
@@ -350,6 +353,7 @@ impl Field {
             Field::Tool => Kinds::of(&[ToolOffer, ToolCall, ToolResult]),
             Field::Definition => Kinds::of(&[ToolOffer]),
             Field::ProviderRun => Kinds::of(&[ToolOffer, ToolCall]),
+            Field::Unoffered => Kinds::of(&[ToolCall]),
             Field::Args(_) => Kinds::of(&[ToolCall, ToolResult]),
             Field::Earlier => Kinds::of(&[ToolCall, Response]),
             Field::Result(_) | Field::Ok => Kinds::of(&[ToolResult]),
@@ -388,7 +392,10 @@ impl Field {
             Field::Text | Field::Definition | Field::Uri | Field::Header(_) => Nature::Text,
             Field::Time => Nature::Time,
             Field::Earlier => Nature::History,
-            Field::Request(RequestField::Stream) | Field::ProviderRun | Field::Ok => Nature::Bool,
+            Field::Request(RequestField::Stream)
+            | Field::ProviderRun
+            | Field::Unoffered
+            | Field::Ok => Nature::Bool,
             Field::Request(_) | Field::Usage(_) => Nature::Number,
             Field::Principal(_)
             | Field::Session(_)
@@ -404,7 +411,9 @@ impl Field {
         match self {
             Field::Definition => Some(Kind::ToolOffer),
             Field::Result(_) | Field::Ok => Some(Kind::ToolResult),
-            Field::Tool | Field::Args(_) | Field::Earlier => Some(Kind::ToolCall),
+            Field::Tool | Field::Unoffered | Field::Args(_) | Field::Earlier => {
+                Some(Kind::ToolCall)
+            }
             Field::Usage(_) | Field::Finish => Some(Kind::Response),
             Field::Code | Field::Class | Field::ContentType => Some(Kind::Uninspectable),
             _ => None,
@@ -425,6 +434,15 @@ impl Field {
                     | Field::Environment
                     | Field::Header(_)
                     | Field::Request(_)
+            )
+    }
+
+    /// Whether all requests to a host, by the same client, have the same.
+    pub(super) fn is_of_origin(&self) -> bool {
+        self.is_identity()
+            || matches!(
+                self,
+                Field::Provider | Field::Host | Field::Environment | Field::Header(_)
             )
     }
 

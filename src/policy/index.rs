@@ -119,7 +119,7 @@ impl Index {
         if models.unknown || models.names.is_empty() {
             named.extend_from_slice(&rules.by_model.all);
         } else if !rules.by_model.all.is_empty() {
-            for model in &models.names {
+            for model in models.names.iter().chain(&models.spellings) {
                 rules.by_model.add_to(&mut named, model);
             }
         }

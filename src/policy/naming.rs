@@ -29,6 +29,7 @@ impl Field {
             Field::Tool => "tool",
             Field::Definition => "definition",
             Field::ProviderRun => "provider_run",
+            Field::Unoffered => "unoffered",
             Field::Earlier => "earlier",
             Field::Ok => "ok",
             Field::Finish => "finish",

@@ -30,10 +30,7 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     facts.provider = known("provider");
     facts.protocol = known("protocol");
     if let Some(model) = text("model") {
-        facts.models = Models {
-            names: model.split(',').map(Box::from).collect(),
-            unknown: false,
-        };
+        facts.models = Models::of(model.split(','));
     }
     facts.time = text("ts")
         .and_then(|time| time.parse::<jiff::Timestamp>().ok())

@@ -3,6 +3,7 @@
 use super::decide::Context;
 use super::field::{Field, RequestField, UsageField};
 use super::operators::Side;
+use crate::detect::fold_name;
 use crate::event::{Event, Facts, Form, Known, RpcMessage};
 use crate::wire::json::{self, JsonPath, Value};
 use crate::wire::span::index;
@@ -159,6 +160,10 @@ pub(super) fn visit<'a>(
         Field::Part => one(Some(Scalar::text(event.part.word()))),
         Field::Turn => one(Some(Scalar::text(event.turn.word()))),
         Field::ProviderRun => one(Some(Scalar::Bool(event.provider_run, None))),
+        Field::Unoffered => match is_unoffered(event, facts) {
+            Some(unoffered) => one(Some(Scalar::Bool(unoffered, None))),
+            None => Presence::Unknown,
+        },
         Field::Code => one(event.code.map(Scalar::text)),
         Field::Class => one(event.opacity.map(Scalar::text)),
         Field::Uri => one(rpc(event, context)
@@ -250,6 +255,21 @@ pub(super) fn visit<'a>(
         | Field::Tenant
         | Field::Agent
         | Field::Tool => Presence::Unknown,
+    }
+}
+
+/// Whether a call is of a tool that the exchange's request doesn't offer; absent where that can't be told. What the provider
+/// runs, it offered.
+fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
+    match (&event.unoffered, &facts.offered, &event.tool) {
+        (Known::Is(unoffered), _, _) => Some(*unoffered),
+        (Known::Unknown, _, _) => None,
+        _ if event.provider_run => Some(false),
+        (Known::Missing, Known::Is(offered), Known::Is(tool)) => {
+            let name = fold_name(tool);
+            Some(offered.iter().all(|offered| fold_name(offered) != name))
+        }
+        _ => None,
     }
 }
 

@@ -143,7 +143,7 @@ impl Protocol for A2a {
 
     /// Both protocols know `tasks/get` and `tasks/cancel`. A task of MCP is named by `taskId`, one of A2A by `id`.
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
-        let message = first_message(body).filter(|_| jsonrpc::may_be_sent(head))?;
+        let message = first_message(body).filter(|_| head.method == "POST")?;
         let method = message.get("method").and_then(|method| method.text())?;
         let is_ours = match (knows(&method), super::mcp::knows(&method)) {
             (true, false) => true,

@@ -3,7 +3,7 @@
 mod stream;
 
 use super::anthropic_shapes::{error, tell_request};
-use super::coverage::{TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{MODEL_ANSWER, TEXTS, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
 use super::surgery::{Object, tag};
@@ -45,8 +45,8 @@ const RESPONSE: &[Key] = &[
 const ROWS: &[Row] = &[Row {
     route: shown("`POST …/v1/complete`"),
     request: TEXTS,
-    answer: TEXT_ANSWER,
-    stream: TEXT_ANSWER,
+    answer: MODEL_ANSWER,
+    stream: MODEL_ANSWER,
 }];
 
 impl Protocol for AnthropicComplete {

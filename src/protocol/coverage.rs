@@ -79,7 +79,9 @@ pub const OTHER_ROUTES: &[Row] = &[
         stream: Judged::Not("holds no content"),
     },
     Row {
-        route: shown("`GET`, `HEAD` of model lists (`…/models`), health checks, `/`"),
+        route: shown(
+            "`GET`, `HEAD` of lists of models and deployments (`…/models`, `…/openai/deployments`, `/foundation-models`), of keys' limits and costs (`…/v1/key`, `…/v1/credits`, `…/organization/costs`), of a server's state (`/props`, `/metrics`), health checks, `/`",
+        ),
         request: ASKED,
         answer: Judged::Not("holds no content"),
         stream: Judged::Not("holds no content"),

@@ -167,7 +167,10 @@ impl Protocol for Mcp {
             "DELETE" if ends("mcp") && head.header(SESSION).is_some() => {
                 Some(without_body(SESSION_END, head))
             }
-            "GET" if is_metadata(head) => Some(without_body(AUTHORIZATION, head)),
+            "GET" if is_metadata(head) => Some(Endpoint {
+                gate: Gate::Origin,
+                ..without_body(AUTHORIZATION, head)
+            }),
             "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
             "GET" if takes_stream && (has_header || passes(head, "mcp")) => Some(stream(head)),
             _ => None,
@@ -179,7 +182,7 @@ impl Protocol for Mcp {
     }
 
     fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
-        (jsonrpc::may_be_sent(head) && first_message(body).is_some()).then(|| posted(head))
+        (head.method == "POST" && first_message(body).is_some()).then(|| posted(head))
     }
 
     fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {

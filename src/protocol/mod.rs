@@ -21,6 +21,7 @@ mod gemini_shapes;
 mod generic;
 mod jsonrpc;
 mod mcp;
+mod oauth;
 mod ollama;
 mod openai_audio;
 mod openai_chat;
@@ -44,11 +45,12 @@ mod surgery;
 mod tests;
 mod vertex_paths;
 mod vertex_raw_predict;
+pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
 pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
 pub use provider::provider_of;
-pub use reader::{Bounds, Origin, Reader, code_of, unread_message};
+pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
@@ -132,6 +134,8 @@ pub enum BodyForm {
     JsonOrNothing,
     /// `multipart/form-data`; or JSON, where the client says so: some servers take both.
     Multipart,
+    /// `application/x-www-form-urlencoded`; or JSON, where the client says so.
+    Fields,
     /// The bytes of a file.
     File,
     /// There is none: what matters is the answer.
@@ -148,6 +152,7 @@ impl BodyForm {
                 matches!(media, MediaType::Json | MediaType::Absent | MediaType::Text)
             }
             BodyForm::Multipart => media == MediaType::Multipart,
+            BodyForm::Fields => matches!(media, MediaType::Form | MediaType::Absent),
             BodyForm::File => true,
             BodyForm::Unreadable => false,
         }
@@ -515,6 +520,8 @@ pub const PROTOCOLS: &[&dyn Protocol] = &[
     &provider_apis::GOOGLE,
     &openai_other::OpenAiOther,
     &a2a::A2a,
+    // Its paths are those of servers of MCP, which take their own messages at any path.
+    &oauth::OAuth,
     &mcp::Mcp,
 ];
 
@@ -559,6 +566,9 @@ impl Route {
                     endpoint.content_type = content_type.map(Into::into);
                 }
             }
+            BodyForm::Fields if ContentType::parse(content_type).media == MediaType::Json => {
+                endpoint.body = BodyForm::Json;
+            }
             BodyForm::File => endpoint.content_type = content_type.map(Into::into),
             _ => {}
         }
@@ -591,6 +601,9 @@ pub enum Recognised {
 
 /// Which protocol a request speaks, by its start.
 pub fn recognise(head: &Head<'_>) -> Recognised {
+    if let Some(endpoint) = openai_other::minting(head) {
+        return Recognised::Protocol(Route::new(&openai_other::OpenAiOther, endpoint, head));
+    }
     for protocol in PROTOCOLS {
         if let Some(endpoint) = protocol.endpoint(head) {
             return Recognised::Protocol(Route::new(*protocol, endpoint, head));
@@ -610,7 +623,7 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
 
 /// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
 pub fn may_hold_a_call(head: &Head<'_>) -> bool {
-    jsonrpc::may_be_sent(head)
+    head.method == "POST"
 }
 
 /// Which protocol a request speaks, by its body.
@@ -625,7 +638,7 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
     if head.method == "OPTIONS" {
         return Some("preflight");
     }
-    if !matches!(head.method, "GET" | "HEAD") {
+    if !matches!(head.method, "GET" | "HEAD") || head.path.is_odd {
         return None;
     }
     let segments: Vec<String> = head
@@ -640,23 +653,38 @@ fn harmless(head: &Head<'_>) -> Option<&'static str> {
         | [
             "health" | "healthz" | "livez" | "readyz" | "ready" | "live" | "ping" | "version"
             | "favicon.ico" | "robots.txt",
-        ] => Some("health"),
+        ]
+        // LiteLLM; Claude Code.
+        | ["health", "liveliness" | "liveness" | "readiness"]
+        | [.., "api", "hello"] => Some("health"),
         [.., "models"]
         | [.., "v1" | "v1beta" | "v1alpha" | "v1beta1", "models", _]
         | [.., "publishers", _, "models", _] => Some("models"),
         // Ollama: models that are there, models that are loaded. OpenRouter: who serves a model, what a key may spend.
-        [.., "api", "tags" | "ps"] | [.., "models", _, _, "endpoints"] => Some("models"),
+        // LiteLLM: what stands behind its names. Azure: deployments. Bedrock: models, and profiles of them.
+        [.., "api", "tags" | "ps"]
+        | [.., "models", _, _, "endpoints"]
+        | [.., "model" | "model_group", "info"]
+        | [.., "openai", "deployments"]
+        | [.., "openai", "deployments", _]
+        | [.., "v1", "engines"]
+        | ["foundation-models" | "inference-profiles"]
+        | ["foundation-models" | "inference-profiles", _] => Some("models"),
         [.., "api", "version"]
         | [
             ..,
-            "api",
             "v1",
-            "key" | "credits" | "providers" | "generation",
+            "key" | "credits" | "providers" | "generation" | "health" | "usage" | "api-key",
         ]
-        | [.., "v1", "health"]
-        | ["health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info"] => {
-            Some("status")
-        }
+        | [.., "auth", "key"]
+        | [.., "organization", "costs"]
+        | [.., "organization", "usage", _]
+        | [.., "dashboard", "billing", "usage" | "subscription"]
+        | ["user", "balance"]
+        | [
+            "health_generate" | "metrics" | "load" | "get_model_info" | "server_info" | "info" | "props"
+            | "tokenizer_info" | "is_sleeping",
+        ] => Some("status"),
         _ => None,
     }
 }
@@ -677,6 +705,7 @@ pub fn read_request<'b>(
         BodyForm::Multipart => {
             Reader::form(body, content_type.unwrap_or_default(), request, bounds)?
         }
+        BodyForm::Fields => Reader::fields(body, request, bounds)?,
         BodyForm::File => Reader::whole_file(body, content_type, request, bounds)?,
         BodyForm::JsonOrNothing if body.trim_ascii().is_empty() => {
             Reader::new(b"{}", request, bounds)?

@@ -61,7 +61,7 @@ const REQUEST: &[Member] = &[
     ("url", Shape::Own),
     ("system", Shape::Text(Part::Text)),
     ("template", Shape::Text(Part::Other)),
-    ("modelfile", Shape::Text(Part::Other)),
+    ("modelfile", Shape::Own),
     ("license", Shape::Tree(Part::Other)),
     ("images", Shape::Own),
     ("tools", Shape::Own),
@@ -164,8 +164,8 @@ const GENERATE_ROWS: &[Row] = &[
             "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
         ),
         request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
     },
     Row {
         route: shown(
@@ -250,6 +250,10 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             _ if value.is_null() => reader.claim(value),
             // Other models that the call is about: what one is made from, or what it is called from now on.
             "name" | "from" | "source" | "destination" => openai_shapes::model(reader, value),
+            "modelfile" => {
+                reader.text(value, &system.with_part(Part::Other));
+                made_from(reader, value);
+            }
             "messages" => Conversation::of(value).read(reader, value),
             "prompt" | "suffix" | "input" | "query" => {
                 reader.reading.count_message(&user.from);
@@ -282,6 +286,23 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     openai_shapes::model_is_needed(reader, endpoint);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
+}
+
+/// What the lines of a Modelfile make a model from: `FROM llama3.2`, `ADAPTER ./lora`.
+fn made_from(reader: &mut Reader<'_>, modelfile: Value<'_>) {
+    let text = modelfile.text().unwrap_or_default();
+    for line in text.split(['\n', '\r']) {
+        let line = line.trim();
+        let Some((word, rest)) = line.split_once(char::is_whitespace) else {
+            continue;
+        };
+        if ["from", "adapter"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
+        {
+            reader.reading.models.add(rest.trim().trim_matches('"'));
+        }
+    }
 }
 
 fn images(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -12,7 +12,7 @@ use super::routes::{self, Line, json};
 use super::stream::StreamReader;
 use super::{
     Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
-    Row, TEXT_ANSWER, TEXTS, Withholding,
+    Row, TEXTS, Withholding,
 };
 use crate::event::Known;
 use crate::wire::json::{Edits, Nest, Value};
@@ -51,8 +51,8 @@ const ROWS: &[Row] = &[
             "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
         ),
         request: TEXTS,
-        answer: TEXT_ANSWER,
-        stream: TEXT_ANSWER,
+        answer: MODEL_ANSWER,
+        stream: MODEL_ANSWER,
     },
 ];
 

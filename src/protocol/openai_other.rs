@@ -9,6 +9,7 @@ mod batch;
 mod entries;
 mod stored;
 mod stream;
+mod told;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_responses::{self, ResponsesStream};
@@ -17,7 +18,7 @@ use super::routes::{self, Line, get, json};
 use super::stream::StreamReader;
 use super::{
     AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
-    Judged, MINTED, Protocol, Row, TEXT_ANSWER, Withholding,
+    Judged, MINTED, Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, Nest, quote};
@@ -40,6 +41,11 @@ const BATCH_GENERATE: &str = "batches.generate";
 const BATCH_EMBED: &str = "batches.embed";
 /// Names of endpoints whose answers are those of Chat Completions.
 const STORED_CHAT: &str = "chat.completions.retrieve";
+
+/// Names of endpoints to which something is told.
+const TRACES: &str = "traces";
+const OCR: &str = "ocr";
+const EVALS: &str = "evals";
 
 const fn form(path: &'static str, name: &'static str) -> Line {
     json(path, name).body(BodyForm::Multipart)
@@ -166,6 +172,26 @@ const LINES: &[Line] = &[
     get("GET", "fine_tuning/jobs", "fine_tuning"),
     get("GET", "fine_tuning/jobs/*", "fine_tuning"),
     get("DELETE", "models/*", "models.delete"),
+    // Agents SDK; Claude Code.
+    json("traces/ingest", TRACES),
+    json("event_logging/batch", TRACES),
+    json("claude_code/metrics", TRACES),
+    json("claude_cli_feedback", TRACES),
+    get("GET", "claude_code/settings", "settings"),
+    // Mistral.
+    json("ocr", OCR),
+    json("evals/*/runs", EVALS),
+    action("evals/*/runs/*", EVALS),
+    get("GET", "evals/*/runs", EVALS),
+    get("GET DELETE", "evals/*/runs/*", EVALS),
+    get("GET", "evals/*/runs/*/output_items", EVALS),
+    get("GET", "evals/*/runs/*/output_items/*", EVALS),
+    json("evals", EVALS),
+    json("evals/*", EVALS),
+    get("GET", "evals", EVALS),
+    get("GET DELETE", "evals/*", EVALS),
+    // llama.cpp: what is in work, with its prompts.
+    get("GET", "slots", "slots"),
     // vLLM, SGLang and llama.cpp.
     json("tokenize", "tokenize"),
     json("detokenize", "detokenize"),
@@ -203,7 +229,12 @@ const MINTING: &[Line] = &[
     action("auth/keys", "keys"),
     action("auth/keys/code", "keys"),
     action("api/v1/keys", "keys"),
+    // LiteLLM.
     action("key/generate", "keys"),
+    action("key/service-account/generate", "keys"),
+    action("key/regenerate", "keys"),
+    action("key/*/regenerate", "keys"),
+    action("user/new", "keys"),
 ];
 
 const ROWS: &[Row] = &[
@@ -222,6 +253,14 @@ const ROWS: &[Row] = &[
         stream: ANSWER_WITH_RESULTS,
     },
     Row {
+        route: shown(
+            "`POST …/ocr`, `…/evals…`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`; `GET …/evals…`, `…/slots`, `…/claude_code/settings`",
+        ),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
         route: shown("endpoints that hand out access past the proxy"),
         request: MINTED,
         answer: TEXT_ANSWER,
@@ -229,17 +268,23 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// The endpoint that hands out access past the proxy. Asked before all protocols: `/key/generate` ends as a server's
+/// `/generate` does.
+pub(super) fn minting(head: &Head<'_>) -> Option<Endpoint> {
+    routes::endpoint(head, MINTING).map(|endpoint| Endpoint {
+        code: Some(codes::AG2013),
+        ..endpoint
+    })
+}
+
 impl Protocol for OpenAiOther {
     fn name(&self) -> &'static str {
         "openai.other"
     }
 
     fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
-        if let Some(endpoint) = routes::endpoint(head, MINTING) {
-            return Some(Endpoint {
-                code: Some(codes::AG2013),
-                ..endpoint
-            });
+        if let Some(endpoint) = minting(head) {
+            return Some(endpoint);
         }
         let endpoint = routes::endpoint(head, LINES)?;
         if !matches!(endpoint.name, BATCH_GENERATE | BATCH_EMBED) {
@@ -265,6 +310,7 @@ impl Protocol for OpenAiOther {
         match endpoint.name {
             COUNT_TOKENS | COMPACT => openai_responses::read_request(reader, endpoint),
             BATCH_REQUESTS => batch::read_requests(reader),
+            TRACES | OCR | EVALS => told::read_request(reader, endpoint.name),
             BATCH_GENERATE | BATCH_EMBED => batch::read_generate(reader, endpoint),
             _ => stored::read_request(reader, endpoint),
         }
@@ -276,6 +322,7 @@ impl Protocol for OpenAiOther {
                 openai_responses::read_response(reader);
             }
             FILE_CONTENT | BATCH_RESULTS => batch::read_results(reader),
+            OCR => told::read_pages(reader),
             _ => stored::read_response(reader),
         }
     }

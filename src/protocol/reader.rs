@@ -35,6 +35,9 @@ use std::rc::Rc;
 /// Numbers shorter than this hold nothing that a detector looks for, and bodies are full of them.
 const SHORTEST_TELLING_NUMBER: usize = 7;
 
+/// Shorter names hold nothing that is looked for in a name.
+const SHORTEST_TELLING_NAME: usize = 13;
+
 /// Problems that are told of one body; of each code there is one at least.
 const MAX_PROBLEMS: usize = 64;
 
@@ -415,7 +418,11 @@ impl<'b> Reader<'b> {
                 key = Some(place);
             }
             let is_claimed = self.is_claimed(place);
-            if asks_models && naming.names(node.is_key, node.value, is_claimed) {
+            let is_member = |key: Value<'_>| {
+                let mut members = doc.root().members();
+                members.any(|(member, _)| member.place() == key.place())
+            };
+            if asks_models && naming.names(node.is_key, node.value, is_claimed, is_member) {
                 let name = node.value.text().unwrap_or_default();
                 self.reading.models.add(&name);
             }
@@ -703,6 +710,12 @@ impl<'b> Reader<'b> {
             }
             json::Kind::String => {
                 self.claim(value);
+                // Nobody should call a model or a tool by a secret or the number of a card.
+                if self.direction == Direction::Request
+                    && value.raw_content().len() >= SHORTEST_TELLING_NAME
+                {
+                    self.register(value.place(), Class::Name, Form::String, None);
+                }
                 value.text()
             }
             json::Kind::Null => {
@@ -931,12 +944,18 @@ enum Naming {
 
 impl Naming {
     /// Takes in the next node; whether it is a model's name.
-    fn names(&mut self, is_key: bool, value: Value<'_>, is_known: bool) -> bool {
+    fn names<'v>(
+        &mut self,
+        is_key: bool,
+        value: Value<'v>,
+        is_known: bool,
+        is_member: impl Fn(Value<'v>) -> bool,
+    ) -> bool {
         let is_inside = matches!(self, Naming::Until(end) if value.place().node < *end);
         *self = match *self {
             _ if is_inside => *self,
             _ if is_known => Naming::Nothing,
-            _ if is_key && is_name_of_models(value) => Naming::Next,
+            _ if is_key && is_name_of_models(value, is_member) => Naming::Next,
             Naming::Next => Naming::Until(value.end_node()),
             _ => Naming::Nothing,
         };
@@ -944,9 +963,44 @@ impl Naming {
     }
 }
 
+/// Names of what answers in a model's place or changes it, wherever they stand: TGI, LoRAX, vLLM, SGLang, Azure.
+const ADAPTERS: &[&str] = &[
+    "adapterid",
+    "adaptername",
+    "loraname",
+    "loraid",
+    "lorapath",
+    "lorarequest",
+    "deploymentid",
+    "deploymentname",
+    "engineid",
+    "modeluri",
+];
+/// The same of a body's own members. Elsewhere they are a search's or a tool's.
+const SERVED: &[&str] = &[
+    "engine",
+    "deployment",
+    "adapter",
+    "adapters",
+    "lora",
+    "loras",
+];
+
 /// Whether a member's name says that models stand under it: `fallback_models`, `providerOptions.gateway.models`.
-fn is_name_of_models(key: Value<'_>) -> bool {
-    let key = key.text().unwrap_or_default();
+fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool) -> bool {
+    let key = value.text().unwrap_or_default();
+    // A list in a form: `model[]`.
+    let key = key.strip_suffix("[]").unwrap_or(&key);
+    let folded: String = key
+        .chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if ADAPTERS.contains(&folded.as_str())
+        || (SERVED.contains(&folded.as_str()) && is_member(value))
+    {
+        return true;
+    }
     let key = key.as_bytes();
     ["model", "models", "fallbacks", "model_name", "model_id"]
         .iter()
@@ -1015,10 +1069,15 @@ pub fn code_of(error: ScanError) -> &'static str {
 /// The problem of a body that would have told which protocol a request speaks, had it been JSON. What does not even begin
 /// like JSON, in whichever encoding, is no message to any reader.
 pub fn unread_message(body: &[u8], error: ScanError) -> Option<Problem> {
+    (begins_like_json(body) == Some(true)).then(|| unreadable(error))
+}
+
+/// Whether a body begins as an object or a list does, in whichever encoding; absent where it has not begun.
+pub fn begins_like_json(body: &[u8]) -> Option<bool> {
     let is_before =
         |byte: &&u8| byte.is_ascii_whitespace() || b"\0\xEF\xBB\xBF\xFE\xFF".contains(byte);
-    let begins = body.iter().find(|byte| !is_before(byte));
-    matches!(begins, Some(b'{' | b'[')).then(|| unreadable(error))
+    let begins = body.iter().find(|byte| !is_before(byte))?;
+    Some(matches!(begins, b'{' | b'['))
 }
 
 /// The problem of a body that can't be scanned.

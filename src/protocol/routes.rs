@@ -51,8 +51,12 @@ impl Line {
     }
 
     fn fits(&self, head: &Head<'_>) -> bool {
-        self.methods.split(' ').any(|method| method == head.method)
-            && ends_with(head.path, self.path)
+        // `HEAD` asks for what `GET` answers, without its body.
+        let asked = match head.method {
+            "HEAD" => "GET",
+            method => method,
+        };
+        self.methods.split(' ').any(|method| method == asked) && ends_with(head.path, self.path)
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Path {
     pub segments: Vec<String>,
     /// The part after the first `?`, as it came.
     pub query: String,
+    /// Some servers read another path: they cut it at a decoded `?`, `#` or NUL, or trim its segments. What is known to
+    /// be harmless is none under such a path.
+    pub is_odd: bool,
 }
 
 impl Path {
@@ -118,9 +121,19 @@ impl Path {
             }
         }
         let mut segments: Vec<String> = Vec::new();
-        for segment in decoded.split(['/', '\\']) {
+        // What a decoded `?` or `#` begins is a query or a fragment to who decodes first; NUL ends a string in C.
+        let whole = decoded.split(['?', '#', '\0']).next().unwrap_or_default();
+        let mut is_odd = whole.len() < decoded.len();
+        for written in whole.split(['/', '\\']) {
             // Matrix parameters (`/v1;x/chat`) are dropped by some servers before they look for a handler.
-            let segment = segment.split(';').next().unwrap_or_default();
+            let written = written.split(';').next().unwrap_or_default();
+            let is_trimmed = |c: char| c.is_whitespace() || c.is_control();
+            let mut segment = written.trim_matches(is_trimmed);
+            // Windows knows no names that end with a dot.
+            if !matches!(segment, "." | "..") {
+                segment = segment.trim_end_matches(|c| c == '.' || is_trimmed(c));
+            }
+            is_odd |= segment != written;
             match segment {
                 "" | "." => {}
                 ".." => {
@@ -132,6 +145,7 @@ impl Path {
         Path {
             segments,
             query: query.to_owned(),
+            is_odd,
         }
     }
 
@@ -227,6 +241,13 @@ mod tests {
             "/v1;a=b/chat/completions;c",
             "http://host/v1/chat/completions",
             "/v1/chat/completions#x",
+            "/v1/chat/completions%20",
+            "/v1/chat/%09completions%0d%0a",
+            "/v1/chat/completions%00.png",
+            "/v1/chat/completions%3Fx=1",
+            "/v1/chat/completions%23x",
+            "/v1/chat/completions.",
+            "/v1/chat%20/completions%C2%A0;x",
         ] {
             let path = Path::parse(target);
             assert!(

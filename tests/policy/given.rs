@@ -175,13 +175,7 @@ impl<'c> Given<'c> {
                 "path" => facts.paths = Known::Is(texts(value)),
                 "model" => {
                     let names = texts(value);
-                    facts.models = Models {
-                        unknown: names.iter().any(|name| **name == *"unknown"),
-                        names: names
-                            .into_iter()
-                            .filter(|name| **name != *"unknown")
-                            .collect(),
-                    };
+                    facts.models = Models::told(names.iter().map(|name| &**name));
                 }
                 "principal" => facts.principal = principal(value),
                 "headers" => {

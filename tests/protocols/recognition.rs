@@ -202,8 +202,8 @@ fn the_path_tells_the_models_and_the_stream() {
         (endpoint.models(), endpoint.stream)
     };
     let models = |names: &[&str], unknown: bool| Models {
-        names: names.iter().map(|name| (*name).into()).collect(),
         unknown,
+        ..Models::of(names.iter().copied())
     };
     for (path, names, unknown, stream) in [
         (

@@ -4,6 +4,7 @@ use super::queue::Queue;
 use crate::event::{Class, Event};
 use crate::policy::{Flowing, Window};
 use crate::protocol::stream::{HeldFrames, TextChanges};
+use crate::protocol::written_calls;
 use crate::wire::json::Place;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,8 +26,78 @@ pub(super) struct Text {
     pub(super) has_ended: bool,
     /// How much of it had left by then, in bytes.
     pub(super) left: usize,
+    /// Calls that it may hold.
+    pub(super) written: Written,
     /// Pieces that are not settled yet.
     pieces: VecDeque<PieceAt>,
+}
+
+/// What of a text could be a call that the model writes as text. From the first mark of one on, nothing leaves before the
+/// text has ended.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Whether calls are looked for.
+    pub(super) is_asked: bool,
+    /// What stands from where a mark begins, or could begin.
+    kept: String,
+    /// Where that is.
+    start: usize,
+    /// There is a mark.
+    is_marked: bool,
+}
+
+impl Written {
+    fn push(&mut self, piece: &str) {
+        if !self.is_asked {
+            return;
+        }
+        self.kept.push_str(piece);
+        if self.is_marked {
+            return;
+        }
+        let is_begin = self.start == 0;
+        let mark = written_calls::first_mark(&self.kept, 0, is_begin);
+        self.is_marked = mark.is_some();
+        let free = mark.unwrap_or_else(|| written_calls::free_of_marks(&self.kept, is_begin));
+        // A mark may count only at the beginning of a line, and its first letters may have left already.
+        let longest = match self.is_marked {
+            true => free,
+            false => free.min(self.kept.len().saturating_sub(written_calls::LONGEST_MARK)),
+        };
+        let lead = self
+            .kept
+            .get(..self.kept.floor_char_boundary(longest))
+            .map_or(0, |free| {
+                free.char_indices().next_back().map_or(0, |(at, _)| at)
+            });
+        self.kept.drain(..lead);
+        self.start = self.start.saturating_add(lead);
+    }
+
+    /// How much of the text may leave.
+    fn free(&self, length: usize) -> usize {
+        if !self.is_asked {
+            return usize::MAX;
+        }
+        match self.is_marked {
+            true => self.start,
+            false => length.saturating_sub(self.held()),
+        }
+    }
+
+    /// What may be the beginning of a mark.
+    fn held(&self) -> usize {
+        let free = written_calls::free_of_marks(&self.kept, self.start == 0);
+        self.kept.len().saturating_sub(free)
+    }
+
+    /// What calls may stand in, if there is a mark of one.
+    pub(super) fn take(&mut self) -> Option<String> {
+        let kept = std::mem::take(&mut self.kept);
+        // It may go on after all.
+        self.start = self.start.saturating_add(kept.len());
+        std::mem::take(&mut self.is_marked).then_some(kept)
+    }
 }
 
 /// A piece: which bytes of the text, and where they stand.
@@ -48,6 +119,7 @@ impl Text {
             whole: String::new(),
             has_ended: false,
             left: 0,
+            written: Written::default(),
             pieces: VecDeque::new(),
         }
     }
@@ -79,6 +151,16 @@ impl Text {
             frame,
             place,
         });
+    }
+
+    /// Looks for calls in what has come.
+    pub(super) fn note_written(&mut self, piece: &str) {
+        self.written.push(piece);
+    }
+
+    /// How much of it may leave, for all that it could be a call.
+    pub(super) fn free_of_calls(&self) -> usize {
+        self.written.free(self.window.length())
     }
 
     /// Everything before `end` is judged: edits the pieces that are complete by that, and lets go of their frames.

@@ -55,3 +55,101 @@ rules:
         }
     });
 }
+
+const CARD: &str = "4111111111111111";
+
+/// A conversation with a model and tools of these names: offered, called before, called in the answer.
+fn with_names(model: &str, tool: &str) -> (Half, Half) {
+    let function = json!({"name": tool, "arguments": "{}"});
+    let called = json!({"id": "call_1", "type": "function", "function": function});
+    let request = json!({
+        "model": model,
+        "messages": [
+            {"role": "user", "content": "look"},
+            {"role": "assistant", "content": null, "tool_calls": [called]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "seen"},
+        ],
+        "tools": [{"type": "function", "function": {"name": tool, "parameters": {"type": "object"}}}],
+    });
+    let mut request = chat_request(request.to_string().as_bytes());
+    for (name, value) in &mut request.headers {
+        if name == b"x-request-id" {
+            *value = tool.as_bytes().to_vec();
+        }
+    }
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [called]});
+    (request, answer(message, "tool_calls"))
+}
+
+/// Everything that is told of an exchange to anybody but the client: the record and the labels of metrics.
+fn told(guard: &Rc<Guard>, request: &Half, response: Half) -> (Value, String) {
+    let seen = exchange(guard, request, response);
+    let mut told = String::from_utf8(seen.finished.line.clone()).unwrap();
+    for (_, labels, _) in &seen.counts {
+        told.push_str(&labels.join(" "));
+    }
+    for (name, value) in &seen.client.headers {
+        told.push_str(&String::from_utf8_lossy(name));
+        told.push_str(&String::from_utf8_lossy(value));
+    }
+    (record(&seen), told)
+}
+
+#[test]
+fn nothing_tells_of_a_secret_that_is_a_model_s_or_a_tool_s_name() {
+    for policy in [ALLOW, "defaults: { action: allow }\nmode: observe\n"] {
+        in_both_modes(policy, |guard, _| {
+            for secret in [KEY, CARD, "4111 1111 1111 1111", "jane.doe@example.com"] {
+                for (model, tool) in [(secret, "look"), ("gpt-4o", secret), (secret, secret)] {
+                    let (request, response) = with_names(model, tool);
+                    let (line, told) = told(guard, &request, response);
+                    assert!(!told.contains(secret), "{told}");
+                    assert_eq!(line["decision"], "allow");
+                }
+                // A call that nothing but its shape makes one.
+                let (request, response) = with_names("gpt-4o", &format!("pay_{secret}"));
+                let (line, told) = told(guard, &request, response);
+                assert!(!told.contains(secret), "{told}");
+                assert!(line["tools"][0].as_str().unwrap().contains('['), "{line}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_secret_or_a_card_number_as_a_name_goes_nowhere_where_the_policy_looks_for_it() {
+    for (detects, secret, other) in [("secrets", KEY, CARD), ("credit_card", CARD, KEY)] {
+        for (action, code) in [("redact", "AG3005"), ("deny", "AG3001")] {
+            let policy = format!(
+                "defaults: {{ action: allow }}
+rules:
+  - {{ id: found, match: {{ event: message }}, when: {{ text: {{ detects: {detects} }} }}, action: {action} }}
+"
+            );
+            in_both_modes(&policy, |guard, _| {
+                for (model, tool) in [(secret, "look"), ("gpt-4o", secret)] {
+                    let (request, response) = with_names(model, tool);
+                    let seen = exchange(guard, &request, response);
+                    assert!(!seen.upstream_complete, "{detects} {model} {tool}");
+                    assert_eq!(record(&seen)["code"], code);
+                    assert!(!String::from_utf8_lossy(&seen.finished.line).contains(secret));
+                }
+                let (request, response) = with_names("gpt-4o", other);
+                let seen = exchange(guard, &request, response);
+                assert!(seen.upstream_complete, "not what is looked for");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_name_is_no_text_of_other_rules() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: word, match: { event: message }, when: { text: { contains: gpt } }, action: deny }
+  - { id: mail, match: { event: message }, when: { text: { detects: [email, us_ssn] } }, action: deny }
+";
+    let (request, response) = with_names("gpt-4o-2024-08-06", "look_around_here");
+    let seen = exchange(&guard(policy), &request, response);
+    assert_eq!(record(&seen)["decision"], "allow");
+}

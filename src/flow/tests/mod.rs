@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 mod a2a;
 mod data;
+mod disguise;
 mod documents;
 mod generic;
 mod history;
 mod identifiers;
 mod mcp;
 mod models;
+mod oauth;
+mod plumbing;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
@@ -183,6 +186,7 @@ mod stream_runs;
 mod stream_texts;
 mod trailers;
 mod withheld;
+mod written_calls;
 
 const ALLOW: &str = "defaults: { action: allow }\n";
 

@@ -126,3 +126,208 @@ fn a_router_may_ask_any_model() {
         assert_eq!(record(&seen)["decision"], decision, "{model}");
     }
 }
+
+/// What a provider's host is asked at a path with a body.
+fn posted(host: &str, path: &str, media: &str, body: &str) -> Half {
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        (":authority", host),
+        ("content-type", media),
+    ];
+    Half::new(&headers, body.as_bytes())
+}
+
+fn decided(guard: &Rc<Guard>, request: &Half) -> Value {
+    record(&exchange(guard, request, hello()))["decision"].clone()
+}
+
+const GOOGLE: &str = "generativelanguage.googleapis.com";
+
+#[test]
+fn a_denied_model_is_denied_however_an_endpoint_lets_it_be_spelt() {
+    let chat = |name: &str| {
+        json!({"model": name, "messages": [{"role": "user", "content": "hi"}]}).to_string()
+    };
+    for (denied, host, path, written) in [
+        (
+            "gemini-2.5-pro",
+            GOOGLE,
+            "/v1beta/openai/chat/completions",
+            "models/gemini-2.5-pro",
+        ),
+        (
+            "gemini-2.5-pro",
+            "us-central1-aiplatform.googleapis.com",
+            "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
+            "google/gemini-2.5-pro",
+        ),
+        (
+            "gpt-4o",
+            "openrouter.ai",
+            "/api/v1/chat/completions",
+            "openai/gpt-4o:online",
+        ),
+        (
+            "openai/gpt-4o",
+            "openrouter.ai",
+            "/api/v1/chat/completions",
+            "openai/gpt-4o:free",
+        ),
+        (
+            "gpt-4o",
+            "litellm.internal",
+            "/v1/chat/completions",
+            "azure/gpt-4o",
+        ),
+        (
+            "gpt-4*",
+            "litellm.internal",
+            "/v1/chat/completions",
+            "openai/gpt-4o",
+        ),
+        (
+            "anthropic.claude-3-haiku-20240307-v1:0",
+            "litellm.internal",
+            "/v1/chat/completions",
+            "bedrock/eu.anthropic.claude-3-haiku-20240307-v1:0",
+        ),
+        (
+            "gpt-4o-mini-2024-07-18",
+            "api.openai.com",
+            "/v1/chat/completions",
+            "ft:gpt-4o-mini-2024-07-18:acme::id",
+        ),
+    ] {
+        let policy = format!(
+            "defaults: {{ action: allow }}\nrules:\n  - {{ id: that, match: {{ model: '{denied}' }}, action: deny }}"
+        );
+        let guard = guard(&policy);
+        let sent = posted(host, path, "application/json", &chat(written));
+        assert_eq!(decided(&guard, &sent), "deny", "{denied}: {written}");
+        let other = posted(host, path, "application/json", &chat("other/model-1.5"));
+        assert_eq!(decided(&guard, &other), "allow", "{denied}");
+    }
+    // In the path.
+    let guard = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: claude-3-haiku-20240307 }, action: deny }",
+    );
+    let body = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}).to_string();
+    let path = "/model/us.anthropic.claude-3-haiku-20240307-v1%3A0/converse";
+    let sent = posted(
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        path,
+        "application/json",
+        &body,
+    );
+    assert_eq!(decided(&guard, &sent), "deny");
+}
+
+#[test]
+fn a_denied_model_is_seen_under_every_name_of_models() {
+    let guard = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: that, match: { model: 'secret-*' }, action: deny }",
+    );
+    let with = |member: Value| {
+        let mut body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]});
+        for (key, value) in member.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        posted(
+            "llm.internal",
+            "/v1/chat/completions",
+            "application/json",
+            &body.to_string(),
+        )
+    };
+    for member in [
+        json!({"deployment_id": "secret-1"}),
+        json!({"deploymentId": "secret-1"}),
+        json!({"engine": "secret-1"}),
+        json!({"adapter_id": "secret-1"}),
+        json!({"lora_request": {"lora_name": "secret-1", "lora_int_id": 1, "lora_path": "/x"}}),
+        json!({"lora_path": ["secret-1"]}),
+        json!({"parameters": {"adapter_id": "secret-1"}}),
+        json!({"models": ["gpt-4o", "secret-1:free"]}),
+        json!({"fallbacks": [{"gpt-4o": ["secret-1"]}]}),
+    ] {
+        assert_eq!(decided(&guard, &with(member.clone())), "deny", "{member}");
+    }
+    // An engine of a search is no model.
+    for member in [
+        json!({"engine": "other"}),
+        json!({"vendor": {"engine": "secret-1"}}),
+    ] {
+        assert_eq!(decided(&guard, &with(member.clone())), "allow", "{member}");
+    }
+    let form = "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n\
+        --b\r\ncontent-disposition: form-data; name=\"model[]\"\r\n\r\nsecret-1\r\n\
+        --b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nx\r\n--b--\r\n";
+    let sent = posted(
+        "llm.internal",
+        "/v1/audio/transcriptions",
+        "multipart/form-data; boundary=b",
+        form,
+    );
+    assert_eq!(decided(&guard, &sent), "deny");
+    for modelfile in [
+        "FROM secret-1\nSYSTEM hi",
+        "# x\n  from \"secret-1\"",
+        "FROM a\nADAPTER secret-1",
+    ] {
+        let body = json!({"model": "mine", "modelfile": modelfile}).to_string();
+        let sent = posted(
+            "ollama.internal:11434",
+            "/api/create",
+            "application/json",
+            &body,
+        );
+        assert_eq!(decided(&guard, &sent), "deny", "{modelfile}");
+    }
+}
+
+#[test]
+fn an_allowed_model_is_allowed_as_it_is_written() {
+    let policy = |model: &str| {
+        format!(
+            "defaults: {{ action: deny }}\nrules:\n  - {{ id: that, match: {{ model: '{model}' }}, action: allow }}"
+        )
+    };
+    let ask = |name: &str| {
+        let body = json!({"model": name, "messages": [{"role": "user", "content": "hi"}]});
+        posted(
+            "llm.internal",
+            "/v1/chat/completions",
+            "application/json",
+            &body.to_string(),
+        )
+    };
+    for (allowed, written, decision) in [
+        ("openai/gpt-4o", "openai/gpt-4o", "allow"),
+        ("openai/gpt-4o:free", "openai/gpt-4o:free", "allow"),
+        ("llama3:latest", "llama3:latest", "allow"),
+        (
+            "claude-sonnet-4@20250514",
+            "claude-sonnet-4@20250514",
+            "allow",
+        ),
+        ("gpt-4o", "openai/gpt-4o", "deny"),
+        ("gpt-4o", "evil/gpt-4o", "deny"),
+        ("gpt-4o", "gpt-4o:online", "deny"),
+        // Which model answers there, the name doesn't tell.
+        ("tunedModels/x", "tunedModels/x", "deny"),
+    ] {
+        assert_eq!(
+            decided(&guard(&policy(allowed)), &ask(written)),
+            decision,
+            "{allowed}: {written}"
+        );
+    }
+    // A list of what may be used, written as a denial of all else.
+    let others = guard(
+        "defaults: { action: allow }\nrules:\n  - { id: others, when: { model: { not_in: [openai/gpt-4o, 'llama3:latest'] } }, action: deny }",
+    );
+    assert_eq!(decided(&others, &ask("openai/gpt-4o")), "allow");
+    assert_eq!(decided(&others, &ask("llama3:latest")), "allow");
+    assert_eq!(decided(&others, &ask("openai/o3")), "deny");
+}

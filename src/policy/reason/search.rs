@@ -314,10 +314,9 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
         Field::Method => facts.method = known(),
         Field::Environment => facts.environment = known(),
         Field::Model => {
-            facts.models = Models {
-                unknown: *sample == Sample::Unknown,
-                names: several().value().cloned().unwrap_or_default(),
-            }
+            let names = several().value().cloned().unwrap_or_default();
+            facts.models = Models::of(names.iter().map(|name| &**name));
+            facts.models.unknown |= *sample == Sample::Unknown;
         }
         Field::Client => by(&|principal| principal.client = known()),
         Field::Tenant => by(&|principal| principal.tenant = known()),
@@ -385,6 +384,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
         }
         Field::Tool => event.tool = known(),
         Field::ProviderRun => event.provider_run = flag().unwrap_or(false),
+        Field::Unoffered => event.unoffered = flag().map_or(Known::Unknown, Known::Is),
         Field::Ok => event.ok = flag().into(),
         Field::Usage(field) => {
             let usage = &mut event.usage;

@@ -57,7 +57,20 @@ const METHODS: &[Method] = &[
     plumbing("resources/list", PAGE),
     plumbing("resources/templates/list", PAGE),
     plumbing("prompts/list", PAGE),
+    // A level, an address to watch, what a person types into an argument: none of them brings content of its own. What a
+    // resource or a prompt holds comes only by `resources/read` and `prompts/get`.
+    plumbing("logging/setLevel", SET_LEVEL),
+    plumbing("resources/subscribe", RESOURCE),
+    plumbing("resources/unsubscribe", RESOURCE),
+    plumbing("subscriptions/listen", LISTEN),
+    plumbing("completion/complete", COMPLETE),
+    // A task is the rest of a request that was let through: without them an allowed call never comes to its result, which
+    // is inspected as any other.
     plumbing("tasks/list", PAGE),
+    plumbing("tasks/get", TASK_ID),
+    plumbing("tasks/result", TASK_ID),
+    plumbing("tasks/cancel", TASK_ID),
+    plumbing("tasks/update", TASK_ID),
     Method {
         name: "tools/call",
         gate: Gate::Calls,
@@ -76,15 +89,6 @@ const METHODS: &[Method] = &[
         params: PROMPT_GET,
         mirrored: Some("name"),
     },
-    governed("resources/subscribe", RESOURCE),
-    governed("resources/unsubscribe", RESOURCE),
-    governed("completion/complete", COMPLETE),
-    governed("logging/setLevel", SET_LEVEL),
-    governed("subscriptions/listen", LISTEN),
-    governed("tasks/get", TASK_ID),
-    governed("tasks/result", TASK_ID),
-    governed("tasks/cancel", TASK_ID),
-    governed("tasks/update", TASK_ID),
     // Of the server.
     plumbing("roots/list", ONLY_META),
     governed("sampling/createMessage", SAMPLING),

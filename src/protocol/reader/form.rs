@@ -5,7 +5,7 @@ use super::embedded::{is_text_type, printable};
 use super::{Bounds, Origin, Reader, unreadable};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Part, Problem};
-use crate::wire::http::{ContentType, MediaType};
+use crate::wire::http::{ContentType, MediaType, percent_decode};
 use crate::wire::json::{self, Limits, Nest, Value, quote};
 use crate::wire::letter_case;
 use crate::wire::multipart::{self, ErrorKind, FormError};
@@ -13,6 +13,9 @@ use crate::wire::order;
 
 /// Members that stand for a file.
 const FILE: &[&str] = &["filename", "content_type", "text", "lines", "bytes"];
+
+/// Fields of a form that may stand more than once (RFC 8707).
+const REPEATED: &[&str] = &["resource"];
 
 /// Where headers of parts stand that no server of a form needs.
 const PART_HEADERS: &str = "part headers";
@@ -96,6 +99,59 @@ impl<'b> Reader<'b> {
             quote(PART_HEADERS, &mut doc);
             doc.push(b':');
             quote(&headers.join("\n"), &mut doc);
+        }
+        doc.push(b'}');
+        let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
+        let mut reader = Self::over(nest, direction, bounds);
+        reader.is_form = true;
+        Ok(reader)
+    }
+
+    /// Reads `application/x-www-form-urlencoded` as an object of strings.
+    ///
+    /// # Errors
+    /// The problem that makes the whole body unreadable.
+    pub fn fields(
+        body: &[u8],
+        direction: Direction,
+        bounds: Bounds,
+    ) -> Result<Reader<'b>, Problem> {
+        let limits = Limits {
+            max_depth: bounds.max_depth,
+        };
+        let text = std::str::from_utf8(body)
+            .map_err(|_| problem(codes::AG2009, "", "the form is not UTF-8"))?;
+        let decoded = |text: &str| percent_decode(&text.replace('+', " ")).into_owned();
+        let mut pairs: Vec<(String, String)> = text
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        order::sort_by(&mut pairs, |a, b| a.0.cmp(&b.0));
+        let mut doc = b"{".to_vec();
+        for group in pairs.chunk_by(|a, b| a.0 == b.0) {
+            let Some((name, value)) = group.first() else {
+                continue;
+            };
+            if group.len() > 1 && !REPEATED.contains(&name.as_str()) {
+                let what = "a field of the form stands twice";
+                return Err(problem(codes::AG2002, "", what));
+            }
+            if doc.len() > 1 {
+                doc.push(b',');
+            }
+            quote(name, &mut doc);
+            doc.push(b':');
+            if group.len() == 1 {
+                quote(value, &mut doc);
+                continue;
+            }
+            for (at, (_, value)) in group.iter().enumerate() {
+                doc.push(if at == 0 { b'[' } else { b',' });
+                quote(value, &mut doc);
+            }
+            doc.push(b']');
         }
         doc.push(b'}');
         let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;

@@ -50,6 +50,8 @@ pub enum How {
     Tree(Part),
     /// Signed or encrypted: counted as not inspected.
     Opaque,
+    /// What grants access: a code, a token, a password. No text of any event, if it could be one.
+    Secret,
     /// Bytes of an image, a sound, a file.
     Media,
     /// Switches: objects of words and booleans. Words that are not in the list are judged as text.
@@ -161,6 +163,8 @@ impl<'b> Reader<'b> {
             }
             How::Opaque if value.is_null() => self.claim(value),
             How::Opaque => self.opaque(value, "opaque"),
+            How::Secret if could_grant_access(value) => self.claim(value),
+            How::Secret => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
             How::Media => self.media(value),
             How::Switches(words) => self.switches(value, words),
             How::Object(fields) => self.table_by(value, fields, voice, own),
@@ -236,6 +240,15 @@ impl<'b> Reader<'b> {
         });
         start..self.text_count()
     }
+}
+
+/// RFC 6749, appendix A: visible characters. A number that is as long as that of a card is none.
+fn could_grant_access(value: Value<'_>) -> bool {
+    const SHORTEST_NUMBER: usize = 12;
+    let text = value.raw_content();
+    value.kind() == json::Kind::String
+        && text.iter().all(u8::is_ascii_graphic)
+        && (text.len() < SHORTEST_NUMBER || text.iter().any(u8::is_ascii_alphabetic))
 }
 
 /// RFC 9110 §8.3.1, without quoted parameters: nothing that reads as a sentence.

@@ -1,0 +1,225 @@
+//! Spellings of a model's name: `openai/gpt-4o:online`, `models/gemini-2.5-pro`, `us.anthropic.claude-…-v1:0`. Gateways and
+//! clouds write before and behind a name who serves it, where, and how; endpoints strip what they know. A rule that
+//! restricts is asked of all of them, one that loosens of the name as it was written.
+
+/// Most spellings of one name. A name in use has six at most.
+const MOST_SPELLINGS: usize = 16;
+
+/// Names longer than this are none of a model.
+const LONGEST_NAME: usize = 512;
+
+/// Collections of Google and AWS whose members are an account's own: which model answers behind one, only the account
+/// knows.
+const HIDING: &[&str] = &[
+    "tunedmodels",
+    "endpoints",
+    "reasoningengines",
+    "application-inference-profile",
+    "provisioned-model",
+    "custom-model",
+    "custom-model-deployment",
+    "imported-model",
+    "prompt-router",
+    "default-prompt-router",
+    "prompt",
+];
+
+/// Whether a name stands for a model that it doesn't tell: `tunedModels/x`, `arn:aws:bedrock:…:provisioned-model/x`.
+pub(super) fn hides_model(name: &str) -> bool {
+    let mut parts = name.split(['/', ':']).peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_some() && HIDING.iter().any(|known| known.eq_ignore_ascii_case(part)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The other spellings of a name, without those that are there already.
+pub(super) fn spellings(name: &str) -> Vec<Box<str>> {
+    let mut found: Vec<Box<str>> = Vec::new();
+    if name.len() > LONGEST_NAME {
+        return found;
+    }
+    let mut next = 0usize;
+    let mut current: Box<str> = name.into();
+    loop {
+        each_shorter(&current, &mut |spelling| {
+            let spelling = spelling.trim();
+            let is_new = spelling != name && found.iter().all(|known| **known != *spelling);
+            if !spelling.is_empty() && is_new && found.len() < MOST_SPELLINGS {
+                found.push(spelling.into());
+            }
+        });
+        let Some(following) = found.get(next) else {
+            return found;
+        };
+        current = following.clone();
+        next = next.saturating_add(1);
+    }
+}
+
+/// A name with one thing less around it.
+fn each_shorter(name: &str, give: &mut dyn FnMut(&str)) {
+    // `models/x`, `google/x`, `publishers/google/models/x`, `openrouter/openai/x`, an ARN's resource.
+    if let Some((_, rest)) = name.split_once('/') {
+        give(rest);
+    }
+    // Bedrock: the region of an inference profile (`us.`, `eu.`, `global.`), then who made the model (`anthropic.`).
+    // A version (`gpt-4.1`) has digits before its dot.
+    if let Some((before, rest)) = name.split_once('.')
+        && !before.is_empty()
+        && before.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+    {
+        give(rest);
+    }
+    let fine_tuned = name
+        .get(..3)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("ft:"))
+        .and_then(|_| name.get(3..));
+    match (fine_tuned, name.rsplit_once(':')) {
+        // `ft:gpt-4o-mini:acme::id`
+        (Some(rest), _) => give(rest.split(':').next().unwrap_or_default()),
+        // `:online`, `:free`, `:latest`, `:70b`, `:0`
+        (None, Some((before, _))) if !name.starts_with("arn:") => {
+            give(before);
+            // Bedrock's version: `-v1:0`.
+            if let Some((model, version)) = before.rsplit_once("-v")
+                && !version.is_empty()
+                && version.bytes().all(|b| b.is_ascii_digit())
+            {
+                give(model);
+            }
+        }
+        _ => {}
+    }
+    // Vertex AI's version: Anthropic writes `-20240620` where Google writes `@20240620`. Cloudflare's names begin with it.
+    if let Some((before, version)) = name
+        .split_once('@')
+        .filter(|(before, _)| !before.is_empty())
+    {
+        give(before);
+        give(&format!("{before}-{version}"));
+    }
+    // Claude Code's `[1m]`, Fireworks' `#accounts/x/deployments/y`, an alias's `-latest`.
+    for mark in ['[', '#'] {
+        if let Some((before, _)) = name.split_once(mark) {
+            give(before);
+        }
+    }
+    if let Some(before) = name.strip_suffix("-latest") {
+        give(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_spellings_that_endpoints_and_gateways_make_of_it() {
+        for (name, all) in [
+            ("gpt-4o", &[][..]),
+            ("gpt-4.1", &[]),
+            ("o3", &[]),
+            ("models/gemini-2.5-pro", &["gemini-2.5-pro"]),
+            ("google/gemini-2.5-pro", &["gemini-2.5-pro"]),
+            (
+                "publishers/google/models/gemini-2.0-flash@001",
+                &[
+                    "google/models/gemini-2.0-flash@001",
+                    "publishers/google/models/gemini-2.0-flash",
+                    "gemini-2.0-flash",
+                    "gemini-2.0-flash-001",
+                ],
+            ),
+            (
+                "openrouter/openai/gpt-4o:online",
+                &["openai/gpt-4o:online", "openai/gpt-4o", "gpt-4o"],
+            ),
+            ("openai/gpt-4o:free", &["gpt-4o:free", "gpt-4o"]),
+            (
+                "us.anthropic.claude-3-5-sonnet-20240620-v1:0",
+                &[
+                    "anthropic.claude-3-5-sonnet-20240620-v1:0",
+                    "anthropic.claude-3-5-sonnet-20240620-v1",
+                    "claude-3-5-sonnet-20240620-v1:0",
+                    "claude-3-5-sonnet-20240620",
+                ],
+            ),
+            (
+                "global.anthropic.claude-sonnet-4-v1:0",
+                &["claude-sonnet-4"],
+            ),
+            (
+                "us-gov.amazon.nova-pro-v1:0",
+                &["amazon.nova-pro-v1:0", "nova-pro"],
+            ),
+            (
+                "bedrock/converse/eu.meta.llama3-2-1b-instruct-v1:0",
+                &["llama3-2-1b-instruct"],
+            ),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2",
+                &["anthropic.claude-v2", "claude-v2"],
+            ),
+            (
+                "claude-3-5-sonnet-v2@20241022",
+                &["claude-3-5-sonnet-v2", "claude-3-5-sonnet-v2-20241022"],
+            ),
+            ("claude-sonnet-4-5[1m]", &["claude-sonnet-4-5"]),
+            ("claude-3-7-sonnet-latest", &["claude-3-7-sonnet"]),
+            (
+                "ft:gpt-4o-mini-2024-07-18:acme:name:id",
+                &["gpt-4o-mini-2024-07-18"],
+            ),
+            ("llama3:latest", &["llama3"]),
+            (
+                "accounts/fireworks/models/qwen3#accounts/acme/deployments/1",
+                &["qwen3"],
+            ),
+            (
+                "@cf/meta/llama-3.1-8b-instruct",
+                &["meta/llama-3.1-8b-instruct", "llama-3.1-8b-instruct"],
+            ),
+            ("deepseek-ai/DeepSeek-R1:together", &["DeepSeek-R1"]),
+        ] {
+            let found = spellings(name);
+            for one in all {
+                assert!(
+                    found.iter().any(|known| **known == **one),
+                    "{name}: {one} in {found:?}"
+                );
+            }
+            assert_eq!(found.is_empty(), all.is_empty(), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn work_on_a_name_is_bounded() {
+        for unit in ["/", "a/", "a.", ":", "@a", "[", "a:b/", "-latest"] {
+            assert!(spellings(&unit.repeat(80)).len() <= MOST_SPELLINGS);
+            assert!(spellings(&unit.repeat(1000)).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_an_account_s_own_tells_no_model() {
+        for name in [
+            "tunedModels/x",
+            "projects/p/locations/l/endpoints/42",
+            "bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/abc",
+            "arn:aws:bedrock:us-east-1:1:provisioned-model/abc",
+        ] {
+            assert!(hides_model(name), "{name}");
+        }
+        for name in [
+            "gpt-4o",
+            "models/gemini-2.5-pro",
+            "acme/endpoints",
+            "prompt",
+        ] {
+            assert!(!hides_model(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Names that clients choose (models, tools, ids of requests) stand in the record, in labels of metrics and in headers.
+//! Whatever the policy looks for, a secret, a card number or an address in one of them is masked there.
+
+use crate::detect::{Confidence, Finding, Input, Scanner, Scratch, Selection};
+use crate::wire::btree::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+
+/// Shorter names hold nothing of the kind.
+const SHORTEST: usize = 13;
+
+/// Names that were looked at and hold nothing, of which so many are kept.
+const MOST_CLEAN: usize = 256;
+
+/// What is never told in a name: unmistakable, or with a check digit.
+const NEVER_TOLD: &[(&str, Confidence)] = &[
+    ("secrets", Confidence::High),
+    ("credit_card", Confidence::Medium),
+    ("iban", Confidence::Medium),
+    ("email", Confidence::Medium),
+];
+
+/// Masks names before they are told.
+#[derive(Debug, Default)]
+pub(super) struct Discretion {
+    /// Built when the first name is long enough to hold something.
+    scanner: OnceCell<Scanner>,
+    clean: RefCell<BTreeSet<Box<str>>>,
+}
+
+impl Discretion {
+    /// The name as it may be told, if that is another one.
+    pub(super) fn masked(&self, name: &str) -> Option<Box<str>> {
+        if name.len() < SHORTEST || is_uuid(name) || self.clean.borrow().contains(name) {
+            return None;
+        }
+        let findings = self.findings(name);
+        if findings.is_empty() {
+            let mut clean = self.clean.borrow_mut();
+            if clean.len() < MOST_CLEAN {
+                clean.insert(name.into());
+            }
+            return None;
+        }
+        let scanner = self.scanner();
+        let mut told = String::with_capacity(name.len());
+        let mut at = 0;
+        for finding in findings {
+            // Of two that overlap, the first one's label stands for both.
+            if finding.start >= at {
+                told.push_str(name.get(at..finding.start).unwrap_or_default());
+                told.push('[');
+                told.push_str(
+                    &scanner
+                        .name(finding.detector)
+                        .unwrap_or_default()
+                        .to_uppercase(),
+                );
+                told.push(']');
+            }
+            at = at.max(finding.end);
+        }
+        told.push_str(name.get(at..).unwrap_or_default());
+        Some(told.into())
+    }
+
+    /// Masks a name in its place.
+    pub(super) fn mask(&self, name: &mut Box<str>) {
+        if let Some(masked) = self.masked(name) {
+            *name = masked;
+        }
+    }
+
+    fn scanner(&self) -> &Scanner {
+        self.scanner.get_or_init(|| {
+            let mut selection = Selection::none();
+            for (name, at_least) in NEVER_TOLD {
+                // Names of built-in detectors and groups.
+                let known = selection.add(name, *at_least);
+                debug_assert!(known.is_ok());
+            }
+            Scanner::new(&selection)
+        })
+    }
+
+    /// What stands in a name: as it is written, and with its joints as spaces, since `pay_4111111111111111` is one word to
+    /// a detector.
+    fn findings(&self, name: &str) -> Vec<Finding> {
+        let scanner = self.scanner();
+        let mut scratch = Scratch::default();
+        let mut findings = Vec::new();
+        scanner.scan(&Input::whole(name), &mut scratch, &mut findings);
+        // Masks keep the length in bytes, and so the places.
+        let joints: String = name
+            .chars()
+            .map(|c| {
+                if matches!(c, '_' | '/' | ':' | '.') {
+                    ' '
+                } else {
+                    c
+                }
+            })
+            .collect();
+        let digits: String = name
+            .bytes()
+            .map(|b| {
+                if b.is_ascii_digit() {
+                    char::from(b)
+                } else {
+                    ' '
+                }
+            })
+            .collect();
+        for text in [joints, digits] {
+            scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
+        }
+        crate::wire::order::sort_by(&mut findings, |a, b| {
+            a.start.cmp(&b.start).then(b.end.cmp(&a.end))
+        });
+        // Places of one mask may not be those of a character of the name.
+        findings.retain(|finding| name.get(finding.range()).is_some());
+        findings
+    }
+}
+
+/// The id that Envoy gives to a request.
+fn is_uuid(name: &str) -> bool {
+    let groups = name.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && name.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: &str) -> String {
+        let discretion = Discretion::default();
+        let masked = discretion.masked(name);
+        masked.map_or_else(|| name.to_owned(), Into::into)
+    }
+
+    #[test]
+    fn what_no_name_may_tell_is_masked_and_the_rest_stays() {
+        for (name, expected) in [
+            ("4111111111111111", "[CREDIT_CARD]"),
+            ("pay_4111111111111111", "pay_[CREDIT_CARD]"),
+            ("pay4111111111111111now", "pay[CREDIT_CARD]now"),
+            ("4111-1111-1111-1111", "[CREDIT_CARD]"),
+            ("4111_1111_1111_1111", "[CREDIT_CARD]"),
+            ("ünïcode 4111 1111 1111 1111", "ünïcode [CREDIT_CARD]"),
+            (concat!("AKIA", "Z7QX3N5PLM2RT6VD"), "[AWS_ACCESS_KEY]"),
+            ("jane.doe@example.com", "[EMAIL]"),
+        ] {
+            assert_eq!(told(name), expected);
+        }
+    }
+
+    #[test]
+    fn names_in_use_stay_as_they_are() {
+        for name in [
+            "gpt-4o-2024-08-06",
+            "claude-3-5-sonnet-20240620",
+            "us.anthropic.claude-3-5-sonnet-20240620-v1:0",
+            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123def456",
+            "publishers/google/models/gemini-2.0-flash@001",
+            "claude-3-5-sonnet-v2@20241022",
+            "ft:gpt-4o-mini-2024-07-18:acme:name:AbCdEf12",
+            "accounts/fireworks/models/llama-v3p1-405b-instruct",
+            "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
+            "mcp__github__create_pull_request",
+            "str_replace_based_edit_tool",
+            "computer_20250124",
+            "web_search_20250305",
+            "functions.exec_command",
+            "3f2b8c1e-7a44-4d0e-9b1a-2f6c0d9e8a71",
+            "20240620-2030405060708",
+        ] {
+            assert_eq!(told(name), name);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Bodies whose headers say that they are something else: what a policy lets pass unread is what can't be read, and not what
+//! a client calls so.
+
+use super::*;
+
+const LENIENT: &str = "defaults: { action: allow, uninspectable: allow }
+rules:
+  - { id: words, match: { event: message }, when: { text: { contains: forbidden } }, action: deny }
+  - { id: answers, match: { event: response }, when: { text: { contains: forbidden } }, action: deny }
+  - { id: cards, match: { event: [message, response] }, when: { text: { detects: credit_card } }, action: redact }
+";
+
+/// A chat request at this path with these headers beside the usual ones.
+fn sent(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Half {
+    let mut all = vec![
+        (":method", "POST"),
+        (":path", path),
+        (":authority", "api.openai.com"),
+        ("x-request-id", "r-1"),
+    ];
+    all.extend(headers);
+    Half::new(&all, body)
+}
+
+const CHAT: &str = "/v1/chat/completions";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Ways to say that a body is not to be read.
+fn disguises() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let mut all: Vec<(&str, Vec<(&str, &str)>)> = [
+        "image/png",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/event-stream",
+        "application/x-ndjson",
+        "text/javascript",
+        "application/vnd.amazon.eventstream",
+        "nonsense",
+        "application/json, image/png",
+    ]
+    .into_iter()
+    .map(|media| (CHAT, vec![("content-type", media)]))
+    .collect();
+    all.push((CHAT, vec![JSON, ("content-type", "image/png")]));
+    all.push((CHAT, vec![JSON, ("content-encoding", "gzip")]));
+    all.push((CHAT, vec![JSON, ("x-http-method-override", "PUT")]));
+    for path in [
+        "/v1/chat/completions%20",
+        "/v1/chat/completions%00",
+        "/v1/chat/completions%3Fa=b",
+        "/v1/chat/completions.",
+        "/v1/chat//./completions/;x",
+        "/V1/Chat/Completions%23x",
+        "/v1/%63hat/completions%09",
+    ] {
+        all.push((path, vec![JSON]));
+        all.push((path, vec![]));
+    }
+    all
+}
+
+#[test]
+fn a_body_that_is_json_is_read_whatever_its_headers_and_its_path_say() {
+    in_both_modes(LENIENT, |guard, _| {
+        for (path, headers) in disguises() {
+            let seen = exchange(
+                guard,
+                &sent(path, &headers, &says("a FORBIDDEN word")),
+                hello(),
+            );
+            assert!(!seen.upstream_complete, "{path} {headers:?}");
+            assert_eq!(record(&seen)["code"], "AG3001", "{path} {headers:?}");
+            let card = says("my card is 4111 1111 1111 1111");
+            let seen = exchange(guard, &sent(path, &headers, &card), hello());
+            let upstream = String::from_utf8(seen.upstream.unwrap().body()).unwrap();
+            assert!(upstream.contains("[CREDIT_CARD]"), "{path} {headers:?}");
+            // Cut anywhere.
+            let mut request = sent(path, &headers, b"");
+            request.chunks = says("forbidden").chunks(1).map(<[u8]>::to_vec).collect();
+            let seen = exchange(guard, &request, hello());
+            assert_eq!(record(&seen)["code"], "AG3001", "{path} {headers:?}");
+        }
+    });
+}
+
+#[test]
+fn json_that_can_t_be_read_is_not_let_pass_for_its_headers() {
+    in_both_modes(LENIENT, |guard, _| {
+        for body in [
+            r#"{"model":"gpt-4o","model":"x","messages":[]}"#,
+            r#"{"model":"gpt-4o","messages":[{"role":"user","content":"forbidden"}],}"#,
+            "  \n{\"model\":",
+        ] {
+            let seen = exchange(
+                guard,
+                &sent(CHAT, &[("content-type", "image/png")], body.as_bytes()),
+                hello(),
+            );
+            assert!(!seen.upstream_complete, "{body}");
+        }
+    });
+}
+
+#[test]
+fn what_is_no_json_passes_as_the_policy_says() {
+    in_both_modes(LENIENT, |guard, _| {
+        let picture = b"\x89PNG\r\n\x1a\n forbidden".as_slice();
+        let packed = b"\x1f\x8b\x08\0forbidden".as_slice();
+        for (headers, body) in [
+            (vec![("content-type", "image/png")], picture),
+            (vec![JSON, ("content-encoding", "gzip")], packed),
+        ] {
+            for size in [1, 5, 100] {
+                let mut request = sent(CHAT, &headers, b"");
+                request.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
+                let seen = exchange(guard, &request, hello());
+                assert_eq!(seen.upstream.unwrap().body(), body, "{headers:?}");
+                assert!(seen.upstream_complete);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_policy_that_lets_nothing_pass_unread_denies_from_the_headers() {
+    let policy = LENIENT.replace(", uninspectable: allow", "");
+    let guard = guard(&policy);
+    let request = sent(CHAT, &[("content-type", "image/png")], &says("hi"));
+    let mut flow = Flow::new(Rc::clone(&guard));
+    let step = sends_head(&mut flow, &request);
+    assert!(matches!(step.action, Action::Reply(_)));
+}
+
+#[test]
+fn observed_bodies_are_read_likewise() {
+    let guard = guard(&format!(
+        "mode: observe\n{}",
+        LENIENT.replace(", uninspectable: allow", "")
+    ));
+    let request = sent(CHAT, &[("content-type", "image/png")], &says("forbidden"));
+    let seen = exchange(&guard, &request, hello());
+    assert!(seen.upstream_complete);
+    let line = record(&seen);
+    assert_eq!(
+        (&line["decision"], &line["would"]),
+        (&json!("allow"), &json!("deny"))
+    );
+    assert_eq!(line["rules"][0]["id"], "words");
+    assert_eq!(line["coverage"]["reasons"], json!(["request:AG2006"]));
+}
+
+#[test]
+fn an_answer_that_is_json_or_a_stream_is_read_whatever_its_headers_say() {
+    let frame = |text: &str| {
+        format!(
+            "data: {}\n\n",
+            json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]})
+        )
+    };
+    let stream = format!("{}{}data: [DONE]\n\n", frame("a forbid"), frame("den word"));
+    let whole = answer(
+        json!({"role": "assistant", "content": "a forbidden word"}),
+        "stop",
+    )
+    .body();
+    in_both_modes(LENIENT, |guard, _| {
+        for headers in [
+            [("content-type", "image/png"), ("x", "y")],
+            [("content-type", "application/octet-stream"), ("x", "y")],
+            [
+                ("content-type", "application/json; charset=utf-16"),
+                ("x", "y"),
+            ],
+            [
+                ("content-type", "text/javascript"),
+                ("content-encoding", "gzip"),
+            ],
+        ] {
+            for (body, asks) in [(whole.as_slice(), false), (stream.as_bytes(), true)] {
+                for size in [1, 7, 10_000] {
+                    let mut question = says("hi");
+                    if asks {
+                        question = String::from_utf8(question)
+                            .unwrap()
+                            .replacen('{', "{\"stream\":true,", 1)
+                            .into_bytes();
+                    }
+                    let mut all = vec![(":status", "200")];
+                    all.extend(headers);
+                    let mut half = Half::new(&all, b"");
+                    half.chunks = body.chunks(size).map(<[u8]>::to_vec).collect();
+                    let seen = exchange(guard, &sent(CHAT, &[JSON], &question), half);
+                    let told = String::from_utf8_lossy(&seen.client.body()).into_owned();
+                    if headers[0].1.contains("utf-16") {
+                        // Another charset is let pass by no default.
+                        assert_eq!(record(&seen)["decision"], "deny");
+                        continue;
+                    }
+                    assert!(
+                        !told.contains("den word") && !told.contains("forbidden"),
+                        "{headers:?} {asks} {size}: {told}"
+                    );
+                    assert_eq!(
+                        record(&seen)["decision"],
+                        "deny",
+                        "{headers:?} {asks} {size}"
+                    );
+                }
+            }
+            // What is neither passes.
+            let bytes = b"\x89PNG forbidden";
+            let half = Half::new(&[(":status", "200"), ("content-type", "image/png")], bytes);
+            let seen = exchange(guard, &sent(CHAT, &[JSON], &says("hi")), half);
+            assert_eq!(seen.client.body(), bytes);
+        }
+    });
+}
+
+#[test]
+fn what_is_harmless_is_so_under_no_odd_path() {
+    let guard = guard(ALLOW);
+    for path in [
+        "/v1/models%00/../files/f/content",
+        "/v1/models%3F/../x",
+        "/health%20",
+    ] {
+        let request = Half::new(
+            &[
+                (":method", "GET"),
+                (":path", path),
+                (":authority", "api.openai.com"),
+            ],
+            b"",
+        );
+        assert_ne!(
+            record(&exchange(&guard, &request, hello()))["decision"],
+            "allow",
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! OAuth 2 beside a server of MCP: where a client registers, is authorized and gets its tokens. Servers of MCP are often
+//! their own authorization server, at `/register`, `/authorize`, `/token` and `/revoke` of their origin.
+//!
+//! Source: the specification of MCP ("Authorization"), RFC 6749, 7009, 7591, 7592, 7662, 8628, 9126, and the paths of the
+//! official SDKs, Keycloak, Okta, Auth0 and Entra ID.
+//!
+//! What grants access (codes, tokens, secrets, passwords) is known by its name and is no text of any event, so that no
+//! rule, record or metric tells of it; anything under such a name that could not be a token is text all the same.
+//!
+//! Providers of models are left out, and so are the token services of the clouds that serve models: what those hand out
+//! opens the way past the proxy.
+
+use super::coverage::{ASKED, Row, TEXT_ANSWER, TEXTS, shown};
+use super::reader::{Field, How, Origin, Reader, Voice, field};
+use super::routes::{self, Line, get};
+use super::surgery::Object;
+use super::{
+    Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal, provider_of,
+};
+use crate::diag::codes;
+use crate::event::{Author, Direction, Event, Gate, Kind, Part, Turn};
+use crate::wire::json::{self, Value};
+
+/// The format.
+pub(super) struct OAuth;
+
+const AUTHORIZE: &str = "oauth.authorize";
+const TOKEN: &str = "oauth.token";
+const REGISTER: &str = "oauth.register";
+const REVOKE: &str = "oauth.revoke";
+const INTROSPECT: &str = "oauth.introspect";
+const DEVICE: &str = "oauth.device";
+const PUSHED: &str = "oauth.par";
+const USER: &str = "oauth.userinfo";
+const KEYS: &str = "oauth.keys";
+
+const fn form(path: &'static str, name: &'static str) -> Line {
+    routes::json(path, name).body(BodyForm::Fields)
+}
+
+/// The more specific path before the more general.
+const LINES: &[Line] = &[
+    form("device/authorize", DEVICE),
+    form("device_authorization", DEVICE),
+    form("devicecode", DEVICE),
+    form("device/code", DEVICE),
+    form("auth/device", DEVICE),
+    form("par/request", PUSHED),
+    form("par", PUSHED),
+    form("authorize", AUTHORIZE),
+    get("GET", "authorize", AUTHORIZE),
+    get("GET", "openid-connect/auth", AUTHORIZE),
+    form("token/introspect", INTROSPECT),
+    form("introspect", INTROSPECT),
+    form("token", TOKEN),
+    form("oauth/access_token", TOKEN),
+    form("revoke", REVOKE),
+    form("register", REGISTER),
+    form("clients-registrations/openid-connect", REGISTER),
+    Line {
+        methods: "PUT",
+        ..form("register/*", REGISTER)
+    },
+    get("GET DELETE", "register/*", REGISTER),
+    get("GET", "userinfo", USER),
+    get("GET", "jwks", KEYS),
+    get("GET", "jwks.json", KEYS),
+    get("GET", "openid-connect/certs", KEYS),
+    get("GET", "oauth2/v1/keys", KEYS),
+    get("GET", "discovery/v2.0/keys", KEYS),
+];
+
+/// A member that says that a body is one of OAuth: paths such as `/token` are other services' as well.
+const TELLING: &[(&str, &[&str])] = &[
+    (TOKEN, &["grant_type"]),
+    (
+        REGISTER,
+        &[
+            "redirect_uris",
+            "grant_types",
+            "client_name",
+            "token_endpoint_auth_method",
+        ],
+    ),
+    (REVOKE, &["token"]),
+    (INTROSPECT, &["token"]),
+    (DEVICE, &["client_id"]),
+    (PUSHED, &["client_id", "request"]),
+    (AUTHORIZE, &["client_id", "request_uri"]),
+];
+
+/// Clouds whose tokens are taken by the models that they serve.
+const CLOUDS: &[&str] = &[".googleapis.com", ".amazonaws.com", ".amazonaws.com.cn"];
+
+const ROWS: &[Row] = &[
+    Row {
+        route: shown(
+            "`POST …/token`, `…/register`, `…/revoke`, `…/introspect`, `…/par`, `…/device_authorization`, `…/authorize`, if the body is OAuth's; tokens, codes and secrets are no texts",
+        ),
+        request: TEXTS,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+    Row {
+        route: shown("`GET …/authorize?client_id=…`, `…/userinfo`, `…/jwks`, `…/register/ID`"),
+        request: ASKED,
+        answer: TEXT_ANSWER,
+        stream: Judged::UNREAD_STREAM,
+    },
+];
+
+/// What the bodies of all of them are made of: a name has one meaning wherever it stands.
+const FIELDS: &[Field] = &[
+    // Of requests (RFC 6749, 7009, 7523, 7636, 8628, 8693, 8707, OpenID Connect).
+    field("grant_type", How::Id),
+    field("response_type", How::Id),
+    field("response_mode", How::Id),
+    field("client_id", How::Id),
+    field("client_secret", How::Secret),
+    field("client_assertion", How::Secret),
+    field("client_assertion_type", How::Id),
+    field("assertion", How::Secret),
+    field("code", How::Secret),
+    field("code_verifier", How::Secret),
+    field("code_challenge", How::Id),
+    field("code_challenge_method", How::Id),
+    field("redirect_uri", How::Id),
+    field("scope", How::Id),
+    field("state", How::Secret),
+    field("nonce", How::Secret),
+    field("prompt", How::Id),
+    field("login_hint", How::Id),
+    field("request", How::Secret),
+    field("request_uri", How::Secret),
+    field("audience", How::Id),
+    field("username", How::Id),
+    field("password", How::Secret),
+    field("token", How::Secret),
+    field("token_type_hint", How::Id),
+    field("subject_token", How::Secret),
+    field("subject_token_type", How::Id),
+    field("actor_token", How::Secret),
+    field("actor_token_type", How::Id),
+    field("requested_token_type", How::Id),
+    field("resource", How::Own),
+    // Of answers.
+    field("access_token", How::Secret),
+    field("refresh_token", How::Secret),
+    field("id_token", How::Secret),
+    field("token_type", How::Id),
+    field("issued_token_type", How::Id),
+    field("expires_in", How::Number),
+    field("device_code", How::Secret),
+    field("user_code", How::Secret),
+    field("verification_uri", How::Url),
+    field("verification_uri_complete", How::Secret),
+    field("interval", How::Number),
+    field("active", How::Flag),
+    field("exp", How::Number),
+    field("iat", How::Number),
+    field("nbf", How::Number),
+    field("error", How::Part(Part::Other)),
+    field("error_description", How::Part(Part::Other)),
+    field("error_uri", How::Url),
+    // Of registrations (RFC 7591, 7592).
+    field("redirect_uris", How::List(&How::Url)),
+    field("grant_types", How::List(&How::Id)),
+    field("response_types", How::List(&How::Id)),
+    field("token_endpoint_auth_method", How::Id),
+    field("application_type", How::Id),
+    field("client_name", How::Part(Part::Other)),
+    field("client_uri", How::Url),
+    field("logo_uri", How::Url),
+    field("tos_uri", How::Url),
+    field("policy_uri", How::Url),
+    field("jwks_uri", How::Url),
+    field("contacts", How::List(&How::Id)),
+    field("software_id", How::Id),
+    field("software_version", How::Id),
+    field("software_statement", How::Secret),
+    field("client_id_issued_at", How::Number),
+    field("client_secret_expires_at", How::Number),
+    field("registration_access_token", How::Secret),
+    field("registration_client_uri", How::Url),
+];
+
+impl Protocol for OAuth {
+    fn name(&self) -> &'static str {
+        "oauth"
+    }
+
+    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+        let host = head
+            .host
+            .rsplit_once(':')
+            .map_or(head.host, |(host, _)| host);
+        let is_model_s = provider_of(head.host) != "other"
+            || CLOUDS
+                .iter()
+                .any(|cloud| host.trim_end_matches('.').ends_with(cloud));
+        // A message of MCP may be sent to any path.
+        let is_mcp_s = head.method == "POST"
+            && (head.header("mcp-method").is_some() || head.header("mcp-session-id").is_some());
+        if is_model_s || is_mcp_s {
+            return None;
+        }
+        let endpoint = routes::endpoint(head, LINES)?;
+        let asks_nothing = endpoint.name == AUTHORIZE && !names_client(head);
+        if asks_nothing && endpoint.body == BodyForm::Absent {
+            return None;
+        }
+        Some(Endpoint {
+            gate: Gate::Origin,
+            ..endpoint
+        })
+    }
+
+    fn serves_tools(&self) -> bool {
+        true
+    }
+
+    fn coverage(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAi
+    }
+
+    fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
+        let Some(body) = reader.body() else { return };
+        let root = body.root();
+        let telling = TELLING.iter().find(|(name, _)| *name == endpoint.name);
+        let is_known =
+            telling.is_none_or(|(_, members)| members.iter().any(|name| root.get(name).is_some()));
+        if !is_known {
+            reader.problem(codes::AG2007, root, "the body is no request of OAuth");
+        }
+        reader.reading.params = Some(root.place());
+        let mut event = Event::new(Kind::Request, Direction::Request, root.place());
+        event.gate = endpoint.gate;
+        reader.reading.add(event);
+        read(reader, root);
+    }
+
+    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+        let Some(body) = reader.body() else { return };
+        read(reader, body.root());
+    }
+
+    /// RFC 6749 §5.2: what clients of OAuth read is `error` and `error_description`.
+    fn refusal(&self, denial: &Denial, _: &Asked) -> Refusal {
+        Refusal {
+            body: refused(denial),
+            ..Dialect::OpenAi.refusal(denial)
+        }
+    }
+
+    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+        refused(denial)
+    }
+}
+
+/// Whether the query asks for an authorization.
+fn names_client(head: &Head<'_>) -> bool {
+    head.path.query.split('&').any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        matches!(name, "client_id" | "request_uri")
+    })
+}
+
+fn read(reader: &mut Reader<'_>, root: Value<'_>) {
+    let origin = Origin {
+        from: reader.author(Author::System),
+        part: Part::Text,
+        turn: Turn::Latest,
+        choice: 0,
+        piece_of: None,
+    };
+    let voice = Voice::of(origin.clone());
+    reader.table(root, FIELDS, &voice, &mut |reader, _, value| {
+        // RFC 8707: may stand more than once.
+        match value.kind() {
+            json::Kind::Array => {
+                reader.array(value, |reader, value| {
+                    reader.told_identifier(value, &origin)
+                });
+            }
+            _ => reader.told_identifier(value, &origin),
+        }
+    });
+    // Who the user is, and whatever else a server says of them or of a client: text that may be edited in an answer.
+    for (_, value) in root.members() {
+        if reader.direction() == Direction::Response && !reader.knows(value) {
+            let texts = reader.tree(value);
+            reader.tell(value, texts, &origin);
+        }
+    }
+}
+
+fn refused(denial: &Denial) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut outer = Object::begin(&mut out);
+    let error = match denial.status {
+        401 => "invalid_client",
+        500.. => "temporarily_unavailable",
+        403 => "access_denied",
+        _ => "invalid_request",
+    };
+    outer.text("error", error);
+    outer.text("error_description", &denial.message());
+    outer.member("agentguard", |out| denial.details(out));
+    outer.end();
+    out
+}

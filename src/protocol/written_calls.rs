@@ -1,0 +1,584 @@
+//! Calls that a model writes as text. A server without a parser for a model's chat template answers with the template's own
+//! marks in the text, and clients that know the template carry such calls out.
+//!
+//! Source: the chat templates of the models (Hugging Face), and the tool parsers of vLLM, SGLang and llama.cpp.
+
+use crate::wire::json::{self, Limits, Nest, quote};
+
+/// Most calls of one text. One more counts as a call of anything.
+const MOST_CALLS: usize = 64;
+
+/// Bytes that are looked through for the ends of arguments, as many times as the text has bytes.
+const LOOKS: usize = 4;
+
+/// Longest name of a tool.
+const LONGEST_NAME: usize = 128;
+
+/// What calls begin with, and whose templates write them so. Behind a mark stands JSON with name and arguments, or a name and
+/// then arguments as JSON or as tags.
+const MARKS: &[&str] = &[
+    // Hermes, Qwen (JSON; Qwen3-Coder: `<function=NAME>`), GLM (a name and `<arg_key>`), Granite.
+    "<tool_call>",
+    // Granite, Phi-4.
+    "<|tool_call|>",
+    // Llama 3.1 (custom tools), Functionary 3.1, Qwen3-Coder.
+    "<function=",
+    // Llama 3.1: JSON, or `NAME.call(…)`.
+    "<|python_tag|>",
+    // Mistral: a list, or `NAME[ARGS]{…}`.
+    "[TOOL_CALLS]",
+    // DeepSeek V3, R1: `function<｜tool▁sep｜>NAME` and a block of JSON; V3.1: `NAME<｜tool▁sep｜>{…}`.
+    "<｜tool▁call▁begin｜>",
+    // Functionary 2 and 3.
+    "<|recipient|>",
+    ">>>",
+    // Command R7B and A.
+    "<|START_ACTION|>",
+    // Command R (a block of JSON), ReAct (`Action: NAME`, `Action Input: {…}`).
+    "Action:",
+    // Anthropic before tools, MiniMax, and what models make of it.
+    "<invoke",
+    "<tool_name>",
+    // gpt-oss (harmony): `to=functions.NAME <|constrain|>json<|message|>{…}`.
+    "to=functions.",
+    // Kimi K2: `functions.NAME:0<|tool_call_argument_begin|>{…}`.
+    "<|tool_call_begin|>",
+    // InternLM, Jamba.
+    "<|plugin|>",
+    "<tool_calls>",
+];
+
+/// The bytes that tell the marks from other text, each at its distance from the mark's beginning.
+const TELLING: &[(u8, usize)] = &[(b'<', 0), (b'[', 0), (b'>', 0), (b':', 6), (b'=', 2)];
+
+/// How texts begin that are nothing but a call (Llama 3, xLAM), without white space.
+const BEGINNINGS: &[&str] = &[
+    "{\"name\":",
+    "[{\"name\":",
+    "{\"type\":\"function\"",
+    "{\"function\":",
+    "{\"tool_name\":",
+    "[{\"tool_name\":",
+    "{\"parameters\":",
+    "{\"arguments\":",
+];
+
+/// The longest mark, in bytes.
+pub const LONGEST_MARK: usize = 32;
+
+/// Shorter beginnings of a mark may leave before it is known what follows.
+const SHORTEST_BEGINNING: usize = 3;
+
+/// A call in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenCall {
+    /// The tool; absent where a mark says that there is a call and nothing says of what.
+    pub tool: Option<String>,
+    /// Its arguments, as JSON; absent where they can't be read.
+    pub args: Option<String>,
+}
+
+/// Where the first mark of a text begins, at or behind a byte. `is_begin`: the text begins with what is given.
+pub fn first_mark(text: &str, from: usize, is_begin: bool) -> Option<usize> {
+    if is_begin && from == 0 && begins_as_call(text) == Some(true) {
+        return Some(0);
+    }
+    mark_at(text, from).map(|(at, _)| at)
+}
+
+/// How much of a text can't be the beginning of a mark, whatever follows.
+pub fn free_of_marks(text: &str, is_begin: bool) -> usize {
+    if is_begin && begins_as_call(text).is_none() {
+        return 0;
+    }
+    let bytes = text.as_bytes();
+    let longest = (SHORTEST_BEGINNING..LONGEST_MARK.min(bytes.len().saturating_add(1)))
+        .rev()
+        .find(|length| {
+            let tail = bytes
+                .get(bytes.len().saturating_sub(*length)..)
+                .unwrap_or_default();
+            MARKS
+                .iter()
+                .any(|mark| mark.len() > *length && mark.as_bytes().starts_with(tail))
+        });
+    bytes.len().saturating_sub(longest.unwrap_or_default())
+}
+
+/// Whether a text begins as one that is nothing but a call; absent where that can't be told yet.
+fn begins_as_call(text: &str) -> Option<bool> {
+    let text = text.trim_start();
+    let text = text.strip_prefix("```json").unwrap_or(text);
+    let longest = BEGINNINGS
+        .iter()
+        .map(|begin| begin.len())
+        .max()
+        .unwrap_or_default();
+    let compact: String = text
+        .chars()
+        .take(LONGEST_NAME)
+        .filter(|c| !c.is_whitespace())
+        .take(longest)
+        .collect();
+    if BEGINNINGS.iter().any(|begin| compact.starts_with(begin)) {
+        return Some(true);
+    }
+    let may_be = BEGINNINGS.iter().any(|begin| begin.starts_with(&*compact))
+        || "```json".starts_with(&*compact);
+    (!may_be || text.len() > LONGEST_NAME).then_some(false)
+}
+
+fn mark_at(text: &str, from: usize) -> Option<(usize, &'static str)> {
+    let bytes = text.as_bytes();
+    let rest = bytes.get(from..)?;
+    rest.iter().enumerate().find_map(|(offset, byte)| {
+        let (_, distance) = TELLING.iter().find(|(telling, _)| telling == byte)?;
+        let at = from.checked_add(offset)?.checked_sub(*distance)?;
+        if at < from {
+            return None;
+        }
+        let mark = MARKS.iter().find(|mark| {
+            bytes
+                .get(at..)
+                .is_some_and(|text| text.starts_with(mark.as_bytes()))
+        })?;
+        // Words of prose count at the beginning of a line.
+        let is_line = matches!(*mark, "Action:" | ">>>");
+        let begins_line = at == 0 || bytes.get(at.wrapping_sub(1)) == Some(&b'\n');
+        (!is_line || begins_line).then_some((at, *mark))
+    })
+}
+
+/// All calls that a text writes. Linear in the text.
+pub fn find(text: &str) -> Vec<WrittenCall> {
+    let mut finder = Finder {
+        text,
+        calls: Vec::new(),
+        looks: text.len().saturating_mul(LOOKS),
+    };
+    let mut at = 0;
+    if begins_as_call(text) == Some(true) {
+        let open = text.find(['{', '[']).unwrap_or_default();
+        at = finder.listed(open, true).unwrap_or_default();
+    }
+    while let Some((start, mark)) = mark_at(text, at) {
+        let behind = start.saturating_add(mark.len());
+        at = finder.behind(behind).max(behind);
+        if finder.calls.len() > MOST_CALLS {
+            break;
+        }
+    }
+    finder.calls
+}
+
+struct Finder<'t> {
+    text: &'t str,
+    calls: Vec<WrittenCall>,
+    /// Bytes that may still be looked through.
+    looks: usize,
+}
+
+impl<'t> Finder<'t> {
+    fn rest(&self, at: usize) -> &'t str {
+        self.text.get(at..).unwrap_or_default()
+    }
+
+    fn add(&mut self, tool: Option<&str>, args: Option<String>) {
+        let tool = tool.map(|tool| match self.calls.len() >= MOST_CALLS {
+            true => None,
+            false => Some(tool.to_owned()),
+        });
+        self.calls.push(WrittenCall {
+            tool: tool.flatten(),
+            args,
+        });
+    }
+
+    /// Skips what templates write between a mark and what it marks: white space, fences, other marks' names.
+    fn skip(&self, mut at: usize) -> usize {
+        const BETWEEN: &[&str] = &[
+            "```json",
+            "```",
+            "<|constrain|>json",
+            "<|message|>",
+            "<|content|>",
+            "<|plugin|>",
+            "json",
+            "tool_call",
+        ];
+        // No template writes more of them; each mark is looked behind once more.
+        for _ in BETWEEN {
+            let rest = self.rest(at);
+            let trimmed = rest.trim_start();
+            let skipped = BETWEEN.iter().find_map(|word| trimmed.strip_prefix(word));
+            let left = skipped.unwrap_or(trimmed);
+            at = self.text.len().saturating_sub(left.len());
+            if skipped.is_none() {
+                break;
+            }
+        }
+        at
+    }
+
+    /// Reads what stands behind a mark; gives where to go on.
+    fn behind(&mut self, at: usize) -> usize {
+        let start = self.skip(at);
+        match self.rest(start).as_bytes().first() {
+            Some(b'{' | b'[') => self.listed(start, false).unwrap_or(start),
+            _ => self.named(at),
+        }
+    }
+
+    /// The JSON value at `at`, an object or a list.
+    fn value(&mut self, at: usize) -> Option<&'t str> {
+        let mut depth = 0usize;
+        let mut in_string = false;
+        let mut escaped = false;
+        for (offset, byte) in self.rest(at).bytes().enumerate() {
+            self.looks = self.looks.checked_sub(1)?;
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                _ if in_string => {}
+                b'{' | b'[' => depth = depth.saturating_add(1),
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        return self.rest(at).get(..=offset);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Calls as JSON: an object, a list of them, or several behind one another (`;` in Llama's).
+    fn listed(&mut self, mut at: usize, strictly: bool) -> Option<usize> {
+        let mut end = None;
+        loop {
+            let Some(value) = self.value(at) else {
+                // Cut off, or no JSON: a name in it is one all the same.
+                if !strictly || end.is_some() {
+                    let rest = self.rest(at);
+                    let name = ["\"name\"", "\"tool_name\""]
+                        .iter()
+                        .find_map(|key| rest.split_once(key)?.1.split('"').nth(1));
+                    self.add(name.filter(|name| name.len() <= LONGEST_NAME), None);
+                }
+                return end;
+            };
+            self.each_in(value, strictly);
+            at = at.saturating_add(value.len());
+            end = Some(at);
+            let next = self
+                .rest(at)
+                .trim_start_matches([';', ',', ' ', '\n', '\r', '\t']);
+            if self.calls.len() > MOST_CALLS || !next.starts_with('{') {
+                return end;
+            }
+            at = self.text.len().saturating_sub(next.len());
+        }
+    }
+
+    fn each_in(&mut self, value: &str, strictly: bool) {
+        let limits = Limits { max_depth: 64 };
+        let Ok(nest) = Nest::scan(value.as_bytes(), limits, 0) else {
+            self.add(None, None);
+            return;
+        };
+        let Some(doc) = nest.body() else { return };
+        let root = doc.root();
+        let list: Vec<json::Value<'_>> = match root.kind() {
+            json::Kind::Array => root.elements().take(MOST_CALLS.saturating_add(1)).collect(),
+            _ => vec![root],
+        };
+        for call in list {
+            let inner = call
+                .get("function")
+                .filter(|inner| inner.kind() == json::Kind::Object);
+            let call = inner.unwrap_or(call);
+            let get = |names: &[&str]| names.iter().find_map(|name| call.get(name));
+            let name = get(&["name", "tool_name", "function"]).and_then(|name| name.text());
+            let args = get(&["arguments", "parameters", "args", "input", "tool_input"]);
+            if strictly && (name.is_none() || args.is_none()) {
+                continue;
+            }
+            let args = match args {
+                Some(args) if args.kind() == json::Kind::Object => {
+                    Some(String::from_utf8_lossy(args.raw()).into_owned())
+                }
+                Some(args) => args
+                    .text()
+                    .filter(|text| is_object(text))
+                    .map(|text| text.into()),
+                None => None,
+            };
+            self.add(name.as_deref(), args);
+        }
+    }
+
+    /// A name, and then its arguments.
+    fn named(&mut self, at: usize) -> usize {
+        let rest = self.rest(at);
+        let begin =
+            rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='));
+        let begin = begin
+            .strip_prefix("name=")
+            .unwrap_or(begin)
+            .trim_start_matches(['"', '\'']);
+        let begin = begin
+            .strip_prefix("function<｜tool▁sep｜>")
+            .unwrap_or(begin);
+        let begin = begin.strip_prefix("functions.").unwrap_or(begin);
+        let is_named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+        let length = begin.find(|c| !is_named(c)).unwrap_or(begin.len());
+        let name = begin.get(..length).unwrap_or_default();
+        let name = name.strip_suffix(".call").unwrap_or(name);
+        let after = self
+            .text
+            .len()
+            .saturating_sub(begin.len())
+            .saturating_add(length);
+        // `all`: Functionary's words to everybody.
+        if name.is_empty() || name.len() > LONGEST_NAME || name == "all" {
+            return at;
+        }
+        // Its arguments end where the next call begins.
+        let until = mark_at(self.text, after).map_or(self.text.len(), |(next, _)| next);
+        let body = self.text.get(after..until).unwrap_or_default();
+        let open = body.find('{');
+        let tags = tagged(body);
+        match open.filter(|_| tags.is_none()) {
+            Some(open) => {
+                let start = after.saturating_add(open);
+                let args = self.value(start);
+                let end = start.saturating_add(args.map_or(0, str::len));
+                let args = args.filter(|args| is_object(args)).map(str::to_owned);
+                self.add(Some(name), args);
+                end.max(after)
+            }
+            None => {
+                self.add(Some(name), tags);
+                after
+            }
+        }
+    }
+}
+
+fn is_object(text: &str) -> bool {
+    let nest = Nest::scan(text.as_bytes(), Limits { max_depth: 64 }, 0);
+    nest.is_ok_and(|nest| {
+        nest.body()
+            .is_some_and(|doc| doc.root().kind() == json::Kind::Object)
+    })
+}
+
+/// How arguments stand in tags: before the key, between key and value, behind the value.
+const TAGS: &[(&str, &str, &str)] = &[
+    ("<parameter=", ">", "</parameter>"),
+    ("<parameter name=\"", ">", "</parameter>"),
+    ("<arg_key>", "</arg_key>", "</arg_value>"),
+];
+
+/// Arguments as tags, as an object; absent where there are none.
+fn tagged(body: &str) -> Option<String> {
+    let mut out = b"{".to_vec();
+    let (before, between, behind) = TAGS
+        .iter()
+        .filter_map(|tags| Some((body.find(tags.0)?, *tags)))
+        .min_by_key(|(at, _)| *at)
+        .map(|(_, tags)| tags)
+        .or_else(|| body.contains("<parameters>").then_some(("<", ">", "</")))?;
+    let mut rest = match before {
+        "<" => body.split_once("<parameters>").map_or("", |(_, rest)| rest),
+        _ => body,
+    };
+    while let Some((key, after)) = rest
+        .split_once(before)
+        .and_then(|(_, rest)| rest.split_once(between))
+    {
+        if key.starts_with('/') {
+            break;
+        }
+        let (value, next) = after.split_once(behind).unwrap_or((after, ""));
+        let value = value.trim_start();
+        let value = value.strip_prefix("<arg_value>").unwrap_or(value);
+        rest = match before {
+            // The rest of the closing tag.
+            "<" => next.split_once('>').map_or("", |(_, rest)| rest),
+            _ => next,
+        };
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        quote(key.split('"').next().unwrap_or_default().trim(), &mut out);
+        out.push(b':');
+        let value = value.trim();
+        let is_json = value.starts_with(['{', '[', '-'])
+            || value.starts_with(|c: char| c.is_ascii_digit())
+            || matches!(value, "true" | "false" | "null");
+        let is_value = is_json && Nest::scan(value.as_bytes(), Limits { max_depth: 64 }, 0).is_ok();
+        if is_value {
+            out.extend_from_slice(value.as_bytes());
+        } else {
+            quote(value, &mut out);
+        }
+    }
+    out.push(b'}');
+    Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn calls(text: &str) -> Vec<(String, serde_json::Value)> {
+        find(text)
+            .into_iter()
+            .map(|call| {
+                let args = call.args.map_or(serde_json::Value::Null, |args| {
+                    serde_json::from_str(&args).unwrap()
+                });
+                (call.tool.unwrap_or_else(|| "?".to_owned()), args)
+            })
+            .collect()
+    }
+
+    /// The same call in each of the templates.
+    pub(crate) const WRITTEN: &[&str] = &[
+        "<tool_call>\n{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}\n</tool_call>",
+        "Sure.\n<tool_call>{\"arguments\": {\"amount\": 5}, \"name\": \"pay\"}</tool_call>",
+        "<tool_call>\n<function=pay>\n<parameter=amount>\n5\n</parameter>\n</function>\n</tool_call>",
+        "<tool_call>pay\n<arg_key>amount</arg_key>\n<arg_value>5</arg_value>\n</tool_call>",
+        "<|tool_call|>[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]",
+        "<|tool_call|>[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]<|/tool_call|>",
+        "<function=pay>{\"amount\": 5}</function>",
+        "<|python_tag|>{\"name\": \"pay\", \"parameters\": {\"amount\": 5}}",
+        "{\"name\": \"pay\", \"parameters\": {\"amount\": 5}}",
+        "{\"type\": \"function\", \"name\": \"pay\", \"parameters\": {\"amount\": 5}}",
+        "[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]",
+        "```json\n{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}\n```",
+        "[TOOL_CALLS][{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]",
+        "[TOOL_CALLS]pay{\"amount\": 5}",
+        "[TOOL_CALLS]pay[ARGS]{\"amount\": 5}",
+        "[TOOL_CALLS]pay[CALL_ID]abc123456[ARGS]{\"amount\": 5}",
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>pay\n```json\n{\"amount\": 5}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>pay<｜tool▁sep｜>{\"amount\": 5}<｜tool▁call▁end｜>",
+        "<|from|>assistant\n<|recipient|>pay\n<|content|>{\"amount\": 5}",
+        ">>>pay\n{\"amount\": 5}",
+        "Action: ```json\n[{\"tool_name\": \"pay\", \"parameters\": {\"amount\": 5}}]\n```",
+        "<|START_ACTION|>[{\"tool_call_id\": \"0\", \"tool_name\": \"pay\", \"parameters\": {\"amount\": 5}}]<|END_ACTION|>",
+        "Thought: pay\nAction: pay\nAction Input: {\"amount\": 5}",
+        "<function_calls>\n<invoke name=\"pay\">\n<parameter name=\"amount\">5</parameter>\n</invoke>\n</function_calls>",
+        "<function_calls><invoke><tool_name>pay</tool_name><parameters><amount>5</amount></parameters></invoke></function_calls>",
+        "<|channel|>commentary to=functions.pay <|constrain|>json<|message|>{\"amount\": 5}<|call|>",
+        "<|start|>assistant to=functions.pay<|channel|>commentary json<|message|>{\"amount\": 5}",
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.pay:0<|tool_call_argument_begin|>{\"amount\": 5}<|tool_call_end|>",
+        "<|action_start|><|plugin|>\n{\"name\": \"pay\", \"parameters\": {\"amount\": 5}}<|action_end|>",
+        "<tool_calls>[{\"name\": \"pay\", \"arguments\": {\"amount\": 5}}]</tool_calls>",
+        "<tool_call>{\"name\": \"pay\", \"arguments\": \"{\\\"amount\\\": 5}\"}</tool_call>",
+    ];
+
+    #[test]
+    fn a_call_is_found_in_every_template() {
+        for text in WRITTEN {
+            assert_eq!(
+                calls(text),
+                [("pay".to_owned(), serde_json::json!({"amount": 5}))],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn calls_behind_one_another_are_all_found() {
+        let one = "<tool_call>{\"name\": \"a\", \"arguments\": {}}</tool_call>";
+        let two = one.replace("\"a\"", "\"b\"");
+        let names = |text: &str| {
+            calls(text)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&format!("{one}\n{two} and {one}")), ["a", "b", "a"]);
+        assert_eq!(
+            names(
+                "<|python_tag|>{\"name\":\"a\",\"parameters\":{}}; {\"name\":\"b\",\"parameters\":{}}"
+            ),
+            ["a", "b"]
+        );
+        assert_eq!(names("[TOOL_CALLS]a{\"x\":1}[TOOL_CALLS]b{}"), ["a", "b"]);
+        assert_eq!(names(">>>a\n{}\n>>>b\n{}"), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_call_that_is_cut_off_or_malformed_is_one_with_arguments_that_nobody_knows() {
+        for text in [
+            "<tool_call>{\"name\": \"pay\", \"arguments\": {\"amount\": 5",
+            "<tool_call>{\"name\": \"pay\", \"arguments\": {\"amount\": 5}",
+            "[TOOL_CALLS]pay{\"amount\":",
+            "<|python_tag|>pay.call(amount=\"5\")",
+        ] {
+            assert_eq!(
+                calls(text),
+                [("pay".to_owned(), serde_json::Value::Null)],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn prose_and_data_are_no_calls() {
+        for text in [
+            "Call it like <b>this</b>: a[0] >> b, x=1",
+            "The action: pay him. Next Action: none",
+            "{\"name\": \"Jane\", \"age\": 5}",
+            "{\"result\": [1, 2]}",
+            "Use `to=` and `<function` in HTML",
+            "a >>> b",
+            "",
+        ] {
+            assert_eq!(calls(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn work_is_linear_whatever_the_text() {
+        for mark in MARKS {
+            for unit in [
+                mark.to_string(),
+                format!("{mark}{{"),
+                format!("{mark}a{{\""),
+                format!("{mark}[["),
+            ] {
+                let text = unit.repeat(5_000);
+                let started = std::time::Instant::now();
+                assert!(find(&text).len() <= MOST_CALLS + 2);
+                assert!(started.elapsed().as_secs() < 5, "{unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_mark_has_its_telling_byte() {
+        for mark in MARKS {
+            assert_eq!(mark_at(mark, 0), Some((0, *mark)));
+            assert!(mark.len() <= LONGEST_MARK);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_free_of_marks_stays_so(cut in 0usize..200, at in 0usize..31) {
+            let text = format!("Well.\n{}", WRITTEN[at]);
+            let cut = (0..=cut.min(text.len())).rev().find(|cut| text.is_char_boundary(*cut)).unwrap();
+            let free = free_of_marks(&text[..cut], true);
+            if let Some(mark) = first_mark(&text, 0, true) {
+                prop_assert!(mark.saturating_add(SHORTEST_BEGINNING) > free.min(cut) || first_mark(&text[..cut], 0, true).is_some());
+            }
+        }
+    }
+}
