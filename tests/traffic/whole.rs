@@ -574,7 +574,7 @@ fn arguments_of_calls_are_redacted_only_by_a_rule_that_names_their_part() {
             let rule = format!(
                 "  - id: word
     match: {{ event: response{part} }}
-    when: {{ text: {{ contains: {} }} }}
+    when: {{ text: {{ matches: {} }} }}
     action: redact
 ",
                 Value::String(word.clone())
