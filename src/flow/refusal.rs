@@ -6,7 +6,7 @@ use super::step::{HeaderEdit, Reply};
 use super::{Flow, Stage};
 use crate::diag::codes;
 use crate::event::{Direction, Known};
-use crate::policy::Decision;
+use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{Nest, Place};
 
@@ -20,11 +20,9 @@ impl Flow {
         // The rule's own words are about arguments that nobody has seen.
         let hides_arguments = code == codes::AG2010 && refused.problem.is_none();
         let reason = match (&refused.problem, rule) {
-            (_, Some(rule)) if hides_arguments => format!(
-                "The provider runs {} itself: its arguments can't be inspected, and rule `{}` needs them.",
-                told_tool(&refused.event.tool),
-                rule.id
-            ),
+            (_, Some(rule)) if hides_arguments => {
+                rule.unseen_arguments(&told_tool(&refused.event.tool))
+            }
             (_, Some(rule)) if rule.reason.is_some() => {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
             }
@@ -58,7 +56,7 @@ impl Flow {
             rule: rule.map(|rule| rule.id.to_string()),
             reason,
             remedy: match hides_arguments {
-                true => Some("Leave this tool out of the request.".to_owned()),
+                true => Some(LEAVE_TOOL_OUT.to_owned()),
                 false => rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
             },
             request_id: self.head.request_id.clone(),

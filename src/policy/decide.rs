@@ -678,7 +678,18 @@ impl CompiledTest {
     }
 }
 
+/// What to do where a rule needs arguments that only the provider sees.
+pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";
+
 impl CompiledRule {
+    /// Why it denies a tool that the provider runs; its own reason is about arguments that nobody has seen.
+    pub fn unseen_arguments(&self, tool: &str) -> String {
+        format!(
+            "The provider runs {tool} itself: its arguments can't be inspected, and rule `{}` needs them.",
+            self.id
+        )
+    }
+
     /// Why it is not about this event, whatever its conditions say.
     pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
         // How often something happened is known to nobody yet; the filter takes no policy that asks for it.

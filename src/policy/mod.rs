@@ -62,7 +62,7 @@ pub use case::{
     written as written_case,
 };
 pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Held, Judgement, Ruling, Shadow};
+pub use decide::{Context, Decision, Held, Judgement, LEAVE_TOOL_OUT, Ruling, Shadow};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};

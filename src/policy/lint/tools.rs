@@ -1,7 +1,7 @@
 //! Which tools a rule is about: those that nobody names, and those that the provider runs.
 
 use super::{Findings, Subject, View, top};
-use crate::diag::codes;
+use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::document::DefaultAction;
 use crate::policy::field::Field;
@@ -34,6 +34,40 @@ const PROVIDER_RUN: [&str; 20] = [
     "web_search",
 ];
 
+/// Names of abilities that every agent calls otherwise: whoever stops one of them meant the ability.
+const OF_AGENTS: [&str; 30] = [
+    "Bash",
+    "Edit",
+    "Read",
+    "Shell",
+    "WebFetch",
+    "Write",
+    "apply_patch",
+    "bash",
+    "create_file",
+    "delete_file",
+    "edit",
+    "edit_file",
+    "exec",
+    "exec_command",
+    "execute_bash",
+    "execute_command",
+    "fetch",
+    "fetch_url",
+    "http_request",
+    "python",
+    "read_file",
+    "run_command",
+    "run_shell_command",
+    "run_terminal_cmd",
+    "shell",
+    "str_replace",
+    "terminal",
+    "web_fetch",
+    "write",
+    "write_file",
+];
+
 /// Policies that let every tool be called but those that their rules name.
 pub(super) fn open_by_default(subject: &Subject<'_>, findings: &mut Findings) {
     let defaults = top(subject.root, "defaults");
@@ -41,19 +75,31 @@ pub(super) fn open_by_default(subject: &Subject<'_>, findings: &mut Findings) {
     if is_meant || subject.document.defaults.tool_call.action != DefaultAction::Allow {
         return;
     }
-    let named = subject.rules.iter().find_map(|view| {
-        let restricts = matches!(view.written.action, Action::Deny | Action::RequireApproval);
-        let name = tools(view.written)?.find(|name| !matches!(*name, "*" | "**"))?;
-        restricts.then_some((view, name))
-    });
-    let Some((view, name)) = named else {
+    let stopped = || {
+        let rules = subject.rules.iter().filter(|view| {
+            matches!(view.written.action, Action::Deny | Action::RequireApproval)
+        });
+        rules.flat_map(|view| {
+            let names = tools(view.written).into_iter().flatten();
+            names
+                .filter(|name| !matches!(*name, "*" | "**"))
+                .map(move |name| (view, name))
+        })
+    };
+    let ability = stopped().find(|(_, name)| OF_AGENTS.contains(name));
+    let severity = match ability {
+        Some(_) => Severity::Warning,
+        None => Severity::Note,
+    };
+    let Some((view, name)) = ability.or_else(|| stopped().next()) else {
         return;
     };
     let place = match defaults {
         Some(defaults) => (defaults.span.clone(), "defaults".to_owned()),
         None => view.place("match"),
     };
-    findings.warn(
+    findings.add(
+        severity,
         codes::AG1127,
         place,
         format!(
@@ -80,11 +126,11 @@ pub(super) fn unseen_arguments(subject: &Subject<'_>, findings: &mut Findings) {
             continue;
         }
         let run = match tools(rule) {
-            Some(mut named) => PROVIDER_RUN.iter().copied().find(|name| {
-                named.any(|tool| {
-                    Glob::parse(tool).is_ok_and(|glob| glob.matches(name, Reading::Broad))
-                })
-            }),
+            Some(named) => {
+                let named: Vec<Glob> = named.filter_map(|tool| Glob::parse(tool).ok()).collect();
+                let fits = |name: &&str| named.iter().any(|glob| glob.matches(name, Reading::Broad));
+                PROVIDER_RUN.iter().copied().find(fits)
+            }
             None => Some("web_search"),
         };
         if let Some(name) = run {
