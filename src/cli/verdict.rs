@@ -3,7 +3,8 @@
 use crate::diag::codes;
 use crate::event::Redaction;
 use crate::policy::{
-    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, LEAVE_TOOL_OUT, Mode, Moment, Policy,
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, LEAVE_TOOL_OUT, Mode, Moment,
+    Policy,
 };
 use crate::redact::{self, Ledger};
 use crate::wire::edit;

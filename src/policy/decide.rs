@@ -24,8 +24,8 @@ use super::value::{
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Name, Part, Position,
-    Reading, Redaction, Replacement, Text, Turn,
+    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Name, Part, Position, Reading,
+    Redaction, Replacement, Text, Turn,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
@@ -715,7 +715,9 @@ impl CompiledRule {
             && self.action == Action::Redact
             && !self.asks_part
         {
-            return Some("a redaction edits arguments of a response's call only if it names `part`");
+            return Some(
+                "a redaction edits arguments of a response's call only if it names `part`",
+            );
         }
         let code = event
             .code

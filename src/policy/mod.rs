@@ -69,7 +69,7 @@ pub use explain::{Branch, Explained, Explainer};
 #[cfg(not(target_arch = "wasm32"))]
 pub use extend::{Read, ReadFile, resolve};
 #[cfg(not(target_arch = "wasm32"))]
-pub use format::{FormatError, format_yaml, write_json, write_yaml};
+pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;

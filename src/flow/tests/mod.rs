@@ -12,6 +12,7 @@ mod history;
 mod identifiers;
 mod mcp;
 mod models;
+mod provider_run;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;

@@ -76,9 +76,10 @@ pub(super) fn open_by_default(subject: &Subject<'_>, findings: &mut Findings) {
         return;
     }
     let stopped = || {
-        let rules = subject.rules.iter().filter(|view| {
-            matches!(view.written.action, Action::Deny | Action::RequireApproval)
-        });
+        let rules = subject
+            .rules
+            .iter()
+            .filter(|view| matches!(view.written.action, Action::Deny | Action::RequireApproval));
         rules.flat_map(|view| {
             let names = tools(view.written).into_iter().flatten();
             names
@@ -128,7 +129,8 @@ pub(super) fn unseen_arguments(subject: &Subject<'_>, findings: &mut Findings) {
         let run = match tools(rule) {
             Some(named) => {
                 let named: Vec<Glob> = named.filter_map(|tool| Glob::parse(tool).ok()).collect();
-                let fits = |name: &&str| named.iter().any(|glob| glob.matches(name, Reading::Broad));
+                let fits =
+                    |name: &&str| named.iter().any(|glob| glob.matches(name, Reading::Broad));
                 PROVIDER_RUN.iter().copied().find(fits)
             }
             None => Some("web_search"),
