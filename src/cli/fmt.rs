@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Failed, Outcome, output, render};
-use crate::policy::{format_yaml, modern, unfold, write_json, write_yaml};
+use crate::policy::{format_yaml, modern, unfold, write_converted, write_json};
 use clap::Args;
 use serde_json::json;
 
@@ -34,7 +34,7 @@ impl Fmt {
             let is_json = source.text.trim_start().starts_with('{');
             let formatted = if modern(root).is_some() {
                 match unfold(root) {
-                    Ok((root, _)) => write_yaml(&root),
+                    Ok((full, _)) => write_converted(&source.text, root, &full),
                     Err(diagnostics) => {
                         for diagnostic in &diagnostics {
                             output::line(&render::as_text(&source, diagnostic));

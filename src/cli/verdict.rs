@@ -3,7 +3,8 @@
 use crate::diag::codes;
 use crate::event::Redaction;
 use crate::policy::{
-    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy,
+    Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, LEAVE_TOOL_OUT, Mode, Moment,
+    Policy,
 };
 use crate::redact::{self, Ledger};
 use crate::wire::edit;
@@ -32,6 +33,21 @@ pub(super) struct Verdict {
     pub(super) findings: BTreeMap<String, u64>,
     /// The text after redaction.
     pub(super) text: Option<String>,
+}
+
+/// The words of the rule that decided. Where it needed arguments that only the provider sees, they are not about those.
+fn words(decided: Option<&CompiledRule>, code: Option<&str>) -> (Option<String>, Option<String>) {
+    let Some(rule) = decided else {
+        return (None, None);
+    };
+    if code == Some(codes::AG2010) {
+        return (
+            Some(rule.unseen_arguments("this tool")),
+            Some(LEAVE_TOOL_OUT.to_owned()),
+        );
+    }
+    let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    (owned(&rule.reason), owned(&rule.remedy))
 }
 
 /// A rule that holds.
@@ -117,14 +133,15 @@ impl Verdict {
             "redact" => redacted_text(context.nest, redactions),
             _ => None,
         };
+        let (reason, remedy) = words(decided, code);
         Verdict {
             action: action.to_owned(),
             would: (would != action).then(|| would.to_owned()),
             status: code.map_or(200, codes::status),
             code: code.map(str::to_owned),
             rules: rules.into_values().collect(),
-            reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
-            remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            reason,
+            remedy,
             findings,
             text,
         }
@@ -163,15 +180,17 @@ impl Verdict {
             .flatten()
             .map(|(name, count)| (name.clone(), count.as_u64().unwrap_or_default()))
             .collect();
+        let code = text("code");
+        let (reason, remedy) = words(decided, code.as_deref());
         let status = record.get("status").and_then(Value::as_u64);
         Verdict {
             would: text("would"),
             status: status
                 .and_then(|status| u16::try_from(status).ok())
                 .unwrap_or_default(),
-            code: text("code"),
-            reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
-            remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            code,
+            reason,
+            remedy,
             findings,
             text: None,
             action,

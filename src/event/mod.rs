@@ -292,4 +292,13 @@ impl Event {
             gate: Gate::Requests,
         }
     }
+
+    /// Whether it stands for every call that the provider may make of a tool that a request offers: the calls never pass
+    /// here, so their arguments are unknown.
+    pub fn is_provider_offer(&self) -> bool {
+        self.kind == Kind::ToolCall
+            && self.direction == Direction::Request
+            && self.provider_run
+            && self.args == Known::Unknown
+    }
 }

@@ -43,6 +43,12 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Whether a call that stands at this place is refused already.
+    fn has_refused_call(&self, at: Place) -> bool {
+        let mut refused = self.refused.iter().map(|refused| &refused.event);
+        refused.any(|event| event.kind == Kind::ToolCall && event.at == at)
+    }
+
     /// The refusal that is told: the strictest, and of those the first. What is hidden comes after what is denied.
     pub(super) fn strictest(&self) -> Option<&Refused> {
         let rank = |refused: &Refused| (!refused.hidden, refused.ruling.decision);
@@ -520,10 +526,15 @@ impl Flow {
             outcome = Outcome::Allow;
         }
         self.exchange.decided(outcome, would);
+        // Of what the provider runs only an offer that is stopped is told, under one of its names.
+        let is_told = !event.provider_run
+            || event.is_provider_offer()
+                && would != Outcome::Allow
+                && !verdict.has_refused_call(event.at);
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
             && is_decided_now
-            && !event.provider_run
+            && is_told
             && let Known::Is(tool) = &event.tool
         {
             let name = context
@@ -533,6 +544,9 @@ impl Flow {
             self.exchange.calls.push((name, outcome));
         }
         if ruling.decision != Decision::Allow {
+            if ruling.code == Some(codes::AG2010) {
+                self.exchange.uninspectable.push(codes::AG2010);
+            }
             verdict.refused.push(Refused {
                 hidden: self.hides(event, &ruling),
                 event: event.clone(),

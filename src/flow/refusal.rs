@@ -5,8 +5,8 @@ use super::judge::Refused;
 use super::step::{HeaderEdit, Reply};
 use super::{Flow, Stage};
 use crate::diag::codes;
-use crate::event::Direction;
-use crate::policy::Decision;
+use crate::event::{Direction, Known};
+use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{Nest, Place};
 
@@ -17,7 +17,12 @@ impl Flow {
         let code = refused.ruling.code.unwrap_or(codes::AG3001);
         let rule = refused.ruling.rule.and_then(|number| policy.rule(number));
         let half = refused.event.direction.word();
+        // The rule's own words are about arguments that nobody has seen.
+        let hides_arguments = code == codes::AG2010 && refused.problem.is_none();
         let reason = match (&refused.problem, rule) {
+            (_, Some(rule)) if hides_arguments => {
+                rule.unseen_arguments(&told_tool(&refused.event.tool))
+            }
             (_, Some(rule)) if rule.reason.is_some() => {
                 rule.reason.as_deref().unwrap_or_default().to_owned()
             }
@@ -50,7 +55,10 @@ impl Flow {
             code,
             rule: rule.map(|rule| rule.id.to_string()),
             reason,
-            remedy: rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            remedy: match hides_arguments {
+                true => Some(LEAVE_TOOL_OUT.to_owned()),
+                false => rule.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
+            },
             request_id: self.head.request_id.clone(),
             at: if refused.event.direction == Direction::Request && !pointer.is_empty() {
                 vec![pointer]
@@ -138,6 +146,24 @@ impl Flow {
             .into_iter()
             .map(|(name, value)| HeaderEdit::Set(name, value))
             .collect()
+    }
+}
+
+/// A tool that the provider runs, by its type: `web_search_20250305`. What doesn't look like one could be anything.
+fn told_tool(tool: &Known<Box<str>>) -> String {
+    const LONGEST: usize = 64;
+    // Eight for the date of a version.
+    const MOST_DIGITS: usize = 8;
+    let is_type = |name: &&Box<str>| {
+        (1..=LONGEST).contains(&name.len())
+            && name.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b))
+    };
+    match tool.value().filter(is_type) {
+        Some(name) => format!("`{name}`"),
+        None => "this tool".to_owned(),
     }
 }
 

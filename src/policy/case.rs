@@ -162,7 +162,10 @@ impl Described {
 
     /// Calls are judged where they can be stopped: in a response.
     fn direction(&self) -> Direction {
+        // What is known of a tool that the provider runs is mostly its offer, in a request.
+        let is_offer = self.provider_run && self.args == Known::Unknown;
         self.direction.unwrap_or(match self.kind {
+            Kind::ToolCall if is_offer => Direction::Request,
             Kind::ToolCall | Kind::Response => Direction::Response,
             _ => Direction::Request,
         })

@@ -141,6 +141,10 @@ pub struct CompiledRule {
     pub(super) redact: Rc<Redact>,
     /// It names `turn`, and so sees earlier calls too.
     pub(super) asks_turn: bool,
+    /// It asks for a `part`, and so may edit arguments of a call in a response.
+    pub(super) asks_part: bool,
+    /// It asks for arguments, which of a tool that the provider runs never pass here.
+    pub(super) asks_arguments: bool,
     /// It can only hold if something that rules look for stands in the text.
     pub(super) needs_hit: bool,
     /// What it looks for in texts.
@@ -539,12 +543,15 @@ impl<'d> Compiler<'d> {
             Some(condition) => Some(self.condition(condition)?),
             None => None,
         };
-        let asks_turn = rule
-            .matches
-            .iter()
-            .any(|item| item.mention.field == Field::Turn)
-            || names_turn(&rule.when)
-            || names_turn(&rule.unless);
+        let (mut asks_turn, mut asks_part, mut asks_arguments) = (false, false, false);
+        rule.each_field(&mut |mention, of| {
+            // What is asked of an earlier event says nothing of the one at hand.
+            if of.is_none() {
+                asks_turn |= mention.field == Field::Turn;
+                asks_part |= mention.field == Field::Part;
+                asks_arguments |= matches!(mention.field, Field::Args(_));
+            }
+        });
         Some(CompiledRule {
             id: rule.id.clone(),
             action: rule.action,
@@ -568,6 +575,8 @@ impl<'d> Compiler<'d> {
             if_missing: rule.if_missing,
             redact: Rc::clone(&rule.redact),
             asks_turn,
+            asks_part,
+            asks_arguments,
         })
     }
 
@@ -1355,14 +1364,6 @@ fn folded(globs: &[Glob]) -> Vec<Glob> {
         .iter()
         .map(|glob| glob.folded(|literal| fold_name(literal).into_owned()))
         .collect()
-}
-
-fn names_turn(condition: &Option<Condition>) -> bool {
-    let mut names = false;
-    if let Some(condition) = condition {
-        condition.each_test(&mut |test| names |= test.mention.field == Field::Turn);
-    }
-    names
 }
 
 /// Whether a condition can only hold if the text of the event holds something that is looked for.

@@ -24,8 +24,8 @@ use super::value::{
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Known, Name, Part, Position,
-    Reading, Redaction, Replacement, Text, Turn,
+    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Name, Part, Position, Reading,
+    Redaction, Replacement, Text, Turn,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Nest, Place, Value};
@@ -499,11 +499,26 @@ impl Policy {
                 })
                 .map(|held| held.rule)
         };
-        if let Some(rule) = first(Action::Deny) {
+        // Where arguments never pass here, a rule that asks for them holds whatever they are. One that holds without them
+        // says why better.
+        let needs_arguments = |rule: u16| {
+            event.is_provider_offer() && self.rule(rule).is_some_and(|rule| rule.asks_arguments)
+        };
+        let denies = || {
+            let is_deny = |rule: &CompiledRule| rule.action == Action::Deny;
+            let held = held.clone().map(|held| held.rule);
+            held.filter(move |rule| self.rule(*rule).is_some_and(is_deny))
+        };
+        let plain = denies().find(|rule| !needs_arguments(*rule));
+        if let Some(rule) = plain.or_else(|| denies().next()) {
+            let code = match plain {
+                Some(_) => codes::AG3001,
+                None => codes::AG2010,
+            };
             return Ruling {
                 decision: Decision::Deny,
                 rule: Some(rule),
-                code: Some(event.code.unwrap_or(codes::AG3001)),
+                code: Some(event.code.unwrap_or(code)),
             };
         }
         if let Some(rule) = first(Action::RequireApproval) {
@@ -644,10 +659,9 @@ impl Question {
                     .is_none_or(|when| judge.condition(when, side))
         };
         // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
-        let is_offer = event.provider_run && event.args == Known::Unknown;
         Fit {
             broadly: fits(Side::Restricting),
-            narrowly: !is_offer && fits(Side::Loosening),
+            narrowly: !event.is_provider_offer() && fits(Side::Loosening),
         }
     }
 }
@@ -677,7 +691,18 @@ impl CompiledTest {
     }
 }
 
+/// What to do where a rule needs arguments that only the provider sees.
+pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";
+
 impl CompiledRule {
+    /// Why it denies a tool that the provider runs; its own reason is about arguments that nobody has seen.
+    pub fn unseen_arguments(&self, tool: &str) -> String {
+        format!(
+            "The provider runs {tool} itself: its arguments can't be inspected, and rule `{}` needs them.",
+            self.id
+        )
+    }
+
     /// Why it is not about this event, whatever its conditions say.
     pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
         // How often something happened is known to nobody yet; the filter takes no policy that asks for it.
@@ -695,6 +720,17 @@ impl CompiledRule {
             if self.action == Action::RequireApproval && is_history {
                 return Some("a call in the history has run: nobody can agree to it any more");
             }
+        }
+        // What stands in the text of arguments is done by a tool: an edit changes what it does. In a response they are
+        // still to be carried out; those of the history have been.
+        if event.kind == Kind::Response
+            && event.part == Part::Arguments
+            && self.action == Action::Redact
+            && !self.asks_part
+        {
+            return Some(
+                "a redaction edits arguments of a response's call only if it names `part`",
+            );
         }
         let code = event
             .code

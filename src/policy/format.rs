@@ -55,6 +55,83 @@ pub fn write_yaml(root: &Node) -> String {
     writer.out
 }
 
+/// Writes a document that was converted from another one, with the comments of that one's text: each before the rule that
+/// it stood in or before, and those before all rules at the top.
+pub fn write_converted(text: &str, written: &Node, root: &Node) -> String {
+    let rules: &[Node] = root.get("rules").map_or(&[], Node::items);
+    let mut top = Vec::new();
+    let mut before: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut last = Vec::new();
+    // An entry ends with its last scalar; the parser's span goes on to what follows.
+    let policy = written.get("policy").unwrap_or(written);
+    let entries = LISTS_OF_RULES.iter().filter_map(|key| policy.get(key));
+    let ends: BTreeMap<usize, usize> = entries
+        .flat_map(Node::items)
+        .map(|entry| {
+            let mut end = entry.span.start;
+            each_scalar(entry, &mut |span| end = end.max(span.end));
+            (entry.span.start, end)
+        })
+        .collect();
+    let spans: Vec<Range<usize>> = rules
+        .iter()
+        .map(|rule| {
+            let start = rule.span.start;
+            start..ends.get(&start).copied().unwrap_or(start)
+        })
+        .collect();
+    let first = spans.iter().map(|span| span.start).min();
+    for comment in comments(text, written) {
+        // Several rules may come from one entry: the first of them bears its comments.
+        let line = text.get(..comment.at).and_then(|before| before.rfind('\n'));
+        let line = line.unwrap_or_default()..=comment.at;
+        let owner = spans.iter().position(|span| {
+            let is_behind = !comment.alone && line.contains(&span.end);
+            span.contains(&comment.at) || is_behind
+        });
+        let next = spans.iter().enumerate();
+        let next = next
+            .filter(|(_, span)| span.start > comment.at)
+            .min_by_key(|(_, span)| span.start);
+        let is_of_document = first.is_none_or(|first| comment.at < first) && !comment.alone;
+        match (owner, next) {
+            (Some(owner), _) => before.entry(owner).or_default().push(comment.text),
+            (None, _) if is_of_document => top.push(comment.text),
+            (None, Some((next, _))) if is_behind_rules(comment.at, written) => {
+                before.entry(next).or_default().push(comment.text);
+            }
+            (None, Some(_)) => top.push(comment.text),
+            (None, None) => last.push(comment.text),
+        }
+    }
+    let mut out: String = top.iter().map(|line| format!("{line}\n")).collect();
+    let mut number = 0_usize;
+    let mut in_rules = false;
+    for line in write_yaml(root).lines() {
+        in_rules |= line == "rules:";
+        if in_rules && line.starts_with("  - ") {
+            for comment in before.get(&number).into_iter().flatten() {
+                out.push_str(&format!("  {comment}\n"));
+            }
+            number = number.saturating_add(1);
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.extend(last.iter().map(|line| format!("{line}\n")));
+    out
+}
+
+/// Keys of a document written elsewhere whose entries become rules.
+const LISTS_OF_RULES: [&str; 4] = ["rules", "allow", "deny", "rate_limits"];
+
+/// Whether a place stands behind the key of a list of rules.
+fn is_behind_rules(at: usize, written: &Node) -> bool {
+    let policy = written.get("policy").unwrap_or(written);
+    let mut lists = policy.members().iter();
+    lists.any(|member| LISTS_OF_RULES.contains(&&*member.key) && member.key_span.end <= at)
+}
+
 /// The same document as indented JSON.
 pub fn write_json(root: &Node) -> String {
     let mut out = String::new();
@@ -666,6 +743,63 @@ mod tests {
 
     fn format(text: &str) -> Result<String, FormatError> {
         format_yaml(text, &parse_yaml(text).unwrap())
+    }
+
+    #[test]
+    fn comments_of_a_document_written_elsewhere_stay_with_their_rules() {
+        let text = "# For: the gateway.
+policy:
+  name: gateway # in records
+  rules:
+    # Refunds.
+    - id: refunds
+      match: { tool_name: issue_refund } # by its name
+      # Asked for by finance.
+      outcome: DENY
+      reason: \"No # here\"  # said so
+    # Long ones.
+    - { id: long, match: { message_count: { gt: 50 } }, outcome: DENY }
+  rate_limits:
+    # Everyone.
+    - { id: everyone, requests_per_minute: 60, tokens_per_day: 9 }
+  # The end.
+";
+        let root = parse_yaml(text).unwrap();
+        let (full, _) = crate::policy::unfold(&root).unwrap();
+        let out = write_converted(text, &root, &full);
+        let expected = "# For: the gateway.
+# in records
+apiVersion: agentguard.dev/v1
+kind: AgentPolicy
+metadata: { name: gateway }
+require: none
+defaults: { action: allow }
+rules:
+  # Refunds.
+  # by its name
+  # Asked for by finance.
+  # said so
+  - { id: refunds, match: { tool: issue_refund }, action: deny, reason: \"No # here\" }
+  # Long ones.
+  - id: long
+    when: { request.message_count: { greater_than: 50 } }
+    action: deny
+  # Everyone.
+  - { id: everyone, action: deny, limit: { count: requests, max: 60, window: 1m } }
+  - { id: everyone-2, action: deny, limit: { count: tokens, max: 9, window: 24h } }
+# The end.
+";
+        assert_eq!(out, expected);
+        let again = parse_yaml(&out).unwrap();
+        assert_eq!(write_yaml(&again), write_yaml(&full));
+    }
+
+    #[test]
+    fn a_comment_behind_quotes_is_one() {
+        let text = "a: \"x # y\"   # one\nb: 'it''s'   # two\nc: \"\\\"\" # three\n";
+        let root = parse_yaml(text).unwrap();
+        let told: Vec<String> = comments(text, &root).into_iter().map(|c| c.text).collect();
+        assert_eq!(told, ["# one", "# two", "# three"]);
     }
 
     #[test]

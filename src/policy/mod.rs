@@ -62,14 +62,14 @@ pub use case::{
     written as written_case,
 };
 pub use compile::{CompiledRule, Policy};
-pub use decide::{Context, Decision, Held, Judgement, Ruling, Shadow};
+pub use decide::{Context, Decision, Held, Judgement, LEAVE_TOOL_OUT, Ruling, Shadow};
 pub use document::{Document, EnvironmentSource, HeaderMode, Inspect, Mode, StreamOnDeny};
 #[cfg(not(target_arch = "wasm32"))]
 pub use explain::{Branch, Explained, Explainer};
 #[cfg(not(target_arch = "wasm32"))]
 pub use extend::{Read, ReadFile, resolve};
 #[cfg(not(target_arch = "wasm32"))]
-pub use format::{FormatError, format_yaml, write_json, write_yaml};
+pub use format::{FormatError, format_yaml, write_converted, write_json, write_yaml};
 pub use limit::{Counted, Limit, Measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lint::lint;

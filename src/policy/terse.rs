@@ -70,6 +70,18 @@ const MATCH: &[&str] = &[
     "server",
 ];
 
+/// Keys of a limit beside how much it is.
+const LIMIT: &[&str] = &[
+    "id",
+    "name",
+    "description",
+    "tool",
+    "tool_name",
+    "per",
+    "reason",
+    "message",
+];
+
 /// Names in conditions that are no arguments.
 const FIELDS: &[&str] = &[
     "environment",
@@ -233,8 +245,9 @@ impl Terse {
                 rules.push(self.entry(entry, outcome, rules.len()));
             }
         }
-        for limit in policy.get("rate_limits").into_iter().flat_map(Node::items) {
-            self.rate_limits(limit, &mut rules);
+        let limits = policy.get("rate_limits").into_iter().flat_map(Node::items);
+        for (number, limit) in limits.enumerate() {
+            self.rate_limits(limit, number.saturating_add(1), &mut rules);
         }
         members.push(("rules", Node::list_at(rules, start)));
         Node::map_at(members, at)
@@ -421,7 +434,12 @@ impl Terse {
             Data::String(_) | Data::List(_) if super::rule::is_match_key(key) => {
                 matches.push((key, member.value.clone()));
             }
-            _ if key.starts_with("message_content") || split(key).is_some() => {
+            _ if key.starts_with("message_content")
+                || matches!(key, "message_count" | "time_outside" | "time_inside")
+                || is_path(key)
+                || split(key).is_some()
+                || is_operators(&member.value) =>
+            {
                 self.condition(member, matches, conditions);
             }
             _ => self.unknown("key", member, MATCH),
@@ -453,10 +471,6 @@ impl Terse {
         match &*member.key {
             "message_content" | "message_content.pattern" => {
                 return self.message(value, matches, conditions);
-            }
-            "message_count" => {
-                conditions.push(one("request.message_count", value.clone(), at));
-                return;
             }
             "time_outside" | "time_inside" => {
                 let verb = member.key.strip_prefix("time_").unwrap_or("outside");
@@ -701,22 +715,35 @@ impl Terse {
         Node::map_at(members, at)
     }
 
-    /// `{ requests_per_minute: 60 }`, `{ tool: send_email, max: 10, window: 1h }`
-    fn rate_limits(&mut self, limit: &Node, rules: &mut Vec<Node>) {
+    /// `{ requests_per_minute: 60 }`, `{ id: mails, tool: send_email, max: 10, window: 1h }`; `number` is its own among
+    /// the limits.
+    fn rate_limits(&mut self, limit: &Node, number: usize, rules: &mut Vec<Node>) {
         let at = &limit.span;
         let text = |text: &str| Node::text_at(text, at);
+        let named = limit.get("id").or(limit.get("name")).and_then(Node::text);
+        let name = named.map_or_else(|| format!("limit-{number}"), str::to_owned);
+        let others = rules.len();
+        let reason = limit.get("reason").or(limit.get("message"));
         let mut add = |count: &str, tool: Option<&Node>, max: &Node, window: Node| {
-            let limit = vec![
-                ("count", text(count)),
-                ("max", max.clone()),
-                ("window", window),
-            ];
-            let id = format!("limit-{}", rules.len().saturating_add(1));
+            // One entry may hold several: for a minute, and for a day.
+            let id = match rules.len().saturating_sub(others) {
+                0 => name.clone(),
+                before => format!("{name}-{}", before.saturating_add(1)),
+            };
             let mut members = vec![("id", text(&id))];
+            members.extend(
+                limit
+                    .get("description")
+                    .map(|node| ("description", node.clone())),
+            );
             members
                 .extend(tool.map(|tool| ("match", Node::map_at(vec![("tool", tool.clone())], at))));
             members.push(("action", text("deny")));
-            members.push(("limit", Node::map_at(limit, at)));
+            let mut bounds = vec![("count", text(count))];
+            bounds.extend(limit.get("per").map(|per| ("per", per.clone())));
+            bounds.extend([("max", max.clone()), ("window", window)]);
+            members.push(("limit", Node::map_at(bounds, at)));
+            members.extend(reason.map(|reason| ("reason", reason.clone())));
             rules.push(Node::map_at(members, at));
         };
         let tool = limit.get("tool").or(limit.get("tool_name"));
@@ -746,7 +773,7 @@ impl Terse {
             });
             match read {
                 Some((count, window)) => add(count, tool, &member.value, text(window)),
-                None if matches!(&*member.key, "tool" | "tool_name") => {}
+                None if LIMIT.contains(&&*member.key) => {}
                 None => self.unknown(
                     "limit",
                     member,
@@ -779,6 +806,7 @@ fn joined(mut conditions: Vec<Node>, at: &Range<usize>) -> Option<Node> {
 fn argument(name: &str) -> String {
     match name {
         "recipient" | "recipients" => RECIPIENTS.to_owned(),
+        "message_count" => "request.message_count".to_owned(),
         _ => format!("args.{name}"),
     }
 }
@@ -792,6 +820,15 @@ fn bare(verb: Verb) -> Option<&'static str> {
         verb if verb.looks_for_text() => "",
         _ => return None,
     })
+}
+
+/// Whether a value is nothing but operators: `{ gt: 50 }`.
+fn is_operators(value: &Node) -> bool {
+    let members = value.members();
+    !members.is_empty()
+        && members
+            .iter()
+            .all(|member| Verb::parse(&member.key).is_some())
 }
 
 /// A field that is written as in the language itself: `args.x`, `principal.id`.

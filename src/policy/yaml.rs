@@ -266,7 +266,8 @@ impl Loader<'_> {
     fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
         let written = self.text.get(range.clone()).unwrap_or_default();
         let length = match style {
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => written.len(),
+            // The parser's span goes on over a comment behind the quotes.
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => quoted_length(written),
             _ => written.trim_end().len(),
         };
         range.start..range.start.saturating_add(length)
@@ -452,6 +453,25 @@ fn is_read_differently(value: &str) -> bool {
 
 fn is_digits(radix: u32) -> impl Fn(&str) -> bool {
     move |text| !text.is_empty() && text.chars().all(|c| c.is_digit(radix) || c == '_')
+}
+
+/// How long a text is with its quotes: `"a \" b"`, `'it''s'`.
+fn quoted_length(written: &str) -> usize {
+    let mut chars = written.char_indices();
+    let Some((_, quote)) = chars.next() else {
+        return 0;
+    };
+    while let Some((at, c)) = chars.next() {
+        let rest = written.get(at.saturating_add(1)..).unwrap_or_default();
+        if c == quote && (quote == '"' || !rest.starts_with(quote)) {
+            return at.saturating_add(1);
+        }
+        // What is escaped ends nothing.
+        if c == quote || (quote == '"' && c == '\\') {
+            chars.next();
+        }
+    }
+    written.len()
 }
 
 #[cfg(test)]

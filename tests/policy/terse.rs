@@ -297,6 +297,21 @@ fn every_form_has_its_meaning() {
             "deny",
         ),
         (
+            "{ rules: [{ match: { message_count: { gt: 3 } }, outcome: deny }] }",
+            "{ request: {}, given: { request: { message_count: 4 } } }",
+            "deny",
+        ),
+        (
+            "{ rules: [{ match: { message_count_greater_than: 3 }, outcome: deny }] }",
+            "{ request: {}, given: { request: { message_count: 3 } } }",
+            "allow",
+        ),
+        (
+            "{ rules: [{ match: { tool_name: t, amount: { gt: 3 } }, outcome: deny }] }",
+            "{ tool_call: { tool: t, args: { amount: 4 } } }",
+            "deny",
+        ),
+        (
             "{ deny: [{ action: read file, resource: \"/etc/*\" }] }",
             "{ tool_call: { tool: readFile, args: { path: /etc/passwd } } }",
             "deny",
@@ -436,6 +451,26 @@ fn it_says_what_it_assumed() {
         ),
         "{limit:?}"
     );
+}
+
+#[test]
+fn limits_keep_their_own_names_and_others_are_numbered_among_limits() {
+    let policy = policy(
+        "{ rules: [{ id: a, tool_name: t, outcome: DENY }, { id: b, tool_name: u, outcome: DENY }],
+           rate_limits: [{ id: everyone, requests_per_minute: 60, tokens_per_day: 9 },
+                         { requests_per_hour: 600 },
+                         { name: mails, tool: send_email, max: 5, window: 1h, per: [client], reason: Enough mail. }] }",
+    );
+    let told = |id: &str| {
+        let rule = policy.rules().iter().find(|rule| &*rule.id == id);
+        rule.map(|rule| (rule.limit.is_some(), rule.reason.as_deref()))
+    };
+    assert_eq!(told("a"), Some((false, None)));
+    for id in ["everyone", "everyone-2", "limit-2"] {
+        assert_eq!(told(id), Some((true, None)), "{id}");
+    }
+    assert_eq!(told("mails"), Some((true, Some("Enough mail."))));
+    assert_eq!(policy.rules().len(), 6);
 }
 
 /// In a document with `apiVersion` the words of other languages are mistakes, each with the word that is meant.

@@ -287,6 +287,53 @@ fn a_word_of_the_answer_disappears_from_all_of_it_and_nothing_else_changes() {
     }
 }
 
+/// The texts of a transcript: those that are arguments of calls, or the others.
+fn of_arguments(transcript: &Transcript, are_arguments: bool) -> Vec<String> {
+    let parts = transcript.parts.iter().flat_map(|part| {
+        let events = part.reading.events.iter();
+        let events = events
+            .filter(|event| event.kind != Kind::ToolCall)
+            .filter(move |event| (event.part == Part::Arguments) == are_arguments);
+        let texts = events.flat_map(|event| event.texts.clone());
+        texts.filter_map(|number| {
+            let text = part.reading.texts.get(usize::try_from(number).ok()?)?;
+            Some(part.nest.value(text.place)?.text()?.into_owned())
+        })
+    });
+    parts.collect()
+}
+
+#[test]
+fn arguments_of_calls_are_redacted_only_by_a_rule_that_names_their_part() {
+    let mut count = 0;
+    for streamed in all() {
+        let transcript = transcript_of(&streamed, &streamed.body);
+        let others = of_arguments(&transcript, false).concat();
+        let words = of_arguments(&transcript, true);
+        let words = words.iter().filter_map(|text| word_of(text));
+        let Some(word) = words.into_iter().find(|word| !others.contains(word)) else {
+            continue;
+        };
+        let redacted = |part: &str| {
+            let rule = format!(
+                "  - id: word
+    match: {{ event: response{part} }}
+    when: {{ text: {{ matches: {} }} }}
+    action: redact
+",
+                Value::String(word.clone())
+            );
+            let pieces = in_pieces(&streamed.response, &[3, 50, 1]);
+            exchange(&guard(&rule), &streamed, pieces).client.body()
+        };
+        assert!(redacted("") == streamed.body, "{} {word}", streamed.id);
+        let named = redacted(", part: arguments");
+        assert!(named != streamed.body, "{} {word}", streamed.id);
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+}
+
 /// The same texts; says where the first difference is, since texts are long.
 fn assert_same(texts: &[(String, String)], expected: &[(String, String)], what: &str) {
     let places = |texts: &[(String, String)]| -> Vec<String> {

@@ -525,7 +525,7 @@ fn a_word_that_is_redacted_is_nowhere_in_the_answer() {
         let seen = exchange(
             &format!(
                 "  - id: word
-    match: {{ event: response }}
+    match: {{ event: response, part: '*' }}
     when: {{ text: {{ contains: {} }} }}
     action: redact
     redact: {{ label: gone }}
@@ -540,6 +540,54 @@ fn a_word_that_is_redacted_is_nowhere_in_the_answer() {
         count += 1;
     }
     assert!(count > 50, "{count}");
+}
+
+/// The longest word of the arguments of an answer's calls that stands in none of its other texts.
+fn argument_of(whole: &Whole) -> Option<String> {
+    let (nest, reading) = whole.read_response(&whole.asked(), &whole.response)?;
+    let (arguments, others): (Vec<&Event>, Vec<&Event>) = reading
+        .events
+        .iter()
+        .filter(|event| event.kind != Kind::ToolCall)
+        .partition(|event| event.part == agentguard::event::Part::Arguments);
+    let said = |events: &[&Event]| -> Vec<String> {
+        let texts = events.iter().map(|event| texts_of(event, &nest, &reading));
+        texts.flatten().collect()
+    };
+    let others = said(&others).concat();
+    said(&arguments)
+        .iter()
+        .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()))
+        .filter(|word| word.len() > 3 && !others.contains(word))
+        .max_by_key(|word| word.len())
+        .map(str::to_owned)
+}
+
+#[test]
+fn arguments_of_calls_are_redacted_only_by_a_rule_that_names_their_part() {
+    let mut count = 0;
+    for whole in all() {
+        let Some(word) = argument_of(&whole) else {
+            continue;
+        };
+        let redacted = |part: &str| {
+            let rule = format!(
+                "  - id: word
+    match: {{ event: response{part} }}
+    when: {{ text: {{ matches: {} }} }}
+    action: redact
+",
+                Value::String(word.clone())
+            );
+            exchange(&rule, &whole).client.body()
+        };
+        let same = redacted("") == whole.answered.body();
+        assert!(same, "{} {word}", whole.id);
+        let named = redacted(", part: arguments");
+        assert!(named != whole.answered.body(), "{} {word}", whole.id);
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
 }
 
 #[test]

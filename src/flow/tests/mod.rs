@@ -15,6 +15,7 @@ mod mcp;
 mod models;
 mod oauth;
 mod plumbing;
+mod provider_run;
 mod pseudonym;
 
 const NOW: u64 = 1_763_622_245_000_000_000;

@@ -421,7 +421,7 @@ fn a_number_in_json_within_arguments_is_not_replaced() {
     let guard = guard(
         "defaults: { action: allow }
 rules:
-  - { id: cards, match: { event: response }, when: { text: { detects: credit_card } }, action: redact }
+  - { id: cards, match: { event: response, part: arguments }, when: { text: { detects: credit_card } }, action: redact }
 ",
     );
     let arguments = |card: &str| {

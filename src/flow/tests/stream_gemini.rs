@@ -369,7 +369,7 @@ fn sent(partial: &[Value]) -> Vec<Value> {
 const SEND: &str = "defaults: { action: allow }
 rules:
   - id: mask
-    match: { event: response }
+    match: { event: response, part: [text, arguments] }
     when: { text: { detects: email } }
     action: redact
   - id: many

@@ -813,7 +813,7 @@ rules:
 const PARTS_OF_ARGUMENTS: &str = "defaults: { action: allow }
 rules:
   - id: mask
-    match: { event: response }
+    match: { event: response, part: [text, arguments] }
     when: { text: { detects: email } }
     action: redact
   - id: shell

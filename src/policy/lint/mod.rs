@@ -4,6 +4,7 @@ mod breadth;
 mod cost;
 mod holes;
 mod reach;
+mod tools;
 mod words;
 
 use super::compile::{CompiledRule, Policy};
@@ -38,6 +39,9 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     cost::observed,
     cost::held_streams,
     cost::portable,
+    tools::open_by_default,
+    tools::unseen_arguments,
+    tools::edited_arguments,
 ];
 
 /// A policy that is looked through.

@@ -400,7 +400,8 @@ other. Names that `WITH` defines are no tables.",
             operator(
                 "sql_limit_greater_than",
                 "\
-A statement gives or changes more rows than this, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. One without a limit gives more than any
+A statement gives or changes more rows than this, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
+aggregates alone (`count`, `sum`, `max` …) without `GROUP BY` gives one row. One without a limit gives more than any
 number; an expression or a placeholder can't be read.",
                 "a whole number",
                 "args.query: { sql_limit_greater_than: 1000 }",

@@ -11,14 +11,16 @@
 //! - Tables: a name in a list is compared with all parts of a name in the text, case ignored. Where one of the two has
 //!   more parts than the other (`users`, `hr.users`), they may be the same table: that can't be read. Names that `WITH`
 //!   defines are none.
-//! - Limits: each statement that gives or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. One without is
-//!   larger than any number; an expression or a placeholder can't be read.
+//! - Limits: each statement that gives or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
+//!   aggregates without `GROUP BY` gives one row; any other without a bound is larger than any number; an expression or a
+//!   placeholder can't be read.
 //!
 //! Open quotes and comments, comments that MySQL runs, and texts longer than [`MAX_BYTES`] can't be read. Out of reach is
 //! what views, triggers, routines and functions with effects do.
 
 mod rows;
 mod statement;
+mod summary;
 mod token;
 mod words;
 

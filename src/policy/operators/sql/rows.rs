@@ -16,6 +16,7 @@ pub(super) enum Rows {
 impl Reader<'_> {
     /// Notes what bounds the rows up to here; what follows is bounded anew.
     pub(super) fn end_rows(&mut self) {
+        self.end_branch();
         let statement = &mut self.statement;
         if statement.gives_rows {
             let tops = std::mem::take(&mut statement.tops);
@@ -32,6 +33,13 @@ impl Reader<'_> {
         self.statement.branches = 0;
         self.statement.limit = None;
         self.statement.tops.clear();
+    }
+
+    /// Notes that one query of the statement has ended, of those that `UNION` joins.
+    pub(super) fn end_branch(&mut self) {
+        if std::mem::take(&mut self.statement.is_summary) {
+            self.statement.tops.push(Rows::Most(1));
+        }
     }
 
     /// What bounds the rows of the outermost query: `LIMIT`, `FETCH FIRST`, `TOP`.
@@ -61,6 +69,12 @@ impl Reader<'_> {
             "fetch" if self.is_outermost() && matches!(self.word_at(1), "first" | "next") => {
                 let rows = self.fetch();
                 self.set_limit(rows);
+            }
+            // A row for each group.
+            "group" => {
+                if self.is_outermost() {
+                    self.statement.is_summary = false;
+                }
             }
             "union" | "except" | "intersect" | "minus" => {
                 // A bound in front of it is one of the part before only.

@@ -105,6 +105,8 @@ pub(super) struct Statement {
     pub(super) tops: Vec<Rows>,
     pub(super) branches: u32,
     pub(super) limit: Option<Rows>,
+    /// The query at hand gives one row: nothing but aggregates.
+    pub(super) is_summary: bool,
     /// Before the next verb a word joined two queries (`UNION`).
     pub(super) joined: bool,
     /// Privileges are listed, up to `ON`.
@@ -563,6 +565,8 @@ impl<'t> Reader<'t> {
                 // Another statement without a separator, or a query in one that changes rows.
                 self.end_rows();
             }
+            self.end_branch();
+            self.statement.is_summary = written == "select" && self.is_summary();
             if changes_or_gives && written != "values" {
                 self.statement.gives_rows = true;
                 self.statement.branches = self.statement.branches.saturating_add(1);

@@ -1,0 +1,143 @@
+//! Queries that give one row whatever they read: `SELECT count(id), max(price) FROM orders`.
+//!
+//! Without `GROUP BY`, a query whose columns are all made of aggregates gives one row everywhere. Only aggregates that
+//! give a number or one value count: `string_agg` and its like put a whole table into their row.
+
+use super::statement::Reader;
+use super::token::Token;
+
+/// Aggregates that give one value of the size of a column's.
+const AGGREGATES: [&str; 14] = [
+    "avg",
+    "count",
+    "count_big",
+    "max",
+    "min",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "stdev",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "var",
+];
+
+/// Functions of one row that are put around them.
+const AROUND: [&str; 7] = [
+    "abs", "ceil", "ceiling", "coalesce", "floor", "ifnull", "round",
+];
+
+/// Deepest nesting of expressions that is followed.
+const MAX_DEPTH: u8 = 8;
+
+impl Reader<'_> {
+    /// Whether the `SELECT` at hand gives one row, as far as its columns tell; a `GROUP BY` behind them makes it several.
+    pub(super) fn is_summary(&self) -> bool {
+        let mut at = match self.word_at(1) {
+            "all" | "distinct" => 2,
+            _ => 1,
+        };
+        loop {
+            let Some((next, true)) = self.expression(at, 0) else {
+                return false;
+            };
+            at = self.behind_alias(next);
+            match self.token(at) {
+                None | Some(Token::Symbol(';')) => return true,
+                Some(Token::Word(word)) if &**word == "from" => return true,
+                Some(Token::Symbol(',')) => at = at.saturating_add(1),
+                _ => return false,
+            }
+        }
+    }
+
+    /// `AS total`, `total`, `"total"`
+    fn behind_alias(&self, at: usize) -> usize {
+        let name = match self.word_at(at) {
+            "as" => at.saturating_add(1),
+            "from" => return at,
+            _ => at,
+        };
+        match self.token(name) {
+            Some(Token::Word(_) | Token::Quoted(_)) => name.saturating_add(1),
+            _ => at,
+        }
+    }
+
+    /// Terms with arithmetic between them: what follows, and whether an aggregate is among them.
+    fn expression(&self, mut at: usize, depth: u8) -> Option<(usize, bool)> {
+        let mut sums = false;
+        loop {
+            let (next, sums_here) = self.term(at, depth)?;
+            sums |= sums_here;
+            match self.token(next) {
+                Some(Token::Symbol('+' | '-' | '*' | '/' | '%')) => at = next.checked_add(1)?,
+                _ => return Some((next, sums)),
+            }
+        }
+    }
+
+    fn term(&self, at: usize, depth: u8) -> Option<(usize, bool)> {
+        let inner = at.checked_add(1)?;
+        let opens = |at: usize| self.token(at).is_some_and(|token| token.is_symbol('('));
+        match self.token(at)? {
+            Token::Number(_) => Some((inner, false)),
+            Token::Word(name) if AGGREGATES.contains(&&**name) && opens(inner) => {
+                // SQLite's `max(a, b)` is a function of one row.
+                let is_of_row = matches!(&**name, "max" | "min");
+                let mut next = self.closed(inner, is_of_row)?;
+                if self.word_at(next) == "filter" && opens(next.checked_add(1)?) {
+                    next = self.closed(next.checked_add(1)?, false)?;
+                }
+                // `OVER` gives a value for each row.
+                (self.word_at(next) != "over").then_some((next, true))
+            }
+            Token::Word(name) if AROUND.contains(&&**name) && opens(inner) => {
+                self.list(inner.checked_add(1)?, depth)
+            }
+            Token::Symbol('(') => self.list(inner, depth),
+            _ => None,
+        }
+    }
+
+    /// Expressions up to a closing bracket.
+    fn list(&self, mut at: usize, depth: u8) -> Option<(usize, bool)> {
+        let depth = depth.checked_add(1).filter(|depth| *depth < MAX_DEPTH)?;
+        let mut sums = false;
+        loop {
+            let (next, sums_here) = self.expression(at, depth)?;
+            sums |= sums_here;
+            at = next.checked_add(1)?;
+            match self.token(next)? {
+                Token::Symbol(',') => {}
+                Token::Symbol(')') => return Some((at, sums)),
+                _ => return None,
+            }
+        }
+    }
+
+    /// What follows the bracket that closes the one here. Queries inside, and a comma where there may be none, are not
+    /// followed.
+    fn closed(&self, open: usize, is_single: bool) -> Option<usize> {
+        let mut depth = 0_u32;
+        let mut at = open;
+        loop {
+            match self.token(at)? {
+                Token::Symbol('(') => depth = depth.saturating_add(1),
+                Token::Symbol(')') => depth = depth.saturating_sub(1),
+                Token::Symbol(',') if is_single && depth == 1 => return None,
+                Token::Symbol(';') => return None,
+                Token::Word(word) if matches!(&**word, "select" | "table" | "values") => {
+                    return None;
+                }
+                _ => {}
+            }
+            at = at.checked_add(1)?;
+            if depth == 0 {
+                return Some(at);
+            }
+        }
+    }
+}
