@@ -224,6 +224,22 @@ pub(super) enum Operator {
     },
 }
 
+impl Operator {
+    /// Whether an array that stands in a string is asked element by element as well: `"[\"/etc\"]"`. What is looked for in a
+    /// text anyhow is found in it, and a length is that of the string.
+    pub(super) fn looks_into_strings(&self) -> bool {
+        !matches!(
+            self,
+            Operator::Exists(_)
+                | Operator::Length(_)
+                | Operator::Contains(_)
+                | Operator::Detects(_)
+                | Operator::Overlaps { .. }
+                | Operator::Nothing
+        )
+    }
+}
+
 /// What `overlaps` compares with.
 #[derive(Debug)]
 pub(super) enum Against {

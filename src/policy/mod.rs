@@ -49,6 +49,7 @@ mod terse;
 mod testing;
 mod value;
 mod version;
+mod ways;
 mod window;
 mod windows;
 #[cfg(not(target_arch = "wasm32"))]
