@@ -240,6 +240,14 @@ impl Operator {
     }
 }
 
+/// The values of a list; a value alone is one.
+fn each_of(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        Data::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
 /// What `overlaps` compares with.
 #[derive(Debug)]
 pub(super) enum Against {
@@ -776,10 +784,7 @@ impl<'d> Compiler<'d> {
     ) -> Option<Operator> {
         match operand {
             Operand::Value(node) => {
-                let items: Vec<&Node> = match &node.data {
-                    Data::List(items) => items.iter().collect(),
-                    _ => vec![node],
-                };
+                let items = each_of(node);
                 make(self, &items, matches!(node.data, Data::List(_)))
             }
             Operand::Windows {
@@ -788,6 +793,13 @@ impl<'d> Compiler<'d> {
                 zone,
             } => self.with_items(check, windows, &mut |compiler, items, _| {
                 compiler.windows(check, items, days.as_ref(), zone.as_ref())
+            }),
+            Operand::Commands {
+                commands,
+                redirect,
+                variables,
+            } => self.with_items(check, commands, &mut |compiler, items, _| {
+                compiler.commands(check, items, redirect.as_ref(), variables.as_ref())
             }),
             Operand::List(name, span) => match self.list(name, span, &check.path)? {
                 List::Plain(items) => {
@@ -975,9 +987,7 @@ impl<'d> Compiler<'d> {
                 let parse = |texts: &[Box<str>]| Folders::parse(texts, verb.is_negative());
                 self.listed(check, items, parse).map(Operator::Folders)
             }
-            Verb::CommandIn => self
-                .listed(check, items, Commands::parse)
-                .map(Operator::Commands),
+            Verb::CommandIn => self.commands(check, items, None, None),
             Verb::CidrIn => self
                 .listed(check, items, Networks::parse)
                 .map(Operator::Networks),
@@ -1189,6 +1199,29 @@ impl<'d> Compiler<'d> {
     }
 
     /// An operator over a list of texts that it reads itself.
+    /// `command_in: [ls, cat]`, with the folders that redirections may write to and the variables that may be assigned.
+    fn commands(
+        &mut self,
+        check: &Check,
+        items: &[&Node],
+        redirect: Option<&Node>,
+        variables: Option<&Node>,
+    ) -> Option<Operator> {
+        let commands = self.listed(check, items, Commands::parse)?;
+        let redirect = match redirect {
+            Some(node) => {
+                let parse = |texts: &[Box<str>]| Folders::parse(texts, false);
+                Some(self.listed(check, &each_of(node), parse)?)
+            }
+            None => None,
+        };
+        let variables = match variables {
+            Some(node) => self.listed(check, &each_of(node), Commands::variables)?,
+            None => Vec::new(),
+        };
+        Some(Operator::Commands(commands.allowing(redirect, variables)))
+    }
+
     fn listed<T>(
         &mut self,
         check: &Check,

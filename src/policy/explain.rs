@@ -568,6 +568,7 @@ fn told_operand(operand: &Operand) -> String {
         }
         Operand::Field(mention) => mention.name.to_string(),
         Operand::Earlier(earlier) => told_earlier(earlier),
+        Operand::Commands { commands, .. } => told_operand(commands),
         Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
     }
 }

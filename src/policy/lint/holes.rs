@@ -383,6 +383,7 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
         }
         Operand::Windows { windows, .. } => names(windows, used),
         Operand::Overlap { with, .. } => names(with, used),
+        Operand::Commands { commands, .. } => names(commands, used),
         // A schedule may be named by a bare word.
         Operand::Value(node) => used.extend(node.text()),
         Operand::Field(_) | Operand::Earlier(_) => {}

@@ -346,14 +346,25 @@ A text is a line for a POSIX shell, read with its quoting, pipes, `&&`, `;`, new
 It holds if there is a command, every command has an entry, and all could be read. An entry is a name (`git`, also in
 `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin`, `/usr/local/bin`), an absolute path, or a name with its first arguments (`git status`).
 
-What runs another command (`env`, `xargs`, `sudo`, `find -exec`, `bash -c`) is listed together with it. Can't be read: substitutions,
-`eval`, and assignments that change what later words mean (`PATH`, `LD_*`, `GIT_*`, `IFS`, …). Not looked at: where redirections go, and what a
-listed command does with its arguments. Not read: cmd.exe and PowerShell.",
+What runs another command (`env`, `xargs`, `sudo`, `find -exec`, `bash -c`) is listed together with it. Can't be read: substitutions
+and `eval`; assignments (`EDITOR=rm git commit`, `PATH=/tmp ls`), but for a few that run and load nothing (`LANG`, `LC_*`, `TZ`, `TERM`, `CI`,
+`NO_COLOR`, one letter, …); redirections that write a file (`> x`, `&> x`, `<> x`), but for `2>&1`, `/dev/null`, `/dev/stdout`,
+`/dev/stderr`. The long form allows more of both:
+
+```yaml
+command_in:
+  commands: [git, cargo]       # or { list: NAME }
+  redirect: [/tmp, target]     # folders that redirections may write to
+  variables: [CARGO_TERM_COLOR]
+```
+
+Not looked at: what a listed command does with its arguments; `lint` names those that can run or write anything by them (`find`, `sed`,
+`tar`, `awk`, `git`, `python`, …). Not read: cmd.exe and PowerShell.",
         cases: "command",
         operators: &[operator(
             "command_in",
             "Nothing but these commands is run.",
-            "a command, or a list of commands",
+            "a command, a list of commands, or `{ commands: […], redirect: […], variables: […] }`",
             "args.command: { command_in: [ls, cat, git status] }",
         )],
     },
