@@ -19,8 +19,8 @@ use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan, Wants};
 use super::seams::{self, Split};
 use super::value::{
-    Arrays, Presence, Reading as Values, Scalar, TextPart, TextValue, json_values, text_parts,
-    tool_names, visit,
+    Arrays, Joined, Presence, Reading as Values, Scalar, TextPart, TextValue, json_values,
+    text_parts, tool_names, visit,
 };
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
@@ -665,6 +665,25 @@ impl CompiledTest {
     }
 }
 
+impl CompiledCheck {
+    /// Which names are looked for in a tool's name that a client joined with its server's: only to restrict, and only where
+    /// one that fits is enough.
+    pub(super) fn joined(&self, operator: &Operator, side: Side) -> Option<Joined> {
+        let is_asked = side == Side::Restricting
+            && !self.verb.is_negative()
+            && self.quantifier != Some(Quantifier::All);
+        let qualified = match operator {
+            Operator::Equality(equality) => {
+                let mut names = equality.literals.iter().filter_map(|name| name.as_text());
+                names.any(|name| name.contains('/'))
+            }
+            Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
+            _ => return None,
+        };
+        is_asked.then_some(Joined { qualified })
+    }
+}
+
 impl CompiledRule {
     /// Why it is not about this event, whatever its conditions say.
     pub(super) fn barred(&self, event: &Event) -> Option<&'static str> {
@@ -978,7 +997,10 @@ impl<'e, 'a> Judge<'e, 'a> {
         };
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
-            Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            Field::Tool => {
+                let joined = check.joined(operator, side);
+                tool_names(self.event, self.context.facts, side, joined, &mut judge)
+            }
             _ => self.values(field, reading, arrays, &mut judge),
         };
         if let Operator::Count(order) = operator

@@ -444,7 +444,7 @@ impl<'e> Teller<'_, 'e, '_> {
             }
         };
         let presence = match field {
-            Field::Tool => tool_names(event, context.facts, side, &mut give),
+            Field::Tool => tool_names(event, context.facts, side, None, &mut give),
             _ => {
                 let presence = self
                     .judge

@@ -23,6 +23,7 @@ mod field;
 mod format;
 mod glob;
 mod index;
+mod joined;
 mod limit;
 #[cfg(not(target_arch = "wasm32"))]
 mod lint;

@@ -2,6 +2,7 @@
 
 use super::decide::Context;
 use super::field::{Field, RequestField, UsageField};
+use super::joined;
 use super::operators::Side;
 use super::ways;
 use crate::event::{Event, Facts, Form, Known, RpcMessage};
@@ -284,11 +285,13 @@ pub(super) fn visit<'a>(
 }
 
 /// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
-/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool.
+/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool. `joined`: also
+/// the names that it may have at a server whose name a client put in front of it.
 pub(super) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
     side: Side,
+    joined: Option<Joined>,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let tool = match &event.tool {
@@ -303,7 +306,17 @@ pub(super) fn tool_names<'a>(
     if let Some(qualified) = qualified {
         visit(Scalar::text(qualified));
     }
+    if let Some(Joined { qualified }) = joined {
+        joined::each(tool, qualified, &mut |name| visit(Scalar::text(name)));
+    }
     PRESENT
+}
+
+/// Which names of a tool are looked for in a joined one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joined {
+    /// Also `server/tool`.
+    pub(super) qualified: bool,
 }
 
 /// The JSON-RPC message that an event belongs to.

@@ -298,6 +298,8 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
                         | Verb::ContainsAll
                         | Verb::StartsWith
                         | Verb::EndsWith
+                        | Verb::Glob
+                        | Verb::Matches
                 );
                 let place = (check.span.clone(), check.path.clone());
                 if check.verb == Verb::CommandIn {

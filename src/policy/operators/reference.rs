@@ -316,12 +316,12 @@ Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
-separator. Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
+separator, and with letters that normalisation turns into `.`, `/` and `\\` (`．．／`). Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
 so that `/data-evil` is not within `/data`; case counts. `~`, Windows drives and servers are roots of their own. A relative path is within
 relative folders only.
 
-Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, `/proc/self/root` and its
-like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
+Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, one that a shell makes another
+path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), `/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
 file systems that ignore case.",
         cases: "path",
         operators: &[
@@ -372,7 +372,8 @@ Not looked at: what a listed command does with its arguments; `lint` names those
         title: "Networks",
         reading: "\
 Addresses are read in every form that some system takes: decimal, octal, hexadecimal, short, IPv4 in IPv6, in brackets, with port or zone,
-as hosts of URLs, several in one text. One that carries another address (NAT64, 6to4, Teredo) is two values. A name can't be read, since
+as hosts of URLs, several in one text. One that carries another address (NAT64, 6to4, Teredo) is two values; so are `0.0.0.0` and `::`,
+which also mean the machine itself. A name can't be read, since
 what DNS answers is out of reach: `localhost` included.",
         cases: "cidr",
         operators: &[operator(
@@ -387,7 +388,8 @@ what DNS answers is out of reach: `localhost` included.",
         reading: "\
 A text is read by its tokens, as each of three families of servers reads it (PostgreSQL and the standard, MySQL, SQL Server), and every
 reading counts: a word that is a comment to one is a statement to another. Each verb, table and statement is a value of its own, those
-of sub-queries and `WITH` included. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
+of sub-queries and `WITH` included. A name with dots inside its quotes (`` `project.dataset.users` ``) may be one name or several: that
+can't be told. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
         cases: "sql",
         operators: &[
             operator(
