@@ -275,7 +275,7 @@ pub(super) fn second_paths(subject: &Subject<'_>, findings: &mut Findings) {
                 test.mention.name
             ),
             format!(
-                "write `{}|destination|target|new_path`: each that is there has to fit",
+                "write `{}|destination|target|new_path`: every alternative is asked about",
                 test.mention.name
             ),
         );
