@@ -240,7 +240,8 @@ impl Case {
 
     /// Runs `look` with what a policy judges the events against.
     pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
-        let nest = Nest::scan(&self.body, CASE_LIMITS, 0).ok()?;
+        let levels = policy.document.inspect.nested_json;
+        let nest = Nest::scan(&self.body, CASE_LIMITS, levels).ok()?;
         Some(look(&Context {
             policy,
             facts: &self.facts,

@@ -228,6 +228,30 @@ pub(super) enum Operator {
     },
 }
 
+impl Operator {
+    /// Whether an array that stands in a string is asked element by element as well: `"[\"/etc\"]"`. What is looked for in a
+    /// text anyhow is found in it, and a length is that of the string.
+    pub(super) fn looks_into_strings(&self) -> bool {
+        !matches!(
+            self,
+            Operator::Exists(_)
+                | Operator::Length(_)
+                | Operator::Contains(_)
+                | Operator::Detects(_)
+                | Operator::Overlaps { .. }
+                | Operator::Nothing
+        )
+    }
+}
+
+/// The values of a list; a value alone is one.
+fn each_of(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        Data::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
+}
+
 /// What `overlaps` compares with.
 #[derive(Debug)]
 pub(super) enum Against {
@@ -769,10 +793,7 @@ impl<'d> Compiler<'d> {
     ) -> Option<Operator> {
         match operand {
             Operand::Value(node) => {
-                let items: Vec<&Node> = match &node.data {
-                    Data::List(items) => items.iter().collect(),
-                    _ => vec![node],
-                };
+                let items = each_of(node);
                 make(self, &items, matches!(node.data, Data::List(_)))
             }
             Operand::Windows {
@@ -781,6 +802,13 @@ impl<'d> Compiler<'d> {
                 zone,
             } => self.with_items(check, windows, &mut |compiler, items, _| {
                 compiler.windows(check, items, days.as_ref(), zone.as_ref())
+            }),
+            Operand::Commands {
+                commands,
+                redirect,
+                variables,
+            } => self.with_items(check, commands, &mut |compiler, items, _| {
+                compiler.commands(check, items, redirect.as_ref(), variables.as_ref())
             }),
             Operand::List(name, span) => match self.list(name, span, &check.path)? {
                 List::Plain(items) => {
@@ -974,9 +1002,7 @@ impl<'d> Compiler<'d> {
                 let parse = |texts: &[Box<str>]| Folders::parse(texts, verb.is_negative());
                 self.listed(check, items, parse).map(Operator::Folders)
             }
-            Verb::CommandIn => self
-                .listed(check, items, Commands::parse)
-                .map(Operator::Commands),
+            Verb::CommandIn => self.commands(check, items, None, None),
             Verb::CidrIn => self
                 .listed(check, items, Networks::parse)
                 .map(Operator::Networks),
@@ -1188,6 +1214,29 @@ impl<'d> Compiler<'d> {
     }
 
     /// An operator over a list of texts that it reads itself.
+    /// `command_in: [ls, cat]`, with the folders that redirections may write to and the variables that may be assigned.
+    fn commands(
+        &mut self,
+        check: &Check,
+        items: &[&Node],
+        redirect: Option<&Node>,
+        variables: Option<&Node>,
+    ) -> Option<Operator> {
+        let commands = self.listed(check, items, Commands::parse)?;
+        let redirect = match redirect {
+            Some(node) => {
+                let parse = |texts: &[Box<str>]| Folders::parse(texts, false);
+                Some(self.listed(check, &each_of(node), parse)?)
+            }
+            None => None,
+        };
+        let variables = match variables {
+            Some(node) => self.listed(check, &each_of(node), Commands::variables)?,
+            None => Vec::new(),
+        };
+        Some(Operator::Commands(commands.allowing(redirect, variables)))
+    }
+
     fn listed<T>(
         &mut self,
         check: &Check,

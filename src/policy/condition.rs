@@ -102,6 +102,13 @@ pub(super) enum Operand {
     Earlier(Box<Earlier>),
     /// What `overlaps` compares with, and how many characters in a row are a shared text.
     Overlap { with: Box<Operand>, run: usize },
+    /// `{ commands: […], redirect: […], variables: […] }`: commands, the folders that their redirections may write to, and
+    /// the variables that may be assigned.
+    Commands {
+        commands: Box<Operand>,
+        redirect: Option<Node>,
+        variables: Option<Node>,
+    },
 }
 
 impl Condition {
@@ -215,7 +222,11 @@ impl Operand {
                 visit(&earlier.mention, of);
                 earlier.each_field(visit);
             }
-            Operand::Windows { windows: inner, .. } | Operand::Overlap { with: inner, .. } => {
+            Operand::Windows { windows: inner, .. }
+            | Operand::Overlap { with: inner, .. }
+            | Operand::Commands {
+                commands: inner, ..
+            } => {
                 inner.each_field(of, visit);
             }
             Operand::Value(_) | Operand::List(..) => {}
@@ -451,6 +462,9 @@ fn read_test(
                 };
                 let operand = match verb {
                     Verb::Overlaps => read_overlap(decoder, &at, &member.value)?,
+                    Verb::CommandIn if member.value.get("commands").is_some() => {
+                        read_commands(decoder, &at, &member.value)?
+                    }
                     _ => read_operand(decoder, &at, &member.value)?,
                 };
                 Some(Some(check(verb, quantifier, operand, &member.value, &at)))
@@ -714,6 +728,25 @@ fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
             None
         }
     }
+}
+
+/// `command_in: { commands: [ls, cat], redirect: [/tmp], variables: [TARGET] }`
+fn read_commands(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Operand> {
+    let mut commands = None;
+    let (mut redirect, mut variables) = (None, None);
+    for member in decoder.mapping(at, node, &["commands", "redirect", "variables"])? {
+        let value = &member.value;
+        match &*member.key {
+            "commands" => commands = Some(read_operand(decoder, &at.key("commands"), value)?),
+            "redirect" => redirect = Some(value.clone()),
+            _ => variables = Some(value.clone()),
+        }
+    }
+    Some(Operand::Commands {
+        commands: Box::new(commands?),
+        redirect,
+        variables,
+    })
 }
 
 fn is_path_reference(node: &Node) -> bool {

@@ -19,7 +19,8 @@ use super::rule::{Action, IfMissing};
 use super::scan::{ScanScratch, Scans, TextScan, Wants};
 use super::seams::{self, Split};
 use super::value::{
-    Arrays, Presence, Scalar, TextPart, TextValue, json_values, text_parts, tool_names, visit,
+    Arrays, Joined, Presence, Reading as Values, Scalar, TextPart, TextValue, json_values,
+    text_parts, tool_names, visit,
 };
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
@@ -693,6 +694,24 @@ impl CompiledTest {
 
 /// What to do where a rule needs arguments that only the provider sees.
 pub const LEAVE_TOOL_OUT: &str = "Leave this tool out of the request.";
+impl CompiledCheck {
+    /// Which names are looked for in a tool's name that a client joined with its server's: only to restrict, and only where
+    /// one that fits is enough.
+    pub(super) fn joined(&self, operator: &Operator, side: Side) -> Option<Joined> {
+        let is_asked = side == Side::Restricting
+            && !self.verb.is_negative()
+            && self.quantifier != Some(Quantifier::All);
+        let qualified = match operator {
+            Operator::Equality(equality) => {
+                let mut names = equality.literals.iter().filter_map(|name| name.as_text());
+                names.any(|name| name.contains('/'))
+            }
+            Operator::Glob { exact, .. } => exact.iter().any(|glob| glob.asks_for('/')),
+            _ => return None,
+        };
+        is_asked.then_some(Joined { qualified })
+    }
+}
 
 impl CompiledRule {
     /// Why it denies a tool that the provider runs; its own reason is about arguments that nobody has seen.
@@ -854,12 +873,21 @@ impl<'e, 'a> Judge<'e, 'a> {
     fn any_item(&self, list: &Field, condition: &CompiledCondition, side: Side) -> bool {
         let strict = side == Side::Restricting;
         let mut items: Vec<Option<Value<'_>>> = Vec::new();
-        let presence = self.values(list, Arrays::Opened, &mut |scalar| {
-            items.push(match scalar {
-                Scalar::Object(value) => Some(value),
-                _ => None,
+        let mut presence = Presence::Missing;
+        for reading in [Values::NAMED, Values::OTHERS] {
+            presence = self.values(list, reading, Arrays::Opened, &mut |scalar| {
+                items.push(match scalar {
+                    Scalar::Object(value) => Some(value),
+                    _ => None,
+                });
             });
-        });
+            if presence != Presence::Ambiguous || !strict {
+                break;
+            }
+            if items.is_empty() && self.missing(false, side) {
+                return true;
+            }
+        }
         let fits = |item: &Option<Value<'_>>| match item {
             Some(_) => Judge {
                 item: *item,
@@ -869,7 +897,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             None => strict,
         };
         match presence {
-            Presence::Unknown => strict,
+            Presence::Unknown | Presence::Ambiguous => strict,
             Presence::Present { and_unknown } if and_unknown || !items.is_empty() => {
                 items.iter().any(fits) || (and_unknown && strict)
             }
@@ -881,15 +909,16 @@ impl<'e, 'a> Judge<'e, 'a> {
     pub(super) fn values<'v>(
         &'v self,
         field: &Field,
+        reading: Values,
         arrays: Arrays,
         give: &mut dyn FnMut(Scalar<'v>),
     ) -> Presence {
         match field {
             Field::Item(path) => match self.item {
-                Some(item) => json_values(item, path, self.context, arrays, give),
+                Some(item) => json_values(item, path, self.context, reading, arrays, give),
                 None => Presence::Missing,
             },
-            _ => visit(field, self.event, self.context, arrays, give),
+            _ => visit(field, self.event, self.context, reading, arrays, give),
         }
     }
 
@@ -928,8 +957,12 @@ impl<'e, 'a> Judge<'e, 'a> {
                 return self.keyed(field, check, key, operators, side);
             }
             Operator::Field(other) => return self.compared(field, check, other, side),
-            Operator::Overlaps { with, .. } if side == Side::Restricting && !self.is_told(with) => {
-                return true;
+            Operator::Overlaps { with, .. } if !self.is_told(with) => {
+                // What is known of the history may still be enough.
+                let is_strict = side == Side::Restricting;
+                if is_strict || matches!(with, Against::Field(_)) {
+                    return is_strict;
+                }
             }
             _ => {}
         }
@@ -941,26 +974,59 @@ impl<'e, 'a> Judge<'e, 'a> {
                 Some(Verdict::Unreadable) | None => side == Side::Restricting,
             };
         }
-        let (mut tally, presence) = self.tally(field, check, operator, side);
+        let reading = Values {
+            others: false,
+            opens: side == Side::Restricting && operator.looks_into_strings(),
+        };
+        let (tally, presence) = self.tally(field, check, operator, side, reading);
+        match presence {
+            Presence::Unknown => return side == Side::Restricting,
+            Presence::Ambiguous if side == Side::Restricting => {
+                return self.either(field, check, operator, &tally, reading.opens);
+            }
+            Presence::Ambiguous => return false,
+            _ => {}
+        }
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
-            return match presence {
-                Presence::Unknown => side == Side::Restricting,
-                _ => (tally.count > 0) == *expected,
-            };
-        }
-        if let Operator::Count(order) = operator
-            && tally.elements > 0
-        {
-            tally.add(order.judge_count(tally.elements));
+            return (tally.count > 0) == *expected;
         }
         match presence {
-            Presence::Unknown => side == Side::Restricting,
             Presence::Present { and_unknown } if tally.count > 0 || and_unknown => {
                 self.fits(field, check, &tally, and_unknown, side)
             }
             _ => self.missing(check.verb.is_negative(), side),
         }
+    }
+
+    /// What restricts, where readers differ in what a path leads to: it holds if it does for some of them. Of several
+    /// values that may be taken for the field, each is one that fits or not; how many a reader takes, nobody can tell.
+    #[inline(never)]
+    fn either(
+        &self,
+        field: &Field,
+        check: &CompiledCheck,
+        operator: &Operator,
+        named: &Tally,
+        opens: bool,
+    ) -> bool {
+        let side = Side::Restricting;
+        let reading = Values {
+            others: true,
+            opens,
+        };
+        let (others, presence) = self.tally(field, check, operator, side, reading);
+        let is_unread = presence == (Presence::Present { and_unknown: true });
+        let of_others = match operator {
+            Operator::Exists(false) => return named.count == 0,
+            Operator::Count(order) if order.high.is_some() => true,
+            _ => others.holding.saturating_add(others.unreadable) > 0,
+        };
+        let of_named = match named.count {
+            0 => self.missing(check.verb.is_negative(), side),
+            _ => self.fits(field, check, named, false, side),
+        };
+        is_unread || of_others || of_named
     }
 
     /// What an operator says of each value of a field.
@@ -970,6 +1036,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         check: &CompiledCheck,
         operator: &Operator,
         side: Side,
+        reading: Values,
     ) -> (Tally, Presence) {
         let mut tally = Tally::default();
         let arrays = match operator {
@@ -978,17 +1045,25 @@ impl<'e, 'a> Judge<'e, 'a> {
         };
         let mut judge = |scalar| self.scalar(check, operator, scalar, side, &mut tally);
         let presence = match field {
-            Field::Tool => tool_names(self.event, self.context.facts, side, &mut judge),
+            Field::Tool => {
+                let joined = check.joined(operator, side);
+                tool_names(self.event, self.context.facts, side, joined, &mut judge)
+            }
             // What denies a model denies it however it is spelt. That a spelling is none of some names says nothing.
             Field::Model if side == Side::Restricting && !check.verb.is_negative() => {
-                let presence = self.values(field, arrays, &mut judge);
+                let presence = self.values(field, reading, arrays, &mut judge);
                 for spelling in &self.context.facts.models.spellings {
                     judge(Scalar::text(&**spelling));
                 }
                 presence
             }
-            _ => self.values(field, arrays, &mut judge),
+            _ => self.values(field, reading, arrays, &mut judge),
         };
+        if let Operator::Count(order) = operator
+            && tally.elements > 0
+        {
+            tally.add(order.judge_count(tally.elements));
+        }
         (tally, presence)
     }
 
@@ -1002,14 +1077,18 @@ impl<'e, 'a> Judge<'e, 'a> {
                 | Operator::Overlaps { .. }
                 | Operator::Time(_)
         );
-        !asks_elsewhere && self.tally(field, check, &check.operator, side).0.unreadable > 0
+        let tally = |reading| self.tally(field, check, &check.operator, side, reading).0;
+        let readings = [Values::NAMED, Values::OTHERS];
+        !asks_elsewhere && readings.map(tally).iter().any(|tally| tally.unreadable > 0)
     }
 
     /// Compares with what another field holds; if that is missing or can't be determined, it counts for the strict side.
     fn compared(&self, field: &Field, check: &CompiledCheck, other: &Field, side: Side) -> bool {
         let strict = side == Side::Restricting;
         let mut values = Vec::new();
-        let presence = self.values(other, Arrays::Opened, &mut |scalar| values.push(scalar));
+        let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
+            values.push(scalar)
+        });
         if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
             return strict;
         }
@@ -1035,7 +1114,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                 history.texts(*question, self.position(), true, &mut |_| {})
             }
             Against::Field(other) => {
-                let presence = self.values(other, Arrays::Opened, &mut |_| {});
+                let presence = self.values(other, Values::NAMED, Arrays::Opened, &mut |_| {});
                 presence == Presence::Present { and_unknown: false }
             }
         }
@@ -1060,7 +1139,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                 history.texts(*question, self.position(), narrowly, &mut compare);
             }
             Against::Field(other) => {
-                self.values(other, Arrays::Opened, &mut |scalar| {
+                self.values(other, Values::NAMED, Arrays::Opened, &mut |scalar| {
                     text_parts(scalar, &mut |text, _| compare(&text.text()));
                 });
             }
@@ -1165,7 +1244,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         side: Side,
     ) -> bool {
         let mut keys = Vec::new();
-        let presence = self.values(key, Arrays::Opened, &mut |scalar| {
+        let presence = self.values(key, Values::NAMED, Arrays::Opened, &mut |scalar| {
             if let Scalar::Text(text) = scalar {
                 keys.push(text.text());
             }
@@ -1340,7 +1419,7 @@ struct Argument {
     fixed: Vec<Range<usize>>,
 }
 
-impl Collector<'_, '_> {
+impl<'e> Collector<'e, '_> {
     fn condition(&mut self, condition: &CompiledCondition) {
         match condition {
             CompiledCondition::All(list) | CompiledCondition::Any(list) => {
@@ -1364,17 +1443,26 @@ impl Collector<'_, '_> {
         }
     }
 
+    /// Everything that may be taken for a field.
+    fn each(&self, field: &Field, opens: bool, give: &mut dyn FnMut(Scalar<'e>)) {
+        for others in [false, true] {
+            let reading = Values { others, opens };
+            visit(
+                field,
+                self.event,
+                self.context,
+                reading,
+                Arrays::Opened,
+                give,
+            );
+        }
+    }
+
     fn check(&mut self, field: &Field, operator: &Operator) {
         let mut texts = Vec::new();
-        visit(
-            field,
-            self.event,
-            self.context,
-            Arrays::Opened,
-            &mut |scalar| {
-                text_parts(scalar, &mut |text, _| texts.push(text));
-            },
-        );
+        self.each(field, operator.looks_into_strings(), &mut |scalar| {
+            text_parts(scalar, &mut |text, _| texts.push(text));
+        });
         for text in &texts {
             self.text(operator, text);
         }
@@ -1478,24 +1566,18 @@ impl Collector<'_, '_> {
     fn whole(&mut self, field: &Field) {
         let mut texts = Vec::new();
         let mut others = Vec::new();
-        visit(
-            field,
-            self.event,
-            self.context,
-            Arrays::Opened,
-            &mut |scalar| match scalar {
-                Scalar::Text(text) => texts.push(text),
-                Scalar::Object(value) => {
-                    for node in value.descendants() {
-                        if node.value.kind() == json::Kind::String && !node.is_key {
-                            texts.push(self.context.string(node.value));
-                        }
+        self.each(field, false, &mut |scalar| match scalar {
+            Scalar::Text(text) => texts.push(text),
+            Scalar::Object(value) => {
+                for node in value.descendants() {
+                    if node.value.kind() == json::Kind::String && !node.is_key {
+                        texts.push(self.context.string(node.value));
                     }
                 }
-                Scalar::Null | Scalar::Array(_) => {}
-                Scalar::Bool(..) | Scalar::Number(..) => others.push(()),
-            },
-        );
+            }
+            Scalar::Null | Scalar::Array(_) => {}
+            Scalar::Bool(..) | Scalar::Number(..) => others.push(()),
+        });
         for text in &texts {
             let length = text.text().len();
             self.hit(text, 0..length, None, self.rule.redact.form);
@@ -1555,7 +1637,26 @@ impl Collector<'_, '_> {
         with: Replacement,
     ) {
         let Some(value) = text.value else { return };
-        let place = value.place();
+        // What stands in JSON in a string is part of that string, as everything in JSON that is an argument is.
+        let (place, found) = self.context.nest.outside(value.place(), range.clone());
+        let is_inside = place != value.place();
+        let with = match with {
+            // The signs of an escape are no characters of their own.
+            Replacement::Mask | Replacement::Last4 | Replacement::Pseudonym
+                if is_inside && found.len() != range.len() =>
+            {
+                Replacement::Label
+            }
+            with => with,
+        };
+        let label = self.rule.redact.label.clone();
+        let label = label.or_else(|| own_label(self.context, detector));
+        let needs_escape =
+            |label: &str| label.contains(|c: char| c.is_control() || matches!(c, '"' | '\\'));
+        if is_inside && label.as_deref().is_some_and(needs_escape) {
+            return self.impossible();
+        }
+        let range = found;
         let is_sealed =
             self.context.reading.sealed.contains(&place) || !self.context.nest.is_editable(place);
         let class = match text.number {
@@ -1580,12 +1681,7 @@ impl Collector<'_, '_> {
             choice: self.event.choice,
             detector,
             with,
-            label: self
-                .rule
-                .redact
-                .label
-                .clone()
-                .or_else(|| own_label(self.context, detector)),
+            label,
             numbered: self.rule.redact.numbered,
             restore: Rc::clone(&self.rule.redact.restore),
         });

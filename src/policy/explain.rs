@@ -11,7 +11,7 @@ use super::field::Field;
 use super::node::{Data, Node};
 use super::operators::Side;
 use super::rule::{MatchItem, Rule};
-use super::value::{Arrays, Presence, Scalar, tool_names};
+use super::value::{Arrays, Presence, Reading, Scalar, tool_names};
 use crate::detect::{Confidence, DETECTORS, Finding, Input, Scanner, Scratch, Selection};
 use crate::event::Event;
 
@@ -290,7 +290,8 @@ impl<'e> Teller<'_, 'e, '_> {
         side: Side,
     ) -> Vec<Branch> {
         let mut branches = Vec::new();
-        self.judge.values(list, Arrays::Opened, &mut |scalar| {
+        for reading in [Reading::NAMED, Reading::OTHERS] {
+            self.judge.values(list, reading, Arrays::Opened, &mut |scalar| {
             let asks = format!("item {}", branches.len());
             let seen = vec![self.shown(&scalar)];
             let branch = match scalar {
@@ -314,7 +315,8 @@ impl<'e> Teller<'_, 'e, '_> {
                 },
             };
             branches.push(Branch { seen, ..branch });
-        });
+            });
+        }
         telling(branches)
     }
 
@@ -392,6 +394,9 @@ impl<'e> Teller<'_, 'e, '_> {
         let note = match presence {
             Presence::Missing => Some("there is none"),
             Presence::Unknown => Some("it can't be determined, which counts for the strict side"),
+            Presence::Ambiguous => Some(
+                "a name in another spelling, or JSON in a string, may be taken for it, which counts for the strict side",
+            ),
             Presence::Present { .. }
                 if held(side) == (side == Side::Restricting)
                     && self.judge.has_unreadable(field, check, side) =>
@@ -439,8 +444,17 @@ impl<'e> Teller<'_, 'e, '_> {
             }
         };
         let presence = match field {
-            Field::Tool => tool_names(event, context.facts, side, &mut give),
-            _ => self.judge.values(field, Arrays::Opened, &mut give),
+            Field::Tool => tool_names(event, context.facts, side, None, &mut give),
+            _ => {
+                let presence = self
+                    .judge
+                    .values(field, Reading::NAMED, Arrays::Opened, &mut give);
+                if presence == Presence::Ambiguous {
+                    self.judge
+                        .values(field, Reading::OTHERS, Arrays::Opened, &mut give);
+                }
+                presence
+            }
         };
         if *field == Field::Model && side == Side::Restricting {
             for spelling in &context.facts.models.spellings {
@@ -559,6 +573,7 @@ fn told_operand(operand: &Operand) -> String {
         }
         Operand::Field(mention) => mention.name.to_string(),
         Operand::Earlier(earlier) => told_earlier(earlier),
+        Operand::Commands { commands, .. } => told_operand(commands),
         Operand::Overlap { with, run } => format!("{} by {run} characters", told_operand(with)),
     }
 }

@@ -1,5 +1,5 @@
 //! Globs over names and texts: `*` any run, `**` any run across separators, `?` one character, `[abc]` `[a-z]` `[!a]`
-//! one of a set.
+//! one of a set. `**/` at the beginning and behind a `/` are any folders, and none: `**/.env` is `.env` as well.
 
 use crate::wire::letter_case;
 
@@ -19,9 +19,10 @@ enum Token {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
-    /// Any run; `crosses` separators even where globs are read narrowly.
+    /// Any run; `crosses` separators even where globs are read narrowly; with the `/` behind it, `may_go`.
     Run {
         crosses: bool,
+        may_go: bool,
     },
 }
 
@@ -51,7 +52,11 @@ impl Glob {
                     while chars.next_if_eq(&'*').is_some() {
                         crosses = true;
                     }
-                    Token::Run { crosses }
+                    let begins = matches!(tokens.last(), None | Some(Token::Literal('/')));
+                    Token::Run {
+                        crosses,
+                        may_go: crosses && begins && chars.peek() == Some(&'/'),
+                    }
                 }
                 '?' => Token::Any,
                 '[' => {
@@ -111,6 +116,11 @@ impl Glob {
         if other.everything {
             return false;
         }
+        let goes = |token: &Token| matches!(token, Token::Run { may_go: true, .. });
+        if let Some(at) = other.tokens.iter().position(goes) {
+            return other.tokens.len() <= MOST_TOKENS
+                && other.both(at).iter().all(|each| self.covers(each));
+        }
         // The other's tokens are read as if they were the text: a run only fits a run.
         let mut states = vec![false; self.tokens.len().saturating_add(1)];
         enter(&mut states, 0, &self.tokens);
@@ -122,13 +132,13 @@ impl Glob {
                 }
                 let separates = |c: &char| matches!(c, '/' | ':');
                 let (stays, moves) = match (token, symbol) {
-                    (Token::Run { crosses }, Token::Run { crosses: wide }) => {
+                    (Token::Run { crosses, .. }, Token::Run { crosses: wide, .. }) => {
                         (*crosses || !wide, false)
                     }
-                    (Token::Run { crosses }, Token::Literal(c)) => {
+                    (Token::Run { crosses, .. }, Token::Literal(c)) => {
                         (*crosses || !separates(c), false)
                     }
-                    (Token::Run { crosses }, _) => (*crosses, false),
+                    (Token::Run { crosses, .. }, _) => (*crosses, false),
                     (_, Token::Run { .. }) => (false, false),
                     (Token::Any, _) => (false, true),
                     (Token::Set { negated, ranges }, Token::Literal(c)) => {
@@ -138,7 +148,7 @@ impl Glob {
                     (own, theirs) => (false, own == theirs),
                 };
                 if stays {
-                    enter(&mut next, at, &self.tokens);
+                    stay(&mut next, at, &self.tokens);
                 }
                 if moves {
                     enter(&mut next, at.saturating_add(1), &self.tokens);
@@ -147,6 +157,20 @@ impl Glob {
             states = next;
         }
         states.last().copied().unwrap_or(false)
+    }
+
+    /// The glob with the folders that stand there, and without them.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn both(&self, at: usize) -> [Glob; 2] {
+        let mut with = self.clone();
+        if let Some(Token::Run { may_go, .. }) = with.tokens.get_mut(at) {
+            *may_go = false;
+        }
+        let mut without = with.clone();
+        without
+            .tokens
+            .drain(at..at.saturating_add(2).min(self.tokens.len()));
+        [with, without]
     }
 
     /// Whether it asks for this character.
@@ -180,13 +204,13 @@ impl Glob {
                     continue;
                 }
                 let stays = match token {
-                    Token::Run { crosses } => {
+                    Token::Run { crosses, .. } => {
                         *crosses || reading == Reading::Broad || !matches!(c, '/' | ':')
                     }
                     _ => false,
                 };
                 if stays {
-                    enter(&mut next, at, &self.tokens);
+                    stay(&mut next, at, &self.tokens);
                     alive = true;
                 }
                 let moves = match token {
@@ -251,12 +275,27 @@ fn enter(states: &mut [bool], at: usize, tokens: &[Token]) {
     let mut at = at;
     while let Some(state) = states.get_mut(at) {
         *state = true;
-        match tokens.get(at) {
-            Some(Token::Run { .. }) => at = at.saturating_add(1),
-            _ => return,
+        let Some(Token::Run { may_go, .. }) = tokens.get(at) else {
+            return;
+        };
+        if *may_go {
+            enter(states, at.saturating_add(2), tokens);
         }
+        at = at.saturating_add(1);
     }
 }
+
+/// Marks the state of a run that goes on, and those behind it.
+fn stay(states: &mut [bool], at: usize, tokens: &[Token]) {
+    if let Some(state) = states.get_mut(at) {
+        *state = true;
+    }
+    enter(states, at.saturating_add(1), tokens);
+}
+
+/// A longer glob with folders that may be none is proved of nothing.
+#[cfg(not(target_arch = "wasm32"))]
+const MOST_TOKENS: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -299,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn any_folders_may_be_none() {
+        assert!(narrow("**/.env", ".env") && narrow("**/.env", "a/b/.env"));
+        assert!(!broad("**/.env", "x.env") && !broad("**/.env", "a/x.env"));
+        assert!(narrow("a/**/b", "a/b") && narrow("a/**/b", "a/x/y/b") && !broad("a/**/b", "ab"));
+        assert!(!broad("a**/b", "ab") && !broad("**/", "x") && broad("**/", "x/"));
+        let covers = |wide, narrow| {
+            Glob::parse(wide)
+                .unwrap()
+                .covers(&Glob::parse(narrow).unwrap())
+        };
+        assert!(covers("**/.env", ".env") && covers("**/.env", "**/a/.env"));
+        assert!(!covers("**/a/.env", "**/.env") && !covers("*/.env", "**/.env"));
+    }
+
+    #[test]
     fn a_malformed_glob_says_so() {
         assert!(Glob::parse("[abc").is_err());
         assert!(Glob::parse("[z-a]").is_err());
@@ -313,26 +367,33 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_covered_fits(wide in "[ab*?/]{0,6}", thin in "[ab*?/]{0,6}", text in "[ab/]{0,6}") {
+            let (wide, thin) = (Glob::parse(&wide).unwrap(), Glob::parse(&thin).unwrap());
+            for reading in [Reading::Broad, Reading::Narrow] {
+                prop_assert!(!wide.covers(&thin) || !thin.matches(&text, reading) || wide.matches(&text, reading));
+            }
+        }
+
+        #[test]
         fn agrees_with_a_plain_recursive_reading(glob in "[ab*?/]{0,8}", text in "[ab/]{0,8}") {
-            fn plain(glob: &[char], text: &[char], crosses: bool) -> bool {
+            fn plain(glob: &[char], text: &[char], crosses: bool, begins: bool) -> bool {
                 match glob {
                     [] => text.is_empty(),
-                    ['*', '*', rest @ ..] => (0..=text.len()).any(|n| plain(&trim(rest), &text[n..], crosses)),
+                    ['*', '*', '*', rest @ ..] => plain(&[&['*', '*'], rest].concat(), text, crosses, begins),
+                    ['*', '*', '/', rest @ ..] if begins && plain(rest, text, crosses, true) => true,
+                    ['*', '*', rest @ ..] => (0..=text.len()).any(|n| plain(rest, &text[n..], crosses, false)),
                     ['*', rest @ ..] => (0..=text.len())
                         .take_while(|&n| crosses || n == 0 || text[n - 1] != '/')
-                        .any(|n| plain(rest, &text[n..], crosses)),
-                    ['?', rest @ ..] => !text.is_empty() && plain(rest, &text[1..], crosses),
-                    [c, rest @ ..] => text.first() == Some(c) && plain(rest, &text[1..], crosses),
+                        .any(|n| plain(rest, &text[n..], crosses, false)),
+                    ['?', rest @ ..] => !text.is_empty() && plain(rest, &text[1..], crosses, false),
+                    [c, rest @ ..] => text.first() == Some(c) && plain(rest, &text[1..], crosses, *c == '/'),
                 }
-            }
-            fn trim(glob: &[char]) -> Vec<char> {
-                glob.iter().copied().skip_while(|c| *c == '*').collect()
             }
             let g: Vec<char> = glob.chars().collect();
             let t: Vec<char> = text.chars().collect();
-            prop_assert_eq!(broad(&glob, &text), plain(&g, &t, true));
+            prop_assert_eq!(broad(&glob, &text), plain(&g, &t, true, true));
             let lone = !glob.is_empty() && glob.chars().all(|c| c == '*');
-            prop_assert_eq!(narrow(&glob, &text), lone || plain(&g, &t, false));
+            prop_assert_eq!(narrow(&glob, &text), lone || plain(&g, &t, false, true));
         }
     }
 }

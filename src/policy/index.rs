@@ -3,6 +3,7 @@
 
 use super::compile::{CompiledRule, Operator};
 use super::field::Field;
+use super::joined;
 use super::operators::Literal;
 use super::scan::Wants;
 use crate::detect::fold_name;
@@ -112,6 +113,9 @@ impl Index {
                 if let Some(qualified) = facts.qualified(tool) {
                     rules.by_tool.add_to(&mut named, &qualified);
                 }
+                joined::each(tool, true, &mut |name| {
+                    rules.by_tool.add_to(&mut named, &name);
+                });
             }
             _ => named.extend_from_slice(&rules.by_tool.all),
         }

@@ -23,6 +23,7 @@ mod field;
 mod format;
 mod glob;
 mod index;
+mod joined;
 mod limit;
 #[cfg(not(target_arch = "wasm32"))]
 mod lint;
@@ -49,6 +50,7 @@ mod terse;
 mod testing;
 mod value;
 mod version;
+mod ways;
 mod window;
 mod windows;
 #[cfg(not(target_arch = "wasm32"))]

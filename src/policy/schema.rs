@@ -465,6 +465,7 @@ fn test() -> Value {
         let value = match verb {
             Verb::Exists => json!({"anyOf": [{"type": "boolean"}, {"type": "object"}]}),
             Verb::Detects => detects(),
+            Verb::CommandIn => commands(),
             _ => operand.clone(),
         };
         operators.insert(verb.word().to_owned(), value);
@@ -495,6 +496,26 @@ fn test() -> Value {
             "minProperties": 1,
             "properties": operators,
             "patternProperties": {"^(any|all)_": operand},
+            "additionalProperties": false,
+        },
+    ]})
+}
+
+fn commands() -> Value {
+    let list =
+        json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]});
+    json!({"anyOf": [
+        list,
+        {
+            "type": "object",
+            "properties": {
+                "commands": {"type": ["string", "array", "object"], "description": "Commands, or a list by its name."},
+                "redirect": {"anyOf": [list], "description": "Folders that redirections may write to."},
+                "variables": {"anyOf": [list], "description": "Variables that may be assigned."},
+                "list": {"type": "string"},
+                "key": {"type": "string"},
+                "path": {"type": "string"},
+            },
             "additionalProperties": false,
         },
     ]})

@@ -883,25 +883,29 @@ fn clock(text: &str) -> Option<String> {
     (minutes < 60).then(|| format!("{hours:02}:{minutes:02}"))
 }
 
-/// The ways in which people write the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`.
+/// The ways in which people write the name of an action: `read file`, `read:file`, `readFile`, `read-file`, `read_file`;
+/// with wildcards likewise: `delete:*` is `delete_*`, `delete *` and `delete[A-Z]*` as well.
 fn spellings(action: &str) -> Vec<String> {
-    if action.contains(['*', '?', '[']) {
-        return vec![action.to_owned()];
-    }
     let mut words: Vec<String> = Vec::new();
     let mut last_lower = false;
+    let mut in_set = false;
     for c in action.chars() {
-        let begins = !c.is_alphanumeric() || (c.is_uppercase() && last_lower);
-        last_lower = c.is_lowercase() || c.is_numeric();
+        let is_wild = in_set || matches!(c, '*' | '?' | '[');
+        in_set = is_wild && (c == '[' || in_set && c != ']');
+        let is_letter = is_wild || c.is_alphanumeric();
+        let begins = !is_letter || (!is_wild && c.is_uppercase() && last_lower);
+        last_lower = !is_wild && (c.is_lowercase() || c.is_numeric());
         if begins && words.last().is_some_and(|word| !word.is_empty()) {
             words.push(String::new());
         }
-        if c.is_alphanumeric() {
+        if is_letter {
             if words.is_empty() {
                 words.push(String::new());
             }
-            if let Some(word) = words.last_mut() {
-                word.extend(letter_case::lower_of(c));
+            match words.last_mut() {
+                Some(word) if is_wild => word.push(c),
+                Some(word) => word.extend(letter_case::lower_of(c)),
+                None => {}
             }
         }
     }
@@ -910,6 +914,8 @@ fn spellings(action: &str) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(number, word)| match (number, word.chars().next()) {
+            (1.., Some('*')) => format!("[A-Z]{word}"),
+            (1.., Some('?')) => word.replacen('?', "[A-Z]", 1),
             (1.., Some(first)) => {
                 let rest = word.get(first.len_utf8()..).unwrap_or_default();
                 letter_case::upper_of(first).chain(rest.chars()).collect()
@@ -918,6 +924,9 @@ fn spellings(action: &str) -> Vec<String> {
         })
         .collect();
     let mut names = vec![action.to_owned()];
+    if !words.is_empty() && words.iter().all(|word| word.bytes().all(|b| b == b'*')) {
+        names.push("*".to_owned());
+    }
     let joined = ["_", "-", ":", ".", " ", "/"].map(|between| words.join(between));
     for name in joined.into_iter().chain([camel]) {
         if !names.contains(&name) {
@@ -992,7 +1001,33 @@ mod tests {
                 );
             }
         }
-        assert_eq!(spellings("file_*"), ["file_*"]);
+    }
+
+    #[test]
+    fn an_action_with_wildcards_goes_by_every_spelling_too() {
+        let named = [
+            "delete_*",
+            "delete-*",
+            "delete:*",
+            "delete.*",
+            "delete *",
+            "delete/*",
+            "delete[A-Z]*",
+        ];
+        for action in ["delete:*", "delete *", "Delete_*"] {
+            let names = spellings(action);
+            for name in named {
+                assert!(
+                    names.iter().any(|known| known == name),
+                    "{action}: {names:?}"
+                );
+            }
+        }
+        assert!(spellings("*:user").contains(&"*User".to_owned()));
+        assert!(spellings("get_[a-c]").contains(&"get-[a-c]".to_owned()));
+        assert!(spellings("*:*").contains(&"*".to_owned()));
+        assert_eq!(spellings("*"), ["*"]);
+        assert!(spellings("read_file?").contains(&"readFile?".to_owned()));
     }
 
     #[test]

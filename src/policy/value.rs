@@ -2,10 +2,12 @@
 
 use super::decide::Context;
 use super::field::{Field, RequestField, UsageField};
+use super::joined;
 use super::operators::Side;
+use super::ways;
 use crate::detect::fold_name;
 use crate::event::{Event, Facts, Form, Known, RpcMessage};
-use crate::wire::json::{self, JsonPath, Value};
+use crate::wire::json::{self, Inside, JsonPath, Value};
 use crate::wire::span::index;
 use std::borrow::Cow;
 
@@ -92,6 +94,28 @@ impl<'a> Scalar<'a> {
     }
 }
 
+/// Which of the values that a path may lead to are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Not those that bear the names which the policy writes, but those that another reader may take for them.
+    pub(super) others: bool,
+    /// The elements of an array that stands in a string are such values too.
+    pub(super) opens: bool,
+}
+
+impl Reading {
+    /// What bears the names that the policy writes.
+    pub(super) const NAMED: Reading = Reading {
+        others: false,
+        opens: false,
+    };
+    /// What may be taken for it.
+    pub(super) const OTHERS: Reading = Reading {
+        others: true,
+        opens: false,
+    };
+}
+
 /// Whether a field holds anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
@@ -99,6 +123,8 @@ pub(super) enum Presence {
     Missing,
     /// It can't be determined.
     Unknown,
+    /// What was given bears the name; something else may be taken for it.
+    Ambiguous,
     /// Values were given; `and_unknown`: there are more that can't be determined.
     Present { and_unknown: bool },
 }
@@ -110,10 +136,15 @@ pub(super) fn visit<'a>(
     field: &Field,
     event: &'a Event,
     context: &Context<'a>,
+    reading: Reading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let facts = context.facts;
+    let is_path = matches!(field, Field::Params(_) | Field::Args(_) | Field::Result(_));
+    if reading.others && !is_path {
+        return Presence::Missing;
+    }
     let mut name = |known: &'a Known<Box<str>>| match known {
         Known::Missing => Presence::Missing,
         Known::Unknown => Presence::Unknown,
@@ -237,11 +268,11 @@ pub(super) fn visit<'a>(
             .map_or(context.reading.params, |message| message.params)
             .and_then(|place| context.value(place))
         {
-            Some(root) => json_values(root, path, context, arrays, visit),
+            Some(root) => json_values(root, path, context, reading, arrays, visit),
             None => Presence::Missing,
         },
-        Field::Args(path) => at_place(&event.args, path, context, arrays, visit),
-        Field::Result(path) => at_place(&event.result, path, context, arrays, visit),
+        Field::Args(path) => at_place(&event.args, path, context, reading, arrays, visit),
+        Field::Result(path) => at_place(&event.result, path, context, reading, arrays, visit),
         // The clock, the conversation's history and the items of lists are asked otherwise; rules about sessions are
         // refused when the policy is compiled.
         Field::Time | Field::Session(_) | Field::Earlier | Field::Item(_) => Presence::Unknown,
@@ -274,11 +305,13 @@ fn is_unoffered(event: &Event, facts: &Facts) -> Option<bool> {
 }
 
 /// The names that a tool goes by: its own, and where the policy names the server, `server/tool`. What restricts is asked of
-/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool.
+/// both; what loosens is not asked of an own name with a `/`, which would look like another server's tool. `joined`: also
+/// the names that it may have at a server whose name a client put in front of it.
 pub(super) fn tool_names<'a>(
     event: &'a Event,
     facts: &Facts,
     side: Side,
+    joined: Option<Joined>,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let tool = match &event.tool {
@@ -293,7 +326,17 @@ pub(super) fn tool_names<'a>(
     if let Some(qualified) = qualified {
         visit(Scalar::text(qualified));
     }
+    if let Some(Joined { qualified }) = joined {
+        joined::each(tool, qualified, &mut |name| visit(Scalar::text(name)));
+    }
     PRESENT
+}
+
+/// Which names of a tool are looked for in a joined one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joined {
+    /// Also `server/tool`.
+    pub(super) qualified: bool,
 }
 
 /// The JSON-RPC message that an event belongs to.
@@ -369,6 +412,7 @@ fn at_place<'a>(
     place: &Known<json::Place>,
     path: &JsonPath,
     context: &Context<'a>,
+    reading: Reading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
@@ -376,7 +420,7 @@ fn at_place<'a>(
         Known::Missing => Presence::Missing,
         Known::Unknown => Presence::Unknown,
         Known::Is(place) => match context.value(*place) {
-            Some(root) => json_values(root, path, context, arrays, visit),
+            Some(root) => json_values(root, path, context, reading, arrays, visit),
             None => Presence::Missing,
         },
     }
@@ -387,18 +431,71 @@ pub(super) fn json_values<'a>(
     root: Value<'a>,
     path: &JsonPath,
     context: &Context<'a>,
+    reading: Reading,
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) -> Presence {
     let mut found = false;
-    let mut given = |value: Value<'a>| {
-        give(value, context, arrays, &mut |scalar| {
-            found = true;
-            visit(scalar);
-        });
-    };
-    path.each(root, &mut given);
-    if found { PRESENT } else { Presence::Missing }
+    let mut others = false;
+    let mut doubt = false;
+    let unread = ways::each(root, path, context.nest, &mut |reached| {
+        others |= !reached.as_named;
+        if reached.as_named != reading.others {
+            give(reached.value, context, arrays, &mut |scalar| {
+                found = true;
+                visit(scalar);
+            });
+        }
+        if reading.opens {
+            doubt |= each_array_in_strings(reached.value, context, &mut |array| {
+                others = true;
+                if reading.others {
+                    found = true;
+                    give(array, context, arrays, visit);
+                }
+            });
+        }
+    });
+    let unread = unread || doubt;
+    match (reading.others, found) {
+        (true, false) if !unread => Presence::Missing,
+        (true, _) => Presence::Present {
+            and_unknown: unread,
+        },
+        (false, _) if others || unread => Presence::Ambiguous,
+        (false, true) => PRESENT,
+        (false, false) => Presence::Missing,
+    }
+}
+
+/// Calls `found` with the array that a string holds, or a string in an array. Tells whether there is a string of which that
+/// can't be told.
+fn each_array_in_strings<'a>(
+    value: Value<'a>,
+    context: &Context<'a>,
+    found: &mut dyn FnMut(Value<'a>),
+) -> bool {
+    match value.kind() {
+        json::Kind::Array => {
+            let mut doubt = false;
+            for element in value.elements() {
+                doubt |= each_array_in_strings(element, context, found);
+            }
+            doubt
+        }
+        json::Kind::String => match context.nest.inside(value) {
+            Inside::Json(inner) if inner.kind() == json::Kind::Array => {
+                found(inner);
+                each_array_in_strings(inner, context, found)
+            }
+            Inside::Json(inner) => {
+                inner.kind() == json::Kind::String && each_array_in_strings(inner, context, found)
+            }
+            Inside::Unread => true,
+            Inside::Nothing => false,
+        },
+        _ => false,
+    }
 }
 
 /// A value as scalars.

@@ -183,9 +183,10 @@ fn policies_that_ship_are_sound_and_say_whom_they_are_for() {
     for file in policies() {
         let output = run(&["--json", "lint", "--strict", &file]);
         assert_eq!(output.status.code(), Some(0), "{file}: {}", out(&output));
-        // What remains are exceptions: denials that win over allows.
+        // What remains are exceptions: denials that win over allows, and commands that an agent's work can't do without.
         for line in json_lines(&output) {
-            assert_eq!(line["code"], "AG1105", "{file}: {line}");
+            let is_exception = line["code"] == "AG1105" || line["code"] == "AG1122";
+            assert!(is_exception, "{file}: {line}");
         }
         let text = std::fs::read_to_string(root().join(&file)).unwrap();
         assert!(text.starts_with("# For: "), "{file}");

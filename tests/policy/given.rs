@@ -96,7 +96,7 @@ impl<'c> Given<'c> {
 
     /// The scanned body.
     pub fn nest<'b>(&self, body: &'b [u8]) -> Nest<'b> {
-        Nest::scan(body, Limits { max_depth: 64 }, 0).unwrap()
+        Nest::scan(body, Limits { max_depth: 64 }, 4).unwrap()
     }
 
     /// The one event that the case is about.

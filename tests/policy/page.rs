@@ -335,6 +335,10 @@ fn page(family: &Family, operator: &Reference, sources: &BTreeMap<String, Source
         (family.cases, None),
         ("names", Some("Names")),
         ("path_operand", Some("Compared with another field")),
+        (
+            "spelling",
+            Some("Names in another spelling, and JSON in strings"),
+        ),
     ];
     let from = files.map(|(name, heading)| (&sources[name], heading));
     let are_asked = cases(&mut page, operator.word, &from);
@@ -384,7 +388,7 @@ fn every_operator_has_its_page_and_no_page_is_out_of_date() {
     let sources: BTreeMap<String, Source> = OPERATORS
         .iter()
         .map(|family| family.cases)
-        .chain(["names", "path_operand"])
+        .chain(["names", "path_operand", "spelling"])
         .map(|name| (name.to_owned(), Source::read(name)))
         .collect();
     let mut pages = vec![("README".to_owned(), index())];

@@ -271,3 +271,112 @@ proptest! {
 fn is_default(rules: &[String], rest: &str, event: &str) -> bool {
     decided(&document(rules, rest), event).ruling.rule.is_none()
 }
+
+/// Conditions about arguments, as they are asked of `args` or of something in it.
+const ASKS: &[&str] = &[
+    "args.n: { greater_than: 5 }",
+    "args.n: { at_most: 5 }",
+    "args.n: { not_equals: 7 }",
+    "args.n: { exists: false }",
+    "args.n: { exists: true }",
+    "args.n: { count_equals: 1 }",
+    "args.n: { count_greater_than: 1 }",
+    "args.to: { all_domain_in: [example.com] }",
+    "args.to: { domain_not_in: [example.com] }",
+    "\"args.to|file\": { contains: evil }",
+    "args.file: { path_within: [/srv] }",
+    "args.file: { path_not_within: [/srv] }",
+    "args.file: { starts_with: /srv }",
+    "args.file: { overlaps: { path: args.to } }",
+    "args.items: { any_item: { n: { greater_than: 5 } } }",
+    "\"args.items[*].n\": { greater_than: 5 }",
+    "args..n: { in: [1, 7] }",
+    "\"args.*\": { glob: \"*evil*\" }",
+    "args.n: { equals: { path: args.m } }",
+];
+
+/// Members of arguments as JSON writes them.
+const MEMBERS: &[&str] = &[
+    "",
+    r#""n": 7"#,
+    r#""n": 1"#,
+    r#""n": [1, 9], "m": 9"#,
+    r#""n": null, "m": 1"#,
+    r#""to": "bob@example.com", "file": "/srv/x""#,
+    r#""to": ["a@evil.com"], "file": "/etc/evil""#,
+    r#""items": [{"n": 9}, {"m": 1}], "n": "[9]""#,
+    r#""items": [{"n": 1}], "to": "evil""#,
+];
+
+/// The same names in another spelling.
+fn spelled(members: &str, way: usize) -> String {
+    ["n", "m", "to", "file", "items"]
+        .iter()
+        .fold(members.to_owned(), |members, name| {
+            let other = match way {
+                0 => name.to_uppercase(),
+                1 => format!("_{name}"),
+                2 => format!("{name}-"),
+                _ => format!("{name}\u{200B}"),
+            };
+            members.replace(&format!("\"{name}\":"), &format!("\"{other}\":"))
+        })
+}
+
+fn asking(ask: &str, negated: bool, place: &str, action: &str, missing: &str) -> String {
+    let ask = match negated {
+        true => format!("{{ not: {{ {ask} }} }}"),
+        false => format!("{{ {ask} }}"),
+    };
+    format!("match: {{ tool: send }}, {place}: {ask}, action: {action}{missing}")
+}
+
+fn on(args: &str) -> String {
+    format!("{{ tool_call: {{ tool: send, args: {args} }} }}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn names_in_other_spellings_never_let_more_through(
+        ask in prop::sample::select(ASKS), negated in any::<bool>(), place in prop::sample::select(&["when", "unless"][..]),
+        action in prop::sample::select(&["deny", "require_approval", "allow"][..]),
+        missing in prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
+        own in prop::sample::select(MEMBERS), more in prop::sample::select(MEMBERS), way in 0usize..4,
+    ) {
+        let missing = if action == "allow" { "" } else { missing };
+        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
+        let policy = document(&[asking(ask, negated, place, action, missing)], rest);
+        let more = spelled(more, way);
+        let joint = if own.is_empty() || more.is_empty() { "" } else { ", " };
+        let before = decided(&policy, &on(&format!("{{{own}}}")));
+        let after = decided(&policy, &on(&format!("{{{own}{joint}{more}}}")));
+        // `args.*` names whatever is there.
+        prop_assume!(!ask.contains("args.*"));
+        prop_assert!(after.ruling.decision >= before.ruling.decision);
+    }
+
+    #[test]
+    fn json_in_a_string_never_lets_more_through(
+        ask in prop::sample::select(ASKS), negated in any::<bool>(), place in prop::sample::select(&["when", "unless"][..]),
+        action in prop::sample::select(&["deny", "require_approval", "allow"][..]),
+        missing in prop::sample::select(&["", ", if_missing: apply", ", if_missing: skip"][..]),
+        members in prop::sample::select(MEMBERS), levels in 1usize..4,
+    ) {
+        let missing = if action == "allow" { "" } else { missing };
+        let rest = if action == "allow" { "defaults: { action: deny }" } else { "defaults: { action: allow }" };
+        let ask = ask.replace("args.", "args.x.");
+        let policy = document(&[asking(&ask, negated, place, action, missing)], rest);
+        let plain = format!("{{{members}}}");
+        let mut inside = plain.clone();
+        for _ in 0..levels {
+            let mut quoted = Vec::new();
+            agentguard::wire::json::quote(&inside, &mut quoted);
+            inside = String::from_utf8(quoted).unwrap();
+        }
+        let before = decided(&policy, &on(&format!("{{\"x\": {plain}}}")));
+        let after = decided(&policy, &on(&format!("{{\"x\": {inside}}}")));
+        prop_assert!(after.ruling.decision >= before.ruling.decision);
+    }
+}

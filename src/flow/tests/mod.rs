@@ -17,6 +17,7 @@ mod oauth;
 mod plumbing;
 mod provider_run;
 mod pseudonym;
+mod spelling;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 

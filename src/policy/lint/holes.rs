@@ -1,8 +1,9 @@
 //! Ways around a rule.
 
+use super::breadth::{each_check, texts};
 use super::{Findings, Subject};
 use crate::diag::{Severity, codes};
-use crate::policy::condition::{Condition, Operand, Test};
+use crate::policy::condition::{Check, Condition, Operand, Test};
 use crate::policy::document::List;
 use crate::policy::field::Field;
 use crate::policy::node::{Data, Node};
@@ -274,6 +275,29 @@ const FORMS: [(&[&str], &str, &str); 4] = [
 /// Conditions that restrict by what stands in a command, a query, a path or an address, and lists of commands that have to
 /// be all that runs.
 pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
+    // Beside what reads a field as what it is, a pattern may refine.
+    let mut read_as_such: Vec<&Vec<Step>> = Vec::new();
+    for view in &subject.rules {
+        each_check(view.written, &mut |test, check| {
+            let Field::Args(path) = &test.mention.field else {
+                return;
+            };
+            if matches!(
+                check.verb,
+                Verb::CommandIn
+                    | Verb::SqlVerbIn
+                    | Verb::SqlTableIn
+                    | Verb::SqlLimitGreaterThan
+                    | Verb::PathWithin
+                    | Verb::PathNotWithin
+                    | Verb::DomainIn
+                    | Verb::DomainNotIn
+                    | Verb::CidrIn
+            ) {
+                read_as_such.extend(&path.ways);
+            }
+        });
+    }
     for view in &subject.rules {
         if !matches!(view.written.action, Action::Deny | Action::RequireApproval) {
             continue;
@@ -298,7 +322,9 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
                         | Verb::ContainsAll
                         | Verb::StartsWith
                         | Verb::EndsWith
-                );
+                ) || (matches!(check.verb, Verb::Glob | Verb::Matches)
+                    && !path.ways.iter().any(|way| read_as_such.contains(&way))
+                    && !asks_nothing(check));
                 let place = (check.span.clone(), check.path.clone());
                 if check.verb == Verb::CommandIn {
                     findings.warn(
@@ -321,6 +347,15 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// A glob that fits everything, of which something else is said.
+fn asks_nothing(check: &Check) -> bool {
+    let texts = texts(check);
+    check.verb == Verb::Glob
+        && texts
+            .iter()
+            .any(|(text, _)| text.bytes().all(|b| b == b'*'))
 }
 
 /// The tests of a condition that are not denied.
@@ -383,6 +418,7 @@ fn names<'o>(operand: &'o Operand, used: &mut BTreeSet<&'o str>) {
         }
         Operand::Windows { windows, .. } => names(windows, used),
         Operand::Overlap { with, .. } => names(with, used),
+        Operand::Commands { commands, .. } => names(commands, used),
         // A schedule may be named by a bare word.
         Operand::Value(node) => used.extend(node.text()),
         Operand::Field(_) | Operand::Earlier(_) => {}

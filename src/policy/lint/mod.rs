@@ -2,6 +2,7 @@
 
 mod breadth;
 mod cost;
+mod gaps;
 mod holes;
 mod reach;
 mod tools;
@@ -33,6 +34,11 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     holes::unused_lists,
     holes::no_history,
     holes::forms,
+    gaps::run_by_arguments,
+    gaps::second_paths,
+    gaps::no_lower_bound,
+    gaps::two_names,
+    gaps::keywords,
     words::approvers,
     words::reasons,
     words::own_words,

@@ -3,7 +3,8 @@
 //! Addresses are read in every form of [`super::ip`], in brackets, with port or zone, as hosts of URLs and of mail
 //! addresses, several in one text (`X-Forwarded-For`). A network in a text (`10.0.0.0/8`) fits if all of it does. An
 //! IPv4-mapped IPv6 address is its IPv4 address; one that carries an IPv4 address otherwise (NAT64, 6to4, Teredo, …) is
-//! two values, itself and what it carries, since packets may end at either. Zones are not looked at.
+//! two values, itself and what it carries, since packets may end at either. So are `0.0.0.0` and `::`: connecting to them
+//! ends at the machine itself, `127.0.0.1` and `::1`. Zones are not looked at.
 //!
 //! A name can't be read: what DNS answers is out of reach, `localhost` included.
 
@@ -199,6 +200,13 @@ impl Networks {
     fn address(&self, address: IpAddr, verdict: &mut dyn FnMut(Verdict)) {
         let (itself, carried) = ends(address);
         verdict(self.compare(Network::of(itself)));
+        if itself.is_unspecified() {
+            let own = match itself {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            };
+            verdict(self.compare(Network::of(own)));
+        }
         if let Some(carried) = carried {
             verdict(self.compare(Network::of(IpAddr::V4(carried))));
         }

@@ -6,13 +6,17 @@
 //! are compared as written.
 //!
 //! A command that runs another one (`env`, `xargs`, `timeout`, `sudo`, `find -exec`, `bash -lc '…'`) is listed together with
-//! it. One that runs a text or a file in its own shell (`eval`, `.`) can't be read, whatever the list says; neither can an
-//! assignment that changes what later words mean (`PATH`, `LD_*`, `GIT_*`, `BASH_ENV`, `ENV`, `IFS` and what acts as these
-//! do).
+//! it. One that runs a text or a file in its own shell (`eval`, `.`) can't be read, whatever the list says.
 //!
-//! Not looked at: where redirections go, and what a listed command does with its arguments (`awk`, `tar`, an editor and
-//! `git` can run others by them). Not read: the languages of cmd.exe and PowerShell.
+//! An assignment can't be read either (`EDITOR=rm git commit`, `PATH=/tmp ls`, `for PATH in /tmp`), unless nothing runs or
+//! loads by the variable (`LANG`, `TZ`, `CI`, one letter) or the policy names it: any program may have such variables of its
+//! own, so that no list of the dangerous ones is complete. Nor can a redirection that writes (`cat x > /etc/cron.d/x`), unless
+//! it goes to a descriptor, to `/dev/null` or below a folder that the policy names.
+//!
+//! Not looked at: what a listed command does with its arguments (`awk`, `tar`, an editor and `git` can run others by them;
+//! lint names those). Not read: the languages of cmd.exe and PowerShell.
 
+use super::path::Folders;
 use super::shell::{Word, assigned_name, simple_commands};
 use super::{OperandError, Verdict};
 use std::ops::Range;
@@ -22,6 +26,10 @@ use std::ops::Range;
 pub(in crate::policy) struct Commands {
     /// Each a command and the arguments that must come first.
     entries: Vec<Vec<Box<str>>>,
+    /// Where redirections may write.
+    redirect: Option<Folders>,
+    /// What may be assigned.
+    variables: Vec<Box<str>>,
 }
 
 /// Longest line that is read; Linux takes no argument longer than half of it (MAX_ARG_STRLEN).
@@ -33,23 +41,29 @@ const MAX_DEPTH: u8 = 3;
 /// Where a command of a listed name may stand.
 const FOLDERS: [&str; 5] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin"];
 
-/// Variables that decide what is run. The last six are not in the language's list and act as its own do: macOS' loader,
-/// functions from the environment, options and prompts of bash, the folder of zsh's startup files.
-fn is_decisive(name: &str) -> bool {
-    let by_prefix = ["LD_", "GIT_", "DYLD_", "BASH_FUNC_"];
-    let by_name = [
-        "PATH",
-        "BASH_ENV",
-        "ENV",
-        "IFS",
-        "SHELLOPTS",
-        "BASHOPTS",
-        "PROMPT_COMMAND",
-        "PS4",
-        "ZDOTDIR",
-    ];
-    by_name.contains(&name) || by_prefix.iter().any(|prefix| name.starts_with(prefix))
-}
+/// Variables by which programs say or show things, and neither run nor load any.
+const HARMLESS: [&str; 17] = [
+    "CI",
+    "CLICOLOR",
+    "COLUMNS",
+    "DEBIAN_FRONTEND",
+    "FORCE_COLOR",
+    "LANG",
+    "LANGUAGE",
+    "LINES",
+    "NODE_ENV",
+    "NO_COLOR",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONIOENCODING",
+    "PYTHONUNBUFFERED",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "TERM",
+    "TZ",
+];
+
+/// Files that keep nothing of what is written to them.
+const SINKS: [&str; 4] = ["/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"];
 
 impl Commands {
     /// Reads the entries of a list.
@@ -76,7 +90,62 @@ impl Commands {
             }
             commands.push(words);
         }
-        Ok(Commands { entries: commands })
+        Ok(Commands {
+            entries: commands,
+            redirect: None,
+            variables: Vec::new(),
+        })
+    }
+
+    /// The same, with redirections into these folders, and assignments of these variables.
+    pub(in crate::policy) fn allowing(
+        self,
+        redirect: Option<Folders>,
+        variables: Vec<Box<str>>,
+    ) -> Commands {
+        Commands {
+            redirect,
+            variables,
+            ..self
+        }
+    }
+
+    /// Reads the names of variables.
+    pub(in crate::policy) fn variables(
+        entries: &[Box<str>],
+    ) -> Result<Vec<Box<str>>, OperandError> {
+        for (at, entry) in entries.iter().enumerate() {
+            if assigned_name(&format!("{entry}=")) != Some(&**entry) {
+                return Err(OperandError::new(
+                    at,
+                    format!("`{entry}` is no name of a variable"),
+                    "write for example `TARGET`",
+                ));
+            }
+        }
+        Ok(entries.to_vec())
+    }
+
+    fn may_assign(&self, name: &str) -> bool {
+        // What is only a letter, no program asks for.
+        let is_letter = name.len() == 1 && name != "_";
+        is_letter
+            || name.starts_with("LC_")
+            || HARMLESS.contains(&name)
+            || self.variables.iter().any(|variable| **variable == *name)
+    }
+
+    fn may_write(&self, file: &Word) -> bool {
+        if file.is_pattern {
+            return false;
+        }
+        let mut is_within = self.redirect.is_some();
+        if let Some(folders) = &self.redirect {
+            folders.judge(&file.text, &mut |verdict| {
+                is_within &= verdict == Verdict::Holds;
+            });
+        }
+        is_within || SINKS.contains(&&*file.text)
     }
 
     /// Judges a line for a shell.
@@ -94,7 +163,9 @@ impl Commands {
         };
         let mut verdicts = Vec::with_capacity(simple.len());
         for command in &simple {
-            if command.assigned.iter().any(|name| is_decisive(name)) {
+            let is_plain = command.assigned.iter().all(|name| self.may_assign(name))
+                && command.writes.iter().all(|file| self.may_write(file));
+            if !is_plain {
                 return Verdict::Unreadable;
             }
             if !command.words.is_empty() {
@@ -124,7 +195,7 @@ impl Commands {
                 return Verdict::Unreadable;
             }
             verdicts.push(self.is_listed(rest).into());
-            match run_by(rest, grows) {
+            match run_by(rest, grows, self) {
                 Runs::Nothing => break,
                 Runs::Unknown => return Verdict::Unreadable,
                 Runs::Line(at) => {
@@ -315,7 +386,7 @@ fn base_name(text: &str) -> &str {
 }
 
 /// What a command runs; `grows`: more words than these may be added behind them.
-fn run_by(words: &[Word], grows: bool) -> Runs {
+fn run_by(words: &[Word], grows: bool, commands: &Commands) -> Runs {
     let Some((first, arguments)) = words.split_first() else {
         return Runs::Nothing;
     };
@@ -327,10 +398,29 @@ fn run_by(words: &[Word], grows: bool) -> Runs {
         return run_by_shell(arguments);
     }
     if SET_VARIABLES.contains(&name) {
+        let sets_some = match name {
+            "[" | "test" => false,
+            "printf" => arguments.iter().any(|word| word.text.starts_with("-v")),
+            "wait" => arguments.iter().any(|word| word.text.starts_with("-p")),
+            _ => true,
+        };
         let is_unsafe = arguments.iter().any(|word| {
-            is_decisive(assigned_name(&word.text).unwrap_or(&word.text))
-                || word.text.contains("$(")
-                || word.text.contains('`')
+            let text = &*word.text;
+            let attached = text.strip_prefix("-v").or_else(|| text.strip_prefix("-p"));
+            let named = attached.unwrap_or(text);
+            let sets = match assigned_name(text) {
+                Some(name) => !commands.may_assign(name),
+                // `read EDITOR`, `printf -v EDITOR`: variables that programs look at have capitals.
+                None => {
+                    let is_name = named
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                    is_name
+                        && named.contains(|c: char| c.is_ascii_uppercase())
+                        && !commands.may_assign(named)
+                }
+            };
+            sets && sets_some || text.contains("$(") || text.contains('`')
         });
         return unknown_if(is_unsafe);
     }
@@ -346,12 +436,13 @@ fn run_by(words: &[Word], grows: bool) -> Runs {
             let sets = own.into_iter().any(|word| {
                 let text = &*word.text;
                 let is_short = text.starts_with("-c");
-                is_short || text.starts_with("--config-env") || text.starts_with("--exec-path")
+                let long = ["--config-env", "--exec-path", "--git-dir"];
+                is_short || long.iter().any(|option| text.starts_with(option))
             });
             unknown_if(sets || (grows && count == arguments.len()))
         }
         _ => match WRAPPERS.iter().find(|wrapper| wrapper.name == name) {
-            Some(wrapper) => match wrapper.runs(words) {
+            Some(wrapper) => match wrapper.runs(words, commands) {
                 Runs::Nothing => unknown_if(grows),
                 other => other,
             },
@@ -423,7 +514,7 @@ fn run_by_find(words: &[Word]) -> Runs {
 }
 
 impl Wrapper {
-    fn runs(&self, words: &[Word]) -> Runs {
+    fn runs(&self, words: &[Word], commands: &Commands) -> Runs {
         let mut at = 1usize;
         let mut operands = self.operands;
         let mut options_end = false;
@@ -461,7 +552,7 @@ impl Wrapper {
             } else if text == "-" && self.name == "env" {
                 // An empty environment.
             } else if let Some(name) = assigned_name(text).filter(|_| self.assigns) {
-                if is_decisive(name) {
+                if !commands.may_assign(name) {
                     return Runs::Unknown;
                 }
             } else if operands > 0 {
@@ -505,7 +596,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIST: [&str; 14] = [
+    const LIST: [&str; 15] = [
         "ls",
         "cat",
         "grep",
@@ -516,6 +607,7 @@ mod tests {
         "timeout",
         "sh",
         "export",
+        "read",
         "/opt/tools/scan",
         "npm run test",
         "[",
@@ -524,7 +616,10 @@ mod tests {
 
     fn commands() -> Commands {
         let list: Vec<Box<str>> = LIST.iter().map(|entry| (*entry).into()).collect();
-        Commands::parse(&list).unwrap()
+        let folders = Folders::parse(&["/tmp/out".into()], false).unwrap();
+        Commands::parse(&list)
+            .unwrap()
+            .allowing(Some(folders), vec!["TARGET".into()])
     }
 
     fn all(expected: Verdict, samples: &[(&str, &str)]) {
@@ -551,11 +646,31 @@ mod tests {
                 ("while ls; do cat x; done", "loop"),
                 ("for x in a b c; do ls; done", "loop over words"),
                 ("for x\ndo ls; done", "loop over arguments"),
-                ("X=1 ls", "an assignment that decides nothing"),
+                ("X=1 ls", "a variable that no program asks for"),
                 ("X=1; ls", "on its own"),
-                ("ls > out 2>&1 < in >> more", "redirections don't count"),
-                (">out ls", "in front neither"),
-                ("ls &> out", "bash's form"),
+                (
+                    "LANG=C LC_ALL=C TZ=UTC ls",
+                    "variables by which nothing runs",
+                ),
+                (
+                    "ls 2>&1 < in >&2 2>&- 3<&0",
+                    "redirections that write no file",
+                ),
+                ("ls > /dev/null 2>/dev/stderr", "to what keeps nothing"),
+                (">/dev/null ls", "in front"),
+                ("ls &> /dev/null", "bash's form"),
+                (
+                    "ls > /tmp/out/x 2>> '/tmp/out/y'",
+                    "into a folder that is named",
+                ),
+                (
+                    "TARGET=x ls; export TARGET; read TARGET",
+                    "a variable that is named",
+                ),
+                (
+                    "[ A = B ]; read -r line",
+                    "no variable that a program asks for",
+                ),
                 ("ls *.txt {a,b}", "globs among the arguments"),
                 ("l's' \"-l\"a \\-x", "quotes say the same"),
                 ("l\\\ns", "a continued line"),
@@ -588,7 +703,7 @@ mod tests {
                     "sh -lec \"ls; sh -c 'cat x'\"",
                     "a line in a line in a line",
                 ),
-                ("export X=1", "a variable that decides nothing"),
+                ("export X=1", "a variable that no program asks for"),
                 ("[ -f x ] && ls", "the command `[`"),
                 (
                     "find . | xargs -I {} cat {}",
@@ -607,14 +722,14 @@ mod tests {
                 ("", "no command"),
                 ("  \n# x", "no command"),
                 ("X=1", "no command"),
-                ("> file", "no command"),
+                ("> /dev/null", "no command"),
                 ("rm -rf /", "another"),
                 ("ls; rm x", "behind a semicolon"),
                 ("ls && rm x", "behind a condition"),
                 ("ls|rm", "behind a pipe"),
                 ("ls&rm", "behind an ampersand"),
                 ("ls\nrm x", "on the next line"),
-                ("ls &>x rm", "to dash, `&` and then a redirection"),
+                ("ls &>/dev/null rm", "to dash, `&` and then a redirection"),
                 ("(ls; rm)", "in a subshell"),
                 ("{ rm; }", "in a group"),
                 ("if ls; then rm x; fi", "in a condition"),
@@ -626,7 +741,7 @@ mod tests {
                 ("r\\\nm x", "continued line"),
                 ("X=1 rm", "behind an assignment"),
                 ("2>&1 rm", "behind a redirection"),
-                (">x if ls", "no reserved word behind a redirection"),
+                ("</x if ls", "no reserved word behind a redirection"),
                 ("LS", "names have case"),
                 ("./ls", "a path"),
                 ("/tmp/ls", "in another folder"),
@@ -693,6 +808,31 @@ mod tests {
                 ("[[ -v a[$(rm)] ]]", "bash's own test"),
                 ("for x y; do ls; done", "a loop that is none"),
                 ("ls \0", "NUL"),
+                ("ls > out", "a file is written"),
+                ("> file", "without a command"),
+                ("ls >> /etc/cron.d/x", "appended"),
+                ("ls >| x", "in any case"),
+                ("ls &> x", "bash's form"),
+                ("ls >& x", "the old one"),
+                ("ls <> x", "for both"),
+                ("ls > ~/.bashrc", "a startup file"),
+                ("ls > /tmp/out/../x", "above the folder that is named"),
+                ("ls > /tmp/out*", "a glob"),
+                ("ls > {a,b}", "braces"),
+                ("cat < /dev/tcp/evil.com/80", "the network"),
+                ("sh -c 'ls > x'", "in a line in a line"),
+                ("(ls) > x", "of a subshell"),
+                ("EDITOR=rm git status", "what an editor is"),
+                ("PAGER=x MANPAGER=y ls", "what shows pages"),
+                ("LESSOPEN='|rm %s' ls", "what opens files"),
+                ("NODE_OPTIONS=--require=x ls", "options of an interpreter"),
+                ("ANYTHING=x ls", "a variable that nobody named"),
+                ("http_proxy=evil ls", "in small letters"),
+                ("for PATH in /tmp; do ls; done", "a loop assigns as well"),
+                ("env EDITOR=rm git status", "by a wrapper"),
+                ("export EDITOR", "from what stands before"),
+                ("read EDITOR", "from the input"),
+                ("printf -v EDITOR rm; printf -vPAGER rm", "by a text"),
                 ("PATH=/tmp ls", "where commands are found"),
                 ("PATH=/tmp; ls", "for all that follow"),
                 ("LD_PRELOAD=x.so ls", "the loader"),

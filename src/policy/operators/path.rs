@@ -5,9 +5,12 @@
 //! letter). Every reading that differs is a value of its own. Doubled slashes and `.` mean nothing, `..` goes up; whole
 //! names are compared, so that `/data-evil` is not within `/data`. Case counts.
 //!
+//! Letters that look like `.`, `/` and `\\` (`．．／`) are read as these too, with invisible ones left out.
+//!
 //! `~` and `~bob` are roots of their own, as are Windows drives and servers (`C:\`, `\\server\share`). A relative path
 //! is within relative operands only. Not readable are: nothing at all, NUL, a URL, a path that climbs above its start or
-//! begins with a variable (`$HOME/x`, `%TEMP%\x`), `/proc/self/root` and its like, and on Windows drive-relative
+//! begins with a variable (`$HOME/x`, `%TEMP%\x`) or holds what a shell makes another path of (`$(id)`, `${x}`, `$HOME`,
+//! backticks, `{a,../b}`), `/proc/self/root` and its like, and on Windows drive-relative
 //! (`C:x`), verbatim (`\\?\`) and device paths, short names (`PROGRA~1`), streams (`x:y`) and names that end in a dot or
 //! a space.
 //!
@@ -134,11 +137,49 @@ fn each_spelling(text: &str, visit: &mut dyn FnMut(&str)) {
         if trimmed.len() < text.len() {
             visit(trimmed);
         }
+        if !trimmed.is_ascii() {
+            visit(&plain_signs(trimmed));
+        }
         if !text.contains('%') {
             return;
         }
         spelling = percent_decoded(&text);
     }
+}
+
+/// A path with the letters for `.`, `/` and `\` that it may have after normalisation (NFKC), and without those that nobody sees.
+fn plain_signs(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{FF0E}' | '\u{2024}' | '\u{FE52}' => plain.push('.'),
+            '\u{2025}' => plain.push_str(".."),
+            '\u{2026}' => plain.push_str("..."),
+            '\u{FF0F}' | '\u{2044}' | '\u{2215}' | '\u{29F8}' => plain.push('/'),
+            '\u{FF3C}' | '\u{FE68}' | '\u{2216}' | '\u{29F5}' => plain.push('\\'),
+            '\u{FF5E}' => plain.push('~'),
+            '\u{AD}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{FEFF}' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Whether a shell makes another path of it: a substitution, a variable (by custom in capitals), a choice in braces.
+fn expands(text: &str) -> bool {
+    let is_substituted = text.contains('`')
+        || text.split('$').skip(1).any(|after| {
+            after.starts_with(|c: char| matches!(c, '(' | '{') || c.is_ascii_uppercase())
+        });
+    is_substituted
+        || text.split('{').skip(1).any(|after| {
+            let inside = after.split('}').next().unwrap_or_default();
+            inside.len() < after.len() && (inside.contains(',') || inside.contains(".."))
+        })
 }
 
 /// What `\` is.
@@ -151,7 +192,8 @@ enum Backslash {
 /// A path with its dots resolved; `None` if it can't be told where it leads.
 fn resolve(text: &str, backslash: Backslash) -> Option<Path> {
     let is_separator = |c: char| c == '/' || (c == '\\' && backslash == Backslash::Separates);
-    if text.is_empty() || text.contains('\0') || is_url(text) || begins_with_variable(text) {
+    let is_other = is_url(text) || begins_with_variable(text) || expands(text);
+    if text.is_empty() || text.contains('\0') || is_other {
         return None;
     }
     let (root, rest) = root(text, &is_separator)?;

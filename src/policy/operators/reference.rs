@@ -318,12 +318,12 @@ Out of reach: what DNS answers, redirects, hosts in the query of a URL.",
         title: "Files",
         reading: "\
 A path is read in each way in which a tool may read it: as it stands, percent-decoded once and twice, trimmed and not, with `\\` as a
-separator. Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
+separator, and with letters that normalisation turns into `.`, `/` and `\\` (`．．／`). Each reading that differs is a value of its own. `.` and doubled slashes mean nothing, `..` goes up; whole names are compared,
 so that `/data-evil` is not within `/data`; case counts. `~`, Windows drives and servers are roots of their own. A relative path is within
 relative folders only.
 
-Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, `/proc/self/root` and its
-like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
+Can't be read: nothing at all, NUL, a URL, a path that climbs above its start or begins with a variable, one that a shell makes another
+path of (`$(id)`, `$HOME`, backticks, `{a,../b}`), `/proc/self/root` and its like, and on Windows short names, streams, device paths and names that end in a dot or a space. Out of reach: symbolic links, mounts,
 file systems that ignore case.",
         cases: "path",
         operators: &[
@@ -348,14 +348,25 @@ A text is a line for a POSIX shell, read with its quoting, pipes, `&&`, `;`, new
 It holds if there is a command, every command has an entry, and all could be read. An entry is a name (`git`, also in
 `/bin`, `/sbin`, `/usr/bin`, `/usr/sbin`, `/usr/local/bin`), an absolute path, or a name with its first arguments (`git status`).
 
-What runs another command (`env`, `xargs`, `sudo`, `find -exec`, `bash -c`) is listed together with it. Can't be read: substitutions,
-`eval`, and assignments that change what later words mean (`PATH`, `LD_*`, `GIT_*`, `IFS`, …). Not looked at: where redirections go, and what a
-listed command does with its arguments. Not read: cmd.exe and PowerShell.",
+What runs another command (`env`, `xargs`, `sudo`, `find -exec`, `bash -c`) is listed together with it. Can't be read: substitutions
+and `eval`; assignments (`EDITOR=rm git commit`, `PATH=/tmp ls`), but for a few that run and load nothing (`LANG`, `LC_*`, `TZ`, `TERM`, `CI`,
+`NO_COLOR`, one letter, …); redirections that write a file (`> x`, `&> x`, `<> x`), but for `2>&1`, `/dev/null`, `/dev/stdout`,
+`/dev/stderr`. The long form allows more of both:
+
+```yaml
+command_in:
+  commands: [git, cargo]       # or { list: NAME }
+  redirect: [/tmp, target]     # folders that redirections may write to
+  variables: [CARGO_TERM_COLOR]
+```
+
+Not looked at: what a listed command does with its arguments; `lint` names those that can run or write anything by them (`find`, `sed`,
+`tar`, `awk`, `git`, `python`, …). Not read: cmd.exe and PowerShell.",
         cases: "command",
         operators: &[operator(
             "command_in",
             "Nothing but these commands is run.",
-            "a command, or a list of commands",
+            "a command, a list of commands, or `{ commands: […], redirect: […], variables: […] }`",
             "args.command: { command_in: [ls, cat, git status] }",
         )],
     },
@@ -363,7 +374,8 @@ listed command does with its arguments. Not read: cmd.exe and PowerShell.",
         title: "Networks",
         reading: "\
 Addresses are read in every form that some system takes: decimal, octal, hexadecimal, short, IPv4 in IPv6, in brackets, with port or zone,
-as hosts of URLs, several in one text. One that carries another address (NAT64, 6to4, Teredo) is two values. A name can't be read, since
+as hosts of URLs, several in one text. One that carries another address (NAT64, 6to4, Teredo) is two values; so are `0.0.0.0` and `::`,
+which also mean the machine itself. A name can't be read, since
 what DNS answers is out of reach: `localhost` included.",
         cases: "cidr",
         operators: &[operator(
@@ -378,7 +390,8 @@ what DNS answers is out of reach: `localhost` included.",
         reading: "\
 A text is read by its tokens, as each of three families of servers reads it (PostgreSQL and the standard, MySQL, SQL Server), and every
 reading counts: a word that is a comment to one is a statement to another. Each verb, table and statement is a value of its own, those
-of sub-queries and `WITH` included. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
+of sub-queries and `WITH` included. A name with dots inside its quotes (`` `project.dataset.users` ``) may be one name or several: that
+can't be told. Open quotes and comments can't be read. Out of reach: what views, triggers and routines do.",
         cases: "sql",
         operators: &[
             operator(

@@ -56,6 +56,8 @@ pub(super) fn assigned_name(text: &str) -> Option<&str> {
 pub(super) struct Simple {
     /// Names that are assigned for it, or for the shell if it has no words.
     pub(super) assigned: Vec<String>,
+    /// Files that its redirections write, or that are no files (`/dev/tcp/…`).
+    pub(super) writes: Vec<Word>,
     /// The command and its arguments.
     pub(super) words: Vec<Word>,
 }
@@ -103,8 +105,12 @@ enum Token {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Redirect {
-    /// To or from the next word.
-    Plain,
+    /// From the file that the next word names, or from that word.
+    Read,
+    /// To the file that the next word names.
+    Write,
+    /// To or from a descriptor that the next word names; what is no descriptor is a file to bash.
+    Copy,
     /// `<<`, `<<-`: from the lines that follow, up to the one that is the next word.
     Document { strips_tabs: bool },
 }
@@ -196,7 +202,7 @@ impl Lexer<'_> {
 
     fn redirect(&mut self) -> Option<Token> {
         let is_input = self.next_is('<');
-        let mut kind = Redirect::Plain;
+        let mut kind = Redirect::Read;
         if is_input && self.next_is('<') {
             // `<<<` takes the next word as the text itself.
             if !self.next_is('<') {
@@ -205,10 +211,20 @@ impl Lexer<'_> {
                 };
             }
         } else if is_input {
-            let _ = self.next_is('>') || self.next_is('&');
+            // `<>` opens a file for both.
+            if self.next_is('>') {
+                kind = Redirect::Write;
+            } else if self.next_is('&') {
+                kind = Redirect::Copy;
+            }
         } else {
             self.next_is('>');
-            let _ = self.next_is('>') || self.next_is('&') || self.next_is('|');
+            kind = Redirect::Write;
+            if !self.next_is('>') && self.next_is('&') {
+                kind = Redirect::Copy;
+            } else {
+                self.next_is('|');
+            }
         }
         // A command whose output is a file: process substitution.
         (self.chars.peek() != Some(&'(')).then_some(Token::Redirect(kind))
@@ -360,15 +376,33 @@ impl Parser {
         match self.expected {
             Expected::Target(kind) => {
                 self.expected = Expected::Command;
-                if let Redirect::Document { strips_tabs } = kind {
-                    self.documents.push(Document {
-                        end: word.text,
-                        strips_tabs,
-                        is_quoted: word.was_quoted,
-                    });
+                let is_written = match kind {
+                    Redirect::Document { strips_tabs } => {
+                        self.documents.push(Document {
+                            end: word.text,
+                            strips_tabs,
+                            is_quoted: word.was_quoted,
+                        });
+                        return Some(());
+                    }
+                    Redirect::Read => {
+                        word.text.starts_with("/dev/tcp/") || word.text.starts_with("/dev/udp/")
+                    }
+                    Redirect::Write => true,
+                    // `2>&1`, `>&-`, `3>&1-`
+                    Redirect::Copy => {
+                        let descriptor = word.text.strip_suffix('-').unwrap_or(&word.text);
+                        !descriptor.bytes().all(|byte| byte.is_ascii_digit())
+                    }
+                };
+                if is_written || word.is_pattern {
+                    self.current.writes.push(word);
                 }
             }
-            Expected::LoopName => self.expected = Expected::LoopIn,
+            Expected::LoopName => {
+                self.expected = Expected::LoopIn;
+                self.current.assigned.push(word.text);
+            }
             Expected::LoopIn if word.is_reserved("in") => self.expected = Expected::LoopWords,
             Expected::LoopIn if word.is_reserved("do") => self.expected = Expected::Command,
             Expected::LoopIn => return None,
@@ -439,7 +473,8 @@ impl Parser {
         }
         self.has_prefix = false;
         let simple = std::mem::take(&mut self.current);
-        if !simple.words.is_empty() || !simple.assigned.is_empty() {
+        let is_empty = simple.words.is_empty() && simple.assigned.is_empty();
+        if !is_empty || !simple.writes.is_empty() {
             self.done.push(simple);
         }
         Some(())

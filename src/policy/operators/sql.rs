@@ -9,8 +9,8 @@
 //!   means a query of all columns. What runs something that does not stand in the text (`CALL`, `EXECUTE`, a word that
 //!   begins no known statement) fits if it is listed itself and else can't be read.
 //! - Tables: a name in a list is compared with all parts of a name in the text, case ignored. Where one of the two has
-//!   more parts than the other (`users`, `hr.users`), they may be the same table: that can't be read. Names that `WITH`
-//!   defines are none.
+//!   more parts than the other (`users`, `hr.users`), they may be the same table: that can't be read. Nor can a name with dots
+//!   inside its quotes (`` `project.dataset.users` ``), which is one name or several. Names that `WITH` defines are none.
 //! - Limits: each statement that gives or changes rows, by its outermost `LIMIT`, `TOP` or `FETCH FIRST`. A query of
 //!   aggregates without `GROUP BY` gives one row; any other without a bound is larger than any number; an expression or a
 //!   placeholder can't be read.
@@ -170,12 +170,19 @@ fn compare(table: &Table, listed: &[Vec<Box<str>>]) -> Verdict {
     } else {
         Verdict::Fails
     };
+    // BigQuery takes a whole path in one pair of quotes, others a name with dots.
+    let inner = name.iter().flat_map(|part| part.split('.'));
+    let split: Vec<&str> = inner
+        .map(|part| part.trim().trim_matches(['"', '`', '[', ']']))
+        .collect();
     for entry in listed {
         let entry: Vec<&str> = entry.iter().map(|part| &**part).collect();
         if entry == name {
             return Verdict::Holds;
         }
-        if !name.is_empty() && (entry.ends_with(&name) || name.ends_with(&entry)) {
+        let may_be =
+            |name: &[&str]| !name.is_empty() && (entry.ends_with(name) || name.ends_with(&entry));
+        if may_be(&name) || may_be(&split) {
             all = Verdict::Unreadable;
         }
     }

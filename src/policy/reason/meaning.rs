@@ -446,6 +446,15 @@ impl Reader<'_> {
             Operand::Overlap { with, run } => {
                 Ask::Other(verb, format!("{:?} {run}", self.ask(verb, with, side)))
             }
+            Operand::Commands {
+                commands,
+                redirect,
+                variables,
+            } => {
+                let beside = [redirect, variables].map(|node| node.as_ref().map(written));
+                let commands = self.ask(verb, commands, side);
+                Ask::Other(verb, format!("{commands:?} {beside:?}"))
+            }
         }
     }
 }

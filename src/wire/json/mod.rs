@@ -4,6 +4,7 @@
 //! Stricter than the RFC on purpose, wherever two readers of the same bytes could disagree: duplicate keys, invalid
 //! UTF-8, a byte order mark and other encodings are errors.
 
+mod inside;
 mod nest;
 mod number;
 mod path;
@@ -13,6 +14,7 @@ mod trail;
 mod value;
 mod write;
 
+pub use inside::Inside;
 pub use nest::{Edits, Nest, Place};
 pub use number::Decimal;
 pub use path::{JsonPath, Step};

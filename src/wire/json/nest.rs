@@ -1,6 +1,7 @@
 //! A body and the JSON texts inside its strings (tool arguments are a string that holds JSON), with the way back: an
 //! edit of a nested text becomes an edit of the body's own bytes, escaped once for each string around it.
 
+use super::inside::{FIRST, Opened};
 use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
 use super::string::{DecodedOffsets, decode};
 use super::trail::Trail;
@@ -26,8 +27,10 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Nest<'b> {
     docs: Vec<Rc<Doc<'b>>>,
-    limits: Limits,
-    max_level: u8,
+    pub(super) limits: Limits,
+    pub(super) max_level: u8,
+    /// Texts that were opened by whoever looked for something in a string.
+    pub(super) opened: Opened,
 }
 
 impl<'b> Nest<'b> {
@@ -114,6 +117,7 @@ impl<'b> Nest<'b> {
             })],
             limits,
             max_level,
+            opened: Opened::default(),
         })
     }
 
@@ -130,7 +134,10 @@ impl<'b> Nest<'b> {
 
     /// A text by its number.
     pub fn doc(&self, id: u16) -> Option<&Doc<'b>> {
-        self.docs.get(usize::from(id)).map(|doc| &**doc)
+        match self.docs.get(usize::from(id)) {
+            Some(doc) => Some(doc),
+            None => self.opened.doc(id),
+        }
     }
 
     /// The value at a place.
@@ -189,8 +196,7 @@ impl<'b> Nest<'b> {
         held: Held,
         level: u8,
     ) -> Result<Rc<Doc<'b>>, ScanError> {
-        let id = u16::try_from(self.docs.len());
-        let (true, Ok(id)) = (level <= self.max_level, id) else {
+        let (true, Some(id)) = (level <= self.max_level, self.next_id()) else {
             return Err(ScanError {
                 kind: ScanErrorKind::TooDeep,
                 at: 0,
@@ -209,6 +215,11 @@ impl<'b> Nest<'b> {
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
+    }
+
+    fn next_id(&self) -> Option<u16> {
+        let id = u16::try_from(self.docs.len()).ok();
+        id.filter(|id| *id < FIRST)
     }
 
     /// Whether an edit at a place finds its way back to the body.
@@ -233,7 +244,7 @@ impl<'b> Nest<'b> {
             kind: ScanErrorKind::TooLarge,
             at: 0,
         };
-        let id = u16::try_from(self.docs.len()).map_err(|_| too_many)?;
+        let id = self.next_id().ok_or(too_many)?;
         let mut tape = Tape::default();
         scan(&text, self.limits, &mut tape)?;
         let doc = Rc::new(Doc {

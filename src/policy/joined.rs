@@ -1,0 +1,155 @@
+//! Names of tools that a client joined with the name of their server, as a model and its provider see them:
+//!
+//! - `mcp__github__delete_repo`: Claude Code, codex, opencode, AgentScope; `github__delete_repo`: Envoy AI Gateway, MetaMCP,
+//!   older Gemini CLI; `github___delete_repo`: Bedrock AgentCore;
+//! - `mcp_github_delete_repo`: Gemini CLI, Cursor, VS Code; `mcp--github--delete_repo`: Roo Code;
+//! - `github_delete_repo`: LangChain's and Agno's adapters, agentgateway, older opencode; `github-delete_repo`: LiteLLM,
+//!   Semantic Kernel;
+//! - `github.delete_repo`, `github/delete_repo`, `github:delete_repo`: gateways, Gemini's and OpenAI's namespaces.
+//!
+//! A single `_` or `-` also joins the words of one name: `file_delete` is not `delete` of a server `file`. There what follows
+//! counts only if it has two words itself, which a rule would hardly name by chance, or if the name begins with `mcp_`.
+
+use crate::detect::fold_name;
+use std::borrow::Cow;
+
+/// Joints that are looked at, from the end: names of tools have fewer words.
+const MOST: usize = 16;
+
+/// Calls `visit` with each name that a tool may have at its server; with `qualified` also with `server/tool`.
+pub(super) fn each<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(Cow<'n, str>)) {
+    if name.is_ascii() {
+        each_part(name, qualified, &mut |tail, server| {
+            visit(match server {
+                Some(server) => Cow::Owned(format!("{server}/{tail}")),
+                None => Cow::Borrowed(tail),
+            });
+        });
+    } else {
+        each_part(&fold_name(name), qualified, &mut |tail, server| {
+            visit(Cow::Owned(match server {
+                Some(server) => format!("{server}/{tail}"),
+                None => tail.to_owned(),
+            }));
+        });
+    }
+}
+
+fn each_part<'n>(name: &'n str, qualified: bool, visit: &mut dyn FnMut(&'n str, Option<&'n str>)) {
+    let name = name.trim();
+    let marked = ["mcp_", "mcp-", "MCP_", "Mcp_"]
+        .iter()
+        .find_map(|marker| name.strip_prefix(marker));
+    // Where the server's name begins.
+    let start = marked.map_or(0, |rest| {
+        name.len()
+            .saturating_sub(rest.trim_start_matches(is_weak).len())
+    });
+    let mut end = name.len();
+    for _ in 0..MOST {
+        let head = name.get(..end).unwrap_or_default();
+        let Some(at) = head.rfind(is_joint) else {
+            return;
+        };
+        // All that joins: `__`.
+        let server = head
+            .get(..at.saturating_add(1))
+            .unwrap_or_default()
+            .trim_end_matches(is_joint);
+        let joint = name
+            .get(server.len()..at.saturating_add(1))
+            .unwrap_or_default();
+        let tail = name.get(at.saturating_add(1)..).unwrap_or_default();
+        let is_strong = joint.len() > 1 || !joint.chars().all(is_weak);
+        if !tail.is_empty() && (is_strong || marked.is_some() || has_words(tail)) {
+            visit(tail, None);
+            let server = server.get(start..).unwrap_or_default();
+            if qualified && !server.is_empty() {
+                let server = server.rsplit(['/', ':', '.']).next().unwrap_or_default();
+                let server = server.rsplit("__").next().unwrap_or_default();
+                visit(tail, Some(server.rsplit("--").next().unwrap_or_default()));
+            }
+        }
+        end = server.len();
+    }
+}
+
+fn is_weak(c: char) -> bool {
+    matches!(c, '_' | '-')
+}
+
+fn is_joint(c: char) -> bool {
+    matches!(c, '_' | '-' | '.' | '/' | ':')
+}
+
+/// Whether a name is made of words: `delete_repo`, `deleteRepo`.
+fn has_words(name: &str) -> bool {
+    let mut before = '_';
+    name.trim_matches(is_joint).chars().any(|c| {
+        let begins = is_joint(c) || c.is_ascii_uppercase() && before.is_ascii_lowercase();
+        before = c;
+        begins
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str, qualified: bool) -> Vec<String> {
+        let mut all = Vec::new();
+        each(name, qualified, &mut |name| all.push(name.into_owned()));
+        all
+    }
+
+    #[test]
+    fn what_clients_join_ends_with_the_name_of_the_tool() {
+        for name in [
+            "mcp__github__delete_repo",
+            "github__delete_repo",
+            "github___delete_repo",
+            "mcp_github_delete_repo",
+            "mcp--github--delete_repo",
+            "github_delete_repo",
+            "github-delete_repo",
+            "github.delete_repo",
+            "github/delete_repo",
+            "github:delete_repo",
+            "ｇithub__delete_repo",
+        ] {
+            let names = names(name, true);
+            assert!(
+                names.iter().any(|name| name == "delete_repo"),
+                "{name}: {names:?}"
+            );
+            assert!(
+                names.iter().any(|name| name == "github/delete_repo"),
+                "{name}: {names:?}"
+            );
+        }
+        assert!(names("github_deleteRepo", false).contains(&"deleteRepo".to_owned()));
+        assert!(names("mcp_shell_exec", false).contains(&"exec".to_owned()));
+        assert!(names("shell__exec", false).contains(&"exec".to_owned()));
+    }
+
+    #[test]
+    fn words_of_one_name_are_no_names() {
+        for name in [
+            "file_delete",
+            "delete-file",
+            "delete",
+            "deleteFile",
+            "_x",
+            "",
+            "__",
+            "a_",
+        ] {
+            assert_eq!(names(name, true), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn so_many_joints_are_looked_at_and_no_more() {
+        assert_eq!(names(&"a.".repeat(1_000), true).len(), 2 * (MOST - 1));
+    }
+}

@@ -1,0 +1,371 @@
+//! What a condition leaves open beside what it asks: arguments of commands, second paths, numbers below zero, and words that
+//! mean something else than they seem to.
+
+use super::breadth::each_check;
+use super::{Findings, Subject, top};
+use crate::diag::{Severity, codes};
+use crate::policy::condition::{Check, Condition, Operand, Test};
+use crate::policy::document::{Document, List};
+use crate::policy::field::Field;
+use crate::policy::node::{Data, Node};
+use crate::policy::operators::{Side, Verb};
+use crate::policy::rule::{Action, Rule};
+use crate::wire::json::{JsonPath, Step};
+use std::collections::BTreeSet;
+
+/// Commands that run others, or write or delete files, by their arguments; and by which.
+const BY_ARGUMENTS: &[(&[&str], &str)] = &[
+    (&["find"], "-exec, -delete, -fprintf"),
+    (&["fd", "fdfind"], "-x, --exec"),
+    (&["sed"], "-i, `w`, `e`"),
+    (&["awk", "gawk", "mawk", "nawk"], "`system()`, pipes"),
+    (&["tar", "bsdtar"], "--checkpoint-action, --to-command, -I"),
+    (&["zip", "unzip", "7z"], "-TT, -d"),
+    (&["git"], "-c, hooks, aliases, --upload-pack"),
+    (&["hg", "svn"], "--config, hooks"),
+    (&["sort"], "-o, --compress-program"),
+    (&["rg"], "--pre"),
+    (
+        &[
+            "xargs", "parallel", "env", "timeout", "nohup", "nice", "setsid", "watch", "sudo",
+            "doas", "time", "stdbuf", "strace", "gdb", "script", "expect", "busybox", "toybox",
+            "chroot", "unshare", "nsenter", "flock", "ltrace",
+        ],
+        "the command behind them",
+    ),
+    (
+        &[
+            "vi", "vim", "nvim", "view", "ex", "ed", "emacs", "nano", "less", "more", "most",
+            "man", "info",
+        ],
+        "-c, +cmd, `!`",
+    ),
+    (
+        &["ssh", "scp", "sftp", "rsync"],
+        "-o ProxyCommand, -e, the remote command",
+    ),
+    (
+        &[
+            "make", "gmake", "cmake", "ninja", "bazel", "gradle", "mvn", "ant", "rake", "just",
+            "task",
+        ],
+        "their build files, -f, --eval",
+    ),
+    (
+        &[
+            "python",
+            "python2",
+            "python3",
+            "pypy",
+            "node",
+            "nodejs",
+            "deno",
+            "bun",
+            "ruby",
+            "perl",
+            "php",
+            "lua",
+            "Rscript",
+            "java",
+            "tclsh",
+            "osascript",
+            "pwsh",
+            "powershell",
+            "dotnet",
+        ],
+        "-c, -e, any script",
+    ),
+    (
+        &[
+            "npm", "npx", "pnpm", "yarn", "pip", "pip3", "pipx", "uv", "uvx", "poetry", "gem",
+            "bundle", "cargo", "go", "composer", "brew", "apt", "apt-get", "dnf", "yum", "apk",
+        ],
+        "scripts of packages",
+    ),
+    (
+        &[
+            "docker",
+            "podman",
+            "kubectl",
+            "helm",
+            "terraform",
+            "ansible",
+            "vagrant",
+        ],
+        "run, exec, -v",
+    ),
+    (&["sqlite3", "psql", "mysql", "mongosh"], ".shell, \\!"),
+    (
+        &["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "mksh"],
+        "any script",
+    ),
+    (&["curl", "wget"], "-o, -O, any address"),
+    (
+        &[
+            "tee", "dd", "cp", "mv", "ln", "install", "rm", "truncate", "patch", "split", "shred",
+            "chmod", "chown",
+        ],
+        "any file",
+    ),
+    (
+        &[
+            "openssl",
+            "gpg",
+            "crontab",
+            "at",
+            "systemctl",
+            "nmap",
+            "tcpdump",
+            "ip",
+            "socat",
+            "nc",
+            "ncat",
+        ],
+        "-out, -exec, any address",
+    ),
+];
+
+/// Names of an argument that says where something goes.
+const DESTINATIONS: &[&str] = &[
+    "destination",
+    "dest",
+    "dst",
+    "target",
+    "to",
+    "new_path",
+    "newPath",
+    "output",
+    "output_path",
+    "out",
+];
+
+/// Words of tools that take one path.
+const ONE_PATH: &[&str] = &[
+    "write", "read", "edit", "create", "delete", "remove", "list", "view", "open", "cat", "append",
+    "mkdir", "rmdir", "stat", "search", "get", "grep", "glob", "replace", "patch", "find",
+    "unlink", "touch", "ls", "rm", "info",
+];
+
+/// Calls `visit` with every check of a rule, and the side that it is read on.
+fn each_side<'r>(rule: &'r Rule, visit: &mut dyn FnMut(&'r Test, &'r Check, Side)) {
+    let side = match rule.action {
+        Action::Allow => Side::Loosening,
+        _ => Side::Restricting,
+    };
+    for (condition, side) in [(&rule.when, side), (&rule.unless, side.flipped())] {
+        if let Some(condition) = condition {
+            each_within(condition, side, visit);
+        }
+    }
+}
+
+fn each_within<'r>(
+    condition: &'r Condition,
+    side: Side,
+    visit: &mut dyn FnMut(&'r Test, &'r Check, Side),
+) {
+    match condition {
+        Condition::All(list) | Condition::Any(list) => {
+            for inner in list {
+                each_within(inner, side, visit);
+            }
+        }
+        Condition::Not(inner) => each_within(inner, side.flipped(), visit),
+        Condition::AnyItem { condition, .. } => each_within(condition, side, visit),
+        Condition::Test(test) => {
+            for check in &test.checks {
+                visit(test, check, side);
+            }
+        }
+        Condition::Earlier(_) => {}
+    }
+}
+
+/// Lists of commands that may run, with some that run or write whatever their arguments say.
+pub(super) fn run_by_arguments(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        each_side(view.written, &mut |_, check, side| {
+            if check.verb != Verb::CommandIn || side != Side::Loosening {
+                return;
+            }
+            let mut named = Vec::new();
+            for command in commands(check, subject.document) {
+                let base = command.rsplit('/').next().unwrap_or_default();
+                let how = BY_ARGUMENTS.iter().find(|(names, _)| names.contains(&base));
+                named.extend(how.map(|(_, how)| format!("`{command}` ({how})")));
+            }
+            if !named.is_empty() {
+                findings.add(
+                    Severity::Note,
+                    codes::AG1122,
+                    (check.span.clone(), check.path.clone()),
+                    format!("run or write what their arguments say: {}", named.join(", ")),
+                    "name the first arguments that are meant (`git status`, `cargo test`), and refuse the others in a rule of their own",
+                );
+            }
+        });
+    }
+}
+
+/// The commands of an operand that are named without arguments.
+fn commands(check: &Check, document: &Document) -> Vec<String> {
+    let operand = match &check.operand {
+        Operand::Commands { commands, .. } => &**commands,
+        other => other,
+    };
+    let nodes: Vec<&Node> = match operand {
+        Operand::Value(Node {
+            data: Data::List(items),
+            ..
+        }) => items.iter().collect(),
+        Operand::Value(node) => vec![node],
+        Operand::List(name, _) => match document.lists.get(name) {
+            Some(List::Plain(items)) => items.iter().collect(),
+            _ => Vec::new(),
+        },
+        Operand::KeyedList(name, ..) => match document.lists.get(name) {
+            Some(List::Keyed(lists)) => lists.values().flatten().collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let texts = nodes.into_iter().filter_map(Node::text).map(str::trim);
+    let alone: BTreeSet<&str> = texts.filter(|text| !text.contains(' ')).collect();
+    alone.into_iter().map(str::to_owned).collect()
+}
+
+/// Conditions over the path that something comes from, of tools that may take the path that it goes to as well.
+pub(super) fn second_paths(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let tools: Vec<&str> = view
+            .written
+            .matches
+            .iter()
+            .filter(|item| item.mention.field == Field::Tool)
+            .flat_map(|item| item.values.iter().map(|value| &**value))
+            .collect();
+        let takes_one = |tool: &&str| {
+            let words = tool.split(|c: char| !c.is_ascii_alphanumeric());
+            !tool.contains('*') && words.into_iter().any(|word| ONE_PATH.contains(&word))
+        };
+        if !tools.is_empty() && tools.iter().all(takes_one) {
+            continue;
+        }
+        let mut asked = Vec::new();
+        let mut names_destination = false;
+        each_check(view.written, &mut |test, check| {
+            let Field::Args(path) = &test.mention.field else {
+                return;
+            };
+            let is_path = matches!(check.verb, Verb::PathWithin | Verb::PathNotWithin);
+            names_destination |=
+                path.is_whole() || last_names(path).any(|name| DESTINATIONS.contains(&name));
+            if is_path && last_names(path).next().is_some() {
+                asked.push((test, check));
+            }
+        });
+        let Some((test, check)) = asked.first().filter(|_| !names_destination) else {
+            continue;
+        };
+        findings.warn(
+            codes::AG1123,
+            (check.span.clone(), check.path.clone()),
+            format!(
+                "a second path, such as `args.destination`, is not asked about: only `{}` is",
+                test.mention.name
+            ),
+            format!(
+                "write `{}|destination|target|new_path`: every alternative is asked about",
+                test.mention.name
+            ),
+        );
+    }
+}
+
+fn last_names(path: &JsonPath) -> impl Iterator<Item = &str> {
+    path.ways.iter().filter_map(|way| match way.last() {
+        Some(Step::Key(name) | Step::Anywhere(name)) => Some(&**name),
+        _ => None,
+    })
+}
+
+/// Upper bounds that let pass whatever is below them, where nothing asks for a lower one.
+pub(super) fn no_lower_bound(subject: &Subject<'_>, findings: &mut Findings) {
+    let mut bounded: Vec<&Field> = Vec::new();
+    let mut open = Vec::new();
+    for view in &subject.rules {
+        each_side(view.written, &mut |test, check, side| {
+            let is_argument = matches!(test.mention.field, Field::Args(_) | Field::Item(_));
+            match (check.verb, side) {
+                (Verb::AtMost | Verb::LessThan, Side::Loosening) if is_argument => {
+                    open.push((test, check));
+                }
+                (Verb::AtLeast | Verb::GreaterThan, Side::Loosening)
+                | (Verb::AtMost | Verb::LessThan, Side::Restricting)
+                | (Verb::Between, _) => bounded.push(&test.mention.field),
+                _ => {}
+            }
+        });
+    }
+    for (test, check) in open {
+        if !bounded.contains(&&test.mention.field) {
+            let name = &test.mention.name;
+            findings.warn(
+                codes::AG1124,
+                (check.span.clone(), check.path.clone()),
+                format!("a negative `{name}` passes as well: -1000000 is below every bound"),
+                format!("write `{name}: {{ between: [0, MOST] }}`"),
+            );
+        }
+    }
+}
+
+/// Two names of one field, each with a condition of its own.
+pub(super) fn two_names(subject: &Subject<'_>, findings: &mut Findings) {
+    for view in &subject.rules {
+        let mut known: Vec<&Test> = Vec::new();
+        each_check(view.written, &mut |test, check| {
+            let same = known.iter().find(|other| {
+                other.mention.field == test.mention.field && other.mention.name != test.mention.name
+            });
+            if let Some(other) = same {
+                findings.warn(
+                    codes::AG1125,
+                    (test.mention.span.clone(), check.path.clone()),
+                    format!(
+                        "`{}` and `{}` are the same field",
+                        other.mention.name, test.mention.name
+                    ),
+                    format!("join both conditions under `{}`", test.mention.field.name()),
+                );
+            }
+            known.push(test);
+        });
+    }
+}
+
+/// Keywords of a detector that has a pattern as well.
+pub(super) fn keywords(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(detectors) = top(subject.root, "detectors") else {
+        return;
+    };
+    for member in detectors.members() {
+        let Some(keywords) = member.value.get("keywords") else {
+            continue;
+        };
+        if member.value.get("pattern").is_some() {
+            findings.warn(
+                codes::AG1126,
+                (
+                    keywords.span.clone(),
+                    format!("detectors.{}.keywords", member.key),
+                ),
+                format!(
+                    "each keyword of `{}` is found by itself, wherever it stands",
+                    member.key
+                ),
+                "words that have to be near what `pattern` finds go under `context`",
+            );
+        }
+    }
+}
