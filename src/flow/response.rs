@@ -102,7 +102,9 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
-        let step = self.begin_response(head).without_absent(head.headers);
+        let step = self
+            .metered(|flow| flow.begin_response(head))
+            .without_absent(head.headers);
         self.answered = step.action == Action::Continue;
         step
     }
@@ -303,6 +305,10 @@ impl Flow {
 
     /// Bytes of the response have arrived; with `end`, all of them.
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        self.metered(|flow| flow.take_response(body, end, now))
+    }
+
+    fn take_response(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         if self.replied {
             return Step::go_on();
         }
@@ -370,6 +376,7 @@ impl Flow {
 
     /// Reads, judges and edits a whole response.
     fn judge_response(&mut self, bytes: &[u8]) -> Step {
+        self.guard.allowance.earn_body(bytes.len());
         let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
@@ -598,6 +605,7 @@ impl Flow {
         if tap.stopped.is_some() {
             return;
         }
+        self.guard.allowance.earn_body(tap.bytes.len());
         match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
             Ok((nest, reading)) => {
                 self.note_answer(&reading);

@@ -2,6 +2,7 @@
 //! one of a set.
 
 use crate::wire::letter_case;
+use crate::wire::work;
 
 /// A compiled glob. It matches the whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +174,10 @@ impl Glob {
         let mut next = states.clone();
         enter(&mut states, 0, &self.tokens);
         for c in text.chars() {
+            work::spend(length.saturating_mul(2));
+            if work::is_exhausted() {
+                return None;
+            }
             next.fill(false);
             let mut alive = false;
             for (at, token) in self.tokens.iter().enumerate() {
