@@ -150,5 +150,57 @@ pub fn texts() -> Vec<(&'static str, String)> {
         // Every line is a heading that says something, and the one of the line below it.
         ("password,a", filled("password,a\na,password\n")),
         ("кaaa…1", filled(&format!("к{}1 ", "a".repeat(300)))),
+        // What the tests found to cost most, of all that they make of what detectors look for (`src/detect/hostile.rs`). An
+        // exchange with much of the first twelve is denied for its cost.
+        ("4.1.1.1⏎1.1.1.1=", filled("4.1.1.1\n1.1.1.1=")),
+        ("[0, 4 1…://", filled("[0, 4 1 1 1 1 1 1 1://")),
+        ("[0, 4 1…", filled("[0, 4 1 1 1 1 1 1 1")),
+        ("4 1 1 1 - 1…", filled("it is 4 1 1 1 - 1 1 1 1 - ")),
+        (
+            "ts 17…[0, 4 1",
+            filled("ts 170000000[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ),
+        (
+            "see 111.4it is",
+            filled("see 111.4it is 4 1 1 1 - 1 1 1 1 - "),
+        ),
+        (
+            "[0, 4 1…1]",
+            filled("[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"),
+        ),
+        (
+            "4 1 1 1 - …, I",
+            filled("it is 4 1 1 1 - 1 1 1 1 - 1 1 1 1 - 1 1 1 1, I think"),
+        ),
+        (
+            "+44[0, 4 1…",
+            filled("+44[0, 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1]"),
+        ),
+        (
+            "D E 8 9…пароль",
+            filled("D E 8 9 3 7 0 4 0 0 4пароль: kewa6TrHja#7, 密码：xJvmCNsLES#7。"),
+        ),
+        (
+            "SSN 5 3 6 - ",
+            filled("SSN 536 - 22 - 8711, ssn: 536  22  8712, SSN 5 3 6 - 2 2 - 8 7 1 "),
+        ),
+        (
+            "AAA 1111SSN",
+            filled("AAA 1111SSN 536 - 22 - 8711, ssn: 536  22  8712, SSN 5 3 6 - 2 2 - 8 7 1 "),
+        ),
+        ("日111222333", filled("日111222333")),
+        ("111222333}", filled("111222333}")),
+        ("987654401&", filled("987654401&")),
+        ("sk-sk-", filled("sk-")),
+        ("5454…\"", filled("5454545454545454\"")),
+        ("id 111222333>", filled("id 111222333>")),
+        ("id 011103093||", filled("id 011103093||")),
+        ("ZXlK…reg.", filled("ZXlKamRIa2lPaUreg.")),
+        (
+            "-----BEGIN RSA",
+            filled("-----BEGIN RSA PRIVATE KEY-----\n"),
+        ),
+        ("password: ⏎", filled("password: \n")),
+        ("ops_eyJ", filled("ops_eyJ")),
     ]
 }

@@ -8,13 +8,16 @@
 use super::automaton::Automaton;
 pub(super) use super::automaton::is_white;
 use super::sieve::Sieve;
-use crate::wire::order;
 use crate::wire::span::{Span, index, offset};
+use crate::wire::{order, work};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// Most bytes that all literals of one automaton may have together; 50,000 terms of 80 bytes fit.
 pub const MAX_LITERAL_BYTES: usize = 4 << 20;
+
+/// Steps of telling that a literal stands somewhere.
+const HIT: usize = 8;
 
 /// The literals have more than [`MAX_LITERAL_BYTES`] bytes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,12 +123,21 @@ impl Literals {
         let Some(automaton) = &self.automaton else {
             return;
         };
+        work::spend(text.len());
+        if work::is_exhausted() {
+            return;
+        }
         let sieve = self.sieve.as_ref();
         if sieve.is_some_and(|sieve| !sieve.may_hold(text.as_bytes())) {
             return;
         }
         automaton.find(text.as_bytes(), &mut |word, range| {
-            for literal in self.literals_of(word) {
+            let literals = self.literals_of(word);
+            work::spend(literals.len().saturating_mul(HIT));
+            if work::is_exhausted() {
+                return;
+            }
+            for literal in literals {
                 match self
                     .white
                     .binary_search_by_key(literal, |(white, _)| *white)

@@ -11,6 +11,9 @@ mod automaton;
 mod checksum;
 pub mod custom;
 pub mod detectors;
+#[cfg(test)]
+#[expect(clippy::string_slice, reason = "tests cut at boundaries")]
+pub(crate) mod hostile;
 mod keccak;
 pub mod lines;
 pub mod literals;

@@ -18,10 +18,13 @@ use std::ops::Range;
 use super::Confidence;
 use super::simd::Level;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
-use crate::wire::order;
+use crate::wire::{order, work};
 use escape::{Escape, escape_at};
 
 mod escape;
+
+/// Steps for each byte of a text that has to be normalised.
+const BUILT: usize = 3;
 
 /// A normalised text and where each byte of it came from.
 #[derive(Clone, Debug, Default)]
@@ -139,9 +142,11 @@ impl View {
         self.oddities.clear();
         self.unseen_end = None;
         self.has_tags = false;
+        work::spend(text.len() / 8);
         if Level::best().is_plain(text.as_bytes()) {
             return false;
         }
+        work::spend(text.len().saturating_mul(BUILT));
         let mut build = Build {
             view: self,
             source: text,
@@ -160,6 +165,7 @@ impl View {
     pub fn space(&mut self) {
         let text = std::mem::take(&mut self.text);
         let pieces = std::mem::take(&mut self.pieces);
+        work::spend(text.len().saturating_add(pieces.len()));
         let mut joins = self.joins.drain(..).peekable();
         self.text.reserve(text.len().saturating_add(joins.len()));
         self.pieces

@@ -14,7 +14,7 @@ use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
 
 use super::sieve::Sieve;
-use crate::wire::order;
+use crate::wire::{order, work};
 
 mod translate;
 
@@ -41,6 +41,20 @@ const LEAST_REQUIRED: usize = 4;
 
 /// Bytes that the search for spans may read for each byte of text before it takes the rest of the text as one span.
 const READS_PER_BYTE: usize = 32;
+
+/// Steps of one search, besides what it reads.
+const SEARCH: usize = 60;
+
+/// A search gives up once its states were thrown away so often because there were too many, and each of them is of use for
+/// so few bytes: a text that needs a new state for every byte (`(a|b)*a(a|b){20}`) costs a hundred times what others do.
+const CLEARED: usize = 8;
+const BYTES_PER_STATE: usize = 16;
+
+/// Steps for each byte of a state that has to be built.
+const BUILT: usize = 2;
+
+/// So many bytes are read before the states are counted that were built for them.
+const STRIDE: usize = 1_024;
 
 /// What is wrong with a pattern, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +141,7 @@ impl Pattern {
     fn finder(&self) -> Option<&regex::Regex> {
         let make = || {
             let both = |reverse, kind| {
-                compile(&[&self.hir], reverse, usize::MAX).and_then(|nfa| lazy(nfa, kind))
+                compile(&[&self.hir], reverse, usize::MAX).and_then(|nfa| lazy(nfa, kind, true))
             };
             let forward = both(false, MatchKind::LeftmostFirst)?;
             let reverse = both(true, MatchKind::All)?;
@@ -139,7 +153,7 @@ impl Pattern {
     fn beginner(&self) -> Option<&dfa::DFA> {
         let make = || {
             compile(&[&translate::prefixes(&self.hir)], true, MAX_COMPILED_BYTES)
-                .and_then(|nfa| lazy(nfa, MatchKind::All))
+                .and_then(|nfa| lazy(nfa, MatchKind::All, true))
         };
         self.begun.get_or_init(make).as_ref()
     }
@@ -161,14 +175,14 @@ impl Pattern {
 
     /// Whether the pattern matches somewhere in the text.
     pub fn is_match(&self, text: &str, scratch: &mut Scratch) -> bool {
-        // Neither quit bytes nor a give-up threshold is configured, so the search can't fail; if it did, a rule
-        // would rather look closer.
+        // A rule would rather look closer at what can't be searched.
         let Some(find) = self.finder() else {
             return true;
         };
         let cache = scratch.caches(self).finding(find);
+        work::spend(text.len());
         find.try_search(cache, &Input::new(text).earliest(true))
-            .map_or(true, |found| found.is_some())
+            .map_or_else(given_up, |found| found.is_some())
     }
 
     /// Calls `hit` with each leftmost match that is not empty, in order, without overlaps; the ends are character
@@ -198,15 +212,32 @@ impl Pattern {
         let mut at = from;
         while at < text.len() {
             let before = cache.forward().search_total_len();
-            let Ok(Some(found)) = find.try_search(cache, &Input::new(text).range(at..)) else {
-                return;
+            let built = Built::of(cache.forward());
+            let found = match find.try_search(cache, &Input::new(text).range(at..)) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    work::spend(SEARCH.saturating_add(text.len().saturating_sub(at)));
+                    built.spend(cache.forward());
+                    return;
+                }
+                Err(error) => {
+                    given_up(error);
+                    hit(at..text.len());
+                    return;
+                }
             };
+            built.spend(cache.forward());
             let read = cache.forward().search_total_len().saturating_sub(before);
             let Some(left) = budget.checked_sub(read.max(found.end().saturating_sub(at))) else {
                 hit(found.start()..text.len());
                 return;
             };
             budget = left;
+            work::spend(SEARCH.saturating_add(read));
+            if work::is_exhausted() {
+                hit(found.start()..text.len());
+                return;
+            }
             if found.is_empty() {
                 at = next_boundary(text, found.end());
             } else {
@@ -239,10 +270,19 @@ impl Pattern {
         let input = Input::new(text)
             .range(from.min(text.len())..)
             .anchored(Anchored::Yes);
-        match dfa.try_search_rev(cache, &input) {
+        let built = Built::of(cache);
+        let before = cache.search_total_len();
+        let found = dfa.try_search_rev(cache, &input);
+        let read = cache.search_total_len().saturating_sub(before);
+        work::spend(SEARCH.saturating_add(read));
+        built.spend(cache);
+        match found {
             Ok(Some(found)) => found.offset(),
             Ok(None) => text.len(),
-            Err(_) => from,
+            Err(error) => {
+                given_up(error);
+                from
+            }
         }
     }
 }
@@ -279,7 +319,8 @@ impl Group {
             .iter()
             .filter_map(|member| Some(&patterns.get(*member)?.hir))
             .collect();
-        let which = compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All));
+        let which =
+            compile(&hirs, false, MAX_SET_BYTES).and_then(|nfa| lazy(nfa, MatchKind::All, false));
         let which = which.ok_or_else(|| PatternError {
             message: format!(
                 "the {} patterns are larger than {} MiB together",
@@ -379,27 +420,60 @@ impl PatternSet {
 /// Adds the patterns that match somewhere in the text. `None` if the automaton gives up.
 fn which(dfa: &dfa::DFA, cache: &mut dfa::Cache, text: &str, found: &mut Bits) -> Option<()> {
     let mut state = dfa.start_state_forward(cache, &Input::new(text)).ok()?;
-    for byte in text.bytes() {
-        state = dfa.next_state(cache, state, byte).ok()?;
-        if !state.is_tagged() {
-            continue;
-        }
-        if state.is_match() {
-            add(dfa, cache, state, found);
-            if found.is_full() {
-                return Some(());
-            }
-        } else if state.is_dead() {
+    for part in text.as_bytes().chunks(STRIDE) {
+        if work::is_exhausted() {
             return Some(());
-        } else if state.is_quit() {
-            return None;
         }
+        let built = Built::of(cache);
+        for byte in part {
+            state = dfa.next_state(cache, state, *byte).ok()?;
+            if !state.is_tagged() {
+                continue;
+            }
+            if state.is_match() {
+                work::spend(1);
+                add(dfa, cache, state, found);
+                if found.is_full() {
+                    return Some(());
+                }
+            } else if state.is_dead() {
+                return Some(());
+            } else if state.is_quit() {
+                return None;
+            }
+        }
+        work::spend(part.len());
+        built.spend(cache);
     }
     state = dfa.next_eoi_state(cache, state).ok()?;
     if state.is_match() {
         add(dfa, cache, state, found);
     }
     Some(())
+}
+
+/// What an automaton has built so far: how often it threw its states away, and how many bytes they take.
+struct Built(usize, usize);
+
+impl Built {
+    fn of(cache: &dfa::Cache) -> Self {
+        Self(cache.clear_count(), cache.memory_usage())
+    }
+
+    /// Spends the steps that the states took which were built since then.
+    fn spend(&self, cache: &dfa::Cache) {
+        let bytes = match cache.clear_count().wrapping_sub(self.0) {
+            0 => cache.memory_usage().saturating_sub(self.1),
+            times => times.saturating_mul(CACHE_BYTES),
+        };
+        work::spend(bytes.saturating_mul(BUILT));
+    }
+}
+
+/// A search has given up: nothing else is searched in this exchange. Where there is no bound, it may match.
+fn given_up(_: regex_automata::MatchError) -> bool {
+    work::exhaust();
+    true
 }
 
 fn add(dfa: &dfa::DFA, cache: &dfa::Cache, state: LazyStateID, found: &mut Bits) {
@@ -441,9 +515,11 @@ fn compile(hirs: &[&Hir], reverse: bool, limit: usize) -> Option<NFA> {
         .ok()
 }
 
-fn lazy(nfa: NFA, kind: MatchKind) -> Option<dfa::DFA> {
+fn lazy(nfa: NFA, kind: MatchKind, gives_up: bool) -> Option<dfa::DFA> {
     let config = dfa::Config::new()
         .match_kind(kind)
+        .minimum_cache_clear_count(gives_up.then_some(CLEARED))
+        .minimum_bytes_per_state(gives_up.then_some(BYTES_PER_STATE))
         .cache_capacity(CACHE_BYTES)
         .skip_cache_capacity_check(true);
     dfa::Builder::new()

@@ -7,7 +7,7 @@ use super::allow::AllowList;
 use super::normalise::{Tags, View, stable_len};
 use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
-use crate::wire::order;
+use crate::wire::{order, work};
 use context::Words;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
@@ -71,6 +71,11 @@ pub const MAX_FINDINGS: usize = 50_000;
 
 /// Most that is kept of one reading before what overlaps is joined.
 const MAX_RAW: usize = 4 * MAX_FINDINGS;
+
+/// Steps of a scan whatever there is to scan, of what is kept of a finding, and of a value that is spelled.
+const SCAN: usize = 200;
+const FOUND: usize = 40;
+const SPELLED: usize = 2_000;
 
 /// Encodings within encodings that are undone.
 const DEPTH: usize = 2;
@@ -136,9 +141,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Whether the last scan found more than [`MAX_FINDINGS`], which a policy treats as a text that it couldn't read.
+    /// Whether the last scan found more than [`MAX_FINDINGS`], or cost more [work](work) than there was left, which a policy
+    /// treats as a text that it couldn't read.
     pub fn is_incomplete(&self) -> bool {
-        self.incomplete
+        self.incomplete || work::is_exhausted()
     }
 
     /// What the last scan found that all that follows belongs to, whatever it is: a match that outruns its reach.
@@ -213,6 +219,11 @@ impl Scanner {
     /// Whether some of its detectors are of the group `secrets`.
     pub fn finds_secrets(&self) -> bool {
         self.finds_secrets
+    }
+
+    /// How many patterns the policy's own detectors have.
+    pub fn patterns(&self) -> usize {
+        self.custom.patterns()
     }
 
     /// What a finding's detector is called.
@@ -331,6 +342,7 @@ impl Scanner {
         scratch.found.clear();
         scratch.held.clear();
         let mut safe = text.len();
+        work::spend(SCAN);
         let viewed = scratch.view.rebuild(text);
         if viewed && self.custom.has_patterns() {
             let begun = self.run_custom(text, None, None, input, false, scratch);
@@ -345,6 +357,9 @@ impl Scanner {
         let readings = others.into_iter().flatten().map(Some);
         let mut readings = std::iter::once(None).chain(readings).peekable();
         while let Some(other) = readings.next() {
+            if work::is_exhausted() {
+                break;
+            }
             match other {
                 None => {}
                 Some(Other::Spaced) => scratch.view.space(),
@@ -380,6 +395,7 @@ impl Scanner {
             scratch.view = view;
         }
         let found = &mut scratch.found;
+        work::spend(found.len().saturating_mul(FOUND));
         found.retain(|finding| finding.start >= input.settled && finding.end > finding.start);
         join(found, &mut scratch.ends);
         if open {
@@ -559,6 +575,7 @@ impl Scanner {
         let runs = memory.spelled().iter().filter(|run| run.start >= from);
         *incomplete |= runs.clone().count() > spelled::MOST;
         for run in runs.take(spelled::MOST) {
+            work::spend(SPELLED);
             let inner = inner.get_or_insert_default();
             inner.incomplete = false;
             let mut within: Vec<Finding> = Vec::new();

@@ -161,6 +161,8 @@ codes! {
         "This endpoint hands out a key or URL with which traffic would go past the proxy."
     AG2014 403 "stream unread or broken"
         "A streamed response could not be read while a rule looks at responses."
+    AG2015 413 "work budget"
+        "Inspecting this exchange would cost far more than any ordinary text of its size does, so it was stopped; other requests of the same worker don't wait for it. Such texts are made for that: beginnings of keys, tokens or names over and over. Only a rule that names this code can let it pass."
     AG3001 403 "denied by a rule"
         "A rule with `action: deny` holds."
     AG3002 403 "denied by default"

@@ -105,6 +105,12 @@ impl Exchange {
             .insert(format!("{}:{reason}", direction.word()));
     }
 
+    /// Whether that was noted.
+    pub(super) fn has_gap(&self, direction: Direction, reason: &str) -> bool {
+        self.reasons
+            .contains(&format!("{}:{reason}", direction.word()))
+    }
+
     fn coverage(&self) -> &'static str {
         if self.ignored {
             return "ignored";

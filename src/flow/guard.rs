@@ -1,6 +1,7 @@
 //! What all exchanges under one configuration share.
 
 use super::discreet::Discretion;
+use super::work::Allowance;
 use crate::audit::{Chain, ChainKey};
 use crate::diag::codes;
 use crate::event::Known;
@@ -46,6 +47,8 @@ pub struct Guard {
     pub(super) environment: Known<Box<str>>,
     /// Key of hashes in redacted text.
     pub(super) secret: Vec<u8>,
+    /// What inspecting an exchange may cost.
+    pub(super) allowance: Allowance,
     held: Cell<usize>,
     /// Ids for exchanges that came without one.
     next_id: Cell<u64>,
@@ -108,6 +111,7 @@ impl Guard {
             discretion: Discretion::default(),
             environment,
             secret,
+            allowance: Allowance::of(&policy),
             held: Cell::new(0),
             next_id: Cell::new(0),
             policy,

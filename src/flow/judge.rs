@@ -14,6 +14,7 @@ use crate::policy::{
 use crate::protocol::{self, Protocol, Removal, written_calls};
 use crate::wire::json::{Limits, Nest, Place};
 use crate::wire::span::index;
+use crate::wire::work;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -86,14 +87,14 @@ pub(super) enum Force {
 }
 
 /// One event that is judged.
-struct Case<'a> {
-    event: &'a Event,
+pub(super) struct Case<'a> {
+    pub(super) event: &'a Event,
     /// For something that could not be read: what.
-    problem: Option<&'a Problem>,
-    moment: Moment,
-    force: Force,
+    pub(super) problem: Option<&'a Problem>,
+    pub(super) moment: Moment,
+    pub(super) force: Force,
     /// Where it stands, if that is no place in the body at hand.
-    at: Option<&'a str>,
+    pub(super) at: Option<&'a str>,
 }
 
 /// A part of an answer that was put together from pieces, to be judged.
@@ -165,11 +166,15 @@ impl Flow {
                 judge(&event, Some(problem));
             }
             for event in &reading.events {
+                if work::is_exhausted() {
+                    break;
+                }
                 judge(event, None);
             }
             for event in told_identifiers(direction, reading, context) {
                 judge(&event, None);
             }
+            flow.judge_work(direction, force, context, verdict);
         });
         if direction == Direction::Response && self.looks_for_written_calls() {
             self.judge_written_calls(nest, reading, force, &mut verdict);
@@ -336,6 +341,7 @@ impl Flow {
                 };
                 flow.judge_event(&case, context, verdict);
             }
+            flow.judge_work(Direction::Response, force, context, verdict);
         })
     }
 
@@ -444,7 +450,12 @@ impl Flow {
         told.outcome = told.outcome.max(outcome);
     }
 
-    fn judge_event(&mut self, case: &Case<'_>, context: &Context<'_>, verdict: &mut Verdict) {
+    pub(super) fn judge_event(
+        &mut self,
+        case: &Case<'_>,
+        context: &Context<'_>,
+        verdict: &mut Verdict,
+    ) {
         let event = case.event;
         let policy = context.policy;
         if let Some(code) = event.code {

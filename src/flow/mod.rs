@@ -23,6 +23,7 @@ pub mod simulation;
 mod step;
 mod stream;
 mod turn_back;
+mod work;
 
 pub use exchange::Finished;
 pub use guard::{Guard, GuardError, Surroundings};
@@ -53,6 +54,8 @@ pub struct Flow {
     asked: Asked,
     facts: Facts,
     exchange: Exchange,
+    /// Steps that it may still spend.
+    work: u64,
     /// What replacements in request and response have in common.
     ledger: Ledger,
     /// The response says how long it is.
@@ -124,6 +127,7 @@ impl Flow {
     /// An exchange about to begin.
     pub fn new(guard: Rc<Guard>) -> Flow {
         Flow {
+            work: guard.allowance.begin(),
             guard,
             request: Stage::Waiting,
             response: Stage::Waiting,

@@ -92,7 +92,8 @@ fn look_at<'a>(head: &RequestHead<'a>) -> Seen<'a> {
 impl Flow {
     /// The request begins. Called once.
     pub fn request_headers(&mut self, head: &RequestHead<'_>) -> Step {
-        self.begin_request(head).without_absent(head.headers)
+        self.metered(|flow| flow.begin_request(head))
+            .without_absent(head.headers)
     }
 
     fn begin_request(&mut self, head: &RequestHead<'_>) -> Step {
@@ -476,6 +477,10 @@ impl Flow {
 
     /// Bytes of the request have arrived; with `end`, all of them.
     pub fn request_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        self.metered(|flow| flow.take_request(body, end, now))
+    }
+
+    fn take_request(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         match &self.request {
             Stage::Tapping(_) => {
                 if body.size() > 0 {
@@ -538,8 +543,17 @@ impl Flow {
         body: &mut dyn Body,
         now: u64,
     ) -> Step {
+        self.metered(|flow| flow.take_trailers(trailers, body, now))
+    }
+
+    fn take_trailers(
+        &mut self,
+        trailers: &[(&[u8], &[u8])],
+        body: &mut dyn Body,
+        now: u64,
+    ) -> Step {
         let Some(what) = unpacked_badly(trailers) else {
-            return self.request_body(body, true, now);
+            return self.take_request(body, true, now);
         };
         match &mut self.request {
             Stage::Holding { since } => {
@@ -559,7 +573,7 @@ impl Flow {
                 self.observe_request();
                 Step::go_on()
             }
-            _ => self.request_body(body, true, now),
+            _ => self.take_request(body, true, now),
         }
     }
 
@@ -625,6 +639,7 @@ impl Flow {
 
     /// Reads, judges and edits a whole request.
     fn judge_request(&mut self, bytes: &[u8]) -> Step {
+        self.guard.allowance.earn_body(bytes.len());
         let (nest, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
@@ -693,6 +708,7 @@ impl Flow {
             let _ = self.judge_without_body(Some(problem));
             return;
         }
+        self.guard.allowance.earn_body(tap.bytes.len());
         match self.read_request(&tap.bytes) {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());

@@ -128,7 +128,9 @@ impl Flow {
         if self.replied {
             return Step::go_on();
         }
-        let step = self.begin_response(head).without_absent(head.headers);
+        let step = self
+            .metered(|flow| flow.begin_response(head))
+            .without_absent(head.headers);
         self.answered = step.action == Action::Continue;
         step
     }
@@ -346,6 +348,10 @@ impl Flow {
 
     /// Bytes of the response have arrived; with `end`, all of them.
     pub fn response_body(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
+        self.metered(|flow| flow.take_response(body, end, now))
+    }
+
+    fn take_response(&mut self, body: &mut dyn Body, end: bool, now: u64) -> Step {
         if self.replied {
             return Step::go_on();
         }
@@ -454,6 +460,7 @@ impl Flow {
 
     /// Reads, judges and edits a whole response.
     fn judge_response(&mut self, bytes: &[u8]) -> Step {
+        self.guard.allowance.earn_body(bytes.len());
         let Some(protocol) = self.protocol else {
             return Step::go_on();
         };
@@ -688,6 +695,7 @@ impl Flow {
         if tap.stopped.is_some() {
             return;
         }
+        self.guard.allowance.earn_body(tap.bytes.len());
         let doubt = self.doubt.take();
         if let Some(doubt) = &doubt
             && !matches!(look_of(&tap.bytes), Some(Look::Json))

@@ -28,6 +28,7 @@ use crate::redact::{self, replaced};
 use crate::wire::btree::BTreeMap;
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, Limits, Nest, Place, quote};
+use crate::wire::work;
 use call::Call;
 use queue::{Queue, Waiting};
 use std::ops::Range;
@@ -358,6 +359,13 @@ impl Flow {
                 self.unread(stream, codes::AG2014, TOO_MUCH_TEXT)?;
                 stream.give_up();
             }
+            if stream.is_judged() && !stream.is_blind && work::is_exhausted() {
+                // Mostly that was judged where it was noticed.
+                if !self.exchange.has_gap(Direction::Response, codes::AG2015) {
+                    self.stop_searching(stream)?;
+                }
+                stream.give_up();
+            }
         }
         if end && !stream.is_blind {
             match stream.frames.finish() {
@@ -403,8 +411,18 @@ impl Flow {
             problems: vec![problem],
             ..Reading::new()
         };
+        self.judge_unread(stream, &reading)
+    }
+
+    /// A part of the stream was not searched to its end.
+    fn stop_searching(&mut self, stream: &Stream) -> Result<(), Stop> {
+        // What there is to judge follows from the work that was done.
+        self.judge_unread(stream, &Reading::new())
+    }
+
+    fn judge_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), Stop> {
         let Some(nest) = no_body() else { return Ok(()) };
-        let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
+        let verdict = self.judge_all(Direction::Response, &nest, reading, stream.force());
         self.bind(stream, &verdict, &nest, true)
     }
 
@@ -419,7 +437,9 @@ impl Flow {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
                 denial: Box::new(self.denial(refused, nest)),
-                as_error: as_error || self.on_deny(&refused.ruling) == Some(OnDeny::Error),
+                as_error: as_error
+                    || refused.problem.is_some()
+                    || self.on_deny(&refused.ruling) == Some(OnDeny::Error),
             }),
             None => Ok(()),
         }
@@ -451,6 +471,7 @@ impl Flow {
     }
 
     fn take_frame(&mut self, stream: &mut Stream, mut frame: Frame) -> Result<(), Stop> {
+        self.guard.allowance.earn_frame(frame.raw.len());
         if stream.is_judged() {
             for aside in &frame.asides {
                 self.judge_aside(stream, aside, Class::Unknown)?;
@@ -787,6 +808,9 @@ impl Flow {
             text.window
                 .push(&guard.policy, piece, ending, watch, &mut scratch)
         };
+        if work::is_exhausted() {
+            return self.stop_searching(stream);
+        }
         if let Some(mut settled) = settled {
             let turned = self.turned_back_in(&settled.text, text);
             let mut scans = settled.scans();

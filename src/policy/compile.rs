@@ -242,6 +242,29 @@ impl Operator {
                 | Operator::Nothing
         )
     }
+
+    /// Steps that it takes for each byte that it reads by itself. What looks into texts together with others, and whatever
+    /// costs more for one text than for another, is counted where it is done.
+    pub(super) fn steps(&self) -> usize {
+        match self {
+            Operator::Exists(_)
+            | Operator::Order(_)
+            | Operator::Contains(_)
+            | Operator::Matches(_)
+            | Operator::Detects(_)
+            | Operator::Time(_)
+            | Operator::Nothing
+            | Operator::Field(_)
+            | Operator::Keyed { .. } => 0,
+            Operator::Equality(_) | Operator::Count(_) | Operator::Length(_) => 2,
+            Operator::Affix(_) | Operator::Glob { .. } | Operator::Stands(_) => 8,
+            Operator::Domains(_)
+            | Operator::Folders(_)
+            | Operator::Networks(_)
+            | Operator::Overlaps { .. } => 16,
+            Operator::Commands(_) | Operator::Sql(_) => 32,
+        }
+    }
 }
 
 /// The values of a list; a value alone is one.
@@ -299,6 +322,12 @@ impl Policy {
     /// Whether a rule asks about detectors of the group `secrets`.
     pub fn finds_secrets(&self) -> bool {
         self.matcher.detectors.finds_secrets()
+    }
+
+    /// How many patterns its rules and its own detectors have.
+    pub fn patterns(&self) -> usize {
+        let own = self.matcher.detectors.patterns();
+        self.matcher.patterns.patterns().len().saturating_add(own)
     }
 
     /// A rule by its number.

@@ -33,6 +33,7 @@ use crate::wire::json::{self, Nest, Place, Value};
 use crate::wire::letter_case;
 use crate::wire::order;
 use crate::wire::span::index;
+use crate::wire::work;
 use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -124,6 +125,9 @@ pub struct Shadow {
     /// All its rules that hold, by id.
     pub held: Vec<Held>,
 }
+
+/// Steps of judging a rule, besides what its operators read.
+const RULE: usize = 30;
 
 /// Shorter identifiers hold neither an unmistakable secret nor the number of a card.
 const SHORTEST_NAME: usize = 13;
@@ -547,6 +551,7 @@ impl Policy {
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
     pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        work::spend(RULE);
         if rule.barred(event).is_some() {
             return false;
         }
@@ -811,7 +816,12 @@ impl CompiledRule {
 fn is_hard(code: &str) -> bool {
     matches!(
         code,
-        codes::AG2001 | codes::AG2002 | codes::AG2003 | codes::AG2004 | codes::AG2009
+        codes::AG2001
+            | codes::AG2002
+            | codes::AG2003
+            | codes::AG2004
+            | codes::AG2009
+            | codes::AG2015
     )
 }
 
@@ -1156,6 +1166,16 @@ impl<'e, 'a> Judge<'e, 'a> {
         side: Side,
         tally: &mut Tally,
     ) {
+        work::spend(
+            scalar
+                .size()
+                .saturating_mul(operator.steps())
+                .saturating_add(RULE),
+        );
+        if work::is_exhausted() {
+            tally.add(Verdict::Unreadable);
+            return;
+        }
         match operator {
             Operator::Exists(_) => tally.add(Verdict::Holds),
             Operator::Nothing => tally.add(check.verb.is_negative().into()),

@@ -2,6 +2,7 @@
 //! one of a set. `**/` at the beginning and behind a `/` are any folders, and none: `**/.env` is `.env` as well.
 
 use crate::wire::letter_case;
+use crate::wire::work;
 
 /// A compiled glob. It matches the whole value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +198,10 @@ impl Glob {
         let mut next = states.clone();
         enter(&mut states, 0, &self.tokens);
         for c in text.chars() {
+            work::spend(length.saturating_mul(2));
+            if work::is_exhausted() {
+                return None;
+            }
             next.fill(false);
             let mut alive = false;
             for (at, token) in self.tokens.iter().enumerate() {

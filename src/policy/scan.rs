@@ -9,7 +9,7 @@ use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
 use crate::event::{Name, each_named};
 use crate::wire::json::{Place, Value};
-use crate::wire::order;
+use crate::wire::{order, work};
 use std::ops::Range;
 
 /// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
@@ -149,6 +149,11 @@ impl Matcher {
         scan: &mut TextScan,
     ) {
         scan.looked.join(wants);
+        work::spend(LOOK);
+        if work::is_exhausted() {
+            scan.incomplete = true;
+            return;
+        }
         let may_be = is_data && wants.detectors;
         let data = may_be.then(|| Data::of(text)).flatten();
         let blank = Blank::new(text, key, wants).filter(|_| data.is_none());
@@ -178,14 +183,15 @@ impl Matcher {
     ) {
         if wants.literals {
             self.literals.find(text, &mut |literal, range| {
-                scan.literals.push(literal);
+                keep(&mut scan.literals, literal);
                 if self.is_as_written(literal, text, &range) {
-                    scan.exact.push(literal);
+                    keep(&mut scan.exact, literal);
                 }
             });
             each_view(text, &mut |view| {
-                self.literals
-                    .find(view.text(), &mut |literal, _| scan.literals.push(literal));
+                self.literals.find(view.text(), &mut |literal, _| {
+                    keep(&mut scan.literals, literal);
+                });
             });
             for list in [&mut scan.literals, &mut scan.exact] {
                 order::sort(list);
@@ -204,6 +210,7 @@ impl Matcher {
                 .scan(&input, &mut scratch.detectors, &mut scan.findings);
             scan.incomplete = scratch.detectors.is_incomplete();
         }
+        scan.incomplete |= work::is_exhausted();
     }
 
     pub(super) fn literal_text(&self, literal: u32) -> &str {
@@ -243,6 +250,20 @@ impl Matcher {
                 hit(literal, view.original(range));
             });
         });
+    }
+}
+
+/// Steps of looking at a text whatever its length.
+const LOOK: usize = 60;
+
+/// So many of the literals that were found last are known to be kept already.
+const LAST: usize = 8;
+
+/// Notes a literal that was found, which often is one that was found just before.
+fn keep(found: &mut Vec<u32>, literal: u32) {
+    let last = found.get(found.len().saturating_sub(LAST)..);
+    if !last.unwrap_or_default().contains(&literal) {
+        found.push(literal);
     }
 }
 

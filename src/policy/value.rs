@@ -25,6 +25,21 @@ pub(super) enum Scalar<'a> {
     Array(Value<'a>),
 }
 
+impl Scalar<'_> {
+    /// About how many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Scalar::Null | Scalar::Bool(..) => 0,
+            Scalar::Number(number, _) => number.len(),
+            Scalar::Text(text) => match text.value {
+                Some(value) => value.raw().len(),
+                None => text.given.len(),
+            },
+            Scalar::Object(value) | Scalar::Array(value) => value.raw().len(),
+        }
+    }
+}
+
 /// How arrays are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrays {

@@ -36,7 +36,7 @@ pub struct Window {
 
 /// What is held back is looked through again with each piece, up to here; from here on only once it has grown by an eighth,
 /// so that a pattern without an end (`ignore.*`) costs no more than its text is long.
-const EACH_PIECE: usize = 4_096;
+const EACH_PIECE: usize = 1_024;
 
 /// What else a text is looked through for while it flows: what stands for something else in it.
 pub trait Watch {

@@ -11,3 +11,4 @@ pub mod multipart;
 pub mod order;
 pub mod protobuf;
 pub mod span;
+pub mod work;

@@ -16,6 +16,7 @@ in_both_envoys![
     after_a_denial_the_same_connection_serves_on,
     a_denial_does_not_wait_for_a_body_that_is_too_large,
     disclose_code_tells_nothing_of_the_policy,
+    bodies_that_are_made_to_cost_do_not_stall_the_worker,
 ];
 
 /// Envoy's count of requests that it began to send to the provider.
@@ -213,4 +214,49 @@ fn disclose_code_tells_nothing_of_the_policy(version: Version) {
         assert_eq!(response.header("x-agentguard-policy"), None);
         assert_eq!(site.records.next()["rules"][0]["id"], "no-weapons");
     });
+}
+
+/// So long may the inspection of a hostile megabyte take at the most, whatever the machine: without a bound it took half a
+/// minute. Microseconds.
+const PATIENCE: u64 = 5_000_000;
+
+fn bodies_that_are_made_to_cost_do_not_stall_the_worker(version: Version) {
+    let finds = json!({
+        "id": "no-secrets",
+        "match": {"event": "message"},
+        "when": {"text": {"detects": ["secrets", "pii"]}},
+        "action": "tag",
+        "tags": ["found"],
+    });
+    // One worker: whatever it does, all others wait for.
+    let envoy = both_modes(version, &policy(json!([finds])));
+    envoy.provider.answer_always(answers("Hello"));
+    let begins = "-----BEGIN RSA PRIVATE KEY-----\n".repeat(32_768);
+    let spelled = "4.1.1.1\n1.1.1.1=".repeat(2_000);
+    let parts = vec![json!({"role": "user", "content": spelled}); 32];
+    let costly = json!({"model": "gpt-4o", "messages": parts}).to_string();
+    for (body, status, code) in [
+        (says(&begins), 200, json!(null)),
+        (costly.into_bytes(), 413, json!("AG2015")),
+    ] {
+        in_every_way(&envoy, |site, _, http| {
+            let request = Request::chat(body.clone()).chunks(Vec::new());
+            let upload = site.begin(http, &request);
+            upload.send(&body);
+            let innocent = site.send(http, &Request::chat(says("hello")));
+            assert_eq!(innocent.status, 200);
+            let response = upload.finish().expect("a response").rest();
+            assert_eq!(response.status, status);
+            let records = [site.records.next(), site.records.next()];
+            let large = |record: &&serde_json::Value| {
+                record["code"] == code && record["timing"]["inspect_us"].as_u64() > Some(2_000)
+            };
+            let hostile = records
+                .iter()
+                .find(large)
+                .expect("the record of the hostile body");
+            let spent = hostile["timing"]["inspect_us"].as_u64().expect("a number");
+            assert!(spent < PATIENCE, "{hostile}");
+        });
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::table::{Cell, Heading, Step, Table};
 use crate::detect::normalise::{View, readings};
+use crate::wire::work;
 
 /// Detectors that have words of context, 127 at most; the highest bit is none of theirs.
 pub(super) type Slots = u128;
@@ -22,6 +23,8 @@ const BEHIND: usize = 256;
 const SOON: usize = 32;
 /// After so many bytes the words are looked through for such that aren't needed any more.
 const KEPT: usize = 256;
+/// Steps of taking in a word, besides its letters.
+const WORD: usize = 8;
 /// Words of the longest term.
 const PHRASE: usize = 5;
 
@@ -467,6 +470,7 @@ impl Nearby {
                 return self.answer;
             }
         }
+        work::spend(WORD);
         self.answered = Some((at, at));
         (self.answer, words.near) = words.spoken_before(text, at);
         self.answer |= over;
@@ -569,6 +573,7 @@ impl Words {
     #[inline(always)]
     fn read_on(&mut self, text: &[u8], to: usize, terms: &Terms) {
         let to = to.min(text.len());
+        work::spend(to.saturating_sub(self.read));
         if self.read > self.full {
             // Questions about places that far behind aren't asked any more.
             let nearest = self.read.saturating_sub(BEHIND.saturating_add(BYTES));
@@ -659,6 +664,7 @@ impl Words {
             first = word.start;
         }
         let name = text.get(first..end).unwrap_or_default();
+        work::spend(name.len());
         terms.get(hash(name)).map_or(0, |entry| entry.slots)
     }
 
@@ -668,6 +674,7 @@ impl Words {
             slots,
             ..Word::new(start, end)
         };
+        work::spend(WORD);
         if hash != 0
             && let Some(entry) = terms.get(hash)
         {
@@ -714,10 +721,12 @@ impl Words {
                 }
                 let latin = run.get(at..latin_end).unwrap_or_default();
                 if latin.len() <= terms.longest && terms.may_begin(first_three(latin)) {
+                    work::spend(latin.len());
                     slots |= terms.get(hash(latin)).map_or(0, |entry| entry.slots);
                 }
             }
             if terms.may_begin_run(rest) {
+                work::spend(WORD);
                 slots |= terms.of_run(rest);
             }
             at = at.wrapping_add(1);

@@ -11,7 +11,7 @@ use crate::detect::normalise::readings;
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
-use crate::wire::order;
+use crate::wire::{order, work};
 
 /// A policy's own detectors, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,9 @@ struct Owned {
     /// How far a match can reach in a stream, in characters.
     reach: usize,
 }
+
+/// Steps of judging a match, besides its bytes.
+const JUDGED: usize = 40;
 
 /// What matched, in the reading.
 #[derive(Clone, Debug)]
@@ -174,6 +177,11 @@ impl CustomPlan {
         self.known.iter().find(|known| known.index == detector)
     }
 
+    /// How many patterns its detectors have.
+    pub(super) fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
     /// Whether some detector has patterns, which look at the text as it is written too.
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
@@ -198,6 +206,7 @@ impl CustomPlan {
             .near
             .begin(reading.key, false, reading.table.cloned(), &self.terms);
         for (known, range, by_pattern) in memory.matches.drain(..) {
+            work::spend(JUDGED.saturating_add(range.len()));
             let Some(known) = self.known.get(known) else {
                 continue;
             };

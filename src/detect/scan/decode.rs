@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::LOOK_BEHIND;
+use crate::wire::work;
 
 /// Shortest run: twelve bytes of text.
 const SHORTEST: usize = 16;
@@ -16,6 +17,9 @@ const PROBE: usize = 24;
 
 /// Characters that are decoded together. What is longer is decoded in parts, and a stream waits for so many.
 const LONGEST: usize = 64 << 10;
+
+/// Steps for each character that is decoded.
+const DECODED: usize = 3;
 
 /// Shortest line after which a run goes on in the next one; MIME's have 76 characters, PEM's 64.
 const LINE: usize = 60;
@@ -39,6 +43,10 @@ pub(super) fn each_run(
     let mut begun = text.len();
     let mut from = from;
     while let Some(line) = next_line(text, from) {
+        work::spend(line.end.saturating_sub(from));
+        if work::is_exhausted() {
+            break;
+        }
         let cut = open && line.end == text.len();
         let Some((start, kind)) = beginning(text, &line, from) else {
             if cut {
@@ -52,6 +60,7 @@ pub(super) fn each_run(
             begun = begun.min(start);
             break;
         }
+        work::spend(end.saturating_sub(start).saturating_mul(DECODED));
         let bytes: Vec<u8> = decode(text.get(start..end).unwrap_or_default(), kind).collect();
         call(Decoded {
             range: start..end,
@@ -163,9 +172,11 @@ fn is_text(text: &[u8], start: usize, kind: Kind) -> bool {
     };
     // Most runs are names; the first character tells for most of them.
     let first = decode(rest.get(..4).unwrap_or_default(), kind).next();
+    work::spend(1);
     if !first.is_some_and(is_shown) {
         return false;
     }
+    work::spend(PROBE);
     let len = rest
         .iter()
         .take(PROBE)

@@ -19,6 +19,7 @@ use crate::detect::normalise::{OddKind, View};
 use crate::detect::simd::{self, BLOCK, Block, Level};
 use crate::detect::variety::Makeup;
 use crate::detect::{Confidence, Detector};
+use crate::wire::work;
 
 mod named;
 mod numbers;
@@ -28,6 +29,9 @@ const CHUNK: usize = 64;
 
 /// Tokens longer than this are no numbers and no identifiers.
 const TOKEN: usize = 96;
+
+/// Steps of asking a detector about a place, besides the bytes that it reads.
+const PROBE: usize = 24;
 
 /// An address may have begun this far before the end of a text that goes on.
 const TRAIL: usize = 64;
@@ -322,7 +326,11 @@ impl Plan {
         let mut from = 0;
         loop {
             let filled = self.level.classify(text.bytes(), from, &mut memory.blocks);
+            work::spend(filled.wrapping_mul(BLOCK));
             for block in memory.blocks.iter().take(filled) {
+                if work::is_exhausted() {
+                    break;
+                }
                 pass.block(from, block, &mut carry);
                 from = from.wrapping_add(BLOCK);
             }
@@ -622,6 +630,7 @@ impl<'a> Pass<'a> {
             return;
         }
         let run = spelled::around(self.text, at);
+        work::spend(run.len().wrapping_mul(2));
         let cut = self.text.take_past_end() && self.open;
         self.spelled_done = run.end;
         if cut && run.len() <= spelled::LONGEST {
@@ -658,6 +667,7 @@ impl<'a> Pass<'a> {
         if entries.is_empty() {
             return;
         }
+        work::spend(entries.len());
         let known = self.out.len();
         let eight = rest.first_chunk().map(beginnings::folded);
         for entry in entries {
@@ -668,6 +678,7 @@ impl<'a> Pass<'a> {
                 Some(Begun::Token(slot, _) | Begun::Word(slot, ..))
                     if self.is_covered(*slot, at) => {}
                 Some(Begun::Token(slot, beginning)) => {
+                    work::spend(PROBE);
                     let found = matched(self.text, at, beginning);
                     self.take(*slot, at, found);
                 }
@@ -723,6 +734,7 @@ impl<'a> Pass<'a> {
                 && at >= self.keyed_until.max(self.named_until)
                 && !(at < self.known_until && self.is_known(at)) =>
             {
+                work::spend(PROBE);
                 let pair = keyed::pair(self.text, at);
                 let cut = self.text.take_past_end();
                 if cut && self.open {
@@ -771,6 +783,7 @@ impl<'a> Pass<'a> {
 
     #[inline]
     fn probe(&mut self, list: &[(usize, Probe)], at: usize, end: usize) {
+        work::spend(list.len().wrapping_mul(PROBE));
         for (slot, probe) in list {
             let place = self.place(*slot, at, end);
             let found = probe(&place);

@@ -257,11 +257,17 @@ pub(in crate::detect) enum Sought {
     White,
     /// A noun of a phrase in disguise.
     Noun,
+    /// Where the body of a private key breaks off, ends, and where the next one begins.
+    KeyBreak,
+    /// See above.
+    KeyEnd,
+    /// See above.
+    KeyBegin,
 }
 
 impl Sought {
     /// How many there are.
-    pub(super) const COUNT: usize = Self::Noun as usize + 1;
+    pub(super) const COUNT: usize = Self::KeyBegin as usize + 1;
 }
 
 /// A place of the text that a detector is anchored at.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::context::{Slots, Terms, Words};
 use super::keyed;
 use super::names::Said;
+use crate::wire::work;
 
 /// Columns of a table that have a name; what stands further right has none.
 const COLUMNS: usize = 256;
@@ -37,6 +38,9 @@ const MISFITS: u8 = 2;
 const ITEM: usize = 48;
 /// Headings of one text, those of lists aside: to tell one costs as much as many bytes of other text.
 const HEADINGS: u16 = 2_000;
+/// Steps of reading on by a cell, and of asking what a name says.
+const STEP: usize = 12;
+const JUDGED: usize = 120;
 /// Most blanks in front of a line and between the parts of a statement.
 const BLANKS: usize = 64;
 /// Longest name of a table.
@@ -94,6 +98,7 @@ impl Heading {
         (self.speaking, self.has_secrets) = (0, false);
         let mut start = 0;
         for column in &mut self.columns {
+            work::spend(JUDGED);
             let name = self.names.get_mut(start..column.end).unwrap_or_default();
             start = column.end;
             column.slots = words.of_name(name, terms);
@@ -304,7 +309,8 @@ impl Table {
             self.at = text.len();
             return Step::Done(None);
         }
-        match self.stage {
+        let from = self.at;
+        let step = match self.stage {
             Stage::Line => self.line(text),
             Stage::Cell => self.cell(text, terms),
             Stage::Within => self.within(text, terms),
@@ -313,7 +319,10 @@ impl Table {
             Stage::Statement => self.statement(text),
             Stage::Values => self.values(text),
             Stage::Tuples => self.tuples(text),
-        }
+        };
+        work::spend(self.at.saturating_sub(from) / 4);
+        work::spend(STEP);
+        step
     }
 
     fn go(&mut self, at: usize, stage: Stage) -> Step {

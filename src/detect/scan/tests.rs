@@ -159,6 +159,7 @@ fn a_key_is_context_for_its_value() {
 mod custom;
 mod pieces;
 mod tables;
+mod work;
 
 #[test]
 fn names_within_a_value_that_was_found_lead_to_values_of_other_kinds() {

@@ -7,6 +7,7 @@ use super::place::{Alphabet, Sought};
 use crate::detect::literals::is_white;
 use crate::detect::parts::Parts;
 use crate::detect::variety::{self, Tally};
+use crate::wire::work;
 
 /// The bytes of a normalised text. Looking past the end is allowed and noticed: what was decided by it may change
 /// when the text goes on.
@@ -29,6 +30,9 @@ const TALLIES: usize = 4;
 
 /// So far is searched beyond a range for words that it lacks.
 const AHEAD: usize = 64;
+
+/// Steps for each byte of a value whose variety is asked for.
+const TALLIED: usize = 4;
 
 /// Values that are not worth remembering.
 const SHORT: usize = 24;
@@ -91,6 +95,7 @@ impl<'a> Text<'a> {
         ask: impl Fn(&mut Tally) -> T,
     ) -> Option<T> {
         if value.len() < SHORT || value.len() > usize::from(u16::MAX) {
+            work::spend(value.len().wrapping_mul(TALLIED));
             return None;
         }
         let mut tallies = self.tallies.borrow_mut();
@@ -102,6 +107,8 @@ impl<'a> Text<'a> {
         };
         if let Some(tally) = tallies.iter_mut().find(same) {
             let end = tally.range().end;
+            let differs = range.start.wrapping_sub(tally.range().start);
+            work::spend(differs.wrapping_add(range.end.saturating_sub(end)));
             if end < range.end {
                 tally.with(self.slice(end..range.end));
             }
@@ -114,6 +121,7 @@ impl<'a> Text<'a> {
             tallies.push(Tally::new());
         }
         let tally = tallies.get_mut(turn)?;
+        work::spend(value.len().wrapping_mul(TALLIED));
         tally.begin(value, range.end);
         Some(ask(tally))
     }
@@ -146,7 +154,7 @@ impl<'a> Text<'a> {
     }
 
     /// Bytes before the end.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::detect) fn len(&self) -> usize {
         self.bytes.len()
     }
 
@@ -175,15 +183,13 @@ impl<'a> Text<'a> {
         let rest = self.bytes.get(from..).unwrap_or_default();
         let within = rest.get(..most);
         let walked = within.unwrap_or(rest);
-        match walked.iter().position(|byte| !fits(*byte)) {
-            Some(len) => from.wrapping_add(len),
-            None => {
-                if within.is_none() {
-                    self.past_end.set(true);
-                }
-                from.wrapping_add(walked.len())
-            }
+        let len = walked.iter().position(|byte| !fits(*byte));
+        if len.is_none() && within.is_none() {
+            self.past_end.set(true);
         }
+        let len = len.unwrap_or(walked.len());
+        work::spend(len);
+        from.wrapping_add(len)
     }
 
     /// The end of the run of characters of an alphabet from `from` on, at most `most` of them. A run that many ask
@@ -232,6 +238,7 @@ impl<'a> Text<'a> {
         if range.end > to || search == range.start {
             // The next range mostly ends little later.
             let to = range.end.saturating_add(AHEAD).min(self.len());
+            work::spend(to.saturating_sub(search));
             let found = words.last_in(self.slice(search..to));
             last = found.map(|place| search.wrapping_add(place)).or(last);
             lacking.set((from, to, last));
@@ -283,6 +290,7 @@ impl<'a> Text<'a> {
                     range.start
                 };
                 let found = first_in(from..range.end);
+                work::spend(found.unwrap_or(range.end).saturating_sub(from));
                 searched.set((range.start, range.end, found));
                 found
             }
@@ -299,7 +307,9 @@ impl<'a> Text<'a> {
         fits: impl Fn(u8) -> bool,
     ) -> usize {
         let before = self.slice(to.saturating_sub(most)..to).iter().rev();
-        to.wrapping_sub(before.take_while(|byte| fits(**byte)).count())
+        let len = before.take_while(|byte| fits(**byte)).count();
+        work::spend(len);
+        to.wrapping_sub(len)
     }
 
     /// The end of a range without the bytes at its end that fit.

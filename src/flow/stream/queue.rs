@@ -4,6 +4,7 @@ use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
 use crate::wire::frame::Frame;
 use crate::wire::order;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 /// So many frames stay behind one that waits for a little more of a text, whatever their lanes: an answer that nobody edits
 /// is then the same byte for byte. A text that pauses for longer is overtaken.
@@ -144,7 +145,7 @@ impl Queue {
     /// Lets those leave that a frame held up which does so no more.
     fn pass(&mut self, number: u64) {
         let until = self.stops.front().copied().unwrap_or(self.next());
-        self.leave((number..=until).rev().collect());
+        self.leave(self.judged(number..=until).rev().collect());
     }
 
     /// Frames that may leave now, in the order in which they leave.
@@ -185,7 +186,7 @@ impl Queue {
             if self.stops.front() == Some(&number) {
                 self.stops.pop_front();
                 let until = self.stops.front().copied().unwrap_or(self.next());
-                candidates.extend(number..=until);
+                candidates.extend(self.judged(number..=until));
             }
             let was_barrier = entry.lanes == Lanes::ALL;
             if was_barrier {
@@ -218,7 +219,20 @@ impl Queue {
     /// Frames between a barrier that has left and the next one.
     fn freed_by_barrier(&self) -> Vec<u64> {
         let until = self.barriers.front().copied().unwrap_or(self.next());
-        (self.first..=until).collect()
+        self.judged(self.first..=until).collect()
+    }
+
+    /// Those of the frames with these numbers that wait for nothing in them. Where many choices take turns, few do.
+    fn judged(
+        &self,
+        numbers: RangeInclusive<u64>,
+    ) -> impl DoubleEndedIterator<Item = u64> + use<'_> {
+        numbers.filter(|number| {
+            let entry = self.at(*number).and_then(|at| self.entries.get(at));
+            entry
+                .and_then(Option::as_ref)
+                .is_some_and(|entry| entry.waits == 0)
+        })
     }
 
     fn may_leave(&self, number: u64) -> bool {

@@ -277,3 +277,49 @@ fn a_long_text_in_pieces_has_the_findings_of_the_whole() {
     assert!(whole.len() >= 3);
     assert_eq!(found(&policy, &pieces).0, whole);
 }
+
+/// Most steps for a frame of so few bytes, on average over a text; an exchange earns some 21,000 with each.
+const MOST: u64 = 20_000;
+
+/// What the pieces of a text cost on average.
+fn steps(policy: &Policy, text: &str, piece: usize) -> u64 {
+    let mut window = Window::default();
+    let mut scratch = ScanScratch::default();
+    let mut rest = text;
+    let mut pieces = 0;
+    let ((), steps) = crate::wire::work::count(|| {
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.ceil_char_boundary(piece.min(rest.len())));
+            rest = later;
+            pieces += 1;
+            window.push(policy, now, Ending::Open, &Nothing, &mut scratch);
+        }
+    });
+    steps / pieces
+}
+
+#[test]
+fn no_stream_made_of_what_is_looked_for_costs_much_more_than_others() {
+    let share = crate::detect::hostile::share();
+    let policy = policy("'(?i)ignore.{0,40}instructions', 'a[ab]{6}c'");
+    let made = crate::detect::hostile::texts(&crate::detect::hostile::units(), 1_000);
+    let step = share.unwrap_or(made.len() / 300);
+    let mut tried: Vec<_> = made
+        .iter()
+        .step_by(step)
+        .map(|made| (steps(&policy, &made.text(2_000), 16), made))
+        .collect();
+    tried.sort_by_key(|(steps, _)| std::cmp::Reverse(*steps));
+    if share.is_some() {
+        for (steps, made) in tried.iter().take(40) {
+            println!("{steps} {made:?}");
+        }
+    }
+    let over: Vec<_> = tried.iter().filter(|(steps, _)| *steps > MOST).collect();
+    assert!(
+        over.is_empty(),
+        "{} {:#?}",
+        over.len(),
+        over.iter().take(20).collect::<Vec<_>>()
+    );
+}

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, When};
 use crate::detect::variety::variety;
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::wire::work;
 
 pub(in crate::detect) static TOKEN: Detector = Detector {
     name: "jwt",
@@ -101,19 +102,16 @@ const fn encoded(prefix: &'static str) -> Beginning {
 /// Longest header that is decoded.
 const HEADER: usize = 1_024;
 
-fn part(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-}
-
 fn token(place: &Place<'_>) -> Option<Found> {
     let text = place.text;
     if text.slice(place.at..place.end) != b"eyJ" {
         return None;
     }
-    let header_end = text.run(place.at, HEADER, part);
+    let header_end = text.run_of(Alphabet::Base64Url, place.at, HEADER);
     if text.at(header_end) != b'.' {
         return None;
     }
+    work::spend(header_end.wrapping_sub(place.at));
     let header = URL_SAFE_NO_PAD
         .decode(text.slice(place.at..header_end))
         .ok()?;
@@ -128,14 +126,14 @@ fn token(place: &Place<'_>) -> Option<Found> {
         return None;
     }
     let most = |at: usize| REACH.saturating_sub(at.wrapping_sub(place.at));
-    let mut end = text.run(payload, most(payload), part);
+    let mut end = text.run_of(Alphabet::Base64Url, payload, most(payload));
     let parts = if encrypted { 3 } else { 1 };
     for _ in 0..parts {
         if text.at(end) != b'.' || end.wrapping_sub(place.at) >= REACH.saturating_sub(1) {
             break;
         }
         let next = end.wrapping_add(1);
-        end = text.run(next, most(next), |byte| part(byte) || byte == b'=');
+        end = text.run_of(Alphabet::Base64UrlPadded, next, most(next));
     }
     Some(Found {
         start: place.at,
@@ -151,16 +149,15 @@ fn odd(place: &Place<'_>) -> Option<Found> {
     if !head.starts_with(b"ey") || head.get(2) == Some(&b'J') {
         return None;
     }
-    let header_end = text.run(place.at, HEADER, part);
+    let header_end = text.run_of(Alphabet::Base64Url, place.at, HEADER);
     let payload = header_end.wrapping_add(1);
     if text.at(header_end) != b'.' || !text.follows(payload, "ey") {
         return None;
     }
-    let payload_end = text.run(payload, HEADER, part);
+    let payload_end = text.run_of(Alphabet::Base64Url, payload, HEADER);
     let end = if text.at(payload_end) == b'.' {
-        text.run(payload_end.wrapping_add(1), HEADER, |byte| {
-            part(byte) || byte == b'='
-        })
+        let signature = payload_end.wrapping_add(1);
+        text.run_of(Alphabet::Base64UrlPadded, signature, HEADER)
     } else {
         return None;
     };

@@ -1,7 +1,12 @@
 //! Private keys in text form.
 
-use crate::detect::scan::place::{Anchor, Found, Place};
+use std::ops::Range;
+
+use crate::detect::scan::first_in;
+use crate::detect::scan::place::{Anchor, Found, Place, Sought};
+use crate::detect::scan::text::Text;
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::wire::work;
 
 pub(in crate::detect) static BLOCK: Detector = Detector {
     name: "private_key",
@@ -76,54 +81,83 @@ const REACH: usize = 16_384;
 /// A key has more characters than this.
 const LEAST: usize = 28;
 
-fn block(place: &Place<'_>) -> Option<Found> {
-    let text = place.text;
-    let begin = text.run(place.at, 8, |byte| byte == b'-');
+/// What a line begins with that a key ends with, and one that another begins with.
+const END: &[u8] = b"-----END ";
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// The end of the line that a private key begins with, whose hyphens end at `begin`: `BEGIN RSA PRIVATE KEY-----`.
+fn header(text: &Text<'_>, begin: usize) -> Option<usize> {
     if !text.follows(begin, "BEGIN ") {
         return None;
     }
     let label = begin.wrapping_add(6);
-    let label_end = text.run(label, 64, |byte| {
-        byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
-    });
+    let label_end = text.run(label, 64, is_of_label);
     let name = text.slice(label..label_end);
-    if !name.ends_with(b"PRIVATE KEY") && !name.ends_with(b"PRIVATE KEY BLOCK")
-        || !text.follows(label_end, "-----")
-    {
-        return None;
+    let named = name.ends_with(b"PRIVATE KEY") || name.ends_with(b"PRIVATE KEY BLOCK");
+    (named && text.follows(label_end, "-----")).then(|| label_end.wrapping_add(5))
+}
+
+fn is_of_label(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
+}
+
+/// Base64, and the headers that old formats put before it.
+fn is_of_body(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=\n\r\t :,.()-".contains(&byte)
+}
+
+/// Where the next private key begins: what stands before one is of no other's body.
+fn next_key(text: &Text<'_>, range: Range<usize>) -> Option<usize> {
+    let mut from = range.start;
+    while let Some(found) = first_in(text.slice(from..range.end), BEGIN) {
+        let at = from.wrapping_add(found);
+        if header(text, at.wrapping_add(5)).is_some() {
+            return Some(at);
+        }
+        from = at.wrapping_add(1);
     }
-    let body = label_end.wrapping_add(5);
+    None
+}
+
+fn block(place: &Place<'_>) -> Option<Found> {
+    let text = place.text;
+    let begin = text.run(place.at, 8, |byte| byte == b'-');
+    let body = header(text, begin)?;
     let most = REACH
         .saturating_sub(body.wrapping_sub(place.at))
         .saturating_sub(80);
-    // Base64, and the headers that old formats put before it.
-    let end = text.run(body, most, |byte| {
-        byte.is_ascii_alphanumeric() || b"+/=\n\r\t :,.()".contains(&byte) || byte == b'-'
+    // Of many beginnings in a row, what follows is read once.
+    let last = body.saturating_add(most);
+    let known = body..last.min(text.len());
+    let end = text.find_by(Sought::KeyBreak, 1, known.clone(), |range| {
+        let from = range.start;
+        let rest = text.slice(range);
+        let len = rest.iter().position(|byte| !is_of_body(*byte))?;
+        Some(from.wrapping_add(len))
     });
-    let written = text.slice(body..end);
-    let mark = b"-----END ";
-    let close = written
-        .windows(mark.len())
-        .position(|window| window == mark);
+    let end = end.unwrap_or_else(|| text.end_within(body, most));
+    let next = text.find_by(Sought::KeyBegin, BEGIN.len(), body..end, |range| {
+        next_key(text, range)
+    });
+    let written = text.slice(body..next.unwrap_or(end));
+    let close = text.find(Sought::KeyEnd, END, body..next.unwrap_or(end));
     let (key, end) = match close {
         Some(close) => {
-            let close_at = body.wrapping_add(close).wrapping_add(mark.len());
-            let label = text.run(close_at, 64, |byte| {
-                byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
-            });
+            let label = text.run(close.wrapping_add(END.len()), 64, is_of_label);
             (
-                written.get(..close)?,
+                text.slice(body..close),
                 text.run(label, 5, |byte| byte == b'-'),
             )
         }
         None => {
-            let run = text.run(body, most, |byte| {
+            let run = text.run(body, written.len(), |byte| {
                 byte.is_ascii_alphanumeric() || b"+/=\n\r\t".contains(&byte)
             });
             let run = text.run_back(run, 64, |byte| byte.is_ascii_whitespace());
             (text.slice(body..run), run)
         }
     };
+    work::spend(key.len().wrapping_mul(2));
     let solid = key
         .iter()
         .filter(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))

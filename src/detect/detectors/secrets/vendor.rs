@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::detect::scan::first_in;
 use crate::detect::scan::place::{Alphabet, Anchor, Beginning, Found, Part, Place, Sought, When};
 use crate::detect::{Confidence, Detector, Doc, Hit, Miss};
+use crate::wire::work;
 
 use Alphabet::{
     Alphanumeric, Base64, Base64Url, Base64UrlPadded, Capitals, Digits, Dotted, Hex, HexSmall,
@@ -605,7 +606,10 @@ fn kubernetes(place: &Place<'_>) -> Option<Found> {
         let word = text.find_by(what, SECRET.len(), range.clone(), |range| {
             first_secret(text.slice(0..range.end), range.start)
         });
-        word.is_some() && is_secret(text.slice(range))
+        word.is_some() && {
+            work::spend(MANIFEST);
+            is_secret(text.slice(range))
+        }
     };
     if !is_secret(Sought::KindBefore, from..place.at) {
         let to = text.end_within(end, MANIFEST);

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::Pass;
+use super::{PROBE, Pass};
 use crate::detect::scan::keyed;
 use crate::detect::scan::names::{Concern, Said};
 use crate::detect::scan::place::{Alphabet, Keyed, Link};
 use crate::detect::scan::table::{Cell, Heading};
 use crate::detect::scan::text::Text;
 use crate::detect::variety::{self, Makeup, marks};
+use crate::wire::work;
 
 /// In an unquoted value of this length no names are looked for: they would all have the same value.
 const LONG_VALUE: usize = 64;
@@ -53,12 +54,14 @@ impl Pass<'_> {
             return;
         }
         let plan = self.plan;
+        work::spend(PROBE.wrapping_add(written.len() / 8));
         let name_at = name.start;
         let last = self
             .text
             .slice(std::mem::replace(&mut self.keyed_name, name.clone()));
         let name = self.text.slice(name);
         if last != name {
+            work::spend(name.len());
             self.keyed_said = Said::by(name);
         }
         let mut keyed = Keyed {
@@ -85,6 +88,7 @@ impl Pass<'_> {
                 counted = true;
             }
             self.ask_for(&mut keyed.place, *slot);
+            work::spend(PROBE);
             let found = judge(&keyed);
             if found.is_none() && !self.text.is_past_end() {
                 continue;
@@ -144,6 +148,7 @@ impl Pass<'_> {
 
     /// What a value is made of. One within the last one, up to its end, has what that one has but its beginning.
     fn made_of(&mut self, value: &Range<usize>) -> Makeup {
+        work::spend(value.len());
         let (last, made) = &self.keyed_last;
         let kinds = if last.end == value.end && last.contains(&value.start) {
             let before = self.text.slice(last.start..value.start);
@@ -177,6 +182,7 @@ impl Pass<'_> {
     fn cell(&mut self, heading: &Heading, cell: &Cell) {
         let (value, quote) = self.unquoted(&cell.range());
         let written = self.text.slice(value.clone());
+        work::spend(written.len().wrapping_add(PROBE));
         // In statements texts are quoted, elsewhere what is not quoted has no blanks.
         let bare = !cell.in_statement && !written.iter().any(u8::is_ascii_whitespace);
         if written.len() > keyed::VALUE || quote == 0 && !bare {
@@ -261,6 +267,7 @@ impl Pass<'_> {
         let plan = self.plan;
         for (slot, _, concern, judge) in plan.judges_of(keyed.value.len()) {
             self.ask_for(&mut keyed.place, *slot);
+            work::spend(PROBE);
             let found = concern.has(&keyed).then(|| judge(&keyed)).flatten();
             let first = keyed.place.first.get();
             self.take(*slot, first, found);

@@ -7,9 +7,13 @@ use crate::detect::scan::forms::{FREE, WHOLE, Walked};
 use crate::detect::scan::place::{Alphabet, BLANKS, COMPACT, Candidate, Found};
 use crate::detect::scan::tokens::{MARKED, TokenProbe, TokenProbes};
 use crate::detect::simd::Block;
+use crate::wire::work;
 
 /// Steps in the forms that are taken before anything else is asked.
 const FEW: usize = 3;
+
+/// Steps of looking at a token, besides who is asked about it.
+const TOKEN_SEEN: usize = 4;
 
 /// So many bytes behind a token tell whether it is the first of several groups.
 const BEHIND: usize = 5;
@@ -75,6 +79,7 @@ impl Pass<'_> {
             // The digits behind a point are half of the numbers in data. What has dots of its own begins before them.
             return;
         }
+        work::spend(TOKEN_SEEN.wrapping_add(len / 4));
         let lists = if number { &plan.numbers } else { &plan.mixed };
         let known = self.out.len();
         if let Some(list) = lists.get(len).filter(|list| !list.probes.is_empty()) {
@@ -180,6 +185,7 @@ impl Pass<'_> {
             return;
         }
         let (slot, probe) = token.probe;
+        work::spend(TOKEN_SEEN);
         let place = self.place(slot, start, end);
         let found = probe(&place);
         if eager
@@ -291,6 +297,7 @@ impl Pass<'_> {
         let mut next = (at, state);
         let walked = loop {
             let walked = plan.forms.walk(bytes, next.0, next.1, quiet);
+            work::spend(walked.at.saturating_sub(next.0).wrapping_add(TOKEN_SEEN));
             if walked.state == 0 {
                 break walked;
             }
@@ -337,6 +344,7 @@ impl Pass<'_> {
             if compact.is_empty() {
                 compact = compacted(self.text.slice(start..end), &mut bytes);
             }
+            work::spend(2 * TOKEN_SEEN);
             let candidate = Candidate {
                 place: self.place(slot, start, end),
                 range: start..end,

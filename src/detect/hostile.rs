@@ -1,0 +1,371 @@
+//! Texts that are made to cost: of everything that some detector or operator looks for, over and over.
+//!
+//! Nothing here is listed by hand but separators: anchors, words of context, forms and samples come from the registry of
+//! detectors, and every literal from the sources of detectors and operators. What is new is in by being there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::DETECTORS;
+use super::scan::place::{Anchor, Part};
+
+/// What stands between things, encloses or disguises them.
+pub(crate) const SEPARATORS: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    "\t",
+    "\r\n",
+    "\n\n",
+    ",",
+    ";",
+    "|",
+    ":",
+    "=",
+    ": ",
+    "= ",
+    " = ",
+    "=\"",
+    ": \"",
+    "\"",
+    "'",
+    "`",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "<",
+    ">",
+    "-",
+    "--",
+    "_",
+    ".",
+    "/",
+    "://",
+    "\\",
+    "@",
+    "+",
+    "*",
+    "**",
+    "#",
+    "&",
+    "?",
+    "%",
+    "$",
+    "!",
+    "~",
+    "^",
+    "0",
+    "1",
+    "12",
+    "1 ",
+    "a",
+    "a ",
+    "A",
+    "aB1",
+    "a1B2c3D4e5F6g7H8",
+    "4111",
+    "0x",
+    "é",
+    "я",
+    "中",
+    "\u{200B}",
+    "\u{301}",
+    "\u{E0041}",
+    "４",
+    "&#49;",
+    "%31",
+    "\\u0031",
+    "\\n",
+    "\\\"",
+    "\u{1D7D9}",
+    "\u{2028}",
+    "к",
+    "||",
+    "=>",
+    ":=",
+    "is ",
+    "\" value=\"",
+    "1.1.1.1",
+    "\n1.1.1.1=",
+];
+
+/// An alphabet that some run is made of, as one character and as several.
+const RUNS: &[&str] = &[
+    "0", "9", "a", "f", "A", "Z", "aB3", "x-", "x_", "x=", "x.", "x/", "x+",
+];
+
+/// Everything that is looked for by the detectors that are registered, and by the code around them.
+pub(crate) fn units() -> Vec<String> {
+    let mut units: BTreeSet<String> = BTreeSet::new();
+    literals_in("src/detect", &mut units);
+    for detector in DETECTORS {
+        units.extend(detector.context.iter().map(|word| (*word).to_owned()));
+        for anchor in detector.anchors {
+            of_anchor(anchor, &mut |unit| {
+                units.insert(unit);
+            });
+        }
+        let samples = detector.hits.iter().map(|hit| hit.text);
+        for text in samples.chain(detector.misses.iter().map(|miss| miss.text)) {
+            units.insert(text.to_owned());
+            // Cut off: at a third, in the middle, before the last character.
+            for cut in [text.len() / 3, text.len() / 2, text.len().saturating_sub(1)] {
+                let cut = text.floor_char_boundary(cut);
+                units.insert(text[..cut].to_owned());
+            }
+            units.extend(text.split_whitespace().map(str::to_owned));
+        }
+    }
+    short(units)
+}
+
+/// Everything that operators look for.
+pub(crate) fn units_of_operators() -> Vec<String> {
+    let mut units: BTreeSet<String> = BTreeSet::new();
+    literals_in("src/policy/operators", &mut units);
+    short(units)
+}
+
+fn short(mut units: BTreeSet<String>) -> Vec<String> {
+    units.retain(|unit| !unit.is_empty() && unit.len() <= 400);
+    units.into_iter().collect()
+}
+
+fn of_anchor(anchor: &Anchor, add: &mut dyn FnMut(String)) {
+    match anchor {
+        Anchor::Forms(patterns, _) => {
+            for pattern in *patterns {
+                let bare = pattern.trim_start_matches(['?', '!']);
+                for separator in ["", " ", "-", "."] {
+                    let form = bare.replace(['~', '%', '_', '^'], separator);
+                    for (digit, letter) in [('1', 'A'), ('9', 'Z')] {
+                        let form: String = form
+                            .chars()
+                            .map(|symbol| match symbol {
+                                '9' => digit,
+                                'A' | 'a' | 'X' | 'x' => letter,
+                                mark => mark,
+                            })
+                            .collect();
+                        add(form);
+                    }
+                }
+            }
+        }
+        Anchor::Number(lengths, ..) => {
+            for len in [*lengths.start(), *lengths.end()] {
+                add("1".repeat(len));
+                add("4".repeat(len));
+            }
+        }
+        Anchor::Mixed(lengths, ..) => {
+            for len in [*lengths.start(), *lengths.end()] {
+                add(format!("A{}", "1".repeat(len.saturating_sub(1))));
+                add(format!("{}1", "a".repeat(len.saturating_sub(1))));
+            }
+        }
+        Anchor::At(_) => add("a@".to_owned()),
+        Anchor::Colon(_) => ["::", "a:", "1:"]
+            .map(str::to_owned)
+            .into_iter()
+            .for_each(add),
+        Anchor::Pairs(_) => ["ab:", "ab-"].map(str::to_owned).into_iter().for_each(add),
+        Anchor::Url(_) => add("a://".to_owned()),
+        Anchor::Dashes(_) => ["-----", "--- "]
+            .map(str::to_owned)
+            .into_iter()
+            .for_each(add),
+        Anchor::Mark(_) => ["![", "](h", "<|", "[inst", "</s"]
+            .map(str::to_owned)
+            .into_iter()
+            .for_each(add),
+        Anchor::Word(words, _) | Anchor::Token(words, _) | Anchor::Phrases(words) => {
+            words.iter().map(|word| (*word).to_owned()).for_each(add);
+        }
+        Anchor::Beginning(beginnings) => {
+            for beginning in *beginnings {
+                add(beginning.prefix.to_owned());
+                // As far as each of its parts, of as few and of as many characters as it may have.
+                for most in [false, true] {
+                    let mut token = beginning.prefix.to_owned();
+                    for part in beginning.rest {
+                        match part {
+                            Part::Text(text) => token.push_str(text),
+                            Part::Run(_, least, longest) => {
+                                let len = if most {
+                                    *longest.min(&200)
+                                } else {
+                                    least.saturating_sub(1)
+                                };
+                                token.extend("aB3dE6".chars().cycle().take(len));
+                            }
+                            Part::Maybe(text, ..) => token.push_str(text),
+                        }
+                        add(token.clone());
+                    }
+                }
+            }
+        }
+        Anchor::Odd(_) => ["a\u{200B}", "a\u{200B}\u{200B}", "аb"]
+            .map(str::to_owned)
+            .into_iter()
+            .for_each(add),
+        Anchor::Keyed(lengths, ..) => {
+            for len in [*lengths.start(), (*lengths.end()).min(200)] {
+                let value: String = "aB3dE6gH9".chars().cycle().take(len).collect();
+                for name in ["password=", "api_key: ", "token=\"", "auth: "] {
+                    add(format!("{name}{value}"));
+                }
+            }
+        }
+    }
+}
+
+/// Every text between quotes in the Rust files of a folder, tests aside.
+fn literals_in(folder: &str, units: &mut BTreeSet<String>) {
+    literals_within(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), units);
+}
+
+fn literals_within(folder: &Path, units: &mut BTreeSet<String>) {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_data = matches!(
+            name,
+            "tests" | "tests.rs" | "tables" | "hostile.rs" | "reference.rs" | "idna"
+        );
+        if path.is_dir() && !is_data {
+            literals_within(&path, units);
+        } else if name.ends_with(".rs") && !is_data {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let code = source.split("#[cfg(test)]").next().unwrap();
+            let lines = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            for line in lines {
+                literals_of(line, units);
+            }
+        }
+    }
+}
+
+/// The texts between double quotes of a line, and characters between single ones.
+fn literals_of(line: &str, units: &mut BTreeSet<String>) {
+    let mut rest = line;
+    while let Some(start) = rest.find(['"', '\'']) {
+        let quote = rest[start..].chars().next().unwrap();
+        let mut literal = String::new();
+        let mut characters = rest[start + 1..].char_indices();
+        let mut end = None;
+        while let Some((at, c)) = characters.next() {
+            match c {
+                '\\' => match characters.next() {
+                    Some((_, 'n')) => literal.push('\n'),
+                    Some((_, 't')) => literal.push('\t'),
+                    Some((_, 'r')) => literal.push('\r'),
+                    Some((_, other)) => literal.push(other),
+                    None => break,
+                },
+                c if c == quote => {
+                    end = Some(start + 1 + at + 1);
+                    break;
+                }
+                c => literal.push(c),
+            }
+        }
+        // Single quotes also begin lifetimes.
+        let is_whole = quote == '"' || literal.chars().count() == 1;
+        match end.filter(|_| is_whole) {
+            Some(end) => {
+                // Sentences are what people read of detectors.
+                let is_sentence = literal.ends_with('.') && literal.contains(' ');
+                if !literal.is_empty() && !is_sentence {
+                    units.insert(literal);
+                }
+                rest = &rest[end..];
+            }
+            None => rest = &rest[start + 1..],
+        }
+    }
+}
+
+/// The share of all texts that is asked for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is asked for more by a variable"
+)]
+pub(crate) fn share() -> Option<usize> {
+    std::env::var("AGENTGUARD_WORK").ok()?.parse().ok()
+}
+
+/// What texts are made of, so many bytes of each: a unit alone, two in turns, one within the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// `ababab…`
+    InTurns(String, String),
+    /// `aaaa…bbbb…`: all the beginnings, then something that might have ended them.
+    Apart(String, String),
+    /// One beginning, and the other over and over within what it may reach: `abbb…abbb…`.
+    Within(String, String),
+}
+
+impl Made {
+    pub(crate) fn text(&self, len: usize) -> String {
+        match self {
+            Self::InTurns(a, b) => filled(&format!("{a}{b}"), len),
+            Self::Apart(a, b) => filled(a, len / 2) + &filled(b, len / 2),
+            Self::Within(a, b) => filled(&format!("{a}{}\n", filled(b, 480)), len),
+        }
+    }
+}
+
+fn filled(unit: &str, len: usize) -> String {
+    unit.repeat(len.div_ceil(unit.len().max(1)))
+}
+
+/// Numbers that look random and are always the same: xorshift64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+/// Every unit alone and with each separator, or with some of them: `share` of so many. And as many pairs of units.
+pub(crate) fn texts(units: &[String], share: usize) -> Vec<Made> {
+    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let mut made = Vec::new();
+    for unit in units {
+        made.push(Made::InTurns(unit.clone(), String::new()));
+        for separator in SEPARATORS.iter().skip(1) {
+            if numbers.below(share) == 0 {
+                made.push(Made::InTurns(unit.clone(), (*separator).to_owned()));
+            }
+        }
+        for run in RUNS {
+            if numbers.below(share) == 0 {
+                made.push(Made::Within(unit.clone(), (*run).to_owned()));
+            }
+        }
+    }
+    for _ in 0..made.len() {
+        let [a, b] = [(); 2].map(|()| units[numbers.below(units.len())].clone());
+        made.push(match numbers.below(4) {
+            0 => Made::Apart(a, b),
+            1 => Made::Within(a, b),
+            _ => Made::InTurns(a, b),
+        });
+    }
+    made
+}
