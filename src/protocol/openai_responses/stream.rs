@@ -96,9 +96,6 @@ const ARGUMENT_PARTS: &[(&str, &str, &str)] = &[
 /// Stands for the number of an item where an event names none.
 const NO_ITEM: u32 = u32::MAX;
 
-/// Items begin in the order of their numbers: clients append them to a list.
-const BEGINNINGS: u32 = 62;
-
 /// Most events of a kind that nobody knows: more are no text that goes on.
 const MAX_UNKNOWN: usize = 64;
 
@@ -242,19 +239,8 @@ impl ResponsesStream {
 
     fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
         let about = self.about(event);
-        let is_known = matches!(
-            kind,
-            "created" | "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "error"
-        );
-        reader.frame.lanes = match about.item {
-            _ if is_known => Lanes::ALL,
-            NO_ITEM if kind.starts_with("audio") => Lanes::of(BEGINNINGS.saturating_sub(1)),
-            NO_ITEM => Lanes::ALL,
-            item => Lanes::of(item.min(BEGINNINGS.saturating_sub(1))),
-        };
-        if kind == "output_item.added" {
-            reader.frame.lanes = reader.frame.lanes.and(Lanes::of(BEGINNINGS));
-        }
+        // Events are numbered and items follow one another: what comes behind a call waits for it.
+        reader.frame.lanes = Lanes::ALL;
         if kind == "error" {
             reader.reading.error = Some(match event.get("code").and_then(|code| code.text()) {
                 Some(code) => code.as_ref().into(),
