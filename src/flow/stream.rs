@@ -579,7 +579,7 @@ impl Flow {
             return Ok(());
         }
         let can_go =
-            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind));
+            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind), true);
         if !verdict.refused.iter().all(can_go) {
             let broken = verdict
                 .refused
@@ -1033,11 +1033,11 @@ impl Flow {
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
                 let is_call = refused.event.kind == Kind::ToolCall;
-                (is_call && self.can_go(refused, Removal::Call))
+                (is_call && self.can_go(refused, Removal::Call, true))
                     || (refused.event.kind == Kind::Response
                         && self.on_deny(refused) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
-                        && !self.asked.continues_elsewhere)
+                        && !self.asked.waits_for_results(true))
             });
             if !can_go {
                 return Err(Stop {

@@ -178,6 +178,7 @@ mod stream_cohere;
 mod stream_entries;
 mod stream_gemini;
 mod stream_ollama;
+mod kept;
 mod stream_responses;
 mod stream_runs;
 mod stream_texts;

@@ -3,6 +3,7 @@
 mod breadth;
 mod cost;
 mod holes;
+mod providers;
 mod reach;
 mod words;
 
@@ -38,6 +39,8 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     cost::observed,
     cost::held_streams,
     cost::portable,
+    providers::versions,
+    providers::pseudonyms,
 ];
 
 /// A policy that is looked through.

@@ -5,9 +5,10 @@ mod numbers;
 mod own;
 
 use super::items::{self, CALL, FOUND, ITEM, Items, MESSAGE, PART, THOUGHT};
+use super::mark::{self, OpenCall};
 use super::withhold::{
-    OUTPUT_TEXT, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in, explaining_item,
-    message_id, message_item,
+    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, explaining_id, message_item,
+    refusing_id,
 };
 use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part};
@@ -125,6 +126,8 @@ struct Item {
     is_done: bool,
     /// Annotations were told one by one.
     is_annotated: bool,
+    /// The id of what would take its place, and the call that would be open.
+    marked: Option<(String, Option<OpenCall>)>,
     /// What takes its place.
     denied: Option<String>,
 }
@@ -163,6 +166,8 @@ pub(in crate::protocol) struct ResponsesStream {
     has_begun: bool,
     /// The number after those of all items that the client knows of.
     next_item: u32,
+    /// Whether the provider keeps the answer, if it says so.
+    kept: Option<bool>,
     /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
     open: Vec<(u32, Vec<u8>)>,
 }
@@ -179,6 +184,7 @@ impl ResponsesStream {
             numbers: Numbers::default(),
             has_begun: false,
             next_item: 0,
+            kept: None,
             open: Vec::new(),
         }
     }
@@ -216,6 +222,7 @@ impl ResponsesStream {
             is_held,
             is_done: false,
             is_annotated: false,
+            marked: None,
             denied: None,
         });
         true
@@ -376,6 +383,14 @@ impl ResponsesStream {
         if !self.know_item(number, item.get("id"), is_held) {
             too_many(reader);
             return;
+        }
+        if is_held {
+            let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+            if let Some(known) = self.item_mut(number)
+                && known.marked.is_none()
+            {
+                known.marked = Some((explaining_id(item, is_kept), OpenCall::of(item)));
+            }
         }
         let (is_done, is_annotated) = self
             .item(number)
@@ -767,6 +782,9 @@ impl ResponsesStream {
                 model: raw("model"),
             });
         }
+        if self.kept.is_none() {
+            self.kept = response.get("store").and_then(|store| store.as_bool());
+        }
         let phase = if is_last {
             Phase::Repeated
         } else {
@@ -822,6 +840,26 @@ impl ResponsesStream {
         }
     }
 
+    /// Gives an answer that the provider keeps an id that tells which of its calls are open.
+    fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
+        let open: Vec<Option<OpenCall>> = self
+            .items
+            .iter()
+            .filter(|item| item.denied.is_some())
+            .map(|item| item.marked.as_ref().and_then(|(_, call)| call.clone()))
+            .collect();
+        let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+        let id = response.get("id").filter(|_| is_kept && !open.is_empty());
+        let marked = id
+            .and_then(|id| id.text())
+            .and_then(|id| mark::response_id(&id, &open));
+        if let (Some(id), Some(marked)) = (id, marked) {
+            let mut with = Vec::new();
+            quote(&marked, &mut with);
+            edits.replace(id, with);
+        }
+    }
+
     fn correct_event(&self, event: Value<'_>, kind: &str, edits: &mut Edits, changes: &Changes) {
         let about = self.about(event);
         let spot = [about.item, CONTENT, about.at];
@@ -846,6 +884,9 @@ impl ResponsesStream {
                 self.correct_part(part, spot, edits, changes);
             }
         }
+        if is_last(kind) && let Some(response) = event.get("response") {
+            self.name_open_calls(response, edits);
+        }
         let output = event
             .get("response")
             .and_then(|response| response.get("output"));
@@ -853,10 +894,13 @@ impl ResponsesStream {
         for (at, item) in items.enumerate() {
             let id = item.get("id").and_then(|id| id.text());
             let number = self.number_of(id.as_deref(), Some(offset(at)));
-            match self.item(number).and_then(|item| item.denied.as_ref()) {
+            let known = self.item(number);
+            match known.and_then(|item| item.denied.as_ref()) {
                 Some(text) if items::is_call(&items::kind_of(item)) => {
                     let mut with = Vec::new();
-                    explaining_item(item, text, &mut with);
+                    let marked = known.and_then(|item| item.marked.as_ref());
+                    let id = marked.map_or_else(|| explaining_id(item, false), |(id, _)| id.clone());
+                    message_item(&id, OUTPUT_TEXT, text, &mut with);
                     edits.replace(item, with);
                 }
                 _ => self.correct_item(item, number, edits, changes),
@@ -995,8 +1039,13 @@ impl StreamReader for ResponsesStream {
                 .collect();
             texts.dedup();
             let text = texts.join("\n");
-            let id = self.item(number).and_then(|item| item.id.as_deref());
-            let id = message_id(id.unwrap_or_default());
+            let id = match self.item(number) {
+                Some(Item { marked: Some((id, _)), .. }) => id.clone(),
+                item => {
+                    let id = item.and_then(|item| item.id.as_deref());
+                    mark::plain_message_id(id.unwrap_or_default())
+                }
+            };
             let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
             for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
                 let frame = frames.get(*frame).ok_or(CannotWithhold)?;
@@ -1114,9 +1163,10 @@ impl StreamReader for ResponsesStream {
                 frames.push(own::item_done(number, &item));
             }
             let text = denial.message();
-            frames.extend(own::message(self.next_item, REFUSING_ID, REFUSAL, &text));
+            let id = refusing_id(denial);
+            frames.extend(own::message(self.next_item, &id, REFUSAL, &text));
             let mut output = Vec::new();
-            message_item(REFUSING_ID, REFUSAL, &text, &mut output);
+            message_item(&id, REFUSAL, &text, &mut output);
             let whole = common.response("completed", &output);
             frames.push(own::event(
                 "response.completed",
