@@ -6,7 +6,10 @@ use super::refusal::told_place;
 use super::turn_back::Standing;
 use crate::audit::HeldRule;
 use crate::diag::codes;
-use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Replacement, Turn};
+use crate::event::{
+    Author, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Replacement,
+    Turn,
+};
 use crate::policy::{Action, Context, Decision, Flowing, Mode, Moment, Ruling, Scans, Shadow};
 use crate::wire::json::{Nest, Place};
 use crate::wire::span::index;
@@ -373,7 +376,8 @@ impl Flow {
             let impossible = found.iter().any(|redaction| {
                 is_signed
                     || (is_label && rule.requires_pseudonym())
-                    || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+                    || !redaction.is_possible()
+                    || !context.nest.is_editable(redaction.place)
             });
             let what = match impossible {
                 true => Outcome::Deny,
@@ -383,10 +387,7 @@ impl Flow {
             would = would.max(what);
             if is_label
                 && !impossible
-                && let Some(held) = self
-                    .exchange
-                    .rules
-                    .get_mut(&(held.rule, event.kind.word()))
+                && let Some(held) = self.exchange.rules.get_mut(&(held.rule, event.kind.word()))
             {
                 held.form = Some(Replacement::Label.word());
             }

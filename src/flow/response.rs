@@ -533,8 +533,9 @@ impl Flow {
 
     /// Whether a refused part of the answer can be taken out alone.
     fn can_be_taken_out(&self, refused: &Refused) -> bool {
-        self.protocol
-            .is_some_and(|protocol| self.can_go(refused, protocol.removal(refused.event.kind), false))
+        self.protocol.is_some_and(|protocol| {
+            self.can_go(refused, protocol.removal(refused.event.kind), false)
+        })
     }
 
     /// Whether a refused part can be removed in this way.

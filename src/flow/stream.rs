@@ -578,8 +578,9 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(());
         }
-        let can_go =
-            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind), true);
+        let can_go = |refused: &Refused| {
+            self.can_go(refused, stream.reader.removal(refused.event.kind), true)
+        };
         if !verdict.refused.iter().all(can_go) {
             let broken = verdict
                 .refused

@@ -53,8 +53,8 @@ pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Pending, Problem, Reading, RpcMessage,
-    Shape, Text, Usage,
+    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Pending, Problem, Reading,
+    RpcMessage, Shape, Text, Usage,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;

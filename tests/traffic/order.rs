@@ -117,7 +117,10 @@ fn chats() -> Vec<(Streamed, Vec<(Vec<u8>, Option<Value>)>)> {
         .filter(|streamed| streamed.protocol.name() == "openai.chat")
         .map(|streamed| {
             let frames = frames_of(&streamed);
-            let frames: Vec<_> = frames.into_iter().map(|raw| (raw.clone(), payload(&raw))).collect();
+            let frames: Vec<_> = frames
+                .into_iter()
+                .map(|raw| (raw.clone(), payload(&raw)))
+                .collect();
             (streamed, frames)
         })
         .collect()
@@ -133,7 +136,8 @@ fn usage_stays_before_or_behind_the_call_that_it_came_with() {
     let mut count = 0;
     for (streamed, frames) in chats() {
         let usage = frames.iter().rposition(|(_, json)| {
-            json.as_ref().is_some_and(|json| json["usage"].is_object() && choices(json).is_empty())
+            json.as_ref()
+                .is_some_and(|json| json["usage"].is_object() && choices(json).is_empty())
         });
         let Some(usage) = usage else { continue };
         count += 1;
@@ -148,7 +152,9 @@ fn usage_stays_before_or_behind_the_call_that_it_came_with() {
             .iter()
             .filter(|(_, json)| {
                 let ends = |choice: &Value| choice["finish_reason"].is_string();
-                !json.as_ref().is_some_and(|json| choices(json).iter().any(ends))
+                !json
+                    .as_ref()
+                    .is_some_and(|json| choices(json).iter().any(ends))
             })
             .map(|(raw, _)| raw.clone())
             .collect();
@@ -193,7 +199,9 @@ fn choices_that_alternate_keep_each_its_order_and_lose_nothing() {
                     .filter(|raw| {
                         let json = payload(raw);
                         let mirrored = json.is_some_and(|json| {
-                            choices(&json).iter().any(|choice| choice["index"].as_u64() > Some(8))
+                            choices(&json)
+                                .iter()
+                                .any(|choice| choice["index"].as_u64() > Some(8))
                         });
                         mirrored == wanted
                     })
@@ -201,7 +209,12 @@ fn choices_that_alternate_keep_each_its_order_and_lose_nothing() {
                     .collect()
             };
             for mirrored in [false, true] {
-                assert_eq!(of(&came, mirrored), of(&sent, mirrored), "{} {sizes:?}", streamed.id);
+                assert_eq!(
+                    of(&came, mirrored),
+                    of(&sent, mirrored),
+                    "{} {sizes:?}",
+                    streamed.id
+                );
             }
         }
     }

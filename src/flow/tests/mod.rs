@@ -171,6 +171,7 @@ fn asks_for_stream(
     at_once
 }
 
+mod kept;
 mod stream;
 mod stream_anthropic;
 mod stream_bedrock;
@@ -178,7 +179,6 @@ mod stream_cohere;
 mod stream_entries;
 mod stream_gemini;
 mod stream_ollama;
-mod kept;
 mod stream_responses;
 mod stream_runs;
 mod stream_texts;

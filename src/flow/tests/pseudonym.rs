@@ -308,7 +308,10 @@ fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
     let policy = with("require: pseudonym");
     for (request, status) in [
         (responses(json!({})), 403),
-        (responses(json!({"store": false, "previous_response_id": "resp_1"})), 403),
+        (
+            responses(json!({"store": false, "previous_response_id": "resp_1"})),
+            403,
+        ),
         (responses(json!({"store": false})), 200),
         (responses(json!({"input": "nothing to hide"})), 200),
         (chat_request(&says(MAIL)), 200),
@@ -337,7 +340,10 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
                 },
                 NOW,
             );
-            (String::from_utf8(heard.into_inner()).unwrap(), record(&seen))
+            (
+                String::from_utf8(heard.into_inner()).unwrap(),
+                record(&seen),
+            )
         };
         for (extra, store) in [
             (json!({}), Some(false)),
@@ -354,7 +360,10 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
             assert_eq!(record["rules"][0]["form"], Value::Null, "{record}");
             assert!(!body.to_string().contains(MAIL));
             if extra["input"].is_null() {
-                assert!(body["input"].as_str().unwrap().ends_with("@example.com"), "{body}");
+                assert!(
+                    body["input"].as_str().unwrap().ends_with("@example.com"),
+                    "{body}"
+                );
             }
         }
         // What the conversation goes on with is kept already.
@@ -366,7 +375,10 @@ fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
         let mut request = responses(json!({}));
         request.chunks = vec![text.into_bytes()];
         let (body, _) = left(&request);
-        assert!(body.starts_with(r#"{"store":false, "model" : "m","input":"mail user-"#), "{body}");
+        assert!(
+            body.starts_with(r#"{"store":false, "model" : "m","input":"mail user-"#),
+            "{body}"
+        );
         // Interactions are kept, too.
         let interaction = asks(
             "/v1beta/interactions",

@@ -575,7 +575,10 @@ fn a_denied_call_becomes_a_message_at_its_place() {
             told["id"],
             "msg_agentguard~f~fc_delete_customer~call_delete_customer"
         );
-        assert_eq!(answer.last["id"], "resp_agentguard~resp_1~fcall_delete_customer");
+        assert_eq!(
+            answer.last["id"],
+            "resp_agentguard~resp_1~fcall_delete_customer"
+        );
         assert_eq!(told["content"][0]["text"], "Customers stay.");
         assert_eq!(answer.last["output"][2], output[2]);
         assert_eq!(answer.last["status"], "completed");

@@ -132,9 +132,13 @@ impl OpenCall {
 
     fn of_message(id: &str) -> Option<OpenCall> {
         let mut parts = id.strip_prefix(MESSAGE)?.split(BETWEEN);
-        let (Some(""), Some(letter), Some(item), Some(call), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(""), Some(letter), Some(item), Some(call), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
             return None;
         };
         OpenCall::read(letter, item, call)
@@ -153,7 +157,9 @@ impl OpenCall {
 
     /// The item that answers it.
     fn answer(&self, out: &mut Vec<u8>) {
-        let known = ANSWERED.iter().find(|(_, letter, ..)| *letter == self.letter);
+        let known = ANSWERED
+            .iter()
+            .find(|(_, letter, ..)| *letter == self.letter);
         if let Some((_, _, begin, middle, end)) = known {
             out.extend_from_slice(begin.as_bytes());
             quote(&self.call, out);
@@ -172,7 +178,9 @@ pub(super) fn plain_message_id(item_id: &str) -> String {
 
 /// The end of an id, so that it and its prefix are not too long for OpenAI.
 fn short(id: &str) -> String {
-    let most = MOST_ID_BYTES.saturating_sub(MESSAGE.len()).saturating_sub(1);
+    let most = MOST_ID_BYTES
+        .saturating_sub(MESSAGE.len())
+        .saturating_sub(1);
     let plain: Vec<char> = id
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_')
@@ -209,7 +217,10 @@ struct Restored<'i> {
 
 impl<'i> Restored<'i> {
     fn of(id: &'i str) -> Option<Restored<'i>> {
-        let mut parts = id.strip_prefix(RESPONSE)?.strip_prefix(BETWEEN)?.split(BETWEEN);
+        let mut parts = id
+            .strip_prefix(RESPONSE)?
+            .strip_prefix(BETWEEN)?
+            .split(BETWEEN);
         let id = parts.next().filter(|id| is_carried(id))?;
         let mut open = Vec::new();
         for part in parts {
@@ -296,7 +307,10 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
     let mut kept = 0usize;
     for item in list.into_iter().flat_map(|list| list.elements()) {
         kept = kept.saturating_add(1);
-        let Some(id) = item.get("id").filter(|id| standing(Some(*id)) != Standing::Foreign) else {
+        let Some(id) = item
+            .get("id")
+            .filter(|id| standing(Some(*id)) != Standing::Foreign)
+        else {
             continue;
         };
         let text = id.text().unwrap_or_default();
@@ -315,9 +329,10 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
                 kept = kept.saturating_sub(1);
                 gone.insert(item.place());
             }
-            // The message itself: only its id may be longer than OpenAI takes.
-            (_, call) if text.len() > MOST_ID_BYTES => {
-                let item_id = call.map_or(Cow::Borrowed(&*text), |call| call.item.into_string().into());
+            // The message itself stays; its id becomes one as OpenAI takes them: letters, digits, `_` and `-`, 64 at most.
+            (_, call) if call.is_some() || text.len() > MOST_ID_BYTES => {
+                let item_id =
+                    call.map_or(Cow::Borrowed(&*text), |call| call.item.into_string().into());
                 let mut with = Vec::new();
                 quote(&plain_message_id(&item_id), &mut with);
                 edits.replace(id, with);
@@ -356,7 +371,12 @@ fn put_first(root: Value<'_>, items: &[u8], has_others: bool, edits: &mut Edits)
         }
         Some((text, _)) => {
             let Span { start, end } = text.span();
-            let before = [b"[", items, br#",{"type":"message","role":"user","content":"#].concat();
+            let before = [
+                b"[",
+                items,
+                br#",{"type":"message","role":"user","content":"#,
+            ]
+            .concat();
             edits.splice(text.doc(), at(start, start), before);
             edits.splice(text.doc(), at(end, end), b"}]".to_vec());
         }

@@ -884,7 +884,9 @@ impl ResponsesStream {
                 self.correct_part(part, spot, edits, changes);
             }
         }
-        if is_last(kind) && let Some(response) = event.get("response") {
+        if is_last(kind)
+            && let Some(response) = event.get("response")
+        {
             self.name_open_calls(response, edits);
         }
         let output = event
@@ -899,7 +901,8 @@ impl ResponsesStream {
                 Some(text) if items::is_call(&items::kind_of(item)) => {
                     let mut with = Vec::new();
                     let marked = known.and_then(|item| item.marked.as_ref());
-                    let id = marked.map_or_else(|| explaining_id(item, false), |(id, _)| id.clone());
+                    let id =
+                        marked.map_or_else(|| explaining_id(item, false), |(id, _)| id.clone());
                     message_item(&id, OUTPUT_TEXT, text, &mut with);
                     edits.replace(item, with);
                 }
@@ -1040,7 +1043,10 @@ impl StreamReader for ResponsesStream {
             texts.dedup();
             let text = texts.join("\n");
             let id = match self.item(number) {
-                Some(Item { marked: Some((id, _)), .. }) => id.clone(),
+                Some(Item {
+                    marked: Some((id, _)),
+                    ..
+                }) => id.clone(),
                 item => {
                     let id = item.and_then(|item| item.id.as_deref());
                     mark::plain_message_id(id.unwrap_or_default())
