@@ -539,7 +539,7 @@ impl Flow {
     }
 
     /// Whether a refused part can be removed in this way.
-    pub(super) fn can_go(&self, refused: &Refused, removal: Removal, is_streamed: bool) -> bool {
+    pub(super) fn can_go(&self, refused: &Refused, removal: Removal, has_begun: bool) -> bool {
         let on_deny = self.on_deny(refused);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
@@ -548,7 +548,7 @@ impl Flow {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
-                    && !self.asked.waits_for_results(is_streamed)
+                    && !self.asked.waits_for_results(has_begun)
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
             Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),

@@ -264,6 +264,8 @@ pub struct Asked {
     pub pending: Option<Pending>,
     /// The answer is not kept: the request says so.
     pub unstored: bool,
+    /// Tools were offered.
+    pub offers_tools: bool,
     /// JSON-RPC messages of the request, in their order.
     pub rpc: Vec<RpcMessage>,
 }
@@ -277,12 +279,12 @@ impl Asked {
         }
     }
 
-    /// Whether a client could not go on if a call were taken out of the answer. The id of a streamed answer has left before
-    /// it is known which calls are denied.
-    pub fn waits_for_results(&self, is_streamed: bool) -> bool {
+    /// Whether a client could not go on if a call were taken out of the answer. The id of an answer that has begun to leave
+    /// tells of no call that is denied later.
+    pub fn waits_for_results(&self, has_begun: bool) -> bool {
         match self.pending {
             Some(Pending::Nothing) => false,
-            Some(Pending::ById) => is_streamed,
+            Some(Pending::ById) => has_begun,
             Some(Pending::Stuck) => true,
             None => self.continues_elsewhere,
         }
@@ -297,6 +299,8 @@ impl Asked {
         self.continues_elsewhere = reading.continues_elsewhere;
         self.pending = reading.pending;
         self.unstored = reading.unstored;
+        let mut events = reading.events.iter();
+        self.offers_tools = events.any(|event| event.kind == Kind::ToolOffer);
         self.rpc.clone_from(&reading.rpc);
         if let Some(name) = reading.endpoint {
             self.endpoint.name = name;

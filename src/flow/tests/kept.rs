@@ -312,6 +312,80 @@ fn a_client_that_goes_on_by_the_answer_s_id_goes_on_after_denied_calls_in_severa
     }
 }
 
+/// What a client has of a stream's beginning.
+fn first_of(seen: &Seen) -> Value {
+    let body = String::from_utf8(seen.client.body()).unwrap();
+    let first = body
+        .lines()
+        .find_map(|line| line.strip_prefix("data: "))
+        .unwrap();
+    serde_json::from_str::<Value>(first).unwrap()["response"].clone()
+}
+
+#[test]
+fn a_streamed_answer_of_calls_alone_has_its_id_from_the_first_event_on() {
+    let tools = json!([{"type": "function", "name": "wipe"}]);
+    for (output, id) in [
+        (
+            vec![
+                thought("1"),
+                call("1", "wipe"),
+                call("2", "look"),
+                call("3", "wipe"),
+            ],
+            "resp_agentguard~resp_1~fcall_1~fcall_3",
+        ),
+        (vec![call("2", "look")], "resp_1"),
+    ] {
+        let whole = json!({"id": "resp_1", "object": "response", "created_at": 7, "status": "completed",
+                           "model": "gpt-5", "store": true, "output": output});
+        // Also where it goes on from another.
+        for previous in [Value::Null, json!("resp_0")] {
+            let asked = json!({"model": "m", "stream": true, "input": "x", "tools": tools, "previous_response_id": previous});
+            let body = events(&whole);
+            for cuts in [vec![], (0..body.len()).step_by(37).collect::<Vec<_>>()] {
+                let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &cuts));
+                assert_eq!(first_of(&seen)["id"], id);
+                assert_eq!(whole_of(&seen)["id"], id);
+                if id == "resp_1" {
+                    assert_eq!(seen.client.body(), body);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
+    let tools = json!([{"type": "function", "name": "wipe"}]);
+    let whole = json!({"id": "resp_1", "object": "response", "created_at": 7, "status": "completed", "model": "gpt-5",
+                       "store": true, "output": [said("Let me see."), call("1", "wipe")]});
+    let body = events(&whole);
+    let text = String::from_utf8(body.clone()).unwrap();
+    let asked = json!({"model": "m", "stream": true, "input": "x", "tools": tools});
+    // Only the text has come.
+    let cut = text.find("\"function_call\"").unwrap();
+    let until = text[..cut].rfind("event: ").unwrap();
+    let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body[..until], &[]));
+    assert!(
+        String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("Let me see.")
+    );
+    let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &[]));
+    assert_eq!(first_of(&seen)["id"], "resp_1");
+    assert_eq!(whole_of(&seen)["id"], "resp_agentguard~resp_1~fcall_1");
+    // A client that goes on by an id that has left could not go on.
+    let mut asked = asked;
+    asked["previous_response_id"] = json!("resp_0");
+    let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &[]));
+    assert!(
+        String::from_utf8(seen.client.body())
+            .unwrap()
+            .contains("event: error")
+    );
+}
+
 #[test]
 fn a_request_without_input_gets_one_for_the_results() {
     let guard = guard(POLICY);

@@ -11,7 +11,7 @@ use super::withhold::{
     refusing_id,
 };
 use super::{Common, RESPONSE, response_member};
-use crate::event::{Class, Known, Part};
+use crate::event::{Class, Known, Part, Pending};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -168,6 +168,8 @@ pub(in crate::protocol) struct ResponsesStream {
     next_item: u32,
     /// Whether the provider keeps the answer, if it says so.
     kept: Option<bool>,
+    /// The provider's id of the answer.
+    id: Option<Box<str>>,
     /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
     open: Vec<(u32, Vec<u8>)>,
 }
@@ -185,6 +187,7 @@ impl ResponsesStream {
             has_begun: false,
             next_item: 0,
             kept: None,
+            id: None,
             open: Vec::new(),
         }
     }
@@ -244,8 +247,26 @@ impl ResponsesStream {
         }
     }
 
+    /// Whether an event can wait until it is known which calls are denied, where the provider keeps the answer: its id says
+    /// which, and stands in the first event. What a person sees come does not wait.
+    fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
+        if !self.asked.offers_tools || !self.kept.unwrap_or(!self.asked.unstored) {
+            return false;
+        }
+        match kind {
+            "created" | "queued" | "in_progress" => true,
+            "output_item.added" | "output_item.done" => event.get("item").is_some_and(|item| {
+                let kind = items::kind_of(item);
+                kind == "reasoning"
+                    || (items::is_call(&kind) && !items::is_provider_run(item, &kind))
+            }),
+            _ => self.item(item).is_some_and(|item| item.is_held),
+        }
+    }
+
     fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
         let about = self.about(event);
+        reader.frame.quiet = self.is_quiet(event, kind, about.item);
         // Events are numbered and items follow one another: what comes behind a call waits for it.
         reader.frame.lanes = Lanes::ALL;
         if kind == "error" {
@@ -782,6 +803,10 @@ impl ResponsesStream {
                 model: raw("model"),
             });
         }
+        if self.id.is_none() {
+            let id = response.get("id").and_then(|id| id.text());
+            self.id = id.map(|id| id.as_ref().into());
+        }
         if self.kept.is_none() {
             self.kept = response.get("store").and_then(|store| store.as_bool());
         }
@@ -840,8 +865,8 @@ impl ResponsesStream {
         }
     }
 
-    /// Gives an answer that the provider keeps an id that tells which of its calls are open.
-    fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
+    /// The id of an answer that the provider keeps, if it can tell which of its calls are open.
+    fn id_with_open_calls(&self, id: &str) -> Option<String> {
         let open: Vec<Option<OpenCall>> = self
             .items
             .iter()
@@ -849,10 +874,15 @@ impl ResponsesStream {
             .map(|item| item.marked.as_ref().and_then(|(_, call)| call.clone()))
             .collect();
         let is_kept = self.kept.unwrap_or(!self.asked.unstored);
-        let id = response.get("id").filter(|_| is_kept && !open.is_empty());
+        mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
+    }
+
+    /// Gives an answer that the provider keeps an id that tells which of its calls are open.
+    fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
+        let id = response.get("id");
         let marked = id
             .and_then(|id| id.text())
-            .and_then(|id| mark::response_id(&id, &open));
+            .and_then(|id| self.id_with_open_calls(&id));
         if let (Some(id), Some(marked)) = (id, marked) {
             let mut with = Vec::new();
             quote(&marked, &mut with);
@@ -884,9 +914,7 @@ impl ResponsesStream {
                 self.correct_part(part, spot, edits, changes);
             }
         }
-        if is_last(kind)
-            && let Some(response) = event.get("response")
-        {
+        if let Some(response) = event.get("response") {
             self.name_open_calls(response, edits);
         }
         let output = event
@@ -1065,6 +1093,13 @@ impl StreamReader for ResponsesStream {
             if let Some(item) = self.item_mut(number) {
                 item.denied = Some(text);
             }
+        }
+        // The client goes on by the answer's id: it has to be one that tells of all of them.
+        let id = self.id.as_deref();
+        let is_told = id.is_some_and(|id| self.id_with_open_calls(id).is_some());
+        let has_denied = self.items.iter().any(|item| item.denied.is_some());
+        if has_denied && !is_told && self.asked.pending == Some(Pending::ById) {
+            return Err(CannotWithhold);
         }
         Ok(())
     }
