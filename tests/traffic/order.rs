@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::rc::Rc;
 
 /// More places of a stream than this are not changed.
-const PLACES: usize = 12;
+const PLACES: usize = 6;
 
 /// Looks at every text and every call, and finds nothing.
 const LOOKS: &str = "  - id: text

@@ -90,7 +90,7 @@ impl Provider {
                     return error("404", format!("Item with id '{id}' not found."));
                 }
                 Some("item_reference") if id.starts_with("fc_") => {
-                    open.push(format!("call_{}", &id[3..]));
+                    open.push(id.replacen("fc_", "call_", 1));
                 }
                 Some("function_call") => open.push(item["call_id"].as_str().unwrap().to_owned()),
                 Some("function_call_output") => {
@@ -365,7 +365,7 @@ fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
     let asked = json!({"model": "m", "stream": true, "input": "x", "tools": tools});
     // Only the text has come.
     let cut = text.find("\"function_call\"").unwrap();
-    let until = text[..cut].rfind("event: ").unwrap();
+    let until = text.get(..cut).unwrap().rfind("event: ").unwrap();
     let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body[..until], &[]));
     assert!(
         String::from_utf8(seen.client.body())

@@ -36,7 +36,7 @@ pub(super) fn versions(subject: &Subject<'_>, findings: &mut Findings) {
                 codes::AG1141,
                 place,
                 format!("`*` in what allows stops at `:`, and Bedrock's models end with one: `{glob}` takes none that is called `…-v1:0`"),
-                &format!("write `{glob}*`: `**` crosses `:` and `/`"),
+                format!("write `{glob}*`: `**` crosses `:` and `/`"),
             );
         };
         if view.written.action == Action::Allow {
