@@ -1488,9 +1488,9 @@ fn what_the_model_signed_comes_back_unedited_and_counted_so_that_the_conversatio
         let seen = exchange(&guard(&denies), &request, &received("200", "{}"));
         assert_eq!(seen.client.status(), Some(403), "{body}");
         // Beside it everything is edited; and what calls itself a thought of the model's in a user's words is not let go.
-        let mut beside = body.to_string();
-        beside = beside.replacen(r#""role":"assistant""#, r#""role":"user""#, 1);
-        if beside != body.to_string() {
+        let written = body.to_string();
+        let beside = written.replacen(r#""role":"assistant""#, r#""role":"user""#, 1);
+        if beside != written {
             let request = sent("POST", "x", path, &[], &beside);
             let seen = exchange(&guard(policy), &request, &received("200", "{}"));
             assert_eq!(seen.client.status(), Some(403), "{beside}");
