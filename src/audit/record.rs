@@ -25,6 +25,8 @@ pub struct HeldRule {
     pub at: String,
     /// `enforce` or `observe`.
     pub mode: &'static str,
+    /// What it wrote, where that is not the form that it asks for: `label` in the place of a pseudonym.
+    pub form: Option<&'static str>,
 }
 
 /// Everything that a line tells. Members that do not apply are empty.
@@ -130,6 +132,9 @@ impl Record<'_> {
                     text(out, "event", rule.event);
                     text(out, "at", &rule.at);
                     text(out, "mode", rule.mode);
+                    if let Some(form) = rule.form {
+                        text(out, "form", form);
+                    }
                 });
             });
         }

@@ -77,6 +77,7 @@ pub fn schema() -> Value {
                     "event": {"enum": kinds},
                     "at": {"type": "string", "description": "Where it first stood."},
                     "mode": {"enum": ["enforce", "observe"]},
+                    "form": {"const": "label", "description": "A label took the place of a pseudonym: the provider keeps the conversation, or it is in an answer."},
                 },
                 "required": ["id", "action", "event", "mode"],
             }},

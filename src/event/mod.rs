@@ -14,7 +14,7 @@ pub use facts::{Facts, Principal, RequestFacts};
 pub use history::{Answer, Count, Fit, History, Position};
 pub use names::PROTOCOL_NAMES;
 pub use naming::{Name, Named, each_named};
-pub use reading::{Attachments, Models, Problem, Reading, RpcMessage, Usage};
+pub use reading::{Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
 pub use shape::{CallShape, Shape};
 

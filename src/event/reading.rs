@@ -186,6 +186,17 @@ pub struct RpcMessage {
     pub as_task: bool,
 }
 
+/// How a conversation can go on if a call is taken out of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pending {
+    /// The client brings all of it.
+    Nothing,
+    /// The provider waits for the call's result, which comes with the answer's id.
+    ById,
+    /// The provider waits for the call's result, and nobody knows of it.
+    Stuck,
+}
+
 /// Everything that a protocol's reader found in one body.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -207,6 +218,11 @@ pub struct Reading {
     pub structured_output: bool,
     /// The request continues a conversation that the provider keeps.
     pub continues_elsewhere: bool,
+    /// How the provider's conversation goes on if a call is taken out of the answer; where nothing is said, not at all
+    /// if the provider keeps it.
+    pub pending: Option<Pending>,
+    /// The caller asked that the answer is not kept.
+    pub unstored: bool,
     /// Longest answer that was asked for, in tokens.
     pub max_tokens: Option<u64>,
     /// Messages of the conversation.

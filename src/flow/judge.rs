@@ -3,10 +3,12 @@
 use super::Flow;
 use super::exchange::{Outcome, Read};
 use super::refusal::told_place;
+use super::turn_back::Standing;
 use crate::audit::HeldRule;
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Text, Turn,
+    Author, Class, Direction, Event, Kind, Known, Part, Problem, Reading, Redaction, Replacement,
+    Text, Turn,
 };
 use crate::policy::{
     Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
@@ -450,6 +452,29 @@ impl Flow {
         told.outcome = told.outcome.max(outcome);
     }
 
+    /// Lets go of what can't be edited in a history since the model signed it: a thought of Claude's comes back in each later
+    /// turn, and is refused with a changed byte. It says nothing that its provider has not said itself; the record counts
+    /// it. What a client says under another author's name is not the model's.
+    fn keep_what_the_model_signed(
+        &mut self,
+        event: &Event,
+        context: &Context<'_>,
+        found: &mut Vec<Redaction>,
+    ) {
+        if event.direction != Direction::Request
+            || (event.from != Known::Is(Author::Assistant) && event.kind != Kind::ToolCall)
+        {
+            return;
+        }
+        let sealed = &context.reading.sealed;
+        let before = found.len();
+        found.retain(|redaction| !sealed.contains(&redaction.place));
+        if found.len() < before {
+            self.exchange
+                .gap(Direction::Request, Read::Partial, "signed");
+        }
+    }
+
     pub(super) fn judge_event(
         &mut self,
         case: &Case<'_>,
@@ -502,6 +527,7 @@ impl Flow {
                         None => told_place(context.nest, event.at),
                     },
                     mode: mode.word(),
+                    form: None,
                 });
             self.exchange.tags.extend(rule.tags.iter().cloned());
             if rule.action != Action::Redact {
@@ -509,24 +535,38 @@ impl Flow {
             }
             let mut found = Vec::new();
             policy.redactions(rule, event, context, &mut |redaction| found.push(redaction));
+            self.keep_what_the_model_signed(event, context, &mut found);
             let is_signed = self.head.signed && event.direction == Direction::Request;
+            let is_label = !found.is_empty() && self.labels(rule, event.direction);
             let impossible = found.iter().any(|redaction| {
-                is_signed || !redaction.is_possible() || !context.nest.is_editable(redaction.place)
+                is_signed
+                    || (is_label && rule.requires_pseudonym())
+                    || !redaction.is_possible()
+                    || !context.nest.is_editable(redaction.place)
             });
             let uneditable = Ruling {
                 decision: Decision::Deny,
                 rule: Some(held.rule),
                 code: Some(codes::AG3005),
             };
-            let what = if impossible {
-                self.outcome_of(event, &uneditable)
-            } else {
-                Outcome::Redact
+            let what = match impossible {
+                true => self.outcome_of(event, &uneditable),
+                false if found.is_empty() => continue,
+                false => Outcome::Redact,
             };
             would = would.max(what);
+            if is_label
+                && !impossible
+                && let Some(held) = self.exchange.rules.get_mut(&(held.rule, event.kind.word()))
+            {
+                held.form = Some(Replacement::Label.word());
+            }
             if !held.enforced {
                 continue;
             }
+            self.unstores |= rule.unstores()
+                && event.direction == Direction::Request
+                && self.stand_ins == Standing::IfUnstored;
             outcome = outcome.max(what);
             if impossible && ruling.decision != Decision::Deny {
                 ruling = uneditable;

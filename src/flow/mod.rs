@@ -39,6 +39,7 @@ use crate::wire::http::Path;
 use exchange::Exchange;
 use std::rc::Rc;
 use stream::Stream;
+use turn_back::Standing;
 
 /// Most bytes of a response that are copied aside only to read its usage.
 const USAGE_TAP_BYTES: usize = 1 << 20;
@@ -58,6 +59,10 @@ pub struct Flow {
     work: u64,
     /// What replacements in request and response have in common.
     ledger: Ledger,
+    /// Whether pseudonyms of the request can be turned back.
+    stand_ins: Standing,
+    /// The provider is asked not to keep the conversation.
+    unstores: bool,
     /// The response says how long it is.
     sized_response: bool,
     /// The client has been sent the upstream's status.
@@ -137,6 +142,8 @@ impl Flow {
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             ledger: Ledger::default(),
+            stand_ins: Standing::default(),
+            unstores: false,
             sized_response: false,
             answered: false,
             doubt: None,

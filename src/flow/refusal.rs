@@ -10,6 +10,10 @@ use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
 use crate::wire::json::{Nest, Place};
 
+/// Why nothing can be redacted in a request that its client signed, and what to do.
+const SIGNED: &str = " The request is signed (AWS Signature Version 4), and the signature covers the body: \
+                      leave signing to the proxy.";
+
 impl Flow {
     /// What the client is told of a refusal. `nest` is the body that it is about.
     pub(super) fn denial(&self, refused: &Refused, nest: &Nest<'_>) -> Denial {
@@ -49,6 +53,13 @@ impl Flow {
                 None => "No rule allows this.".to_owned(),
             },
         };
+        let mut reason = reason;
+        if code == codes::AG3005
+            && self.head.signed
+            && refused.event.direction == Direction::Request
+        {
+            reason.push_str(SIGNED);
+        }
         let pointer = told_place(nest, refused.event.at);
         Denial {
             status: codes::status(code),

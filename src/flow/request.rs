@@ -100,12 +100,18 @@ impl Flow {
         let guard = std::rc::Rc::clone(&self.guard);
         let policy = &guard.policy;
         let seen = look_at(head);
-        let target = String::from_utf8_lossy(seen.path).into_owned();
+        let mut target = String::from_utf8_lossy(seen.path).into_owned();
+        self.head.signed = seen.signed || is_presigned(&Path::parse(&target).query);
+        // The provider knows its answers by its own ids.
+        let restored = protocol::restored_path(&target)
+            .filter(|_| policy.needs.holds_requests() && !self.head.signed);
+        if let Some(restored) = &restored {
+            target.clone_from(restored);
+        }
         let path = Path::parse(&target);
         self.exchange.started = head.now;
         self.head.method.clone_from(&seen.method);
         self.head.length = seen.content_length;
-        self.head.signed = seen.signed || is_presigned(&path.query);
         let mut id = request_id(head)
             .unwrap_or_else(|| guard.fresh_id())
             .into_boxed_str();
@@ -122,6 +128,7 @@ impl Flow {
         }
 
         let mut edits: Vec<HeaderEdit> = seen.own.iter().cloned().map(HeaderEdit::Remove).collect();
+        edits.extend(restored.map(|path| HeaderEdit::Set(":path".to_owned(), path)));
         let named = policy.named(&self.facts);
         self.take_names(&named);
         let start = ProtocolHead {
@@ -215,7 +222,11 @@ impl Flow {
         if guard.holds_headers() {
             return Step::with(edits, Action::Hold);
         }
-        if policy.needs.edits_requests() && !self.head.signed {
+        let restores = self.protocol.is_some_and(|protocol| {
+            protocol.restores(&self.asked.endpoint)
+                && self.interest_in_answers() == Interest::Enforced
+        });
+        if (policy.needs.edits_requests() || restores) && !self.head.signed {
             // The headers leave now, and Envoy never corrects a length: without one the body is sent in chunks.
             edits.push(HeaderEdit::Remove("content-length".to_owned()));
             edits.extend(
@@ -650,14 +661,25 @@ impl Flow {
         };
         self.learn(&reading, bytes.len());
         self.recall(&reading, &nest);
+        self.stand_ins = self.standing(&nest, &reading);
         let verdict = self.judge(Direction::Request, &nest, &reading);
         if let Some(refused) = verdict.strictest() {
             let denial = self.denial(refused, &nest);
             let reply = self.reply(&denial, refused.ruling.decision);
             return Step::of(Action::Reply(reply));
         }
-        self.open_stand_ins(&nest, &reading);
+        self.open_stand_ins();
         let mut edits = Edits::default();
+        if self.unstores {
+            self.unstore(&nest, &mut edits);
+            // No rule's pseudonyms are labels any more.
+            let held: Vec<_> = self.exchange.rules.keys().copied().collect();
+            for key in held {
+                if let Some(held) = self.exchange.rules.get_mut(&key) {
+                    held.form = None;
+                }
+            }
+        }
         redact::apply(
             verdict.redactions,
             &nest,
@@ -666,6 +688,11 @@ impl Flow {
             &mut edits,
         );
         self.ledger.stand_ins.close();
+        if let (Some(protocol), Some(body), false) = (self.protocol, nest.body(), self.head.signed)
+            && protocol.restores(&self.asked.endpoint)
+        {
+            protocol.restore(body.root(), &mut edits);
+        }
         let holds = self.guard.holds_headers();
         let mut headers: Vec<HeaderEdit> = if holds {
             self.tag_edit().into_iter().collect()
@@ -713,6 +740,7 @@ impl Flow {
             Ok((nest, reading)) => {
                 self.learn(&reading, tap.bytes.len());
                 self.recall(&reading, &nest);
+                self.stand_ins = self.standing(&nest, &reading);
                 self.judge(Direction::Request, &nest, &reading);
             }
             Err(problem) => {

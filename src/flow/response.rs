@@ -630,12 +630,13 @@ impl Flow {
 
     /// Whether a refused part of the answer can be taken out alone.
     fn can_be_taken_out(&self, refused: &Refused) -> bool {
-        self.protocol
-            .is_some_and(|protocol| self.can_go(refused, protocol.removal(refused.event.kind)))
+        self.protocol.is_some_and(|protocol| {
+            self.can_go(refused, protocol.removal(refused.event.kind), false)
+        })
     }
 
     /// Whether a refused part can be removed in this way.
-    pub(super) fn can_go(&self, refused: &Refused, removal: Removal) -> bool {
+    pub(super) fn can_go(&self, refused: &Refused, removal: Removal, has_begun: bool) -> bool {
         let on_deny = self.on_deny(&refused.ruling);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
@@ -644,7 +645,7 @@ impl Flow {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
-                    && !self.asked.continues_elsewhere
+                    && !self.asked.waits_for_results(has_begun)
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
             Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),

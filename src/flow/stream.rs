@@ -62,6 +62,10 @@ pub(super) struct Stream {
     frames: Frames,
     reader: Box<dyn StreamReader>,
     queue: Queue,
+    /// The first frame, while it waits for what the calls of the answer come to.
+    beginning: Option<u64>,
+    /// It waits no more.
+    has_begun: bool,
     /// Lanes of the frame before.
     lanes: Lanes,
     texts: BTreeMap<Channel, Text>,
@@ -120,6 +124,8 @@ impl Stream {
             guard: Rc::clone(guard),
             reader,
             queue: Queue::default(),
+            beginning: None,
+            has_begun: false,
             lanes: Lanes::default(),
             texts: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -151,6 +157,14 @@ impl Stream {
         match self.purpose {
             Purpose::Enforce => Force::Binding,
             Purpose::Observe | Purpose::Usage => Force::Recorded,
+        }
+    }
+
+    /// Lets the beginning go.
+    fn begin(&mut self) {
+        self.has_begun = true;
+        if let Some(number) = self.beginning.take() {
+            self.queue.settled(number);
         }
     }
 
@@ -507,6 +521,7 @@ impl Flow {
             let number = stream.queue.push(frame, Some(held), Lanes::ALL);
             self.end_all(stream, None, number)?;
             stream.is_over = true;
+            stream.begin();
             stream.queue.settled(number);
             stream.release();
             return Ok(());
@@ -558,6 +573,7 @@ impl Flow {
             lanes,
             pieces,
             last,
+            quiet,
             metered,
         } = told;
         self.exchange.usage = self.exchange.usage.or(metered);
@@ -572,12 +588,24 @@ impl Flow {
             stream.lanes = lanes;
         }
         let number = stream.queue.push(frame, Some(held), stream.lanes);
+        if quiet
+            && !stream.has_begun
+            && stream.beginning.is_none()
+            && stream.is_enforced()
+            && self.guard.policy.needs.judges_calls()
+        {
+            stream.queue.wait(number);
+            stream.beginning = Some(number);
+        }
         for piece in pieces {
             self.take_piece(stream, number, piece)?;
         }
         if last {
             self.end_all(stream, None, number)?;
             stream.is_over = true;
+        }
+        if !quiet {
+            stream.begin();
         }
         stream.reader.passed();
         stream.queue.settled(number);
@@ -599,8 +627,10 @@ impl Flow {
         if !stream.is_enforced() {
             return Ok(());
         }
-        let can_go =
-            |refused: &Refused| self.can_go(refused, stream.reader.removal(refused.event.kind));
+        let can_go = |refused: &Refused| {
+            let removal = stream.reader.removal(refused.event.kind);
+            self.can_go(refused, removal, stream.beginning.is_none())
+        };
         if !verdict.refused.iter().all(can_go) {
             let broken = verdict
                 .refused
@@ -1072,14 +1102,15 @@ impl Flow {
         }
         if let Some(refused) = verdict.strictest() {
             let denial = self.denial(refused, &nest);
+            let has_begun = stream.beginning.is_none();
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
                 let is_call = refused.event.kind == Kind::ToolCall;
-                (is_call && self.can_go(refused, Removal::Call))
+                (is_call && self.can_go(refused, Removal::Call, has_begun))
                     || (refused.event.kind == Kind::Response
                         && self.on_deny(&refused.ruling) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
-                        && !self.asked.continues_elsewhere)
+                        && !self.asked.waits_for_results(has_begun))
             });
             if !can_go {
                 return Err(Stop {
@@ -1157,6 +1188,7 @@ impl Flow {
         }
         let keys: Vec<CallKey> = stream.calls.keys().copied().collect();
         self.end_calls(stream, &keys, u64::MAX)?;
+        stream.begin();
         stream.release();
         for waiting in stream.queue.take_all() {
             stream.send(waiting);

@@ -1,19 +1,31 @@
 //! Pseudonyms: when stand-ins are made, and where they are turned back.
 
 use super::Flow;
-use crate::event::{Class, Event, Form, Kind, Known, Part, Reading};
-use crate::policy::Watch;
+use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
+use crate::policy::{CompiledRule, Watch};
 use crate::protocol::{self, Protocol};
 use crate::redact::{self, Edited, StandIns};
 use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Edits, Nest};
-use crate::wire::span::index;
+use crate::wire::span::{Span, index};
 
 /// Protocols whose requests the provider keeps unless they say otherwise.
 const KEEPING: [&str; 2] = ["openai.responses", "gemini.interactions"];
 
 /// Whatever is kept at the provider for later, is asked for later: the answer comes in another exchange.
 const STORING: [&str; 3] = [".other", ".batches", "a2a"];
+
+/// What becomes of pseudonyms in a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Labels: a later exchange would meet them.
+    #[default]
+    Labels,
+    /// Labels, unless the provider is asked not to keep the conversation.
+    IfUnstored,
+    /// Stand-ins that are turned back.
+    Pseudonyms,
+}
 
 impl Watch for StandIns {
     fn stands_in(&self, text: &str) -> bool {
@@ -26,16 +38,56 @@ impl Watch for StandIns {
 }
 
 impl Flow {
-    /// From here on pseudonyms are stand-ins, if their values can be turned back: where the provider keeps what is said,
-    /// a later exchange would meet stand-ins that it didn't make.
-    pub(super) fn open_stand_ins(&mut self, nest: &Nest<'_>, reading: &Reading) {
+    /// Whether pseudonyms of this request could be turned back.
+    pub(super) fn standing(&self, nest: &Nest<'_>, reading: &Reading) -> Standing {
         let protocol = self.protocol.map(|protocol| protocol.name());
         let Some(protocol) = protocol.filter(|_| !keeps(nest, reading)) else {
-            return;
+            return Standing::Labels;
         };
-        let is_kept = KEEPING.contains(&protocol) && !says_not_to_store(nest, reading);
-        if is_kept || STORING.iter().any(|end| protocol.ends_with(end)) {
-            return;
+        if STORING.iter().any(|end| protocol.ends_with(end)) {
+            return Standing::Labels;
+        }
+        match KEEPING.contains(&protocol) && !says_not_to_store(nest, reading) {
+            true => Standing::IfUnstored,
+            false => Standing::Pseudonyms,
+        }
+    }
+
+    /// Whether a rule's pseudonyms in a text of this half are labels.
+    pub(super) fn labels(&self, rule: &CompiledRule, direction: Direction) -> bool {
+        rule.makes_pseudonyms()
+            && match (direction, self.stand_ins) {
+                (Direction::Response, _) | (_, Standing::Labels) => true,
+                (_, Standing::IfUnstored) => !rule.unstores(),
+                (_, Standing::Pseudonyms) => false,
+            }
+    }
+
+    /// Asks the provider not to keep the conversation.
+    pub(super) fn unstore(&mut self, nest: &Nest<'_>, edits: &mut Edits) {
+        let Some(body) = nest.body() else { return };
+        let root = body.root();
+        self.asked.unstored = true;
+        match root.get("store") {
+            Some(store) => edits.replace(store, b"false".to_vec()),
+            None => {
+                let start = root.span().start;
+                let brace = Span {
+                    start,
+                    end: start.saturating_add(1),
+                };
+                edits.splice(root.doc(), brace, br#"{"store":false,"#.to_vec());
+            }
+        }
+    }
+
+    /// From here on pseudonyms are stand-ins, if their values can be turned back: where the provider keeps what is said,
+    /// a later exchange would meet stand-ins that it didn't make.
+    pub(super) fn open_stand_ins(&mut self) {
+        match self.stand_ins {
+            Standing::Pseudonyms => {}
+            Standing::IfUnstored if self.unstores => {}
+            Standing::IfUnstored | Standing::Labels => return,
         }
         let principal = &self.facts.principal;
         let mut scope = Vec::new();

@@ -24,7 +24,7 @@ use crate::detect::literals::{Literals, squeezed};
 use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
 use crate::diag::{Severity, codes};
-use crate::event::{Facts, Kind, Known};
+use crate::event::{Facts, Kind, Known, Replacement};
 use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
 use crate::wire::letter_case;
@@ -151,6 +151,23 @@ pub struct CompiledRule {
     pub(super) wants: Wants,
     /// When in a stream it can be judged.
     pub(super) pace: Pace,
+}
+
+impl CompiledRule {
+    /// Whether it writes pseudonyms where it can.
+    pub fn makes_pseudonyms(&self) -> bool {
+        self.action == Action::Redact && self.redact.form == Replacement::Pseudonym
+    }
+
+    /// Whether nothing else may take a pseudonym's place.
+    pub fn requires_pseudonym(&self) -> bool {
+        self.redact.requires_pseudonym
+    }
+
+    /// Whether the provider is asked not to keep what it would keep.
+    pub fn unstores(&self) -> bool {
+        self.redact.unstores
+    }
 }
 
 #[derive(Debug)]

@@ -158,6 +158,10 @@ pub(super) struct Redact {
     pub(super) what: Option<Mention>,
     /// Tools in whose arguments pseudonyms are turned back.
     pub(super) restore: Rc<[Box<str>]>,
+    /// Where no pseudonym can be made, the request is denied instead of labelled.
+    pub(super) requires_pseudonym: bool,
+    /// Where the provider would keep the conversation, it is asked not to.
+    pub(super) unstores: bool,
 }
 
 /// Reads `rules`.
@@ -184,6 +188,8 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
         numbered: false,
         what: None,
         restore: Rc::from([]),
+        requires_pseudonym: false,
+        unstores: false,
     });
     for (number, item) in items.iter().enumerate() {
         let at = at.index(number);
@@ -375,7 +381,11 @@ fn is_author(word: &str) -> bool {
 
 fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Redact) {
     for member in decoder
-        .mapping(at, node, &["with", "label", "what", "restore"])
+        .mapping(
+            at,
+            node,
+            &["with", "label", "what", "restore", "require", "store"],
+        )
         .unwrap_or_default()
     {
         let at = at.key(&member.key);
@@ -396,10 +406,32 @@ fn read_redact(decoder: &mut Decoder, at: &At<'_>, node: &Node, redact: &mut Red
                     redact.what = condition::read_mention(decoder, &at, &path, &value.span);
                 }
             }
+            "require" => {
+                let only = &[Replacement::Pseudonym];
+                let form = decoder.one_of(&at, value, only, Replacement::word);
+                redact.requires_pseudonym = form.is_some();
+            }
+            "store" => match value.data {
+                Data::Bool(false) => redact.unstores = true,
+                _ => decoder.wrong_type(&at, value, "`false`"),
+            },
             _ => {
                 if let Some(tools) = decoder.texts(&at, value) {
                     redact.restore = tools.into();
                 }
+            }
+        }
+    }
+    if redact.form != Replacement::Pseudonym {
+        for name in ["require", "store"] {
+            if let Some(value) = node.get(name) {
+                decoder.error(
+                    codes::AG1015,
+                    &at.key(name),
+                    &value.span,
+                    &format!("`{name}` is about pseudonyms"),
+                    "write `with: pseudonym`, or remove it",
+                );
             }
         }
     }

@@ -365,6 +365,8 @@ fn redact(b: &mut Builder) -> Value {
             "label": text("The label, or `numbered`."),
             "what": text("The path of what is replaced."),
             "restore": texts("Where stand-ins are turned back."),
+            "require": {"const": "pseudonym", "description": "Deny (AG3005) where a label would take a pseudonym's place."},
+            "store": {"const": false, "description": "Ask a provider that would keep the conversation not to: `store: false`."},
         }),
         &[],
     )

@@ -173,7 +173,7 @@ impl Protocol for A2a {
     }
 
     fn dialect(&self) -> Dialect {
-        Dialect::Google
+        Dialect::A2a
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {

@@ -12,6 +12,7 @@ use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
+use super::surgery::remove_members;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Part};
@@ -97,6 +98,13 @@ const ROWS: &[Row] = &[
     },
 ];
 
+/// How the id of an answer of our own begins.
+const OWN: &str = "agentguard-";
+
+fn is_own(id: Value<'_>) -> bool {
+    id.text().is_some_and(|id| id.starts_with(OWN))
+}
+
 impl Protocol for GeminiInteractions {
     fn name(&self) -> &'static str {
         "gemini.interactions"
@@ -152,6 +160,8 @@ impl Protocol for GeminiInteractions {
                 "tools" => reader.array(value, steps::tool),
                 "generationConfig" => generation_config(reader, value),
                 "stream" => reader.reading.stream |= reader.boolean(value).unwrap_or(false),
+                // One of ours does not leave.
+                "previousInteractionId" if is_own(value) => reader.id(value),
                 "previousInteractionId" => {
                     reader.state(value);
                     reader.reading.continues_elsewhere |= !value.is_null();
@@ -181,7 +191,7 @@ impl Protocol for GeminiInteractions {
 
     fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
         let model = asked.models.names.first().map(|model| &**model);
-        let id = format!("agentguard-{}", denial.request_id);
+        let id = format!("{OWN}{}", denial.request_id);
         withhold::refused(&denial.message(), &id, model)
     }
 
@@ -194,6 +204,19 @@ impl Protocol for GeminiInteractions {
     ) -> Result<(), CannotWithhold> {
         let body = nest.body().ok_or(CannotWithhold)?;
         withhold::withhold(body.root(), withholding, edits)
+    }
+
+    fn restores(&self, _: &Endpoint) -> bool {
+        true
+    }
+
+    /// A refused answer has an id that the provider never gave out: a client that goes on from it begins anew.
+    fn restore(&self, root: Value<'_>, edits: &mut Edits) {
+        for name in ["previous_interaction_id", "previousInteractionId"] {
+            if root.get(name).is_some_and(is_own) {
+                remove_members(root, &[name], edits);
+            }
+        }
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {

@@ -55,8 +55,8 @@ pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Problem, Reading, RpcMessage,
-    Shape, Text, Usage,
+    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Pending, Problem, Reading,
+    RpcMessage, Shape, Text, Usage,
 };
 use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;
@@ -265,6 +265,12 @@ pub struct Asked {
     pub structured_output: bool,
     /// The request continues a conversation that the provider keeps.
     pub continues_elsewhere: bool,
+    /// How the conversation goes on if a call is taken out of the answer.
+    pub pending: Option<Pending>,
+    /// The answer is not kept: the request says so.
+    pub unstored: bool,
+    /// Tools were offered.
+    pub offers_tools: bool,
     /// JSON-RPC messages of the request, in their order.
     pub rpc: Vec<RpcMessage>,
 }
@@ -278,6 +284,17 @@ impl Asked {
         }
     }
 
+    /// Whether a client could not go on if a call were taken out of the answer. The id of an answer that has begun to leave
+    /// tells of no call that is denied later.
+    pub fn waits_for_results(&self, has_begun: bool) -> bool {
+        match self.pending {
+            Some(Pending::Nothing) => false,
+            Some(Pending::ById) => has_begun,
+            Some(Pending::Stuck) => true,
+            None => self.continues_elsewhere,
+        }
+    }
+
     /// Adds what was read in the body.
     pub fn learn(&mut self, reading: &Reading) {
         self.models = reading.models.clone();
@@ -285,6 +302,10 @@ impl Asked {
         self.forces_tool = reading.forces_tool;
         self.structured_output = reading.structured_output;
         self.continues_elsewhere = reading.continues_elsewhere;
+        self.pending = reading.pending;
+        self.unstored = reading.unstored;
+        let mut events = reading.events.iter();
+        self.offers_tools = events.any(|event| event.kind == Kind::ToolOffer);
         self.rpc.clone_from(&reading.rpc);
         if let Some(name) = reading.endpoint {
             self.endpoint.name = name;
@@ -469,6 +490,14 @@ pub trait Protocol: Sync {
         withholding.only_edits()
     }
 
+    /// Whether requests to this endpoint may hold ids that we gave to what we put into earlier answers.
+    fn restores(&self, _endpoint: &Endpoint) -> bool {
+        false
+    }
+
+    /// Puts the provider's ids in the place of ours in a request's body.
+    fn restore(&self, _root: Value<'_>, _edits: &mut Edits) {}
+
     /// How an answer of this media type is cut into frames; absent if it is read as a whole.
     fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {
         match media {
@@ -619,6 +648,11 @@ pub fn recognise(head: &Head<'_>) -> Recognised {
         return Recognised::ByBody;
     }
     Recognised::Unknown
+}
+
+/// The target of a request with the provider's own id, where it names an answer by an id of ours.
+pub fn restored_path(target: &str) -> Option<String> {
+    openai_responses::restored_path(target)
 }
 
 /// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.

@@ -21,7 +21,7 @@ use super::{
     Judged, MINTED, Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::diag::codes;
-use crate::wire::json::{Edits, Nest, quote};
+use crate::wire::json::{Edits, Nest, Value, quote};
 
 /// All of them.
 pub(super) struct OpenAiOther;
@@ -359,7 +359,7 @@ impl Protocol for OpenAiOther {
     ) -> Result<(), CannotWithhold> {
         match asked.endpoint.name {
             COMPACT | RETRIEVED | INPUT_ITEMS => {
-                openai_responses::withhold(nest, withholding, edits)
+                openai_responses::withhold(nest, asked, withholding, edits)
             }
             // What repeats an edited text inside a record, only the record's protocol knows.
             FILE_CONTENT | BATCH_RESULTS if withholding.edited.iter().any(|e| e.at.doc > 0) => {
@@ -368,6 +368,14 @@ impl Protocol for OpenAiOther {
             STORED_CHAT => stored::withhold_chat(nest, asked, withholding, edits),
             _ => stored::withhold(nest, withholding, edits),
         }
+    }
+
+    fn restores(&self, endpoint: &Endpoint) -> bool {
+        matches!(endpoint.name, COUNT_TOKENS | COMPACT | "conversations")
+    }
+
+    fn restore(&self, root: Value<'_>, edits: &mut Edits) {
+        openai_responses::restore(root, edits);
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {

@@ -3,14 +3,18 @@
 //! Source: OpenAI's API reference and published SDK types; DeepSeek, xAI, OpenRouter, Azure and Bedrock as recorded.
 
 mod items;
+mod mark;
 mod offers;
 mod stream;
 mod withhold;
 
 pub(super) use items::Items;
+pub(super) use mark::{restore, restored_path};
 pub(super) use offers::mcp as mcp_offer;
 pub(super) use stream::ResponsesStream;
 pub(super) use withhold::{refusing_item, withhold};
+
+use mark::Standing;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
@@ -24,7 +28,7 @@ use super::{
     Withholding,
 };
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Kind, Part};
+use crate::event::{Author, Direction, Event, Kind, Part, Pending};
 use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
 
 /// The format.
@@ -57,7 +61,7 @@ const REQUEST: &[Member] = &[
         Shape::Object(&[("include_obfuscation", Shape::Flag)]),
     ),
     ("parallel_tool_calls", Shape::Flag),
-    ("store", Shape::Flag),
+    ("store", Shape::Own),
     ("background", Shape::Flag),
     ("temperature", Shape::Number),
     ("top_p", Shape::Number),
@@ -189,11 +193,19 @@ impl Protocol for OpenAiResponses {
     fn withhold(
         &self,
         nest: &Nest<'_>,
-        _: &Asked,
+        asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        withhold(nest, withholding, edits)
+        withhold(nest, asked, withholding, edits)
+    }
+
+    fn restores(&self, _: &Endpoint) -> bool {
+        true
+    }
+
+    fn restore(&self, root: Value<'_>, edits: &mut Edits) {
+        restore(root, edits);
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
@@ -211,6 +223,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         openai_shapes::model(reader, value);
     }
     let other = Origin::of(Author::System, Part::Other);
+    reader.reading.pending = Some(Pending::Nothing);
     reader.shaped(root, &[REQUEST], &other, &mut request_member);
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
     let begins_somewhere = ["input", "prompt", "previous_response_id", "conversation"]
@@ -255,14 +268,18 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
         "prompt" => stored_prompt(reader, value),
         "previous_response_id" => {
             reader.id(value);
-            continues(reader, value);
+            // One of ours that stands for nothing does not leave.
+            if mark::standing(Some(value)) != Standing::Nothing {
+                continues(reader, value, Pending::ById);
+            }
         }
+        "store" => reader.reading.unstored = reader.boolean(value) == Some(false),
         "conversation" => {
             match value.kind() {
                 JsonKind::String => reader.id(value),
                 _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
             }
-            continues(reader, value);
+            continues(reader, value, Pending::Stuck);
         }
         "tools" => reader.array(value, offers::offer),
         "tool_choice" => tool_choice(reader, value),
@@ -288,9 +305,10 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
 }
 
 /// What the model reads is kept at the provider.
-fn continues(reader: &mut Reader<'_>, value: Value<'_>) {
+fn continues(reader: &mut Reader<'_>, value: Value<'_>, pending: Pending) {
     reader.uninspectable(value, "provider_state");
     reader.reading.continues_elsewhere = true;
+    reader.reading.pending = reader.reading.pending.max(Some(pending));
 }
 
 /// A prompt that is kept at the provider, with its own model, instructions and tools; the request brings what is put
@@ -354,7 +372,7 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
 /// An answer that is nothing but a refusal.
 pub(super) fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
     let mut output = Vec::new();
-    refusing_item(&denial.message(), &mut output);
+    refusing_item(denial, &denial.message(), &mut output);
     Common::of(denial, asked).response("completed", &output)
 }
 

@@ -83,8 +83,10 @@ pub enum Dialect {
     Ollama,
     /// Cohere: the error is the message.
     Cohere,
-    /// Gemini, Vertex AI and A2A's HTTP+JSON: `google.rpc.Status`.
+    /// Gemini and Vertex AI: `google.rpc.Status`.
     Google,
+    /// A2A's HTTP+JSON: the same, with the detail that its libraries look for.
+    A2a,
 }
 
 impl Dialect {
@@ -142,7 +144,7 @@ impl Dialect {
                 outer.text("request_id", &denial.request_id);
                 outer.end();
             }
-            Dialect::Google => {
+            Dialect::Google | Dialect::A2a => {
                 let mut outer = Object::begin(&mut out);
                 outer.member("error", |out| {
                     let mut error = Object::begin(out);
@@ -151,7 +153,10 @@ impl Dialect {
                     });
                     error.text("message", &denial.message());
                     error.text("status", google_status(denial.status));
-                    error.member("details", |out| out.extend_from_slice(b"[]"));
+                    error.member("details", |out| match self {
+                        Dialect::A2a => out.extend_from_slice(error_info(denial.status)),
+                        _ => out.extend_from_slice(b"[]"),
+                    });
                     error.member("agentguard", |out| denial.details(out));
                     error.end();
                 });
@@ -173,6 +178,22 @@ fn anthropic_type(status: u16) -> &'static str {
         529 => "overloaded_error",
         500.. => "api_error",
         _ => "invalid_request_error",
+    }
+}
+
+/// The detail by whose `reason` A2A's own libraries choose an exception that tells the message; without one they tell the
+/// status alone.
+fn error_info(status: u16) -> &'static [u8] {
+    match status {
+        400 | 413 | 415 => {
+            br#"[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"INVALID_REQUEST","domain":"a2a-protocol.org","metadata":{}}]"#
+        }
+        500.. => {
+            br#"[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"INTERNAL_ERROR","domain":"a2a-protocol.org","metadata":{}}]"#
+        }
+        _ => {
+            br#"[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"UNSUPPORTED_OPERATION","domain":"a2a-protocol.org","metadata":{}}]"#
+        }
     }
 }
 

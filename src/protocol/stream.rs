@@ -191,6 +191,9 @@ pub struct FrameReading {
     pub pieces: Vec<Piece>,
     /// The answer is complete; nothing with a meaning follows.
     pub last: bool,
+    /// Nobody waits for what it says: the answer begins, the model thinks or calls. At the beginning of an answer such
+    /// frames may wait for each other.
+    pub quiet: bool,
     /// Tokens that the service around the model has counted.
     pub metered: Usage,
 }

@@ -1450,7 +1450,7 @@ fn what_the_provider_ran_is_told_with_its_result() {
 }
 
 #[test]
-fn a_text_that_the_model_signed_is_judged_and_never_edited() {
+fn what_the_model_signed_comes_back_unedited_and_counted_so_that_the_conversation_goes_on() {
     let policy = "rules:
   - id: mask
     match: { event: [message, response] }
@@ -1470,24 +1470,82 @@ fn a_text_that_the_model_signed_is_judged_and_never_edited() {
             {"reasoningContent": {"reasoningText": {"text": card, "signature": "c2ln"}}}]}]}),
         ),
         (
-            GENERATE,
-            json!({"contents": [{"role": "model", "parts": [{"text": card, "thoughtSignature": "c2ln"}]}]}),
-        ),
-        (
-            GENERATE,
-            json!({"contents": [{"role": "model", "parts": [
-            {"function_call": {"name": "f", "args": {"a": card}}, "thought_signature": "c2ln"}]}]}),
-        ),
-        (
             INTERACTIONS,
             json!({"model": "a", "input": [{"type": "thought", "signature": "c2ln", "summary": [{"type": "text", "text": card}]}]}),
         ),
     ] {
         let request = sent("POST", "x", path, &[], &body.to_string());
         let seen = exchange(&guard(policy), &request, &received("200", "{}"));
+        assert_eq!(seen.upstream.unwrap().body(), body.to_string().as_bytes());
+        let record: Value = serde_json::from_slice(&seen.finished.line).unwrap();
+        assert_eq!(record["decision"], "allow", "{record}");
+        assert_eq!(record["coverage"]["level"], "partial");
+        let reasons = record["coverage"]["reasons"].as_array().unwrap();
+        assert!(reasons.contains(&json!("request:signed")), "{record}");
+        assert_eq!(record["findings"], json!({"credit_card": 1}));
+        // A rule that denies sees it like any other text.
+        let denies = policy.replace("action: redact", "action: deny");
+        let seen = exchange(&guard(&denies), &request, &received("200", "{}"));
         assert_eq!(seen.client.status(), Some(403), "{body}");
-        let told = json(&seen.client).to_string();
-        assert!(told.contains("AG3005") && !told.contains("4111"), "{told}");
+        // Beside it everything is edited; and what calls itself a thought of the model's in a user's words is not let go.
+        let written = body.to_string();
+        let beside = written.replacen(r#""role":"assistant""#, r#""role":"user""#, 1);
+        if beside != written {
+            let request = sent("POST", "x", path, &[], &beside);
+            let seen = exchange(&guard(policy), &request, &received("200", "{}"));
+            assert_eq!(seen.client.status(), Some(403), "{beside}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_beside_a_thought_signature_of_gemini_s_is_edited_in_every_later_turn() {
+    let policy = "rules:
+  - id: mask
+    match: { event: [message, response] }
+    when: { text: { detects: [credit_card] } }
+    action: redact
+";
+    let card = "4111 1111 1111 1111";
+    let signature = |part: &Value| {
+        part.get("thoughtSignature")
+            .or(part.get("thought_signature"))
+            .cloned()
+    };
+    for part in [
+        json!({"text": card, "thoughtSignature": "c2ln"}),
+        json!({"text": card, "thought": true, "thoughtSignature": "c2ln"}),
+        json!({"functionCall": {"name": "f", "args": {"a": card}}, "thoughtSignature": "c2ln"}),
+        json!({"function_call": {"name": "f", "args": {"a": card}}, "thought_signature": "c2ln"}),
+    ] {
+        let body = json!({"contents": [{"role": "user", "parts": [{"text": "go"}]}, {"role": "model", "parts": [part]},
+                                       {"role": "user", "parts": [{"text": "on"}]}]});
+        let request = sent("POST", "x", GENERATE, &[], &body.to_string());
+        let seen = exchange(&guard(policy), &request, &received("200", "{}"));
+        let left = json(&seen.upstream.unwrap());
+        let there = &left["contents"][1]["parts"][0];
+        assert_eq!(signature(there), signature(&part), "{left}");
+        assert!(
+            left.to_string().contains("[CREDIT_CARD]") && !left.to_string().contains("4111"),
+            "{left}"
+        );
+        let answer = json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "finishReason": "STOP"}]});
+        let asked = sent(
+            "POST",
+            "x",
+            GENERATE,
+            &[],
+            r#"{"contents":[{"parts":[{"text":"x"}]}]}"#,
+        );
+        let seen = exchange(
+            &guard(policy),
+            &asked,
+            &received("200", &answer.to_string()),
+        );
+        let left = json(&seen.client);
+        let there = &left["candidates"][0]["content"]["parts"][0];
+        assert_eq!(signature(there), signature(&part), "{left}");
+        assert!(!left.to_string().contains("4111"), "{left}");
     }
 }
 

@@ -5,7 +5,7 @@ use super::streams::{Streamed, all, guard, transcript_of};
 use agentguard::event::Kind;
 use agentguard::flow::simulation::Half;
 use agentguard::flow::{Action, Flow, RequestHead, ResponseHead};
-use agentguard::wire::frame::Frames;
+use agentguard::wire::frame::{Frames, Framing};
 use std::rc::Rc;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
@@ -28,9 +28,13 @@ const LOOKS: &str = "  - id: found
     action: deny
 ";
 
-fn frames_of(streamed: &Streamed) -> Vec<Vec<u8>> {
-    let mut frames = Frames::new(streamed.framing, usize::MAX);
-    frames.push(&streamed.body);
+pub(super) fn frames_of(streamed: &Streamed) -> Vec<Vec<u8>> {
+    frames_in(streamed.framing, &streamed.body)
+}
+
+pub(super) fn frames_in(framing: Framing, body: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Frames::new(framing, usize::MAX);
+    frames.push(body);
     let mut found = Vec::new();
     while let Ok(Some(frame)) = frames.next_frame() {
         found.push(frame.raw);

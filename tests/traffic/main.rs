@@ -9,6 +9,7 @@
 
 mod golden;
 mod lag;
+mod order;
 mod streams;
 mod whole;
 

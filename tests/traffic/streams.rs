@@ -117,9 +117,13 @@ pub(super) fn all() -> impl Iterator<Item = Streamed> {
 }
 
 pub(super) fn guard(rules: &str) -> Rc<Guard> {
+    guard_with("action: allow", rules)
+}
+
+pub(super) fn guard_with(defaults: &str, rules: &str) -> Rc<Guard> {
     let text = format!(
         "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: {{ name: test }}\n\
-         defaults: {{ action: allow }}\nrules:\n{rules}"
+         defaults: {{ {defaults} }}\nrules:\n{rules}"
     );
     let loaded = load(&parse_yaml(&text).unwrap());
     let policy = loaded
@@ -134,7 +138,7 @@ pub(super) fn guard(rules: &str) -> Rc<Guard> {
 }
 
 /// Cuts a body into pieces of uneven sizes.
-fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
+pub(super) fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
     let body = response.body();
     let mut cut = Half {
         chunks: Vec::new(),
@@ -150,7 +154,7 @@ fn in_pieces(response: &Half, sizes: &[usize]) -> Half {
     cut
 }
 
-fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
+pub(super) fn exchange(guard: &Rc<Guard>, streamed: &Streamed, response: Half) -> Seen {
     run(
         guard,
         &streamed.request,
@@ -189,7 +193,7 @@ fn signed_texts(transcript: &Transcript) -> String {
     signed.collect()
 }
 
-const LOOKS: &str = "  - id: never
+pub(super) const LOOKS: &str = "  - id: never
     match: { event: response }
     when: { text: { contains_any: [\"nowhere in any recording\"] } }
     action: redact

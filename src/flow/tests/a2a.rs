@@ -229,7 +229,13 @@ fn a_denied_request_is_refused_in_the_words_of_its_binding() {
             let error = client_json(&seen)["error"].clone();
             assert_eq!(
                 (&error["code"], &error["status"], &error["details"]),
-                (&json!(403), &json!("PERMISSION_DENIED"), &json!([]))
+                (
+                    &json!(403),
+                    &json!("PERMISSION_DENIED"),
+                    // Without it the libraries tell the status alone.
+                    &json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "UNSUPPORTED_OPERATION",
+                             "domain": "a2a-protocol.org", "metadata": {}}])
+                )
             );
         }
     });

@@ -177,6 +177,7 @@ fn asks_for_stream(
     at_once
 }
 
+mod kept;
 mod stream;
 mod stream_anthropic;
 mod stream_bedrock;

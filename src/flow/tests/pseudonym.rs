@@ -278,6 +278,117 @@ fn where_the_provider_keeps_what_is_said_it_is_a_label() {
     assert!(heard(json!({"store": false})).ends_with("@example.com"));
 }
 
+/// A request of the Responses API with the address in it.
+fn responses(extra: Value) -> Half {
+    let mut body = json!({"model": "gpt-4o", "input": format!("mail {MAIL}")});
+    for (name, value) in extra.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    asks("/v1/responses", "api.openai.com", &body)
+}
+
+fn with(option: &str) -> String {
+    POLICY.replace("restore: [send_email]", option)
+}
+
+#[test]
+fn a_label_in_a_pseudonym_s_place_is_on_record() {
+    let form = |request: &Half| {
+        let seen = exchange(&guard(POLICY), request, hello());
+        record(&seen)["rules"][0]["form"].clone()
+    };
+    assert_eq!(form(&responses(json!({}))), "label");
+    assert_eq!(form(&responses(json!({"store": true}))), "label");
+    assert_eq!(form(&responses(json!({"store": false}))), Value::Null);
+    assert_eq!(form(&chat_request(&says(MAIL))), Value::Null);
+}
+
+#[test]
+fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
+    let policy = with("require: pseudonym");
+    for (request, status) in [
+        (responses(json!({})), 403),
+        (
+            responses(json!({"store": false, "previous_response_id": "resp_1"})),
+            403,
+        ),
+        (responses(json!({"store": false})), 200),
+        (responses(json!({"input": "nothing to hide"})), 200),
+        (chat_request(&says(MAIL)), 200),
+    ] {
+        let seen = exchange(&guard(&policy), &request, hello());
+        assert_eq!(seen.client.status(), Some(status));
+        if status == 403 {
+            assert_eq!(record(&seen)["code"], "AG3005");
+            assert_eq!(record(&seen)["rules"][0]["form"], Value::Null);
+        }
+    }
+}
+
+#[test]
+fn a_provider_that_would_keep_the_conversation_can_be_asked_not_to() {
+    for option in ["store: false", "store: false, require: pseudonym"] {
+        let guard = guard(&with(option));
+        let left = |request: &Half| {
+            let heard = RefCell::new(Vec::new());
+            let seen = run(
+                &guard,
+                request,
+                |upstream| {
+                    *heard.borrow_mut() = upstream.body();
+                    hello()
+                },
+                NOW,
+            );
+            (
+                String::from_utf8(heard.into_inner()).unwrap(),
+                record(&seen),
+            )
+        };
+        for (extra, store) in [
+            (json!({}), Some(false)),
+            (json!({"store": true}), Some(false)),
+            (json!({"store": null}), Some(false)),
+            (json!({"store": false}), Some(false)),
+            // Nothing is hidden, and so nothing is changed.
+            (json!({"input": "hi"}), None),
+            (json!({"input": "hi", "store": true}), Some(true)),
+        ] {
+            let (body, record) = left(&responses(extra.clone()));
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["store"].as_bool(), store, "{extra}");
+            assert_eq!(record["rules"][0]["form"], Value::Null, "{record}");
+            assert!(!body.to_string().contains(MAIL));
+            if extra["input"].is_null() {
+                assert!(
+                    body["input"].as_str().unwrap().ends_with("@example.com"),
+                    "{body}"
+                );
+            }
+        }
+        // What the conversation goes on with is kept already.
+        let kept = responses(json!({"previous_response_id": "resp_1"}));
+        let seen = exchange(&guard, &kept, hello());
+        assert_eq!(seen.upstream_complete, !option.contains("require"));
+        // Other bytes stay.
+        let text = format!(r#"{{ "model" : "m","input":"mail {MAIL}" }}"#);
+        let mut request = responses(json!({}));
+        request.chunks = vec![text.into_bytes()];
+        let (body, _) = left(&request);
+        assert!(
+            body.starts_with(r#"{"store":false, "model" : "m","input":"mail user-"#),
+            "{body}"
+        );
+        // Interactions are kept, too.
+        let interaction = asks(
+            "/v1beta/interactions",
+            "generativelanguage.googleapis.com",
+            &json!({"model": "gemini-3", "input": format!("mail {MAIL}")}),
+        );
+        assert!(left(&interaction).0.starts_with(r#"{"store":false,"#));
+    }
+}
+
 #[test]
 fn in_an_answer_it_is_a_label() {
     let policy = "defaults: { action: allow }

@@ -266,16 +266,15 @@ fn a_policy_may_ask_for_an_error() {
 }
 
 #[test]
-fn what_is_signed_is_refused_where_it_would_have_to_be_edited() {
+fn a_text_beside_a_thought_signature_is_edited_and_the_signature_stays() {
     let signed = json!({"text": "write to anna@example.com", "thoughtSignature": "c2ln"});
     let frames = [text("Hello, "), frame(&[signed]), last("")];
     let seen = ask(&guard(LOOKS), &frames, &[]);
-    assert_eq!(record(&seen)["code"], "AG3005");
-    assert!(
-        !String::from_utf8(seen.client.body())
-            .unwrap()
-            .contains("anna")
-    );
+    assert_eq!(record(&seen)["decision"], "redact");
+    let left = frames_of(&seen);
+    assert_eq!(said(&left, 0), "Hello, write to [EMAIL]");
+    let body = String::from_utf8(seen.client.body()).unwrap();
+    assert!(body.contains(r#""thoughtSignature":"c2ln""#), "{body}");
 }
 
 #[test]

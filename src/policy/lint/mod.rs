@@ -4,6 +4,7 @@ mod breadth;
 mod cost;
 mod gaps;
 mod holes;
+mod providers;
 mod reach;
 mod tools;
 mod words;
@@ -48,6 +49,8 @@ const CHECKS: &[fn(&Subject<'_>, &mut Findings)] = &[
     tools::open_by_default,
     tools::unseen_arguments,
     tools::edited_arguments,
+    providers::versions,
+    providers::pseudonyms,
 ];
 
 /// A policy that is looked through.

@@ -592,8 +592,13 @@ fn effect(rule: &Rule) -> String {
     if rule.action == Action::Redact {
         let what = rule.redact.what.as_ref().map(|what| what.field.name());
         effect.push_str(&format!(
-            " {:?} {:?} {} {what:?} {:?}",
-            rule.redact.form, rule.redact.label, rule.redact.numbered, rule.redact.restore
+            " {:?} {:?} {} {what:?} {:?} {} {}",
+            rule.redact.form,
+            rule.redact.label,
+            rule.redact.numbered,
+            rule.redact.restore,
+            rule.redact.requires_pseudonym,
+            rule.redact.unstores,
         ));
     }
     if let Some(limit) = &rule.limit {

@@ -11,7 +11,7 @@ use crate::wire::json::quote;
 pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
     let is_rpc = asked.endpoint.name == super::MESSAGE || !asked.rpc.is_empty();
     if !is_rpc {
-        return Dialect::Google.refusal(denial);
+        return Dialect::A2a.refusal(denial);
     }
     if has_own_status(denial) {
         return refusal_with_status(denial, asked);
@@ -59,7 +59,7 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
             task.end();
             out
         }
-        _ => Dialect::Google.body(denial),
+        _ => Dialect::A2a.body(denial),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
 pub(super) fn frame(denial: &Denial, asked: &Asked) -> Made {
     match errors(denial, asked) {
         Some(body) => Made::new(None, body),
-        None => Made::new(Some("error"), Dialect::Google.body(denial)),
+        None => Made::new(Some("error"), Dialect::A2a.body(denial)),
     }
 }
 

@@ -286,7 +286,7 @@ impl InteractionStream {
 
     fn described(&self, kind: &'static str, status: &str, denial: &Denial) -> Made {
         let id = match self.id.as_str() {
-            "" => format!("agentguard-{}", denial.request_id),
+            "" => format!("{}{}", super::OWN, denial.request_id),
             id => id.to_owned(),
         };
         event(kind, |event| {

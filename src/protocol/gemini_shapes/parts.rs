@@ -170,21 +170,16 @@ pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// One part. Its text goes on in other frames where its speaker's origin says so; everything else in it is whole.
+///
+/// A `thoughtSignature` beside it is no signature over it: Google calls it an encrypted save state of the model's reasoning,
+/// asks for it back and looks at nothing else. What stands beside it is edited like any other part, so that a history whose
+/// arguments hold something to redact can go on.
 pub(super) fn read_part(
     reader: &mut Reader<'_>,
     part: Value<'_>,
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    let signature = reader.get(part, "thoughtSignature");
-    let is_signed = signature.is_some_and(|value| !value.is_null() && !value.is_text(""));
-    // The next turn is refused if what the model signed has changed.
-    reader.in_signed(is_signed, |reader| {
-        read_members(reader, part, speaker, calls)
-    });
-}
-
-fn read_members(reader: &mut Reader<'_>, part: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
     let said = &speaker.origin;
     let speaker = &Speaker {
         origin: said.whole(),

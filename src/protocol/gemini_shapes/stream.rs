@@ -4,7 +4,7 @@
 use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
 use super::parts::{CONTENT, one_or_many, read_part, role};
 use super::withhold::{is_call, refused_frame, sign, text_part, withhold};
-use crate::event::{Class, Kind, Part, Turn};
+use crate::event::{Kind, Part, Turn};
 use crate::protocol::conversation::{Calls, Speaker};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
@@ -30,7 +30,7 @@ pub(in crate::protocol) struct GenerateStream {
 #[derive(Debug, Default)]
 struct Candidate {
     /// The text that goes on: which part, whether it is signed, and the number of its channel.
-    running: Option<(Part, bool)>,
+    running: Option<Part>,
     run: u32,
     /// Why it ended. Older models say it in every frame, from the first on.
     finish: Option<Box<str>>,
@@ -152,8 +152,7 @@ fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
 }
 
 impl Candidate {
-    /// Gives each text of a frame its channel. A text goes on until another kind of text begins; what is signed is a text of
-    /// its own, since it may not be edited.
+    /// Gives each text of a frame its channel. A text goes on until another kind of text begins.
     fn part_texts(&mut self, reader: &mut Reader<'static>, first: usize, number: u32) {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
@@ -162,7 +161,7 @@ impl Candidate {
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
                 }
-                let kind = (text.channel.part, text.class == Class::Sealed);
+                let kind = text.channel.part;
                 if self.running != Some(kind) {
                     self.end_run(&mut reader.frame.pieces, number);
                     self.running = Some(kind);
@@ -175,7 +174,7 @@ impl Candidate {
 
     /// The text that goes on.
     fn channel(&self, number: u32) -> Option<Channel> {
-        let (part, _) = self.running?;
+        let part = self.running?;
         Some(Channel {
             choice: number,
             part,

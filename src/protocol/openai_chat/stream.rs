@@ -115,9 +115,7 @@ impl ChatStream {
     fn choice(&mut self, reader: &mut Reader<'static>, choice: Value<'_>, at: usize) {
         let number = choice_number(choice, at);
         whole_index(reader, choice);
-        let first = reader.frame.pieces.len();
         let mut finished = false;
-        let mut has_message = false;
         let delta = choice.get("delta");
         let origin = Origin {
             piece_of: Some(IN_CHOICE),
@@ -145,28 +143,18 @@ impl ChatStream {
                 "error" => error(reader, value),
                 "delta" => self.delta(reader, value, number),
                 _ => {
-                    has_message = true;
                     self.message(reader, value, delta, number);
                 }
             },
         );
         self.choices.entry(number).or_default();
-        let lanes = ChoiceLanes(number);
-        let mut lane = if finished || has_message {
-            lanes.all()
-        } else {
-            let pieces = reader.frame.pieces.get(first..).unwrap_or_default();
-            let of = pieces.iter().map(|piece| lanes.of_piece(piece));
-            of.fold(Lanes::default(), Lanes::and)
-        };
         if finished {
             self.ending.push(number);
             reader.piece(Piece::End(Some(number)));
         }
-        if lane == Lanes::default() {
-            lane = lanes.text();
-        }
-        reader.frame.lanes = reader.frame.lanes.and(lane);
+        // What is said of one choice stays in its order, whatever waits: OpenRouter sends usage behind a call that no
+        // reason to finish has ended.
+        reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
@@ -419,41 +407,6 @@ impl ChatStream {
             }
         }
         self.common = Some(common);
-    }
-}
-
-/// Texts, other texts and calls of a choice don't wait for each other.
-#[derive(Clone, Copy)]
-struct ChoiceLanes(u32);
-
-impl ChoiceLanes {
-    fn of(self, which: u32) -> Lanes {
-        Lanes::of(self.0.saturating_mul(3).saturating_add(which))
-    }
-
-    fn text(self) -> Lanes {
-        self.of(0)
-    }
-
-    /// Reasoning and everything else that is said beside the answer.
-    fn other(self) -> Lanes {
-        self.of(1)
-    }
-
-    fn calls(self) -> Lanes {
-        self.of(2)
-    }
-
-    fn of_piece(self, piece: &Piece) -> Lanes {
-        match piece {
-            Piece::Text(text) if text.channel.part == Part::Text => self.text(),
-            Piece::Text(_) => self.other(),
-            _ => self.calls(),
-        }
-    }
-
-    fn all(self) -> Lanes {
-        self.text().and(self.other()).and(self.calls())
     }
 }
 

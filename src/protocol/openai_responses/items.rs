@@ -1,5 +1,6 @@
 //! Items: messages, reasoning, calls and results, in a request's `input` as in an answer's `output`.
 
+use super::mark::{self, Standing};
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
@@ -331,6 +332,10 @@ impl Items {
                 reader.shaped(item, &[ITEM, REASONING], &origin, &mut claim_type);
             }
             "compaction" | "compaction_summary" | "context_compaction" => {
+                reader.shaped(item, &[ITEM], &origin, &mut claim_type);
+            }
+            // One of ours that stands for nothing does not leave.
+            "item_reference" if mark::standing(item.get("id")) == Standing::Nothing => {
                 reader.shaped(item, &[ITEM], &origin, &mut claim_type);
             }
             "item_reference" => {

@@ -5,12 +5,13 @@ mod numbers;
 mod own;
 
 use super::items::{self, CALL, FOUND, ITEM, Items, MESSAGE, PART, THOUGHT};
+use super::mark::{self, OpenCall};
 use super::withhold::{
-    OUTPUT_TEXT, REFUSAL, REFUSING_ID, correct_copies, correct_copies_in, explaining_item,
-    message_id, message_item,
+    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, explaining_id, message_item,
+    refusing_id,
 };
 use super::{Common, RESPONSE, response_member};
-use crate::event::{Class, Known, Part};
+use crate::event::{Class, Known, Part, Pending};
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
@@ -96,9 +97,6 @@ const ARGUMENT_PARTS: &[(&str, &str, &str)] = &[
 /// Stands for the number of an item where an event names none.
 const NO_ITEM: u32 = u32::MAX;
 
-/// Items begin in the order of their numbers: clients append them to a list.
-const BEGINNINGS: u32 = 62;
-
 /// Most events of a kind that nobody knows: more are no text that goes on.
 const MAX_UNKNOWN: usize = 64;
 
@@ -128,6 +126,8 @@ struct Item {
     is_done: bool,
     /// Annotations were told one by one.
     is_annotated: bool,
+    /// The id of what would take its place, and the call that would be open.
+    marked: Option<(String, Option<OpenCall>)>,
     /// What takes its place.
     denied: Option<String>,
 }
@@ -166,6 +166,10 @@ pub(in crate::protocol) struct ResponsesStream {
     has_begun: bool,
     /// The number after those of all items that the client knows of.
     next_item: u32,
+    /// Whether the provider keeps the answer, if it says so.
+    kept: Option<bool>,
+    /// The provider's id of the answer.
+    id: Option<Box<str>>,
     /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
     open: Vec<(u32, Vec<u8>)>,
 }
@@ -182,6 +186,8 @@ impl ResponsesStream {
             numbers: Numbers::default(),
             has_begun: false,
             next_item: 0,
+            kept: None,
+            id: None,
             open: Vec::new(),
         }
     }
@@ -219,6 +225,7 @@ impl ResponsesStream {
             is_held,
             is_done: false,
             is_annotated: false,
+            marked: None,
             denied: None,
         });
         true
@@ -240,21 +247,28 @@ impl ResponsesStream {
         }
     }
 
+    /// Whether an event can wait until it is known which calls are denied, where the provider keeps the answer: its id says
+    /// which, and stands in the first event. What a person sees come does not wait.
+    fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
+        if !self.asked.offers_tools || !self.kept.unwrap_or(!self.asked.unstored) {
+            return false;
+        }
+        match kind {
+            "created" | "queued" | "in_progress" => true,
+            "output_item.added" | "output_item.done" => event.get("item").is_some_and(|item| {
+                let kind = items::kind_of(item);
+                kind == "reasoning"
+                    || (items::is_call(&kind) && !items::is_provider_run(item, &kind))
+            }),
+            _ => self.item(item).is_some_and(|item| item.is_held),
+        }
+    }
+
     fn event(&mut self, reader: &mut Reader<'static>, event: Value<'_>, kind: &str) {
         let about = self.about(event);
-        let is_known = matches!(
-            kind,
-            "created" | "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "error"
-        );
-        reader.frame.lanes = match about.item {
-            _ if is_known => Lanes::ALL,
-            NO_ITEM if kind.starts_with("audio") => Lanes::of(BEGINNINGS.saturating_sub(1)),
-            NO_ITEM => Lanes::ALL,
-            item => Lanes::of(item.min(BEGINNINGS.saturating_sub(1))),
-        };
-        if kind == "output_item.added" {
-            reader.frame.lanes = reader.frame.lanes.and(Lanes::of(BEGINNINGS));
-        }
+        reader.frame.quiet = self.is_quiet(event, kind, about.item);
+        // Events are numbered and items follow one another: what comes behind a call waits for it.
+        reader.frame.lanes = Lanes::ALL;
         if kind == "error" {
             reader.reading.error = Some(match event.get("code").and_then(|code| code.text()) {
                 Some(code) => code.as_ref().into(),
@@ -390,6 +404,14 @@ impl ResponsesStream {
         if !self.know_item(number, item.get("id"), is_held) {
             too_many(reader);
             return;
+        }
+        if is_held {
+            let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+            if let Some(known) = self.item_mut(number)
+                && known.marked.is_none()
+            {
+                known.marked = Some((explaining_id(item, is_kept), OpenCall::of(item)));
+            }
         }
         let (is_done, is_annotated) = self
             .item(number)
@@ -781,6 +803,13 @@ impl ResponsesStream {
                 model: raw("model"),
             });
         }
+        if self.id.is_none() {
+            let id = response.get("id").and_then(|id| id.text());
+            self.id = id.map(|id| id.as_ref().into());
+        }
+        if self.kept.is_none() {
+            self.kept = response.get("store").and_then(|store| store.as_bool());
+        }
         let phase = if is_last {
             Phase::Repeated
         } else {
@@ -836,6 +865,31 @@ impl ResponsesStream {
         }
     }
 
+    /// The id of an answer that the provider keeps, if it can tell which of its calls are open.
+    fn id_with_open_calls(&self, id: &str) -> Option<String> {
+        let open: Vec<Option<OpenCall>> = self
+            .items
+            .iter()
+            .filter(|item| item.denied.is_some())
+            .map(|item| item.marked.as_ref().and_then(|(_, call)| call.clone()))
+            .collect();
+        let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+        mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
+    }
+
+    /// Gives an answer that the provider keeps an id that tells which of its calls are open.
+    fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
+        let id = response.get("id");
+        let marked = id
+            .and_then(|id| id.text())
+            .and_then(|id| self.id_with_open_calls(&id));
+        if let (Some(id), Some(marked)) = (id, marked) {
+            let mut with = Vec::new();
+            quote(&marked, &mut with);
+            edits.replace(id, with);
+        }
+    }
+
     fn correct_event(&self, event: Value<'_>, kind: &str, edits: &mut Edits, changes: &Changes) {
         let about = self.about(event);
         let spot = [about.item, CONTENT, about.at];
@@ -860,6 +914,9 @@ impl ResponsesStream {
                 self.correct_part(part, spot, edits, changes);
             }
         }
+        if let Some(response) = event.get("response") {
+            self.name_open_calls(response, edits);
+        }
         let output = event
             .get("response")
             .and_then(|response| response.get("output"));
@@ -867,10 +924,14 @@ impl ResponsesStream {
         for (at, item) in items.enumerate() {
             let id = item.get("id").and_then(|id| id.text());
             let number = self.number_of(id.as_deref(), Some(offset(at)));
-            match self.item(number).and_then(|item| item.denied.as_ref()) {
+            let known = self.item(number);
+            match known.and_then(|item| item.denied.as_ref()) {
                 Some(text) if items::is_call(&items::kind_of(item)) => {
                     let mut with = Vec::new();
-                    explaining_item(item, text, &mut with);
+                    let marked = known.and_then(|item| item.marked.as_ref());
+                    let id =
+                        marked.map_or_else(|| explaining_id(item, false), |(id, _)| id.clone());
+                    message_item(&id, OUTPUT_TEXT, text, &mut with);
                     edits.replace(item, with);
                 }
                 _ => self.correct_item(item, number, edits, changes),
@@ -1009,8 +1070,16 @@ impl StreamReader for ResponsesStream {
                 .collect();
             texts.dedup();
             let text = texts.join("\n");
-            let id = self.item(number).and_then(|item| item.id.as_deref());
-            let id = message_id(id.unwrap_or_default());
+            let id = match self.item(number) {
+                Some(Item {
+                    marked: Some((id, _)),
+                    ..
+                }) => id.clone(),
+                item => {
+                    let id = item.and_then(|item| item.id.as_deref());
+                    mark::plain_message_id(id.unwrap_or_default())
+                }
+            };
             let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
             for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
                 let frame = frames.get(*frame).ok_or(CannotWithhold)?;
@@ -1024,6 +1093,13 @@ impl StreamReader for ResponsesStream {
             if let Some(item) = self.item_mut(number) {
                 item.denied = Some(text);
             }
+        }
+        // The client goes on by the answer's id: it has to be one that tells of all of them.
+        let id = self.id.as_deref();
+        let is_told = id.is_some_and(|id| self.id_with_open_calls(id).is_some());
+        let has_denied = self.items.iter().any(|item| item.denied.is_some());
+        if has_denied && !is_told && self.asked.pending == Some(Pending::ById) {
+            return Err(CannotWithhold);
         }
         Ok(())
     }
@@ -1128,9 +1204,10 @@ impl StreamReader for ResponsesStream {
                 frames.push(own::item_done(number, &item));
             }
             let text = denial.message();
-            frames.extend(own::message(self.next_item, REFUSING_ID, REFUSAL, &text));
+            let id = refusing_id(denial);
+            frames.extend(own::message(self.next_item, &id, REFUSAL, &text));
             let mut output = Vec::new();
-            message_item(REFUSING_ID, REFUSAL, &text, &mut output);
+            message_item(&id, REFUSAL, &text, &mut output);
             let whole = common.response("completed", &output);
             frames.push(own::event(
                 "response.completed",

@@ -1,19 +1,24 @@
 //! What is taken out of an answer's items, and what takes its place.
 
+use super::items::{is_call, is_provider_run, kind_of};
+use super::mark::{self, OpenCall};
+use crate::event::Pending;
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::move_indices;
-use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::protocol::{Asked, CannotWithhold, Denial, EditedText, Withholding};
 use crate::wire::json::{self, Edits, Nest, Value, quote};
 use crate::wire::order;
 
 /// Makes the edits in every item. A denied call becomes a message at its place, so that no index and no order changes.
 pub(in crate::protocol) fn withhold(
     nest: &Nest<'_>,
+    asked: &Asked,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     let body = nest.body().ok_or(CannotWithhold)?;
     let root = body.root();
+    let is_kept = is_kept(root, asked);
     let output = root
         .get("output")
         .filter(|output| output.kind() == json::Kind::Array);
@@ -23,9 +28,17 @@ pub(in crate::protocol) fn withhold(
     if let Some((_, text)) = withholding.choices.first() {
         let output = output.ok_or(CannotWithhold)?;
         let mut with = b"[".to_vec();
-        refusing_item(text, &mut with);
+        let denial = withholding.denials.first().map(|(_, denial)| denial);
+        refusing_item(denial.unwrap_or(&Denial::default()), text, &mut with);
         with.push(b']');
         edits.replace(output, with);
+        // Calls beside the text are gone with it.
+        let calls = output.elements().filter(|item| {
+            let kind = kind_of(*item);
+            is_call(&kind) && !is_provider_run(*item, &kind)
+        });
+        let open: Vec<Option<OpenCall>> = calls.map(OpenCall::of).collect();
+        name_open_calls(root, asked, is_kept, &open, edits)?;
         if let Some(copy) = copy {
             edits.replace(copy, br#""""#.to_vec());
         }
@@ -38,15 +51,18 @@ pub(in crate::protocol) fn withhold(
             .map(|call| (call.at, call.text.as_str())),
     );
     let mut told: Vec<&str> = Vec::new();
+    let mut open: Vec<Option<OpenCall>> = Vec::new();
     let mut found = 0usize;
     let list = output.or_else(|| root.get("data"));
     for item in list.into_iter().flat_map(|list| list.elements()) {
         match denied.get(&item.place()) {
             Some(text) => {
                 let mut with = Vec::new();
-                explaining_item(item, text, &mut with);
+                let id = explaining_id(item, is_kept);
+                message_item(&id, OUTPUT_TEXT, text, &mut with);
                 edits.replace(item, with);
                 told.push(text);
+                open.push(OpenCall::of(item));
                 found = found.saturating_add(1);
             }
             None => correct_copies(item, &withholding.edited, edits),
@@ -55,6 +71,7 @@ pub(in crate::protocol) fn withhold(
     if found < denied.len() {
         return Err(CannotWithhold);
     }
+    name_open_calls(root, asked, is_kept, &open, edits)?;
     let told = refusal_text(&mut told.into_iter());
     if let Some(copy) = copy.filter(|_| !told.is_empty()) {
         let end = copy.text().map_or(0, |text| text.len());
@@ -92,17 +109,50 @@ pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &m
     }
 }
 
-/// A message in the place of an item.
-pub(super) fn explaining_item(item: Value<'_>, text: &str, out: &mut Vec<u8>) {
-    let id = item.get("id").and_then(|id| id.text()).unwrap_or_default();
-    message_item(&message_id(&id), OUTPUT_TEXT, text, out);
+/// Whether the provider keeps an answer: it says so itself, or the request decides.
+fn is_kept(response: Value<'_>, asked: &Asked) -> bool {
+    let says = response.get("store").and_then(|store| store.as_bool());
+    says.unwrap_or(!asked.unstored)
 }
 
-/// The id of a message in the place of an item: the item's with the prefix of messages. Where the provider keeps the
-/// conversation, ids with another prefix are refused.
-pub(super) fn message_id(id: &str) -> String {
-    let rest = id.split_once('_').map_or(id, |(_, rest)| rest);
-    format!("msg_{rest}")
+/// Gives a kept answer an id that tells which of its calls are open.
+fn name_open_calls(
+    root: Value<'_>,
+    asked: &Asked,
+    is_kept: bool,
+    open: &[Option<OpenCall>],
+    edits: &mut Edits,
+) -> Result<(), CannotWithhold> {
+    if open.is_empty() || !is_kept {
+        return Ok(());
+    }
+    let id = root.get("id");
+    let marked = id
+        .and_then(|id| id.text())
+        .and_then(|id| mark::response_id(&id, open));
+    match (id, marked) {
+        (Some(id), Some(marked)) => {
+            let mut with = Vec::new();
+            quote(&marked, &mut with);
+            edits.replace(id, with);
+            Ok(())
+        }
+        // The client goes on by the answer's id, and the provider would wait for a result for ever.
+        _ if asked.pending == Some(Pending::ById) => Err(CannotWithhold),
+        _ => Ok(()),
+    }
+}
+
+/// The id of a message in the place of an item. Where the provider keeps the conversation, ids without the prefix of
+/// messages are refused.
+pub(super) fn explaining_id(item: Value<'_>, is_kept: bool) -> String {
+    match OpenCall::of(item).filter(|_| is_kept) {
+        Some(call) => call.message_id(),
+        None => {
+            let id = item.get("id").and_then(|id| id.text());
+            mark::plain_message_id(&id.unwrap_or_default())
+        }
+    }
 }
 
 /// A part of a message: the beginning of its JSON, and its end.
@@ -134,9 +184,11 @@ pub(super) fn message_item(id: &str, form: PartForm, text: &str, out: &mut Vec<u
 }
 
 /// A message that is nothing but a refusal.
-pub(in crate::protocol) fn refusing_item(text: &str, out: &mut Vec<u8>) {
-    message_item(REFUSING_ID, REFUSAL, text, out);
+pub(in crate::protocol) fn refusing_item(denial: &Denial, text: &str, out: &mut Vec<u8>) {
+    message_item(&refusing_id(denial), REFUSAL, text, out);
 }
 
 /// The id of a message of our own.
-pub(super) const REFUSING_ID: &str = "msg_agentguard";
+pub(super) fn refusing_id(denial: &Denial) -> String {
+    mark::plain_message_id(&format!("msg_{}", denial.request_id))
+}

@@ -43,10 +43,6 @@ const CALL: &[Member] = &[
 /// Number of the text of the plan.
 const PLAN: u32 = u32::MAX;
 
-/// Texts don't wait for calls.
-const TEXTS: Lanes = Lanes(1);
-const CALLS: Lanes = Lanes(2);
-
 /// A streamed answer.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct V2Stream {
@@ -322,12 +318,7 @@ impl StreamReader for V2Stream {
         let root = body.root();
         let kind = reader.event_type(event);
         let number = number_of(root);
-        reader.frame.lanes = match kind.as_str() {
-            "tool-call-start" | "tool-call-delta" | "tool-call-end" => CALLS,
-            "content-start" | "content-delta" | "content-end" | "tool-plan-delta"
-            | "citation-start" | "citation-end" => TEXTS,
-            _ => Lanes::ALL,
-        };
+        reader.frame.lanes = Lanes::ALL;
         if kind.starts_with("tool-call") {
             reader.piece(Piece::Call {
                 key: key(number),

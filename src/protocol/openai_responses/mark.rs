@@ -1,0 +1,395 @@
+//! Ids that we give to what we put into an answer, and what becomes of them when a client sends them back.
+//!
+//! Where the provider keeps answers, clients go on by id: `{"type":"item_reference","id":"msg_…"}` (Vercel's AI SDK) or
+//! `"previous_response_id":"resp_…"` (openai-agents, LangChain). The provider never had a message of ours, and in the
+//! answer that it keeps a denied call is still open: it would refuse the next request (404, or 400 "No tool output found").
+//! So our ids say what the provider has instead, as plain text:
+//!
+//! ```text
+//! msg_agentguard~f~fc_68af40~call_abc      the function call `fc_68af40`, whose result is asked for under `call_abc`
+//! resp_agentguard~resp_68af3f~fcall_abc    the answer `resp_68af3f`, in which `call_abc` is open
+//! msg_agentguard_68af40, resp_agentguard_…  nothing
+//! ```
+//!
+//! Before a request leaves, such an id becomes the provider's own again, with a result for each open call that says that it
+//! was denied; what stands for nothing is taken out. Nothing is remembered, and nothing has to be trusted: whoever makes up
+//! such an id asks for what the same client could have asked for by the provider's ids.
+
+use super::items::kind_of;
+use crate::protocol::surgery::{remove_elements, remove_members};
+use crate::wire::btree::BTreeSet;
+use crate::wire::json::{Edits, Kind, Value, quote};
+use crate::wire::span::Span;
+use std::borrow::Cow;
+
+/// How the id of a message of ours begins.
+pub(super) const MESSAGE: &str = "msg_agentguard";
+
+/// How the id of an answer begins that is ours, or in which calls are open.
+const RESPONSE: &str = "resp_agentguard";
+
+/// Stands between the parts of an id, none of which holds it.
+const BETWEEN: char = '~';
+
+/// Longest part of an id that is carried. Providers' ids have some 50 characters.
+const MOST_BYTES: usize = 128;
+
+/// Most open calls that the id of an answer carries.
+const MOST_CALLS: usize = 16;
+
+/// Longest id that OpenAI takes.
+const MOST_ID_BYTES: usize = 64;
+
+/// What the model reads as the result of a denied call.
+const DENIED: &str = "This call was denied by policy. It did not run.";
+
+/// Kinds of calls that a client answers, each with its letter, the result's type, and how the result says that nothing ran:
+/// what stands before the text, and behind it.
+const ANSWERED: &[(&str, char, &str, &str, &str)] = &[
+    (
+        "function_call",
+        'f',
+        r#"{"type":"function_call_output","call_id":"#,
+        r#","output":"#,
+        "}",
+    ),
+    (
+        "custom_tool_call",
+        'c',
+        r#"{"type":"custom_tool_call_output","call_id":"#,
+        r#","output":"#,
+        "}",
+    ),
+    (
+        "apply_patch_call",
+        'a',
+        r#"{"type":"apply_patch_call_output","call_id":"#,
+        r#","status":"failed","output":"#,
+        "}",
+    ),
+    (
+        "shell_call",
+        's',
+        r#"{"type":"shell_call_output","call_id":"#,
+        r#","output":[{"stdout":"","outcome":{"type":"exit","exit_code":1},"stderr":"#,
+        "}]}",
+    ),
+    (
+        "local_shell_call",
+        'l',
+        r#"{"type":"local_shell_call_output","id":"#,
+        r#","output":"#,
+        "}",
+    ),
+    (
+        "mcp_approval_request",
+        'm',
+        r#"{"type":"mcp_approval_response","approval_request_id":"#,
+        r#","approve":false,"reason":"#,
+        "}",
+    ),
+];
+
+/// Whether an id can be a part of ours.
+fn is_carried(id: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.:".contains(&b);
+    (1..=MOST_BYTES).contains(&id.len()) && id.bytes().all(is_plain)
+}
+
+/// A call that the client never gets, and that the provider waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OpenCall {
+    letter: char,
+    item: Box<str>,
+    call: Box<str>,
+}
+
+impl OpenCall {
+    /// The call that an item is; `None` where no result of ours could answer it.
+    pub(super) fn of(item: Value<'_>) -> Option<OpenCall> {
+        let kind = kind_of(item);
+        let (_, letter, ..) = ANSWERED.iter().find(|(known, ..)| *known == kind)?;
+        let id = |name: &str| {
+            let id = item.get(name)?.text()?;
+            is_carried(&id).then(|| id.as_ref().into())
+        };
+        let item: Box<str> = id("id")?;
+        let call = match letter {
+            'm' => item.clone(),
+            _ => id("call_id")?,
+        };
+        Some(OpenCall {
+            letter: *letter,
+            item,
+            call,
+        })
+    }
+
+    /// The id of the message in the place of the call.
+    pub(super) fn message_id(&self) -> String {
+        format!("{MESSAGE}~{}~{}~{}", self.letter, self.item, self.call)
+    }
+
+    fn of_message(id: &str) -> Option<OpenCall> {
+        let mut parts = id.strip_prefix(MESSAGE)?.split(BETWEEN);
+        let (Some(""), Some(letter), Some(item), Some(call), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return None;
+        };
+        OpenCall::read(letter, item, call)
+    }
+
+    fn read(letter: &str, item: &str, call: &str) -> Option<OpenCall> {
+        let mut letters = letter.chars();
+        let letter = letters.next().filter(|_| letters.next().is_none())?;
+        let is_known = ANSWERED.iter().any(|(_, known, ..)| *known == letter);
+        (is_known && is_carried(item) && is_carried(call)).then(|| OpenCall {
+            letter,
+            item: item.into(),
+            call: call.into(),
+        })
+    }
+
+    /// The item that answers it.
+    fn answer(&self, out: &mut Vec<u8>) {
+        let known = ANSWERED
+            .iter()
+            .find(|(_, letter, ..)| *letter == self.letter);
+        if let Some((_, _, begin, middle, end)) = known {
+            out.extend_from_slice(begin.as_bytes());
+            quote(&self.call, out);
+            out.extend_from_slice(middle.as_bytes());
+            quote(DENIED, out);
+            out.extend_from_slice(end.as_bytes());
+        }
+    }
+}
+
+/// The id of a message in the place of an item that no id can bring back.
+pub(super) fn plain_message_id(item_id: &str) -> String {
+    let rest = item_id.split_once('_').map_or(item_id, |(_, rest)| rest);
+    format!("{MESSAGE}_{}", short(rest))
+}
+
+/// The end of an id, so that it and its prefix are not too long for OpenAI.
+fn short(id: &str) -> String {
+    let most = MOST_ID_BYTES
+        .saturating_sub(MESSAGE.len())
+        .saturating_sub(1);
+    let plain: Vec<char> = id
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_')
+        .collect();
+    let from = plain.len().saturating_sub(most);
+    plain.get(from..).unwrap_or_default().iter().collect()
+}
+
+/// The id of an answer in which these calls are open. An answer that has such an id already gets a longer one. `None` where
+/// it can't carry them all.
+pub(super) fn response_id(id: &str, open: &[Option<OpenCall>]) -> Option<String> {
+    let (mut marked, known) = match Restored::of(id) {
+        Some(known) => (id.to_owned(), known.open.len()),
+        None if is_carried(id) && !id.starts_with(RESPONSE) => (format!("{RESPONSE}~{id}"), 0),
+        None => return None,
+    };
+    if open.len().saturating_add(known) > MOST_CALLS {
+        return None;
+    }
+    for call in open {
+        let call = call.as_ref()?;
+        marked.push(BETWEEN);
+        marked.push(call.letter);
+        marked.push_str(&call.call);
+    }
+    Some(marked)
+}
+
+/// What an answer's id of ours stands for.
+struct Restored<'i> {
+    id: &'i str,
+    open: Vec<OpenCall>,
+}
+
+impl<'i> Restored<'i> {
+    fn of(id: &'i str) -> Option<Restored<'i>> {
+        let mut parts = id
+            .strip_prefix(RESPONSE)?
+            .strip_prefix(BETWEEN)?
+            .split(BETWEEN);
+        let id = parts.next().filter(|id| is_carried(id))?;
+        let mut open = Vec::new();
+        for part in parts {
+            let mut letters = part.chars();
+            let letter = letters.next()?.to_string();
+            if open.len() >= MOST_CALLS {
+                return None;
+            }
+            let call = letters.as_str();
+            open.push(OpenCall::read(&letter, call, call)?);
+        }
+        Some(Restored { id, open })
+    }
+}
+
+/// What a reference to an item of ours is to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is the provider's own.
+    Foreign,
+    /// It stands for something of the provider's.
+    Restored,
+    /// It stands for nothing.
+    Nothing,
+}
+
+/// What the id of an item or an answer stands for.
+pub(super) fn standing(id: Option<Value<'_>>) -> Standing {
+    let text = id.and_then(|id| id.text()).unwrap_or_default();
+    match () {
+        () if !text.starts_with(MESSAGE) && !text.starts_with(RESPONSE) => Standing::Foreign,
+        () if OpenCall::of_message(&text).is_some() || Restored::of(&text).is_some() => {
+            Standing::Restored
+        }
+        () => Standing::Nothing,
+    }
+}
+
+/// The path of a request with the provider's own id of an answer, where it names one of ours:
+/// `/v1/responses/resp_agentguard~resp_1~fcall_1/cancel`.
+pub(in crate::protocol) fn restored_path(path: &str) -> Option<String> {
+    const BEFORE: &str = "/responses/";
+    let end = path.find('?').unwrap_or(path.len());
+    let at = path.get(..end)?.find(BEFORE)?.saturating_add(BEFORE.len());
+    let (before, rest) = path.split_at_checked(at)?;
+    let length = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (id, rest) = rest.split_at_checked(length)?;
+    let id = crate::wire::http::percent_decode(id);
+    let restored = Restored::of(&id)?;
+    Some(format!("{before}{}{rest}", restored.id))
+}
+
+/// Puts the provider's own ids in the place of ours, and takes out what stands for nothing.
+pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
+    let list = ["input", "items"]
+        .iter()
+        .find_map(|name| root.get(name).filter(|list| list.kind() == Kind::Array));
+    let mut answered: BTreeSet<Box<str>> = BTreeSet::new();
+    for item in list.into_iter().flat_map(|list| list.elements()) {
+        if kind_of(item).ends_with("_output") {
+            let id = item.get("call_id").or_else(|| item.get("id"));
+            answered.extend(id.and_then(|id| id.text()).map(|id| Box::from(&*id)));
+        }
+    }
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    if let Some(previous) = root.get("previous_response_id") {
+        let id = previous.text().unwrap_or_default();
+        match standing(Some(previous)) {
+            Standing::Foreign => {}
+            Standing::Nothing => remove_members(root, &["previous_response_id"], edits),
+            Standing::Restored => {
+                if let Some(restored) = Restored::of(&id) {
+                    let mut with = Vec::new();
+                    quote(restored.id, &mut with);
+                    edits.replace(previous, with);
+                    for call in &restored.open {
+                        answers.extend(answer_once(call, &mut answered));
+                    }
+                }
+            }
+        }
+    }
+    let mut gone = BTreeSet::new();
+    let mut kept = 0usize;
+    for item in list.into_iter().flat_map(|list| list.elements()) {
+        kept = kept.saturating_add(1);
+        let Some(id) = item
+            .get("id")
+            .filter(|id| standing(Some(*id)) != Standing::Foreign)
+        else {
+            continue;
+        };
+        let text = id.text().unwrap_or_default();
+        match (kind_of(item).as_str(), OpenCall::of_message(&text)) {
+            ("item_reference", Some(call)) => {
+                let mut with = br#"{"type":"item_reference","id":"#.to_vec();
+                quote(&call.item, &mut with);
+                with.push(b'}');
+                if let Some(answer) = answer_once(&call, &mut answered) {
+                    with.push(b',');
+                    with.extend_from_slice(&answer);
+                }
+                edits.replace(item, with);
+            }
+            ("item_reference", None) => {
+                kept = kept.saturating_sub(1);
+                gone.insert(item.place());
+            }
+            // The message itself stays; its id becomes one as OpenAI takes them: letters, digits, `_` and `-`, 64 at most.
+            (_, call) if call.is_some() || text.len() > MOST_ID_BYTES => {
+                let item_id =
+                    call.map_or(Cow::Borrowed(&*text), |call| call.item.into_string().into());
+                let mut with = Vec::new();
+                quote(&plain_message_id(&item_id), &mut with);
+                edits.replace(id, with);
+            }
+            _ => {}
+        }
+    }
+    if let Some(list) = list.filter(|_| !gone.is_empty()) {
+        remove_elements(list, &|place| gone.contains(&place), edits);
+    }
+    if !answers.is_empty() {
+        put_first(root, &answers.join(&b','), kept > 0, edits);
+    }
+}
+
+/// The answer to a call, unless the request answers it already.
+fn answer_once(call: &OpenCall, answered: &mut BTreeSet<Box<str>>) -> Option<Vec<u8>> {
+    if !answered.insert(call.call.clone()) {
+        return None;
+    }
+    let mut out = Vec::new();
+    call.answer(&mut out);
+    Some(out)
+}
+
+/// Puts items before all others of `input`, whatever that is.
+fn put_first(root: Value<'_>, items: &[u8], has_others: bool, edits: &mut Edits) {
+    let input = root.get("input").filter(|input| !input.is_null());
+    let at = |start: u32, end: u32| Span { start, end };
+    match input.map(|input| (input, input.kind())) {
+        Some((list, Kind::Array)) => {
+            let start = list.span().start;
+            let comma: &[u8] = if has_others { b"," } else { b"" };
+            let with = [b"[", items, comma].concat();
+            edits.splice(list.doc(), at(start, start.saturating_add(1)), with);
+        }
+        Some((text, _)) => {
+            let Span { start, end } = text.span();
+            let before = [
+                b"[",
+                items,
+                br#",{"type":"message","role":"user","content":"#,
+            ]
+            .concat();
+            edits.splice(text.doc(), at(start, start), before);
+            edits.splice(text.doc(), at(end, end), b"}]".to_vec());
+        }
+        None => {
+            let with = [b"[", items, b"]"].concat();
+            match root.get("input") {
+                Some(null) => edits.replace(null, with),
+                None => {
+                    let start = root.span().start;
+                    let with = [br#"{"input":"#, with.as_slice(), b","].concat();
+                    edits.splice(root.doc(), at(start, start.saturating_add(1)), with);
+                }
+            }
+        }
+    }
+}
