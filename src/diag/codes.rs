@@ -9,6 +9,10 @@ pub struct Code {
     /// What happened, in a few words: lower case, no final period.
     pub title: &'static str,
     /// HTTP status of a refusal for this reason; 0 for codes that never answer a client.
+    ///
+    /// What a policy refuses is 400, for that is the one status that no client asks again and none reads as a failed login:
+    /// at 403 codex asks six times, Aider for two minutes, and Claude Code tells its user to log in. docs/denials.md has
+    /// what each client does at each status.
     pub status: u16,
     /// What it means and what to do, for `agentguard explain`; empty in the filter, which explains nothing.
     pub explain: &'static str,
@@ -149,33 +153,33 @@ codes! {
         "The body is compressed or otherwise encoded, and nothing before this filter unpacks it: put Envoy's decompressor filters there, for requests. Or they did, and nothing was left of it (it is empty or broken) or it grew a hundredfold (beyond that Envoy drops the rest)."
     AG2006 415 "content type can't be read"
         "The body is of a type that holds no text that can be judged."
-    AG2007 403 "unknown endpoint"
+    AG2007 400 "unknown endpoint"
         "No known protocol has this method and path. Name it under `protocols`, exempt it with `applies_to`, or allow it with a rule on `uninspectable`."
-    AG2008 403 "upgrade"
+    AG2008 426 "upgrade"
         "WebSocket and other upgrades carry frames that are not inspected."
     AG2009 400 "text encoding"
         "The body is not UTF-8, or begins with a byte order mark."
-    AG2010 403 "arguments of a provider-run tool"
+    AG2010 400 "arguments of a provider-run tool"
         "The provider runs this tool itself (web search, code execution, a remote MCP server); its arguments never pass here, and a rule that denies asks for them. Leave the tool out of the request, or exempt it in the policy: `provider_run: false` in the rule's `when`, and a rule of its own for what the provider runs."
-    AG2011 403 "memory budget"
+    AG2011 503 "memory budget"
         "Too many bytes are held at once in this proxy. Try again."
-    AG2012 403 "contradictory readings"
+    AG2012 400 "contradictory readings"
         "The request says two things at once (a model in the path and another in the body), and servers differ in which they take."
-    AG2013 403 "endpoint that mints access"
+    AG2013 400 "endpoint that mints access"
         "This endpoint hands out a key or URL with which traffic would go past the proxy."
-    AG2014 403 "stream unread or broken"
+    AG2014 400 "stream unread or broken"
         "A streamed response could not be read while a rule looks at responses."
     AG2015 413 "work budget"
         "Inspecting this exchange would cost far more than any ordinary text of its size does, so it was stopped; other requests of the same worker don't wait for it. Such texts are made for that: beginnings of keys, tokens or names over and over. Only a rule that names this code can let it pass."
-    AG3001 403 "denied by a rule"
+    AG3001 400 "denied by a rule"
         "A rule with `action: deny` holds."
-    AG3002 403 "denied by default"
+    AG3002 400 "denied by default"
         "No rule allows this and the default is deny."
-    AG3003 403 "approval required"
+    AG3003 400 "approval required"
         "A rule asks for approval, and no valid approval token came with the request."
-    AG3004 403 "approval invalid"
+    AG3004 400 "approval invalid"
         "The approval token does not fit this call, has expired, or was used."
-    AG3005 403 "an edit is impossible"
+    AG3005 400 "an edit is impossible"
         "A rule asks to redact something that can't be edited without breaking it: a number, a key, a name, a signed block, unknown structure."
     AG4001 401 "no identity"
         "The policy requires an identity, and none of its sources found one in this request."
@@ -195,7 +199,7 @@ pub fn find(id: &str) -> Option<&'static Code> {
 /// HTTP status of a refusal with this code.
 pub fn status(id: &str) -> u16 {
     match find(id).map(|code| code.status) {
-        Some(0) | None => 403,
+        Some(0) | None => 400,
         Some(status) => status,
     }
 }

@@ -11,7 +11,7 @@
 //!   - name: a whole exchange
 //!     exchange:
 //!       request: { host: api.openai.com, path: /v1/chat/completions, body: { model: gpt-4o, messages: [] } }
-//!     expect: { action: deny, status: 403 }
+//!     expect: { action: deny, status: 400 }
 //! ```
 
 use super::case::{self, Described, EVENT_KEYS, FACT_KEYS};

@@ -238,7 +238,7 @@ mod tests {
 
     fn denial() -> Denial {
         Denial {
-            status: 403,
+            status: 400,
             code: "AG3001",
             rule: Some("no \"x\"".to_owned()),
             reason: "Not allowed.".to_owned(),
@@ -276,15 +276,15 @@ mod tests {
 
     #[test]
     fn anthropic_clients_read_type_and_message() {
-        let shown = body(Dialect::Anthropic, 403);
+        let shown = body(Dialect::Anthropic, 400);
         assert_eq!(shown["type"], "error");
-        assert_eq!(shown["error"]["type"], "permission_error");
+        assert_eq!(shown["error"]["type"], "invalid_request_error");
         assert_eq!(shown["error"]["message"], "Not allowed. Ask.");
         assert_eq!(shown["error"]["agentguard"]["code"], "AG3001");
         assert_eq!(shown["request_id"], "r-1");
         assert_eq!(
-            body(Dialect::Anthropic, 400)["error"]["type"],
-            "invalid_request_error"
+            body(Dialect::Anthropic, 403)["error"]["type"],
+            "permission_error"
         );
         assert_eq!(
             body(Dialect::Anthropic, 413)["error"]["type"],
@@ -294,15 +294,15 @@ mod tests {
 
     #[test]
     fn google_clients_read_code_message_and_status() {
-        let shown = body(Dialect::Google, 403);
-        assert_eq!(shown["error"]["code"], 403);
-        assert_eq!(shown["error"]["status"], "PERMISSION_DENIED");
+        let shown = body(Dialect::Google, 400);
+        assert_eq!(shown["error"]["code"], 400);
+        assert_eq!(shown["error"]["status"], "INVALID_ARGUMENT");
         assert_eq!(shown["error"]["message"], "Not allowed. Ask.");
         assert_eq!(shown["error"]["details"], serde_json::json!([]));
         assert_eq!(shown["error"]["agentguard"]["rule"], "no \"x\"");
         assert_eq!(
-            body(Dialect::Google, 400)["error"]["status"],
-            "INVALID_ARGUMENT"
+            body(Dialect::Google, 403)["error"]["status"],
+            "PERMISSION_DENIED"
         );
         assert_eq!(
             body(Dialect::Google, 429)["error"]["status"],
@@ -313,16 +313,16 @@ mod tests {
     #[test]
     fn aws_clients_read_the_class_from_a_header() {
         let refusal = Dialect::Aws.refusal(&denial());
-        let class = ("x-amzn-errortype", "AccessDeniedException".to_owned());
+        let class = ("x-amzn-errortype", "ValidationException".to_owned());
         assert!(refusal.headers.contains(&class));
-        assert_eq!(body(Dialect::Aws, 403)["message"], "Not allowed. Ask.");
-        assert_eq!(body(Dialect::Aws, 403)["agentguard"]["code"], "AG3001");
-        let unread = Dialect::Aws.refusal(&Denial {
-            status: 400,
+        assert_eq!(body(Dialect::Aws, 400)["message"], "Not allowed. Ask.");
+        assert_eq!(body(Dialect::Aws, 400)["agentguard"]["code"], "AG3001");
+        let unknown = Dialect::Aws.refusal(&Denial {
+            status: 403,
             ..denial()
         });
-        let class = ("x-amzn-errortype", "ValidationException".to_owned());
-        assert!(unread.headers.contains(&class));
+        let class = ("x-amzn-errortype", "AccessDeniedException".to_owned());
+        assert!(unknown.headers.contains(&class));
     }
 
     #[test]

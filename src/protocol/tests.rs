@@ -497,7 +497,7 @@ proptest! {
             let came = answer.to_string();
             let (nest, reading) = read_response(route.protocol, &asked, came.as_bytes(), BOUNDS).unwrap();
             for is_answer in [false, true] {
-                let denial = Denial { status: 403, code: "AG3001", reason: "No.".to_owned(), is_answer, ..Denial::default() };
+                let denial = Denial { status: 400, code: "AG3001", reason: "No.".to_owned(), is_answer, ..Denial::default() };
                 let body = route.protocol.refusal(&denial, &asked).body;
                 prop_assert!(body.is_empty() || serde_json::from_slice::<Json>(&body).is_ok());
                 let body = route.protocol.refused_answer(&denial, &asked);

@@ -372,7 +372,7 @@ fn check_judges_what_it_is_told_and_exits_by_the_decision() {
         check(&["--model", "o1-pro"]),
         (
             Some(1),
-            json!({"action": "deny", "status": 403, "code": "AG3001",
+            json!({"action": "deny", "status": 400, "code": "AG3001",
                    "rules": [{"id": "no-pro-models", "action": "deny", "mode": "enforce"}],
                    "reason": "Pro models are not for agents.", "remedy": "Use gpt-4o-mini."})
         )

@@ -68,7 +68,7 @@ pub fn small() -> Vec<Bad> {
             .header("content-type", "application/json")
             .header("content-length", body.len().to_string())
             .body(body.clone()),
-        ..bad(name, "", 403, "AG2007")
+        ..bad(name, "", 400, "AG2007")
     };
     let mut twice = typed("two content types", "application/json", 415, "AG2006");
     twice.request = twice.request.header("content-type", "text/xml");
@@ -255,7 +255,7 @@ fn a_body_without_a_content_type_is_read_all_the_same(version: Version) {
                     .header("content-type", media),
                 None => request.without("content-type"),
             };
-            refusal(&site.send(http, &typed(forbidden())), 403, "AG3001");
+            refusal(&site.send(http, &typed(forbidden())), 400, "AG3001");
             assert_eq!(site.records.next()["coverage"]["level"], "full");
             assert_eq!(
                 site.send(http, &typed(Request::chat(says("hello")))).status,
@@ -297,11 +297,7 @@ fn no_spelling_of_the_path_lets_a_forbidden_text_pass(version: Version) {
                     .body(body);
                 // Whatever hyper itself does not send can't pass either.
                 if let Ok(response) = site.try_send(http, &request) {
-                    assert!(
-                        matches!(response.status, 400 | 403 | 404),
-                        "{}",
-                        response.status
-                    );
+                    assert!(matches!(response.status, 400 | 404), "{}", response.status);
                 }
             });
         }
@@ -340,7 +336,7 @@ fn no_spelling_of_the_text_lets_it_pass(version: Version) {
             case(body, || {
                 refusal(
                     &site.send(http, &Request::chat(body.clone())),
-                    403,
+                    400,
                     "AG3001",
                 );
             });
@@ -373,10 +369,11 @@ fn upgrades_are_refused(version: Version) {
                         .as_bytes(),
                     );
                     let response = connection.response().expect("a refusal");
-                    assert_eq!(response.status, 403);
-                    let record = site.records.next();
-                    assert_eq!(record["status"], 403);
                     // Where upgrades are not allowed, Envoy refuses them before any filter.
+                    let status = if ours { 426 } else { 403 };
+                    assert_eq!(response.status, status);
+                    let record = site.records.next();
+                    assert_eq!(record["status"], status);
                     let code = ours.then_some("AG2008");
                     assert_eq!(response.header("x-agentguard-code"), code);
                     assert_eq!(record["code"].as_str(), code);
@@ -416,7 +413,7 @@ fn what_envoy_itself_refuses_never_reaches_the_provider(version: Version) {
             connection.finish();
             if let Some(response) = connection.response() {
                 assert!(
-                    matches!(response.status, 400 | 403 | 501),
+                    matches!(response.status, 400 | 501),
                     "{} for {bytes:?}",
                     response.status
                 );

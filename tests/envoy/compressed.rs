@@ -121,7 +121,7 @@ fn what_is_compressed_is_judged_and_redacted_as_if_it_were_not(version: Version)
     in_every_way(&envoy, |site, _, http| {
         for (encoding, body) in each(|packed| packed.forbidden, "the forbidden word") {
             case(encoding, || {
-                refusal(&site.send(http, &packed(encoding, body)), 403, "AG3001");
+                refusal(&site.send(http, &packed(encoding, body)), 400, "AG3001");
                 assert_eq!(site.records.next()["rules"][0]["id"], "no-weapons");
             });
         }

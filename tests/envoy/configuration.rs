@@ -45,7 +45,7 @@ fn a_policy_is_the_same_as_text_and_as_a_struct(version: Version) {
         let mut versions = Vec::new();
         for form in ["text", "pretty", "struct"] {
             let site = envoy.site(&format!("{}-{form}", mode.word()));
-            refusal(&site.send(Http::One, &forbidden()), 403, "AG3001");
+            refusal(&site.send(Http::One, &forbidden()), 400, "AG3001");
             let response = site.send(Http::One, &Request::chat(says("hello")));
             assert!(String::from_utf8_lossy(&response.body).contains("[CREDIT_CARD]"));
             let record = site.records.next();
@@ -141,7 +141,7 @@ fn policies_side_by_side_do_not_disturb_each_other(version: Version) {
             for http in Http::BOTH {
                 let response = envoy.site(word).send(http, &Request::chat(says(other)));
                 if word == other {
-                    let error = refusal(&response, 403, "AG3001");
+                    let error = refusal(&response, 400, "AG3001");
                     assert_eq!(error["agentguard"]["rule"], format!("no-{word}"));
                 } else {
                     assert_eq!(response.status, 200, "{other} under the policy on {word}");
@@ -190,11 +190,11 @@ fn the_environment_comes_from_where_the_policy_says(version: Version) {
     .start();
     envoy.provider.answer_always(answers("Hello"));
     for (name, status) in [
-        ("prod", 403),
+        ("prod", 400),
         ("test", 200),
-        ("from-variable", 403),
+        ("from-variable", 400),
         ("from-node", 200),
-        ("unset", 403),
+        ("unset", 400),
         ("otherwise", 200),
     ] {
         let response = envoy

@@ -27,7 +27,7 @@ fn a_denied_request_gets_the_provider_s_error(version: Version) {
     envoy.provider.answer_always(answers("never asked"));
     in_every_way(&envoy, |site, _, http| {
         let response = site.send(http, &forbidden().header("x-request-id", "mine"));
-        let error = refusal(&response, 403, "AG3001");
+        let error = refusal(&response, 400, "AG3001");
         assert_eq!(
             error["message"],
             "We don't talk about this. Ask something else."
@@ -52,7 +52,7 @@ fn a_denied_request_gets_the_provider_s_error(version: Version) {
         let record = site.records.next();
         assert_eq!(record["decision"], "deny");
         assert_eq!(record["code"], "AG3001");
-        assert_eq!(record["status"], 403);
+        assert_eq!(record["status"], 400);
         assert_eq!(record["request_id"], told["request_id"]);
     });
 }
@@ -74,7 +74,7 @@ fn nothing_of_a_denied_body_leaves_even_if_its_headers_did(version: Version) {
         upload.send(first);
         upload.send(second);
         let response = upload.finish().expect("a response").rest();
-        refusal(&response, 403, "AG3001");
+        refusal(&response, 400, "AG3001");
         assert_eq!(site.records.next()["decision"], "deny");
         match mode {
             Mode::Hold => {
@@ -96,7 +96,7 @@ fn behind_envoy_s_buffer_not_even_the_headers_of_a_denied_request_leave(version:
     let envoy = Setup::new(version, sites.to_vec()).start();
     envoy.provider.answer_always(answers("Hello"));
     in_every_way(&envoy, |site, _, http| {
-        refusal(&site.send(http, &forbidden()), 403, "AG3001");
+        refusal(&site.send(http, &forbidden()), 400, "AG3001");
         site.records.next();
     });
     assert_eq!(envoy.stat(SENT), 0);
@@ -113,7 +113,7 @@ fn a_request_denied_from_its_headers_leaves_nothing_behind(version: Version) {
         let request = Request::new("POST", "/v1/unheard-of")
             .header("content-type", "application/json")
             .body(says("hello"));
-        let error = refusal(&site.send(http, &request), 403, "AG2007");
+        let error = refusal(&site.send(http, &request), 400, "AG2007");
         assert!(error["agentguard"].get("rule").is_none());
         let record = site.records.next();
         assert_eq!(record["decision"], "deny");
@@ -130,7 +130,7 @@ fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
         let request = Request::chat(Vec::new())
             .chunks(body.chunks(11).map(<[u8]>::to_vec).collect())
             .trailer("x-check", "7");
-        refusal(&site.send(http, &request), 403, "AG3001");
+        refusal(&site.send(http, &request), 400, "AG3001");
         assert_eq!(site.records.next()["decision"], "deny");
     });
     assert!(
@@ -162,7 +162,7 @@ fn after_a_denial_the_same_connection_serves_on(version: Version) {
             );
             connection.send(&[head.as_bytes(), &body].concat());
             let response = connection.response().expect("the connection is kept");
-            let expected = if text == "hello" { 200 } else { 403 };
+            let expected = if text == "hello" { 200 } else { 400 };
             assert_eq!(
                 (response.status, response.whole),
                 (expected, true),
@@ -205,7 +205,7 @@ fn disclose_code_tells_nothing_of_the_policy(version: Version) {
     let envoy = both_modes(version, &policy);
     in_every_way(&envoy, |site, _, http| {
         let response = site.send(http, &forbidden());
-        let error = refusal(&response, 403, "AG3001");
+        let error = refusal(&response, 400, "AG3001");
         assert_eq!(error["message"], "Blocked by policy (AG3001).");
         let told = error["agentguard"].as_object().expect("an object");
         let keys: Vec<&String> = told.keys().collect();

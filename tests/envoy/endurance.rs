@@ -73,7 +73,7 @@ fn after_ten_thousand_bad_requests_it_serves_and_its_memory_is_flat(version: Ver
             assert_eq!(record["chain"]["seq"], number);
             assert_eq!(record["decision"], "deny");
         }
-        refusal(&site.send(Http::Two, &forbidden()), 403, "AG3001");
+        refusal(&site.send(Http::Two, &forbidden()), 400, "AG3001");
         envoy.provider.answer_always(answers("4111 1111 1111 1111"));
         let response = site.send(Http::One, &Request::chat(says("hello")));
         assert_eq!(response.status, 200);

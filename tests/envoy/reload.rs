@@ -86,7 +86,7 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
             connection.send(&[head.as_bytes(), &body].concat());
             connection.response().expect("an answer").status
         };
-        assert_eq!(ask(), 403);
+        assert_eq!(ask(), 400);
         assert_eq!(rejected_total(&envoy), Some(0.0));
         wait_for("the policy to be told", || {
             (in_force(&envoy).first()?.0 == "strict").then_some(())
@@ -107,7 +107,7 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
         // The label is cut to 64 characters.
         assert!(version.starts_with(&told[0].1) && told[0].1.len() == 64);
         replace(&mut envoy, site(mode, &strict));
-        wait_for("the old policy to be back", || (ask() == 403).then_some(()));
+        wait_for("the old policy to be back", || (ask() == 400).then_some(()));
     }
 }
 
@@ -156,7 +156,7 @@ fn a_bad_policy_leaves_the_old_one_in_force(version: Version) {
         assert_eq!(rejected_total(&envoy), Some(number as f64 + 1.0));
         // The old one goes on.
         let watched = envoy.site("watched");
-        refusal(&watched.send(Http::One, &forbidden()), 403, "AG3001");
+        refusal(&watched.send(Http::One, &forbidden()), 400, "AG3001");
         assert_eq!(
             watched
                 .send(Http::Two, &Request::chat(says("hello")))
@@ -222,7 +222,7 @@ fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
         replace(&mut envoy, site(mode, &named("new", json!([no_weapons()]))));
         let watched = envoy.site("watched");
         wait_for("the new policy to be in force", || {
-            (watched.send(Http::One, &forbidden()).status == 403).then_some(())
+            (watched.send(Http::One, &forbidden()).status == 400).then_some(())
         });
         let response = watched.send(Http::One, &Request::chat(says("hello")));
         assert!(String::from_utf8_lossy(&response.body).contains("salt"));
@@ -233,7 +233,7 @@ fn an_exchange_ends_under_the_policy_that_it_began_with(version: Version) {
         let second = slow.finish().expect("an answer").rest();
         for response in [first, second] {
             assert!(!String::from_utf8_lossy(&response.body).contains("salt"));
-            let expected = if mode == Mode::Hold { 403 } else { 200 };
+            let expected = if mode == Mode::Hold { 400 } else { 200 };
             assert_eq!((response.status, response.broken), (expected, None));
         }
         let names = |name: &str| {
@@ -281,5 +281,5 @@ fn a_bad_policy_at_the_start_refuses_everything_until_a_good_one_comes(version: 
             == 200)
             .then_some(())
     });
-    refusal(&watched.send(Http::One, &forbidden()), 403, "AG3001");
+    refusal(&watched.send(Http::One, &forbidden()), 400, "AG3001");
 }

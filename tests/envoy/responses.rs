@@ -57,9 +57,9 @@ fn a_denied_text_has_its_own_status_with_held_headers_and_is_a_refusal_without(v
         assert_eq!(record["rules"][0]["event"], "response");
         match mode {
             Mode::Hold => {
-                let error = refusal(&response, 403, "AG3001");
+                let error = refusal(&response, 400, "AG3001");
                 assert_eq!(error["message"], "The recipe stays here.");
-                assert_eq!(record["status"], 403);
+                assert_eq!(record["status"], 400);
             }
             Mode::Portable => {
                 assert_eq!(response.status, 200);
@@ -142,7 +142,7 @@ fn a_forced_call_that_is_denied_becomes_an_error(version: Version) {
         let response = site.send(http, &Request::chat(question.to_string()));
         match mode {
             Mode::Hold => {
-                let error = refusal(&response, 403, "AG3001");
+                let error = refusal(&response, 400, "AG3001");
                 assert_eq!(error["agentguard"]["rule"], "no-delete");
             }
             Mode::Portable => {
@@ -175,7 +175,7 @@ fn a_stream_where_nobody_knows_one_is_refused_at_once(version: Version) {
         let gate = Gate::default();
         envoy.provider.answer_next(a_stream(&gate));
         // Refused from its headers, so that it has its own status in either mode, and at once.
-        let error = refusal(&site.send(http, &embedding()), 403, "AG2014");
+        let error = refusal(&site.send(http, &embedding()), 400, "AG2014");
         assert!(error["agentguard"].get("rule").is_none());
         gate.open();
         let record = site.records.next();

@@ -51,8 +51,8 @@ fn outcomes(envoy: &Envoy, mode: Mode) {
         result
     };
     let denied = |result: &Value, rule: &str, message: &str| {
-        assert_eq!(result["raised"], "PermissionDeniedError", "{result}");
-        assert_eq!(result["status"], 403);
+        assert_eq!(result["raised"], "BadRequestError", "{result}");
+        assert_eq!(result["status"], 400);
         let told = result["message"].as_str().expect("a message");
         assert!(told.contains(message), "{told}");
         assert_eq!(result["code"], "agentguard_denied");

@@ -28,8 +28,8 @@ const FORMATS: &[Format] = &[
     Format {
         name: "openai.chat",
         raised: &[
-            (Language::Python, "PermissionDeniedError"),
-            (Language::Npm, "PermissionDeniedError"),
+            (Language::Python, "BadRequestError"),
+            (Language::Npm, "BadRequestError"),
         ],
         path: "/v1/chat/completions",
         question: |text| {
@@ -56,8 +56,8 @@ const FORMATS: &[Format] = &[
     Format {
         name: "openai.responses",
         raised: &[
-            (Language::Python, "PermissionDeniedError"),
-            (Language::Npm, "PermissionDeniedError"),
+            (Language::Python, "BadRequestError"),
+            (Language::Npm, "BadRequestError"),
         ],
         path: "/v1/responses",
         question: |text| {
@@ -87,8 +87,8 @@ const FORMATS: &[Format] = &[
     Format {
         name: "anthropic.messages",
         raised: &[
-            (Language::Python, "PermissionDeniedError"),
-            (Language::Npm, "PermissionDeniedError"),
+            (Language::Python, "BadRequestError"),
+            (Language::Npm, "BadRequestError"),
         ],
         path: "/v1/messages",
         question: |text| {
@@ -129,7 +129,7 @@ const FORMATS: &[Format] = &[
     },
     Format {
         name: "bedrock.converse",
-        raised: &[(Language::Python, "AccessDeniedException")],
+        raised: &[(Language::Python, "ValidationException")],
         path: "/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse",
         question: |text| {
             let specs = TOOLS.map(|name| {

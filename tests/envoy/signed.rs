@@ -98,10 +98,10 @@ fn envoy_signs_the_body_that_the_filter_edited(version: Version) {
         }
         let before = envoy.provider.count();
         let response = site.send(http, &converse("the forbidden word"));
-        assert_eq!(response.status, 403);
+        assert_eq!(response.status, 400);
         assert_eq!(
             response.header("x-amzn-errortype"),
-            Some("AccessDeniedException")
+            Some("ValidationException")
         );
         assert_eq!(site.records.next()["decision"], "deny");
         assert!(
@@ -128,7 +128,7 @@ fn a_request_that_its_client_signed_is_denied_rather_than_edited(version: Versio
         assert_eq!(site.records.next()["decision"], "allow");
 
         let response = site.send(http, &signed("pay 4111 1111 1111 1111"));
-        assert_eq!(response.status, 403);
+        assert_eq!(response.status, 400);
         assert_eq!(response.header("x-agentguard-code"), Some("AG3005"));
         let record = site.records.next();
         assert_eq!(

@@ -1486,14 +1486,14 @@ fn what_the_model_signed_comes_back_unedited_and_counted_so_that_the_conversatio
         // A rule that denies sees it like any other text.
         let denies = policy.replace("action: redact", "action: deny");
         let seen = exchange(&guard(&denies), &request, &received("200", "{}"));
-        assert_eq!(seen.client.status(), Some(403), "{body}");
+        assert_eq!(seen.client.status(), Some(400), "{body}");
         // Beside it everything is edited; and what calls itself a thought of the model's in a user's words is not let go.
         let written = body.to_string();
         let beside = written.replacen(r#""role":"assistant""#, r#""role":"user""#, 1);
         if beside != written {
             let request = sent("POST", "x", path, &[], &beside);
             let seen = exchange(&guard(policy), &request, &received("200", "{}"));
-            assert_eq!(seen.client.status(), Some(403), "{beside}");
+            assert_eq!(seen.client.status(), Some(400), "{beside}");
         }
     }
 }
@@ -1566,10 +1566,10 @@ fn a_body_that_the_client_signed_is_denied_where_another_is_redacted() {
     super::in_both_modes(policy, |guard, _| {
         let answer = received("200", "{}");
         let seen = exchange(guard, &sent("POST", "x", CONVERSE, &signed, body), &answer);
-        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(seen.client.status(), Some(400));
         assert_eq!(
             seen.client.header("x-amzn-errortype"),
-            Some(b"AccessDeniedException".as_slice())
+            Some(b"ValidationException".as_slice())
         );
         assert_eq!(json(&seen.client)["agentguard"]["code"], "AG3005");
         let seen = exchange(guard, &sent("POST", "x", CONVERSE, &bearer, body), &answer);
@@ -1587,7 +1587,7 @@ fn a_body_that_the_client_signed_is_denied_where_another_is_redacted() {
         );
         let presigned = format!("{CONVERSE}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00");
         let seen = exchange(guard, &sent("POST", "x", &presigned, &[], body), &answer);
-        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(seen.client.status(), Some(400));
     });
 }
 

@@ -37,7 +37,7 @@ fn a_denied_request_is_refused_in_the_provider_s_shape() {
         let refused = |path: &str| {
             let request = sent("POST", "x", path, &[], &says(path, "swordfish"));
             let seen = exchange(guard, &request, &received("200", "{}"));
-            assert_eq!(seen.client.status(), Some(403), "{path}");
+            assert_eq!(seen.client.status(), Some(400), "{path}");
             assert!(
                 seen.upstream
                     .is_none_or(|upstream| upstream.body().is_empty()),
@@ -48,7 +48,7 @@ fn a_denied_request_is_refused_in_the_provider_s_shape() {
         let message = "That word stays here. Use another one.";
         let told = json(&refused(MESSAGES));
         assert_eq!(told["type"], "error");
-        assert_eq!(told["error"]["type"], "permission_error");
+        assert_eq!(told["error"]["type"], "invalid_request_error");
         assert_eq!(told["error"]["message"], message);
         assert_eq!(told["error"]["agentguard"]["rule"], "no-secrets");
         assert_eq!(
@@ -59,22 +59,22 @@ fn a_denied_request_is_refused_in_the_provider_s_shape() {
             let refused = refused(path);
             assert_eq!(
                 refused.header("x-amzn-errortype"),
-                Some(b"AccessDeniedException".as_slice())
+                Some(b"ValidationException".as_slice())
             );
             assert_eq!(json(&refused)["message"], message);
             assert_eq!(json(&refused)["agentguard"]["code"], "AG3001");
         }
         let told = json(&refused(GENERATE));
-        assert_eq!(told["error"]["code"], 403);
-        assert_eq!(told["error"]["status"], "PERMISSION_DENIED");
+        assert_eq!(told["error"]["code"], 400);
+        assert_eq!(told["error"]["status"], "INVALID_ARGUMENT");
         assert_eq!(told["error"]["message"], message);
         // A stream that comes as an array fails as an array.
         let told = json(&refused("/v1beta/models/gemini-x:streamGenerateContent"));
-        assert_eq!(told[0]["error"]["status"], "PERMISSION_DENIED");
+        assert_eq!(told[0]["error"]["status"], "INVALID_ARGUMENT");
         let told = json(&refused(
             "/v1beta/models/gemini-x:streamGenerateContent?alt=sse",
         ));
-        assert_eq!(told["error"]["status"], "PERMISSION_DENIED");
+        assert_eq!(told["error"]["status"], "INVALID_ARGUMENT");
     });
 }
 
@@ -143,7 +143,7 @@ fn an_answer_refused_as_a_whole_is_one_that_its_reader_knows() {
             let told = json(&seen.client);
             assert!(!told.to_string().contains("found"), "{told}");
             if holds {
-                assert_eq!(seen.client.status(), Some(403));
+                assert_eq!(seen.client.status(), Some(400));
                 assert!(told.to_string().contains("No searching."), "{told}");
             } else {
                 assert_eq!(seen.client.status(), Some(200));

@@ -304,7 +304,8 @@ fn words(route: &Route, answer: &Value) -> Vec<String> {
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     words.dedup();
     // Names and structure bear some of them too: of the answer, and of what takes its place.
-    let structure = "assistant guardrail_intervened refusal content_filtered blocked message";
+    let structure = "assistant guardrail_intervened refusal content_filtered blocked message \
+                     invalid_request_error invalid_argument";
     let mut everything = String::new();
     strings(answer, &mut everything);
     let seen = all_texts(&nest, &reading).join("\n").to_lowercase();

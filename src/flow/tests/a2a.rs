@@ -161,7 +161,7 @@ fn every_route_of_both_bindings_is_known() {
             exchange(&guard, &request, answers(&json!({})))
                 .client
                 .status(),
-            Some(403)
+            Some(400)
         );
     }
 }
@@ -225,13 +225,13 @@ fn a_denied_request_is_refused_in_the_words_of_its_binding() {
                 body.to_string().as_bytes(),
             );
             let seen = exchange(guard, &request, answers(&json!({})));
-            assert_eq!(seen.client.status(), Some(403), "{body}");
+            assert_eq!(seen.client.status(), Some(400), "{body}");
             let error = client_json(&seen)["error"].clone();
             assert_eq!(
                 (&error["code"], &error["status"], &error["details"]),
                 (
-                    &json!(403),
-                    &json!("PERMISSION_DENIED"),
+                    &json!(400),
+                    &json!("INVALID_ARGUMENT"),
                     // Without it the libraries tell the status alone.
                     &json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "UNSUPPORTED_OPERATION",
                              "domain": "a2a-protocol.org", "metadata": {}}])
@@ -346,7 +346,7 @@ fn a_denied_answer_becomes_one_that_its_reader_understands() {
         if hold {
             assert_eq!(
                 (seen.client.status(), &body["error"]["status"]),
-                (Some(403), &json!("PERMISSION_DENIED"))
+                (Some(400), &json!("INVALID_ARGUMENT"))
             );
         } else {
             assert_eq!(body["message"]["parts"][0]["text"], "No.");
@@ -429,7 +429,7 @@ fn a_card_is_judged_and_one_that_is_signed_is_not_edited() {
     );
     assert_eq!(
         exchange(&denied, &get, answers(&card("x"))).client.status(),
-        Some(403)
+        Some(400)
     );
     let open = deny(
         "rules:\n  - { id: a, match: { event: request, host: agent.example, method: [message/send] }, action: allow }\n",

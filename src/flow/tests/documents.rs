@@ -29,7 +29,7 @@ fn each_document_decides_and_the_strictest_holds() {
         &chat_request(&says("forbidden 4111 1111 1111 1111")),
         hello(),
     );
-    assert_eq!(seen.client.status(), Some(403));
+    assert_eq!(seen.client.status(), Some(400));
     let record = record(&seen);
     assert_eq!(record["decision"], "deny");
     assert_eq!(record["policy"]["name"], "all");
@@ -74,7 +74,7 @@ policies:
   - { metadata: { name: b }, for: { tenant: beta }, defaults: { action: allow }, rules: [] }
 ");
     let seen = exchange(&guard, &chat_request(&says("hi")), hello());
-    assert_eq!(seen.client.status(), Some(403));
+    assert_eq!(seen.client.status(), Some(400));
     assert_eq!(record(&seen)["code"], "AG3002");
 }
 

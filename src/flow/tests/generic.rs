@@ -69,7 +69,7 @@ fn declared_places_are_models_texts_and_calls() {
         "  - { id: params, match: { event: request }, when: { params.else.x: 'y' }, action: deny }\n",
     ] {
         let seen = sent(rules);
-        assert_eq!(seen.client.status(), Some(403), "{rules}");
+        assert_eq!(seen.client.status(), Some(400), "{rules}");
         assert_eq!(client_json(&seen)["error"]["code"], "agentguard_denied");
     }
     // An identifier is not a number of a card; a text at no declared place is never edited.
@@ -174,7 +174,7 @@ rules:
     let body = json!({"model": "o1", "messages": []});
     for path in ["/generate", "/v1/chat/completions"] {
         let seen = at(path, &body);
-        assert_eq!(seen.client.status(), Some(403), "{path}");
+        assert_eq!(seen.client.status(), Some(400), "{path}");
         assert_eq!(
             client_json(&seen)["error"]["agentguard"]["rule"],
             "model",
@@ -184,7 +184,7 @@ rules:
     let fine = at("/generate", &json!({"model": "x", "messages": []}));
     assert_eq!(record(&fine)["provider"], "acme");
     assert_eq!(record(&fine)["protocol"], "openai.chat");
-    assert_eq!(at("/generate2", &body).client.status(), Some(403));
+    assert_eq!(at("/generate2", &body).client.status(), Some(400));
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
     let (status, body) = refused(&guard(&relaxed), &request);
     assert_eq!(
         (status, &body["error"]["agentguard"]["rule"]),
-        (403, &json!("no-delete"))
+        (400, &json!("no-delete"))
     );
     for policy in [NO_DELETE, "defaults: { action: allow }\n"] {
         let guard = guard(policy);
@@ -270,7 +270,7 @@ fn a_call_that_is_sent_to_another_protocol_s_endpoint_is_refused() {
             message.to_string().as_bytes(),
         );
         let (status, body) = refused(&guard, &request);
-        assert_eq!(status, 403);
+        assert_eq!(status, 400);
         assert_eq!(body["error"]["agentguard"]["code"], "AG2012");
     }
 }
@@ -1090,7 +1090,7 @@ fn who_is_not_known_and_what_can_t_be_read_has_its_own_status() {
             400,
         ),
         (&[("content-length", "99999999")], &good, 413),
-        (&[("upgrade", "websocket")], &good, 403),
+        (&[("upgrade", "websocket")], &good, 426),
         (&[], "", 400),
         (&[], "{", 400),
     ] {
@@ -1783,7 +1783,7 @@ fn a_stream_is_a_stream_or_nothing() {
         &[(":method", "HEAD"), (":path", "/mcp")],
     ] {
         let (status, body) = refused(&guard, &get(changes));
-        assert_eq!(status, 403, "{changes:?}");
+        assert_eq!(status, 400, "{changes:?}");
         assert_eq!(body["error"]["agentguard"]["code"], "AG2007");
     }
     let end = get(&[(":method", "DELETE"), ("accept", "")]);

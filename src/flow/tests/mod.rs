@@ -236,7 +236,7 @@ rules:
                 "no byte of the body may leave"
             ),
         }
-        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(seen.client.status(), Some(400));
         let error = &client_json(&seen)["error"];
         assert_eq!(
             error["message"],
@@ -252,7 +252,7 @@ rules:
         let record = record(&seen);
         assert_eq!(record["decision"], "deny");
         assert_eq!(record["code"], "AG3001");
-        assert_eq!(record["status"], 403);
+        assert_eq!(record["status"], 400);
         assert_eq!(
             record["rules"],
             json!([{"id": "no-weapons", "action": "deny", "event": "message", "at": "/messages/0/content",
@@ -334,7 +334,7 @@ fn a_finding_in_something_that_can_t_be_edited_is_a_denial() {
             "AG3005",
             "{body}"
         );
-        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(seen.client.status(), Some(400));
     }
 }
 
@@ -421,7 +421,7 @@ fn a_forced_call_that_is_denied_is_an_error_instead_of_a_text() {
         );
         let body = client_json(&seen);
         if hold {
-            assert_eq!(seen.client.status(), Some(403));
+            assert_eq!(seen.client.status(), Some(400));
             assert_eq!(body["error"]["agentguard"]["rule"], "no-delete");
         } else {
             assert_eq!(seen.client.status(), Some(200));
@@ -448,7 +448,7 @@ fn a_denied_call_in_the_history_is_refused_only_if_it_is_the_latest() {
             .client
             .status()
     };
-    assert_eq!(status(&latest), Some(403));
+    assert_eq!(status(&latest), Some(400));
     assert_eq!(status(&earlier), Some(200));
 }
 
@@ -466,7 +466,7 @@ rules:
         let seen = exchange(guard, &chat_request(&says("hi")), response);
         let body = client_json(&seen);
         if hold {
-            assert_eq!(seen.client.status(), Some(403));
+            assert_eq!(seen.client.status(), Some(400));
             assert_eq!(body["error"]["message"], "No.");
         } else {
             assert_eq!(seen.client.status(), Some(200));
@@ -502,7 +502,7 @@ rules:
         ("gpt-4o", "file_delete"),
         ("gpt-4o", "FILE_read"),
     ] {
-        assert_eq!(status(model, tool), Some(403), "{model} {tool}");
+        assert_eq!(status(model, tool), Some(400), "{model} {tool}");
     }
 }
 
@@ -658,10 +658,10 @@ fn what_the_headers_say_is_refused_before_anything_leaves() {
             "AG2009",
             400,
         ),
-        (&[(":path", "/v1/unknown")], "AG2007", 403),
-        (&[(":method", "PUT")], "AG2007", 403),
-        (&[("upgrade", "websocket")], "AG2008", 403),
-        (&[("x-http-method-override", "DELETE")], "AG2012", 403),
+        (&[(":path", "/v1/unknown")], "AG2007", 400),
+        (&[(":method", "PUT")], "AG2007", 400),
+        (&[("upgrade", "websocket")], "AG2008", 426),
+        (&[("x-http-method-override", "DELETE")], "AG2012", 400),
         (&[("content-length", "99999999")], "AG2004", 413),
     ];
     in_both_modes(ALLOW, |guard, _| {
@@ -711,7 +711,7 @@ fn an_empty_body_is_refused_and_an_empty_get_is_not() {
     with_body.chunks.push(b"{}".to_vec());
     assert_eq!(
         exchange(&guard, &with_body, hello()).client.status(),
-        Some(403)
+        Some(400)
     );
 }
 
@@ -841,7 +841,7 @@ fn a_stream_from_where_none_is_known_is_refused_where_a_rule_looks_at_answers() 
     in_both_modes(TOOLS, |guard, _| {
         let seen = exchange(guard, &get, stream.clone());
         assert_eq!(record(&seen)["code"], "AG2007");
-        assert_eq!(seen.client.status(), Some(403));
+        assert_eq!(seen.client.status(), Some(400));
     });
     let seen = exchange(&guard(ALLOW), &get, stream.clone());
     assert_eq!(seen.client, stream, "no rule looks at answers");
@@ -933,7 +933,7 @@ fn outside_of_what_it_applies_to_nothing_is_touched() {
         inside.headers[1].1 = path.as_bytes().to_vec();
         assert_eq!(
             exchange(&guard, &inside, hello()).client.status(),
-            Some(403),
+            Some(400),
             "{path}"
         );
     }

@@ -128,7 +128,7 @@ fn a_refused_answer_ends_with_an_error_that_clients_know() {
     );
     assert_eq!(
         told(&seen)[1..],
-        [json!({"type": "conversation.response.error", "message": "Not this.", "code": 403})]
+        [json!({"type": "conversation.response.error", "message": "Not this.", "code": 400})]
     );
 }
 
@@ -155,7 +155,7 @@ fn a_call_is_judged_when_it_is_complete() {
     let client = ended_by([runs("started", "{\"query\": \"a sw"), runs("done", "an\"}")]);
     assert_eq!(
         client,
-        [json!({"type": "conversation.response.error", "message": "No swans.", "code": 403})]
+        [json!({"type": "conversation.response.error", "message": "No swans.", "code": 400})]
     );
 }
 

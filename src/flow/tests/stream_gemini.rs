@@ -259,7 +259,7 @@ fn a_policy_may_ask_for_an_error() {
     let policy = LOOKS.replace("    reason: Not that word.\n", "    on_deny: error\n");
     let frames = [text("the forbidden word"), last("")];
     let left = frames_of(&ask(&guard(&policy), &frames, &[]));
-    assert_eq!(left[0]["error"]["status"], "PERMISSION_DENIED");
+    assert_eq!(left[0]["error"]["status"], "INVALID_ARGUMENT");
     let seen = ask_for_array(&guard(&policy), &array(&frames), &[]);
     let left: Vec<Value> = serde_json::from_slice(&seen.client.body()).unwrap();
     assert_eq!(left[0]["error"]["message"], "Blocked by rule `swan`.");

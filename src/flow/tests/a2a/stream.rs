@@ -179,7 +179,7 @@ fn a_refused_stream_ends_with_an_error_in_the_words_of_its_binding() {
     let seen = exchange(&guard, &listens(), streamed(&events(&said), &[]));
     let text = String::from_utf8(seen.client.body()).unwrap();
     assert!(text.starts_with("event: error\ndata: {"), "{text}");
-    assert_eq!(read(&seen)[0]["error"]["status"], "PERMISSION_DENIED");
+    assert_eq!(read(&seen)[0]["error"]["status"], "INVALID_ARGUMENT");
 }
 
 #[test]
