@@ -9,6 +9,13 @@ MCP_SDK      := 2.3.0
 NODE         := 24.19.0
 BINARYEN     := 132.0.0
 NPM_SDKS     := openai@7.55.0 @anthropic-ai/sdk@1.11.0 @google/genai@3.1.0 @modelcontextprotocol/sdk@1.32.2
+# Frameworks for agents. The first one of each names its folder.
+AGENTS_SDKS  := openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic,google]==2.68.0 langchain==1.4.7 \
+  langchain-openai==1.7.3 langchain-anthropic==1.7.7 langchain-google-genai==4.4.2 google-genai==2.34.0 google-adk==2.13.0 \
+  a2a-sdk==1.3.0
+AGENTS_NPM   := ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/anthropic@3.0.138 @ai-sdk/google@3.0.141 zod@4.6.7
+# Coding agents, for `make test-clients`: a gigabyte.
+CODING       := @openai/codex@0.169.0 @anthropic-ai/claude-code@2.1.197 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 # Only for comparison, by `make bench`.
 PRESIDIO       := 2.2.366
 DETECT_SECRETS := 1.5.0
@@ -16,6 +23,10 @@ DETECT_SECRETS := 1.5.0
 # The filter may not grow past this: Envoy compiles it at every start, at about 0.75 ms of CPU for each KiB. It is meant to
 # come down to 1.5 MB; docs/performance.md tells what was tried and what it costs.
 WASM_BUDGET := 1867776
+
+AGENTS_SDK   := $(patsubst openai-agents==%,%,$(firstword $(AGENTS_SDKS)))
+AI_SDK       := $(patsubst ai@%,%,$(firstword $(AGENTS_NPM)))
+CODEX        := $(patsubst @openai/codex@%,%,$(firstword $(CODING)))
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 WASM   := $(TARGET)/wasm32-wasip1/release/agentguard.wasm
@@ -28,7 +39,7 @@ envoy-of = $(VENV)/envoy-$(1)/bin/envoy
 node-of  = $(VENV)/node-$(1)/nodejs/bin/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
+.PHONY: help run wasm build quick-wasm quick-build lint test test-unit test-envoy test-clients bench bench-exchange bench-detect bench-read bench-decide size clean check-rust check-python
 .DELETE_ON_ERROR:
 
 help: ## Lists the targets
@@ -100,14 +111,23 @@ test-unit: check-rust ## Tests that need nothing but Rust
 	@$(STEP) 'Testing the core' cargo test --quiet --workspace
 
 # ONLY=denial runs the tests whose names hold that word; QUICK=1 tests the module of `make quick-wasm`.
-test-envoy: $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks ## Tests of the filter in real Envoys; ONLY=word for some of them
-	@AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
+test-envoy: $(if $(QUICK),quick-wasm,wasm) envoys sdks mcp-sdk npm-sdks agents-sdks agents-npm ## Tests of the filter in real Envoys; ONLY=word for some of them
+	@$(IN_ENVOY) \
+	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
+
+# They are a gigabyte, and start slowly.
+test-clients: $(if $(QUICK),quick-wasm,wasm) envoys agents-sdks coding ## Tests with coding agents: codex, Claude Code, gemini-cli, opencode
+	@$(IN_ENVOY) AGENTGUARD_CODING=$(VENV)/coding-$(CODEX)/node_modules/.bin \
+	$(STEP) 'Testing coding agents' cargo test --quiet --test envoy -- --ignored coding $(ONLY)
+
+IN_ENVOY = AGENTGUARD_WASM=$(if $(QUICK),$(QUICK_WASM),$(WASM)) \
 	AGENTGUARD_ENVOY_NEWEST=$(call envoy-of,$(ENVOY_NEWEST)) \
 	AGENTGUARD_ENVOY_OLDEST=$(call envoy-of,$(ENVOY_OLDEST)) \
 	AGENTGUARD_SDK_PYTHON=$(VENV)/openai-$(OPENAI_SDK)/bin/python \
 	AGENTGUARD_MCP_PYTHON=$(VENV)/mcp-$(MCP_SDK)/bin/python \
-	AGENTGUARD_NODE=$(call node-of,$(NODE)) NODE_PATH=$(VENV)/node-$(NODE)/node_modules \
-	$(STEP) 'Testing the filter in Envoy $(ENVOY_NEWEST) and $(ENVOY_OLDEST)' cargo test --quiet --test envoy -- $(ONLY)
+	AGENTGUARD_AGENTS_PYTHON=$(VENV)/agents-$(AGENTS_SDK)/bin/python \
+	AGENTGUARD_AGENTS_PACKAGES=$(VENV)/ai-$(AI_SDK)/node_modules \
+	AGENTGUARD_NODE=$(call node-of,$(NODE)) NODE_PATH=$(VENV)/node-$(NODE)/node_modules
 
 size: wasm ## The filter's size and what it asks of its host
 	@$(PYTHON) tests/module.py $(WASM) $(WASM_BUDGET)
@@ -161,12 +181,15 @@ v8-%: check-rust binaryen
 
 # ---- What is needed -------------------------------------------------------------------------------------------------
 
-.PHONY: envoy envoys sdk sdks mcp-sdk node npm-sdks binaryen
+.PHONY: envoy envoys sdk sdks mcp-sdk agents-sdks agents-npm coding node npm-sdks binaryen
 envoy: $(call envoy-of,$(ENVOY_NEWEST))
 envoys: $(call envoy-of,$(ENVOY_NEWEST)) $(call envoy-of,$(ENVOY_OLDEST))
 sdk: $(VENV)/openai-$(OPENAI_SDK)/installed
 sdks: $(VENV)/openai-$(OPENAI_SDK)/others
 mcp-sdk: $(VENV)/mcp-$(MCP_SDK)/installed
+agents-sdks: $(VENV)/agents-$(AGENTS_SDK)/installed
+agents-npm: $(VENV)/ai-$(AI_SDK)/installed
+coding: $(VENV)/coding-$(CODEX)/installed
 node: $(VENV)/node-$(NODE)/installed
 npm-sdks: $(VENV)/node-$(NODE)/packages
 binaryen: $(VENV)/binaryen-$(BINARYEN)/installed
@@ -195,6 +218,27 @@ $(VENV)/mcp-%/installed: | check-python
 	@rm -rf $(VENV)/mcp-$*
 	@$(PYTHON) -m venv $(VENV)/mcp-$*
 	@$(VENV)/mcp-$*/bin/python $(PIP) install mcp==$*
+	@touch $@
+
+$(VENV)/agents-%/installed: Makefile | check-python
+	@printf '\n==> Fetching frameworks for agents: %s\n' '$(AGENTS_SDKS)'
+	@$(PYTHON) -m venv $(VENV)/agents-$*
+	@$(VENV)/agents-$*/bin/python $(PIP) install $(AGENTS_SDKS)
+	@touch $@
+
+$(VENV)/ai-%/installed: Makefile | $(VENV)/node-$(NODE)/installed
+	@printf '\n==> Fetching %s\n' '$(AGENTS_NPM)'
+	@mkdir -p $(VENV)/ai-$*
+	@$(call npm-install,$(VENV)/ai-$*,$(AGENTS_NPM))
+	@touch $@
+
+# Two of them put the program for this machine in its place in a script.
+$(VENV)/coding-%/installed: Makefile | $(VENV)/node-$(NODE)/installed
+	@printf '\n==> Fetching coding agents: %s\n' '$(CODING)'
+	@mkdir -p $(VENV)/coding-$*
+	@$(call npm-install,$(VENV)/coding-$*,$(CODING))
+	@cd $(VENV)/coding-$*/node_modules/@anthropic-ai/claude-code && $(call node-of,$(NODE)) install.cjs
+	@cd $(VENV)/coding-$*/node_modules/opencode-ai && $(call node-of,$(NODE)) postinstall.mjs
 	@touch $@
 
 # Python has it as a package, npm included, so that a machine need not have one.

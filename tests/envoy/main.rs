@@ -24,6 +24,7 @@ macro_rules! in_both_envoys {
     )+};
 }
 
+mod agents;
 mod audit_trail;
 mod bad_input;
 mod compressed;

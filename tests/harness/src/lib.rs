@@ -15,7 +15,7 @@ mod wire;
 pub use bootstrap::{Configuration, Site};
 pub use client::{Http, Live, Request, Response, Upload};
 pub use envoy::{Envoy, Listening, Sample, Setup, Version, wasm};
-pub use process::{Process, mcp_python, node, sdk_python};
+pub use process::{Process, agents_packages, agents_python, mcp_python, node, sdk_python};
 pub use provider::{Answer, Ended, Gate, Provider, Received};
 pub use records::Records;
 pub use wait::{PATIENCE, wait_for};

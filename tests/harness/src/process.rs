@@ -98,6 +98,22 @@ pub fn node() -> PathBuf {
     setting("AGENTGUARD_NODE")
 }
 
+/// The Python that has the frameworks for agents.
+///
+/// # Panics
+/// When `make test` did not say which.
+pub fn agents_python() -> PathBuf {
+    setting("AGENTGUARD_AGENTS_PYTHON")
+}
+
+/// The folder of npm packages for agents, which [`node`] finds by `NODE_PATH`.
+///
+/// # Panics
+/// When `make test` did not say which.
+pub fn agents_packages() -> PathBuf {
+    setting("AGENTGUARD_AGENTS_PACKAGES")
+}
+
 /// A path that `make` hands over.
 pub(crate) fn setting(name: &str) -> PathBuf {
     match std::env::var_os(name) {

@@ -1,0 +1,220 @@
+//! Agents of the common frameworks in conversations of two turns, through the filter, with a model behind it that calls a tool
+//! which a policy denies. The provider's double, `agents/provider.py`, keeps conversations and refuses whatever the real
+//! providers refuse, so that an agent that goes on here goes on there.
+
+use crate::scene::{Mode, case, no_weapons, policy, sites};
+use harness::{Envoy, Process, Setup, Version, agents_packages, agents_python, node, wait_for};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/envoy/agents");
+
+const REASON: &str = "Customers are deleted by a person.";
+
+/// What the model says where it calls nothing.
+const DONE: &str = "All done.";
+
+/// The frameworks in Python with each of their ways to speak with a provider, and what they raise where a request is refused.
+const PYTHON: &[(&str, &str)] = &[
+    ("openai-agents responses", "BadRequestError"),
+    ("openai-agents previous", "BadRequestError"),
+    ("openai-agents chat", "BadRequestError"),
+    ("pydantic-ai chat", "ModelRequestRejectedError"),
+    ("pydantic-ai responses", "ModelRequestRejectedError"),
+    ("pydantic-ai previous", "ModelRequestRejectedError"),
+    ("pydantic-ai anthropic", "ModelRequestRejectedError"),
+    ("pydantic-ai google", "ModelRequestRejectedError"),
+    ("langchain chat", "OpenAIInvalidRequestError"),
+    ("langchain responses", "OpenAIInvalidRequestError"),
+    ("langchain previous", "OpenAIInvalidRequestError"),
+    ("langchain anthropic", "AnthropicInvalidRequestError"),
+    ("langchain google", "GoogleInvalidRequestError"),
+    ("google-genai", "ClientError"),
+    ("google-adk", "RuntimeError"),
+];
+
+/// Where the provider keeps the conversation itself, a call that is taken out would stay open there.
+const KEPT: (&str, &str) = ("openai-agents conversation", "BadRequestError");
+
+/// Packages that speak with agents instead of models.
+const TO_AGENTS: &[(&str, &str)] = &[
+    ("a2a HTTP+JSON", "InvalidRequestError"),
+    ("a2a JSONRPC", "A2AClientError"),
+];
+
+/// Those of npm's `ai`.
+const NPM: &[(&str, &str)] = &[
+    ("ai responses", "APICallError"),
+    ("ai unstored", "APICallError"),
+    ("ai previous", "APICallError"),
+    ("ai chat", "APICallError"),
+    ("ai anthropic", "APICallError"),
+    ("ai google", "APICallError"),
+];
+
+/// A script with agents in it, which is asked line by line.
+struct Agents {
+    child: Child,
+    questions: ChildStdin,
+    results: BufReader<ChildStdout>,
+}
+
+impl Agents {
+    fn start(mut command: Command, envoy: &Envoy, mode: Mode, double: SocketAddr) -> Agents {
+        let mut child = command
+            .current_dir(FOLDER)
+            .arg(envoy.site(mode.word()).address.to_string())
+            .arg(double.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the agents");
+        Agents {
+            questions: child.stdin.take().expect("a pipe"),
+            results: BufReader::new(child.stdout.take().expect("a pipe")),
+            child,
+        }
+    }
+
+    fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.questions, "{question}").expect("a reader");
+        let mut line = String::new();
+        self.results.read_line(&mut line).expect("UTF-8");
+        serde_json::from_str(&line).expect("what the script prints")
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts the provider's double; where it listens.
+fn serve(name: &str) -> (Process, SocketAddr) {
+    let output =
+        std::env::temp_dir().join(format!("agentguard-agents-{}-{name}", std::process::id()));
+    let script = format!("{FOLDER}/provider.py");
+    let python = agents_python();
+    let mut process = Process::start(&[&python.to_string_lossy(), &script], &[], &output);
+    let port = wait_for("the provider's double", || {
+        assert!(process.ended().is_none(), "{}", process.printed());
+        process.printed().lines().next()?.parse::<u16>().ok()
+    });
+    (process, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// An Envoy before the provider's double, with a listener for each mode.
+fn start(name: &str) -> (Process, SocketAddr, Envoy) {
+    let no_delete = json!({
+        "id": "no-delete", "match": {"event": "tool_call", "tool": "delete_customer"}, "action": "deny", "reason": REASON,
+    });
+    let (double, address) = serve(name);
+    let envoy = Setup::new(
+        Version::Newest,
+        sites(&policy(json!([no_weapons(), no_delete]))),
+    )
+    .upstream(address)
+    .start();
+    (double, address, envoy)
+}
+
+/// Has these agents in both modes, whole and streamed, hear `say` and their model call `tools`. `check` gets what
+/// became of it and what the framework raises. The conversation takes so many requests, and not one more.
+fn with_agents(
+    (_, double, envoy): &(Process, SocketAddr, Envoy),
+    groups: &[&[(&str, &str)]],
+    (say, tools): (&str, &[&str]),
+    requests: usize,
+    check: impl Fn(&Value, &str),
+) {
+    for mode in Mode::BOTH {
+        let mut python = Command::new(agents_python());
+        python.arg("frameworks.py");
+        let mut npm = Command::new(node());
+        npm.env("NODE_PATH", agents_packages())
+            .arg("frameworks.cjs");
+        let mut python = Agents::start(python, envoy, mode, *double);
+        let mut npm = Agents::start(npm, envoy, mode, *double);
+        for (client, raised) in groups.iter().copied().flatten() {
+            let agents = if client.starts_with("ai ") {
+                &mut npm
+            } else {
+                &mut python
+            };
+            for stream in [false, true] {
+                let question =
+                    json!({"client": client, "stream": stream, "say": say, "tools": tools});
+                case(&format!("{mode:?} {question}"), || {
+                    let records = &envoy.site(mode.word()).records;
+                    let before = records.lines().len();
+                    let result = agents.ask(&question);
+                    check(&result, raised);
+                    records.skip_to(before + requests);
+                    assert_eq!(records.lines().len(), before + requests, "{result}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on() {
+    let asked = ("clean up", ["delete_customer"].as_slice());
+    with_agents(&start("alone"), &[PYTHON, NPM], asked, 2, |result, _| {
+        let told = json!({"answers": [REASON, DONE], "ran": [], "refused": []});
+        assert_eq!(*result, told);
+    });
+}
+
+#[test]
+fn an_agent_goes_on_with_the_calls_beside_a_denied_one() {
+    let started = start("beside");
+    // google-genai answers the calls of each piece of a stream by themselves, which the provider refuses without a filter, too.
+    let python: Vec<_> = PYTHON
+        .iter()
+        .copied()
+        .filter(|(client, _)| *client != "google-genai")
+        .collect();
+    for tools in [
+        ["delete_customer", "find_customer"],
+        ["find_customer", "delete_customer"],
+    ] {
+        let asked = ("clean up", tools.as_slice());
+        with_agents(&started, &[&python, NPM], asked, 3, |result, _| {
+            let told = json!({"answers": [DONE, DONE], "ran": ["find_customer"], "refused": []});
+            assert_eq!(*result, told);
+        });
+    }
+}
+
+#[test]
+fn an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason() {
+    let asked = ("clean up", ["find_customer", "delete_customer"].as_slice());
+    with_agents(&start("kept"), &[&[KEPT]], asked, 1, |result, _| {
+        let message = result["message"].as_str().expect("a message");
+        assert!(message.contains(REASON), "{result}");
+        assert_eq!(
+            (&result["answers"], &result["ran"]),
+            (&json!([]), &json!([]))
+        );
+    });
+}
+
+#[test]
+fn a_refused_request_is_the_usual_exception_and_is_asked_once() {
+    let groups = [PYTHON, &[KEPT], TO_AGENTS, NPM];
+    let asked = ("the forbidden word", [].as_slice());
+    with_agents(&start("refused"), &groups, asked, 1, |result, raised| {
+        assert_eq!(result["raised"], raised, "{result}");
+        let message = result["message"].as_str().expect("a message");
+        assert!(
+            message.contains("We don't talk about this. Ask something else."),
+            "{result}"
+        );
+        assert_eq!(result["answers"], json!([]));
+    });
+}
