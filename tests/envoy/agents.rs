@@ -67,6 +67,7 @@ impl Agents {
             .current_dir(FOLDER)
             .arg(envoy.site(mode.word()).address.to_string())
             .arg(double.to_string())
+            .args(std::env::var_os("AGENTGUARD_CODING"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -107,49 +108,67 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// An Envoy before the provider's double, with a listener for each mode.
-fn start(name: &str) -> (Process, SocketAddr, Envoy) {
-    let no_delete = json!({
-        "id": "no-delete", "match": {"event": "tool_call", "tool": "delete_customer"}, "action": "deny", "reason": REASON,
-    });
-    let (double, address) = serve(name);
-    let envoy = Setup::new(
-        Version::Newest,
-        sites(&policy(json!([no_weapons(), no_delete]))),
-    )
-    .upstream(address)
-    .start();
-    (double, address, envoy)
+/// The provider's double, an Envoy before it and agents of both languages, who ask through one of its listeners. The
+/// frameworks take some ten seconds to be loaded, so that they are loaded once.
+struct Stage {
+    envoy: Envoy,
+    mode: Mode,
+    python: Agents,
+    npm: Agents,
+    _double: Process,
 }
 
-/// Has these agents in both modes, whole and streamed, hear `say` and their model call `tools`. `check` gets what
-/// became of it and what the framework raises. The conversation takes so many requests, and not one more.
-fn with_agents(
-    (_, double, envoy): &(Process, SocketAddr, Envoy),
-    groups: &[&[(&str, &str)]],
-    (say, tools): (&str, &[&str]),
-    requests: usize,
-    check: impl Fn(&Value, &str),
-) {
-    for mode in Mode::BOTH {
+impl Stage {
+    fn new(mode: Mode) -> Stage {
+        let no_delete = json!({
+            "id": "no-delete", "match": {"event": "tool_call", "tool": "delete_customer"}, "action": "deny",
+            "reason": REASON,
+        });
+        let (double, address) = serve(mode.word());
+        let envoy = Setup::new(
+            Version::Newest,
+            sites(&policy(json!([no_weapons(), no_delete]))),
+        )
+        .upstream(address)
+        .start();
         let mut python = Command::new(agents_python());
         python.arg("frameworks.py");
         let mut npm = Command::new(node());
         npm.env("NODE_PATH", agents_packages())
             .arg("frameworks.cjs");
-        let mut python = Agents::start(python, envoy, mode, *double);
-        let mut npm = Agents::start(npm, envoy, mode, *double);
+        Stage {
+            python: Agents::start(python, &envoy, mode, address),
+            npm: Agents::start(npm, &envoy, mode, address),
+            envoy,
+            mode,
+            _double: double,
+        }
+    }
+
+    /// Has each of these agents, whole and streamed, hear `say` and its model call `tools`. `check` gets what became of it and
+    /// what the framework raises. Each conversation takes so many requests, and not one more.
+    fn with_each(
+        &mut self,
+        groups: &[&[(&str, &str)]],
+        (say, tools): (&str, &[&str]),
+        requests: usize,
+        check: impl Fn(&Value, &str),
+    ) {
         for (client, raised) in groups.iter().copied().flatten() {
-            let agents = if client.starts_with("ai ") {
-                &mut npm
-            } else {
-                &mut python
-            };
             for stream in [false, true] {
+                // It answers the calls of each piece of a stream by themselves, which the provider refuses without a filter, too.
+                if *client == "google-genai" && stream && tools.len() > 1 {
+                    continue;
+                }
                 let question =
                     json!({"client": client, "stream": stream, "say": say, "tools": tools});
-                case(&format!("{mode:?} {question}"), || {
-                    let records = &envoy.site(mode.word()).records;
+                let records = &self.envoy.site(self.mode.word()).records;
+                let agents = if client.starts_with("ai ") {
+                    &mut self.npm
+                } else {
+                    &mut self.python
+                };
+                case(&question.to_string(), || {
                     let before = records.lines().len();
                     let result = agents.ask(&question);
                     check(&result, raised);
@@ -159,62 +178,131 @@ fn with_agents(
             }
         }
     }
-}
 
-#[test]
-fn an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on() {
-    let asked = ("clean up", ["delete_customer"].as_slice());
-    with_agents(&start("alone"), &[PYTHON, NPM], asked, 2, |result, _| {
-        let told = json!({"answers": [REASON, DONE], "ran": [], "refused": []});
-        assert_eq!(*result, told);
-    });
-}
-
-#[test]
-fn an_agent_goes_on_with_the_calls_beside_a_denied_one() {
-    let started = start("beside");
-    // google-genai answers the calls of each piece of a stream by themselves, which the provider refuses without a filter, too.
-    let python: Vec<_> = PYTHON
-        .iter()
-        .copied()
-        .filter(|(client, _)| *client != "google-genai")
-        .collect();
-    for tools in [
-        ["delete_customer", "find_customer"],
-        ["find_customer", "delete_customer"],
-    ] {
-        let asked = ("clean up", tools.as_slice());
-        with_agents(&started, &[&python, NPM], asked, 3, |result, _| {
-            let told = json!({"answers": [DONE, DONE], "ran": ["find_customer"], "refused": []});
+    fn an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on(&mut self) {
+        let asked = ("clean up", ["delete_customer"].as_slice());
+        self.with_each(&[PYTHON, NPM], asked, 2, |result, _| {
+            let told = json!({"answers": [REASON, DONE], "ran": [], "refused": []});
             assert_eq!(*result, told);
+        });
+    }
+
+    fn an_agent_goes_on_with_the_calls_beside_a_denied_one(&mut self) {
+        for tools in [
+            ["delete_customer", "find_customer"],
+            ["find_customer", "delete_customer"],
+        ] {
+            let asked = ("clean up", tools.as_slice());
+            self.with_each(&[PYTHON, NPM], asked, 3, |result, _| {
+                let told =
+                    json!({"answers": [DONE, DONE], "ran": ["find_customer"], "refused": []});
+                assert_eq!(*result, told);
+            });
+        }
+    }
+
+    fn an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason(&mut self) {
+        let asked = ("clean up", ["find_customer", "delete_customer"].as_slice());
+        self.with_each(&[&[KEPT]], asked, 1, |result, _| {
+            let message = result["message"].as_str().expect("a message");
+            assert!(message.contains(REASON), "{result}");
+            assert_eq!(
+                (&result["answers"], &result["ran"]),
+                (&json!([]), &json!([]))
+            );
+        });
+    }
+
+    fn a_refused_request_is_the_usual_exception_and_is_asked_once(&mut self) {
+        let groups = [PYTHON, &[KEPT], TO_AGENTS, NPM];
+        let asked = ("the forbidden word", [].as_slice());
+        self.with_each(&groups, asked, 1, |result, raised| {
+            assert_eq!(result["raised"], raised, "{result}");
+            let message = result["message"].as_str().expect("a message");
+            assert!(
+                message.contains("We don't talk about this. Ask something else."),
+                "{result}"
+            );
+            assert_eq!(result["answers"], json!([]));
         });
     }
 }
 
-#[test]
-fn an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason() {
-    let asked = ("clean up", ["find_customer", "delete_customer"].as_slice());
-    with_agents(&start("kept"), &[&[KEPT]], asked, 1, |result, _| {
-        let message = result["message"].as_str().expect("a message");
-        assert!(message.contains(REASON), "{result}");
-        assert_eq!(
-            (&result["answers"], &result["ran"]),
-            (&json!([]), &json!([]))
-        );
-    });
+fn agents_go_on(mode: Mode) {
+    let mut stage = Stage::new(mode);
+    stage.an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on();
+    stage.an_agent_goes_on_with_the_calls_beside_a_denied_one();
+    stage.an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason();
+    stage.a_refused_request_is_the_usual_exception_and_is_asked_once();
 }
 
 #[test]
-fn a_refused_request_is_the_usual_exception_and_is_asked_once() {
-    let groups = [PYTHON, &[KEPT], TO_AGENTS, NPM];
-    let asked = ("the forbidden word", [].as_slice());
-    with_agents(&start("refused"), &groups, asked, 1, |result, raised| {
-        assert_eq!(result["raised"], raised, "{result}");
-        let message = result["message"].as_str().expect("a message");
-        assert!(
-            message.contains("We don't talk about this. Ask something else."),
-            "{result}"
-        );
-        assert_eq!(result["answers"], json!([]));
+fn agents_go_on_whatever_is_denied_in_portable_mode() {
+    agents_go_on(Mode::Portable);
+}
+
+#[test]
+fn agents_go_on_whatever_is_denied_in_hold_mode() {
+    agents_go_on(Mode::Hold);
+}
+
+/// Coding agents, and how many requests each makes at most where one is refused: opencode asks for a title as well.
+const CODING: &[(&str, usize)] = &[
+    ("codex", 1),
+    ("claude", 1),
+    ("gemini", 1),
+    ("opencode responses", 2),
+    ("opencode anthropic", 2),
+    ("opencode chat", 2),
+];
+
+#[test]
+#[ignore = "needs coding agents: make test-clients"]
+fn coding_agents_tell_why_and_go_on_and_never_run_what_is_denied() {
+    let no_denied = json!({
+        "id": "no-denied", "match": {"event": "tool_call", "tool": ["exec_command", "Bash", "bash", "run_shell_command"]},
+        "when": {"args.cmd|command": {"contains": "denied"}}, "action": "deny", "reason": REASON,
     });
+    let (_double, address) = serve("coding");
+    let envoy = Setup::new(
+        Version::Newest,
+        sites(&policy(json!([no_weapons(), no_denied]))),
+    )
+    .upstream(address)
+    .start();
+    let site = envoy.site(Mode::Portable.word());
+    let mut python = Command::new(agents_python());
+    // Two of them are scripts for the Node.js that stands in the path.
+    let folder = node().parent().expect("a folder").to_owned();
+    let path = std::env::var("PATH").expect("a path");
+    python
+        .arg("coding.py")
+        .env("PATH", format!("{}:{path}", folder.display()));
+    let mut agents = Agents::start(python, &envoy, Mode::Portable, address);
+    for (client, most) in CODING {
+        let mut ask = |say: &str, touch: &[&str], files: &[&str], told: &str| {
+            let question = json!({"client": client, "say": say, "touch": touch});
+            case(&question.to_string(), || {
+                let result = agents.ask(&question);
+                let said = result["said"].as_str().expect("what it printed");
+                assert!(said.contains(told), "{result}");
+                assert_eq!(result["files"], json!(files), "{result}");
+                assert_eq!(result["refused"], json!([]), "{result}");
+            });
+        };
+        ask("clean up", &["denied"], &[], REASON);
+        ask("clean up", &["allowed", "denied"], &["allowed"], DONE);
+        let before = site.records.lines().len();
+        let reason = "We don't talk about this. Ask something else.";
+        ask("the forbidden word", &[], &[], reason);
+        let refused = || {
+            let lines = site.records.lines();
+            let denied = lines[before..]
+                .iter()
+                .filter(|line| line.contains("AG3001"));
+            denied.count()
+        };
+        wait_for("a refusal's record", || (refused() > 0).then_some(()));
+        assert!(refused() <= *most, "{client} asked {} times", refused());
+    }
 }

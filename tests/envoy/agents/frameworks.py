@@ -240,7 +240,7 @@ async def main():
         RAN.clear()
         result = {"answers": []}
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(240):
                 async for answer in CLIENTS[question["client"]](question["say"], question["stream"]):
                     result["answers"].append(answer)
         except Exception as error:  # Whatever the framework's user would have got.

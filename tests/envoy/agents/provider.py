@@ -3,9 +3,9 @@
 Usage: provider.py       prints its port, and serves until it is killed
 
 It speaks OpenAI's Responses and Chat, Anthropic's Messages and Gemini's generateContent, whole and streamed. Its model calls
-the tools of the scenario when a user says "clean up", and answers anything else with a text. Before it does, it checks the
-conversation as the provider would: the texts of its errors are the providers' own. `POST /-/scenario` takes the names of the
-tools to call as a JSON list and forgets everything; `GET /-/seen` tells the errors that were answered since.
+the tools of the scenario when a user says "clean up" and they are offered, and answers anything else with a text. Before it does, it checks the
+conversation as the provider would: the texts of its errors are the providers' own. `POST /-/scenario` takes the
+tools to call as a JSON list, each a name or a name and its arguments, and forgets everything; `GET /-/seen` tells the errors that were answered since.
 """
 
 import itertools
@@ -30,7 +30,7 @@ class Double:
         self.begin([])
 
     def begin(self, tools):
-        self.tools = tools
+        self.tools = [(tool, ARGUMENTS) if isinstance(tool, str) else tuple(tool) for tool in tools]
         self.seen = []
         self.number = itertools.count(1)
         self.items = {}
@@ -41,9 +41,11 @@ class Double:
         """An id as long as the provider's."""
         return f"{prefix}{next(self.number):0{length}x}"
 
-    def plan(self, said):
-        """The tools that the model calls after a user's text; none after anything else."""
-        return self.tools if said and "clean up" in said else []
+    def plan(self, said, offered):
+        """What the model calls after a user's text, each with its arguments; nothing after anything else."""
+        if not said or "clean up" not in said:
+            return []
+        return [(name, arguments) for name, arguments in self.tools if name in offered]
 
 
 # ---- OpenAI Responses ------------------------------------------------------------------------------------------------
@@ -91,17 +93,17 @@ def responses(double, body):
     last = items[-1]
     said = text_of(last.get("content")) if last.get("role") == "user" else None
     output = []
-    tools = double.plan(said)
+    tools = double.plan(said, {tool.get("name") for tool in body.get("tools", [])})
     if tools:
         output.append({"type": "reasoning", "id": double.next("rs_"), "summary": [], "encrypted_content": "c2VhbGVk"})
-    for name in tools:
+    for name, arguments in tools:
         output.append(
             {
                 "type": "function_call",
                 "id": double.next("fc_"),
                 "call_id": double.next("call_", 24),
                 "name": name,
-                "arguments": json.dumps(ARGUMENTS),
+                "arguments": json.dumps(arguments),
                 "status": "completed",
             }
         )
@@ -233,16 +235,17 @@ def chat(double, body):
             f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}",
         )
     last = body["messages"][-1]
-    tools = double.plan(text_of(last["content"]) if last["role"] == "user" else None)
+    offered = {tool["function"]["name"] for tool in body.get("tools", [])}
+    tools = double.plan(text_of(last["content"]) if last["role"] == "user" else None, offered)
     message = {"role": "assistant", "content": None if tools else DONE, "refusal": None}
     if tools:
         message["tool_calls"] = [
             {
                 "id": double.next("call_", 24),
                 "type": "function",
-                "function": {"name": name, "arguments": json.dumps(ARGUMENTS)},
+                "function": {"name": name, "arguments": json.dumps(arguments)},
             }
-            for name in tools
+            for name, arguments in tools
         ]
     finish = "tool_calls" if tools else "stop"
     return {
@@ -282,7 +285,9 @@ def chat_stream(answer):
 
 def messages(double, body):
     waiting = set()
-    for at, message in enumerate(body["messages"]):
+    # Claude Code has the system speak between others.
+    spoken = [message for message in body["messages"] if message["role"] != "system"]
+    for at, message in enumerate(spoken):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if not blocks:
@@ -301,14 +306,15 @@ def messages(double, body):
                 waiting.discard(block["tool_use_id"])
         check_uses(at - 1, waiting)
         waiting = {block["id"] for block in blocks if block["type"] == "tool_use"}
-    check_uses(len(body["messages"]) - 1, waiting)
-    last = body["messages"][-1]
+    check_uses(len(spoken) - 1, waiting)
+    last = spoken[-1]
     content = last["content"]
     texts = content if isinstance(content, str) else text_of([block for block in content if block["type"] == "text"])
-    tools = double.plan(texts if last["role"] == "user" else None)
+    offered = {tool["name"] for tool in body.get("tools", [])}
+    tools = double.plan(texts if last["role"] == "user" else None, offered)
     blocks = [
-        {"type": "tool_use", "id": double.next("toolu_", 24), "name": name, "input": ARGUMENTS, "caller": {"type": "direct"}}
-        for name in tools
+        {"type": "tool_use", "id": double.next("toolu_", 24), "name": name, "input": arguments, "caller": {"type": "direct"}}
+        for name, arguments in tools
     ]
     return {
         "id": double.next("msg_"),
@@ -383,7 +389,10 @@ def gemini(double, body):
         raise Refused(400, "Please ensure that function call turn comes immediately before a function response turn.")
     last = contents[-1]
     said = " ".join(part.get("text", "") for part in last["parts"]) if last.get("role", "user") == "user" else None
-    parts = [{"functionCall": {"name": name, "args": ARGUMENTS}} for name in double.plan(said)]
+    declared = [tool.get("functionDeclarations", []) for tool in body.get("tools", [])]
+    offered = {declaration["name"] for declaration in itertools.chain(*declared)}
+    calls = double.plan(said, offered)
+    parts = [{"functionCall": {"name": name, "args": arguments}} for name, arguments in calls]
     if parts:
         # Of calls beside each other only the first is signed.
         parts[0]["thoughtSignature"] = double.next("c2lnbmF0dXJl")
@@ -441,6 +450,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(200, self.double.seen)
         self.reply(404, openai_error(404, "Not found."))
 
+    do_HEAD = do_GET
+
     def do_POST(self):
         body = json.loads(self.body() or b"null")
         path = self.path.split("?")[0]
@@ -494,7 +505,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 if __name__ == "__main__":
