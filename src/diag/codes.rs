@@ -11,7 +11,7 @@ pub struct Code {
     /// HTTP status of a refusal for this reason; 0 for codes that never answer a client.
     ///
     /// What a policy refuses is 400, for that is the one status that no client asks again and none reads as a failed login:
-    /// at 403 codex asks six times, Aider for two minutes, and Claude Code tells its user to log in. docs/denials.md has
+    /// at 403 codex asks six times, Aider for over a minute, and Claude Code says that it failed to authenticate. docs/denials.md has
     /// what each client does at each status.
     pub status: u16,
     /// What it means and what to do, for `agentguard explain`; empty in the filter, which explains nothing.

@@ -108,40 +108,34 @@ fn serve(name: &str) -> (Process, SocketAddr) {
     (process, SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
-/// The provider's double, an Envoy before it and agents of both languages, who ask through one of its listeners. The
-/// frameworks take some ten seconds to be loaded, so that they are loaded once.
-struct Stage {
-    envoy: Envoy,
+/// The provider's double and an Envoy before it, whose policy has this rule beside the one against a word.
+fn start(name: &str, rule: Value) -> (Process, SocketAddr, Envoy) {
+    let (double, address) = serve(name);
+    let sites = sites(&policy(json!([no_weapons(), rule])));
+    let envoy = Setup::new(Version::Newest, sites).upstream(address).start();
+    (double, address, envoy)
+}
+
+/// Agents of both languages, who ask through one listener. The frameworks take some ten seconds to be loaded.
+struct Stage<'e> {
+    envoy: &'e Envoy,
     mode: Mode,
     python: Agents,
     npm: Agents,
-    _double: Process,
 }
 
-impl Stage {
-    fn new(mode: Mode) -> Stage {
-        let no_delete = json!({
-            "id": "no-delete", "match": {"event": "tool_call", "tool": "delete_customer"}, "action": "deny",
-            "reason": REASON,
-        });
-        let (double, address) = serve(mode.word());
-        let envoy = Setup::new(
-            Version::Newest,
-            sites(&policy(json!([no_weapons(), no_delete]))),
-        )
-        .upstream(address)
-        .start();
+impl<'e> Stage<'e> {
+    fn new(envoy: &'e Envoy, mode: Mode, double: SocketAddr) -> Stage<'e> {
         let mut python = Command::new(agents_python());
         python.arg("frameworks.py");
         let mut npm = Command::new(node());
         npm.env("NODE_PATH", agents_packages())
             .arg("frameworks.cjs");
         Stage {
-            python: Agents::start(python, &envoy, mode, address),
-            npm: Agents::start(npm, &envoy, mode, address),
             envoy,
             mode,
-            _double: double,
+            python: Agents::start(python, envoy, mode, double),
+            npm: Agents::start(npm, envoy, mode, double),
         }
     }
 
@@ -228,22 +222,21 @@ impl Stage {
     }
 }
 
-fn agents_go_on(mode: Mode) {
-    let mut stage = Stage::new(mode);
-    stage.an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on();
-    stage.an_agent_goes_on_with_the_calls_beside_a_denied_one();
-    stage.an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason();
-    stage.a_refused_request_is_the_usual_exception_and_is_asked_once();
-}
-
 #[test]
-fn agents_go_on_whatever_is_denied_in_portable_mode() {
-    agents_go_on(Mode::Portable);
-}
-
-#[test]
-fn agents_go_on_whatever_is_denied_in_hold_mode() {
-    agents_go_on(Mode::Hold);
+fn agents_go_on_whatever_is_denied() {
+    let (_double, address, envoy) = start(
+        "frameworks",
+        json!({"id": "no-delete", "match": {"event": "tool_call", "tool": "delete_customer"}, "action": "deny", "reason": REASON}),
+    );
+    for mode in Mode::BOTH {
+        let mut stage = Stage::new(&envoy, mode, address);
+        case(&format!("{mode:?}"), || {
+            stage.an_agent_whose_only_call_is_denied_reads_why_and_can_be_asked_on();
+            stage.an_agent_goes_on_with_the_calls_beside_a_denied_one();
+            stage.an_agent_whose_conversation_the_provider_keeps_ends_with_the_reason();
+            stage.a_refused_request_is_the_usual_exception_and_is_asked_once();
+        });
+    }
 }
 
 /// Coding agents, and how many requests each makes at most where one is refused: opencode asks for a title as well.
@@ -259,17 +252,13 @@ const CODING: &[(&str, usize)] = &[
 #[test]
 #[ignore = "needs coding agents: make test-clients"]
 fn coding_agents_tell_why_and_go_on_and_never_run_what_is_denied() {
-    let no_denied = json!({
-        "id": "no-denied", "match": {"event": "tool_call", "tool": ["exec_command", "Bash", "bash", "run_shell_command"]},
-        "when": {"args.cmd|command": {"contains": "denied"}}, "action": "deny", "reason": REASON,
-    });
-    let (_double, address) = serve("coding");
-    let envoy = Setup::new(
-        Version::Newest,
-        sites(&policy(json!([no_weapons(), no_denied]))),
-    )
-    .upstream(address)
-    .start();
+    let (_double, address, envoy) = start(
+        "coding",
+        json!({
+            "id": "no-denied", "match": {"event": "tool_call", "tool": ["exec_command", "Bash", "bash", "run_shell_command"]},
+            "when": {"args.cmd|command": {"contains": "denied"}}, "action": "deny", "reason": REASON,
+        }),
+    );
     let site = envoy.site(Mode::Portable.word());
     let mut python = Command::new(agents_python());
     // Two of them are scripts for the Node.js that stands in the path.
