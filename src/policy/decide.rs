@@ -723,6 +723,13 @@ impl CompiledRule {
             && self.when.as_ref().is_none_or(|when| all(when, known))
     }
 
+    /// Whether it lets a code pass that no default does.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn names_hard_code(&self) -> bool {
+        let mut codes = codes::CODES.iter().map(|code| code.id);
+        codes.any(|code| is_hard(code) && self.names_code(code))
+    }
+
     /// Whether `match` names exactly this code.
     fn names_code(&self, code: &str) -> bool {
         self.matches
@@ -1086,15 +1093,7 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     fn missing(&self, is_negative: bool, side: Side) -> bool {
-        match (self.outer, side, self.if_missing) {
-            // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
-            (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
-            (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
-            (Side::Restricting, Side::Restricting, None) => is_negative,
-            // Under a `not` in what loosens: true, so that the whole stays false.
-            (Side::Loosening, Side::Restricting, _) => true,
-            (_, Side::Loosening, _) => false,
-        }
+        missing_fits(self.outer, side, self.if_missing, is_negative)
     }
 
     /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
@@ -1236,6 +1235,25 @@ fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
             }
         }
         _ => Verdict::Unreadable,
+    }
+}
+
+/// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
+/// says of it.
+pub(super) fn missing_fits(
+    outer: Side,
+    side: Side,
+    if_missing: Option<IfMissing>,
+    is_negative: bool,
+) -> bool {
+    match (outer, side, if_missing) {
+        // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+        (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
+        (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
+        (Side::Restricting, Side::Restricting, None) => is_negative,
+        // Under a `not` in what loosens: true, so that the whole stays false.
+        (Side::Loosening, Side::Restricting, _) => true,
+        (_, Side::Loosening, _) => false,
     }
 }
 

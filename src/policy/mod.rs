@@ -84,7 +84,7 @@ pub use operators::{Family, OPERATORS, Reference};
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 #[cfg(not(target_arch = "wasm32"))]
-pub use reason::{Answer, Difference, Told, Witness, compare};
+pub use reason::{Answer, Difference, ListChange, Told, Witness, compare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use record::{FromRecord, judge_record};
 pub use rule::{Action, OnDeny};
