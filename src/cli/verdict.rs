@@ -1,7 +1,7 @@
 //! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
 
 use crate::diag::codes;
-use crate::event::Redaction;
+use crate::event::{Kind, Redaction};
 use crate::policy::{
     Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy,
 };
@@ -24,6 +24,8 @@ pub(super) struct Verdict {
     pub(super) code: Option<String>,
     /// Rules that hold, by id.
     pub(super) rules: Vec<HeldRule>,
+    /// Rules about something that could not be read, where its code decided without them.
+    pub(super) undecided: Vec<String>,
     /// The deciding rule's reason.
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
@@ -123,6 +125,7 @@ impl Verdict {
             status: code.map_or(200, codes::status),
             code: code.map(str::to_owned),
             rules: rules.into_values().collect(),
+            undecided: Vec::new(),
             reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
             remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
             findings,
@@ -151,8 +154,19 @@ impl Verdict {
             })
             .collect();
         let action = text("decision").unwrap_or_default();
+        let code = text("code");
+        // What could not be read is decided by its code: only a rule about that has a say.
+        let unread = code.as_ref().is_some_and(|code| code.starts_with("AG2"));
+        let is_about_it = |rule: &Value| {
+            let event = rule.get("event").and_then(Value::as_str);
+            !unread || event == Some(Kind::Uninspectable.word())
+        };
+        let recorded = record.get("rules").and_then(Value::as_array);
         let decided = rules
             .iter()
+            .zip(recorded.into_iter().flatten())
+            .filter(|(_, recorded)| is_about_it(recorded))
+            .map(|(rule, _)| rule)
             .find(|rule| rule.action == action && rule.mode == Mode::Enforce.word())
             .filter(|_| action == "deny" || action == "require_approval")
             .and_then(|held| policy.rules().iter().find(|rule| *rule.id == *held.id));
@@ -169,11 +183,18 @@ impl Verdict {
             status: status
                 .and_then(|status| u16::try_from(status).ok())
                 .unwrap_or_default(),
-            code: text("code"),
+            code,
             reason: decided.and_then(|rule| rule.reason.as_deref().map(str::to_owned)),
             remedy: decided.and_then(|rule| rule.remedy.as_deref().map(str::to_owned)),
             findings,
             text: None,
+            undecided: record
+                .get("undecided")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| id.as_str().map(str::to_owned))
+                .collect(),
             action,
             rules,
         }
@@ -202,6 +223,9 @@ impl Verdict {
             .map(|rule| json!({"id": rule.id, "action": rule.action, "mode": rule.mode}))
             .collect();
         put("rules", rules);
+        if !self.undecided.is_empty() {
+            put("undecided", json!(self.undecided));
+        }
         for (key, text) in [("reason", &self.reason), ("remedy", &self.remedy)] {
             if let Some(text) = text {
                 put(key, json!(text));
@@ -233,6 +257,11 @@ impl Verdict {
                 ""
             };
             out.push_str(&format!("  rule {}: {}{observed}\n", rule.id, rule.action));
+        }
+        for rule in &self.undecided {
+            out.push_str(&format!(
+                "  rule {rule}: not decided, what it asks could not be read\n"
+            ));
         }
         for (label, text) in [
             ("reason", &self.reason),

@@ -85,12 +85,22 @@ pub(super) enum Force {
 /// One event that is judged.
 struct Case<'a> {
     event: &'a Event,
+    /// What the body that it is part of is refused for, as it could not be read.
+    unread: Unread,
     /// For something that could not be read: what.
     problem: Option<&'a Problem>,
     moment: Moment,
     force: Force,
     /// Where it stands, if that is no place in the body at hand.
     at: Option<&'a str>,
+}
+
+/// Whether a code refuses a body already, as things are enforced and if everything were. Then the code alone decides: a rule
+/// that holds only because something could not be read says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unread {
+    refused: bool,
+    would_be: bool,
 }
 
 /// A part of an answer that was put together from pieces, to be judged.
@@ -146,26 +156,30 @@ impl Flow {
             None => Scans::default(),
         };
         self.in_context(nest, reading, scans, |flow, context, verdict| {
-            let mut judge = |event: &Event, problem| {
+            let mut judge = |event: &Event, problem, unread| {
                 let case = Case {
                     event,
+                    unread,
                     problem,
                     moment: Moment::Whole,
                     force,
                     at: None,
                 };
-                flow.judge_event(&case, context, verdict);
+                flow.judge_event(&case, context, verdict)
             };
+            let mut unread = Unread::default();
             for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
                 event.code = Some(problem.code);
-                judge(&event, Some(problem));
+                let decided = judge(&event, Some(problem), Unread::default());
+                unread.refused |= decided.refused;
+                unread.would_be |= decided.would_be;
             }
             for event in &reading.events {
-                judge(event, None);
+                judge(event, None, unread);
             }
             for event in told_identifiers(direction, reading, context) {
-                judge(&event, None);
+                judge(&event, None, unread);
             }
         })
     }
@@ -198,6 +212,7 @@ impl Flow {
             for event in events {
                 let case = Case {
                     event,
+                    unread: Unread::default(),
                     problem: None,
                     moment,
                     force,
@@ -292,7 +307,13 @@ impl Flow {
         told.outcome = told.outcome.max(outcome);
     }
 
-    fn judge_event(&mut self, case: &Case<'_>, context: &Context<'_>, verdict: &mut Verdict) {
+    /// Judges an event; whether it is refused.
+    fn judge_event(
+        &mut self,
+        case: &Case<'_>,
+        context: &Context<'_>,
+        verdict: &mut Verdict,
+    ) -> Unread {
         let event = case.event;
         let policy = context.policy;
         if let Some(code) = event.code {
@@ -318,6 +339,14 @@ impl Flow {
             let Some(rule) = policy.rule(held.rule) else {
                 continue;
             };
+            let is_refused = match held.enforced {
+                true => case.unread.refused,
+                false => case.unread.would_be,
+            };
+            if is_refused && policy.is_undecided(rule, event, context) {
+                self.exchange.undecided.insert(rule.id.clone());
+                continue;
+            }
             let mode = if held.enforced {
                 Mode::Enforce
             } else {
@@ -387,6 +416,10 @@ impl Flow {
                 ruling,
                 problem: case.problem.cloned(),
             });
+        }
+        Unread {
+            refused: judgement.ruling.decision == Decision::Deny,
+            would_be: judgement.would.decision == Decision::Deny,
         }
     }
 }

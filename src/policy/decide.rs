@@ -518,16 +518,35 @@ impl Policy {
 
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
     pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        self.holds_as(rule, event, context, false)
+    }
+
+    /// Whether a rule that holds does so only because something could not be read: of an event whose body was not read, if
+    /// it asks anything of the body; else if it would not hold, were what can't be determined otherwise.
+    pub fn is_undecided(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        let head = Field::is_of_head;
+        let asks_body = || !rule.is_only_about(head) || !rule.exempts_only_by(head);
+        (context.reading.is_unread && asks_body()) || !self.holds_as(rule, event, context, true)
+    }
+
+    fn holds_as(
+        &self,
+        rule: &CompiledRule,
+        event: &Event,
+        context: &Context<'_>,
+        for_certain: bool,
+    ) -> bool {
         if rule.barred(event).is_some() {
             return false;
         }
         let side = rule.side();
         let judge = |side| Judge {
             if_missing: rule.if_missing,
+            for_certain,
             ..Judge::new(event, context, side)
         };
         let inner = judge(side);
-        rule.may_match(event, context)
+        rule.matches.iter().all(|test| inner.test(test, side))
             && rule
                 .when
                 .as_ref()
@@ -707,20 +726,19 @@ impl CompiledRule {
             .all(|test| judge.test(test, self.side()))
     }
 
-    /// Whether every field that it tests is one of these.
+    /// Whether every field that `match` and `when` test is one of these.
     fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
-        fn all(condition: &CompiledCondition, known: impl Fn(&Field) -> bool + Copy) -> bool {
-            match condition {
-                CompiledCondition::All(list) | CompiledCondition::Any(list) => {
-                    list.iter().all(|inner| all(inner, known))
-                }
-                CompiledCondition::Not(inner) => all(inner, known),
-                CompiledCondition::Test(test) => test.fields().all(known),
-                CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
-            }
-        }
         self.matches.iter().all(|test| test.fields().all(known))
-            && self.when.as_ref().is_none_or(|when| all(when, known))
+            && self
+                .when
+                .as_ref()
+                .is_none_or(|when| when.is_only_about(known))
+    }
+
+    /// The same of `unless`.
+    fn exempts_only_by(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
+        let unless = self.unless.as_ref();
+        unless.is_none_or(|unless| unless.is_only_about(known))
     }
 
     /// Whether it lets a code pass that no default does.
@@ -746,6 +764,20 @@ impl CompiledRule {
     }
 }
 
+impl CompiledCondition {
+    /// Whether every field that it tests is one of these.
+    fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
+        match self {
+            CompiledCondition::All(list) | CompiledCondition::Any(list) => {
+                list.iter().all(|inner| inner.is_only_about(known))
+            }
+            CompiledCondition::Not(inner) => inner.is_only_about(known),
+            CompiledCondition::Test(test) => test.fields().all(known),
+            CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
+        }
+    }
+}
+
 /// Codes of bodies that readers could understand differently: no default relaxes them, only a rule that names them.
 fn is_hard(code: &str) -> bool {
     matches!(
@@ -763,6 +795,8 @@ pub(super) struct Judge<'e, 'a> {
     pub(super) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
     pub(super) item: Option<Value<'e>>,
+    /// What can't be determined counts against the rule, to find out whether it holds whatever that is.
+    pub(super) for_certain: bool,
 }
 
 impl<'e, 'a> Judge<'e, 'a> {
@@ -773,7 +807,13 @@ impl<'e, 'a> Judge<'e, 'a> {
             outer,
             if_missing: None,
             item: None,
+            for_certain: false,
         }
+    }
+
+    /// What something that can't be determined counts as: it fits what restricts and not what loosens.
+    fn unknown(&self, side: Side) -> bool {
+        (side == Side::Restricting) != self.for_certain
     }
 
     pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
@@ -795,7 +835,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                     Side::Loosening => narrowly,
                 };
                 let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
-                stands || (side == Side::Restricting && !history.is_complete)
+                stands || (!history.is_complete && self.unknown(side))
             }
         }
     }
@@ -827,9 +867,9 @@ impl<'e, 'a> Judge<'e, 'a> {
             None => strict,
         };
         match presence {
-            Presence::Unknown => strict,
+            Presence::Unknown => self.unknown(side),
             Presence::Present { and_unknown } if and_unknown || !items.is_empty() => {
-                items.iter().any(fits) || (and_unknown && strict)
+                items.iter().any(fits) || (and_unknown && self.unknown(side))
             }
             _ => self.missing(false, side),
         }
@@ -887,7 +927,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             }
             Operator::Field(other) => return self.compared(field, check, other, side),
             Operator::Overlaps { with, .. } if side == Side::Restricting && !self.is_told(with) => {
-                return true;
+                return self.unknown(side);
             }
             _ => {}
         }
@@ -896,14 +936,14 @@ impl<'e, 'a> Judge<'e, 'a> {
             return match verdict {
                 Some(Verdict::Holds) => true,
                 Some(Verdict::Fails) => false,
-                Some(Verdict::Unreadable) | None => side == Side::Restricting,
+                Some(Verdict::Unreadable) | None => self.unknown(side),
             };
         }
         let (mut tally, presence) = self.tally(field, check, operator, side);
         if let Operator::Exists(expected) = operator {
             // Plainly true or false on both sides; what can't be determined counts for the strict one.
             return match presence {
-                Presence::Unknown => side == Side::Restricting,
+                Presence::Unknown => self.unknown(side),
                 _ => (tally.count > 0) == *expected,
             };
         }
@@ -913,7 +953,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             tally.add(order.judge_count(tally.elements));
         }
         match presence {
-            Presence::Unknown => side == Side::Restricting,
+            Presence::Unknown => self.unknown(side),
             Presence::Present { and_unknown } if tally.count > 0 || and_unknown => {
                 self.fits(field, check, &tally, and_unknown, side)
             }
@@ -961,7 +1001,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         let mut values = Vec::new();
         let presence = self.values(other, Arrays::Opened, &mut |scalar| values.push(scalar));
         if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
-            return strict;
+            return self.unknown(side);
         }
         let is_name = |field: &Field| matches!(field.nature(), Nature::Name | Nature::NameSet);
         let names = is_name(field) || is_name(other);
@@ -1078,8 +1118,10 @@ impl<'e, 'a> Judge<'e, 'a> {
         } else {
             tally.holding
         };
-        let any = fitting > 0 || (and_unknown && restricting);
-        let all = fitting == tally.count && tally.count > 0 && (restricting || !and_unknown);
+        let any = fitting > 0 || (and_unknown && restricting && self.unknown(side));
+        let all = fitting == tally.count
+            && tally.count > 0
+            && (restricting || !and_unknown || self.unknown(side));
         match check.quantifier {
             Some(Quantifier::Any) => return any,
             Some(Quantifier::All) => return all,
@@ -1112,13 +1154,12 @@ impl<'e, 'a> Judge<'e, 'a> {
                 keys.push(text.text());
             }
         });
-        let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
             (Presence::Present { and_unknown: false }, [key]) => {
                 let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
                 self.check(field, check, operator, side)
             }
-            _ => strict,
+            _ => self.unknown(side),
         }
     }
 

@@ -13,6 +13,7 @@ mod identifiers;
 mod mcp;
 mod models;
 mod pseudonym;
+mod unread;
 
 const NOW: u64 = 1_763_622_245_000_000_000;
 
