@@ -1,7 +1,7 @@
 //! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
 
 use crate::diag::codes;
-use crate::event::{Kind, Redaction};
+use crate::event::{Direction, Kind, Redaction};
 use crate::policy::{
     Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, Mode, Moment, Policy,
 };
@@ -116,7 +116,7 @@ impl Verdict {
             .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
-            "redact" => redacted_text(context.nest, redactions),
+            "redact" => redacted_text(context.nest, redactions, may_be_turned_back(case)),
             _ => None,
         };
         Verdict {
@@ -299,16 +299,30 @@ pub(super) fn rank(action: &str) -> usize {
         .unwrap_or_default()
 }
 
+/// Whether pseudonyms are made: in what is sent, whose response turns them back. Elsewhere they are labels.
+fn may_be_turned_back(case: &Case) -> bool {
+    let mut events = case.reading.events.iter();
+    events.all(|event| event.direction == Direction::Request)
+}
+
 /// The text after redaction; of arguments or a result, that value.
-fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> {
+fn redacted_text(
+    nest: &Nest<'_>,
+    redactions: Vec<Redaction>,
+    with_pseudonyms: bool,
+) -> Option<String> {
     let body = nest.body()?;
     let mut edits = Edits::default();
+    let mut ledger = Ledger::default();
+    if with_pseudonyms {
+        ledger.stand_ins.open(Vec::new());
+    }
     // The command line has no key of its own: hashes differ from those that a proxy writes.
     redact::apply(
         redactions,
         nest,
         b"agentguard check",
-        &mut Ledger::default(),
+        &mut ledger,
         &mut edits,
     );
     let edited = edit::apply(body.bytes(), &nest.flatten(edits));

@@ -323,6 +323,12 @@ impl Flow {
         if let Some(class) = event.opacity {
             self.exchange.gap(event.direction, Read::Partial, class);
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(mut watcher) = self.watcher.take() {
+            let place = told_place(context.nest, event.at);
+            watcher(event, case.at.unwrap_or(&place), context);
+            self.watcher = Some(watcher);
+        }
         let judgement = policy.judge(event, context, case.moment);
         policy.note(event, context);
         if let Some(shadow) = &judgement.shadow {

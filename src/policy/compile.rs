@@ -510,7 +510,7 @@ impl<'d> Compiler<'d> {
 
     fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
         let message = format!(
-            "rule `{}` has a limit, which this version does not enforce",
+            "rule `{}` has a limit, and nothing counts between requests yet: Envoy refuses this policy",
             rule.id
         );
         let at = At::root();
@@ -520,8 +520,7 @@ impl<'d> Compiler<'d> {
             .report(warning, codes::AG1017, &at, limit.span.clone(), message);
         if let Some(diagnostic) = report {
             diagnostic.path.clone_from(&limit.path);
-            let help =
-                "the filter refuses this policy; use Envoy's rate limit filters until it does";
+            let help = "take it out, and use Envoy's own filters (`local_ratelimit`, `ratelimit`) until it works";
             diagnostic.help = Some(help.to_owned());
         }
     }
