@@ -34,7 +34,8 @@ const MOST_BYTES: usize = 1 << 30;
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
-    read_at_most(name, MOST_BYTES).map_err(|what| complain(&what))
+    read_at_most(name, MOST_BYTES)
+        .map_err(|what| complain(&format!("{name} can't be read: {what}")))
 }
 
 /// Reads a file, or standard input for `-`, of so many bytes at most.
@@ -49,11 +50,9 @@ pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
         name => std::fs::File::open(name).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
     };
     match read {
-        Ok(_) if bytes.len() > most => Err(format!(
-            "{name} is larger than {most} bytes, which is too large"
-        )),
+        Ok(_) if bytes.len() > most => Err(format!("too large: more than {most} bytes")),
         Ok(_) => Ok(bytes),
-        Err(error) => Err(format!("{name} can't be read: {error}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -38,8 +38,8 @@ impl Source {
 
     /// Reads a file without compiling it.
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
-        let bytes =
-            output::read_at_most(name, MAX_DOCUMENT).map_err(|what| output::complain(&what))?;
+        let bytes = output::read_at_most(name, MAX_DOCUMENT)
+            .map_err(|what| output::complain(&format!("{name} can't be read: {what}")))?;
         let whole = bytes.len();
         let bytes = bytes
             .strip_prefix(output::BYTE_ORDER_MARK)
@@ -195,7 +195,8 @@ fn read_beside(from: &str, path: &str) -> Result<Read, String> {
         None => path.into(),
     };
     let name = file.to_string_lossy().into_owned();
-    let bytes = output::read_at_most(&name, MAX_DOCUMENT)?;
+    let bytes =
+        output::read_at_most(&name, MAX_DOCUMENT).map_err(|what| format!("{name}: {what}"))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Read { name, text }),
         Err(_) => Err(format!("{name} is not UTF-8")),

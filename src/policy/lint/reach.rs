@@ -136,9 +136,10 @@ fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
     asked.into_iter().find_map(|(field, asked)| {
         // Of a set, several members may fit.
         let nature = Field::parse(field).ok().map(|field| field.nature());
-        let is_set = matches!(nature, Some(Nature::NameSet))
-            || matches!(field, "request.tools" | "model" | "path")
-            || field.starts_with("principal.");
+        let is_set = matches!(
+            field,
+            "principal.roles" | "request.tools" | "model" | "path"
+        ) || field.starts_with("principal.");
         let pairs = asked.iter().enumerate().flat_map(|(at, one)| {
             let others = asked.iter().skip(at.saturating_add(1));
             others.map(move |other| (*one, *other))
