@@ -288,6 +288,27 @@ impl Policy {
         self.rules.iter().filter(|rule| rule.limit.is_some())
     }
 
+    /// What is in force although nothing here provides what it asks for: all of that is denied, or counts for the strict side.
+    pub fn denied_for_want(&self) -> Option<&'static str> {
+        let documents = self.document.deciding();
+        if self.document.requires_identity == Some(true) {
+            return Some("`require: identity` denies every request: no credential is read yet");
+        }
+        if self
+            .rules
+            .iter()
+            .any(|rule| rule.action == Action::RequireApproval)
+        {
+            return Some("rules that require an approval deny: none can be given yet");
+        }
+        let asks = |part: &Document| {
+            !part.audience.is_empty() || part.rules.iter().any(Rule::asks_identity)
+        };
+        documents.iter().any(asks).then_some(
+            "rules about who is asking count for the strict side: nothing tells that yet",
+        )
+    }
+
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
         self.chapters.iter().any(|chapter| chapter.enforces(None))
