@@ -127,7 +127,7 @@ class Demo:
     def start_envoy(self, upstream):
         config = self.folder / "envoy.json"
         build = [
-            self.options.agentguard, "build", self.options.policy, "--for", "envoy", "--bootstrap",
+            self.options.agentguard, "build", self.options.policy, "--for", "envoy", "--bootstrap", "--fail-closed",
             "--wasm", str(pathlib.Path(self.options.wasm).resolve()),
             "--listen", f"127.0.0.1:{self.port}",
             "--admin", f"127.0.0.1:{self.admin}",

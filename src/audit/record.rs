@@ -60,6 +60,8 @@ pub struct Record<'a> {
     pub status: u16,
     /// Rules that held, by id.
     pub rules: &'a [HeldRule],
+    /// Rules about what could not be read, where its code decided without them.
+    pub undecided: &'a BTreeSet<Box<str>>,
     /// What detectors found.
     pub findings: &'a BTreeMap<Box<str>, u64>,
     /// Events by kind.
@@ -138,6 +140,7 @@ impl Record<'_> {
                 });
             });
         }
+        texts(out, "undecided", self.undecided);
         let findings = self.findings.iter();
         counts(
             out,
@@ -359,6 +362,7 @@ mod tests {
             code: None,
             status: 200,
             rules: &[],
+            undecided: &empty.texts,
             findings: &empty.findings,
             events: &empty.counts,
             tools: &empty.texts,

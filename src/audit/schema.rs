@@ -81,6 +81,7 @@ pub fn schema() -> Value {
                 },
                 "required": ["id", "action", "event", "mode"],
             }},
+            "undecided": {"type": "array", "items": {"type": "string"}, "description": "Rules about something that could not be read, by id: the code decided without them. Their conditions could not be evaluated."},
             "findings": counts,
             "events": counts,
             "tools": texts,

@@ -20,6 +20,10 @@ pub(super) struct Build {
     /// with an error leaves the file as it is.
     #[arg(long, value_name = "FILE")]
     output: Option<String>,
+    /// Build although the policy asks for who is asking, or for approvals, which Envoy does not provide yet: what needs them
+    /// is denied.
+    #[arg(long)]
+    fail_closed: bool,
     /// The filter's module, as the proxy finds it.
     #[arg(
         long,
@@ -89,7 +93,20 @@ impl Build {
         if self.bootstrap && self.target != Target::Envoy {
             return Err(output::complain("--bootstrap is for `--for envoy`"));
         }
-        let source = Source::open(&self.policy)?;
+        let mut source = Source::open(&self.policy)?;
+        source.policy()?;
+        source.require_provided(self.fail_closed);
+        let missing: Vec<String> = source.loaded.errors().map(ToString::to_string).collect();
+        if !missing.is_empty() {
+            for message in &missing {
+                output::complain(message);
+            }
+            return Err(output::complain(&format!(
+                "{} asks for what Envoy does not provide yet; see `agentguard validate --for envoy {}`",
+                self.policy, self.policy
+            )));
+        }
+        source.warn_of_unprovided();
         let policy = source.policy()?;
         let Some(root) = &source.root else {
             return Err(output::complain("the policy could not be read"));

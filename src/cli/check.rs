@@ -21,6 +21,7 @@ impl Check {
         let source = Source::open(&self.policy)?;
         let policy = source.policy()?;
         let case = self.event.case(policy)?;
+        source.warn_of_unprovided();
         let verdict = Verdict::of(policy, &case);
         if json {
             output::line(&Value::Object(verdict.to_json()).to_string());

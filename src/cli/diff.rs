@@ -3,9 +3,12 @@
 use super::exchange::{Proxyless, Recorded, moment, now};
 use super::source::Source;
 use super::{Failed, Outcome, output};
-use crate::policy::{Answer, Difference, Node, Told, Witness, compare};
+use crate::policy::{Answer, Difference, ListChange, Node, Told, Witness, compare};
 use clap::Args;
 use serde_json::{Map, Value, json};
+
+/// Most values of a list that are told in text.
+const MOST_VALUES: usize = 20;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -96,8 +99,13 @@ impl Diff {
 
 fn told_json(told: &Told) -> Value {
     let mut object = json!({"action": told.action, "rules": told.rules});
-    if let (true, Some(members)) = (told.would != told.action, object.as_object_mut()) {
-        members.insert("would".to_owned(), json!(told.would));
+    if let Some(members) = object.as_object_mut() {
+        if told.would != told.action {
+            members.insert("would".to_owned(), json!(told.would));
+        }
+        if !told.effects.is_empty() {
+            members.insert("effects".to_owned(), json!(told.effects));
+        }
     }
     object
 }
@@ -135,13 +143,20 @@ fn as_json(difference: &Difference) -> Value {
         put(key, json!(names));
     }
     put("settings", json!(difference.settings));
+    let lists = difference.lists.iter().map(
+        |change| json!({"list": change.name, "added": change.added, "removed": change.removed}),
+    );
+    put("lists", Value::Array(lists.collect()));
     put("judged", json!(difference.judged));
     Value::Object(object)
 }
 
 fn as_text(difference: &Difference) -> String {
     if difference.same == Answer::Yes {
-        return "The same: every event is decided alike (proved).\n".to_owned();
+        return format!(
+            "The same: every event is decided alike (proved).\n{}",
+            lists_text(&difference.lists)
+        );
     }
     let judged = difference.judged;
     let mut out = String::new();
@@ -195,6 +210,34 @@ fn as_text(difference: &Difference) -> String {
         let settings = difference.settings.join(", ");
         out.push_str(&format!("Settings that differ: {settings}\n"));
     }
+    out.push_str(&lists_text(&difference.lists));
+    out
+}
+
+/// Lists with the values that came and went.
+fn lists_text(lists: &[ListChange]) -> String {
+    let mut out = String::new();
+    for change in lists {
+        let signed = |sign: char, values: &[String]| -> Vec<String> {
+            values
+                .iter()
+                .map(|value| format!("{sign}{value}"))
+                .collect()
+        };
+        let mut values = signed('+', &change.added);
+        values.extend(signed('-', &change.removed));
+        let more = values.len().saturating_sub(MOST_VALUES);
+        values.truncate(MOST_VALUES);
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        out.push_str(&format!(
+            "List {}: {}{more}\n",
+            change.name,
+            values.join(" ")
+        ));
+    }
     out
 }
 
@@ -211,7 +254,11 @@ fn witness_text(witness: &Witness) -> String {
         } else {
             rules.join(", ")
         };
-        format!("{}{would} ({rules})", told.action)
+        let effects = match told.effects.is_empty() {
+            true => String::new(),
+            false => format!(": {}", told.effects.join("; ")),
+        };
+        format!("{}{would} ({rules}){effects}", told.action)
     };
     format!(
         "    {}\n    old: {}\n    new: {}\n",

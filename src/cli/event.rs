@@ -23,7 +23,10 @@ pub(super) struct EventOptions {
     /// Names of the tools that the request offers; without it, whether a call is `unoffered` is unknown.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     offered: Option<Vec<String>>,
-    /// A text: judges a `message` of the user, or what `--event` says.
+    /// What a tool gave back, as JSON: judges a `tool_result`, of `--tool` and its `--args`.
+    #[arg(long, value_name = "JSON")]
+    result: Option<String>,
+    /// A text: judges a `message` of the user, or what `--event` says; `-` is standard input.
     #[arg(long)]
     text: Option<String>,
     /// The kind of event that `--text` or `--tool` stands for.
@@ -46,14 +49,30 @@ pub(super) struct EventOptions {
 impl EventOptions {
     /// Whether an option names an event.
     pub(super) fn names_event(&self) -> bool {
-        self.event.is_some() || self.model.is_some() || self.tool.is_some() || self.text.is_some()
+        let options = [
+            &self.event,
+            &self.model,
+            &self.tool,
+            &self.result,
+            &self.text,
+        ];
+        options.into_iter().any(Option::is_some)
+    }
+
+    /// The environment that `--env` names.
+    pub(super) fn environment(&self) -> Option<&str> {
+        self.env.as_deref()
     }
 
     /// The case that the options give.
     pub(super) fn case(&self, policy: &Policy) -> Result<Case, Failed> {
         let mut events = Vec::new();
+        let text = match self.text.as_deref() {
+            Some(output::STDIN) => Some(standard_input()?),
+            text => text.map(str::to_owned),
+        };
         for kind in self.kinds()? {
-            events.push(self.described(kind)?);
+            events.push(self.described(kind, text.as_deref())?);
         }
         let mut facts = Facts::unknown();
         self.add_facts(&mut facts)?;
@@ -88,7 +107,9 @@ impl EventOptions {
         if self.model.is_some() {
             kinds.push(Kind::Request);
         }
-        if self.tool.is_some() {
+        if self.result.is_some() {
+            kinds.push(Kind::ToolResult);
+        } else if self.tool.is_some() {
             kinds.push(Kind::ToolCall);
         }
         if self.text.is_some() {
@@ -96,13 +117,13 @@ impl EventOptions {
         }
         if kinds.is_empty() {
             return Err(output::complain(
-                "nothing to judge: give --model, --tool, --text or --event",
+                "nothing to judge: give --model, --tool, --result, --text or --event",
             ));
         }
         Ok(kinds)
     }
 
-    fn described(&self, kind: Kind) -> Result<Described, Failed> {
+    fn described(&self, kind: Kind, text: Option<&str>) -> Result<Described, Failed> {
         let mut event = Described::new(kind);
         if let Some(tool) = &self.tool {
             event.tool = Known::Is(tool.as_str().into());
@@ -110,8 +131,17 @@ impl EventOptions {
         if let Some(text) = &self.args {
             event.args = Known::Is(json_option("--args", text)?);
         }
-        if kind != Kind::ToolCall {
-            event.texts = self.text.iter().map(|text| text.as_str().into()).collect();
+        if let Some(result) = &self.result {
+            let result = json_option("--result", result)?;
+            // A result that is one text is that text.
+            match result.text() {
+                Some(text) => event.texts = vec![text.into()],
+                None => event.result = Known::Is(result),
+            }
+        }
+        // Beside a result, a text is a message of its own.
+        if kind != Kind::ToolCall && (kind != Kind::ToolResult || self.result.is_none()) {
+            event.texts = text.into_iter().map(Into::into).collect();
         }
         let from = Author::from_word(&self.from).ok_or_else(|| {
             output::complain(&format!(
@@ -146,6 +176,12 @@ impl EventOptions {
         }
         Ok(())
     }
+}
+
+/// All of standard input, as a text.
+fn standard_input() -> Result<String, Failed> {
+    let bytes = output::read(output::STDIN)?;
+    String::from_utf8(bytes).map_err(|_| output::complain("--text -: standard input is not UTF-8"))
 }
 
 fn lay_out(events: &[Described], facts: Facts, policy: &Policy) -> Result<Case, Failed> {

@@ -5,7 +5,7 @@
 use super::verdict::Verdict;
 use super::{Failed, output};
 use crate::flow::simulation::{self, Half, Seen};
-use crate::flow::{Guard, Surroundings};
+use crate::flow::{Guard, Surroundings, Watcher};
 use crate::policy::{HalfExchange, Node, load_with_zones};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +29,7 @@ pub(super) struct Recorded {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RecordedRequest {
+    #[serde(default = "post")]
     pub(super) method: String,
     #[serde(default)]
     pub(super) host: String,
@@ -36,7 +37,7 @@ pub(super) struct RecordedRequest {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Value>,
     #[serde(default)]
-    pub(super) body: Option<String>,
+    pub(super) body: Option<Value>,
     #[serde(default)]
     pub(super) body_encoding: Option<String>,
 }
@@ -48,9 +49,14 @@ pub(super) struct RecordedResponse {
     #[serde(default)]
     pub(super) headers: BTreeMap<String, Value>,
     #[serde(default)]
-    pub(super) body: Option<String>,
+    pub(super) body: Option<Value>,
     #[serde(default)]
     pub(super) body_encoding: Option<String>,
+}
+
+/// Nearly every exchange with a model.
+fn post() -> String {
+    "POST".to_owned()
 }
 
 impl Recorded {
@@ -73,6 +79,7 @@ impl Recorded {
             &body,
             &request.body_encoding,
         ));
+        headers.extend(media_of(&request.body, &request.headers));
         Ok(half(&headers, &body))
     }
 
@@ -88,8 +95,18 @@ impl Recorded {
             &body,
             &response.body_encoding,
         ));
+        headers.extend(media_of(&response.body, &response.headers));
         Ok(half(&headers, &body))
     }
+}
+
+/// The media type of a body that is written as JSON, where no header names one.
+fn media_of(body: &Option<Value>, headers: &BTreeMap<String, Value>) -> Option<(String, String)> {
+    let is_named = headers
+        .keys()
+        .any(|name| name.eq_ignore_ascii_case("content-type"));
+    let is_json = matches!(body, Some(Value::Object(_) | Value::Array(_)));
+    (is_json && !is_named).then(|| ("content-type".to_owned(), "application/json".to_owned()))
 }
 
 /// Recorded headers with what follows from the body as it is now: recorders decode bodies and leave headers as they were.
@@ -133,17 +150,21 @@ impl From<&HalfExchange> for Half {
 }
 
 /// The bytes of a recorded body.
-pub(super) fn bytes_of(
-    body: &Option<String>,
-    encoding: &Option<String>,
-) -> Result<Vec<u8>, String> {
+pub(super) fn bytes_of(body: &Option<Value>, encoding: &Option<String>) -> Result<Vec<u8>, String> {
     match (body, encoding.as_deref()) {
-        (None, _) => Ok(Vec::new()),
-        (Some(body), None) => Ok(body.clone().into_bytes()),
-        (Some(body), Some("base64")) => STANDARD
+        (None | Some(Value::Null), _) => Ok(Vec::new()),
+        (Some(Value::String(body)), None) => Ok(body.clone().into_bytes()),
+        // As in tests: JSON that stands there as itself.
+        (Some(body @ (Value::Object(_) | Value::Array(_))), None) => {
+            Ok(body.to_string().into_bytes())
+        }
+        (Some(Value::String(body)), Some("base64")) => STANDARD
             .decode(body)
             .map_err(|error| format!("the body is no base64: {error}")),
-        (Some(_), Some(other)) => Err(format!("body_encoding `{other}` is not known")),
+        (Some(Value::String(_)), Some(other)) => Err(format!(
+            "body_encoding `{other}` is not known; it is `base64` or absent"
+        )),
+        (Some(_), _) => Err("a body is a text, or JSON: an object or a list".to_owned()),
     }
 }
 
@@ -204,7 +225,18 @@ impl Proxyless {
 
     /// Sends an exchange through, at a moment in nanoseconds since 1970.
     pub(super) fn judge(&self, request: &Half, answer: Half, now: u64) -> Judged {
-        let seen = simulation::run(&self.guard, request, |_| answer, now);
+        self.judge_watched(request, answer, now, None)
+    }
+
+    /// The same; `watcher` is told of each event that is evaluated.
+    pub(super) fn judge_watched(
+        &self,
+        request: &Half,
+        answer: Half,
+        now: u64,
+        watcher: Option<Watcher>,
+    ) -> Judged {
+        let seen = simulation::run_watched(&self.guard, request, |_| answer, now, watcher);
         let record: Value = serde_json::from_slice(&seen.finished.line).unwrap_or_default();
         Judged {
             verdict: Verdict::of_record(&record, &self.guard.policy),

@@ -1,13 +1,17 @@
 //! `agentguard explain CODE`, `agentguard explain POLICY EVENT`
 
 use super::event::EventOptions;
+use super::exchange::{Proxyless, Recorded, moment, now};
 use super::source::Source;
 use super::verdict::Verdict;
 use super::{Failed, Outcome, output};
 use crate::diag::{codes, nearest};
+use crate::event::Event;
 use crate::policy::{Branch, Case, Context, Explained, Explainer, Policy};
 use clap::Args;
 use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -18,6 +22,15 @@ pub(super) struct Explain {
     /// With a policy: the event, as in a test file: `{call: "issue_refund {amount: 250}", env: prod}`, or just the call.
     #[arg(value_name = "EVENT", requires = "asked")]
     described: Option<String>,
+    /// With a policy: a recorded exchange, one JSON object as `replay` reads it; every event in it is explained. `-` is
+    /// standard input.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "asked",
+        conflicts_with = "described"
+    )]
+    exchange: Option<String>,
     /// Rules that are not about this event as well: those whose `match` does not hold.
     #[arg(long, requires = "asked")]
     all: bool,
@@ -33,39 +46,105 @@ impl Explain {
             }
             return Ok(Outcome::Clean);
         };
-        let is_event = self.described.is_some() || self.event.names_event();
+        let is_event =
+            self.described.is_some() || self.exchange.is_some() || self.event.names_event();
         if !is_event {
             return explain_code(asked, json);
         }
         let source = Source::open(asked)?;
         let policy = source.policy()?;
-        let case = match &self.described {
-            Some(text) => self.event.described_case(text, policy)?,
-            None => self.event.case(policy)?,
+        source.warn_of_unprovided();
+        let (events, verdict) = match (&self.exchange, &self.described) {
+            (Some(file), _) => self.exchanged(&source, file)?,
+            (None, Some(text)) => {
+                let case = self.event.described_case(text, policy)?;
+                (explained(policy, &case), Verdict::of(policy, &case))
+            }
+            (None, None) => {
+                let case = self.event.case(policy)?;
+                (explained(policy, &case), Verdict::of(policy, &case))
+            }
         };
-        for event in explained(policy, &case) {
-            if json {
-                output::line(&Value::Object(as_json(&event)).to_string());
-            } else {
-                output::print(&as_text(&event, self.all));
-            }
-        }
-        let verdict = Verdict::of(policy, &case);
         if json {
-            output::line(&json!({"verdict": verdict.to_json()}).to_string());
-        } else {
-            output::print(&verdict.told());
-            if verdict.rules.is_empty() {
-                output::line("  no rule holds: the default decides");
-            }
+            let events: Vec<Value> = events
+                .iter()
+                .map(|event| Value::Object(as_json(event)))
+                .collect();
+            output::line(&json!({"events": events, "verdict": verdict.to_json()}).to_string());
+            return Ok(Outcome::Clean);
+        }
+        for event in &events {
+            output::print(&as_text(event, self.all));
+        }
+        output::print(&verdict.told());
+        let is_by_code = verdict
+            .code
+            .as_ref()
+            .is_some_and(|code| code.starts_with("AG2"));
+        if verdict.rules.is_empty() {
+            output::line(match is_by_code {
+                true => "  no rule holds: the code decides",
+                false => "  no rule holds: the default decides",
+            });
         }
         Ok(Outcome::Clean)
+    }
+
+    /// Sends a recorded exchange through everything that the filter does, and explains each event on the way.
+    fn exchanged(
+        &self,
+        source: &Source,
+        file: &str,
+    ) -> Result<(Vec<EventExplained>, Verdict), Failed> {
+        let Some(root) = &source.root else {
+            return Err(output::complain("the policy could not be read"));
+        };
+        let bytes = output::read_lines(file)?;
+        let complain = |what| output::complain(&format!("{file}: {what}"));
+        let recorded = Recorded::parse(&bytes).map_err(|what| {
+            complain(format!(
+                "{what}; one exchange is expected: one JSON object, as `replay` reads it"
+            ))
+        })?;
+        let (sent, answered) = (
+            recorded.sent().map_err(complain)?,
+            recorded.answered().map_err(complain)?,
+        );
+        let time = recorded
+            .time
+            .as_deref()
+            .and_then(moment)
+            .unwrap_or_else(now);
+        let events: Rc<RefCell<Vec<EventExplained>>> = Rc::default();
+        let told = Rc::clone(&events);
+        let explainer = Explainer::default();
+        let watcher = move |event: &Event, at: &str, context: &Context<'_>| {
+            let explained = EventExplained {
+                kind: event.kind.word(),
+                at: Some(at.to_owned()),
+                rules: explainer.explain(event, context, None),
+            };
+            let mut told = told.borrow_mut();
+            // A text that comes in pieces is evaluated again and again: the last time it is whole.
+            match told
+                .iter_mut()
+                .find(|known| known.kind == explained.kind && known.at == explained.at)
+            {
+                Some(known) if at.starts_with('#') => *known = explained,
+                _ => told.push(explained),
+            }
+        };
+        let proxyless = Proxyless::new(root, self.event.environment())?;
+        let judged = proxyless.judge_watched(&sent, answered, time, Some(Box::new(watcher)));
+        Ok((events.take(), judged.verdict))
     }
 }
 
 /// An event with everything that was asked of it.
 struct EventExplained {
     kind: &'static str,
+    /// Where it stands in its exchange.
+    at: Option<String>,
     rules: Vec<Explained>,
 }
 
@@ -77,6 +156,7 @@ fn explained(policy: &Policy, case: &Case) -> Vec<EventExplained> {
             events
                 .map(|event| EventExplained {
                     kind: event.kind.word(),
+                    at: None,
                     rules: explainer.explain(event, context, past),
                 })
                 .collect()
@@ -108,6 +188,9 @@ fn as_json(event: &EventExplained) -> Map<String, Value> {
         .collect();
     let mut object = Map::new();
     object.insert("event".to_owned(), json!(event.kind));
+    if let Some(at) = &event.at {
+        object.insert("at".to_owned(), json!(at));
+    }
     object.insert("rules".to_owned(), Value::Array(rules));
     object
 }
@@ -130,7 +213,11 @@ fn branch_json(branch: &Branch) -> Value {
 }
 
 fn as_text(event: &EventExplained, all: bool) -> String {
-    let mut out = format!("{}\n", event.kind);
+    let at = event.at.as_deref().filter(|at| !at.is_empty());
+    let mut out = match at {
+        Some(at) => format!("{} at {at}\n", event.kind),
+        None => format!("{}\n", event.kind),
+    };
     let mut others = 0_usize;
     for rule in &event.rules {
         let is_about = rule

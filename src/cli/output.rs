@@ -29,17 +29,30 @@ pub(super) fn complain(message: &str) -> Failed {
     Failed
 }
 
+/// Most bytes of a file that is read whole: recordings, texts. What has no end (`/dev/zero`) ends here.
+const MOST_BYTES: usize = 1 << 30;
+
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(name: &str) -> Result<Vec<u8>, Failed> {
+    read_at_most(name, MOST_BYTES)
+        .map_err(|what| complain(&format!("{name} can't be read: {what}")))
+}
+
+/// Reads a file, or standard input for `-`, of so many bytes at most.
+///
+/// # Errors
+/// It can't be read, or is larger.
+pub(super) fn read_at_most(name: &str, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = if name == STDIN {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
-    } else {
-        std::fs::read(name).map(|read| bytes = read)
+    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let read = match name {
+        STDIN => std::io::stdin().lock().take(limit).read_to_end(&mut bytes),
+        name => std::fs::File::open(name).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
     };
     match read {
-        Ok(()) => Ok(bytes),
-        Err(error) => Err(complain(&format!("{name} can't be read: {error}"))),
+        Ok(_) if bytes.len() > most => Err(format!("too large: more than {most} bytes")),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Failed, Outcome, output};
 use crate::policy::{Policy, judge_record};
 use clap::Args;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -29,6 +30,135 @@ pub(super) struct Replay {
     /// Tell only what differs.
     #[arg(long)]
     differing: bool,
+    /// Tell only the summary: how many by action, rule and code, with examples.
+    #[arg(long)]
+    summary: bool,
+}
+
+/// How often something came of a line, with the first few.
+#[derive(Default)]
+struct Tally {
+    count: usize,
+    examples: Vec<Value>,
+}
+
+/// Most examples of one tally.
+const MOST_EXAMPLES: usize = 3;
+
+/// What came of all lines.
+#[derive(Default)]
+struct Summary {
+    count: usize,
+    /// Lines that say what was decided then.
+    compared: usize,
+    differing: usize,
+    open: usize,
+    actions: BTreeMap<String, Tally>,
+    rules: BTreeMap<String, Tally>,
+    codes: BTreeMap<String, Tally>,
+    differences: BTreeMap<String, Tally>,
+}
+
+impl Summary {
+    fn add(&mut self, line: &Line) {
+        let bump = |count: &mut usize, fits: bool| *count = count.saturating_add(usize::from(fits));
+        bump(&mut self.count, true);
+        bump(&mut self.compared, line.was.is_some());
+        bump(&mut self.differing, line.differs());
+        bump(&mut self.open, line.verdict.action == UNKNOWN);
+        let note = |tallies: &mut BTreeMap<String, Tally>, key: String| {
+            let tally = tallies.entry(key).or_default();
+            bump(&mut tally.count, true);
+            if tally.examples.len() < MOST_EXAMPLES {
+                tally.examples.push(line.id.clone());
+            }
+        };
+        note(&mut self.actions, line.verdict.action.clone());
+        for rule in &line.verdict.rules {
+            note(&mut self.rules, rule.id.clone());
+        }
+        if let Some(code) = &line.verdict.code {
+            note(&mut self.codes, code.clone());
+        }
+        if let Some(was) = line.was.as_ref().filter(|_| line.differs()) {
+            note(
+                &mut self.differences,
+                format!("{was} → {}", line.verdict.action),
+            );
+        }
+    }
+
+    fn parts(&self) -> [(&'static str, &BTreeMap<String, Tally>); 4] {
+        [
+            ("actions", &self.actions),
+            ("rules", &self.rules),
+            ("codes", &self.codes),
+            ("differences", &self.differences),
+        ]
+    }
+
+    fn to_json(&self) -> Value {
+        let mut object = json!({
+            "count": self.count, "compared": self.compared, "differing": self.differing, "unknown": self.open,
+        });
+        for (name, tallies) in self.parts() {
+            let tallies: Map<String, Value> = tallies
+                .iter()
+                .map(|(key, tally)| {
+                    (
+                        key.clone(),
+                        json!({"count": tally.count, "examples": tally.examples}),
+                    )
+                })
+                .collect();
+            if let Some(members) = object.as_object_mut() {
+                members.insert(name.to_owned(), Value::Object(tallies));
+            }
+        }
+        object
+    }
+
+    fn told(&self, is_against: bool) -> String {
+        let mut out = String::new();
+        for (name, tallies) in self.parts() {
+            // What is frequent first.
+            let mut tallies: Vec<(&String, &Tally)> = tallies.iter().collect();
+            tallies.sort_by_key(|(key, tally)| (std::cmp::Reverse(tally.count), *key));
+            for (key, tally) in tallies {
+                let ids: Vec<String> = tally.examples.iter().map(written_id).collect();
+                let more = if tally.count > ids.len() { ", …" } else { "" };
+                let label = name.trim_end_matches('s');
+                out.push_str(&format!(
+                    "{label} {key}: {} ({}{more})\n",
+                    tally.count,
+                    ids.join(", ")
+                ));
+            }
+        }
+        let open = match self.open {
+            0 => String::new(),
+            open => format!(", {open} can't be told from what was recorded"),
+        };
+        out.push_str(&match (self.compared, is_against) {
+            (0, false) if self.count > 0 => format!(
+                "{} judged{open}; nothing was recorded to compare with: no line says what was decided (`action` of an exchange, `decision` of an audit line). --against POLICY compares with another policy\n",
+                self.count
+            ),
+            (compared, _) if compared < self.count => format!(
+                "{} judged, {} of the {compared} that can be compared differ{open}\n",
+                self.count, self.differing
+            ),
+            _ => format!("{} judged, {} differ{open}\n", self.count, self.differing),
+        });
+        out
+    }
+}
+
+fn written_id(id: &Value) -> String {
+    match id {
+        Value::String(id) => id.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// What came of one line.
@@ -58,7 +188,7 @@ impl Replay {
             None => None,
         };
         let bytes = output::read_lines(&self.file)?;
-        let (mut count, mut differing, mut open) = (0_usize, 0_usize, 0_usize);
+        let mut summary = Summary::default();
         for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
             // A trapped VM leaves no record.
             if matches!(line.trim_ascii(), b"" | b"-") {
@@ -69,21 +199,17 @@ impl Replay {
             let told = self
                 .line(&judge, against.as_ref(), line)
                 .map_err(complain)?;
-            count = count.saturating_add(1);
-            differing = differing.saturating_add(usize::from(told.differs()));
-            open = open.saturating_add(usize::from(told.verdict.action == UNKNOWN));
-            if told.differs() || !self.differing {
+            summary.add(&told);
+            if !self.summary && (told.differs() || !self.differing) {
                 print(&told, json);
             }
         }
         if !json {
-            let open = match open {
-                0 => String::new(),
-                open => format!(", {open} can't be told from what was recorded"),
-            };
-            output::line(&format!("{count} judged, {differing} differ{open}"));
+            output::print(&summary.told(self.against.is_some()));
+        } else if self.summary {
+            output::line(&summary.to_json().to_string());
         }
-        Ok(if differing == 0 {
+        Ok(if summary.differing == 0 {
             Outcome::Clean
         } else {
             Outcome::Found
@@ -95,7 +221,9 @@ impl Replay {
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         if value.get("request").is_none() {
             if value.get("decision").is_none() {
-                return Err("neither an exchange nor an audit line".to_owned());
+                return Err(
+                    "neither an exchange (`request`) nor an audit line (`decision`)".to_owned(),
+                );
             }
             let was = match against {
                 Some(other) => Some(other.record(&value).action),
@@ -132,10 +260,7 @@ fn print(line: &Line, json: bool) {
         output::line(&Value::Object(object).to_string());
         return;
     }
-    let id = match &line.id {
-        Value::String(id) => id.clone(),
-        other => other.to_string(),
-    };
+    let id = written_id(&line.id);
     let was = match &line.was {
         Some(was) if line.differs() => format!("   was {was}"),
         _ => String::new(),

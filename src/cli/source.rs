@@ -3,10 +3,14 @@
 use super::{Failed, output};
 use crate::diag::{Diagnostic, Severity, codes};
 use crate::policy::{
-    Data, Loaded, Node, Policy, Read, load_with_zones, parse_json, parse_yaml, resolve, unfold,
+    Data, Loaded, MAX_DOCUMENT, Node, Policy, Read, load_with_zones, parse_json,
+    parse_yaml_in_part, resolve, unfold, unprovided,
 };
 use std::ops::Range;
 use std::path::Path;
+
+/// Most warnings about what Envoy does not provide yet that are told beside a decision.
+const MOST_WARNED: usize = 5;
 
 /// A document and what came of it.
 pub(super) struct Source {
@@ -20,6 +24,8 @@ pub(super) struct Source {
     lines: Vec<usize>,
     /// Its tree; absent if it could not be parsed.
     pub(super) root: Option<Node>,
+    /// The tree of one in which only words are wrong: read to find what else is.
+    partial: Option<Node>,
     /// What came of it.
     pub(super) loaded: Loaded,
 }
@@ -32,24 +38,25 @@ impl Source {
 
     /// Reads a file without compiling it.
     pub(super) fn read(name: &str) -> Result<Source, Failed> {
-        let bytes = output::read(name)?;
+        let bytes = output::read_at_most(name, MAX_DOCUMENT)
+            .map_err(|what| output::complain(&format!("{name} can't be read: {what}")))?;
         let whole = bytes.len();
         let bytes = bytes
             .strip_prefix(output::BYTE_ORDER_MARK)
             .unwrap_or(&bytes);
         let before = whole.saturating_sub(bytes.len());
-        let (text, root) = match std::str::from_utf8(bytes) {
+        let (text, (root, diagnostics)) = match std::str::from_utf8(bytes) {
             Ok(text) => (text.to_owned(), parse(name, text)),
             Err(error) => {
                 let at = error.valid_up_to();
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 let end = text.len().min(at.saturating_add(3));
-                (text, Err(vec![not_utf8(at..end)]))
+                (text, (None, vec![not_utf8(at..end)]))
             }
         };
-        let (root, diagnostics) = match root {
-            Ok(root) => (Some(root), Vec::new()),
-            Err(diagnostics) => (None, diagnostics),
+        let (root, partial) = match diagnostics.is_empty() {
+            true => (root, None),
+            false => (None, root),
         };
         let ends = text.match_indices('\n');
         let begins = ends.map(|(end, _)| end.saturating_add(1));
@@ -59,6 +66,7 @@ impl Source {
             lines: std::iter::once(0).chain(begins).collect(),
             text,
             root,
+            partial,
             loaded: Loaded {
                 policy: None,
                 diagnostics,
@@ -68,7 +76,9 @@ impl Source {
 
     /// The same with what it extends, compiled.
     pub(super) fn compiled(self) -> Source {
-        let Some(root) = &self.root else { return self };
+        let Some(root) = self.root.as_ref().or(self.partial.as_ref()) else {
+            return self;
+        };
         let merged = unfold(root).and_then(|(root, told)| {
             let merged = if names_files(&root) {
                 resolve(&self.name, &root, &mut read_beside)?
@@ -77,26 +87,45 @@ impl Source {
             };
             Ok((merged, told))
         });
-        match merged {
+        let (mut loaded, root) = match merged {
             Ok((merged, told)) => {
                 let mut loaded = load_with_zones(&merged);
                 loaded.diagnostics.extend(told);
-                loaded
-                    .diagnostics
-                    .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
-                Source {
-                    loaded,
-                    root: Some(merged),
-                    ..self
+                if let Some(policy) = &loaded.policy {
+                    loaded.diagnostics.extend(unprovided(policy, &merged));
                 }
+                (loaded, Some(merged))
             }
-            Err(diagnostics) => Source {
-                loaded: Loaded {
-                    policy: None,
+            Err(diagnostics) => {
+                let policy = None;
+                let loaded = Loaded {
+                    policy,
                     diagnostics,
-                },
-                ..self
-            },
+                };
+                (loaded, self.root.clone())
+            }
+        };
+        let words = self.loaded.diagnostics;
+        if !words.is_empty() {
+            // What follows from a word that can't be read says nothing more.
+            let is_word = |diagnostic: &Diagnostic| {
+                let mut words = words.iter();
+                words.any(|word| {
+                    word.span.start <= diagnostic.span.start && diagnostic.span.end <= word.span.end
+                })
+            };
+            loaded.diagnostics.retain(|diagnostic| !is_word(diagnostic));
+            loaded.diagnostics.extend(words);
+            loaded.policy = None;
+        }
+        loaded
+            .diagnostics
+            .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+        let root = root.filter(|_| self.root.is_some());
+        Source {
+            loaded,
+            root,
+            ..self
         }
     }
 
@@ -165,22 +194,24 @@ fn read_beside(from: &str, path: &str) -> Result<Read, String> {
         Some(folder) => folder.join(path),
         None => path.into(),
     };
-    match std::fs::read_to_string(&file) {
-        Ok(text) => Ok(Read {
-            name: file.to_string_lossy().into_owned(),
-            text,
-        }),
-        Err(error) => Err(format!("{}: {error}", file.display())),
+    let name = file.to_string_lossy().into_owned();
+    let bytes =
+        output::read_at_most(&name, MAX_DOCUMENT).map_err(|what| format!("{name}: {what}"))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Read { name, text }),
+        Err(_) => Err(format!("{name} is not UTF-8")),
     }
 }
 
-fn parse(name: &str, text: &str) -> Result<Node, Vec<Diagnostic>> {
+fn parse(name: &str, text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let is_json =
         name.ends_with(".json") || (name == output::STDIN && text.trim_start().starts_with('{'));
-    if is_json {
-        parse_json(text.as_bytes()).map_err(|diagnostic| vec![*diagnostic])
-    } else {
-        parse_yaml(text)
+    if !is_json {
+        return parse_yaml_in_part(text);
+    }
+    match parse_json(text.as_bytes()) {
+        Ok(root) => (Some(root), Vec::new()),
+        Err(diagnostic) => (None, vec![*diagnostic]),
     }
 }
 
@@ -194,5 +225,57 @@ fn not_utf8(span: Range<usize>) -> Diagnostic {
         label: None,
         help: Some("save it as UTF-8".to_owned()),
         fix: None,
+    }
+}
+
+/// A proxy that a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Host {
+    /// Envoy by itself.
+    Envoy,
+    /// Istio.
+    Istio,
+    /// Envoy Gateway.
+    EnvoyGateway,
+}
+
+impl Source {
+    /// Makes errors of what Envoy does not provide yet. With `fail_closed` only of what Envoy refuses: all else is denied
+    /// there, and that is meant.
+    pub(super) fn require_provided(&mut self, fail_closed: bool) {
+        let Some(policy) = &self.loaded.policy else {
+            return;
+        };
+        let refused: Vec<&str> = policy
+            .unenforceable()
+            .filter_map(|rule| Some(rule.limit.as_ref()?.path()))
+            .collect();
+        for diagnostic in &mut self.loaded.diagnostics {
+            let is_refused = refused.contains(&&*diagnostic.path);
+            if diagnostic.code == codes::AG1017 && (is_refused || !fail_closed) {
+                diagnostic.severity = Severity::Error;
+            }
+        }
+        self.loaded
+            .diagnostics
+            .sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span.start));
+    }
+
+    /// Says of a policy that is evaluated here what Envoy does not provide of it yet.
+    pub(super) fn warn_of_unprovided(&self) {
+        let unprovided = self.loaded.diagnostics.iter();
+        let unprovided: Vec<&Diagnostic> = unprovided
+            .filter(|diagnostic| diagnostic.code == codes::AG1017)
+            .collect();
+        for diagnostic in unprovided.iter().take(MOST_WARNED) {
+            output::complain(&format!("warning: AG1017 {}", diagnostic.message));
+        }
+        let more = unprovided.len().saturating_sub(MOST_WARNED);
+        if more > 0 {
+            output::complain(&format!(
+                "warning: {more} more of AG1017; see `agentguard validate {}`",
+                self.name
+            ));
+        }
     }
 }

@@ -69,8 +69,13 @@ struct Suite {
 impl Test {
     pub(super) fn run(&self, json: bool) -> Result<Outcome, Failed> {
         let mut suite = Suite::default();
+        let mut broken = 0_usize;
+        // One file that can't be read or is wrong hides nothing of the others.
         for (file, is_named) in self.files()? {
-            suite.file(&file, is_named)?;
+            broken = broken.saturating_add(usize::from(suite.file(&file, is_named).is_err()));
+        }
+        if suite.ran.is_empty() && broken > 0 {
+            return Err(Failed);
         }
         if suite.ran.is_empty() {
             return Err(output::complain(
@@ -89,6 +94,16 @@ impl Test {
         if self.coverage {
             suite.print_coverage(json, self.format);
         }
+        if broken > 0 {
+            let files = if broken == 1 {
+                "file was"
+            } else {
+                "files were"
+            };
+            return Err(output::complain(&format!(
+                "{broken} {files} not tested: see above"
+            )));
+        }
         Ok(if suite.failures() == 0 {
             Outcome::Clean
         } else {
@@ -96,25 +111,38 @@ impl Test {
         })
     }
 
-    /// The files to look at, each once, and whether they were named: in a folder other things may stand.
+    /// The files to look at, each once, and whether they were named; beside a policy the tests of its name.
     fn files(&self) -> Result<Vec<(PathBuf, bool)>, Failed> {
         let mut files = Vec::new();
-        for path in &self.paths {
-            let path = PathBuf::from(path);
-            if path.is_dir() {
-                let mut found = Vec::new();
-                folder(&path, &mut found)?;
-                files.extend(found.into_iter().map(|file| (file, false)));
-                continue;
-            }
-            let beside = beside(&path).map(|beside| (beside, true));
-            files.push((path, true));
-            files.extend(beside);
+        for (path, is_named) in documents(&self.paths)? {
+            let beside = beside(&path).filter(|_| is_named);
+            files.push((path, is_named));
+            files.extend(beside.map(|beside| (beside, true)));
         }
         let mut seen = BTreeSet::new();
         files.retain(|(file, _)| seen.insert(canonical(file)));
         Ok(files)
     }
+}
+
+/// The files that are named, and those in the folders that are: in a folder other things may stand.
+pub(super) fn documents(paths: &[String]) -> Result<Vec<(PathBuf, bool)>, Failed> {
+    let mut files = Vec::new();
+    for path in paths {
+        let path = PathBuf::from(path);
+        if path.is_dir() {
+            let mut found = Vec::new();
+            folder(&path, &mut found)?;
+            if found.is_empty() {
+                let what = "no file in it ends with .yaml, .yml or .json";
+                return Err(output::complain(&format!("{}: {what}", path.display())));
+            }
+            files.extend(found.into_iter().map(|file| (file, false)));
+        } else {
+            files.push((path, true));
+        }
+    }
+    Ok(files)
 }
 
 /// `NAME.test.yaml` beside `NAME.yaml`.
@@ -149,7 +177,7 @@ fn folder(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 }
 
 /// Whether a document claims to be a policy, sound or not.
-fn says_it_is_a_policy(root: &Node) -> bool {
+pub(super) fn says_it_is_a_policy(root: &Node) -> bool {
     let kind = root.get("kind").and_then(Node::text);
     matches!(kind, Some("AgentPolicy" | "AgentPolicySet")) || modern(root).is_some()
 }
@@ -170,7 +198,10 @@ impl Suite {
         let name = path.to_string_lossy().into_owned();
         let source = Source::read(&name)?;
         match &source.root {
-            None => Err(wrong(&source, &source.loaded.diagnostics)),
+            None => {
+                let source = source.compiled();
+                Err(wrong(&source, &source.loaded.diagnostics))
+            }
             Some(root) if is_test_file(root) => {
                 let file = read_tests(root).map_err(|errors| wrong(&source, &errors))?;
                 let policy = match path.parent() {

@@ -1,7 +1,7 @@
 //! `agentguard validate FILE…`, `agentguard lint FILE…`
 
-use super::source::Source;
-use super::test::failing_examples;
+use super::source::{Host, Source};
+use super::test::{documents, failing_examples, says_it_is_a_policy};
 use super::{Failed, Outcome, output, render};
 use crate::diag::{Diagnostic, Severity};
 use crate::policy::lint;
@@ -13,9 +13,15 @@ const MOST_DRAWN: usize = 200;
 /// Arguments of `validate` and `lint`.
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Policies in YAML or JSON; `-` is standard input.
+    /// Policies in YAML or JSON, or folders of them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
+    /// Where the policy is to run: what it asks for and is not provided there yet is an error.
+    #[arg(long = "for", value_enum, value_name = "HOST")]
+    host: Option<Host>,
+    /// With `--for`: an approval or an identity that is not provided is meant to be denied.
+    #[arg(long, requires = "host")]
+    fail_closed: bool,
     /// Warnings fail as well.
     #[arg(long)]
     strict: bool,
@@ -34,8 +40,21 @@ impl Validate {
 
     fn tell(&self, json: bool, linted: bool) -> Result<Outcome, Failed> {
         let mut outcome = Outcome::Clean;
-        for name in &self.files {
-            let source = Source::open(name)?;
+        let mut unreadable = false;
+        for (path, is_named) in documents(&self.files)? {
+            let name = &path.to_string_lossy();
+            // One file that can't be read hides nothing of the others.
+            let Ok(source) = Source::read(name) else {
+                unreadable = true;
+                continue;
+            };
+            if !is_named && !source.root.as_ref().is_none_or(says_it_is_a_policy) {
+                continue;
+            }
+            let mut source = source.compiled();
+            if self.host.is_some() {
+                source.require_provided(self.fail_closed);
+            }
             let diagnostics = all(&source, linted);
             for (number, diagnostic) in diagnostics.iter().enumerate() {
                 if json {
@@ -71,7 +90,7 @@ impl Validate {
                 ));
             }
         }
-        Ok(outcome)
+        if unreadable { Err(Failed) } else { Ok(outcome) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a policy decides of a case or of an exchange, in the one shape that `check`, `test` and `replay` print.
 
 use crate::diag::codes;
-use crate::event::Redaction;
+use crate::event::{Direction, Kind, Redaction};
 use crate::policy::{
     Action, CASE_LIMITS, Case, CompiledRule, Context, Decision, LEAVE_TOOL_OUT, Mode, Moment,
     Policy,
@@ -25,6 +25,8 @@ pub(super) struct Verdict {
     pub(super) code: Option<String>,
     /// Rules that hold, by id.
     pub(super) rules: Vec<HeldRule>,
+    /// Rules about something that could not be read, where its code decided without them.
+    pub(super) undecided: Vec<String>,
     /// The deciding rule's reason.
     pub(super) reason: Option<String>,
     /// The deciding rule's remedy.
@@ -130,7 +132,7 @@ impl Verdict {
             .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
-            "redact" => redacted_text(context.nest, redactions),
+            "redact" => redacted_text(context.nest, redactions, may_be_turned_back(case)),
             _ => None,
         };
         let (reason, remedy) = words(decided, code);
@@ -140,6 +142,7 @@ impl Verdict {
             status: code.map_or(200, codes::status),
             code: code.map(str::to_owned),
             rules: rules.into_values().collect(),
+            undecided: Vec::new(),
             reason,
             remedy,
             findings,
@@ -168,8 +171,19 @@ impl Verdict {
             })
             .collect();
         let action = text("decision").unwrap_or_default();
+        let code = text("code");
+        // What could not be read is decided by its code: only a rule about that has a say.
+        let unread = code.as_ref().is_some_and(|code| code.starts_with("AG2"));
+        let is_about_it = |rule: &Value| {
+            let event = rule.get("event").and_then(Value::as_str);
+            !unread || event == Some(Kind::Uninspectable.word())
+        };
+        let recorded = record.get("rules").and_then(Value::as_array);
         let decided = rules
             .iter()
+            .zip(recorded.into_iter().flatten())
+            .filter(|(_, recorded)| is_about_it(recorded))
+            .map(|(rule, _)| rule)
             .find(|rule| rule.action == action && rule.mode == Mode::Enforce.word())
             .filter(|_| action == "deny" || action == "require_approval")
             .and_then(|held| policy.rules().iter().find(|rule| *rule.id == *held.id));
@@ -193,6 +207,13 @@ impl Verdict {
             remedy,
             findings,
             text: None,
+            undecided: record
+                .get("undecided")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| id.as_str().map(str::to_owned))
+                .collect(),
             action,
             rules,
         }
@@ -221,6 +242,9 @@ impl Verdict {
             .map(|rule| json!({"id": rule.id, "action": rule.action, "mode": rule.mode}))
             .collect();
         put("rules", rules);
+        if !self.undecided.is_empty() {
+            put("undecided", json!(self.undecided));
+        }
         for (key, text) in [("reason", &self.reason), ("remedy", &self.remedy)] {
             if let Some(text) = text {
                 put(key, json!(text));
@@ -252,6 +276,11 @@ impl Verdict {
                 ""
             };
             out.push_str(&format!("  rule {}: {}{observed}\n", rule.id, rule.action));
+        }
+        for rule in &self.undecided {
+            out.push_str(&format!(
+                "  rule {rule}: not decided, what it asks could not be read\n"
+            ));
         }
         for (label, text) in [
             ("reason", &self.reason),
@@ -289,16 +318,30 @@ pub(super) fn rank(action: &str) -> usize {
         .unwrap_or_default()
 }
 
+/// Whether pseudonyms are made: in what is sent, whose response turns them back. Elsewhere they are labels.
+fn may_be_turned_back(case: &Case) -> bool {
+    let mut events = case.reading.events.iter();
+    events.all(|event| event.direction == Direction::Request)
+}
+
 /// The text after redaction; of arguments or a result, that value.
-fn redacted_text(nest: &Nest<'_>, redactions: Vec<Redaction>) -> Option<String> {
+fn redacted_text(
+    nest: &Nest<'_>,
+    redactions: Vec<Redaction>,
+    with_pseudonyms: bool,
+) -> Option<String> {
     let body = nest.body()?;
     let mut edits = Edits::default();
+    let mut ledger = Ledger::default();
+    if with_pseudonyms {
+        ledger.stand_ins.open(Vec::new());
+    }
     // The command line has no key of its own: hashes differ from those that a proxy writes.
     redact::apply(
         redactions,
         nest,
         b"agentguard check",
-        &mut Ledger::default(),
+        &mut ledger,
         &mut edits,
     );
     let edited = edit::apply(body.bytes(), &nest.flatten(edits));

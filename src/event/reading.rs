@@ -206,6 +206,8 @@ pub struct Reading {
     pub events: Vec<Event>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// Nothing of the body was read: its events tell only what the headers say.
+    pub is_unread: bool,
     /// Models that the request may use, or that answered.
     pub models: Models,
     /// The agent at the provider that was asked instead of a model.

@@ -2,7 +2,7 @@
 
 use super::{Flow, Stage, step::End};
 use crate::audit::{HeldRule, Record};
-use crate::event::{Direction, Known, Usage};
+use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
 use crate::wire::btree::{BTreeMap, BTreeSet};
@@ -63,6 +63,8 @@ pub(super) struct Exchange {
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
     pub(super) rules: BTreeMap<(u16, &'static str), HeldRule>,
+    /// Rules about what could not be read, where its code decided without them.
+    pub(super) undecided: BTreeSet<Box<str>>,
     pub(super) findings: BTreeMap<Box<str>, u64>,
     pub(super) events: BTreeMap<&'static str, u64>,
     /// Names of tools called, each with what became of the call.
@@ -169,6 +171,7 @@ impl Flow {
             code: exchange.code,
             status,
             rules: &rules,
+            undecided: &exchange.undecided,
             findings: &exchange.findings,
             events: &exchange.events,
             tools: &tools,
@@ -205,9 +208,15 @@ impl Flow {
 
     fn deciding_rule(&self) -> Option<String> {
         let word = self.exchange.outcome.word();
+        // What could not be read is decided by its code, or by a rule about that.
+        let unread = self
+            .exchange
+            .code
+            .is_some_and(|code| code.starts_with("AG2"));
         self.exchange
             .rules
             .values()
+            .filter(|rule| !unread || rule.event == Kind::Uninspectable.word())
             .find(|rule| rule.action == word && rule.mode == Mode::Enforce.word())
             .map(|rule| rule.id.to_string())
     }

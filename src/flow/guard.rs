@@ -64,7 +64,7 @@ impl Guard {
             return Err(GuardError {
                 code: codes::AG1017,
                 message: format!(
-                    "rule `{}` has a limit, which this version does not enforce; use Envoy's rate limit filters until it does",
+                    "rule `{}` has a limit, and nothing counts between requests yet; use Envoy's rate limit filters until it does",
                     rule.id
                 ),
             });

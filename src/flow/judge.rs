@@ -91,12 +91,22 @@ pub(super) enum Force {
 /// One event that is judged.
 pub(super) struct Case<'a> {
     pub(super) event: &'a Event,
+    /// What the body that it is part of is refused for, as it could not be read.
+    pub(super) unread: Unread,
     /// For something that could not be read: what.
     pub(super) problem: Option<&'a Problem>,
     pub(super) moment: Moment,
     pub(super) force: Force,
     /// Where it stands, if that is no place in the body at hand.
     pub(super) at: Option<&'a str>,
+}
+
+/// Whether a code refuses a body already, as things are enforced and if everything were. Then the code alone decides: a rule
+/// that holds only because something could not be read says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unread {
+    refused: bool,
+    would_be: bool,
 }
 
 /// A part of an answer that was put together from pieces, to be judged.
@@ -152,29 +162,33 @@ impl Flow {
             None => Scans::default(),
         };
         let mut verdict = self.in_context(nest, reading, scans, |flow, context, verdict| {
-            let mut judge = |event: &Event, problem| {
+            let mut judge = |event: &Event, problem, unread| {
                 let case = Case {
                     event,
+                    unread,
                     problem,
                     moment: Moment::Whole,
                     force,
                     at: None,
                 };
-                flow.judge_event(&case, context, verdict);
+                flow.judge_event(&case, context, verdict)
             };
+            let mut unread = Unread::default();
             for problem in reading.problems.iter().chain(&excess) {
                 let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
                 event.code = Some(problem.code);
-                judge(&event, Some(problem));
+                let decided = judge(&event, Some(problem), Unread::default());
+                unread.refused |= decided.refused;
+                unread.would_be |= decided.would_be;
             }
             for event in &reading.events {
                 if work::is_exhausted() {
                     break;
                 }
-                judge(event, None);
+                judge(event, None, unread);
             }
             for event in told_identifiers(direction, reading, context) {
-                judge(&event, None);
+                judge(&event, None, unread);
             }
             flow.judge_work(direction, force, context, verdict);
         });
@@ -336,6 +350,7 @@ impl Flow {
             for event in events {
                 let case = Case {
                     event,
+                    unread: Unread::default(),
                     problem: None,
                     moment,
                     force,
@@ -475,12 +490,13 @@ impl Flow {
         }
     }
 
+    /// Judges an event; whether it is refused.
     pub(super) fn judge_event(
         &mut self,
         case: &Case<'_>,
         context: &Context<'_>,
         verdict: &mut Verdict,
-    ) {
+    ) -> Unread {
         let event = case.event;
         let policy = context.policy;
         if let Some(code) = event.code {
@@ -489,6 +505,12 @@ impl Flow {
         }
         if let Some(class) = event.opacity {
             self.exchange.gap(event.direction, Read::Partial, class);
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(mut watcher) = self.watcher.take() {
+            let place = told_place(context.nest, event.at);
+            watcher(event, case.at.unwrap_or(&place), context);
+            self.watcher = Some(watcher);
         }
         let judgement = policy.judge(event, context, case.moment);
         policy.note(event, context);
@@ -507,6 +529,14 @@ impl Flow {
             let Some(rule) = policy.rule(held.rule) else {
                 continue;
             };
+            let is_refused = match held.enforced {
+                true => case.unread.refused,
+                false => case.unread.would_be,
+            };
+            if is_refused && policy.is_undecided(rule, event, context) {
+                self.exchange.undecided.insert(rule.id.clone());
+                continue;
+            }
             let mode = if held.enforced {
                 Mode::Enforce
             } else {
@@ -604,6 +634,10 @@ impl Flow {
                 ruling,
                 problem: case.problem.cloned(),
             });
+        }
+        Unread {
+            refused: judgement.ruling.decision == Decision::Deny,
+            would_be: judgement.would.decision == Decision::Deny,
         }
     }
 }

@@ -71,7 +71,14 @@ pub struct Flow {
     doubt: Option<Problem>,
     /// We answered ourselves; what comes back through the response callbacks is our own reply.
     replied: bool,
+    /// Told of each event that is evaluated, for whoever explains an exchange.
+    #[cfg(not(target_arch = "wasm32"))]
+    watcher: Option<Watcher>,
 }
+
+/// Is told of an event that is evaluated: the event, where it stands, and what it is evaluated against.
+#[cfg(not(target_arch = "wasm32"))]
+pub type Watcher = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Context<'_>)>;
 
 /// What was read in the request's headers.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +155,15 @@ impl Flow {
             answered: false,
             doubt: None,
             replied: false,
+            #[cfg(not(target_arch = "wasm32"))]
+            watcher: None,
         }
+    }
+
+    /// Tells of each event that is evaluated.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn watched_by(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// Adds time spent in the filter, which only the host can measure.

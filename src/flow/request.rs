@@ -457,6 +457,7 @@ impl Flow {
     fn judge_without_body(&mut self, problem: Option<Problem>) -> Option<Step> {
         let mut reading = Reading {
             models: self.asked.endpoint.models(),
+            is_unread: problem.is_some(),
             ..Reading::new()
         };
         if self.asked.endpoint.model == Known::Missing && problem.is_some() {

@@ -2,7 +2,7 @@
 //! goes on reaches the upstream or the client at once. For the command line and for tests.
 
 use super::step::{Action, Body, End, HeaderEdit, RequestHead, ResponseHead, Step};
-use super::{Finished, Flow, Guard};
+use super::{Finished, Flow, Guard, Watcher};
 use std::rc::Rc;
 
 /// One half of an exchange, as it arrives.
@@ -93,8 +93,23 @@ pub fn run(
     answer: impl FnOnce(&Half) -> Half,
     now: u64,
 ) -> Seen {
+    run_watched(guard, request, answer, now, None)
+}
+
+/// The same; `watcher` is told of each event that is evaluated.
+pub fn run_watched(
+    guard: &Rc<Guard>,
+    request: &Half,
+    answer: impl FnOnce(&Half) -> Half,
+    now: u64,
+    watcher: Option<Watcher>,
+) -> Seen {
+    let mut flow = Flow::new(Rc::clone(guard));
+    if let Some(watcher) = watcher {
+        flow.watched_by(watcher);
+    }
     let mut simulation = Simulation {
-        flow: Flow::new(Rc::clone(guard)),
+        flow,
         now,
         upstream: None,
         client: Half::default(),

@@ -5,7 +5,7 @@
 //! may cost. Steps are earned by bodies and by frames, never by how these were cut into chunks.
 
 use super::Flow;
-use super::judge::{Case, Force, Verdict};
+use super::judge::{Case, Force, Unread, Verdict};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Problem};
 use crate::policy::{Context, Moment, Policy};
@@ -108,6 +108,7 @@ impl Flow {
             self.judge_event(
                 &Case {
                     event: &event,
+                    unread: Unread::default(),
                     problem: Some(&problem),
                     moment: Moment::Whole,
                     force,

@@ -53,6 +53,9 @@ impl RootContext for Root {
                         guard.policy.rules().len()
                     ),
                 );
+                if let Some(what) = guard.policy.denied_for_want() {
+                    abi::log(Level::Warn, &format!("agentguard: AG1017 {what}"));
+                }
                 let _ = abi::set_tick_period(TICK);
                 let _ = rejections();
                 self.guard = Some(Rc::new(guard));

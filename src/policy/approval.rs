@@ -64,7 +64,14 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Ap
     }
     if approval.valid_for == 0 {
         let message = "an approval that holds for no time can never be used";
-        decoder.error(codes::AG1011, &at.key("valid_for"), &node.span, message, "");
+        let help = "write how long it may be used, for example `valid_for: 10m`";
+        decoder.error(
+            codes::AG1011,
+            &at.key("valid_for"),
+            &node.span,
+            message,
+            help,
+        );
         return None;
     }
     Some(approval)
@@ -74,7 +81,8 @@ fn positive(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<u32> {
     let count = decoder.count(at, node)?;
     let count = u32::try_from(count).ok().filter(|count| *count > 0);
     if count.is_none() {
-        decoder.error(codes::AG1011, at, &node.span, "one is the least", "");
+        let help = "write `1` or more, or leave it out";
+        decoder.error(codes::AG1011, at, &node.span, "one is the least", help);
     }
     count
 }

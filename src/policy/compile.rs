@@ -362,6 +362,27 @@ impl Policy {
         self.rules.iter().filter(|rule| rule.limit.is_some())
     }
 
+    /// What is in force although nothing here provides what it asks for: all of that is denied, or counts for the strict side.
+    pub fn denied_for_want(&self) -> Option<&'static str> {
+        let documents = self.document.deciding();
+        if self.document.requires_identity == Some(true) {
+            return Some("`require: identity` denies every request: no credential is read yet");
+        }
+        if self
+            .rules
+            .iter()
+            .any(|rule| rule.action == Action::RequireApproval)
+        {
+            return Some("rules that require an approval deny: none can be given yet");
+        }
+        let asks = |part: &Document| {
+            !part.audience.is_empty() || part.rules.iter().any(Rule::asks_identity)
+        };
+        documents.iter().any(asks).then_some(
+            "rules about who is asking count for the strict side: nothing tells that yet",
+        )
+    }
+
     /// Whether what no rule decides is enforced or only recorded.
     pub fn enforces_defaults(&self) -> bool {
         self.chapters.iter().any(|chapter| chapter.enforces(None))
@@ -584,7 +605,7 @@ impl<'d> Compiler<'d> {
 
     fn warn_of_limit(&mut self, rule: &Rule, limit: &Limit) {
         let message = format!(
-            "rule `{}` has a limit, which this version does not enforce",
+            "rule `{}` has a limit, and nothing counts between requests yet: Envoy refuses this policy",
             rule.id
         );
         let at = At::root();
@@ -594,8 +615,7 @@ impl<'d> Compiler<'d> {
             .report(warning, codes::AG1017, &at, limit.span.clone(), message);
         if let Some(diagnostic) = report {
             diagnostic.path.clone_from(&limit.path);
-            let help =
-                "the filter refuses this policy; use Envoy's rate limit filters until it does";
+            let help = "take it out, and use Envoy's own filters (`local_ratelimit`, `ratelimit`) until it works";
             diagnostic.help = Some(help.to_owned());
         }
     }

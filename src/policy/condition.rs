@@ -532,7 +532,8 @@ fn read_earlier(
                     .filter(|count| *count > 0)
                     .zip(slot)
                 else {
-                    decoder.error(codes::AG1011, &inner, &value.span, "one is the least", "");
+                    let help = "write `1` or more, or leave it out";
+                    decoder.error(codes::AG1011, &inner, &value.span, "one is the least", help);
                     return None;
                 };
                 *slot = count;
@@ -700,7 +701,8 @@ fn read_overlap(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Opera
                 Some(length) => run = length,
                 None => {
                     let message = format!("from {} to {}", RUNS.start(), RUNS.end());
-                    decoder.error(codes::AG1011, &at, &member.value.span, &message, "");
+                    let help = format!("leave it out for {USUAL_RUN}");
+                    decoder.error(codes::AG1011, &at, &member.value.span, &message, &help);
                     return None;
                 }
             }

@@ -552,16 +552,35 @@ impl Policy {
     /// Whether a rule holds for an event: `match` and `when` do, `unless` doesn't.
     pub(super) fn holds(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
         work::spend(RULE);
+        self.holds_as(rule, event, context, false)
+    }
+
+    /// Whether a rule that holds does so only because something could not be read: of an event whose body was not read, if
+    /// it asks anything of the body; else if it would not hold, were what can't be determined otherwise.
+    pub fn is_undecided(&self, rule: &CompiledRule, event: &Event, context: &Context<'_>) -> bool {
+        let head = Field::is_of_head;
+        let asks_body = || !rule.is_only_about(head) || !rule.exempts_only_by(head);
+        (context.reading.is_unread && asks_body()) || !self.holds_as(rule, event, context, true)
+    }
+
+    fn holds_as(
+        &self,
+        rule: &CompiledRule,
+        event: &Event,
+        context: &Context<'_>,
+        for_certain: bool,
+    ) -> bool {
         if rule.barred(event).is_some() {
             return false;
         }
         let side = rule.side();
         let judge = |side| Judge {
             if_missing: rule.if_missing,
+            for_certain,
             ..Judge::new(event, context, side)
         };
         let inner = judge(side);
-        rule.may_match(event, context)
+        rule.matches.iter().all(|test| inner.test(test, side))
             && rule
                 .when
                 .as_ref()
@@ -780,20 +799,26 @@ impl CompiledRule {
             .all(|test| judge.test(test, self.side()))
     }
 
-    /// Whether every field that it tests is one of these.
+    /// Whether every field that `match` and `when` test is one of these.
     fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
-        fn all(condition: &CompiledCondition, known: impl Fn(&Field) -> bool + Copy) -> bool {
-            match condition {
-                CompiledCondition::All(list) | CompiledCondition::Any(list) => {
-                    list.iter().all(|inner| all(inner, known))
-                }
-                CompiledCondition::Not(inner) => all(inner, known),
-                CompiledCondition::Test(test) => test.fields().all(known),
-                CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
-            }
-        }
         self.matches.iter().all(|test| test.fields().all(known))
-            && self.when.as_ref().is_none_or(|when| all(when, known))
+            && self
+                .when
+                .as_ref()
+                .is_none_or(|when| when.is_only_about(known))
+    }
+
+    /// The same of `unless`.
+    fn exempts_only_by(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
+        let unless = self.unless.as_ref();
+        unless.is_none_or(|unless| unless.is_only_about(known))
+    }
+
+    /// Whether it lets a code pass that no default does.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn names_hard_code(&self) -> bool {
+        let mut codes = codes::CODES.iter().map(|code| code.id);
+        codes.any(|code| is_hard(code) && self.names_code(code))
     }
 
     /// Whether `match` names exactly this code.
@@ -809,6 +834,20 @@ impl CompiledRule {
                     .any(|literal| literal.is_text(code)),
                 _ => false,
             })
+    }
+}
+
+impl CompiledCondition {
+    /// Whether every field that it tests is one of these.
+    fn is_only_about(&self, known: impl Fn(&Field) -> bool + Copy) -> bool {
+        match self {
+            CompiledCondition::All(list) | CompiledCondition::Any(list) => {
+                list.iter().all(|inner| inner.is_only_about(known))
+            }
+            CompiledCondition::Not(inner) => inner.is_only_about(known),
+            CompiledCondition::Test(test) => test.fields().all(known),
+            CompiledCondition::AnyItem { .. } | CompiledCondition::Earlier { .. } => false,
+        }
     }
 }
 
@@ -834,6 +873,8 @@ pub(super) struct Judge<'e, 'a> {
     pub(super) if_missing: Option<IfMissing>,
     /// The item of a list that is looked at.
     pub(super) item: Option<Value<'e>>,
+    /// What can't be determined counts against the rule, to find out whether it holds whatever that is.
+    pub(super) for_certain: bool,
 }
 
 impl<'e, 'a> Judge<'e, 'a> {
@@ -844,7 +885,13 @@ impl<'e, 'a> Judge<'e, 'a> {
             outer,
             if_missing: None,
             item: None,
+            for_certain: false,
         }
+    }
+
+    /// What something that can't be determined counts as: it fits what restricts and not what loosens.
+    fn unknown(&self, side: Side) -> bool {
+        (side == Side::Restricting) != self.for_certain
     }
 
     pub(super) fn condition(&self, condition: &CompiledCondition, side: Side) -> bool {
@@ -866,7 +913,7 @@ impl<'e, 'a> Judge<'e, 'a> {
                     Side::Loosening => narrowly,
                 };
                 let stands = count.all >= *at_least && count.in_a_row >= *in_a_row;
-                stands || (side == Side::Restricting && !history.is_complete)
+                stands || (!history.is_complete && self.unknown(side))
             }
         }
     }
@@ -907,9 +954,10 @@ impl<'e, 'a> Judge<'e, 'a> {
             None => strict,
         };
         match presence {
-            Presence::Unknown | Presence::Ambiguous => strict,
+            Presence::Unknown => self.unknown(side),
+            Presence::Ambiguous => strict,
             Presence::Present { and_unknown } if and_unknown || !items.is_empty() => {
-                items.iter().any(fits) || (and_unknown && strict)
+                items.iter().any(fits) || (and_unknown && self.unknown(side))
             }
             _ => self.missing(false, side),
         }
@@ -967,12 +1015,12 @@ impl<'e, 'a> Judge<'e, 'a> {
                 return self.keyed(field, check, key, operators, side);
             }
             Operator::Field(other) => return self.compared(field, check, other, side),
-            Operator::Overlaps { with, .. } if !self.is_told(with) => {
-                // What is known of the history may still be enough.
-                let is_strict = side == Side::Restricting;
-                if is_strict || matches!(with, Against::Field(_)) {
-                    return is_strict;
-                }
+            // What is known of the history may still be enough for what loosens.
+            Operator::Overlaps { with, .. }
+                if !self.is_told(with)
+                    && (side == Side::Restricting || matches!(with, Against::Field(_))) =>
+            {
+                return self.unknown(side);
             }
             _ => {}
         }
@@ -981,7 +1029,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             return match verdict {
                 Some(Verdict::Holds) => true,
                 Some(Verdict::Fails) => false,
-                Some(Verdict::Unreadable) | None => side == Side::Restricting,
+                Some(Verdict::Unreadable) | None => self.unknown(side),
             };
         }
         let reading = Values {
@@ -990,7 +1038,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         };
         let (tally, presence) = self.tally(field, check, operator, side, reading);
         match presence {
-            Presence::Unknown => return side == Side::Restricting,
+            Presence::Unknown => return self.unknown(side),
             Presence::Ambiguous if side == Side::Restricting => {
                 return self.either(field, check, operator, &tally, reading.opens);
             }
@@ -1100,7 +1148,7 @@ impl<'e, 'a> Judge<'e, 'a> {
             values.push(scalar)
         });
         if presence != (Presence::Present { and_unknown: false }) || values.is_empty() {
-            return strict;
+            return self.unknown(side);
         }
         let is_name = |field: &Field| matches!(field.nature(), Nature::Name | Nature::NameSet);
         let names = is_name(field) || is_name(other);
@@ -1227,8 +1275,10 @@ impl<'e, 'a> Judge<'e, 'a> {
         } else {
             tally.holding
         };
-        let any = fitting > 0 || (and_unknown && restricting);
-        let all = fitting == tally.count && tally.count > 0 && (restricting || !and_unknown);
+        let any = fitting > 0 || (and_unknown && restricting && self.unknown(side));
+        let all = fitting == tally.count
+            && tally.count > 0
+            && (restricting || !and_unknown || self.unknown(side));
         match check.quantifier {
             Some(Quantifier::Any) => return any,
             Some(Quantifier::All) => return all,
@@ -1242,15 +1292,7 @@ impl<'e, 'a> Judge<'e, 'a> {
     }
 
     fn missing(&self, is_negative: bool, side: Side) -> bool {
-        match (self.outer, side, self.if_missing) {
-            // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
-            (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
-            (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
-            (Side::Restricting, Side::Restricting, None) => is_negative,
-            // Under a `not` in what loosens: true, so that the whole stays false.
-            (Side::Loosening, Side::Restricting, _) => true,
-            (_, Side::Loosening, _) => false,
-        }
+        missing_fits(self.outer, side, self.if_missing, is_negative)
     }
 
     /// The list under the key that another field holds. A key that has no list has an empty one; a key that is missing,
@@ -1269,13 +1311,12 @@ impl<'e, 'a> Judge<'e, 'a> {
                 keys.push(text.text());
             }
         });
-        let strict = side == Side::Restricting;
         match (presence, keys.as_slice()) {
             (Presence::Present { and_unknown: false }, [key]) => {
                 let operator = operators.get(&**key).unwrap_or(&Operator::Nothing);
                 self.check(field, check, operator, side)
             }
-            _ => strict,
+            _ => self.unknown(side),
         }
     }
 
@@ -1392,6 +1433,25 @@ fn command_line(commands: &Commands, scalar: &Scalar<'_>) -> Verdict {
             }
         }
         _ => Verdict::Unreadable,
+    }
+}
+
+/// Whether a missing value fits, by the side on which the whole condition is read, the side of this test, and what the rule
+/// says of it.
+pub(super) fn missing_fits(
+    outer: Side,
+    side: Side,
+    if_missing: Option<IfMissing>,
+    is_negative: bool,
+) -> bool {
+    match (outer, side, if_missing) {
+        // `if_missing` speaks of the whole condition, so that under a `not` its words change places.
+        (Side::Restricting, Side::Restricting, Some(word)) => word == IfMissing::Apply,
+        (Side::Restricting, Side::Loosening, Some(word)) => word == IfMissing::Skip,
+        (Side::Restricting, Side::Restricting, None) => is_negative,
+        // Under a `not` in what loosens: true, so that the whole stays false.
+        (Side::Loosening, Side::Restricting, _) => true,
+        (_, Side::Loosening, _) => false,
     }
 }
 

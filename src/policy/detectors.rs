@@ -30,6 +30,9 @@ pub(super) const KEYS: &[&str] = &[
     "description",
 ];
 
+/// How many characters a stream may be made to wait for.
+const REACHES: std::ops::RangeInclusive<usize> = 1..=65_536;
+
 /// The words for how sure a detector is.
 pub(super) const CONFIDENCES: &[(&str, Confidence)] = &[
     ("low", Confidence::Low),
@@ -215,7 +218,21 @@ fn custom(
             }
             "confidence" => detector.confidence = decoder.word(&at, value, CONFIDENCES)?,
             "reach" => {
-                detector.reach = Some(usize::try_from(decoder.count(&at, value)?).ok()?);
+                let count = decoder.count(&at, value)?;
+                let reach = usize::try_from(count)
+                    .ok()
+                    .filter(|reach| REACHES.contains(reach));
+                let Some(reach) = reach else {
+                    let message = format!(
+                        "a number from {} to {} is expected here",
+                        REACHES.start(),
+                        REACHES.end()
+                    );
+                    let help = "write how many characters the longest match has, for example `reach: 200`; without it the pattern says so";
+                    decoder.error(codes::AG1007, &at, &value.span, &message, help);
+                    return None;
+                };
+                detector.reach = Some(reach);
             }
             "validator" => {
                 let word = decoder.text(&at, value)?;

@@ -5,7 +5,7 @@ use super::node::{Data, Member, Node};
 use super::protocols::{self, ProtocolEntry};
 use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
-use crate::diag::{Severity, codes};
+use crate::diag::{Fix, Severity, codes};
 use crate::event::words;
 use crate::wire::btree::BTreeMap;
 use crate::wire::order;
@@ -918,12 +918,12 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
         let value = &member.value;
         match &*member.key {
             "max_body" => {
-                if let Some(bytes) = decoder.bytes(&at, value) {
+                if let Some(bytes) = bounded_size(decoder, &at, value, "8MiB") {
                     inspect.max_body = bytes;
                 }
             }
             "max_text" => {
-                if let Some(bytes) = decoder.bytes(&at, value) {
+                if let Some(bytes) = bounded_size(decoder, &at, value, "4MiB") {
                     inspect.max_text = bytes;
                 }
             }
@@ -933,12 +933,12 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
                 }
             }
             "max_depth" => {
-                if let Some(depth) = bounded(decoder, &at, value, 1, 512) {
+                if let Some(depth) = bounded(decoder, &at, value, (1, 512), 64) {
                     inspect.max_depth = depth;
                 }
             }
             _ => {
-                if let Some(depth) = bounded(decoder, &at, value, 0, 16) {
+                if let Some(depth) = bounded(decoder, &at, value, (0, 16), 4) {
                     inspect.nested_json = u8::try_from(depth).unwrap_or(16);
                 }
             }
@@ -947,7 +947,43 @@ fn inspect(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Inspect {
     inspect
 }
 
-fn bounded(decoder: &mut Decoder, at: &At<'_>, node: &Node, low: u16, high: u16) -> Option<u16> {
+/// The most that the filter holds at once: a larger bound would never be reached.
+const LARGEST_SIZE: u64 = 256 << 20;
+
+/// A number of bytes that something fits into and that the filter can hold.
+fn bounded_size(decoder: &mut Decoder, at: &At<'_>, node: &Node, usual: &str) -> Option<u64> {
+    let bytes = decoder.bytes(at, node)?;
+    if (SMALLEST_SIZE..=LARGEST_SIZE).contains(&bytes) {
+        return Some(bytes);
+    }
+    let message = format!("{SMALLEST_SIZE} bytes to 256MiB are expected here");
+    let help = format!("write for example `{usual}`, which holds without it");
+    if let Some(diagnostic) = decoder.report(
+        Severity::Error,
+        codes::AG1007,
+        at,
+        node.span.clone(),
+        message,
+    ) {
+        diagnostic.help = Some(help);
+        diagnostic.fix = Some(Fix {
+            span: node.span.clone(),
+            with: usual.to_owned(),
+        });
+    }
+    None
+}
+
+/// Less than any request that says something.
+const SMALLEST_SIZE: u64 = 64;
+
+fn bounded(
+    decoder: &mut Decoder,
+    at: &At<'_>,
+    node: &Node,
+    (low, high): (u16, u16),
+    usual: u16,
+) -> Option<u16> {
     let count = decoder.count(at, node)?;
     match u16::try_from(count) {
         Ok(count) if (low..=high).contains(&count) => Some(count),
@@ -957,7 +993,7 @@ fn bounded(decoder: &mut Decoder, at: &At<'_>, node: &Node, low: u16, high: u16)
                 at,
                 &node.span,
                 &format!("a number from {low} to {high} is expected here"),
-                "",
+                &format!("write for example `{usual}`, which holds without it"),
             );
             None
         }

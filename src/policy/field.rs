@@ -446,6 +446,13 @@ impl Field {
             )
     }
 
+    /// Whether it is known before a body is: from the headers, the configuration or the clock. A model in the path is known,
+    /// and one that only the body names is unknown.
+    pub(super) fn is_of_head(&self) -> bool {
+        self.is_of_exchange() && !matches!(self, Field::Request(_))
+            || matches!(self, Field::Method | Field::Time | Field::In)
+    }
+
     /// Whether it says who is asking.
     pub(super) fn is_identity(&self) -> bool {
         matches!(

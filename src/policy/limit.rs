@@ -62,6 +62,11 @@ impl Limit {
         self.per.iter().map(|mention| &*mention.name)
     }
 
+    /// Where it stands in the document's structure.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The fields that it names.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Mention> {
         self.per.iter().chain(&self.sum)
@@ -99,10 +104,17 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
                     measures.push(Measure::Cost);
                     continue;
                 }
+                if let Some(counted) = Counted::from_word(&path) {
+                    let message = format!("`{path}` is counted, not added up from a field");
+                    let help = format!("write `count: {}`", counted.word());
+                    decoder.error(codes::AG1011, &at, &value.span, &message, &help);
+                    return None;
+                }
                 let mention = condition::read_mention(decoder, &at, &path, &value.span)?;
                 if !matches!(mention.field.nature(), Nature::Number | Nature::Data) {
                     let message = format!("`{path}` is no number that could be added up");
-                    decoder.error(codes::AG1011, &at, &value.span, &message, "");
+                    let help = "name a number, such as `args.amount`, or count: `count: requests`, `count: tokens`";
+                    decoder.error(codes::AG1011, &at, &value.span, &message, help);
                     return None;
                 }
                 sum = Some(mention);
@@ -133,7 +145,13 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
                 let is_sound = number >= Decimal::parse("0");
                 if !is_sound {
                     let message = "a number that is not negative is expected here";
-                    decoder.error(codes::AG1011, &at, &value.span, message, "");
+                    decoder.error(
+                        codes::AG1011,
+                        &at,
+                        &value.span,
+                        message,
+                        "write the most that is free, for example `max: 500`",
+                    );
                     return None;
                 }
                 max = number;
@@ -153,7 +171,13 @@ pub(super) fn read(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Li
         missing("`max` is missing", "for example `max: 500`", decoder);
         return None;
     };
-    if window.is_none_or(|window| window == 0) && !(window.is_none() && per_session) {
+    if window == Some(0) {
+        let message = "a window of no time counts nothing";
+        let help = "write for example `window: 24h`, or `per: session` without a window";
+        decoder.error(codes::AG1011, &at.key("window"), &node.span, message, help);
+        return None;
+    }
+    if window.is_none() && !per_session {
         let help = "for example `window: 24h`; only a limit `per: session` can do without";
         missing("`window` is missing", help, decoder);
         return None;

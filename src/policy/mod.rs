@@ -37,6 +37,8 @@ mod operators;
 mod pace;
 mod protocols;
 #[cfg(not(target_arch = "wasm32"))]
+mod provided;
+#[cfg(not(target_arch = "wasm32"))]
 mod reason;
 #[cfg(not(target_arch = "wasm32"))]
 mod record;
@@ -86,7 +88,9 @@ pub use operators::{Family, OPERATORS, Reference};
 pub use pace::{Flowing, Moment};
 pub use protocols::{Named, ProtocolEntry};
 #[cfg(not(target_arch = "wasm32"))]
-pub use reason::{Answer, Difference, Told, Witness, compare};
+pub use provided::unprovided;
+#[cfg(not(target_arch = "wasm32"))]
+pub use reason::{Answer, Difference, ListChange, Told, Witness, compare};
 #[cfg(not(target_arch = "wasm32"))]
 pub use record::{FromRecord, judge_record};
 pub use rule::{Action, OnDeny};
@@ -101,5 +105,5 @@ pub use testing::{
 };
 pub use window::{Settled, Watch, Window};
 #[cfg(not(target_arch = "wasm32"))]
-pub use yaml::parse_yaml;
+pub use yaml::{parse_yaml, parse_yaml_in_part};
 pub use zones::Zones;

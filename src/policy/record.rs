@@ -49,10 +49,13 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     let mut strictest = Decision::Allow;
     let mut told = FromRecord::default();
     let mut rules = BTreeSet::new();
+    let mut is_unread = false;
     for event in events(record, &kinds) {
-        let Some(judged) = judge(policy, &event, &facts) else {
+        let Some(judged) = judge(policy, &event, &facts, is_unread) else {
             continue;
         };
+        let is_request = event.direction != Some(Direction::Response);
+        is_unread |= event.code.is_some() && is_request && judged.decision == Decision::Deny;
         open |= judged.open;
         rules.extend(judged.rules);
         if judged.decision > strictest {
@@ -87,9 +90,9 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     told
 }
 
-/// The events that a record names.
+/// The events that a record names; first what could not be read, whose code decides without the rules about it.
 fn events(record: &Node, kinds: &BTreeSet<&str>) -> Vec<Described> {
-    let mut events = Vec::new();
+    let mut events = unread_events(record);
     if kinds.contains(Kind::Request.word()) || kinds.is_empty() {
         events.push(Described::new(Kind::Request));
     }
@@ -99,6 +102,11 @@ fn events(record: &Node, kinds: &BTreeSet<&str>) -> Vec<Described> {
         event.args = Known::Unknown;
         events.push(event);
     }
+    events
+}
+
+fn unread_events(record: &Node) -> Vec<Described> {
+    let mut events = Vec::new();
     for reason in strings(
         record
             .get("coverage")
@@ -148,8 +156,10 @@ struct Judged {
     open: bool,
 }
 
-fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
-    let case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
+/// `is_unread`: a code refuses the request already.
+fn judge(policy: &Policy, event: &Described, facts: &Facts, is_unread: bool) -> Option<Judged> {
+    let mut case = Case::new(std::slice::from_ref(event), facts.clone(), policy).ok()?;
+    case.reading.is_unread = is_unread;
     let laid_out = case.reading.events.first()?;
     case.seen_by(policy, |context| {
         let judgement = policy.judge(laid_out, context, Moment::Whole);
@@ -174,6 +184,7 @@ fn judge(policy: &Policy, event: &Described, facts: &Facts) -> Option<Judged> {
             .iter()
             .filter_map(|held| policy.rule(held.rule))
             .filter(|rule| !super::explain::written(policy, rule).is_some_and(is_open))
+            .filter(|rule| !is_unread || !policy.is_undecided(rule, laid_out, context))
             .collect();
         let denied = certain
             .iter()

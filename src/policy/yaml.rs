@@ -18,15 +18,24 @@ const MAX_DEPTH: usize = 64;
 /// # Errors
 /// Everything that is wrong with it, in the order of the text.
 pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
+    match parse_yaml_in_part(text) {
+        (Some(root), diagnostics) if diagnostics.is_empty() => Ok(root),
+        (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// The same with the tree also where something is wrong, as long as it is clear what belongs to what: so that one bare `yes`
+/// does not hide what else is wrong with a policy.
+pub fn parse_yaml_in_part(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     if text.len() > MAX_DOCUMENT {
         let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
-        return Err(vec![diagnostic(codes::AG1019, 0..0, message, None)]);
+        return (None, vec![diagnostic(codes::AG1019, 0..0, message, None)]);
     }
     // JSON is YAML, but for escapes of letters beyond 16 bits, of which it needs two.
     if text.trim_start().starts_with('{')
         && let Ok(root) = parse_json(text.as_bytes())
     {
-        return Ok(root);
+        return (Some(root), Vec::new());
     }
     let mut loader = Loader {
         offsets: Offsets::of(text),
@@ -34,18 +43,21 @@ pub fn parse_yaml(text: &str) -> Result<Node, Vec<Diagnostic>> {
         diagnostics: Vec::new(),
         open: Vec::new(),
         root: None,
+        words: 0,
     };
     loader.run();
-    match loader.root {
-        Some(root) if loader.diagnostics.is_empty() => Ok(root),
-        None if loader.diagnostics.is_empty() => Err(vec![diagnostic(
-            codes::AG1001,
-            0..0,
-            "the document is empty".to_owned(),
-            None,
-        )]),
-        _ => Err(loader.diagnostics),
+    let Loader {
+        root,
+        mut diagnostics,
+        words,
+        ..
+    } = loader;
+    if root.is_none() && diagnostics.is_empty() {
+        let message = "the document is empty".to_owned();
+        diagnostics.push(diagnostic(codes::AG1001, 0..0, message, None));
     }
+    let is_clear = words == diagnostics.len();
+    (root.filter(|_| is_clear), diagnostics)
 }
 
 fn diagnostic(
@@ -158,6 +170,8 @@ struct Loader<'t> {
     diagnostics: Vec<Diagnostic>,
     open: Vec<Open>,
     root: Option<Node>,
+    /// Diagnostics about single words: what stands around them is clear.
+    words: usize,
 }
 
 impl Loader<'_> {
@@ -378,6 +392,7 @@ impl Loader<'_> {
     }
 
     fn refuse_word(&mut self, value: &str, range: &Range<usize>) {
+        self.words = self.words.saturating_add(1);
         self.report(
             codes::AG1001,
             range.clone(),

@@ -85,6 +85,15 @@ pub(super) enum Lookup {
 }
 
 impl Zones {
+    /// Whether every zone that both know is the same to them.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn agrees_with(&self, others: &Zones) -> bool {
+        let known = self.known.iter();
+        known.fold(true, |agree, (name, changes)| {
+            agree && others.get(name).is_none_or(|other| other == changes)
+        })
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Changes> {
         self.known.get(name)
     }

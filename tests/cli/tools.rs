@@ -117,7 +117,8 @@ fn explain_as_json_is_the_same_tree() {
         "issue_refund {amount: 250}",
     ]);
     let lines = json_lines(&output);
-    let rule = lines[0]["rules"]
+    assert_eq!(lines.len(), 1, "one object");
+    let rule = lines[0]["events"][0]["rules"]
         .as_array()
         .unwrap()
         .iter()
@@ -127,7 +128,7 @@ fn explain_as_json_is_the_same_tree() {
     let asked = &rule["parts"][1]["parts"][0];
     assert_eq!(asked["asks"], "args.amount|total|value greater_than 100");
     assert_eq!(asked["seen"], json!(["250"]));
-    assert_eq!(lines[1]["verdict"]["action"], "require_approval");
+    assert_eq!(lines[0]["verdict"]["action"], "require_approval");
 }
 
 #[test]
@@ -626,7 +627,7 @@ fn terse_documents_load_as_they_are_and_mean_what_fmt_writes() {
         let difference = json_lines(&run(&["--json", "diff", &terse, modern.path()])).remove(0);
         assert_eq!(difference["same"], "yes", "{difference}");
         // What is built is in full; the filter is given that.
-        let built = run(&["build", &terse, "--for", "json"]);
+        let built = run(&["build", &terse, "--for", "json", "--fail-closed"]);
         let document: Value = serde_json::from_slice(&built.stdout).unwrap();
         assert_eq!(document["apiVersion"], "agentguard.dev/v1");
     }
@@ -680,8 +681,12 @@ fn the_reference_s_examples_work_and_name_every_operator() {
     std::fs::write(&policy, blocks[0]).unwrap();
     std::fs::write(folder.join("support.test.yaml"), blocks[1]).unwrap();
     let policy = policy.to_str().unwrap();
-    let linted = run(&["lint", "--strict", policy]);
-    assert_eq!(linted.status.code(), Some(0), "{}", out(&linted));
+    // It asks for an approval and for roles, which Envoy does not provide yet; nothing else is wrong with it.
+    let linted = json_lines(&run(&["--json", "lint", policy]));
+    assert!(
+        linted.iter().all(|line| line["code"] == "AG1017"),
+        "{linted:?}"
+    );
     let tested = run(&["test", policy]);
     assert_eq!(out(&tested), "3 passed, 0 failed\n");
     // The picture of `explain` is what it prints.

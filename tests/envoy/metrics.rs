@@ -24,7 +24,8 @@ fn labels() -> Vec<&'static str> {
 fn start(version: Version, workers: u32) -> Envoy {
     let no_delete =
         json!({"id": "no-delete", "match": {"tool": "delete_customer"}, "action": "deny"});
-    let policy = policy(json!([no_weapons(), mask_cards(), no_delete]));
+    let no_pro = json!({"id": "no-pro-models", "match": {"model": "*-pro"}, "action": "deny"});
+    let policy = policy(json!([no_weapons(), mask_cards(), no_delete, no_pro]));
     Setup::new(version, sites(&policy))
         .labels(labels())
         .workers(workers)
@@ -130,6 +131,12 @@ fn every_metric_has_its_labels(version: Version) {
             "{name} {labels:?}"
         );
     }
+    // A body that could not be read is its code's decision, not one of a rule that asks for what it would have said.
+    let no_pro = [("rule_id", "no-pro-models"), ("action", "deny")];
+    assert_eq!(
+        value(&samples, "agentguard_policy_decisions_total", &no_pro),
+        None
+    );
     for (direction, expected) in [("input", 12.0), ("output", 16.0)] {
         let labels = [
             openai,

@@ -18,6 +18,7 @@ mod plumbing;
 mod provider_run;
 mod pseudonym;
 mod spelling;
+mod unread;
 mod work;
 
 const NOW: u64 = 1_763_622_245_000_000_000;

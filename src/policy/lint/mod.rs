@@ -12,7 +12,8 @@ mod words;
 use super::compile::{CompiledRule, Policy};
 use super::document::Document;
 use super::explain::{compiled_to, parts};
-use super::node::{Data, Node};
+use super::node::Node;
+use super::provided::{top, written_documents, written_rules};
 use super::reason::{Meaning, RuleMeaning};
 use super::rule::Rule;
 use crate::diag::{Diagnostic, Fix, Severity, codes};
@@ -128,18 +129,12 @@ impl Findings {
 /// Looks a valid policy through. `root` is the document that it was compiled from.
 pub fn lint(policy: &Policy, root: &Node) -> Vec<Diagnostic> {
     let mut findings = Findings::default();
-    let set: Vec<&Node> = match top(root, "policies").map(|policies| &policies.data) {
-        Some(Data::List(documents)) => documents.iter().collect(),
-        _ => Vec::new(),
-    };
-    for (number, (document, compiled)) in parts(policy).enumerate() {
-        // What is only tried out says nothing to anybody.
-        let part = match (policy.document.members.is_empty(), set.get(number)) {
-            (true, _) if number == 0 => (root, String::new()),
-            (false, Some(part)) => (*part, format!("policies[{number}].")),
-            _ => continue,
-        };
-        lint_part(policy, document, compiled, part, &mut findings);
+    // What is only tried out says nothing to anybody.
+    let compiled = parts(policy).map(|(_, compiled)| compiled);
+    for ((document, part, path), compiled) in
+        written_documents(policy, root).into_iter().zip(compiled)
+    {
+        lint_part(policy, document, compiled, (part, path), &mut findings);
     }
     findings
         .diagnostics
@@ -154,14 +149,7 @@ fn lint_part(
     (root, path): (&Node, String),
     findings: &mut Findings,
 ) {
-    let (start, rules) = match root.get("rules") {
-        Some(rules) => ("rules", Some(rules)),
-        None => ("spec.rules", top(root, "rules")),
-    };
-    let nodes: &[Node] = match rules.map(|rules| &rules.data) {
-        Some(Data::List(nodes)) => nodes,
-        _ => &[],
-    };
+    let (nodes, start) = written_rules(root, &path);
     let meaning = Meaning::of_part(document, compiled);
     let rules = document
         .rules
@@ -171,7 +159,7 @@ fn lint_part(
             Some(View {
                 compiled: compiled_to(document, written, compiled)?,
                 node: nodes.get(written.index)?,
-                path: format!("{path}{start}[{}]", written.index),
+                path: format!("{start}[{}]", written.index),
                 written,
                 meaning,
             })
@@ -194,12 +182,6 @@ fn fix(span: &Range<usize>, with: &str) -> Option<Fix> {
         span: span.clone(),
         with: with.to_owned(),
     })
-}
-
-/// The value of a key at the top, or inside `spec`.
-fn top<'n>(root: &'n Node, key: &str) -> Option<&'n Node> {
-    root.get(key)
-        .or_else(|| root.get("spec").and_then(|spec| spec.get(key)))
 }
 
 /// The code of a finding that is the same as what validation says.

@@ -6,11 +6,11 @@ use crate::diag::{Severity, codes};
 use crate::event::Kind;
 use crate::policy::case::{Case, written};
 use crate::policy::document::{DefaultAction, EnvironmentSource};
-use crate::policy::field::Field;
+use crate::policy::field::{Field, Nature};
 use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::Side;
 use crate::policy::reason::{
-    Among, Ask, Candidate, Formula, formula_implies, rule_implies, together,
+    Among, Ask, Candidate, Formula, Literal, formula_implies, rule_implies, together,
 };
 use crate::policy::rule::Action;
 use std::collections::BTreeMap;
@@ -21,26 +21,54 @@ const MOST_SEARCHED: usize = 200;
 /// Most conflicts that are told of one rule.
 const MOST_CONFLICTS: usize = 3;
 
+/// Values that a restricting condition takes though no plain value fits, as it is read broadly.
+const ODD: &str = "unknown, unreadable, several values, or spelled in another way";
+
 /// Rules whose conditions exclude one another.
 pub(super) fn contradictions(subject: &Subject<'_>, findings: &mut Findings) {
     for view in &subject.rules {
-        if let Some(field) = contradictory(&view.meaning.formula) {
-            findings.warn(
+        let id = &view.written.id;
+        if let Some(conflict) = contradictory(&view.meaning.formula) {
+            let field = conflict.field;
+            let (severity, message) = match conflict.is_proof {
+                true => (
+                    Severity::Warning,
+                    format!(
+                        "rule `{id}` can never hold: what it asks of `{field}` excludes itself"
+                    ),
+                ),
+                // Two members of one list are a question that makes sense.
+                false => (
+                    if conflict.is_of_members {
+                        Severity::Note
+                    } else {
+                        Severity::Warning
+                    },
+                    format!(
+                        "what rule `{id}` asks of `{field}` excludes itself: it holds only where that is {ODD}"
+                    ),
+                ),
+            };
+            findings.add(
+                severity,
                 codes::AG1101,
                 view.place("when"),
-                format!(
-                    "rule `{}` can never hold: what it asks of `{field}` excludes itself",
-                    view.written.id
-                ),
+                message,
                 "all of a rule's conditions must hold at once; for alternatives use a list or `any`",
             );
-        } else if is_exempt_always(&view.meaning.formula) {
+        } else if is_exempt_always(&view.meaning.formula, true) {
+            findings.warn(
+                codes::AG1101,
+                view.place("unless"),
+                format!("rule `{id}` can never hold: its `unless` holds wherever it does"),
+                "",
+            );
+        } else if is_exempt_always(&view.meaning.formula, false) {
             findings.warn(
                 codes::AG1101,
                 view.place("unless"),
                 format!(
-                    "rule `{}` can never hold: its `unless` holds wherever it does",
-                    view.written.id
+                    "the `unless` of rule `{id}` exempts what it is about: it holds only where that is {ODD}"
                 ),
                 "",
             );
@@ -67,9 +95,14 @@ fn elsewhere<'s>(
     let EnvironmentSource::Value(here) = &subject.policy.document.environment else {
         return None;
     };
+    let folded = fold_name(here);
+    let folded = folded.trim();
     let fits = |value: &str| {
-        fold_name(value) == fold_name(here)
-            || Glob::parse(value).is_ok_and(|glob| glob.matches(here, Reading::Broad))
+        fold_name(value).trim() == folded
+            || Glob::parse(value).is_ok_and(|glob| {
+                let as_folded = glob.folded(|literal| fold_name(literal).into_owned());
+                glob.matches(here, Reading::Broad) || as_folded.matches(folded, Reading::Broad)
+            })
     };
     let item = view
         .written
@@ -80,34 +113,52 @@ fn elsewhere<'s>(
     Some((item.mention.span.clone(), item.path.clone(), here))
 }
 
-/// A field of which two things are asked that no one value can be.
-fn contradictory(formula: &Formula) -> Option<&str> {
+/// Two things that are asked of a field and that no one plain value can be.
+struct Conflict<'f> {
+    field: &'f str,
+    /// It is true of every value: the conditions are read narrowly.
+    is_proof: bool,
+    /// They may be two members of one list.
+    is_of_members: bool,
+}
+
+fn contradictory(formula: &Formula) -> Option<Conflict<'_>> {
     let parts = formula.parts();
-    let mut asked: BTreeMap<&str, Vec<&Ask>> = BTreeMap::new();
+    let mut asked: BTreeMap<&str, Vec<&Literal>> = BTreeMap::new();
     for part in parts {
         match part {
             Formula::Literal(literal) if !literal.negated && literal.quantifier.is_none() => {
-                asked.entry(&literal.field).or_default().push(&literal.ask);
+                asked.entry(&literal.field).or_default().push(literal);
             }
             _ => {}
         }
     }
-    asked.into_iter().find_map(|(field, asks)| {
-        let excludes = asks.iter().enumerate().any(|(at, one)| {
-            asks.iter()
-                .skip(at.saturating_add(1))
-                .any(|other| exclude(one, other))
-        });
+    asked.into_iter().find_map(|(field, asked)| {
         // Of a set, several members may fit.
-        let is_set = matches!(field, "principal.roles" | "request.tools" | "model");
-        (excludes && !is_set).then_some(field)
+        let nature = Field::parse(field).ok().map(|field| field.nature());
+        let is_set = matches!(
+            field,
+            "principal.roles" | "request.tools" | "model" | "path"
+        ) || field.starts_with("principal.");
+        let pairs = asked.iter().enumerate().flat_map(|(at, one)| {
+            let others = asked.iter().skip(at.saturating_add(1));
+            others.map(move |other| (*one, *other))
+        });
+        let mut excluding = pairs.filter(|(one, other)| exclude(&one.ask, &other.ask));
+        let (one, other) = excluding.next().filter(|_| !is_set)?;
+        Some(Conflict {
+            field,
+            is_proof: one.side == Side::Loosening && other.side == Side::Loosening,
+            is_of_members: matches!((&one.ask, &other.ask), (Ask::In(_), Ask::In(_)))
+                && matches!(nature, Some(Nature::Data)),
+        })
     })
 }
 
 fn exclude(one: &Ask, other: &Ask) -> bool {
     match (one, other) {
         (Ask::In(one), Ask::In(other)) => {
-            let fold = |text: &String| text.to_lowercase();
+            let fold = |text: &String| fold_name(text).trim().to_owned();
             !one.iter()
                 .any(|value| other.iter().any(|known| fold(known) == fold(value)))
         }
@@ -132,11 +183,13 @@ fn exclude(one: &Ask, other: &Ask) -> bool {
     }
 }
 
-/// Whether what is asked for is what `unless` exempts, apart from how broadly either is read.
-fn is_exempt_always(formula: &Formula) -> bool {
+/// Whether what is asked for is what `unless` exempts; as it is read, or apart from how broadly either is read.
+fn is_exempt_always(formula: &Formula, as_read: bool) -> bool {
     let plain = |formula: &Formula| {
         let mut formula = formula.clone();
-        flatten(&mut formula);
+        if !as_read {
+            flatten(&mut formula);
+        }
         formula
     };
     let parts: Vec<Formula> = formula.parts().iter().map(plain).collect();
@@ -172,6 +225,7 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
                     && other.written.action == view.written.action
                     && other.compiled.enforced == view.compiled.enforced
                     && other.meaning.effect == view.meaning.effect
+                    && replaces_the_same(view, other)
                     // Of two that say the same, the later one repeats the earlier.
                     && (other_at < at || !rule_implies(&other.meaning, &view.meaning))
             })
@@ -214,6 +268,13 @@ pub(super) fn repetitions(subject: &Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// Whether two redactions that hold at once replace the same: all of a value, or what the same conditions find.
+fn replaces_the_same(one: &View<'_>, other: &View<'_>) -> bool {
+    one.written.action != Action::Redact
+        || one.written.redact.what.is_some()
+        || one.meaning.formula.normal() == other.meaning.formula.normal()
+}
+
 /// Openings of gates that are open, or that something keeps shut.
 pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
     let defaults = &subject.document.defaults;
@@ -224,7 +285,8 @@ pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
     };
     for view in &subject.rules {
         let opens = matches!(view.written.action, Action::Allow | Action::RequireApproval);
-        if !opens || !view.compiled.enforced {
+        // Its tags are set whatever is decided.
+        if !opens || !view.compiled.enforced || !view.written.tags.is_empty() {
             continue;
         }
         let denial = rules.implied_by(&view.meaning, &denies);
@@ -233,7 +295,7 @@ pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
                 codes::AG1103,
                 view.place("action"),
                 format!(
-                    "rule `{}` never matters: `{}` denies everything that it is about",
+                    "rule `{}` never decides: `{}` denies everything that it is about",
                     view.written.id, other.written.id
                 ),
                 "rules have no order; put the exception under `unless` of the rule that denies",
@@ -248,7 +310,10 @@ pub(super) fn idle_openings(subject: &Subject<'_>, findings: &mut Findings) {
                 Kind::Uninspectable => defaults.uninspectable,
                 _ => return true,
             };
-            default.action == DefaultAction::Allow
+            let of_opaque = kind != Kind::Uninspectable
+                || defaults.partial.action == DefaultAction::Allow
+                    && !view.compiled.names_hard_code();
+            default.action == DefaultAction::Allow && of_opaque
         };
         if view.written.action == Action::Allow && view.written.kinds.iter().all(is_open) {
             findings.warn(

@@ -3,21 +3,29 @@
 use super::meaning::{Ask, Formula, Literal, Range, RuleMeaning};
 use crate::detect::{Confidence, fold_name, select};
 use crate::event::Kind;
+use crate::policy::decide::missing_fits;
 use crate::policy::glob::{Glob, Reading};
 use crate::policy::operators::{Side, Verb};
-use crate::policy::rule::{Action, IfMissing};
+use crate::policy::rule::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether `b` holds for every event for which `a` holds.
 pub(in crate::policy) fn rule_implies(a: &RuleMeaning, b: &RuleMeaning) -> bool {
     // What could not be read is let pass only by a rule that names its code: another kind of reading.
-    let by_code = a.action == Action::Allow && a.kinds.contains(Kind::Uninspectable);
-    if by_code && a.formula != b.formula {
+    let unread = Kind::Uninspectable;
+    let by_code = (a.action == Action::Allow || b.action == Action::Allow)
+        && a.kinds.contains(unread)
+        && b.kinds.contains(unread);
+    if by_code && (a.action != b.action || a.shape != b.shape) {
         return false;
     }
+    let asks = |rule: &RuleMeaning| rule.action == Action::RequireApproval;
     // Nobody can approve what has run: an approval does not reach as far back as a denial.
-    let reaches = a.action == Action::RequireApproval || b.action != Action::RequireApproval;
+    let reaches = asks(a) || !asks(b);
+    // An approval by somebody else, for longer or more often is another one.
+    let agrees = !asks(a) || !asks(b) || a.approval == b.approval;
     reaches
+        && agrees
         && a.kinds.iter().all(|kind| b.kinds.contains(kind))
         && (b.asks_turn || !a.asks_turn)
         && formula_implies(&a.formula, &b.formula)
@@ -49,28 +57,33 @@ fn holds_with(a: &Literal, b: &Literal) -> bool {
     if a.field != b.field || a.quantifier != b.quantifier {
         return false;
     }
-    let same_reading = a.side == b.side && a.outer == b.outer && if_missing(a) <= if_missing(b);
-    // What fits narrowly fits broadly; and what is missing never fits narrowly.
-    let narrow = a.side == Side::Loosening && (b.side == Side::Restricting || b.side == a.side);
-    (same_reading || narrow) && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
+    // What fits as it is read narrowly fits broadly as well.
+    let no_narrower = a.side == b.side || (a.side, b.side) == (Side::Loosening, Side::Restricting);
+    let missing = !fits_missing(a) || fits_missing(b);
+    no_narrower && missing && (a.ask == b.ask || asks_less(&a.ask, &b.ask))
 }
 
-/// How much of what is missing fits, by the words of the rule: none, what the operator says, all.
-fn if_missing(literal: &Literal) -> u8 {
-    match (literal.outer, literal.side, literal.if_missing) {
-        (Side::Restricting, Side::Restricting, Some(IfMissing::Skip)) => 0,
-        (Side::Restricting, Side::Restricting, None) => 1,
-        (Side::Restricting, Side::Restricting, Some(IfMissing::Apply)) => 2,
-        (Side::Restricting, Side::Loosening, Some(IfMissing::Skip)) => 1,
-        _ => 0,
-    }
+/// Whether a value that is not there fits.
+fn fits_missing(literal: &Literal) -> bool {
+    let is_negative = match &literal.ask {
+        Ask::NotIn(_) => true,
+        Ask::AllOf(verb, _) | Ask::OneOf(verb, _) | Ask::Other(verb, _) => verb.is_negative(),
+        Ask::Keyed { verb, .. } => verb.is_negative(),
+        // Never missing: it is there or not, and that is what is asked.
+        Ask::Exists(_) | Ask::Earlier { .. } | Ask::Limit(_) => return false,
+        _ => false,
+    };
+    missing_fits(literal.outer, literal.side, literal.if_missing, is_negative)
 }
 
 /// Whether every value that fits the first question fits the second, read alike.
 fn asks_less(a: &Ask, b: &Ask) -> bool {
     match (a, b) {
         (Ask::In(a), Ask::In(b)) => a.is_subset(b),
-        (Ask::NotIn(a), Ask::NotIn(b)) => b.is_subset(a) && all_texts(a) && all_texts(b),
+        // Of nothing at all no type is told, which is no answer.
+        (Ask::NotIn(a), Ask::NotIn(b)) => {
+            b.is_subset(a) && all_texts(a) && all_texts(b) && (!b.is_empty() || a.is_empty())
+        }
         (Ask::In(values), Ask::Globs(globs)) => values.iter().all(|value| {
             value
                 .strip_prefix("s:")

@@ -1,5 +1,6 @@
 //! A rule's normal form: lists looked up, spellings united, `not` moved down to the single tests, order and repetition gone.
 
+use super::sample::ask_of_texts;
 use crate::event::Kind;
 use crate::policy::compile::Chapter;
 use crate::policy::condition::{Condition, Earlier, Operand, Quantifier, Test};
@@ -10,7 +11,7 @@ use crate::policy::glob::Glob;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::rule::{Action, IfMissing, MatchItem, Rule};
-use crate::policy::{CompiledRule, Policy};
+use crate::policy::{Approval, CompiledRule, Limit, Policy};
 use crate::wire::json::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,13 @@ impl Part<'_> {
     pub(in crate::policy) fn guarded(&self) -> Vec<RuleMeaning> {
         let mut rules = self.meaning.rules.clone();
         for rule in &mut rules {
+            // What a limit counts are the events of its document.
+            let guard = &self.guard;
+            rule.formula.each_mut(&mut |literal| {
+                if let Ask::Limit(limit) = &mut literal.ask {
+                    limit.push_str(&guard.normal());
+                }
+            });
             let formula = std::mem::replace(&mut rule.formula, Formula::All(Vec::new()));
             rule.formula = Formula::all(vec![self.guard.clone(), formula]);
         }
@@ -52,6 +60,10 @@ pub(in crate::policy) struct RuleMeaning {
     pub(in crate::policy) formula: Formula,
     /// What it does beside deciding: the form of a redaction, tags, what becomes of a denied part.
     pub(in crate::policy) effect: String,
+    /// Who has to agree, for how long and how often; empty unless it requires an approval.
+    pub(in crate::policy) approval: String,
+    /// Its conditions as they are written, order and repetition aside: what decides which plumbing and which offers pass.
+    pub(in crate::policy) shape: String,
 }
 
 /// When a rule holds.
@@ -101,6 +113,15 @@ pub(in crate::policy) enum Ask {
     },
     /// `sql_limit_greater_than`
     RowsOver(u64),
+    /// A value of the list that another field names.
+    Keyed {
+        verb: Verb,
+        key: String,
+        lists: BTreeMap<String, BTreeSet<String>>,
+    },
+    /// A limit is exceeded. What it has counted so far is known to no proof, so that it may or may not be; two limits that
+    /// count the same events with the same numbers are exceeded together.
+    Limit(String),
     /// Whatever can only be compared as a whole.
     Other(Verb, String),
 }
@@ -110,6 +131,32 @@ pub(in crate::policy) enum Ask {
 pub(in crate::policy) struct Range {
     pub(in crate::policy) low: Option<(Decimal, bool)>,
     pub(in crate::policy) high: Option<(Decimal, bool)>,
+}
+
+impl Ask {
+    /// The question for each of several values alone.
+    pub(super) fn single(&self) -> Vec<Ask> {
+        let single = |text: &String| BTreeSet::from([text.clone()]);
+        let each = |texts: &BTreeSet<String>, ask: &dyn Fn(BTreeSet<String>) -> Ask| {
+            texts.iter().map(|text| ask(single(text))).collect()
+        };
+        match self {
+            Ask::In(texts) | Ask::NotIn(texts) => each(texts, &Ask::In),
+            Ask::Globs(texts) => each(texts, &Ask::Globs),
+            Ask::OneOf(verb, texts) => each(texts, &|text| Ask::OneOf(*verb, text)),
+            Ask::AllOf(Verb::DomainNotIn, texts) => {
+                each(texts, &|text| Ask::OneOf(Verb::DomainIn, text))
+            }
+            Ask::AllOf(Verb::PathNotWithin, texts) => {
+                each(texts, &|text| Ask::OneOf(Verb::PathWithin, text))
+            }
+            Ask::Keyed { verb, lists, .. } => {
+                let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
+                asks.flat_map(|ask| ask.single()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Literal {
@@ -125,9 +172,18 @@ impl Literal {
 impl Meaning {
     /// The documents that decide.
     pub(in crate::policy) fn parts_of(policy: &Policy) -> Vec<Part<'_>> {
+        Meaning::chapters_of(policy, false)
+    }
+
+    /// Those that are only tried out.
+    pub(in crate::policy) fn shadows_of(policy: &Policy) -> Vec<Part<'_>> {
+        Meaning::chapters_of(policy, true)
+    }
+
+    fn chapters_of(policy: &Policy, are_shadows: bool) -> Vec<Part<'_>> {
         parts(policy)
             .zip(&policy.chapters)
-            .filter(|(_, chapter)| !chapter.is_shadow)
+            .filter(|(_, chapter)| chapter.is_shadow == are_shadows)
             .map(|((document, compiled), chapter)| Part {
                 chapter,
                 guard: guard(document, chapter),
@@ -157,6 +213,8 @@ impl Meaning {
                     asks_turn: compiled.asks_turn,
                     formula: holds(written, document),
                     effect: effect(written),
+                    approval: approval(written),
+                    shape: shape(written, document),
                 })
             })
             .collect();
@@ -169,14 +227,20 @@ impl RuleMeaning {
     pub(in crate::policy) fn normal(&self) -> String {
         let kinds: Vec<&str> = self.kinds.iter().map(Kind::word).collect();
         format!(
-            "{} {} {:?} {} {} {}",
+            "{} {} {:?} {} {} {} {}",
             self.action.word(),
             self.enforced,
             kinds,
             self.asks_turn,
             self.effect,
+            self.approval,
             self.formula.normal()
         )
+    }
+
+    /// The same with the conditions as they are written.
+    pub(in crate::policy) fn exact(&self) -> String {
+        format!("{} {}", self.normal(), self.shape)
     }
 }
 
@@ -218,6 +282,18 @@ impl Formula {
                 }
             }
             Formula::Literal(literal) => visit(literal),
+        }
+    }
+
+    /// Calls `change` with every literal.
+    fn each_mut(&mut self, change: &mut dyn FnMut(&mut Literal)) {
+        match self {
+            Formula::All(parts) | Formula::Any(parts) => {
+                for part in parts {
+                    part.each_mut(change);
+                }
+            }
+            Formula::Literal(literal) => change(literal),
         }
     }
 
@@ -306,7 +382,42 @@ fn holds(rule: &Rule, document: &Document) -> Formula {
         };
         parts.push(reader.condition(unless, side, true));
     }
+    let Some(limit) = &rule.limit else {
+        return Formula::all(parts);
+    };
+    // It counts the events that the rest of the rule holds for.
+    let counted = Formula::all(parts.clone()).normal();
+    let kinds: Vec<&str> = rule.kinds.iter().map(Kind::word).collect();
+    let ask = Ask::Limit(format!("{} {kinds:?} {counted} ", limited(limit)));
+    parts.push(reader.literal("limit", None, ask, side, false));
     Formula::all(parts)
+}
+
+/// The conditions of a rule as they are written, each part sorted.
+fn shape(rule: &Rule, document: &Document) -> String {
+    fn of(condition: &Condition, side: Side, reader: &Reader<'_>) -> String {
+        let joined = |word: &str, list: &[Condition]| {
+            let parts: BTreeSet<String> =
+                list.iter().map(|inner| of(inner, side, reader)).collect();
+            format!("{word}({})", Vec::from_iter(parts).join(", "))
+        };
+        match condition {
+            Condition::All(list) => joined("all", list),
+            Condition::Any(list) => joined("any", list),
+            Condition::Not(inner) => format!("not({})", of(inner, side.flipped(), reader)),
+            other => reader.condition(other, side, false).normal(),
+        }
+    }
+    let side = side_of(rule.action);
+    let reader = Reader {
+        document,
+        outer: side,
+        if_missing: rule.if_missing,
+    };
+    let matches = Formula::All(reader.matches(&rule.matches, side)).normal();
+    let [when, unless] = [(&rule.when, side), (&rule.unless, side.flipped())]
+        .map(|(part, side)| part.as_ref().map(|part| of(part, side, &reader)));
+    format!("{matches} {when:?} {unless:?}")
 }
 
 struct Reader<'d> {
@@ -421,11 +532,17 @@ impl Reader<'_> {
                 let lists = match self.document.lists.get(name) {
                     Some(List::Keyed(lists)) => lists
                         .iter()
-                        .map(|(key, nodes)| (&**key, texts(&nodes.iter().collect::<Vec<_>>())))
+                        .map(|(key, nodes)| {
+                            (key.to_string(), texts(&nodes.iter().collect::<Vec<_>>()))
+                        })
                         .collect(),
                     _ => BTreeMap::new(),
                 };
-                Ask::Other(verb, format!("{} {lists:?}", key.field.name()))
+                Ask::Keyed {
+                    verb,
+                    key: key.field.name(),
+                    lists,
+                }
             }
             Operand::Windows {
                 windows,
@@ -475,6 +592,17 @@ fn ask_of(verb: Verb, items: &[&Node]) -> Ask {
         }
     };
     let texts = texts(items);
+    let bounds = if verb == Verb::Between { 2 } else { 1 };
+    let is_order = matches!(
+        verb.word()
+            .strip_prefix("count_")
+            .or(verb.word().strip_prefix("length_"))
+            .unwrap_or(verb.word()),
+        "greater_than" | "at_least" | "less_than" | "at_most" | "between"
+    ) || matches!(verb, Verb::CountEquals | Verb::LengthEquals);
+    if is_order && (items.len() != bounds || items.iter().any(|node| number(node).is_none())) {
+        return Ask::Other(verb, format!("{texts:?}"));
+    }
     match verb {
         Verb::Equals | Verb::In => Ask::In(texts),
         Verb::NotEquals | Verb::NotIn => Ask::NotIn(texts),
@@ -602,14 +730,52 @@ fn effect(rule: &Rule) -> String {
         ));
     }
     if let Some(limit) = &rule.limit {
-        // How often something happened is judged by no one yet: compared as it is written.
-        effect.push_str(&format!(
-            " {:?} {:?} {:?} {:?}",
-            limit.measure,
-            limit.max.to_string(),
-            limit.window,
-            limit.per().collect::<Vec<_>>()
-        ));
+        effect.push_str(&limited(limit));
     }
     effect
+}
+
+/// A limit as it is written.
+fn limited(limit: &Limit) -> String {
+    format!(
+        " {:?} {:?} {:?} {} {:?}",
+        limit.measure,
+        limit.max.to_string(),
+        limit.window,
+        limit.per_session,
+        limit.per().collect::<BTreeSet<_>>()
+    )
+}
+
+/// What a rule asks of an approval.
+pub(super) fn approval(rule: &Rule) -> String {
+    if rule.action != Action::RequireApproval {
+        return String::new();
+    }
+    let usual = Approval::USUAL;
+    let approval = rule.approval.as_deref().unwrap_or(&usual);
+    let by: BTreeSet<&str> = approval.by.iter().map(|role| &**role).collect();
+    let mut told = match by.is_empty() {
+        true => "by nobody named".to_owned(),
+        false => format!("by {}", Vec::from_iter(by).join(" or ")),
+    };
+    for (word, value, usual) in [
+        (
+            "needed",
+            u64::from(approval.needed),
+            u64::from(usual.needed),
+        ),
+        ("uses", u64::from(approval.uses), u64::from(usual.uses)),
+        ("valid for seconds", approval.valid_for, usual.valid_for),
+        ("waits seconds", approval.wait, usual.wait),
+    ] {
+        if value != usual {
+            told.push_str(&format!(", {word}: {value}"));
+        }
+    }
+    let bound: BTreeSet<&str> = approval.bound_to().collect();
+    if !bound.is_empty() {
+        told.push_str(&format!(", bound to {}", Vec::from_iter(bound).join(", ")));
+    }
+    told
 }

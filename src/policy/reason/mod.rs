@@ -4,6 +4,8 @@
 //! [`among`] finds the rules of which that can be proved; [`sample`] finds values that make a condition hold or fail; [`search`] puts them together to events and lets the policies
 //! themselves judge those. What is proved is true of every event; what is found is shown with the event.
 
+#[cfg(test)]
+mod agreement;
 mod among;
 mod implies;
 mod meaning;
@@ -14,6 +16,6 @@ mod search;
 
 pub(super) use among::Among;
 pub(super) use implies::{formula_implies, rule_implies};
-pub(super) use meaning::{Ask, Formula, Meaning, Range, RuleMeaning};
-pub use relation::{Answer, Difference, Told, Witness, compare};
+pub(super) use meaning::{Ask, Formula, Literal, Meaning, Range, RuleMeaning};
+pub use relation::{Answer, Difference, ListChange, Told, Witness, compare};
 pub(super) use search::{Candidate, together};

@@ -2,20 +2,21 @@
 
 use super::among::Among;
 use super::implies::formula_implies;
-use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning};
+use super::meaning::{Ask, Formula, Literal, Meaning, Part, RuleMeaning, approval};
 use super::search::{Candidate, candidates};
 use crate::event::{Kind, Known, Redaction};
-use crate::policy::case::{Case, settle, written};
+use crate::policy::case::{Case, settle, written as written_case};
 use crate::policy::condition::Quantifier;
 use crate::policy::decide::{Context, Decision};
 use crate::policy::detectors::written as written_detectors;
-use crate::policy::document::{Default, DefaultAction, Document};
+use crate::policy::document::{Default, DefaultAction, Document, List};
+use crate::policy::explain::written;
 use crate::policy::field::Kinds;
 use crate::policy::node::Node;
 use crate::policy::operators::Side;
 use crate::policy::rule::Action;
 use crate::policy::{Moment, Policy};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events that are judged in search of a witness.
 const MOST_EVENTS: usize = 20_000;
@@ -68,6 +69,19 @@ pub struct Told {
     pub would: &'static str,
     /// Rules that hold.
     pub rules: Vec<Box<str>>,
+    /// What is done beside it: how what was found is replaced, tags, whose approval is asked, what becomes of a denied part.
+    pub effects: Vec<String>,
+}
+
+/// A list that two policies fill differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListChange {
+    /// Its name; of a keyed list with the key.
+    pub name: String,
+    /// Values that only the new policy has.
+    pub added: Vec<String>,
+    /// Values that only the old policy has.
+    pub removed: Vec<String>,
 }
 
 /// How two policies relate.
@@ -87,6 +101,8 @@ pub struct Difference {
     pub tightens: Option<Witness>,
     /// Settings of the document that differ.
     pub settings: Vec<&'static str>,
+    /// Lists whose values differ.
+    pub lists: Vec<ListChange>,
     /// Ids of rules that only the new policy has, or means otherwise.
     pub added: Vec<Box<str>>,
     /// Ids of rules that only the old policy has, or means otherwise.
@@ -95,37 +111,66 @@ pub struct Difference {
     pub judged: usize,
 }
 
-/// Compares two policies.
-pub fn compare(old: &Policy, new: &Policy) -> Difference {
-    let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
-    let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
-    let mut settings = settings(&old.document, &new.document);
-    if old.version == new.version {
-        settings.clear();
-    }
-    let open = !settings.is_empty();
-    let keeps = !open && refuses_as_much(&old_parts, &new_parts);
-    let adds_nothing = !open && refuses_as_much(&new_parts, &old_parts);
-    let same = old.version == new.version
-        || !open
+/// What is proved of two policies, without a look at any event.
+pub(super) struct Proofs {
+    /// They do the same with every event.
+    pub(super) same: bool,
+    /// Whatever the old one refuses, the new one does.
+    pub(super) keeps: bool,
+    /// Whatever the new one refuses, the old one did.
+    pub(super) adds_nothing: bool,
+}
+
+impl Proofs {
+    pub(super) fn of(old: &Policy, new: &Policy) -> Proofs {
+        if old.version == new.version {
+            return Proofs {
+                same: true,
+                keeps: true,
+                adds_nothing: true,
+            };
+        }
+        let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+        let effects = |parts: &[Part<'_>]| effects(&Meaning::of(parts));
+        let is_open = !settings(old, new).is_empty();
+        let keeps = !is_open && refuses_as_much(&old_parts, &new_parts);
+        let adds_nothing = !is_open && refuses_as_much(&new_parts, &old_parts);
+        let same = !is_open
             && (wholes(&old_parts) == wholes(&new_parts)
                 || (keeps
                     && adds_nothing
                     && closed_gates(&old_parts) == closed_gates(&new_parts)
-                    && effects(&old_meaning) == effects(&new_meaning)));
+                    && effects(&old_parts) == effects(&new_parts)));
+        Proofs {
+            same,
+            keeps: keeps || same,
+            adds_nothing: adds_nothing || same,
+        }
+    }
+}
+
+/// Compares two policies.
+pub fn compare(old: &Policy, new: &Policy) -> Difference {
+    let proofs = Proofs::of(old, new);
+    let (old_parts, new_parts) = (Meaning::parts_of(old), Meaning::parts_of(new));
+    let (old_meaning, new_meaning) = (Meaning::of(&old_parts), Meaning::of(&new_parts));
     let mut difference = Difference {
-        same: proved(same),
-        keeps: proved(keeps || same),
-        adds_nothing: proved(adds_nothing || same),
+        same: proved(proofs.same),
+        keeps: proved(proofs.keeps),
+        adds_nothing: proved(proofs.adds_nothing),
         differs: None,
         loosens: None,
         tightens: None,
-        settings,
+        settings: match old.version == new.version {
+            true => Vec::new(),
+            false => settings(old, new),
+        },
+        lists: list_changes(&old.document, &new.document),
         added: only_in(&new_meaning, &old_meaning),
         removed: only_in(&old_meaning, &new_meaning),
         judged: 0,
     };
-    if !same {
+    if !proofs.same {
         let parts = old_parts.iter().chain(&new_parts);
         let guards: Vec<&Formula> = parts.map(|part| &part.guard).collect();
         search(
@@ -142,8 +187,11 @@ fn proved(yes: bool) -> Answer {
     if yes { Answer::Yes } else { Answer::Unknown }
 }
 
-/// Settings beside rules, lists and defaults that decide something.
-fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
+/// Settings beside rules, lists and defaults that decide something, or that the record shows.
+fn settings(old: &Policy, new: &Policy) -> Vec<&'static str> {
+    let zones = old.zones.agrees_with(&new.zones);
+    let shadow = tried_out(old) == tried_out(new);
+    let (old, new) = (&old.document, &new.document);
     [
         ("applies_to", old.applies_to == new.applies_to),
         ("environment", old.environment == new.environment),
@@ -154,6 +202,9 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
         ("stream", old.stream_on_deny == new.stream_on_deny),
         ("disclose", old.disclose_code_only == new.disclose_code_only),
         ("detectors", detectors(old) == detectors(new)),
+        ("audit", old.audit == new.audit),
+        ("shadow", shadow),
+        ("zones", zones),
     ]
     .into_iter()
     .filter(|(_, equal)| !equal)
@@ -161,10 +212,70 @@ fn settings(old: &Document, new: &Document) -> Vec<&'static str> {
     .collect()
 }
 
-/// The document's own detectors and allow-lists, with the lists that they name.
-fn detectors(document: &Document) -> Option<Vec<u8>> {
-    let node = document.detectors.as_ref()?;
-    Some(written_detectors(node, &document.lists))
+/// The policy that is only tried out, as a text.
+fn tried_out(policy: &Policy) -> Vec<String> {
+    wholes(&Meaning::shadows_of(policy))
+}
+
+/// The policy's own detectors and allow-lists, with the lists that they name.
+fn detectors(document: &Document) -> BTreeSet<Vec<u8>> {
+    let documents = document.deciding().iter();
+    let written = |part: &Document| Some(written_detectors(part.detectors.as_ref()?, &part.lists));
+    documents.filter_map(written).collect()
+}
+
+/// What two policies fill their lists with, where that differs.
+fn list_changes(old: &Document, new: &Document) -> Vec<ListChange> {
+    let (old, new) = (list_values(old), list_values(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let none = BTreeSet::new();
+    let change = |name: &String| {
+        let [one, other] = [&old, &new].map(|lists| lists.get(name).unwrap_or(&none));
+        let only = |here: &BTreeSet<String>, there: &BTreeSet<String>| {
+            here.difference(there).cloned().collect::<Vec<_>>()
+        };
+        let (added, removed) = (only(other, one), only(one, other));
+        let name = name.clone();
+        (!added.is_empty() || !removed.is_empty()).then_some(ListChange {
+            name,
+            added,
+            removed,
+        })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+/// The values of each list; of a keyed one, of each of its keys.
+fn list_values(document: &Document) -> BTreeMap<String, BTreeSet<String>> {
+    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for part in document.deciding() {
+        let start = match document.members.is_empty() {
+            true => String::new(),
+            false => format!("{}/", part.name),
+        };
+        for (name, list) in part.lists.iter() {
+            let mut add = |name: String, nodes: &[Node]| {
+                let texts = nodes.iter().map(|node| match node.text() {
+                    Some(text) => text.to_owned(),
+                    None => {
+                        let mut out = Vec::new();
+                        node.write_json(&mut out);
+                        String::from_utf8_lossy(&out).into_owned()
+                    }
+                });
+                values.insert(name, texts.collect());
+            };
+            match list {
+                List::Plain(nodes) => add(format!("{start}{name}"), nodes),
+                List::Keyed(lists) => {
+                    for (key, nodes) in lists.iter() {
+                        add(format!("{start}{name}.{key}"), nodes);
+                    }
+                }
+            }
+        }
+    }
+    values
 }
 
 /// What the gates of a document do by default, and whether that is enforced.
@@ -176,10 +287,24 @@ fn defaults(part: &Part<'_>) -> Vec<(DefaultAction, bool)> {
         defaults.tool_offer,
         defaults.uninspectable,
         defaults.partial,
+        // Of codes that readers could understand differently no default lets pass; its mode holds for them all the same.
+        Default {
+            action: DefaultAction::Deny,
+            mode: defaults.uninspectable.mode,
+        },
     ]
     .into_iter()
     .map(|Default { action, mode }| (action, part.chapter.enforces(mode)))
     .collect()
+}
+
+/// How much a default refuses: offers that could never be called are fewer than all.
+fn strictness(action: DefaultAction) -> u8 {
+    match action {
+        DefaultAction::Allow => 0,
+        DefaultAction::Hide => 1,
+        DefaultAction::Deny => 2,
+    }
 }
 
 /// Documents, each as a text; in another order they decide alike.
@@ -191,7 +316,11 @@ fn wholes(parts: &[Part<'_>]) -> Vec<String> {
                 "{} {:?} {:?}",
                 part.guard.normal(),
                 defaults(part),
-                normals(&part.meaning)
+                part.meaning
+                    .rules
+                    .iter()
+                    .map(RuleMeaning::exact)
+                    .collect::<BTreeSet<_>>()
             )
         })
         .collect();
@@ -219,13 +348,16 @@ fn normal_forms(rules: &[RuleMeaning]) -> BTreeSet<String> {
     rules.iter().map(RuleMeaning::normal).collect()
 }
 
+/// What `effect` says of a rule that only decides.
+const NO_EFFECT: &str = "{} None";
+
 /// Rules that do something beside deciding.
 fn effects(meaning: &Meaning) -> BTreeSet<String> {
     meaning
         .rules
         .iter()
         .filter(|rule| {
-            matches!(rule.action, Action::Redact | Action::Tag) || rule.effect != "{} None"
+            matches!(rule.action, Action::Redact | Action::Tag) || rule.effect != NO_EFFECT
         })
         .map(RuleMeaning::normal)
         .collect()
@@ -275,40 +407,54 @@ fn refuses_as_much(a: &[Part<'_>], b: &[Part<'_>]) -> bool {
         let redacts = a_redacts
             .iter()
             .all(|one| known.contains(&one.normal()) || is_implied(one, &among));
-        let closed = |part: &Part<'_>| -> Vec<bool> {
+        let closed = |part: &Part<'_>| -> Vec<u8> {
             defaults(part)
                 .into_iter()
-                .map(|(action, enforced)| {
-                    action != DefaultAction::Allow && (enforced || !only_enforced)
+                .map(|(action, enforced)| match enforced || !only_enforced {
+                    true => strictness(action),
+                    false => 0,
                 })
                 .collect()
         };
         // Whatever the defaults of a document refuse, those of one document refuse that takes part wherever it does.
         let opens = [Action::Allow, Action::RequireApproval];
+        let exact = |rules: &[RuleMeaning]| -> BTreeSet<String> {
+            rules.iter().map(RuleMeaning::exact).collect()
+        };
         let gates = a.iter().all(|a| {
             let a_closed = closed(a);
             let a_opens = take(&a.meaning, &opens);
-            let known = normal_forms(&a_opens);
+            let known = exact(&a_opens);
             let among = Among::of(a_opens.iter());
             // Behind a closed gate, whatever `b` opens, `a` opens.
             let behind = kinds_behind(&a_closed);
-            let is_as_closed = |b: &Part<'_>| {
-                let closes = a_closed
+            let hides = a.chapter.defaults.tool_offer.action == DefaultAction::Hide;
+            // Which plumbing and which offers pass is read off the rules as they are written, not off what they mean.
+            let reads_rules = hides || a_closed.first().is_some_and(|closed| *closed > 0);
+            let calls = |rules: &[RuleMeaning]| -> BTreeSet<String> {
+                let calls = rules
                     .iter()
-                    .zip(closed(b))
-                    .all(|(a_closes, b_closes)| b_closes || !a_closes);
+                    .filter(|rule| rule.kinds.contains(Kind::ToolCall));
+                calls.map(RuleMeaning::exact).collect()
+            };
+            let is_as_closed = |b: &Part<'_>| {
+                let closes = a_closed.iter().zip(closed(b)).all(|(a, b)| b >= *a);
                 let mut b_opens = take(&b.meaning, &opens);
                 b_opens.retain(|rule| rule.kinds.meets(behind));
+                // An offer is hidden because its call is denied, too.
+                let b_hides = b.chapter.defaults.tool_offer.action == DefaultAction::Hide;
+                let denials = !(hides && b_hides)
+                    || calls(&take(&a.meaning, &[Action::Deny]))
+                        .is_subset(&calls(&take(&b.meaning, &[Action::Deny])));
                 closes
+                    && denials
                     && formula_implies(&a.guard, &b.guard)
                     && b_opens.iter().all(|one| match one.action {
-                        // Which plumbing and which offers pass is read off the rules themselves, not off what they
-                        // mean.
-                        Action::Allow => known.contains(&one.normal()),
-                        _ => is_implied(one, &among),
+                        Action::RequireApproval if !reads_rules => is_implied(one, &among),
+                        _ => known.contains(&one.exact()),
                     })
             };
-            !a_closed.contains(&true) || b.iter().any(is_as_closed)
+            a_closed.iter().all(|closed| *closed == 0) || b.iter().any(is_as_closed)
         });
         each(&a_deny, &b_deny)
             && each(&a_asks, &b_refuses)
@@ -403,30 +549,30 @@ fn refuses_strangers(a: &[Part<'_>], b: &[Part<'_>], only_enforced: bool) -> boo
 }
 
 /// The kinds of events whose rules decide what passes where a default refuses.
-fn kinds_behind(closed: &[bool]) -> Kinds {
+fn kinds_behind(closed: &[u8]) -> Kinds {
     let kinds = [
         Kinds::of(&[Kind::Request]),
         Kinds::of(&[Kind::ToolCall]),
         Kinds::of(&[Kind::ToolOffer, Kind::ToolCall]),
         Kinds::of(&[Kind::Uninspectable]),
         Kinds::of(&[Kind::Uninspectable]),
+        Kinds::of(&[Kind::Uninspectable]),
     ];
     closed
         .iter()
         .zip(kinds)
-        .filter(|(closed, _)| **closed)
+        .filter(|(closed, _)| **closed > 0)
         .flat_map(|(_, kinds)| Vec::from_iter(kinds.iter()))
         .fold(Kinds::EMPTY, Kinds::with)
 }
 
 /// What a policy does with a case, in full.
-struct Outcome {
-    told: Told,
-    redactions: Vec<Redaction>,
-    tags: BTreeSet<Box<str>>,
+pub(super) struct Outcome {
+    pub(super) told: Told,
+    pub(super) redactions: Vec<Redaction>,
 }
 
-fn rank(action: &str) -> usize {
+pub(super) fn rank(action: &str) -> usize {
     ["allow", "redact", "require_approval", "deny"]
         .iter()
         .position(|known| *known == action)
@@ -440,7 +586,7 @@ impl Outcome {
         case.seen_by(policy, |context| Outcome::under(policy, &case, context))?
     }
 
-    fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Option<Outcome> {
+    pub(super) fn under(policy: &Policy, case: &Case, context: &Context<'_>) -> Option<Outcome> {
         let event = case.reading.events.first()?;
         let judgement = policy.judge(event, context, Moment::Whole);
         let word = |decision| match decision {
@@ -453,12 +599,22 @@ impl Outcome {
             word(judgement.would.decision),
         );
         let mut redactions = Vec::new();
-        let mut tags = BTreeSet::new();
+        let mut effects = BTreeSet::new();
         let mut rules = Vec::new();
         for held in &judgement.held {
             let rule = policy.rule(held.rule)?;
             rules.push(rule.id.clone());
-            tags.extend(rule.tags.iter().cloned());
+            effects.extend(rule.tags.iter().map(|tag| format!("tag {tag}")));
+            // What a rule says beside its action counts where that is what happens.
+            if [action, would].contains(&rule.action.word()) {
+                if rule.action == Action::RequireApproval {
+                    let written = written(policy, rule)?;
+                    effects.insert(format!("approval {}", approval(written)));
+                }
+                if let Some(on_deny) = rule.on_deny {
+                    effects.insert(format!("on_deny {}", on_deny.word()));
+                }
+            }
             if rule.action != Action::Redact {
                 continue;
             }
@@ -472,6 +628,11 @@ impl Outcome {
             if rank(effect) > rank(would) {
                 would = effect;
             }
+            let form = rule.redact.form.word();
+            effects.extend((!found.is_empty()).then(|| match &rule.redact.label {
+                Some(label) => format!("redact with {form} {label}"),
+                None => format!("redact with {form}"),
+            }));
             if held.enforced {
                 if rank(effect) > rank(action) {
                     action = effect;
@@ -479,15 +640,16 @@ impl Outcome {
                 redactions.extend(found);
             }
         }
-        redactions.sort_by_key(|redaction| (redaction.range.start, redaction.range.end));
+        redactions.sort_by_key(|redaction| format!("{redaction:?}"));
+        redactions.dedup();
         Some(Outcome {
             told: Told {
                 action,
                 would,
                 rules,
+                effects: effects.into_iter().collect(),
             },
             redactions,
-            tags,
         })
     }
 }
@@ -511,7 +673,7 @@ impl Question {
         match self {
             Question::Differs => {
                 old_ranks != new_ranks
-                    || old.tags != new.tags
+                    || old.told.effects != new.told.effects
                     || (old.told.action == "redact" && old.redactions != new.redactions)
             }
             Question::Loosens => less(new_ranks, old_ranks),
@@ -582,7 +744,7 @@ fn witness(
         settle(&mut facts, new);
     }
     Some(Witness {
-        case: written(&event, &facts),
+        case: written_case(&event, &facts),
         old: one.told,
         new: other.told,
     })

@@ -104,11 +104,34 @@ pub(super) fn samples(ask: &Ask, fits: bool) -> Vec<Sample> {
             let count = usize::try_from((*at_least).max(*in_a_row)).unwrap_or(1);
             vec![Sample::Before(vec![event; count.clamp(1, MOST_EVENTS)])]
         }
+        // What a list has under some key; the key is given beside it.
+        (Ask::Keyed { verb, lists, .. }, fits) => {
+            let asks = lists.values().map(|texts| ask_of_texts(*verb, texts));
+            asks.flat_map(|ask| samples(&ask, fits)).collect()
+        }
+        // How much was counted is given by no event.
+        (Ask::Limit(_), _) => vec![Sample::Unknown],
         (Ask::Other(verb, _), _) if verb.asks_time() => times(),
         (Ask::Other(..), _) => vec![Sample::text(STRANGER)],
     };
     samples.truncate(MOST_VALUES.max(if matches!(ask, Ask::Other(..)) { 16 } else { 0 }));
     samples
+}
+
+/// The question that a verb asks with the texts of a keyed list, which have their type before them.
+pub(super) fn ask_of_texts(verb: Verb, texts: &BTreeSet<String>) -> Ask {
+    let plain = || {
+        let texts = texts.iter().filter_map(|text| text.split_once(':'));
+        texts.map(|(_, text)| text.to_owned()).collect()
+    };
+    match verb {
+        Verb::Equals | Verb::In => Ask::In(texts.clone()),
+        Verb::NotEquals | Verb::NotIn => Ask::NotIn(texts.clone()),
+        Verb::Glob => Ask::Globs(plain()),
+        Verb::ContainsAll | Verb::DomainNotIn | Verb::PathNotWithin => Ask::AllOf(verb, plain()),
+        Verb::Contains => Ask::OneOf(Verb::ContainsAny, plain()),
+        verb => Ask::OneOf(verb, plain()),
+    }
 }
 
 /// Lists with one item that should fit.

@@ -1,11 +1,12 @@
 //! Events put together from values that conditions ask for. Policies judge them; what differs is a witness.
 
-use super::meaning::{Formula, Literal, Meaning, RuleMeaning};
-use super::sample::{Sample, samples};
+use super::meaning::{Ask, Formula, Literal, Meaning, RuleMeaning};
+use super::sample::{Sample, ask_of_texts, samples};
 use crate::event::{Author, Facts, Kind, Known, Models, Part, Turn};
 use crate::policy::case::{Described, somebody};
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::node::{Data, Member, Node};
+use crate::policy::operators::Verb;
 use crate::wire::json::{JsonPath, Step};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,9 @@ const MOST_CANDIDATES: usize = 40_000;
 
 /// Most values of one field.
 const MOST_VALUES: usize = 64;
+
+/// Most values of one field that only one of two policies asks for.
+const MOST_CHANGED: usize = 256;
 
 /// Most rules whose fields are tried with the events of another.
 const MOST_OTHERS: usize = 64;
@@ -73,10 +77,18 @@ impl Candidate {
 pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> Vec<Candidate> {
     let rules = changed_first(old, new);
     let mut values: BTreeMap<&str, Vec<Sample>> = BTreeMap::new();
+    // What only one of them asks for comes before what is asked for anyway, however long the lists are.
+    let changed = changed_values(old, new);
+    for (field, asks) in &changed {
+        let known = values.entry(field).or_default();
+        let found = asks.iter().flat_map(|ask| samples(ask, true));
+        known.extend(found.take(MOST_CHANGED));
+    }
     for rule in &rules {
         rule.formula.each(&mut |literal| {
             let known = values.entry(&literal.field).or_default();
-            if known.len() >= MOST_VALUES {
+            let changed = changed.get(&*literal.field).map_or(0, Vec::len);
+            if known.len() >= MOST_VALUES.saturating_add(changed.min(MOST_CHANGED)) {
                 return;
             }
             for sample in samples(&literal.ask, true)
@@ -143,6 +155,31 @@ pub(super) fn candidates(old: &Meaning, new: &Meaning, guards: &[&Formula]) -> V
         }
     }
     found
+}
+
+/// The values that are asked for of a field in one of two policies only, each as a question of its own.
+fn changed_values(old: &Meaning, new: &Meaning) -> BTreeMap<String, Vec<Ask>> {
+    let asked = |meaning: &Meaning| -> BTreeMap<(String, String), Ask> {
+        let mut asked = BTreeMap::new();
+        for rule in &meaning.rules {
+            rule.formula.each(&mut |literal| {
+                for ask in literal.ask.single() {
+                    asked.insert((literal.field.clone(), format!("{ask:?}")), ask);
+                }
+            });
+        }
+        asked
+    };
+    let (old, new) = (asked(old), asked(new));
+    let only = |here: &BTreeMap<(String, String), Ask>, there: &BTreeMap<(String, String), Ask>| {
+        let only = here.iter().filter(|(key, _)| !there.contains_key(*key));
+        Vec::from_iter(only.map(|((field, _), ask)| (field.clone(), ask.clone())))
+    };
+    let mut changed: BTreeMap<String, Vec<Ask>> = BTreeMap::new();
+    for (field, ask) in only(&old, &new).into_iter().chain(only(&new, &old)) {
+        changed.entry(field).or_default().push(ask);
+    }
+    changed
 }
 
 /// The rules of two policies; first those that the other one does not have.
@@ -241,6 +278,9 @@ pub(super) fn solve(formula: &Formula) -> Vec<Vec<Assignment>> {
 }
 
 fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
+    if let Ask::Keyed { verb, key, lists } = &literal.ask {
+        return solve_keyed(literal, *verb, key, lists);
+    }
     let samples = samples(&literal.ask, !literal.negated);
     let most = if literal.field == "time" {
         samples.len()
@@ -257,6 +297,30 @@ fn solve_literal(literal: &Literal) -> Vec<Vec<Assignment>> {
             }]
         })
         .collect()
+}
+
+/// Each key with a value of its list.
+fn solve_keyed(
+    literal: &Literal,
+    verb: Verb,
+    key: &str,
+    lists: &BTreeMap<String, BTreeSet<String>>,
+) -> Vec<Vec<Assignment>> {
+    let assign = |field: &str, sample: Sample| Assignment {
+        field: field.to_owned(),
+        sample,
+    };
+    let each = lists.iter().take(MOST_WAYS).flat_map(|(name, texts)| {
+        let found = samples(&ask_of_texts(verb, texts), !literal.negated);
+        let first = found.into_iter().next();
+        first.map(|sample| {
+            vec![
+                assign(key, Sample::text(name)),
+                assign(&literal.field, sample),
+            ]
+        })
+    });
+    each.collect()
 }
 
 fn node(data: Data) -> Node {

@@ -1,0 +1,699 @@
+//! What authors of policies and those who run them meet: what is not provided yet, folders and devices as input, whole
+//! exchanges explained, replays summed up.
+
+use super::*;
+
+const HEAD: &str = "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\nrequire: none\ndefaults: { action: allow }\n";
+
+/// A folder of its own, gone with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path =
+            std::env::temp_dir().join(format!("agentguard-author-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn policy(&self, name: &str, rules: &str) -> String {
+        self.file(name, &format!("{HEAD}{rules}"))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn complaints(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What a command says, with the folder's name taken out.
+fn snapshot(name: &str, folder: &Folder, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let text = text.replace(folder.path(), "FOLDER");
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+const UNPROVIDED: &str = "rules:
+  - { id: refund, match: { tool: refund }, when: { args.amount: { greater_than: 5 } }, action: require_approval, approval: { by: [lead] }, reason: Large. }
+  - { id: leads, match: { tool: delete_customer }, unless: { principal.roles: lead }, action: deny, reason: Leads only. }
+  - { id: acme, match: { tool: export, tenant: acme }, action: deny, reason: Not for them. }
+";
+
+const LIMITED: &str = "  - { id: many, match: { tool: search }, limit: { count: tool_calls, per: session, max: 5 }, action: deny, reason: Enough. }\n";
+
+#[test]
+fn what_envoy_does_not_provide_is_a_warning_and_for_envoy_an_error() {
+    let folder = Folder::new("unprovided");
+    let policy = folder.policy("p.yaml", &format!("{UNPROVIDED}{LIMITED}"));
+    let plain = run(&["validate", &policy]);
+    assert_eq!(plain.status.code(), Some(0));
+    snapshot("unprovided", &folder, &out(&plain));
+    for host in ["envoy", "istio", "envoy-gateway"] {
+        let validated = run(&["--json", "validate", "--for", host, &policy]);
+        assert_eq!(validated.status.code(), Some(1), "{host}");
+        let lines = json_lines(&validated);
+        let told: Vec<(&str, &str, &str)> = lines
+            .iter()
+            .map(|line| {
+                [&line["code"], &line["severity"], &line["path"]]
+                    .map(|value| value.as_str().unwrap())
+            })
+            .map(|[code, severity, path]| (code, severity, path))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("AG1017", "error", "rules[0].approval"),
+                ("AG1017", "error", "rules[1]"),
+                ("AG1017", "error", "rules[2]"),
+                ("AG1017", "error", "rules[3].limit"),
+            ]
+        );
+    }
+    for target in ["json", "envoy"] {
+        let built = run(&["build", &policy, "--for", target]);
+        assert_eq!(
+            (built.status.code(), out(&built)),
+            (Some(2), String::new()),
+            "{target}"
+        );
+    }
+    snapshot(
+        "unprovided_build",
+        &folder,
+        &complaints(&run(&["build", &policy, "--for", "envoy"])),
+    );
+}
+
+#[test]
+fn what_is_denied_instead_can_be_meant_but_a_limit_is_refused_all_the_same() {
+    let folder = Folder::new("fail-closed");
+    let strict = folder.policy("strict.yaml", UNPROVIDED);
+    let built = run(&["build", &strict, "--for", "envoy", "--fail-closed"]);
+    assert_eq!(built.status.code(), Some(0));
+    assert!(complaints(&built).contains("warning: AG1017 rule `refund` requires an approval"));
+    let validated = run(&["validate", "--for", "envoy", "--fail-closed", &strict]);
+    assert_eq!(validated.status.code(), Some(0));
+    let limited = folder.policy("limited.yaml", &format!("{UNPROVIDED}{LIMITED}"));
+    let built = run(&["build", &limited, "--for", "json", "--fail-closed"]);
+    assert_eq!((built.status.code(), out(&built)), (Some(2), String::new()));
+    assert!(
+        complaints(&built).contains("rules[3].limit"),
+        "{}",
+        complaints(&built)
+    );
+    // What is evaluated here is not what happens there.
+    let checked = run(&[
+        "check",
+        &limited,
+        "--tool",
+        "refund",
+        "--args",
+        "{\"amount\": 9}",
+    ]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(complaints(&checked).contains("AG1017"));
+}
+
+#[test]
+fn who_is_asked_for_is_told_in_documents_of_a_set_and_at_the_top() {
+    let folder = Folder::new("set");
+    let set = folder.file(
+        "set.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicySet\nmetadata: { name: s }\nrequire: identity\nenvironment: { from: principal, otherwise: prod }\npolicies:
+  - { metadata: { name: z }, for: { tenant: acme }, defaults: { action: allow }, rules: [{ id: a, match: { tool: t, role: lead }, action: allow }] }
+  - { metadata: { name: b }, for: { client: c }, defaults: { action: allow }, rules: [{ id: b, match: { tool: t }, action: deny }] }
+",
+    );
+    let told = run(&["validate", "--for", "envoy", &set]);
+    assert_eq!(told.status.code(), Some(1));
+    snapshot("unprovided_set", &folder, &out(&told));
+}
+
+/// What a policy writes that asks for something which Envoy does not provide yet.
+const ASKING: &[&str] = &[
+    "require_approval",
+    "principal.",
+    "role:",
+    "tenant:",
+    "client:",
+    "agent:",
+    "require: identity",
+    "limit:",
+    "for:",
+];
+
+#[test]
+fn policies_that_ship_and_need_what_is_not_provided_say_so() {
+    let mut needy = Vec::new();
+    for file in policies() {
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
+        let rules = text.split("\nrules:").nth(1).unwrap();
+        // Neither comments nor examples ask for anything.
+        let written: String = rules
+            .lines()
+            .filter(|line| !line.trim_start().starts_with(['#']) && !line.contains("expect:"))
+            .collect();
+        let asks = ASKING.iter().any(|word| written.contains(word))
+            || text.contains("\nrequire: identity");
+        let validated = run(&["--json", "validate", "--for", "envoy", &file]);
+        assert_eq!(
+            validated.status.code(),
+            Some(i32::from(asks)),
+            "{file}: {}",
+            out(&validated)
+        );
+        let built = run(&["build", &file, "--for", "envoy"]);
+        assert_eq!(
+            built.status.code(),
+            Some(if asks { 2 } else { 0 }),
+            "{file}"
+        );
+        let built = run(&["build", &file, "--for", "envoy", "--fail-closed"]);
+        assert_eq!(
+            built.status.code(),
+            Some(0),
+            "{file}: {}",
+            complaints(&built)
+        );
+        if asks {
+            needy.push(
+                Path::new(&file)
+                    .file_stem()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            );
+        }
+    }
+    assert!(needy.contains(&"support-agent".to_owned()), "{needy:?}");
+    assert!(!needy.contains(&"getting-started".to_owned()), "{needy:?}");
+}
+
+#[test]
+fn a_result_is_checked_with_its_tool_and_arguments() {
+    let folder = Folder::new("result");
+    let policy = folder.policy(
+        "p.yaml",
+        "rules:
+  - { id: big, match: { event: tool_result, tool: search }, when: { result.total: { greater_than: 5 } }, action: deny, reason: Big. }
+  - { id: words, match: { event: tool_result }, when: { text: { contains: secret } }, action: deny, reason: Words. }
+  - { id: calls, match: { tool: search }, action: deny, reason: No calls. }
+",
+    );
+    let check = |arguments: &[&str]| {
+        let mut all = vec!["--json", "check", &policy];
+        all.extend(arguments);
+        json_lines(&run(&all)).remove(0)
+    };
+    let ids = |verdict: &Value| -> Vec<String> {
+        let rules = verdict["rules"].as_array().unwrap().iter();
+        rules
+            .map(|rule| rule["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        ids(&check(&["--tool", "search", "--result", "{\"total\": 9}"])),
+        ["big"]
+    );
+    assert_eq!(
+        ids(&check(&["--tool", "other", "--result", "{\"total\": 9}"])),
+        [] as [&str; 0]
+    );
+    assert_eq!(ids(&check(&["--result", "\"a secret\""])), ["words"]);
+    assert_eq!(
+        ids(&check(&["--result", "{\"a\": [\"a secret\"]}"])),
+        ["words"]
+    );
+    assert_eq!(ids(&check(&["--tool", "search"])), ["calls"]);
+    assert_eq!(
+        run(&["check", &policy, "--result", "{"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_text_is_read_from_standard_input() {
+    let output = run_with(
+        &[
+            "--json",
+            "check",
+            "policies/pii-baseline.yaml",
+            "--text",
+            "-",
+        ],
+        b"my card is 4111 1111 1111 1111\n",
+    );
+    assert_eq!(json_lines(&output)[0]["action"], "redact");
+    let broken = run_with(
+        &["check", "policies/pii-baseline.yaml", "--text", "-"],
+        b"\xff",
+    );
+    assert_eq!(broken.status.code(), Some(2));
+}
+
+#[test]
+fn check_shows_the_pseudonym_that_a_request_would_carry_and_a_label_where_none_is_made() {
+    let folder = Folder::new("pseudonym");
+    let policy = folder.policy(
+        "p.yaml",
+        "rules:\n  - { id: mail, match: { event: [message, response] }, when: { text: { detects: email } }, action: redact, redact: { with: pseudonym } }\n",
+    );
+    let text = |arguments: &[&str]| {
+        let mut all = vec![
+            "--json",
+            "check",
+            &policy,
+            "--text",
+            "write to ann@contoso.com",
+        ];
+        all.extend(arguments);
+        let verdict = json_lines(&run(&all)).remove(0);
+        verdict["text"].as_str().unwrap().to_owned()
+    };
+    let sent = text(&[]);
+    assert!(sent.contains("@example."), "{sent}");
+    assert!(!sent.contains("contoso"), "{sent}");
+    assert_eq!(text(&["--event", "response"]), "write to [EMAIL]");
+}
+
+const DELETED: &str = r#"{"id": "e-1", "request": {"host": "api.openai.com", "path": "/v1/chat/completions", "body": {"model": "gpt-4o", "messages": [{"role": "user", "content": "delete Ann"}]}},
+ "response": {"status": 200, "body": {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, "tool_calls": [{"id": "t", "type": "function", "function": {"name": "delete_customer", "arguments": "{\"id\": 7}"}}]}}]}}}"#;
+
+const NO_DELETE: &str = "rules:\n  - { id: no-delete, match: { tool: 'delete_*' }, when: { args.id: { at_least: 5 } }, action: deny, reason: No. }\n";
+
+#[test]
+fn explain_tells_of_every_event_of_a_whole_exchange() {
+    let folder = Folder::new("explain");
+    let policy = folder.policy("p.yaml", NO_DELETE);
+    let exchange = folder.file("exchange.json", DELETED);
+    let told = run(&["explain", &policy, "--exchange", &exchange]);
+    assert_eq!(told.status.code(), Some(0));
+    snapshot("explain_exchange", &folder, &out(&told));
+    let lines = json_lines(&run(&[
+        "--json",
+        "explain",
+        &policy,
+        "--exchange",
+        &exchange,
+    ]));
+    assert_eq!(lines.len(), 1, "one object");
+    let events = lines[0]["events"].as_array().unwrap();
+    let call = events
+        .iter()
+        .find(|event| event["event"] == "tool_call")
+        .unwrap();
+    assert_eq!(
+        (&call["rules"][0]["id"], &call["rules"][0]["held"]),
+        (&json!("no-delete"), &json!(true))
+    );
+    assert_eq!(lines[0]["verdict"]["action"], "deny");
+    let broken = run(&[
+        "explain",
+        &policy,
+        "--exchange",
+        &folder.file("broken.json", "{\"request\":"),
+    ]);
+    assert_eq!(broken.status.code(), Some(2));
+    assert!(
+        complaints(&broken).contains("one exchange is expected"),
+        "{}",
+        complaints(&broken)
+    );
+}
+
+#[test]
+fn explain_and_replay_say_that_the_code_decides_what_could_not_be_read() {
+    let folder = Folder::new("unread");
+    let policy = folder.policy("p.yaml", "rules:\n  - { id: no-pro-models, match: { model: '*-pro' }, action: deny, reason: Dear. }\n");
+    let exchange = folder.file(
+        "exchange.json",
+        r#"{"id": 1, "request": {"host": "api.openai.com", "path": "/v1/chat/completions", "headers": {"content-type": "application/json"}, "body": "{\"model\":"}}"#,
+    );
+    let told = run(&["explain", &policy, "--exchange", &exchange]);
+    snapshot("explain_unread", &folder, &out(&told));
+    let line = json_lines(&run(&["--json", "replay", "--policy", &policy, &exchange])).remove(0);
+    assert_eq!(
+        (&line["code"], &line["rules"]),
+        (&json!("AG2001"), &json!([]))
+    );
+    assert_eq!(line["undecided"], json!(["no-pro-models"]));
+    assert!(line.get("reason").is_none());
+    // The same from an audit line.
+    let record = folder.file(
+        "audit.jsonl",
+        r#"{"v":1,"ts":"2026-01-01T00:00:00.000Z","request_id":"r","protocol":"openai.chat","provider":"openai","decision":"deny","code":"AG2001","status":400,"events":{"request":1,"uninspectable":1},"coverage":{"level":"none","reasons":["request:AG2001"]}}"#,
+    );
+    let line = json_lines(&run(&["--json", "replay", "--policy", &policy, &record])).remove(0);
+    assert_eq!(
+        (&line["action"], &line["code"], &line["rules"]),
+        (&json!("deny"), &json!("AG2001"), &json!([]))
+    );
+}
+
+#[test]
+fn a_replay_is_summed_up_by_action_rule_and_code() {
+    let folder = Folder::new("replay");
+    let policy = folder.policy("p.yaml", NO_DELETE);
+    let lines: String = (1..6)
+        .map(|number| {
+            DELETED
+                .replace('\n', "")
+                .replace("e-1", &format!("e-{number}"))
+                + "\n"
+        })
+        .collect();
+    let unread = r#"{"id": "u-1", "request": {"host": "api.openai.com", "path": "/v1/chat/completions", "body": []}}"#;
+    let traffic = folder.file("traffic.jsonl", &format!("{lines}{unread}\n"));
+    let told = run(&["replay", "--policy", &policy, &traffic]);
+    assert_eq!(told.status.code(), Some(0));
+    snapshot("replay_summary", &folder, &out(&told));
+    let summary = json_lines(&run(&[
+        "--json",
+        "replay",
+        "--summary",
+        "--policy",
+        &policy,
+        &traffic,
+    ]));
+    assert_eq!(summary.len(), 1);
+    assert_eq!(
+        summary[0]["rules"]["no-delete"],
+        json!({"count": 5, "examples": ["e-1", "e-2", "e-3"]})
+    );
+    assert_eq!(summary[0]["compared"], 0);
+    // One line each stays what scripts read.
+    assert_eq!(
+        json_lines(&run(&["--json", "replay", "--policy", &policy, &traffic])).len(),
+        6
+    );
+    let decided = folder.file(
+        "decided.jsonl",
+        &DELETED
+            .replace('\n', "")
+            .replacen('{', "{\"action\": \"allow\", ", 1),
+    );
+    let told = run(&["replay", "--policy", &policy, &decided]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(
+        out(&told).ends_with("difference allow → deny: 1 (e-1)\n1 judged, 1 differ\n"),
+        "{}",
+        out(&told)
+    );
+}
+
+#[test]
+fn a_recorded_body_is_a_text_or_json() {
+    let folder = Folder::new("bodies");
+    let policy = folder.policy("p.yaml", NO_DELETE);
+    for (body, exit) in [
+        ("{\"model\": \"m\", \"messages\": []}", 0),
+        ("\"{}\"", 0),
+        ("7", 2),
+        ("true", 2),
+    ] {
+        let line = format!(
+            "{{\"id\": 1, \"request\": {{\"host\": \"api.openai.com\", \"path\": \"/v1/chat/completions\", \"body\": {body}}}}}"
+        );
+        let file = folder.file("t.jsonl", &line);
+        let told = run(&["replay", "--policy", &policy, &file]);
+        assert_eq!(
+            told.status.code(),
+            Some(exit),
+            "{body}: {}",
+            complaints(&told)
+        );
+    }
+}
+
+#[test]
+fn one_bare_word_does_not_hide_what_else_is_wrong() {
+    let folder = Folder::new("words");
+    let policy = folder.file(
+        "p.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nmetadata: { name: t }\ndefaults: { action: alow }\nrules:\n  - { id: a, match: { tool: yes }, action: denny }\n  - { id: b, match: { tool: [on, x] }, whne: 1, action: deny }\n",
+    );
+    let told = run(&["validate", &policy]);
+    assert_eq!(told.status.code(), Some(1));
+    snapshot("bare_words", &folder, &out(&told));
+    assert_eq!(
+        run(&["check", &policy, "--tool", "x"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn one_bad_file_of_a_folder_hides_nothing_of_the_others() {
+    let folder = Folder::new("folder");
+    folder.policy("a-good.yaml", NO_DELETE);
+    folder.file("a-good.test.yaml", "apiVersion: agentguard.dev/v1\nkind: PolicyTest\npolicy: a-good.yaml\ntests:\n  - { name: passes, call: \"delete_x {id: 1}\", expect: allow }\n  - { name: fails, call: \"delete_x {id: 9}\", expect: allow }\n");
+    folder.file(
+        "b-broken.yaml",
+        "apiVersion: agentguard.dev/v1\nkind: AgentPolicy\nrules: [\n",
+    );
+    folder.policy(
+        "c-wrong.yaml",
+        "rules:\n  - { id: a, match: { tool: t }, action: denny }\n",
+    );
+    folder.file("d-other.yaml", "services: { web: { image: x } }\n");
+    folder.policy("e-good.yaml", "rules:\n  - { id: a, match: { tool: t }, action: deny, reason: R., examples: [{ call: t, expect: deny }] }\n");
+    let tested = run(&["test", folder.path()]);
+    assert_eq!(tested.status.code(), Some(2));
+    assert!(
+        out(&tested).contains("a-good.test.yaml:6: fails: failed"),
+        "{}",
+        out(&tested)
+    );
+    assert!(
+        out(&tested).contains("2 passed, 1 failed"),
+        "{}",
+        out(&tested)
+    );
+    assert!(
+        complaints(&tested).contains("2 files were not tested"),
+        "{}",
+        complaints(&tested)
+    );
+    for command in ["validate", "lint"] {
+        let told = run(&["--json", command, folder.path()]);
+        assert_eq!(told.status.code(), Some(1), "{command}");
+        let files: std::collections::BTreeSet<String> = json_lines(&told)
+            .iter()
+            .filter(|line| line["severity"] == "error")
+            .map(|line| {
+                Path::new(line["file"].as_str().unwrap())
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(
+            Vec::from_iter(files),
+            ["b-broken.yaml", "c-wrong.yaml"],
+            "{command}"
+        );
+    }
+    // A file that is not there, or is no text of a policy's size, stops nothing either.
+    let told = run(&["--json", "validate", "no/such/file.yaml", folder.path()]);
+    assert_eq!(told.status.code(), Some(2));
+    assert_eq!(json_lines(&told).len(), 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_without_an_end_is_refused() {
+    let folder = Folder::new("endless");
+    let extends = folder.file(
+        "p.yaml",
+        &format!("{HEAD}extends: [/dev/zero]\nrules: []\n"),
+    );
+    for arguments in [
+        &["validate", "/dev/zero"][..],
+        &["lint", "/dev/zero"],
+        &["fmt", "/dev/zero"],
+        &["test", "/dev/zero"],
+        &["check", "/dev/zero", "--tool", "t"],
+        &["diff", "/dev/zero", "/dev/zero"],
+        &["validate", &extends],
+    ] {
+        let told = run(arguments);
+        let said = out(&told) + &complaints(&told);
+        assert_ne!(told.status.code(), Some(0), "{arguments:?}");
+        assert!(said.contains("too large"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn bounds_that_make_no_sense_are_refused_with_one_that_does() {
+    let folder = Folder::new("bounds");
+    let mut told = String::new();
+    for (name, text) in [
+        ("body", "inspect: { max_body: 0 }\nrules: []\n"),
+        ("huge", "inspect: { max_body: 2GiB }\nrules: []\n"),
+        ("text", "inspect: { max_text: 0 }\nrules: []\n"),
+        (
+            "depth",
+            "inspect: { max_depth: 0, nested_json: 99 }\nrules: []\n",
+        ),
+        (
+            "reach",
+            "detectors: { d: { pattern: 'ab+', reach: 0 } }\nrules:\n  - { id: a, match: { event: message }, when: { text: { detects: d } }, action: deny, reason: R. }\n",
+        ),
+        (
+            "window",
+            "rules:\n  - { id: a, match: { tool: t }, limit: { count: tool_calls, max: 5, window: 0s }, action: deny, reason: R. }\n",
+        ),
+        (
+            "sum",
+            "rules:\n  - { id: a, match: { tool: t }, limit: { sum: tokens, max: 5, window: 1h }, action: deny, reason: R. }\n",
+        ),
+        (
+            "uses",
+            "rules:\n  - { id: a, match: { tool: t }, action: require_approval, approval: { by: [x], uses: 0, valid_for: 0s }, reason: R. }\n",
+        ),
+        (
+            "earlier",
+            "rules:\n  - { id: a, match: { tool: t }, when: { earlier: { tool: u, count_at_least: 0 } }, action: deny, reason: R. }\n",
+        ),
+    ] {
+        let policy = folder.policy(&format!("{name}.yaml"), text);
+        let output = run(&["validate", &policy]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        for line in json_lines(&run(&["--json", "validate", &policy])) {
+            assert!(line["help"].is_string(), "{line}");
+        }
+        told.push_str(&out(&output));
+    }
+    snapshot("bounds", &folder, &told);
+}
+
+/// The answer of `diff` with what it tells.
+fn diffed(folder: &Folder, old: &str, new: &str) -> (Value, String) {
+    let (old, new) = (
+        folder.policy("old.yaml", old),
+        folder.policy("new.yaml", new),
+    );
+    let difference = json_lines(&run(&["--json", "diff", &old, &new])).remove(0);
+    (difference, out(&run(&["diff", &old, &new])))
+}
+
+#[test]
+fn a_denial_taken_away_beside_a_limit_is_a_difference() {
+    let folder = Folder::new("limits");
+    let limit = "  - { id: many, match: { tool: delete_customer }, limit: { count: tool_calls, per: session, max: 5 }, action: deny, reason: Enough. }\n";
+    let deny =
+        "  - { id: never, match: { tool: delete_customer }, action: deny, reason: Never. }\n";
+    let (difference, _) = diffed(
+        &folder,
+        &format!("rules:\n{limit}{deny}"),
+        &format!("rules:\n{limit}"),
+    );
+    assert_eq!(
+        (&difference["same"], &difference["keeps_refusals"]),
+        (&json!("no"), &json!("no"))
+    );
+    assert_eq!(difference["loosens"]["new"]["action"], "allow");
+    // A limit may be reached or not: nothing is proved of another one.
+    let more = limit.replace("max: 5", "max: 6");
+    let (difference, _) = diffed(
+        &folder,
+        &format!("rules:\n{limit}"),
+        &format!("rules:\n{more}"),
+    );
+    assert_eq!(difference["same"], "unknown");
+    assert_eq!(difference["keeps_refusals"], "unknown");
+    // And an opening beside it is not idle.
+    let policy = folder.policy("p.yaml", &format!("rules:\n{limit}  - {{ id: ask, match: {{ tool: delete_customer }}, action: require_approval, approval: {{ by: [x] }}, reason: Ask. }}\n"));
+    let codes: Vec<Value> = json_lines(&run(&["--json", "lint", &policy]))
+        .into_iter()
+        .map(|line| line["code"].clone())
+        .collect();
+    assert!(!codes.contains(&json!("AG1103")), "{codes:?}");
+}
+
+#[test]
+fn another_approver_form_of_redaction_or_tag_is_a_difference_that_is_shown() {
+    let folder = Folder::new("effects");
+    let rule = |text: &str| format!("rules:\n  - {{ id: a, {text} }}\n");
+    for (old, new) in [
+        (
+            "match: { tool: t }, action: require_approval, approval: { by: [lead] }",
+            "match: { tool: t }, action: require_approval, approval: { by: [intern] }",
+        ),
+        (
+            "match: { event: message }, when: { text: { detects: credit_card } }, action: redact, redact: { with: last4 }",
+            "match: { event: message }, when: { text: { detects: credit_card } }, action: redact, redact: { with: mask }",
+        ),
+        (
+            "match: { tool: t }, action: tag, tags: [a]",
+            "match: { tool: t }, action: tag, tags: [b]",
+        ),
+        (
+            "match: { tool: t }, action: deny, on_deny: replace",
+            "match: { tool: t }, action: deny, on_deny: error",
+        ),
+    ] {
+        let (difference, told) = diffed(&folder, &rule(old), &rule(new));
+        assert_eq!(difference["same"], "no", "{difference}");
+        let [old, new] = ["old", "new"].map(|side| &difference["differs"][side]["effects"]);
+        assert!(old != new && old.is_array(), "{difference}");
+        assert!(told.contains(new[0].as_str().unwrap()), "{told}");
+    }
+}
+
+#[test]
+fn a_value_more_in_a_list_is_told_however_long_the_list_is() {
+    let folder = Folder::new("lists");
+    let names: Vec<String> = (0..80).map(|number| format!("tool_{number}")).collect();
+    let rules = |names: &[String]| {
+        format!(
+            "lists: {{ l: [{}] }}\nrules:\n  - {{ id: a, when: {{ tool: {{ in: {{ list: l }} }} }}, action: deny, reason: R. }}\n",
+            names.join(", ")
+        )
+    };
+    let mut more = names.clone();
+    more.insert(40, "tool_new".to_owned());
+    let (difference, told) = diffed(&folder, &rules(&names), &rules(&more));
+    assert_eq!(
+        (&difference["same"], &difference["adds_no_refusals"]),
+        (&json!("no"), &json!("no"))
+    );
+    assert_eq!(
+        difference["tightens"]["event"]["tool_call"]["tool"], "tool_new",
+        "{difference}"
+    );
+    assert_eq!(
+        difference["lists"],
+        json!([{"list": "l", "added": ["tool_new"], "removed": []}])
+    );
+    assert!(told.contains("List l: +tool_new"), "{told}");
+    let keyed = |models: &str| {
+        format!(
+            "lists: {{ m: {{ acme: [{models}], beta: [x] }} }}\nrules:\n  - {{ id: a, when: {{ model: {{ in: {{ list: m, key: tenant }} }} }}, action: deny, reason: R. }}\n"
+        )
+    };
+    let (difference, _) = diffed(&folder, &keyed("a, b"), &keyed("a, b, c"));
+    assert_eq!(difference["same"], "no", "{difference}");
+    assert_eq!(difference["lists"][0]["list"], "m.acme");
+}
