@@ -1,6 +1,7 @@
 //! The command line as a person or a script sees it.
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
+mod names;
 mod scan;
 
 use serde_json::{Value, json};
