@@ -19,6 +19,9 @@ pub(super) const FIRST: u16 = 0xF000;
 /// Texts in one chunk, and chunks: a body has 4,096 texts at most that are opened so.
 const CHUNK: usize = 64;
 
+/// A string that is read in no time, in bytes.
+const SHORT: usize = 64;
+
 /// What a string holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Inside<'a> {
@@ -76,7 +79,10 @@ impl Nest<'_> {
         let known = self.opened.known.borrow().get(&place).copied();
         let known = known.unwrap_or_else(|| {
             let known = self.read_inside(string);
-            self.opened.known.borrow_mut().insert(place, known);
+            // What is short is read again sooner than it is remembered: there may be millions.
+            if matches!(known, Known::At(_)) || string.raw_content().len() > SHORT {
+                self.opened.known.borrow_mut().insert(place, known);
+            }
             known
         });
         match known {
@@ -240,7 +246,7 @@ mod tests {
         assert_eq!(found.place(), find().place());
         let (place, range) = nest.outside(found.place(), 1..3);
         assert_eq!(place, string.place());
-        assert_eq!(&string.text().unwrap()[range], r"\\u0041y");
+        assert_eq!(string.text().unwrap().get(range), Some(r"\\u0041y"));
         assert_eq!(nest.outside(string.place(), 1..3).1, 1..3);
     }
 
