@@ -15,6 +15,14 @@ Beside them, everything that can't be read is an `uninspectable` event: in a req
 at one of the kinds that its row names. A code in place of the words says why nothing is judged: `AG2014` means that such
 a stream is refused where a rule looks at answers, and passes unread where none does.
 
+What is judged is bodies. Headers and the query of the URL are no texts: rules read them as `header.NAME` and `query.NAME`, and
+models that they name are in the set of models. `authorization` and `cookie` are read by identity sources only.
+
+Retries, shadow traffic (`request_mirror_policies`) and internal redirects of Envoy begin behind the filter: a retry and a mirrored
+request are the judged request once more, edits included, and the answer that is judged is the one that the client gets. What a mirror
+answers is dropped by Envoy. An internal redirect (`internal_redirect_policy`) runs the filters again for the new address; the first
+answer is never seen by the client, and each of the two has its own record.
+
 This page is written from the code (`UPDATE_DOCS=1 cargo test --test coverage`).
 ";
 

@@ -9,7 +9,7 @@ use crate::event::{Direction, Event, Gate, Kind, Known, Models, Problem, Reading
 use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
-use crate::wire::http::{ContentType, Path, is_identity};
+use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
 use crate::wire::json::{Edits, Limits, Nest, Place};
 use crate::wire::letter_case;
 use std::cell::RefCell;
@@ -319,16 +319,36 @@ impl Flow {
             .content_type
             .as_ref()
             .map(|value| String::from_utf8_lossy(value).into());
+        let is_wanted = |name: &str, all: &str| {
+            let mut wanted = guard.policy.needs.headers.iter();
+            wanted.any(|wanted| **wanted == *name || **wanted == *all)
+        };
         for (name, value) in head.headers {
             let name = String::from_utf8_lossy(name);
-            if guard
-                .policy
-                .needs
-                .headers
-                .iter()
-                .any(|wanted| **wanted == *name)
-            {
+            // Pseudo-headers are facts of their own; credentials are no texts.
+            let is_text = !name.starts_with(':')
+                && !matches!(&*name, "authorization" | "proxy-authorization" | "cookie");
+            if is_wanted(&name, if is_text { "*" } else { &name }) {
                 facts.headers.push((name.into(), (*value).into()));
+            }
+        }
+        if !guard
+            .policy
+            .needs
+            .headers
+            .iter()
+            .any(|wanted| wanted.starts_with('?'))
+        {
+            return;
+        }
+        for pair in path.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = |text: &str| percent_decode(&text.replace('+', " ")).into_owned();
+            let name = letter_case::ascii_lower(&decoded(name));
+            let name = format!("?{name}");
+            if is_wanted(&name, "?*") {
+                let value = decoded(value).into_bytes();
+                facts.headers.push((name.into(), value.into()));
             }
         }
     }

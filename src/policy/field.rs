@@ -66,7 +66,7 @@ pub(super) enum Field {
     Roles,
     /// `principal.NAME`
     Principal(Box<str>),
-    /// `header.NAME`, lower case
+    /// `header.NAME`, lower case; `query.NAME` as `?NAME`; `*`: all of them.
     Header(Box<str>),
     Time,
     /// `session.NAME`
@@ -163,6 +163,7 @@ pub(super) const ROOTS: &[&str] = &[
     "params",
     "principal",
     "header",
+    "query",
     "session",
     "request",
     "usage",
@@ -314,6 +315,9 @@ impl Field {
                 None => Ok(Field::Principal(rest.into())),
             },
             "header" => Ok(Field::Header(letter_case::ascii_lower(rest).into())),
+            "query" => Ok(Field::Header(
+                format!("?{}", letter_case::ascii_lower(rest)).into(),
+            )),
             "session" => Ok(Field::Session(rest.into())),
             "request" => match rest {
                 "message_count" => Ok(RequestField::MessageCount),

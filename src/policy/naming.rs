@@ -53,7 +53,12 @@ impl Field {
                 UsageField::Reasoning => "usage.reasoning_tokens",
             },
             Field::Principal(name) => return format!("principal.{name}"),
-            Field::Header(name) => return format!("header.{name}"),
+            Field::Header(name) => {
+                return match name.strip_prefix('?') {
+                    Some(parameter) => format!("query.{parameter}"),
+                    None => format!("header.{name}"),
+                };
+            }
             Field::Session(name) => return format!("session.{name}"),
             Field::Params(path) => return path_name("params", path),
             Field::Args(path) => return path_name("args", path),
@@ -126,6 +131,9 @@ mod tests {
             "args.$.a",
             "result.rows[0]",
             "header.X-Team",
+            "header.*",
+            "query.api-version",
+            "query.*",
             "request.roles.user",
             "usage.output_tokens",
             "principal.department",

@@ -242,7 +242,12 @@ pub(super) fn visit<'a>(
         Field::Header(name) => {
             let mut presence = Presence::Missing;
             for (header, value) in &facts.headers {
-                if **header == **name {
+                let is_all = match &**name {
+                    "*" => !header.starts_with('?'),
+                    "?*" => header.starts_with('?'),
+                    _ => false,
+                };
+                if is_all || **header == **name {
                     presence = PRESENT;
                     visit(Scalar::text(String::from_utf8_lossy(value)));
                 }

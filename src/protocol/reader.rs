@@ -152,6 +152,8 @@ pub struct Reader<'b> {
     pub proto_json: bool,
     /// JSON-RPC messages, in the order of the nodes.
     messages: Vec<Section>,
+    /// Where names stand that are long enough to hold something. They are texts of nothing that is read.
+    names: Vec<Place>,
 }
 
 /// What reads the members of an object; `K` is how it is told which one. There are hundreds of them, and a `dyn FnMut`
@@ -294,6 +296,7 @@ impl<'b> Reader<'b> {
             frame: FrameReading::default(),
             result_args: bounds.result_args,
             messages: Vec::new(),
+            names: Vec::new(),
             claimed: vec![false; index(nodes)],
             sealed: false,
             choices: Vec::new(),
@@ -395,6 +398,9 @@ impl<'b> Reader<'b> {
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (Nest<'b>, Reading) {
         self.sweep();
+        for place in std::mem::take(&mut self.names) {
+            self.register(place, Class::Name, Form::String, None);
+        }
         self.end_messages(0);
         (self.nest, self.reading)
     }
@@ -714,7 +720,7 @@ impl<'b> Reader<'b> {
                 if self.direction == Direction::Request
                     && value.raw_content().len() >= SHORTEST_TELLING_NAME
                 {
-                    self.register(value.place(), Class::Name, Form::String, None);
+                    self.names.push(value.place());
                 }
                 value.text()
             }

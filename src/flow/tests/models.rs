@@ -331,3 +331,38 @@ fn an_allowed_model_is_allowed_as_it_is_written() {
     assert_eq!(decided(&others, &ask("llama3:latest")), "allow");
     assert_eq!(decided(&others, &ask("openai/o3")), "deny");
 }
+
+#[test]
+fn rules_read_headers_and_the_query_where_they_name_them() {
+    let policy = "defaults: { action: allow }
+rules:
+  - { id: secrets, match: { event: request }, when: { query.*: { detects: secrets } }, action: deny }
+  - { id: tags, match: { event: request }, when: { header.*: { contains: forbidden } }, action: deny }
+  - { id: version, match: { event: request }, when: { query.api-version: { starts_with: '2023' } }, action: deny }
+";
+    let guard = guard(policy);
+    let key = concat!("AKIA", "Z7QX3N5PLM2RT6VD");
+    let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]});
+    for (query, header, decision) in [
+        ("", ("x-tag", "fine"), "allow"),
+        ("?note=hello", ("x-tag", "fine"), "allow"),
+        (&*format!("?note={key}"), ("x-tag", "fine"), "deny"),
+        (
+            &*format!("?a=1&note=my+{}%44", key.strip_suffix('D').unwrap_or(key)),
+            ("x-tag", "fine"),
+            "deny",
+        ),
+        ("?API-version=2023-05-15", ("x-tag", "fine"), "deny"),
+        (
+            "?api-version=2024-10-21",
+            ("x-tag", "a FORBIDDEN tag"),
+            "deny",
+        ),
+        ("", ("authorization", "Bearer forbidden"), "allow"),
+        ("", ("cookie", "forbidden"), "allow"),
+    ] {
+        let path = format!("/v1/chat/completions{query}");
+        let sent = asked(&path, header, &body);
+        assert_eq!(decided(&guard, &sent), decision, "{query} {header:?}");
+    }
+}

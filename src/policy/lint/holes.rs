@@ -227,7 +227,7 @@ fn is_exempt_by_claims(formula: &Formula) -> bool {
 /// commands is what the tool gets; one that only has to say a word is a claim.
 fn is_claim(field: &str, ask: &Ask) -> bool {
     let says_a_word = matches!(ask, Ask::In(_) | Ask::Exists(_));
-    ["header.", "session.", "earlier"]
+    ["header.", "query.", "session.", "earlier"]
         .iter()
         .any(|start| field.starts_with(start))
         || (says_a_word && (field.starts_with("args.") || field.starts_with("params.")))
