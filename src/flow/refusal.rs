@@ -165,14 +165,14 @@ fn told_tool(tool: &Known<Box<str>>) -> String {
     const LONGEST: usize = 64;
     // Eight for the date of a version.
     const MOST_DIGITS: usize = 8;
-    let is_type = |name: &&Box<str>| {
+    let is_type = |name: &&str| {
         (1..=LONGEST).contains(&name.len())
             && name.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
             && name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b))
     };
-    match tool.value().filter(is_type) {
+    match tool.value().map(|name| &**name).filter(is_type) {
         Some(name) => format!("`{name}`"),
         None => "this tool".to_owned(),
     }
