@@ -610,7 +610,7 @@ impl Flow {
         // Of what the provider runs only an offer that is stopped is told, under one of its names.
         let is_told = !event.provider_run
             || event.is_provider_offer()
-                && would != Outcome::Allow
+                && matches!(would, Outcome::Deny | Outcome::RequireApproval)
                 && !verdict.has_refused_call(event.at);
         let is_decided_now = event.direction == Direction::Response || event.turn == Turn::Latest;
         if event.kind == Kind::ToolCall
