@@ -1077,7 +1077,7 @@ fn proved(old: &str, new: &str) -> [bool; 3] {
 fn a_limit_covers_nothing_but_the_same_limit() {
     let limit = |max: u32, tool: &str, rest: &str| {
         format!(
-            "{{ id: l{max}{tool}, match: {{ tool: {tool} }}, limit: {{ count: tool_calls, per: session, max: {max} }}, action: deny{rest} }}"
+            "{{ id: l{max}, match: {{ tool: {tool} }}, limit: {{ count: tool_calls, per: session, max: {max} }}, action: deny{rest} }}"
         )
     };
     let deny = "{ id: d, match: { tool: t }, action: deny }";
