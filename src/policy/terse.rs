@@ -924,11 +924,10 @@ fn spellings(action: &str) -> Vec<String> {
         })
         .collect();
     let mut names = vec![action.to_owned()];
-    if !words.is_empty() && words.iter().all(|word| word.bytes().all(|b| b == b'*')) {
-        names.push("*".to_owned());
-    }
+    let is_all = !words.is_empty() && words.iter().all(|word| word.bytes().all(|b| b == b'*'));
     let joined = ["_", "-", ":", ".", " ", "/"].map(|between| words.join(between));
-    for name in joined.into_iter().chain([camel]) {
+    let every = is_all.then(|| "*".to_owned());
+    for name in joined.into_iter().chain([camel]).chain(every) {
         if !names.contains(&name) {
             names.push(name);
         }
