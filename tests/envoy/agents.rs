@@ -261,12 +261,7 @@ fn coding_agents_tell_why_and_go_on_and_never_run_what_is_denied() {
     );
     let site = envoy.site(Mode::Portable.word());
     let mut python = Command::new(agents_python());
-    // Two of them are scripts for the Node.js that stands in the path.
-    let folder = node().parent().expect("a folder").to_owned();
-    let path = std::env::var("PATH").expect("a path");
-    python
-        .arg("coding.py")
-        .env("PATH", format!("{}:{path}", folder.display()));
+    python.arg("coding.py");
     let mut agents = Agents::start(python, &envoy, Mode::Portable, address);
     for (client, most) in CODING {
         let mut ask = |say: &str, touch: &[&str], files: &[&str], told: &str| {

@@ -98,11 +98,13 @@ def ask(question):
         ]
         double("/-/scenario", calls)
         options, variables = prepare(home)
-        kept = {name: os.environ[name] for name in ("PATH",)}
+        # Some of them are scripts for the Node.js that stands in the path.
+        folder = os.path.dirname(os.environ["AGENTGUARD_NODE"])
+        path = {"PATH": f"{folder}:{os.environ['PATH']}"}
         begun = time.monotonic()
         done = subprocess.run(
             [os.path.join(FOLDER, program), *options, question["say"]],
-            env={**kept, "HOME": home, "TERM": "dumb", "NO_COLOR": "1", **variables},
+            env={**path, "HOME": home, "TERM": "dumb", "NO_COLOR": "1", **variables},
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
