@@ -30,6 +30,7 @@ mod bad_input;
 mod compressed;
 mod configuration;
 mod denial;
+mod disguise;
 mod endurance;
 mod headers;
 mod metrics;
