@@ -104,7 +104,7 @@ fn look_of(bytes: &[u8]) -> Option<Look> {
         return Some(Look::Stream);
     }
     let is_begun = |line: &&[u8]| !text.is_empty() && line.starts_with(text);
-    if LINES.iter().any(|line| is_begun(line)) {
+    if LINES.iter().any(is_begun) {
         return None;
     }
     protocol::begins_like_json(text).map(|is_json| match is_json {

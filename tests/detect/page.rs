@@ -80,7 +80,8 @@ two calls or thoughts. Their ends (512 bytes of each) are looked at together, as
 them. So are the texts of `contains` rules; those shorter than 8 bytes only with a space, and patterns not. In a stream, the parts of an
 OpenAI response are not joined: the first has left before the next begins.
 
-**Bounds.** Work is linear in the text. In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
+**Bounds.** Work is linear in the text, and counted: a text that costs many times as much as others of its length is refused
+(AG2015, see [what inspecting may cost](policy.md#what-inspecting-may-cost)). In one exchange detectors look at `inspect.max_text` (4 MiB) of text at most; an
 exchange with more is refused as too large (AG2004), or passes with that in its coverage where a rule allows AG2004. A text
 has at most 50,000 findings: with more, rules that restrict hold, and what can't be redacted completely is refused.
 ";

@@ -112,7 +112,10 @@ fn an_error_on_the_way_stays_where_it_is() {
 }
 
 /// Chunks of a chat completion with one choice, each with its JSON.
-fn chats() -> Vec<(Streamed, Vec<(Vec<u8>, Option<Value>)>)> {
+/// A frame's bytes, and its JSON if it is some.
+type RecordedFrame = (Vec<u8>, Option<Value>);
+
+fn chats() -> Vec<(Streamed, Vec<RecordedFrame>)> {
     all()
         .filter(|streamed| streamed.protocol.name() == "openai.chat")
         .map(|streamed| {

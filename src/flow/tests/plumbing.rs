@@ -277,7 +277,8 @@ rules:
   - { id: mail, match: { event: [message, response] }, when: { text: { detects: email } }, action: redact }
   - { id: model, match: { model: secret-model }, action: deny }
 ";
-    let told: [(&str, &str, fn(&str) -> Value); 4] = [
+    type Told = fn(&str) -> Value;
+    let told: [(&str, &str, Told); 4] = [
         (
             "api.openai.com",
             "/v1/traces/ingest",

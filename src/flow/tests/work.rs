@@ -47,7 +47,7 @@ fn chat(texts: &[String]) -> Vec<u8> {
 fn hostile() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         (DETECTS, chat(&vec![spelled(2_000); 8])),
-        (MATCHES, chat(&[letters(80_000)])),
+        (MATCHES, chat(&[letters(240_000)])),
     ]
 }
 
