@@ -78,6 +78,7 @@ fn compiled(json: &str) -> (Policy, f64) {
 fn judged(policy: &Policy, event: &Event, reading: &Reading, nest: &Nest<'_>) -> f64 {
     let facts = Facts {
         models: Models {
+            spellings: Vec::new(),
             unknown: false,
             names: vec!["gpt-4o".into()],
         },

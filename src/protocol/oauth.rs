@@ -304,7 +304,7 @@ fn refused(denial: &Denial) -> Vec<u8> {
     let error = match denial.status {
         401 => "invalid_client",
         500.. => "temporarily_unavailable",
-        403 => "access_denied",
+        400 if denial.code.starts_with("AG3") => "access_denied",
         _ => "invalid_request",
     };
     outer.text("error", error);

@@ -1502,7 +1502,7 @@ fn what_the_model_signed_comes_back_unedited_and_counted_so_that_the_conversatio
 fn what_stands_beside_a_thought_signature_of_gemini_s_is_edited_in_every_later_turn() {
     let policy = "rules:
   - id: mask
-    match: { event: [message, response] }
+    match: { event: [message, response], part: [text, reasoning, arguments] }
     when: { text: { detects: [credit_card] } }
     action: redact
 ";

@@ -362,7 +362,7 @@ fn nothing_is_left_of_a_text_that_may_not_pass() {
         for word in words(&route, &answer) {
             for action in ["deny", "redact"] {
                 let policy = format!(
-                    "rules:\n  - id: word\n    match: {{ event: response }}\n    \
+                    "rules:\n  - id: word\n    match: {{ event: response, part: [text, reasoning, refusal, arguments, transcript, other] }}\n    \
                      when: {{ text: {{ contains: {word} }} }}\n    action: {action}\n"
                 );
                 in_both_modes(&policy, |guard, _| {

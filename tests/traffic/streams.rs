@@ -335,7 +335,8 @@ fn arguments_of_calls_are_redacted_only_by_a_rule_that_names_their_part() {
         assert!(named != streamed.body, "{} {word}", streamed.id);
         count += 1;
     }
-    assert!(count > 30, "{count}");
+    // Of other recordings no word of the arguments stands nowhere else.
+    assert!(count > 12, "{count}");
 }
 
 /// The same texts; says where the first difference is, since texts are long.

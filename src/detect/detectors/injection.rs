@@ -490,6 +490,7 @@ fn pseudo(place: &Place<'_>) -> Option<Found> {
     if text.before(place.at) != b'<' {
         return None;
     }
+    place.begins(start);
     let said = text.run(place.end, usize::MAX, is_white);
     let end = ["you are now", "you must", "from now on", "new instructions"]
         .iter()

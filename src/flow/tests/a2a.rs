@@ -233,7 +233,7 @@ fn a_denied_request_is_refused_in_the_words_of_its_binding() {
                     &json!(400),
                     &json!("INVALID_ARGUMENT"),
                     // Without it the libraries tell the status alone.
-                    &json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "UNSUPPORTED_OPERATION",
+                    &json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "INVALID_REQUEST",
                              "domain": "a2a-protocol.org", "metadata": {}}])
                 )
             );

@@ -168,7 +168,7 @@ fn a_rule_that_needs_arguments_of_what_the_provider_runs_refuses_it_by_its_name(
             assert!(!told.contains("Leave the secret out"), "{tool}: {told}");
             let record = record(&seen);
             assert_eq!(record["code"], "AG2010", "{tool}");
-            assert_eq!(record["status"], 403, "{tool}");
+            assert_eq!(record["status"], 400, "{tool}");
             assert_eq!(record["tools"], json!([tool]), "{tool}");
             assert_eq!(record["rules"][0]["id"], "no-secrets", "{tool}");
             let place = record["rules"][0]["at"].as_str().unwrap();

@@ -307,10 +307,10 @@ fn a_label_in_a_pseudonym_s_place_is_on_record() {
 fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
     let policy = with("require: pseudonym");
     for (request, status) in [
-        (responses(json!({})), 403),
+        (responses(json!({})), 400),
         (
             responses(json!({"store": false, "previous_response_id": "resp_1"})),
-            403,
+            400,
         ),
         (responses(json!({"store": false})), 200),
         (responses(json!({"input": "nothing to hide"})), 200),
@@ -318,7 +318,7 @@ fn where_a_pseudonym_is_required_what_would_be_a_label_is_denied() {
     ] {
         let seen = exchange(&guard(&policy), &request, hello());
         assert_eq!(seen.client.status(), Some(status));
-        if status == 403 {
+        if status == 400 {
             assert_eq!(record(&seen)["code"], "AG3005");
             assert_eq!(record(&seen)["rules"][0]["form"], Value::Null);
         }

@@ -605,16 +605,6 @@ impl Outcome {
             let rule = policy.rule(held.rule)?;
             rules.push(rule.id.clone());
             effects.extend(rule.tags.iter().map(|tag| format!("tag {tag}")));
-            // What a rule says beside its action counts where that is what happens.
-            if [action, would].contains(&rule.action.word()) {
-                if rule.action == Action::RequireApproval {
-                    let written = written(policy, rule)?;
-                    effects.insert(format!("approval {}", approval(written)));
-                }
-                if let Some(on_deny) = rule.on_deny {
-                    effects.insert(format!("on_deny {}", on_deny.word()));
-                }
-            }
             if rule.action != Action::Redact {
                 continue;
             }
@@ -638,6 +628,19 @@ impl Outcome {
                     action = effect;
                 }
                 redactions.extend(found);
+            }
+        }
+        // What a rule says beside its action counts where that is what happens, after redactions that can't be made.
+        for held in &judgement.held {
+            let rule = policy.rule(held.rule)?;
+            if [action, would].contains(&rule.action.word()) {
+                if rule.action == Action::RequireApproval {
+                    let written = written(policy, rule)?;
+                    effects.insert(format!("approval {}", approval(written)));
+                }
+                if let Some(on_deny) = rule.on_deny {
+                    effects.insert(format!("on_deny {}", on_deny.word()));
+                }
             }
         }
         redactions.sort_by_key(|redaction| format!("{redaction:?}"));

@@ -278,8 +278,10 @@ fn a_long_text_in_pieces_has_the_findings_of_the_whole() {
     assert_eq!(found(&policy, &pieces).0, whole);
 }
 
-/// Most steps for a frame of so few bytes, on average over a text; an exchange earns some 21,000 with each.
-const MOST: u64 = 20_000;
+/// Most steps for a frame of so few bytes, on average over a text; an exchange earns some 21,000 with each. Only flags
+/// that are written in tag characters cost more than they earn, as they are read in three ways: of nothing but such flags
+/// an exchange may have some 6,000 frames.
+const MOST: u64 = 24_000;
 
 /// What the pieces of a text cost on average.
 fn steps(policy: &Policy, text: &str, piece: usize) -> u64 {
