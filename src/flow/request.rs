@@ -804,6 +804,8 @@ impl Flow {
                 .offer(offers.filter_map(|offer| Some(&**offer.tool.value()?)));
         }
         self.asked.learn(reading);
+        // A signed request can't be edited: what refers to an id of ours would reach the provider with it.
+        self.asked.unstored |= self.head.signed;
     }
 
     /// Tags of the request for the upstream.

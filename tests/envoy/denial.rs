@@ -13,7 +13,7 @@ in_both_envoys![
     behind_envoy_s_buffer_not_even_the_headers_of_a_denied_request_leave,
     a_request_denied_from_its_headers_leaves_nothing_behind,
     trailers_do_not_carry_a_body_past_the_policy,
-    after_a_denial_the_same_connection_serves_on,
+    after_a_denial_the_client_is_served_on,
     a_denial_does_not_wait_for_a_body_that_is_too_large,
     disclose_code_tells_nothing_of_the_policy,
     bodies_that_are_made_to_cost_do_not_stall_the_worker,
@@ -142,7 +142,8 @@ fn trailers_do_not_carry_a_body_past_the_policy(version: Version) {
     );
 }
 
-fn after_a_denial_the_same_connection_serves_on(version: Version) {
+/// Over HTTP/1.1 Envoy closes a connection behind every local reply with 400, and says so: the client connects anew.
+fn after_a_denial_the_client_is_served_on(version: Version) {
     let envoy = both_modes(version, &policy(json!([no_weapons()])));
     envoy.provider.answer_always(answers("Hello"));
     for mode in Mode::BOTH {
@@ -161,13 +162,20 @@ fn after_a_denial_the_same_connection_serves_on(version: Version) {
                 body.len()
             );
             connection.send(&[head.as_bytes(), &body].concat());
-            let response = connection.response().expect("the connection is kept");
-            let expected = if text == "hello" { 200 } else { 400 };
+            let response = connection.response().expect("a whole response");
+            let is_denied = text != "hello";
+            let closes = response
+                .headers
+                .iter()
+                .any(|(name, value)| name == "connection" && value == b"close");
             assert_eq!(
-                (response.status, response.whole),
-                (expected, true),
+                (response.status, response.whole, closes),
+                (if is_denied { 400 } else { 200 }, true, is_denied),
                 "{mode:?}"
             );
+            if closes {
+                connection = envoy.site(mode.word()).raw();
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::scene::{Mode, answers, forbidden, in_mode, no_weapons, policy, refusal, says, with};
 use harness::{
-    Answer, Configuration, Envoy, Gate, Http, Request, Sample, Setup, Site, Version, wait_for,
+    Answer, Configuration, Envoy, Gate, Http, Raw, Request, Sample, Setup, Site, Version, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -74,26 +74,32 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
         let strict = named("strict", json!([no_weapons()]));
         let mut envoy = start(version, site(mode, &strict));
         envoy.provider.answer_always(answers("Hello"));
-        // The connection stays while the policy changes: it is not bound to the old one.
+        // A connection that stays while the policy changes is not bound to the old one. Envoy closes one over which it has
+        // replied 400.
         let mut connection = envoy.site("watched").raw();
-        let body = says("the forbidden word");
-        let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut ask = || {
+        let ask = |envoy: &Envoy, connection: &mut Raw, text: &str| {
+            let body = says(text);
+            let head = format!(
+                "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\ncontent-type: application/json\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
             connection.send(&[head.as_bytes(), &body].concat());
-            connection.response().expect("an answer").status
+            let status = connection.response().expect("an answer").status;
+            if status == 400 {
+                *connection = envoy.site("watched").raw();
+            }
+            status
         };
-        assert_eq!(ask(), 400);
+        assert_eq!(ask(&envoy, &mut connection, "the forbidden word"), 400);
+        assert_eq!(ask(&envoy, &mut connection, "hello"), 200);
         assert_eq!(rejected_total(&envoy), Some(0.0));
         wait_for("the policy to be told", || {
             (in_force(&envoy).first()?.0 == "strict").then_some(())
         });
         replace(&mut envoy, site(mode, &named("lenient", json!([]))));
         wait_for("the new policy to be in force", || {
-            (ask() == 200).then_some(())
+            (ask(&envoy, &mut connection, "the forbidden word") == 200).then_some(())
         });
         let told = wait_for("only the new policy to be told", || {
             let told = in_force(&envoy);
@@ -107,7 +113,9 @@ fn a_good_policy_takes_the_place_of_the_old_one(version: Version) {
         // The label is cut to 64 characters.
         assert!(version.starts_with(&told[0].1) && told[0].1.len() == 64);
         replace(&mut envoy, site(mode, &strict));
-        wait_for("the old policy to be back", || (ask() == 400).then_some(()));
+        wait_for("the old policy to be back", || {
+            (ask(&envoy, &mut connection, "the forbidden word") == 400).then_some(())
+        });
     }
 }
 

@@ -182,7 +182,7 @@ fn masked_all(texts: &Value) -> Value {
 fn the_packages_read_edited_streams(version: Version) {
     let words = policy(json!([{
         "id": "words",
-        "match": {"event": "response"},
+        "match": {"event": "response", "part": ["text", "reasoning", "refusal", "arguments"]},
         "when": {"text": {"matches": WORDS.join("|")}},
         "action": "redact",
     }]));
@@ -244,7 +244,7 @@ fn words_are_masked(plain: &Value, edited: &Value) {
         assert_eq!(edited["final"], masked_all(&plain["final"]));
         assert_eq!(edited["final"], edited["texts"]);
     }
-    // Arguments of calls are texts of the answer, too.
+    // Arguments of calls are texts of the answer, too, which the rule names.
     let calls = plain["tools"].as_array().into_iter().flatten();
     let masked: Value = calls
         .map(|call| json!([call[0], masked(call[1].as_str().unwrap_or_default())]))

@@ -248,7 +248,10 @@ fn of_several_calls_the_client_answers_its_own_and_the_denied_ones_are_answered_
     for stream in [false, true] {
         let guard = guard(POLICY);
         let provider = Provider::default();
-        let first = json!({"model": "gpt-5", "stream": stream, "input": "clean up"});
+        let tools =
+            json!([{"type": "function", "name": "wipe"}, {"type": "function", "name": "look"}]);
+        let first =
+            json!({"model": "gpt-5", "stream": stream, "input": "clean up", "tools": tools});
         let output = [call("1", "wipe"), call("2", "look"), call("3", "wipe")];
         let got = turn(&guard, &provider, &first, "resp_1", &output);
         let refer = |at: usize| json!({"type": "item_reference", "id": got["output"][at]["id"]});
@@ -374,7 +377,8 @@ fn what_a_person_sees_come_does_not_wait_for_the_calls_behind_it() {
     );
     let seen = exchange(&guard(POLICY), &post(&asked), streamed(&body, &[]));
     assert_eq!(first_of(&seen)["id"], "resp_1");
-    assert_eq!(whole_of(&seen)["id"], "resp_agentguard~resp_1~fcall_1");
+    // OpenAI's packages raise an error where a later event has another id than the first.
+    assert_eq!(whole_of(&seen)["id"], "resp_1");
     // A client that goes on by an id that has left could not go on.
     let mut asked = asked;
     asked["previous_response_id"] = json!("resp_0");

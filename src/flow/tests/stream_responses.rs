@@ -575,10 +575,8 @@ fn a_denied_call_becomes_a_message_at_its_place() {
             told["id"],
             "msg_agentguard~f~fc_delete_customer~call_delete_customer"
         );
-        assert_eq!(
-            answer.last["id"],
-            "resp_agentguard~resp_1~fcall_delete_customer"
-        );
+        // The first event had left with the text: an id doesn't change within a stream.
+        assert_eq!(answer.last["id"], "resp_1");
         assert_eq!(told["content"][0]["text"], "Customers stay.");
         assert_eq!(answer.last["output"][2], output[2]);
         assert_eq!(answer.last["status"], "completed");

@@ -309,10 +309,14 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
             let Field::Args(path) = &test.mention.field else {
                 continue;
             };
+            // A search has its words under `query` as well: beside other names it says nothing.
+            let several = path.ways.len() > 1;
             let last = path.ways.iter().filter_map(|way| way.last());
             let form = FORMS.iter().find(|(names, ..)| {
-                last.clone()
-                    .any(|step| matches!(step, Step::Key(key) if names.contains(&&**key)))
+                last.clone().any(|step| {
+                    matches!(step, Step::Key(key)
+                        if names.contains(&&**key) && !(several && **key == *"query"))
+                })
             });
             for check in &test.checks {
                 let reads_text = matches!(

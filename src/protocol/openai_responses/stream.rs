@@ -170,6 +170,8 @@ pub(in crate::protocol) struct ResponsesStream {
     kept: Option<bool>,
     /// The provider's id of the answer.
     id: Option<Box<str>>,
+    /// The id that the first event told the client. Later ones keep it: OpenAI's packages raise an error where it changes.
+    told_id: Option<Box<str>>,
     /// Items that have begun and not ended, as the client knows them, and how they end where no more is told of them.
     open: Vec<(u32, Vec<u8>)>,
 }
@@ -188,6 +190,7 @@ impl ResponsesStream {
             next_item: 0,
             kept: None,
             id: None,
+            told_id: None,
             open: Vec::new(),
         }
     }
@@ -880,12 +883,11 @@ impl ResponsesStream {
     /// Gives an answer that the provider keeps an id that tells which of its calls are open.
     fn name_open_calls(&self, response: Value<'_>, edits: &mut Edits) {
         let id = response.get("id");
-        let marked = id
-            .and_then(|id| id.text())
-            .and_then(|id| self.id_with_open_calls(&id));
-        if let (Some(id), Some(marked)) = (id, marked) {
+        if let (Some(id), Some(told)) = (id, &self.told_id)
+            && id.text().is_some_and(|id| *id != **told)
+        {
             let mut with = Vec::new();
-            quote(&marked, &mut with);
+            quote(told, &mut with);
             edits.replace(id, with);
         }
     }
@@ -1096,7 +1098,11 @@ impl StreamReader for ResponsesStream {
         }
         // The client goes on by the answer's id: it has to be one that tells of all of them.
         let id = self.id.as_deref();
-        let is_told = id.is_some_and(|id| self.id_with_open_calls(id).is_some());
+        let marked = id.and_then(|id| self.id_with_open_calls(id));
+        let is_told = marked.is_some_and(|marked| {
+            let told = self.told_id.as_deref();
+            told.is_none_or(|told| told == marked)
+        });
         let has_denied = self.items.iter().any(|item| item.denied.is_some());
         if has_denied && !is_told && self.asked.pending == Some(Pending::ById) {
             return Err(CannotWithhold);
@@ -1149,6 +1155,13 @@ impl StreamReader for ResponsesStream {
         }
         let kind = root.get("type").and_then(|kind| kind.text());
         let kind = stem(kind.as_deref().unwrap_or_default());
+        let id = root.get("response").and_then(|response| response.get("id"));
+        if let Some(id) = id.and_then(|id| id.text())
+            && self.told_id.is_none()
+        {
+            let marked = self.id_with_open_calls(&id);
+            self.told_id = Some(marked.unwrap_or_else(|| id.into_owned()).into());
+        }
         match kind {
             "created" => self.has_begun = true,
             "output_item.added" => {
