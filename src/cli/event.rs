@@ -27,7 +27,7 @@ pub(super) struct EventOptions {
     #[arg(long, value_name = "JSON")]
     result: Option<String>,
     /// A text: judges a `message` of the user, or what `--event` says; `-` is standard input.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     text: Option<String>,
     /// The kind of event that `--text` or `--tool` stands for.
     #[arg(long, value_name = "EVENT")]

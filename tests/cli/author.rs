@@ -272,6 +272,20 @@ fn a_text_is_read_from_standard_input() {
 }
 
 #[test]
+fn a_text_may_begin_with_a_dash() {
+    let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEAwJ7vW2Zq1mYx8sT4";
+    let output = run(&[
+        "--json",
+        "check",
+        "policies/pii-baseline.yaml",
+        "--text",
+        key,
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(json_lines(&output)[0]["action"], "redact");
+}
+
+#[test]
 fn check_shows_the_pseudonym_that_a_request_would_carry_and_a_label_where_none_is_made() {
     let folder = Folder::new("pseudonym");
     let policy = folder.policy(
