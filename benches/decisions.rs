@@ -5,7 +5,7 @@ use agentguard::event::{
     Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Part, Reading, Text,
 };
 use agentguard::policy::{Context, Moment, Policy, ScanScratch, Scans, load_json};
-use agentguard::wire::json::{Limits, Nest, Place};
+use agentguard::wire::json::{JsonBody, Limits, NodeId};
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::hint::black_box;
@@ -75,7 +75,7 @@ fn compiled(json: &str) -> (Policy, f64) {
 }
 
 /// Nanoseconds for one event: the least of many rounds.
-fn judged(policy: &Policy, event: &Event, reading: &Reading, nest: &Nest<'_>) -> f64 {
+fn judged(policy: &Policy, event: &Event, reading: &Reading, json: &JsonBody<'_>) -> f64 {
     let facts = Facts {
         models: Models {
             spellings: Vec::new(),
@@ -95,7 +95,7 @@ fn judged(policy: &Policy, event: &Event, reading: &Reading, nest: &Nest<'_>) ->
                 policy,
                 facts: &facts,
                 reading,
-                nest,
+                json,
                 scans: &scans,
                 scratch: &scratch,
             };
@@ -108,8 +108,8 @@ fn judged(policy: &Policy, event: &Event, reading: &Reading, nest: &Nest<'_>) ->
 
 /// Prints the table.
 pub fn run() {
-    let nest = Nest::scan(BODY, Limits { max_depth: 8 }, 0).unwrap();
-    let body = nest.body().unwrap();
+    let json = JsonBody::scan(BODY, Limits { max_depth: 8 }, 0).unwrap();
+    let body = json.body().unwrap();
     let place = |key: &str| body.root().get(key).unwrap().place();
     let mut reading = Reading::default();
     reading.texts.push(Text {
@@ -120,10 +120,10 @@ pub fn run() {
         over: None,
         is_data: false,
     });
-    let mut call = Event::new(Kind::ToolCall, Direction::Request, Place::default());
+    let mut call = Event::new(Kind::ToolCall, Direction::Request, NodeId::default());
     call.tool = Known::Is("tool_10".into());
     call.args = Known::Is(place("args"));
-    let mut message = Event::new(Kind::Message, Direction::Request, Place::default());
+    let mut message = Event::new(Kind::Message, Direction::Request, NodeId::default());
     message.from = Known::Is(Author::User);
     message.part = Part::Text;
     message.texts = 0..1;
@@ -133,8 +133,8 @@ pub fn run() {
             let (policy, compile) = compiled(&document(count, rule));
             println!(
                 "| {count} that {name} | {compile:.2} | {:.0} | {:.0} |",
-                judged(&policy, &call, &reading, &nest),
-                judged(&policy, &message, &reading, &nest),
+                judged(&policy, &call, &reading, &json),
+                judged(&policy, &message, &reading, &json),
             );
         }
     }

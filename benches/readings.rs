@@ -3,7 +3,7 @@
 
 use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};
 use agentguard::wire::http::Path;
-use agentguard::wire::json::{Limits, Nest, Value};
+use agentguard::wire::json::{JsonBody, Limits, Value};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,8 @@ fn text(object: Value<'_>, key: &str) -> Option<String> {
 
 /// Reads a line of a recording, with the reader that is measured: there is no other in a Wasm module.
 fn exchange(line: &str) -> Option<Exchange> {
-    let nest = Nest::scan(line.as_bytes(), Limits { max_depth: 64 }, 0).ok()?;
-    let line = nest.body()?;
+    let json = JsonBody::scan(line.as_bytes(), Limits { max_depth: 64 }, 0).ok()?;
+    let line = json.body()?;
     let root = line.root();
     let (asked, answered) = (root.get("request")?, root.get("response")?);
     if asked.get("body_encoding").is_some() {
@@ -75,8 +75,8 @@ fn exchange(line: &str) -> Option<Exchange> {
     let route = match protocol::recognise(&head) {
         Recognised::Protocol(route) => route,
         Recognised::ByBody => {
-            let nest = Nest::scan(request.as_bytes(), Limits { max_depth: 64 }, 0).ok()?;
-            protocol::recognise_body(&head, nest.body()?.root())?
+            let json = JsonBody::scan(request.as_bytes(), Limits { max_depth: 64 }, 0).ok()?;
+            protocol::recognise_body(&head, json.body()?.root())?
         }
         _ => return None,
     };
@@ -149,7 +149,7 @@ fn line(budget: Duration, name: &str, side: &str, body: &str, read: &dyn Fn() ->
         max_depth: BOUNDS.max_depth,
     };
     let scan = cost(budget, body.len(), || {
-        drop(black_box(Nest::scan(
+        drop(black_box(JsonBody::scan(
             body.as_bytes(),
             limits,
             BOUNDS.nested_json,

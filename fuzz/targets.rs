@@ -15,7 +15,7 @@ use agentguard::policy::{load, parse_yaml};
 use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
 use agentguard::wire::http::{ContentType, Path};
-use agentguard::wire::json::{Kind, Limits, Nest};
+use agentguard::wire::json::{JsonBody, Limits, ValueKind};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -299,10 +299,10 @@ pub fn frames(input: &[u8]) {
 /// What the scanner takes, a strict parser takes, with the same values; every value stands where it says.
 pub fn json(input: &[u8]) {
     let limits = Limits { max_depth: 64 };
-    let Ok(nest) = Nest::scan(input, limits, 4) else {
+    let Ok(json) = JsonBody::scan(input, limits, 4) else {
         return;
     };
-    let doc = nest.body().unwrap();
+    let doc = json.body().unwrap();
     let parsed: Result<Value, _> = serde_json::from_slice(input);
     // A lone surrogate and a number that no float can hold are JSON for the scanner alone.
     let Ok(parsed) = parsed else {
@@ -317,33 +317,33 @@ pub fn json(input: &[u8]) {
     compare(root, &parsed);
     for node in root.descendants() {
         assert_eq!(
-            nest.value(node.value.place()).unwrap().raw(),
+            json.value(node.value.place()).unwrap().raw(),
             node.value.raw()
         );
-        nest.pointer(node.value.place());
+        json.pointer(node.value.place());
     }
 }
 
 fn compare(value: agentguard::wire::json::Value<'_>, parsed: &Value) {
     match (value.kind(), parsed) {
-        (Kind::Null, Value::Null) => {}
-        (Kind::Bool(mine), Value::Bool(theirs)) => assert_eq!(mine, *theirs),
-        (Kind::Number, Value::Number(_)) => {
+        (ValueKind::Null, Value::Null) => {}
+        (ValueKind::Bool(mine), Value::Bool(theirs)) => assert_eq!(mine, *theirs),
+        (ValueKind::Number, Value::Number(_)) => {
             if let (Some(mine), Some(theirs)) = (value.as_u64(), parsed.as_u64()) {
                 assert_eq!(mine, theirs);
             }
         }
-        (Kind::String, Value::String(theirs)) => {
+        (ValueKind::String, Value::String(theirs)) => {
             assert_eq!(value.text().as_deref(), Some(theirs.as_str()))
         }
-        (Kind::Array, Value::Array(theirs)) => {
+        (ValueKind::Array, Value::Array(theirs)) => {
             assert_eq!(value.elements().count(), theirs.len());
             value
                 .elements()
                 .zip(theirs)
                 .for_each(|(mine, theirs)| compare(mine, theirs));
         }
-        (Kind::Object, Value::Object(theirs)) => {
+        (ValueKind::Object, Value::Object(theirs)) => {
             assert_eq!(value.members().count(), theirs.len());
             for (key, member) in value.members() {
                 compare(member, &theirs[&*key.text().unwrap()]);
@@ -401,20 +401,20 @@ fn route_of(route: usize) -> Option<Route> {
     match protocol::recognise(&head) {
         Recognised::Protocol(route) => Some(route),
         Recognised::ByBody => {
-            let nest = Nest::scan(asked.as_bytes(), Limits { max_depth: 64 }, 0).unwrap();
-            protocol::recognise_body(&head, nest.body()?.root())
+            let json = JsonBody::scan(asked.as_bytes(), Limits { max_depth: 64 }, 0).unwrap();
+            protocol::recognise_body(&head, json.body()?.root())
         }
         _ => None,
     }
 }
 
 /// Every place that a reader tells of is there.
-fn check_places(nest: &Nest<'_>, reading: &agentguard::event::Reading) {
+fn check_places(json: &JsonBody<'_>, reading: &agentguard::event::Reading) {
     for text in &reading.texts {
-        assert!(nest.value(text.place).is_some());
+        assert!(json.value(text.place).is_some());
     }
     for event in &reading.events {
-        assert!(nest.value(event.at).is_some());
+        assert!(json.value(event.at).is_some());
         assert!(event.texts.start <= event.texts.end);
         assert!(usize::try_from(event.texts.end).unwrap() <= reading.texts.len());
     }
@@ -431,9 +431,9 @@ pub fn requests(input: &[u8]) {
     let size = input.byte();
     let body = input.0;
     if let Some(route) = route_of(number)
-        && let Ok((nest, reading)) = protocol::read_request(&route, body, BOUNDS)
+        && let Ok((json, reading)) = protocol::read_request(&route, body, BOUNDS)
     {
-        check_places(&nest, &reading);
+        check_places(&json, &reading);
     }
     let guard = guard();
     let mut at_once = request(number, body);
@@ -462,8 +462,8 @@ pub fn answers(input: &[u8]) {
         if let Ok((_, reading)) = protocol::read_request(&route, question.as_bytes(), BOUNDS) {
             asked.learn(&reading);
         }
-        if let Ok((nest, reading)) = protocol::read_response(route.protocol, &asked, body, BOUNDS) {
-            check_places(&nest, &reading);
+        if let Ok((json, reading)) = protocol::read_response(route.protocol, &asked, body, BOUNDS) {
+            check_places(&json, &reading);
         }
     }
     let guard = guard();

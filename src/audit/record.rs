@@ -3,8 +3,8 @@
 
 use super::chain::Chain;
 use crate::event::{Known, Principal, Usage};
-use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::json::quote;
+use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// Longest value of a single text in a record; texts of clients (a model's name) could be of any length.
 const LONGEST_TEXT: usize = 256;
@@ -61,21 +61,21 @@ pub struct Record<'a> {
     /// Rules that held, by id.
     pub rules: &'a [HeldRule],
     /// Rules about what could not be read, where its code decided without them.
-    pub undecided: &'a BTreeSet<Box<str>>,
+    pub undecided: &'a SortedSet<Box<str>>,
     /// What detectors found.
-    pub findings: &'a BTreeMap<Box<str>, u64>,
+    pub findings: &'a SortedMap<Box<str>, u64>,
     /// Events by kind.
-    pub events: &'a BTreeMap<&'static str, u64>,
+    pub events: &'a SortedMap<&'static str, u64>,
     /// Tools that were called.
-    pub tools: &'a BTreeSet<Box<str>>,
+    pub tools: &'a SortedSet<Box<str>>,
     /// Marks.
-    pub tags: &'a BTreeSet<Box<str>>,
+    pub tags: &'a SortedSet<Box<str>>,
     /// How much was read: level and reasons.
-    pub coverage: (&'static str, &'a BTreeSet<String>),
+    pub coverage: (&'static str, &'a SortedSet<String>),
     /// Tokens.
     pub usage: Usage,
     /// What the policy that is only tried out would have done, and its rules that held.
-    pub shadow: Option<(&'static str, &'a BTreeSet<Box<str>>)>,
+    pub shadow: Option<(&'static str, &'a SortedSet<Box<str>>)>,
     /// Time spent in the filter, in microseconds.
     pub inspect_us: u64,
     /// Time for which bytes were held, in microseconds.
@@ -275,7 +275,7 @@ fn counts(out: &mut Vec<u8>, name: &str, counts: &mut dyn Iterator<Item = (&str,
     });
 }
 
-fn texts(out: &mut Vec<u8>, name: &str, texts: &BTreeSet<Box<str>>) {
+fn texts(out: &mut Vec<u8>, name: &str, texts: &SortedSet<Box<str>>) {
     if texts.is_empty() {
         return;
     }
@@ -346,7 +346,7 @@ mod tests {
     use hmac::{Hmac, KeyInit, Mac};
     use sha2::{Digest, Sha256};
 
-    fn record<'a>(reasons: &'a BTreeSet<String>, empty: &'a Empty) -> Record<'a> {
+    fn record<'a>(reasons: &'a SortedSet<String>, empty: &'a Empty) -> Record<'a> {
         Record {
             started_ns: 1_763_622_245_678_000_000,
             request_id: "r-1",
@@ -378,9 +378,9 @@ mod tests {
     #[derive(Default)]
     struct Empty {
         models: Vec<Box<str>>,
-        findings: BTreeMap<Box<str>, u64>,
-        counts: BTreeMap<&'static str, u64>,
-        texts: BTreeSet<Box<str>>,
+        findings: SortedMap<Box<str>, u64>,
+        counts: SortedMap<&'static str, u64>,
+        texts: SortedSet<Box<str>>,
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn a_line_is_written_in_one_fixed_form() {
         let mut chain = Chain::new([1; 8], None);
-        let line = record(&BTreeSet::new(), &Empty::default()).write(&mut chain);
+        let line = record(&SortedSet::new(), &Empty::default()).write(&mut chain);
         assert_eq!(
             String::from_utf8(line).unwrap(),
             concat!(
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn with_a_key_the_mac_is_over_the_line_without_it() {
         let mut chain = Chain::new([2; 8], ChainKey::new(b"secret"));
-        let reasons = BTreeSet::from(["request:AG2005".to_owned()]);
+        let reasons = SortedSet::from(["request:AG2005".to_owned()]);
         let empty = Empty::default();
         let first = String::from_utf8(record(&reasons, &empty).write(&mut chain)).unwrap();
         let second = String::from_utf8(record(&reasons, &empty).write(&mut chain)).unwrap();
@@ -428,7 +428,7 @@ mod tests {
     fn without_a_key_the_next_record_names_the_hash_of_this_one() {
         let mut chain = Chain::new([3; 8], None);
         let empty = Empty::default();
-        let reasons = BTreeSet::new();
+        let reasons = SortedSet::new();
         let first = record(&reasons, &empty).write(&mut chain);
         let second = record(&reasons, &empty).write(&mut chain);
         let next: serde_json::Value = serde_json::from_slice(&second).unwrap();
@@ -442,7 +442,7 @@ mod tests {
             models: vec![format!("a\n\"b\u{0}{}", "é".repeat(1_000)).into()],
             ..Empty::default()
         };
-        let line = record(&BTreeSet::new(), &empty).write(&mut chain);
+        let line = record(&SortedSet::new(), &empty).write(&mut chain);
         assert!(line.len() < 2_000 && !line.contains(&b'\n'));
         let parsed: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert!(

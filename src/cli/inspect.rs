@@ -12,7 +12,7 @@ use crate::policy::Inspect as Bounds;
 use crate::protocol::{self, Asked, BodyForm, Head, Protocol, Recognised};
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
-use crate::wire::json::{Limits, Nest};
+use crate::wire::json::{JsonBody, Limits};
 use crate::wire::span::index;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -81,11 +81,11 @@ impl Seen {
     fn read(
         &mut self,
         direction: Direction,
-        read: Result<(Nest<'_>, Reading), Problem>,
+        read: Result<(JsonBody<'_>, Reading), Problem>,
     ) -> Option<Reading> {
         match read {
-            Ok((nest, reading)) => {
-                self.add(&reading, &nest, direction, None);
+            Ok((json, reading)) => {
+                self.add(&reading, &json, direction, None);
                 Some(reading)
             }
             Err(problem) => {
@@ -113,8 +113,8 @@ impl Seen {
         };
         let transcript = transcript(body, framing, reader, BOUNDS);
         for part in &transcript.parts {
-            let (reading, nest) = (&part.reading, &part.nest);
-            self.add(reading, nest, Direction::Response, part.at.as_deref());
+            let (reading, json) = (&part.reading, &part.json);
+            self.add(reading, json, Direction::Response, part.at.as_deref());
         }
         for problem in &transcript.problems {
             self.problem(Direction::Response, problem);
@@ -123,7 +123,13 @@ impl Seen {
     }
 
     /// Takes in what was read; `at` is where it stands, if that is no place in a body.
-    fn add(&mut self, reading: &Reading, nest: &Nest<'_>, direction: Direction, at: Option<&str>) {
+    fn add(
+        &mut self,
+        reading: &Reading,
+        json: &JsonBody<'_>,
+        direction: Direction,
+        at: Option<&str>,
+    ) {
         for problem in &reading.problems {
             self.problem(direction, problem);
         }
@@ -139,7 +145,7 @@ impl Seen {
                 self.partial = true;
                 self.reasons.insert(format!("{}:{class}", direction.word()));
             }
-            let mut shown = shown(event, &aside, reading, nest);
+            let mut shown = shown(event, &aside, reading, json);
             if let Some(at) = at {
                 shown.insert("at".to_owned(), json!(at));
             }
@@ -332,8 +338,8 @@ fn by_body(head: &Head<'_>, body: &[u8], problem: &mut Problem) -> Option<protoc
     let limits = Limits {
         max_depth: BOUNDS.max_depth,
     };
-    match Nest::scan(body, limits, 0) {
-        Ok(nest) => protocol::recognise_body(head, nest.body()?.root()),
+    match JsonBody::scan(body, limits, 0) {
+        Ok(json) => protocol::recognise_body(head, json.body()?.root()),
         Err(error) => {
             if let Some(unread) = protocol::unread_message(body, error) {
                 *problem = unread;
@@ -363,13 +369,13 @@ fn shown(
     event: &Event,
     aside: &BTreeSet<u32>,
     reading: &Reading,
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
 ) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("event", json!(event.kind.word()));
     put("in", json!(event.direction.word()));
-    put("at", json!(nest.pointer(event.at)));
+    put("at", json!(json.pointer(event.at)));
     let is_call = matches!(event.kind, Kind::ToolCall | Kind::ToolResult);
     if is_call && event.direction == Direction::Request {
         put("turn", json!(event.turn.word()));
@@ -420,7 +426,7 @@ fn shown(
         match &event.args {
             Known::Is(place) => {
                 // An empty string and `null` stand for no arguments.
-                let args = nest
+                let args = json
                     .value(*place)
                     .filter(|value| !value.is_null() && value.text().is_none())
                     .map_or_else(
@@ -431,48 +437,53 @@ fn shown(
             }
             Known::Missing => {}
             Known::Unknown => {
-                put("args_text", json!(args_text(event, reading, nest)));
+                put("args_text", json!(args_text(event, reading, json)));
             }
         }
     } else if event.kind == Kind::ToolResult {
-        put("text", json!(result_text(event, aside, reading, nest)));
+        put("text", json!(result_text(event, aside, reading, json)));
     } else if !event.texts.is_empty() {
-        put("text", json!(text_of(event, reading, nest)));
+        put("text", json!(text_of(event, reading, json)));
     }
     object
 }
 
 /// The texts of an event, one after the other; identifiers between them left out.
-fn text_of(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
-    joined(event.texts.clone(), &|_| true, reading, nest)
+fn text_of(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
+    joined(event.texts.clone(), &|_| true, reading, json)
 }
 
 /// Arguments that could not be parsed, as they stand: without what they hold in another form.
-fn args_text(event: &Event, reading: &Reading, nest: &Nest<'_>) -> String {
+fn args_text(event: &Event, reading: &Reading, json: &JsonBody<'_>) -> String {
     let first = reading.texts.get(index(event.texts.start));
     let stands_there = |text: &Text| first.is_some_and(|first| first.place.doc == text.place.doc);
-    joined(event.texts.clone(), &stands_there, reading, nest)
+    joined(event.texts.clone(), &stands_there, reading, json)
 }
 
 /// What a tool answered: its strings, without keys, ids, and what is shown as an event of its own (documents, search
 /// results).
-fn result_text(event: &Event, aside: &BTreeSet<u32>, reading: &Reading, nest: &Nest<'_>) -> String {
+fn result_text(
+    event: &Event,
+    aside: &BTreeSet<u32>,
+    reading: &Reading,
+    json: &JsonBody<'_>,
+) -> String {
     let numbers = event.texts.clone().filter(|number| !aside.contains(number));
     let is_said = |text: &Text| text.form == Form::String && text.class != Class::Id;
-    joined(numbers, &is_said, reading, nest)
+    joined(numbers, &is_said, reading, json)
 }
 
 fn joined(
     numbers: impl Iterator<Item = u32>,
     wanted: &dyn Fn(&Text) -> bool,
     reading: &Reading,
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
 ) -> String {
     let mut out = String::new();
     let texts = numbers
         .filter_map(|number| reading.texts.get(usize::try_from(number).ok()?))
         .filter(|text| wanted(text));
-    for value in texts.filter_map(|text| nest.value(text.place)) {
+    for value in texts.filter_map(|text| json.value(text.place)) {
         match value.text() {
             Some(text) => out.push_str(&text),
             None => out.push_str(value.number().unwrap_or_default()),

@@ -8,7 +8,7 @@ use crate::policy::{
 };
 use crate::redact::{self, Ledger};
 use crate::wire::edit;
-use crate::wire::json::{Edits, Nest, decode};
+use crate::wire::json::{Edits, JsonBody, decode};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -132,7 +132,7 @@ impl Verdict {
             .map(|(name, count)| (name.into(), count))
             .collect();
         let text = match action {
-            "redact" => redacted_text(context.nest, redactions, may_be_turned_back(case)),
+            "redact" => redacted_text(context.json, redactions, may_be_turned_back(case)),
             _ => None,
         };
         let (reason, remedy) = words(decided, code);
@@ -326,11 +326,11 @@ fn may_be_turned_back(case: &Case) -> bool {
 
 /// The text after redaction; of arguments or a result, that value.
 fn redacted_text(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     redactions: Vec<Redaction>,
     with_pseudonyms: bool,
 ) -> Option<String> {
-    let body = nest.body()?;
+    let body = json.body()?;
     let mut edits = Edits::default();
     let mut ledger = Ledger::default();
     if with_pseudonyms {
@@ -339,14 +339,14 @@ fn redacted_text(
     // The command line has no key of its own: hashes differ from those that a proxy writes.
     redact::apply(
         redactions,
-        nest,
+        json,
         b"agentguard check",
         &mut ledger,
         &mut edits,
     );
-    let edited = edit::apply(body.bytes(), &nest.flatten(edits));
-    let nest = Nest::scan(&edited, CASE_LIMITS, 0).ok()?;
-    let body = nest.body()?;
+    let edited = edit::apply(body.bytes(), &json.flatten(edits));
+    let json = JsonBody::scan(&edited, CASE_LIMITS, 0).ok()?;
+    let body = json.body()?;
     let mut texts = Vec::new();
     for event in body.root().elements() {
         texts.extend(

@@ -1,6 +1,6 @@
 //! Values that are no findings: known test cards, own domains, a company's own numbers.
 
-use crate::wire::btree::BTreeSet;
+use crate::wire::sorted_map::SortedSet;
 use std::net::IpAddr;
 
 use super::normalise::View;
@@ -52,10 +52,10 @@ pub fn known(name: &str) -> Option<&'static [&'static str]> {
 /// - of a network, `10.0.0.0/8`: the addresses in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
-    exact: BTreeSet<String>,
-    compact: BTreeSet<String>,
-    hosts: BTreeSet<String>,
-    parents: BTreeSet<String>,
+    exact: SortedSet<String>,
+    compact: SortedSet<String>,
+    hosts: SortedSet<String>,
+    parents: SortedSet<String>,
     /// Address and length of the prefix, IPv4 as it is written in IPv6.
     networks: Vec<(u128, u32)>,
 }

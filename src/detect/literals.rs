@@ -9,7 +9,7 @@ use super::automaton::Automaton;
 pub(super) use super::automaton::is_white;
 use super::sieve::Sieve;
 use crate::wire::span::{Span, index, offset};
-use crate::wire::{order, work};
+use crate::wire::{sort, work};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -76,7 +76,7 @@ impl Literals {
             longest = longest.max(literal.chars().count());
         }
         small.make_ascii_lowercase();
-        order::sort_by(&mut sorted, |(a, _), (b, _)| a.of(&small).cmp(b.of(&small)));
+        sort::sort_by(&mut sorted, |(a, _), (b, _)| a.of(&small).cmp(b.of(&small)));
         let mut words: Vec<&[u8]> = Vec::with_capacity(sorted.len());
         let mut begins = Vec::with_capacity(sorted.len());
         for (at, (span, _)) in sorted.iter().enumerate() {

@@ -18,7 +18,7 @@ use std::ops::Range;
 use super::Confidence;
 use super::simd::Level;
 use super::tables::fold::{FIRST_LONG, INDEX, LONG, MARK, PAGE, PAGES, REMOVE};
-use crate::wire::{order, work};
+use crate::wire::{sort, work};
 use escape::{Escape, escape_at};
 
 mod escape;
@@ -298,7 +298,7 @@ pub(super) fn readings(words: &str) -> Vec<String> {
         .map(|words| letter_case::ascii_lower(&words))
         .filter(|words| !words.is_empty())
         .collect();
-    order::sort(&mut seen);
+    sort::sort(&mut seen);
     seen.dedup();
     seen
 }

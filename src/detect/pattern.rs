@@ -4,7 +4,7 @@
 //! text unless `(?m)` is set. There is no look-around and no back reference, so that no pattern and no text can make
 //! a match slow: time is linear, and what would not be is cut off (see [`Pattern::spans`]).
 
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use regex_automata::{Anchored, Input, MatchKind, PatternID, PatternSet as Bits};
 use regex_syntax::hir::Hir;
 
 use super::sieve::Sieve;
-use crate::wire::{order, work};
+use crate::wire::{sort, work};
 
 mod translate;
 
@@ -70,7 +70,7 @@ pub struct PatternError {
 /// States that were built for earlier texts. Patterns are immutable and can be shared; this is the part that changes.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    patterns: BTreeMap<Arc<str>, Caches>,
+    patterns: SortedMap<Arc<str>, Caches>,
     set: Option<SetCaches>,
 }
 
@@ -412,7 +412,7 @@ impl PatternSet {
             let found = found.filter(|(place, _)| asked.is_none() || is_in(*place));
             matching.extend(found.map(|(_, member)| *member));
         }
-        order::sort(&mut matching);
+        sort::sort(&mut matching);
         matching.into_iter().for_each(hit);
     }
 }

@@ -7,7 +7,7 @@ use super::allow::AllowList;
 use super::normalise::{Tags, View, stable_len};
 use super::select::{self, Selection};
 use super::{Confidence, DETECTORS, Detector, Finding};
-use crate::wire::{order, work};
+use crate::wire::{sort, work};
 use context::Words;
 use custom::{CustomPlan, Hit, Reading};
 use pass::{Memory, Plan, Raw, Read};
@@ -539,7 +539,7 @@ impl Scanner {
             let range = original(view, run.range);
             // What was decoded together must not be cut in two.
             scratch.held.push(range.clone());
-            order::sort_by_key(&mut within, |f| {
+            sort::sort_by_key(&mut within, |f| {
                 (f.detector, std::cmp::Reverse(f.confidence))
             });
             within.dedup_by_key(|finding| finding.detector);
@@ -703,7 +703,7 @@ impl Scanner {
 #[inline(never)]
 pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
     // They come nearly sorted, which a stable sort knows how to use.
-    order::sort_by_key(found, |f| {
+    sort::sort_by_key(found, |f| {
         (
             f.start,
             std::cmp::Reverse(f.end),
@@ -731,7 +731,7 @@ pub fn join(found: &mut Vec<Finding>, ends: &mut Vec<usize>) {
 /// The last place up to `safe` that nothing crosses which was found or must not be cut. Empties `held`.
 fn settle(found: &[Finding], held: &mut Vec<Range<usize>>, safe: usize) -> usize {
     held.extend(found.iter().map(Finding::range));
-    order::sort_by_key(held, |range| range.start);
+    sort::sort_by_key(held, |range| range.start);
     // From the last on: what crosses moves the place to its own start, which only those before it can cross.
     held.drain(..).rev().fold(safe, |safe, range| {
         if range.start < safe && range.end > safe {

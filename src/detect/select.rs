@@ -7,7 +7,7 @@ use super::allow::AllowList;
 use super::custom::{CustomDetector, DefinitionError};
 use super::{Confidence, DETECTORS};
 use crate::diag::nearest;
-use crate::wire::order;
+use crate::wire::sort;
 
 /// The detectors to run, each with the lowest confidence that is reported; a policy's own detectors; what is no
 /// finding.
@@ -192,7 +192,7 @@ pub fn names() -> Vec<&'static str> {
             names.extend(parents.chain([*group]));
         }
     }
-    order::sort(&mut names);
+    sort::sort(&mut names);
     names.dedup();
     names
 }

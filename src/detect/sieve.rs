@@ -57,7 +57,7 @@ impl Sieve {
             }
             marks.push(mark(word));
         }
-        crate::wire::order::sort(&mut marks);
+        crate::wire::sort::sort(&mut marks);
         marks.dedup();
         let sum = steps.iter().map(|step| usize::from(*step));
         let sum = sum.fold(0usize, usize::saturating_add);

@@ -1,7 +1,7 @@
 //! What is known of an exchange as a whole, and of who is asking.
 
 use super::{History, Known, Models};
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 
 /// Who is asking, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Principal {
     /// Roles.
     pub roles: Known<Vec<Box<str>>>,
     /// Everything else that is known of it, each a set of values.
-    pub claims: BTreeMap<Box<str>, Vec<Box<str>>>,
+    pub claims: SortedMap<Box<str>, Vec<Box<str>>>,
     /// The source that said so.
     pub via: Option<Box<str>>,
 }
@@ -31,7 +31,7 @@ impl Principal {
             client: Known::Unknown,
             tenant: Known::Unknown,
             roles: Known::Unknown,
-            claims: BTreeMap::new(),
+            claims: SortedMap::new(),
             via: None,
         }
     }

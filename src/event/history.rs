@@ -1,6 +1,6 @@
 //! What stands in a conversation before an event, as far as a policy asks.
 
-use crate::wire::json::Place;
+use crate::wire::json::NodeId;
 use std::cell::RefCell;
 
 /// Most bytes of earlier texts that one exchange keeps for comparisons; where there are more, not all is known.
@@ -14,12 +14,12 @@ pub struct History {
     /// stand earlier that nobody knows of.
     pub is_complete: bool,
     /// For each of the policy's questions; grows as the calls of an answer are judged one after another.
-    answers: RefCell<Vec<Answer>>,
+    answers: RefCell<Vec<HistoryMatches>>,
 }
 
 /// What answers one question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct HistoryMatches {
     /// All events of the kind that is asked for, in their order.
     past: Vec<Past>,
     texts: Vec<PastText>,
@@ -64,7 +64,7 @@ impl Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
     /// In the request.
-    Request(Place),
+    Request(NodeId),
     /// In the answer, behind everything that was judged before.
     Answer,
 }
@@ -82,7 +82,7 @@ pub struct PastText {
 
 /// How an event fits a question: where being strict means to see it there, and where it means not to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fit {
+pub struct BroadNarrow {
     /// Read broadly.
     pub broadly: bool,
     /// Read narrowly.
@@ -103,12 +103,12 @@ impl History {
         &self,
         question: usize,
         at: Position,
-        fit: Fit,
-        texts: &mut dyn FnMut(&mut Answer),
+        fit: BroadNarrow,
+        texts: &mut dyn FnMut(&mut HistoryMatches),
     ) {
         let mut answers = self.answers.borrow_mut();
         if answers.len() <= question {
-            answers.resize_with(question.saturating_add(1), Answer::default);
+            answers.resize_with(question.saturating_add(1), HistoryMatches::default);
         }
         let Some(answer) = answers.get_mut(question) else {
             return;
@@ -166,9 +166,9 @@ impl History {
     }
 }
 
-impl Answer {
+impl HistoryMatches {
     /// Keeps a text of the event that was noted last.
-    pub fn keep(&mut self, text: &str, fit: Fit) {
+    pub fn keep(&mut self, text: &str, fit: BroadNarrow) {
         let kept = self.kept.saturating_add(text.len());
         let Some(past) = self.past.last().filter(|_| kept <= MAX_TEXT) else {
             self.is_cut = true;
@@ -188,18 +188,18 @@ mod tests {
     use super::*;
 
     fn at(node: u32) -> Position {
-        Position::Request(Place { doc: 0, node })
+        Position::Request(NodeId { doc: 0, node })
     }
 
-    const FITS: Fit = Fit {
+    const FITS: BroadNarrow = BroadNarrow {
         broadly: true,
         narrowly: true,
     };
-    const BROADLY: Fit = Fit {
+    const BROADLY: BroadNarrow = BroadNarrow {
         broadly: true,
         narrowly: false,
     };
-    const NOT: Fit = Fit {
+    const NOT: BroadNarrow = BroadNarrow {
         broadly: false,
         narrowly: false,
     };

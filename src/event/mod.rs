@@ -1,6 +1,7 @@
 //! The vocabulary between protocols and policy: what happened in an exchange, free of any provider's words, each thing
 //! with the place in the bytes where it stands.
 
+mod custom_format;
 mod facts;
 mod history;
 mod model_names;
@@ -8,17 +9,16 @@ mod names;
 mod naming;
 mod reading;
 mod redaction;
-mod shape;
 
+pub use custom_format::{CustomCallFormat, CustomFormat};
 pub use facts::{Facts, Principal, RequestFacts};
-pub use history::{Answer, Count, Fit, History, Position};
+pub use history::{BroadNarrow, Count, History, HistoryMatches, Position};
 pub use names::PROTOCOL_NAMES;
-pub use naming::{Name, Named, each_named};
+pub use naming::{NamedNode, NodeName, each_named};
 pub use reading::{Attachments, Models, Pending, Problem, Reading, RpcMessage, Usage};
 pub use redaction::{Redaction, Replacement};
-pub use shape::{CallShape, Shape};
 
-use crate::wire::json::Place;
+use crate::wire::json::NodeId;
 use std::ops::Range;
 
 /// Gives an enum of words their spelling in policies and records, and back.
@@ -146,7 +146,7 @@ words! {
 
 /// Who lets a request pass where no rule decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gate {
+pub enum DefaultGate {
     /// The default for requests.
     #[default]
     Requests,
@@ -203,15 +203,15 @@ pub enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
     /// Where it stands.
-    pub place: Place,
+    pub place: NodeId,
     /// What it is.
     pub class: Class,
     /// How it stands there.
     pub form: Form,
     /// The name that it goes by, mostly the key that it stands under: a name such as `ssn` speaks for what follows it.
-    pub key: Option<Place>,
+    pub key: Option<NodeId>,
     /// What that name says little without: the `account` of its `number`.
-    pub over: Option<Place>,
+    pub over: Option<NodeId>,
     /// A machine wrote it, and it is here as a whole: where it is JSON, what stands in it goes by names, too.
     pub is_data: bool,
 }
@@ -231,15 +231,15 @@ pub struct Event {
     /// Which half of the exchange it is in.
     pub direction: Direction,
     /// Where it stands.
-    pub at: Place,
+    pub at: NodeId,
     /// Its texts, as numbers in [`Reading::texts`].
     pub texts: Range<u32>,
     /// The tool that is offered, called or that answered.
     pub tool: Known<Box<str>>,
     /// Arguments of a call: the value that holds them.
-    pub args: Known<Place>,
+    pub args: Known<NodeId>,
     /// A tool's result, where it is structured.
-    pub result: Known<Place>,
+    pub result: Known<NodeId>,
     /// Whether a tool's result is a success, where the protocol says so.
     pub ok: Known<bool>,
     /// Who wrote the text.
@@ -263,13 +263,13 @@ pub struct Event {
     /// The JSON-RPC message that it belongs to, as a number in [`Reading::rpc`].
     pub rpc: Option<u32>,
     /// For a request: who lets it pass where no rule decides.
-    pub gate: Gate,
+    pub gate: DefaultGate,
 }
 
 impl Event {
     /// An event of a kind at a place, with everything else absent.
     #[inline(never)]
-    pub fn new(kind: Kind, direction: Direction, at: Place) -> Event {
+    pub fn new(kind: Kind, direction: Direction, at: NodeId) -> Event {
         Event {
             kind,
             direction,
@@ -289,7 +289,7 @@ impl Event {
             opacity: None,
             retold: false,
             rpc: None,
-            gate: Gate::Requests,
+            gate: DefaultGate::Requests,
         }
     }
 

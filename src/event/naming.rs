@@ -4,24 +4,24 @@
 //! `{"columns": ["id", "ssn"], "rows": [[1, "…"]]}`, `[["id", "ssn"], [1, "…"]]`, `{"name": "SSN", "value": "…"}`,
 //! `{"ssn": {"value": "…"}}`, `{"passport": {"number": "…"}}`. All of it is read off the structure, in one walk.
 
-use crate::wire::json::{Kind, Value};
+use crate::wire::json::{Value, ValueKind};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// A value or a key, and what it goes by.
 #[derive(Clone, Copy, Debug)]
-pub struct Named<'v> {
+pub struct NamedNode<'v> {
     /// The value, or the key as a string.
     pub value: Value<'v>,
     /// Whether it is an object's key.
     pub is_key: bool,
     /// What it goes by.
-    pub name: Name<'v>,
+    pub name: NodeName<'v>,
 }
 
 /// What a value goes by; a key goes by nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Name<'v> {
+pub struct NodeName<'v> {
     /// The nearest name.
     pub nearest: Option<Value<'v>>,
     /// What stands over it and speaks for the value as well: the `account` of its `number`.
@@ -30,9 +30,9 @@ pub struct Name<'v> {
     pub is_own: bool,
 }
 
-impl<'v> Name<'v> {
+impl<'v> NodeName<'v> {
     fn own(key: Value<'v>) -> Self {
-        Name {
+        NodeName {
             nearest: Some(key),
             over: None,
             is_own: true,
@@ -51,14 +51,14 @@ impl<'v> Name<'v> {
 
     /// The same of something that doesn't stand right behind it.
     fn afar(self) -> Self {
-        Name {
+        NodeName {
             is_own: false,
             ..self
         }
     }
 
     fn told(name: Value<'v>, over: Option<Value<'v>>) -> Self {
-        Name {
+        NodeName {
             nearest: Some(name),
             over,
             is_own: false,
@@ -123,7 +123,7 @@ const COLUMNS: [&str; 9] = [
 const ROWS: [&str; 6] = ["row", "value", "data", "cell", "record", "table"];
 
 /// Longest name.
-const LONGEST: usize = 80;
+const MAX_NAME_BYTES: usize = 80;
 /// Columns of a table that have a name.
 const MOST_COLUMNS: usize = 256;
 /// So many members of an object are looked through for a name.
@@ -136,9 +136,9 @@ struct Around<'v> {
     /// The node behind it.
     end: u32,
     /// What it goes by.
-    name: Name<'v>,
+    name: NodeName<'v>,
     /// What the next value in it goes by, if it is an object.
-    next: Name<'v>,
+    next: NodeName<'v>,
     /// Itself.
     value: Value<'v>,
     /// The names of the columns that hold in it, among all those, and how many there were before.
@@ -154,7 +154,7 @@ struct Around<'v> {
 }
 
 /// Calls `visit` with a value, and all values and keys in it, in the order of the bytes.
-pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
+pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(NamedNode<'v>)) {
     let mut columns: Vec<Value<'v>> = Vec::new();
     let mut around: Vec<Around<'v>> = Vec::new();
     let lists_columns = may_list_columns(root);
@@ -169,24 +169,24 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
             if let Some(object) = &mut outer {
                 object.next = object.name_under(value);
             }
-            visit(Named {
+            visit(NamedNode {
                 value,
                 is_key: true,
-                name: Name::default(),
+                name: NodeName::default(),
             });
             continue;
         }
         let name = match &mut outer {
             Some(outer) => outer.name_of_next(&columns),
-            None => Name::default(),
+            None => NodeName::default(),
         };
-        visit(Named {
+        visit(NamedNode {
             value,
             is_key: false,
             name,
         });
         let inner = match value.kind() {
-            Kind::Object => {
+            ValueKind::Object => {
                 let first = columns.len();
                 let mut object = Around::new(value, name, outer.as_deref(), first);
                 if lists_columns && list_columns(value, LEVELS, &mut columns) {
@@ -195,7 +195,7 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
                 }
                 object
             }
-            Kind::Array => Around::array(value, name, outer.as_deref(), &mut columns),
+            ValueKind::Array => Around::array(value, name, outer.as_deref(), &mut columns),
             _ => continue,
         };
         around.push(inner);
@@ -203,11 +203,11 @@ pub fn each_named<'v>(root: Value<'v>, visit: &mut dyn FnMut(Named<'v>)) {
 }
 
 impl<'v> Around<'v> {
-    fn new(value: Value<'v>, name: Name<'v>, outer: Option<&Self>, names: usize) -> Self {
+    fn new(value: Value<'v>, name: NodeName<'v>, outer: Option<&Self>, names: usize) -> Self {
         Around {
             end: value.end_node(),
             name: name.afar(),
-            next: Name::default(),
+            next: NodeName::default(),
             value,
             columns: outer.map_or(0..0, |outer| outer.columns.clone()),
             names,
@@ -221,7 +221,7 @@ impl<'v> Around<'v> {
     #[inline(never)]
     fn array(
         value: Value<'v>,
-        name: Name<'v>,
+        name: NodeName<'v>,
         outer: Option<&Self>,
         columns: &mut Vec<Value<'v>>,
     ) -> Self {
@@ -264,25 +264,25 @@ impl<'v> Around<'v> {
 
     /// What the value behind a key of this object goes by.
     #[inline(never)]
-    fn name_under(&self, key: Value<'v>) -> Name<'v> {
+    fn name_under(&self, key: Value<'v>) -> NodeName<'v> {
         let over = self.name.nearest;
         if is_one_of(key, &HOLDING) {
             return match (telling(self.value, 1), over) {
-                (Some((WEAK.., told)), Some(name)) => Name::told(name, Some(told)),
-                (Some((_, told)), _) => Name::told(told, over),
+                (Some((WEAK.., told)), Some(name)) => NodeName::told(name, Some(told)),
+                (Some((_, told)), _) => NodeName::told(told, over),
                 (None, Some(_)) => self.name,
-                (None, None) => Name::own(key),
+                (None, None) => NodeName::own(key),
             };
         }
         let is_number = || key.raw_content().iter().all(u8::is_ascii_digit);
         match over {
             Some(_) if is_number() => self.name,
-            Some(_) if is_one_of(key, &NUMBERING) => Name::told(key, over),
-            _ => Name::own(key),
+            Some(_) if is_one_of(key, &NUMBERING) => NodeName::told(key, over),
+            _ => NodeName::own(key),
         }
     }
 
-    fn name_of_next(&mut self, columns: &[Value<'v>]) -> Name<'v> {
+    fn name_of_next(&mut self, columns: &[Value<'v>]) -> NodeName<'v> {
         if !self.is_array {
             return self.next;
         }
@@ -292,7 +292,7 @@ impl<'v> Around<'v> {
         self.cell = Some(cell.saturating_add(1));
         columns
             .get(cell)
-            .map_or(self.name, |name| Name::told(*name, None))
+            .map_or(self.name, |name| NodeName::told(*name, None))
     }
 }
 
@@ -306,7 +306,7 @@ fn telling(object: Value<'_>, levels: usize) -> Option<(usize, Value<'_>)> {
             continue;
         };
         let said = match levels.checked_sub(1) {
-            Some(levels) if value.kind() == Kind::Object => {
+            Some(levels) if value.kind() == ValueKind::Object => {
                 telling(value, levels).map(|(_, name)| name)
             }
             _ => Some(value).filter(|value| is_name(*value)),
@@ -325,7 +325,7 @@ fn may_list_columns(root: Value<'_>) -> bool {
     let mut key = None;
     root.descendants().any(|node| {
         let before = std::mem::replace(&mut key, node.is_key.then_some(node.value));
-        node.value.kind() == Kind::Array && before.is_some_and(|key| has_part(key, &COLUMNS))
+        node.value.kind() == ValueKind::Array && before.is_some_and(|key| has_part(key, &COLUMNS))
     })
 }
 
@@ -334,12 +334,12 @@ fn may_list_columns(root: Value<'_>) -> bool {
 fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v>>) -> bool {
     let first = columns.len();
     for (key, list) in object.members().take(MEMBERS) {
-        if list.kind() != Kind::Array || !has_part(key, &COLUMNS) {
+        if list.kind() != ValueKind::Array || !has_part(key, &COLUMNS) {
             continue;
         }
         for column in list.elements().take(MOST_COLUMNS) {
             let name = match column.kind() {
-                Kind::Object => telling(column, 0).map(|(_, name)| name),
+                ValueKind::Object => telling(column, 0).map(|(_, name)| name),
                 _ => Some(column).filter(|column| is_name(*column)),
             };
             match name {
@@ -356,13 +356,14 @@ fn list_columns<'v>(object: Value<'v>, levels: usize, columns: &mut Vec<Value<'v
         return false;
     };
     let mut members = object.members().take(MEMBERS);
-    members
-        .any(|(_, member)| member.kind() == Kind::Object && list_columns(member, levels, columns))
+    members.any(|(_, member)| {
+        member.kind() == ValueKind::Object && list_columns(member, levels, columns)
+    })
 }
 
 #[inline(never)]
 fn is_name(value: Value<'_>) -> bool {
-    value.kind() == Kind::String && (1..=LONGEST).contains(&value.raw_content().len())
+    value.kind() == ValueKind::String && (1..=MAX_NAME_BYTES).contains(&value.raw_content().len())
 }
 
 #[inline(never)]
@@ -393,12 +394,12 @@ fn has_part(name: Value<'_>, words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::{Limits, Nest};
+    use crate::wire::json::{JsonBody, Limits};
 
     /// What the values go by that begin with `#`, and whether every reader sees it right before them.
     fn names(json: &str) -> Vec<(String, bool)> {
-        let nest = Nest::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
-        let body = nest.body().unwrap();
+        let json = JsonBody::scan(json.as_bytes(), Limits { max_depth: 32 }, 0).unwrap();
+        let body = json.body().unwrap();
         let mut names = Vec::new();
         each_named(body.root(), &mut |named| {
             if !named.is_key && named.value.text().is_some_and(|text| text.starts_with('#')) {

@@ -2,8 +2,8 @@
 
 use super::model_names::{hides_model, spellings};
 use super::{Author, Class, Event, Form, Known, Text, each_named};
-use crate::wire::btree::BTreeSet;
-use crate::wire::json::{Kind, Place, Value};
+use crate::wire::json::{NodeId, Value, ValueKind};
+use crate::wire::sorted_map::SortedSet;
 
 /// The models that a request may use: all of them, since a fallback answers as well as the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Reading {
     /// Adds every string in a value that something was decoded to; none of them can be edited.
     pub fn add_tree(&mut self, value: Value<'_>) {
         each_named(value, &mut |named| {
-            if named.value.kind() == Kind::String {
+            if named.value.kind() == ValueKind::String {
                 let form = match named.is_key {
                     true => Form::Key,
                     false => Form::String,
@@ -179,7 +179,7 @@ pub struct RpcMessage {
     /// The resource that it is about.
     pub uri: Option<Box<str>>,
     /// Its parameters.
-    pub params: Option<Place>,
+    pub params: Option<NodeId>,
     /// A result for this message says what type of result it is (MCP since 2026-07-28).
     pub typed_result: bool,
     /// The caller asked for a task instead of the result itself.
@@ -242,11 +242,11 @@ pub struct Reading {
     /// Parts that are no text.
     pub attachments: Attachments,
     /// The request's own settings (`params.*`): the value that holds them.
-    pub params: Option<Place>,
+    pub params: Option<NodeId>,
     /// JSON-RPC messages, in their order.
     pub rpc: Vec<RpcMessage>,
     /// What the body says is asked for, where the path doesn't.
     pub endpoint: Option<&'static str>,
     /// Where texts of class `sealed` stand, for those who come to a value on another way than through its text.
-    pub sealed: BTreeSet<Place>,
+    pub sealed: SortedSet<NodeId>,
 }

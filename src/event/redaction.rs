@@ -1,7 +1,7 @@
 //! What a rule wants replaced: the word between policy, which finds it, and redaction, which writes what takes its place.
 
 use super::{Class, Form, words};
-use crate::wire::json::Place;
+use crate::wire::json::NodeId;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -27,7 +27,7 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
     /// The value that holds it.
-    pub place: Place,
+    pub place: NodeId,
     /// How it stands there.
     pub form: Form,
     /// What the value is.

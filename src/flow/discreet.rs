@@ -2,7 +2,7 @@
 //! Whatever the policy looks for, a secret, a card number or an address in one of them is masked there.
 
 use crate::detect::{Confidence, Finding, Input, Scanner, Scratch, Selection};
-use crate::wire::btree::BTreeSet;
+use crate::wire::sorted_map::SortedSet;
 use std::cell::{OnceCell, RefCell};
 
 /// Shorter names hold nothing of the kind.
@@ -24,7 +24,7 @@ const NEVER_TOLD: &[(&str, Confidence)] = &[
 pub(super) struct Discretion {
     /// Built when the first name is long enough to hold something.
     scanner: OnceCell<Scanner>,
-    clean: RefCell<BTreeSet<Box<str>>>,
+    clean: RefCell<SortedSet<Box<str>>>,
 }
 
 impl Discretion {
@@ -113,7 +113,7 @@ impl Discretion {
         for text in [joints, digits] {
             scanner.scan(&Input::whole(&text), &mut scratch, &mut findings);
         }
-        crate::wire::order::sort_by(&mut findings, |a, b| {
+        crate::wire::sort::sort_by(&mut findings, |a, b| {
             a.start.cmp(&b.start).then(b.end.cmp(&a.end))
         });
         // Places of one mask may not be those of a character of the name.

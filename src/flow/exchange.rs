@@ -5,8 +5,8 @@ use crate::audit::{HeldRule, Record};
 use crate::event::{Direction, Kind, Known, Usage};
 use crate::metrics::{self, Metric};
 use crate::policy::Mode;
-use crate::wire::btree::{BTreeMap, BTreeSet};
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// What happened to an exchange, from the mildest to the strictest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +48,7 @@ pub(super) enum Read {
 pub(super) struct TriedOut {
     pub(super) outcome: Outcome,
     /// Its rules that held.
-    pub(super) rules: BTreeSet<Box<str>>,
+    pub(super) rules: SortedSet<Box<str>>,
 }
 
 /// Everything that the record and the metrics tell.
@@ -62,19 +62,19 @@ pub(super) struct Exchange {
     pub(super) code: Option<&'static str>,
     pub(super) status: Option<u16>,
     /// By rule, then by kind of event.
-    pub(super) rules: BTreeMap<(u16, &'static str), HeldRule>,
+    pub(super) rules: SortedMap<(u16, &'static str), HeldRule>,
     /// Rules about what could not be read, where its code decided without them.
-    pub(super) undecided: BTreeSet<Box<str>>,
-    pub(super) findings: BTreeMap<Box<str>, u64>,
-    pub(super) events: BTreeMap<&'static str, u64>,
+    pub(super) undecided: SortedSet<Box<str>>,
+    pub(super) findings: SortedMap<Box<str>, u64>,
+    pub(super) events: SortedMap<&'static str, u64>,
     /// Names of tools called, each with what became of the call.
     pub(super) calls: Vec<(Box<str>, Outcome)>,
-    pub(super) tags: BTreeSet<Box<str>>,
+    pub(super) tags: SortedSet<Box<str>>,
     /// Outside of what the policy applies to.
     pub(super) ignored: bool,
     pub(super) request_read: Read,
     pub(super) response_read: Read,
-    pub(super) reasons: BTreeSet<String>,
+    pub(super) reasons: SortedSet<String>,
     /// Codes of what could not be read.
     pub(super) uninspectable: Vec<&'static str>,
     pub(super) usage: Usage,
@@ -147,7 +147,7 @@ impl Flow {
         let policy = &self.guard.policy;
         let status = exchange.status.or(end.status).unwrap_or(0);
         let rules: Vec<HeldRule> = exchange.rules.values().cloned().collect();
-        let tools = order::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
+        let tools = sort::set(exchange.calls.iter().map(|(tool, _)| tool.clone()));
         let observes = policy.document.observe_all || policy.document.mode == Mode::Observe;
         let mode = if observes {
             Mode::Observe

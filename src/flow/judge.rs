@@ -14,7 +14,7 @@ use crate::policy::{
     Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
 };
 use crate::protocol::{self, Protocol, Removal, written_calls};
-use crate::wire::json::{Limits, Nest, Place};
+use crate::wire::json::{JsonBody, Limits, NodeId};
 use crate::wire::span::index;
 use crate::wire::work;
 use std::cell::RefCell;
@@ -47,7 +47,7 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// Whether a call that stands at this place is refused already.
-    fn has_refused_call(&self, at: Place) -> bool {
+    fn has_refused_call(&self, at: NodeId) -> bool {
         let mut refused = self.refused.iter().map(|refused| &refused.event);
         refused.any(|event| event.kind == Kind::ToolCall && event.at == at)
     }
@@ -67,7 +67,7 @@ impl Flow {
     pub(super) fn uneditable(&mut self) -> Refused {
         self.exchange.decided(Outcome::Deny, Outcome::Deny);
         Refused {
-            event: Event::new(Kind::Response, Direction::Response, Place::default()),
+            event: Event::new(Kind::Response, Direction::Response, NodeId::default()),
             ruling: Ruling {
                 decision: Decision::Deny,
                 rule: None,
@@ -111,12 +111,12 @@ pub(super) struct Unread {
 
 /// A part of an answer that was put together from pieces, to be judged.
 pub(super) struct Assembled<'a> {
-    /// The events; their places are those of `nest`.
+    /// The events; their places are those of `json`.
     pub(super) events: &'a [Event],
     /// What is known of the answer so far, with the event's texts.
     pub(super) reading: &'a Reading,
     /// What was put together.
-    pub(super) nest: &'a Nest<'a>,
+    pub(super) json: &'a JsonBody<'a>,
     /// What was found in it already.
     pub(super) scans: Scans,
     /// Which rules are judged.
@@ -132,24 +132,24 @@ impl Flow {
     pub(super) fn judge(
         &mut self,
         direction: Direction,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
     ) -> Verdict {
-        self.judge_all(direction, nest, reading, Force::Binding)
+        self.judge_all(direction, json, reading, Force::Binding)
     }
 
     /// Judges all events of a body.
     pub(super) fn judge_all(
         &mut self,
         direction: Direction,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
         force: Force,
     ) -> Verdict {
         self.exchange.read(direction, Read::Full);
         let texts = reading.texts.iter();
         let size = texts
-            .filter_map(|text| Some(nest.value(text.place)?.span().range().len()))
+            .filter_map(|text| Some(json.value(text.place)?.span().range().len()))
             .fold(0usize, usize::saturating_add);
         self.count_text(direction, size);
         let excess = (size > 0 && self.has_too_much_text()).then(|| Problem {
@@ -161,7 +161,7 @@ impl Flow {
             Some(_) => Scans::without_detectors(),
             None => Scans::default(),
         };
-        let mut verdict = self.in_context(nest, reading, scans, |flow, context, verdict| {
+        let mut verdict = self.in_context(json, reading, scans, |flow, context, verdict| {
             let mut judge = |event: &Event, problem, unread| {
                 let case = Case {
                     event,
@@ -175,7 +175,7 @@ impl Flow {
             };
             let mut unread = Unread::default();
             for problem in reading.problems.iter().chain(&excess) {
-                let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+                let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
                 event.code = Some(problem.code);
                 let decided = judge(&event, Some(problem), Unread::default());
                 unread.refused |= decided.refused;
@@ -193,7 +193,7 @@ impl Flow {
             flow.judge_work(direction, force, context, verdict);
         });
         if direction == Direction::Response && self.looks_for_written_calls() {
-            self.judge_written_calls(nest, reading, force, &mut verdict);
+            self.judge_written_calls(json, reading, force, &mut verdict);
         }
         verdict
     }
@@ -215,7 +215,7 @@ impl Flow {
     /// Judges the calls that stand in the texts of an answer. What may not pass takes its text with it.
     fn judge_written_calls(
         &mut self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
         force: Force,
         verdict: &mut Verdict,
@@ -227,13 +227,13 @@ impl Flow {
             let texts = index(event.texts.start)..index(event.texts.end);
             for text in reading.texts.get(texts).unwrap_or_default() {
                 let written = match text.class {
-                    Class::Text | Class::Sealed => nest.value(text.place),
+                    Class::Text | Class::Sealed => json.value(text.place),
                     _ => None,
                 };
                 let Some(written) = written.and_then(|written| written.text()) else {
                     continue;
                 };
-                let at = told_place(nest, text.place);
+                let at = told_place(json, text.place);
                 let Some(judged) = self.judge_written(&written, event.choice, reading, force, &at)
                 else {
                     continue;
@@ -274,10 +274,10 @@ impl Flow {
             max_depth: bounds.max_depth.saturating_add(1),
         };
         // Arguments that can't be read as one body, too deep or with a key twice, can't be read at all.
-        let nest = Nest::derived(doc, limits, bounds.nested_json)
-            .or_else(|_| Nest::derived(b"[]".to_vec(), limits, 0))
+        let json = JsonBody::derived(doc, limits, bounds.nested_json)
+            .or_else(|_| JsonBody::derived(b"[]".to_vec(), limits, 0))
             .ok()?;
-        let body = nest.body()?;
+        let body = json.body()?;
         let mut reading = Reading {
             usage: answer.usage,
             finish: answer.finish.clone(),
@@ -314,7 +314,7 @@ impl Flow {
         Some(self.judge_assembled(Assembled {
             events: &events,
             reading: &reading,
-            nest: &nest,
+            json: &json,
             scans: Scans::default(),
             moment: Moment::Whole,
             force,
@@ -340,13 +340,13 @@ impl Flow {
         let Assembled {
             events,
             reading,
-            nest,
+            json,
             scans,
             moment,
             force,
             at,
         } = assembled;
-        self.in_context(nest, reading, scans, |flow, context, verdict| {
+        self.in_context(json, reading, scans, |flow, context, verdict| {
             for event in events {
                 let case = Case {
                     event,
@@ -363,13 +363,13 @@ impl Flow {
     }
 
     /// Keeps what the policy asks of the conversation in a request.
-    pub(super) fn recall(&mut self, reading: &Reading, nest: &Nest<'_>) {
+    pub(super) fn recall(&mut self, reading: &Reading, json: &JsonBody<'_>) {
         let scans = RefCell::default();
         let context = Context {
             policy: &self.guard.policy,
             facts: &self.facts,
             reading,
-            nest,
+            json,
             scans: &scans,
             scratch: &self.guard.scratch,
         };
@@ -377,13 +377,18 @@ impl Flow {
     }
 
     /// How a text of an answer may flow, by what is known at its beginning.
-    pub(super) fn flowing(&mut self, event: &Event, reading: &Reading, nest: &Nest<'_>) -> Flowing {
+    pub(super) fn flowing(
+        &mut self,
+        event: &Event,
+        reading: &Reading,
+        json: &JsonBody<'_>,
+    ) -> Flowing {
         let scans = RefCell::default();
         let context = Context {
             policy: &self.guard.policy,
             facts: &self.facts,
             reading,
-            nest,
+            json,
             scans: &scans,
             scratch: &self.guard.scratch,
         };
@@ -392,7 +397,7 @@ impl Flow {
 
     fn in_context(
         &mut self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
         scans: Scans,
         judge: impl FnOnce(&mut Flow, &Context<'_>, &mut Verdict),
@@ -404,7 +409,7 @@ impl Flow {
             policy: &guard.policy,
             facts: &facts,
             reading,
-            nest,
+            json,
             scans: &scans,
             scratch: &guard.scratch,
         };
@@ -455,7 +460,7 @@ impl Flow {
                     .policy
                     .redactions(rule, event, context, &mut |redaction| {
                         impossible |=
-                            !redaction.is_possible() || !context.nest.is_editable(redaction.place);
+                            !redaction.is_possible() || !context.json.is_editable(redaction.place);
                     });
                 outcome = outcome.max(if impossible {
                     Outcome::Deny
@@ -508,7 +513,7 @@ impl Flow {
         }
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(mut watcher) = self.watcher.take() {
-            let place = told_place(context.nest, event.at);
+            let place = told_place(context.json, event.at);
             watcher(event, case.at.unwrap_or(&place), context);
             self.watcher = Some(watcher);
         }
@@ -554,7 +559,7 @@ impl Flow {
                     event: event.kind.word(),
                     at: match case.at {
                         Some(at) => at.to_owned(),
-                        None => told_place(context.nest, event.at),
+                        None => told_place(context.json, event.at),
                     },
                     mode: mode.word(),
                     form: None,
@@ -572,7 +577,7 @@ impl Flow {
                 is_signed
                     || (is_label && rule.requires_pseudonym())
                     || !redaction.is_possible()
-                    || !context.nest.is_editable(redaction.place)
+                    || !context.json.is_editable(redaction.place)
             });
             let uneditable = Ruling {
                 decision: Decision::Deny,

@@ -8,15 +8,15 @@ use crate::diag::codes;
 use crate::event::{Direction, Known};
 use crate::policy::{Decision, LEAVE_TOOL_OUT};
 use crate::protocol::{Denial, Dialect};
-use crate::wire::json::{Nest, Place};
+use crate::wire::json::{JsonBody, NodeId};
 
 /// Why nothing can be redacted in a request that its client signed, and what to do.
 const SIGNED: &str = " The request is signed (AWS Signature Version 4), and the signature covers the body: \
                       leave signing to the proxy.";
 
 impl Flow {
-    /// What the client is told of a refusal. `nest` is the body that it is about.
-    pub(super) fn denial(&self, refused: &Refused, nest: &Nest<'_>) -> Denial {
+    /// What the client is told of a refusal. `json` is the body that it is about.
+    pub(super) fn denial(&self, refused: &Refused, json: &JsonBody<'_>) -> Denial {
         let policy = &self.guard.policy;
         let code = refused.ruling.code.unwrap_or(codes::AG3001);
         let rule = refused.ruling.rule.and_then(|number| policy.rule(number));
@@ -60,7 +60,7 @@ impl Flow {
         {
             reason.push_str(SIGNED);
         }
-        let pointer = told_place(nest, refused.event.at);
+        let pointer = told_place(json, refused.event.at);
         Denial {
             status: codes::status(code),
             code,
@@ -179,7 +179,7 @@ fn told_tool(tool: &Known<Box<str>>) -> String {
 }
 
 /// The pointer to a place, without keys that could be what was found there: addresses, numbers and secrets are keys as well.
-pub(super) fn told_place(nest: &Nest<'_>, place: Place) -> String {
+pub(super) fn told_place(json: &JsonBody<'_>, place: NodeId) -> String {
     const MOST_DIGITS: usize = 6;
     const LONGEST: usize = 40;
     let is_word = |key: &str| {
@@ -190,7 +190,7 @@ pub(super) fn told_place(nest: &Nest<'_>, place: Place) -> String {
                 .all(|b| b.is_ascii_alphanumeric() || b"_-.$~".contains(&b))
     };
     let mut told = String::new();
-    for key in nest.pointer(place).split('/').skip(1) {
+    for key in json.pointer(place).split('/').skip(1) {
         told.push('/');
         told.push_str(if is_word(key) { key } else { "…" });
     }

@@ -5,12 +5,12 @@ use super::judge::Refused;
 use super::step::{Action, Body, HeaderEdit, RequestHead, Step};
 use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
-use crate::event::{Direction, Event, Gate, Kind, Known, Models, Problem, Reading};
+use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
 use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
-use crate::wire::json::{Edits, Limits, Nest, Place};
+use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
 use crate::wire::letter_case;
 use std::cell::RefCell;
 
@@ -254,8 +254,8 @@ impl Flow {
 
     /// Whether something that can't be read for this reason would be refused, whatever it is.
     pub(super) fn refuses(&self, direction: Direction, code: &'static str) -> bool {
-        let Some(nest) = no_body() else { return true };
-        let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+        let Some(json) = no_body() else { return true };
+        let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(code);
         let judgement = self.guard.policy.judge(
             &event,
@@ -263,7 +263,7 @@ impl Flow {
                 policy: &self.guard.policy,
                 facts: &self.facts,
                 reading: &Reading::new(),
-                nest: &nest,
+                json: &json,
                 scans: &RefCell::default(),
                 scratch: &self.guard.scratch,
             },
@@ -384,7 +384,7 @@ impl Flow {
             Recognised::ByBody => (true, false),
             Recognised::Harmless { endpoint } => {
                 self.asked.endpoint.name = endpoint;
-                self.asked.endpoint.gate = Gate::Origin;
+                self.asked.endpoint.gate = DefaultGate::Origin;
                 if endpoint == "models" {
                     self.facts.protocol = Known::Is("openai.other".into());
                 }
@@ -462,7 +462,7 @@ impl Flow {
         };
         self.exchange.decided(outcome, Outcome::Deny);
         enforced.then(|| Refused {
-            event: Event::new(Kind::Request, Direction::Request, Place::default()),
+            event: Event::new(Kind::Request, Direction::Request, NodeId::default()),
             ruling: Ruling {
                 decision: Decision::Deny,
                 rule: None,
@@ -484,15 +484,15 @@ impl Flow {
             // What the body asks for can't be told.
             reading.models.unknown = true;
         }
-        let mut event = Event::new(Kind::Request, Direction::Request, Place::default());
+        let mut event = Event::new(Kind::Request, Direction::Request, NodeId::default());
         if problem.is_none() {
             event.gate = self.asked.endpoint.gate;
         }
         reading.problems.extend(problem);
         reading.add(event);
         self.facts.models = reading.models.clone();
-        let nest = no_body()?;
-        let verdict = self.judge(Direction::Request, &nest, &reading);
+        let json = no_body()?;
+        let verdict = self.judge(Direction::Request, &json, &reading);
         let refused = verdict.strictest()?;
         Some(self.refuse_now(&refused.clone()))
     }
@@ -500,7 +500,7 @@ impl Flow {
     fn refuse_now(&mut self, refused: &Refused) -> Step {
         self.request = Stage::Done;
         let denial = match no_body() {
-            Some(nest) => self.denial(refused, &nest),
+            Some(json) => self.denial(refused, &json),
             None => return Step::go_on(),
         };
         let reply = self.reply(&denial, refused.ruling.decision);
@@ -611,20 +611,20 @@ impl Flow {
 
     /// Reads a whole request. What its headers say against reading it is told all the same, and decides where the body
     /// doesn't even begin like JSON.
-    fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+    fn read_request<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let Some(doubt) = self.head.doubt.take() else {
             return self.read_determined(bytes);
         };
         if protocol::begins_like_json(bytes) != Some(true) {
             return Err(doubt);
         }
-        let (nest, mut reading) = self.read_determined(bytes)?;
+        let (json, mut reading) = self.read_determined(bytes)?;
         reading.problems.push(doubt);
-        Ok((nest, reading))
+        Ok((json, reading))
     }
 
     /// Finds out first what it speaks, if only its body can tell.
-    fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(Nest<'b>, Reading), Problem> {
+    fn read_determined<'b>(&mut self, bytes: &'b [u8]) -> Result<(JsonBody<'b>, Reading), Problem> {
         let route = match self.protocol {
             Some(protocol) => Route {
                 protocol,
@@ -649,10 +649,10 @@ impl Flow {
             max_depth: self.guard.bounds().max_depth,
         };
         let unknown = || problem(codes::AG2007, "the endpoint is not known".to_owned());
-        let nest = Nest::scan(bytes, limits, 0)
+        let json = JsonBody::scan(bytes, limits, 0)
             .map_err(|error| protocol::unread_message(bytes, error).unwrap_or_else(unknown))?;
         let start = self.head.undetermined.take();
-        let route = start.zip(nest.body()).and_then(|(start, body)| {
+        let route = start.zip(json.body()).and_then(|(start, body)| {
             let headers: Vec<(&[u8], &[u8])> = start
                 .headers
                 .iter()
@@ -672,7 +672,7 @@ impl Flow {
     /// Reads, judges and edits a whole request.
     fn judge_request(&mut self, bytes: &[u8]) -> Step {
         self.guard.allowance.earn_body(bytes.len());
-        let (nest, reading) = match self.read_request(bytes) {
+        let (json, reading) = match self.read_request(bytes) {
             Ok(read) => read,
             Err(problem) => {
                 return self
@@ -681,18 +681,18 @@ impl Flow {
             }
         };
         self.learn(&reading, bytes.len());
-        self.recall(&reading, &nest);
-        self.stand_ins = self.standing(&nest, &reading);
-        let verdict = self.judge(Direction::Request, &nest, &reading);
+        self.recall(&reading, &json);
+        self.stand_ins = self.standing(&json, &reading);
+        let verdict = self.judge(Direction::Request, &json, &reading);
         if let Some(refused) = verdict.strictest() {
-            let denial = self.denial(refused, &nest);
+            let denial = self.denial(refused, &json);
             let reply = self.reply(&denial, refused.ruling.decision);
             return Step::of(Action::Reply(reply));
         }
         self.open_stand_ins();
         let mut edits = Edits::default();
         if self.unstores {
-            self.unstore(&nest, &mut edits);
+            self.unstore(&json, &mut edits);
             // No rule's pseudonyms are labels any more.
             let held: Vec<_> = self.exchange.rules.keys().copied().collect();
             for key in held {
@@ -703,13 +703,13 @@ impl Flow {
         }
         redact::apply(
             verdict.redactions,
-            &nest,
+            &json,
             &self.guard.secret,
             &mut self.ledger,
             &mut edits,
         );
         self.ledger.stand_ins.close();
-        if let (Some(protocol), Some(body), false) = (self.protocol, nest.body(), self.head.signed)
+        if let (Some(protocol), Some(body), false) = (self.protocol, json.body(), self.head.signed)
             && protocol.restores(&self.asked.endpoint)
         {
             protocol.restore(body.root(), &mut edits);
@@ -723,7 +723,7 @@ impl Flow {
         if edits.is_empty() {
             return Step::with(headers, Action::Continue);
         }
-        let body = nest.edited(bytes, edits);
+        let body = json.edited(bytes, edits);
         if holds {
             // A length is corrected, never added: over HTTP/1.1 a body with a length has no trailers.
             if self.head.length.is_some() {
@@ -758,11 +758,11 @@ impl Flow {
         }
         self.guard.allowance.earn_body(tap.bytes.len());
         match self.read_request(&tap.bytes) {
-            Ok((nest, reading)) => {
+            Ok((json, reading)) => {
                 self.learn(&reading, tap.bytes.len());
-                self.recall(&reading, &nest);
-                self.stand_ins = self.standing(&nest, &reading);
-                self.judge(Direction::Request, &nest, &reading);
+                self.recall(&reading, &json);
+                self.stand_ins = self.standing(&json, &reading);
+                self.judge(Direction::Request, &json, &reading);
             }
             Err(problem) => {
                 let _ = self.judge_without_body(Some(problem));
@@ -896,6 +896,6 @@ fn is_presigned(query: &str) -> bool {
 }
 
 /// A body that holds nothing, for judging what has none.
-pub(super) fn no_body() -> Option<Nest<'static>> {
-    Nest::scan(b"null", Limits { max_depth: 1 }, 0).ok()
+pub(super) fn no_body() -> Option<JsonBody<'static>> {
+    JsonBody::scan(b"null", Limits { max_depth: 1 }, 0).ok()
 }

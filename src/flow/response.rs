@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::span::index;
 
 /// What the headers of a response say that decides how it is read.
@@ -29,8 +29,8 @@ struct Seen {
 
 /// Whether nothing is left of what may not pass, calls and texts: they were seen wherever they stand, and a format's own
 /// code may not think of every place.
-fn are_gone(refused: &[Refused], nest: &Nest<'_>, reading: &Reading, edits: &Edits) -> bool {
-    let mut places: Vec<Place> = Vec::new();
+fn are_gone(refused: &[Refused], json: &JsonBody<'_>, reading: &Reading, edits: &Edits) -> bool {
+    let mut places: Vec<NodeId> = Vec::new();
     for Refused { event, .. } in refused {
         // A call goes with its arguments.
         if event.kind == Kind::ToolCall {
@@ -42,10 +42,10 @@ fn are_gone(refused: &[Refused], nest: &Nest<'_>, reading: &Reading, edits: &Edi
             places.push(text.place);
         }
     }
-    let mut standing = places.iter().filter_map(|place| nest.value(*place));
+    let mut standing = places.iter().filter_map(|place| json.value(*place));
     let mut holding = places
         .iter()
-        .filter_map(|place| nest.value(nest.in_body(*place)?));
+        .filter_map(|place| json.value(json.in_body(*place)?));
     edits.replace_all(&mut standing) || edits.replace_all(&mut holding)
 }
 
@@ -336,11 +336,11 @@ impl Flow {
 
     /// Judges a response of which nothing but its headers was read.
     fn judge_unread_response(&mut self, reading: &Reading) -> Option<Step> {
-        let nest = no_body()?;
-        let verdict = self.judge(Direction::Response, &nest, reading);
+        let json = no_body()?;
+        let verdict = self.judge(Direction::Response, &json, reading);
         let refused = verdict.strictest()?.clone();
         self.response = Stage::Done;
-        let denial = self.denial(&refused, &nest);
+        let denial = self.denial(&refused, &json);
         Some(Step::of(Action::Reply(
             self.reply(&denial, refused.ruling.decision),
         )))
@@ -445,13 +445,13 @@ impl Flow {
             codes::AG2004,
             "the body is larger than `inspect.max_body`",
         ));
-        let Some(nest) = no_body() else {
+        let Some(json) = no_body() else {
             return Step::go_on();
         };
-        let verdict = self.judge(Direction::Response, &nest, &reading);
+        let verdict = self.judge(Direction::Response, &json, &reading);
         match verdict.strictest().cloned() {
             Some(refused) => {
-                let denial = self.denial(&refused, &nest);
+                let denial = self.denial(&refused, &json);
                 self.refuse_answer(&denial, refused.ruling.decision)
             }
             None => Step::go_on(),
@@ -471,26 +471,26 @@ impl Flow {
         }
         let doubt = self.doubt.take();
         match protocol::read_response(protocol, &self.asked, bytes, self.guard.bounds()) {
-            Ok((nest, mut reading)) => match self.turned_back(protocol, bytes, &nest, &reading) {
+            Ok((json, mut reading)) => match self.turned_back(protocol, bytes, &json, &reading) {
                 None => {
                     self.note_answer(&reading);
                     reading.problems.extend(doubt);
-                    let verdict = self.judge(Direction::Response, &nest, &reading);
-                    self.edit_answer(protocol, bytes, (&nest, &reading), verdict)
+                    let verdict = self.judge(Direction::Response, &json, &reading);
+                    self.edit_answer(protocol, bytes, (&json, &reading), verdict)
                 }
                 Some(Ok(real)) => self.judge_turned_back(protocol, &real),
-                Some(Err(())) => self.refuse_uneditable(&nest),
+                Some(Err(())) => self.refuse_uneditable(&json),
             },
             Err(problem) => {
                 let mut reading = Reading::new();
                 reading.problems.push(problem);
-                let Some(nest) = no_body() else {
+                let Some(json) = no_body() else {
                     return Step::go_on();
                 };
-                let verdict = self.judge(Direction::Response, &nest, &reading);
+                let verdict = self.judge(Direction::Response, &json, &reading);
                 match verdict.strictest().cloned() {
                     Some(refused) => {
-                        let denial = self.denial(&refused, &nest);
+                        let denial = self.denial(&refused, &json);
                         self.refuse_answer(&denial, refused.ruling.decision)
                     }
                     None => Step::go_on(),
@@ -502,15 +502,15 @@ impl Flow {
     /// Judges an answer in which stand-ins were turned back: rules see what the client gets.
     fn judge_turned_back(&mut self, protocol: &'static dyn Protocol, real: &[u8]) -> Step {
         let read = protocol::read_response(protocol, &self.asked, real, self.guard.bounds());
-        let Ok((nest, reading)) = read else {
+        let Ok((json, reading)) = read else {
             return match no_body() {
-                Some(nest) => self.refuse_uneditable(&nest),
+                Some(json) => self.refuse_uneditable(&json),
                 None => Step::go_on(),
             };
         };
         self.note_answer(&reading);
-        let verdict = self.judge(Direction::Response, &nest, &reading);
-        let step = self.edit_answer(protocol, real, (&nest, &reading), verdict);
+        let verdict = self.judge(Direction::Response, &json, &reading);
+        let step = self.edit_answer(protocol, real, (&json, &reading), verdict);
         match step.action {
             Action::Continue => self.replace(real.to_vec(), step.headers),
             _ => step,
@@ -522,15 +522,15 @@ impl Flow {
         &mut self,
         protocol: &'static dyn Protocol,
         bytes: &[u8],
-        (nest, reading): (&Nest<'_>, &Reading),
+        (json, reading): (&JsonBody<'_>, &Reading),
         verdict: Verdict,
     ) -> Step {
         let strictest = verdict
             .strictest()
-            .map(|refused| (self.denial(refused, nest), refused.ruling.decision));
+            .map(|refused| (self.denial(refused, json), refused.ruling.decision));
         let is_denied = verdict.strictest().is_some_and(|refused| !refused.hidden);
         // A plain text has no parts, and a shape of its protocol only as a refusal.
-        let is_one_text = protocol::is_one_text(nest);
+        let is_one_text = protocol::is_one_text(json);
         if let Some((denial, decision)) = &strictest
             && (is_one_text
                 || !verdict
@@ -543,7 +543,7 @@ impl Flow {
         let mut edits = Edits::default();
         let edited = redact::apply(
             verdict.redactions,
-            nest,
+            json,
             &self.guard.secret,
             &mut self.ledger,
             &mut edits,
@@ -551,12 +551,12 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
+        let withholding = self.withholding(protocol, &verdict.refused, edited, json);
         if !is_one_text
             && (protocol
-                .withhold(nest, &self.asked, &withholding, &mut edits)
+                .withhold(json, &self.asked, &withholding, &mut edits)
                 .is_err()
-                || !are_gone(&verdict.refused, nest, reading, &edits))
+                || !are_gone(&verdict.refused, json, reading, &edits))
         {
             return match strictest {
                 Some((denial, decision)) => {
@@ -564,10 +564,10 @@ impl Flow {
                     self.refuse_answer(&denial, decision)
                 }
                 // Copies of the redacted text could not be corrected: rather no answer than one that leaks.
-                None => self.refuse_uneditable(nest),
+                None => self.refuse_uneditable(json),
             };
         }
-        let body = nest.edited(bytes, edits);
+        let body = json.edited(bytes, edits);
         let explanation = match &strictest {
             Some((denial, decision)) if is_denied => {
                 self.exchange.code = Some(denial.code);
@@ -587,7 +587,7 @@ impl Flow {
         protocol: &dyn Protocol,
         refused: &[Refused],
         edited: Vec<redact::Edited>,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
     ) -> Withholding {
         let mut withholding = Withholding {
             edited: edited
@@ -601,7 +601,7 @@ impl Flow {
             ..Withholding::default()
         };
         for refused in refused {
-            let denial = self.denial(refused, nest);
+            let denial = self.denial(refused, json);
             let event = &refused.event;
             match protocol.removal(event.kind) {
                 Removal::Call => withholding.calls.push(WithheldCall {
@@ -622,9 +622,9 @@ impl Flow {
         withholding
     }
 
-    fn refuse_uneditable(&mut self, nest: &Nest<'_>) -> Step {
+    fn refuse_uneditable(&mut self, json: &JsonBody<'_>) -> Step {
         let refused = self.uneditable();
-        let denial = self.denial(&refused, nest);
+        let denial = self.denial(&refused, json);
         self.refuse_answer(&denial, Decision::Deny)
     }
 
@@ -705,13 +705,13 @@ impl Flow {
             return;
         }
         match protocol::read_response(protocol, &self.asked, &tap.bytes, self.guard.bounds()) {
-            Ok((nest, mut reading)) => {
+            Ok((json, mut reading)) => {
                 self.note_answer(&reading);
                 reading.problems.extend(doubt);
                 if tap.usage_only {
                     self.note_calls(&reading);
                 } else {
-                    self.record(&nest, &reading);
+                    self.record(&json, &reading);
                 }
             }
             Err(_) if tap.usage_only => {}
@@ -719,16 +719,16 @@ impl Flow {
         }
     }
 
-    fn record(&mut self, nest: &Nest<'_>, reading: &Reading) {
-        self.judge_all(Direction::Response, nest, reading, Force::Recorded);
+    fn record(&mut self, json: &JsonBody<'_>, reading: &Reading) {
+        self.judge_all(Direction::Response, json, reading, Force::Recorded);
     }
 
     /// An answer went by that could not be read.
     pub(super) fn record_unreadable(&mut self, code: &'static str) {
         let mut reading = Reading::new();
         reading.problems.extend(unreadable(code, ""));
-        if let Some(nest) = no_body() {
-            self.record(&nest, &reading);
+        if let Some(json) = no_body() {
+            self.record(&json, &reading);
         }
     }
 

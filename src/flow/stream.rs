@@ -25,9 +25,9 @@ use crate::protocol::stream::{
 };
 use crate::protocol::{Denial, Reader, Removal};
 use crate::redact::{self, replaced};
-use crate::wire::btree::BTreeMap;
 use crate::wire::frame::{self, Frame, Frames, Framing};
-use crate::wire::json::{Edits, Limits, Nest, Place, quote};
+use crate::wire::json::{Edits, JsonBody, Limits, NodeId, quote};
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::work;
 use call::Call;
 use queue::{Queue, Waiting};
@@ -68,13 +68,13 @@ pub(super) struct Stream {
     has_begun: bool,
     /// Lanes of the frame before.
     lanes: Lanes,
-    texts: BTreeMap<Channel, Text>,
-    calls: BTreeMap<CallKey, Call>,
+    texts: SortedMap<Channel, Text>,
+    calls: SortedMap<CallKey, Call>,
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
     changes: Changes,
     /// Arguments of calls that have ended, where they were edited.
-    rewritten: BTreeMap<CallKey, String>,
+    rewritten: SortedMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
     is_changed: bool,
     /// The answer is complete.
@@ -127,11 +127,11 @@ impl Stream {
             beginning: None,
             has_begun: false,
             lanes: Lanes::default(),
-            texts: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            texts: SortedMap::new(),
+            calls: SortedMap::new(),
             answer: Reading::new(),
             changes: Changes::new(),
-            rewritten: BTreeMap::new(),
+            rewritten: SortedMap::new(),
             is_changed: false,
             is_over: false,
             is_blind: false,
@@ -187,7 +187,7 @@ impl Stream {
             self.reader.correct(&mut held, &self.changes);
         }
         let HeldFrame {
-            nest,
+            json,
             edits,
             dropped,
             before,
@@ -199,9 +199,9 @@ impl Stream {
         if dropped {
             self.out.extend_from_slice(&frame.without_payload());
         } else {
-            let edited = nest.filter(|_| !edits.is_empty()).and_then(|nest| {
-                let body = nest.body()?;
-                let json = nest.edited(body.bytes(), edits);
+            let edited = json.filter(|_| !edits.is_empty()).and_then(|json| {
+                let body = json.body()?;
+                let json = json.edited(body.bytes(), edits);
                 Some(self.reader.wrap(frame.payload.as_deref(), json))
             });
             self.send_raw(&frame, edited.as_deref());
@@ -435,9 +435,9 @@ impl Flow {
     }
 
     fn judge_unread(&mut self, stream: &Stream, reading: &Reading) -> Result<(), Stop> {
-        let Some(nest) = no_body() else { return Ok(()) };
-        let verdict = self.judge_all(Direction::Response, &nest, reading, stream.force());
-        self.bind(stream, &verdict, &nest, true)
+        let Some(json) = no_body() else { return Ok(()) };
+        let verdict = self.judge_all(Direction::Response, &json, reading, stream.force());
+        self.bind(stream, &verdict, &json, true)
     }
 
     /// The stop that a verdict asks for, if it is binding and refuses anything.
@@ -445,12 +445,12 @@ impl Flow {
         &mut self,
         stream: &Stream,
         verdict: &Verdict,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         as_error: bool,
     ) -> Result<(), Stop> {
         match verdict.strictest().filter(|_| stream.is_enforced()) {
             Some(refused) => Err(Stop {
-                denial: Box::new(self.denial(refused, nest)),
+                denial: Box::new(self.denial(refused, json)),
                 as_error: as_error
                     || refused.problem.is_some()
                     || self.on_deny(&refused.ruling) == Some(OnDeny::Error),
@@ -563,7 +563,7 @@ impl Flow {
         mut reader: Reader<'static>,
     ) -> Result<(), Stop> {
         stream.reader.read(&mut reader, frame.event.as_deref());
-        let (nest, mut reading, told) = reader.finish_frame();
+        let (json, mut reading, told) = reader.finish_frame();
         for problem in &mut reading.problems {
             problem.code = codes::AG2014;
         }
@@ -580,7 +580,7 @@ impl Flow {
         if stream.purpose == Purpose::Usage {
             self.note_calls(&reading);
         }
-        let mut held = HeldFrame::of(Some(nest));
+        let mut held = HeldFrame::of(Some(json));
         if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.judge_frame(stream, &mut held, &reading)?;
         }
@@ -620,10 +620,10 @@ impl Flow {
         held: &mut HeldFrame,
         reading: &Reading,
     ) -> Result<(), Stop> {
-        let Some(nest) = &held.nest else {
+        let Some(json) = &held.json else {
             return Ok(());
         };
-        let verdict = self.judge_all(Direction::Response, nest, reading, stream.force());
+        let verdict = self.judge_all(Direction::Response, json, reading, stream.force());
         if !stream.is_enforced() {
             return Ok(());
         }
@@ -636,25 +636,25 @@ impl Flow {
                 .refused
                 .iter()
                 .any(|refused| refused.problem.is_some());
-            return self.bind(stream, &verdict, nest, broken);
+            return self.bind(stream, &verdict, json, broken);
         }
         let strictest = verdict.strictest();
         let is_denied = strictest.is_some_and(|refused| !refused.hidden);
         let stop = strictest.map(|refused| Stop {
-            denial: Box::new(self.denial(refused, nest)),
+            denial: Box::new(self.denial(refused, json)),
             as_error: true,
         });
         let mut edits = Edits::default();
         let mut edited = redact::apply(
             verdict.redactions,
-            nest,
+            json,
             &self.guard.secret,
             &mut self.ledger,
             &mut edits,
         );
         let turned = {
             let is_free = |place| edited.iter().all(|edited| edited.place != place);
-            self.turn_back(nest, reading, &is_free, &mut edits)
+            self.turn_back(json, reading, &is_free, &mut edits)
         };
         edited.extend(turned);
         if stop.is_none() && edits.is_empty() {
@@ -663,7 +663,7 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Ok(());
         };
-        let withholding = self.withholding(protocol, &verdict.refused, edited, nest);
+        let withholding = self.withholding(protocol, &verdict.refused, edited, json);
         held.edits = edits;
         stream.is_changed = true;
         match (stream.reader.withhold(held, &withholding), stop) {
@@ -676,17 +676,17 @@ impl Flow {
                 self.exchange.decided(Outcome::Deny, Outcome::Deny);
                 Err(stop)
             }
-            (Err(_), None) => Err(self.stop_uneditable(held.nest.as_ref())),
+            (Err(_), None) => Err(self.stop_uneditable(held.json.as_ref())),
         }
     }
 
-    fn stop_uneditable(&mut self, nest: Option<&Nest<'_>>) -> Stop {
+    fn stop_uneditable(&mut self, json: Option<&JsonBody<'_>>) -> Stop {
         let refused = self.uneditable();
         let none = no_body();
         Stop {
-            denial: nest
+            denial: json
                 .or(none.as_ref())
-                .map(|nest| Box::new(self.denial(&refused, nest)))
+                .map(|json| Box::new(self.denial(&refused, json)))
                 .unwrap_or_default(),
             as_error: true,
         }
@@ -723,7 +723,7 @@ impl Flow {
         }
         let channel = piece.channel;
         let held = stream.queue.get(number);
-        let doc = held.and_then(|held| held.nest.as_ref()?.shared(piece.place.doc));
+        let doc = held.and_then(|held| held.json.as_ref()?.shared(piece.place.doc));
         let value = doc.as_ref().map(|doc| doc.value(piece.place.node));
         let Some(text) = value.and_then(|value| value.text()) else {
             return Ok(());
@@ -778,32 +778,32 @@ impl Flow {
     /// Judges what can be judged before any text has come.
     fn begin_text(&mut self, stream: &Stream, piece: &TextPiece) -> Result<Text, Stop> {
         let TextPiece { channel, class, .. } = *piece;
-        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+        let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = channel.part;
         event.choice = channel.choice;
         event.texts = 0..1;
         event.retold = piece.retold;
         event.rpc = (!stream.answer.rpc.is_empty()).then_some(0);
         let at = stream.reader.text_at(&channel);
-        let (nest, reading) = part_of_text("", class, &stream.answer);
-        let Some(nest) = nest else {
+        let (json, reading) = part_of_text("", class, &stream.answer);
+        let Some(json) = json else {
             return Ok(Text::new(event, class, at, Flowing::Settled));
         };
-        let flowing = self.flowing(&event, &reading, &nest);
+        let flowing = self.flowing(&event, &reading, &json);
         let mut text = Text::new(event, class, at, flowing);
         text.written.is_asked = matches!(class, Class::Text | Class::Sealed)
             && may_hold_calls(channel.part)
             && self.looks_for_written_calls();
         if !text.is_held() {
             let part = TextPart {
-                nest: &nest,
+                json: &json,
                 reading: &reading,
                 scans: Scans::default(),
                 moment: Moment::Begin,
             };
             let verdict = self.judge_text(stream, &text, part);
             text.event.retold = true;
-            self.bind(stream, &verdict, &nest, false)?;
+            self.bind(stream, &verdict, &json, false)?;
         }
         Ok(text)
     }
@@ -812,7 +812,7 @@ impl Flow {
         self.judge_assembled(Assembled {
             events: std::slice::from_ref(&text.event),
             reading: part.reading,
-            nest: part.nest,
+            json: part.json,
             scans: part.scans,
             moment: part.moment,
             force: stream.force(),
@@ -849,20 +849,20 @@ impl Flow {
                 // Rules judge what the client gets.
                 scans = Scans::default();
             }
-            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
-            let Some(nest) = nest else { return Ok(()) };
+            let (json, reading) = part_of_text(&real, text.class, &stream.answer);
+            let Some(json) = json else { return Ok(()) };
             let (start, characters) = (settled.start, settled.characters);
             let Some(text) = stream.texts.get(&channel) else {
                 return Ok(());
             };
             let part = TextPart {
-                nest: &nest,
+                json: &json,
                 reading: &reading,
                 scans,
                 moment: Moment::Hit,
             };
             let verdict = self.judge_text(stream, text, part);
-            self.bind(stream, &verdict, &nest, false)?;
+            self.bind(stream, &verdict, &json, false)?;
             let part = Stretch {
                 text: &settled.text,
                 turned,
@@ -949,10 +949,10 @@ impl Flow {
         if text.is_kept() {
             let turned = self.turned_back_in(&text.whole, text);
             let real = replaced(&text.whole, &turned);
-            let (nest, reading) = part_of_text(&real, text.class, &stream.answer);
-            let Some(nest) = nest else { return Ok(()) };
+            let (json, reading) = part_of_text(&real, text.class, &stream.answer);
+            let Some(json) = json else { return Ok(()) };
             let part = TextPart {
-                nest: &nest,
+                json: &json,
                 reading: &reading,
                 scans: Scans::default(),
                 moment: if text.is_held() {
@@ -963,7 +963,7 @@ impl Flow {
             };
             let verdict = self.judge_text(stream, text, part);
             if text.is_held() {
-                self.bind(stream, &verdict, &nest, false)?;
+                self.bind(stream, &verdict, &json, false)?;
                 let whole = text.whole.clone();
                 let part = Stretch {
                     text: &whole,
@@ -979,8 +979,8 @@ impl Flow {
         if let Some((written, at)) = written {
             let (choice, force) = (channel.choice, stream.force());
             let judged = self.judge_written(&written, choice, &stream.answer, force, &at);
-            if let (Some(verdict), Some(nest)) = (judged, no_body()) {
-                self.bind(stream, &verdict, &nest, false)?;
+            if let (Some(verdict), Some(json)) = (judged, no_body()) {
+                self.bind(stream, &verdict, &json, false)?;
             }
         }
         if stream
@@ -1004,7 +1004,7 @@ impl Flow {
         stream: &mut Stream,
         number: u64,
         key: CallKey,
-        element: Place,
+        element: NodeId,
         what: &CallPiece,
     ) {
         if let CallPiece::ArgumentsWhole(place) = what
@@ -1017,10 +1017,10 @@ impl Flow {
         }
         let call = stream.calls.entry(key).or_default();
         let held = stream.queue.get(number);
-        let Some(nest) = held.and_then(|held| held.nest.as_ref()) else {
+        let Some(json) = held.and_then(|held| held.json.as_ref()) else {
             return;
         };
-        if call.add(number, element, what, nest) {
+        if call.add(number, element, what, json) {
             stream.queue.wait(number);
         }
     }
@@ -1071,7 +1071,7 @@ impl Flow {
             }
             return Ok(None);
         }
-        let (nest, reading) = match call.read(key, self.guard.bounds()) {
+        let (json, reading) = match call.read(key, self.guard.bounds()) {
             Ok(read) => read,
             Err(problem) => {
                 self.unread(stream, codes::AG2014, &problem.what)?;
@@ -1079,10 +1079,10 @@ impl Flow {
             }
         };
         let mut turned = Edits::default();
-        self.turn_back(&nest, &reading, &|_| true, &mut turned);
+        self.turn_back(&json, &reading, &|_| true, &mut turned);
         let is_turned = !turned.is_empty();
-        let (nest, mut reading) =
-            match call.turned_back(key, nest, reading, turned, self.guard.bounds()) {
+        let (json, mut reading) =
+            match call.turned_back(key, json, reading, turned, self.guard.bounds()) {
                 Some(read) => read,
                 None => return Err(self.stop_uneditable(None)),
             };
@@ -1091,7 +1091,7 @@ impl Flow {
         let verdict = self.judge_assembled(Assembled {
             events: &reading.events,
             reading: &reading,
-            nest: &nest,
+            json: &json,
             scans: Scans::default(),
             moment: Moment::Whole,
             force: stream.force(),
@@ -1101,7 +1101,7 @@ impl Flow {
             return Ok(None);
         }
         if let Some(refused) = verdict.strictest() {
-            let denial = self.denial(refused, &nest);
+            let denial = self.denial(refused, &json);
             let has_begun = stream.beginning.is_none();
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
@@ -1127,16 +1127,16 @@ impl Flow {
         let mut edits = Edits::default();
         redact::apply(
             verdict.redactions,
-            &nest,
+            &json,
             &self.guard.secret,
             &mut self.ledger,
             &mut edits,
         );
         if is_turned || !edits.is_empty() {
             stream.is_changed = true;
-            match call.edit(&nest, edits, &mut stream.queue) {
+            match call.edit(&json, edits, &mut stream.queue) {
                 Some(arguments) => stream.rewritten.insert(*key, arguments),
-                None => return Err(self.stop_uneditable(Some(&nest))),
+                None => return Err(self.stop_uneditable(Some(&json))),
             };
         }
         Ok(None)
@@ -1201,21 +1201,21 @@ impl Flow {
         if aside.trim().is_empty() {
             return Ok(());
         }
-        let (nest, mut reading) = part_of_text(aside, class, &stream.answer);
-        let Some(nest) = nest else { return Ok(()) };
-        let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+        let (json, mut reading) = part_of_text(aside, class, &stream.answer);
+        let Some(json) = json else { return Ok(()) };
+        let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = Part::Other;
         event.texts = 0..1;
         event.retold = true;
         reading.add(event);
-        let verdict = self.judge_all(Direction::Response, &nest, &reading, stream.force());
-        self.bind(stream, &verdict, &nest, false)
+        let verdict = self.judge_all(Direction::Response, &json, &reading, stream.force());
+        self.bind(stream, &verdict, &json, false)
     }
 }
 
 /// A part of a text, about to be judged.
 struct TextPart<'a> {
-    nest: &'a Nest<'a>,
+    json: &'a JsonBody<'a>,
     reading: &'a Reading,
     scans: Scans,
     moment: Moment,
@@ -1233,13 +1233,17 @@ struct Stretch<'a> {
 }
 
 /// A part of a text as a body of its own, and what is known of the answer that it is from.
-fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'static>>, Reading) {
+fn part_of_text(
+    part: &str,
+    class: Class,
+    answer: &Reading,
+) -> (Option<JsonBody<'static>>, Reading) {
     let mut quoted = Vec::with_capacity(part.len().saturating_add(2));
     quote(part, &mut quoted);
     let mut reading = Reading::new();
     know(&mut reading, answer);
     reading.texts.push(TextInfo {
-        place: Place::default(),
+        place: NodeId::default(),
         class,
         form: Form::String,
         key: None,
@@ -1247,7 +1251,7 @@ fn part_of_text(part: &str, class: Class, answer: &Reading) -> (Option<Nest<'sta
         is_data: false,
     });
     (
-        Nest::owned(quoted, Limits { max_depth: 1 }, 0).ok(),
+        JsonBody::owned(quoted, Limits { max_depth: 1 }, 0).ok(),
         reading,
     )
 }

@@ -5,8 +5,8 @@ use crate::event::{Class, Direction, Event, Form, Kind, Known, Part, Reading};
 use crate::policy::{CompiledRule, Watch};
 use crate::protocol::{self, Protocol};
 use crate::redact::{self, Edited, StandIns};
-use crate::wire::btree::BTreeSet;
-use crate::wire::json::{self, Edits, Nest};
+use crate::wire::json::{self, Edits, JsonBody};
+use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::{Span, index};
 
 /// Protocols whose requests the provider keeps unless they say otherwise.
@@ -39,15 +39,15 @@ impl Watch for StandIns {
 
 impl Flow {
     /// Whether pseudonyms of this request could be turned back.
-    pub(super) fn standing(&self, nest: &Nest<'_>, reading: &Reading) -> Standing {
+    pub(super) fn standing(&self, json: &JsonBody<'_>, reading: &Reading) -> Standing {
         let protocol = self.protocol.map(|protocol| protocol.name());
-        let Some(protocol) = protocol.filter(|_| !keeps(nest, reading)) else {
+        let Some(protocol) = protocol.filter(|_| !keeps(json, reading)) else {
             return Standing::Labels;
         };
         if STORING.iter().any(|end| protocol.ends_with(end)) {
             return Standing::Labels;
         }
-        match KEEPING.contains(&protocol) && !says_not_to_store(nest, reading) {
+        match KEEPING.contains(&protocol) && !says_not_to_store(json, reading) {
             true => Standing::IfUnstored,
             false => Standing::Pseudonyms,
         }
@@ -64,8 +64,8 @@ impl Flow {
     }
 
     /// Asks the provider not to keep the conversation.
-    pub(super) fn unstore(&mut self, nest: &Nest<'_>, edits: &mut Edits) {
-        let Some(body) = nest.body() else { return };
+    pub(super) fn unstore(&mut self, json: &JsonBody<'_>, edits: &mut Edits) {
+        let Some(body) = json.body() else { return };
         let root = body.root();
         self.asked.unstored = true;
         match root.get("store") {
@@ -105,21 +105,21 @@ impl Flow {
         &self,
         protocol: &'static dyn Protocol,
         bytes: &[u8],
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
     ) -> Option<Result<Vec<u8>, ()>> {
         let mut edits = Edits::default();
-        let edited = self.turn_back(nest, reading, &|_| true, &mut edits);
+        let edited = self.turn_back(json, reading, &|_| true, &mut edits);
         if edited.is_empty() {
             return None;
         }
-        let withholding = self.withholding(protocol, &[], edited, nest);
-        let copies = match protocol::is_one_text(nest) {
+        let withholding = self.withholding(protocol, &[], edited, json);
+        let copies = match protocol::is_one_text(json) {
             true => Ok(()),
-            false => protocol.withhold(nest, &self.asked, &withholding, &mut edits),
+            false => protocol.withhold(json, &self.asked, &withholding, &mut edits),
         };
         Some(match copies {
-            Ok(()) => Ok(nest.edited(bytes, edits)),
+            Ok(()) => Ok(json.edited(bytes, edits)),
             Err(_) => Err(()),
         })
     }
@@ -128,9 +128,9 @@ impl Flow {
     /// `is_free` lets through. Never in what is signed.
     pub(super) fn turn_back(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         reading: &Reading,
-        is_free: &dyn Fn(json::Place) -> bool,
+        is_free: &dyn Fn(json::NodeId) -> bool,
         edits: &mut Edits,
     ) -> Vec<Edited> {
         let stand_ins = &self.ledger.stand_ins;
@@ -138,7 +138,7 @@ impl Flow {
         if stand_ins.is_empty() {
             return all;
         }
-        let mut done = BTreeSet::new();
+        let mut done = SortedSet::new();
         for event in &reading.events {
             let names = self.names(event);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -155,10 +155,10 @@ impl Flow {
                 let place = text.place;
                 let editable = text.class == Class::Text
                     && text.form == Form::String
-                    && nest.is_editable(place)
+                    && json.is_editable(place)
                     && !reading.sealed.contains(&place)
                     && is_free(place);
-                let Some(value) = nest.value(place).filter(|_| editable) else {
+                let Some(value) = json.value(place).filter(|_| editable) else {
                     continue;
                 };
                 let changes = stand_ins.found(&value.text().unwrap_or_default(), tool);
@@ -207,16 +207,16 @@ pub(super) fn composed(
 }
 
 /// Whether a request goes on with something that the provider keeps.
-fn keeps(nest: &Nest<'_>, reading: &Reading) -> bool {
+fn keeps(json: &JsonBody<'_>, reading: &Reading) -> bool {
     let is_kept = |event: &Event| event.opacity == Some("provider_state");
-    let is_json = nest
+    let is_json = json
         .body()
-        .is_some_and(|body| body.root().kind() == json::Kind::Object);
+        .is_some_and(|body| body.root().kind() == json::ValueKind::Object);
     !is_json || reading.continues_elsewhere || reading.events.iter().any(is_kept)
 }
 
-fn says_not_to_store(nest: &Nest<'_>, reading: &Reading) -> bool {
-    let params = reading.params.and_then(|place| nest.value(place));
+fn says_not_to_store(json: &JsonBody<'_>, reading: &Reading) -> bool {
+    let params = reading.params.and_then(|place| json.value(place));
     let store = params.and_then(|params| params.get("store"));
-    store.is_some_and(|store| store.kind() == json::Kind::Bool(false))
+    store.is_some_and(|store| store.kind() == json::ValueKind::Bool(false))
 }

@@ -9,7 +9,7 @@ use super::judge::{Case, Force, Unread, Verdict};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Problem};
 use crate::policy::{Context, Moment, Policy};
-use crate::wire::json::Place;
+use crate::wire::json::NodeId;
 use crate::wire::work;
 
 /// Steps that every exchange may spend.
@@ -96,7 +96,7 @@ impl Flow {
         if !work::is_exhausted() {
             return;
         }
-        let mut event = Event::new(Kind::Uninspectable, direction, Place::default());
+        let mut event = Event::new(Kind::Uninspectable, direction, NodeId::default());
         event.code = Some(codes::AG2015);
         let problem = Problem {
             code: codes::AG2015,

@@ -3,7 +3,7 @@
 use super::abi;
 use crate::flow::Guard;
 use crate::metrics::{Kind, Metric};
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 
 /// Most ids that are kept for one metric. Values are kept as clients wrote them, of which there is no end; the rest is
 /// looked up by name.
@@ -15,7 +15,7 @@ const LONGEST_VALUES: usize = 256;
 /// Ids of the stats that were used so far.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
-    metrics: BTreeMap<&'static str, Vec<Known>>,
+    metrics: SortedMap<&'static str, Vec<Known>>,
 }
 
 /// A stat by the values of its labels as they were given.

@@ -2,7 +2,7 @@
 //! `provider=.=openai;.;agentguard_requests_total`. Envoy never forgets a stat, so labels that clients can fill are
 //! bounded.
 
-use crate::wire::btree::{BTreeMap, BTreeSet};
+use crate::wire::sorted_map::{SortedMap, SortedSet};
 
 /// Longest value of a label.
 const LONGEST_VALUE: usize = 64;
@@ -69,7 +69,7 @@ metrics! {
 /// Keeps labels bounded; one for each VM.
 #[derive(Debug, Default)]
 pub struct Names {
-    seen: BTreeMap<(&'static str, &'static str), BTreeSet<String>>,
+    seen: SortedMap<(&'static str, &'static str), SortedSet<String>>,
 }
 
 impl Names {

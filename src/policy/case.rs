@@ -14,11 +14,11 @@ use super::node::{Data, Member, Node};
 use super::yaml::parse_yaml;
 use crate::diag::{Diagnostic, codes};
 use crate::event::{
-    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, Name, Part, Principal,
+    Author, Class, Direction, Event, Facts, Form, Kind, Known, Models, NodeName, Part, Principal,
     Reading, Text, Turn, Usage, each_named,
 };
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Kind as Json, Limits, Nest, Place, Value};
+use crate::wire::json::{JsonBody, Limits, NodeId, Value, ValueKind as Json};
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -224,8 +224,8 @@ impl Case {
             facts,
             past: None,
         };
-        let nest = Nest::scan(&case.body, CASE_LIMITS, 0).map_err(|error| error.to_string())?;
-        let Some(doc) = nest.body() else {
+        let json = JsonBody::scan(&case.body, CASE_LIMITS, 0).map_err(|error| error.to_string())?;
+        let Some(doc) = json.body() else {
             return Ok(case);
         };
         let mut reading = Reading::new();
@@ -233,7 +233,7 @@ impl Case {
             lay_out(event, value, &mut reading);
         }
         drop(doc);
-        drop(nest);
+        drop(json);
         case.reading = reading;
         Ok(case)
     }
@@ -241,12 +241,12 @@ impl Case {
     /// Runs `look` with what a policy judges the events against.
     pub fn seen_by<R>(&self, policy: &Policy, look: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
         let levels = policy.document.inspect.nested_json;
-        let nest = Nest::scan(&self.body, CASE_LIMITS, levels).ok()?;
+        let json = JsonBody::scan(&self.body, CASE_LIMITS, levels).ok()?;
         Some(look(&Context {
             policy,
             facts: &self.facts,
             reading: &self.reading,
-            nest: &nest,
+            json: &json,
             scans: &RefCell::default(),
             scratch: &RefCell::default(),
         }))
@@ -304,7 +304,7 @@ fn member(key: &str, value: Node) -> Member {
 
 fn lay_out(described: &Described, value: Value<'_>, reading: &mut Reading) {
     let mut event = Event::new(described.kind, described.direction(), value.place());
-    let place = |known: &Known<Node>, key: &str| -> Known<Place> {
+    let place = |known: &Known<Node>, key: &str| -> Known<NodeId> {
         match known {
             Known::Missing => Known::Missing,
             Known::Unknown => Known::Unknown,
@@ -352,7 +352,7 @@ fn register(value: Value<'_>, is_data: bool, reading: &mut Reading) -> Range<u32
             Json::Number => Form::Number,
             _ => return,
         };
-        let Name { nearest, over, .. } = named.name;
+        let NodeName { nearest, over, .. } = named.name;
         let [key, over] = [nearest, over].map(|name| name.map(Value::place));
         reading.texts.push(Text {
             place: named.value.place(),
@@ -690,7 +690,7 @@ pub fn somebody() -> Principal {
         client: Known::Missing,
         tenant: Known::Missing,
         roles: Known::Missing,
-        claims: BTreeMap::new(),
+        claims: SortedMap::new(),
         via: Some("case".into()),
     }
 }

@@ -25,10 +25,10 @@ use crate::detect::pattern::{Pattern, PatternSet};
 use crate::detect::{Confidence, Scanner, Selection, View, fold_name};
 use crate::diag::{Severity, codes};
 use crate::event::{Facts, Kind, Known, Replacement};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
 use crate::wire::letter_case;
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 use std::ops::Range;
 use std::rc::Rc;
@@ -241,7 +241,7 @@ pub(super) enum Operator {
     /// The operator under the key that another field holds.
     Keyed {
         key: Field,
-        operators: BTreeMap<Box<str>, Operator>,
+        operators: SortedMap<Box<str>, Operator>,
     },
 }
 
@@ -411,7 +411,7 @@ impl Policy {
 /// What the compiler builds up.
 pub(super) struct Compiler<'d> {
     pub(super) decoder: &'d mut Decoder,
-    lists: &'d BTreeMap<Box<str>, List>,
+    lists: &'d SortedMap<Box<str>, List>,
     /// Time zones that the document brings with it.
     pub(super) given_zones: &'d Zones,
     /// Looks up those that it doesn't.
@@ -419,9 +419,9 @@ pub(super) struct Compiler<'d> {
     /// Those that its rules name.
     pub(super) zones: Zones,
     literals: Vec<String>,
-    literal_numbers: BTreeMap<Box<str>, u32>,
+    literal_numbers: SortedMap<Box<str>, u32>,
     patterns: Vec<Pattern>,
-    pattern_numbers: BTreeMap<String, u32>,
+    pattern_numbers: SortedMap<String, u32>,
     selection: Selection,
     /// What the rule at hand looks for.
     wants: Wants,
@@ -446,9 +446,9 @@ pub(super) fn compile(
         find_zone,
         zones: Zones::default(),
         literals: Vec::new(),
-        literal_numbers: BTreeMap::new(),
+        literal_numbers: SortedMap::new(),
         patterns: Vec::new(),
-        pattern_numbers: BTreeMap::new(),
+        pattern_numbers: SortedMap::new(),
         selection: definitions.clone(),
         wants: Wants::default(),
         questions: Vec::new(),
@@ -586,7 +586,7 @@ impl<'d> Compiler<'d> {
         rules: &mut Vec<CompiledRule>,
     ) {
         let mut sorted: Vec<&Rule> = document.rules.iter().collect();
-        order::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
+        sort::sort_by(&mut sorted, |a, b| a.id.cmp(&b.id));
         rules.reserve_exact(sorted.len());
         for rule in sorted {
             self.wants = Wants::default();
@@ -894,7 +894,7 @@ impl<'d> Compiler<'d> {
             },
             Operand::KeyedList(name, key, span) => match self.list(name, span, &check.path)? {
                 List::Keyed(keyed) => {
-                    let mut operators = BTreeMap::new();
+                    let mut operators = SortedMap::new();
                     for (key, items) in keyed {
                         let items: Vec<&Node> = items.iter().collect();
                         let operator = make(self, &items, true)?;
@@ -1384,7 +1384,7 @@ impl<'d> Compiler<'d> {
             }
         }
         self.wants.patterns = true;
-        order::sort(&mut numbers);
+        sort::sort(&mut numbers);
         Some(Operator::Matches(numbers))
     }
 
@@ -1467,7 +1467,7 @@ impl<'d> Compiler<'d> {
             self.does_not_fit(check, "no detector is named", "");
             return None;
         }
-        order::sort(&mut detectors);
+        sort::sort(&mut detectors);
         detectors.dedup();
         self.wants.detectors = true;
         Some(Operator::Detects(detectors))

@@ -4,8 +4,8 @@
 use super::scan::TextScan;
 use crate::detect::scan::{MAX_FINDINGS, join};
 use crate::detect::{Finding, Input, Scanner, Scratch};
-use crate::event::{Name, each_named};
-use crate::wire::json::{DecodedOffsets, Kind, Limits, Nest, Value};
+use crate::event::{NodeName, each_named};
+use crate::wire::json::{DecodedOffsets, JsonBody, Limits, Value, ValueKind};
 use crate::wire::span::index;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -140,14 +140,14 @@ impl Search<'_> {
     fn json(&mut self, part: Range<usize>) {
         let start = part.start;
         let body = self.text.get(part).unwrap_or_default();
-        let Ok(nest) = Nest::scan(body.as_bytes(), LIMITS, 0) else {
+        let Ok(json) = JsonBody::scan(body.as_bytes(), LIMITS, 0) else {
             return;
         };
-        let Some(body) = nest.body() else { return };
+        let Some(body) = json.body() else { return };
         let mut heard = [(0, 0, false); HEARD];
         each_named(body.root(), &mut |named| {
             let value = named.value;
-            if !matches!(value.kind(), Kind::String | Kind::Number) {
+            if !matches!(value.kind(), ValueKind::String | ValueKind::Number) {
                 return;
             }
             let whole = whole(value);
@@ -166,7 +166,7 @@ impl Search<'_> {
     #[inline(never)]
     fn heard<'v>(
         &self,
-        name: Name<'v>,
+        name: NodeName<'v>,
         known: &mut [(u32, u32, bool); HEARD],
     ) -> Option<Cow<'v, str>> {
         let [nearest, over] =
@@ -332,8 +332,8 @@ fn add_fixed_parts(text: &str, levels: usize, parts: &mut Vec<Range<usize>>) {
     if !text.trim_ascii_start().starts_with(['{', '[']) {
         return;
     }
-    let nest = Nest::scan(text.as_bytes(), LIMITS, 0).ok();
-    let Some(body) = nest.as_ref().and_then(Nest::body) else {
+    let json = JsonBody::scan(text.as_bytes(), LIMITS, 0).ok();
+    let Some(body) = json.as_ref().and_then(JsonBody::body) else {
         return;
     };
     for node in body.root().descendants() {
@@ -349,7 +349,7 @@ fn add_fixed_parts(text: &str, levels: usize, parts: &mut Vec<Range<usize>>) {
                     *part = within(raw.start)..within(raw.end);
                 }
             }
-            _ if node.is_key || node.value.kind() == Kind::Number => parts.push(span),
+            _ if node.is_key || node.value.kind() == ValueKind::Number => parts.push(span),
             _ => {}
         }
     }

@@ -25,13 +25,13 @@ use super::value::{
 use crate::detect::{Confidence, DETECTORS, Finding, fold_name};
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Facts, Fit, Form, Gate, History, Kind, Name, Part, Position, Reading,
-    Redaction, Replacement, Text, Turn,
+    BroadNarrow, Class, DefaultGate, Direction, Event, Facts, Form, History, Kind, NodeName, Part,
+    Position, Reading, Redaction, Replacement, Text, Turn,
 };
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{self, Nest, Place, Value};
+use crate::wire::json::{self, JsonBody, NodeId, Value};
 use crate::wire::letter_case;
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use crate::wire::work;
 use std::cell::RefCell;
@@ -48,7 +48,7 @@ pub struct Context<'a> {
     /// What was read in the body.
     pub reading: &'a Reading,
     /// The body.
-    pub nest: &'a Nest<'a>,
+    pub json: &'a JsonBody<'a>,
     /// Scans made so far.
     pub scans: &'a RefCell<Scans>,
     /// Memory of the scanners.
@@ -133,13 +133,13 @@ const RULE: usize = 30;
 const SHORTEST_NAME: usize = 13;
 
 impl<'a> Context<'a> {
-    pub(super) fn value(&self, place: Place) -> Option<Value<'a>> {
-        self.nest.value(place)
+    pub(super) fn value(&self, place: NodeId) -> Option<Value<'a>> {
+        self.json.value(place)
     }
 
     pub(super) fn text(&self, number: u32) -> Option<TextValue<'a>> {
         let text = self.text_info(number)?;
-        let value = self.nest.value(text.place)?;
+        let value = self.json.value(text.place)?;
         Some(TextValue::in_body(value, Some(number), text.form))
     }
 
@@ -153,7 +153,7 @@ impl<'a> Context<'a> {
 
     /// Whether an unmistakable secret stands in an identifier; or in a name, the number of a card or an account.
     pub fn is_unmistakable(&self, direction: Direction, identifier: &Text) -> bool {
-        let value = self.nest.value(identifier.place);
+        let value = self.json.value(identifier.place);
         let Some(value) = value.filter(|value| value.raw_content().len() >= SHORTEST_NAME) else {
             return false;
         };
@@ -244,8 +244,8 @@ impl<'a> Context<'a> {
         let scan = slot.unwrap_or(own);
         let missing = wants.without(scan.looked);
         if missing != Wants::default() {
-            let [nearest, over] = name.map(|place| self.nest.value(place?));
-            let name = Name {
+            let [nearest, over] = name.map(|place| self.json.value(place?));
+            let name = NodeName {
                 nearest,
                 over,
                 is_own: false,
@@ -276,7 +276,7 @@ impl<'a> Context<'a> {
         let scratch = &mut self.scratch.borrow_mut();
         seams::find(
             self.reading,
-            self.nest,
+            self.json,
             &self.policy.matcher,
             wants,
             scratch,
@@ -293,8 +293,8 @@ impl<'a> Context<'a> {
     }
 
     /// How often each detector found something in the texts that rules looked at.
-    pub fn finding_counts(&self) -> BTreeMap<Box<str>, u64> {
-        let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+    pub fn finding_counts(&self) -> SortedMap<Box<str>, u64> {
+        let mut counts: SortedMap<Box<str>, u64> = SortedMap::new();
         let scans = self.scans.borrow();
         let findings = scans.list.iter().flatten().flat_map(|scan| {
             let splits = scan.splits.iter().filter(|split| split.is_first);
@@ -393,9 +393,9 @@ impl Policy {
         let defaults = &chapter.defaults;
         match event.kind {
             Kind::Request => match event.gate {
-                Gate::Requests => Some(defaults.request),
-                Gate::Calls => None,
-                Gate::Plumbing | Gate::Origin => (!self
+                DefaultGate::Requests => Some(defaults.request),
+                DefaultGate::Calls => None,
+                DefaultGate::Plumbing | DefaultGate::Origin => (!self
                     .lets_something_through(chapter, event, context))
                 .then_some(defaults.request),
             },
@@ -431,7 +431,7 @@ impl Policy {
             || [Kind::Request, Kind::ToolCall].into_iter().any(|kind| {
                 let rules = self.index.of_chapter(kind, &chapter.rules).iter().copied();
                 self.allows(rules, event, context, |test| {
-                    if event.gate == Gate::Origin {
+                    if event.gate == DefaultGate::Origin {
                         !test.fields().all(Field::is_of_origin)
                     } else {
                         !test.is_of_exchange() && test.could_be_at(context.facts)
@@ -603,7 +603,7 @@ impl Policy {
         );
         if !self.questions.is_empty() {
             let mut events: Vec<&Event> = reading.events.iter().collect();
-            order::sort_by_key(&mut events, |event| event.at);
+            sort::sort_by_key(&mut events, |event| event.at);
             for event in events {
                 self.note_at(Position::Request(event.at), event, context, &history);
             }
@@ -674,7 +674,7 @@ impl Chapter {
 
 impl Question {
     /// How an event of its kind fits it.
-    pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> Fit {
+    pub(super) fn fit(&self, event: &Event, context: &Context<'_>) -> BroadNarrow {
         let fits = |side| {
             let judge = Judge::new(event, context, side);
             self.matches.iter().all(|test| judge.test(test, side))
@@ -684,7 +684,7 @@ impl Question {
                     .is_none_or(|when| judge.condition(when, side))
         };
         // A tool of the provider's that is only offered counts as a call, but nothing may rest on that.
-        Fit {
+        BroadNarrow {
             broadly: fits(Side::Restricting),
             narrowly: !event.is_provider_offer() && fits(Side::Loosening),
         }
@@ -1302,7 +1302,7 @@ impl<'e, 'a> Judge<'e, 'a> {
         field: &Field,
         check: &CompiledCheck,
         key: &Field,
-        operators: &BTreeMap<Box<str>, Operator>,
+        operators: &SortedMap<Box<str>, Operator>,
         side: Side,
     ) -> bool {
         let mut keys = Vec::new();
@@ -1493,7 +1493,7 @@ struct Collector<'e, 'a> {
 
 /// A string of arguments in which something was found.
 struct Argument {
-    place: Place,
+    place: NodeId,
     length: usize,
     /// What of it can't be edited, as it is JSON by itself.
     fixed: Vec<Range<usize>>,
@@ -1650,7 +1650,7 @@ impl<'e> Collector<'e, '_> {
             Scalar::Text(text) => texts.push(text),
             Scalar::Object(value) => {
                 for node in value.descendants() {
-                    if node.value.kind() == json::Kind::String && !node.is_key {
+                    if node.value.kind() == json::ValueKind::String && !node.is_key {
                         texts.push(self.context.string(node.value));
                     }
                 }
@@ -1686,7 +1686,7 @@ impl<'e> Collector<'e, '_> {
 
     /// Whether a number or a key stands there, of JSON that is an argument: a tool reads it as such. All of the argument may
     /// be replaced.
-    fn is_fixed(&mut self, text: &TextValue<'_>, place: Place, range: &Range<usize>) -> bool {
+    fn is_fixed(&mut self, text: &TextValue<'_>, place: NodeId, range: &Range<usize>) -> bool {
         if self.event.part != Part::Arguments {
             return false;
         }
@@ -1718,7 +1718,7 @@ impl<'e> Collector<'e, '_> {
     ) {
         let Some(value) = text.value else { return };
         // What stands in JSON in a string is part of that string, as everything in JSON that is an argument is.
-        let (place, found) = self.context.nest.outside(value.place(), range.clone());
+        let (place, found) = self.context.json.outside(value.place(), range.clone());
         let is_inside = place != value.place();
         let with = match with {
             // The signs of an escape are no characters of their own.
@@ -1738,7 +1738,7 @@ impl<'e> Collector<'e, '_> {
         }
         let range = found;
         let is_sealed =
-            self.context.reading.sealed.contains(&place) || !self.context.nest.is_editable(place);
+            self.context.reading.sealed.contains(&place) || !self.context.json.is_editable(place);
         let class = match text.number {
             _ if is_sealed => Class::Sealed,
             Some(number) => self

@@ -15,7 +15,7 @@ use crate::detect::pattern::Pattern;
 use crate::detect::{AllowList, Confidence, CustomDetector, Selection, Validator};
 use crate::detect::{allow, select};
 use crate::diag::codes;
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 
 /// The keys of a detector that the policy brings.
 pub(super) const KEYS: &[&str] = &[
@@ -156,14 +156,14 @@ fn allow(
 }
 
 /// A definition with the lists that it may name, to be compared with another.
-pub(super) fn written(node: &Node, lists: &BTreeMap<Box<str>, List>) -> Vec<u8> {
+pub(super) fn written(node: &Node, lists: &SortedMap<Box<str>, List>) -> Vec<u8> {
     let mut written = Vec::new();
     node.write_json(&mut written);
     write_lists(node, lists, &mut written);
     written
 }
 
-fn write_lists(node: &Node, lists: &BTreeMap<Box<str>, List>, out: &mut Vec<u8>) {
+fn write_lists(node: &Node, lists: &SortedMap<Box<str>, List>, out: &mut Vec<u8>) {
     if let Some(List::Plain(items)) = node
         .get("list")
         .and_then(Node::text)
@@ -188,7 +188,7 @@ fn custom(
     at: &At<'_>,
     name: &str,
     node: &Node,
-    lists: &BTreeMap<Box<str>, List>,
+    lists: &SortedMap<Box<str>, List>,
 ) -> Option<CustomDetector> {
     let mut detector = CustomDetector::new(name);
     for member in decoder.mapping(at, node, KEYS)? {
@@ -256,7 +256,7 @@ fn texts(
     decoder: &mut Decoder,
     at: &At<'_>,
     node: &Node,
-    lists: &BTreeMap<Box<str>, List>,
+    lists: &SortedMap<Box<str>, List>,
 ) -> Option<Vec<Box<str>>> {
     match &node.data {
         Data::String(text) => Some(vec![text.clone()]),
@@ -289,7 +289,7 @@ fn list(
     decoder: &mut Decoder,
     at: &At<'_>,
     node: &Node,
-    lists: &BTreeMap<Box<str>, List>,
+    lists: &SortedMap<Box<str>, List>,
 ) -> Option<Vec<Box<str>>> {
     let name = decoder.text(at, node)?;
     match lists.get(&name) {

@@ -7,8 +7,8 @@ use super::rule::{self, MatchItem, Rule};
 use super::zones::{self, Zones};
 use crate::diag::{Fix, Severity, codes};
 use crate::event::words;
-use crate::wire::btree::BTreeMap;
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 
 /// What the documents of this language say they are.
 pub const API_VERSION: &str = "agentguard.dev/v1";
@@ -234,7 +234,7 @@ pub(super) enum List {
     /// Values.
     Plain(Vec<Node>),
     /// Values under keys.
-    Keyed(BTreeMap<Box<str>, Vec<Node>>),
+    Keyed(SortedMap<Box<str>, Vec<Node>>),
 }
 
 /// A document.
@@ -268,7 +268,7 @@ pub struct Document {
     pub disclose_code_only: bool,
     /// The record's settings.
     pub audit: AuditSettings,
-    pub(super) lists: BTreeMap<Box<str>, List>,
+    pub(super) lists: SortedMap<Box<str>, List>,
     /// `detectors`, as written: they may name lists.
     pub(super) detectors: Option<Node>,
     /// Time zones that `agentguard build` has looked up.
@@ -581,7 +581,7 @@ fn set_members(
         }
         documents.push(document);
     }
-    order::sort_by(&mut documents, |a, b| a.name.cmp(&b.name));
+    sort::sort_by(&mut documents, |a, b| a.name.cmp(&b.name));
     documents
 }
 
@@ -847,7 +847,7 @@ fn defaults(
         "partial",
     ];
     let members = decoder.mapping(&at, node, known)?;
-    let mut found: BTreeMap<&str, Default> = BTreeMap::new();
+    let mut found: SortedMap<&str, Default> = SortedMap::new();
     for member in members {
         if let Some(value) = one_default(decoder, &at.key(&member.key), &member.key, &member.value)
         {
@@ -1055,8 +1055,8 @@ fn audit(decoder: &mut Decoder, at: &At<'_>, node: Option<&Node>) -> AuditSettin
     settings
 }
 
-fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> BTreeMap<Box<str>, List> {
-    let mut lists = BTreeMap::new();
+fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> SortedMap<Box<str>, List> {
+    let mut lists = SortedMap::new();
     let Data::Map(members) = &node.data else {
         decoder.wrong_type(at, node, "a mapping of named lists");
         return lists;
@@ -1066,7 +1066,7 @@ fn lists(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> BTreeMap<Box<str>, 
         let list = match &member.value.data {
             Data::List(items) => scalars(decoder, &at, items).map(List::Plain),
             Data::Map(keys) if member.value.get("file").is_none() => {
-                let mut keyed = BTreeMap::new();
+                let mut keyed = SortedMap::new();
                 for key in keys {
                     let at = at.key(&key.key);
                     let Data::List(items) = &key.value.data else {

@@ -469,32 +469,32 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::Step;
+    use crate::wire::json::PathStep;
 
-    fn ways(path: &str) -> Vec<Vec<Step>> {
+    fn ways(path: &str) -> Vec<Vec<PathStep>> {
         match Field::parse(path) {
             Ok(Field::Args(path)) => path.ways,
             other => panic!("{path}: {other:?}"),
         }
     }
 
-    fn key(name: &str) -> Step {
-        Step::Key(name.into())
+    fn key(name: &str) -> PathStep {
+        PathStep::Key(name.into())
     }
 
     #[test]
     fn paths_into_arguments_are_read_in_every_form() {
-        assert_eq!(ways("args"), Vec::<Vec<Step>>::new());
+        assert_eq!(ways("args"), Vec::<Vec<PathStep>>::new());
         assert_eq!(ways("args.a.b"), [[key("a"), key("b")]]);
         assert_eq!(
             ways("args.items[*].price"),
-            [[key("items"), Step::Every, key("price")]]
+            [[key("items"), PathStep::Every, key("price")]]
         );
-        assert_eq!(ways("args..email"), [[Step::Anywhere("email".into())]]);
+        assert_eq!(ways("args..email"), [[PathStep::Anywhere("email".into())]]);
         assert_eq!(ways("args[\"a.b\"]"), [[key("a.b")]]);
         assert_eq!(ways("args['a|b'].c"), [[key("a|b"), key("c")]]);
-        assert_eq!(ways("args[0]"), [[Step::Index(0)]]);
-        assert_eq!(ways("args.$.a[0]"), [[key("a"), Step::Index(0)]]);
+        assert_eq!(ways("args[0]"), [[PathStep::Index(0)]]);
+        assert_eq!(ways("args.$.a[0]"), [[key("a"), PathStep::Index(0)]]);
         assert_eq!(
             ways("args.to|cc|bcc"),
             [[key("to")], [key("cc")], [key("bcc")]]
@@ -503,7 +503,7 @@ mod tests {
             ways("args.a.to|cc"),
             [[key("a"), key("to")], [key("a"), key("cc")]]
         );
-        assert_eq!(ways("args.*"), [[Step::Every]]);
+        assert_eq!(ways("args.*"), [[PathStep::Every]]);
     }
 
     #[test]

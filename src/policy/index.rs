@@ -8,7 +8,7 @@ use super::operators::Literal;
 use super::scan::Wants;
 use crate::detect::fold_name;
 use crate::event::{Author, Event, Facts, Kind, Known};
-use crate::wire::order;
+use crate::wire::sort;
 use std::ops::Range;
 
 /// The rules of a policy by what they can be about. Lists of rules ascend.
@@ -127,7 +127,7 @@ impl Index {
                 rules.by_model.add_to(&mut named, model);
             }
         }
-        order::sort(&mut named);
+        sort::sort(&mut named);
         named.dedup();
         named.retain(|rule| chapter.contains(rule));
         let on_hit = among(&rules.on_hit, chapter);
@@ -183,7 +183,7 @@ impl ByName {
 
     /// Brings the rules of each name together.
     fn sort(&mut self) {
-        order::sort_by(&mut self.names, |a, b| a.0.cmp(&b.0));
+        sort::sort_by(&mut self.names, |a, b| a.0.cmp(&b.0));
     }
 
     fn add_to(&self, found: &mut Vec<u16>, name: &str) {

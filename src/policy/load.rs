@@ -8,8 +8,8 @@ use super::terse::{self, Modern};
 use super::version;
 use super::zones::Lookup;
 use crate::diag::{Diagnostic, Severity, codes};
-use crate::wire::json::{Limits, Nest, ScanErrorKind};
-use crate::wire::order;
+use crate::wire::json::{JsonBody, Limits, ScanErrorKind};
+use crate::wire::sort;
 
 /// Deepest nesting of a policy's JSON.
 const MAX_DEPTH: u16 = 64;
@@ -73,7 +73,7 @@ pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
         let message = format!("{} bytes, at most {MAX_DOCUMENT} are allowed", text.len());
         return Err(failed(codes::AG1019, 0, message));
     }
-    let nest = Nest::scan(
+    let json = JsonBody::scan(
         text,
         Limits {
             max_depth: MAX_DEPTH,
@@ -88,7 +88,7 @@ pub fn parse_json(text: &[u8]) -> Result<Node, Box<Diagnostic>> {
         };
         failed(code, error.at, error.to_string())
     })?;
-    match nest.body() {
+    match json.body() {
         Some(doc) => Ok(Node::from_json(doc.root())),
         None => Err(failed(codes::AG1001, 0, "the document is empty".to_owned())),
     }
@@ -149,7 +149,7 @@ fn load_with(root: &Node, find_zone: &dyn Fn(&str) -> Lookup) -> Loaded {
     let version = version::of(root);
     let policy = document.and_then(|document| compile(&mut decoder, document, version, find_zone));
     let mut diagnostics = decoder.diagnostics;
-    order::sort_by_key(&mut diagnostics, |diagnostic| {
+    sort::sort_by_key(&mut diagnostics, |diagnostic| {
         (
             diagnostic.severity,
             diagnostic.span.start,

@@ -1,7 +1,7 @@
 //! The one spelling of a field, whichever way a policy wrote it.
 
 use super::field::{Field, RequestField, UsageField};
-use crate::wire::json::{JsonPath, Step};
+use crate::wire::json::{JsonPath, PathStep};
 
 impl Field {
     /// Its name: `principal.roles` for `role`, `args["a.b"][0]`, `args.cc|to`.
@@ -96,14 +96,14 @@ fn path_name(root: &str, path: &JsonPath) -> String {
     }
 }
 
-fn steps(way: &[Step]) -> String {
+fn steps(way: &[PathStep]) -> String {
     way.iter()
         .map(|step| match step {
-            Step::Key(name) if is_plain(name) => format!(".{name}"),
-            Step::Key(name) => format!("[{name:?}]"),
-            Step::Index(at) => format!("[{at}]"),
-            Step::Every => "[*]".to_owned(),
-            Step::Anywhere(name) => format!("..{name}"),
+            PathStep::Key(name) if is_plain(name) => format!(".{name}"),
+            PathStep::Key(name) => format!("[{name:?}]"),
+            PathStep::Index(at) => format!("[{at}]"),
+            PathStep::Every => "[*]".to_owned(),
+            PathStep::Anywhere(name) => format!("..{name}"),
         })
         .collect()
 }

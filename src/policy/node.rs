@@ -1,6 +1,6 @@
 //! A document as it was written, whatever it was written in: YAML, JSON, or a Struct from Envoy.
 
-use crate::wire::json::{Kind, Value, quote};
+use crate::wire::json::{Value, ValueKind, quote};
 use crate::wire::span::index;
 use std::ops::Range;
 
@@ -86,12 +86,12 @@ impl Node {
         let span = value.span().range();
         let text = || value.text().unwrap_or_default().into();
         let data = match value.kind() {
-            Kind::Null => Data::Null,
-            Kind::Bool(value) => Data::Bool(value),
-            Kind::Number => Data::Number(value.number().unwrap_or("0").into()),
-            Kind::String => Data::String(text()),
-            Kind::Array => Data::List(value.elements().map(Node::from_json).collect()),
-            Kind::Object => Data::Map(
+            ValueKind::Null => Data::Null,
+            ValueKind::Bool(value) => Data::Bool(value),
+            ValueKind::Number => Data::Number(value.number().unwrap_or("0").into()),
+            ValueKind::String => Data::String(text()),
+            ValueKind::Array => Data::List(value.elements().map(Node::from_json).collect()),
+            ValueKind::Object => Data::Map(
                 value
                     .members()
                     .map(|(key, value)| Member {

@@ -5,7 +5,7 @@ use super::decode::{At, Decoder};
 use super::glob::{Glob, Reading};
 use super::node::{Data, Node};
 use crate::diag::codes;
-use crate::event::{CallShape, Facts, PROTOCOL_NAMES, Shape};
+use crate::event::{CustomCallFormat, CustomFormat, Facts, PROTOCOL_NAMES};
 use crate::wire::json::JsonPath;
 use crate::wire::letter_case;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ pub struct ProtocolEntry {
     /// Which MCP server it is; absent: the host's name.
     pub server: Option<Box<str>>,
     /// For `generic`: where things stand.
-    pub shape: Option<Rc<Shape>>,
+    pub shape: Option<Rc<CustomFormat>>,
 }
 
 /// A path and everything beneath it, or a glob.
@@ -209,8 +209,8 @@ fn name(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Box<str>> {
     Some(text)
 }
 
-fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Shape> {
-    let mut shape = Shape::default();
+fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomFormat> {
+    let mut shape = CustomFormat::default();
     for member in decoder.mapping(at, node, &["models", "texts", "ids", "calls"])? {
         let at = at.key(&member.key);
         let value = &member.value;
@@ -231,8 +231,8 @@ fn shape(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<Shape> {
     Some(shape)
 }
 
-fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CallShape> {
-    let mut call = CallShape::default();
+fn call(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Option<CustomCallFormat> {
+    let mut call = CustomCallFormat::default();
     for member in decoder.mapping(at, node, &["at", "name", "args"])? {
         let at = at.key(&member.key);
         let path = decoder

@@ -9,7 +9,7 @@ use super::field::Field;
 use super::node::{Data, Node};
 use super::rule::{Action, Rule};
 use crate::event::{Direction, Facts, Kind, Known, Models, Principal};
-use crate::wire::btree::BTreeSet;
+use crate::wire::sorted_map::SortedSet;
 
 /// What can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
     if let Some(Data::Bool(stream)) = record.get("stream").map(|node| &node.data) {
         facts.request.stream = Some(*stream);
     }
-    let kinds: BTreeSet<&str> = record
+    let kinds: SortedSet<&str> = record
         .get("events")
         .map(|events| events.members().iter().map(|member| &*member.key).collect())
         .unwrap_or_default();
     let mut open = false;
     let mut strictest = Decision::Allow;
     let mut told = FromRecord::default();
-    let mut rules = BTreeSet::new();
+    let mut rules = SortedSet::new();
     let mut is_unread = false;
     for event in events(record, &kinds) {
         let Some(judged) = judge(policy, &event, &facts, is_unread) else {
@@ -91,7 +91,7 @@ pub fn judge_record(policy: &Policy, record: &Node) -> FromRecord {
 }
 
 /// The events that a record names; first what could not be read, whose code decides without the rules about it.
-fn events(record: &Node, kinds: &BTreeSet<&str>) -> Vec<Described> {
+fn events(record: &Node, kinds: &SortedSet<&str>) -> Vec<Described> {
     let mut events = unread_events(record);
     if kinds.contains(Kind::Request.word()) || kinds.is_empty() {
         events.push(Described::new(Kind::Request));

@@ -9,7 +9,7 @@ use super::limit::{self, Limit};
 use super::node::{Data, Member, Node};
 use crate::diag::{Severity, codes};
 use crate::event::{Kind, Replacement, words};
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -181,7 +181,7 @@ pub(super) fn read_all(decoder: &mut Decoder, at: &At<'_>, node: &Node) -> Vec<R
         return Vec::new();
     }
     let mut rules: Vec<Rule> = Vec::with_capacity(items.len());
-    let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ids: SortedMap<&str, usize> = SortedMap::new();
     let redact = Rc::new(Redact {
         form: Replacement::Label,
         label: None,

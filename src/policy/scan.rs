@@ -7,9 +7,9 @@ use crate::detect::literals::Literals;
 use crate::detect::normalise::Tags;
 use crate::detect::pattern::PatternSet;
 use crate::detect::{Finding, Input, Scanner, View, pattern};
-use crate::event::{Name, each_named};
-use crate::wire::json::{Place, Value};
-use crate::wire::{order, work};
+use crate::event::{NodeName, each_named};
+use crate::wire::json::{NodeId, Value};
+use crate::wire::{sort, work};
 use std::ops::Range;
 
 /// What rules look for in texts; which of it is asked of a text depends on the half of the exchange it stands in.
@@ -194,7 +194,7 @@ impl Matcher {
                 });
             });
             for list in [&mut scan.literals, &mut scan.exact] {
-                order::sort(list);
+                sort::sort(list);
                 list.dedup();
             }
         }
@@ -287,7 +287,7 @@ pub(super) fn each_view(text: &str, visit: &mut dyn FnMut(&View)) {
 }
 
 /// Where the name of a value stands, and what stands over it.
-pub(super) type NamePlaces = [Option<Place>; 2];
+pub(super) type NamePlaces = [Option<NodeId>; 2];
 
 /// The scans of one body's texts, made when the first rule asks.
 #[derive(Debug, Default)]
@@ -296,7 +296,7 @@ pub struct Scans {
     /// What goes over several texts; absent until somebody asks.
     pub(super) splits: Option<Vec<Split>>,
     /// What values go by that are asked about as values, by document; made when the first is asked about.
-    pub(super) names: Vec<(u16, Vec<(Place, NamePlaces)>)>,
+    pub(super) names: Vec<(u16, Vec<(NodeId, NamePlaces)>)>,
     /// Detectors don't look: there is more text than the policy lets them.
     pub(super) skips_detectors: bool,
 }
@@ -311,7 +311,7 @@ impl Scans {
             None => {
                 let mut names = Vec::new();
                 each_named(value.doc().root(), &mut |named| {
-                    let Name { nearest, over, .. } = named.name;
+                    let NodeName { nearest, over, .. } = named.name;
                     if nearest.is_some() {
                         let name = [nearest, over].map(|name| name.map(Value::place));
                         names.push((named.value.place(), name));

@@ -7,8 +7,8 @@
 use super::scan::{Matcher, ScanScratch, Wants};
 use crate::detect::{Confidence, Finding, Input};
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Reading};
-use crate::wire::json::Nest;
-use crate::wire::order;
+use crate::wire::json::JsonBody;
+use crate::wire::sort;
 use crate::wire::span::index;
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ struct Stretch {
 /// Everything in a body that is split over texts.
 pub(super) fn find(
     reading: &Reading,
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     matcher: &Matcher,
     wants: Wants,
     scratch: &mut ScanScratch,
@@ -68,7 +68,7 @@ pub(super) fn find(
             continue;
         }
         if last.is_none_or(|last| !goes_on(last, event)) {
-            join(&run, reading, nest, matcher, wants, scratch, &mut found);
+            join(&run, reading, json, matcher, wants, scratch, &mut found);
             run.clear();
         }
         last = Some(event);
@@ -82,7 +82,7 @@ pub(super) fn find(
             }
         }
     }
-    join(&run, reading, nest, matcher, wants, scratch, &mut found);
+    join(&run, reading, json, matcher, wants, scratch, &mut found);
     found
 }
 
@@ -100,7 +100,7 @@ fn goes_on(last: &Event, next: &Event) -> bool {
 fn join(
     run: &[u32],
     reading: &Reading,
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     matcher: &Matcher,
     wants: Wants,
     scratch: &mut ScanScratch,
@@ -119,7 +119,7 @@ fn join(
             let value = reading
                 .texts
                 .get(index(*number))
-                .and_then(|text| nest.value(text.place)?.text());
+                .and_then(|text| json.value(text.place)?.text());
             let Some(text) = value else { continue };
             if !stretches.is_empty() {
                 joined.push_str(between);
@@ -180,7 +180,7 @@ fn join(
         // What was found without a space isn't found with one again.
         alone.extend(found.iter().skip(known).copied());
         known = found.len();
-        order::sort_by_key(&mut alone, |part| part.text);
+        sort::sort_by_key(&mut alone, |part| part.text);
     }
 }
 

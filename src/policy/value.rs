@@ -429,7 +429,7 @@ fn texts<'a>(event: &Event, context: &Context<'a>, visit: &mut dyn FnMut(Scalar<
 }
 
 fn at_place<'a>(
-    place: &Known<json::Place>,
+    place: &Known<json::NodeId>,
     path: &JsonPath,
     context: &Context<'a>,
     reading: Reading,
@@ -458,7 +458,7 @@ pub(super) fn json_values<'a>(
     let mut found = false;
     let mut others = false;
     let mut doubt = false;
-    let unread = ways::each(root, path, context.nest, &mut |reached| {
+    let unread = ways::each(root, path, context.json, &mut |reached| {
         others |= !reached.as_named;
         if reached.as_named != reading.others {
             give(reached.value, context, arrays, &mut |scalar| {
@@ -496,20 +496,21 @@ fn each_array_in_strings<'a>(
     found: &mut dyn FnMut(Value<'a>),
 ) -> bool {
     match value.kind() {
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             let mut doubt = false;
             for element in value.elements() {
                 doubt |= each_array_in_strings(element, context, found);
             }
             doubt
         }
-        json::Kind::String => match context.nest.inside(value) {
-            Inside::Json(inner) if inner.kind() == json::Kind::Array => {
+        json::ValueKind::String => match context.json.inside(value) {
+            Inside::Json(inner) if inner.kind() == json::ValueKind::Array => {
                 found(inner);
                 each_array_in_strings(inner, context, found)
             }
             Inside::Json(inner) => {
-                inner.kind() == json::Kind::String && each_array_in_strings(inner, context, found)
+                inner.kind() == json::ValueKind::String
+                    && each_array_in_strings(inner, context, found)
             }
             Inside::Unread => true,
             Inside::Nothing => false,
@@ -525,25 +526,29 @@ fn give<'a>(
     arrays: Arrays,
     visit: &mut dyn FnMut(Scalar<'a>),
 ) {
-    let is_plain =
-        |value: Value<'_>| !matches!(value.kind(), json::Kind::Array | json::Kind::Object);
+    let is_plain = |value: Value<'_>| {
+        !matches!(
+            value.kind(),
+            json::ValueKind::Array | json::ValueKind::Object
+        )
+    };
     match value.kind() {
-        json::Kind::Array if arrays == Arrays::Whole && value.elements().any(is_plain) => {
+        json::ValueKind::Array if arrays == Arrays::Whole && value.elements().any(is_plain) => {
             visit(Scalar::Array(value));
         }
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             for element in value.elements() {
                 give(element, context, arrays, visit);
             }
         }
-        json::Kind::Null => visit(Scalar::Null),
-        json::Kind::Bool(is_true) => visit(Scalar::Bool(is_true, Some(value))),
-        json::Kind::Number => visit(Scalar::Number(
+        json::ValueKind::Null => visit(Scalar::Null),
+        json::ValueKind::Bool(is_true) => visit(Scalar::Bool(is_true, Some(value))),
+        json::ValueKind::Number => visit(Scalar::Number(
             value.number().unwrap_or_default().into(),
             Some(value),
         )),
-        json::Kind::Object => visit(Scalar::Object(value)),
-        json::Kind::String => visit(Scalar::Text(context.string(value))),
+        json::ValueKind::Object => visit(Scalar::Object(value)),
+        json::ValueKind::String => visit(Scalar::Text(context.string(value))),
     }
 }
 
@@ -577,16 +582,16 @@ pub(super) fn text_parts<'a>(scalar: Scalar<'a>, visit: &mut dyn FnMut(TextValue
             for node in value.descendants() {
                 let value = node.value;
                 match value.kind() {
-                    json::Kind::String if node.is_key => {
+                    json::ValueKind::String if node.is_key => {
                         visit(TextValue::in_body(value, None, Form::Key), TextPart::Beside);
                     }
-                    json::Kind::String => {
+                    json::ValueKind::String => {
                         visit(
                             TextValue::in_body(value, None, Form::String),
                             TextPart::Itself,
                         );
                     }
-                    json::Kind::Number => {
+                    json::ValueKind::Number => {
                         visit(
                             TextValue::in_body(value, None, Form::Number),
                             TextPart::Beside,

@@ -4,7 +4,7 @@
 
 use super::node::{Data, Member, Node};
 use crate::wire::json::{Decimal, quote};
-use crate::wire::order;
+use crate::wire::sort;
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and 64 hex digits.
@@ -93,7 +93,7 @@ fn write_members(
     each: &mut dyn FnMut(&Member, &mut Vec<u8>),
 ) {
     // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of code points beyond the BMP.
-    order::sort_by(&mut members, |a, b| {
+    sort::sort_by(&mut members, |a, b| {
         if a.key.is_ascii() && b.key.is_ascii() {
             a.key.cmp(&b.key)
         } else {

@@ -7,8 +7,8 @@
 //! is false. One rule for every path: arguments, results, parameters, items of lists, operands.
 
 use crate::detect::fold_name;
-use crate::wire::json::{Inside, JsonPath, Kind, Nest, Place, Step, Value};
-use crate::wire::order;
+use crate::wire::json::{Inside, JsonBody, JsonPath, NodeId, PathStep, Value, ValueKind};
+use crate::wire::sort;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
@@ -23,14 +23,14 @@ pub(super) struct Reached<'a> {
 pub(super) fn each<'a>(
     root: Value<'a>,
     path: &JsonPath,
-    nest: &'a Nest<'a>,
+    json: &'a JsonBody<'a>,
     reached: &mut dyn FnMut(Reached<'a>),
 ) -> bool {
     let has_several = path.ways.len() > 1
         || path
             .ways
             .iter()
-            .any(|way| way.iter().any(|step| matches!(step, Step::Anywhere(_))));
+            .any(|way| way.iter().any(|step| matches!(step, PathStep::Anywhere(_))));
     if path.is_whole() {
         reached(Reached {
             value: root,
@@ -40,7 +40,7 @@ pub(super) fn each<'a>(
     }
     if !has_several {
         let mut walk = Walk {
-            nest,
+            json,
             reached,
             unread: false,
         };
@@ -50,10 +50,10 @@ pub(super) fn each<'a>(
         return walk.unread;
     }
     // One way may name what another only spells otherwise: then it is named.
-    let mut named: Vec<Place> = Vec::new();
+    let mut named: Vec<NodeId> = Vec::new();
     let mut others: Vec<Value<'a>> = Vec::new();
     let mut walk = Walk {
-        nest,
+        json,
         reached: &mut |found: Reached<'a>| match found.as_named {
             true => {
                 named.push(found.value.place());
@@ -68,8 +68,8 @@ pub(super) fn each<'a>(
     }
     let unread = walk.unread;
     if !others.is_empty() {
-        order::sort(&mut named);
-        order::sort_by_key(&mut others, |value| value.place());
+        sort::sort(&mut named);
+        sort::sort_by_key(&mut others, |value| value.place());
         others.dedup_by_key(|value| value.place());
         others.retain(|value| named.binary_search(&value.place()).is_err());
     }
@@ -83,28 +83,28 @@ pub(super) fn each<'a>(
 }
 
 struct Walk<'w, 'a> {
-    nest: &'a Nest<'a>,
+    json: &'a JsonBody<'a>,
     reached: &'w mut dyn FnMut(Reached<'a>),
     unread: bool,
 }
 
 impl<'a> Walk<'_, 'a> {
-    fn on(&mut self, value: Value<'a>, way: &[Step], as_named: bool) {
+    fn on(&mut self, value: Value<'a>, way: &[PathStep], as_named: bool) {
         let Some((step, rest)) = way.split_first() else {
             (self.reached)(Reached { value, as_named });
             return;
         };
-        if value.kind() == Kind::String {
+        if value.kind() == ValueKind::String {
             return self.into(value, way);
         }
         match step {
-            Step::Key(name) => self.members(value, name, rest, as_named),
-            Step::Index(index) => {
+            PathStep::Key(name) => self.members(value, name, rest, as_named),
+            PathStep::Index(index) => {
                 if let Some(element) = value.element(*index) {
                     self.on(element, rest, as_named);
                 }
             }
-            Step::Every => {
+            PathStep::Every => {
                 for element in value.elements() {
                     self.on(element, rest, as_named);
                 }
@@ -112,12 +112,12 @@ impl<'a> Walk<'_, 'a> {
                     self.on(member, rest, as_named);
                 }
             }
-            Step::Anywhere(name) => {
+            PathStep::Anywhere(name) => {
                 for node in value.descendants() {
                     match node.value.kind() {
                         _ if node.is_key => {}
-                        Kind::Object => self.members(node.value, name, rest, as_named),
-                        Kind::String => self.into(node.value, way),
+                        ValueKind::Object => self.members(node.value, name, rest, as_named),
+                        ValueKind::String => self.into(node.value, way),
                         _ => {}
                     }
                 }
@@ -125,7 +125,7 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    fn members(&mut self, object: Value<'a>, name: &str, rest: &[Step], as_named: bool) {
+    fn members(&mut self, object: Value<'a>, name: &str, rest: &[PathStep], as_named: bool) {
         for (key, member) in object.members() {
             if key.is_text(name) {
                 self.on(member, rest, as_named);
@@ -136,8 +136,8 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Goes on in the JSON that a string holds.
-    fn into(&mut self, string: Value<'a>, way: &[Step]) {
-        match self.nest.inside(string) {
+    fn into(&mut self, string: Value<'a>, way: &[PathStep]) {
+        match self.json.inside(string) {
             Inside::Nothing => {}
             Inside::Json(inner) => self.on(inner, way, false),
             Inside::Unread => self.unread = true,

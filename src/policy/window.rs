@@ -6,7 +6,7 @@ use super::scan::{Matcher, ScanScratch, Scans, TextScan, TextSpans, Wants, each_
 use crate::detect::normalise::stable_len;
 use crate::detect::scan::{LOOK_BEHIND, Tables};
 use crate::detect::{Ending, Finding, Input};
-use crate::wire::order;
+use crate::wire::sort;
 use std::ops::Range;
 
 /// A text of a stream: what is still held back of it, and what stands before that for context.
@@ -311,7 +311,7 @@ impl Found {
             .filter(|range| range.start < self.safe)
             .collect();
         // From the last on, so that moving before one can't cut another that was passed already.
-        order::sort_by_key(&mut ranges, |range| std::cmp::Reverse(range.start));
+        sort::sort_by_key(&mut ranges, |range| std::cmp::Reverse(range.start));
         for range in ranges {
             if range.start < self.safe && range.end > self.safe {
                 self.safe = range.start;
@@ -361,7 +361,7 @@ impl Found {
             &mut self.scan.literals,
             &mut self.scan.exact,
         ] {
-            order::sort(list);
+            sort::sort(list);
             list.dedup();
         }
     }

@@ -15,8 +15,8 @@
 use super::decode::{At, Decoder};
 use super::node::{Data, Member, Node};
 use crate::diag::codes;
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::Decimal;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub struct Zones {
     /// Version of the database that they come from.
     database: Box<str>,
     horizon: u16,
-    known: BTreeMap<Box<str>, Changes>,
+    known: SortedMap<Box<str>, Changes>,
 }
 
 /// What is known of a zone.

@@ -16,10 +16,10 @@ use super::{
     Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
     Withholding,
 };
-use crate::event::{Gate, Kind};
+use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use stream::A2aStream;
 
@@ -159,7 +159,7 @@ impl Protocol for A2a {
     fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
         by_path(head).or_else(|| match head.method {
             "POST" => Some(posted(head)),
-            "GET" => Some(without_body(CARD, Gate::Plumbing, head)),
+            "GET" => Some(without_body(CARD, DefaultGate::Plumbing, head)),
             _ => None,
         })
     }
@@ -194,7 +194,7 @@ impl Protocol for A2a {
 
     fn withhold(
         &self,
-        _: &Nest<'_>,
+        _: &JsonBody<'_>,
         _: &Asked,
         _: &Withholding,
         _: &mut Edits,
@@ -229,7 +229,7 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
         | ("GET", [.., "extendedagentcard"])
         | ("GET", [.., "v1", "card"])
         | ("GET", [.., "agent", "authenticatedextendedcard"]) => {
-            Some(without_body(CARD, Gate::Plumbing, head))
+            Some(without_body(CARD, DefaultGate::Plumbing, head))
         }
         ("POST", [.., "message:send"]) => Some(with_body(SEND, None, head)),
         ("POST", [.., "message:stream"]) => Some(with_body(STREAM, Some(true), head)),
@@ -239,7 +239,7 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
         {
             Some(match head.method {
                 "POST" => with_body(PUSH, None, head),
-                _ => without_body(PUSH, Gate::Requests, head),
+                _ => without_body(PUSH, DefaultGate::Requests, head),
             })
         }
         (method, [before @ .., "tasks", task]) if has_header || before.last() == Some(&"v1") => {
@@ -248,14 +248,14 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
                 ("POST", Some("subscribe")) => Some(with_body(SUBSCRIBE, Some(true), head)),
                 ("GET", Some("subscribe")) => Some(Endpoint {
                     stream: Some(true),
-                    ..without_body(SUBSCRIBE, Gate::Requests, head)
+                    ..without_body(SUBSCRIBE, DefaultGate::Requests, head)
                 }),
-                ("GET", _) => Some(without_body(TASK, Gate::Requests, head)),
+                ("GET", _) => Some(without_body(TASK, DefaultGate::Requests, head)),
                 _ => None,
             }
         }
         ("GET", [before @ .., "tasks"]) if has_header || before.last() == Some(&"v1") => {
-            Some(without_body(TASKS, Gate::Requests, head))
+            Some(without_body(TASKS, DefaultGate::Requests, head))
         }
         _ => None,
     }
@@ -277,7 +277,7 @@ fn with_body(name: &'static str, stream: Option<bool>, head: &Head<'_>) -> Endpo
     }
 }
 
-fn without_body(name: &'static str, gate: Gate, head: &Head<'_>) -> Endpoint {
+fn without_body(name: &'static str, gate: DefaultGate, head: &Head<'_>) -> Endpoint {
     Endpoint {
         name,
         body: BodyForm::Absent,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use crate::wire::span::offset;
 
@@ -135,7 +135,7 @@ impl Protocol for AnthropicBatches {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
@@ -143,7 +143,7 @@ impl Protocol for AnthropicBatches {
         if asked.endpoint.answer != AnswerForm::Lines {
             return withholding.only_edits();
         }
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         let refusals = withholding.refusals();
         let denied = withholding.denied_calls();
         let mut taken = 0usize;

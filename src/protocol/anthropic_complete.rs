@@ -10,7 +10,7 @@ use super::surgery::{Object, tag};
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Part};
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use stream::CompletionStream;
 
 /// The format.
@@ -101,12 +101,12 @@ impl Protocol for AnthropicComplete {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         let root = body.root();
         if let Some((_, text)) = withholding.choices.first() {
             root.get("completion").ok_or(CannotWithhold)?;

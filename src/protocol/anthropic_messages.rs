@@ -14,7 +14,7 @@ use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
     Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
 };
-use crate::wire::json::{Edits, Nest};
+use crate::wire::json::{Edits, JsonBody};
 
 /// The format.
 pub(super) struct AnthropicMessages;
@@ -89,12 +89,12 @@ impl Protocol for AnthropicMessages {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         withhold_in_answer(body.root(), withholding, edits)
     }
 

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::Usage;
-use crate::wire::json::{Edits, Nest};
+use crate::wire::json::{Edits, JsonBody};
 
 /// The format.
 pub(super) struct BedrockConverse;
@@ -67,12 +67,12 @@ impl Protocol for BedrockConverse {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         withhold_in_converse(body.root(), withholding, edits)
     }
 

@@ -18,7 +18,7 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::event::{Known, Usage};
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
 
 /// The format.
@@ -159,17 +159,17 @@ impl Protocol for BedrockInvoke {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         let root = body.root();
         match family_of_answer(root) {
             Family::Claude => withhold_in_answer(root, withholding, edits),
             Family::Nova => withhold_in_converse(root, withholding, edits),
-            Family::Chat => OpenAiChat.withhold(nest, asked, withholding, edits),
+            Family::Chat => OpenAiChat.withhold(json, asked, withholding, edits),
             Family::Plain => plain::withhold(root, withholding, edits),
         }
     }

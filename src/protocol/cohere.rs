@@ -17,7 +17,7 @@ use super::{
     Row, Withholding,
 };
 use crate::event::Part;
-use crate::wire::json::{Edits, Nest, Value, quote};
+use crate::wire::json::{Edits, JsonBody, Value, quote};
 
 /// Conversations as one message and its history; texts.
 pub(super) struct CohereV1;
@@ -173,14 +173,14 @@ impl Protocol for CohereV1 {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         match asked.endpoint.name {
-            "chat" => v1::withhold(nest, withholding, edits),
-            _ => texts::withhold(nest, withholding, edits),
+            "chat" => v1::withhold(json, withholding, edits),
+            _ => texts::withhold(json, withholding, edits),
         }
     }
 
@@ -237,14 +237,14 @@ impl Protocol for CohereV2 {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         match asked.endpoint.name {
-            "chat" => v2::withhold(nest, withholding, edits),
-            _ => texts::withhold(nest, withholding, edits),
+            "chat" => v2::withhold(json, withholding, edits),
+            _ => texts::withhold(json, withholding, edits),
         }
     }
 

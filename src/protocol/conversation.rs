@@ -2,8 +2,8 @@
 
 use super::reader::{Origin, Reader};
 use crate::event::{Author, Class, Known, Part, Turn};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::Value;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
 /// Whose content is read.
@@ -43,7 +43,7 @@ impl Speaker {
 /// Ids are the client's word, and some models begin to count anew with each turn. So the call that came last is meant; but
 /// of two that wait for a result under the same id, nobody knows which one it belongs to.
 #[derive(Debug, Default)]
-pub(super) struct Calls(BTreeMap<Box<str>, Called>);
+pub(super) struct Calls(SortedMap<Box<str>, Called>);
 
 #[derive(Debug)]
 struct Called {
@@ -146,7 +146,7 @@ fn latest(is_latest: bool) -> Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json::{Limits, Nest};
+    use crate::wire::json::{JsonBody, Limits};
 
     /// `u`ser, `c`alling model, `r`esult.
     fn turns(messages: &str) -> Turns {
@@ -154,9 +154,9 @@ mod tests {
             "{:?}",
             messages.chars().map(String::from).collect::<Vec<_>>()
         );
-        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 9 }, 0).unwrap();
+        let json = JsonBody::scan(body.as_bytes(), Limits { max_depth: 9 }, 0).unwrap();
         Turns::of(
-            nest.body().unwrap().root().elements(),
+            json.body().unwrap().root().elements(),
             &|message| message.is_text("c"),
             &|message| message.is_text("r"),
         )

@@ -133,7 +133,7 @@ impl Protocol for GeminiEmbed {
             &mut |reader, key, value| match key {
                 "error" => error(reader, value),
                 _ => reader.array(value, |reader, prediction| match prediction.kind() {
-                    json::Kind::Object => reader.known(prediction, PREDICTION, &origin),
+                    json::ValueKind::Object => reader.known(prediction, PREDICTION, &origin),
                     // What a model that someone deployed gives, is anything.
                     _ => reader.value(prediction, Is::Tree(Part::Text), &origin),
                 }),
@@ -150,7 +150,7 @@ fn request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
         &origin,
         &mut |reader, key, value| match key {
             "model" => reader.model_beside_path(value, &endpoint.model),
-            "content" if value.kind() == json::Kind::String => {
+            "content" if value.kind() == json::ValueKind::String => {
                 reader.text(value, &origin);
             }
             "content" => contents_by(reader, value, Known::Unknown),

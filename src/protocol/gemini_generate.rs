@@ -19,7 +19,7 @@ use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::frame::Framing;
 use crate::wire::http::{MediaType, percent_decode};
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct GeminiGenerate;
@@ -133,12 +133,12 @@ impl Protocol for GeminiGenerate {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         withhold(body.root(), withholding, edits)
     }
 

@@ -16,7 +16,7 @@ use super::surgery::remove_members;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
 use crate::diag::codes;
 use crate::event::{Author, Part};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::json::{self, Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct GeminiInteractions;
@@ -197,12 +197,12 @@ impl Protocol for GeminiInteractions {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         withhold::withhold(body.root(), withholding, edits)
     }
 
@@ -299,7 +299,7 @@ fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
         .and_then(|allowed| reader.get(allowed, "mode"))
         .unwrap_or(value);
     reader.reading.forces_tool |= mode.is_text("any");
-    if value.kind() == json::Kind::String {
+    if value.kind() == json::ValueKind::String {
         reader.value(value, MODE, &origin);
     } else {
         const CHOICE: &[Key] = &[(

@@ -9,8 +9,10 @@ use super::stream::StreamReader;
 use super::{
     Asked, BodyForm, CannotWithhold, Dialect, Endpoint, Head, Protocol, Removal, Withholding,
 };
-use crate::event::{Author, CallShape, Direction, Event, Kind, Known, Part, Shape, Turn};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::event::{
+    Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
+};
+use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::span::offset;
 use stream::GenericStream;
 
@@ -78,7 +80,7 @@ impl Protocol for Generic {
 
     fn withhold(
         &self,
-        _: &Nest<'_>,
+        _: &JsonBody<'_>,
         _: &Asked,
         _: &Withholding,
         _: &mut Edits,
@@ -98,13 +100,13 @@ const MOST_TEXTS: u32 = 1_000;
 /// Reads what the paths lead to. A value of another type than its path promises stays unknown: the policy may fit one
 /// direction and not the other. Calls come first, so that a path to all texts does not take their arguments. In a frame of
 /// a stream, the first text of a path goes on in the first of the next frame, the second in the second.
-fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool) {
+fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame: bool) {
     for calls in &shape.calls {
         calls.at.each(root, &mut |value| call(reader, value, calls));
     }
     for path in &shape.models {
         path.each(root, &mut |value| {
-            if let json::Kind::String = value.kind()
+            if let json::ValueKind::String = value.kind()
                 && let Some(model) = reader.name(value)
             {
                 reader.reading.models.add(&model);
@@ -113,7 +115,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool)
     }
     for path in &shape.ids {
         path.each(root, &mut |value| {
-            if value.kind() == json::Kind::String {
+            if value.kind() == json::ValueKind::String {
                 reader.id(value);
             }
         });
@@ -130,7 +132,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool)
         let mut count = 0u32;
         path.each(root, &mut |value| {
             for node in value.descendants() {
-                if node.value.kind() == json::Kind::String
+                if node.value.kind() == json::ValueKind::String
                     && !node.is_key
                     && !reader.knows(node.value)
                 {
@@ -144,10 +146,10 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &Shape, is_frame: bool)
     }
 }
 
-fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CallShape) {
+fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CustomCallFormat) {
     let mut name = None;
     shape.name.each(value, &mut |value| {
-        if value.kind() == json::Kind::String && name.is_none() {
+        if value.kind() == json::ValueKind::String && name.is_none() {
             name = reader.name(value);
         }
     });
@@ -160,7 +162,7 @@ fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CallShape) {
     }
     if let Some(args) = holder.filter(|args| !reader.knows(*args)) {
         match args.kind() {
-            json::Kind::Object | json::Kind::String | json::Kind::Null => {
+            json::ValueKind::Object | json::ValueKind::String | json::ValueKind::Null => {
                 (event.args, event.texts) = reader.arguments(args);
             }
             _ => event.args = Known::Unknown,

@@ -6,10 +6,10 @@ use super::surgery::Object;
 use super::{Asked, Head, Refusal, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
-use crate::wire::btree::BTreeMap;
 use crate::wire::http::{ContentType, MediaType};
-use crate::wire::json::{self, Limits, Nest, Value};
+use crate::wire::json::{self, JsonBody, Limits, Value};
 use crate::wire::letter_case;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use std::borrow::Cow;
 
@@ -114,7 +114,7 @@ impl<'v> Envelope<'v> {
             "method" => {
                 has_method = true;
                 envelope.method = match value.kind() {
-                    json::Kind::String => reader.name(value),
+                    json::ValueKind::String => reader.name(value),
                     _ => {
                         reader.wrong_type(value, "a string");
                         None
@@ -125,7 +125,7 @@ impl<'v> Envelope<'v> {
             "result" => envelope.result = Some(value),
             _ => envelope.error = Some(value),
         });
-        if strict && message.kind() == json::Kind::Object {
+        if strict && message.kind() == json::ValueKind::Object {
             let problem = match (&version, &envelope.id) {
                 (Some(version), _) if !version.is_text("2.0") => Some("`jsonrpc` is not `\"2.0\"`"),
                 (None, _) => Some("`jsonrpc` is missing"),
@@ -169,7 +169,7 @@ impl<'v> Envelope<'v> {
         if reader.direction() == Direction::Response {
             reader.reading.error = Some(code.unwrap_or("error").into());
         }
-        if error.kind() == json::Kind::Object {
+        if error.kind() == json::ValueKind::Object {
             let voice = Voice::of(origin.with_part(Part::Other));
             reader.table(error, ERROR, &voice, &mut |_, _, _| {});
         }
@@ -197,8 +197,8 @@ pub(super) fn refuse_variant(reader: &mut Reader<'_>, message: Value<'_>, known:
 /// MCP, Base Protocol, "Requests": string or integer, never null; JSON-RPC 2.0 advises against fractions.
 fn is_id(id: Value<'_>) -> bool {
     match id.kind() {
-        json::Kind::String => !id.has_lone_surrogate(),
-        json::Kind::Number => {
+        json::ValueKind::String => !id.has_lone_surrogate(),
+        json::ValueKind::Number => {
             let digits = id.raw();
             let digits = digits.strip_prefix(b"-").unwrap_or(digits);
             digits.iter().all(u8::is_ascii_digit)
@@ -217,17 +217,17 @@ pub(super) fn comparable(id: Value<'_>) -> String {
 
 /// Requests of the client that wait for an answer: their numbers among its messages, by their ids.
 pub(super) struct Waiting {
-    by_id: BTreeMap<String, u32>,
+    by_id: SortedMap<String, u32>,
 }
 
 impl Waiting {
     pub(super) fn of(asked: &Asked) -> Waiting {
-        let mut by_id = BTreeMap::new();
+        let mut by_id = SortedMap::new();
         for (at, message) in (0u32..).zip(&asked.rpc) {
             if !message.is_answer
                 && let Some(id) = &message.id
-                && let Ok(nest) = Nest::scan(id, Limits { max_depth: 1 }, 0)
-                && let Some(doc) = nest.body()
+                && let Ok(json) = JsonBody::scan(id, Limits { max_depth: 1 }, 0)
+                && let Some(doc) = json.body()
             {
                 by_id.insert(comparable(doc.root()), at);
             }

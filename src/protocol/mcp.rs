@@ -20,10 +20,10 @@ use super::{
     Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
     Withholding,
 };
-use crate::event::{Gate, Kind};
+use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
 use crate::wire::http::MediaType;
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use stream::McpStream;
 
@@ -168,7 +168,7 @@ impl Protocol for Mcp {
                 Some(without_body(SESSION_END, head))
             }
             "GET" if is_metadata(head) => Some(Endpoint {
-                gate: Gate::Origin,
+                gate: DefaultGate::Origin,
                 ..without_body(AUTHORIZATION, head)
             }),
             "GET" if ends("sse") || ends("mcp") => Some(stream(head)),
@@ -236,12 +236,12 @@ impl Protocol for Mcp {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        refuse::withhold(nest, asked, withholding, edits)
+        refuse::withhold(json, asked, withholding, edits)
     }
 
     fn framing(&self, _: &Asked, media: MediaType) -> Option<Framing> {
@@ -322,7 +322,7 @@ fn without_body(name: &'static str, head: &Head<'_>) -> Endpoint {
         name,
         body: BodyForm::Absent,
         headers: own_headers(head),
-        gate: Gate::Plumbing,
+        gate: DefaultGate::Plumbing,
         ..Endpoint::default()
     }
 }

@@ -55,14 +55,14 @@ pub use refusal::{Denial, Dialect};
 
 use crate::diag::codes;
 use crate::event::{
-    Class, Direction, Event, Form, Gate, Kind, Known, Models, Part, Pending, Problem, Reading,
-    RpcMessage, Shape, Text, Usage,
+    Class, CustomFormat, DefaultGate, Direction, Event, Form, Kind, Known, Models, Part, Pending,
+    Problem, Reading, RpcMessage, Text, Usage,
 };
-use crate::wire::btree::BTreeMap;
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
-use crate::wire::json::{self, Edits, Limits, Nest, Place, Value};
+use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, Value};
 use crate::wire::letter_case;
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 use std::rc::Rc;
 use stream::StreamReader;
@@ -119,9 +119,9 @@ pub struct Endpoint {
     /// Headers that the body has to agree with, or that say how it is read; names in lower case.
     pub headers: Vec<(Box<str>, Box<[u8]>)>,
     /// For a request without a body: who lets it pass where no rule decides.
-    pub gate: Gate,
+    pub gate: DefaultGate,
     /// Where things stand in its bodies, if only the policy knows.
-    pub shape: Option<Rc<Shape>>,
+    pub shape: Option<Rc<CustomFormat>>,
 }
 
 /// What the body of a request to an endpoint is.
@@ -323,14 +323,14 @@ pub struct Withholding {
     /// The same choices with all that the reader may be told.
     pub denials: Vec<(u32, Denial)>,
     /// Offers of tools that are left out.
-    pub offers: Vec<Place>,
+    pub offers: Vec<NodeId>,
     /// Texts that were edited: their places and which parts of the decoded text changed by how much.
     pub edited: Vec<EditedText>,
 }
 
 impl Withholding {
     /// Choices whose text may not pass, each with the text that takes its place.
-    pub(crate) fn refusals(&self) -> BTreeMap<u32, &str> {
+    pub(crate) fn refusals(&self) -> SortedMap<u32, &str> {
         self.choices
             .iter()
             .map(|(choice, text)| (*choice, text.as_str()))
@@ -339,7 +339,7 @@ impl Withholding {
 
     /// Denied calls by the place where they stand, each with the text that takes its place. Those of refused choices go
     /// with them.
-    pub(crate) fn denied_calls(&self) -> BTreeMap<Place, &str> {
+    pub(crate) fn denied_calls(&self) -> SortedMap<NodeId, &str> {
         let refused = self.refusals();
         self.calls
             .iter()
@@ -368,7 +368,7 @@ pub struct WithheldCall {
     /// Its choice.
     pub choice: u32,
     /// Where the call stands.
-    pub at: Place,
+    pub at: NodeId,
     /// What the reader is told.
     pub text: String,
 }
@@ -379,7 +379,7 @@ pub struct EditedText {
     /// Its choice.
     pub choice: u32,
     /// Where it stands.
-    pub at: Place,
+    pub at: NodeId,
     /// What was replaced, in bytes of the decoded text, and the length of what took its place.
     pub changes: Vec<(Range<usize>, String)>,
 }
@@ -482,7 +482,7 @@ pub trait Protocol: Sync {
     /// When that can't be done; the response is then refused as a whole.
     fn withhold(
         &self,
-        _nest: &Nest<'_>,
+        _nest: &JsonBody<'_>,
         _asked: &Asked,
         withholding: &Withholding,
         _edits: &mut Edits,
@@ -731,7 +731,7 @@ pub fn read_request<'b>(
     route: &Route,
     body: &'b [u8],
     bounds: Bounds,
-) -> Result<(Nest<'b>, Reading), Problem> {
+) -> Result<(JsonBody<'b>, Reading), Problem> {
     let endpoint = &route.endpoint;
     let content_type = endpoint.content_type.as_deref();
     let request = Direction::Request;
@@ -795,7 +795,7 @@ pub fn read_response<'b>(
     asked: &Asked,
     body: &'b [u8],
     bounds: Bounds,
-) -> Result<(Nest<'b>, Reading), Problem> {
+) -> Result<(JsonBody<'b>, Reading), Problem> {
     let response = Direction::Response;
     let form = asked.endpoint.answer;
     let reader = match form {
@@ -829,47 +829,51 @@ pub fn read_response<'b>(
 }
 
 /// A response that is one text.
-fn read_text<'b>(body: &[u8], part: Part, bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+fn read_text<'b>(
+    body: &[u8],
+    part: Part,
+    bounds: Bounds,
+) -> Result<(JsonBody<'b>, Reading), Problem> {
     let limits = Limits {
         max_depth: bounds.max_depth,
     };
-    let nest = Nest::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
+    let json = JsonBody::quoted(body, limits, bounds.nested_json).map_err(reader::unreadable)?;
     let mut reading = Reading::new();
     reading.texts.push(Text {
-        place: Place::default(),
+        place: NodeId::default(),
         class: Class::Text,
         form: Form::String,
         key: None,
         over: None,
         is_data: false,
     });
-    let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+    let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
     event.part = part;
     event.texts = 0..1;
     reading.add(event);
-    Ok((nest, reading))
+    Ok((json, reading))
 }
 
 /// A response of bytes that nobody reads.
 ///
 /// # Errors
 /// None; a body that is read can fail.
-pub fn read_bytes<'b>(bounds: Bounds) -> Result<(Nest<'b>, Reading), Problem> {
+pub fn read_bytes<'b>(bounds: Bounds) -> Result<(JsonBody<'b>, Reading), Problem> {
     let limits = Limits {
         max_depth: bounds.max_depth,
     };
-    let nest = Nest::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
+    let json = JsonBody::derived(b"null".to_vec(), limits, 0).map_err(reader::unreadable)?;
     let mut reading = Reading::new();
-    let mut event = Event::new(Kind::Uninspectable, Direction::Response, Place::default());
+    let mut event = Event::new(Kind::Uninspectable, Direction::Response, NodeId::default());
     event.opacity = Some("attachment");
     reading.add(event);
-    Ok((nest, reading))
+    Ok((json, reading))
 }
 
 /// Whether a response was read as one text, which is edited as it stands and has no shape of a protocol.
-pub fn is_one_text(nest: &Nest<'_>) -> bool {
-    nest.body()
-        .is_some_and(|body| body.root().kind() == json::Kind::String)
+pub fn is_one_text(json: &JsonBody<'_>) -> bool {
+    json.body()
+        .is_some_and(|body| body.root().kind() == json::ValueKind::String)
 }
 
 /// Whether bytes that are no JSON are a text all the same: UTF-8 that does not look like JSON gone wrong, nor like a stream

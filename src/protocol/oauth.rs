@@ -18,7 +18,7 @@ use super::{
     Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal, provider_of,
 };
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Gate, Kind, Part, Turn};
+use crate::event::{Author, DefaultGate, Direction, Event, Kind, Part, Turn};
 use crate::wire::json::{self, Value};
 
 /// The format.
@@ -210,7 +210,7 @@ impl Protocol for OAuth {
             return None;
         }
         Some(Endpoint {
-            gate: Gate::Origin,
+            gate: DefaultGate::Origin,
             ..endpoint
         })
     }
@@ -281,7 +281,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>) {
     reader.table(root, FIELDS, &voice, &mut |reader, _, value| {
         // RFC 8707: may stand more than once.
         match value.kind() {
-            json::Kind::Array => {
+            json::ValueKind::Array => {
                 reader.array(value, |reader, value| {
                     reader.told_identifier(value, &origin)
                 });

@@ -17,7 +17,7 @@ use super::{
     Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::json::{self, Edits, Nest, Value, quote};
+use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
 /// Conversations.
 pub(super) struct OllamaChat;
@@ -210,13 +210,13 @@ macro_rules! protocol {
 
             fn withhold(
                 &self,
-                nest: &Nest<'_>,
+                json: &JsonBody<'_>,
                 _: &Asked,
                 withholding: &Withholding,
                 edits: &mut Edits,
             ) -> Result<(), CannotWithhold> {
-                withhold::withhold(nest, withholding, edits)?;
-                withhold::renumber(nest, withholding, edits);
+                withhold::withhold(json, withholding, edits)?;
+                withhold::renumber(json, withholding, edits);
                 Ok(())
             }
 
@@ -275,7 +275,7 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             "stream" => stream = reader.boolean(value),
             // `true`, `false` or a level.
             _ => match value.kind() {
-                json::Kind::String => reader.word(value, &["low", "medium", "high", "max"]),
+                json::ValueKind::String => reader.word(value, &["low", "medium", "high", "max"]),
                 _ => {
                     reader.boolean(value);
                 }
@@ -315,7 +315,7 @@ fn images(reader: &mut Reader<'_>, value: Value<'_>) {
 /// `"json"`, or a schema.
 fn format(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.word(value, &["", "json"]);
             reader.reading.structured_output |= value.is_text("json");
         }
@@ -408,7 +408,7 @@ impl Conversation {
             &origin,
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
-                    json::Kind::String => {
+                    json::ValueKind::String => {
                         reader.word(value, &["system", "user", "assistant", "tool"]);
                     }
                     _ => reader.wrong_type(value, "a string"),
@@ -440,7 +440,7 @@ impl Conversation {
                 }
             },
         );
-        if role.is_none() && message.kind() == json::Kind::Object {
+        if role.is_none() && message.kind() == json::ValueKind::Object {
             let what = "`role` is missing";
             reader.problem(crate::diag::codes::AG2001, message, what);
         }
@@ -505,7 +505,7 @@ fn tool_call(
             }
         },
     );
-    if !seen && call.kind() == json::Kind::Object {
+    if !seen && call.kind() == json::ValueKind::Object {
         let what = "`function` is missing";
         reader.problem(crate::diag::codes::AG2001, call, what);
     }

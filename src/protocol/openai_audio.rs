@@ -13,7 +13,7 @@ use super::{
     TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::event::{Author, Part};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::json::{self, Edits, JsonBody, Value};
 
 /// The format.
 pub(super) struct OpenAiAudio;
@@ -133,7 +133,7 @@ impl Protocol for OpenAiAudio {
                     reader.text(value, &Origin::of(Author::System, Part::Text));
                 }
                 "voice" => match value.kind() {
-                    json::Kind::String => reader.id(value),
+                    json::ValueKind::String => reader.id(value),
                     _ => reader.object(value, &["id"], |reader, _, value| reader.id(value)),
                 },
                 _ => sound(reader, value, user),
@@ -167,13 +167,13 @@ impl Protocol for OpenAiAudio {
     /// spread over several of another, so that after an edit only the whole is left.
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         _: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         withholding.only_edits()?;
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         for name in ["segments", "words", "logprobs"] {
             if let Some(copies) = body.root().get(name).filter(|copies| !copies.is_null()) {
                 edits.replace(copies, b"[]".to_vec());
@@ -191,11 +191,11 @@ impl Protocol for OpenAiAudio {
 /// message, and not counted among those.
 fn sound(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     match value.kind() {
-        json::Kind::Array => reader.array(value, |reader, value| sound(reader, value, origin)),
-        json::Kind::Object if value.get("filename").is_some() => {
+        json::ValueKind::Array => reader.array(value, |reader, value| sound(reader, value, origin)),
+        json::ValueKind::Object if value.get("filename").is_some() => {
             reader.file(value);
         }
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             reader.uninspectable(value, "attachment");
             reader.object(
                 value,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
-use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
+use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
 use crate::wire::span::offset;
 use std::ops::Range;
 
@@ -269,12 +269,12 @@ impl Protocol for OpenAiChat {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        withhold(nest, asked, withholding, edits)
+        withhold(json, asked, withholding, edits)
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {

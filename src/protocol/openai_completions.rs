@@ -15,7 +15,7 @@ use super::{
     Row, TEXTS, Withholding,
 };
 use crate::event::Known;
-use crate::wire::json::{Edits, Nest, Value};
+use crate::wire::json::{Edits, JsonBody, Value};
 use native::NativeStream;
 
 /// The format.
@@ -143,15 +143,15 @@ impl Protocol for OpenAiCompletions {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         if is_native(&asked.endpoint) {
-            native::withhold(nest, withholding, edits)
+            native::withhold(json, withholding, edits)
         } else {
-            openai_chat::withhold(nest, asked, withholding, edits)
+            openai_chat::withhold(json, asked, withholding, edits)
         }
     }
 

@@ -108,7 +108,7 @@ impl Protocol for OpenAiEmbeddings {
             &[RESPONSE, ANSWER],
             &beside(),
             &mut |reader, key, value| match key {
-                "embedding" if value.kind() == json::Kind::String => reader.media(value),
+                "embedding" if value.kind() == json::ValueKind::String => reader.media(value),
                 "embedding" => reader.claim_numbers(value),
                 _ => answer_member(reader, key, value),
             },

@@ -144,12 +144,12 @@ fn answer_member_of(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>
 /// message, and not counted among those.
 fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     match value.kind() {
-        json::Kind::Null => reader.claim(value),
-        json::Kind::String => {
+        json::ValueKind::Null => reader.claim(value),
+        json::ValueKind::String => {
             reader.uninspectable(value, "attachment");
             reader.url(value, origin);
         }
-        json::Kind::Array => reader.array(value, |reader, value| image(reader, value, origin)),
+        json::ValueKind::Array => reader.array(value, |reader, value| image(reader, value, origin)),
         _ if value.get("filename").is_some() => {
             reader.file(value);
         }
@@ -160,7 +160,7 @@ fn image(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
                 &[REFERENCE],
                 origin,
                 &mut |reader, _, value| match value.kind() {
-                    json::Kind::String => reader.url(value, origin),
+                    json::ValueKind::String => reader.url(value, origin),
                     _ => reader.object(value, &["url"], |reader, _, value| {
                         reader.url(value, origin);
                     }),

@@ -67,7 +67,7 @@ impl Protocol for OpenAiModerations {
 fn verdicts(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.counts(value);
     for node in value.descendants() {
-        if !node.is_key && node.value.kind() == json::Kind::String {
+        if !node.is_key && node.value.kind() == json::ValueKind::String {
             reader.word(node.value, &["text", "image"]);
         }
     }

@@ -21,7 +21,7 @@ use super::{
     Judged, MINTED, Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
 };
 use crate::diag::codes;
-use crate::wire::json::{Edits, Nest, Value, quote};
+use crate::wire::json::{Edits, JsonBody, Value, quote};
 
 /// All of them.
 pub(super) struct OpenAiOther;
@@ -352,21 +352,21 @@ impl Protocol for OpenAiOther {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
         match asked.endpoint.name {
             COMPACT | RETRIEVED | INPUT_ITEMS => {
-                openai_responses::withhold(nest, asked, withholding, edits)
+                openai_responses::withhold(json, asked, withholding, edits)
             }
             // What repeats an edited text inside a record, only the record's protocol knows.
             FILE_CONTENT | BATCH_RESULTS if withholding.edited.iter().any(|e| e.at.doc > 0) => {
                 Err(CannotWithhold)
             }
-            STORED_CHAT => stored::withhold_chat(nest, asked, withholding, edits),
-            _ => stored::withhold(nest, withholding, edits),
+            STORED_CHAT => stored::withhold_chat(json, asked, withholding, edits),
+            _ => stored::withhold(json, withholding, edits),
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part, Pending};
-use crate::wire::json::{Edits, Kind as JsonKind, Nest, Value, quote};
+use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
 
 /// The format.
 pub(super) struct OpenAiResponses;
@@ -192,12 +192,12 @@ impl Protocol for OpenAiResponses {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        withhold(nest, asked, withholding, edits)
+        withhold(json, asked, withholding, edits)
     }
 
     fn restores(&self, _: &Endpoint) -> bool {

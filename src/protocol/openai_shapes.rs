@@ -89,7 +89,7 @@ pub(super) fn model(reader: &mut Reader<'_>, value: Value<'_>) {
 /// a model of their own).
 pub(super) fn models(reader: &mut Reader<'_>, value: Value<'_>) {
     reader.array(value, |reader, entry| match entry.kind() {
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             let named = entry.get("model");
             reader.object(entry, &["model"], |reader, _, value| model(reader, value));
             // A mapping from models to their fallbacks: its keys and values are unknown text, and which models they are too.

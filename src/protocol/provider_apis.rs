@@ -213,7 +213,7 @@ impl Protocol for ProviderApi {
         for node in root.descendants() {
             for name in ["model", "modelId", "modelArn", "foundationModel"] {
                 let model = node.value.get(name);
-                if let Some(model) = model.filter(|model| model.kind() == json::Kind::String) {
+                if let Some(model) = model.filter(|model| model.kind() == json::ValueKind::String) {
                     reader.model(model);
                 }
             }
@@ -242,7 +242,9 @@ impl Protocol for ProviderApi {
                 event.tool = Known::Is(name.into());
                 event.provider_run = !kind.ends_with("custom_tool_use");
                 event.args = match node.value.get("input") {
-                    Some(input) if input.kind() == json::Kind::Object => Known::Is(input.place()),
+                    Some(input) if input.kind() == json::ValueKind::Object => {
+                        Known::Is(input.place())
+                    }
                     _ => Known::Unknown,
                 };
                 reader.reading.add(event);

@@ -22,10 +22,12 @@ use super::stream::{Channel, FrameReading, Piece, TextPiece};
 
 use crate::diag::codes;
 use crate::event::{
-    Attachments, Author, Class, Direction, Event, Form, Kind, Known, Name, Named, Part, Problem,
-    Reading, RpcMessage, Text, Turn, each_named,
+    Attachments, Author, Class, Direction, Event, Form, Kind, Known, NamedNode, NodeName, Part,
+    Problem, Reading, RpcMessage, Text, Turn, each_named,
 };
-use crate::wire::json::{self, Doc, Limits, Nest, Place, ScanError, ScanErrorKind, Value};
+use crate::wire::json::{
+    self, JsonBody, JsonText, Limits, NodeId, ScanError, ScanErrorKind, Value,
+};
 use crate::wire::letter_case;
 use crate::wire::span::{index, offset};
 use std::borrow::Cow;
@@ -128,7 +130,7 @@ impl Origin {
 /// A body while it is read.
 pub struct Reader<'b> {
     /// The body and the JSON texts nested in it.
-    pub nest: Nest<'b>,
+    pub json: JsonBody<'b>,
     /// What was found so far.
     pub reading: Reading,
     direction: Direction,
@@ -153,7 +155,7 @@ pub struct Reader<'b> {
     /// JSON-RPC messages, in the order of the nodes.
     messages: Vec<Section>,
     /// Where names stand that are long enough to hold something. They are texts of nothing that is read.
-    names: Vec<Place>,
+    names: Vec<NodeId>,
 }
 
 /// What reads the members of an object; `K` is how it is told which one. There are hundreds of them, and a `dyn FnMut`
@@ -249,8 +251,8 @@ impl<'b> Reader<'b> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::scan(body, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Self::over(nest, direction, bounds))
+        let json = JsonBody::scan(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(json, direction, bounds))
     }
 
     /// Scans the payload of a frame.
@@ -261,15 +263,15 @@ impl<'b> Reader<'b> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::owned(payload, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Reader::over(nest, Direction::Response, bounds))
+        let json = JsonBody::owned(payload, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Reader::over(json, Direction::Response, bounds))
     }
 
     /// Ends the reading of a frame.
-    pub fn finish_frame(mut self) -> (Nest<'b>, Reading, FrameReading) {
+    pub fn finish_frame(mut self) -> (JsonBody<'b>, Reading, FrameReading) {
         self.sweep();
         self.end_messages(0);
-        (self.nest, self.reading, self.frame)
+        (self.json, self.reading, self.frame)
     }
 
     /// Scans a body of JSON lines, each of them a record.
@@ -280,14 +282,14 @@ impl<'b> Reader<'b> {
         let limits = Limits {
             max_depth: bounds.max_depth,
         };
-        let nest = Nest::scan_lines(body, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Self::over(nest, direction, bounds))
+        let json = JsonBody::scan_lines(body, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(json, direction, bounds))
     }
 
-    fn over(nest: Nest<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
-        let nodes = nest.body().map_or(0, |doc| doc.len());
+    fn over(json: JsonBody<'b>, direction: Direction, bounds: Bounds) -> Reader<'b> {
+        let nodes = json.body().map_or(0, |doc| doc.len());
         Reader {
-            nest,
+            json,
             reading: Reading::new(),
             direction,
             results: bounds.results,
@@ -306,12 +308,12 @@ impl<'b> Reader<'b> {
 
     /// Whether the body is a list of objects.
     pub(super) fn holds_records(&self) -> bool {
-        self.nest.body().is_some_and(|body| {
+        self.json.body().is_some_and(|body| {
             let root = body.root();
             root.elements().next().is_some()
                 && root
                     .elements()
-                    .all(|record| record.kind() == json::Kind::Object)
+                    .all(|record| record.kind() == json::ValueKind::Object)
         })
     }
 
@@ -321,8 +323,8 @@ impl<'b> Reader<'b> {
     }
 
     /// The document that is read: the body, or within [`record`](Reader::record) the record.
-    pub fn body(&self) -> Option<Rc<Doc<'b>>> {
-        self.nest.shared(self.current)
+    pub fn body(&self) -> Option<Rc<JsonText<'b>>> {
+        self.json.shared(self.current)
     }
 
     /// Which half of the exchange is read.
@@ -384,7 +386,7 @@ impl<'b> Reader<'b> {
         }
         let mut events = std::mem::take(&mut self.reading.events);
         for event in events.iter_mut().skip(from) {
-            let place = self.nest.in_body(event.at);
+            let place = self.json.in_body(event.at);
             let at = place.and_then(|place| self.section_at(place.node));
             if let Some((at, section)) = at.and_then(|at| Some((at, self.messages.get(at)?))) {
                 event.rpc = Some(offset(at));
@@ -396,13 +398,13 @@ impl<'b> Reader<'b> {
     }
 
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
-    pub fn finish(mut self) -> (Nest<'b>, Reading) {
+    pub fn finish(mut self) -> (JsonBody<'b>, Reading) {
         self.sweep();
         for place in std::mem::take(&mut self.names) {
             self.register(place, Class::Name, Form::String, None);
         }
         self.end_messages(0);
-        (self.nest, self.reading)
+        (self.json, self.reading)
     }
 
     /// Tells of everything in the current document that was not claimed.
@@ -465,7 +467,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    fn is_claimed(&self, place: Place) -> bool {
+    fn is_claimed(&self, place: NodeId) -> bool {
         place.doc != self.current || self.claimed.get(index(place.node)).copied().unwrap_or(true)
     }
 
@@ -475,7 +477,7 @@ impl<'b> Reader<'b> {
     }
 
     #[inline(never)]
-    fn claim_place(&mut self, place: Place) {
+    fn claim_place(&mut self, place: NodeId) {
         if place.doc == self.current
             && let Some(claimed) = self.claimed.get_mut(index(place.node))
         {
@@ -490,7 +492,7 @@ impl<'b> Reader<'b> {
         self.choices.push((start..value.end_node(), choice));
     }
 
-    fn choice_of(&self, place: Place) -> u32 {
+    fn choice_of(&self, place: NodeId) -> u32 {
         let before = self
             .choices
             .partition_point(|(nodes, _)| nodes.start <= place.node);
@@ -544,7 +546,10 @@ impl<'b> Reader<'b> {
         names: Names<'_>,
         read: &mut dyn Take<'b, 'v, usize>,
     ) {
-        if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
+        if !matches!(
+            value.kind(),
+            json::ValueKind::Object | json::ValueKind::Null
+        ) {
             self.wrong_type(value, "an object");
             return;
         }
@@ -583,7 +588,7 @@ impl<'b> Reader<'b> {
     }
 
     fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn TakeElement<'b, 'v>) {
-        if !matches!(value.kind(), json::Kind::Array | json::Kind::Null) {
+        if !matches!(value.kind(), json::ValueKind::Array | json::ValueKind::Null) {
             self.wrong_type(value, "an array");
             return;
         }
@@ -596,8 +601,8 @@ impl<'b> Reader<'b> {
     /// A number; `null` counts as absent.
     pub fn number(&mut self, value: Value<'_>) -> Option<u64> {
         match value.kind() {
-            json::Kind::Number | json::Kind::Null => self.claim(value),
-            json::Kind::String if self.is_form => {
+            json::ValueKind::Number | json::ValueKind::Null => self.claim(value),
+            json::ValueKind::String if self.is_form => {
                 let text = value.text()?;
                 if is_number(text.trim()) {
                     self.claim(value);
@@ -612,8 +617,8 @@ impl<'b> Reader<'b> {
     /// A boolean; `null` counts as absent.
     pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
         match value.kind() {
-            json::Kind::Bool(_) | json::Kind::Null => self.claim(value),
-            json::Kind::String if self.is_form => {
+            json::ValueKind::Bool(_) | json::ValueKind::Null => self.claim(value),
+            json::ValueKind::String if self.is_form => {
                 // As Pydantic and Go read it.
                 let text = letter_case::ascii_lower(value.text()?.trim());
                 let is_true = matches!(&*text, "true" | "1" | "on" | "t" | "y" | "yes");
@@ -630,9 +635,11 @@ impl<'b> Reader<'b> {
     /// A word out of a closed list. Another word is not claimed and so judged as text.
     pub fn word(&mut self, value: Value<'_>, known: &[&str]) {
         match value.kind() {
-            json::Kind::String if known.iter().any(|word| value.is_text(word)) => self.claim(value),
-            json::Kind::Null => self.claim(value),
-            json::Kind::String => {}
+            json::ValueKind::String if known.iter().any(|word| value.is_text(word)) => {
+                self.claim(value)
+            }
+            json::ValueKind::Null => self.claim(value),
+            json::ValueKind::String => {}
             _ if self.direction == Direction::Request => self.wrong_type(value, "a string"),
             _ => {}
         }
@@ -672,13 +679,13 @@ impl<'b> Reader<'b> {
 
     fn mark(&mut self, value: Value<'_>, class: Class) {
         match value.kind() {
-            json::Kind::String => {
+            json::ValueKind::String => {
                 self.claim(value);
                 if class == Class::Id {
                     self.register(value.place(), class, Form::String, None);
                 }
             }
-            json::Kind::Null => self.claim(value),
+            json::ValueKind::Null => self.claim(value),
             _ => self.wrong_type(value, "a string"),
         }
     }
@@ -710,11 +717,11 @@ impl<'b> Reader<'b> {
     /// A name that is compared: a tool's, a model's.
     pub fn name<'v>(&mut self, value: Value<'v>) -> Option<Cow<'v, str>> {
         match value.kind() {
-            json::Kind::String if value.has_lone_surrogate() => {
+            json::ValueKind::String if value.has_lone_surrogate() => {
                 self.problem(codes::AG2001, value, "an unpaired surrogate in a name");
                 None
             }
-            json::Kind::String => {
+            json::ValueKind::String => {
                 self.claim(value);
                 // Nobody should call a model or a tool by a secret or the number of a card.
                 if self.direction == Direction::Request
@@ -724,7 +731,7 @@ impl<'b> Reader<'b> {
                 }
                 value.text()
             }
-            json::Kind::Null => {
+            json::ValueKind::Null => {
                 self.claim(value);
                 None
             }
@@ -736,12 +743,12 @@ impl<'b> Reader<'b> {
     }
 
     #[inline(never)]
-    fn register(&mut self, place: Place, class: Class, form: Form, key: Option<Place>) -> u32 {
+    fn register(&mut self, place: NodeId, class: Class, form: Form, key: Option<NodeId>) -> u32 {
         let number = self.text_count();
         // What was decoded, and what stands for a body that is no JSON, has no way back to the bytes.
         let class = match class {
             Class::Text if self.sealed => Class::Sealed,
-            Class::Text if !self.nest.is_editable(place) => Class::Unknown,
+            Class::Text if !self.json.is_editable(place) => Class::Unknown,
             class => class,
         };
         if class == Class::Sealed {
@@ -760,8 +767,8 @@ impl<'b> Reader<'b> {
 
     /// Registers a value in data, with what it goes by.
     #[inline(never)]
-    fn register_named(&mut self, named: Named<'_>, class: Class, form: Form) -> u32 {
-        let Name { nearest, over, .. } = named.name;
+    fn register_named(&mut self, named: NamedNode<'_>, class: Class, form: Form) -> u32 {
+        let NodeName { nearest, over, .. } = named.name;
         let [key, over] = [nearest, over].map(|name| name.map(Value::place));
         let number = self.register(named.value.place(), class, form, key);
         if let Some(text) = self.reading.texts.last_mut() {
@@ -787,12 +794,12 @@ impl<'b> Reader<'b> {
     #[inline(never)]
     pub fn quiet_text(&mut self, value: Value<'_>, class: Class) -> Range<u32> {
         match value.kind() {
-            json::Kind::String => {
+            json::ValueKind::String => {
                 self.claim(value);
                 let text = self.register(value.place(), class, Form::String, None);
                 text..text.saturating_add(1)
             }
-            json::Kind::Null => {
+            json::ValueKind::Null => {
                 self.claim(value);
                 self.no_texts()
             }
@@ -817,7 +824,7 @@ impl<'b> Reader<'b> {
     pub fn claim_numbers(&mut self, value: Value<'_>) {
         for node in value.descendants() {
             let is_number = match node.value.kind() {
-                json::Kind::String => {
+                json::ValueKind::String => {
                     node.is_key && node.value.raw_content().iter().all(u8::is_ascii_digit)
                 }
                 _ => true,
@@ -888,12 +895,12 @@ impl<'b> Reader<'b> {
     ///
     /// # Errors
     /// What the scanner refuses.
-    pub fn open(&mut self, string: Value<'_>) -> Result<Option<Rc<Doc<'b>>>, ScanError> {
+    pub fn open(&mut self, string: Value<'_>) -> Result<Option<Rc<JsonText<'b>>>, ScanError> {
         self.claim(string);
         if string.raw_content().trim_ascii().is_empty() {
             return Ok(None);
         }
-        self.nest.open(string).map(Some)
+        self.json.open(string).map(Some)
     }
 
     /// Notes that a known field has a type that its protocol does not allow.
@@ -911,7 +918,7 @@ impl<'b> Reader<'b> {
         }
         self.reading.problems.push(Problem {
             code,
-            at: self.nest.pointer(value.place()),
+            at: self.json.pointer(value.place()),
             what: what.to_owned(),
         });
     }
@@ -965,7 +972,7 @@ impl Naming {
             Naming::Next => Naming::Until(value.end_node()),
             _ => Naming::Nothing,
         };
-        !is_key && matches!(self, Naming::Until(_)) && value.kind() == json::Kind::String
+        !is_key && matches!(self, Naming::Until(_)) && value.kind() == json::ValueKind::String
     }
 }
 
@@ -1022,9 +1029,11 @@ fn is_name_of_models<'v>(value: Value<'v>, is_member: impl Fn(Value<'v>) -> bool
 /// How a node can hold text; `None` if it can't.
 fn telling_form(is_key: bool, value: Value<'_>) -> Option<Form> {
     match value.kind() {
-        json::Kind::String if is_key => Some(Form::Key),
-        json::Kind::String => Some(Form::String),
-        json::Kind::Number if value.raw().len() >= SHORTEST_TELLING_NUMBER => Some(Form::Number),
+        json::ValueKind::String if is_key => Some(Form::Key),
+        json::ValueKind::String => Some(Form::String),
+        json::ValueKind::Number if value.raw().len() >= SHORTEST_TELLING_NUMBER => {
+            Some(Form::Number)
+        }
         _ => None,
     }
 }

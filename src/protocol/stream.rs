@@ -9,8 +9,8 @@ pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
 use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Edits, Nest, Place, Value};
+use crate::wire::json::{Edits, JsonBody, NodeId, Value};
+use crate::wire::sorted_map::SortedMap;
 use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.
@@ -68,7 +68,7 @@ pub enum Piece {
         /// Of which call.
         key: CallKey,
         /// Where in the frame.
-        element: Place,
+        element: NodeId,
         /// What is said of it.
         what: CallPiece,
     },
@@ -87,7 +87,7 @@ pub struct TextPiece {
     /// Which text.
     pub channel: Channel,
     /// The string.
-    pub place: Place,
+    pub place: NodeId,
     /// Whether it may be edited.
     pub class: Class,
     /// How many bytes at its beginning repeat the end of what came before: all of that, where a server sends the text so
@@ -99,7 +99,7 @@ pub struct TextPiece {
 
 impl TextPiece {
     /// A piece that repeats nothing.
-    pub fn new(channel: Channel, place: Place, class: Class) -> TextPiece {
+    pub fn new(channel: Channel, place: NodeId, class: Class) -> TextPiece {
         TextPiece {
             channel,
             place,
@@ -119,25 +119,25 @@ pub enum CallPiece {
         provider_run: bool,
     },
     /// The tool, or more of its name.
-    Name(Place),
+    Name(NodeId),
     /// The tool, where no value of the frame is its name and nothing else.
     Named(Box<str>),
     /// Another name of the tool.
-    Alias(Place),
+    Alias(NodeId),
     /// More of its arguments, JSON in a string; or all of them, as they are.
-    Arguments(Place),
+    Arguments(NodeId),
     /// More of its only argument, which has this name.
-    Argument(&'static str, Place),
+    Argument(&'static str, NodeId),
     /// One of its arguments, or more of one: where it belongs in them, and how much of it this is.
-    At(Box<[Step]>, Place, Extent),
+    At(Box<[Step]>, NodeId, Extent),
     /// More of its input, free text.
-    Input(Place),
+    Input(NodeId),
     /// The name in another place of the same frame.
-    NameAgain(Place),
+    NameAgain(NodeId),
     /// What [`Arguments`](CallPiece::Arguments) or [`Input`](CallPiece::Input) said, in another place of the same frame.
-    ArgumentsAgain(Place),
+    ArgumentsAgain(NodeId),
     /// All that was said of its arguments or its input, once more. The call may have ended.
-    ArgumentsWhole(Place),
+    ArgumentsWhole(NodeId),
 }
 
 /// A step on the way to an argument.
@@ -202,7 +202,7 @@ pub struct FrameReading {
 #[derive(Debug)]
 pub struct HeldFrame {
     /// Its payload; absent for a mark that is no JSON.
-    pub nest: Option<Nest<'static>>,
+    pub json: Option<JsonBody<'static>>,
     /// Changes of it.
     pub edits: Edits,
     /// It is not sent at all.
@@ -215,9 +215,9 @@ pub struct HeldFrame {
 
 impl HeldFrame {
     /// A frame of which nothing is changed yet.
-    pub fn of(nest: Option<Nest<'static>>) -> HeldFrame {
+    pub fn of(json: Option<JsonBody<'static>>) -> HeldFrame {
         HeldFrame {
-            nest,
+            json,
             edits: Edits::default(),
             dropped: false,
             before: Vec::new(),
@@ -254,7 +254,7 @@ pub struct JudgedCall {
     /// Which.
     pub key: CallKey,
     /// Its pieces: number of the frame, and the value in it that is about the call alone.
-    pub pieces: Vec<(u64, Place)>,
+    pub pieces: Vec<(u64, NodeId)>,
     /// For a call that is taken out: what the reader is told instead.
     pub denied: Option<String>,
 }
@@ -266,7 +266,7 @@ pub trait HeldFrames {
 }
 
 /// What was replaced so far in each text.
-pub type Changes = BTreeMap<Channel, TextChanges>;
+pub type Changes = SortedMap<Channel, TextChanges>;
 
 /// What was replaced so far in a text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::EditedText;
 use super::reader::is_tag;
 use super::stream::TextChanges;
-use crate::wire::json::{Edits, Place, Value, quote};
-use crate::wire::order;
+use crate::wire::json::{Edits, NodeId, Value, quote};
+use crate::wire::sort;
 use crate::wire::span::Span;
 use std::borrow::Cow;
 
@@ -71,7 +71,7 @@ impl<'o> Object<'o> {
 /// Removes the elements of an array that `goes` names by their places; gives how many there were.
 pub(super) fn remove_elements(
     array: Value<'_>,
-    goes: &dyn Fn(Place) -> bool,
+    goes: &dyn Fn(NodeId) -> bool,
     edits: &mut Edits,
 ) -> usize {
     let items: Vec<(Span, bool)> = array
@@ -215,7 +215,7 @@ pub(super) fn cite(citations: Value<'_>, changes: &TextChanges, edits: &mut Edit
             _ => true,
         }
     });
-    let gone = order::set(touched.map(|citation| citation.place()));
+    let gone = sort::set(touched.map(|citation| citation.place()));
     remove_elements(citations, &|place| gone.contains(&place), edits);
     move_annotations(citations, edits, changes);
 }
@@ -224,14 +224,14 @@ pub(super) fn cite(citations: Value<'_>, changes: &TextChanges, edits: &mut Edit
 mod tests {
     use super::*;
     use crate::wire::edit::apply;
-    use crate::wire::json::{Limits, Nest};
+    use crate::wire::json::{JsonBody, Limits};
 
     fn without(body: &str, gone: &[usize]) -> String {
-        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
-        let doc = nest.body().unwrap();
+        let json = JsonBody::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let doc = json.body().unwrap();
         let mut edits = Edits::default();
         let root = doc.root();
-        let places: crate::wire::btree::BTreeSet<_> = root
+        let places: crate::wire::sorted_map::SortedSet<_> = root
             .elements()
             .enumerate()
             .filter(|(at, _)| gone.contains(at))
@@ -241,15 +241,15 @@ mod tests {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         remove_elements(root, &|place| places.contains(&place), &mut edits);
         remove_members(root, &names, &mut edits);
-        String::from_utf8(apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
+        String::from_utf8(apply(body.as_bytes(), &json.flatten(edits))).unwrap()
     }
 
     #[test]
     fn indices_move_with_the_text_that_they_point_into() {
         //                  0123456789
         let body = r#"["äbcdefghij",[{"start_index":0,"end_index":2},{"start_index":3,"end_index":5},{"a":{"start_index":4,"end_index":10}},{"start_index":99}]]"#;
-        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
-        let doc = nest.body().unwrap();
+        let json = JsonBody::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let doc = json.body().unwrap();
         let (text, annotations) = (
             doc.root().element(0).unwrap(),
             doc.root().element(1).unwrap(),
@@ -270,7 +270,7 @@ mod tests {
         );
         move_indices(text, annotations, &edited, &mut edits);
         let after: serde_json::Value =
-            serde_json::from_slice(&nest.edited(body.as_bytes(), edits)).unwrap();
+            serde_json::from_slice(&json.edited(body.as_bytes(), edits)).unwrap();
         assert_eq!(
             after,
             serde_json::json!(["äbd[EMAIL]ghij", [

@@ -131,14 +131,14 @@ fn bodies() -> Vec<(Route, Json, Json)> {
 }
 
 /// Everything that events tell of, in an order of its own.
-fn told(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn told(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     let mut all: Vec<String> = reading
         .events
         .iter()
         .flat_map(|event| {
             event.texts.clone().map(|number| {
                 let text = &reading.texts[usize::try_from(number).unwrap()];
-                let value = nest.value(text.place).unwrap();
+                let value = json.value(text.place).unwrap();
                 let said = value
                     .text()
                     .unwrap_or_else(|| value.number().unwrap_or_default().into());
@@ -157,7 +157,7 @@ fn told(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
 }
 
 fn read(route: &Route, body: &[u8], asked: Option<&Asked>) -> Result<Vec<String>, Problem> {
-    let (nest, reading) = match asked {
+    let (json, reading) = match asked {
         None => read_request(route, body, BOUNDS)?,
         Some(asked) => read_response(route.protocol, asked, body, BOUNDS)?,
     };
@@ -165,11 +165,11 @@ fn read(route: &Route, body: &[u8], asked: Option<&Asked>) -> Result<Vec<String>
         reading
             .events
             .iter()
-            .all(|event| nest.value(event.at).is_some())
+            .all(|event| json.value(event.at).is_some())
     );
     match reading.problems.first() {
         Some(problem) => Err(problem.clone()),
-        None => Ok(told(&nest, &reading)),
+        None => Ok(told(&json, &reading)),
     }
 }
 
@@ -490,12 +490,12 @@ proptest! {
     fn no_body_makes_a_reader_panic_and_every_refusal_of_it_is_json(request in any_json(), answer in any_json()) {
         for (route, _, _) in bodies() {
             let sent = request.to_string();
-            let (nest, reading) = read_request(&route, sent.as_bytes(), BOUNDS).unwrap();
-            drop(nest);
+            let (json, reading) = read_request(&route, sent.as_bytes(), BOUNDS).unwrap();
+            drop(json);
             let mut asked = Asked::at(route.endpoint.clone());
             asked.learn(&reading);
             let came = answer.to_string();
-            let (nest, reading) = read_response(route.protocol, &asked, came.as_bytes(), BOUNDS).unwrap();
+            let (json, reading) = read_response(route.protocol, &asked, came.as_bytes(), BOUNDS).unwrap();
             for is_answer in [false, true] {
                 let denial = Denial { status: 400, code: "AG3001", reason: "No.".to_owned(), is_answer, ..Denial::default() };
                 let body = route.protocol.refusal(&denial, &asked).body;
@@ -518,8 +518,8 @@ proptest! {
                 }
             }
             let mut edits = Edits::default();
-            if route.protocol.withhold(&nest, &asked, &withholding, &mut edits).is_ok() {
-                let edited = crate::wire::edit::apply(came.as_bytes(), &nest.flatten(edits));
+            if route.protocol.withhold(&json, &asked, &withholding, &mut edits).is_ok() {
+                let edited = crate::wire::edit::apply(came.as_bytes(), &json.flatten(edits));
                 prop_assert!(serde_json::from_slice::<Json>(&edited).is_ok(), "{}", String::from_utf8_lossy(&edited));
             }
         }

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
-use crate::wire::json::{Edits, Nest};
+use crate::wire::json::{Edits, JsonBody};
 
 /// The format.
 pub(super) struct VertexRawPredict;
@@ -69,12 +69,12 @@ impl Protocol for VertexRawPredict {
 
     fn withhold(
         &self,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
         asked: &Asked,
         withholding: &Withholding,
         edits: &mut Edits,
     ) -> Result<(), CannotWithhold> {
-        OpenAiChat.withhold(nest, asked, withholding, edits)
+        OpenAiChat.withhold(json, asked, withholding, edits)
     }
 
     fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {

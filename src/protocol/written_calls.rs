@@ -3,7 +3,7 @@
 //!
 //! Source: the chat templates of the models (Hugging Face), and the tool parsers of vLLM, SGLang and llama.cpp.
 
-use crate::wire::json::{self, Limits, Nest, quote};
+use crate::wire::json::{self, JsonBody, Limits, quote};
 
 /// Most calls of one text. One more counts as a call of anything.
 const MOST_CALLS: usize = 64;
@@ -284,20 +284,20 @@ impl<'t> Finder<'t> {
 
     fn each_in(&mut self, value: &str, strictly: bool) {
         let limits = Limits { max_depth: 64 };
-        let Ok(nest) = Nest::scan(value.as_bytes(), limits, 0) else {
+        let Ok(json) = JsonBody::scan(value.as_bytes(), limits, 0) else {
             self.add(None, None);
             return;
         };
-        let Some(doc) = nest.body() else { return };
+        let Some(doc) = json.body() else { return };
         let root = doc.root();
         let list: Vec<json::Value<'_>> = match root.kind() {
-            json::Kind::Array => root.elements().take(MOST_CALLS.saturating_add(1)).collect(),
+            json::ValueKind::Array => root.elements().take(MOST_CALLS.saturating_add(1)).collect(),
             _ => vec![root],
         };
         for call in list {
             let inner = call
                 .get("function")
-                .filter(|inner| inner.kind() == json::Kind::Object);
+                .filter(|inner| inner.kind() == json::ValueKind::Object);
             let call = inner.unwrap_or(call);
             let get = |names: &[&str]| names.iter().find_map(|name| call.get(name));
             let name = get(&["name", "tool_name", "function"]).and_then(|name| name.text());
@@ -306,7 +306,7 @@ impl<'t> Finder<'t> {
                 continue;
             }
             let args = match args {
-                Some(args) if args.kind() == json::Kind::Object => {
+                Some(args) if args.kind() == json::ValueKind::Object => {
                     Some(String::from_utf8_lossy(args.raw()).into_owned())
                 }
                 Some(args) => args
@@ -368,10 +368,10 @@ impl<'t> Finder<'t> {
 }
 
 fn is_object(text: &str) -> bool {
-    let nest = Nest::scan(text.as_bytes(), Limits { max_depth: 64 }, 0);
-    nest.is_ok_and(|nest| {
-        nest.body()
-            .is_some_and(|doc| doc.root().kind() == json::Kind::Object)
+    let json = JsonBody::scan(text.as_bytes(), Limits { max_depth: 64 }, 0);
+    json.is_ok_and(|json| {
+        json.body()
+            .is_some_and(|doc| doc.root().kind() == json::ValueKind::Object)
     })
 }
 
@@ -419,7 +419,8 @@ fn tagged(body: &str) -> Option<String> {
         let is_json = value.starts_with(['{', '[', '-'])
             || value.starts_with(|c: char| c.is_ascii_digit())
             || matches!(value, "true" | "false" | "null");
-        let is_value = is_json && Nest::scan(value.as_bytes(), Limits { max_depth: 64 }, 0).is_ok();
+        let is_value =
+            is_json && JsonBody::scan(value.as_bytes(), Limits { max_depth: 64 }, 0).is_ok();
         if is_value {
             out.extend_from_slice(value.as_bytes());
         } else {

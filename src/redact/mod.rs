@@ -2,10 +2,10 @@
 
 use crate::detect::{DETECTORS, View};
 use crate::event::{Redaction, Replacement};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Edits, Nest, Place};
+use crate::wire::json::{Edits, JsonBody, NodeId};
 use crate::wire::letter_case;
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::ops::Range;
@@ -22,7 +22,7 @@ const DEFAULT_LABEL: &str = "REDACTED";
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Numbers of numbered labels.
-    by_label: BTreeMap<String, BTreeMap<Box<str>, usize>>,
+    by_label: SortedMap<String, SortedMap<Box<str>, usize>>,
     /// Pseudonyms.
     pub stand_ins: StandIns,
 }
@@ -39,7 +39,7 @@ impl Ledger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
     /// Where it stands.
-    pub place: Place,
+    pub place: NodeId,
     /// Choice of the response that it belongs to.
     pub choice: u32,
     /// Bytes of the decoded text that were replaced, and by what.
@@ -49,19 +49,19 @@ pub struct Edited {
 /// Turns redactions into edits; gives what was edited. Redactions that are not possible must have been refused before.
 pub fn apply(
     mut redactions: Vec<Redaction>,
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     key: &[u8],
     ledger: &mut Ledger,
     edits: &mut Edits,
 ) -> Vec<Edited> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
-    order::sort_by(&mut redactions, |a, b| {
+    sort::sort_by(&mut redactions, |a, b| {
         (a.place, a.range.start, b.range.end).cmp(&(b.place, b.range.start, a.range.end))
     });
     let mut all = Vec::new();
     for group in redactions.chunk_by(|a, b| a.place == b.place) {
         let Some(first) = group.first() else { continue };
-        let Some(value) = nest.value(first.place) else {
+        let Some(value) = json.value(first.place) else {
             continue;
         };
         let text = value.text().unwrap_or_default();
@@ -89,7 +89,7 @@ pub fn changes(
     ledger: &mut Ledger,
 ) -> Vec<(Range<usize>, String)> {
     redactions.retain(|redaction| redaction.is_possible() && !redaction.range.is_empty());
-    order::sort_by_key(&mut redactions, |redaction| {
+    sort::sort_by_key(&mut redactions, |redaction| {
         (
             redaction.range.start,
             std::cmp::Reverse(redaction.range.end),
@@ -234,7 +234,7 @@ mod tests {
 
     fn redaction(range: Range<usize>, with: Replacement, detector: Option<&str>) -> Redaction {
         Redaction {
-            place: Place { doc: 0, node: 0 },
+            place: NodeId { doc: 0, node: 0 },
             form: Form::String,
             class: Class::Text,
             range,
@@ -248,16 +248,16 @@ mod tests {
     }
 
     fn redacted(body: &str, redactions: Vec<Redaction>) -> String {
-        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let json = JsonBody::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
         let mut edits = Edits::default();
         apply(
             redactions,
-            &nest,
+            &json,
             b"key",
             &mut Ledger::default(),
             &mut edits,
         );
-        String::from_utf8(edit::apply(body.as_bytes(), &nest.flatten(edits))).unwrap()
+        String::from_utf8(edit::apply(body.as_bytes(), &json.flatten(edits))).unwrap()
     }
 
     #[test]

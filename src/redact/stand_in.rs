@@ -6,7 +6,7 @@
 //! of cards that begin as those for tests do, social security numbers of the area 666, which is never issued.
 
 use crate::detect::literals::Literals;
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::cell::OnceCell;
@@ -22,8 +22,8 @@ pub struct StandIns {
     /// Whom they are for; `None`: none are made.
     scope: Option<Vec<u8>>,
     list: Vec<StandIn>,
-    by_value: BTreeMap<Box<str>, usize>,
-    by_text: BTreeMap<Box<str>, usize>,
+    by_value: SortedMap<Box<str>, usize>,
+    by_text: SortedMap<Box<str>, usize>,
     finder: OnceCell<Option<Literals>>,
 }
 
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn no_two_values_share_a_stand_in_even_where_the_range_is_small() {
         let mut stand_ins = open("acme");
-        let mut seen = crate::wire::btree::BTreeSet::new();
+        let mut seen = crate::wire::sorted_map::SortedSet::new();
         for number in 0..20_000u32 {
             let text = made(&mut stand_ins, "phone", &format!("+49 {number}"));
             assert!(seen.insert(text));

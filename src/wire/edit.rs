@@ -1,6 +1,6 @@
 //! Edits of a body: exactly the bytes of a span change, every other byte stays as it came.
 
-use super::order;
+use super::sort;
 use super::span::{Span, index};
 
 /// Bytes of a body and what shall stand in their place.
@@ -17,7 +17,7 @@ pub struct Splice {
 ///
 /// INVARIANT (edits are disjoint): upheld here; [`apply`] relies on it.
 pub fn join_overlaps(mut splices: Vec<Splice>) -> Vec<Splice> {
-    order::sort_by(&mut splices, |a, b| {
+    sort::sort_by(&mut splices, |a, b| {
         (a.span.start, std::cmp::Reverse(a.span.end))
             .cmp(&(b.span.start, std::cmp::Reverse(b.span.end)))
     });

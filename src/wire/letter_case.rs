@@ -5,7 +5,7 @@ mod tables;
 use tables::{IGNORED, LOWER, SEVERAL_CAPITALS, UPPER};
 
 /// Letters that stand in a row, each or every other of them as far from its counterpart as the first.
-struct Run {
+struct CaseRun {
     first: u32,
     /// From the first to the last.
     span: u8,
@@ -14,8 +14,8 @@ struct Run {
     distance: i32,
 }
 
-const fn run(first: u32, span: u8, skips: u8, distance: i32) -> Run {
-    Run {
+const fn run(first: u32, span: u8, skips: u8, distance: i32) -> CaseRun {
+    CaseRun {
         first,
         span,
         skips,
@@ -74,7 +74,7 @@ pub fn upper_of(c: char) -> impl Iterator<Item = char> {
 }
 
 #[inline(never)]
-fn counterpart(c: char, runs: &[Run]) -> char {
+fn counterpart(c: char, runs: &[CaseRun]) -> char {
     let code = u32::from(c);
     let after = runs.partition_point(|run| run.first <= code);
     let run = after.checked_sub(1).and_then(|at| runs.get(at));

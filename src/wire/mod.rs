@@ -1,6 +1,5 @@
 //! Bytes ↔ structure, without meaning: this layer knows no provider and no rule.
 
-pub mod btree;
 mod double;
 pub mod edit;
 pub mod frame;
@@ -8,7 +7,8 @@ pub mod http;
 pub mod json;
 pub mod letter_case;
 pub mod multipart;
-pub mod order;
 pub mod protobuf;
+pub mod sort;
+pub mod sorted_map;
 pub mod span;
 pub mod work;

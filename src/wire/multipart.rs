@@ -15,7 +15,7 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FormPart {
     /// The field's name.
     pub name: String,
     /// The file's name, if the part is a file.
@@ -141,7 +141,7 @@ struct Delimiter {
 ///
 /// # Errors
 /// Whatever two servers could read differently. Linear in `body`.
-pub fn parse(body: &[u8], boundary: &str) -> Result<Vec<Part>, FormError> {
+pub fn parse(body: &[u8], boundary: &str) -> Result<Vec<FormPart>, FormError> {
     let delimiter = format!("--{boundary}");
     let delimiter = delimiter.as_bytes();
     // Some clients begin with the line end that belongs to the first delimiter.
@@ -246,8 +246,8 @@ fn before_line_end(body: &[u8], start: usize, end: LineEnd) -> Result<usize, For
     }
 }
 
-fn read_part(body: &[u8], start: usize, end: usize, lines: LineEnd) -> Result<Part, FormError> {
-    let mut part = Part {
+fn read_part(body: &[u8], start: usize, end: usize, lines: LineEnd) -> Result<FormPart, FormError> {
+    let mut part = FormPart {
         name: String::new(),
         filename: None,
         content_type: None,
@@ -361,7 +361,7 @@ fn read_header(line: &[u8], at: usize) -> Result<(String, &str), FormError> {
     }
 }
 
-fn read_disposition(value: &str, at: usize, part: &mut Part) -> Result<(), FormError> {
+fn read_disposition(value: &str, at: usize, part: &mut FormPart) -> Result<(), FormError> {
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
     if !kind.trim().eq_ignore_ascii_case("form-data") {
         return fail(
@@ -457,12 +457,12 @@ fn is_token_byte(b: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Vec<Part>, FormError> {
+    fn read(body: &str) -> Result<Vec<FormPart>, FormError> {
         parse(body.as_bytes(), "X")
     }
 
     /// A form with CRLF, written with LF.
-    fn form(body: &str) -> Result<Vec<Part>, FormError> {
+    fn form(body: &str) -> Result<Vec<FormPart>, FormError> {
         read(&body.replace('\n', "\r\n"))
     }
 
@@ -474,8 +474,9 @@ mod tests {
     fn fields_and_files_have_their_names_types_and_bytes() {
         let body = PLAIN.replace('\n', "\r\n");
         let parts = read(&body).unwrap();
-        let content =
-            |part: &Part| String::from_utf8_lossy(part.content.of(body.as_bytes())).into_owned();
+        let content = |part: &FormPart| {
+            String::from_utf8_lossy(part.content.of(body.as_bytes())).into_owned()
+        };
         assert_eq!(parts.len(), 2);
         assert_eq!(
             (parts[0].name.as_str(), content(&parts[0])),

@@ -41,7 +41,7 @@ pub fn struct_to_json(bytes: &[u8]) -> Result<Vec<u8>, StructError> {
 }
 
 /// One field of a message.
-enum Field<'a> {
+enum WireField<'a> {
     Varint(u64),
     Fixed64([u8; 8]),
     Bytes(&'a [u8]),
@@ -49,19 +49,19 @@ enum Field<'a> {
 }
 
 /// Splits the first field off a message: its number, its value, the rest.
-fn split(bytes: &[u8]) -> Result<(u64, Field<'_>, &[u8]), StructError> {
+fn split(bytes: &[u8]) -> Result<(u64, WireField<'_>, &[u8]), StructError> {
     let (tag, rest) = varint(bytes)?;
     let number = tag >> 3;
     match tag & 7 {
         0 => {
             let (value, rest) = varint(rest)?;
-            Ok((number, Field::Varint(value), rest))
+            Ok((number, WireField::Varint(value), rest))
         }
         1 => {
             let (value, rest) = rest
                 .split_first_chunk::<8>()
                 .ok_or(StructError::Malformed)?;
-            Ok((number, Field::Fixed64(*value), rest))
+            Ok((number, WireField::Fixed64(*value), rest))
         }
         2 => {
             let (length, rest) = varint(rest)?;
@@ -69,13 +69,13 @@ fn split(bytes: &[u8]) -> Result<(u64, Field<'_>, &[u8]), StructError> {
             let (value, rest) = rest
                 .split_at_checked(length)
                 .ok_or(StructError::Malformed)?;
-            Ok((number, Field::Bytes(value), rest))
+            Ok((number, WireField::Bytes(value), rest))
         }
         5 => {
             let (_, rest) = rest
                 .split_first_chunk::<4>()
                 .ok_or(StructError::Malformed)?;
-            Ok((number, Field::Fixed32, rest))
+            Ok((number, WireField::Fixed32, rest))
         }
         _ => Err(StructError::Malformed),
     }
@@ -108,7 +108,7 @@ fn write_struct(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), Struct
     while !rest.is_empty() {
         let (number, field, after) = split(rest)?;
         rest = after;
-        let (1, Field::Bytes(mut entry)) = (number, field) else {
+        let (1, WireField::Bytes(mut entry)) = (number, field) else {
             return Err(StructError::Malformed);
         };
         let mut key: &[u8] = b"";
@@ -117,8 +117,8 @@ fn write_struct(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), Struct
             let (number, field, after) = split(entry)?;
             entry = after;
             match (number, field) {
-                (1, Field::Bytes(bytes)) => key = bytes,
-                (2, Field::Bytes(bytes)) => value = bytes,
+                (1, WireField::Bytes(bytes)) => key = bytes,
+                (2, WireField::Bytes(bytes)) => value = bytes,
                 _ => return Err(StructError::Malformed),
             }
         }
@@ -143,20 +143,20 @@ fn write_value(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), StructE
         rest = after;
         out.truncate(start);
         match (number, field) {
-            (1, Field::Varint(_)) => out.extend_from_slice(b"null"),
-            (2, Field::Fixed64(bits)) => {
+            (1, WireField::Varint(_)) => out.extend_from_slice(b"null"),
+            (2, WireField::Fixed64(bits)) => {
                 let number = f64::from_le_bytes(bits);
                 if !number.is_finite() {
                     return Err(StructError::NotFinite);
                 }
                 out.extend_from_slice(shortest(number).as_bytes());
             }
-            (3, Field::Bytes(bytes)) => quote(text(bytes)?, out),
-            (4, Field::Varint(value)) => {
+            (3, WireField::Bytes(bytes)) => quote(text(bytes)?, out),
+            (4, WireField::Varint(value)) => {
                 out.extend_from_slice(if value != 0 { b"true" } else { b"false" })
             }
-            (5, Field::Bytes(bytes)) => write_struct(bytes, depth, out)?,
-            (6, Field::Bytes(bytes)) => write_list(bytes, depth, out)?,
+            (5, WireField::Bytes(bytes)) => write_struct(bytes, depth, out)?,
+            (6, WireField::Bytes(bytes)) => write_list(bytes, depth, out)?,
             _ => return Err(StructError::Malformed),
         }
     }
@@ -175,7 +175,7 @@ fn write_list(bytes: &[u8], depth: u8, out: &mut Vec<u8>) -> Result<(), StructEr
     while !rest.is_empty() {
         let (number, field, after) = split(rest)?;
         rest = after;
-        let (1, Field::Bytes(value)) = (number, field) else {
+        let (1, WireField::Bytes(value)) = (number, field) else {
             return Err(StructError::Malformed);
         };
         if !first {

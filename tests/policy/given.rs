@@ -5,7 +5,7 @@ use agentguard::event::{
     RequestFacts, Text, Turn,
 };
 use agentguard::policy::{Data, Node};
-use agentguard::wire::json::{Kind as Json, Limits, Nest, Value};
+use agentguard::wire::json::{JsonBody, Limits, Value, ValueKind as Json};
 
 /// What a case gives.
 pub struct Given<'c> {
@@ -57,9 +57,9 @@ impl<'c> Given<'c> {
     }
 
     /// The earlier events in their body.
-    pub fn earlier_reading(events: &[Given<'_>], nest: &Nest<'_>) -> Reading {
+    pub fn earlier_reading(events: &[Given<'_>], json: &JsonBody<'_>) -> Reading {
         let mut reading = Reading::default();
-        let doc = nest.body().unwrap();
+        let doc = json.body().unwrap();
         let root = doc.root();
         for (event, value) in events.iter().zip(root.elements()) {
             event.add_to(&mut reading, value, Direction::Request);
@@ -95,18 +95,18 @@ impl<'c> Given<'c> {
     }
 
     /// The scanned body.
-    pub fn nest<'b>(&self, body: &'b [u8]) -> Nest<'b> {
-        Nest::scan(body, Limits { max_depth: 64 }, 4).unwrap()
+    pub fn json<'b>(&self, body: &'b [u8]) -> JsonBody<'b> {
+        JsonBody::scan(body, Limits { max_depth: 64 }, 4).unwrap()
     }
 
     /// The one event that the case is about.
-    pub fn reading(&self, nest: &Nest<'_>) -> Reading {
+    pub fn reading(&self, json: &JsonBody<'_>) -> Reading {
         let mut reading = Reading::default();
         let direction = match self.event().0 {
             Kind::ToolCall | Kind::Response => Direction::Response,
             _ => Direction::Request,
         };
-        self.add_to(&mut reading, nest.body().unwrap().root(), direction);
+        self.add_to(&mut reading, json.body().unwrap().root(), direction);
         reading
     }
 

@@ -386,20 +386,20 @@ fn with_context<T>(
     use_it: impl FnOnce(&Context<'_>) -> T,
 ) -> T {
     let body = given.body();
-    let nest = given.nest(&body);
-    let reading = given.reading(&nest);
+    let json = given.json(&body);
+    let reading = given.reading(&json);
     let mut facts = given.facts();
     let scans = RefCell::new(Scans::default());
     let scratch = RefCell::new(ScanScratch::default());
     if let Some((body, events)) = given.earlier() {
-        let nest = given.nest(&body);
-        let mut reading = Given::earlier_reading(&events, &nest);
+        let json = given.json(&body);
+        let mut reading = Given::earlier_reading(&events, &json);
         reading.continues_elsewhere = given.continues_elsewhere();
         facts.history = policy.recall(&Context {
             policy,
             facts: &facts,
             reading: &reading,
-            nest: &nest,
+            json: &json,
             scans: &RefCell::default(),
             scratch: &scratch,
         });
@@ -408,7 +408,7 @@ fn with_context<T>(
         policy,
         facts: &facts,
         reading: &reading,
-        nest: &nest,
+        json: &json,
         scans: &scans,
         scratch: &scratch,
     })

@@ -6,7 +6,7 @@ use super::{
     requests, route_of, texts, tool,
 };
 use agentguard::event::{Event, Kind, Reading};
-use agentguard::wire::json::Nest;
+use agentguard::wire::json::JsonBody;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
@@ -40,8 +40,8 @@ fn pointers(body: &Value, wanted: &dyn Fn(&Value) -> bool, most: usize) -> Vec<S
     found.into_iter().step_by(step).collect()
 }
 
-fn sees(nest: &Nest<'_>, reading: &Reading) -> bool {
-    all_texts(nest, reading)
+fn sees(json: &JsonBody<'_>, reading: &Reading) -> bool {
+    all_texts(json, reading)
         .iter()
         .any(|text| text.contains(NEEDLE))
 }
@@ -55,8 +55,8 @@ fn an_unknown_key_anywhere_in_a_request_is_found() {
             let object = changed.pointer_mut(&at).unwrap().as_object_mut().unwrap();
             object.insert("zz_new".to_owned(), json!({"deep": [NEEDLE]}));
             let text = changed.to_string();
-            let (nest, reading) = asked_in(&route, &text);
-            assert!(sees(&nest, &reading), "{} at {at}", id(&exchange));
+            let (json, reading) = asked_in(&route, &text);
+            assert!(sees(&json, &reading), "{} at {at}", id(&exchange));
             tried += 1;
         }
     }
@@ -77,9 +77,9 @@ fn an_unknown_key_anywhere_in_an_answer_is_found() {
             let object = changed.pointer_mut(&at).unwrap().as_object_mut().unwrap();
             object.insert("zz_new".to_owned(), json!({"deep": [NEEDLE]}));
             let text = changed.to_string();
-            let (nest, reading) =
+            let (json, reading) =
                 read_response(route.protocol, &asked, text.as_bytes(), BOUNDS).unwrap();
-            assert!(sees(&nest, &reading), "{} at {at}", id(&exchange));
+            assert!(sees(&json, &reading), "{} at {at}", id(&exchange));
             tried += 1;
         }
     }
@@ -109,7 +109,7 @@ fn a_sentence_in_the_place_of_any_string_of_a_request_is_seen_somewhere() {
             let mut changed = body.clone();
             *changed.pointer_mut(&at).unwrap() = json!(NEEDLE);
             let text = changed.to_string();
-            let (nest, reading) = asked_in(&route, &text);
+            let (json, reading) = asked_in(&route, &text);
             let is_named = reading.events.iter().any(|event| tool(event) == NEEDLE)
                 || reading.models.names.iter().any(|name| &**name == NEEDLE)
                 || reading.agent.as_deref() == Some(NEEDLE);
@@ -117,7 +117,7 @@ fn a_sentence_in_the_place_of_any_string_of_a_request_is_seen_somewhere() {
             let is_name = at.ends_with("name") || at.contains("allowedFunctionNames");
             let is_refused = !reading.problems.is_empty();
             assert!(
-                sees(&nest, &reading) || is_named || is_name || is_refused,
+                sees(&json, &reading) || is_named || is_name || is_refused,
                 "{} at {at}",
                 id(&exchange)
             );
@@ -128,8 +128,8 @@ fn a_sentence_in_the_place_of_any_string_of_a_request_is_seen_somewhere() {
 }
 
 /// What an event says, without where.
-fn said(event: &Event, nest: &Nest<'_>, reading: &Reading) -> String {
-    let mut texts = texts(event, nest, reading);
+fn said(event: &Event, json: &JsonBody<'_>, reading: &Reading) -> String {
+    let mut texts = texts(event, json, reading);
     texts.sort();
     format!(
         "{} {} {:?} {:?} {:?} {:?} {} {:?} {:?} {texts:?}",
@@ -145,11 +145,11 @@ fn said(event: &Event, nest: &Nest<'_>, reading: &Reading) -> String {
     )
 }
 
-fn all_said(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn all_said(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     let mut all: Vec<String> = reading
         .events
         .iter()
-        .map(|event| said(event, nest, reading))
+        .map(|event| said(event, json, reading))
         .collect();
     all.sort();
     all
@@ -173,10 +173,10 @@ fn reversed(value: &Value) -> Value {
 fn keys_in_another_order_say_the_same() {
     for (exchange, route, body) in requests() {
         let (one, other) = (body.to_string(), reversed(&body).to_string());
-        let (nest, reading) = asked_in(&route, &one);
+        let (json, reading) = asked_in(&route, &one);
         let (other_nest, other_reading) = asked_in(&route, &other);
         assert_eq!(
-            all_said(&nest, &reading),
+            all_said(&json, &reading),
             all_said(&other_nest, &other_reading),
             "{}",
             id(&exchange)
@@ -187,9 +187,9 @@ fn keys_in_another_order_say_the_same() {
     for (exchange, route, asked, body) in answers() {
         let (one, other) = (body.to_string(), reversed(&body).to_string());
         let read = |text: &str| {
-            let (nest, reading) =
+            let (json, reading) =
                 read_response(route.protocol, &asked, text.as_bytes(), BOUNDS).unwrap();
-            (all_said(&nest, &reading), reading.usage, reading.finish)
+            (all_said(&json, &reading), reading.usage, reading.finish)
         };
         assert_eq!(read(&one), read(&other), "{}", id(&exchange));
     }

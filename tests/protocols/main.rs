@@ -21,7 +21,7 @@ use agentguard::protocol::{
     self, Asked, BodyForm, Bounds, Head, Recognised, Route, read_request, read_response,
 };
 use agentguard::wire::http::Path;
-use agentguard::wire::json::Nest;
+use agentguard::wire::json::JsonBody;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -134,30 +134,30 @@ fn answers() -> Vec<(Value, Route, Asked, Value)> {
 }
 
 /// What is read in a request.
-fn asked_in<'b>(route: &Route, body: &'b str) -> (Nest<'b>, Reading) {
+fn asked_in<'b>(route: &Route, body: &'b str) -> (JsonBody<'b>, Reading) {
     read_request(route, body.as_bytes(), BOUNDS)
         .unwrap_or_else(|problem| panic!("{problem:?} in {body}"))
 }
 
 /// What is read in an answer to nothing in particular.
-fn answered_in<'b>(route: &Route, body: &'b str) -> (Nest<'b>, Reading) {
+fn answered_in<'b>(route: &Route, body: &'b str) -> (JsonBody<'b>, Reading) {
     let asked = Asked::at(route.endpoint.clone());
     read_response(route.protocol, &asked, body.as_bytes(), BOUNDS)
         .unwrap_or_else(|problem| panic!("{problem:?} in {body}"))
 }
 
 /// The strings and numbers of an event, one after the other.
-fn texts(event: &Event, nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn texts(event: &Event, json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     event
         .texts
         .clone()
-        .map(|number| text(number, nest, reading))
+        .map(|number| text(number, json, reading))
         .collect()
 }
 
-fn text(number: u32, nest: &Nest<'_>, reading: &Reading) -> String {
+fn text(number: u32, json: &JsonBody<'_>, reading: &Reading) -> String {
     let place = reading.texts[usize::try_from(number).unwrap()].place;
-    let value = nest.value(place).unwrap();
+    let value = json.value(place).unwrap();
     match value.text() {
         Some(text) => text.into_owned(),
         None => value.number().unwrap_or_default().to_owned(),
@@ -165,9 +165,9 @@ fn text(number: u32, nest: &Nest<'_>, reading: &Reading) -> String {
 }
 
 /// All texts of a body.
-fn all_texts(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn all_texts(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     (0..u32::try_from(reading.texts.len()).unwrap())
-        .map(|number| text(number, nest, reading))
+        .map(|number| text(number, json, reading))
         .collect()
 }
 

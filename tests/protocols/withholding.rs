@@ -287,13 +287,13 @@ fn places_that_point_into_an_edited_text_move_with_it() {
 /// Words that only stand in texts of an answer, the longest first.
 fn words(route: &Route, answer: &Value) -> Vec<String> {
     let body = answer.to_string();
-    let (nest, reading) = answered_in(route, &body);
+    let (json, reading) = answered_in(route, &body);
     let mut words: Vec<String> = Vec::new();
     for event in &reading.events {
         if event.kind != Kind::Response || event.part != Part::Text {
             continue;
         }
-        for text in super::texts(event, &nest, &reading) {
+        for text in super::texts(event, &json, &reading) {
             words.extend(
                 text.split(|c: char| !c.is_ascii_alphabetic())
                     .filter(|word| word.len() > 5)
@@ -308,7 +308,7 @@ fn words(route: &Route, answer: &Value) -> Vec<String> {
                      invalid_request_error invalid_argument";
     let mut everything = String::new();
     strings(answer, &mut everything);
-    let seen = all_texts(&nest, &reading).join("\n").to_lowercase();
+    let seen = all_texts(&json, &reading).join("\n").to_lowercase();
     words.retain(|word| {
         let count = |text: &str| text.matches(word.as_str()).count();
         count(&everything) == count(&seen) && count(structure) == 0

@@ -80,7 +80,7 @@ fn characters(streamed: &Streamed, body: &[u8]) -> usize {
             if event.kind != Kind::Response {
                 return None;
             }
-            part.nest
+            part.json
                 .value(event.at)?
                 .text()
                 .map(|text| text.chars().count())

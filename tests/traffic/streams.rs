@@ -176,7 +176,7 @@ fn texts(transcript: &Transcript) -> Vec<(String, String)> {
         if !matches!(event.part, Part::Text | Part::Reasoning | Part::Refusal) {
             return None;
         }
-        let text = part.nest.value(event.at)?.text()?.into_owned();
+        let text = part.json.value(event.at)?.text()?.into_owned();
         Some((at, text))
     });
     texts.collect()
@@ -188,7 +188,7 @@ fn signed_texts(transcript: &Transcript) -> String {
         let texts = part.reading.texts.iter();
         texts
             .filter(|text| text.class == Class::Sealed)
-            .filter_map(|text| Some(part.nest.value(text.place)?.text()?.into_owned()))
+            .filter_map(|text| Some(part.json.value(text.place)?.text()?.into_owned()))
     });
     signed.collect()
 }
@@ -301,7 +301,7 @@ fn of_arguments(transcript: &Transcript, are_arguments: bool) -> Vec<String> {
         let texts = events.flat_map(|event| event.texts.clone());
         texts.filter_map(|number| {
             let text = part.reading.texts.get(usize::try_from(number).ok()?)?;
-            Some(part.nest.value(text.place)?.text()?.into_owned())
+            Some(part.json.value(text.place)?.text()?.into_owned())
         })
     });
     parts.collect()

@@ -7,7 +7,7 @@ use agentguard::event::{Event, Kind, Known, Reading};
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::protocol::{self, Asked, BodyForm, Bounds, Head, Recognised, Route};
 use agentguard::wire::http::{ContentType, MediaType, Path};
-use agentguard::wire::json::Nest;
+use agentguard::wire::json::JsonBody;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -50,8 +50,8 @@ fn route_of(exchange: &Value) -> Option<Route> {
         Recognised::ByBody => {
             let body = body(request);
             let limits = agentguard::wire::json::Limits { max_depth: 64 };
-            let nest = Nest::scan(&body, limits, 0).ok()?;
-            protocol::recognise_body(&head, nest.body()?.root())
+            let json = JsonBody::scan(&body, limits, 0).ok()?;
+            protocol::recognise_body(&head, json.body()?.root())
         }
         _ => None,
     }
@@ -109,11 +109,11 @@ impl Whole {
         asked
     }
 
-    fn read_request<'b>(&self, body: &'b [u8]) -> Option<(Nest<'b>, Reading)> {
+    fn read_request<'b>(&self, body: &'b [u8]) -> Option<(JsonBody<'b>, Reading)> {
         protocol::read_request(&self.route, body, BOUNDS).ok()
     }
 
-    fn read_response<'b>(&self, asked: &Asked, body: &'b [u8]) -> Option<(Nest<'b>, Reading)> {
+    fn read_response<'b>(&self, asked: &Asked, body: &'b [u8]) -> Option<(JsonBody<'b>, Reading)> {
         protocol::read_response(self.route.protocol, asked, body, BOUNDS).ok()
     }
 
@@ -125,21 +125,21 @@ impl Whole {
 }
 
 /// Texts that rules are asked about.
-fn texts(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn texts(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     let mut found = Vec::new();
     for event in &reading.events {
-        found.extend(texts_of(event, nest, reading));
+        found.extend(texts_of(event, json, reading));
     }
     found
 }
 
-fn texts_of(event: &Event, nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn texts_of(event: &Event, json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     event
         .texts
         .clone()
         .filter_map(|number| {
             let text = reading.texts.get(usize::try_from(number).unwrap())?;
-            Some(nest.value(text.place)?.text()?.into_owned())
+            Some(json.value(text.place)?.text()?.into_owned())
         })
         .collect()
 }
@@ -208,18 +208,18 @@ fn a_member_that_nobody_knows_is_found_wherever_it_stands() {
         };
         for (way, body) in requests {
             count += 1;
-            let Some((nest, reading)) = whole.read_request(&body) else {
+            let Some((json, reading)) = whole.read_request(&body) else {
                 panic!("{} {way}: not read", whole.id);
             };
-            let found = texts(&nest, &reading).iter().any(|text| text == CANARY);
+            let found = texts(&json, &reading).iter().any(|text| text == CANARY);
             assert!(found, "{} request /{way}", whole.id);
         }
         for (way, body) in with_canaries(&whole.response) {
             count += 1;
-            let Some((nest, reading)) = whole.read_response(&asked, &body) else {
+            let Some((json, reading)) = whole.read_response(&asked, &body) else {
                 panic!("{} {way}: not read", whole.id);
             };
-            let found = texts(&nest, &reading)
+            let found = texts(&json, &reading)
                 .iter()
                 .any(|text| text.contains(CANARY));
             assert!(found, "{} response /{way}", whole.id);
@@ -244,15 +244,15 @@ fn reversed(value: &Value) -> Value {
 }
 
 /// What was seen, whatever its order.
-fn seen(nest: &Nest<'_>, reading: &Reading) -> Vec<String> {
+fn seen(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     let mut all: Vec<String> = reading
         .events
         .iter()
         .map(|event| {
-            let mut texts = texts_of(event, nest, reading);
+            let mut texts = texts_of(event, json, reading);
             texts.sort();
             // Arguments are compared as values, not as they are written.
-            let args = event.args.value().and_then(|at| nest.value(*at));
+            let args = event.args.value().and_then(|at| json.value(*at));
             let args: Option<Value> = args.and_then(|at| serde_json::from_slice(at.raw()).ok());
             let args = args.map(|args| match args {
                 Value::Object(members) => members.keys().cloned().collect::<BTreeSet<_>>(),
@@ -283,10 +283,10 @@ fn the_order_of_members_changes_nothing() {
         if whole.is_json() && whole.has_request() {
             let value: Value = serde_json::from_slice(&whole.request).unwrap();
             let turned = serde_json::to_vec(&reversed(&value)).unwrap();
-            let (nest, reading) = whole.read_request(&whole.request).unwrap();
+            let (json, reading) = whole.read_request(&whole.request).unwrap();
             let (turned_nest, turned_reading) = whole.read_request(&turned).unwrap();
             assert_eq!(
-                seen(&nest, &reading),
+                seen(&json, &reading),
                 seen(&turned_nest, &turned_reading),
                 "{} request",
                 whole.id
@@ -296,10 +296,10 @@ fn the_order_of_members_changes_nothing() {
             continue;
         };
         let turned = serde_json::to_vec(&reversed(&value)).unwrap();
-        let (nest, reading) = whole.read_response(&asked, &whole.response).unwrap();
+        let (json, reading) = whole.read_response(&asked, &whole.response).unwrap();
         let (turned_nest, turned_reading) = whole.read_response(&asked, &turned).unwrap();
         assert_eq!(
-            seen(&nest, &reading),
+            seen(&json, &reading),
             seen(&turned_nest, &turned_reading),
             "{} response",
             whole.id
@@ -490,12 +490,12 @@ fn stands_elsewhere(whole: &Whole, word: &str) -> bool {
 
 /// The longest word of an answer's text that stands nowhere else.
 fn word_of(whole: &Whole) -> Option<String> {
-    let (nest, reading) = whole.read_response(&whole.asked(), &whole.response)?;
+    let (json, reading) = whole.read_response(&whole.asked(), &whole.response)?;
     let said: Vec<String> = reading
         .events
         .iter()
         .filter(|event| event.kind == Kind::Response && event.part == agentguard::event::Part::Text)
-        .flat_map(|event| texts_of(event, &nest, &reading))
+        .flat_map(|event| texts_of(event, &json, &reading))
         .collect();
     said.iter()
         .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()))
@@ -544,14 +544,14 @@ fn a_word_that_is_redacted_is_nowhere_in_the_answer() {
 
 /// The longest word of the arguments of an answer's calls that stands in none of its other texts.
 fn argument_of(whole: &Whole) -> Option<String> {
-    let (nest, reading) = whole.read_response(&whole.asked(), &whole.response)?;
+    let (json, reading) = whole.read_response(&whole.asked(), &whole.response)?;
     let (arguments, others): (Vec<&Event>, Vec<&Event>) = reading
         .events
         .iter()
         .filter(|event| event.kind != Kind::ToolCall)
         .partition(|event| event.part == agentguard::event::Part::Arguments);
     let said = |events: &[&Event]| -> Vec<String> {
-        let texts = events.iter().map(|event| texts_of(event, &nest, &reading));
+        let texts = events.iter().map(|event| texts_of(event, &json, &reading));
         texts.flatten().collect()
     };
     let others = said(&others).concat();

@@ -3,7 +3,7 @@
 //! The first three characters of every word of the text are looked up in a set of bits; few words pass, and for
 //! those the beginnings that share the characters are compared, at first up to eight characters of each at once.
 
-use crate::wire::order;
+use crate::wire::sort;
 
 /// Bits of the filter: 4 KB, so that it stays in the nearest cache.
 const FILTER_BITS: u32 = 15;
@@ -79,7 +79,7 @@ impl Beginnings {
                 mask,
             });
         }
-        order::sort(&mut built.entries);
+        sort::sort(&mut built.entries);
         let size = built.entries.len().saturating_mul(2).next_power_of_two();
         built.index = vec![(0, 0, 0); size];
         let entries = std::mem::take(&mut built.entries);

@@ -11,7 +11,7 @@ use crate::detect::normalise::readings;
 use crate::detect::pattern::{self, Pattern, PatternSet};
 use crate::detect::select::Selection;
 use crate::detect::{Confidence, DETECTORS};
-use crate::wire::{order, work};
+use crate::wire::{sort, work};
 
 /// A policy's own detectors, ready to run.
 #[derive(Clone, Debug, Default)]
@@ -201,7 +201,7 @@ impl CustomPlan {
             begun = begun.min(self.find_keywords(reading, &mut memory.matches));
         }
         begun = begun.min(self.find_patterns(reading, memory));
-        order::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
+        sort::sort_by_key(&mut memory.matches, |(_, range, _)| range.start);
         memory
             .near
             .begin(reading.key, false, reading.table.cloned(), &self.terms);

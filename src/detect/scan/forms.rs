@@ -8,10 +8,10 @@
 //! over without asking the judge, unless findings of low confidence are wanted. One with `!` in front also counts where
 //! the text is nothing else.
 
-use crate::wire::btree::BTreeMap;
+use crate::wire::sorted_map::SortedMap;
 
 use super::context::Slots;
-use crate::wire::order;
+use crate::wire::sort;
 
 /// Classes of characters that forms tell apart.
 const CLASSES: usize = 16;
@@ -161,7 +161,7 @@ impl FormTable {
             return Self::default();
         }
         // Subset construction: a state is the set of places that fit so far.
-        let mut known: BTreeMap<Vec<Place>, u16> = BTreeMap::from([(Vec::new(), 0)]);
+        let mut known: SortedMap<Vec<Place>, u16> = SortedMap::from([(Vec::new(), 0)]);
         let mut queue = vec![start.clone()];
         known.insert(start, 1);
         let mut done = 0usize;
@@ -194,7 +194,7 @@ impl FormTable {
                 _ => None,
             });
             let mut fits: Vec<Fit> = ends.collect();
-            order::sort(&mut fits);
+            sort::sort(&mut fits);
             fits.dedup();
             table.gates.push(fits.iter().fold(0, |gates, fit| {
                 let context = forms
@@ -261,7 +261,7 @@ impl FormTable {
         }
         let is_free = |state: u16| free.get(usize::from(state)).copied().unwrap_or(false);
         let mut order: Vec<u16> = (0..count).collect();
-        order::sort_by_key(&mut order, |state| {
+        sort::sort_by_key(&mut order, |state| {
             let gate = self.gate(*state);
             match (is_free(*state), gate) {
                 (false, 0) => 0,

@@ -5,7 +5,7 @@ use super::scattered::Scattered;
 use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
 use crate::protocol::stream::{CallKey, CallPiece, HeldFrames};
 use crate::protocol::{Bounds, Reader};
-use crate::wire::json::{self, Edits, Limits, Nest, Place, quote};
+use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, quote};
 use std::borrow::Cow;
 
 /// One call so far.
@@ -15,11 +15,11 @@ pub(super) struct Call {
     /// The name, where no value says nothing else.
     named: Option<Box<str>>,
     /// Each part of the name: its frame, its place, what it says.
-    names: Vec<(u64, Place, String)>,
+    names: Vec<(u64, NodeId, String)>,
     /// What else it goes by.
     aliases: Vec<String>,
     /// The arguments' parts: frame and place.
-    parts: Vec<(u64, Place)>,
+    parts: Vec<(u64, NodeId)>,
     arguments: String,
     /// Those that are told one by one. Where all of them are told as well, these repeat them.
     scattered: Scattered,
@@ -28,12 +28,12 @@ pub(super) struct Call {
     /// What came is this argument alone, and whether it is a text.
     argument: Option<(&'static str, bool)>,
     /// Places in which other fields of the same frames repeat the name, and the arguments.
-    names_again: Vec<(u64, Place)>,
-    parts_again: Vec<(u64, Place)>,
+    names_again: Vec<(u64, NodeId)>,
+    parts_again: Vec<(u64, NodeId)>,
     /// Places that repeat all of the arguments.
-    wholes: Vec<(u64, Place)>,
+    wholes: Vec<(u64, NodeId)>,
     /// Every value that is about it: frame and place.
-    pub(super) elements: Vec<(u64, Place)>,
+    pub(super) elements: Vec<(u64, NodeId)>,
 }
 
 impl Call {
@@ -41,19 +41,19 @@ impl Call {
     pub(super) fn add(
         &mut self,
         frame: u64,
-        element: Place,
+        element: NodeId,
         what: &CallPiece,
-        nest: &Nest<'_>,
+        json: &JsonBody<'_>,
     ) -> bool {
         let is_new = self.elements.last().is_none_or(|(last, _)| *last != frame);
         if self.elements.last() != Some(&(frame, element)) {
             self.elements.push((frame, element));
         }
-        let text = |place: Place| {
-            let value = nest.value(place)?;
+        let text = |place: NodeId| {
+            let value = json.value(place)?;
             Some(match value.kind() {
-                json::Kind::String => value.text().unwrap_or_default().into_owned(),
-                json::Kind::Null => String::new(),
+                json::ValueKind::String => value.text().unwrap_or_default().into_owned(),
+                json::ValueKind::Null => String::new(),
                 // Arguments that are an object where a text is usual.
                 _ => String::from_utf8_lossy(value.raw()).into_owned(),
             })
@@ -74,8 +74,9 @@ impl Call {
             | CallPiece::Input(place) => {
                 self.is_text |= matches!(what, CallPiece::Input(_));
                 if let CallPiece::Argument(name, _) = what {
-                    let value = nest.value(*place);
-                    let is_text = value.is_some_and(|value| value.kind() == json::Kind::String);
+                    let value = json.value(*place);
+                    let is_text =
+                        value.is_some_and(|value| value.kind() == json::ValueKind::String);
                     self.argument = Some((name, is_text));
                 }
                 let more = text(*place).unwrap_or_default();
@@ -86,7 +87,7 @@ impl Call {
                 }
             }
             CallPiece::At(path, place, extent) => {
-                if let Some(value) = nest.value(*place) {
+                if let Some(value) = json.value(*place) {
                     self.scattered.add(frame, *place, value, path, *extent);
                 }
             }
@@ -159,7 +160,7 @@ impl Call {
         &self,
         key: &CallKey,
         bounds: Bounds,
-    ) -> Result<(Nest<'static>, Reading), Problem> {
+    ) -> Result<(JsonBody<'static>, Reading), Problem> {
         let mut body = br#"{"arguments":"#.to_vec();
         let (arguments, is_text_alone) = self.said();
         match self.argument {
@@ -179,7 +180,7 @@ impl Call {
         body.push(b'}');
         let mut reader = Reader::of_frame(body, bounds)?;
         let Some(doc) = reader.body() else {
-            return Ok((reader.nest, reader.reading));
+            return Ok((reader.json, reader.reading));
         };
         let root = doc.root();
         reader.claim_all(root);
@@ -209,24 +210,24 @@ impl Call {
             };
             reader.call(event, holder.filter(|_| number == 0));
         }
-        let (nest, reading, _) = reader.finish_frame();
-        Ok((nest, reading))
+        let (json, reading, _) = reader.finish_frame();
+        Ok((json, reading))
     }
 
     /// The call as it is once `turned` is made.
     pub(super) fn turned_back(
         &self,
         key: &CallKey,
-        nest: Nest<'static>,
+        json: JsonBody<'static>,
         reading: Reading,
         turned: Edits,
         bounds: Bounds,
-    ) -> Option<(Nest<'static>, Reading)> {
+    ) -> Option<(JsonBody<'static>, Reading)> {
         if turned.is_empty() {
-            return Some((nest, reading));
+            return Some((json, reading));
         }
         let call = Call {
-            arguments: self.edited_arguments(&nest, turned)?,
+            arguments: self.edited_arguments(&json, turned)?,
             scattered: Scattered::default(),
             is_text: self.said().1,
             ..self.clone()
@@ -234,28 +235,33 @@ impl Call {
         call.read(key, bounds).ok()
     }
 
-    fn edited_arguments(&self, nest: &Nest<'_>, edits: Edits) -> Option<String> {
-        let body = nest.body()?;
-        let edited = nest.edited(body.bytes(), edits);
+    fn edited_arguments(&self, json: &JsonBody<'_>, edits: Edits) -> Option<String> {
+        let body = json.body()?;
+        let edited = json.edited(body.bytes(), edits);
         let limits = Limits {
             max_depth: u16::MAX,
         };
-        let nest = Nest::owned(edited, limits, 0).ok()?;
-        let body = nest.body()?;
+        let json = JsonBody::owned(edited, limits, 0).ok()?;
+        let body = json.body()?;
         let mut arguments = body.root().get("arguments")?;
         if let Some((name, _)) = self.argument {
             arguments = arguments.get(name)?;
         }
         Some(match arguments.kind() {
-            json::Kind::String => arguments.text()?.into_owned(),
+            json::ValueKind::String => arguments.text()?.into_owned(),
             _ => String::from_utf8_lossy(arguments.raw()).into_owned(),
         })
     }
 
     /// Puts edited arguments in place of those that came: all of them into the first part, none into the others. Gives
     /// them.
-    pub(super) fn edit(&self, nest: &Nest<'_>, edits: Edits, queue: &mut Queue) -> Option<String> {
-        let arguments = self.edited_arguments(nest, edits)?;
+    pub(super) fn edit(
+        &self,
+        json: &JsonBody<'_>,
+        edits: Edits,
+        queue: &mut Queue,
+    ) -> Option<String> {
+        let arguments = self.edited_arguments(json, edits)?;
         if !self.scattered.is_empty() {
             if self.said().1 {
                 return None;
@@ -276,7 +282,7 @@ impl Call {
 }
 
 pub(super) fn put_in_first(
-    parts: &[(u64, Place)],
+    parts: &[(u64, NodeId)],
     arguments: &str,
     queue: &mut Queue,
 ) -> Option<()> {
@@ -289,21 +295,21 @@ pub(super) fn put_in_first(
 }
 
 /// Writes arguments in the place of others: as a text, where those are one.
-pub(super) fn put(frame: u64, place: Place, arguments: &str, queue: &mut Queue) -> Option<()> {
+pub(super) fn put(frame: u64, place: NodeId, arguments: &str, queue: &mut Queue) -> Option<()> {
     let held = queue.get(frame)?;
-    let value = held.nest.as_ref()?.value(place)?;
+    let value = held.json.as_ref()?.value(place)?;
     let mut with = Vec::with_capacity(arguments.len().saturating_add(2));
     match value.kind() {
-        json::Kind::String => quote(arguments, &mut with),
+        json::ValueKind::String => quote(arguments, &mut with),
         _ => with.extend_from_slice(arguments.as_bytes()),
     }
     held.edits.replace(value, with);
     Some(())
 }
 
-fn replace(queue: &mut Queue, frame: u64, place: Place, with: Vec<u8>) {
+fn replace(queue: &mut Queue, frame: u64, place: NodeId, with: Vec<u8>) {
     if let Some(held) = queue.get(frame)
-        && let Some(value) = held.nest.as_ref().and_then(|nest| nest.value(place))
+        && let Some(value) = held.json.as_ref().and_then(|json| json.value(place))
     {
         held.edits.replace(value, with);
     }

@@ -2,7 +2,7 @@
 
 use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
 use crate::wire::frame::Frame;
-use crate::wire::order;
+use crate::wire::sort;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
@@ -211,7 +211,7 @@ impl Queue {
                 candidates.push(self.first);
             }
             // The lowest number last, since the last is taken first.
-            order::sort_by_key(&mut candidates, |number| std::cmp::Reverse(*number));
+            sort::sort_by_key(&mut candidates, |number| std::cmp::Reverse(*number));
             candidates.dedup();
         }
     }

@@ -3,7 +3,7 @@
 use super::call::{put, put_in_first};
 use super::queue::Queue;
 use crate::protocol::stream::{Extent, Step};
-use crate::wire::json::{self, Limits, Nest, Place, Value, quote};
+use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
 
 /// More arguments than these are not told apart: they are a text.
 const MOST: usize = 1_024;
@@ -20,9 +20,9 @@ struct Argument {
     said: String,
     has_ended: bool,
     /// Where it was said: frame and place.
-    parts: Vec<(u64, Place)>,
+    parts: Vec<(u64, NodeId)>,
     /// Where all of it was said once more.
-    wholes: Vec<(u64, Place)>,
+    wholes: Vec<(u64, NodeId)>,
 }
 
 /// All arguments of a call that were told one by one, sorted by where they belong.
@@ -50,12 +50,12 @@ impl Scattered {
     pub(super) fn add(
         &mut self,
         frame: u64,
-        place: Place,
+        place: NodeId,
         value: Value<'_>,
         path: &[Step],
         extent: Extent,
     ) {
-        let is_text = value.kind() == json::Kind::String && extent != Extent::Null;
+        let is_text = value.kind() == json::ValueKind::String && extent != Extent::Null;
         let said = match value.text().filter(|_| is_text) {
             Some(text) => text.into_owned(),
             None if extent == Extent::Null => "null".to_owned(),
@@ -159,8 +159,8 @@ impl Scattered {
         let limits = Limits {
             max_depth: u16::MAX,
         };
-        let nest = Nest::scan(arguments.as_bytes(), limits, 0);
-        let Some(body) = nest.as_ref().ok().and_then(|nest| nest.body()) else {
+        let json = JsonBody::scan(arguments.as_bytes(), limits, 0);
+        let Some(body) = json.as_ref().ok().and_then(|json| json.body()) else {
             return false;
         };
         self.arguments.iter().all(|argument| {
@@ -178,8 +178,8 @@ impl Argument {
     /// What this value says, if it is one of the same kind.
     fn said_in(&self, value: Value<'_>) -> Option<String> {
         match value.kind() {
-            json::Kind::String if self.is_text => Some(value.text()?.into_owned()),
-            json::Kind::String => None,
+            json::ValueKind::String if self.is_text => Some(value.text()?.into_owned()),
+            json::ValueKind::String => None,
             _ if self.is_text => None,
             _ => Some(String::from_utf8_lossy(value.raw()).into_owned()),
         }

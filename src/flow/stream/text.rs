@@ -5,7 +5,7 @@ use crate::event::{Class, Event};
 use crate::policy::{Flowing, Window};
 use crate::protocol::stream::{HeldFrames, TextChanges};
 use crate::protocol::written_calls;
-use crate::wire::json::Place;
+use crate::wire::json::NodeId;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -105,7 +105,7 @@ impl Written {
 struct PieceAt {
     range: Range<usize>,
     frame: u64,
-    place: Place,
+    place: NodeId,
 }
 
 impl Text {
@@ -145,7 +145,7 @@ impl Text {
     }
 
     /// Notes where a piece stands that goes on at `start` and repeats `repeats` bytes before that.
-    pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: Place) {
+    pub(super) fn add(&mut self, new: Range<usize>, repeats: usize, frame: u64, place: NodeId) {
         self.pieces.push_back(PieceAt {
             range: new.start.saturating_sub(repeats)..new.end,
             frame,
@@ -184,7 +184,7 @@ impl Text {
 pub(super) fn edit(
     piece: &Range<usize>,
     frame: u64,
-    place: Place,
+    place: NodeId,
     changes: &TextChanges,
     queue: &mut Queue,
 ) {
@@ -202,7 +202,7 @@ pub(super) fn edit(
         .collect();
     if !parts.is_empty()
         && let Some(held) = queue.get(frame)
-        && let Some(value) = held.nest.as_ref().and_then(|nest| nest.value(place))
+        && let Some(value) = held.json.as_ref().and_then(|json| json.value(place))
     {
         held.edits.replace_text(value, parts);
     }

@@ -6,9 +6,9 @@ use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
 use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
 use crate::protocol::{Bounds, Reader};
-use crate::wire::btree::BTreeMap;
 use crate::wire::frame::{Frame, Frames, Framing};
-use crate::wire::json::{Nest, Place};
+use crate::wire::json::{JsonBody, NodeId};
+use crate::wire::sorted_map::SortedMap;
 
 /// A part of the answer: what was read, and where it stands if that is no place in a body.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Told {
     /// `#choice/0`; absent for what stands whole in one frame.
     pub at: Option<String>,
     /// The frame, the text or the call.
-    pub nest: Nest<'static>,
+    pub json: JsonBody<'static>,
     /// The events in it.
     pub reading: Reading,
 }
@@ -37,8 +37,8 @@ pub struct Transcript {
 /// Something that goes on over frames, with the number of its part.
 #[derive(Default)]
 struct Open {
-    texts: BTreeMap<Channel, (usize, String, Class)>,
-    calls: BTreeMap<CallKey, (usize, Call)>,
+    texts: SortedMap<Channel, (usize, String, Class)>,
+    calls: SortedMap<CallKey, (usize, Call)>,
 }
 
 /// Puts a streamed answer together.
@@ -81,16 +81,16 @@ pub fn transcript(
         };
         let mut frame_reader = frame_reader;
         reader.read(&mut frame_reader, frame.event.as_deref());
-        let (nest, reading, told) = frame_reader.finish_frame();
+        let (json, reading, told) = frame_reader.finish_frame();
         learn(&mut transcript.answer, &reading);
         transcript.metered = told.metered.or(transcript.metered);
         for piece in told.pieces {
-            open.take(piece, &nest, number, &mut parts);
+            open.take(piece, &json, number, &mut parts);
         }
         if !(reading.events.is_empty() && reading.problems.is_empty()) {
             parts.push(Some(Told {
                 at: None,
-                nest,
+                json,
                 reading,
             }));
         }
@@ -129,7 +129,13 @@ fn read(
 }
 
 impl Open {
-    fn take(&mut self, piece: Piece, nest: &Nest<'_>, frame: u64, parts: &mut Vec<Option<Told>>) {
+    fn take(
+        &mut self,
+        piece: Piece,
+        json: &JsonBody<'_>,
+        frame: u64,
+        parts: &mut Vec<Option<Told>>,
+    ) {
         let mut begin = || {
             parts.push(None);
             parts.len().saturating_sub(1)
@@ -141,7 +147,7 @@ impl Open {
                     .texts
                     .entry(piece.channel)
                     .or_insert_with(|| (begin(), String::new(), piece.class));
-                if let Some(more) = nest.value(piece.place).and_then(|value| value.text()) {
+                if let Some(more) = json.value(piece.place).and_then(|value| value.text()) {
                     text.push_str(more.get(piece.repeats..).unwrap_or_default());
                 }
             }
@@ -150,7 +156,7 @@ impl Open {
                     .calls
                     .entry(key)
                     .or_insert_with(|| (begin(), Call::default()));
-                call.add(frame, element, &what, nest);
+                call.add(frame, element, &what, json);
             }
             Piece::TextEnd(_) | Piece::TextRest(_) | Piece::CallsEnd(_) | Piece::End(_) => {}
         }
@@ -158,11 +164,11 @@ impl Open {
 
     fn close(self, reader: &dyn StreamReader, bounds: Bounds, parts: &mut [Option<Told>]) {
         for (channel, (number, text, class)) in self.texts {
-            let (nest, mut reading) = part_of_text(&text, class, &Reading::new());
-            let (Some(nest), Some(part)) = (nest, parts.get_mut(number)) else {
+            let (json, mut reading) = part_of_text(&text, class, &Reading::new());
+            let (Some(json), Some(part)) = (json, parts.get_mut(number)) else {
                 continue;
             };
-            let mut event = Event::new(Kind::Response, Direction::Response, Place::default());
+            let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
             event.part = channel.part;
             event.choice = channel.choice;
             event.texts = 0..1;
@@ -171,17 +177,17 @@ impl Open {
             }
             *part = Some(Told {
                 at: Some(reader.text_at(&channel)),
-                nest,
+                json,
                 reading,
             });
         }
         for (key, (number, call)) in self.calls {
-            if let (Ok((nest, reading)), Some(part)) =
+            if let (Ok((json, reading)), Some(part)) =
                 (call.read(&key, bounds), parts.get_mut(number))
             {
                 *part = Some(Told {
                     at: Some(reader.call_at(&key)),
-                    nest,
+                    json,
                     reading,
                 });
             }

@@ -10,7 +10,7 @@ use crate::policy::field::Field;
 use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::rule::{Action, Rule};
-use crate::wire::json::{JsonPath, Step};
+use crate::wire::json::{JsonPath, PathStep};
 use std::collections::BTreeSet;
 
 /// Commands that run others, or write or delete files, by their arguments; and by which.
@@ -284,7 +284,7 @@ pub(super) fn second_paths(subject: &Subject<'_>, findings: &mut Findings) {
 
 fn last_names(path: &JsonPath) -> impl Iterator<Item = &str> {
     path.ways.iter().filter_map(|way| match way.last() {
-        Some(Step::Key(name) | Step::Anywhere(name)) => Some(&**name),
+        Some(PathStep::Key(name) | PathStep::Anywhere(name)) => Some(&**name),
         _ => None,
     })
 }

@@ -10,7 +10,7 @@ use crate::policy::node::{Data, Node};
 use crate::policy::operators::{Side, Verb};
 use crate::policy::reason::{Ask, Formula};
 use crate::policy::rule::Action;
-use crate::wire::json::Step;
+use crate::wire::json::PathStep;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that tools give the same argument.
@@ -40,7 +40,7 @@ pub(super) fn renamed_arguments(subject: &Subject<'_>, findings: &mut Findings) 
             let [way] = path.ways.as_slice() else {
                 continue;
             };
-            let Some(Step::Key(key)) = way.last() else {
+            let Some(PathStep::Key(key)) = way.last() else {
                 continue;
             };
             let others: Vec<&str> = SYNONYMS
@@ -276,7 +276,7 @@ const FORMS: [(&[&str], &str, &str); 4] = [
 /// be all that runs.
 pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
     // Beside what reads a field as what it is, a pattern may refine.
-    let mut read_as_such: Vec<&Vec<Step>> = Vec::new();
+    let mut read_as_such: Vec<&Vec<PathStep>> = Vec::new();
     for view in &subject.rules {
         each_check(view.written, &mut |test, check| {
             let Field::Args(path) = &test.mention.field else {
@@ -314,7 +314,7 @@ pub(super) fn forms(subject: &Subject<'_>, findings: &mut Findings) {
             let last = path.ways.iter().filter_map(|way| way.last());
             let form = FORMS.iter().find(|(names, ..)| {
                 last.clone().any(|step| {
-                    matches!(step, Step::Key(key)
+                    matches!(step, PathStep::Key(key)
                         if names.contains(&&**key) && !(several && **key == *"query"))
                 })
             });

@@ -11,16 +11,16 @@ use super::host::{Host, hosts};
 use super::idna::ascii_name;
 use super::ip::{Numeric, ends, ipv4, ipv6};
 use super::{OperandError, Verdict};
-use crate::wire::btree::BTreeSet;
+use crate::wire::sorted_map::SortedSet;
 use std::net::IpAddr;
 
 /// Domains to compare with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::policy) struct Domains {
-    names: BTreeSet<Box<str>>,
+    names: SortedSet<Box<str>>,
     /// Names whose sub-domains are meant.
-    above: BTreeSet<Box<str>>,
-    addresses: BTreeSet<IpAddr>,
+    above: SortedSet<Box<str>>,
+    addresses: SortedSet<IpAddr>,
     negative: bool,
 }
 

@@ -1,7 +1,7 @@
 //! `overlaps`: shares text with another one.
 
 use super::text::seen;
-use crate::wire::order;
+use crate::wire::sort;
 
 /// How many characters in a row are a shared text, unless the policy says otherwise.
 pub(in crate::policy) const USUAL_RUN: usize = 12;
@@ -54,7 +54,7 @@ impl Overlap {
                 runs.push(run);
                 true
             });
-            order::sort(&mut runs);
+            sort::sort(&mut runs);
             runs
         });
         !each_run(&other, length, &mut |run| runs.binary_search(&run).is_err())

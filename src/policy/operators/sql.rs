@@ -25,8 +25,8 @@ mod token;
 mod words;
 
 use super::{OperandError, Verdict};
-use crate::wire::btree::BTreeSet;
 use crate::wire::letter_case;
+use crate::wire::sorted_map::SortedSet;
 use rows::Rows;
 use statement::{Findings, Table};
 use token::{Dialect, tokens};
@@ -39,7 +39,7 @@ const MAX_BYTES: usize = 256 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum SqlQuestion {
     /// Each verb: is it one of these?
-    Verbs(BTreeSet<Box<str>>),
+    Verbs(SortedSet<Box<str>>),
     /// Each table: is it one of these? Parts of their names.
     Tables(Vec<Vec<Box<str>>>),
     /// Each statement: does it give more rows?
@@ -52,7 +52,7 @@ const SELECT_ALL: &str = "select *";
 impl SqlQuestion {
     /// Reads a list of verbs.
     pub(in crate::policy) fn verbs(entries: &[Box<str>]) -> Result<SqlQuestion, OperandError> {
-        let mut verbs = BTreeSet::new();
+        let mut verbs = SortedSet::new();
         for (at, entry) in entries.iter().enumerate() {
             let lower = letter_case::lower(entry);
             let verb = match &*lower {

@@ -7,7 +7,7 @@ use crate::policy::case::{Described, somebody};
 use crate::policy::field::{Field, RequestField, UsageField};
 use crate::policy::node::{Data, Member, Node};
 use crate::policy::operators::Verb;
-use crate::wire::json::{JsonPath, Step};
+use crate::wire::json::{JsonPath, PathStep};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most events that are put together; in large policies not every rule is tried with every other.
@@ -424,7 +424,7 @@ fn assign(field: &Field, sample: &Sample, event: &mut Described, facts: &mut Fac
             // What stands in a call's arguments is its text.
             if let (Kind::ToolCall, Sample::Is(node)) = (event.kind, sample) {
                 let path = JsonPath {
-                    ways: vec![vec![Step::Key("text".into())]],
+                    ways: vec![vec![PathStep::Key("text".into())]],
                 };
                 put(&mut event.args, &path, &Sample::Is(node.clone()));
             }
@@ -488,7 +488,7 @@ pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
         }
         return;
     };
-    let steps: &[Step] = path.ways.first().map(Vec::as_slice).unwrap_or_default();
+    let steps: &[PathStep] = path.ways.first().map(Vec::as_slice).unwrap_or_default();
     let mut tree = match std::mem::take(root) {
         Known::Is(node) => node,
         _ => node(Data::Null),
@@ -497,13 +497,13 @@ pub(super) fn put(root: &mut Known<Node>, path: &JsonPath, sample: &Sample) {
     *root = Known::Is(tree);
 }
 
-fn put_at(tree: &mut Node, steps: &[Step], value: &Node) {
+fn put_at(tree: &mut Node, steps: &[PathStep], value: &Node) {
     let Some((step, rest)) = steps.split_first() else {
         *tree = value.clone();
         return;
     };
     match step {
-        Step::Key(name) | Step::Anywhere(name) => {
+        PathStep::Key(name) | PathStep::Anywhere(name) => {
             if !matches!(tree.data, Data::Map(_)) {
                 tree.data = Data::Map(Vec::new());
             }
@@ -521,9 +521,9 @@ fn put_at(tree: &mut Node, steps: &[Step], value: &Node) {
                 put_at(&mut member.value, rest, value);
             }
         }
-        Step::Index(_) | Step::Every => {
+        PathStep::Index(_) | PathStep::Every => {
             let at = match step {
-                Step::Index(at) => (*at).min(16),
+                PathStep::Index(at) => (*at).min(16),
                 _ => 0,
             };
             if !matches!(tree.data, Data::List(_)) {

@@ -3,12 +3,12 @@
 use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
 use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
-use crate::event::{Author, Direction, Event, Gate, Kind, Known, Part, RpcMessage, Turn};
+use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::jsonrpc::{self, Envelope, Waiting, is_message};
 use crate::protocol::reader::{Origin, Reader, Voice, is_textual};
 use crate::protocol::stream::{Piece, TextPiece};
 use crate::protocol::{Asked, Endpoint};
-use crate::wire::json::{self, Place, Value};
+use crate::wire::json::{self, NodeId, Value};
 
 /// Reads a request in either binding.
 pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
@@ -28,7 +28,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let known = endpoint_of(method);
     let mut event = Event::new(Kind::Request, reader.direction(), root.place());
     if known == Some(CARD) {
-        event.gate = Gate::Plumbing;
+        event.gate = DefaultGate::Plumbing;
     }
     reader.reading.add(event);
     reader.reading.endpoint = known;
@@ -66,7 +66,7 @@ fn params(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Lists of parts whose texts go on in other frames: where each stands, in ascending order, and which text it is a piece of.
-pub(super) type Pieces = [(Place, TextPiece)];
+pub(super) type Pieces = [(NodeId, TextPiece)];
 
 /// One message. In a request it has an author; in an answer it is the agent's, or repeats what was said before.
 fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
@@ -183,7 +183,7 @@ pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked, pieces: &Pieces) {
 fn rest_answer(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked, pieces: &Pieces) {
     let Some(error) = root
         .get("error")
-        .filter(|error| error.kind() == json::Kind::Object)
+        .filter(|error| error.kind() == json::ValueKind::Object)
     else {
         result(reader, root, asked, pieces);
         return;
@@ -212,9 +212,9 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked, pieces: &Pie
         return;
     }
     match value.kind() {
-        json::Kind::Object => {}
+        json::ValueKind::Object => {}
         // 0.3 lists push notifications in a bare list.
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
                 result(reader, element, asked, pieces);

@@ -9,9 +9,9 @@ use crate::protocol::stream::{
     Channel, HeldFrame, KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Place, Value};
-use crate::wire::order;
+use crate::wire::json::{NodeId, Value};
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::offset;
 
 /// States after which nothing follows until the client speaks again.
@@ -38,14 +38,14 @@ const STATES: u32 = 0;
 pub(super) struct A2aStream {
     asked: Asked,
     /// Numbers of the artifacts so far, by their ids.
-    artifacts: BTreeMap<String, u32>,
+    artifacts: SortedMap<String, u32>,
 }
 
 impl A2aStream {
     pub(super) fn new(asked: &Asked) -> A2aStream {
         A2aStream {
             asked: asked.clone(),
-            artifacts: BTreeMap::new(),
+            artifacts: SortedMap::new(),
         }
     }
 
@@ -92,7 +92,7 @@ impl A2aStream {
 /// What a frame holds of artifacts.
 #[derive(Default)]
 struct Chunks {
-    pieces: Vec<(Place, TextPiece)>,
+    pieces: Vec<(NodeId, TextPiece)>,
     lanes: Lanes,
     /// Texts that begin anew.
     before: Vec<Channel>,
@@ -161,7 +161,7 @@ impl StreamReader for A2aStream {
         for channel in chunks.before {
             reader.piece(Piece::TextEnd(channel));
         }
-        order::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
+        sort::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
         read::answer(reader, &self.asked, &chunks.pieces);
         for channel in chunks.last {
             reader.piece(Piece::TextRest(channel));

@@ -110,7 +110,7 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>, orig
     }
     let kind = value.get("type").and_then(|kind| kind.text());
     reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
-    if value.kind() == json::Kind::Object {
+    if value.kind() == json::ValueKind::Object {
         reader.known(value, ERROR, origin);
     }
 }

@@ -179,11 +179,11 @@ pub(in crate::protocol) fn content(
     calls: &mut Calls,
 ) {
     match value.kind() {
-        json::Kind::String => say(reader, value, speaker),
-        json::Kind::Array => reader.array(value, |reader, element| {
+        json::ValueKind::String => say(reader, value, speaker),
+        json::ValueKind::Array => reader.array(value, |reader, element| {
             block(reader, element, speaker, calls);
         }),
-        json::Kind::Null => reader.claim(value),
+        json::ValueKind::Null => reader.claim(value),
         _ => reader.wrong_type(value, "a string or a list of blocks"),
     }
 }
@@ -195,7 +195,7 @@ pub(super) fn block(
     speaker: &Speaker,
     calls: &mut Calls,
 ) {
-    if block.kind() != json::Kind::Object {
+    if block.kind() != json::ValueKind::Object {
         reader.wrong_type(block, "a content block");
         return;
     }
@@ -440,11 +440,11 @@ fn provider_result(
     calls: &mut Calls,
 ) {
     match value.kind() {
-        json::Kind::String | json::Kind::Null => say(reader, value, speaker),
-        json::Kind::Array => reader.array(value, |reader, element| {
+        json::ValueKind::String | json::ValueKind::Null => say(reader, value, speaker),
+        json::ValueKind::Array => reader.array(value, |reader, element| {
             provider_result(reader, element, speaker, calls);
         }),
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             let is_block = value.get("type").is_some_and(|kind| {
                 kind.is_text("text") || kind.is_text("document") || kind.is_text("image")
             });

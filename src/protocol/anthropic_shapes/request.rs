@@ -226,13 +226,13 @@ fn message(
         &speaker.origin,
         &mut |reader, key, value| match key {
             "role" => match value.kind() {
-                json::Kind::String => reader.word(value, &["user", "assistant", "system"]),
+                json::ValueKind::String => reader.word(value, &["user", "assistant", "system"]),
                 _ => reader.wrong_type(value, "a string"),
             },
             _ => content(reader, value, &speaker, calls),
         },
     );
-    if role.is_none() && message.kind() == json::Kind::Object {
+    if role.is_none() && message.kind() == json::ValueKind::Object {
         reader.problem(codes::AG2001, message, "`role` is missing");
     }
 }
@@ -272,12 +272,12 @@ fn fallbacks(reader: &mut Reader<'_>, value: Value<'_>) {
     ];
     let origin = Origin::of(Author::System, Part::Other);
     match value.kind() {
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.word(value, &["default"]);
             reader.reading.models.unknown = true;
         }
         _ => reader.array(value, |reader, fallback| match fallback.kind() {
-            json::Kind::String => reader.model(fallback),
+            json::ValueKind::String => reader.model(fallback),
             _ => reader.known(fallback, FALLBACK, &origin),
         }),
     }
@@ -297,7 +297,7 @@ fn container(reader: &mut Reader<'_>, value: Value<'_>) {
         ),
     ];
     match value.kind() {
-        json::Kind::String => reader.state(value),
+        json::ValueKind::String => reader.state(value),
         _ => {
             let origin = Origin::of(Author::System, Part::Other);
             reader.known(value, CONTAINER, &origin);

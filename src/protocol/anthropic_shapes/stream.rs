@@ -291,7 +291,7 @@ impl MessageStream {
         }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
-            let is_text = value.kind() == json::Kind::String && !key.is_text("type");
+            let is_text = value.kind() == json::ValueKind::String && !key.is_text("type");
             if is_text && !reader.knows(value) {
                 reader.claim(value);
                 let channel = Channel::block(index, Part::Other);
@@ -345,7 +345,7 @@ fn no_index(reader: &mut Reader<'static>, event: Value<'_>) {
 }
 
 fn is_empty(object: Value<'_>) -> bool {
-    object.kind() == json::Kind::Object && object.members().next().is_none()
+    object.kind() == json::ValueKind::Object && object.members().next().is_none()
 }
 
 /// The origin of a text, by its number or by that of its block.
@@ -447,7 +447,7 @@ impl StreamReader for MessageStream {
             let mut numbers = call.pieces.iter().map(|(number, _)| *number);
             let first = numbers.next().ok_or(CannotWithhold)?;
             let frame = frames.get(first).ok_or(CannotWithhold)?;
-            let body = frame.nest.as_ref().and_then(|nest| nest.body());
+            let body = frame.json.as_ref().and_then(|json| json.body());
             let body = body.ok_or(CannotWithhold)?;
             let block = body.root().get("content_block").ok_or(CannotWithhold)?;
             frame.edits.replace(block, EMPTY_TEXT.to_vec());
@@ -469,7 +469,7 @@ impl StreamReader for MessageStream {
         if denied.is_empty() {
             return Ok(());
         }
-        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = frame.json.as_ref().and_then(|json| json.body());
         let body = body.ok_or(CannotWithhold)?;
         let message = body.root().get("message").ok_or(CannotWithhold)?;
         let taken = withhold_in_message(message, None, &denied, &mut frame.edits)?;
@@ -485,7 +485,7 @@ impl StreamReader for MessageStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

@@ -2,8 +2,8 @@
 
 use crate::protocol::surgery::{Object, count, tag};
 use crate::protocol::{CannotWithhold, Withholding};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Edits, Place, Value, quote};
+use crate::wire::json::{Edits, NodeId, Value, quote};
+use crate::wire::sorted_map::SortedMap;
 
 /// A message that is nothing but a refusal.
 pub(in crate::protocol) fn refused_message(
@@ -63,7 +63,7 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
 pub(in crate::protocol) fn message(
     message: Value<'_>,
     refused: Option<&str>,
-    denied: &BTreeMap<Place, &str>,
+    denied: &SortedMap<NodeId, &str>,
     edits: &mut Edits,
 ) -> Result<usize, CannotWithhold> {
     if let Some(text) = refused {

@@ -323,7 +323,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: Value<'_>, origin: &Origin) {
             }
             "images" => reader.array(value, |reader, bytes| reader.media(bytes)),
             "id" => match value.kind() {
-                json::Kind::String => reader.id(value),
+                json::ValueKind::String => reader.id(value),
                 _ => reader.claim(value),
             },
             _ => aws_error(reader, root, value),
@@ -358,7 +358,7 @@ fn read_answer(reader: &mut Reader<'_>, answer: Value<'_>, origin: &Origin) {
 
 /// A reason, or AI21's `{reason, length, sequence}`.
 fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() == json::Kind::Object {
+    if value.kind() == json::ValueKind::Object {
         const REASON: &[Key] = &[
             ("reason", Is::Own),
             ("length", Is::Number),
@@ -382,7 +382,7 @@ fn finish(reader: &mut Reader<'_>, value: Value<'_>) {
 fn prompt(reader: &mut Reader<'_>, value: Value<'_>) {
     const PROMPT: &[Key] = &[("text", Is::Text(Part::Other)), ("tokens", Is::Own)];
     let origin = Origin::answer(0).with_part(Part::Other);
-    if value.kind() == json::Kind::Object {
+    if value.kind() == json::ValueKind::Object {
         reader.keys(value, PROMPT, &origin, &mut |reader, _, tokens| {
             reader.claim_all(tokens)
         });

@@ -67,7 +67,7 @@ impl StreamReader for PlainStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = frame.json.as_ref().and_then(|json| json.body());
         let body = body.ok_or(CannotWithhold)?;
         plain::withhold(body.root(), withholding, &mut frame.edits)
     }
@@ -76,7 +76,7 @@ impl StreamReader for PlainStream {
         if frame.edits.is_empty() {
             return;
         }
-        if let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) {
+        if let Some(body) = frame.json.as_ref().and_then(|json| json.body()) {
             plain::drop_copies(body.root(), &mut frame.edits);
         }
     }

@@ -12,7 +12,7 @@ use crate::protocol::stream::{
     CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, StreamReader,
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
-use crate::wire::json::{Edits, Limits, Nest, Value, quote};
+use crate::wire::json::{Edits, JsonBody, Limits, Value, quote};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -87,10 +87,10 @@ fn reader_of(family: Family, asked: &Asked) -> Box<dyn StreamReader> {
 }
 
 /// The base64 around an event, if that is what a payload is: `{bytes, p}`. An error is no such object.
-fn wrapped(payload: &[u8]) -> Option<Nest<'_>> {
-    let nest = Nest::scan(payload, LIMITS, 0).ok()?;
-    nest.body()?.root().get("bytes")?;
-    Some(nest)
+fn wrapped(payload: &[u8]) -> Option<JsonBody<'_>> {
+    let json = JsonBody::scan(payload, LIMITS, 0).ok()?;
+    json.body()?.root().get("bytes")?;
+    Some(json)
 }
 
 impl StreamReader for InvokeStream {
@@ -126,10 +126,10 @@ impl StreamReader for InvokeStream {
     }
 
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        let Some(nest) = wrapped(payload) else {
+        let Some(json) = wrapped(payload) else {
             return Some(payload.to_vec());
         };
-        let body = nest.body()?;
+        let body = json.body()?;
         let mut bytes = None;
         for (key, value) in body.root().members() {
             if key.is_text("bytes") {
@@ -142,22 +142,22 @@ impl StreamReader for InvokeStream {
         bytes
     }
 
-    fn wrap(&self, original: Option<&[u8]>, json: Vec<u8>) -> Vec<u8> {
+    fn wrap(&self, original: Option<&[u8]>, payload: Vec<u8>) -> Vec<u8> {
         let mut quoted = Vec::new();
-        quote(&STANDARD.encode(&json), &mut quoted);
+        quote(&STANDARD.encode(&payload), &mut quoted);
         let Some(original) = original else {
             return [br#"{"bytes":"#.as_slice(), &quoted, b"}"].concat();
         };
-        let nest = wrapped(original);
-        let body = nest.as_ref().and_then(|nest| nest.body());
+        let json = wrapped(original);
+        let body = json.as_ref().and_then(|json| json.body());
         let bytes = body.as_ref().and_then(|body| body.root().get("bytes"));
-        match (&nest, bytes) {
-            (Some(nest), Some(bytes)) => {
+        match (&json, bytes) {
+            (Some(json), Some(bytes)) => {
                 let mut edits = Edits::default();
                 edits.replace(bytes, quoted);
-                nest.edited(original, edits)
+                json.edited(original, edits)
             }
-            _ => json,
+            _ => payload,
         }
     }
 

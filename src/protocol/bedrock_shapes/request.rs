@@ -128,15 +128,15 @@ fn message(
         &speaker.origin,
         &mut |reader, key, value| match key {
             "role" => match value.kind() {
-                json::Kind::String => reader.word(value, &["user", "assistant", "system"]),
+                json::ValueKind::String => reader.word(value, &["user", "assistant", "system"]),
                 _ => reader.wrong_type(value, "a string"),
             },
             // Nova takes a text as well.
-            _ if value.kind() == json::Kind::String => say(reader, value, &speaker),
+            _ if value.kind() == json::ValueKind::String => say(reader, value, &speaker),
             _ => blocks(reader, value, &speaker, calls),
         },
     );
-    if role.is_none() && message.kind() == json::Kind::Object {
+    if role.is_none() && message.kind() == json::ValueKind::Object {
         reader.problem(codes::AG2001, message, "`role` is missing");
     }
 }
@@ -152,7 +152,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
         calls: Turn::Earlier,
         is_result: false,
     };
-    if value.kind() == json::Kind::String {
+    if value.kind() == json::ValueKind::String {
         say(reader, value, &speaker);
         return;
     }
@@ -319,7 +319,7 @@ fn model_fields(reader: &mut Reader<'_>, value: Value<'_>, endpoint: &Endpoint) 
         ),
         ("reasoning_config", Is::Tree(Part::Other)),
     ];
-    if value.kind() != json::Kind::Object {
+    if value.kind() != json::ValueKind::Object {
         // Any JSON is taken here; what is no object holds no tool.
         reader.value(value, Is::Tree(Part::Other), &beside());
         return;

@@ -247,7 +247,7 @@ impl ConverseStream {
         });
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (_, value) in delta.members() {
-            if value.kind() == json::Kind::String && !reader.knows(value) {
+            if value.kind() == json::ValueKind::String && !reader.knows(value) {
                 reader.claim(value);
                 let channel = Channel::block(index, Part::Other);
                 let piece = TextPiece::new(channel, value.place(), Class::Unknown);
@@ -454,7 +454,7 @@ impl StreamReader for ConverseStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

@@ -5,7 +5,7 @@ use crate::event::Part;
 use crate::protocol::openai_shapes::{self, beside, documents, inputs};
 use crate::protocol::reader::{Member, Reader, Shape};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::json::{self, Edits, JsonBody, Value};
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -137,7 +137,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 fn embeddings(reader: &mut Reader<'_>, value: Value<'_>) {
     for node in value.descendants() {
         match node.value.kind() {
-            json::Kind::String if !node.is_key => reader.media(node.value),
+            json::ValueKind::String if !node.is_key => reader.media(node.value),
             _ => reader.claim(node.value),
         }
     }
@@ -157,12 +157,12 @@ pub(super) fn refused_generation(denial: &Denial) -> Vec<u8> {
 
 /// Texts are edited where they stand, and what repeats them token by token goes.
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     withholding.only_edits()?;
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let generations = body.root().get("generations");
     for generation in generations.into_iter().flat_map(|list| list.elements()) {
         if let Some(copy) = generation.get("token_likelihoods") {

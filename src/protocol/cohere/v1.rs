@@ -10,8 +10,8 @@ use crate::protocol::openai_shapes::{self, refusal_text};
 use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{move_citations, remove_elements};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::sort;
 
 const REQUEST: &[Member] = &[
     ("message", Shape::Own),
@@ -114,8 +114,8 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
         &mut |reader, key, value| match key {
             _ if value.is_null() => reader.claim(value),
             "role" => match value.kind() {
-                json::Kind::String if origin.from != Known::Unknown => reader.claim(value),
-                json::Kind::String => {}
+                json::ValueKind::String if origin.from != Known::Unknown => reader.claim(value),
+                json::ValueKind::String => {}
                 _ => reader.wrong_type(value, "a string"),
             },
             "message" => {
@@ -209,11 +209,11 @@ pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
 
 /// The answer stands there once more as the last turn of the history.
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let root = body.root();
     let empty = |name: &str, edits: &mut Edits| {
         if let Some(list) = root.get(name).filter(|list| !list.is_null()) {
@@ -244,12 +244,12 @@ pub(super) fn withhold(
         return Ok(());
     }
     let list = root.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = order::set(withholding.calls.iter().map(|call| call.at));
+    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
     let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     let text = text
-        .filter(|text| text.kind() == json::Kind::String)
+        .filter(|text| text.kind() == json::ValueKind::String)
         .ok_or(CannotWithhold)?;
     let end = text.text().map_or(0, |text| text.len());
     let told = if end == 0 {

@@ -13,8 +13,8 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, JsonBody, Value};
+use crate::wire::sort;
 use crate::wire::span::Span;
 
 const REQUEST: &[Member] = &[("messages", Shape::Own), ("tool_choice", Shape::Own)];
@@ -123,14 +123,14 @@ impl Conversation {
             &origin,
             &mut |reader, key, value| match key {
                 "role" => match value.kind() {
-                    json::Kind::String => {
+                    json::ValueKind::String => {
                         reader.word(value, &["system", "developer", "user", "assistant", "tool"]);
                     }
                     _ => reader.wrong_type(value, "a string"),
                 },
                 "content" => {
                     let texts = content_texts(reader, value, &origin);
-                    if value.kind() == json::Kind::Array {
+                    if value.kind() == json::ValueKind::Array {
                         each_document(reader, value);
                     }
                     let beside = texts.end..reader.text_count();
@@ -143,7 +143,7 @@ impl Conversation {
                 }),
             },
         );
-        if role.is_none() && message.kind() == json::Kind::Object {
+        if role.is_none() && message.kind() == json::ValueKind::Object {
             let what = "`role` is missing";
             reader.problem(crate::diag::codes::AG2001, message, what);
         }
@@ -185,7 +185,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
         &origin,
         &mut |reader, key, value| match key {
             // An error says what is wrong where an answer has its message.
-            "message" if value.kind() == json::Kind::String => error_text(reader, value),
+            "message" if value.kind() == json::ValueKind::String => error_text(reader, value),
             "message" => said(reader, value),
             // The text once more, token by token: it goes as a whole when the text is edited.
             "logprobs" => reader.claim_all(value),
@@ -235,18 +235,18 @@ fn text_part(text: &str) -> Vec<u8> {
 }
 
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let root = body.root();
     if let Some(logprobs) = root.get("logprobs").filter(|copy| !copy.is_null()) {
         edits.replace(logprobs, b"[]".to_vec());
     }
     let message = root
         .get("message")
-        .filter(|message| message.kind() == json::Kind::Object);
+        .filter(|message| message.kind() == json::ValueKind::Object);
     if let Some((_, text)) = withholding.choices.first() {
         edits.replace(message.ok_or(CannotWithhold)?, refusing_message(text));
         complete(root, edits);
@@ -260,7 +260,7 @@ pub(super) fn withhold(
     }
     let message = message.ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = order::set(withholding.calls.iter().map(|call| call.at));
+    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
     let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
     if none_left {
@@ -310,7 +310,7 @@ fn explain(message: Value<'_>, none_left: bool, text: &str, edits: &mut Edits) {
     let part = text_part(text);
     let gone: &[&str] = if none_left { &["tool_calls"] } else { &[] };
     match message.get("content") {
-        Some(content) if content.kind() == json::Kind::Array => {
+        Some(content) if content.kind() == json::ValueKind::Array => {
             let mut with = Vec::new();
             if content.elements().next().is_some() {
                 with.push(b',');

@@ -93,11 +93,11 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
         is_result: false,
     };
     match value.kind() {
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.reading.count_message(&user.origin.from);
             say(reader, value, &user);
         }
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             reader.reading.count_message(&user.origin.from);
             step(reader, value, &user, &mut Calls::default());
         }
@@ -151,7 +151,7 @@ pub(super) fn answering(origin: Origin) -> Speaker {
 /// A step, or a content that stands where a step may. Its text goes on in other frames where its speaker's origin says so;
 /// everything else in it is whole.
 pub(super) fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
-    if step.kind() != json::Kind::Object {
+    if step.kind() != json::ValueKind::Object {
         reader.wrong_type(step, "a step or a content");
         return;
     }
@@ -195,10 +195,10 @@ fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
 /// A text, a content, or a list of contents.
 pub(super) fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
     match value.kind() {
-        json::Kind::String => say(reader, value, speaker),
-        json::Kind::Object => content(reader, value, speaker),
+        json::ValueKind::String => say(reader, value, speaker),
+        json::ValueKind::Object => content(reader, value, speaker),
         _ => reader.array(value, |reader, element| match element.kind() {
-            json::Kind::String => say(reader, element, speaker),
+            json::ValueKind::String => say(reader, element, speaker),
             _ => content(reader, element, speaker),
         }),
     }
@@ -362,11 +362,11 @@ fn result(
         reader.keys(step, RESULT, &tool.origin, &mut |reader, _, value| {
             let start = reader.text_count();
             let is_contents = value.elements().all(|element| {
-                element.kind() == json::Kind::String || element.get("type").is_some()
+                element.kind() == json::ValueKind::String || element.get("type").is_some()
             });
             match value.kind() {
-                json::Kind::String => say(reader, value, &tool),
-                json::Kind::Array if is_contents => contents(reader, value, &tool),
+                json::ValueKind::String => say(reader, value, &tool),
+                json::ValueKind::Array if is_contents => contents(reader, value, &tool),
                 _ => {
                     let texts = reader.tree(value);
                     if provider.is_some() {

@@ -193,7 +193,8 @@ impl InteractionStream {
             }
             reader.claim_all(member);
             // An empty object stands for what the deltas will say.
-            let is_empty = member.kind() == json::Kind::Object && member.members().next().is_none();
+            let is_empty =
+                member.kind() == json::ValueKind::Object && member.members().next().is_none();
             if !member.is_null() && !is_empty {
                 reader.call_piece(event, index, CallPiece::Arguments(member.place()));
             }
@@ -245,7 +246,7 @@ impl InteractionStream {
         );
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
-            let is_text = value.kind() == json::Kind::String && !key.is_text("type");
+            let is_text = value.kind() == json::ValueKind::String && !key.is_text("type");
             if is_text && !reader.knows(value) {
                 reader.claim(value);
                 let piece = TextPiece::new(
@@ -393,7 +394,7 @@ impl StreamReader for InteractionStream {
             let mut numbers = call.pieces.iter().map(|(number, _)| *number);
             let first = numbers.next().ok_or(CannotWithhold)?;
             let frame = frames.get(first).ok_or(CannotWithhold)?;
-            let body = frame.nest.as_ref().and_then(|nest| nest.body());
+            let body = frame.json.as_ref().and_then(|json| json.body());
             let body = body.ok_or(CannotWithhold)?;
             let begun = body.root().get(self.names.member).ok_or(CannotWithhold)?;
             frame.edits.replace(begun, self.names.empty.to_vec());
@@ -411,7 +412,7 @@ impl StreamReader for InteractionStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = frame.json.as_ref().and_then(|json| json.body());
         let body = body.ok_or(CannotWithhold)?;
         match body.root().get("interaction") {
             Some(interaction) => withhold(interaction, withholding, &mut frame.edits),
@@ -424,7 +425,7 @@ impl StreamReader for InteractionStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

@@ -3,9 +3,9 @@
 use crate::protocol::gemini_shapes::moved;
 use crate::protocol::surgery::{Object, tag};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{Edits, Place, Value};
-use crate::wire::order;
+use crate::wire::json::{Edits, NodeId, Value};
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 
 /// An interaction that is nothing but a refusal.
 pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
@@ -60,7 +60,7 @@ pub(super) fn withhold(
         );
         return Ok(());
     }
-    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     if !edited.is_empty() {
         move_annotations(root, &edited, edits);
     }
@@ -100,7 +100,7 @@ pub(super) fn withhold(
 }
 
 /// Annotations point into the text beside them, in bytes.
-fn move_annotations(root: Value<'_>, edited: &BTreeMap<Place, &EditedText>, edits: &mut Edits) {
+fn move_annotations(root: Value<'_>, edited: &SortedMap<NodeId, &EditedText>, edits: &mut Edits) {
     for node in root.descendants() {
         let text = node.value.get("text");
         let Some(edited) = text.and_then(|text| edited.get(&text.place())) else {

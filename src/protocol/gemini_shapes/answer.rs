@@ -153,14 +153,14 @@ pub(in crate::protocol) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     }
     let status = value.get("status").and_then(|status| status.text());
     reader.reading.error = Some(status.as_deref().unwrap_or("error").into());
-    if value.kind() == json::Kind::Object {
+    if value.kind() == json::ValueKind::Object {
         // A number; Interactions say a word.
         reader.keys(
             value,
             ERROR,
             &answered(0),
             &mut |reader, _, code| match code.kind() {
-                json::Kind::String => reader.id(code),
+                json::ValueKind::String => reader.id(code),
                 _ => reader.claim(code),
             },
         );

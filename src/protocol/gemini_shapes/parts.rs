@@ -45,7 +45,7 @@ pub(super) fn one_or_many<'v>(
     value: Value<'v>,
     mut read: impl FnMut(&mut Reader<'_>, Value<'v>),
 ) {
-    if value.kind() == json::Kind::Object {
+    if value.kind() == json::ValueKind::Object {
         read(reader, value);
     } else {
         reader.array(value, read);
@@ -70,7 +70,7 @@ fn role_of(reader: &Reader<'_>, content: Value<'_>) -> Known<Author> {
 
 /// The contents of a conversation.
 pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
-    let single = (value.kind() == json::Kind::Object).then_some(value);
+    let single = (value.kind() == json::ValueKind::Object).then_some(value);
     let is_model = |content: Value<'_>| {
         content
             .get("role")
@@ -78,7 +78,7 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     };
     let holds_result = |content: Value<'_>| {
         let parts = content.get("parts");
-        let single = parts.filter(|parts| parts.kind() == json::Kind::Object);
+        let single = parts.filter(|parts| parts.kind() == json::ValueKind::Object);
         parts
             .into_iter()
             .flat_map(|parts| parts.elements())
@@ -163,8 +163,8 @@ pub(super) fn read_content(
 
 pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::Kind::String => reader.word(value, &["user", "model", "function", "system"]),
-        json::Kind::Null => reader.claim(value),
+        json::ValueKind::String => reader.word(value, &["user", "model", "function", "system"]),
+        json::ValueKind::Null => reader.claim(value),
         _ => reader.wrong_type(value, "a string"),
     }
 }

@@ -13,14 +13,14 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Edits, Value};
+use crate::wire::sorted_map::SortedMap;
 
 /// A streamed answer.
 #[derive(Debug)]
 pub(in crate::protocol) struct GenerateStream {
     is_array: bool,
-    candidates: BTreeMap<u32, Candidate>,
+    candidates: SortedMap<u32, Candidate>,
     calls: Calls,
     /// Constants come as numbers.
     as_number: bool,
@@ -48,7 +48,7 @@ impl GenerateStream {
     pub(in crate::protocol) fn new(asked: &Asked) -> GenerateStream {
         GenerateStream {
             is_array: asked.endpoint.answer == AnswerForm::Elements,
-            candidates: BTreeMap::new(),
+            candidates: SortedMap::new(),
             calls: Calls::default(),
             as_number: false,
         }
@@ -95,7 +95,7 @@ impl GenerateStream {
                 *known = Some(reason.into());
                 reader.reading.finish.push(reason.into());
             }
-            self.as_number = value.kind() == json::Kind::Number;
+            self.as_number = value.kind() == json::ValueKind::Number;
         }
         reader.value(value, Is::Constant, &Origin::answer(number));
     }
@@ -145,7 +145,7 @@ fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
     let will_continue = reader
         .get(call, "willContinue")
         .and_then(|value| value.as_bool());
-    call.kind() == json::Kind::Object
+    call.kind() == json::ValueKind::Object
         && (will_continue == Some(true)
             || reader.get(call, "partialArgs").is_some()
             || reader.get(call, "name").is_none())
@@ -157,7 +157,7 @@ impl Candidate {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
             if let Piece::Text(text) = &mut piece {
-                let value = reader.nest.value(text.place);
+                let value = reader.json.value(text.place);
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
                 }
@@ -414,7 +414,7 @@ impl StreamReader for GenerateStream {
             };
             for (number, part) in &call.pieces {
                 let frame = frames.get(*number).ok_or(CannotWithhold)?;
-                let part = frame.nest.as_ref().and_then(|nest| nest.value(*part));
+                let part = frame.json.as_ref().and_then(|json| json.value(*part));
                 let mut with = Vec::new();
                 text_part(std::mem::take(&mut text), &mut with);
                 frame.edits.replace(part.ok_or(CannotWithhold)?, with);
@@ -428,7 +428,7 @@ impl StreamReader for GenerateStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        let body = frame.nest.as_ref().and_then(|nest| nest.body());
+        let body = frame.json.as_ref().and_then(|json| json.body());
         let body = body.ok_or(CannotWithhold)?;
         let denied = withholding.denied_calls();
         for (number, candidate) in candidates_of(body.root()) {
@@ -451,7 +451,7 @@ impl StreamReader for GenerateStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let is_edited = !frame.edits.is_empty();

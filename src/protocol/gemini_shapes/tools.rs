@@ -129,7 +129,7 @@ fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, val
     // A retrieval may rank with a model of its own.
     for node in value.descendants() {
         let model = reader.get(node.value, "modelName");
-        if let Some(model) = model.filter(|model| model.kind() == json::Kind::String) {
+        if let Some(model) = model.filter(|model| model.kind() == json::ValueKind::String) {
             reader.model(model);
         }
     }

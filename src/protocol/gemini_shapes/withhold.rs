@@ -3,9 +3,9 @@
 use super::answer::candidate_number;
 use crate::protocol::surgery::{Object, count, remove_members};
 use crate::protocol::{CannotWithhold, EditedText, Withholding};
-use crate::wire::btree::BTreeMap;
-use crate::wire::json::{self, Edits, Place, Value};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, NodeId, Value};
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::Span;
 use std::ops::Range;
 
@@ -101,14 +101,14 @@ pub(in crate::protocol) fn withhold(
     }
     let refusals = withholding.refusals();
     let denied = withholding.denied_calls();
-    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     let mut taken = 0usize;
     for (at, candidate) in candidates.elements().enumerate() {
         let number = candidate_number(candidate, at);
         if let Some(text) = refusals.get(&number) {
             let as_number = candidate
                 .get("finishReason")
-                .is_some_and(|reason| reason.kind() == json::Kind::Number);
+                .is_some_and(|reason| reason.kind() == json::ValueKind::Number);
             let mut with = Vec::new();
             refused_candidate(text, number, as_number, &mut with);
             edits.replace(candidate, with);
@@ -134,7 +134,7 @@ pub(super) fn is_call(part: Value<'_>) -> bool {
 /// goes, the next one gets it.
 fn take_out_calls(
     candidate: Value<'_>,
-    denied: &BTreeMap<Place, &str>,
+    denied: &SortedMap<NodeId, &str>,
     edits: &mut Edits,
 ) -> usize {
     let parts = candidate
@@ -184,7 +184,11 @@ pub(super) fn sign(part: Value<'_>, signature: &[u8], edits: &mut Edits) {
 }
 
 /// Token probabilities repeat the text and go. Supports and citations point into it, and supports repeat it: they move along.
-fn correct_copies(candidate: Value<'_>, edited: &BTreeMap<Place, &EditedText>, edits: &mut Edits) {
+fn correct_copies(
+    candidate: Value<'_>,
+    edited: &SortedMap<NodeId, &EditedText>,
+    edits: &mut Edits,
+) {
     remove_members(candidate, &["logprobsResult"], edits);
     let texts: Vec<_> = candidate
         .get("content")

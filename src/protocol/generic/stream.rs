@@ -1,22 +1,22 @@
 //! A stream of an endpoint that a policy names. Nobody says which texts go on in later frames: those at declared places do.
 
 use super::read;
-use crate::event::{Kind, Shape};
+use crate::event::{CustomFormat, Kind};
 use crate::protocol::reader::Reader;
 use crate::protocol::stream::{Channel, HeldFrame, Lanes, Made, StreamReader};
 use crate::protocol::{CannotWithhold, Denial, Dialect, Removal, Withholding};
-use crate::wire::json::{JsonPath, Limits, Nest, quote};
+use crate::wire::json::{JsonBody, JsonPath, Limits, quote};
 use std::rc::Rc;
 
 /// JSON in frames, or plain text in them.
 pub(super) struct GenericStream {
-    shape: Rc<Shape>,
+    shape: Rc<CustomFormat>,
     /// The policy says that a body as a whole is a text.
     is_text: bool,
 }
 
 impl GenericStream {
-    pub(super) fn new(shape: Rc<Shape>) -> GenericStream {
+    pub(super) fn new(shape: Rc<CustomFormat>) -> GenericStream {
         GenericStream {
             is_text: shape.texts.iter().any(JsonPath::is_whole),
             shape,
@@ -29,8 +29,8 @@ impl GenericStream {
         let limits = Limits { max_depth: 64 };
         std::str::from_utf8(payload).is_ok()
             && match payload.trim_ascii_start().first() {
-                Some(b'{' | b'[') => self.is_text && Nest::scan(payload, limits, 0).is_err(),
-                Some(b'"') => Nest::scan(payload, limits, 0).is_err(),
+                Some(b'{' | b'[') => self.is_text && JsonBody::scan(payload, limits, 0).is_err(),
+                Some(b'"') => JsonBody::scan(payload, limits, 0).is_err(),
                 _ => true,
             }
     }
@@ -65,9 +65,9 @@ impl StreamReader for GenericStream {
         if !original.is_some_and(|payload| self.is_prose(payload)) {
             return json;
         }
-        let text = Nest::scan(&json, Limits { max_depth: 1 }, 0)
+        let text = JsonBody::scan(&json, Limits { max_depth: 1 }, 0)
             .ok()
-            .and_then(|nest| Some(nest.body()?.root().text()?.into_owned()));
+            .and_then(|json| Some(json.body()?.root().text()?.into_owned()));
         text.map_or(json, String::into_bytes)
     }
 

@@ -2,7 +2,7 @@
 
 use super::content::{self, Answered};
 use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
-use crate::event::{Event, Gate, Kind, Known, Part, RpcMessage, Turn};
+use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
 use crate::protocol::Asked;
 use crate::protocol::jsonrpc::{self, Envelope, Waiting};
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
@@ -13,7 +13,7 @@ use crate::wire::json::{self, Value};
 pub(super) fn read(reader: &mut Reader<'_>, asked: &Asked, waiting: &Waiting) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if root.kind() == json::Kind::Array {
+    if root.kind() == json::ValueKind::Array {
         reader.claim(root);
         for element in root.elements() {
             message(reader, element, asked, waiting);
@@ -72,7 +72,7 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, asked: &Asked, waiting: 
 fn server_request(reader: &mut Reader<'_>, at: Value<'_>, name: &str, params: Option<Value<'_>>) {
     let known = named(name);
     let mut event = Event::new(Kind::Request, reader.direction(), at.place());
-    event.gate = known.map_or(Gate::Requests, |method| method.gate);
+    event.gate = known.map_or(DefaultGate::Requests, |method| method.gate);
     reader.reading.add(event);
     match (known, params) {
         (Some(method), Some(params)) => server_params(reader, params, method),
@@ -121,7 +121,7 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, asked: Option<&RpcMessage>
     }
     let args = match asked.and_then(|asked| asked.args.clone()) {
         Some(args) => reader
-            .nest
+            .json
             .attach(args.into())
             .map_or(Known::Unknown, |doc| Known::Is(doc.root().place())),
         None if asked.is_some_and(|asked| asked.tool != Known::Unknown) => Known::Missing,
@@ -164,7 +164,10 @@ fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
 
 /// Requests of the server inside a result. Their keys are the server's own choice, and so unknown text.
 fn input_requests(reader: &mut Reader<'_>, requests: Value<'_>) {
-    if !matches!(requests.kind(), json::Kind::Object | json::Kind::Null) {
+    if !matches!(
+        requests.kind(),
+        json::ValueKind::Object | json::ValueKind::Null
+    ) {
         reader.wrong_type(requests, "an object");
     }
     reader.claim(requests);

@@ -9,7 +9,7 @@ use crate::wire::json::{self, Value};
 /// A block, or a list of blocks.
 pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, called: &mut Calls) {
     match value.kind() {
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             reader.array(value, |reader, block| {
                 self::block(reader, block, voice, called)
             });
@@ -133,7 +133,7 @@ pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
 #[derive(Clone)]
 pub(super) struct Answered {
     pub(super) tool: Known<Box<str>>,
-    pub(super) args: Known<json::Place>,
+    pub(super) args: Known<json::NodeId>,
     pub(super) ok: bool,
     pub(super) turn: Turn,
 }
@@ -155,7 +155,7 @@ pub(super) fn tool_result(
     if is_data {
         let texts = reader.tree(value);
         reader.say(value, texts, &voice);
-    } else if value.kind() == json::Kind::Array {
+    } else if value.kind() == json::ValueKind::Array {
         blocks(reader, value, &voice, &mut Calls::default());
     } else {
         reader.wrong_type(value, "a list of blocks");

@@ -165,13 +165,13 @@ fn mirrors_argument(reader: &mut Reader<'_>, arguments: Value<'_>, value: &str) 
     for node in arguments.descendants().filter(|node| !node.is_key) {
         let own = node.value;
         match own.kind() {
-            json::Kind::String if own.is_text(value) => mirrored.push(own.place()),
-            json::Kind::Number => {
+            json::ValueKind::String if own.is_text(value) => mirrored.push(own.place()),
+            json::ValueKind::Number => {
                 found |= own
                     .number()
                     .is_some_and(|number| same_number(number, value));
             }
-            json::Kind::Bool(flag) => found |= value == if flag { "true" } else { "false" },
+            json::ValueKind::Bool(flag) => found |= value == if flag { "true" } else { "false" },
             _ => {}
         }
     }

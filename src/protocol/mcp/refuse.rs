@@ -6,7 +6,7 @@ use crate::protocol::jsonrpc::{DENIED, Waiting, answers, begin, refusal_with_sta
 use crate::protocol::surgery::Object;
 use crate::protocol::surgery::remove_elements;
 use crate::protocol::{Asked, CannotWithhold, Denial, Refusal, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value, escape, quote};
+use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
 
 /// Texts shorter than this are not looked for elsewhere: they stand everywhere.
 const SHORTEST_COPY: usize = 4;
@@ -81,15 +81,15 @@ pub(super) fn write_refused(
 
 /// Edits a whole answer: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     asked: &Asked,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let root = body.root();
     let messages: Vec<Value<'_>> = match root.kind() {
-        json::Kind::Array => root.elements().collect(),
+        json::ValueKind::Array => root.elements().collect(),
         _ => vec![root],
     };
     let at = |choice: u32| {
@@ -113,12 +113,12 @@ pub(super) fn withhold(
         edits.replace(message, with);
     }
     leave_out(&messages, &withholding.offers, edits)?;
-    correct_copies(nest, &messages, withholding, edits)
+    correct_copies(json, &messages, withholding, edits)
 }
 
 fn leave_out(
     messages: &[Value<'_>],
-    offers: &[Place],
+    offers: &[NodeId],
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     if offers.is_empty() {
@@ -139,7 +139,7 @@ fn leave_out(
             .filter_map(|holder| holder.get("tools"));
         for list in lists {
             // Offers come in the order of the bytes.
-            let goes = |place: Place| offers.binary_search(&place).is_ok();
+            let goes = |place: NodeId| offers.binary_search(&place).is_ok();
             found = found.saturating_add(remove_elements(list, &goes, edits));
         }
     }
@@ -153,7 +153,7 @@ fn leave_out(
 /// A tool's result says the same twice, as text for people and as data; servers are told to. What was found in one of
 /// them may escape a detector in the other, for want of the words around it.
 fn correct_copies(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     messages: &[Value<'_>],
     withholding: &Withholding,
     edits: &mut Edits,
@@ -168,7 +168,7 @@ fn correct_copies(
         };
         let mut copies: Vec<(String, &str)> = Vec::new();
         for edited in group {
-            let Some(text) = nest.value(edited.at).and_then(|value| value.text()) else {
+            let Some(text) = json.value(edited.at).and_then(|value| value.text()) else {
                 continue;
             };
             for (range, with) in &edited.changes {

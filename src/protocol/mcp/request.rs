@@ -4,19 +4,19 @@ use super::content::blocks;
 use super::tables::{CLIENT_RESULT, Method, named, named_like};
 use super::{BATCHES_IN, OLD_MESSAGE, VERSION, headers, is_mirrored};
 use crate::diag::codes;
-use crate::event::{Author, Event, Gate, Kind, Known, Part, Turn};
+use crate::event::{Author, DefaultGate, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::conversation::Calls;
 use crate::protocol::jsonrpc::{self, Envelope, comparable, origin};
 use crate::protocol::reader::{Origin, Reader, Voice};
-use crate::wire::btree::BTreeMap;
 use crate::wire::json::{self, Value};
+use crate::wire::sorted_map::SortedMap;
 
 /// Reads a body.
 pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if root.kind() != json::Kind::Array {
+    if root.kind() != json::ValueKind::Array {
         reader.reading.endpoint = message(reader, root, endpoint);
         headers::agree(reader, root, endpoint);
         return;
@@ -35,7 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, endpoint: &Endpoint) {
         );
     }
     reader.claim(root);
-    let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+    let mut ids: SortedMap<String, u32> = SortedMap::new();
     for element in root.elements() {
         message(reader, element, endpoint);
         if let Some(id) = element
@@ -81,8 +81,8 @@ fn message(
     request.gate = match known {
         Some(method) => method.gate,
         // An answer to the server: what it asked was let through.
-        None if envelope.method.is_none() => Gate::Plumbing,
-        None => Gate::Requests,
+        None if envelope.method.is_none() => DefaultGate::Plumbing,
+        None => DefaultGate::Requests,
     };
     reader.reading.add(request);
     envelope.read_error(reader, &origin(reader, Author::System, Part::Other));
@@ -160,7 +160,10 @@ fn read_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     }
     // The keys are the server's own choice, and so unknown text.
     if let Some(responses) = responses {
-        if !matches!(responses.kind(), json::Kind::Object | json::Kind::Null) {
+        if !matches!(
+            responses.kind(),
+            json::ValueKind::Object | json::ValueKind::Null
+        ) {
             reader.wrong_type(responses, "an object");
         }
         reader.claim(responses);
@@ -193,13 +196,18 @@ fn tool_call(
             reader.problem(codes::AG2001, value, "the tool has no name");
         }
         Some((_, None)) => {}
-        None if params.kind() == json::Kind::Object => {
+        None if params.kind() == json::ValueKind::Object => {
             reader.problem(codes::AG2001, params, "`name` is missing");
         }
         None => {}
     }
     match arguments {
-        Some(value) if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) => {
+        Some(value)
+            if !matches!(
+                value.kind(),
+                json::ValueKind::Object | json::ValueKind::Null
+            ) =>
+        {
             reader.wrong_type(value, "an object");
             event.args = Known::Unknown;
         }

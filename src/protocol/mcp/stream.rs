@@ -9,9 +9,9 @@ use crate::protocol::reader::{Origin, Reader};
 use crate::protocol::stream::{Changes, HeldFrame, KeepAlive, Lanes, Made, StreamReader};
 use crate::protocol::surgery::Object;
 use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
-use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Value, quote};
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::index;
 
 /// Method that takes the place of a refused request of the server. No client knows it: JSON-RPC has it answer so, and with
@@ -23,11 +23,11 @@ pub(super) struct McpStream {
     asked: Asked,
     waiting: Waiting,
     /// Requests of the client, by their numbers, that nobody has answered.
-    open: BTreeSet<u32>,
+    open: SortedSet<u32>,
     /// Those that the event at hand answers. It may still be refused.
     answering: Vec<u32>,
     /// Those to which we answered before the server did.
-    ended: BTreeSet<u32>,
+    ended: SortedSet<u32>,
     /// The event at hand holds several messages.
     is_batch: bool,
 }
@@ -37,10 +37,10 @@ impl McpStream {
         let waiting = Waiting::of(asked);
         McpStream {
             asked: asked.clone(),
-            open: order::set(waiting.numbers()),
+            open: sort::set(waiting.numbers()),
             waiting,
             answering: Vec::new(),
-            ended: BTreeSet::new(),
+            ended: SortedSet::new(),
             is_batch: false,
         }
     }
@@ -111,7 +111,7 @@ fn write_denied_request(out: &mut Vec<u8>, id: &[u8], denial: &Denial) {
 /// The messages of an event.
 fn messages(root: Value<'_>) -> Vec<Value<'_>> {
     match root.kind() {
-        json::Kind::Array => root.elements().collect(),
+        json::ValueKind::Array => root.elements().collect(),
         _ => vec![root],
     }
 }
@@ -121,9 +121,9 @@ impl StreamReader for McpStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         self.answering.clear();
-        self.is_batch = root.kind() == json::Kind::Array;
+        self.is_batch = root.kind() == json::ValueKind::Array;
         reader.frame.lanes = Lanes::ALL;
-        if root.kind() == json::Kind::String {
+        if root.kind() == json::ValueKind::String {
             self.address(reader, root, event);
             return;
         }
@@ -175,8 +175,8 @@ impl StreamReader for McpStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        let nest = frame.nest.take().ok_or(CannotWithhold)?;
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let json = frame.json.take().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         let messages = messages(body.root());
         for (choice, denial) in &withholding.denials {
             let message = messages.get(index(*choice)).ok_or(CannotWithhold)?;
@@ -186,15 +186,15 @@ impl StreamReader for McpStream {
             denials: Vec::new(),
             ..withholding.clone()
         };
-        refuse::withhold(&nest, &self.asked, &rest, &mut frame.edits)?;
+        refuse::withhold(&json, &self.asked, &rest, &mut frame.edits)?;
         drop(messages);
-        frame.nest = Some(nest);
+        frame.json = Some(json);
         Ok(())
     }
 
     /// A late answer to what we have answered reaches nobody.
     fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

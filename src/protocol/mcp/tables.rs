@@ -1,14 +1,14 @@
 //! What stands where: every method with its parameters, and the objects that results are made of.
 
 use super::same_method;
-use crate::event::{Gate, Part};
+use crate::event::{DefaultGate, Part};
 use crate::protocol::reader::{Field, How, field};
 
 /// A method of either side.
 pub(super) struct Method {
     pub(super) name: &'static str,
     /// Who lets it pass where no rule decides.
-    pub(super) gate: Gate,
+    pub(super) gate: DefaultGate,
     pub(super) params: &'static [Field],
     /// The parameter that `Mcp-Name` mirrors (2026-07-28, "Standard Request Headers").
     pub(super) mirrored: Option<&'static str>,
@@ -23,7 +23,7 @@ impl Method {
 const fn plumbing(name: &'static str, params: &'static [Field]) -> Method {
     Method {
         name,
-        gate: Gate::Plumbing,
+        gate: DefaultGate::Plumbing,
         params,
         mirrored: None,
     }
@@ -32,7 +32,7 @@ const fn plumbing(name: &'static str, params: &'static [Field]) -> Method {
 const fn governed(name: &'static str, params: &'static [Field]) -> Method {
     Method {
         name,
-        gate: Gate::Requests,
+        gate: DefaultGate::Requests,
         params,
         mirrored: None,
     }
@@ -73,19 +73,19 @@ const METHODS: &[Method] = &[
     plumbing("tasks/update", TASK_ID),
     Method {
         name: "tools/call",
-        gate: Gate::Calls,
+        gate: DefaultGate::Calls,
         params: TOOL_CALL,
         mirrored: Some("name"),
     },
     Method {
         name: "resources/read",
-        gate: Gate::Requests,
+        gate: DefaultGate::Requests,
         params: RESOURCE,
         mirrored: Some("uri"),
     },
     Method {
         name: "prompts/get",
-        gate: Gate::Requests,
+        gate: DefaultGate::Requests,
         params: PROMPT_GET,
         mirrored: Some("name"),
     },

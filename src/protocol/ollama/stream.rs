@@ -5,7 +5,7 @@ use crate::protocol::stream::{
     CallKey, Changes, Channel, HeldFrame, KeepAlive, Lanes, Made, StreamReader,
 };
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
-use crate::wire::json::{Edits, Place, Value, quote};
+use crate::wire::json::{Edits, NodeId, Value, quote};
 use std::collections::VecDeque;
 
 /// Where texts stand whose members are numbered.
@@ -19,7 +19,7 @@ pub(super) struct OllamaStream {
     /// What lines of our own repeat, as the first line wrote it.
     common: Option<Vec<u8>>,
     /// Of each line with calls that has not been sent: those that were taken out.
-    denied: VecDeque<Vec<Place>>,
+    denied: VecDeque<Vec<NodeId>>,
     /// Calls that were taken out of lines that have been sent.
     gone: u64,
 }
@@ -127,8 +127,8 @@ impl StreamReader for OllamaStream {
         if let Some(denied) = self.denied.back_mut() {
             denied.extend(withholding.calls.iter().map(|call| call.at));
         }
-        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-        withhold::withhold(nest, withholding, &mut frame.edits)
+        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+        withhold::withhold(json, withholding, &mut frame.edits)
     }
 
     /// Calls have numbers of which none may be missing.
@@ -137,7 +137,7 @@ impl StreamReader for OllamaStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

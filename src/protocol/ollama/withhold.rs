@@ -3,16 +3,16 @@
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::{remove_elements, remove_members};
 use crate::protocol::{CannotWithhold, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value, quote};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::sort;
 use crate::wire::span::Span;
 
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let root = body.root();
     remove_copies(root, edits);
     let message = root.get("message");
@@ -40,7 +40,7 @@ pub(super) fn withhold(
     }
     let message = message.ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = order::set(withholding.calls.iter().map(|call| call.at));
+    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
     if list.elements().all(|call| denied.contains(&call.place())) {
         remove_members(message, &["tool_calls"], edits);
         stop(root, edits);
@@ -53,8 +53,8 @@ pub(super) fn withhold(
 }
 
 /// Numbers the calls that stay without a gap.
-pub(super) fn renumber(nest: &Nest<'_>, withholding: &Withholding, edits: &mut Edits) {
-    let Some(body) = nest.body().filter(|_| !withholding.calls.is_empty()) else {
+pub(super) fn renumber(json: &JsonBody<'_>, withholding: &Withholding, edits: &mut Edits) {
+    let Some(body) = json.body().filter(|_| !withholding.calls.is_empty()) else {
         return;
     };
     let list = body
@@ -94,7 +94,7 @@ fn stop(root: Value<'_>, edits: &mut Edits) {
 /// Puts a text after whatever the message says.
 fn explain(message: Value<'_>, text: &str, edits: &mut Edits) {
     match message.get("content") {
-        Some(content) if content.kind() == json::Kind::String => {
+        Some(content) if content.kind() == json::ValueKind::String => {
             let end = content.text().map_or(0, |text| text.len());
             let with = if end == 0 {
                 text.to_owned()

@@ -99,7 +99,7 @@ impl StreamReader for AudioStream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let copy = body.root().get("logprobs").filter(|copy| !copy.is_null());

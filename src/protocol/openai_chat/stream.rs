@@ -18,9 +18,9 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
-use crate::wire::btree::{BTreeMap, BTreeSet};
 use crate::wire::json::{self, Edits, Value, quote};
-use crate::wire::order;
+use crate::wire::sort;
+use crate::wire::sorted_map::{SortedMap, SortedSet};
 use crate::wire::span::{index, offset};
 
 /// Number of the call in `function_call`, of which there is one at most.
@@ -71,7 +71,7 @@ pub(in crate::protocol) struct ChatStream {
     answer: Answer,
     /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
     common: Option<Vec<u8>>,
-    choices: BTreeMap<u32, Choice>,
+    choices: SortedMap<u32, Choice>,
     /// Choices that the frame at hand ends. It may still be refused.
     ending: Vec<u32>,
     /// Members of `delta` that nobody knows.
@@ -90,7 +90,7 @@ struct Choice {
     /// `function_call` has said something.
     has_legacy_call: bool,
     /// Texts under `message` so far, by their number.
-    copies: BTreeMap<u32, String>,
+    copies: SortedMap<u32, String>,
 }
 
 /// A call so far.
@@ -106,7 +106,7 @@ impl ChatStream {
             asked: asked.clone(),
             answer,
             common: None,
-            choices: BTreeMap::new(),
+            choices: SortedMap::new(),
             ending: Vec::new(),
             unknown: Vec::new(),
         }
@@ -196,7 +196,10 @@ impl ChatStream {
         );
         // A server that says its text under a name of its own says it in pieces, too.
         for (key, value) in delta.members() {
-            let Some(name) = key.text().filter(|_| value.kind() == json::Kind::String) else {
+            let Some(name) = key
+                .text()
+                .filter(|_| value.kind() == json::ValueKind::String)
+            else {
                 continue;
             };
             if SPOKEN
@@ -232,7 +235,7 @@ impl ChatStream {
         let origin = Origin::answer(choice);
         reader.object(message, COPIED, |reader, key, value| {
             let twin = delta.and_then(|delta| delta.get(key));
-            let is_string = value.kind() == json::Kind::String;
+            let is_string = value.kind() == json::ValueKind::String;
             match key {
                 "role" => reader.word(value, ROLES),
                 "content" | "refusal" | "reasoning_content" | "reasoning" if is_string => {
@@ -568,7 +571,7 @@ impl StreamReader for ChatStream {
         frames: &mut dyn HeldFrames,
     ) -> Result<(), CannotWithhold> {
         let pieces = calls.iter().flat_map(|call| &call.pieces);
-        let numbers = order::set(pieces.map(|(frame, _)| *frame));
+        let numbers = sort::set(pieces.map(|(frame, _)| *frame));
         for number in numbers {
             let frame = frames.get(number).ok_or(CannotWithhold)?;
             take_out_of(frame, number, calls)?;
@@ -599,12 +602,12 @@ impl StreamReader for ChatStream {
         frame: &mut HeldFrame,
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
-        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-        withhold::withhold(nest, &self.asked, withholding, &mut frame.edits)
+        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+        withhold::withhold(json, &self.asked, withholding, &mut frame.edits)
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let is_edited = !frame.edits.is_empty();
@@ -667,8 +670,8 @@ fn take_out_of(
     number: u64,
     calls: &[JudgedCall],
 ) -> Result<(), CannotWithhold> {
-    let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     // Pieces come in the order of the bytes.
     let call_at = |value: Value<'_>| {
         let piece = (number, value.place());
@@ -688,7 +691,7 @@ fn take_out_of(
             gone.push("function_call");
         }
         if let Some(list) = delta.get("tool_calls") {
-            let mut denied = BTreeSet::new();
+            let mut denied = SortedSet::new();
             let mut kept = 0usize;
             for element in list.elements() {
                 match call_at(element) {
@@ -737,7 +740,7 @@ fn renumber(element: Value<'_>, call: &JudgedCall, calls: &[JudgedCall], edits: 
 
 /// Without any call the answer is an ordinary text.
 fn finish_plainly(frame: &mut HeldFrame, number: u32) {
-    let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+    let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
         return;
     };
     let choices = body.root().get("choices").into_iter();

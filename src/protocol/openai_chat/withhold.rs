@@ -4,18 +4,18 @@ use super::choice_number;
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::{member_span, move_indices, remove_elements, remove_members};
 use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
-use crate::wire::json::{self, Edits, Nest, Place, Value, quote};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, quote};
+use crate::wire::sort;
 use crate::wire::span::Span;
 
 /// Makes the edits in every choice.
 pub(in crate::protocol) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     asked: &Asked,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let choices = body.root().get("choices").ok_or(CannotWithhold)?;
     for (at, choice) in choices.elements().enumerate() {
         let number = choice_number(choice, at);
@@ -32,7 +32,7 @@ pub(in crate::protocol) fn withhold(
         if !texts.is_empty() {
             correct_copies(choice, &texts, edits);
         }
-        let calls: Vec<(Place, &str)> = withholding
+        let calls: Vec<(NodeId, &str)> = withholding
             .calls
             .iter()
             .filter(|call| call.choice == number)
@@ -119,13 +119,13 @@ fn correct_copies(choice: Value<'_>, texts: &[&EditedText], edits: &mut Edits) {
 /// stand as they came and the text says what is missing.
 fn take_out_calls(
     choice: Value<'_>,
-    calls: &[(Place, &str)],
+    calls: &[(NodeId, &str)],
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     let message = choice.get("message").ok_or(CannotWithhold)?;
     let list = message.get("tool_calls").filter(|list| !list.is_null());
     let legacy = message.get("function_call").filter(|call| !call.is_null());
-    let denied = order::set(calls.iter().map(|(at, _)| *at));
+    let denied = sort::set(calls.iter().map(|(at, _)| *at));
     let is_denied = |call: &Value<'_>| denied.contains(&call.place());
     let kept: Vec<Value<'_>> = list
         .into_iter()
@@ -164,7 +164,7 @@ fn take_out_calls(
 /// Puts a text after whatever the message says, and removes members.
 fn explain(message: Value<'_>, gone: &[&str], text: &str, edits: &mut Edits) {
     match message.get("content") {
-        Some(content) if content.kind() == json::Kind::String => {
+        Some(content) if content.kind() == json::ValueKind::String => {
             let with = if content.raw_content().is_empty() {
                 text.to_owned()
             } else {
@@ -173,7 +173,7 @@ fn explain(message: Value<'_>, gone: &[&str], text: &str, edits: &mut Edits) {
             let end = content.text().map_or(0, |text| text.len());
             edits.replace_text(content, [(end..end, with.as_str())]);
         }
-        Some(content) if content.kind() == json::Kind::Array => {
+        Some(content) if content.kind() == json::ValueKind::Array => {
             let mut part = if content.elements().next().is_some() {
                 b",".to_vec()
             } else {

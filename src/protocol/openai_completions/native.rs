@@ -8,7 +8,7 @@ use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
 use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value, quote};
+use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
 /// The endpoint that answers at once, or as a stream if the body asks for one.
 pub(super) const NAME: &str = "generate";
@@ -107,7 +107,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             "image_data" => {
                 reader.attachment(value, |count| &mut count.image);
                 match value.kind() {
-                    json::Kind::String => reader.url(value, user),
+                    json::ValueKind::String => reader.url(value, user),
                     _ => reader.claim(value),
                 }
             }
@@ -119,7 +119,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 /// One answer, or a list of them.
 fn answers(root: Value<'_>) -> Vec<Value<'_>> {
     match root.kind() {
-        json::Kind::Array => root.elements().collect(),
+        json::ValueKind::Array => root.elements().collect(),
         _ => vec![root],
     }
 }
@@ -127,7 +127,7 @@ fn answers(root: Value<'_>) -> Vec<Value<'_>> {
 pub(super) fn read_response(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if root.kind() == json::Kind::Array {
+    if root.kind() == json::ValueKind::Array {
         reader.claim(root);
     }
     for (choice, answer) in (0u32..).zip(answers(root)) {
@@ -152,7 +152,7 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
         "tokens_evaluated" => reader.reading.usage.input_tokens = reader.number(value),
         "tokens_predicted" => reader.reading.usage.output_tokens = reader.number(value),
         "error" => error(reader, value),
-        _ if value.kind() != json::Kind::Object => {}
+        _ if value.kind() != json::ValueKind::Object => {}
         // `details`, `meta_info`
         _ => {
             reader.object(value, DETAILS, |reader, key, value| match key {
@@ -195,11 +195,11 @@ pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
 }
 
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     for (choice, answer) in (0u32..).zip(answers(body.root())) {
         let refused = withholding.choices.iter().find(|(n, _)| *n == choice);
         let is_edited = withholding

@@ -72,7 +72,7 @@ pub(super) fn is_batch(lines: Value<'_>) -> bool {
 /// Reads a request inside another one.
 fn request(reader: &mut Reader<'_>, body: Value<'_>, url: Option<&str>) {
     match url.and_then(route_of) {
-        Some(route) if body.kind() == json::Kind::Object => {
+        Some(route) if body.kind() == json::ValueKind::Object => {
             reader.record(body, &mut |reader| {
                 route.protocol.read_request(reader, &route.endpoint);
                 reader.model_of_path(&route.endpoint);
@@ -176,7 +176,7 @@ pub(super) fn read_results(reader: &mut Reader<'_>) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
     match root.kind() {
-        json::Kind::Array => reader.array(root, result),
+        json::ValueKind::Array => reader.array(root, result),
         _ => result(reader, root),
     }
 }
@@ -196,12 +196,12 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() != json::Kind::Object {
+    if value.kind() != json::ValueKind::Object {
         return;
     }
     reader.shaped(value, &[ANSWERED], &beside(), &mut |reader, key, value| {
         match (key, value.kind()) {
-            ("response", json::Kind::Object) if answer_of(value).is_none() => {
+            ("response", json::ValueKind::Object) if answer_of(value).is_none() => {
                 // xAI: the answer under the name of its endpoint.
                 reader.claim(value);
                 for (key, body) in value.members() {
@@ -211,7 +211,7 @@ fn answered(reader: &mut Reader<'_>, value: Value<'_>) {
                     answer(reader, body);
                 }
             }
-            (_, json::Kind::Object) => answer(reader, value),
+            (_, json::ValueKind::Object) => answer(reader, value),
             _ => {}
         }
     });

@@ -14,7 +14,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::Object;
 use crate::protocol::{CannotWithhold, Denial};
-use crate::wire::json::{Kind, Value};
+use crate::wire::json::{Value, ValueKind};
 use crate::wire::span::{index, offset};
 
 const EVENT: &[Member] = &[
@@ -128,7 +128,7 @@ impl EntryStream {
         }
         if let Some(value) = event.get("arguments").filter(|given| !given.is_null()) {
             reader.claim(value);
-            if value.kind() == Kind::String {
+            if value.kind() == ValueKind::String {
                 tell(reader, CallPiece::Arguments(value.place()));
             } else {
                 let what = "arguments that are no piece of a text".to_owned();

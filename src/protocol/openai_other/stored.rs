@@ -11,9 +11,9 @@ use crate::protocol::openai_shapes::{
 use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
 use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value};
+use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::letter_case;
-use crate::wire::order;
+use crate::wire::sort;
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -300,7 +300,7 @@ fn request_member(
             content(reader, value, &Origin { from, ..user });
         }
         "role" => match value.kind() {
-            json::Kind::String => reader.word(value, &["user", "assistant", "system", "tool"]),
+            json::ValueKind::String => reader.word(value, &["user", "assistant", "system", "tool"]),
             _ => reader.wrong_type(value, "a string"),
         },
         "messages" | "additional_messages" => reader.array(value, message),
@@ -310,7 +310,7 @@ fn request_member(
             });
         }
         "items" => Items::of(value).read(reader, value),
-        "inputs" if value.kind() == json::Kind::Array => {
+        "inputs" if value.kind() == json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
                 match is_entry(element) {
@@ -538,7 +538,7 @@ fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
 fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bool) {
     let is_file = |value: Value<'_>| value.get("filename").is_some();
     match value.kind() {
-        json::Kind::Object | json::Kind::Array
+        json::ValueKind::Object | json::ValueKind::Array
             if is_file(value) || value.elements().any(is_file) =>
         {
             match reader.file(value) {
@@ -554,11 +554,11 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_batch: bo
                 _ => {}
             }
         }
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.uninspectable(value, "attachment");
             reader.url(value, origin);
         }
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             reader.uninspectable(value, "attachment");
             reader.object(
                 value,
@@ -581,15 +581,15 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 /// An object, or a list of them.
 fn object(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
                 object(reader, element);
             }
         }
-        json::Kind::Object if is_item(value) => Items::alone(reader, value),
-        json::Kind::Object if is_entry(value) => entry(reader, value),
-        json::Kind::Object => {
+        json::ValueKind::Object if is_item(value) => Items::alone(reader, value),
+        json::ValueKind::Object if is_entry(value) => entry(reader, value),
+        json::ValueKind::Object => {
             let tables = [OBJECT, ANSWER];
             let origin = beside();
             reader.shaped(value, &tables, &origin, &mut |reader, key, member| {
@@ -629,7 +629,7 @@ pub(super) fn object_member(
                 Part::Text
             };
             match value.kind() {
-                json::Kind::String | json::Kind::Array => {
+                json::ValueKind::String | json::ValueKind::Array => {
                     content(reader, value, &beside().with_part(part));
                 }
                 _ => {}
@@ -646,7 +646,7 @@ pub(super) fn object_member(
         }),
         // The type of an object is no error's.
         "type" => match value.kind() {
-            json::Kind::String => reader.id(value),
+            json::ValueKind::String => reader.id(value),
             _ => reader.claim(value),
         },
         _ => answer_member(reader, key, value),
@@ -655,14 +655,14 @@ pub(super) fn object_member(
 
 /// A stored answer is edited as it was when it came; in a list of them, what repeats a text can't be found.
 pub(super) fn withhold_chat(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     asked: &Asked,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     if body.root().get("choices").is_some() {
-        openai_chat::withhold(nest, asked, withholding, edits)
+        openai_chat::withhold(json, asked, withholding, edits)
     } else if withholding.edited.is_empty() {
         withholding.only_edits()
     } else {
@@ -672,13 +672,13 @@ pub(super) fn withhold_chat(
 
 /// Annotations of a thread's messages move along with their text.
 pub(super) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
     withholding.only_edits()?;
-    let body = nest.body().ok_or(CannotWithhold)?;
-    let edited = order::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+    let body = json.body().ok_or(CannotWithhold)?;
+    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
     for node in body.root().descendants() {
         let Some(text) = node.value.get("value") else {
             continue;

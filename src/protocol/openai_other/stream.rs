@@ -12,7 +12,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::move_annotations;
 use crate::protocol::{Denial, Dialect, Origin, Reader};
-use crate::wire::json::{self, Edits, Place, Value};
+use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
 const EVENT: &[Member] = &[("delta", Shape::Own)];
@@ -172,7 +172,7 @@ impl RunStream {
         }
     }
 
-    fn add(&mut self, reader: &mut Reader<'static>, call: Call, element: Place) -> Option<usize> {
+    fn add(&mut self, reader: &mut Reader<'static>, call: Call, element: NodeId) -> Option<usize> {
         if self.calls.len() >= MOST {
             too_many(reader);
             return None;
@@ -331,7 +331,7 @@ pub(super) fn key(number: usize) -> CallKey {
     }
 }
 
-pub(super) fn piece(number: usize, element: Place, what: CallPiece) -> Piece {
+pub(super) fn piece(number: usize, element: NodeId, what: CallPiece) -> Piece {
     Piece::Call {
         key: key(number),
         element,
@@ -353,7 +353,7 @@ impl StreamReader for RunStream {
             &tables,
             &beside(),
             &mut |reader, key, value| match (key, value.kind()) {
-                (_, json::Kind::Null) => reader.claim(value),
+                (_, json::ValueKind::Null) => reader.claim(value),
                 ("delta", _) => {
                     reader.shaped(
                         value,
@@ -366,13 +366,13 @@ impl StreamReader for RunStream {
                         },
                     );
                 }
-                ("content", json::Kind::Array) if !is_by_others(root) => {
+                ("content", json::ValueKind::Array) if !is_by_others(root) => {
                     self.contents(reader, value, number, How::Whole);
                 }
-                ("step_details", json::Kind::Object) => {
+                ("step_details", json::ValueKind::Object) => {
                     self.step(reader, root, value, number, How::Whole);
                 }
-                ("required_action", json::Kind::Object) => self.required(reader, root, value),
+                ("required_action", json::ValueKind::Object) => self.required(reader, root, value),
                 _ => object_member(reader, root, key, value),
             },
         );
@@ -426,7 +426,7 @@ impl StreamReader for RunStream {
 
     /// Annotations point into the text.
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

@@ -17,7 +17,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, name: &str) {
     if name != TRACES {
         for node in root.descendants() {
             let model = node.value.get("model");
-            if let Some(model) = model.filter(|model| model.kind() == json::Kind::String) {
+            if let Some(model) = model.filter(|model| model.kind() == json::ValueKind::String) {
                 openai_shapes::model(reader, model);
             }
         }
@@ -41,7 +41,7 @@ fn document(reader: &mut Reader<'_>, root: Value<'_>) {
     reader.attachment(document, |count| &mut count.file);
     for node in document.descendants() {
         let is_bytes = node.value.raw_content().starts_with(b"data:");
-        if node.value.kind() == json::Kind::String && is_bytes {
+        if node.value.kind() == json::ValueKind::String && is_bytes {
             reader.media(node.value);
         }
     }

@@ -314,7 +314,7 @@ impl Items {
             piece_of: None,
         };
         // Some servers take bare strings in the list.
-        if item.kind() == json::Kind::String {
+        if item.kind() == json::ValueKind::String {
             let user = Origin {
                 from: Known::Is(Author::User),
                 part: Part::Text,
@@ -485,11 +485,11 @@ fn output(
 ) -> Range<u32> {
     let start = reader.text_count();
     let parts = match value.kind() {
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             reader.claim(value);
             value.elements()
         }
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             content_part(reader, value, origin, is_request);
             return start..start;
         }
@@ -499,12 +499,12 @@ fn output(
         }
     };
     let is_attached = |part: &Value<'_>| {
-        part.kind() == json::Kind::Object
+        part.kind() == json::ValueKind::Object
             && part.get("type").is_some()
             && part.get("text").is_none()
     };
     for part in parts.clone().filter(|part| !is_attached(part)) {
-        if part.kind() == json::Kind::Object && part.get("type").is_none() {
+        if part.kind() == json::ValueKind::Object && part.get("type").is_none() {
             // What a shell wrote: `{stdout, stderr, outcome}`.
             let texts = reader.tree(part);
             if is_request {
@@ -569,7 +569,7 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
     };
     if is_request {
         reader.reading.count_message(&origin.from);
-        if role.is_none() && item.kind() == json::Kind::Object {
+        if role.is_none() && item.kind() == json::ValueKind::Object {
             reader.problem(codes::AG2001, item, "`role` is missing");
         }
     }
@@ -579,13 +579,13 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
         &origin,
         &mut |reader, key, value| match key {
             "role" => match value.kind() {
-                json::Kind::String => {
+                json::ValueKind::String => {
                     reader.word(value, &["system", "developer", "user", "assistant", "tool"])
                 }
                 _ => reader.wrong_type(value, "a string"),
             },
             "content" => match value.kind() {
-                json::Kind::String => said(reader, value, &origin, false),
+                json::ValueKind::String => said(reader, value, &origin, false),
                 _ => reader.array(value, |reader, part| {
                     content_part(reader, part, &origin, false);
                 }),
@@ -612,7 +612,7 @@ pub(super) fn content_part(
     origin: &Origin,
     is_result: bool,
 ) {
-    if part.kind() == json::Kind::String {
+    if part.kind() == json::ValueKind::String {
         said(reader, part, origin, is_result);
         return;
     }

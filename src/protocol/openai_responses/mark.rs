@@ -17,8 +17,8 @@
 
 use super::items::kind_of;
 use crate::protocol::surgery::{remove_elements, remove_members};
-use crate::wire::btree::BTreeSet;
-use crate::wire::json::{Edits, Kind, Value, quote};
+use crate::wire::json::{Edits, Value, ValueKind, quote};
+use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::Span;
 use std::borrow::Cow;
 
@@ -275,10 +275,11 @@ pub(in crate::protocol) fn restored_path(path: &str) -> Option<String> {
 
 /// Puts the provider's own ids in the place of ours, and takes out what stands for nothing.
 pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
-    let list = ["input", "items"]
-        .iter()
-        .find_map(|name| root.get(name).filter(|list| list.kind() == Kind::Array));
-    let mut answered: BTreeSet<Box<str>> = BTreeSet::new();
+    let list = ["input", "items"].iter().find_map(|name| {
+        root.get(name)
+            .filter(|list| list.kind() == ValueKind::Array)
+    });
+    let mut answered: SortedSet<Box<str>> = SortedSet::new();
     for item in list.into_iter().flat_map(|list| list.elements()) {
         if kind_of(item).ends_with("_output") {
             let id = item.get("call_id").or_else(|| item.get("id"));
@@ -303,7 +304,7 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
             }
         }
     }
-    let mut gone = BTreeSet::new();
+    let mut gone = SortedSet::new();
     let mut kept = 0usize;
     for item in list.into_iter().flat_map(|list| list.elements()) {
         kept = kept.saturating_add(1);
@@ -349,7 +350,7 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
 }
 
 /// The answer to a call, unless the request answers it already.
-fn answer_once(call: &OpenCall, answered: &mut BTreeSet<Box<str>>) -> Option<Vec<u8>> {
+fn answer_once(call: &OpenCall, answered: &mut SortedSet<Box<str>>) -> Option<Vec<u8>> {
     if !answered.insert(call.call.clone()) {
         return None;
     }
@@ -363,7 +364,7 @@ fn put_first(root: Value<'_>, items: &[u8], has_others: bool, edits: &mut Edits)
     let input = root.get("input").filter(|input| !input.is_null());
     let at = |start: u32, end: u32| Span { start, end };
     match input.map(|input| (input, input.kind())) {
-        Some((list, Kind::Array)) => {
+        Some((list, ValueKind::Array)) => {
             let start = list.span().start;
             let comma: &[u8] = if has_others { b"," } else { b"" };
             let with = [b"[", items, comma].concat();

@@ -115,14 +115,14 @@ pub(in crate::protocol) fn mcp(reader: &mut Reader<'_>, tool: Value<'_>) {
         }
         "server_url" => reader.reference(value, &origin),
         "require_approval" => match value.kind() {
-            json::Kind::String => reader.word(value, &["always", "never"]),
+            json::ValueKind::String => reader.word(value, &["always", "never"]),
             _ => reader.plain(value, APPROVAL, &origin),
         },
         _ => {
             let list = match value.kind() {
-                json::Kind::Object => {
+                json::ValueKind::Object => {
                     reader.object(value, &["tool_names", "read_only"], |reader, _, value| {
-                        if value.kind() != json::Kind::Array {
+                        if value.kind() != json::ValueKind::Array {
                             reader.boolean(value);
                         }
                     });

@@ -21,7 +21,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::move_annotations;
 use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
-use crate::wire::json::{self, Edits, Place, Value, quote};
+use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::span::{index, offset};
 use numbers::Numbers;
 
@@ -383,7 +383,7 @@ impl ResponsesStream {
     }
 
     /// Frames of a call that has not run wait for its end.
-    fn hold(&self, reader: &mut Reader<'static>, element: Place, number: u32) {
+    fn hold(&self, reader: &mut Reader<'static>, element: NodeId, number: u32) {
         if !self.item(number).is_some_and(|item| item.is_held) {
             return;
         }
@@ -429,12 +429,12 @@ impl ResponsesStream {
                     key,
                     value.kind(),
                 ) {
-                    ("content", json::Kind::Array) => reader.array(value, |reader, part| {
+                    ("content", json::ValueKind::Array) => reader.array(value, |reader, part| {
                         let about = About { item: number, at };
                         self.told_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
-                    ("role", json::Kind::String) => {
+                    ("role", json::ValueKind::String) => {
                         reader.word(value, &["assistant", "system", "developer", "user"]);
                     }
                     ("type", _) => reader.claim(value),
@@ -557,7 +557,7 @@ impl ResponsesStream {
     ) {
         let known = self.unknown.iter().position(|known| **known == *name);
         let number = known.unwrap_or(self.unknown.len());
-        if value.kind() != json::Kind::String || number >= MAX_UNKNOWN {
+        if value.kind() != json::ValueKind::String || number >= MAX_UNKNOWN {
             return;
         }
         if known.is_none() {
@@ -712,8 +712,10 @@ impl ResponsesStream {
         is_delta: bool,
     ) {
         let said = match value.kind() {
-            json::Kind::String => value.text().unwrap_or_default(),
-            json::Kind::Array | json::Kind::Object => String::from_utf8_lossy(value.raw()),
+            json::ValueKind::String => value.text().unwrap_or_default(),
+            json::ValueKind::Array | json::ValueKind::Object => {
+                String::from_utf8_lossy(value.raw())
+            }
             _ => return,
         };
         reader.claim_all(value);
@@ -763,7 +765,7 @@ impl ResponsesStream {
             return;
         };
         // More of what was judged already is no argument: it is read as what nobody knows.
-        if self.calls.get(number).is_some_and(going) && value.kind() == json::Kind::String {
+        if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
             reader.claim(value);
             let what = CallPiece::At(path.into(), value.place(), extent);
             reader.piece(call_piece(number, at.element, what));
@@ -946,7 +948,7 @@ impl ResponsesStream {
 struct CallAt<'a> {
     item: u32,
     /// The value that is about it, and nothing else.
-    element: Place,
+    element: NodeId,
     name: Option<&'a str>,
     provider_run: bool,
 }
@@ -958,7 +960,7 @@ fn key(number: usize) -> CallKey {
     }
 }
 
-fn call_piece(number: usize, element: Place, what: CallPiece) -> Piece {
+fn call_piece(number: usize, element: NodeId, what: CallPiece) -> Piece {
     Piece::Call {
         key: key(number),
         element,
@@ -966,7 +968,7 @@ fn call_piece(number: usize, element: Place, what: CallPiece) -> Piece {
     }
 }
 
-fn begin(reader: &mut Reader<'static>, number: usize, element: Place, provider_run: bool) {
+fn begin(reader: &mut Reader<'static>, number: usize, element: NodeId, provider_run: bool) {
     reader.piece(call_piece(
         number,
         element,
@@ -984,7 +986,7 @@ fn no_logprobs(part: Value<'_>, edits: &mut Edits) {
 fn is_hollow(value: Value<'_>) -> bool {
     value.descendants().all(|node| {
         node.is_key
-            || node.value.kind() != json::Kind::String
+            || node.value.kind() != json::ValueKind::String
             || node.value.raw_content().is_empty()
             || value
                 .get("type")
@@ -1085,8 +1087,8 @@ impl StreamReader for ResponsesStream {
             let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
             for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
                 let frame = frames.get(*frame).ok_or(CannotWithhold)?;
-                let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-                let body = nest.body().ok_or(CannotWithhold)?;
+                let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+                let body = json.body().ok_or(CannotWithhold)?;
                 if body.root().place() == *element {
                     frame.dropped = true;
                     frame.before.extend(explanation.take().unwrap_or_default());
@@ -1117,8 +1119,8 @@ impl StreamReader for ResponsesStream {
         withholding: &Withholding,
     ) -> Result<(), CannotWithhold> {
         withholding.only_edits()?;
-        let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-        let body = nest.body().ok_or(CannotWithhold)?;
+        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+        let body = json.body().ok_or(CannotWithhold)?;
         let root = body.root();
         let output = root
             .get("response")
@@ -1140,7 +1142,7 @@ impl StreamReader for ResponsesStream {
         for made in &mut frame.before {
             self.numbers.add(made);
         }
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

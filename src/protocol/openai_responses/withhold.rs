@@ -6,25 +6,25 @@ use crate::event::Pending;
 use crate::protocol::openai_shapes::refusal_text;
 use crate::protocol::surgery::move_indices;
 use crate::protocol::{Asked, CannotWithhold, Denial, EditedText, Withholding};
-use crate::wire::json::{self, Edits, Nest, Value, quote};
-use crate::wire::order;
+use crate::wire::json::{self, Edits, JsonBody, Value, quote};
+use crate::wire::sort;
 
 /// Makes the edits in every item. A denied call becomes a message at its place, so that no index and no order changes.
 pub(in crate::protocol) fn withhold(
-    nest: &Nest<'_>,
+    json: &JsonBody<'_>,
     asked: &Asked,
     withholding: &Withholding,
     edits: &mut Edits,
 ) -> Result<(), CannotWithhold> {
-    let body = nest.body().ok_or(CannotWithhold)?;
+    let body = json.body().ok_or(CannotWithhold)?;
     let root = body.root();
     let is_kept = is_kept(root, asked);
     let output = root
         .get("output")
-        .filter(|output| output.kind() == json::Kind::Array);
+        .filter(|output| output.kind() == json::ValueKind::Array);
     let copy = root
         .get("output_text")
-        .filter(|copy| copy.kind() == json::Kind::String);
+        .filter(|copy| copy.kind() == json::ValueKind::String);
     if let Some((_, text)) = withholding.choices.first() {
         let output = output.ok_or(CannotWithhold)?;
         let mut with = b"[".to_vec();
@@ -44,7 +44,7 @@ pub(in crate::protocol) fn withhold(
         }
         return Ok(());
     }
-    let denied = order::map(
+    let denied = sort::map(
         withholding
             .calls
             .iter()

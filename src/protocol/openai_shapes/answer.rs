@@ -3,8 +3,8 @@
 use crate::event::Part;
 use crate::protocol::reader::Member;
 use crate::protocol::reader::{Origin, Reader, Shape};
-use crate::wire::btree::BTreeSet;
 use crate::wire::json::{self, Value};
+use crate::wire::sorted_map::SortedSet;
 
 const USAGE: &[&str] = &[
     "prompt_tokens",
@@ -66,8 +66,8 @@ pub(crate) fn beside() -> Origin {
 /// `{"error": {message, type, param, code}}`, or the bare text that xAI and Ollama send.
 pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::Kind::Null => reader.claim(value),
-        json::Kind::Object => {
+        json::ValueKind::Null => reader.claim(value),
+        json::ValueKind::Object => {
             let kind = value
                 .get("type")
                 .or_else(|| value.get("code"))
@@ -75,7 +75,7 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.reading.error = Some(kind.as_deref().unwrap_or("error").into());
             reader.plain(value, ERROR, &beside());
         }
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.reading.error = Some("error".into());
             reader.text(value, &beside());
         }
@@ -85,26 +85,29 @@ pub(crate) fn error(reader: &mut Reader<'_>, value: Value<'_>) {
 
 fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
     match (key, value.kind()) {
-        ("message", json::Kind::String) => {
+        ("message", json::ValueKind::String) => {
             reader.text(value, &beside());
         }
-        ("detail" | "message", json::Kind::Array | json::Kind::Object | json::Kind::String) => {
+        (
+            "detail" | "message",
+            json::ValueKind::Array | json::ValueKind::Object | json::ValueKind::String,
+        ) => {
             reader.reading.error.get_or_insert_with(|| "error".into());
             let texts = reader.tree(value);
             reader.tell(value, texts, &beside());
         }
-        ("type", json::Kind::String) => {
+        ("type", json::ValueKind::String) => {
             reader.reading.error = value.text().map(Into::into);
             reader.id(value);
         }
-        (_, json::Kind::String) => reader.id(value),
+        (_, json::ValueKind::String) => reader.id(value),
         _ => reader.claim(value),
     }
 }
 
 /// Tokens, under OpenAI's older and newer names.
 pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
-    if value.kind() != json::Kind::Object {
+    if value.kind() != json::ValueKind::Object {
         reader.claim(value);
         return;
     }
@@ -126,7 +129,7 @@ pub(crate) fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
 
 /// The words that stand for what is withheld, each once.
 pub(crate) fn refusal_text(texts: &mut dyn Iterator<Item = &str>) -> String {
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     let told: Vec<&str> = texts.filter(|text| seen.insert(*text)).collect();
     told.join("\n")
 }

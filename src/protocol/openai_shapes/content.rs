@@ -119,25 +119,25 @@ pub(crate) const SPEECH: &[Member] = &[
 /// Reads a member of [`SPEECH`] that has code of its own.
 pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: &Origin) {
     match (key, value.kind()) {
-        (_, json::Kind::Null) => reader.claim(value),
+        (_, json::ValueKind::Null) => reader.claim(value),
         // DeepSeek, z.ai and vLLM say `reasoning_content`; Groq, Cerebras, Ollama and OpenRouter `reasoning`; Cohere's
         // compatible endpoint `tool_plan`.
-        ("reasoning_content" | "reasoning" | "thinking" | "tool_plan", json::Kind::String) => {
+        ("reasoning_content" | "reasoning" | "thinking" | "tool_plan", json::ValueKind::String) => {
             reader.text(value, &origin.with_part(Part::Reasoning));
         }
-        ("data", json::Kind::String) => {
+        ("data", json::ValueKind::String) => {
             reader.media(value);
             if !value.raw_content().is_empty() {
                 reader.attachment(value, |count| &mut count.audio);
             }
         }
         // OpenRouter: pictures that the model drew.
-        ("images", json::Kind::Array) => {
+        ("images", json::ValueKind::Array) => {
             reader.array(value, |reader, part| {
                 content_part(reader, part, origin, false);
             });
         }
-        ("executed_tools", json::Kind::Array) => executed_tools(reader, value, origin),
+        ("executed_tools", json::ValueKind::Array) => executed_tools(reader, value, origin),
         _ => {}
     }
 }
@@ -176,12 +176,12 @@ pub(crate) fn content_texts(
     let start = reader.text_count();
     let is_result = origin.from == Known::Is(Author::Tool);
     match value.kind() {
-        json::Kind::String => said(reader, value, origin, is_result),
-        json::Kind::Null => reader.claim(value),
-        json::Kind::Array => {
+        json::ValueKind::String => said(reader, value, origin, is_result),
+        json::ValueKind::Null => reader.claim(value),
+        json::ValueKind::Array => {
             reader.claim(value);
             let is_attached = |part: &Value<'_>| {
-                is_result && part.kind() == json::Kind::Object && part.get("text").is_none()
+                is_result && part.kind() == json::ValueKind::Object && part.get("text").is_none()
             };
             for part in value.elements().filter(|part| !is_attached(part)) {
                 content_part(reader, part, origin, is_result);
@@ -215,14 +215,14 @@ pub(crate) fn content_part(
     is_result: bool,
 ) {
     // Some servers take bare strings in the list.
-    if part.kind() == json::Kind::String {
+    if part.kind() == json::ValueKind::String {
         said(reader, part, origin, is_result);
         return;
     }
     reader.shaped(part, &[PART], origin, &mut |reader, key, value| match key {
         "text" => match value.kind() {
             // Assistants: `{value, annotations}`.
-            json::Kind::Object => reader.object(
+            json::ValueKind::Object => reader.object(
                 value,
                 &["value", "annotations"],
                 |reader, key, value| match key {
@@ -250,7 +250,7 @@ pub(crate) fn content_part(
             reader.attachment(value, |count| &mut count.audio);
             match value.kind() {
                 // Mistral: base64, or a URL.
-                json::Kind::String => reader.url(value, origin),
+                json::ValueKind::String => reader.url(value, origin),
                 _ => reader.plain(value, INPUT_AUDIO, origin),
             }
         }
@@ -276,7 +276,7 @@ fn attached(
     }
     let mut is_read = false;
     match value.kind() {
-        json::Kind::String => is_read = url(reader, value, origin),
+        json::ValueKind::String => is_read = url(reader, value, origin),
         _ => reader.shaped(value, &[URL], origin, &mut |reader, _, value| {
             is_read = url(reader, value, origin);
         }),
@@ -310,15 +310,15 @@ fn file(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
 /// What a model continues, embeds or classifies: a text, tokens, parts, or a list of those. Tokens can't be read.
 pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     match value.kind() {
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.text(value, origin);
         }
-        json::Kind::Array => {
+        json::ValueKind::Array => {
             reader.claim(value);
             let mut has_tokens = false;
             for element in value.elements() {
                 match element.kind() {
-                    json::Kind::Number => {
+                    json::ValueKind::Number => {
                         reader.claim(element);
                         has_tokens = true;
                     }
@@ -329,7 +329,7 @@ pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin)
                 reader.uninspectable(value, "token_ids");
             }
         }
-        json::Kind::Object => {
+        json::ValueKind::Object => {
             // Jina and OpenRouter: `{content: […]}`, `{image: …}`; otherwise a part as of a message.
             match value.get("content") {
                 Some(_) => reader.object(value, &["content"], |reader, _, value| {
@@ -338,7 +338,7 @@ pub(crate) fn inputs(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin)
                 None => content_part(reader, value, origin, false),
             }
         }
-        json::Kind::Null => reader.claim(value),
+        json::ValueKind::Null => reader.claim(value),
         _ => reader.wrong_type(value, "a string, tokens or a list of those"),
     }
 }

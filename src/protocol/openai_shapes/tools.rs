@@ -100,12 +100,12 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
         &mut |reader, key, value| match (key, value.kind()) {
             ("type", _) => reader.claim(value),
             ("model", _) => super::model(reader, value),
-            ("parameters", json::Kind::Object) => {
+            ("parameters", json::ValueKind::Object) => {
                 reader.object(value, &["model"], |reader, _, value| {
                     super::model(reader, value);
                 });
             }
-            ("container", json::Kind::Object) => {
+            ("container", json::ValueKind::Object) => {
                 reader.object(
                     value,
                     &["type", "file_ids"],
@@ -116,7 +116,7 @@ pub(crate) fn provider_tool(reader: &mut Reader<'_>, tool: Value<'_>, name: &str
                 );
             }
             // A container that runs already.
-            ("container", json::Kind::String) => kept(reader, value),
+            ("container", json::ValueKind::String) => kept(reader, value),
             _ => {}
         },
     );
@@ -186,7 +186,7 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
 /// Which tools may, must or must not be called.
 pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
-        json::Kind::String => {
+        json::ValueKind::String => {
             reader.word(
                 value,
                 &["none", "auto", "required", "any", "REQUIRED", "NONE"],
@@ -195,8 +195,8 @@ pub(crate) fn tool_choice(reader: &mut Reader<'_>, value: Value<'_>) {
                 .iter()
                 .any(|word| value.is_text(word));
         }
-        json::Kind::Null => reader.claim(value),
-        json::Kind::Object => {
+        json::ValueKind::Null => reader.claim(value),
+        json::ValueKind::Object => {
             let is_list = value
                 .get("type")
                 .is_some_and(|kind| kind.is_text("allowed_tools"));
@@ -248,7 +248,7 @@ pub(crate) fn tool_call(
             _ => {}
         },
     );
-    if !seen && call.kind() == json::Kind::Object {
+    if !seen && call.kind() == json::ValueKind::Object {
         reader.problem(codes::AG2001, call, "`function` is missing");
     }
     Some((id?, name?))
@@ -297,7 +297,7 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
                 ],
             );
             reader.reading.structured_output |=
-                !value.is_text("text") && value.kind() == json::Kind::String;
+                !value.is_text("text") && value.kind() == json::ValueKind::String;
         }
         // The model reads it; another name than the one that was asked for would not be found in the answer.
         "name" => {
@@ -309,7 +309,9 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
         "strict" => {
             reader.boolean(value);
         }
-        "json_schema" if value.kind() == json::Kind::Object && value.get("schema").is_some() => {
+        "json_schema"
+            if value.kind() == json::ValueKind::Object && value.get("schema").is_some() =>
+        {
             format_members(reader, value);
         }
         _ => {

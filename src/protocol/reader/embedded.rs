@@ -3,7 +3,7 @@
 use super::{Origin, Reader, telling_form};
 use crate::event::{Attachments, Class, Form, Part, each_named};
 use crate::wire::http::percent_decode;
-use crate::wire::json::{Place, Value};
+use crate::wire::json::{NodeId, Value};
 use crate::wire::letter_case;
 use crate::wire::span::index;
 use base64::Engine;
@@ -63,7 +63,7 @@ impl Reader<'_> {
 
     /// A text that `holder` encodes: claimed, registered, never edited.
     pub(super) fn decoded_texts(&mut self, holder: Value<'_>, text: &str) -> Option<Range<u32>> {
-        let doc = self.nest.decoded(holder, text).ok()?;
+        let doc = self.json.decoded(holder, text).ok()?;
         self.claim(holder);
         Some(self.quiet_text(doc.root(), Class::Unknown))
     }
@@ -94,8 +94,8 @@ impl Reader<'_> {
     }
 
     #[inline(never)]
-    fn look_into(&mut self, place: Place) {
-        if let Some(doc) = self.nest.shared(place.doc) {
+    fn look_into(&mut self, place: NodeId) {
+        if let Some(doc) = self.json.shared(place.doc) {
             let value = doc.value(place.node);
             if let Some(text) = value.text() {
                 self.look_into_text(value, &text);
@@ -111,7 +111,7 @@ impl Reader<'_> {
         if begins_json {
             // Without either, every string in it stands in the outer text as it is.
             if (text.contains('\\') || has_encoding(text))
-                && let Ok(doc) = self.nest.open(value)
+                && let Ok(doc) = self.json.open(value)
             {
                 each_named(doc.root(), &mut |named| {
                     let form = telling_form(named.is_key, named.value);
@@ -131,7 +131,7 @@ impl Reader<'_> {
         } else if let Some(decoded) = text_of_data_url(text)
             .map(|(_, decoded)| decoded)
             .or_else(|| text_of_base64(text).map(Cow::Owned))
-            && let Ok(doc) = self.nest.decoded(value, &decoded)
+            && let Ok(doc) = self.json.decoded(value, &decoded)
         {
             let root = doc.root();
             let decoded = self.quiet_text(root, Class::Unknown);

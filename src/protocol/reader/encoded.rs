@@ -45,7 +45,7 @@ impl Reader<'_> {
             self.problem(codes::AG2001, value, "base64 is expected here");
             return;
         };
-        match self.nest.open_decoded(value, bytes) {
+        match self.json.open_decoded(value, bytes) {
             Ok(doc) => self.inside(&doc, &mut |reader| read(reader, doc.root())),
             Err(error) => {
                 let what = format!("inside base64: {error}");

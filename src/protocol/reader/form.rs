@@ -6,10 +6,10 @@ use super::{Bounds, Origin, Reader, unreadable};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Part, Problem};
 use crate::wire::http::{ContentType, MediaType, percent_decode};
-use crate::wire::json::{self, Limits, Nest, Value, quote};
+use crate::wire::json::{self, JsonBody, Limits, Value, quote};
 use crate::wire::letter_case;
 use crate::wire::multipart::{self, ErrorKind, FormError};
-use crate::wire::order;
+use crate::wire::sort;
 
 /// Members that stand for a file.
 const FILE: &[&str] = &["filename", "content_type", "text", "lines", "bytes"];
@@ -63,8 +63,8 @@ impl<'b> Reader<'b> {
         let mut names: Vec<&str> = Vec::new();
         let mut doc = b"{".to_vec();
         let mut headers: Vec<&str> = Vec::new();
-        let mut sorted: Vec<&multipart::Part> = parts.iter().collect();
-        order::sort_by(&mut sorted, |a, b| a.name.cmp(&b.name));
+        let mut sorted: Vec<&multipart::FormPart> = parts.iter().collect();
+        sort::sort_by(&mut sorted, |a, b| a.name.cmp(&b.name));
         for group in sorted.chunk_by(|a, b| a.name == b.name) {
             let Some(first) = group.first() else { continue };
             let is_list = first.name.ends_with("[]");
@@ -101,8 +101,8 @@ impl<'b> Reader<'b> {
             quote(&headers.join("\n"), &mut doc);
         }
         doc.push(b'}');
-        let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
-        let mut reader = Self::over(nest, direction, bounds);
+        let json = JsonBody::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
+        let mut reader = Self::over(json, direction, bounds);
         reader.is_form = true;
         Ok(reader)
     }
@@ -128,7 +128,7 @@ impl<'b> Reader<'b> {
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .map(|(name, value)| (decoded(name), decoded(value)))
             .collect();
-        order::sort_by(&mut pairs, |a, b| a.0.cmp(&b.0));
+        sort::sort_by(&mut pairs, |a, b| a.0.cmp(&b.0));
         let mut doc = b"{".to_vec();
         for group in pairs.chunk_by(|a, b| a.0 == b.0) {
             let Some((name, value)) = group.first() else {
@@ -154,8 +154,8 @@ impl<'b> Reader<'b> {
             doc.push(b']');
         }
         doc.push(b'}');
-        let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
-        let mut reader = Self::over(nest, direction, bounds);
+        let json = JsonBody::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
+        let mut reader = Self::over(json, direction, bounds);
         reader.is_form = true;
         Ok(reader)
     }
@@ -177,8 +177,8 @@ impl<'b> Reader<'b> {
         let mut doc = br#"{"file":"#.to_vec();
         write_file(body, "", content_type.as_deref(), limits, &mut doc);
         doc.push(b'}');
-        let nest = Nest::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
-        Ok(Self::over(nest, direction, bounds))
+        let json = JsonBody::derived(doc, limits, bounds.nested_json).map_err(unreadable)?;
+        Ok(Self::over(json, direction, bounds))
     }
 
     /// A file of a form, or several: its name and, as far as it is text, its content. Gives its records, if it is JSON
@@ -187,13 +187,13 @@ impl<'b> Reader<'b> {
         let origin = Origin::of(Author::User, Part::Other);
         let mut lines = None;
         match file.kind() {
-            json::Kind::Array => {
+            json::ValueKind::Array => {
                 self.claim(file);
                 for file in file.elements() {
                     self.file(file);
                 }
             }
-            json::Kind::Object => self.object(file, FILE, |reader, key, value| match key {
+            json::ValueKind::Object => self.object(file, FILE, |reader, key, value| match key {
                 "filename" | "text" => {
                     let texts = reader.text(value, &origin);
                     let inner = reader.look_into_all(texts);
@@ -216,7 +216,7 @@ impl<'b> Reader<'b> {
 
 fn write_part(
     body: &[u8],
-    part: &multipart::Part,
+    part: &multipart::FormPart,
     limits: Limits,
     doc: &mut Vec<u8>,
 ) -> Result<(), Problem> {
@@ -269,8 +269,8 @@ fn write_file(
         media.media == MediaType::JsonLines || matches!(extension.as_str(), "jsonl" | "ndjson");
     let mut is_read = false;
     if calls_itself_lines
-        && let Ok(nest) = Nest::scan_lines(content, limits, 0)
-        && let Some(lines) = nest.body()
+        && let Ok(json) = JsonBody::scan_lines(content, limits, 0)
+        && let Some(lines) = json.body()
     {
         doc.extend_from_slice(br#","lines":"#);
         doc.extend_from_slice(lines.bytes());

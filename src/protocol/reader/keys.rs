@@ -71,7 +71,10 @@ impl<'b> Reader<'b> {
         origin: &Origin,
         own: &mut dyn Take<'b, 'v, &'static str>,
     ) {
-        if !matches!(value.kind(), json::Kind::Object | json::Kind::Null) {
+        if !matches!(
+            value.kind(),
+            json::ValueKind::Object | json::ValueKind::Null
+        ) {
             self.wrong_type(value, "an object");
             return;
         }
@@ -120,7 +123,7 @@ impl<'b> Reader<'b> {
     pub(in crate::protocol) fn value(&mut self, value: Value<'_>, is: Is, origin: &Origin) {
         match is {
             Is::Own => {}
-            Is::Number if self.proto_json && value.kind() == json::Kind::String => {}
+            Is::Number if self.proto_json && value.kind() == json::ValueKind::String => {}
             Is::Number => {
                 self.number(value);
             }
@@ -183,14 +186,14 @@ impl<'b> Reader<'b> {
             && raw
                 .iter()
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_');
-        if value.kind() != json::Kind::String || is_constant {
+        if value.kind() != json::ValueKind::String || is_constant {
             self.claim(value);
         }
     }
 
     fn tagged_counts(&mut self, value: Value<'_>) {
         for node in value.descendants() {
-            if node.is_key || node.value.kind() != json::Kind::String {
+            if node.is_key || node.value.kind() != json::ValueKind::String {
                 self.claim(node.value);
             } else if is_tag(node.value.raw_content()) {
                 self.id(node.value);

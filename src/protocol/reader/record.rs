@@ -1,7 +1,7 @@
 //! Bodies inside a body: the records of a batch, each a request or an answer of its own.
 
 use super::{Reader, code_of};
-use crate::wire::json::{Doc, Value};
+use crate::wire::json::{JsonText, Value};
 use crate::wire::span::index;
 
 impl Reader<'_> {
@@ -9,7 +9,7 @@ impl Reader<'_> {
     /// as unknown there. Edits in it reach the bytes. What it says of the exchange as a whole (a stream, settings, a
     /// forced tool) is about itself and forgotten; its models count.
     pub fn record(&mut self, value: Value<'_>, read: &mut dyn FnMut(&mut Self)) {
-        let doc = match self.nest.detach(value) {
+        let doc = match self.json.detach(value) {
             Ok(doc) => doc,
             Err(error) => {
                 let what = format!("a record of a batch: {error}");
@@ -31,7 +31,7 @@ impl Reader<'_> {
 
     /// Reads a document inside the body: `read` sees it as [`body`](Reader::body), and what it does not claim is found as
     /// unknown there.
-    pub(super) fn inside(&mut self, doc: &Doc<'_>, read: &mut dyn FnMut(&mut Self)) {
+    pub(super) fn inside(&mut self, doc: &JsonText<'_>, read: &mut dyn FnMut(&mut Self)) {
         let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
         let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
         read(self);

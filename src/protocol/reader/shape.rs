@@ -73,7 +73,7 @@ impl<'b> Reader<'b> {
         origin: &Origin,
         own: OwnMember<'b, 'v, '_>,
     ) {
-        if !self.is_kind(value, json::Kind::Object, "an object") {
+        if !self.is_kind(value, json::ValueKind::Object, "an object") {
             return;
         }
         let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
@@ -114,9 +114,9 @@ impl<'b> Reader<'b> {
             _ if value.is_null() => self.claim(value),
             Shape::Word(words) => self.word(value, words),
             Shape::Id => match value.kind() {
-                json::Kind::String => self.id(value),
-                json::Kind::Array | json::Kind::Object => {
-                    self.is_kind(value, json::Kind::String, "a string");
+                json::ValueKind::String => self.id(value),
+                json::ValueKind::Array | json::ValueKind::Object => {
+                    self.is_kind(value, json::ValueKind::String, "a string");
                 }
                 _ => self.claim(value),
             },
@@ -134,13 +134,13 @@ impl<'b> Reader<'b> {
                 self.boolean(value);
             }
             Shape::Number => {
-                self.is_kind(value, json::Kind::Number, "a number");
+                self.is_kind(value, json::ValueKind::Number, "a number");
             }
             Shape::Flag | Shape::Setting => match value.kind() {
-                json::Kind::Bool(_) => self.claim(value),
-                json::Kind::Number if shape_is_setting(shape) => self.claim(value),
+                json::ValueKind::Bool(_) => self.claim(value),
+                json::ValueKind::Number if shape_is_setting(shape) => self.claim(value),
                 _ => {
-                    self.is_kind(value, json::Kind::Bool(true), "a boolean");
+                    self.is_kind(value, json::ValueKind::Bool(true), "a boolean");
                 }
             },
             Shape::Numbers => self.claim_numbers(value),
@@ -177,7 +177,7 @@ impl<'b> Reader<'b> {
             Shape::Counts => self.counts(value),
             Shape::Object(members) => self.shaped_by(value, &[members], origin, own),
             Shape::List(shape) => {
-                if self.is_kind(value, json::Kind::Array, "an array") {
+                if self.is_kind(value, json::ValueKind::Array, "an array") {
                     for element in value.elements() {
                         self.by_shape(element, *shape, key, origin, own);
                     }
@@ -190,18 +190,19 @@ impl<'b> Reader<'b> {
     /// stay unknown.
     pub fn counts(&mut self, value: Value<'_>) {
         for node in value.descendants() {
-            if node.is_key || node.value.kind() != json::Kind::String {
+            if node.is_key || node.value.kind() != json::ValueKind::String {
                 self.claim(node.value);
             }
         }
     }
 
     fn is_string(&mut self, value: Value<'_>) -> bool {
-        value.kind() == json::Kind::String || self.is_kind(value, json::Kind::String, "a string")
+        value.kind() == json::ValueKind::String
+            || self.is_kind(value, json::ValueKind::String, "a string")
     }
 
     /// Claims a value if it has this kind or is `null`; whether it has.
-    fn is_kind(&mut self, value: Value<'_>, kind: json::Kind, expected: &str) -> bool {
+    fn is_kind(&mut self, value: Value<'_>, kind: json::ValueKind, expected: &str) -> bool {
         let fits = value.kind() == kind;
         if fits || value.is_null() {
             self.claim(value);

@@ -181,7 +181,7 @@ impl<'b> Reader<'b> {
     /// An identifier that may be a whole number.
     pub fn identifier(&mut self, value: Value<'_>) {
         match value.kind() {
-            json::Kind::Number => self.claim(value),
+            json::ValueKind::Number => self.claim(value),
             _ => self.id(value),
         }
     }
@@ -213,9 +213,9 @@ impl<'b> Reader<'b> {
     fn switches(&mut self, value: Value<'_>, words: &[&str]) {
         for node in value.descendants() {
             let is_known = match node.value.kind() {
-                json::Kind::String => words.iter().any(|word| node.value.is_text(word)),
+                json::ValueKind::String => words.iter().any(|word| node.value.is_text(word)),
                 // A long number is looked at as one that nobody knows.
-                json::Kind::Number => false,
+                json::ValueKind::Number => false,
                 _ => true,
             };
             if is_known {
@@ -246,7 +246,7 @@ impl<'b> Reader<'b> {
 fn could_grant_access(value: Value<'_>) -> bool {
     const SHORTEST_NUMBER: usize = 12;
     let text = value.raw_content();
-    value.kind() == json::Kind::String
+    value.kind() == json::ValueKind::String
         && text.iter().all(u8::is_ascii_graphic)
         && (text.len() < SHORTEST_NUMBER || text.iter().any(u8::is_ascii_alphabetic))
 }
@@ -256,7 +256,7 @@ fn is_media_type(value: Value<'_>) -> bool {
     let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$&^_.+-/;=".contains(b);
     let text = value.raw_content();
     let compact: Vec<u8> = text.iter().copied().filter(|b| *b != b' ').collect();
-    value.kind() == json::Kind::String
+    value.kind() == json::ValueKind::String
         && text.len() <= 100
         && text.len().saturating_sub(compact.len()) <= 2
         && compact.contains(&b'/')

@@ -2,8 +2,8 @@
 
 use super::{Origin, Reader, code_of};
 use crate::event::{Attachments, Author, Class, Direction, Event, Kind, Known, Part};
-use crate::wire::json::{self, Place, ScanError, ScanErrorKind, Value};
-use crate::wire::order;
+use crate::wire::json::{self, NodeId, ScanError, ScanErrorKind, Value};
+use crate::wire::sort;
 use crate::wire::span::index;
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ impl<'v> Call<'v> {
         &mut self,
         reader: &mut Reader<'_>,
         value: Value<'v>,
-        (args, texts): (Known<Place>, Range<u32>),
+        (args, texts): (Known<NodeId>, Range<u32>),
     ) {
         let Some(first) = self.holder.filter(|first| !first.is_null()) else {
             self.holder = Some(value);
@@ -100,7 +100,7 @@ impl Reader<'_> {
     /// judged, so it counts as an offer and as a call whose arguments can't be read. It may go by several names; the
     /// first is its own.
     pub fn provider_run_offer(&mut self, tool: Value<'_>, names: &[&str]) {
-        if tool.kind() == json::Kind::Object {
+        if tool.kind() == json::ValueKind::Object {
             self.claim(tool);
         }
         for (number, name) in names.iter().enumerate() {
@@ -194,19 +194,19 @@ impl Reader<'_> {
     /// Arguments of a call, an object or JSON in a string, and the numbers of the texts in them. In a request, arguments
     /// that are no JSON are AG2001: what was executed can't be told. In a response, the call is judged with its arguments
     /// unknown.
-    pub fn arguments(&mut self, value: Value<'_>) -> (Known<Place>, Range<u32>) {
+    pub fn arguments(&mut self, value: Value<'_>) -> (Known<NodeId>, Range<u32>) {
         let none = 0..0;
         match value.kind() {
             // No arguments: nothing is found in the value that stands for them.
-            json::Kind::Null => {
+            json::ValueKind::Null => {
                 self.claim(value);
                 (Known::Is(value.place()), none)
             }
-            json::Kind::Object => {
+            json::ValueKind::Object => {
                 let texts = self.tree(value);
                 (Known::Is(value.place()), texts)
             }
-            json::Kind::String => match self.open(value) {
+            json::ValueKind::String => match self.open(value) {
                 Ok(None) => (Known::Is(value.place()), none),
                 Ok(Some(doc)) => self.opened_arguments(value, doc.root()),
                 Err(error) if self.direction == Direction::Request => {
@@ -235,15 +235,15 @@ impl Reader<'_> {
         &mut self,
         holder: Value<'_>,
         root: Value<'_>,
-    ) -> (Known<Place>, Range<u32>) {
+    ) -> (Known<NodeId>, Range<u32>) {
         match root.kind() {
-            json::Kind::Object => {
+            json::ValueKind::Object => {
                 let texts = self.tree(root);
                 (Known::Is(root.place()), texts)
             }
-            json::Kind::Null => (Known::Is(root.place()), 0..0),
-            json::Kind::String if root.is_text("") => (Known::Is(root.place()), 0..0),
-            json::Kind::String => match self.nest.open(root) {
+            json::ValueKind::Null => (Known::Is(root.place()), 0..0),
+            json::ValueKind::String if root.is_text("") => (Known::Is(root.place()), 0..0),
+            json::ValueKind::String => match self.json.open(root) {
                 Ok(inner) => self.opened_arguments(holder, inner.root()),
                 Err(error) if error.kind == ScanErrorKind::TooDeep => {
                     self.problem(
@@ -270,9 +270,11 @@ impl Reader<'_> {
     pub(in crate::protocol) fn any_arguments(
         &mut self,
         value: Value<'_>,
-    ) -> (Known<Place>, Range<u32>) {
+    ) -> (Known<NodeId>, Range<u32>) {
         match value.kind() {
-            json::Kind::Null | json::Kind::Object | json::Kind::String => self.arguments(value),
+            json::ValueKind::Null | json::ValueKind::Object | json::ValueKind::String => {
+                self.arguments(value)
+            }
             _ => {
                 self.uninspectable(value, "arguments");
                 (Known::Unknown, self.tree(value))
@@ -284,18 +286,18 @@ impl Reader<'_> {
     /// is meant as JSON and can't be read as such (a key twice, Python's `NaN`, an end that was cut off) says something
     /// that nobody here can tell.
     #[inline(never)]
-    pub fn structured_result(&mut self, value: Value<'_>) -> Known<Place> {
+    pub fn structured_result(&mut self, value: Value<'_>) -> Known<NodeId> {
         if !self.results {
             return Known::Missing;
         }
         match value.kind() {
-            json::Kind::String => {
+            json::ValueKind::String => {
                 let text = value.text().unwrap_or_default();
                 let text = text.trim_ascii_start();
                 if !text.starts_with(['{', '[']) {
                     return Known::Missing;
                 }
-                match self.nest.open(value) {
+                match self.json.open(value) {
                     Ok(doc) => Known::Is(doc.root().place()),
                     Err(ScanError {
                         kind: ScanErrorKind::Syntax | ScanErrorKind::Trailing,
@@ -304,7 +306,7 @@ impl Reader<'_> {
                     Err(_) => Known::Unknown,
                 }
             }
-            json::Kind::Null => Known::Missing,
+            json::ValueKind::Null => Known::Missing,
             _ => Known::Is(value.place()),
         }
     }
@@ -347,13 +349,13 @@ impl Reader<'_> {
         content: Value<'v>,
         text_of: &dyn Fn(Value<'v>) -> Option<Value<'v>>,
     ) {
-        if content.kind() != json::Kind::Array {
+        if content.kind() != json::ValueKind::Array {
             event.result = self.structured_result(content);
             self.result(event, Some(content));
             return;
         }
         let numbers = event.texts.clone();
-        let numbers = order::map(numbers.filter_map(|number| {
+        let numbers = sort::map(numbers.filter_map(|number| {
             let text = self.reading.texts.get(index(number))?;
             Some((text.place, number))
         }));
@@ -403,16 +405,16 @@ impl Reader<'_> {
     /// A media type: `image/png`. Anything else is judged as text.
     pub(in crate::protocol) fn media_type(&mut self, value: Value<'_>) {
         match value.kind() {
-            json::Kind::String if is_media_type(value.raw_content()) => self.claim(value),
-            json::Kind::String => {}
-            json::Kind::Null => self.claim(value),
+            json::ValueKind::String if is_media_type(value.raw_content()) => self.claim(value),
+            json::ValueKind::String => {}
+            json::ValueKind::Null => self.claim(value),
             _ => self.wrong_type(value, "a string"),
         }
     }
 
     /// A URL of an attachment. A `data:` URL is the medium itself; any other is a reference that may carry words out.
     pub fn url(&mut self, value: Value<'_>, origin: &Origin) {
-        if is_data_url(value) || value.kind() != json::Kind::String {
+        if is_data_url(value) || value.kind() != json::ValueKind::String {
             self.media(value);
         } else {
             self.reference(value, &origin.with_part(Part::Other));

@@ -80,7 +80,7 @@ impl Texts {
 
     /// The same for one piece.
     pub fn piece(&mut self, reader: &mut Reader<'static>, piece: TextPiece, spot: Spot, how: How) {
-        let value = reader.nest.value(piece.place);
+        let value = reader.json.value(piece.place);
         let Some(said) = value.and_then(|value| value.text()) else {
             return;
         };
@@ -102,7 +102,7 @@ impl Texts {
             if let Some(value) = value {
                 reader.reading.problems.push(Problem {
                     code: codes::AG2014,
-                    at: reader.nest.pointer(value.place()),
+                    at: reader.json.pointer(value.place()),
                     what,
                 });
             }

@@ -4,7 +4,7 @@
 use super::{Frame, FrameError, Layout};
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct ArrayState {
     opened: bool,
     closed: bool,
     /// Looked-at position inside an element: how many brackets are open, whether in a string, whether after a backslash.
@@ -15,7 +15,7 @@ pub(super) struct State {
     start: Option<usize>,
 }
 
-impl State {
+impl ArrayState {
     pub(super) fn end(
         &mut self,
         pending: &[u8],

@@ -71,14 +71,14 @@ pub struct Frames {
     /// How far what is in no frame yet has been looked at.
     looked: usize,
     limit: usize,
-    state: State,
+    state: FramingState,
 }
 
 #[derive(Debug)]
-enum State {
-    Sse(sse::State),
+enum FramingState {
+    Sse(sse::SseState),
     Lines,
-    Array(array::State),
+    Array(array::ArrayState),
     Amazon,
 }
 
@@ -91,10 +91,10 @@ impl Frames {
             looked: 0,
             limit,
             state: match framing {
-                Framing::Sse => State::Sse(sse::State::default()),
-                Framing::Lines => State::Lines,
-                Framing::Array => State::Array(array::State::default()),
-                Framing::Amazon => State::Amazon,
+                Framing::Sse => FramingState::Sse(sse::SseState::default()),
+                Framing::Lines => FramingState::Lines,
+                Framing::Array => FramingState::Array(array::ArrayState::default()),
+                Framing::Amazon => FramingState::Amazon,
             },
         }
     }
@@ -116,10 +116,10 @@ impl Frames {
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let pending = self.arrived.get(self.start..).unwrap_or_default();
         let end = match &mut self.state {
-            State::Sse(state) => state.end(pending, &mut self.looked),
-            State::Lines => lines::end(pending, &mut self.looked),
-            State::Array(state) => state.end(pending, &mut self.looked)?,
-            State::Amazon => eventstream::end(pending, self.limit)?,
+            FramingState::Sse(state) => state.end(pending, &mut self.looked),
+            FramingState::Lines => lines::end(pending, &mut self.looked),
+            FramingState::Array(state) => state.end(pending, &mut self.looked)?,
+            FramingState::Amazon => eventstream::end(pending, self.limit)?,
         };
         let Some(end) = end else {
             if pending.len() > self.limit {
@@ -153,9 +153,11 @@ impl Frames {
         }
         match self.state {
             // Servers that close the connection after the last event or line leave out what would end it.
-            State::Sse(_) | State::Lines => self.cut(left.len()).map(Some),
-            State::Array(_) if left.trim_ascii().is_empty() => self.cut(left.len()).map(Some),
-            State::Array(_) | State::Amazon => Err(FrameError::Malformed),
+            FramingState::Sse(_) | FramingState::Lines => self.cut(left.len()).map(Some),
+            FramingState::Array(_) if left.trim_ascii().is_empty() => {
+                self.cut(left.len()).map(Some)
+            }
+            FramingState::Array(_) | FramingState::Amazon => Err(FrameError::Malformed),
         }
     }
 
@@ -179,10 +181,10 @@ impl Frames {
         self.start = self.start.saturating_add(raw.len());
         self.looked = 0;
         match &mut self.state {
-            State::Sse(state) => state.parse(raw),
-            State::Lines => Ok(lines::parse(raw)),
-            State::Array(state) => Ok(state.parse(raw)),
-            State::Amazon => eventstream::parse(raw),
+            FramingState::Sse(state) => state.parse(raw),
+            FramingState::Lines => Ok(lines::parse(raw)),
+            FramingState::Array(state) => Ok(state.parse(raw)),
+            FramingState::Amazon => eventstream::parse(raw),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Frame, FrameError, Layout};
 use std::ops::Range;
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct SseState {
     /// Whether a frame has been cut before, so that no byte order mark can follow.
     begun: bool,
     /// Where the line that is being looked at begins.
@@ -15,7 +15,7 @@ pub(super) struct State {
     open_cr: Option<usize>,
 }
 
-impl State {
+impl SseState {
     /// Where the first event ends, its blank line included.
     pub(super) fn end(&mut self, pending: &[u8], looked: &mut usize) -> Option<usize> {
         if *looked == 0 {

@@ -2,12 +2,12 @@
 //! that decodes `x`. What a protocol itself holds so (arguments) is opened while the body is read; of the other strings
 //! nobody can tell before a path leads into one.
 
-use super::nest::{Nest, Place};
+use super::body::{JsonBody, NodeId};
+use super::pointer_cache::PointerCache;
 use super::scan::{ScanErrorKind, Tape, scan};
 use super::string::DecodedOffsets;
-use super::trail::Trail;
-use super::value::{Doc, Held, Kind, Value};
-use crate::wire::btree::BTreeMap;
+use super::value::{Backing, JsonText, Value, ValueKind};
+use crate::wire::sorted_map::SortedMap;
 use crate::wire::span::index;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -35,7 +35,7 @@ pub enum Inside<'a> {
 
 /// Where something was found that was read before.
 #[derive(Clone, Copy, Debug)]
-enum Known {
+enum Lookup {
     Nothing,
     At(u16),
     Unread,
@@ -43,36 +43,36 @@ enum Known {
 
 /// The texts that were opened so far. They stay where they are, so that what was found in them can be kept.
 #[derive(Debug, Default)]
-pub(super) struct Opened {
+pub(super) struct OpenedTexts {
     chunks: OnceCell<Box<[OnceCell<Chunk>]>>,
     count: Cell<u16>,
-    known: RefCell<BTreeMap<Place, Known>>,
+    known: RefCell<SortedMap<NodeId, Lookup>>,
 }
 
-type Chunk = Box<[OnceCell<Doc<'static>>]>;
+type Chunk = Box<[OnceCell<JsonText<'static>>]>;
 
 fn cells<T>() -> Box<[OnceCell<T>]> {
     (0..CHUNK).map(|_| OnceCell::new()).collect()
 }
 
-impl Opened {
+impl OpenedTexts {
     /// Where a text of this number stands or will stand.
-    fn cell(&self, id: u16) -> Option<&OnceCell<Doc<'static>>> {
+    fn cell(&self, id: u16) -> Option<&OnceCell<JsonText<'static>>> {
         let at = usize::from(id.checked_sub(FIRST)?);
         let chunks = self.chunks.get_or_init(cells);
         let chunk = chunks.get(at.checked_div(CHUNK)?)?.get_or_init(cells);
         chunk.get(at.checked_rem(CHUNK)?)
     }
 
-    pub(super) fn doc(&self, id: u16) -> Option<&Doc<'static>> {
+    pub(super) fn doc(&self, id: u16) -> Option<&JsonText<'static>> {
         self.cell(id)?.get()
     }
 }
 
-impl Nest<'_> {
+impl JsonBody<'_> {
     /// The JSON that a string holds, within the level that was set at the start. Each string is read once.
     pub fn inside(&self, string: Value<'_>) -> Inside<'_> {
-        if string.kind() != Kind::String || !may_hold_json(string.raw_content()) {
+        if string.kind() != ValueKind::String || !may_hold_json(string.raw_content()) {
             return Inside::Nothing;
         }
         let place = string.place();
@@ -80,25 +80,25 @@ impl Nest<'_> {
         let known = known.unwrap_or_else(|| {
             let known = self.read_inside(string);
             // What is short is read again sooner than it is remembered: there may be millions.
-            if matches!(known, Known::At(_)) || string.raw_content().len() > SHORT {
+            if matches!(known, Lookup::At(_)) || string.raw_content().len() > SHORT {
                 self.opened.known.borrow_mut().insert(place, known);
             }
             known
         });
         match known {
-            Known::Nothing => Inside::Nothing,
-            Known::At(id) => self
+            Lookup::Nothing => Inside::Nothing,
+            Lookup::At(id) => self
                 .opened
                 .doc(id)
                 .map_or(Inside::Unread, |doc| Inside::Json(doc.root())),
-            Known::Unread => Inside::Unread,
+            Lookup::Unread => Inside::Unread,
         }
     }
 
-    fn read_inside(&self, string: Value<'_>) -> Known {
+    fn read_inside(&self, string: Value<'_>) -> Lookup {
         let text = string.text().unwrap_or_default();
         if !text.trim_start().starts_with(['{', '[', '"']) {
-            return Known::Nothing;
+            return Lookup::Nothing;
         }
         let mut bytes = text.into_owned().into_bytes();
         let mut tape = Tape::default();
@@ -113,36 +113,36 @@ impl Nest<'_> {
         }
         match scanned {
             Ok(()) => {}
-            Err(error) if error.kind == ScanErrorKind::Syntax => return Known::Nothing,
-            Err(_) => return Known::Unread,
+            Err(error) if error.kind == ScanErrorKind::Syntax => return Lookup::Nothing,
+            Err(_) => return Lookup::Unread,
         }
         let count = self.opened.count.get();
         let level = string.doc().level.saturating_add(1);
         let id = FIRST.checked_add(count).filter(|_| level <= self.max_level);
         let Some((id, cell)) = id.and_then(|id| Some((id, self.opened.cell(id)?))) else {
-            return Known::Unread;
+            return Lookup::Unread;
         };
-        let doc = Doc {
+        let doc = JsonText {
             id,
             bytes: Cow::Owned(bytes),
             tape,
             parent: Some(string.place()),
-            held: Held::InString,
+            held: Backing::InString,
             level,
-            trail: Trail::default(),
+            trail: PointerCache::default(),
         };
         match cell.set(doc) {
             Ok(()) => {
                 self.opened.count.set(count.saturating_add(1));
-                Known::At(id)
+                Lookup::At(id)
             }
-            Err(_) => Known::Unread,
+            Err(_) => Lookup::Unread,
         }
     }
 
     /// Part of a string's text, as part of the text of the string around it that can be edited: the same one unless it
-    /// stands in JSON that [`inside`](Nest::inside) read.
-    pub fn outside(&self, place: Place, range: Range<usize>) -> (Place, Range<usize>) {
+    /// stands in JSON that [`inside`](JsonBody::inside) read.
+    pub fn outside(&self, place: NodeId, range: Range<usize>) -> (NodeId, Range<usize>) {
         let (mut place, mut range) = (place, range);
         while place.doc >= FIRST
             && let Some(doc) = self.doc(place.doc)
@@ -168,17 +168,17 @@ mod tests {
     use super::*;
     use crate::wire::json::Limits;
 
-    fn nest(body: &str) -> Nest<'_> {
-        Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 2).unwrap()
+    fn json(body: &str) -> JsonBody<'_> {
+        JsonBody::scan(body.as_bytes(), Limits { max_depth: 8 }, 2).unwrap()
     }
 
     #[test]
     fn a_string_is_read_as_the_json_that_it_holds() {
-        let nest = nest(
+        let json = json(
             r#"{"a": "{\"b\": \"[1]\"}", "c": "\u007b}", "d": " [2]", "e": "\"[3]\"", "f": "{} {\"a\""}"#,
         );
-        let root = nest.body().unwrap();
-        let read = |key: &str| match nest.inside(root.root().get(key).unwrap()) {
+        let root = json.body().unwrap();
+        let read = |key: &str| match json.inside(root.root().get(key).unwrap()) {
             Inside::Json(value) => String::from_utf8_lossy(value.raw()).into_owned(),
             other => format!("{other:?}"),
         };
@@ -191,14 +191,14 @@ mod tests {
 
     #[test]
     fn what_is_no_json_holds_nothing_and_what_is_doubtful_is_not_read() {
-        let nest = nest(
+        let json = json(
             r#"["[draft] x", "5", "true", "", "{\"a\":1,\"a\":2}", "[[[[[[[[[[1]]]]]]]]]]", "[draft"]"#,
         );
-        let body = nest.body().unwrap();
+        let body = json.body().unwrap();
         let read: Vec<&str> = body
             .root()
             .elements()
-            .map(|value| match nest.inside(value) {
+            .map(|value| match json.inside(value) {
                 Inside::Nothing => "nothing",
                 Inside::Json(_) => "json",
                 Inside::Unread => "unread",
@@ -214,29 +214,29 @@ mod tests {
 
     #[test]
     fn beyond_the_level_nothing_is_read() {
-        let nest = nest(r#"["[\"[\\\"[1]\\\"]\"]"]"#);
-        let body = nest.body().unwrap();
+        let json = json(r#"["[\"[\\\"[1]\\\"]\"]"]"#);
+        let body = json.body().unwrap();
         let mut value = body.root().element(0).unwrap();
         let mut levels = 0;
-        while let Inside::Json(inner) = nest.inside(value) {
+        while let Inside::Json(inner) = json.inside(value) {
             levels += 1;
             value = inner.element(0).unwrap();
         }
         assert_eq!(levels, 2);
-        assert!(matches!(nest.inside(value), Inside::Unread));
+        assert!(matches!(json.inside(value), Inside::Unread));
     }
 
     #[test]
     fn a_string_is_read_once_and_its_parts_are_found_in_the_body() {
         let body = r#"["{\"a\":\"{\\\"b\\\":\\\"x\\\\u0041yz\\\"}\"}"]"#;
-        let nest = nest(body);
-        let root = nest.body().unwrap();
+        let json = json(body);
+        let root = json.body().unwrap();
         let string = root.root().element(0).unwrap();
         let find = || {
-            let Inside::Json(outer) = nest.inside(string) else {
+            let Inside::Json(outer) = json.inside(string) else {
                 panic!()
             };
-            let Inside::Json(inner) = nest.inside(outer.get("a").unwrap()) else {
+            let Inside::Json(inner) = json.inside(outer.get("a").unwrap()) else {
                 panic!()
             };
             inner.get("b").unwrap()
@@ -244,19 +244,19 @@ mod tests {
         let found = find();
         assert_eq!(found.text().unwrap(), "xAyz");
         assert_eq!(found.place(), find().place());
-        let (place, range) = nest.outside(found.place(), 1..3);
+        let (place, range) = json.outside(found.place(), 1..3);
         assert_eq!(place, string.place());
         assert_eq!(string.text().unwrap().get(range), Some(r"\\u0041y"));
-        assert_eq!(nest.outside(string.place(), 1..3).1, 1..3);
+        assert_eq!(json.outside(string.place(), 1..3).1, 1..3);
     }
 
     #[test]
     fn so_many_texts_are_read_and_no_more() {
         let count = CHUNK * CHUNK;
         let body = format!("[{}\"[]\"]", "\"[]\",".repeat(count));
-        let nest = nest(&body);
-        let root = nest.body().unwrap();
-        let read = |value| matches!(nest.inside(value), Inside::Json(_));
+        let json = json(&body);
+        let root = json.body().unwrap();
+        let read = |value| matches!(json.inside(value), Inside::Json(_));
         assert_eq!(
             root.root().elements().filter(|value| read(*value)).count(),
             count

@@ -4,21 +4,21 @@
 //! Stricter than the RFC on purpose, wherever two readers of the same bytes could disagree: duplicate keys, invalid
 //! UTF-8, a byte order mark and other encodings are errors.
 
+mod body;
 mod inside;
-mod nest;
 mod number;
 mod path;
+mod pointer_cache;
 mod scan;
 mod string;
-mod trail;
 mod value;
 mod write;
 
+pub use body::{Edits, JsonBody, NodeId};
 pub use inside::Inside;
-pub use nest::{Edits, Nest, Place};
 pub use number::Decimal;
-pub use path::{JsonPath, Step};
+pub use path::{JsonPath, PathStep};
 pub use scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
 pub use string::{DecodedOffsets, decode};
-pub use value::{Descendant, Doc, Elements, Kind, Members, Value};
+pub use value::{Descendant, Elements, JsonText, Members, Value, ValueKind};
 pub use write::{escape, quote};

@@ -6,12 +6,12 @@ use super::value::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JsonPath {
     /// Each a way down; without any, the whole value.
-    pub ways: Vec<Vec<Step>>,
+    pub ways: Vec<Vec<PathStep>>,
 }
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// `.name`, `["name"]`
     Key(Box<str>),
     /// `[0]`
@@ -49,8 +49,8 @@ impl JsonPath {
             .or_else(|| text.strip_prefix('$'))
             .unwrap_or(text);
         let mut rest = text;
-        let mut common: Vec<Step> = Vec::new();
-        let mut ways: Vec<Vec<Step>> = Vec::new();
+        let mut common: Vec<PathStep> = Vec::new();
+        let mut ways: Vec<Vec<PathStep>> = Vec::new();
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix('|') {
                 let (step, after) = name(after).ok_or("a name is missing after `|`")?;
@@ -59,18 +59,18 @@ impl JsonPath {
                     .map(|(_, parent)| parent.to_vec())
                     .ok_or("`|` stands between two names")?;
                 ways.push(std::mem::replace(&mut common, parent));
-                common.push(Step::Key(step.into()));
+                common.push(PathStep::Key(step.into()));
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("..") {
                 let (step, after) = name(after).ok_or("a name is missing after `..`")?;
-                common.push(Step::Anywhere(step.into()));
+                common.push(PathStep::Anywhere(step.into()));
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('.') {
                 let (step, after) = name(after).ok_or("a name is missing after the dot")?;
                 common.push(if step == "*" {
-                    Step::Every
+                    PathStep::Every
                 } else {
-                    Step::Key(step.into())
+                    PathStep::Key(step.into())
                 });
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('[') {
@@ -94,44 +94,44 @@ fn name(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
-fn bracket(text: &str) -> Result<(Step, &str), String> {
+fn bracket(text: &str) -> Result<(PathStep, &str), String> {
     for quote in ['"', '\''] {
         if let Some(inside) = text.strip_prefix(quote) {
             let close = format!("{quote}]");
             return inside
                 .split_once(&close)
-                .map(|(key, rest)| (Step::Key(key.into()), rest))
+                .map(|(key, rest)| (PathStep::Key(key.into()), rest))
                 .ok_or_else(|| format!("`{quote}]` is missing"));
         }
     }
     let (inside, rest) = text.split_once(']').ok_or("`]` is missing")?;
     if inside == "*" {
-        return Ok((Step::Every, rest));
+        return Ok((PathStep::Every, rest));
     }
     inside
         .parse()
-        .map(|index| (Step::Index(index), rest))
+        .map(|index| (PathStep::Index(index), rest))
         .map_err(|_| format!("`[{inside}]` is neither an index, `*`, nor a quoted name"))
 }
 
 /// Every value that a way leads to. Containers on the way are entered; a missing member ends it silently.
-fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(Value<'a>)) {
+fn walk<'a>(value: Value<'a>, way: &[PathStep], reached: &mut dyn FnMut(Value<'a>)) {
     let Some((step, rest)) = way.split_first() else {
         reached(value);
         return;
     };
     match step {
-        Step::Key(key) => {
+        PathStep::Key(key) => {
             if let Some(member) = value.get(key) {
                 walk(member, rest, reached);
             }
         }
-        Step::Index(index) => {
+        PathStep::Index(index) => {
             if let Some(element) = value.element(*index) {
                 walk(element, rest, reached);
             }
         }
-        Step::Every => {
+        PathStep::Every => {
             for element in value.elements() {
                 walk(element, rest, reached);
             }
@@ -139,7 +139,7 @@ fn walk<'a>(value: Value<'a>, way: &[Step], reached: &mut dyn FnMut(Value<'a>)) 
                 walk(member, rest, reached);
             }
         }
-        Step::Anywhere(key) => {
+        PathStep::Anywhere(key) => {
             for node in value.descendants() {
                 if !node.is_key
                     && let Some(member) = node.value.get(key)

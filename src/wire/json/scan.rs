@@ -1,7 +1,7 @@
 //! One pass over the bytes, no recursion, no allocation per value: a tape of nodes in document order.
 
 use super::string;
-use crate::wire::order;
+use crate::wire::sort;
 use crate::wire::span::{Span, index, offset};
 
 /// Bounds of one scan.
@@ -104,7 +104,7 @@ impl std::fmt::Display for ScanError {
 }
 
 /// An open array or object.
-struct Open {
+struct OpenContainer {
     node: u32,
     /// Where the object's keys begin on the key stack.
     keys: usize,
@@ -119,7 +119,7 @@ struct SeenKey {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Expect {
+enum Expected {
     Value,
     ElementOrClose,
     KeyOrClose,
@@ -176,48 +176,48 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     nodes: &'a mut Vec<Node>,
-    open: Vec<Open>,
+    open: Vec<OpenContainer>,
     keys: Vec<SeenKey>,
     max_depth: usize,
 }
 
 impl Scanner<'_> {
     fn run(mut self) -> Result<(), ScanError> {
-        let mut expect = Expect::Value;
+        let mut expect = Expected::Value;
         loop {
             self.skip_white_space();
             let Some(&byte) = self.bytes.get(self.at) else {
                 return match expect {
-                    Expect::End => Ok(()),
+                    Expected::End => Ok(()),
                     _ if self.nodes.is_empty() => Err(self.error(ScanErrorKind::Empty)),
                     _ => Err(self.error(ScanErrorKind::Syntax)),
                 };
             };
             expect = match (expect, byte) {
-                (Expect::End, _) => return Err(self.error(ScanErrorKind::Trailing)),
-                (Expect::KeyOrClose, b'}') | (Expect::ElementOrClose, b']') => self.close()?,
-                (Expect::KeyOrClose | Expect::Key, b'"') => {
+                (Expected::End, _) => return Err(self.error(ScanErrorKind::Trailing)),
+                (Expected::KeyOrClose, b'}') | (Expected::ElementOrClose, b']') => self.close()?,
+                (Expected::KeyOrClose | Expected::Key, b'"') => {
                     self.key()?;
-                    Expect::Value
+                    Expected::Value
                 }
-                (Expect::CommaOrClose, b',') => {
+                (Expected::CommaOrClose, b',') => {
                     self.at = self.at.wrapping_add(1);
                     match self.open.last() {
-                        Some(open) if open.is_object => Expect::Key,
+                        Some(open) if open.is_object => Expected::Key,
                         _ => {
                             // What follows a comma in an array is a value, never a bracket.
-                            Expect::Value
+                            Expected::Value
                         }
                     }
                 }
-                (Expect::CommaOrClose, b'}' | b']') => {
+                (Expected::CommaOrClose, b'}' | b']') => {
                     let is_object = self.open.last().is_some_and(|open| open.is_object);
                     if is_object != (byte == b'}') {
                         return Err(self.error(ScanErrorKind::Syntax));
                     }
                     self.close()?
                 }
-                (Expect::Value | Expect::ElementOrClose, _) => self.value(byte)?,
+                (Expected::Value | Expected::ElementOrClose, _) => self.value(byte)?,
                 _ => return Err(self.error(ScanErrorKind::Syntax)),
             };
         }
@@ -243,15 +243,15 @@ impl Scanner<'_> {
         });
     }
 
-    fn after_value(&self) -> Expect {
+    fn after_value(&self) -> Expected {
         if self.open.is_empty() {
-            Expect::End
+            Expected::End
         } else {
-            Expect::CommaOrClose
+            Expected::CommaOrClose
         }
     }
 
-    fn value(&mut self, byte: u8) -> Result<Expect, ScanError> {
+    fn value(&mut self, byte: u8) -> Result<Expected, ScanError> {
         match byte {
             b'"' => {
                 let (span, flags) = self.string()?;
@@ -269,11 +269,11 @@ impl Scanner<'_> {
         Ok(self.after_value())
     }
 
-    fn begin(&mut self, is_object: bool) -> Result<Expect, ScanError> {
+    fn begin(&mut self, is_object: bool) -> Result<Expected, ScanError> {
         if self.open.len() >= self.max_depth {
             return Err(self.error(ScanErrorKind::TooDeep));
         }
-        self.open.push(Open {
+        self.open.push(OpenContainer {
             node: offset(self.nodes.len()),
             keys: self.keys.len(),
             is_object,
@@ -286,13 +286,13 @@ impl Scanner<'_> {
         self.push(kind, self.at, self.at, 0);
         self.at = self.at.wrapping_add(1);
         Ok(if is_object {
-            Expect::KeyOrClose
+            Expected::KeyOrClose
         } else {
-            Expect::ElementOrClose
+            Expected::ElementOrClose
         })
     }
 
-    fn close(&mut self) -> Result<Expect, ScanError> {
+    fn close(&mut self) -> Result<Expected, ScanError> {
         self.at = self.at.wrapping_add(1);
         let Some(open) = self.open.pop() else {
             return Err(self.error(ScanErrorKind::Syntax));
@@ -455,7 +455,7 @@ impl Scanner<'_> {
                 return Ok(());
             }
         }
-        order::sort_by_key(keys, |key| key.hash);
+        sort::sort_by_key(keys, |key| key.hash);
         for group in keys.chunk_by(|a, b| a.hash == b.hash) {
             if group.len() < 2 {
                 continue;
@@ -465,7 +465,7 @@ impl Scanner<'_> {
                 .filter_map(|key| nodes.get(index(key.node)))
                 .map(|node| (string::decode(node.span.of(bytes)), node.span.start))
                 .collect();
-            order::sort(&mut texts);
+            sort::sort(&mut texts);
             let mut pairs = texts.iter().zip(texts.iter().skip(1));
             if let Some((_, second)) = pairs.find(|(a, b)| a.0 == b.0) {
                 return Err(ScanError {

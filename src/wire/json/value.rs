@@ -1,31 +1,31 @@
 //! A cursor over a scanned document.
 
-use super::nest::Place;
+use super::body::NodeId;
 use super::number::Decimal;
+use super::pointer_cache::PointerCache;
 use super::scan::{ESCAPED, LONE_SURROGATE, Node, NodeKind, Tape};
 use super::string;
-use super::trail::Trail;
 use crate::wire::span::{Span, index, offset};
 use std::borrow::Cow;
 
 /// One scanned JSON text: its bytes and where its values stand in them.
 #[derive(Debug)]
-pub struct Doc<'b> {
+pub struct JsonText<'b> {
     pub(super) id: u16,
     pub(super) bytes: Cow<'b, [u8]>,
     pub(super) tape: Tape,
     /// The value that holds this text, for a text nested in another one.
-    pub(super) parent: Option<Place>,
+    pub(super) parent: Option<NodeId>,
     /// How it came out of what holds it.
-    pub(super) held: Held,
+    pub(super) held: Backing,
     /// How many strings deep.
     pub(super) level: u8,
-    pub(super) trail: Trail,
+    pub(super) trail: PointerCache,
 }
 
 /// How a text came out of what holds it (for the outermost: out of the body), and so how an edit finds its way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum Backing {
     /// It is the body, or a value as it stands: bytes for bytes.
     AsIs,
     /// It is what a string says: an edit is escaped once more.
@@ -38,7 +38,7 @@ pub(super) enum Held {
     Derived,
 }
 
-impl Doc<'_> {
+impl JsonText<'_> {
     /// The outermost value.
     pub fn root(&self) -> Value<'_> {
         Value { doc: self, node: 0 }
@@ -71,7 +71,7 @@ impl Doc<'_> {
 
 /// What kind of JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// `null`
     Null,
     /// `true`, `false`
@@ -86,16 +86,16 @@ pub enum Kind {
     Object,
 }
 
-impl Kind {
+impl ValueKind {
     /// The word for a message to a person.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a boolean",
-            Kind::Number => "a number",
-            Kind::String => "a string",
-            Kind::Array => "an array",
-            Kind::Object => "an object",
+            ValueKind::Null => "null",
+            ValueKind::Bool(_) => "a boolean",
+            ValueKind::Number => "a number",
+            ValueKind::String => "a string",
+            ValueKind::Array => "an array",
+            ValueKind::Object => "an object",
         }
     }
 }
@@ -103,34 +103,34 @@ impl Kind {
 /// A value of a document; cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'a> {
-    doc: &'a Doc<'a>,
+    doc: &'a JsonText<'a>,
     node: u32,
 }
 
 impl<'a> Value<'a> {
     /// What it is. A key is a string.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> ValueKind {
         match self.doc.node(self.node).map(|node| node.kind) {
-            Some(NodeKind::True) => Kind::Bool(true),
-            Some(NodeKind::False) => Kind::Bool(false),
-            Some(NodeKind::Number) => Kind::Number,
-            Some(NodeKind::String | NodeKind::Key) => Kind::String,
-            Some(NodeKind::Array) => Kind::Array,
-            Some(NodeKind::Object) => Kind::Object,
-            Some(NodeKind::Null) | None => Kind::Null,
+            Some(NodeKind::True) => ValueKind::Bool(true),
+            Some(NodeKind::False) => ValueKind::Bool(false),
+            Some(NodeKind::Number) => ValueKind::Number,
+            Some(NodeKind::String | NodeKind::Key) => ValueKind::String,
+            Some(NodeKind::Array) => ValueKind::Array,
+            Some(NodeKind::Object) => ValueKind::Object,
+            Some(NodeKind::Null) | None => ValueKind::Null,
         }
     }
 
     /// Where it stands, for later.
-    pub fn place(self) -> Place {
-        Place {
+    pub fn place(self) -> NodeId {
+        NodeId {
             doc: self.doc.id,
             node: self.node,
         }
     }
 
     /// The document that it is part of.
-    pub fn doc(self) -> &'a Doc<'a> {
+    pub fn doc(self) -> &'a JsonText<'a> {
         self.doc
     }
 
@@ -180,12 +180,12 @@ impl<'a> Value<'a> {
     /// Whether it is `null`.
     #[inline(never)]
     pub fn is_null(self) -> bool {
-        self.kind() == Kind::Null
+        self.kind() == ValueKind::Null
     }
 
     /// The decoded text of a string or key.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        (self.kind() == Kind::String).then(|| {
+        (self.kind() == ValueKind::String).then(|| {
             if self.has_escapes() {
                 string::decode(self.raw_content())
             } else {
@@ -201,7 +201,7 @@ impl<'a> Value<'a> {
     /// Whether it is a string with exactly this text.
     #[inline(never)]
     pub fn is_text(self, text: &str) -> bool {
-        if self.kind() != Kind::String {
+        if self.kind() != ValueKind::String {
             return false;
         }
         if self.has_escapes() {
@@ -214,7 +214,7 @@ impl<'a> Value<'a> {
     /// A number as written.
     #[inline(never)]
     pub fn number(self) -> Option<&'a str> {
-        (self.kind() == Kind::Number)
+        (self.kind() == ValueKind::Number)
             .then(|| std::str::from_utf8(self.raw()).ok())
             .flatten()
     }
@@ -230,14 +230,14 @@ impl<'a> Value<'a> {
     /// `true` or `false`.
     pub fn as_bool(self) -> Option<bool> {
         match self.kind() {
-            Kind::Bool(value) => Some(value),
+            ValueKind::Bool(value) => Some(value),
             _ => None,
         }
     }
 
     /// The members of an object; none of anything else.
     pub fn members(self) -> Members<'a> {
-        let range = if self.kind() == Kind::Object {
+        let range = if self.kind() == ValueKind::Object {
             self.inside()
         } else {
             (0, 0)
@@ -251,7 +251,7 @@ impl<'a> Value<'a> {
 
     /// The elements of an array; none of anything else.
     pub fn elements(self) -> Elements<'a> {
-        let range = if self.kind() == Kind::Array {
+        let range = if self.kind() == ValueKind::Array {
             self.inside()
         } else {
             (0, 0)
@@ -311,7 +311,7 @@ pub struct Descendant<'a> {
 /// Iterator over an object's members: key and value.
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
-    doc: &'a Doc<'a>,
+    doc: &'a JsonText<'a>,
     at: u32,
     end: u32,
 }
@@ -333,7 +333,7 @@ impl<'a> Iterator for Members<'a> {
 /// Iterator over an array's elements.
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
-    doc: &'a Doc<'a>,
+    doc: &'a JsonText<'a>,
     at: u32,
     end: u32,
 }

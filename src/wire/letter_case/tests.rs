@@ -20,7 +20,7 @@ fn tables() -> String {
          tells what to write here.\n#![cfg_attr(rustfmt, rustfmt_skip)]\n\nuse super::{Run, run};\n"
         .to_owned();
     let runs_of = |counterparts: &dyn Fn(char) -> String| {
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<CaseRun> = Vec::new();
         for c in every() {
             let to = counterparts(c);
             let (Some(to), 1) = (to.chars().next(), to.chars().count()) else {
@@ -48,7 +48,7 @@ fn tables() -> String {
         ("UPPER", runs_of(&|c| c.to_uppercase().collect())),
     ] {
         let entries = runs.iter().map(|run| {
-            let Run {
+            let CaseRun {
                 first,
                 span,
                 skips,

@@ -13,8 +13,8 @@ use super::words::{
     KINDS_OF_BEGIN, NO_TARGET, OPAQUE_VERBS, OPENS_QUERY, OTHER_VERBS, RESERVED_VERBS,
     TRANSACT_VERBS,
 };
-use crate::wire::btree::BTreeMap;
 use crate::wire::letter_case;
+use crate::wire::sorted_map::SortedMap;
 
 /// Deepest nesting of brackets that is read; servers refuse far less.
 const MAX_DEPTH: usize = 256;
@@ -56,7 +56,7 @@ pub(super) fn read(tokens: &[Token]) -> Option<Findings> {
         at: 0,
         findings: Findings::default(),
         frames: vec![Frame::default()],
-        defined: BTreeMap::new(),
+        defined: SortedMap::new(),
         statement: Statement::default(),
     };
     reader.run()?;
@@ -123,7 +123,7 @@ pub(super) struct Reader<'t> {
     pub(super) findings: Findings,
     pub(super) frames: Vec<Frame>,
     /// How often each name is defined by `WITH` around the place at hand.
-    defined: BTreeMap<String, u32>,
+    defined: SortedMap<String, u32>,
     pub(super) statement: Statement,
 }
 

@@ -11,7 +11,7 @@ use crate::protocol::stream::{
 };
 use crate::protocol::surgery::{cite, remove_elements};
 use crate::protocol::{Asked, CannotWithhold, Denial, Origin, Reader};
-use crate::wire::json::{self, Edits, Place, Value};
+use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
 const EVENT: &[Member] = &[
@@ -202,7 +202,7 @@ impl V1Stream {
         &mut self,
         reader: &mut Reader<'static>,
         number: u32,
-        element: Place,
+        element: NodeId,
     ) -> Option<usize> {
         if self.calls.len() >= MOST {
             too_many(reader);
@@ -260,7 +260,7 @@ impl V1Stream {
 
     /// Takes denied calls out of a list.
     fn without_denied(&self, list: Value<'_>, edits: &mut Edits) {
-        let denied: Vec<Place> = (0u32..)
+        let denied: Vec<NodeId> = (0u32..)
             .zip(list.elements())
             .filter(|(number, _)| self.denied.contains(number))
             .map(|(_, call)| call.place())
@@ -305,7 +305,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
     let last = turns.elements().last().map(|turn| turn.place());
     reader.array(turns, |reader, turn| {
         let is_answer = Some(turn.place()) == last
-            && turn.kind() == json::Kind::Object
+            && turn.kind() == json::ValueKind::Object
             && turn.get("role").is_some_and(|role| role.is_text("CHATBOT"));
         if !is_answer {
             let texts = reader.tree(turn);
@@ -314,7 +314,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
         }
         reader.shaped(turn, &[TURN], origin, &mut |reader, key, value| match key {
             "role" => reader.claim(value),
-            "message" if value.kind() == json::Kind::String => {
+            "message" if value.kind() == json::ValueKind::String => {
                 reader.text(value, origin);
             }
             _ => {
@@ -332,7 +332,7 @@ fn key(at: usize) -> CallKey {
     }
 }
 
-fn piece(at: usize, element: Place, what: CallPiece) -> Piece {
+fn piece(at: usize, element: NodeId, what: CallPiece) -> Piece {
     Piece::Call {
         key: key(at),
         element,
@@ -422,8 +422,8 @@ impl StreamReader for V1Stream {
             }
             for (frame, element) in &call.pieces {
                 let frame = frames.get(*frame).ok_or(CannotWithhold)?;
-                let nest = frame.nest.as_ref().ok_or(CannotWithhold)?;
-                let body = nest.body().ok_or(CannotWithhold)?;
+                let json = frame.json.as_ref().ok_or(CannotWithhold)?;
+                let body = json.body().ok_or(CannotWithhold)?;
                 frame.dropped |= body.root().place() == *element;
             }
         }
@@ -448,7 +448,7 @@ impl StreamReader for V1Stream {
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
         self.has_begun = true;
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         let root = body.root();

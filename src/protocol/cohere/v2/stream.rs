@@ -110,7 +110,7 @@ impl V2Stream {
             &origin,
             &mut |reader, key, value| match key {
                 _ if value.is_null() => reader.claim(value),
-                "content" if value.kind() == json::Kind::Object => {
+                "content" if value.kind() == json::ValueKind::Object => {
                     reader.shaped(value, &[CONTENT], &origin, &mut |reader, key, value| {
                         let part = match key {
                             "text" => Part::Text,
@@ -126,7 +126,7 @@ impl V2Stream {
                 "tool_plan" => {
                     reader.text(value, &of(PLAN, Part::Reasoning));
                 }
-                _ if value.kind() == json::Kind::Object => {
+                _ if value.kind() == json::ValueKind::Object => {
                     self.call(reader, event, value, number);
                 }
                 _ => reader.array(value, |reader, call| {
@@ -417,7 +417,7 @@ impl StreamReader for V2Stream {
     }
 
     fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         if !frame.dropped {

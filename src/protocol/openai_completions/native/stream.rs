@@ -111,7 +111,7 @@ impl StreamReader for NativeStream {
 
     /// Tokens say once more what was edited.
     fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
-        let Some(body) = frame.nest.as_ref().and_then(|nest| nest.body()) else {
+        let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
         if frame.edits.is_empty() {

@@ -213,7 +213,7 @@ impl<'de> serde::Deserialize<'de> for Oracle {
                 self,
                 mut map: A,
             ) -> Result<Oracle, A::Error> {
-                let mut keys = crate::wire::btree::BTreeSet::new();
+                let mut keys = crate::wire::sorted_map::SortedSet::new();
                 let mut twice = false;
                 while let Some((key, Oracle(inner))) = map.next_entry::<String, Oracle>()? {
                     twice |= inner | !keys.insert(key);

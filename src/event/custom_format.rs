@@ -4,7 +4,7 @@ use crate::wire::json::JsonPath;
 
 /// Paths into the bodies of both directions; a path that leads to nothing says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct CustomFormat {
     /// Names of models that the request may use.
     pub models: Vec<JsonPath>,
     /// Texts that people or models wrote.
@@ -12,12 +12,12 @@ pub struct Shape {
     /// Identifiers: only unmistakable secrets count in them.
     pub ids: Vec<JsonPath>,
     /// Calls of tools.
-    pub calls: Vec<CallShape>,
+    pub calls: Vec<CustomCallFormat>,
 }
 
 /// How calls of tools stand there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallShape {
+pub struct CustomCallFormat {
     /// The calls.
     pub at: JsonPath,
     /// The tool's name, from the call.

@@ -12,20 +12,20 @@ use std::fmt::{Debug, Formatter};
 use std::iter::Map;
 
 /// Most numbers of one list of an order.
-const MOST: usize = 256;
+const MAX_BLOCK: usize = 256;
 
 /// A map, sorted by its keys.
 #[derive(Clone)]
-pub struct BTreeMap<K, V> {
+pub struct SortedMap<K, V> {
     /// As they came; where one was taken out, the next one stands.
     entries: Vec<Option<(K, V)>>,
     /// Absent as long as the keys came in their order.
-    order: Option<Box<Order>>,
+    order: Option<Box<Permutation>>,
 }
 
 /// The numbers of a map's entries in the order of their keys.
 #[derive(Clone, Debug)]
-struct Order {
+struct Permutation {
     /// None of them empty.
     lists: Vec<Vec<u32>>,
     /// Numbers that no entry has any more.
@@ -33,7 +33,7 @@ struct Order {
 }
 
 /// Where a number stands in an order, or where it would: which list, and which number of it.
-type Place = (usize, usize);
+type Slot = (usize, usize);
 
 /// How the key of the entry with a number compares to the one that is looked for.
 trait Compare {
@@ -46,22 +46,22 @@ impl<F: Fn(usize) -> Ordering> Compare for F {
     }
 }
 
-impl Order {
+impl Permutation {
     /// That of so many entries whose keys came in their order.
-    fn of(count: usize) -> Box<Order> {
+    fn of(count: usize) -> Box<Permutation> {
         let numbers: Vec<u32> = (0..offset(count)).collect();
-        Box::new(Order {
-            lists: numbers.chunks(MOST / 2).map(<[u32]>::to_vec).collect(),
+        Box::new(Permutation {
+            lists: numbers.chunks(MAX_BLOCK / 2).map(<[u32]>::to_vec).collect(),
             free: Vec::new(),
         })
     }
 
     /// Where the same number stands once there is an order.
-    fn place_in(at: usize) -> Place {
-        (at.div_euclid(MOST / 2), at.rem_euclid(MOST / 2))
+    fn place_in(at: usize) -> Slot {
+        (at.div_euclid(MAX_BLOCK / 2), at.rem_euclid(MAX_BLOCK / 2))
     }
 
-    fn number(order: Option<&Order>, (list, at): Place) -> Option<usize> {
+    fn number(order: Option<&Permutation>, (list, at): Slot) -> Option<usize> {
         match order {
             Some(order) => order.lists.get(list)?.get(at).copied().map(index),
             None => Some(at),
@@ -69,7 +69,7 @@ impl Order {
     }
 
     #[inline(never)]
-    fn find(order: Option<&Order>, count: usize, key: &dyn Compare) -> Result<Place, Place> {
+    fn find(order: Option<&Permutation>, count: usize, key: &dyn Compare) -> Result<Slot, Slot> {
         let lists = order.map_or(&[][..], |order| &order.lists);
         // The last list that begins at the key or before it.
         let before = lists.partition_point(|numbers| {
@@ -81,7 +81,7 @@ impl Order {
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low.midpoint(high);
-            let Some(number) = Order::number(order, (list, middle)) else {
+            let Some(number) = Permutation::number(order, (list, middle)) else {
                 break;
             };
             match key.compare(number) {
@@ -95,20 +95,27 @@ impl Order {
 
     /// Makes room for an entry at the place where [`Order::find`] says that it is missing; gives its number.
     #[inline(never)]
-    fn insert(order: &mut Option<Box<Order>>, count: usize, place: Place) -> usize {
+    fn insert(order: &mut Option<Box<Permutation>>, count: usize, place: Slot) -> usize {
         let (order, (mut list, mut at)) = match order {
             Some(order) => (order, place),
             None if place.1 == count => return count,
-            None => (order.insert(Order::of(count)), Order::place_in(place.1)),
+            None => (
+                order.insert(Permutation::of(count)),
+                Permutation::place_in(place.1),
+            ),
         };
         let number = order.free.pop().unwrap_or(offset(count));
         let Some(numbers) = order.lists.get_mut(list) else {
             order.lists.push(vec![number]);
             return index(number);
         };
-        if numbers.len() >= MOST {
+        if numbers.len() >= MAX_BLOCK {
             // At its end, most likely, as with keys that come in order: then the new one begins another.
-            let cut = if at == numbers.len() { at } else { MOST / 2 };
+            let cut = if at == numbers.len() {
+                at
+            } else {
+                MAX_BLOCK / 2
+            };
             let half = numbers.split_off(cut);
             order.lists.insert(list.saturating_add(1), half);
             if at >= cut {
@@ -124,10 +131,13 @@ impl Order {
 
     /// Takes a number out; gives it.
     #[inline(never)]
-    fn remove(order: &mut Option<Box<Order>>, count: usize, place: Place) -> Option<usize> {
+    fn remove(order: &mut Option<Box<Permutation>>, count: usize, place: Slot) -> Option<usize> {
         let (order, (list, at)) = match order {
             Some(order) => (order, place),
-            None => (order.insert(Order::of(count)), Order::place_in(place.1)),
+            None => (
+                order.insert(Permutation::of(count)),
+                Permutation::place_in(place.1),
+            ),
         };
         let numbers = order.lists.get_mut(list)?;
         let number = numbers.remove(at);
@@ -142,35 +152,35 @@ impl Order {
 /// What is left of an order, from both ends.
 #[derive(Clone, Debug)]
 struct Rest {
-    front: Place,
+    front: Slot,
     /// Behind the last.
-    back: Place,
+    back: Slot,
     left: usize,
 }
 
 impl Rest {
     #[inline(never)]
-    fn next(&mut self, order: Option<&Order>) -> Option<usize> {
+    fn next(&mut self, order: Option<&Permutation>) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         if order
             .is_some_and(|order| order.lists.get(self.front.0).map(Vec::len) == Some(self.front.1))
         {
             self.front = (self.front.0.saturating_add(1), 0);
         }
-        let number = Order::number(order, self.front);
+        let number = Permutation::number(order, self.front);
         self.front.1 = self.front.1.saturating_add(1);
         number
     }
 
     #[inline(never)]
-    fn next_back(&mut self, order: Option<&Order>) -> Option<usize> {
+    fn next_back(&mut self, order: Option<&Permutation>) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
         if self.back.1 == 0 {
             self.back.0 = self.back.0.saturating_sub(1);
             self.back.1 = order?.lists.get(self.back.0)?.len();
         }
         self.back.1 = self.back.1.saturating_sub(1);
-        Order::number(order, self.back)
+        Permutation::number(order, self.back)
     }
 }
 
@@ -178,7 +188,7 @@ impl Rest {
 #[derive(Debug)]
 pub struct Iter<'m, K, V> {
     entries: &'m [Option<(K, V)>],
-    order: Option<&'m Order>,
+    order: Option<&'m Permutation>,
     rest: Rest,
 }
 
@@ -221,7 +231,7 @@ impl<K, V> DoubleEndedIterator for Iter<'_, K, V> {
 /// The entries themselves, in the keys' order.
 #[derive(Debug)]
 pub struct IntoIter<K, V> {
-    map: BTreeMap<K, V>,
+    map: SortedMap<K, V>,
     rest: Rest,
 }
 
@@ -238,10 +248,10 @@ impl<K, V> Iterator for IntoIter<K, V> {
     }
 }
 
-impl<K, V> BTreeMap<K, V> {
+impl<K, V> SortedMap<K, V> {
     /// An empty map.
     pub const fn new() -> Self {
-        BTreeMap {
+        SortedMap {
             entries: Vec::new(),
             order: None,
         }
@@ -295,7 +305,7 @@ impl<K, V> BTreeMap<K, V> {
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        *self = BTreeMap::new();
+        *self = SortedMap::new();
     }
 
     fn at(&self, number: usize) -> Option<&(K, V)> {
@@ -307,9 +317,9 @@ impl<K, V> BTreeMap<K, V> {
         Some(value)
     }
 
-    /// Puts an entry where [`BTreeMap::find`] says that it is missing; gives its number.
-    fn put(&mut self, place: Place, key: K, value: V) -> usize {
-        let number = Order::insert(&mut self.order, self.entries.len(), place);
+    /// Puts an entry where [`SortedMap::find`] says that it is missing; gives its number.
+    fn put(&mut self, place: Slot, key: K, value: V) -> usize {
+        let number = Permutation::insert(&mut self.order, self.entries.len(), place);
         match self.entries.get_mut(number) {
             Some(entry) => *entry = Some((key, value)),
             None => self.entries.push(Some((key, value))),
@@ -318,8 +328,8 @@ impl<K, V> BTreeMap<K, V> {
     }
 }
 
-impl<K: Ord, V> BTreeMap<K, V> {
-    fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Result<Place, Place>
+impl<K: Ord, V> SortedMap<K, V> {
+    fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Result<Slot, Slot>
     where
         K: Borrow<Q>,
     {
@@ -327,7 +337,7 @@ impl<K: Ord, V> BTreeMap<K, V> {
             Some((known, _)) => known.borrow().cmp(key),
             None => Ordering::Equal,
         };
-        Order::find(self.order.as_deref(), self.entries.len(), &compare)
+        Permutation::find(self.order.as_deref(), self.entries.len(), &compare)
     }
 
     fn number<Q: Ord + ?Sized>(&self, key: &Q) -> Option<usize>
@@ -335,7 +345,7 @@ impl<K: Ord, V> BTreeMap<K, V> {
         K: Borrow<Q>,
     {
         let place = self.find(key).ok()?;
-        Order::number(self.order.as_deref(), place)
+        Permutation::number(self.order.as_deref(), place)
     }
 
     /// The value of a key.
@@ -368,7 +378,7 @@ impl<K: Ord, V> BTreeMap<K, V> {
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(place) => {
-                let number = Order::number(self.order.as_deref(), place)?;
+                let number = Permutation::number(self.order.as_deref(), place)?;
                 self.at_mut(number)
                     .map(|known| std::mem::replace(known, value))
             }
@@ -385,7 +395,7 @@ impl<K: Ord, V> BTreeMap<K, V> {
         K: Borrow<Q>,
     {
         let place = self.find(key).ok()?;
-        let number = Order::remove(&mut self.order, self.entries.len(), place)?;
+        let number = Permutation::remove(&mut self.order, self.entries.len(), place)?;
         let (_, value) = self.entries.get_mut(number)?.take()?;
         Some(value)
     }
@@ -404,16 +414,16 @@ impl<K: Ord, V> BTreeMap<K, V> {
 /// The entry of a key, there or not.
 #[derive(Debug)]
 pub struct Entry<'m, K, V> {
-    map: &'m mut BTreeMap<K, V>,
+    map: &'m mut SortedMap<K, V>,
     key: K,
-    found: Result<Place, Place>,
+    found: Result<Slot, Slot>,
 }
 
 impl<'m, K, V> Entry<'m, K, V> {
     /// The key's value; the one that is made, where there was none.
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'m mut V {
         let number = match self.found {
-            Ok(place) => Order::number(self.map.order.as_deref(), place),
+            Ok(place) => Permutation::number(self.map.order.as_deref(), place),
             Err(place) => Some(self.map.put(place, self.key, make())),
         };
         match number.and_then(|number| self.map.at_mut(number)) {
@@ -437,27 +447,27 @@ impl<'m, K, V> Entry<'m, K, V> {
     }
 }
 
-impl<K: PartialEq, V: PartialEq> PartialEq for BTreeMap<K, V> {
+impl<K: PartialEq, V: PartialEq> PartialEq for SortedMap<K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl<K: Eq, V: Eq> Eq for BTreeMap<K, V> {}
+impl<K: Eq, V: Eq> Eq for SortedMap<K, V> {}
 
-impl<K: Debug, V: Debug> Debug for BTreeMap<K, V> {
+impl<K: Debug, V: Debug> Debug for SortedMap<K, V> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
-impl<K, V> Default for BTreeMap<K, V> {
+impl<K, V> Default for SortedMap<K, V> {
     fn default() -> Self {
-        BTreeMap::new()
+        SortedMap::new()
     }
 }
 
-impl<K, V> IntoIterator for BTreeMap<K, V> {
+impl<K, V> IntoIterator for SortedMap<K, V> {
     type Item = (K, V);
     type IntoIter = IntoIter<K, V>;
 
@@ -467,7 +477,7 @@ impl<K, V> IntoIterator for BTreeMap<K, V> {
     }
 }
 
-impl<'m, K, V> IntoIterator for &'m BTreeMap<K, V> {
+impl<'m, K, V> IntoIterator for &'m SortedMap<K, V> {
     type Item = (&'m K, &'m V);
     type IntoIter = Iter<'m, K, V>;
 
@@ -476,7 +486,7 @@ impl<'m, K, V> IntoIterator for &'m BTreeMap<K, V> {
     }
 }
 
-impl<K: Ord, V> Extend<(K, V)> for BTreeMap<K, V> {
+impl<K: Ord, V> Extend<(K, V)> for SortedMap<K, V> {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, items: I) {
         for (key, value) in items {
             self.insert(key, value);
@@ -484,34 +494,34 @@ impl<K: Ord, V> Extend<(K, V)> for BTreeMap<K, V> {
     }
 }
 
-impl<K: Ord, V> FromIterator<(K, V)> for BTreeMap<K, V> {
+impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(items: I) -> Self {
-        let mut map = BTreeMap::new();
+        let mut map = SortedMap::new();
         map.extend(items);
         map
     }
 }
 
-impl<K: Ord, V, const N: usize> From<[(K, V); N]> for BTreeMap<K, V> {
+impl<K: Ord, V, const N: usize> From<[(K, V); N]> for SortedMap<K, V> {
     fn from(items: [(K, V); N]) -> Self {
         items.into_iter().collect()
     }
 }
 
 /// The items of a set in their order.
-pub type Items<'s, T> = Map<Iter<'s, T, ()>, fn((&'s T, &'s ())) -> &'s T>;
+pub type SetItems<'s, T> = Map<Iter<'s, T, ()>, fn((&'s T, &'s ())) -> &'s T>;
 
 /// A set, sorted.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BTreeSet<T> {
-    map: BTreeMap<T, ()>,
+pub struct SortedSet<T> {
+    map: SortedMap<T, ()>,
 }
 
-impl<T> BTreeSet<T> {
+impl<T> SortedSet<T> {
     /// An empty set.
     pub const fn new() -> Self {
-        BTreeSet {
-            map: BTreeMap::new(),
+        SortedSet {
+            map: SortedMap::new(),
         }
     }
 
@@ -526,7 +536,7 @@ impl<T> BTreeSet<T> {
     }
 
     /// The items in their order.
-    pub fn iter(&self) -> Items<'_, T> {
+    pub fn iter(&self) -> SetItems<'_, T> {
         self.map.iter().map(|(item, ())| item)
     }
 
@@ -536,7 +546,7 @@ impl<T> BTreeSet<T> {
     }
 }
 
-impl<T: Ord> BTreeSet<T> {
+impl<T: Ord> SortedSet<T> {
     /// Whether it holds an item.
     pub fn contains<Q: Ord + ?Sized>(&self, item: &Q) -> bool
     where
@@ -559,37 +569,37 @@ impl<T: Ord> BTreeSet<T> {
     }
 }
 
-impl<T: Debug> Debug for BTreeSet<T> {
+impl<T: Debug> Debug for SortedSet<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
 }
 
-impl<T> Default for BTreeSet<T> {
+impl<T> Default for SortedSet<T> {
     fn default() -> Self {
-        BTreeSet::new()
+        SortedSet::new()
     }
 }
 
-impl<T> IntoIterator for BTreeSet<T> {
+impl<T> IntoIterator for SortedSet<T> {
     type Item = T;
-    type IntoIter = Map<<BTreeMap<T, ()> as IntoIterator>::IntoIter, fn((T, ())) -> T>;
+    type IntoIter = Map<<SortedMap<T, ()> as IntoIterator>::IntoIter, fn((T, ())) -> T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.map.into_iter().map(|(item, ())| item)
     }
 }
 
-impl<'s, T> IntoIterator for &'s BTreeSet<T> {
+impl<'s, T> IntoIterator for &'s SortedSet<T> {
     type Item = &'s T;
-    type IntoIter = Items<'s, T>;
+    type IntoIter = SetItems<'s, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl<T: Ord> Extend<T> for BTreeSet<T> {
+impl<T: Ord> Extend<T> for SortedSet<T> {
     fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
         for item in items {
             self.insert(item);
@@ -597,15 +607,15 @@ impl<T: Ord> Extend<T> for BTreeSet<T> {
     }
 }
 
-impl<T: Ord> FromIterator<T> for BTreeSet<T> {
+impl<T: Ord> FromIterator<T> for SortedSet<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let mut set = BTreeSet::new();
+        let mut set = SortedSet::new();
         set.extend(items);
         set
     }
 }
 
-impl<T: Ord, const N: usize> From<[T; N]> for BTreeSet<T> {
+impl<T: Ord, const N: usize> From<[T; N]> for SortedSet<T> {
     fn from(items: [T; N]) -> Self {
         items.into_iter().collect()
     }
@@ -636,7 +646,7 @@ mod tests {
     proptest! {
         #[test]
         fn does_what_the_standard_library_does(changes in prop::collection::vec(change(), 0..1_500)) {
-            let (mut ours, mut theirs) = (BTreeMap::new(), Known::new());
+            let (mut ours, mut theirs) = (SortedMap::new(), Known::new());
             for change in changes {
                 match change {
                     Change::Insert(key, value) => prop_assert_eq!(ours.insert(key, value), theirs.insert(key, value)),
@@ -670,7 +680,7 @@ mod tests {
             |n: u32| u32::MAX - n,
             |n: u32| n.wrapping_mul(2_654_435_761),
         ] {
-            let map: BTreeMap<u32, u32> = (0..count).map(|n| (key(n), n)).collect();
+            let map: SortedMap<u32, u32> = (0..count).map(|n| (key(n), n)).collect();
             assert_eq!(map.len(), 200_000);
             assert!((0..count).all(|n| map.get(&key(n)) == Some(&n)));
         }

@@ -1,11 +1,11 @@
 //! One sort for all types. The standard library's own is compiled anew for each type that is sorted, into 5 to 8 KB each;
 //! thirty of them would be a tenth of the filter.
 
-use crate::wire::btree::{BTreeMap, BTreeSet};
+use crate::wire::sorted_map::{SortedMap, SortedSet};
 use std::cmp::Ordering;
 
 /// So many items are sorted without an allocation.
-const FEW: usize = 16;
+const MAX_ON_STACK: usize = 16;
 
 /// Sorts stably, as `slice::sort_by` does, but allocates a number for each of more than [`FEW`] items that aren't in order yet.
 pub fn sort_by<T>(items: &mut [T], compare: impl FnMut(&T, &T) -> Ordering) {
@@ -26,21 +26,21 @@ pub fn sort<T: Ord>(items: &mut [T]) {
 }
 
 /// A set, filled one by one: `collect` would sort the items first.
-pub fn set<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
-    let mut set = BTreeSet::new();
+pub fn set<T: Ord>(items: impl Iterator<Item = T>) -> SortedSet<T> {
+    let mut set = SortedSet::new();
     set.extend(items);
     set
 }
 
 /// A map, filled one by one: `collect` would sort the items first.
-pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
-    let mut map = BTreeMap::new();
+pub fn map<K: Ord, V>(items: impl Iterator<Item = (K, V)>) -> SortedMap<K, V> {
+    let mut map = SortedMap::new();
     map.extend(items);
     map
 }
 
 /// Items of whatever type.
-trait Items {
+trait Sortable {
     fn compare(&mut self, a: usize, b: usize) -> Ordering;
     fn swap(&mut self, a: usize, b: usize);
 }
@@ -50,7 +50,7 @@ struct By<'i, T, F> {
     compare: F,
 }
 
-impl<T, F: FnMut(&T, &T) -> Ordering> Items for By<'_, T, F> {
+impl<T, F: FnMut(&T, &T) -> Ordering> Sortable for By<'_, T, F> {
     fn compare(&mut self, a: usize, b: usize) -> Ordering {
         match (self.items.get(a), self.items.get(b)) {
             (Some(a), Some(b)) => (self.compare)(a, b),
@@ -66,11 +66,11 @@ impl<T, F: FnMut(&T, &T) -> Ordering> Items for By<'_, T, F> {
 /// Finds out which item belongs at each place, and brings it there. Follows the circles of the permutation: the item that
 /// stood at the start of a circle is handed on by each swap and ends where the circle closes.
 #[inline(never)]
-fn sort_items(count: usize, items: &mut dyn Items) {
+fn sort_items(count: usize, items: &mut dyn Sortable) {
     if (1..count).all(|at| items.compare(at.saturating_sub(1), at) != Ordering::Greater) {
         return;
     }
-    let mut few: [usize; FEW] = std::array::from_fn(|place| place);
+    let mut few: [usize; MAX_ON_STACK] = std::array::from_fn(|place| place);
     let mut many = Vec::new();
     let sorted = match few.get_mut(..count) {
         Some(few) => few,

@@ -1,14 +1,14 @@
 //! A body and the JSON texts inside its strings (tool arguments are a string that holds JSON), with the way back: an
 //! edit of a nested text becomes an edit of the body's own bytes, escaped once for each string around it.
 
-use super::inside::{FIRST, Opened};
+use super::inside::{FIRST, OpenedTexts};
+use super::pointer_cache::PointerCache;
 use super::scan::{Limits, ScanError, ScanErrorKind, Tape, scan};
 use super::string::{DecodedOffsets, decode};
-use super::trail::Trail;
-use super::value::{Doc, Held, Value};
+use super::value::{Backing, JsonText, Value};
 use super::write;
 use crate::wire::edit::{Splice, apply, join_overlaps};
-use crate::wire::order;
+use crate::wire::sort;
 use crate::wire::span::{Span, index};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 /// Where a value stands: which text, which node of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct NodeId {
     /// 0 is the body; nested texts follow in the order in which they were opened.
     pub doc: u16,
     /// Index of the node.
@@ -25,29 +25,29 @@ pub struct Place {
 
 /// A scanned body, and the JSON texts opened inside its strings so far.
 #[derive(Debug)]
-pub struct Nest<'b> {
-    docs: Vec<Rc<Doc<'b>>>,
+pub struct JsonBody<'b> {
+    docs: Vec<Rc<JsonText<'b>>>,
     pub(super) limits: Limits,
     pub(super) max_level: u8,
     /// Texts that were opened by whoever looked for something in a string.
-    pub(super) opened: Opened,
+    pub(super) opened: OpenedTexts,
 }
 
-impl<'b> Nest<'b> {
+impl<'b> JsonBody<'b> {
     /// Scans a body. `max_level` is how many strings deep JSON may be nested in JSON.
     ///
     /// # Errors
     /// What the scanner refuses.
-    pub fn scan(body: &'b [u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
-        Self::begin(Cow::Borrowed(body), Held::AsIs, limits, max_level)
+    pub fn scan(body: &'b [u8], limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
+        Self::begin(Cow::Borrowed(body), Backing::AsIs, limits, max_level)
     }
 
     /// The same, and keeps the body.
     ///
     /// # Errors
     /// What the scanner refuses.
-    pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
-        Self::begin(Cow::Owned(body), Held::AsIs, limits, max_level)
+    pub fn owned(body: Vec<u8>, limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
+        Self::begin(Cow::Owned(body), Backing::AsIs, limits, max_level)
     }
 
     /// A body of JSON lines as one array. Blank lines count for nothing. What joins the lines stands where their ends
@@ -55,14 +55,18 @@ impl<'b> Nest<'b> {
     ///
     /// # Errors
     /// What the scanner refuses, in any line.
-    pub fn scan_lines(body: &[u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+    pub fn scan_lines(
+        body: &[u8],
+        limits: Limits,
+        max_level: u8,
+    ) -> Result<JsonBody<'b>, ScanError> {
         let mut array = Vec::with_capacity(body.len().saturating_add(2));
         array.push(b'[');
         let lines = join_lines(body, &mut array);
         array.push(b']');
-        let nest = Self::begin(Cow::Owned(array), Held::InLines, limits, max_level)?;
+        let json = Self::begin(Cow::Owned(array), Backing::InLines, limits, max_level)?;
         // Each line is one value: none is spread over lines, none shares its line.
-        if let Some(doc) = nest.docs.first() {
+        if let Some(doc) = json.docs.first() {
             let mut lines = lines.iter();
             for record in doc.root().elements() {
                 if !lines
@@ -76,64 +80,64 @@ impl<'b> Nest<'b> {
                 }
             }
         }
-        Ok(nest)
+        Ok(json)
     }
 
     /// A body of plain text as one string. Bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// Only for a body that is too large.
-    pub fn quoted(body: &[u8], limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
+    pub fn quoted(body: &[u8], limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
         let mut string = Vec::with_capacity(body.len().saturating_add(2));
         write::quote(&String::from_utf8_lossy(body), &mut string);
-        Self::begin(Cow::Owned(string), Held::Quoted, limits, max_level)
+        Self::begin(Cow::Owned(string), Backing::Quoted, limits, max_level)
     }
 
     /// A document that stands for a body that is no JSON. Nothing in it can be edited.
     ///
     /// # Errors
     /// What the scanner refuses.
-    pub fn derived(doc: Vec<u8>, limits: Limits, max_level: u8) -> Result<Nest<'b>, ScanError> {
-        Self::begin(Cow::Owned(doc), Held::Derived, limits, max_level)
+    pub fn derived(doc: Vec<u8>, limits: Limits, max_level: u8) -> Result<JsonBody<'b>, ScanError> {
+        Self::begin(Cow::Owned(doc), Backing::Derived, limits, max_level)
     }
 
     fn begin(
         bytes: Cow<'b, [u8]>,
-        held: Held,
+        held: Backing,
         limits: Limits,
         max_level: u8,
-    ) -> Result<Nest<'b>, ScanError> {
+    ) -> Result<JsonBody<'b>, ScanError> {
         let mut tape = Tape::default();
         scan(&bytes, limits, &mut tape)?;
-        Ok(Nest {
-            docs: vec![Rc::new(Doc {
+        Ok(JsonBody {
+            docs: vec![Rc::new(JsonText {
                 id: 0,
                 bytes,
                 tape,
                 parent: None,
                 held,
                 level: 0,
-                trail: Trail::default(),
+                trail: PointerCache::default(),
             })],
             limits,
             max_level,
-            opened: Opened::default(),
+            opened: OpenedTexts::default(),
         })
     }
 
     /// The body.
-    pub fn body(&self) -> Option<Rc<Doc<'b>>> {
+    pub fn body(&self) -> Option<Rc<JsonText<'b>>> {
         self.docs.first().map(Rc::clone)
     }
 
     /// A text by its number, to keep while others are opened.
     #[inline(never)]
-    pub fn shared(&self, id: u16) -> Option<Rc<Doc<'b>>> {
+    pub fn shared(&self, id: u16) -> Option<Rc<JsonText<'b>>> {
         self.docs.get(usize::from(id)).map(Rc::clone)
     }
 
     /// A text by its number.
-    pub fn doc(&self, id: u16) -> Option<&Doc<'b>> {
+    pub fn doc(&self, id: u16) -> Option<&JsonText<'b>> {
         match self.docs.get(usize::from(id)) {
             Some(doc) => Some(doc),
             None => self.opened.doc(id),
@@ -141,27 +145,27 @@ impl<'b> Nest<'b> {
     }
 
     /// The value at a place.
-    pub fn value(&self, place: Place) -> Option<Value<'_>> {
+    pub fn value(&self, place: NodeId) -> Option<Value<'_>> {
         self.doc(place.doc).map(|doc| doc.value(place.node))
     }
 
-    /// Scans the JSON text inside a string of this nest.
+    /// Scans the JSON text inside a string of this json.
     ///
     /// # Errors
     /// What the scanner refuses; [`ScanErrorKind::TooDeep`] beyond the level that was set at the start.
-    pub fn open(&mut self, string: Value<'_>) -> Result<Rc<Doc<'b>>, ScanError> {
+    pub fn open(&mut self, string: Value<'_>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let text = string.text().unwrap_or_default().into_owned();
         let level = string.doc().level.saturating_add(1);
-        self.hold(string, text.into_bytes(), Held::InString, level)
+        self.hold(string, text.into_bytes(), Backing::InString, level)
     }
 
     /// Scans a value as a document of its own: a record of a batch is a body in itself. It lies no deeper than before.
     ///
     /// # Errors
     /// Where there are more documents than can be numbered.
-    pub fn detach(&mut self, value: Value<'_>) -> Result<Rc<Doc<'b>>, ScanError> {
+    pub fn detach(&mut self, value: Value<'_>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let level = value.doc().level;
-        self.hold(value, value.raw().to_vec(), Held::AsIs, level)
+        self.hold(value, value.raw().to_vec(), Backing::AsIs, level)
     }
 
     /// Takes in what a string encodes (a `data:` URL, base64) as a document that is one string. It can't be edited.
@@ -169,7 +173,11 @@ impl<'b> Nest<'b> {
     /// # Errors
     /// [`ScanErrorKind::TooDeep`] beyond the level that was set at the start, or where there are more documents than
     /// can be numbered.
-    pub fn decoded(&mut self, string: Value<'_>, text: &str) -> Result<Rc<Doc<'b>>, ScanError> {
+    pub fn decoded(
+        &mut self,
+        string: Value<'_>,
+        text: &str,
+    ) -> Result<Rc<JsonText<'b>>, ScanError> {
         let mut quoted = Vec::with_capacity(text.len().saturating_add(2));
         write::quote(text, &mut quoted);
         self.open_decoded(string, quoted)
@@ -179,23 +187,23 @@ impl<'b> Nest<'b> {
     /// edited.
     ///
     /// # Errors
-    /// As [`open`](Nest::open).
+    /// As [`open`](JsonBody::open).
     pub fn open_decoded(
         &mut self,
         string: Value<'_>,
         json: Vec<u8>,
-    ) -> Result<Rc<Doc<'b>>, ScanError> {
+    ) -> Result<Rc<JsonText<'b>>, ScanError> {
         let level = string.doc().level.saturating_add(1);
-        self.hold(string, json, Held::Derived, level)
+        self.hold(string, json, Backing::Derived, level)
     }
 
     fn hold(
         &mut self,
         parent: Value<'_>,
         bytes: Vec<u8>,
-        held: Held,
+        held: Backing,
         level: u8,
-    ) -> Result<Rc<Doc<'b>>, ScanError> {
+    ) -> Result<Rc<JsonText<'b>>, ScanError> {
         let (true, Some(id)) = (level <= self.max_level, self.next_id()) else {
             return Err(ScanError {
                 kind: ScanErrorKind::TooDeep,
@@ -204,14 +212,14 @@ impl<'b> Nest<'b> {
         };
         let mut tape = Tape::default();
         scan(&bytes, self.limits, &mut tape)?;
-        let doc = Rc::new(Doc {
+        let doc = Rc::new(JsonText {
             id,
             bytes: Cow::Owned(bytes),
             tape,
             parent: Some(parent.place()),
             held,
             level,
-            trail: Trail::default(),
+            trail: PointerCache::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
@@ -223,10 +231,10 @@ impl<'b> Nest<'b> {
     }
 
     /// Whether an edit at a place finds its way back to the body.
-    pub fn is_editable(&self, place: Place) -> bool {
+    pub fn is_editable(&self, place: NodeId) -> bool {
         let mut doc = self.doc(place.doc);
         while let Some(current) = doc {
-            if current.held == Held::Derived {
+            if current.held == Backing::Derived {
                 return false;
             }
             doc = current.parent.and_then(|parent| self.doc(parent.doc));
@@ -239,7 +247,7 @@ impl<'b> Nest<'b> {
     ///
     /// # Errors
     /// What the scanner refuses.
-    pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<Doc<'b>>, ScanError> {
+    pub fn attach(&mut self, text: Vec<u8>) -> Result<Rc<JsonText<'b>>, ScanError> {
         let too_many = ScanError {
             kind: ScanErrorKind::TooLarge,
             at: 0,
@@ -247,21 +255,21 @@ impl<'b> Nest<'b> {
         let id = self.next_id().ok_or(too_many)?;
         let mut tape = Tape::default();
         scan(&text, self.limits, &mut tape)?;
-        let doc = Rc::new(Doc {
+        let doc = Rc::new(JsonText {
             id,
             bytes: Cow::Owned(text),
             tape,
             parent: None,
-            held: Held::Derived,
+            held: Backing::Derived,
             level: 0,
-            trail: Trail::default(),
+            trail: PointerCache::default(),
         });
         self.docs.push(Rc::clone(&doc));
         Ok(doc)
     }
 
     /// The value of the body that a value stands in: itself, or the string that holds the text that it is part of.
-    pub fn in_body(&self, place: Place) -> Option<Place> {
+    pub fn in_body(&self, place: NodeId) -> Option<NodeId> {
         let mut place = place;
         while place.doc != 0 {
             place = self.doc(place.doc)?.parent?;
@@ -271,7 +279,7 @@ impl<'b> Nest<'b> {
 
     /// RFC 6901 pointer to a value of the body. A value of a nested text is named by the pointer of the string that
     /// holds it, followed by the pointer inside. A key is named by its value.
-    pub fn pointer(&self, place: Place) -> String {
+    pub fn pointer(&self, place: NodeId) -> String {
         let mut pointer = match self.doc(place.doc).and_then(|doc| doc.parent) {
             Some(parent) => self.pointer(parent),
             None => String::new(),
@@ -289,7 +297,7 @@ impl<'b> Nest<'b> {
         pointer
     }
 
-    /// Turns edits of any text of the nest into edits of the body's bytes: sorted, without overlaps.
+    /// Turns edits of any text of the json into edits of the body's bytes: sorted, without overlaps.
     pub fn flatten(&self, edits: Edits) -> Vec<Splice> {
         let mut by_doc: Vec<Vec<Splice>> = Vec::new();
         by_doc.resize_with(self.docs.len().max(1), Vec::new);
@@ -314,18 +322,18 @@ impl<'b> Nest<'b> {
             let mut offsets = DecodedOffsets::new(holder.raw_content());
             for splice in join_overlaps(inner) {
                 match doc.held {
-                    Held::InString => {
+                    Backing::InString => {
                         let raw = offsets.range(splice.span.range());
                         let mut with = Vec::with_capacity(splice.with.len());
                         write::escape(&String::from_utf8_lossy(&splice.with), &mut with);
                         let span = shifted(raw, index(holder.content_span().start));
                         outer.push(Splice { span, with });
                     }
-                    Held::AsIs => outer.push(Splice {
+                    Backing::AsIs => outer.push(Splice {
                         span: shifted(splice.span.range(), index(holder.span().start)),
                         with: splice.with,
                     }),
-                    Held::InLines | Held::Quoted | Held::Derived => {}
+                    Backing::InLines | Backing::Quoted | Backing::Derived => {}
                 }
             }
         }
@@ -339,15 +347,15 @@ impl<'b> Nest<'b> {
         };
         let mut splices = self.flatten(edits);
         match outermost.held {
-            Held::AsIs | Held::InString => apply(body, &splices),
-            Held::InLines => {
+            Backing::AsIs | Backing::InString => apply(body, &splices),
+            Backing::InLines => {
                 for splice in &mut splices {
                     splice.span.start = splice.span.start.saturating_sub(1);
                     splice.span.end = splice.span.end.saturating_sub(1);
                 }
                 apply(body, &splices)
             }
-            Held::Quoted => {
+            Backing::Quoted => {
                 let quoted = apply(&outermost.bytes, &splices);
                 let content = quoted
                     .strip_prefix(b"\"")
@@ -355,7 +363,7 @@ impl<'b> Nest<'b> {
                     .unwrap_or(&quoted);
                 decode(content).into_owned().into_bytes()
             }
-            Held::Derived => body.to_vec(),
+            Backing::Derived => body.to_vec(),
         }
     }
 }
@@ -409,7 +417,7 @@ impl Edits {
             .iter()
             .map(|(doc, splice)| (*doc, splice.span))
             .collect();
-        order::sort(&mut spans);
+        sort::sort(&mut spans);
         let mut joined: Vec<(u16, Span)> = Vec::with_capacity(spans.len());
         for (doc, span) in spans {
             match joined.last_mut() {
@@ -435,7 +443,7 @@ impl Edits {
 
     /// Replaces bytes of the text that `value` is part of; `with` is JSON as it shall stand there.
     #[inline(never)]
-    pub fn splice(&mut self, doc: &Doc<'_>, span: Span, with: Vec<u8>) {
+    pub fn splice(&mut self, doc: &JsonText<'_>, span: Span, with: Vec<u8>) {
         self.list.push((doc.id, Splice { span, with }));
     }
 
@@ -486,15 +494,15 @@ mod tests {
     #[test]
     fn json_lines_are_an_array_whose_edits_reach_the_lines() {
         let body = b"\n{\"a\":\"x\"}\r\n \n{\"a\":\"y\"}\n\n";
-        let nest = Nest::scan_lines(body, LIMITS, 0).unwrap();
-        let doc = nest.body().unwrap();
+        let json = JsonBody::scan_lines(body, LIMITS, 0).unwrap();
+        let doc = json.body().unwrap();
         assert_eq!(doc.root().elements().count(), 2);
         let mut edits = Edits::default();
         for record in doc.root().elements() {
             edits.replace_text(record.get("a").unwrap(), [(0..1, "\"")]);
         }
         assert_eq!(
-            nest.edited(body, edits),
+            json.edited(body, edits),
             b"\n{\"a\":\"\\\"\"}\r\n \n{\"a\":\"\\\"\"}\n\n"
         );
     }
@@ -510,12 +518,12 @@ mod tests {
             "]\n[",
         ] {
             assert!(
-                Nest::scan_lines(body.as_bytes(), LIMITS, 0).is_err(),
+                JsonBody::scan_lines(body.as_bytes(), LIMITS, 0).is_err(),
                 "{body}"
             );
         }
         assert_eq!(
-            Nest::scan_lines(b" \n", LIMITS, 0)
+            JsonBody::scan_lines(b" \n", LIMITS, 0)
                 .unwrap()
                 .body()
                 .unwrap()
@@ -529,28 +537,28 @@ mod tests {
     #[test]
     fn a_plain_text_is_edited_as_plain_text() {
         let body = "say \"hi\"\nto é".as_bytes();
-        let nest = Nest::quoted(body, LIMITS, 0).unwrap();
+        let json = JsonBody::quoted(body, LIMITS, 0).unwrap();
         let mut edits = Edits::default();
-        edits.replace_text(nest.body().unwrap().root(), [(4..8, "\\o/")]);
-        assert_eq!(nest.edited(body, edits), "say \\o/\nto é".as_bytes());
+        edits.replace_text(json.body().unwrap().root(), [(4..8, "\\o/")]);
+        assert_eq!(json.edited(body, edits), "say \\o/\nto é".as_bytes());
     }
 
     #[test]
     fn an_edit_of_a_record_becomes_an_edit_of_the_body() {
         let body = br#"{"r": [ {"args":"{\"a\":\"x\"}"} ]}"#;
-        let mut nest = Nest::scan(body, LIMITS, 4).unwrap();
-        let doc = nest.body().unwrap();
-        let record = nest
+        let mut json = JsonBody::scan(body, LIMITS, 4).unwrap();
+        let doc = json.body().unwrap();
+        let record = json
             .detach(doc.root().get("r").unwrap().element(0).unwrap())
             .unwrap();
-        let args = nest.open(record.root().get("args").unwrap()).unwrap();
+        let args = json.open(record.root().get("args").unwrap()).unwrap();
         let at = args.root().get("a").unwrap();
-        assert_eq!(nest.pointer(at.place()), "/r/0/args/a");
-        assert!(nest.is_editable(at.place()));
+        assert_eq!(json.pointer(at.place()), "/r/0/args/a");
+        assert!(json.is_editable(at.place()));
         let mut edits = Edits::default();
         edits.replace_text(at, [(0..1, "y\"")]);
         assert_eq!(
-            nest.edited(body, edits),
+            json.edited(body, edits),
             br#"{"r": [ {"args":"{\"a\":\"y\\\"\"}"} ]}"#
         );
     }
@@ -558,14 +566,14 @@ mod tests {
     #[test]
     fn what_was_decoded_is_looked_at_and_not_edited() {
         let body = br#"["aGk="]"#;
-        let mut nest = Nest::scan(body, LIMITS, 1).unwrap();
-        let doc = nest.body().unwrap();
-        let text = nest.decoded(doc.root().element(0).unwrap(), "hi").unwrap();
+        let mut json = JsonBody::scan(body, LIMITS, 1).unwrap();
+        let doc = json.body().unwrap();
+        let text = json.decoded(doc.root().element(0).unwrap(), "hi").unwrap();
         assert!(text.root().is_text("hi"));
-        assert!(!nest.is_editable(text.root().place()));
+        assert!(!json.is_editable(text.root().place()));
         let mut edits = Edits::default();
         edits.replace_text(text.root(), [(0..1, "y")]);
-        assert_eq!(nest.edited(body, edits), body);
-        assert!(nest.decoded(text.root(), "deeper").is_err());
+        assert_eq!(json.edited(body, edits), body);
+        assert!(json.decoded(text.root(), "deeper").is_err());
     }
 }

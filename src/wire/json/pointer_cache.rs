@@ -1,13 +1,13 @@
 //! The way down to a value, step by step, for whoever names it. The last way is remembered: a search among siblings goes on
 //! where it ended, so that naming many values in the order of their bytes reads each sibling once, however many there are.
 
-use super::value::{Doc, Kind, Value};
+use super::value::{JsonText, Value, ValueKind};
 use std::cell::Cell;
 
 /// The way to the value that was asked for last.
 #[derive(Default)]
-pub(super) struct Trail {
-    last: Cell<Vec<Step>>,
+pub(super) struct PointerCache {
+    last: Cell<Vec<CachedStep>>,
     /// Siblings that were looked at.
     #[cfg(test)]
     looked_at: Cell<usize>,
@@ -15,7 +15,7 @@ pub(super) struct Trail {
 
 /// An element or a member on the way.
 #[derive(Clone, Copy)]
-struct Step {
+struct CachedStep {
     /// Its first node: a member's key.
     start: u32,
     value: u32,
@@ -25,13 +25,13 @@ struct Step {
     place: usize,
 }
 
-impl Step {
+impl CachedStep {
     /// The element or member of a container that begins at a node.
-    fn of(container: Value<'_>, start: u32, place: usize) -> Step {
-        let is_member = container.kind() == Kind::Object;
+    fn of(container: Value<'_>, start: u32, place: usize) -> CachedStep {
+        let is_member = container.kind() == ValueKind::Object;
         let value = start.saturating_add(u32::from(is_member));
         let end = container.doc().value(value).end_node();
-        Step {
+        CachedStep {
             start,
             value,
             end,
@@ -44,10 +44,15 @@ impl Step {
     }
 }
 
-impl Trail {
+impl PointerCache {
     /// Calls `step` with the key or the place of each value on the way from the outermost one to a node, that included. A key
     /// is named as its value is.
-    pub(super) fn to(&self, doc: &Doc<'_>, node: u32, step: &mut dyn FnMut(Option<&str>, usize)) {
+    pub(super) fn to(
+        &self,
+        doc: &JsonText<'_>,
+        node: u32,
+        step: &mut dyn FnMut(Option<&str>, usize),
+    ) {
         if node >= doc.len() {
             return;
         }
@@ -57,10 +62,10 @@ impl Trail {
         way.truncate(shared);
         let mut at = doc.value(way.last().map_or(0, |step| step.value));
         while at.place().node < node {
-            let first = || Step::of(at, at.place().node.saturating_add(1), 0);
+            let first = || CachedStep::of(at, at.place().node.saturating_add(1), 0);
             let mut child = go_on.take().unwrap_or_else(first);
             while child.end <= node {
-                child = Step::of(at, child.end, child.place.saturating_add(1));
+                child = CachedStep::of(at, child.end, child.place.saturating_add(1));
                 #[cfg(test)]
                 self.looked_at.set(self.looked_at.get().wrapping_add(1));
             }
@@ -76,29 +81,29 @@ impl Trail {
     }
 }
 
-impl std::fmt::Debug for Trail {
+impl std::fmt::Debug for PointerCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Trail")
+        f.write_str("PointerCache")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::wire::json::{Limits, Nest};
+    use crate::wire::json::{JsonBody, Limits};
 
     #[test]
     fn naming_all_values_of_a_long_list_reads_each_sibling_once() {
         let count = 2_000;
         let items = vec![r#"{"role":"user","parts":[{"text":"a"},{"text":"b"}]}"#; count];
         let body = format!(r#"{{"model":"m","messages":[{}]}}"#, items.join(","));
-        let nest = Nest::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
-        let doc = nest.body().unwrap();
+        let json = JsonBody::scan(body.as_bytes(), Limits { max_depth: 8 }, 0).unwrap();
+        let doc = json.body().unwrap();
         let messages = doc.root().get("messages").unwrap();
         for (number, message) in messages.elements().enumerate() {
             for (part, value) in message.get("parts").unwrap().elements().enumerate() {
                 let text = value.get("text").unwrap();
                 let named = format!("/messages/{number}/parts/{part}/text");
-                assert_eq!(nest.pointer(text.place()), named);
+                assert_eq!(json.pointer(text.place()), named);
             }
         }
         // `messages`, and for each of its items: itself, `parts`, the second part.
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn the_order_of_the_questions_does_not_matter() {
         let body = br#"{"a":[1,[2,{"b~/":3}],4],"c":{"d":5,"e":[]}}"#;
-        let fresh = || Nest::scan(body, Limits { max_depth: 8 }, 0).unwrap();
+        let fresh = || JsonBody::scan(body, Limits { max_depth: 8 }, 0).unwrap();
         let asked = fresh();
         let doc = asked.body().unwrap();
         for first in 0..doc.len() {
