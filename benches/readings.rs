@@ -1,7 +1,7 @@
 //! What reading costs, protocol by protocol: the bodies of the largest recorded exchange of each that has a whole answer,
 //! and a chat of 64 KB.
 
-use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};
+use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::Path;
 use agentguard::wire::json::{JsonBody, Limits, Value};
 use std::hint::black_box;
@@ -65,7 +65,7 @@ fn exchange(line: &str) -> Option<Exchange> {
     let media = header("content-type").unwrap_or_else(|| "application/json".to_owned());
     let path = Path::parse(&text(asked, "path")?);
     let headers: [(&[u8], &[u8]); 1] = [(b"content-type", media.as_bytes())];
-    let head = Head {
+    let head = RouteHead {
         method: &method,
         host: &host,
         path: &path,
@@ -110,7 +110,7 @@ fn chat(bytes: usize) -> Exchange {
     }
     let request = format!(r#"{{"model":"gpt-4o","messages":[{}]}}"#, turns.join(","));
     let path = Path::parse("/v1/chat/completions");
-    let head = Head {
+    let head = RouteHead {
         method: "POST",
         host: "api.openai.com",
         path: &path,
@@ -166,7 +166,7 @@ fn line(budget: Duration, name: &str, side: &str, body: &str, read: &dyn Fn() ->
 
 fn print_one(budget: Duration, exchange: &Exchange) {
     let route = &exchange.route;
-    let mut asked = Asked::at(route.endpoint.clone());
+    let mut asked = RequestContext::at(route.endpoint.clone());
     if let Ok((_, reading)) = protocol::read_request(route, exchange.request.as_bytes(), BOUNDS) {
         asked.learn(&reading);
     }

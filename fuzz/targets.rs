@@ -12,7 +12,7 @@
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings};
 use agentguard::policy::{load, parse_yaml};
-use agentguard::protocol::{self, Asked, Bounds, Head, Recognised, Route};
+use agentguard::protocol::{self, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::frame::{Frame, FrameError, Frames, Framing, compose};
 use agentguard::wire::http::{ContentType, Path};
 use agentguard::wire::json::{JsonBody, Limits, ValueKind};
@@ -392,7 +392,7 @@ fn route_of(route: usize) -> Option<Route> {
     let (_, path, asked, _) = ROUTES[route];
     let path = Path::parse(path);
     let headers: Vec<(&[u8], &[u8])> = vec![(b"content-type", b"application/json")];
-    let head = Head {
+    let head = RouteHead {
         method: "POST",
         host: "model.example",
         path: &path,
@@ -458,7 +458,7 @@ pub fn answers(input: &[u8]) {
     let body = input.0;
     let (_, _, question, _) = ROUTES[number];
     if let Some(route) = route_of(number) {
-        let mut asked = Asked::at(route.endpoint.clone());
+        let mut asked = RequestContext::at(route.endpoint.clone());
         if let Ok((_, reading)) = protocol::read_request(&route, question.as_bytes(), BOUNDS) {
             asked.learn(&reading);
         }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a failure is a panic")]
 
 use agentguard::diag::codes;
-use agentguard::protocol::{self, Judged, OTHER_ROUTES, Row};
+use agentguard::protocol::{self, CoverageRow, Inspected, OTHER_ROUTES};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -26,21 +26,21 @@ answer is never seen by the client, and each of the two has its own record.
 This page is written from the code (`UPDATE_DOCS=1 cargo test --test coverage`).
 ";
 
-fn cell(judged: Judged) -> String {
+fn cell(judged: Inspected) -> String {
     match judged {
-        Judged::As(kinds) => {
+        Inspected::As(kinds) => {
             let words: Vec<String> = kinds
                 .iter()
                 .map(|kind| format!("`{}`", kind.word()))
                 .collect();
             words.join(", ")
         }
-        Judged::Not(why) if codes::find(why).is_some() => format!("`{why}`"),
-        Judged::Not(why) => why.to_owned(),
+        Inspected::Not(why) if codes::find(why).is_some() => format!("`{why}`"),
+        Inspected::Not(why) => why.to_owned(),
     }
 }
 
-fn section(page: &mut String, name: &str, rows: &[Row]) {
+fn section(page: &mut String, name: &str, rows: &[CoverageRow]) {
     writeln!(
         page,
         "\n## {name}\n\n| route | request | answer | streamed answer |\n|---|---|---|---|"

@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::flow::transcript;
 use crate::policy::Inspect as Bounds;
-use crate::protocol::{self, Asked, BodyForm, Head, Protocol, Recognised};
+use crate::protocol::{self, BodyForm, Protocol, Recognised, RequestContext, RouteHead};
 use crate::wire::frame::Framing;
 use crate::wire::http::{ContentType, MediaType, Path};
 use crate::wire::json::{JsonBody, Limits};
@@ -101,7 +101,7 @@ impl Seen {
         body: &[u8],
         framing: Framing,
         protocol: &dyn Protocol,
-        asked: &Asked,
+        asked: &RequestContext,
     ) -> (Reading, Usage) {
         let Some(reader) = protocol.stream(asked) else {
             let problem = unread(
@@ -171,14 +171,14 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
-    let head = Head {
+    let head = RouteHead {
         method: &request.method,
         host: &request.host,
         path: &path,
         headers: &headers,
     };
     let mut seen = Seen::default();
-    let mut asked = Asked::default();
+    let mut asked = RequestContext::default();
     let mut answered = Reading::new();
     let mut protocol_name = "unknown";
     let mut failed = false;
@@ -200,7 +200,7 @@ fn inspect(recorded: &Recorded) -> Result<Map<String, Value>, String> {
     };
     if let Some(route) = &route {
         protocol_name = route.protocol.name();
-        asked = Asked::at(route.endpoint.clone());
+        asked = RequestContext::at(route.endpoint.clone());
         if let Some(code) = route.endpoint.code {
             let problem = unread(code, "this endpoint hands out access past the proxy");
             seen.problem(Direction::Request, &problem);
@@ -334,7 +334,7 @@ const BOUNDS: protocol::Bounds = protocol::Bounds {
 };
 
 /// What a request speaks that only its body can tell; `problem` becomes what stands in the way of that.
-fn by_body(head: &Head<'_>, body: &[u8], problem: &mut Problem) -> Option<protocol::Route> {
+fn by_body(head: &RouteHead<'_>, body: &[u8], problem: &mut Problem) -> Option<protocol::Route> {
     let limits = Limits {
         max_depth: BOUNDS.max_depth,
     };

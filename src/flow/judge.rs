@@ -13,7 +13,7 @@ use crate::event::{
 use crate::policy::{
     Action, Context, Decision, Flowing, Interest, Mode, Moment, OnDeny, Ruling, Scans, Shadow,
 };
-use crate::protocol::{self, Protocol, Removal, written_calls};
+use crate::protocol::{self, Protocol, RemovalMethod, written_calls};
 use crate::wire::json::{JsonBody, Limits, NodeId};
 use crate::wire::span::index;
 use crate::wire::work;
@@ -431,7 +431,7 @@ impl Flow {
             && self.on_deny(ruling) != Some(OnDeny::Error)
             && self
                 .protocol
-                .is_some_and(|protocol| protocol.removal(event.kind) == Removal::Offer)
+                .is_some_and(|protocol| protocol.removal(event.kind) == RemovalMethod::Offer)
     }
 
     /// What a ruling makes of an exchange.

@@ -33,7 +33,7 @@ pub use stream::{Told, Transcript, transcript};
 
 use crate::diag::codes;
 use crate::event::{Facts, Problem};
-use crate::protocol::{Asked, Protocol};
+use crate::protocol::{Protocol, RequestContext};
 use crate::redact::Ledger;
 use crate::wire::http::Path;
 use exchange::Exchange;
@@ -49,10 +49,10 @@ pub struct Flow {
     guard: Rc<Guard>,
     request: Stage,
     response: Stage,
-    head: Head,
+    head: RouteHead,
     protocol: Option<&'static dyn Protocol>,
     /// What the response's judgement needs to know of the request.
-    asked: Asked,
+    asked: RequestContext,
     facts: Facts,
     exchange: Exchange,
     /// Steps that it may still spend.
@@ -82,7 +82,7 @@ pub type Watcher = Box<dyn FnMut(&crate::event::Event, &str, &crate::policy::Con
 
 /// What was read in the request's headers.
 #[derive(Clone, Debug, Default)]
-struct Head {
+struct RouteHead {
     method: String,
     request_id: String,
     /// Length of the body, if the request says one.
@@ -143,9 +143,9 @@ impl Flow {
             guard,
             request: Stage::Waiting,
             response: Stage::Waiting,
-            head: Head::default(),
+            head: RouteHead::default(),
             protocol: None,
-            asked: Asked::default(),
+            asked: RequestContext::default(),
             facts: Facts::unknown(),
             exchange: Exchange::default(),
             ledger: Ledger::default(),

@@ -85,7 +85,7 @@ impl Flow {
     pub(super) fn reply(&mut self, denial: &Denial, decision: Decision) -> Reply {
         self.replied = true;
         let refusal = match self.protocol {
-            Some(protocol) => protocol.refusal(denial, &self.asked),
+            Some(protocol) => protocol.denial_reply(denial, &self.asked),
             None => Dialect::OpenAi.refusal(denial),
         };
         self.exchange.code = Some(denial.code);

@@ -7,7 +7,9 @@ use super::{Flow, Stage, Tap, Undetermined};
 use crate::diag::codes;
 use crate::event::{DefaultGate, Direction, Event, Kind, Known, Models, Problem, Reading};
 use crate::policy::{Context, Decision, Interest, Moment, Named, ProtocolEntry, Ruling};
-use crate::protocol::{self, Asked, BodyForm, Head as ProtocolHead, Recognised, Route};
+use crate::protocol::{
+    self, BodyForm, Recognised, RequestContext, Route, RouteHead as ProtocolHead,
+};
 use crate::redact;
 use crate::wire::http::{ContentType, Path, is_identity, percent_decode};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId};
@@ -443,7 +445,7 @@ impl Flow {
         if route.protocol.serves_tools() && self.facts.server == Known::Missing {
             self.facts.server = self.facts.host.clone();
         }
-        self.asked = Asked::at(route.endpoint);
+        self.asked = RequestContext::at(route.endpoint);
     }
 
     /// Anonymous requests are refused where the policy asks for an identity. No source of identities is read yet, so that

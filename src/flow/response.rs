@@ -10,7 +10,8 @@ use crate::diag::codes;
 use crate::event::{Direction, Kind, Known, Problem, Reading};
 use crate::policy::{Decision, Interest, OnDeny};
 use crate::protocol::{
-    self, AnswerForm, BodyForm, Denial, EditedText, Protocol, Removal, WithheldCall, Withholding,
+    self, BodyForm, Denial, EditedText, Protocol, RemovalMethod, Removals, RemovedCall,
+    ResponseForm,
 };
 use crate::redact;
 use crate::wire::http::{ContentType, MediaType, is_identity};
@@ -181,7 +182,7 @@ impl Flow {
             let has_usage = self.protocol.is_some()
                 && !seen.encoded
                 && seen.media == MediaType::Json
-                && self.asked.endpoint.answer != AnswerForm::File;
+                && self.asked.endpoint.answer != ResponseForm::File;
             self.response = if has_usage {
                 Stage::Tapping(Tap {
                     usage_only: true,
@@ -551,10 +552,10 @@ impl Flow {
         if strictest.is_none() && edits.is_empty() {
             return Step::go_on();
         }
-        let withholding = self.withholding(protocol, &verdict.refused, edited, json);
+        let removals = self.removals(protocol, &verdict.refused, edited, json);
         if !is_one_text
             && (protocol
-                .withhold(json, &self.asked, &withholding, &mut edits)
+                .remove_from_response(json, &self.asked, &removals, &mut edits)
                 .is_err()
                 || !are_gone(&verdict.refused, json, reading, &edits))
         {
@@ -582,14 +583,14 @@ impl Flow {
     }
 
     /// What a protocol is asked to take out of an answer, and what was edited in it.
-    pub(super) fn withholding(
+    pub(super) fn removals(
         &self,
         protocol: &dyn Protocol,
         refused: &[Refused],
         edited: Vec<redact::Edited>,
         json: &JsonBody<'_>,
-    ) -> Withholding {
-        let mut withholding = Withholding {
+    ) -> Removals {
+        let mut removals = Removals {
             edited: edited
                 .into_iter()
                 .map(|edited| EditedText {
@@ -598,28 +599,28 @@ impl Flow {
                     changes: edited.changes,
                 })
                 .collect(),
-            ..Withholding::default()
+            ..Removals::default()
         };
         for refused in refused {
             let denial = self.denial(refused, json);
             let event = &refused.event;
             match protocol.removal(event.kind) {
-                Removal::Call => withholding.calls.push(WithheldCall {
+                RemovalMethod::Call => removals.calls.push(RemovedCall {
                     choice: event.choice,
                     at: event.at,
                     text: denial.message(),
                 }),
-                Removal::Offer => withholding.offers.push(event.at),
-                Removal::Choice | Removal::Message | Removal::Whole => {
+                RemovalMethod::Offer => removals.offers.push(event.at),
+                RemovalMethod::Choice | RemovalMethod::Message | RemovalMethod::Whole => {
                     let is_new = |(choice, _): &(u32, String)| *choice != event.choice;
-                    if withholding.choices.iter().all(is_new) {
-                        withholding.choices.push((event.choice, denial.message()));
-                        withholding.denials.push((event.choice, denial));
+                    if removals.choices.iter().all(is_new) {
+                        removals.choices.push((event.choice, denial.message()));
+                        removals.denials.push((event.choice, denial));
                     }
                 }
             }
         }
-        withholding
+        removals
     }
 
     fn refuse_uneditable(&mut self, json: &JsonBody<'_>) -> Step {
@@ -636,22 +637,29 @@ impl Flow {
     }
 
     /// Whether a refused part can be removed in this way.
-    pub(super) fn can_go(&self, refused: &Refused, removal: Removal, has_begun: bool) -> bool {
+    pub(super) fn can_go(
+        &self,
+        refused: &Refused,
+        removal: RemovalMethod,
+        has_begun: bool,
+    ) -> bool {
         let on_deny = self.on_deny(&refused.ruling);
         match removal {
             // A provider-run call has happened already: what came of it is withheld with the whole answer. A caller who
             // forced a call, or whose provider waits for the call's result, can't go on from a plain text.
-            Removal::Call => {
+            RemovalMethod::Call => {
                 !refused.event.provider_run
                     && on_deny != Some(OnDeny::Error)
                     && !self.asked.forces_tool
                     && !self.asked.waits_for_results(has_begun)
             }
             // With headers held, a denied text has a status of its own unless the policy says otherwise.
-            Removal::Choice => on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers(),
-            Removal::Message => true,
-            Removal::Offer => on_deny != Some(OnDeny::Error),
-            Removal::Whole => false,
+            RemovalMethod::Choice => {
+                on_deny == Some(OnDeny::Replace) || !self.guard.holds_headers()
+            }
+            RemovalMethod::Message => true,
+            RemovalMethod::Offer => on_deny != Some(OnDeny::Error),
+            RemovalMethod::Whole => false,
         }
     }
 
@@ -664,8 +672,8 @@ impl Flow {
         self.exchange.code = Some(denial.code);
         let failed = self.exchange.status.is_some_and(|status| status >= 400);
         let body = match self.protocol {
-            Some(protocol) if !failed => protocol.refused_answer(denial, &self.asked),
-            Some(protocol) => protocol.refusal(denial, &self.asked).body,
+            Some(protocol) if !failed => protocol.denied_response(denial, &self.asked),
+            Some(protocol) => protocol.denial_reply(denial, &self.asked).body,
             None => crate::protocol::Dialect::OpenAi.body(denial),
         };
         Step::of(Action::Replace(body))

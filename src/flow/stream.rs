@@ -20,10 +20,10 @@ use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Form, Kind, Part, Problem, Reading, Text as TextInfo};
 use crate::policy::{Flowing, Moment, OnDeny, Ruling, Scans, StreamOnDeny};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, FrameReading, HeldFrame, HeldFrames, JudgedCall,
-    KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, FrameReading, HeldFrame, HeldFrames,
+    KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
 };
-use crate::protocol::{Denial, Reader, Removal};
+use crate::protocol::{Denial, Reader, RemovalMethod};
 use crate::redact::{self, replaced};
 use crate::wire::frame::{self, Frame, Frames, Framing};
 use crate::wire::json::{Edits, JsonBody, Limits, NodeId, quote};
@@ -67,12 +67,12 @@ pub(super) struct Stream {
     /// It waits no more.
     has_begun: bool,
     /// Lanes of the frame before.
-    lanes: Lanes,
-    texts: SortedMap<Channel, Text>,
+    lanes: OrderingGroups,
+    texts: SortedMap<TextKey, Text>,
     calls: SortedMap<CallKey, Call>,
     /// What is known of the answer: usage, why it ended.
     answer: Reading,
-    changes: Changes,
+    changes: ChangesByText,
     /// Arguments of calls that have ended, where they were edited.
     rewritten: SortedMap<CallKey, String>,
     /// Something of the answer was changed, so that later frames may need correction.
@@ -126,11 +126,11 @@ impl Stream {
             queue: Queue::default(),
             beginning: None,
             has_begun: false,
-            lanes: Lanes::default(),
+            lanes: OrderingGroups::default(),
             texts: SortedMap::new(),
             calls: SortedMap::new(),
             answer: Reading::new(),
-            changes: Changes::new(),
+            changes: ChangesByText::new(),
             rewritten: SortedMap::new(),
             is_changed: false,
             is_over: false,
@@ -229,7 +229,7 @@ impl Stream {
         }
     }
 
-    fn send_made(&mut self, made: &Made) {
+    fn send_made(&mut self, made: &SyntheticFrame) {
         if self.framing == Framing::Array {
             let separator = self.separator();
             self.out.push(separator);
@@ -518,7 +518,7 @@ impl Flow {
         }
         if is_end {
             let held = HeldFrame::of(None);
-            let number = stream.queue.push(frame, Some(held), Lanes::ALL);
+            let number = stream.queue.push(frame, Some(held), OrderingGroups::ALL);
             self.end_all(stream, None, number)?;
             stream.is_over = true;
             stream.begin();
@@ -548,7 +548,7 @@ impl Flow {
                     }),
                     Err(stop) => return Err(stop),
                 };
-                let number = stream.queue.push(frame, held, Lanes::ALL);
+                let number = stream.queue.push(frame, held, OrderingGroups::ALL);
                 stream.queue.settled(number);
                 stream.release();
                 Ok(())
@@ -584,7 +584,7 @@ impl Flow {
         if stream.is_judged() && !(reading.events.is_empty() && reading.problems.is_empty()) {
             self.judge_frame(stream, &mut held, &reading)?;
         }
-        if lanes != Lanes::default() {
+        if lanes != OrderingGroups::default() {
             stream.lanes = lanes;
         }
         let number = stream.queue.push(frame, Some(held), stream.lanes);
@@ -663,10 +663,10 @@ impl Flow {
         let Some(protocol) = self.protocol else {
             return Ok(());
         };
-        let withholding = self.withholding(protocol, &verdict.refused, edited, json);
+        let removals = self.removals(protocol, &verdict.refused, edited, json);
         held.edits = edits;
         stream.is_changed = true;
-        match (stream.reader.withhold(held, &withholding), stop) {
+        match (stream.reader.remove_from_response(held, &removals), stop) {
             (Ok(()), Some(stop)) if is_denied => {
                 self.exchange.code = Some(stop.denial.code);
                 Ok(())
@@ -692,23 +692,23 @@ impl Flow {
         }
     }
 
-    fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Piece) -> Result<(), Stop> {
+    fn take_piece(&mut self, stream: &mut Stream, number: u64, piece: Delta) -> Result<(), Stop> {
         match piece {
-            Piece::Text(piece) => self.take_text(stream, number, piece),
-            Piece::TextEnd(channel) => {
+            Delta::Text(piece) => self.take_text(stream, number, piece),
+            Delta::TextEnd(channel) => {
                 let text = stream.texts.get(&channel);
                 if text.is_some_and(|text| text.flowing == Flowing::HeldToEnd) {
                     return Ok(());
                 }
                 self.end_text(stream, channel)
             }
-            Piece::TextRest(channel) => self.rest_text(stream, channel),
-            Piece::Call { key, element, what } => {
+            Delta::TextRest(channel) => self.rest_text(stream, channel),
+            Delta::Call { key, element, what } => {
                 self.take_call(stream, number, key, element, &what);
                 Ok(())
             }
-            Piece::CallsEnd(keys) => self.end_calls(stream, &keys, number),
-            Piece::End(choice) => self.end_all(stream, choice, number),
+            Delta::CallsEnd(keys) => self.end_calls(stream, &keys, number),
+            Delta::End(choice) => self.end_all(stream, choice, number),
         }
     }
 
@@ -716,7 +716,7 @@ impl Flow {
         &mut self,
         stream: &mut Stream,
         number: u64,
-        piece: TextPiece,
+        piece: TextDelta,
     ) -> Result<(), Stop> {
         if !stream.is_judged() {
             return Ok(());
@@ -776,8 +776,8 @@ impl Flow {
     }
 
     /// Judges what can be judged before any text has come.
-    fn begin_text(&mut self, stream: &Stream, piece: &TextPiece) -> Result<Text, Stop> {
-        let TextPiece { channel, class, .. } = *piece;
+    fn begin_text(&mut self, stream: &Stream, piece: &TextDelta) -> Result<Text, Stop> {
+        let TextDelta { channel, class, .. } = *piece;
         let mut event = Event::new(Kind::Response, Direction::Response, NodeId::default());
         event.part = channel.part;
         event.choice = channel.choice;
@@ -824,7 +824,7 @@ impl Flow {
     fn settle_text(
         &mut self,
         stream: &mut Stream,
-        channel: Channel,
+        channel: TextKey,
         piece: &str,
         ending: Ending,
     ) -> Result<(), Stop> {
@@ -893,7 +893,7 @@ impl Flow {
     fn redact_text(
         &mut self,
         stream: &mut Stream,
-        channel: Channel,
+        channel: TextKey,
         verdict: Verdict,
         part: Stretch<'_>,
     ) {
@@ -934,14 +934,14 @@ impl Flow {
     }
 
     /// A text has ended for good.
-    fn end_text(&mut self, stream: &mut Stream, channel: Channel) -> Result<(), Stop> {
+    fn end_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), Stop> {
         self.rest_text(stream, channel)?;
         stream.texts.remove(&channel);
         Ok(())
     }
 
     /// A text has ended, unless more of it comes.
-    fn rest_text(&mut self, stream: &mut Stream, channel: Channel) -> Result<(), Stop> {
+    fn rest_text(&mut self, stream: &mut Stream, channel: TextKey) -> Result<(), Stop> {
         let text = stream.texts.get(&channel);
         let Some(text) = text.filter(|text| !text.has_ended) else {
             return Ok(());
@@ -1005,9 +1005,9 @@ impl Flow {
         number: u64,
         key: CallKey,
         element: NodeId,
-        what: &CallPiece,
+        what: &CallDelta,
     ) {
-        if let CallPiece::ArgumentsWhole(place) = what
+        if let CallDelta::ArgumentsWhole(place) = what
             && !stream.calls.contains_key(&key)
         {
             if let Some(arguments) = stream.rewritten.get(&key) {
@@ -1033,7 +1033,7 @@ impl Flow {
                 continue;
             };
             let denied = self.judge_call(stream, key, &call)?;
-            judged.push(JudgedCall {
+            judged.push(EvaluatedCall {
                 key: *key,
                 pieces: call.elements,
                 denied,
@@ -1041,7 +1041,7 @@ impl Flow {
         }
         if judged.iter().any(|call| call.denied.is_some()) {
             stream.is_changed = true;
-            let taken = stream.reader.take_out(&judged, end, &mut stream.queue);
+            let taken = stream.reader.remove_calls(&judged, end, &mut stream.queue);
             if taken.is_err() {
                 return Err(self.stop_uneditable(None));
             }
@@ -1106,7 +1106,7 @@ impl Flow {
             // A text in the arguments that may not pass goes with its call.
             let can_go = verdict.refused.iter().all(|refused| {
                 let is_call = refused.event.kind == Kind::ToolCall;
-                (is_call && self.can_go(refused, Removal::Call, has_begun))
+                (is_call && self.can_go(refused, RemovalMethod::Call, has_begun))
                     || (refused.event.kind == Kind::Response
                         && self.on_deny(&refused.ruling) != Some(OnDeny::Error)
                         && !self.asked.forces_tool
@@ -1150,7 +1150,7 @@ impl Flow {
         number: u64,
     ) -> Result<(), Stop> {
         let is_of = |of: u32| choice.is_none_or(|choice| choice == of);
-        let texts: Vec<Channel> = stream
+        let texts: Vec<TextKey> = stream
             .texts
             .iter()
             .filter(|(channel, text)| {
@@ -1182,7 +1182,7 @@ impl Flow {
                 "it ended in the middle of a tool call",
             )?;
         }
-        let channels: Vec<Channel> = stream.texts.keys().copied().collect();
+        let channels: Vec<TextKey> = stream.texts.keys().copied().collect();
         for channel in channels {
             self.end_text(stream, channel)?;
         }

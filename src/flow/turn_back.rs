@@ -113,10 +113,10 @@ impl Flow {
         if edited.is_empty() {
             return None;
         }
-        let withholding = self.withholding(protocol, &[], edited, json);
+        let removals = self.removals(protocol, &[], edited, json);
         let copies = match protocol::is_one_text(json) {
             true => Ok(()),
-            false => protocol.withhold(json, &self.asked, &withholding, &mut edits),
+            false => protocol.remove_from_response(json, &self.asked, &removals, &mut edits),
         };
         Some(match copies {
             Ok(()) => Ok(json.edited(bytes, edits)),

@@ -8,13 +8,13 @@ mod refuse;
 mod stream;
 mod tables;
 
-use super::coverage::{Judged, Row, shown};
+use super::coverage::{CoverageRow, Inspected, shown};
 use super::jsonrpc::{self, first_message, folded};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
-    Withholding,
+    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Protocol, RemovalMethod,
+    Removals, RequestContext, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
@@ -65,44 +65,44 @@ const METHODS: &[(&str, &str)] = &[
     ("agent/getAuthenticatedExtendedCard", CARD),
 ];
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown(
             "`GET /.well-known/agent-card.json`, `GET …/extendedAgentCard`, `GET …/v1/card`",
         ),
-        request: Judged::As(&[Kind::Request]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
-    Row {
+    CoverageRow {
         route: shown("`POST` any path, JSON-RPC (`SendMessage`, `message/send`, `tasks/…`, …)"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
-    Row {
+    CoverageRow {
         route: shown("`POST …/message:send`"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
-    Row {
+    CoverageRow {
         route: shown("`POST …/message:stream`, `…/tasks/ID:subscribe`"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
-    Row {
+    CoverageRow {
         route: shown("`GET …/tasks`, `…/tasks/ID`, `POST …/tasks/ID:cancel`"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
-    Row {
+    CoverageRow {
         route: shown("`…/tasks/ID/pushNotificationConfigs`, and one of them"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::As(&[Kind::Response]),
     },
 ];
 
@@ -133,16 +133,16 @@ impl Protocol for A2a {
         "a2a"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         by_path(head)
     }
 
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         jsonrpc::is_expected(head)
     }
 
     /// Both protocols know `tasks/get` and `tasks/cancel`. A task of MCP is named by `taskId`, one of A2A by `id`.
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         let message = first_message(body).filter(|_| head.method == "POST")?;
         let method = message.get("method").and_then(|method| method.text())?;
         let is_ours = match (knows(&method), super::mcp::knows(&method)) {
@@ -156,7 +156,7 @@ impl Protocol for A2a {
         is_ours.then(|| posted(head))
     }
 
-    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         by_path(head).or_else(|| match head.method {
             "POST" => Some(posted(head)),
             "GET" => Some(without_body(CARD, DefaultGate::Plumbing, head)),
@@ -164,12 +164,12 @@ impl Protocol for A2a {
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
-    fn removal(&self, _: Kind) -> Removal {
-        Removal::Whole
+    fn removal(&self, _: Kind) -> RemovalMethod {
+        RemovalMethod::Whole
     }
 
     fn dialect(&self) -> Dialect {
@@ -180,41 +180,41 @@ impl Protocol for A2a {
         read::request(reader, endpoint);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        read::answer(reader, asked, &[]);
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        read::answer(reader, context, &[]);
     }
 
-    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
-        refuse::refusal(denial, asked)
+    fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
+        refuse::refusal(denial, context)
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        refuse::answer(denial, asked)
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        refuse::answer(denial, context)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         _: &JsonBody<'_>,
-        _: &Asked,
-        _: &Withholding,
+        _: &RequestContext,
+        _: &Removals,
         _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         // Texts are edited where they stand, those of the history too; nothing repeats them elsewhere.
         Ok(())
     }
 
-    fn framing(&self, _: &Asked, media: MediaType) -> Option<Framing> {
+    fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {
         (media == MediaType::EventStream).then_some(Framing::Sse)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(A2aStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(A2aStream::new(context)))
     }
 }
 
 /// Endpoints of HTTP+JSON. Tasks are only recognised with `v1` before them (0.3) or with the protocol's own header:
 /// other services have tasks as well.
-fn by_path(head: &Head<'_>) -> Option<Endpoint> {
+fn by_path(head: &RouteHead<'_>) -> Option<Endpoint> {
     let segments: Vec<String> = head
         .path
         .segments
@@ -261,14 +261,14 @@ fn by_path(head: &Head<'_>) -> Option<Endpoint> {
     }
 }
 
-fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
+fn own_headers(head: &RouteHead<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
     head.header(VERSION)
         .map(|value| (VERSION.into(), value.into()))
         .into_iter()
         .collect()
 }
 
-fn with_body(name: &'static str, stream: Option<bool>, head: &Head<'_>) -> Endpoint {
+fn with_body(name: &'static str, stream: Option<bool>, head: &RouteHead<'_>) -> Endpoint {
     Endpoint {
         name,
         stream,
@@ -277,7 +277,7 @@ fn with_body(name: &'static str, stream: Option<bool>, head: &Head<'_>) -> Endpo
     }
 }
 
-fn without_body(name: &'static str, gate: DefaultGate, head: &Head<'_>) -> Endpoint {
+fn without_body(name: &'static str, gate: DefaultGate, head: &RouteHead<'_>) -> Endpoint {
     Endpoint {
         name,
         body: BodyForm::Absent,
@@ -287,6 +287,6 @@ fn without_body(name: &'static str, gate: DefaultGate, head: &Head<'_>) -> Endpo
     }
 }
 
-fn posted(head: &Head<'_>) -> Endpoint {
+fn posted(head: &RouteHead<'_>) -> Endpoint {
     with_body(MESSAGE, None, head)
 }

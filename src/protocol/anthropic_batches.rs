@@ -1,15 +1,15 @@
 //! Anthropic's Message Batches: many requests in one body, `POST …/v1/messages/batches`; the state of a batch; its results,
 //! one JSON value a line, `GET …/v1/messages/batches/ID/results`.
 
-use super::anthropic_messages::refused;
+use super::anthropic_messages::denied_text;
 use super::anthropic_shapes::{
-    answered_message, error, request, tell_request, withhold_in_message,
+    answered_message, error, remove_from_message, request, tell_request,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
 use super::{
-    AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row,
-    Withholding,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    RequestContext, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
@@ -22,20 +22,20 @@ pub(super) struct AnthropicBatches;
 
 const RESULTS: &str = "messages.batches.results";
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown("`POST …/v1/messages/batches`: each request in it"),
         request: CONVERSATION,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`GET`, `DELETE`, `POST …/cancel` of `…/v1/messages/batches`, and a batch's results",
         ),
         request: ASKED,
         answer: ANSWER_WITH_RESULTS,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
 ];
 
@@ -44,7 +44,7 @@ impl Protocol for AnthropicBatches {
         "anthropic.batches"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let path: Vec<String> = head
             .path
             .segments
@@ -65,7 +65,7 @@ impl Protocol for AnthropicBatches {
                 Some(Endpoint::without_body("messages.batches.list"))
             }
             [.., "messages", "batches", _, "results"] if is_read => Some(Endpoint {
-                answer: AnswerForm::Lines,
+                answer: ResponseForm::Lines,
                 ..Endpoint::without_body(RESULTS)
             }),
             [.., "messages", "batches", _, "cancel"] if head.method == "POST" => {
@@ -81,7 +81,7 @@ impl Protocol for AnthropicBatches {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -108,9 +108,9 @@ impl Protocol for AnthropicBatches {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        if asked.endpoint.answer == AnswerForm::Lines {
+        if context.endpoint.answer == ResponseForm::Lines {
             let mut line = 0usize;
             reader.array(body.root(), |reader, result| {
                 reader.in_choice(result, offset(line));
@@ -122,48 +122,49 @@ impl Protocol for AnthropicBatches {
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        if asked.endpoint.answer != AnswerForm::Lines {
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        if context.endpoint.answer != ResponseForm::Lines {
             return self.dialect().body(denial);
         }
         let mut out =
             br#"{"custom_id":"agentguard","result":{"type":"succeeded","message":"#.to_vec();
-        out.extend_from_slice(&refused(denial, asked));
+        out.extend_from_slice(&denied_text(denial, context));
         out.extend_from_slice(b"}}\n");
         out
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        if asked.endpoint.answer != AnswerForm::Lines {
-            return withholding.only_edits();
+    ) -> Result<(), CannotRemove> {
+        if context.endpoint.answer != ResponseForm::Lines {
+            return removals.only_edits();
         }
-        let body = json.body().ok_or(CannotWithhold)?;
-        let refusals = withholding.refusals();
-        let denied = withholding.denied_calls();
+        let body = json.body().ok_or(CannotRemove)?;
+        let refusals = removals.refusals();
+        let denied = removals.denied_calls();
         let mut taken = 0usize;
         for (line, result) in body.root().elements().enumerate() {
-            let refused = refusals.get(&offset(line)).copied();
+            let denied_text = refusals.get(&offset(line)).copied();
             let message = result
                 .get("result")
                 .and_then(|result| result.get("message"));
-            let Some(message) = message.filter(|_| refused.is_none() || has_nothing_else(result))
+            let Some(message) =
+                message.filter(|_| denied_text.is_none() || has_nothing_else(result))
             else {
-                if refused.is_some() {
-                    return Err(CannotWithhold);
+                if denied_text.is_some() {
+                    return Err(CannotRemove);
                 }
                 continue;
             };
-            let more = withhold_in_message(message, refused, &denied, edits)?;
+            let more = remove_from_message(message, denied_text, &denied, edits)?;
             taken = taken.saturating_add(more);
         }
         if taken < denied.len() {
-            return Err(CannotWithhold);
+            return Err(CannotRemove);
         }
         Ok(())
     }

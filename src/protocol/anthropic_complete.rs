@@ -4,10 +4,13 @@ mod stream;
 
 use super::anthropic_shapes::{error, tell_request};
 use super::coverage::{MODEL_ANSWER, TEXTS, shown};
+use super::json_edit::{ObjectWriter, tag};
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
-use super::surgery::{Object, tag};
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
+use super::{
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    RouteHead,
+};
 use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::json::{Edits, JsonBody, Value};
@@ -42,7 +45,7 @@ const RESPONSE: &[Key] = &[
     ("error", Is::Own),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/v1/complete`"),
     request: TEXTS,
     answer: MODEL_ANSWER,
@@ -54,12 +57,12 @@ impl Protocol for AnthropicComplete {
         "anthropic.complete"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         (head.method == "POST" && head.path.ends_with(&["v1", "complete"]))
             .then(|| Endpoint::named("complete"))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -88,37 +91,41 @@ impl Protocol for AnthropicComplete {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         answer(reader, body.root(), &Origin::answer(0));
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let model = asked.models.names.first().map_or("unknown", |model| model);
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        let model = context
+            .models
+            .names
+            .first()
+            .map_or("unknown", |model| model);
         let id = format!("agentguard-{}", denial.request_id);
-        refused(&denial.message(), &id, model)
+        denied_text(&denial.message(), &id, model)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
         let root = body.root();
-        if let Some((_, text)) = withholding.choices.first() {
-            root.get("completion").ok_or(CannotWithhold)?;
+        if let Some((_, text)) = removals.choices.first() {
+            root.get("completion").ok_or(CannotRemove)?;
             let id = tag(root.get("id"), "agentguard");
             let model = tag(root.get("model"), "unknown");
-            edits.replace(root, refused(text, &id, &model));
+            edits.replace(root, denied_text(text, &id, &model));
         }
         Ok(())
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(CompletionStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(CompletionStream::new(context)))
     }
 }
 
@@ -144,9 +151,9 @@ fn answer(reader: &mut Reader<'_>, root: Value<'_>, said: &Origin) {
     );
 }
 
-fn refused(text: &str, id: &str, model: &str) -> Vec<u8> {
+fn denied_text(text: &str, id: &str, model: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut object = Object::begin(&mut out);
+    let mut object = ObjectWriter::begin(&mut out);
     object.text("type", "completion");
     object.text("id", id);
     object.text("completion", text);

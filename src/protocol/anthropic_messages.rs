@@ -5,14 +5,15 @@
 //! Source: Anthropic's published SDK types, beta ones included, and recorded exchanges.
 
 use super::anthropic_shapes::{
-    MessageStream, refused_message, request, response, tell_request, withhold_in_answer,
+    MessageStream, denied_message, remove_from_answer, request, response, tell_request,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::{VertexCall, vertex_call};
 use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::wire::json::{Edits, JsonBody};
 
@@ -26,14 +27,14 @@ pub(super) struct AnthropicCountTokens;
 const VERTEX_COUNT: &str = "count-tokens";
 
 /// A call of Claude at Vertex AI.
-fn at_vertex(head: &Head<'_>) -> Option<VertexCall> {
+fn at_vertex(head: &RouteHead<'_>) -> Option<VertexCall> {
     vertex_call(head).filter(|call| {
         call.publisher.as_deref() == Some("anthropic")
             && matches!(call.verb.as_str(), "rawpredict" | "streamrawpredict")
     })
 }
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "`POST …/v1/messages`; Vertex AI `…/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`",
     ),
@@ -47,7 +48,7 @@ impl Protocol for AnthropicMessages {
         "anthropic.messages"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if head.method != "POST" {
             return None;
         }
@@ -64,7 +65,7 @@ impl Protocol for AnthropicMessages {
         (by_path || by_header).then(|| Endpoint::named("messages"))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -78,43 +79,47 @@ impl Protocol for AnthropicMessages {
         tell_request(reader, body.root());
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         response(reader, body.root());
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        refused(denial, asked)
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        denied_text(denial, context)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
-        withhold_in_answer(body.root(), withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
+        remove_from_answer(body.root(), removals, edits)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(MessageStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(MessageStream::new(context)))
     }
 }
 
 /// A whole answer that is nothing but a refusal.
-pub(super) fn refused(denial: &Denial, asked: &Asked) -> Vec<u8> {
-    let model = asked.models.names.first().map_or("unknown", |model| model);
+pub(super) fn denied_text(denial: &Denial, context: &RequestContext) -> Vec<u8> {
+    let model = context
+        .models
+        .names
+        .first()
+        .map_or("unknown", |model| model);
     let id = format!("agentguard-{}", denial.request_id);
-    refused_message(&denial.message(), &id, model, (0, 0))
+    denied_message(&denial.message(), &id, model, (0, 0))
 }
 
-const COUNT_ROWS: &[Row] = &[Row {
+const COUNT_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/v1/messages/count_tokens`; Vertex AI `…/models/count-tokens:rawPredict`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for AnthropicCountTokens {
@@ -122,7 +127,7 @@ impl Protocol for AnthropicCountTokens {
         "anthropic.count_tokens"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if head.method != "POST" {
             return None;
         }
@@ -131,7 +136,7 @@ impl Protocol for AnthropicCountTokens {
             .then(|| Endpoint::named("messages.count_tokens"))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         COUNT_ROWS
     }
 
@@ -143,7 +148,7 @@ impl Protocol for AnthropicCountTokens {
         AnthropicMessages.read_request(reader, endpoint);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        AnthropicMessages.read_response(reader, asked);
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        AnthropicMessages.read_response(reader, context);
     }
 }

@@ -5,18 +5,18 @@
 
 mod answer;
 mod blocks;
+mod removal;
 mod request;
 mod stream;
 mod tools;
-mod withhold;
 
 pub(super) use answer::{error, message as answered_message, response};
+pub(super) use removal::{
+    denied_message, message as remove_from_message, whole as remove_from_answer,
+};
 pub(super) use request::{request, tell_request};
 pub(super) use stream::MessageStream;
 pub(super) use tools::tool as offered_tool;
-pub(super) use withhold::{
-    message as withhold_in_message, refused_message, whole as withhold_in_answer,
-};
 
 use super::reader::{Is, Key};
 use crate::event::Part;

@@ -4,20 +4,23 @@
 
 use super::anthropic_shapes::tell_request;
 use super::bedrock_shapes::{
-    ConverseStream, converse_request, converse_response, model_call, refused_converse,
-    usage_in_headers, withhold_in_converse,
+    ConverseStream, converse_request, converse_response, denied_converse, model_call,
+    remove_from_converse, usage_in_headers,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::reader::Reader;
 use super::stream::StreamReader;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
+use super::{
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    RouteHead,
+};
 use crate::event::Usage;
 use crate::wire::json::{Edits, JsonBody};
 
 /// The format.
 pub(super) struct BedrockConverse;
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST /model/{model}/converse`, `…/converse-stream`"),
     request: CONVERSATION,
     answer: ANSWER_WITH_RESULTS,
@@ -29,7 +32,7 @@ impl Protocol for BedrockConverse {
         "bedrock.converse"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let call = model_call(head)?;
         match call.verb.as_str() {
             "converse" => Some(call.endpoint("converse", false)),
@@ -38,7 +41,7 @@ impl Protocol for BedrockConverse {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -52,7 +55,7 @@ impl Protocol for BedrockConverse {
         tell_request(reader, body.root());
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         converse_response(reader, body.root());
     }
@@ -61,22 +64,22 @@ impl Protocol for BedrockConverse {
         usage_in_headers(headers)
     }
 
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        refused_converse(&denial.message(), (0, 0))
+    fn denied_response(&self, denial: &Denial, _: &RequestContext) -> Vec<u8> {
+        denied_converse(&denial.message(), (0, 0))
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
-        withhold_in_converse(body.root(), withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
+        remove_from_converse(body.root(), removals, edits)
     }
 
-    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
         Some(Box::new(ConverseStream::new(false)))
     }
 }

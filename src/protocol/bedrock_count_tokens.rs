@@ -5,18 +5,18 @@ use super::bedrock_invoke::invoke_request;
 use super::bedrock_shapes::{aws_error, converse_request, model_call};
 use super::coverage::{CONVERSATION, TEXT_ANSWER, shown};
 use super::reader::{Is, Key, Origin, Reader};
-use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row};
+use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
 use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 
 /// The format.
 pub(super) struct BedrockCountTokens;
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST /model/{model}/count-tokens`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for BedrockCountTokens {
@@ -24,12 +24,12 @@ impl Protocol for BedrockCountTokens {
         "bedrock.count_tokens"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let call = model_call(head)?;
         (call.verb == "count-tokens").then(|| call.endpoint("count_tokens", false))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -71,7 +71,7 @@ impl Protocol for BedrockCountTokens {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         const RESPONSE: &[Key] = &[
             ("inputTokens", Is::Number),
             ("message", Is::Own),

@@ -6,17 +6,20 @@ mod plain;
 mod plain_stream;
 mod stream;
 
-use super::anthropic_messages::refused as refused_message;
-use super::anthropic_shapes::{request, response, tell_request, withhold_in_answer};
+use super::anthropic_messages::denied_text as denied_message;
+use super::anthropic_shapes::{remove_from_answer, request, response, tell_request};
 use super::bedrock_shapes::{
-    converse_request, converse_response, model_call, refused_converse, usage_in_headers,
-    withhold_in_converse,
+    converse_request, converse_response, denied_converse, model_call, remove_from_converse,
+    usage_in_headers,
 };
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, shown};
 use super::openai_chat::OpenAiChat;
 use super::reader::Reader;
 use super::stream::StreamReader;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
+use super::{
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    RouteHead,
+};
 use crate::event::{Known, Usage};
 use crate::wire::json::{Edits, JsonBody, Value};
 use crate::wire::letter_case;
@@ -26,7 +29,7 @@ pub(super) struct BedrockInvoke;
 
 /// Whose body it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+enum ModelFamily {
     /// Anthropic's Messages, without model and stream.
     Claude,
     /// As in Converse.
@@ -38,36 +41,36 @@ enum Family {
 }
 
 /// Whose body a request has. The server goes by the model; where an ARN hides it, the body has to tell.
-fn family_of_request(model: &str, root: Value<'_>) -> Family {
+fn family_of_request(model: &str, root: Value<'_>) -> ModelFamily {
     if root.get("messages").is_none() {
-        return Family::Plain;
+        return ModelFamily::Plain;
     }
     if model.contains("anthropic.") || root.get("anthropic_version").is_some() {
-        return Family::Claude;
+        return ModelFamily::Claude;
     }
     let is_nova = ["schemaVersion", "inferenceConfig", "toolConfig"]
         .iter()
         .any(|name| root.get(name).is_some());
     if model.contains("amazon.nova") || (model.contains("arn:") && is_nova) {
-        return Family::Nova;
+        return ModelFamily::Nova;
     }
-    Family::Chat
+    ModelFamily::Chat
 }
 
 /// Whose body an answer has.
-fn family_of_answer(root: Value<'_>) -> Family {
+fn family_of_answer(root: Value<'_>) -> ModelFamily {
     let first_choice = root.get("choices").and_then(|choices| choices.element(0));
     let is_message = root
         .get("type")
         .is_some_and(|kind| kind.is_text("message") || kind.is_text("error"));
     if is_message {
-        Family::Claude
+        ModelFamily::Claude
     } else if root.get("output").is_some() {
-        Family::Nova
+        ModelFamily::Nova
     } else if first_choice.is_some_and(|choice| choice.get("message").is_some()) {
-        Family::Chat
+        ModelFamily::Chat
     } else {
-        Family::Plain
+        ModelFamily::Plain
     }
 }
 
@@ -82,13 +85,13 @@ fn model_of(endpoint: &Endpoint) -> String {
 /// Reads a body of InvokeModel, also where it stands inside another one.
 pub(super) fn invoke_request(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     match family_of_request(&model_of(endpoint), root) {
-        Family::Claude => request(reader, root, endpoint),
-        Family::Nova => converse_request(reader, root, endpoint),
-        Family::Chat | Family::Plain => plain::request(reader, root),
+        ModelFamily::Claude => request(reader, root, endpoint),
+        ModelFamily::Nova => converse_request(reader, root, endpoint),
+        ModelFamily::Chat | ModelFamily::Plain => plain::request(reader, root),
     }
 }
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "`POST /model/{model}/invoke`, `…/invoke-with-response-stream`: bodies of Claude, Nova, Llama, Mistral, Titan, Cohere, AI21, OpenAI",
     ),
@@ -102,7 +105,7 @@ impl Protocol for BedrockInvoke {
         "bedrock.invoke"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let call = model_call(head)?;
         match call.verb.as_str() {
             "invoke" => Some(call.endpoint("invoke", false)),
@@ -111,7 +114,7 @@ impl Protocol for BedrockInvoke {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -122,7 +125,7 @@ impl Protocol for BedrockInvoke {
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        if family_of_request(&model_of(endpoint), root) == Family::Chat {
+        if family_of_request(&model_of(endpoint), root) == ModelFamily::Chat {
             OpenAiChat.read_request(reader, endpoint);
             return;
         }
@@ -130,14 +133,14 @@ impl Protocol for BedrockInvoke {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         match family_of_answer(root) {
-            Family::Claude => response(reader, root),
-            Family::Nova => converse_response(reader, root),
-            Family::Chat => OpenAiChat.read_response(reader, asked),
-            Family::Plain => plain::response(reader, root),
+            ModelFamily::Claude => response(reader, root),
+            ModelFamily::Nova => converse_response(reader, root),
+            ModelFamily::Chat => OpenAiChat.read_response(reader, context),
+            ModelFamily::Plain => plain::response(reader, root),
         }
     }
 
@@ -145,36 +148,36 @@ impl Protocol for BedrockInvoke {
         usage_in_headers(headers)
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let model = model_of(&asked.endpoint);
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        let model = model_of(&context.endpoint);
         if model.contains("anthropic.") {
-            refused_message(denial, asked)
+            denied_message(denial, context)
         } else if model.contains("amazon.nova") {
-            refused_converse(&denial.message(), (0, 0))
+            denied_converse(&denial.message(), (0, 0))
         } else {
             plain::refused_for(&model, &denial.message())
-                .unwrap_or_else(|| OpenAiChat.refused_answer(denial, asked))
+                .unwrap_or_else(|| OpenAiChat.denied_response(denial, context))
         }
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
         let root = body.root();
         match family_of_answer(root) {
-            Family::Claude => withhold_in_answer(root, withholding, edits),
-            Family::Nova => withhold_in_converse(root, withholding, edits),
-            Family::Chat => OpenAiChat.withhold(json, asked, withholding, edits),
-            Family::Plain => plain::withhold(root, withholding, edits),
+            ModelFamily::Claude => remove_from_answer(root, removals, edits),
+            ModelFamily::Nova => remove_from_converse(root, removals, edits),
+            ModelFamily::Chat => OpenAiChat.remove_from_response(json, context, removals, edits),
+            ModelFamily::Plain => plain::remove_from_response(root, removals, edits),
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::InvokeStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::InvokeStream::new(context)))
     }
 }

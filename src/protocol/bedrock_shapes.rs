@@ -8,11 +8,11 @@ mod content;
 mod request;
 mod stream;
 
-pub(super) use answer::{aws_error, converse_response, refused_converse, withhold_in_converse};
+pub(super) use answer::{aws_error, converse_response, denied_converse, remove_from_converse};
 pub(super) use request::converse_request;
 pub(super) use stream::{ConverseStream, exception, read_exception};
 
-use super::{Endpoint, Head};
+use super::{Endpoint, RouteHead};
 use crate::event::{Known, Usage};
 use crate::wire::letter_case;
 
@@ -27,7 +27,7 @@ pub(super) struct ModelCall {
 
 /// Reads `…/model/MODEL/VERB`. An ARN holds slashes, which arrive percent-encoded and decoded to segments of their own:
 /// everything between `model` and the verb is the model.
-pub(super) fn model_call(head: &Head<'_>) -> Option<ModelCall> {
+pub(super) fn model_call(head: &RouteHead<'_>) -> Option<ModelCall> {
     if head.method != "POST" {
         return None;
     }
@@ -95,7 +95,7 @@ mod tests {
     use crate::wire::http::Path;
 
     fn call(target: &str) -> Option<ModelCall> {
-        model_call(&Head {
+        model_call(&RouteHead {
             method: "POST",
             host: "",
             path: &Path::parse(target),

@@ -10,11 +10,11 @@ mod v2;
 use super::coverage::shown;
 use super::openai_shapes::{self, beside};
 use super::reader::{Member, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
-    Row, Withholding,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
+    Removals, RequestContext, RouteHead,
 };
 use crate::event::Part;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
@@ -24,7 +24,7 @@ pub(super) struct CohereV1;
 /// Conversations as messages; texts.
 pub(super) struct CohereV2;
 
-const V1: &[Line] = &[
+const V1: &[RouteSpec] = &[
     json("v1/generate", "generate"),
     json("v1/embed", "embed"),
     json("v1/rerank", "rerank"),
@@ -34,7 +34,7 @@ const V1: &[Line] = &[
     json("v1/tokenize", "tokenize"),
     json("v1/detokenize", "detokenize"),
 ];
-const V2: &[Line] = &[
+const V2: &[RouteSpec] = &[
     json("v2/chat", "chat"),
     json("v2/embed", "embed"),
     json("v2/rerank", "rerank"),
@@ -114,7 +114,7 @@ const COUNTED: &[&str] = &[
     "api_version",
 ];
 
-const COHERE_V1_ROWS: &[Row] = &[Row {
+const COHERE_V1_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "`POST …/v1/chat`, `…/v1/generate`, `…/v1/embed`, `…/v1/rerank` and the other formats of Cohere's first version",
     ),
@@ -128,20 +128,20 @@ impl Protocol for CohereV1 {
         "cohere.v1"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, V1)
     }
 
     /// Writer serves Chat Completions at the same path.
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST" && routes::ends_with(head.path, "v1/chat")
     }
 
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head) && body.get("message").is_some()).then(|| Endpoint::named("chat"))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         COHERE_V1_ROWS
     }
 
@@ -156,41 +156,41 @@ impl Protocol for CohereV1 {
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        match asked.endpoint.name {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        match context.endpoint.name {
             "chat" => v1::read_response(reader),
             _ => texts::read_response(reader),
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        match asked.endpoint.name {
-            "chat" => v1::refused_answer(denial),
-            "generate" => texts::refused_generation(denial),
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        match context.endpoint.name {
+            "chat" => v1::denied_response(denial),
+            "generate" => texts::denied_generation(denial),
             _ => Dialect::Cohere.body(denial),
         }
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        match asked.endpoint.name {
-            "chat" => v1::withhold(json, withholding, edits),
-            _ => texts::withhold(json, withholding, edits),
+    ) -> Result<(), CannotRemove> {
+        match context.endpoint.name {
+            "chat" => v1::remove_from_response(json, removals, edits),
+            _ => texts::remove_from_response(json, removals, edits),
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        matches!(asked.endpoint.name, "chat" | "generate")
-            .then(|| Box::new(v1::V1Stream::new(asked)) as Box<_>)
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        matches!(context.endpoint.name, "chat" | "generate")
+            .then(|| Box::new(v1::V1Stream::new(context)) as Box<_>)
     }
 }
 
-const COHERE_V2_ROWS: &[Row] = &[Row {
+const COHERE_V2_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/v2/chat`, `…/v2/embed`, `…/v2/rerank`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
@@ -202,11 +202,11 @@ impl Protocol for CohereV2 {
         "cohere.v2"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, V2)
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         COHERE_V2_ROWS
     }
 
@@ -221,35 +221,35 @@ impl Protocol for CohereV2 {
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        match asked.endpoint.name {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        match context.endpoint.name {
             "chat" => v2::read_response(reader),
             _ => texts::read_response(reader),
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        match asked.endpoint.name {
-            "chat" => v2::refused_answer(denial),
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        match context.endpoint.name {
+            "chat" => v2::denied_response(denial),
             _ => Dialect::Cohere.body(denial),
         }
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        match asked.endpoint.name {
-            "chat" => v2::withhold(json, withholding, edits),
-            _ => texts::withhold(json, withholding, edits),
+    ) -> Result<(), CannotRemove> {
+        match context.endpoint.name {
+            "chat" => v2::remove_from_response(json, removals, edits),
+            _ => texts::remove_from_response(json, removals, edits),
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        (asked.endpoint.name == "chat").then(|| Box::new(v2::V2Stream::default()) as Box<_>)
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        (context.endpoint.name == "chat").then(|| Box::new(v2::V2Stream::default()) as Box<_>)
     }
 }
 
@@ -304,7 +304,7 @@ fn usage(reader: &mut Reader<'_>, value: Value<'_>) {
         }
         "warnings" => {
             let texts = reader.tree(value);
-            reader.tell(value, texts, &beside());
+            reader.emit_text(value, texts, &beside());
         }
         _ => reader.counts(value),
     });

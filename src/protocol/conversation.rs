@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Whose content is read.
 #[derive(Clone, Debug)]
-pub(super) struct Speaker {
+pub(super) struct Attribution {
     /// Author, turn and choice; the part is `text`, or `other` inside documents and results of the provider's tools.
     pub(super) origin: Origin,
     /// The turn of calls that stand in it.
@@ -17,17 +17,17 @@ pub(super) struct Speaker {
     pub(super) is_result: bool,
 }
 
-impl Speaker {
+impl Attribution {
     /// The same, for what is no running text: documents, search results.
-    pub(super) fn aside(&self) -> Speaker {
-        Speaker {
+    pub(super) fn aside(&self) -> Attribution {
+        Attribution {
             origin: self.origin.with_part(Part::Other),
             ..self.clone()
         }
     }
 
     /// A tool's result in this content.
-    pub(super) fn tool(&self, part: Part) -> Speaker {
+    pub(super) fn tool(&self, part: Part) -> Attribution {
         let mut speaker = self.clone();
         if self.origin.from != Known::Missing {
             speaker.origin.from = Known::Is(Author::Tool);
@@ -43,10 +43,10 @@ impl Speaker {
 /// Ids are the client's word, and some models begin to count anew with each turn. So the call that came last is meant; but
 /// of two that wait for a result under the same id, nobody knows which one it belongs to.
 #[derive(Debug, Default)]
-pub(super) struct Calls(SortedMap<Box<str>, Called>);
+pub(super) struct Calls(SortedMap<Box<str>, NamedCall>);
 
 #[derive(Debug)]
-struct Called {
+struct NamedCall {
     tool: Known<Box<str>>,
     is_answered: bool,
 }
@@ -62,7 +62,7 @@ impl Calls {
             tool = Known::Unknown;
         }
         let is_answered = false;
-        self.0.insert(id.into(), Called { tool, is_answered });
+        self.0.insert(id.into(), NamedCall { tool, is_answered });
     }
 
     /// The tool whose result comes under this id; `None` where none was called under it.
@@ -74,12 +74,12 @@ impl Calls {
 }
 
 /// One running text.
-pub(super) fn say(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
-    let texts = reader.quiet_text(value, Class::Text);
+pub(super) fn emit_attributed(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
+    let texts = reader.register_text(value, Class::Text);
     if speaker.is_result && speaker.origin.part == Part::Text {
-        reader.retell(value, texts, &speaker.origin);
+        reader.emit_duplicate(value, texts, &speaker.origin);
     } else {
-        reader.tell(value, texts, &speaker.origin);
+        reader.emit_text(value, texts, &speaker.origin);
     }
 }
 
@@ -125,12 +125,12 @@ impl Turns {
     }
 
     /// The turn of a message's texts.
-    pub(super) fn of_text(&self, at: usize) -> Turn {
+    pub(super) fn text_turn(&self, at: usize) -> Turn {
         latest(at >= self.latest_from)
     }
 
     /// The turn of a message's calls.
-    pub(super) fn of_calls(&self, at: usize) -> Turn {
+    pub(super) fn call_turn(&self, at: usize) -> Turn {
         latest(self.calls.contains(&at))
     }
 }

@@ -6,15 +6,15 @@ use crate::event::Kind;
 
 /// One route. No cell may be empty: what is not judged says why.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct CoverageRow {
     /// Method and path, or what else the route is recognised by.
     pub route: &'static str,
     /// What the client sends.
-    pub request: Judged,
+    pub request: Inspected,
     /// What comes back in one piece.
-    pub answer: Judged,
+    pub answer: Inspected,
     /// What comes back as a stream.
-    pub stream: Judged,
+    pub stream: Inspected,
 }
 
 /// A text that only the page of routes shows: none of it is in the filter.
@@ -28,28 +28,28 @@ pub const fn shown(text: &'static str) -> &'static str {
 
 /// What is judged of one direction.
 #[derive(Clone, Copy, Debug)]
-pub enum Judged {
+pub enum Inspected {
     /// Events of these kinds; and `uninspectable` for whatever can't be read.
     As(&'static [Kind]),
     /// Nothing, for this reason.
     Not(&'static str),
 }
 
-impl Judged {
+impl Inspected {
     /// Streams are not read yet: they count as unreadable where a rule looks at answers.
-    pub const UNREAD_STREAM: Judged = Judged::Not("AG2014");
+    pub const UNREAD_STREAM: Inspected = Inspected::Not("AG2014");
 
     /// The kinds of events.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Judged::As(kinds) => kinds,
-            Judged::Not(_) => &[],
+            Inspected::As(kinds) => kinds,
+            Inspected::Not(_) => &[],
         }
     }
 }
 
 /// Everything that a request of a conversation with tools can hold.
-pub const CONVERSATION: Judged = Judged::As(&[
+pub const CONVERSATION: Inspected = Inspected::As(&[
     Kind::Request,
     Kind::Message,
     Kind::ToolOffer,
@@ -57,40 +57,40 @@ pub const CONVERSATION: Judged = Judged::As(&[
     Kind::ToolResult,
 ]);
 /// A request that holds texts.
-pub const TEXTS: Judged = Judged::As(&[Kind::Request, Kind::Message]);
+pub const TEXTS: Inspected = Inspected::As(&[Kind::Request, Kind::Message]);
 /// A request that is only asked.
-pub const ASKED: Judged = Judged::As(&[Kind::Request]);
+pub const ASKED: Inspected = Inspected::As(&[Kind::Request]);
 /// What models answer.
-pub const MODEL_ANSWER: Judged = Judged::As(&[Kind::Response, Kind::ToolCall]);
+pub const MODEL_ANSWER: Inspected = Inspected::As(&[Kind::Response, Kind::ToolCall]);
 /// What models answer whose provider runs tools, and tells what these gave.
-pub const ANSWER_WITH_RESULTS: Judged =
-    Judged::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
+pub const ANSWER_WITH_RESULTS: Inspected =
+    Inspected::As(&[Kind::Response, Kind::ToolCall, Kind::ToolResult]);
 /// An answer without calls.
-pub const TEXT_ANSWER: Judged = Judged::As(&[Kind::Response]);
+pub const TEXT_ANSWER: Inspected = Inspected::As(&[Kind::Response]);
 /// A request that is never let through.
-pub const MINTED: Judged = Judged::Not("AG2013");
+pub const MINTED: Inspected = Inspected::Not("AG2013");
 
 /// Routes that belong to no protocol.
-pub const OTHER_ROUTES: &[Row] = &[
-    Row {
+pub const OTHER_ROUTES: &[CoverageRow] = &[
+    CoverageRow {
         route: shown("`OPTIONS` anything (CORS preflight)"),
         request: ASKED,
-        answer: Judged::Not("holds no content"),
-        stream: Judged::Not("holds no content"),
+        answer: Inspected::Not("holds no content"),
+        stream: Inspected::Not("holds no content"),
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`GET`, `HEAD` of lists of models and deployments (`…/models`, `…/openai/deployments`, `/foundation-models`), of keys' limits and costs (`…/v1/key`, `…/v1/credits`, `…/organization/costs`), of a server's state (`/props`, `/metrics`), health checks, `/`",
         ),
         request: ASKED,
-        answer: Judged::Not("holds no content"),
-        stream: Judged::Not("holds no content"),
+        answer: Inspected::Not("holds no content"),
+        stream: Inspected::Not("holds no content"),
     },
-    Row {
+    CoverageRow {
         route: shown("anything else"),
-        request: Judged::Not("AG2007"),
-        answer: Judged::Not("AG2007"),
-        stream: Judged::Not("AG2007"),
+        request: Inspected::Not("AG2007"),
+        answer: Inspected::Not("AG2007"),
+        stream: Inspected::Not("AG2007"),
     },
 ];
 

@@ -6,7 +6,7 @@ use super::coverage::{TEXT_ANSWER, TEXTS, shown};
 use super::gemini_shapes::{contents_by, error, unspoken};
 use super::reader::{Is, Key, Origin, Reader};
 use super::vertex_paths::vertex_call;
-use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row};
+use super::{CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead};
 use crate::event::{Attachments, Known, Part, Turn};
 use crate::wire::json::{self, Value};
 
@@ -53,13 +53,13 @@ const INSTANCE: &[Key] = &[
     ("video", Is::Own),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "`POST …:embedContent`, `…:batchEmbedContents`, `…:predict`, `…:predictLongRunning`",
     ),
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for GeminiEmbed {
@@ -67,7 +67,7 @@ impl Protocol for GeminiEmbed {
         "gemini.embed_or_predict"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if head.method != "POST" {
             return None;
         }
@@ -78,7 +78,7 @@ impl Protocol for GeminiEmbed {
             .map(|(_, name)| call.endpoint(name))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -93,7 +93,7 @@ impl Protocol for GeminiEmbed {
         tell_request(reader, body.root());
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         const RESPONSE: &[Key] = &[
             ("embedding", Is::Counts),
             ("embeddings", Is::Counts),

@@ -6,14 +6,14 @@
 use super::anthropic_shapes::tell_request;
 use super::coverage::{ANSWER_WITH_RESULTS, CONVERSATION, TEXT_ANSWER, shown};
 use super::gemini_shapes::{
-    GenerateStream, generate_request, refused_response, response, withhold,
+    GenerateStream, denied_response_body, generate_request, remove_from_response, response,
 };
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
 use super::{
-    AnswerForm, Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal,
-    Row, Withholding,
+    CannotRemove, CoverageRow, Denial, DenialReply, Dialect, Endpoint, Inspected, Protocol,
+    Removals, RequestContext, ResponseForm, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Part};
@@ -41,7 +41,7 @@ fn answers_as_events(query: &str) -> bool {
         })
 }
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "`POST …:generateContent`, `…:streamGenerateContent`; `…/cachedContents`; `…:batchGenerateContent`",
     ),
@@ -55,7 +55,7 @@ impl Protocol for GeminiGenerate {
         "gemini.generate"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if head.method != "POST" {
             return None;
         }
@@ -71,9 +71,9 @@ impl Protocol for GeminiGenerate {
             "streamgeneratecontent" => Some(Endpoint {
                 stream: Some(true),
                 answer: if answers_as_events(&head.path.query) {
-                    AnswerForm::Json
+                    ResponseForm::Json
                 } else {
-                    AnswerForm::Elements
+                    ResponseForm::Elements
                 },
                 ..call.endpoint("stream_generate_content")
             }),
@@ -82,7 +82,7 @@ impl Protocol for GeminiGenerate {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -108,50 +108,50 @@ impl Protocol for GeminiGenerate {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         response(reader, body.root());
     }
 
-    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
+    fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
         let mut refusal = self.dialect().refusal(denial);
-        if asked.endpoint.answer == AnswerForm::Elements {
+        if context.endpoint.answer == ResponseForm::Elements {
             refusal.body.insert(0, b'[');
             refusal.body.push(b']');
         }
         refusal
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let answer = refused_response(&denial.message(), (0, 0));
-        match asked.endpoint.answer {
-            AnswerForm::Elements => [b"[".as_slice(), &answer, b"]"].concat(),
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        let answer = denied_response_body(&denial.message(), (0, 0));
+        match context.endpoint.answer {
+            ResponseForm::Elements => [b"[".as_slice(), &answer, b"]"].concat(),
             _ => answer,
         }
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
-        withhold(body.root(), withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
+        remove_from_response(body.root(), removals, edits)
     }
 
-    fn framing(&self, asked: &Asked, media: MediaType) -> Option<Framing> {
-        match (media, asked.endpoint.answer) {
+    fn framing(&self, context: &RequestContext, media: MediaType) -> Option<Framing> {
+        match (media, context.endpoint.answer) {
             (MediaType::EventStream, _) => Some(Framing::Sse),
-            (MediaType::Json | MediaType::Absent, AnswerForm::Elements) => Some(Framing::Array),
+            (MediaType::Json | MediaType::Absent, ResponseForm::Elements) => Some(Framing::Array),
             _ => None,
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(GenerateStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(GenerateStream::new(context)))
     }
 }
 
@@ -192,11 +192,11 @@ fn batch(reader: &mut Reader<'_>, root: Value<'_>, endpoint: &Endpoint) {
     });
 }
 
-const COUNT_ROWS: &[Row] = &[Row {
+const COUNT_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …:countTokens`, `…:computeTokens`"),
     request: CONVERSATION,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for GeminiCountTokens {
@@ -204,7 +204,7 @@ impl Protocol for GeminiCountTokens {
         "gemini.count_tokens"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if head.method != "POST" {
             return None;
         }
@@ -213,7 +213,7 @@ impl Protocol for GeminiCountTokens {
             .then(|| call.endpoint("count_tokens"))
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         COUNT_ROWS
     }
 
@@ -228,7 +228,7 @@ impl Protocol for GeminiCountTokens {
         tell_request(reader, body.root());
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        GeminiGenerate.read_response(reader, asked);
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        GeminiGenerate.read_response(reader, context);
     }
 }

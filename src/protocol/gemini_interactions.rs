@@ -3,17 +3,20 @@
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
+mod removal;
 mod steps;
 mod stream;
-mod withhold;
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{ANSWER_WITH_RESULTS, ASKED, CONVERSATION, shown};
 use super::gemini_shapes::error;
+use super::json_edit::remove_members;
 use super::reader::{Is, Key, Origin, Reader};
 use super::stream::StreamReader;
-use super::surgery::remove_members;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
+use super::{
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    RouteHead,
+};
 use crate::diag::codes;
 use crate::event::{Author, Part};
 use crate::wire::json::{self, Edits, JsonBody, Value};
@@ -83,14 +86,14 @@ const STATUSES: &[&str] = &[
     "requires_continuation",
 ];
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown("`POST …/interactions`"),
         request: CONVERSATION,
         answer: ANSWER_WITH_RESULTS,
         stream: ANSWER_WITH_RESULTS,
     },
-    Row {
+    CoverageRow {
         route: shown("`GET`, `DELETE`, `POST …/cancel` of `…/interactions/{id}`"),
         request: ASKED,
         answer: ANSWER_WITH_RESULTS,
@@ -110,7 +113,7 @@ impl Protocol for GeminiInteractions {
         "gemini.interactions"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let (last, before) = head.path.segments.split_last()?;
         let is = |segment: Option<&String>, word: &str| {
             segment.is_some_and(|segment| segment.eq_ignore_ascii_case(word))
@@ -129,7 +132,7 @@ impl Protocol for GeminiInteractions {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -183,27 +186,27 @@ impl Protocol for GeminiInteractions {
         tell_request(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         reader.proto_json = true;
         let Some(body) = reader.body() else { return };
         interaction(reader, body.root());
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let model = asked.models.names.first().map(|model| &**model);
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        let model = context.models.names.first().map(|model| &**model);
         let id = format!("{OWN}{}", denial.request_id);
-        withhold::refused(&denial.message(), &id, model)
+        removal::denied_text(&denial.message(), &id, model)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        let body = json.body().ok_or(CannotWithhold)?;
-        withhold::withhold(body.root(), withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        let body = json.body().ok_or(CannotRemove)?;
+        removal::remove_from_response(body.root(), removals, edits)
     }
 
     fn restores(&self, _: &Endpoint) -> bool {
@@ -219,8 +222,8 @@ impl Protocol for GeminiInteractions {
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(stream::InteractionStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(stream::InteractionStream::new(context)))
     }
 }
 

@@ -5,17 +5,17 @@
 
 mod answer;
 mod parts;
+mod removal;
 mod request;
 mod stream;
 mod tools;
-mod withhold;
 
 pub(super) use answer::{error, response};
 pub(super) use parts::{contents_by, unspoken};
+pub(super) use removal::{denied_response_body, moved, remove_from_response};
 pub(super) use request::generate_request;
 pub(super) use stream::GenerateStream;
 pub(super) use tools::tools;
-pub(super) use withhold::{moved, refused_response, withhold};
 
 use super::reader::{Is, Key};
 

@@ -3,11 +3,12 @@
 
 mod stream;
 
-use super::coverage::{Judged, Row, shown};
+use super::coverage::{CoverageRow, Inspected, shown};
 use super::reader::{Origin, Reader};
 use super::stream::StreamReader;
 use super::{
-    Asked, BodyForm, CannotWithhold, Dialect, Endpoint, Head, Protocol, Removal, Withholding,
+    BodyForm, CannotRemove, Dialect, Endpoint, Protocol, RemovalMethod, Removals, RequestContext,
+    RouteHead,
 };
 use crate::event::{
     Author, CustomCallFormat, CustomFormat, Direction, Event, Kind, Known, Part, Turn,
@@ -19,11 +20,11 @@ use stream::GenericStream;
 /// The format.
 pub(super) struct Generic;
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("any path that the policy names under `protocols`"),
-    request: Judged::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
-    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    request: Inspected::As(&[Kind::Request, Kind::Message, Kind::ToolCall]),
+    answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
 }];
 
 impl Protocol for Generic {
@@ -31,11 +32,11 @@ impl Protocol for Generic {
         "generic"
     }
 
-    fn endpoint(&self, _: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, _: &RouteHead<'_>) -> Option<Endpoint> {
         None
     }
 
-    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let body = match head.method {
             "POST" | "PUT" | "PATCH" => BodyForm::Json,
             "GET" | "HEAD" | "DELETE" => BodyForm::Absent,
@@ -47,13 +48,13 @@ impl Protocol for Generic {
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
     /// What is left of an unknown answer when a part of it is gone, nobody can say.
-    fn removal(&self, _: Kind) -> Removal {
-        Removal::Whole
+    fn removal(&self, _: Kind) -> RemovalMethod {
+        RemovalMethod::Whole
     }
 
     fn dialect(&self) -> Dialect {
@@ -71,25 +72,25 @@ impl Protocol for Generic {
         reader.reading.add(event);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
         let Some(body) = reader.body() else { return };
-        if let Some(shape) = asked.endpoint.shape.as_deref() {
+        if let Some(shape) = context.endpoint.shape.as_deref() {
             read(reader, body.root(), shape, false);
         }
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         _: &JsonBody<'_>,
-        _: &Asked,
-        _: &Withholding,
+        _: &RequestContext,
+        _: &Removals,
         _: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         Ok(())
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        let shape = asked.endpoint.shape.clone().unwrap_or_default();
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        let shape = context.endpoint.shape.clone().unwrap_or_default();
         Some(Box::new(GenericStream::new(shape)))
     }
 }
@@ -134,7 +135,7 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>, shape: &CustomFormat, is_frame
             for node in value.descendants() {
                 if node.value.kind() == json::ValueKind::String
                     && !node.is_key
-                    && !reader.knows(node.value)
+                    && !reader.is_claimed_value(node.value)
                 {
                     let item = first.saturating_add(count.min(MOST_TEXTS.saturating_sub(1)));
                     origin.piece_of = is_frame.then_some(item);
@@ -160,7 +161,7 @@ fn call(reader: &mut Reader<'_>, value: Value<'_>, shape: &CustomCallFormat) {
     if let Some(args) = &shape.args {
         args.each(value, &mut |value| holder = holder.or(Some(value)));
     }
-    if let Some(args) = holder.filter(|args| !reader.knows(*args)) {
+    if let Some(args) = holder.filter(|args| !reader.is_claimed_value(*args)) {
         match args.kind() {
             json::ValueKind::Object | json::ValueKind::String | json::ValueKind::Null => {
                 (event.args, event.texts) = reader.arguments(args);

@@ -1,9 +1,9 @@
 //! JSON-RPC 2.0 as MCP and A2A use it: the envelope, and refusals that name the request which they answer.
 
+use super::json_edit::ObjectWriter;
 use super::reader::{How, Origin, Reader, Voice, field, is_case_variant};
 use super::refusal::Denial;
-use super::surgery::Object;
-use super::{Asked, Head, Refusal, provider_of};
+use super::{DenialReply, RequestContext, RouteHead, provider_of};
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Part, RpcMessage, Turn};
 use crate::wire::http::{ContentType, MediaType};
@@ -28,7 +28,7 @@ const ERROR: &[super::reader::Field] = &[
 ];
 
 /// Whether the body of such a request could be a JSON-RPC message. Both protocols may be served at any path.
-pub(super) fn may_be_sent(head: &Head<'_>) -> bool {
+pub(super) fn may_be_sent(head: &RouteHead<'_>) -> bool {
     head.method == "POST"
         && matches!(
             ContentType::parse(head.header("content-type")).media,
@@ -38,7 +38,7 @@ pub(super) fn may_be_sent(head: &Head<'_>) -> bool {
 
 /// Whether one is to be expected there. The hosts of model providers serve none, so that an unknown endpoint of theirs can
 /// be refused before anything of the request leaves; unless the client asks as clients of MCP and A2A do.
-pub(super) fn is_expected(head: &Head<'_>) -> bool {
+pub(super) fn is_expected(head: &RouteHead<'_>) -> bool {
     may_be_sent(head)
         && (provider_of(head.host) == "other"
             || head.header("a2a-version").is_some()
@@ -109,7 +109,7 @@ impl<'v> Envelope<'v> {
             "id" => {
                 envelope.id = Some(value);
                 let origin = origin(reader, Author::System, Part::Other);
-                reader.told_identifier(value, &origin);
+                reader.emit_identifier(value, &origin);
             }
             "method" => {
                 has_method = true;
@@ -179,13 +179,13 @@ impl<'v> Envelope<'v> {
 /// A method that nobody here knows: a name like any other, and what comes with it is unknown.
 pub(super) fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, origin: &Origin) {
     if let Some(method) = message.get("method") {
-        let texts = reader.quiet_text(method, Class::Name);
-        reader.tell(method, texts, &origin.with_part(Part::Name));
+        let texts = reader.register_text(method, Class::Name);
+        reader.emit_text(method, texts, &origin.with_part(Part::Name));
     }
 }
 
 /// A method in a spelling that only some servers take for the one that they know.
-pub(super) fn refuse_variant(reader: &mut Reader<'_>, message: Value<'_>, known: &str) {
+pub(super) fn report_variant(reader: &mut Reader<'_>, message: Value<'_>, known: &str) {
     let at = message.get("method").unwrap_or(message);
     reader.problem(
         codes::AG2002,
@@ -216,14 +216,14 @@ pub(super) fn comparable(id: Value<'_>) -> String {
 }
 
 /// Requests of the client that wait for an answer: their numbers among its messages, by their ids.
-pub(super) struct Waiting {
+pub(super) struct PendingRpc {
     by_id: SortedMap<String, u32>,
 }
 
-impl Waiting {
-    pub(super) fn of(asked: &Asked) -> Waiting {
+impl PendingRpc {
+    pub(super) fn of(context: &RequestContext) -> PendingRpc {
         let mut by_id = SortedMap::new();
-        for (at, message) in (0u32..).zip(&asked.rpc) {
+        for (at, message) in (0u32..).zip(&context.rpc) {
             if !message.is_answer
                 && let Some(id) = &message.id
                 && let Ok(json) = JsonBody::scan(id, Limits { max_depth: 1 }, 0)
@@ -232,16 +232,16 @@ impl Waiting {
                 by_id.insert(comparable(doc.root()), at);
             }
         }
-        Waiting { by_id }
+        PendingRpc { by_id }
     }
 
     /// The request that an answer of this id answers.
     pub(super) fn request<'a>(
         &self,
-        asked: &'a Asked,
+        context: &'a RequestContext,
         id: Option<Value<'_>>,
     ) -> Option<&'a RpcMessage> {
-        asked.rpc.get(index(self.number(id)?))
+        context.rpc.get(index(self.number(id)?))
     }
 
     /// Its number.
@@ -277,7 +277,7 @@ pub(super) fn has_own_status(denial: &Denial) -> bool {
 
 /// A refusal with its own status. The error names no request, but for headers that contradict the body: then the
 /// request was read.
-pub(super) fn refusal_with_status(denial: &Denial, asked: &Asked) -> Refusal {
+pub(super) fn denial_with_status(denial: &Denial, context: &RequestContext) -> DenialReply {
     let (status, code) = match denial.code {
         codes::AG2012 => (400, HEADER_MISMATCH),
         codes::AG2001 | codes::AG2002 | codes::AG2003 | codes::AG2009 => {
@@ -285,13 +285,13 @@ pub(super) fn refusal_with_status(denial: &Denial, asked: &Asked) -> Refusal {
         }
         _ => (denial.status, DENIED),
     };
-    let id = match asked.rpc.as_slice() {
+    let id = match context.rpc.as_slice() {
         [message] if denial.code == codes::AG2012 => message.id.as_deref(),
         _ => None,
     };
     let mut body = Vec::with_capacity(512);
     write_error(&mut body, id, code, denial);
-    Refusal {
+    DenialReply {
         status,
         headers: vec![("content-type", "application/json".to_owned())],
         body,
@@ -307,13 +307,13 @@ pub(super) fn write_error(out: &mut Vec<u8>, id: Option<&[u8]>, code: i32, denia
 
 /// What stands under `error`.
 pub(super) fn write_error_value(out: &mut Vec<u8>, code: i32, denial: &Denial) {
-    let mut error = Object::begin(out);
+    let mut error = ObjectWriter::begin(out);
     error.member("code", |out| {
         out.extend_from_slice(code.to_string().as_bytes())
     });
     error.text("message", &denial.message());
     error.member("data", |out| {
-        let mut data = Object::begin(out);
+        let mut data = ObjectWriter::begin(out);
         data.member("agentguard", |out| denial.details(out));
         data.end();
     });
@@ -321,8 +321,8 @@ pub(super) fn write_error_value(out: &mut Vec<u8>, code: i32, denial: &Denial) {
 }
 
 /// The start of a message that answers a request.
-pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> Object<'o> {
-    let mut outer = Object::begin(out);
+pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> ObjectWriter<'o> {
+    let mut outer = ObjectWriter::begin(out);
     outer.text("jsonrpc", "2.0");
     if let Some(id) = id {
         outer.member("id", |out| out.extend_from_slice(id));
@@ -333,12 +333,12 @@ pub(super) fn begin<'o>(out: &'o mut Vec<u8>, id: Option<&[u8]>) -> Object<'o> {
 /// An answer to every request of the client that waits for one, written by `write`; `None` if none does.
 #[inline(never)]
 pub(super) fn answers(
-    asked: &Asked,
+    context: &RequestContext,
     is_batch: bool,
     mut write: impl FnMut(&mut Vec<u8>, &RpcMessage),
 ) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(512);
-    let waiting = asked
+    let waiting = context
         .rpc
         .iter()
         .filter(|message| message.id.is_some() && !message.is_answer);

@@ -12,13 +12,13 @@ mod request;
 mod stream;
 mod tables;
 
-use super::coverage::{Judged, Row, shown};
-use super::jsonrpc::{self, Waiting, first_message, folded, has_own_status, refusal_with_status};
+use super::coverage::{CoverageRow, Inspected, shown};
+use super::jsonrpc::{self, PendingRpc, denial_with_status, first_message, folded, has_own_status};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::{
-    Asked, BodyForm, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Refusal, Removal,
-    Withholding,
+    BodyForm, CannotRemove, Denial, DenialReply, Dialect, Endpoint, Protocol, RemovalMethod,
+    Removals, RequestContext, RouteHead,
 };
 use crate::event::{DefaultGate, Kind};
 use crate::wire::frame::Framing;
@@ -58,80 +58,80 @@ const METADATA: [&str; 3] = [
 ];
 
 /// A stream carries whatever a server may say, on whichever request it comes.
-const MESSAGES: Judged = Judged::As(&[
+const MESSAGES: Inspected = Inspected::As(&[
     Kind::Request,
     Kind::ToolOffer,
     Kind::ToolResult,
     Kind::Response,
 ]);
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown("`POST` any path, a JSON-RPC request (`tools/call` and all other methods)"),
-        request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+        request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`POST` any path, a batch (2025-03-26)"),
-        request: Judged::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
+        request: Inspected::As(&[Kind::Request, Kind::ToolCall, Kind::Message]),
         answer: MESSAGES,
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`POST` any path, a notification"),
-        request: Judged::As(&[Kind::Request, Kind::Message]),
-        answer: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request, Kind::Message]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`POST` any path, the client's answer to a request of the server"),
-        request: Judged::As(&[
+        request: Inspected::As(&[
             Kind::Request,
             Kind::Message,
             Kind::ToolCall,
             Kind::ToolResult,
         ]),
-        answer: Judged::As(&[Kind::Response]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`GET …/mcp` and `GET` with `mcp-*` headers, for a stream (up to 2025-11-25), resumption included",
         ),
-        request: Judged::As(&[Kind::Request]),
-        answer: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`GET …/sse` (HTTP+SSE)"),
-        request: Judged::As(&[Kind::Request]),
-        answer: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`POST …/messages?session_id=…` (HTTP+SSE)"),
-        request: Judged::As(&[
+        request: Inspected::As(&[
             Kind::Request,
             Kind::ToolCall,
             Kind::ToolResult,
             Kind::Message,
         ]),
-        answer: Judged::As(&[Kind::Response]),
-        stream: Judged::Not("the answer comes on the stream of `GET …/sse`"),
+        answer: Inspected::As(&[Kind::Response]),
+        stream: Inspected::Not("the answer comes on the stream of `GET …/sse`"),
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`GET …/.well-known/oauth-protected-resource…`, `…/oauth-authorization-server…`, `…/openid-configuration…`",
         ),
-        request: Judged::As(&[Kind::Request]),
-        answer: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
-    Row {
+    CoverageRow {
         route: shown("`DELETE …/mcp` (end of a session)"),
-        request: Judged::As(&[Kind::Request]),
-        answer: Judged::As(&[Kind::Response]),
+        request: Inspected::As(&[Kind::Request]),
+        answer: Inspected::As(&[Kind::Response]),
         stream: MESSAGES,
     },
 ];
@@ -146,7 +146,7 @@ impl Protocol for Mcp {
         "mcp"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let is_mcp = |name: &[u8]| {
             [VERSION, SESSION, METHOD, NAME]
                 .iter()
@@ -177,15 +177,15 @@ impl Protocol for Mcp {
         }
     }
 
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         jsonrpc::is_expected(head)
     }
 
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (head.method == "POST" && first_message(body).is_some()).then(|| posted(head))
     }
 
-    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         match head.method {
             "POST" => Some(posted(head)),
             "GET" => Some(stream(head)),
@@ -194,7 +194,7 @@ impl Protocol for Mcp {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -202,12 +202,14 @@ impl Protocol for Mcp {
         true
     }
 
-    fn removal(&self, kind: Kind) -> Removal {
+    fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
-            Kind::ToolOffer => Removal::Offer,
-            Kind::ToolResult | Kind::ToolCall | Kind::Response | Kind::Message => Removal::Message,
+            Kind::ToolOffer => RemovalMethod::Offer,
+            Kind::ToolResult | Kind::ToolCall | Kind::Response | Kind::Message => {
+                RemovalMethod::Message
+            }
             // A request of the server can't be answered in its place: the call that waits for it ends.
-            Kind::Request | Kind::Uninspectable => Removal::Whole,
+            Kind::Request | Kind::Uninspectable => RemovalMethod::Whole,
         }
     }
 
@@ -219,42 +221,42 @@ impl Protocol for Mcp {
         request::read(reader, endpoint);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        answer::read(reader, asked, &Waiting::of(asked));
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        answer::read(reader, context, &PendingRpc::of(context));
     }
 
-    fn refusal(&self, denial: &Denial, asked: &Asked) -> Refusal {
+    fn denial_reply(&self, denial: &Denial, context: &RequestContext) -> DenialReply {
         if has_own_status(denial) {
-            return refusal_with_status(denial, asked);
+            return denial_with_status(denial, context);
         }
-        refuse::refusal(denial, asked)
+        refuse::refusal(denial, context)
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        refuse::refusal(denial, asked).body
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        refuse::refusal(denial, context).body
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        refuse::withhold(json, asked, withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        refuse::remove_from_response(json, context, removals, edits)
     }
 
-    fn framing(&self, _: &Asked, media: MediaType) -> Option<Framing> {
+    fn framing(&self, _: &RequestContext, media: MediaType) -> Option<Framing> {
         (media == MediaType::EventStream).then_some(Framing::Sse)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(McpStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(McpStream::new(context)))
     }
 }
 
 /// Whether a stream is welcome. Clients of MCP say so with every request.
-pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
+pub(super) fn accepts_stream(head: &RouteHead<'_>) -> bool {
     head.headers
         .iter()
         .filter(|(name, _)| *name == b"accept")
@@ -263,7 +265,7 @@ pub(super) fn accepts_stream(head: &Head<'_>) -> bool {
         })
 }
 
-fn passes(head: &Head<'_>, segment: &str) -> bool {
+fn passes(head: &RouteHead<'_>, segment: &str) -> bool {
     head.path
         .segments
         .iter()
@@ -271,7 +273,7 @@ fn passes(head: &Head<'_>, segment: &str) -> bool {
 }
 
 /// `/.well-known/NAME`, before or behind the path of what it is about.
-fn is_metadata(head: &Head<'_>) -> bool {
+fn is_metadata(head: &RouteHead<'_>) -> bool {
     let mut segments = head.path.segments.iter();
     segments.any(|segment| segment == ".well-known")
         && segments
@@ -279,7 +281,7 @@ fn is_metadata(head: &Head<'_>) -> bool {
             .is_some_and(|name| METADATA.contains(&name.as_str()))
 }
 
-fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
+fn own_headers(head: &RouteHead<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
     head.headers
         .iter()
         .filter(|(name, _)| name.starts_with(b"mcp-"))
@@ -287,7 +289,7 @@ fn own_headers(head: &Head<'_>) -> Vec<(Box<str>, Box<[u8]>)> {
         .collect()
 }
 
-fn posted(head: &Head<'_>) -> Endpoint {
+fn posted(head: &RouteHead<'_>) -> Endpoint {
     let last = head
         .path
         .segments
@@ -309,7 +311,7 @@ pub(super) fn at_any_path() -> Endpoint {
     Endpoint::named(MESSAGE)
 }
 
-fn stream(head: &Head<'_>) -> Endpoint {
+fn stream(head: &RouteHead<'_>) -> Endpoint {
     Endpoint {
         stream: Some(true),
         ..without_body(STREAM, head)
@@ -317,7 +319,7 @@ fn stream(head: &Head<'_>) -> Endpoint {
 }
 
 #[inline(never)]
-fn without_body(name: &'static str, head: &Head<'_>) -> Endpoint {
+fn without_body(name: &'static str, head: &RouteHead<'_>) -> Endpoint {
     Endpoint {
         name,
         body: BodyForm::Absent,

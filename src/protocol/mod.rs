@@ -11,6 +11,7 @@ mod bedrock_converse;
 mod bedrock_count_tokens;
 mod bedrock_invoke;
 mod bedrock_shapes;
+mod client_blocks;
 mod cohere;
 mod conversation;
 mod coverage;
@@ -19,6 +20,7 @@ mod gemini_generate;
 mod gemini_interactions;
 mod gemini_shapes;
 mod generic;
+mod json_edit;
 mod jsonrpc;
 mod mcp;
 mod oauth;
@@ -37,9 +39,7 @@ mod provider_apis;
 mod reader;
 mod refusal;
 mod routes;
-mod sent;
 pub mod stream;
-mod surgery;
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ mod vertex_raw_predict;
 pub mod written_calls;
 
 use coverage::{CONVERSATION, MINTED, MODEL_ANSWER, TEXT_ANSWER, TEXTS};
-pub use coverage::{Judged, OTHER_ROUTES, Row, answers_of};
+pub use coverage::{CoverageRow, Inspected, OTHER_ROUTES, answers_of};
 pub use provider::provider_of;
 pub use reader::{Bounds, Origin, Reader, begins_like_json, code_of, unread_message};
 pub use refusal::{Denial, Dialect};
@@ -69,7 +69,7 @@ use stream::StreamReader;
 
 /// The start of a request, as far as it tells which protocol it speaks.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct RouteHead<'a> {
     /// Method, as it came.
     pub method: &'a str,
     /// Authority, lower case, with its port.
@@ -80,7 +80,7 @@ pub struct Head<'a> {
     pub headers: &'a [(&'a [u8], &'a [u8])],
 }
 
-impl<'a> Head<'a> {
+impl<'a> RouteHead<'a> {
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers
@@ -110,7 +110,7 @@ pub struct Endpoint {
     /// What the request's body is.
     pub body: BodyForm,
     /// What the answer's body is.
-    pub answer: AnswerForm,
+    pub answer: ResponseForm,
     /// Set where nothing that a body holds makes the request harmless: it hands out access (AG2013).
     pub code: Option<&'static str>,
     /// `content-type` of the request, where reading its body needs it: it names the boundary of a form. Set when a request
@@ -161,7 +161,7 @@ impl BodyForm {
 
 /// What the body of an answer is. Whatever an endpoint promises, its errors are JSON or plain text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AnswerForm {
+pub enum ResponseForm {
     /// JSON.
     #[default]
     Json,
@@ -177,10 +177,10 @@ pub enum AnswerForm {
     Media,
 }
 
-impl AnswerForm {
+impl ResponseForm {
     /// Whether an answer that says that it is of this type is bytes that nobody reads.
     pub fn is_media(self, media: MediaType) -> bool {
-        self == AnswerForm::Media
+        self == ResponseForm::Media
             && !matches!(
                 media,
                 MediaType::Json | MediaType::Text | MediaType::EventStream | MediaType::JsonLines
@@ -192,7 +192,7 @@ impl AnswerForm {
         match media {
             MediaType::Json | MediaType::Text | MediaType::Absent => true,
             MediaType::JsonLines | MediaType::Other => {
-                matches!(self, AnswerForm::Lines | AnswerForm::File)
+                matches!(self, ResponseForm::Lines | ResponseForm::File)
             }
             _ => false,
         }
@@ -252,7 +252,7 @@ impl Endpoint {
 
 /// What the rest of an exchange needs to know of its request.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct RequestContext {
     /// Where it was sent.
     pub endpoint: Endpoint,
     /// Models that may answer.
@@ -275,12 +275,12 @@ pub struct Asked {
     pub rpc: Vec<RpcMessage>,
 }
 
-impl Asked {
+impl RequestContext {
     /// What is known before the body is read.
-    pub fn at(endpoint: Endpoint) -> Asked {
-        Asked {
+    pub fn at(endpoint: Endpoint) -> RequestContext {
+        RequestContext {
             endpoint,
-            ..Asked::default()
+            ..RequestContext::default()
         }
     }
 
@@ -315,9 +315,9 @@ impl Asked {
 
 /// What is asked of a whole response when a part of it may not pass.
 #[derive(Clone, Debug, Default)]
-pub struct Withholding {
+pub struct Removals {
     /// Calls that are taken out: which choice, where the call stands, the text that explains it.
-    pub calls: Vec<WithheldCall>,
+    pub calls: Vec<RemovedCall>,
     /// Choices whose text may not pass, each with the text that takes its place.
     pub choices: Vec<(u32, String)>,
     /// The same choices with all that the reader may be told.
@@ -328,7 +328,7 @@ pub struct Withholding {
     pub edited: Vec<EditedText>,
 }
 
-impl Withholding {
+impl Removals {
     /// Choices whose text may not pass, each with the text that takes its place.
     pub(crate) fn refusals(&self) -> SortedMap<u32, &str> {
         self.choices
@@ -340,10 +340,10 @@ impl Withholding {
     /// Denied calls by the place where they stand, each with the text that takes its place. Those of refused choices go
     /// with them.
     pub(crate) fn denied_calls(&self) -> SortedMap<NodeId, &str> {
-        let refused = self.refusals();
+        let denied_text = self.refusals();
         self.calls
             .iter()
-            .filter(|call| !refused.contains_key(&call.choice))
+            .filter(|call| !denied_text.contains_key(&call.choice))
             .map(|call| (call.at, call.text.as_str()))
             .collect()
     }
@@ -353,18 +353,18 @@ impl Withholding {
     ///
     /// # Errors
     /// When a call or a choice is to be taken out.
-    pub(crate) fn only_edits(&self) -> Result<(), CannotWithhold> {
+    pub(crate) fn only_edits(&self) -> Result<(), CannotRemove> {
         if self.calls.is_empty() && self.choices.is_empty() {
             Ok(())
         } else {
-            Err(CannotWithhold)
+            Err(CannotRemove)
         }
     }
 }
 
 /// A call of a response that is taken out.
 #[derive(Clone, Debug)]
-pub struct WithheldCall {
+pub struct RemovedCall {
     /// Its choice.
     pub choice: u32,
     /// Where the call stands.
@@ -386,7 +386,7 @@ pub struct EditedText {
 
 /// What becomes of an answer when something in it may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
+pub enum RemovalMethod {
     /// The call is taken out, and a text says so.
     Call,
     /// The choice's text becomes a refusal.
@@ -401,7 +401,7 @@ pub enum Removal {
 
 /// A refusal in a protocol's own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct DenialReply {
     /// HTTP status.
     pub status: u16,
     /// `content-type` and what else the protocol's clients look at.
@@ -416,27 +416,27 @@ pub trait Protocol: Sync {
     fn name(&self) -> &'static str;
 
     /// The endpoint that a request asks for, if this is its protocol.
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint>;
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint>;
 
     /// Whether only the body can tell if a request of this start is this protocol's.
-    fn asks_for_body(&self, _head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, _head: &RouteHead<'_>) -> bool {
         false
     }
 
     /// The endpoint that a request asks for by its body, if this is its protocol. Asked where no start of a request was
     /// known, and [`asks_for_body`](Protocol::asks_for_body) said so.
-    fn endpoint_by_body(&self, _head: &Head<'_>, _body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, _head: &RouteHead<'_>, _body: Value<'_>) -> Option<Endpoint> {
         None
     }
 
     /// The endpoint that a request asks for where the policy says that this is its protocol. What its start alone does
     /// not tell is read as the most usual of its requests.
-    fn assume(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn assume(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         self.endpoint(head).or_else(|| usual(head, self.name()))
     }
 
     /// What is judged of each of its routes.
-    fn coverage(&self) -> &'static [Row];
+    fn coverage(&self) -> &'static [CoverageRow];
 
     /// Whether the other side is a server of tools, one of several: rules name it by `server`.
     fn serves_tools(&self) -> bool {
@@ -444,11 +444,11 @@ pub trait Protocol: Sync {
     }
 
     /// What becomes of an answer in which an event of this kind may not pass.
-    fn removal(&self, kind: Kind) -> Removal {
+    fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
-            Kind::ToolCall => Removal::Call,
-            Kind::Response => Removal::Choice,
-            _ => Removal::Whole,
+            Kind::ToolCall => RemovalMethod::Call,
+            Kind::Response => RemovalMethod::Choice,
+            _ => RemovalMethod::Whole,
         }
     }
 
@@ -459,7 +459,7 @@ pub trait Protocol: Sync {
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint);
 
     /// Reads the whole body of a response, whatever its status.
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked);
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext);
 
     /// Tokens that the headers of an answer tell of.
     fn usage_in_headers(&self, _headers: &[(&[u8], &[u8])]) -> Usage {
@@ -467,12 +467,12 @@ pub trait Protocol: Sync {
     }
 
     /// A refusal of a request, or of a whole response whose status can still be chosen.
-    fn refusal(&self, denial: &Denial, _asked: &Asked) -> Refusal {
+    fn denial_reply(&self, denial: &Denial, _asked: &RequestContext) -> DenialReply {
         self.dialect().refusal(denial)
     }
 
     /// A whole answer that is nothing but a refusal, for a client that has already been sent a successful status.
-    fn refused_answer(&self, denial: &Denial, _asked: &Asked) -> Vec<u8> {
+    fn denied_response(&self, denial: &Denial, _asked: &RequestContext) -> Vec<u8> {
         self.dialect().body(denial)
     }
 
@@ -480,14 +480,14 @@ pub trait Protocol: Sync {
     ///
     /// # Errors
     /// When that can't be done; the response is then refused as a whole.
-    fn withhold(
+    fn remove_from_response(
         &self,
         _nest: &JsonBody<'_>,
-        _asked: &Asked,
-        withholding: &Withholding,
+        _asked: &RequestContext,
+        removals: &Removals,
         _edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
+    ) -> Result<(), CannotRemove> {
+        removals.only_edits()
     }
 
     /// Whether requests to this endpoint may hold ids that we gave to what we put into earlier answers.
@@ -499,7 +499,7 @@ pub trait Protocol: Sync {
     fn restore(&self, _root: Value<'_>, _edits: &mut Edits) {}
 
     /// How an answer of this media type is cut into frames; absent if it is read as a whole.
-    fn framing(&self, _asked: &Asked, media: MediaType) -> Option<Framing> {
+    fn framing(&self, _asked: &RequestContext, media: MediaType) -> Option<Framing> {
         match media {
             MediaType::EventStream => Some(Framing::Sse),
             MediaType::JsonLines => Some(Framing::Lines),
@@ -509,14 +509,14 @@ pub trait Protocol: Sync {
     }
 
     /// A reader of the frames of one answer; absent where no stream of this endpoint is known.
-    fn stream(&self, _asked: &Asked) -> Option<Box<dyn StreamReader>> {
+    fn stream(&self, _asked: &RequestContext) -> Option<Box<dyn StreamReader>> {
         None
     }
 }
 
 /// A response can't be edited in the way that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CannotWithhold;
+pub struct CannotRemove;
 
 /// All protocols, the more specific before the more general. The last two are recognised at any path, and so come last.
 pub const PROTOCOLS: &[&dyn Protocol] = &[
@@ -566,7 +566,7 @@ pub fn named(name: &str) -> Option<&'static dyn Protocol> {
 }
 
 #[inline(never)]
-fn usual(head: &Head<'_>, name: &'static str) -> Option<Endpoint> {
+fn usual(head: &RouteHead<'_>, name: &'static str) -> Option<Endpoint> {
     (head.method == "POST").then(|| Endpoint::named(name))
 }
 
@@ -581,7 +581,11 @@ pub struct Route {
 
 impl Route {
     /// What a request asks for, with what its headers say about reading it.
-    pub fn new(protocol: &'static dyn Protocol, mut endpoint: Endpoint, head: &Head<'_>) -> Route {
+    pub fn new(
+        protocol: &'static dyn Protocol,
+        mut endpoint: Endpoint,
+        head: &RouteHead<'_>,
+    ) -> Route {
         if protocol.dialect() == Dialect::OpenAi {
             endpoint.beside = routes::models_beside(head);
         }
@@ -629,7 +633,7 @@ pub enum Recognised {
 }
 
 /// Which protocol a request speaks, by its start.
-pub fn recognise(head: &Head<'_>) -> Recognised {
+pub fn recognise(head: &RouteHead<'_>) -> Recognised {
     if let Some(endpoint) = openai_other::minting(head) {
         return Recognised::Protocol(Route::new(&openai_other::OpenAiOther, endpoint, head));
     }
@@ -656,19 +660,19 @@ pub fn restored_path(target: &str) -> Option<String> {
 }
 
 /// Whether a request of an unknown endpoint could hold a call of a tool all the same: some servers take one at any path.
-pub fn may_hold_a_call(head: &Head<'_>) -> bool {
+pub fn may_hold_a_call(head: &RouteHead<'_>) -> bool {
     head.method == "POST"
 }
 
 /// Which protocol a request speaks, by its body.
-pub fn recognise_body(head: &Head<'_>, body: Value<'_>) -> Option<Route> {
+pub fn recognise_body(head: &RouteHead<'_>, body: Value<'_>) -> Option<Route> {
     PROTOCOLS.iter().find_map(|protocol| {
         let endpoint = protocol.endpoint_by_body(head, body)?;
         Some(Route::new(*protocol, endpoint, head))
     })
 }
 
-fn harmless(head: &Head<'_>) -> Option<&'static str> {
+fn harmless(head: &RouteHead<'_>) -> Option<&'static str> {
     if head.method == "OPTIONS" {
         return Some("preflight");
     }
@@ -792,32 +796,33 @@ fn read_disguise(reader: &mut Reader<'_>, route: &Route) {
 /// The problem that makes the whole body unreadable.
 pub fn read_response<'b>(
     protocol: &dyn Protocol,
-    asked: &Asked,
+    context: &RequestContext,
     body: &'b [u8],
     bounds: Bounds,
 ) -> Result<(JsonBody<'b>, Reading), Problem> {
     let response = Direction::Response;
-    let form = asked.endpoint.answer;
+    let form = context.endpoint.answer;
     let reader = match form {
-        AnswerForm::Lines => Reader::lines(body, response, bounds),
+        ResponseForm::Lines => Reader::lines(body, response, bounds),
         // A file is lines only if each of them is an object; a number is a text that happens to be one.
-        AnswerForm::File => match Reader::lines(body, response, bounds) {
+        ResponseForm::File => match Reader::lines(body, response, bounds) {
             Ok(reader) if reader.holds_records() => Ok(reader),
             _ if is_text(body) => return read_text(body, Part::Other, bounds),
             _ => return read_bytes(bounds),
         },
-        AnswerForm::Json | AnswerForm::Elements | AnswerForm::Transcript | AnswerForm::Media => {
-            Reader::new(body, response, bounds)
-        }
+        ResponseForm::Json
+        | ResponseForm::Elements
+        | ResponseForm::Transcript
+        | ResponseForm::Media => Reader::new(body, response, bounds),
     };
     match reader {
         Ok(mut reader) => {
-            protocol.read_response(&mut reader, asked);
+            protocol.read_response(&mut reader, context);
             Ok(reader.finish())
         }
         // An error page of a proxy, a plain sentence, subtitles: no JSON, and text all the same.
         Err(problem) if problem.code == codes::AG2001 && is_prose(body) => {
-            let part = if form == AnswerForm::Transcript {
+            let part = if form == ResponseForm::Transcript {
                 Part::Transcript
             } else {
                 Part::Other

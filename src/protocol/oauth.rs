@@ -10,12 +10,13 @@
 //! Providers of models are left out, and so are the token services of the clouds that serve models: what those hand out
 //! opens the way past the proxy.
 
-use super::coverage::{ASKED, Row, TEXT_ANSWER, TEXTS, shown};
+use super::coverage::{ASKED, CoverageRow, TEXT_ANSWER, TEXTS, shown};
+use super::json_edit::ObjectWriter;
 use super::reader::{Field, How, Origin, Reader, Voice, field};
-use super::routes::{self, Line, get};
-use super::surgery::Object;
+use super::routes::{self, RouteSpec, get};
 use super::{
-    Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Refusal, provider_of,
+    BodyForm, Denial, DenialReply, Dialect, Endpoint, Inspected, Protocol, RequestContext,
+    RouteHead, provider_of,
 };
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Part, Turn};
@@ -34,12 +35,12 @@ const PUSHED: &str = "oauth.par";
 const USER: &str = "oauth.userinfo";
 const KEYS: &str = "oauth.keys";
 
-const fn form(path: &'static str, name: &'static str) -> Line {
+const fn form(path: &'static str, name: &'static str) -> RouteSpec {
     routes::json(path, name).body(BodyForm::Fields)
 }
 
 /// The more specific path before the more general.
-const LINES: &[Line] = &[
+const LINES: &[RouteSpec] = &[
     form("device/authorize", DEVICE),
     form("device_authorization", DEVICE),
     form("devicecode", DEVICE),
@@ -57,7 +58,7 @@ const LINES: &[Line] = &[
     form("revoke", REVOKE),
     form("register", REGISTER),
     form("clients-registrations/openid-connect", REGISTER),
-    Line {
+    RouteSpec {
         methods: "PUT",
         ..form("register/*", REGISTER)
     },
@@ -92,20 +93,20 @@ const TELLING: &[(&str, &[&str])] = &[
 /// Clouds whose tokens are taken by the models that they serve.
 const CLOUDS: &[&str] = &[".googleapis.com", ".amazonaws.com", ".amazonaws.com.cn"];
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown(
             "`POST …/token`, `…/register`, `…/revoke`, `…/introspect`, `…/par`, `…/device_authorization`, `…/authorize`, if the body is OAuth's; tokens, codes and secrets are no texts",
         ),
         request: TEXTS,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
-    Row {
+    CoverageRow {
         route: shown("`GET …/authorize?client_id=…`, `…/userinfo`, `…/jwks`, `…/register/ID`"),
         request: ASKED,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
 ];
 
@@ -189,7 +190,7 @@ impl Protocol for OAuth {
         "oauth"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let host = head
             .host
             .rsplit_once(':')
@@ -219,7 +220,7 @@ impl Protocol for OAuth {
         true
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -243,26 +244,26 @@ impl Protocol for OAuth {
         read(reader, root);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         read(reader, body.root());
     }
 
     /// RFC 6749 §5.2: what clients of OAuth read is `error` and `error_description`.
-    fn refusal(&self, denial: &Denial, _: &Asked) -> Refusal {
-        Refusal {
-            body: refused(denial),
+    fn denial_reply(&self, denial: &Denial, _: &RequestContext) -> DenialReply {
+        DenialReply {
+            body: denied_text(denial),
             ..Dialect::OpenAi.refusal(denial)
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
-        refused(denial)
+    fn denied_response(&self, denial: &Denial, _: &RequestContext) -> Vec<u8> {
+        denied_text(denial)
     }
 }
 
 /// Whether the query asks for an authorization.
-fn names_client(head: &Head<'_>) -> bool {
+fn names_client(head: &RouteHead<'_>) -> bool {
     head.path.query.split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
         matches!(name, "client_id" | "request_uri")
@@ -283,24 +284,24 @@ fn read(reader: &mut Reader<'_>, root: Value<'_>) {
         match value.kind() {
             json::ValueKind::Array => {
                 reader.array(value, |reader, value| {
-                    reader.told_identifier(value, &origin)
+                    reader.emit_identifier(value, &origin)
                 });
             }
-            _ => reader.told_identifier(value, &origin),
+            _ => reader.emit_identifier(value, &origin),
         }
     });
     // Who the user is, and whatever else a server says of them or of a client: text that may be edited in an answer.
     for (_, value) in root.members() {
-        if reader.direction() == Direction::Response && !reader.knows(value) {
+        if reader.direction() == Direction::Response && !reader.is_claimed_value(value) {
             let texts = reader.tree(value);
-            reader.tell(value, texts, &origin);
+            reader.emit_text(value, texts, &origin);
         }
     }
 }
 
-fn refused(denial: &Denial) -> Vec<u8> {
+fn denied_text(denial: &Denial) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut outer = Object::begin(&mut out);
+    let mut outer = ObjectWriter::begin(&mut out);
     let error = match denial.status {
         401 => "invalid_client",
         500.. => "temporarily_unavailable",

@@ -3,18 +3,18 @@
 //! Source: Ollama's API documentation and published SDK types. A request that does not say otherwise is answered as a
 //! stream.
 
+mod removal;
 mod stream;
-mod withhold;
 
 use super::conversation::Calls;
 use super::coverage::shown;
 use super::openai_shapes::{self, called_function, error, tool_offer};
 use super::reader::{Member, Origin, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
-    Row, TEXT_ANSWER, TEXTS, Withholding,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
+    Removals, RequestContext, RouteHead, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
@@ -24,8 +24,8 @@ pub(super) struct OllamaChat;
 /// Prompts, embeddings, and models.
 pub(super) struct OllamaGenerate;
 
-const CHAT: &[Line] = &[json("api/chat", "chat")];
-const GENERATE: &[Line] = &[
+const CHAT: &[RouteSpec] = &[json("api/chat", "chat")];
+const GENERATE: &[RouteSpec] = &[
     json("api/generate", "generate"),
     json("api/embed", "embed"),
     json("api/embeddings", "embeddings"),
@@ -34,7 +34,7 @@ const GENERATE: &[Line] = &[
     json("api/pull", "pull"),
     json("api/push", "push"),
     json("api/copy", "copy"),
-    Line {
+    RouteSpec {
         methods: "DELETE",
         ..json("api/delete", "delete")
     },
@@ -152,14 +152,14 @@ const RESPONSE: &[Member] = &[
     ("error", Shape::Own),
 ];
 
-const CHAT_ROWS: &[Row] = &[Row {
+const CHAT_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/api/chat`"),
     request: CONVERSATION,
     answer: MODEL_ANSWER,
     stream: MODEL_ANSWER,
 }];
-const GENERATE_ROWS: &[Row] = &[
-    Row {
+const GENERATE_ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown(
             "`POST …/api/generate`, `…/api/embed`, `…/api/embeddings`, `…/api/web_search`, `…/api/web_fetch`",
         ),
@@ -167,7 +167,7 @@ const GENERATE_ROWS: &[Row] = &[
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "models: `…/api/show`, `…/api/create`, `…/api/pull`, `…/api/push`, `…/api/copy`, `…/api/delete`",
         ),
@@ -184,11 +184,11 @@ macro_rules! protocol {
                 $name
             }
 
-            fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+            fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
                 routes::endpoint(head, $lines)
             }
 
-            fn coverage(&self) -> &'static [Row] {
+            fn coverage(&self) -> &'static [CoverageRow] {
                 $rows
             }
 
@@ -200,28 +200,28 @@ macro_rules! protocol {
                 read_request(reader, endpoint);
             }
 
-            fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+            fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
                 read_response(reader);
             }
 
-            fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-                refused_answer(denial, asked)
+            fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+                denied_response(denial, context)
             }
 
-            fn withhold(
+            fn remove_from_response(
                 &self,
                 json: &JsonBody<'_>,
-                _: &Asked,
-                withholding: &Withholding,
+                _: &RequestContext,
+                removals: &Removals,
                 edits: &mut Edits,
-            ) -> Result<(), CannotWithhold> {
-                withhold::withhold(json, withholding, edits)?;
-                withhold::renumber(json, withholding, edits);
+            ) -> Result<(), CannotRemove> {
+                removal::remove_from_response(json, removals, edits)?;
+                removal::renumber(json, removals, edits);
                 Ok(())
             }
 
-            fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-                Some(Box::new(stream::OllamaStream::new(asked)))
+            fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+                Some(Box::new(stream::OllamaStream::new(context)))
             }
         }
     };
@@ -254,7 +254,7 @@ fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
                 reader.text(value, &system.with_part(Part::Other));
                 made_from(reader, value);
             }
-            "messages" => Conversation::of(value).read(reader, value),
+            "messages" => TurnState::of(value).read(reader, value),
             "prompt" | "suffix" | "input" | "query" => {
                 reader.reading.count_message(&user.from);
                 openai_shapes::inputs(reader, value, &user);
@@ -322,13 +322,13 @@ fn format(reader: &mut Reader<'_>, value: Value<'_>) {
         _ => {
             reader.reading.structured_output = true;
             let texts = reader.tree(value);
-            reader.tell(value, texts, &Origin::of(Author::System, Part::Definition));
+            reader.emit_text(value, texts, &Origin::of(Author::System, Part::Definition));
         }
     }
 }
 
 /// The messages of a request while they are read.
-struct Conversation {
+struct TurnState {
     /// Index of the assistant message whose calls are the latest.
     latest_from: Option<usize>,
     /// Index of the first message after the last assistant message.
@@ -343,8 +343,8 @@ fn is_by(message: Value<'_>, role: &str) -> bool {
     message.get("role").is_some_and(|by| by.is_text(role))
 }
 
-impl Conversation {
-    fn of(messages: Value<'_>) -> Conversation {
+impl TurnState {
+    fn of(messages: Value<'_>) -> TurnState {
         let mut last = None;
         let mut only_results_follow = false;
         for (at, message) in messages.elements().enumerate() {
@@ -355,7 +355,7 @@ impl Conversation {
                 only_results_follow &= is_by(message, "tool");
             }
         }
-        Conversation {
+        TurnState {
             latest_from: last.filter(|_| only_results_follow),
             after_assistant: last.map_or(0, |at| at.saturating_add(1)),
             calls: Calls::default(),
@@ -414,8 +414,8 @@ impl Conversation {
                     _ => reader.wrong_type(value, "a string"),
                 },
                 "content" if is_result => {
-                    let texts = reader.quiet_text(value, Class::Text);
-                    reader.retell(value, texts.clone(), &origin);
+                    let texts = reader.register_text(value, Class::Text);
+                    reader.emit_duplicate(value, texts.clone(), &origin);
                     result = Some((value, texts));
                 }
                 "content" => {
@@ -572,15 +572,15 @@ fn message_member(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origin: 
 }
 
 /// How every line of our own begins.
-fn common(asked: &Asked, out: &mut Vec<u8>) {
-    let model = asked.models.names.first().map_or("", |model| model);
+fn common(context: &RequestContext, out: &mut Vec<u8>) {
+    let model = context.models.names.first().map_or("", |model| model);
     out.extend_from_slice(br#""model":"#);
     quote(model, out);
     out.extend_from_slice(br#","created_at":"1970-01-01T00:00:00Z","#);
 }
 
 /// An answer that is nothing but a refusal.
-fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
-    let refusal = stream::OllamaStream::new(asked).refusal(denial, false);
+fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
+    let refusal = stream::OllamaStream::new(context).refusal(denial, false);
     refusal.into_iter().flat_map(|line| line.payload).collect()
 }

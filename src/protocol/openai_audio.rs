@@ -6,11 +6,11 @@ mod stream;
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside};
 use super::reader::{Member, Origin, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    AnswerForm, Asked, BodyForm, CannotWithhold, Dialect, Endpoint, Head, Protocol, Row,
-    TEXT_ANSWER, TEXTS, Withholding,
+    BodyForm, CannotRemove, CoverageRow, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    ResponseForm, RouteHead, TEXT_ANSWER, TEXTS,
 };
 use crate::event::{Author, Part};
 use crate::wire::json::{self, Edits, JsonBody, Value};
@@ -18,14 +18,14 @@ use crate::wire::json::{self, Edits, JsonBody, Value};
 /// The format.
 pub(super) struct OpenAiAudio;
 
-const LINES: &[Line] = &[
-    json("audio/speech", "audio.speech").answer(AnswerForm::Media),
+const LINES: &[RouteSpec] = &[
+    json("audio/speech", "audio.speech").answer(ResponseForm::Media),
     json("audio/transcriptions", "audio.transcriptions")
         .body(BodyForm::Multipart)
-        .answer(AnswerForm::Transcript),
+        .answer(ResponseForm::Transcript),
     json("audio/translations", "audio.translations")
         .body(BodyForm::Multipart)
-        .answer(AnswerForm::Transcript),
+        .answer(ResponseForm::Transcript),
 ];
 
 const REQUEST: &[Member] = &[
@@ -99,7 +99,7 @@ const SEGMENT: &[Member] = &[
     ("no_speech_prob", Shape::Number),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/audio/speech`, `…/audio/transcriptions`, `…/audio/translations`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
@@ -111,11 +111,11 @@ impl Protocol for OpenAiAudio {
         "openai.audio"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -141,7 +141,7 @@ impl Protocol for OpenAiAudio {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         reader.shaped(
             body.root(),
@@ -165,15 +165,15 @@ impl Protocol for OpenAiAudio {
 
     /// What was said stands there as a whole, by segments, by words and by tokens. What an edit took out of one may be
     /// spread over several of another, so that after an edit only the whole is left.
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        _: &Asked,
-        withholding: &Withholding,
+        _: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()?;
-        let body = json.body().ok_or(CannotWithhold)?;
+    ) -> Result<(), CannotRemove> {
+        removals.only_edits()?;
+        let body = json.body().ok_or(CannotRemove)?;
         for name in ["segments", "words", "logprobs"] {
             if let Some(copies) = body.root().get(name).filter(|copies| !copies.is_null()) {
                 edits.replace(copies, b"[]".to_vec());
@@ -182,7 +182,7 @@ impl Protocol for OpenAiAudio {
         Ok(())
     }
 
-    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
         Some(Box::new(stream::AudioStream::default()))
     }
 }

@@ -4,11 +4,11 @@
 //! OpenRouter, vLLM, Mistral, Groq, DeepSeek, xAI, Perplexity, z.ai and Azure document them. The reader also knows legacy
 //! completions' members, since OpenRouter takes `prompt` here and others take `messages` there.
 
+mod removal;
 mod stream;
-mod withhold;
 
+pub(super) use removal::remove_from_response;
 pub(super) use stream::ChatStream;
-pub(super) use withhold::withhold;
 
 use super::conversation::Calls;
 use super::coverage::shown;
@@ -18,10 +18,11 @@ use super::openai_shapes::{
     tool_choice, tool_offer, usage, user_id,
 };
 use super::reader::{Member, Origin, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row, Withholding,
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
@@ -32,7 +33,7 @@ use std::ops::Range;
 /// The format.
 pub(super) struct OpenAiChat;
 
-const LINES: &[Line] = &[json("chat/completions", "chat.completions")];
+const LINES: &[RouteSpec] = &[json("chat/completions", "chat.completions")];
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -210,17 +211,17 @@ const FINISH_REASONS: &[&str] = &[
     "insufficient_system_resource",
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/chat/completions`, and `POST …/v1/chat` with `messages`"),
-    request: Judged::As(&[
+    request: Inspected::As(&[
         Kind::Request,
         Kind::Message,
         Kind::ToolOffer,
         Kind::ToolCall,
         Kind::ToolResult,
     ]),
-    answer: Judged::As(&[Kind::Response, Kind::ToolCall]),
-    stream: Judged::As(&[Kind::Response, Kind::ToolCall]),
+    answer: Inspected::As(&[Kind::Response, Kind::ToolCall]),
+    stream: Inspected::As(&[Kind::Response, Kind::ToolCall]),
 }];
 
 impl Protocol for OpenAiChat {
@@ -228,26 +229,26 @@ impl Protocol for OpenAiChat {
         "openai.chat"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
     /// Writer serves the same format at `/v1/chat`, where Cohere serves another; model servers of clouds serve any format
     /// at `…/invocations`.
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST"
             && (routes::ends_with(head.path, "v1/chat")
                 || routes::ends_with(head.path, "invocations"))
     }
 
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head) && body.get("messages").is_some()).then(|| Endpoint {
             model: routes::served_model(head.path),
             ..Endpoint::named("chat.completions")
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -256,35 +257,35 @@ impl Protocol for OpenAiChat {
     }
 
     fn read_request(&self, reader: &mut Reader<'_>, endpoint: &Endpoint) {
-        read_request(reader, endpoint, Conversation::Required);
+        read_request(reader, endpoint, ConversationRequired::Required);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         read_response(reader);
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        refused_answer(denial, asked, Answer::Chat)
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        denied_response(denial, context, ResponseShape::Chat)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withhold(json, asked, withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        remove_from_response(json, context, removals, edits)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(asked, Answer::Chat)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ChatStream::new(context, ResponseShape::Chat)))
     }
 }
 
 /// Whether a request of this shape must hold a conversation or a prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Conversation {
+pub(super) enum ConversationRequired {
     /// Without one, the server would read something else than we do.
     Required,
     /// A stored prompt may take its place.
@@ -295,7 +296,7 @@ pub(super) enum Conversation {
 pub(super) fn read_request(
     reader: &mut Reader<'_>,
     endpoint: &Endpoint,
-    conversation: Conversation,
+    conversation: ConversationRequired,
 ) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
@@ -315,7 +316,10 @@ pub(super) fn read_request(
         request.member(reader, key, value);
     });
     let is_there = |name: &str| root.get(name).is_some_and(|value| !value.is_null());
-    if conversation == Conversation::Required && !is_there("messages") && !is_there("prompt") {
+    if conversation == ConversationRequired::Required
+        && !is_there("messages")
+        && !is_there("prompt")
+    {
         reader.problem(codes::AG2001, root, "`messages` is missing");
     }
     // Google's compatible endpoint: what Gemini would be asked under `cachedContent`.
@@ -342,7 +346,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
 
 /// Which of the two shapes an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ResponseShape {
     /// With messages.
     Chat,
     /// With texts.
@@ -350,28 +354,32 @@ pub(super) enum Answer {
 }
 
 /// An answer that is nothing but a refusal.
-pub(super) fn refused_answer(denial: &Denial, asked: &Asked, answer: Answer) -> Vec<u8> {
-    let model = asked.models.names.first().map_or("", |model| model);
+pub(super) fn denied_response(
+    denial: &Denial,
+    context: &RequestContext,
+    answer: ResponseShape,
+) -> Vec<u8> {
+    let model = context.models.names.first().map_or("", |model| model);
     let mut out = br#"{"id":"#.to_vec();
     quote(&format!("agentguard-{}", denial.request_id), &mut out);
     out.extend_from_slice(match answer {
-        Answer::Chat => br#","object":"chat.completion","created":0,"model":"#,
-        Answer::Text => br#","object":"text_completion","created":0,"model":"#,
+        ResponseShape::Chat => br#","object":"chat.completion","created":0,"model":"#,
+        ResponseShape::Text => br#","object":"text_completion","created":0,"model":"#,
     });
     quote(model, &mut out);
     out.extend_from_slice(br#","choices":[{"index":0,"#);
     match answer {
-        Answer::Chat => {
+        ResponseShape::Chat => {
             out.extend_from_slice(br#""message":"#);
-            withhold::refusing_message(&denial.message(), &mut out);
+            removal::denial_message(&denial.message(), &mut out);
         }
-        Answer::Text => {
+        ResponseShape::Text => {
             out.extend_from_slice(br#""text":"#);
             quote(&denial.message(), &mut out);
         }
     }
     out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
-    out.extend_from_slice(withhold::refusing_reason(asked.structured_output));
+    out.extend_from_slice(removal::denial_reason(context.structured_output));
     out.extend_from_slice(b"}]}");
     out
 }

@@ -6,13 +6,13 @@
 mod native;
 
 use super::coverage::shown;
-use super::openai_chat::{self, Answer, ChatStream, Conversation};
+use super::openai_chat::{self, ChatStream, ConversationRequired, ResponseShape};
 use super::reader::Reader;
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, MODEL_ANSWER, Protocol,
-    Row, TEXTS, Withholding,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, MODEL_ANSWER, Protocol,
+    Removals, RequestContext, RouteHead, TEXTS,
 };
 use crate::event::Known;
 use crate::wire::json::{Edits, JsonBody, Value};
@@ -21,7 +21,7 @@ use native::NativeStream;
 /// The format.
 pub(super) struct OpenAiCompletions;
 
-const LINES: &[Line] = &[
+const LINES: &[RouteSpec] = &[
     json("fim/completions", "fim.completions"),
     json("agents/completions", "agents.completions"),
     json("prompts/*/completions", "prompts.completions"),
@@ -37,8 +37,8 @@ fn is_native(endpoint: &Endpoint) -> bool {
     matches!(endpoint.name, native::NAME | native::STREAM)
 }
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown(
             "`POST …/completions`, `…/fim/completions`, `…/agents/completions`, `…/prompts/ID/completions`",
         ),
@@ -46,7 +46,7 @@ const ROWS: &[Row] = &[
         answer: MODEL_ANSWER,
         stream: MODEL_ANSWER,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`POST …/generate`, `…/generate_stream`, `…/completion`, `…/infill`; `/`, `…/invocations`, `…/models/OWNER/NAME` with `inputs` or `prompt`",
         ),
@@ -61,7 +61,7 @@ impl Protocol for OpenAiCompletions {
         "openai.completions"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let endpoint = routes::endpoint(head, LINES)?;
         Some(Endpoint {
             stream: (endpoint.name == native::STREAM).then_some(true),
@@ -70,14 +70,14 @@ impl Protocol for OpenAiCompletions {
     }
 
     /// TGI also answers at its root; Hugging Face at `/models/OWNER/NAME`; model servers of clouds at `…/invocations`.
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST"
             && (head.path.segments.is_empty()
                 || routes::ends_with(head.path, "models/*/*")
                 || routes::ends_with(head.path, "invocations"))
     }
 
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         if !self.asks_for_body(head) {
             return None;
         }
@@ -102,7 +102,7 @@ impl Protocol for OpenAiCompletions {
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -114,7 +114,7 @@ impl Protocol for OpenAiCompletions {
         if is_native(endpoint) {
             native::read_request(reader, endpoint);
         } else {
-            openai_chat::read_request(reader, endpoint, Conversation::Optional);
+            openai_chat::read_request(reader, endpoint, ConversationRequired::Optional);
             // What is stored under the id in the path, the request does not show.
             if endpoint.name == "prompts.completions"
                 && let Some(body) = reader.body()
@@ -124,43 +124,43 @@ impl Protocol for OpenAiCompletions {
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        if is_native(&asked.endpoint) {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        if is_native(&context.endpoint) {
             native::read_response(reader);
         } else {
             openai_chat::read_response(reader);
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        let answer = match asked.endpoint.name {
-            "completions" => Answer::Text,
-            native::NAME | native::STREAM => return native::refused_answer(denial),
-            _ => Answer::Chat,
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        let answer = match context.endpoint.name {
+            "completions" => ResponseShape::Text,
+            native::NAME | native::STREAM => return native::denied_response(denial),
+            _ => ResponseShape::Chat,
         };
-        openai_chat::refused_answer(denial, asked, answer)
+        openai_chat::denied_response(denial, context, answer)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        if is_native(&asked.endpoint) {
-            native::withhold(json, withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        if is_native(&context.endpoint) {
+            native::remove_from_response(json, removals, edits)
         } else {
-            openai_chat::withhold(json, asked, withholding, edits)
+            openai_chat::remove_from_response(json, context, removals, edits)
         }
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        let answer = match asked.endpoint.name {
-            "completions" => Answer::Text,
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        let answer = match context.endpoint.name {
+            "completions" => ResponseShape::Text,
             native::NAME | native::STREAM => return Some(Box::new(NativeStream::default())),
-            _ => Answer::Chat,
+            _ => ResponseShape::Chat,
         };
-        Some(Box::new(ChatStream::new(asked, answer)))
+        Some(Box::new(ChatStream::new(context, answer)))
     }
 }

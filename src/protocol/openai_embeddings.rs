@@ -3,14 +3,17 @@
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs, user_id};
 use super::reader::{Member, Reader, Shape};
-use super::routes::{self, Line, json};
-use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER, TEXTS};
+use super::routes::{self, RouteSpec, json};
+use super::{
+    CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
+    TEXTS,
+};
 use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiEmbeddings;
 
-const LINES: &[Line] = &[json("embeddings", "embeddings")];
+const LINES: &[RouteSpec] = &[json("embeddings", "embeddings")];
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -54,11 +57,11 @@ const VECTOR: &[Member] = &[
     ("embedding", Shape::Own),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/embeddings`, `…/invocations` with `input`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for OpenAiEmbeddings {
@@ -66,22 +69,22 @@ impl Protocol for OpenAiEmbeddings {
         "openai.embeddings"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
-    fn asks_for_body(&self, head: &Head<'_>) -> bool {
+    fn asks_for_body(&self, head: &RouteHead<'_>) -> bool {
         head.method == "POST" && routes::ends_with(head.path, "invocations")
     }
 
-    fn endpoint_by_body(&self, head: &Head<'_>, body: Value<'_>) -> Option<Endpoint> {
+    fn endpoint_by_body(&self, head: &RouteHead<'_>, body: Value<'_>) -> Option<Endpoint> {
         (self.asks_for_body(head) && body.get("input").is_some()).then(|| Endpoint {
             model: routes::served_model(head.path),
             ..Endpoint::named("embeddings")
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -101,7 +104,7 @@ impl Protocol for OpenAiEmbeddings {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         reader.shaped(
             body.root(),

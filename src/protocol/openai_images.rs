@@ -5,16 +5,19 @@ mod stream;
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, user_id};
 use super::reader::{Member, Origin, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
-use super::{Asked, BodyForm, Dialect, Endpoint, Head, Protocol, Row, TEXT_ANSWER, TEXTS};
+use super::{
+    BodyForm, CoverageRow, Dialect, Endpoint, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
+    TEXTS,
+};
 use crate::event::Part;
 use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiImages;
 
-const LINES: &[Line] = &[
+const LINES: &[RouteSpec] = &[
     json("images/generations", "images.generations"),
     json("images/edits", "images.edits").body(BodyForm::Multipart),
     json("images/variations", "images.variations").body(BodyForm::Multipart),
@@ -73,7 +76,7 @@ const REFERENCE: &[Member] = &[
     ("file_id", Shape::State),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/images/generations`, `…/images/edits`, `…/images/variations`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
@@ -85,11 +88,11 @@ impl Protocol for OpenAiImages {
         "openai.images"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -109,7 +112,7 @@ impl Protocol for OpenAiImages {
         );
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         reader.shaped(
             body.root(),
@@ -119,7 +122,7 @@ impl Protocol for OpenAiImages {
         );
     }
 
-    fn stream(&self, _: &Asked) -> Option<Box<dyn StreamReader>> {
+    fn stream(&self, _: &RequestContext) -> Option<Box<dyn StreamReader>> {
         Some(Box::new(stream::ImageStream))
     }
 }

@@ -4,14 +4,17 @@
 use super::coverage::shown;
 use super::openai_shapes::{self, ANSWER, answer_member, beside, inputs};
 use super::reader::{Member, Reader, Shape};
-use super::routes::{self, Line, json};
-use super::{Asked, Dialect, Endpoint, Head, Judged, Protocol, Row, TEXT_ANSWER, TEXTS};
+use super::routes::{self, RouteSpec, json};
+use super::{
+    CoverageRow, Dialect, Endpoint, Inspected, Protocol, RequestContext, RouteHead, TEXT_ANSWER,
+    TEXTS,
+};
 use crate::wire::json::{self, Value};
 
 /// The format.
 pub(super) struct OpenAiModerations;
 
-const LINES: &[Line] = &[
+const LINES: &[RouteSpec] = &[
     json("moderations", "moderations"),
     json("classifications", "classifications"),
 ];
@@ -19,11 +22,11 @@ const LINES: &[Line] = &[
 const REQUEST: &[Member] = &[("model", Shape::Own), ("input", Shape::Own)];
 const RESPONSE: &[Member] = &[("id", Shape::Id), ("results", Shape::Own)];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/moderations`, `…/classifications`"),
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 impl Protocol for OpenAiModerations {
@@ -31,11 +34,11 @@ impl Protocol for OpenAiModerations {
         "openai.moderations"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -49,7 +52,7 @@ impl Protocol for OpenAiModerations {
         });
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         reader.shaped(
             body.root(),

@@ -14,11 +14,11 @@ mod told;
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_responses::{self, ResponsesStream};
 use super::reader::Reader;
-use super::routes::{self, Line, get, json};
+use super::routes::{self, RouteSpec, get, json};
 use super::stream::StreamReader;
 use super::{
-    AnswerForm, Asked, BodyForm, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head,
-    Judged, MINTED, Protocol, Row, TEXT_ANSWER, TEXTS, Withholding,
+    BodyForm, CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Inspected,
+    MINTED, Protocol, Removals, RequestContext, ResponseForm, RouteHead, TEXT_ANSWER, TEXTS,
 };
 use crate::diag::codes;
 use crate::wire::json::{Edits, JsonBody, Value, quote};
@@ -47,16 +47,16 @@ const TRACES: &str = "traces";
 const OCR: &str = "ocr";
 const EVALS: &str = "evals";
 
-const fn form(path: &'static str, name: &'static str) -> Line {
+const fn form(path: &'static str, name: &'static str) -> RouteSpec {
     json(path, name).body(BodyForm::Multipart)
 }
 
-const fn action(path: &'static str, name: &'static str) -> Line {
+const fn action(path: &'static str, name: &'static str) -> RouteSpec {
     json(path, name).body(BodyForm::JsonOrNothing)
 }
 
 /// The more specific path before the more general.
-const LINES: &[Line] = &[
+const LINES: &[RouteSpec] = &[
     json("responses/input_tokens", COUNT_TOKENS),
     json("responses/compact", COMPACT),
     action("responses/*/cancel", RETRIEVED),
@@ -76,8 +76,8 @@ const LINES: &[Line] = &[
     action("conversations/*", "conversations"),
     get("GET DELETE", "conversations/*", "conversations"),
     action("conversations", "conversations"),
-    get("GET", "files/*/content", FILE_CONTENT).answer(AnswerForm::File),
-    get("GET", "containers/*/files/*/content", FILE_CONTENT).answer(AnswerForm::File),
+    get("GET", "files/*/content", FILE_CONTENT).answer(ResponseForm::File),
+    get("GET", "containers/*/files/*/content", FILE_CONTENT).answer(ResponseForm::File),
     form("containers/*/files", "containers.files"),
     get("GET", "containers/*/files", "containers.files"),
     get("GET DELETE", "containers/*/files/*", "containers.files"),
@@ -125,7 +125,7 @@ const LINES: &[Line] = &[
     json("upload/*/files", UPLOADED).body(BodyForm::File),
     form("files", UPLOADED),
     get("GET", "files", "files"),
-    get("GET", "files/*:download", FILE_CONTENT).answer(AnswerForm::Media),
+    get("GET", "files/*:download", FILE_CONTENT).answer(ResponseForm::Media),
     get("GET DELETE", "files/*", "files"),
     json("batches/*/requests", BATCH_REQUESTS),
     get("GET", "batches/*/requests", BATCH_REQUESTS),
@@ -155,7 +155,7 @@ const LINES: &[Line] = &[
     action("assistants/*", "assistants"),
     get("GET", "assistants", "assistants"),
     get("GET DELETE", "assistants/*", "assistants"),
-    get("GET", "videos/*/content", FILE_CONTENT).answer(AnswerForm::Media),
+    get("GET", "videos/*/content", FILE_CONTENT).answer(ResponseForm::Media),
     form("videos/*/remix", "videos"),
     form("videos/generations", "videos"),
     form("videos/edits", "videos"),
@@ -206,7 +206,7 @@ const LINES: &[Line] = &[
 ];
 
 /// Endpoints that hand out a key, a session or a signed URL, with which traffic goes past us.
-const MINTING: &[Line] = &[
+const MINTING: &[RouteSpec] = &[
     action("realtime/client_secrets", "realtime.client_secrets"),
     action(
         "realtime/translations/client_secrets",
@@ -237,14 +237,14 @@ const MINTING: &[Line] = &[
     action("user/new", "keys"),
 ];
 
-const ROWS: &[Row] = &[
-    Row {
+const ROWS: &[CoverageRow] = &[
+    CoverageRow {
         route: shown("`POST …/responses/input_tokens`, `…/responses/compact`"),
         request: CONVERSATION,
         answer: ANSWER_WITH_RESULTS,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "what is kept at the provider: stored answers, conversations, assistants, threads, runs, files, containers, vector stores, batches (streamed: answers, runs, Mistral's conversations; other streams are AG2014)",
         ),
@@ -252,25 +252,25 @@ const ROWS: &[Row] = &[
         answer: ANSWER_WITH_RESULTS,
         stream: ANSWER_WITH_RESULTS,
     },
-    Row {
+    CoverageRow {
         route: shown(
             "`POST …/ocr`, `…/evals…`, `…/traces/ingest`, `…/event_logging/batch`, `…/claude_code/metrics`; `GET …/evals…`, `…/slots`, `…/claude_code/settings`",
         ),
         request: TEXTS,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
-    Row {
+    CoverageRow {
         route: shown("endpoints that hand out access past the proxy"),
         request: MINTED,
         answer: TEXT_ANSWER,
-        stream: Judged::UNREAD_STREAM,
+        stream: Inspected::UNREAD_STREAM,
     },
 ];
 
 /// The endpoint that hands out access past the proxy. Asked before all protocols: `/key/generate` ends as a server's
 /// `/generate` does.
-pub(super) fn minting(head: &Head<'_>) -> Option<Endpoint> {
+pub(super) fn minting(head: &RouteHead<'_>) -> Option<Endpoint> {
     routes::endpoint(head, MINTING).map(|endpoint| Endpoint {
         code: Some(codes::AG2013),
         ..endpoint
@@ -282,7 +282,7 @@ impl Protocol for OpenAiOther {
         "openai.other"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if let Some(endpoint) = minting(head) {
             return Some(endpoint);
         }
@@ -298,7 +298,7 @@ impl Protocol for OpenAiOther {
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -316,8 +316,8 @@ impl Protocol for OpenAiOther {
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        match asked.endpoint.name {
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        match context.endpoint.name {
             COUNT_TOKENS | COMPACT | RETRIEVED | INPUT_ITEMS => {
                 openai_responses::read_response(reader);
             }
@@ -328,9 +328,9 @@ impl Protocol for OpenAiOther {
     }
 
     /// Objects are asked for until their status is a final one: a refusal without a status would be asked for for ever.
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        match asked.endpoint.name {
-            COMPACT | RETRIEVED => return openai_responses::refused_answer(denial, asked),
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        match context.endpoint.name {
+            COMPACT | RETRIEVED => return openai_responses::denied_response(denial, context),
             _ => {}
         }
         let error = Dialect::OpenAi.body(denial);
@@ -350,23 +350,23 @@ impl Protocol for OpenAiOther {
         out
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        match asked.endpoint.name {
+    ) -> Result<(), CannotRemove> {
+        match context.endpoint.name {
             COMPACT | RETRIEVED | INPUT_ITEMS => {
-                openai_responses::withhold(json, asked, withholding, edits)
+                openai_responses::remove_from_response(json, context, removals, edits)
             }
             // What repeats an edited text inside a record, only the record's protocol knows.
-            FILE_CONTENT | BATCH_RESULTS if withholding.edited.iter().any(|e| e.at.doc > 0) => {
-                Err(CannotWithhold)
+            FILE_CONTENT | BATCH_RESULTS if removals.edited.iter().any(|e| e.at.doc > 0) => {
+                Err(CannotRemove)
             }
-            STORED_CHAT => stored::withhold_chat(json, asked, withholding, edits),
-            _ => stored::withhold(json, withholding, edits),
+            STORED_CHAT => stored::remove_from_chat(json, context, removals, edits),
+            _ => stored::remove_from_response(json, removals, edits),
         }
     }
 
@@ -378,10 +378,10 @@ impl Protocol for OpenAiOther {
         openai_responses::restore(root, edits);
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        match asked.endpoint.name {
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        match context.endpoint.name {
             // The rest of an answer whose beginning was received elsewhere.
-            RETRIEVED => Some(Box::new(ResponsesStream::new(asked))),
+            RETRIEVED => Some(Box::new(ResponsesStream::new(context))),
             "threads.runs" => Some(Box::new(stream::RunStream::default())),
             "conversations" => Some(Box::new(entries::EntryStream::default())),
             _ => None,

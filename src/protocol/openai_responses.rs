@@ -5,27 +5,27 @@
 mod items;
 mod mark;
 mod offers;
+mod removal;
 mod stream;
-mod withhold;
 
 pub(super) use items::Items;
 pub(super) use mark::{restore, restored_path};
 pub(super) use offers::mcp as mcp_offer;
+pub(super) use removal::{denial_item, remove_from_response};
 pub(super) use stream::ResponsesStream;
-pub(super) use withhold::{refusing_item, withhold};
 
-use mark::Standing;
+use mark::ItemOwner;
 
 use super::coverage::{ANSWER_WITH_RESULTS, shown};
 use super::openai_shapes::{
     self, ANSWER, REASONING, answer_member, beside, plugins, response_format, tool_choice, user_id,
 };
 use super::reader::{Member, Origin, Reader, Shape};
-use super::routes::{self, Line, json};
+use super::routes::{self, RouteSpec, json};
 use super::stream::StreamReader;
 use super::{
-    Asked, CONVERSATION, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row,
-    Withholding,
+    CONVERSATION, CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals,
+    RequestContext, RouteHead,
 };
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Part, Pending};
@@ -34,7 +34,7 @@ use crate::wire::json::{Edits, JsonBody, Value, ValueKind as JsonKind, quote};
 /// The format.
 pub(super) struct OpenAiResponses;
 
-const LINES: &[Line] = &[json("responses", "responses")];
+const LINES: &[RouteSpec] = &[json("responses", "responses")];
 
 const REQUEST: &[Member] = &[
     ("model", Shape::Own),
@@ -154,7 +154,7 @@ const RESPONSE: &[Member] = &[
     ("content_filters", Shape::Counts),
 ];
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("`POST …/responses`"),
     request: CONVERSATION,
     answer: ANSWER_WITH_RESULTS,
@@ -166,11 +166,11 @@ impl Protocol for OpenAiResponses {
         "openai.responses"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         routes::endpoint(head, LINES)
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -182,22 +182,22 @@ impl Protocol for OpenAiResponses {
         read_request(reader, endpoint);
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         read_response(reader);
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        refused_answer(denial, asked)
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        denied_response(denial, context)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        withhold(json, asked, withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        remove_from_response(json, context, removals, edits)
     }
 
     fn restores(&self, _: &Endpoint) -> bool {
@@ -208,8 +208,8 @@ impl Protocol for OpenAiResponses {
         restore(root, edits);
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ResponsesStream::new(asked)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ResponsesStream::new(context)))
     }
 }
 
@@ -269,7 +269,7 @@ fn request_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>) 
         "previous_response_id" => {
             reader.id(value);
             // One of ours that stands for nothing does not leave.
-            if mark::standing(Some(value)) != Standing::Nothing {
+            if mark::standing(Some(value)) != ItemOwner::Nothing {
                 continues(reader, value, Pending::ById);
             }
         }
@@ -362,18 +362,18 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
         "output" | "data" => Items::of(value).read(reader, value),
         // The same text once more, for convenience.
         "output_text" => {
-            let texts = reader.quiet_text(value, crate::event::Class::Text);
-            reader.retell(value, texts, &beside().with_part(Part::Text));
+            let texts = reader.register_text(value, crate::event::Class::Text);
+            reader.emit_duplicate(value, texts, &beside().with_part(Part::Text));
         }
         _ => answer_member(reader, key, value),
     }
 }
 
 /// An answer that is nothing but a refusal.
-pub(super) fn refused_answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
+pub(super) fn denied_response(denial: &Denial, context: &RequestContext) -> Vec<u8> {
     let mut output = Vec::new();
-    refusing_item(denial, &denial.message(), &mut output);
-    Common::of(denial, asked).response("completed", &output)
+    denial_item(denial, &denial.message(), &mut output);
+    Common::of(denial, context).response("completed", &output)
 }
 
 /// What every object of an answer repeats, as JSON.
@@ -386,12 +386,12 @@ struct Common {
 
 impl Common {
     /// What an answer of our own says.
-    fn of(denial: &Denial, asked: &Asked) -> Common {
+    fn of(denial: &Denial, context: &RequestContext) -> Common {
         let mut common = Common::default();
         let id = format!("resp_agentguard_{}", denial.request_id);
         quote(&id, &mut common.id);
         common.created_at.push(b'0');
-        let model = asked.models.names.first().map_or("", |model| model);
+        let model = context.models.names.first().map_or("", |model| model);
         quote(model, &mut common.model);
         common
     }

@@ -148,7 +148,7 @@ pub(super) fn user_id(reader: &mut Reader<'_>, value: Value<'_>) {
 pub(super) fn documents(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
     let origin = Origin::of(Author::Tool, Part::Other);
-    reader.tell(value, texts.clone(), &origin);
+    reader.emit_text(value, texts.clone(), &origin);
     let inner = reader.look_into_all(texts);
-    reader.retell(value, inner, &origin);
+    reader.emit_duplicate(value, inner, &origin);
 }

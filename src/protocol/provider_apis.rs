@@ -8,7 +8,10 @@ use super::anthropic_shapes::tell_request;
 use super::coverage::{MODEL_ANSWER, TEXT_ANSWER, TEXTS, shown};
 use super::provider::provider_of;
 use super::reader::{Is, Reader};
-use super::{Asked, BodyForm, Denial, Dialect, Endpoint, Head, Judged, Protocol, Row};
+use super::{
+    BodyForm, CoverageRow, Denial, Dialect, Endpoint, Inspected, Protocol, RequestContext,
+    RouteHead,
+};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::reader::Origin;
@@ -18,37 +21,37 @@ use crate::wire::json;
 /// One provider's API.
 pub(super) struct ProviderApi {
     name: &'static str,
-    rows: &'static [Row],
+    rows: &'static [CoverageRow],
     dialect: Dialect,
     /// First words of its paths after the version; they name the endpoint in records.
     resources: &'static [&'static str],
     /// Whether a request goes to this provider, as far as something else than the word tells.
-    is_asked: fn(&Head<'_>) -> bool,
+    is_asked: fn(&RouteHead<'_>) -> bool,
 }
 
-const ANTHROPIC_ROWS: &[Row] = &[Row {
+const ANTHROPIC_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "what Anthropic serves beside its models: files, skills, agents, sessions, administration",
     ),
     request: TEXTS,
     answer: MODEL_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
-const BEDROCK_ROWS: &[Row] = &[Row {
+const BEDROCK_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown("Bedrock's agents, flows, knowledge bases, guardrails"),
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
-const GOOGLE_ROWS: &[Row] = &[Row {
+const GOOGLE_ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "what Google serves beside its models: files, caches, tuned models, corpora, agents; `auth_tokens` and starts of uploads are AG2013",
     ),
     request: TEXTS,
     answer: TEXT_ANSWER,
-    stream: Judged::UNREAD_STREAM,
+    stream: Inspected::UNREAD_STREAM,
 }];
 
 /// Anthropic.
@@ -141,7 +144,7 @@ pub(super) const GOOGLE: ProviderApi = ProviderApi {
 const MINTING: &[&str] = &["auth_tokens", "reveal_token", "rotate_token"];
 
 impl ProviderApi {
-    fn resource(&self, head: &Head<'_>) -> Option<&'static str> {
+    fn resource(&self, head: &RouteHead<'_>) -> Option<&'static str> {
         head.path.segments.iter().find_map(|segment| {
             // Google's verbs stand behind the resource: `files:register`.
             let word = segment.split(':').next().unwrap_or_default();
@@ -153,7 +156,7 @@ impl ProviderApi {
     }
 }
 
-fn mints(head: &Head<'_>) -> bool {
+fn mints(head: &RouteHead<'_>) -> bool {
     let by_path = head.path.segments.iter().any(|segment| {
         MINTING
             .iter()
@@ -180,7 +183,7 @@ impl Protocol for ProviderApi {
         self.name
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         if !(self.is_asked)(head) {
             return None;
         }
@@ -198,7 +201,7 @@ impl Protocol for ProviderApi {
         })
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         self.rows
     }
 
@@ -230,7 +233,7 @@ impl Protocol for ProviderApi {
 
     /// Nothing is claimed: everything in it is told as unknown text. What agents have done, and what they want their
     /// client to do, are calls: `{type: "agent.custom_tool_use", name, input}`.
-    fn read_response(&self, reader: &mut Reader<'_>, _: &Asked) {
+    fn read_response(&self, reader: &mut Reader<'_>, _: &RequestContext) {
         let Some(body) = reader.body() else { return };
         for node in body.root().descendants() {
             let kind = node.value.get("type").and_then(|kind| kind.text());
@@ -252,7 +255,7 @@ impl Protocol for ProviderApi {
         }
     }
 
-    fn refused_answer(&self, denial: &Denial, _: &Asked) -> Vec<u8> {
+    fn denied_response(&self, denial: &Denial, _: &RequestContext) -> Vec<u8> {
         self.dialect.body(denial)
     }
 }

@@ -15,10 +15,10 @@ pub(super) use encoded::is_textual;
 pub(super) use keys::{Is, Key, is_tag};
 pub use shape::{Member, Shape};
 pub use table::{Field, How, Told, Voice, field};
-pub(super) use tools::Call;
+pub(super) use tools::CallBuilder;
 
 use super::Endpoint;
-use super::stream::{Channel, FrameReading, Piece, TextPiece};
+use super::stream::{Delta, FrameReading, TextDelta, TextKey};
 
 use crate::diag::codes;
 use crate::event::{
@@ -160,23 +160,23 @@ pub struct Reader<'b> {
 
 /// What reads the members of an object; `K` is how it is told which one. There are hundreds of them, and a `dyn FnMut`
 /// brings more code for each than this does: it can also be called once.
-pub trait Take<'b, 'v, K> {
+pub trait VisitField<'b, 'v, K> {
     /// Reads a member.
     fn take(&mut self, reader: &mut Reader<'b>, key: K, value: Value<'v>);
 }
 
-impl<'b, 'v, K, F: FnMut(&mut Reader<'b>, K, Value<'v>)> Take<'b, 'v, K> for F {
+impl<'b, 'v, K, F: FnMut(&mut Reader<'b>, K, Value<'v>)> VisitField<'b, 'v, K> for F {
     fn take(&mut self, reader: &mut Reader<'b>, key: K, value: Value<'v>) {
         self(reader, key, value);
     }
 }
 
 /// What reads the elements of a list.
-trait TakeElement<'b, 'v> {
+trait VisitElement<'b, 'v> {
     fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>);
 }
 
-impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> TakeElement<'b, 'v> for F {
+impl<'b, 'v, F: FnMut(&mut Reader<'b>, Value<'v>)> VisitElement<'b, 'v> for F {
     fn take(&mut self, reader: &mut Reader<'b>, value: Value<'v>) {
         self(reader, value);
     }
@@ -269,7 +269,7 @@ impl<'b> Reader<'b> {
 
     /// Ends the reading of a frame.
     pub fn finish_frame(mut self) -> (JsonBody<'b>, Reading, FrameReading) {
-        self.sweep();
+        self.report_unclaimed();
         self.end_messages(0);
         (self.json, self.reading, self.frame)
     }
@@ -399,7 +399,7 @@ impl<'b> Reader<'b> {
 
     /// Ends the reading: whatever was not claimed becomes text of class `unknown`.
     pub fn finish(mut self) -> (JsonBody<'b>, Reading) {
-        self.sweep();
+        self.report_unclaimed();
         for place in std::mem::take(&mut self.names) {
             self.register(place, Class::Name, Form::String, None);
         }
@@ -408,7 +408,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Tells of everything in the current document that was not claimed.
-    fn sweep(&mut self) {
+    fn report_unclaimed(&mut self) {
         let Some(doc) = self.body() else { return };
         let from = match self.direction {
             Direction::Request => Known::Unknown,
@@ -417,7 +417,7 @@ impl<'b> Reader<'b> {
         // Where it is a model that is asked, a name of models that nobody knows names more of them.
         let asks_models =
             self.direction == Direction::Request && !self.reading.models.names.is_empty();
-        let mut naming = Naming::Nothing;
+        let mut naming = ModelNameScope::Nothing;
         let mut key = None;
         let mut group: Option<Event> = None;
         for node in doc.root().descendants() {
@@ -472,7 +472,7 @@ impl<'b> Reader<'b> {
     }
 
     /// Whether somebody has claimed a value.
-    pub fn knows(&self, value: Value<'_>) -> bool {
+    pub fn is_claimed_value(&self, value: Value<'_>) -> bool {
         self.is_claimed(value.place())
     }
 
@@ -544,7 +544,7 @@ impl<'b> Reader<'b> {
         &mut self,
         value: Value<'v>,
         names: Names<'_>,
-        read: &mut dyn Take<'b, 'v, usize>,
+        read: &mut dyn VisitField<'b, 'v, usize>,
     ) {
         if !matches!(
             value.kind(),
@@ -565,12 +565,12 @@ impl<'b> Reader<'b> {
                     self.claim(key);
                     read.take(self, at, member);
                 }
-                None => self.refuse_variant(key, names),
+                None => self.report_variant(key, names),
             }
         }
     }
 
-    fn refuse_variant(&mut self, key: Value<'_>, names: Names<'_>) {
+    fn report_variant(&mut self, key: Value<'_>, names: Names<'_>) {
         let Some(text) = key.text() else { return };
         let variant = names.position(|name| is_case_variant(&text, name));
         if let Some(name) = variant.and_then(|at| names.get(at)) {
@@ -587,7 +587,7 @@ impl<'b> Reader<'b> {
         self.each_element(value, &mut read);
     }
 
-    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn TakeElement<'b, 'v>) {
+    fn each_element<'v>(&mut self, value: Value<'v>, read: &mut dyn VisitElement<'b, 'v>) {
         if !matches!(value.kind(), json::ValueKind::Array | json::ValueKind::Null) {
             self.wrong_type(value, "an array");
             return;
@@ -779,20 +779,20 @@ impl<'b> Reader<'b> {
 
     /// One text, and the event that tells of it.
     pub fn text(&mut self, value: Value<'_>, origin: &Origin) -> Range<u32> {
-        let texts = self.quiet_text(value, Class::Text);
-        self.tell(value, texts.clone(), origin);
+        let texts = self.register_text(value, Class::Text);
+        self.emit_text(value, texts.clone(), origin);
         texts
     }
 
     /// A string that is judged as text and never edited: a reference whose other end would not be found.
     pub fn reference(&mut self, value: Value<'_>, origin: &Origin) {
-        let texts = self.quiet_text(value, Class::Unknown);
-        self.tell(value, texts, origin);
+        let texts = self.register_text(value, Class::Unknown);
+        self.emit_text(value, texts, origin);
     }
 
     /// Registers a text without an event of its own.
     #[inline(never)]
-    pub fn quiet_text(&mut self, value: Value<'_>, class: Class) -> Range<u32> {
+    pub fn register_text(&mut self, value: Value<'_>, class: Class) -> Range<u32> {
         match value.kind() {
             json::ValueKind::String => {
                 self.claim(value);
@@ -850,26 +850,26 @@ impl<'b> Reader<'b> {
     }
 
     /// Tells of texts that were registered: one `message` or `response` event.
-    pub fn tell(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
-        self.tell_again(at, texts, origin, false);
+    pub fn emit_text(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
+        self.emit_text_event(at, texts, origin, false);
     }
 
     /// Tells of texts that another event tells of as well.
-    pub fn retell(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
-        self.tell_again(at, texts, origin, true);
+    pub fn emit_duplicate(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
+        self.emit_text_event(at, texts, origin, true);
     }
 
-    fn tell_again(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin, retold: bool) {
+    fn emit_text_event(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin, retold: bool) {
         if texts.is_empty() {
             return;
         }
         if let Some(item) = origin.piece_of {
-            let channel = Channel {
+            let channel = TextKey {
                 choice: origin.choice,
                 part: origin.part,
                 item,
             };
-            self.text_pieces(texts, channel);
+            self.text_deltas(texts, channel);
             return;
         }
         let mut event = Event::new(self.text_kind(), self.direction, at.place());
@@ -882,12 +882,12 @@ impl<'b> Reader<'b> {
         self.reading.add(event);
     }
 
-    fn text_pieces(&mut self, texts: Range<u32>, channel: Channel) {
+    fn text_deltas(&mut self, texts: Range<u32>, channel: TextKey) {
         let texts = self.reading.texts.get(index(texts.start)..index(texts.end));
         let pieces = texts
             .unwrap_or_default()
             .iter()
-            .map(|text| Piece::Text(TextPiece::new(channel, text.place, text.class)));
+            .map(|text| Delta::Text(TextDelta::new(channel, text.place, text.class)));
         self.frame.pieces.extend(pieces);
     }
 
@@ -947,7 +947,7 @@ fn is_encoded(content: &[u8]) -> bool {
 
 /// Whether what is met in a body of unknown members stands under a name of models.
 #[derive(Clone, Copy)]
-enum Naming {
+enum ModelNameScope {
     Nothing,
     /// The next value does.
     Next,
@@ -955,7 +955,7 @@ enum Naming {
     Until(u32),
 }
 
-impl Naming {
+impl ModelNameScope {
     /// Takes in the next node; whether it is a model's name.
     fn names<'v>(
         &mut self,
@@ -964,15 +964,17 @@ impl Naming {
         is_known: bool,
         is_member: impl Fn(Value<'v>) -> bool,
     ) -> bool {
-        let is_inside = matches!(self, Naming::Until(end) if value.place().node < *end);
+        let is_inside = matches!(self, ModelNameScope::Until(end) if value.place().node < *end);
         *self = match *self {
             _ if is_inside => *self,
-            _ if is_known => Naming::Nothing,
-            _ if is_key && is_name_of_models(value, is_member) => Naming::Next,
-            Naming::Next => Naming::Until(value.end_node()),
-            _ => Naming::Nothing,
+            _ if is_known => ModelNameScope::Nothing,
+            _ if is_key && is_name_of_models(value, is_member) => ModelNameScope::Next,
+            ModelNameScope::Next => ModelNameScope::Until(value.end_node()),
+            _ => ModelNameScope::Nothing,
         };
-        !is_key && matches!(self, Naming::Until(_)) && value.kind() == json::ValueKind::String
+        !is_key
+            && matches!(self, ModelNameScope::Until(_))
+            && value.kind() == json::ValueKind::String
     }
 }
 

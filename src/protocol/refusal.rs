@@ -1,7 +1,7 @@
 //! Refusals, each in the words of its protocol, so that the official SDK raises its usual exception.
 
-use super::Refusal;
-use super::surgery::Object;
+use super::DenialReply;
+use super::json_edit::ObjectWriter;
 use crate::wire::json::quote;
 
 /// Why a request or a response is refused, for the one who sent it. Holds words of the policy, ids and pointers only,
@@ -42,7 +42,7 @@ impl Denial {
 
     /// The `agentguard` member that every shape carries.
     pub(super) fn details(&self, out: &mut Vec<u8>) {
-        let mut object = Object::begin(out);
+        let mut object = ObjectWriter::begin(out);
         object.text("code", self.code);
         if !self.code_only {
             if let Some(rule) = &self.rule {
@@ -91,12 +91,12 @@ pub enum Dialect {
 
 impl Dialect {
     /// A refusal with the status of its code.
-    pub fn refusal(self, denial: &Denial) -> Refusal {
+    pub fn refusal(self, denial: &Denial) -> DenialReply {
         let mut headers = vec![("content-type", "application/json".to_owned())];
         if self == Dialect::Aws {
             headers.push(("x-amzn-errortype", aws_exception(denial.status).to_owned()));
         }
-        Refusal {
+        DenialReply {
             status: denial.status,
             headers,
             body: self.body(denial),
@@ -108,9 +108,9 @@ impl Dialect {
         let mut out = Vec::with_capacity(512);
         match self {
             Dialect::OpenAi => {
-                let mut outer = Object::begin(&mut out);
+                let mut outer = ObjectWriter::begin(&mut out);
                 outer.member("error", |out| {
-                    let mut error = Object::begin(out);
+                    let mut error = ObjectWriter::begin(out);
                     error.text("message", &denial.message());
                     error.text("type", openai_type(denial.status));
                     error.member("param", |out| out.extend_from_slice(b"null"));
@@ -126,16 +126,16 @@ impl Dialect {
                 } else {
                     "message"
                 };
-                let mut outer = Object::begin(&mut out);
+                let mut outer = ObjectWriter::begin(&mut out);
                 outer.text(key, &denial.message());
                 outer.member("agentguard", |out| denial.details(out));
                 outer.end();
             }
             Dialect::Anthropic => {
-                let mut outer = Object::begin(&mut out);
+                let mut outer = ObjectWriter::begin(&mut out);
                 outer.text("type", "error");
                 outer.member("error", |out| {
-                    let mut error = Object::begin(out);
+                    let mut error = ObjectWriter::begin(out);
                     error.text("type", anthropic_type(denial.status));
                     error.text("message", &denial.message());
                     error.member("agentguard", |out| denial.details(out));
@@ -145,9 +145,9 @@ impl Dialect {
                 outer.end();
             }
             Dialect::Google | Dialect::A2a => {
-                let mut outer = Object::begin(&mut out);
+                let mut outer = ObjectWriter::begin(&mut out);
                 outer.member("error", |out| {
-                    let mut error = Object::begin(out);
+                    let mut error = ObjectWriter::begin(out);
                     error.member("code", |out| {
                         out.extend_from_slice(denial.status.to_string().as_bytes());
                     });

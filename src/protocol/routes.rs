@@ -1,13 +1,13 @@
 //! Endpoints as lines of a table: methods, the end of the path, what is sent and what comes back.
 
-use super::{AnswerForm, BodyForm, Endpoint, Head};
+use super::{BodyForm, Endpoint, ResponseForm, RouteHead};
 use crate::event::Known;
 use crate::wire::http::{Path, percent_decode};
 use crate::wire::letter_case;
 
 /// One endpoint.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct RouteSpec {
     /// Methods, separated by spaces.
     pub(super) methods: &'static str,
     /// The last segments of its path, whatever stands before them and whatever their letter case; `*` is
@@ -16,47 +16,51 @@ pub(super) struct Line {
     /// Its name in records.
     pub(super) name: &'static str,
     pub(super) body: BodyForm,
-    pub(super) answer: AnswerForm,
+    pub(super) answer: ResponseForm,
 }
 
 /// An endpoint that takes JSON and answers in JSON.
-pub(super) const fn json(path: &'static str, name: &'static str) -> Line {
-    Line {
+pub(super) const fn json(path: &'static str, name: &'static str) -> RouteSpec {
+    RouteSpec {
         methods: "POST",
         path,
         name,
         body: BodyForm::Json,
-        answer: AnswerForm::Json,
+        answer: ResponseForm::Json,
     }
 }
 
 /// An endpoint that is asked without a body.
-pub(super) const fn get(methods: &'static str, path: &'static str, name: &'static str) -> Line {
-    Line {
+pub(super) const fn get(
+    methods: &'static str,
+    path: &'static str,
+    name: &'static str,
+) -> RouteSpec {
+    RouteSpec {
         methods,
         path,
         name,
         body: BodyForm::Absent,
-        answer: AnswerForm::Json,
+        answer: ResponseForm::Json,
     }
 }
 
-impl Line {
-    pub(super) const fn body(self, body: BodyForm) -> Line {
-        Line { body, ..self }
+impl RouteSpec {
+    pub(super) const fn body(self, body: BodyForm) -> RouteSpec {
+        RouteSpec { body, ..self }
     }
 
-    pub(super) const fn answer(self, answer: AnswerForm) -> Line {
-        Line { answer, ..self }
+    pub(super) const fn answer(self, answer: ResponseForm) -> RouteSpec {
+        RouteSpec { answer, ..self }
     }
 
-    fn fits(&self, head: &Head<'_>) -> bool {
+    fn fits(&self, head: &RouteHead<'_>) -> bool {
         // `HEAD` asks for what `GET` answers, without its body.
-        let asked = match head.method {
+        let context = match head.method {
             "HEAD" => "GET",
             method => method,
         };
-        self.methods.split(' ').any(|method| method == asked) && ends_with(head.path, self.path)
+        self.methods.split(' ').any(|method| method == context) && ends_with(head.path, self.path)
     }
 }
 
@@ -80,7 +84,7 @@ fn ends_with_ignoring_case(segment: &str, end: &str) -> bool {
 }
 
 /// The first line that a request fits, as an endpoint with the deployment that its path names.
-pub(super) fn endpoint(head: &Head<'_>, lines: &[Line]) -> Option<Endpoint> {
+pub(super) fn endpoint(head: &RouteHead<'_>, lines: &[RouteSpec]) -> Option<Endpoint> {
     let line = lines.iter().find(|line| line.fits(head))?;
     let model: Known<Box<str>> = deployment(head.path, line.path).into();
     Some(Endpoint {
@@ -119,12 +123,12 @@ const NAMING_HEADERS: [&str; 2] = [
 const NAMING_QUERY: [&str; 2] = ["model", "deployment"];
 
 /// The models that the headers and the query of a request name.
-pub(super) fn models_beside(head: &Head<'_>) -> Vec<Box<str>> {
+pub(super) fn models_beside(head: &RouteHead<'_>) -> Vec<Box<str>> {
     let named = head.headers.iter().filter_map(|(name, value)| {
         let is_naming = NAMING_HEADERS.iter().any(|known| known.as_bytes() == *name);
         is_naming.then(|| String::from_utf8_lossy(value.trim_ascii()))
     });
-    let asked = head.path.query.split('&').filter_map(|pair| {
+    let context = head.path.query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let name = percent_decode(name);
         let is_naming = |known: &&str| known.eq_ignore_ascii_case(&name);
@@ -133,7 +137,7 @@ pub(super) fn models_beside(head: &Head<'_>) -> Vec<Box<str>> {
             .any(is_naming)
             .then(|| percent_decode(value))
     });
-    let models = named.chain(asked).filter(|model| !model.is_empty());
+    let models = named.chain(context).filter(|model| !model.is_empty());
     models.map(|model| (*model).into()).collect()
 }
 
@@ -184,7 +188,7 @@ mod tests {
     fn headers_and_query_name_models() {
         let beside = |target: &str, headers: &[(&[u8], &[u8])]| -> Vec<String> {
             let path = Path::parse(target);
-            let head = Head {
+            let head = RouteHead {
                 method: "POST",
                 host: "x.openai.azure.com",
                 path: &path,

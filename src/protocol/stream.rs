@@ -4,9 +4,9 @@
 
 mod texts;
 
-pub use texts::{How, MOST, SoFar, Spot, Texts, too_many};
+pub use texts::{MAX_TEXTS, SnapshotTexts, TextPath, TextPrefixHash, Update, too_many};
 
-use super::{CannotWithhold, Denial, Reader, Removal, Withholding};
+use super::{CannotRemove, Denial, Reader, RemovalMethod, Removals};
 use crate::diag::codes;
 use crate::event::{Class, Kind, Part, Usage};
 use crate::wire::json::{Edits, JsonBody, NodeId, Value};
@@ -15,7 +15,7 @@ use std::ops::Range;
 
 /// A text of an answer that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Channel {
+pub struct TextKey {
     /// Choice or candidate; 0 where there is one answer.
     pub choice: u32,
     /// Which part of it.
@@ -33,10 +33,10 @@ pub struct CallKey {
     pub item: u32,
 }
 
-impl Channel {
+impl TextKey {
     /// The text of a block, where there is one message with numbered blocks.
-    pub fn block(item: u32, part: Part) -> Channel {
-        Channel {
+    pub fn block(item: u32, part: Part) -> TextKey {
+        TextKey {
             choice: 0,
             part,
             item,
@@ -58,11 +58,11 @@ pub(super) fn block_number(event: Value<'_>, member: &str) -> Option<u32> {
 
 /// What a frame adds to something that began before or goes on after it. Places are strings of the frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Delta {
     /// Text.
-    Text(TextPiece),
+    Text(TextDelta),
     /// A text has ended.
-    TextEnd(Channel),
+    TextEnd(TextKey),
     /// A call: `element` is the value of the frame that is about it, and nothing else.
     Call {
         /// Of which call.
@@ -70,12 +70,12 @@ pub enum Piece {
         /// Where in the frame.
         element: NodeId,
         /// What is said of it.
-        what: CallPiece,
+        what: CallDelta,
     },
     /// These calls are complete, and judged together.
     CallsEnd(Vec<CallKey>),
     /// A text has ended as far as its protocol says; a server that says so too early goes on with it.
-    TextRest(Channel),
+    TextRest(TextKey),
     /// Every call of a choice has ended, and every text as with [`TextRest`](Piece::TextRest); or with `None` every text and
     /// every call for good.
     End(Option<u32>),
@@ -83,9 +83,9 @@ pub enum Piece {
 
 /// What a frame adds to a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextPiece {
+pub struct TextDelta {
     /// Which text.
-    pub channel: Channel,
+    pub channel: TextKey,
     /// The string.
     pub place: NodeId,
     /// Whether it may be edited.
@@ -97,10 +97,10 @@ pub struct TextPiece {
     pub retold: bool,
 }
 
-impl TextPiece {
+impl TextDelta {
     /// A piece that repeats nothing.
-    pub fn new(channel: Channel, place: NodeId, class: Class) -> TextPiece {
-        TextPiece {
+    pub fn new(channel: TextKey, place: NodeId, class: Class) -> TextDelta {
+        TextDelta {
             channel,
             place,
             class,
@@ -112,7 +112,7 @@ impl TextPiece {
 
 /// What a frame says of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallPiece {
+pub enum CallDelta {
     /// That it is there.
     Begin {
         /// The provider runs it, so that it has happened.
@@ -129,7 +129,7 @@ pub enum CallPiece {
     /// More of its only argument, which has this name.
     Argument(&'static str, NodeId),
     /// One of its arguments, or more of one: where it belongs in them, and how much of it this is.
-    At(Box<[Step]>, NodeId, Extent),
+    At(Box<[ArgumentStep]>, NodeId, Extent),
     /// More of its input, free text.
     Input(NodeId),
     /// The name in another place of the same frame.
@@ -142,7 +142,7 @@ pub enum CallPiece {
 
 /// A step on the way to an argument.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum ArgumentStep {
     /// Into an element of a list.
     Index(usize),
     /// Into a member of an object.
@@ -165,20 +165,20 @@ pub enum Extent {
 /// In which order frames have to stay: two that share a lane leave in the order in which they came. No lane: those of the
 /// frame before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lanes(pub u64);
+pub struct OrderingGroups(pub u64);
 
-impl Lanes {
+impl OrderingGroups {
     /// In order with every other frame that has a lane.
-    pub const ALL: Lanes = Lanes(u64::MAX);
+    pub const ALL: OrderingGroups = OrderingGroups(u64::MAX);
 
     /// The lane of a number. Numbers above 62 share the last.
-    pub fn of(number: u32) -> Lanes {
-        Lanes(1u64.checked_shl(number.min(63)).unwrap_or(1))
+    pub fn of(number: u32) -> OrderingGroups {
+        OrderingGroups(1u64.checked_shl(number.min(63)).unwrap_or(1))
     }
 
     /// These lanes and those.
-    pub fn and(self, other: Lanes) -> Lanes {
-        Lanes(self.0 | other.0)
+    pub fn and(self, other: OrderingGroups) -> OrderingGroups {
+        OrderingGroups(self.0 | other.0)
     }
 }
 
@@ -186,9 +186,9 @@ impl Lanes {
 #[derive(Clone, Debug, Default)]
 pub struct FrameReading {
     /// Which frames it must not overtake.
-    pub lanes: Lanes,
+    pub lanes: OrderingGroups,
     /// What goes on in other frames, in the order of the bytes.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<Delta>,
     /// The answer is complete; nothing with a meaning follows.
     pub last: bool,
     /// Nobody waits for what it says: the answer begins, the model thinks or calls. At the beginning of an answer such
@@ -208,9 +208,9 @@ pub struct HeldFrame {
     /// It is not sent at all.
     pub dropped: bool,
     /// Frames that are sent before it.
-    pub before: Vec<Made>,
+    pub before: Vec<SyntheticFrame>,
     /// Frames that are sent after it.
-    pub after: Vec<Made>,
+    pub after: Vec<SyntheticFrame>,
 }
 
 impl HeldFrame {
@@ -228,7 +228,7 @@ impl HeldFrame {
 
 /// A frame of our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct SyntheticFrame {
     /// Its name, where the framing has names.
     pub event: Option<&'static str>,
     /// Its payload.
@@ -237,10 +237,10 @@ pub struct Made {
     pub is_exception: bool,
 }
 
-impl Made {
+impl SyntheticFrame {
     /// A frame.
-    pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> Made {
-        Made {
+    pub fn new(event: Option<&'static str>, payload: Vec<u8>) -> SyntheticFrame {
+        SyntheticFrame {
             event,
             payload,
             is_exception: false,
@@ -250,7 +250,7 @@ impl Made {
 
 /// A call that was judged.
 #[derive(Clone, Debug)]
-pub struct JudgedCall {
+pub struct EvaluatedCall {
     /// Which.
     pub key: CallKey,
     /// Its pieces: number of the frame, and the value in it that is about the call alone.
@@ -266,7 +266,7 @@ pub trait HeldFrames {
 }
 
 /// What was replaced so far in each text.
-pub type Changes = SortedMap<Channel, TextChanges>;
+pub type ChangesByText = SortedMap<TextKey, TextChanges>;
 
 /// What was replaced so far in a text, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -371,12 +371,12 @@ pub trait StreamReader {
     }
 
     /// The name that a frame of our own has in the framing around it.
-    fn name_of(&self, made: &Made) -> Option<&'static str> {
+    fn name_of(&self, made: &SyntheticFrame) -> Option<&'static str> {
         made.event
     }
 
     /// Where a text that arrives in pieces stands, for people and records: `#choice/0`.
-    fn text_at(&self, _channel: &Channel) -> String {
+    fn text_at(&self, _channel: &TextKey) -> String {
         String::new()
     }
 
@@ -387,10 +387,10 @@ pub trait StreamReader {
 
     /// What becomes of the stream when an event of this kind, which stands whole in the frame that was read last, may not
     /// pass.
-    fn removal(&self, kind: Kind) -> Removal {
+    fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
-            Kind::ToolCall => Removal::Call,
-            _ => Removal::Whole,
+            Kind::ToolCall => RemovalMethod::Call,
+            _ => RemovalMethod::Whole,
         }
     }
 
@@ -404,25 +404,25 @@ pub trait StreamReader {
     ///
     /// # Errors
     /// When that can't be done; the stream is then refused.
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        _calls: &[JudgedCall],
+        _calls: &[EvaluatedCall],
         _end: u64,
         _frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        Err(CannotWithhold)
+    ) -> Result<(), CannotRemove> {
+        Err(CannotRemove)
     }
 
     /// Takes out what stands whole in one frame and may not pass.
     ///
     /// # Errors
     /// When that can't be done; the stream is then refused.
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         _frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        removals.only_edits()
     }
 
     /// Whether it has to see every frame before it is sent, since frames have numbers.
@@ -432,11 +432,11 @@ pub trait StreamReader {
 
     /// Corrects what in a frame depends on what was changed: copies of edited texts, offsets into them, why the answer
     /// ended. Called before a frame is sent, once anything of the answer was changed.
-    fn correct(&mut self, _frame: &mut HeldFrame, _changes: &Changes) {}
+    fn correct(&mut self, _frame: &mut HeldFrame, _changes: &ChangesByText) {}
 
     /// The frames that end the answer as a refusal, or as an error. None where they would reach nobody: the connection is
     /// then cut.
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made>;
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame>;
 
     /// What may be sent at any time and means nothing.
     fn keep_alive(&self) -> Option<KeepAlive> {
@@ -450,7 +450,7 @@ pub enum KeepAlive {
     /// Bytes as they are: an SSE comment, white space.
     Bytes(&'static [u8]),
     /// A frame.
-    Frame(Made),
+    Frame(SyntheticFrame),
 }
 
 impl Reader<'_> {
@@ -472,8 +472,8 @@ impl Reader<'_> {
     }
 
     /// Adds a piece of a call that is a block of the only message; `event` is about the call alone.
-    pub fn call_piece(&mut self, event: Value<'_>, block: u32, what: CallPiece) {
-        self.piece(Piece::Call {
+    pub fn call_piece(&mut self, event: Value<'_>, block: u32, what: CallDelta) {
+        self.piece(Delta::Call {
             key: CallKey::block(block),
             element: event.place(),
             what,
@@ -482,7 +482,7 @@ impl Reader<'_> {
 
     /// Adds a piece to what the frame says.
     #[inline(never)]
-    pub fn piece(&mut self, piece: Piece) {
+    pub fn piece(&mut self, piece: Delta) {
         self.frame.pieces.push(piece);
     }
 }

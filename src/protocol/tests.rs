@@ -156,10 +156,14 @@ fn told(json: &JsonBody<'_>, reading: &Reading) -> Vec<String> {
     all
 }
 
-fn read(route: &Route, body: &[u8], asked: Option<&Asked>) -> Result<Vec<String>, Problem> {
-    let (json, reading) = match asked {
+fn read(
+    route: &Route,
+    body: &[u8],
+    context: Option<&RequestContext>,
+) -> Result<Vec<String>, Problem> {
+    let (json, reading) = match context {
         None => read_request(route, body, BOUNDS)?,
-        Some(asked) => read_response(route.protocol, asked, body, BOUNDS)?,
+        Some(context) => read_response(route.protocol, context, body, BOUNDS)?,
     };
     assert!(
         reading
@@ -173,12 +177,12 @@ fn read(route: &Route, body: &[u8], asked: Option<&Asked>) -> Result<Vec<String>
     }
 }
 
-fn asked(route: &Route, request: &Json) -> Asked {
-    let mut asked = Asked::at(route.endpoint.clone());
+fn context(route: &Route, request: &Json) -> RequestContext {
+    let mut context = RequestContext::at(route.endpoint.clone());
     let body = request.to_string();
     let (_, reading) = read_request(route, body.as_bytes(), BOUNDS).unwrap();
-    asked.learn(&reading);
-    asked
+    context.learn(&reading);
+    context
 }
 
 /// Objects in a value, counted from the outside.
@@ -229,14 +233,14 @@ fn reversed(value: &Json) -> Json {
 #[test]
 fn every_text_in_a_member_that_nobody_knows_is_told_of_wherever_it_stands() {
     for (route, request, answer) in bodies() {
-        let asked = asked(&route, &request);
-        for (body, asked) in [(&request, None), (&answer, Some(&asked))] {
+        let context = context(&route, &request);
+        for (body, context) in [(&request, None), (&answer, Some(&context))] {
             for number in 0..objects(body) {
                 for planted in [json!(MARK), json!({"deep": [MARK]}), json!({MARK: 1})] {
                     let mut body = body.clone();
                     plant(&mut body, &mut number.clone(), "zz", &planted);
                     // In a map of the other side's own keys it is a value of the wrong type.
-                    let Ok(told) = read(&route, body.to_string().as_bytes(), asked) else {
+                    let Ok(told) = read(&route, body.to_string().as_bytes(), context) else {
                         continue;
                     };
                     assert!(
@@ -252,10 +256,10 @@ fn every_text_in_a_member_that_nobody_knows_is_told_of_wherever_it_stands() {
 #[test]
 fn the_order_of_keys_changes_nothing() {
     for (route, request, answer) in bodies() {
-        let asked = asked(&route, &request);
-        for (body, asked) in [(&request, None), (&answer, Some(&asked))] {
-            let plain = read(&route, body.to_string().as_bytes(), asked).unwrap();
-            let turned = read(&route, reversed(body).to_string().as_bytes(), asked).unwrap();
+        let context = context(&route, &request);
+        for (body, context) in [(&request, None), (&answer, Some(&context))] {
+            let plain = read(&route, body.to_string().as_bytes(), context).unwrap();
+            let turned = read(&route, reversed(body).to_string().as_bytes(), context).unwrap();
             assert_eq!(plain, turned, "{route:?} {body}");
         }
     }
@@ -264,13 +268,13 @@ fn the_order_of_keys_changes_nothing() {
 #[test]
 fn a_member_of_another_type_is_a_problem_or_told_of_and_never_skipped() {
     for (route, request, answer) in bodies() {
-        let asked = asked(&route, &request);
-        for (body, asked) in [(&request, None), (&answer, Some(&asked))] {
+        let context = context(&route, &request);
+        for (body, context) in [(&request, None), (&answer, Some(&context))] {
             for pointer in pointers(body) {
                 for wrong in [json!(MARK), json!([MARK]), json!({"x": MARK})] {
                     let mut body = body.clone();
                     *body.pointer_mut(&pointer).unwrap() = wrong;
-                    let Ok(told) = read(&route, body.to_string().as_bytes(), asked) else {
+                    let Ok(told) = read(&route, body.to_string().as_bytes(), context) else {
                         continue;
                     };
                     let is_told = told.iter().any(|text| text.ends_with(MARK));
@@ -411,10 +415,10 @@ fn hostile_bodies_take_linear_time() {
     for (mut route, request, answer) in cases {
         route.endpoint.headers = vec![("mcp-param-x".into(), b"x".as_slice().into())];
         let (_, reading) = read_request(&route, request.as_bytes(), BOUNDS).unwrap();
-        let mut asked = Asked::at(route.endpoint.clone());
-        asked.learn(&reading);
+        let mut context = RequestContext::at(route.endpoint.clone());
+        context.learn(&reading);
         if let Some(answer) = &answer {
-            read_response(route.protocol, &asked, answer.as_bytes(), BOUNDS).unwrap();
+            read_response(route.protocol, &context, answer.as_bytes(), BOUNDS).unwrap();
         }
     }
 }
@@ -492,33 +496,33 @@ proptest! {
             let sent = request.to_string();
             let (json, reading) = read_request(&route, sent.as_bytes(), BOUNDS).unwrap();
             drop(json);
-            let mut asked = Asked::at(route.endpoint.clone());
-            asked.learn(&reading);
+            let mut context = RequestContext::at(route.endpoint.clone());
+            context.learn(&reading);
             let came = answer.to_string();
-            let (json, reading) = read_response(route.protocol, &asked, came.as_bytes(), BOUNDS).unwrap();
+            let (json, reading) = read_response(route.protocol, &context, came.as_bytes(), BOUNDS).unwrap();
             for is_answer in [false, true] {
                 let denial = Denial { status: 400, code: "AG3001", reason: "No.".to_owned(), is_answer, ..Denial::default() };
-                let body = route.protocol.refusal(&denial, &asked).body;
+                let body = route.protocol.denial_reply(&denial, &context).body;
                 prop_assert!(body.is_empty() || serde_json::from_slice::<Json>(&body).is_ok());
-                let body = route.protocol.refused_answer(&denial, &asked);
+                let body = route.protocol.denied_response(&denial, &context);
                 prop_assert!(body.is_empty() || serde_json::from_slice::<Json>(&body).is_ok());
             }
             // Whatever is taken out, what is left is JSON.
-            let mut withholding = Withholding::default();
+            let mut removals = Removals::default();
             for event in &reading.events {
                 match route.protocol.removal(event.kind) {
-                    Removal::Offer => withholding.offers.push(event.at),
-                    Removal::Message => {
+                    RemovalMethod::Offer => removals.offers.push(event.at),
+                    RemovalMethod::Message => {
                         let denial = Denial { code: "AG3001", ..Denial::default() };
-                        if withholding.denials.iter().all(|(choice, _)| *choice != event.choice) {
-                            withholding.denials.push((event.choice, denial));
+                        if removals.denials.iter().all(|(choice, _)| *choice != event.choice) {
+                            removals.denials.push((event.choice, denial));
                         }
                     }
                     _ => {}
                 }
             }
             let mut edits = Edits::default();
-            if route.protocol.withhold(&json, &asked, &withholding, &mut edits).is_ok() {
+            if route.protocol.remove_from_response(&json, &context, &removals, &mut edits).is_ok() {
                 let edited = crate::wire::edit::apply(came.as_bytes(), &json.flatten(edits));
                 prop_assert!(serde_json::from_slice::<Json>(&edited).is_ok(), "{}", String::from_utf8_lossy(&edited));
             }

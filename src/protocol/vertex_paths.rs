@@ -1,7 +1,7 @@
 //! Paths of Google's models: at the Gemini API (`/v1beta/models/MODEL:VERB`), at Vertex AI
 //! (`/v1/projects/P/locations/L/publishers/PUBLISHER/models/MODEL:VERB`, `…/endpoints/ID:VERB`).
 
-use super::{Endpoint, Head};
+use super::{Endpoint, RouteHead};
 use crate::event::Known;
 use crate::wire::letter_case;
 
@@ -34,7 +34,7 @@ impl VertexCall {
 }
 
 /// Reads `…/COLLECTION/NAME:VERB`.
-pub(super) fn vertex_call(head: &Head<'_>) -> Option<VertexCall> {
+pub(super) fn vertex_call(head: &RouteHead<'_>) -> Option<VertexCall> {
     let (last, before) = head.path.segments.split_last()?;
     let (name, verb) = last.rsplit_once(':')?;
     let (collection, before) = before.split_last()?;
@@ -73,7 +73,7 @@ mod tests {
     use crate::wire::http::Path;
 
     fn call(target: &str) -> Option<VertexCall> {
-        vertex_call(&Head {
+        vertex_call(&RouteHead {
             method: "POST",
             host: "",
             path: &Path::parse(target),

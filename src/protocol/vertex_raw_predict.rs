@@ -4,17 +4,20 @@
 
 use super::anthropic_shapes::tell_request;
 use super::coverage::{CONVERSATION, MODEL_ANSWER, shown};
-use super::openai_chat::{Answer, ChatStream, OpenAiChat};
+use super::openai_chat::{ChatStream, OpenAiChat, ResponseShape};
 use super::reader::Reader;
 use super::stream::StreamReader;
 use super::vertex_paths::vertex_call;
-use super::{Asked, CannotWithhold, Denial, Dialect, Endpoint, Head, Protocol, Row, Withholding};
+use super::{
+    CannotRemove, CoverageRow, Denial, Dialect, Endpoint, Protocol, Removals, RequestContext,
+    RouteHead,
+};
 use crate::wire::json::{Edits, JsonBody};
 
 /// The format.
 pub(super) struct VertexRawPredict;
 
-const ROWS: &[Row] = &[Row {
+const ROWS: &[CoverageRow] = &[CoverageRow {
     route: shown(
         "Vertex AI `POST …:rawPredict`, `…:streamRawPredict` of other makers than Anthropic",
     ),
@@ -28,7 +31,7 @@ impl Protocol for VertexRawPredict {
         "openai.chat"
     }
 
-    fn endpoint(&self, head: &Head<'_>) -> Option<Endpoint> {
+    fn endpoint(&self, head: &RouteHead<'_>) -> Option<Endpoint> {
         let call = vertex_call(head).filter(|_| head.method == "POST")?;
         match call.verb.as_str() {
             "rawpredict" => Some(call.endpoint("raw_predict")),
@@ -40,7 +43,7 @@ impl Protocol for VertexRawPredict {
         }
     }
 
-    fn coverage(&self) -> &'static [Row] {
+    fn coverage(&self) -> &'static [CoverageRow] {
         ROWS
     }
 
@@ -59,25 +62,25 @@ impl Protocol for VertexRawPredict {
         }
     }
 
-    fn read_response(&self, reader: &mut Reader<'_>, asked: &Asked) {
-        OpenAiChat.read_response(reader, asked);
+    fn read_response(&self, reader: &mut Reader<'_>, context: &RequestContext) {
+        OpenAiChat.read_response(reader, context);
     }
 
-    fn refused_answer(&self, denial: &Denial, asked: &Asked) -> Vec<u8> {
-        OpenAiChat.refused_answer(denial, asked)
+    fn denied_response(&self, denial: &Denial, context: &RequestContext) -> Vec<u8> {
+        OpenAiChat.denied_response(denial, context)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &self,
         json: &JsonBody<'_>,
-        asked: &Asked,
-        withholding: &Withholding,
+        context: &RequestContext,
+        removals: &Removals,
         edits: &mut Edits,
-    ) -> Result<(), CannotWithhold> {
-        OpenAiChat.withhold(json, asked, withholding, edits)
+    ) -> Result<(), CannotRemove> {
+        OpenAiChat.remove_from_response(json, context, removals, edits)
     }
 
-    fn stream(&self, asked: &Asked) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(ChatStream::new(asked, Answer::Chat)))
+    fn stream(&self, context: &RequestContext) -> Option<Box<dyn StreamReader>> {
+        Some(Box::new(ChatStream::new(context, ResponseShape::Chat)))
     }
 }

@@ -4,7 +4,7 @@
 use super::*;
 
 /// An operator: a value that fits, one that doesn't, one that it can't read.
-struct Row {
+struct CoverageRow {
     verb: &'static str,
     operand: &'static str,
     fits: &'static str,
@@ -30,8 +30,8 @@ const fn row(
     fits: &'static str,
     differs: &'static str,
     unreadable: Option<&'static str>,
-) -> Row {
-    Row {
+) -> CoverageRow {
+    CoverageRow {
         verb,
         operand,
         fits,
@@ -41,21 +41,21 @@ const fn row(
     }
 }
 
-const fn negative(row: Row) -> Row {
-    Row {
+const fn negative(row: CoverageRow) -> CoverageRow {
+    CoverageRow {
         shape: Shape::Negative,
         ..row
     }
 }
 
-const fn count(verb: &'static str, fits: &'static str, differs: &'static str) -> Row {
-    Row {
+const fn count(verb: &'static str, fits: &'static str, differs: &'static str) -> CoverageRow {
+    CoverageRow {
         shape: Shape::Count,
         ..row(verb, "2", fits, differs, None)
     }
 }
 
-const TABLE: &[Row] = &[
+const TABLE: &[CoverageRow] = &[
     row("equals", "1", "1.0", "2", None),
     negative(row("not_equals", "1", "2", "1", Some("x"))),
     row("in", "[a, 7]", "7", "8", None),
@@ -195,8 +195,8 @@ struct Cell {
     loosening: bool,
 }
 
-fn cells(row: &Row) -> Vec<Cell> {
-    let Row { fits, differs, .. } = row;
+fn cells(row: &CoverageRow) -> Vec<Cell> {
+    let CoverageRow { fits, differs, .. } = row;
     let is_negative = row.shape == Shape::Negative;
     let cell = |what, path, members: String, restricting, loosening| Cell {
         what,
@@ -498,7 +498,7 @@ fn every_operator_answers_every_cell_of_the_table() {
 #[test]
 fn operators_on_texts_answer_for_every_kind_of_text() {
     let mut wrong = Vec::new();
-    let is_of_text = |row: &&Row| {
+    let is_of_text = |row: &&CoverageRow| {
         let reads = row.verb.contains("contains")
             || row.verb.contains("with")
             || row.verb.contains("length");

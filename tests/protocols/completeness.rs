@@ -214,7 +214,7 @@ fn bodies_with_changed_bytes_are_read_or_refused_without_a_panic() {
     let result = runner.run(&strategy, |(which, changes)| {
         let exchange = which.get(&exchanges);
         let route = route_of(exchange);
-        let asked = agentguard::protocol::Asked::at(route.endpoint.clone());
+        let asked = agentguard::protocol::RequestContext::at(route.endpoint.clone());
         for half in ["request", "response"] {
             let mut bytes = exchange[half]["body"].as_str().unwrap().as_bytes().to_vec();
             for (from, to, byte) in &changes {

@@ -11,14 +11,15 @@ mod completeness;
 mod evasion;
 mod recognition;
 mod refusals;
-mod withholding;
+mod removals;
 
 use agentguard::event::{Event, Known, Reading};
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings};
 use agentguard::policy::{load, parse_yaml};
 use agentguard::protocol::{
-    self, Asked, BodyForm, Bounds, Head, Recognised, Route, read_request, read_response,
+    self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead, read_request,
+    read_response,
 };
 use agentguard::wire::http::Path;
 use agentguard::wire::json::JsonBody;
@@ -69,7 +70,7 @@ fn route(method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> Opti
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
-    let recognised = protocol::recognise(&Head {
+    let recognised = protocol::recognise(&RouteHead {
         method,
         host,
         path: &Path::parse(path),
@@ -116,13 +117,13 @@ fn requests() -> Vec<(Value, Route, Value)> {
 }
 
 /// Answers that are JSON, each with its route and what was asked.
-fn answers() -> Vec<(Value, Route, Asked, Value)> {
+fn answers() -> Vec<(Value, Route, RequestContext, Value)> {
     recorded()
         .into_iter()
         .filter_map(|exchange| {
             let route = route_of(&exchange);
             let answer = body(&exchange, "response")?;
-            let mut asked = Asked::at(route.endpoint.clone());
+            let mut asked = RequestContext::at(route.endpoint.clone());
             if let Some(request) = body(&exchange, "request") {
                 let request = request.to_string();
                 let (_, reading) = read_request(&route, request.as_bytes(), BOUNDS).unwrap();
@@ -141,7 +142,7 @@ fn asked_in<'b>(route: &Route, body: &'b str) -> (JsonBody<'b>, Reading) {
 
 /// What is read in an answer to nothing in particular.
 fn answered_in<'b>(route: &Route, body: &'b str) -> (JsonBody<'b>, Reading) {
-    let asked = Asked::at(route.endpoint.clone());
+    let asked = RequestContext::at(route.endpoint.clone());
     read_response(route.protocol, &asked, body.as_bytes(), BOUNDS)
         .unwrap_or_else(|problem| panic!("{problem:?} in {body}"))
 }

@@ -6,7 +6,7 @@ use agentguard::event::{Class, Kind, Part};
 use agentguard::flow::simulation::{Half, Seen, run};
 use agentguard::flow::{Guard, Surroundings, Transcript, transcript};
 use agentguard::policy::{load, parse_yaml};
-use agentguard::protocol::{self, Asked, Bounds, Head, Protocol, Recognised};
+use agentguard::protocol::{self, Bounds, Protocol, Recognised, RequestContext, RouteHead};
 use agentguard::wire::frame::Framing;
 use agentguard::wire::http::{ContentType, Path};
 use base64::Engine;
@@ -29,7 +29,7 @@ pub(super) struct Streamed {
     pub(super) body: Vec<u8>,
     pub(super) framing: Framing,
     pub(super) protocol: &'static dyn Protocol,
-    asked: Asked,
+    asked: RequestContext,
 }
 
 pub(super) fn body(message: &Value) -> Vec<u8> {
@@ -73,7 +73,7 @@ fn streamed(exchange: &Value) -> Option<Streamed> {
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
-    let head = Head {
+    let head = RouteHead {
         method: text("method"),
         host: text("host"),
         path: &path,
@@ -84,7 +84,7 @@ fn streamed(exchange: &Value) -> Option<Streamed> {
     let Recognised::Protocol(route) = protocol::recognise(&head) else {
         return None;
     };
-    let mut asked = Asked::at(route.endpoint.clone());
+    let mut asked = RequestContext::at(route.endpoint.clone());
     let sent = body(request);
     if let Ok((_, reading)) = protocol::read_request(&route, &sent, BOUNDS) {
         asked.learn(&reading);

@@ -5,7 +5,7 @@ use super::recorded;
 use super::streams::{body, guard, half, headers};
 use agentguard::event::{Event, Kind, Known, Reading};
 use agentguard::flow::simulation::{Half, Seen, run};
-use agentguard::protocol::{self, Asked, BodyForm, Bounds, Head, Recognised, Route};
+use agentguard::protocol::{self, BodyForm, Bounds, Recognised, RequestContext, Route, RouteHead};
 use agentguard::wire::http::{ContentType, MediaType, Path};
 use agentguard::wire::json::JsonBody;
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ fn route_of(exchange: &Value) -> Option<Route> {
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
-    let head = Head {
+    let head = RouteHead {
         method: text("method"),
         host: text("host"),
         path: &path,
@@ -65,7 +65,7 @@ fn whole(exchange: &Value) -> Option<Whole> {
         return None;
     }
     let route = route_of(exchange)?;
-    let asked = Asked::at(route.endpoint.clone());
+    let asked = RequestContext::at(route.endpoint.clone());
     if route.protocol.framing(&asked, media).is_some() {
         return None;
     }
@@ -101,8 +101,8 @@ impl Whole {
         !self.request.is_empty() && self.route.endpoint.body != BodyForm::Absent
     }
 
-    fn asked(&self) -> Asked {
-        let mut asked = Asked::at(self.route.endpoint.clone());
+    fn asked(&self) -> RequestContext {
+        let mut asked = RequestContext::at(self.route.endpoint.clone());
         if let Some((_, reading)) = self.read_request(&self.request) {
             asked.learn(&reading);
         }
@@ -113,7 +113,11 @@ impl Whole {
         protocol::read_request(&self.route, body, BOUNDS).ok()
     }
 
-    fn read_response<'b>(&self, asked: &Asked, body: &'b [u8]) -> Option<(JsonBody<'b>, Reading)> {
+    fn read_response<'b>(
+        &self,
+        asked: &RequestContext,
+        body: &'b [u8],
+    ) -> Option<(JsonBody<'b>, Reading)> {
         protocol::read_response(self.route.protocol, asked, body, BOUNDS).ok()
     }
 

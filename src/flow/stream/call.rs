@@ -3,7 +3,7 @@
 use super::queue::Queue;
 use super::scattered::Scattered;
 use crate::event::{Class, Direction, Event, Kind, Known, Problem, Reading};
-use crate::protocol::stream::{CallKey, CallPiece, HeldFrames};
+use crate::protocol::stream::{CallDelta, CallKey, HeldFrames};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::json::{self, Edits, JsonBody, Limits, NodeId, quote};
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ impl Call {
         &mut self,
         frame: u64,
         element: NodeId,
-        what: &CallPiece,
+        what: &CallDelta,
         json: &JsonBody<'_>,
     ) -> bool {
         let is_new = self.elements.last().is_none_or(|(last, _)| *last != frame);
@@ -59,21 +59,21 @@ impl Call {
             })
         };
         match what {
-            CallPiece::Begin { provider_run } => self.provider_run |= *provider_run,
-            CallPiece::Name(place) => {
+            CallDelta::Begin { provider_run } => self.provider_run |= *provider_run,
+            CallDelta::Name(place) => {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.names.extend(text.map(|text| (frame, *place, text)));
             }
-            CallPiece::Named(name) => self.named = Some(name.clone()),
-            CallPiece::Alias(place) => {
+            CallDelta::Named(name) => self.named = Some(name.clone()),
+            CallDelta::Alias(place) => {
                 let text = text(*place).filter(|text| !text.is_empty());
                 self.aliases.extend(text);
             }
-            CallPiece::Arguments(place)
-            | CallPiece::Argument(_, place)
-            | CallPiece::Input(place) => {
-                self.is_text |= matches!(what, CallPiece::Input(_));
-                if let CallPiece::Argument(name, _) = what {
+            CallDelta::Arguments(place)
+            | CallDelta::Argument(_, place)
+            | CallDelta::Input(place) => {
+                self.is_text |= matches!(what, CallDelta::Input(_));
+                if let CallDelta::Argument(name, _) = what {
                     let value = json.value(*place);
                     let is_text =
                         value.is_some_and(|value| value.kind() == json::ValueKind::String);
@@ -86,14 +86,14 @@ impl Call {
                     self.parts.push((frame, *place));
                 }
             }
-            CallPiece::At(path, place, extent) => {
+            CallDelta::At(path, place, extent) => {
                 if let Some(value) = json.value(*place) {
                     self.scattered.add(frame, *place, value, path, *extent);
                 }
             }
-            CallPiece::NameAgain(place) => self.names_again.push((frame, *place)),
-            CallPiece::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
-            CallPiece::ArgumentsWhole(place) => self.wholes.push((frame, *place)),
+            CallDelta::NameAgain(place) => self.names_again.push((frame, *place)),
+            CallDelta::ArgumentsAgain(place) => self.parts_again.push((frame, *place)),
+            CallDelta::ArgumentsWhole(place) => self.wholes.push((frame, *place)),
         }
         is_new
     }
@@ -191,7 +191,7 @@ impl Call {
         if let Some(holder) = holder {
             if is_text_alone {
                 event.args = Known::Unknown;
-                event.texts = reader.quiet_text(holder, Class::Text);
+                event.texts = reader.register_text(holder, Class::Text);
             } else {
                 (event.args, event.texts) = reader.arguments(holder);
             }

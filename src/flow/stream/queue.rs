@@ -1,6 +1,6 @@
 //! Frames that are held back, in their order, until everything in them is judged.
 
-use crate::protocol::stream::{HeldFrame, HeldFrames, Lanes};
+use crate::protocol::stream::{HeldFrame, HeldFrames, OrderingGroups};
 use crate::wire::frame::Frame;
 use crate::wire::sort;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ pub(super) struct Waiting {
     pub(super) frame: Frame,
     /// What can be changed of it; absent for frames that are passed on unread.
     pub(super) held: Option<HeldFrame>,
-    lanes: Lanes,
+    lanes: OrderingGroups,
     /// How many things in it are not judged yet.
     waits: u32,
     /// How many of them are texts of which a little more is needed.
@@ -46,7 +46,12 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds a frame, which waits until [`settled`](Queue::settled) was called for it once.
-    pub(super) fn push(&mut self, frame: Frame, held: Option<HeldFrame>, lanes: Lanes) -> u64 {
+    pub(super) fn push(
+        &mut self,
+        frame: Frame,
+        held: Option<HeldFrame>,
+        lanes: OrderingGroups,
+    ) -> u64 {
         let number = self.next();
         self.bytes = self.bytes.saturating_add(frame.raw.len());
         self.entries.push_back(Some(Waiting {
@@ -56,7 +61,7 @@ impl Queue {
             waits: 1,
             short: 0,
         }));
-        if lanes == Lanes::ALL {
+        if lanes == OrderingGroups::ALL {
             self.barriers.push_back(number);
         } else {
             for lane in numbers(lanes) {
@@ -188,7 +193,7 @@ impl Queue {
                 let until = self.stops.front().copied().unwrap_or(self.next());
                 candidates.extend(self.judged(number..=until));
             }
-            let was_barrier = entry.lanes == Lanes::ALL;
+            let was_barrier = entry.lanes == OrderingGroups::ALL;
             if was_barrier {
                 self.barriers.pop_front();
             } else {
@@ -246,10 +251,10 @@ impl Queue {
         if self.stops.front().is_some_and(|stop| *stop < number) {
             return false;
         }
-        if entry.lanes == Lanes::ALL {
+        if entry.lanes == OrderingGroups::ALL {
             return number == self.first;
         }
-        let has_lane = entry.lanes != Lanes::default();
+        let has_lane = entry.lanes != OrderingGroups::default();
         let barred = self
             .barriers
             .front()
@@ -269,7 +274,7 @@ impl HeldFrames for Queue {
     }
 }
 
-fn numbers(lanes: Lanes) -> impl Iterator<Item = usize> {
+fn numbers(lanes: OrderingGroups) -> impl Iterator<Item = usize> {
     let mut rest = lanes.0;
     std::iter::from_fn(move || {
         let lane = usize::try_from(rest.trailing_zeros()).ok()?;
@@ -308,14 +313,18 @@ mod tests {
     #[test]
     fn frames_of_other_lanes_overtake_and_those_of_one_lane_do_not() {
         let mut queue = Queue::default();
-        let call = queue.push(frame("c"), None, Lanes::of(2));
-        let text = queue.push(frame("t"), None, Lanes::of(0));
-        let more = queue.push(frame("u"), None, Lanes::of(0));
+        let call = queue.push(frame("c"), None, OrderingGroups::of(2));
+        let text = queue.push(frame("t"), None, OrderingGroups::of(0));
+        let more = queue.push(frame("u"), None, OrderingGroups::of(0));
         queue.settled(more);
         assert_eq!(left(&mut queue), "");
         queue.settled(text);
         assert_eq!(left(&mut queue), "tu");
-        let both = queue.push(frame("b"), None, Lanes::of(0).and(Lanes::of(2)));
+        let both = queue.push(
+            frame("b"),
+            None,
+            OrderingGroups::of(0).and(OrderingGroups::of(2)),
+        );
         queue.settled(both);
         assert_eq!(left(&mut queue), "");
         queue.settled(call);
@@ -326,10 +335,10 @@ mod tests {
     #[test]
     fn a_barrier_stays_in_order_with_everything_that_has_a_lane() {
         let mut queue = Queue::default();
-        let first = queue.push(frame("1"), None, Lanes::of(0));
-        let barrier = queue.push(frame("2"), None, Lanes::ALL);
-        let behind = queue.push(frame("3"), None, Lanes::of(5));
-        let ping = queue.push(frame("p"), None, Lanes::default());
+        let first = queue.push(frame("1"), None, OrderingGroups::of(0));
+        let barrier = queue.push(frame("2"), None, OrderingGroups::ALL);
+        let behind = queue.push(frame("3"), None, OrderingGroups::of(5));
+        let ping = queue.push(frame("p"), None, OrderingGroups::default());
         for number in [behind, barrier] {
             queue.settled(number);
         }
@@ -344,19 +353,19 @@ mod tests {
     #[test]
     fn a_short_wait_holds_up_all_lanes_and_a_long_one_its_own() {
         let mut queue = Queue::default();
-        let text = queue.push(frame("t"), None, Lanes::of(0));
+        let text = queue.push(frame("t"), None, OrderingGroups::of(0));
         queue.wait_shortly(text);
         queue.settled(text);
-        let other = queue.push(frame("o"), None, Lanes::of(1));
+        let other = queue.push(frame("o"), None, OrderingGroups::of(1));
         queue.settled(other);
         assert_eq!(left(&mut queue), "");
         queue.settled_shortly(text);
         assert_eq!(left(&mut queue), "to");
-        let text = queue.push(frame("T"), None, Lanes::of(0));
+        let text = queue.push(frame("T"), None, OrderingGroups::of(0));
         queue.wait_shortly(text);
         queue.settled(text);
         for _ in 0..=PATIENCE {
-            let other = queue.push(frame("o"), None, Lanes::of(1));
+            let other = queue.push(frame("o"), None, OrderingGroups::of(1));
             queue.settled(other);
         }
         assert_eq!(left(&mut queue), "ooooooooooooooooo");
@@ -368,7 +377,7 @@ mod tests {
     #[test]
     fn a_frame_waits_for_everything_in_it() {
         let mut queue = Queue::default();
-        let number = queue.push(frame("x"), None, Lanes::of(0));
+        let number = queue.push(frame("x"), None, OrderingGroups::of(0));
         queue.wait(number);
         queue.settled(number);
         assert_eq!(left(&mut queue), "");

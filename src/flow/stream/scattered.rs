@@ -2,7 +2,7 @@
 
 use super::call::{put, put_in_first};
 use super::queue::Queue;
-use crate::protocol::stream::{Extent, Step};
+use crate::protocol::stream::{ArgumentStep, Extent};
 use crate::wire::json::{self, JsonBody, Limits, NodeId, Value, quote};
 
 /// More arguments than these are not told apart: they are a text.
@@ -14,7 +14,7 @@ const DEEPEST: usize = 64;
 /// One argument so far.
 #[derive(Clone, Debug)]
 struct Argument {
-    path: Box<[Step]>,
+    path: Box<[ArgumentStep]>,
     is_text: bool,
     /// Its text; JSON, if it is none.
     said: String,
@@ -52,7 +52,7 @@ impl Scattered {
         frame: u64,
         place: NodeId,
         value: Value<'_>,
-        path: &[Step],
+        path: &[ArgumentStep],
         extent: Extent,
     ) {
         let is_text = value.kind() == json::ValueKind::String && extent != Extent::Null;
@@ -166,8 +166,8 @@ impl Scattered {
         self.arguments.iter().all(|argument| {
             let mut path = argument.path.iter();
             let value = path.try_fold(body.root(), |value, step| match step {
-                Step::Name(name) => value.get(name),
-                Step::Index(index) => value.elements().nth(*index),
+                ArgumentStep::Name(name) => value.get(name),
+                ArgumentStep::Index(index) => value.elements().nth(*index),
             });
             value.and_then(|value| visit(argument, value)).is_some()
         })
@@ -186,9 +186,9 @@ impl Argument {
     }
 }
 
-fn write_line(path: &[Step], said: &str, text: &mut String) {
+fn write_line(path: &[ArgumentStep], said: &str, text: &mut String) {
     for step in path {
-        if let Step::Name(name) = step {
+        if let ArgumentStep::Name(name) = step {
             text.push_str(name);
             text.push(' ');
         }
@@ -211,7 +211,7 @@ fn write(arguments: &[Argument], depth: usize, out: &mut Vec<u8>) -> Option<()> 
         }
         return Some(());
     };
-    let is_list = matches!(kind, Step::Index(_));
+    let is_list = matches!(kind, ArgumentStep::Index(_));
     out.push(if is_list { b'[' } else { b'{' });
     let groups = arguments.chunk_by(|one, next| step(one) == step(next));
     for (number, group) in groups.enumerate() {
@@ -219,8 +219,8 @@ fn write(arguments: &[Argument], depth: usize, out: &mut Vec<u8>) -> Option<()> 
             out.push(b',');
         }
         match step(group.first()?)? {
-            Step::Index(index) if is_list && index == number => {}
-            Step::Name(name) if !is_list => {
+            ArgumentStep::Index(index) if is_list && index == number => {}
+            ArgumentStep::Name(name) if !is_list => {
                 quote(&name, out);
                 out.push(b':');
             }

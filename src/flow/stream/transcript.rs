@@ -4,7 +4,7 @@ use super::call::Call;
 use super::{learn, part_of_text};
 use crate::diag::codes;
 use crate::event::{Class, Direction, Event, Kind, Problem, Reading, Usage};
-use crate::protocol::stream::{CallKey, Channel, Piece, StreamReader};
+use crate::protocol::stream::{CallKey, Delta, StreamReader, TextKey};
 use crate::protocol::{Bounds, Reader};
 use crate::wire::frame::{Frame, Frames, Framing};
 use crate::wire::json::{JsonBody, NodeId};
@@ -37,7 +37,7 @@ pub struct Transcript {
 /// Something that goes on over frames, with the number of its part.
 #[derive(Default)]
 struct Open {
-    texts: SortedMap<Channel, (usize, String, Class)>,
+    texts: SortedMap<TextKey, (usize, String, Class)>,
     calls: SortedMap<CallKey, (usize, Call)>,
 }
 
@@ -131,7 +131,7 @@ fn read(
 impl Open {
     fn take(
         &mut self,
-        piece: Piece,
+        piece: Delta,
         json: &JsonBody<'_>,
         frame: u64,
         parts: &mut Vec<Option<Told>>,
@@ -141,8 +141,8 @@ impl Open {
             parts.len().saturating_sub(1)
         };
         match piece {
-            Piece::Text(piece) if piece.retold => {}
-            Piece::Text(piece) => {
+            Delta::Text(piece) if piece.retold => {}
+            Delta::Text(piece) => {
                 let (_, text, _) = self
                     .texts
                     .entry(piece.channel)
@@ -151,14 +151,14 @@ impl Open {
                     text.push_str(more.get(piece.repeats..).unwrap_or_default());
                 }
             }
-            Piece::Call { key, element, what } => {
+            Delta::Call { key, element, what } => {
                 let (_, call) = self
                     .calls
                     .entry(key)
                     .or_insert_with(|| (begin(), Call::default()));
                 call.add(frame, element, &what, json);
             }
-            Piece::TextEnd(_) | Piece::TextRest(_) | Piece::CallsEnd(_) | Piece::End(_) => {}
+            Delta::TextEnd(_) | Delta::TextRest(_) | Delta::CallsEnd(_) | Delta::End(_) => {}
         }
     }
 

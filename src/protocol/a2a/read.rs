@@ -4,10 +4,10 @@ use super::tables::{ERROR, MESSAGE, PARAMS, PART, RESULT};
 use super::{CARD, STREAM, SUBSCRIBE, endpoint_of, named_like};
 use crate::diag::codes;
 use crate::event::{Author, DefaultGate, Direction, Event, Kind, Known, Part, RpcMessage, Turn};
-use crate::protocol::jsonrpc::{self, Envelope, Waiting, is_message};
+use crate::protocol::jsonrpc::{self, Envelope, PendingRpc, is_message};
 use crate::protocol::reader::{Origin, Reader, Voice, is_textual};
-use crate::protocol::stream::{Piece, TextPiece};
-use crate::protocol::{Asked, Endpoint};
+use crate::protocol::stream::{Delta, TextDelta};
+use crate::protocol::{Endpoint, RequestContext};
 use crate::wire::json::{self, NodeId, Value};
 
 /// Reads a request in either binding.
@@ -46,7 +46,7 @@ pub(super) fn request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
 
 fn unknown(reader: &mut Reader<'_>, root: Value<'_>, method: &str) {
     if let Some(known) = named_like(method) {
-        jsonrpc::refuse_variant(reader, root, known);
+        jsonrpc::report_variant(reader, root, known);
     }
     let origin = Origin {
         from: Known::Unknown,
@@ -66,7 +66,7 @@ fn params(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// Lists of parts whose texts go on in other frames: where each stands, in ascending order, and which text it is a piece of.
-pub(super) type Pieces = [(NodeId, TextPiece)];
+pub(super) type DeltaSink = [(NodeId, TextDelta)];
 
 /// One message. In a request it has an author; in an answer it is the agent's, or repeats what was said before.
 fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
@@ -94,7 +94,7 @@ fn message(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
     });
 }
 
-fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextPiece>) {
+fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
     reader.array(value, |reader, part| {
         let member = |key: &str| part.get(key).filter(|value| !value.is_null());
         let file = member("file");
@@ -129,11 +129,11 @@ fn parts(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, piece: Option
     });
 }
 
-fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<TextPiece>) {
+fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<TextDelta>) {
     match piece {
         Some(piece) => {
-            reader.quiet_text(text, piece.class);
-            reader.piece(Piece::Text(TextPiece {
+            reader.register_text(text, piece.class);
+            reader.piece(Delta::Text(TextDelta {
                 place: text.place(),
                 ..piece
             }));
@@ -145,28 +145,28 @@ fn text(reader: &mut Reader<'_>, text: Value<'_>, voice: &Voice, piece: Option<T
 }
 
 /// What an answer in either binding says.
-pub(super) fn result_of<'v>(root: Value<'v>, asked: &Asked) -> Option<Value<'v>> {
-    if is_rpc(root, asked) {
+pub(super) fn result_of<'v>(root: Value<'v>, context: &RequestContext) -> Option<Value<'v>> {
+    if is_rpc(root, context) {
         root.get("result")
     } else {
         Some(root)
     }
 }
 
-fn is_rpc(root: Value<'_>, asked: &Asked) -> bool {
-    is_message(root) || !asked.rpc.is_empty()
+fn is_rpc(root: Value<'_>, context: &RequestContext) -> bool {
+    is_message(root) || !context.rpc.is_empty()
 }
 
 /// Reads an answer in either binding, or a frame of one.
-pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked, pieces: &Pieces) {
+pub(super) fn answer(reader: &mut Reader<'_>, context: &RequestContext, pieces: &DeltaSink) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
-    if !is_rpc(root, asked) {
-        rest_answer(reader, root, asked, pieces);
+    if !is_rpc(root, context) {
+        rest_answer(reader, root, context, pieces);
         return;
     }
     let envelope = Envelope::read(reader, root);
-    let question = Waiting::of(asked).request(asked, envelope.id);
+    let question = PendingRpc::of(context).request(context, envelope.id);
     let rpc = RpcMessage {
         is_answer: true,
         params: None,
@@ -176,16 +176,21 @@ pub(super) fn answer(reader: &mut Reader<'_>, asked: &Asked, pieces: &Pieces) {
     let origin = said();
     envelope.read_error(reader, &origin);
     if let Some(result) = envelope.result {
-        self::result(reader, result, asked, pieces);
+        self::result(reader, result, context, pieces);
     }
 }
 
-fn rest_answer(reader: &mut Reader<'_>, root: Value<'_>, asked: &Asked, pieces: &Pieces) {
+fn rest_answer(
+    reader: &mut Reader<'_>,
+    root: Value<'_>,
+    context: &RequestContext,
+    pieces: &DeltaSink,
+) {
     let Some(error) = root
         .get("error")
         .filter(|error| error.kind() == json::ValueKind::Object)
     else {
-        result(reader, root, asked, pieces);
+        result(reader, root, context, pieces);
         return;
     };
     let status = error.get("status").and_then(|status| status.text());
@@ -206,8 +211,8 @@ fn said() -> Origin {
     }
 }
 
-fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked, pieces: &Pieces) {
-    if asked.endpoint.name == CARD {
+fn result(reader: &mut Reader<'_>, value: Value<'_>, context: &RequestContext, pieces: &DeltaSink) {
+    if context.endpoint.name == CARD {
         card(reader, value);
         return;
     }
@@ -217,7 +222,7 @@ fn result(reader: &mut Reader<'_>, value: Value<'_>, asked: &Asked, pieces: &Pie
         json::ValueKind::Array => {
             reader.claim(value);
             for element in value.elements() {
-                result(reader, element, asked, pieces);
+                result(reader, element, context, pieces);
             }
             return;
         }
@@ -249,5 +254,5 @@ fn card(reader: &mut Reader<'_>, value: Value<'_>) {
         return;
     }
     let texts = reader.tree(value);
-    reader.tell(value, texts, &said().with_part(Part::Definition));
+    reader.emit_text(value, texts, &said().with_part(Part::Definition));
 }

@@ -1,59 +1,59 @@
 //! Refusals: a JSON-RPC error with HTTP 200, as agents answer themselves; in HTTP+JSON the shape of Google's errors.
 
 use super::{SEND, TASK, VERSION};
-use crate::protocol::jsonrpc::{DENIED, answers, has_own_status, refusal_with_status, write_error};
-use crate::protocol::stream::Made;
-use crate::protocol::surgery::Object;
-use crate::protocol::{Asked, Denial, Dialect, Refusal};
+use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::jsonrpc::{DENIED, answers, denial_with_status, has_own_status, write_error};
+use crate::protocol::stream::SyntheticFrame;
+use crate::protocol::{Denial, DenialReply, Dialect, RequestContext};
 use crate::wire::json::quote;
 
 /// A refusal whose status can still be chosen.
-pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
-    let is_rpc = asked.endpoint.name == super::MESSAGE || !asked.rpc.is_empty();
+pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
+    let is_rpc = context.endpoint.name == super::MESSAGE || !context.rpc.is_empty();
     if !is_rpc {
         return Dialect::A2a.refusal(denial);
     }
     if has_own_status(denial) {
-        return refusal_with_status(denial, asked);
+        return denial_with_status(denial, context);
     }
-    match errors(denial, asked) {
-        Some(body) => Refusal {
+    match errors(denial, context) {
+        Some(body) => DenialReply {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned())],
             body,
         },
-        None => refusal_with_status(denial, asked),
+        None => denial_with_status(denial, context),
     }
 }
 
-fn errors(denial: &Denial, asked: &Asked) -> Option<Vec<u8>> {
-    answers(asked, false, |out, message| {
+fn errors(denial: &Denial, context: &RequestContext) -> Option<Vec<u8>> {
+    answers(context, false, |out, message| {
         write_error(out, message.id.as_deref(), DENIED, denial);
     })
 }
 
 /// An answer for a client that has already been sent a successful status.
-pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
-    if let Some(body) = errors(denial, asked) {
+pub(super) fn answer(denial: &Denial, context: &RequestContext) -> Vec<u8> {
+    if let Some(body) = errors(denial, context) {
         return body;
     }
-    match asked.endpoint.name {
+    match context.endpoint.name {
         // The agent's answer is a message; here it says why there is no other.
         SEND => {
             let mut out = Vec::with_capacity(512);
-            let mut outer = Object::begin(&mut out);
-            outer.member("message", |out| write_message(out, denial, asked));
+            let mut outer = ObjectWriter::begin(&mut out);
+            outer.member("message", |out| write_message(out, denial, context));
             outer.end();
             out
         }
         TASK => {
             let mut out = Vec::with_capacity(512);
-            let mut task = Object::begin(&mut out);
+            let mut task = ObjectWriter::begin(&mut out);
             task.text("id", &denial.request_id);
             task.member("status", |out| {
-                let mut status = Object::begin(out);
+                let mut status = ObjectWriter::begin(out);
                 status.text("state", "TASK_STATE_REJECTED");
-                status.member("message", |out| write_message(out, denial, asked));
+                status.member("message", |out| write_message(out, denial, context));
                 status.end();
             });
             task.end();
@@ -64,19 +64,19 @@ pub(super) fn answer(denial: &Denial, asked: &Asked) -> Vec<u8> {
 }
 
 /// The last frame of a stream that is refused. HTTP+JSON names it; in JSON-RPC it tells itself that it is an error.
-pub(super) fn frame(denial: &Denial, asked: &Asked) -> Made {
-    match errors(denial, asked) {
-        Some(body) => Made::new(None, body),
-        None => Made::new(Some("error"), Dialect::A2a.body(denial)),
+pub(super) fn frame(denial: &Denial, context: &RequestContext) -> SyntheticFrame {
+    match errors(denial, context) {
+        Some(body) => SyntheticFrame::new(None, body),
+        None => SyntheticFrame::new(Some("error"), Dialect::A2a.body(denial)),
     }
 }
 
-fn write_message(out: &mut Vec<u8>, denial: &Denial, asked: &Asked) {
-    let is_old = !asked
+fn write_message(out: &mut Vec<u8>, denial: &Denial, context: &RequestContext) {
+    let is_old = !context
         .endpoint
         .header(VERSION)
         .any(|version| !version.starts_with(b"0."));
-    let mut message = Object::begin(out);
+    let mut message = ObjectWriter::begin(out);
     message.text("messageId", &format!("agentguard-{}", denial.request_id));
     message.text("role", "ROLE_AGENT");
     // 0.3 has parts under another name in this binding.
@@ -86,7 +86,7 @@ fn write_message(out: &mut Vec<u8>, denial: &Denial, asked: &Asked) {
         out.extend_from_slice(b"}]");
     });
     message.member("metadata", |out| {
-        let mut metadata = Object::begin(out);
+        let mut metadata = ObjectWriter::begin(out);
         metadata.member("agentguard", |out| denial.details(out));
         metadata.end();
     });

@@ -6,9 +6,9 @@ use super::refuse;
 use crate::event::{Class, Part};
 use crate::protocol::reader::Reader;
 use crate::protocol::stream::{
-    Channel, HeldFrame, KeepAlive, Lanes, Made, Piece, StreamReader, TextPiece,
+    Delta, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
 };
-use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
+use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
@@ -36,28 +36,28 @@ const STATES: u32 = 0;
 
 /// A streamed answer of an agent. The text of an artifact may arrive in chunks, and is one text whatever its parts are.
 pub(super) struct A2aStream {
-    asked: Asked,
+    context: RequestContext,
     /// Numbers of the artifacts so far, by their ids.
     artifacts: SortedMap<String, u32>,
 }
 
 impl A2aStream {
-    pub(super) fn new(asked: &Asked) -> A2aStream {
+    pub(super) fn new(context: &RequestContext) -> A2aStream {
         A2aStream {
-            asked: asked.clone(),
+            context: context.clone(),
             artifacts: SortedMap::new(),
         }
     }
 
     /// The text of an artifact, and whether it is a new one.
-    fn channel(&mut self, artifact: Value<'_>) -> (Channel, bool) {
+    fn channel(&mut self, artifact: Value<'_>) -> (TextKey, bool) {
         let id = member(artifact, "artifactId", "artifact_id")
             .and_then(|id| id.text())
             .unwrap_or_default()
             .into_owned();
         let next = offset(self.artifacts.len());
         let item = *self.artifacts.entry(id).or_insert(next);
-        let channel = Channel {
+        let channel = TextKey {
             choice: 0,
             part: Part::Text,
             item,
@@ -66,9 +66,9 @@ impl A2aStream {
     }
 
     /// A chunk of an artifact.
-    fn chunk(&mut self, chunk: &mut Chunks, update: Value<'_>, artifact: Value<'_>) {
+    fn chunk(&mut self, chunk: &mut ArtifactChunks, update: Value<'_>, artifact: Value<'_>) {
         let (channel, _) = self.channel(artifact);
-        chunk.lanes = chunk.lanes.and(Lanes::of(
+        chunk.lanes = chunk.lanes.and(OrderingGroups::of(
             channel.item.saturating_add(STATES).saturating_add(1),
         ));
         if !is_set(update.get("append")) {
@@ -81,7 +81,7 @@ impl A2aStream {
     }
 
     /// An artifact of a task: all of it, and perhaps once more.
-    fn whole(&mut self, chunks: &mut Chunks, artifact: Value<'_>) {
+    fn whole(&mut self, chunks: &mut ArtifactChunks, artifact: Value<'_>) {
         let (channel, is_new) = self.channel(artifact);
         chunks.before.push(channel);
         chunks.after.push(channel);
@@ -91,23 +91,23 @@ impl A2aStream {
 
 /// What a frame holds of artifacts.
 #[derive(Default)]
-struct Chunks {
-    pieces: Vec<(NodeId, TextPiece)>,
-    lanes: Lanes,
+struct ArtifactChunks {
+    pieces: Vec<(NodeId, TextDelta)>,
+    lanes: OrderingGroups,
     /// Texts that begin anew.
-    before: Vec<Channel>,
+    before: Vec<TextKey>,
     /// Texts of which this is said to be the last chunk.
-    last: Vec<Channel>,
+    last: Vec<TextKey>,
     /// Texts that are complete.
-    after: Vec<Channel>,
+    after: Vec<TextKey>,
 }
 
-impl Chunks {
-    fn add(&mut self, artifact: Value<'_>, channel: Channel, retold: bool) {
+impl ArtifactChunks {
+    fn add(&mut self, artifact: Value<'_>, channel: TextKey, retold: bool) {
         if let Some(parts) = artifact.get("parts") {
-            let piece = TextPiece {
+            let piece = TextDelta {
                 retold,
-                ..TextPiece::new(channel, parts.place(), Class::Text)
+                ..TextDelta::new(channel, parts.place(), Class::Text)
             };
             self.pieces.push((parts.place(), piece));
         }
@@ -126,10 +126,10 @@ fn is_set(flag: Option<Value<'_>>) -> bool {
 impl StreamReader for A2aStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
-        let mut chunks = Chunks::default();
+        let mut chunks = ArtifactChunks::default();
         let mut is_state = false;
         let mut rests = true;
-        if let Some(result) = read::result_of(body.root(), &self.asked) {
+        if let Some(result) = read::result_of(body.root(), &self.context) {
             // Each is bare, or stands under its name.
             let bare = Some(result);
             let update = member(result, "artifactUpdate", "artifact_update");
@@ -159,37 +159,41 @@ impl StreamReader for A2aStream {
             }
         }
         for channel in chunks.before {
-            reader.piece(Piece::TextEnd(channel));
+            reader.piece(Delta::TextEnd(channel));
         }
         sort::sort_by_key(&mut chunks.pieces, |(parts, _)| *parts);
-        read::answer(reader, &self.asked, &chunks.pieces);
+        read::answer(reader, &self.context, &chunks.pieces);
         for channel in chunks.last {
-            reader.piece(Piece::TextRest(channel));
+            reader.piece(Delta::TextRest(channel));
         }
         for channel in chunks.after {
-            reader.piece(Piece::TextEnd(channel));
+            reader.piece(Delta::TextEnd(channel));
         }
         if rests {
-            reader.piece(Piece::End(None));
+            reader.piece(Delta::End(None));
         }
         reader.frame.lanes = match (rests, is_state) {
-            (true, _) => Lanes::ALL,
-            (false, true) => chunks.lanes.and(Lanes::of(STATES)),
+            (true, _) => OrderingGroups::ALL,
+            (false, true) => chunks.lanes.and(OrderingGroups::of(STATES)),
             (false, false) => chunks.lanes,
         };
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         format!("#artifact/{}", channel.item)
     }
 
-    fn withhold(&mut self, _: &mut HeldFrame, _: &Withholding) -> Result<(), CannotWithhold> {
+    fn remove_from_response(
+        &mut self,
+        _: &mut HeldFrame,
+        _: &Removals,
+    ) -> Result<(), CannotRemove> {
         // Texts are edited where they stand; what repeats an artifact is edited as what it repeats.
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
-        vec![refuse::frame(denial, &self.asked)]
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+        vec![refuse::frame(denial, &self.context)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

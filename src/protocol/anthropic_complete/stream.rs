@@ -1,12 +1,14 @@
 //! A text completion that streams: events that each hold a piece of the text.
 
-use super::{answer, refused};
+use super::{answer, denied_text};
 use crate::diag::codes;
 use crate::event::Part;
+use crate::protocol::json_edit::tag;
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::stream::{CallKey, Channel, KeepAlive, Lanes, Made, StreamReader};
-use crate::protocol::surgery::tag;
-use crate::protocol::{Asked, Denial, Dialect};
+use crate::protocol::stream::{
+    CallKey, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
+};
+use crate::protocol::{Denial, Dialect, RequestContext};
 
 /// A streamed completion.
 #[derive(Debug)]
@@ -17,8 +19,12 @@ pub(super) struct CompletionStream {
 }
 
 impl CompletionStream {
-    pub(super) fn new(asked: &Asked) -> CompletionStream {
-        let model = asked.models.names.first().map_or("unknown", |model| model);
+    pub(super) fn new(context: &RequestContext) -> CompletionStream {
+        let model = context
+            .models
+            .names
+            .first()
+            .map_or("unknown", |model| model);
         CompletionStream {
             id: "agentguard".to_owned(),
             model: model.to_owned(),
@@ -28,7 +34,7 @@ impl CompletionStream {
 
 impl StreamReader for CompletionStream {
     fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
-        reader.frame.lanes = Lanes::of(0);
+        reader.frame.lanes = OrderingGroups::of(0);
         let Some(body) = reader.body() else { return };
         let root = body.root();
         // Older versions of the API have neither names nor types.
@@ -57,7 +63,7 @@ impl StreamReader for CompletionStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.part {
             Part::Text => "#completion".to_owned(),
             part => format!("#{}", part.word()),
@@ -68,17 +74,17 @@ impl StreamReader for CompletionStream {
         String::new()
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         vec![if as_error {
-            Made::new(Some("error"), Dialect::Anthropic.body(denial))
+            SyntheticFrame::new(Some("error"), Dialect::Anthropic.body(denial))
         } else {
-            let refused = refused(&denial.message(), &self.id, &self.model);
-            Made::new(Some("completion"), refused)
+            let denied_text = denied_text(&denial.message(), &self.id, &self.model);
+            SyntheticFrame::new(Some("completion"), denied_text)
         }]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        let ping = Made::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
+        let ping = SyntheticFrame::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
         Some(KeepAlive::Frame(ping))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::blocks::content;
 use crate::event::{Author, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
@@ -63,8 +63,8 @@ pub(in crate::protocol) fn response(reader: &mut Reader<'_>, root: Value<'_>) {
 }
 
 /// The model that answers.
-pub(super) fn answering(origin: Origin) -> Speaker {
-    Speaker {
+pub(super) fn answering(origin: Origin) -> Attribution {
+    Attribution {
         origin,
         calls: Turn::Latest,
         is_result: false,

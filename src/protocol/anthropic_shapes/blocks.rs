@@ -3,8 +3,8 @@
 
 use super::{CACHE_CONTROL, CALLER, CITATION, tools};
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Call, Is, Key, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Is, Key, Reader, is_textual};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -175,11 +175,11 @@ const FALLBACK: &[Key] = &[
 pub(in crate::protocol) fn content(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     match value.kind() {
-        json::ValueKind::String => say(reader, value, speaker),
+        json::ValueKind::String => emit_attributed(reader, value, speaker),
         json::ValueKind::Array => reader.array(value, |reader, element| {
             block(reader, element, speaker, calls);
         }),
@@ -192,7 +192,7 @@ pub(in crate::protocol) fn content(
 pub(super) fn block(
     reader: &mut Reader<'_>,
     block: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     if block.kind() != json::ValueKind::Object {
@@ -203,7 +203,7 @@ pub(super) fn block(
     let kind = block.get("type").and_then(|kind| kind.text());
     match kind.as_deref() {
         Some("text") => reader.keys(block, TEXT, origin, &mut |reader, _, value| {
-            say(reader, value, speaker);
+            emit_attributed(reader, value, speaker);
         }),
         Some("image") => medium(reader, block, speaker, calls, |count| &mut count.image),
         Some("document") => medium(reader, block, speaker, calls, |count| &mut count.file),
@@ -271,7 +271,7 @@ pub(super) fn block(
 fn medium(
     reader: &mut Reader<'_>,
     block: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
@@ -298,7 +298,7 @@ const NESTED: &[Key] = &[("type", Is::Word(&["content"])), ("content", Is::Own)]
 fn source(
     reader: &mut Reader<'_>,
     source: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
@@ -347,11 +347,11 @@ fn source(
 fn call(
     reader: &mut Reader<'_>,
     block: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     provider_run: bool,
 ) {
-    let mut call = Call::at(reader, block);
+    let mut call = CallBuilder::at(reader, block);
     call.event.choice = speaker.origin.choice;
     call.event.provider_run = provider_run;
     // What the provider ran in an earlier turn can't be stopped any more.
@@ -387,7 +387,7 @@ fn call(
 fn result(
     reader: &mut Reader<'_>,
     block: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
@@ -436,11 +436,11 @@ fn result(
 fn provider_result(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     match value.kind() {
-        json::ValueKind::String | json::ValueKind::Null => say(reader, value, speaker),
+        json::ValueKind::String | json::ValueKind::Null => emit_attributed(reader, value, speaker),
         json::ValueKind::Array => reader.array(value, |reader, element| {
             provider_result(reader, element, speaker, calls);
         }),

@@ -5,7 +5,7 @@ use super::{CACHE_CONTROL, tools};
 use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::Endpoint;
-use crate::protocol::conversation::{Calls, Speaker, Turns};
+use crate::protocol::conversation::{Attribution, Calls, Turns};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
@@ -145,7 +145,7 @@ pub(in crate::protocol) fn request(reader: &mut Reader<'_>, root: Value<'_>, end
         reader.model_beside_path(model, &endpoint.model);
     }
     let origin = Origin::of(Author::System, Part::Other);
-    let system = Speaker {
+    let system = Attribution {
         origin: Origin::of(Author::System, Part::Text),
         calls: Turn::Earlier,
         is_result: false,
@@ -209,15 +209,15 @@ fn message(
         _ => Known::Unknown,
     };
     reader.reading.count_message(&from);
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: Origin {
             from,
             part: Part::Text,
-            turn: turns.of_text(at),
+            turn: turns.text_turn(at),
             choice: 0,
             piece_of: None,
         },
-        calls: turns.of_calls(at),
+        calls: turns.call_turn(at),
         is_result: false,
     };
     reader.keys(

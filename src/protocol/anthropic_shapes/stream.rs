@@ -5,18 +5,18 @@
 use super::CITATION;
 use super::answer::{CONTAINER, RESPONSE, STOP_DETAILS, STOP_REASONS, answering, error, usage};
 use super::blocks::{CALL, block, content};
-use super::withhold::{begun_message, message as withhold_in_message};
+use super::removal::{begun_message, message as remove_from_message};
 use crate::diag::codes;
 use crate::event::{Class, Part};
+use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::Calls;
+use crate::protocol::json_edit::{ObjectWriter, tag};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
-use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextPiece, block_number,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
 };
-use crate::protocol::surgery::{Object, tag};
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
 
@@ -98,14 +98,18 @@ pub(in crate::protocol) struct MessageStream {
     /// Calls whose result a program that the provider runs waits for.
     programmatic: Vec<u32>,
     /// What the client has.
-    sent: Sent,
+    sent: ClientBlocks,
     /// A text block of which the client has nothing but its start. The API takes no empty ones back.
     blank: Option<u32>,
 }
 
 impl MessageStream {
-    pub(in crate::protocol) fn new(asked: &Asked) -> MessageStream {
-        let model = asked.models.names.first().map_or("unknown", |model| model);
+    pub(in crate::protocol) fn new(context: &RequestContext) -> MessageStream {
+        let model = context
+            .models
+            .names
+            .first()
+            .map_or("unknown", |model| model);
         MessageStream {
             id: String::new(),
             model: model.to_owned(),
@@ -118,7 +122,7 @@ impl MessageStream {
             calls: 0,
             taken: 0,
             programmatic: Vec::new(),
-            sent: Sent::default(),
+            sent: ClientBlocks::default(),
             blank: None,
         }
     }
@@ -207,7 +211,7 @@ impl MessageStream {
 
     fn end_run(&mut self, reader: &mut Reader<'static>) {
         if std::mem::take(&mut self.is_running) {
-            reader.piece(Piece::TextEnd(Channel::block(self.run, Part::Text)));
+            reader.piece(Delta::TextEnd(TextKey::block(self.run, Part::Text)));
             self.run = self.run.saturating_add(1);
         }
     }
@@ -220,24 +224,24 @@ impl MessageStream {
         index: u32,
         provider_run: bool,
     ) {
-        reader.call_piece(event, index, CallPiece::Begin { provider_run });
+        reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
         let origin = Origin::answer(0);
         reader.keys(value, CALL, &origin, &mut |reader, key, member| match key {
             "name" => {
                 name = reader.name(member).map(Box::from);
-                reader.call_piece(event, index, CallPiece::Name(member.place()));
+                reader.call_piece(event, index, CallDelta::Name(member.place()));
             }
             "toolset_name" => {
                 reader.name(member);
-                reader.call_piece(event, index, CallPiece::Alias(member.place()));
+                reader.call_piece(event, index, CallDelta::Alias(member.place()));
             }
             _ => {
                 reader.claim_all(member);
                 // An empty object stands for what the deltas will say.
                 let is_placeholder = member.is_null() || is_empty(member);
                 if !is_placeholder {
-                    reader.call_piece(event, index, CallPiece::Arguments(member.place()));
+                    reader.call_piece(event, index, CallDelta::Arguments(member.place()));
                 }
             }
         });
@@ -281,22 +285,22 @@ impl MessageStream {
                 }),
                 _ => {
                     reader.claim(value);
-                    reader.call_piece(event, index, CallPiece::Arguments(value.place()));
+                    reader.call_piece(event, index, CallDelta::Arguments(value.place()));
                 }
             },
         );
         if delta.get("signature").is_some() {
             // The thinking is complete.
-            reader.piece(Piece::TextRest(Channel::block(index, Part::Reasoning)));
+            reader.piece(Delta::TextRest(TextKey::block(index, Part::Reasoning)));
         }
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
             let is_text = value.kind() == json::ValueKind::String && !key.is_text("type");
-            if is_text && !reader.knows(value) {
+            if is_text && !reader.is_claimed_value(value) {
                 reader.claim(value);
-                let channel = Channel::block(index, Part::Other);
-                let piece = TextPiece::new(channel, value.place(), Class::Unknown);
-                reader.piece(Piece::Text(piece));
+                let channel = TextKey::block(index, Part::Other);
+                let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+                reader.piece(Delta::Text(piece));
             }
         }
     }
@@ -307,9 +311,9 @@ impl MessageStream {
             return;
         };
         for part in [Part::Reasoning, Part::Other] {
-            reader.piece(Piece::TextEnd(Channel::block(index, part)));
+            reader.piece(Delta::TextEnd(TextKey::block(index, part)));
         }
-        reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
+        reader.piece(Delta::CallsEnd(vec![CallKey::block(index)]));
     }
 
     fn end(&mut self, reader: &mut Reader<'static>, delta: Value<'_>) {
@@ -323,7 +327,7 @@ impl MessageStream {
 }
 
 /// A text block of our own.
-fn text_block(index: u32, text: &str) -> [Made; 3] {
+fn text_block(index: u32, text: &str) -> [SyntheticFrame; 3] {
     let start = event("content_block_start", |event| {
         event.number("index", u64::from(index));
         event.member("content_block", |out| out.extend_from_slice(EMPTY_TEXT));
@@ -357,26 +361,26 @@ fn text_of(index: u32) -> Origin {
 }
 
 /// An event of our own.
-fn event(kind: &'static str, rest: impl FnOnce(&mut Object<'_>)) -> Made {
+fn event(kind: &'static str, rest: impl FnOnce(&mut ObjectWriter<'_>)) -> SyntheticFrame {
     let mut out = Vec::with_capacity(128);
-    let mut object = Object::begin(&mut out);
+    let mut object = ObjectWriter::begin(&mut out);
     object.text("type", kind);
     rest(&mut object);
     object.end();
-    Made::new(Some(kind), out)
+    SyntheticFrame::new(Some(kind), out)
 }
 
-fn block_stop(index: u32) -> Made {
+fn block_stop(index: u32) -> SyntheticFrame {
     event("content_block_stop", |event| {
         event.number("index", u64::from(index));
     })
 }
 
-fn text_delta(index: u32, text: &str) -> Made {
+fn text_delta(index: u32, text: &str) -> SyntheticFrame {
     event("content_block_delta", |event| {
         event.number("index", u64::from(index));
         event.member("delta", |out| {
-            let mut delta = Object::begin(out);
+            let mut delta = ObjectWriter::begin(out);
             delta.text("type", "text_delta");
             delta.text("text", text);
             delta.end();
@@ -386,7 +390,7 @@ fn text_delta(index: u32, text: &str) -> Made {
 
 impl StreamReader for MessageStream {
     fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
-        reader.frame.lanes = Lanes::of(0);
+        reader.frame.lanes = OrderingGroups::of(0);
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let kind = root.get("type").and_then(|kind| kind.text());
@@ -413,14 +417,14 @@ impl StreamReader for MessageStream {
         match kind {
             "content_block_stop" => self.end_block(reader, root),
             "message_delta" if self.is_running => {
-                reader.piece(Piece::TextRest(Channel::block(self.run, Part::Text)));
+                reader.piece(Delta::TextRest(TextKey::block(self.run, Part::Text)));
             }
             "message_stop" => reader.frame.last = true,
             _ => {}
         }
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.part {
             Part::Text => format!("#text/{}", channel.item),
             part => format!("#content/{}/{}", channel.item, part.word()),
@@ -431,50 +435,50 @@ impl StreamReader for MessageStream {
         format!("#content/{}", key.item)
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(text) = &call.denied else { continue };
             let index = call.key.item;
             // A program that the provider runs waits for its result: there is nothing to put in its place.
             if self.programmatic.contains(&index) {
-                return Err(CannotWithhold);
+                return Err(CannotRemove);
             }
             let mut numbers = call.pieces.iter().map(|(number, _)| *number);
-            let first = numbers.next().ok_or(CannotWithhold)?;
-            let frame = frames.get(first).ok_or(CannotWithhold)?;
+            let first = numbers.next().ok_or(CannotRemove)?;
+            let frame = frames.get(first).ok_or(CannotRemove)?;
             let body = frame.json.as_ref().and_then(|json| json.body());
-            let body = body.ok_or(CannotWithhold)?;
-            let block = body.root().get("content_block").ok_or(CannotWithhold)?;
+            let body = body.ok_or(CannotRemove)?;
+            let block = body.root().get("content_block").ok_or(CannotRemove)?;
             frame.edits.replace(block, EMPTY_TEXT.to_vec());
             frame.after.push(text_delta(index, text));
             for number in numbers.filter(|number| *number != first) {
-                frames.get(number).ok_or(CannotWithhold)?.dropped = true;
+                frames.get(number).ok_or(CannotRemove)?.dropped = true;
             }
             self.taken = self.taken.saturating_add(1);
         }
         Ok(())
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        let denied = withholding.denied_calls();
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        let denied = removals.denied_calls();
         if denied.is_empty() {
             return Ok(());
         }
         let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotWithhold)?;
-        let message = body.root().get("message").ok_or(CannotWithhold)?;
-        let taken = withhold_in_message(message, None, &denied, &mut frame.edits)?;
+        let body = body.ok_or(CannotRemove)?;
+        let message = body.root().get("message").ok_or(CannotRemove)?;
+        let taken = remove_from_message(message, None, &denied, &mut frame.edits)?;
         if taken < denied.len() {
-            return Err(CannotWithhold);
+            return Err(CannotRemove);
         }
         self.taken = self.taken.saturating_add(taken);
         Ok(())
@@ -484,7 +488,7 @@ impl StreamReader for MessageStream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -531,9 +535,12 @@ impl StreamReader for MessageStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error || self.sent.has_ended {
-            return vec![Made::new(Some("error"), Dialect::Anthropic.body(denial))];
+            return vec![SyntheticFrame::new(
+                Some("error"),
+                Dialect::Anthropic.body(denial),
+            )];
         }
         let mut made = Vec::with_capacity(7);
         if !self.sent.has_begun {
@@ -558,7 +565,7 @@ impl StreamReader for MessageStream {
                 out.extend_from_slice(br#"{"stop_reason":"refusal","stop_sequence":null}"#);
             });
             event.member("usage", |out| {
-                let mut usage = Object::begin(out);
+                let mut usage = ObjectWriter::begin(out);
                 usage.number("output_tokens", self.output_tokens);
                 usage.end();
             });
@@ -568,7 +575,7 @@ impl StreamReader for MessageStream {
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
-        let ping = Made::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
+        let ping = SyntheticFrame::new(Some("ping"), br#"{"type": "ping"}"#.to_vec());
         Some(KeepAlive::Frame(ping))
     }
 }

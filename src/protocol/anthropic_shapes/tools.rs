@@ -84,7 +84,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             "name" => name = reader.name(value).map(Box::from),
             "mcp_server_name" => server = reader.name(value).map(Box::from),
             "description" => {
-                reader.quiet_text(value, Class::Text);
+                reader.register_text(value, Class::Text);
             }
             "tools" => inline = Some(value),
             _ => {
@@ -113,7 +113,7 @@ pub(in crate::protocol) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             .flatten()
             .collect();
         reader.provider_run_offer(tool, &names);
-        reader.tell(tool, texts, &definition);
+        reader.emit_text(tool, texts, &definition);
         if kind.as_deref() == Some("mcp_toolset") {
             toolset(reader, tool);
         }
@@ -181,7 +181,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         &mut |reader, key, value| match key {
             "name" => name = reader.name(value).map(Box::from),
             "description" => {
-                reader.quiet_text(value, Class::Text);
+                reader.register_text(value, Class::Text);
             }
             _ => {
                 reader.tree(value);
@@ -189,7 +189,7 @@ pub(super) fn listed_tool(reader: &mut Reader<'_>, tool: Value<'_>) {
         },
     );
     let texts = start..reader.text_count();
-    reader.tell(tool, texts, &definition);
+    reader.emit_text(tool, texts, &definition);
     if let (Some(name), false) = (name, is_answer) {
         reader.provider_run_offer(tool, &[&name]);
     }

@@ -4,9 +4,9 @@
 use crate::event::{Author, Event, Kind, Known, Part, Turn};
 use crate::protocol::anthropic_shapes::offered_tool;
 use crate::protocol::bedrock_shapes::aws_error;
-use crate::protocol::reader::{Call, Is, Key, Origin, Reader};
-use crate::protocol::surgery::remove_members;
-use crate::protocol::{CannotWithhold, Withholding};
+use crate::protocol::json_edit::remove_members;
+use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader};
+use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
@@ -116,7 +116,7 @@ pub(super) fn request(reader: &mut Reader<'_>, root: Value<'_>) {
             event.from = tool.from.clone();
             event.texts = texts.clone();
             reader.reading.add(event);
-            reader.retell(value, texts, &tool);
+            reader.emit_duplicate(value, texts, &tool);
         }
         "query" | "documents" => reader.value(value, Is::Tree(Part::Other), &nobody),
         "images" => reader.array(value, image),
@@ -172,7 +172,7 @@ fn history(reader: &mut Reader<'_>, value: Value<'_>) {
 /// Cohere: `{name, parameters}`.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) {
     const CALL: &[Key] = &[("name", Is::Own), ("parameters", Is::Own)];
-    let mut told = Call::at(reader, call);
+    let mut told = CallBuilder::at(reader, call);
     told.event.turn = turn;
     let origin = Origin::of(Author::Assistant, Part::Arguments);
     reader.keys(call, CALL, &origin, &mut |reader, key, value| match key {
@@ -444,7 +444,7 @@ const BY_VENDOR: &[(&str, &str)] = &[
     ("ai21.j2", "completions"),
 ];
 
-pub(super) fn refused(member: &str, text: &str) -> Option<Vec<u8>> {
+pub(super) fn denied_text(member: &str, text: &str) -> Option<Vec<u8>> {
     let (_, before, after) = REFUSED.iter().find(|(name, ..)| *name == member)?;
     let mut out = before.as_bytes().to_vec();
     json::quote(text, &mut out);
@@ -460,26 +460,26 @@ pub(super) fn member_of(model: &str) -> Option<&'static str> {
 
 /// An answer that is nothing but a refusal, as a model's family says it.
 pub(super) fn refused_for(model: &str, text: &str) -> Option<Vec<u8>> {
-    refused(member_of(model)?, text)
+    denied_text(member_of(model)?, text)
 }
 
 /// Makes the edits in an answer. Whatever is edited, members that repeat its text go.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     root: Value<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    if let Some((_, text)) = withholding.choices.first() {
+) -> Result<(), CannotRemove> {
+    if let Some((_, text)) = removals.choices.first() {
         let with = root
             .members()
-            .find_map(|(key, _)| refused(&key.text()?, text))
-            .ok_or(CannotWithhold)?;
+            .find_map(|(key, _)| denied_text(&key.text()?, text))
+            .ok_or(CannotRemove)?;
         edits.replace(root, with);
         return Ok(());
     }
     // Cohere's calls stand beside a text that announces them: there is no shape for one that is missing.
-    if !withholding.calls.is_empty() {
-        return Err(CannotWithhold);
+    if !removals.calls.is_empty() {
+        return Err(CannotRemove);
     }
     drop_copies(root, edits);
     Ok(())

@@ -3,8 +3,10 @@
 use super::plain::{self, index_of};
 use crate::event::Part;
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::stream::{CallKey, Changes, Channel, HeldFrame, Lanes, Made, StreamReader};
-use crate::protocol::{CannotWithhold, Denial, Withholding};
+use crate::protocol::stream::{
+    CallKey, ChangesByText, HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
+};
+use crate::protocol::{CannotRemove, Denial, Removals};
 use crate::wire::json::quote;
 
 /// Where texts beside a list of answers are counted from.
@@ -37,7 +39,7 @@ const MEMBERS: &[(&str, &str)] = &[
 
 impl StreamReader for PlainStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
-        reader.frame.lanes = Lanes::of(0);
+        reader.frame.lanes = OrderingGroups::of(0);
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let says = MEMBERS.iter().find(|(name, _)| root.get(name).is_some());
@@ -51,7 +53,7 @@ impl StreamReader for PlainStream {
         plain::read(reader, root, &origin);
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.part {
             Part::Text => format!("#choice/{}", channel.choice),
             part => format!("#choice/{}/{}", channel.choice, part.word()),
@@ -62,17 +64,17 @@ impl StreamReader for PlainStream {
         format!("#choice/{}/tool_calls/{}", key.choice, key.item)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
         let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotWithhold)?;
-        plain::withhold(body.root(), withholding, &mut frame.edits)
+        let body = body.ok_or(CannotRemove)?;
+        plain::remove_from_response(body.root(), removals, &mut frame.edits)
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         if frame.edits.is_empty() {
             return;
         }
@@ -81,13 +83,13 @@ impl StreamReader for PlainStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         let text = denial.message();
         let piece = |before: &str, after: &str| {
             let mut out = before.as_bytes().to_vec();
             quote(&text, &mut out);
             out.extend_from_slice(after.as_bytes());
-            Made::new(None, out)
+            SyntheticFrame::new(None, out)
         };
         match self.member {
             "results" => vec![piece(
@@ -96,13 +98,13 @@ impl StreamReader for PlainStream {
             )],
             "text" | "generations" => vec![
                 piece(r#"{"is_finished":false,"text":"#, "}"),
-                Made::new(
+                SyntheticFrame::new(
                     None,
                     br#"{"is_finished":true,"finish_reason":"COMPLETE"}"#.to_vec(),
                 ),
             ],
-            member => plain::refused(member, &text)
-                .map(|refused| Made::new(None, refused))
+            member => plain::denied_text(member, &text)
+                .map(|denied_text| SyntheticFrame::new(None, denied_text))
                 .into_iter()
                 .collect(),
         }

@@ -2,16 +2,17 @@
 //! which family's it is.
 
 use super::plain_stream::PlainStream;
-use super::{Family, model_of, plain};
+use super::{ModelFamily, model_of, plain};
 use crate::diag::codes;
 use crate::protocol::anthropic_shapes::MessageStream;
 use crate::protocol::bedrock_shapes::{ConverseStream, exception, read_exception};
-use crate::protocol::openai_chat::{Answer, ChatStream};
+use crate::protocol::openai_chat::{ChatStream, ResponseShape};
 use crate::protocol::reader::{Reader, is_tag};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, StreamReader,
+    CallKey, ChangesByText, EvaluatedCall, HeldFrame, HeldFrames, OrderingGroups, StreamReader,
+    SyntheticFrame, TextKey,
 };
-use crate::protocol::{Asked, CannotWithhold, Denial, Withholding};
+use crate::protocol::{CannotRemove, Denial, Removals, RequestContext};
 use crate::wire::json::{Edits, JsonBody, Limits, Value, quote};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,13 +25,13 @@ const LIMITS: Limits = Limits { max_depth: 8 };
 
 /// A streamed answer.
 pub(super) struct InvokeStream {
-    asked: Asked,
-    family: Option<Family>,
+    context: RequestContext,
+    family: Option<ModelFamily>,
     inner: Box<dyn StreamReader>,
 }
 
 /// Whose event it is.
-fn family_of(event: Value<'_>) -> Family {
+fn family_of(event: Value<'_>) -> ModelFamily {
     let begins = |prefix: &str| {
         event
             .members()
@@ -43,46 +44,46 @@ fn family_of(event: Value<'_>) -> Family {
             .get("object")
             .is_some_and(|object| object.is_text("chat.completion.chunk"));
     if event.get("type").is_some() && event.get("completion").is_none() {
-        Family::Claude
+        ModelFamily::Claude
     } else if begins("message") || begins("contentBlock") || begins("metadata") {
-        Family::Nova
+        ModelFamily::Nova
     } else if is_chat {
-        Family::Chat
+        ModelFamily::Chat
     } else {
-        Family::Plain
+        ModelFamily::Plain
     }
 }
 
 /// Whose event a refusal would have to be before any has come.
-fn family_of_model(model: &str) -> Family {
+fn family_of_model(model: &str) -> ModelFamily {
     if model.contains("anthropic.") {
-        Family::Claude
+        ModelFamily::Claude
     } else if model.contains("amazon.nova") {
-        Family::Nova
+        ModelFamily::Nova
     } else if plain::member_of(model).is_some() {
-        Family::Plain
+        ModelFamily::Plain
     } else {
-        Family::Chat
+        ModelFamily::Chat
     }
 }
 
 impl InvokeStream {
-    pub(super) fn new(asked: &Asked) -> InvokeStream {
-        let family = family_of_model(&model_of(&asked.endpoint));
+    pub(super) fn new(context: &RequestContext) -> InvokeStream {
+        let family = family_of_model(&model_of(&context.endpoint));
         InvokeStream {
-            asked: asked.clone(),
+            context: context.clone(),
             family: None,
-            inner: reader_of(family, asked),
+            inner: reader_of(family, context),
         }
     }
 }
 
-fn reader_of(family: Family, asked: &Asked) -> Box<dyn StreamReader> {
+fn reader_of(family: ModelFamily, context: &RequestContext) -> Box<dyn StreamReader> {
     match family {
-        Family::Claude => Box::new(MessageStream::new(asked)),
-        Family::Nova => Box::new(ConverseStream::new(true)),
-        Family::Chat => Box::new(ChatStream::new(asked, Answer::Chat)),
-        Family::Plain => Box::new(PlainStream::new(&model_of(&asked.endpoint))),
+        ModelFamily::Claude => Box::new(MessageStream::new(context)),
+        ModelFamily::Nova => Box::new(ConverseStream::new(true)),
+        ModelFamily::Chat => Box::new(ChatStream::new(context, ResponseShape::Chat)),
+        ModelFamily::Plain => Box::new(PlainStream::new(&model_of(&context.endpoint))),
     }
 }
 
@@ -98,7 +99,7 @@ impl StreamReader for InvokeStream {
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if name != Some(CHUNK) {
-            reader.frame.lanes = Lanes::of(0);
+            reader.frame.lanes = OrderingGroups::of(0);
             read_exception(reader, root, name);
             return;
         }
@@ -106,7 +107,7 @@ impl StreamReader for InvokeStream {
         match self.family {
             None => {
                 self.family = Some(family);
-                self.inner = reader_of(family, &self.asked);
+                self.inner = reader_of(family, &self.context);
             }
             Some(known) if known != family => {
                 let what = "an event of another kind than those before";
@@ -161,11 +162,11 @@ impl StreamReader for InvokeStream {
         }
     }
 
-    fn name_of(&self, _: &Made) -> Option<&'static str> {
+    fn name_of(&self, _: &SyntheticFrame) -> Option<&'static str> {
         Some(CHUNK)
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         self.inner.text_at(channel)
     }
 
@@ -173,32 +174,32 @@ impl StreamReader for InvokeStream {
         self.inner.call_at(key)
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         end: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
-        self.inner.take_out(calls, end, frames)
+    ) -> Result<(), CannotRemove> {
+        self.inner.remove_calls(calls, end, frames)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        self.inner.withhold(frame, withholding)
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        self.inner.remove_from_response(frame, removals)
     }
 
     fn counts_frames(&self) -> bool {
         self.inner.counts_frames()
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         self.inner.correct(frame, changes);
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
             return vec![exception(denial)];
         }

@@ -2,10 +2,10 @@
 
 use super::content::{SERVER_CALL, blocks};
 use crate::event::{Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::conversation::{Attribution, Calls};
+use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
-use crate::protocol::surgery::{Object, count, remove_members};
-use crate::protocol::{CannotWithhold, Withholding};
+use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, Value};
 
 const RESPONSE: &[Key] = &[
@@ -52,7 +52,7 @@ pub(in crate::protocol) fn converse_response(reader: &mut Reader<'_>, root: Valu
         choice: 0,
         piece_of: None,
     };
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: origin.clone(),
         calls: Turn::Latest,
         is_result: false,
@@ -99,7 +99,7 @@ pub(in crate::protocol) fn aws_error(reader: &mut Reader<'_>, root: Value<'_>, m
     reader.text(message, &origin);
 }
 
-fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Speaker) {
+fn said(reader: &mut Reader<'_>, message: Value<'_>, speaker: &Attribution) {
     const MESSAGE: &[Key] = &[("role", Is::Word(&["assistant"])), ("content", Is::Own)];
     reader.keys(
         message,
@@ -119,9 +119,9 @@ pub(super) fn usage(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) 
 }
 
 /// An answer that is nothing but a refusal.
-pub(in crate::protocol) fn refused_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {
+pub(in crate::protocol) fn denied_converse(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut root = Object::begin(&mut out);
+    let mut root = ObjectWriter::begin(&mut out);
     root.member("output", |out| {
         out.extend_from_slice(br#"{"message":{"role":"assistant","content":["#);
         text_block(text, out);
@@ -129,7 +129,7 @@ pub(in crate::protocol) fn refused_converse(text: &str, tokens: (u64, u64)) -> V
     });
     root.text("stopReason", "guardrail_intervened");
     root.member("usage", |out| {
-        let mut usage = Object::begin(out);
+        let mut usage = ObjectWriter::begin(out);
         usage.number("inputTokens", tokens.0);
         usage.number("outputTokens", tokens.1);
         usage.number("totalTokens", tokens.0.saturating_add(tokens.1));
@@ -143,26 +143,26 @@ pub(in crate::protocol) fn refused_converse(text: &str, tokens: (u64, u64)) -> V
 }
 
 fn text_block(text: &str, out: &mut Vec<u8>) {
-    let mut block = Object::begin(out);
+    let mut block = ObjectWriter::begin(out);
     block.text("text", text);
     block.end();
 }
 
 /// Makes the edits in an answer. Whatever is edited, the members that repeat what the model said go.
-pub(in crate::protocol) fn withhold_in_converse(
+pub(in crate::protocol) fn remove_from_converse(
     root: Value<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    if let Some((_, text)) = withholding.choices.first() {
-        root.get("output").ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    if let Some((_, text)) = removals.choices.first() {
+        root.get("output").ok_or(CannotRemove)?;
         let usage = root.get("usage");
         let tokens = (count(usage, "inputTokens"), count(usage, "outputTokens"));
-        edits.replace(root, refused_converse(text, tokens));
+        edits.replace(root, denied_converse(text, tokens));
         return Ok(());
     }
     remove_members(root, &["trace", "additionalModelResponseFields"], edits);
-    let denied = withholding.denied_calls();
+    let denied = removals.denied_calls();
     if denied.is_empty() {
         return Ok(());
     }
@@ -170,7 +170,7 @@ pub(in crate::protocol) fn withhold_in_converse(
         .get("output")
         .and_then(|output| output.get("message"))
         .and_then(|message| message.get("content"))
-        .ok_or(CannotWithhold)?;
+        .ok_or(CannotRemove)?;
     let mut taken = 0usize;
     let mut left = false;
     for block in content.elements() {
@@ -194,7 +194,7 @@ pub(in crate::protocol) fn withhold_in_converse(
         }
     }
     if taken < denied.len() {
-        return Err(CannotWithhold);
+        return Err(CannotRemove);
     }
     if let Some(reason) = root.get("stopReason")
         && !left

@@ -2,8 +2,8 @@
 //! stand together.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker, say};
-use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::Value;
 use std::ops::Range;
 
@@ -107,7 +107,7 @@ const REASONING: &[Key] = &[
 pub(super) fn blocks(
     reader: &mut Reader<'_>,
     list: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     reader.array(list, |reader, element| {
@@ -115,7 +115,7 @@ pub(super) fn blocks(
     });
 }
 
-fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
     reader.keys(
         block,
         CONTENT,
@@ -126,7 +126,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
                 return;
             }
             match key {
-                "text" => say(reader, value, speaker),
+                "text" => emit_attributed(reader, value, speaker),
                 "image" => file(reader, value, speaker, |count| &mut count.image),
                 "document" | "video" => file(reader, value, speaker, |count| &mut count.file),
                 "audio" => file(reader, value, speaker, |count| &mut count.audio),
@@ -143,9 +143,9 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
                 _ => {
                     let texts = reader.tree(value);
                     if speaker.is_result && speaker.origin.part == Part::Text {
-                        reader.retell(value, texts, &speaker.origin);
+                        reader.emit_duplicate(value, texts, &speaker.origin);
                     } else {
-                        reader.tell(value, texts, &speaker.origin);
+                        reader.emit_text(value, texts, &speaker.origin);
                     }
                 }
             }
@@ -154,7 +154,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, speaker: &Speaker, calls: &m
 }
 
 /// Text that a guardrail of Bedrock looks at: it is said as any other.
-pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
     const GUARDED: &[Key] = &[("text", Is::Own), ("image", Is::Own)];
     const TEXT: &[Key] = &[
         ("text", Is::Own),
@@ -170,7 +170,7 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speak
         origin,
         &mut |reader, key, value| match key {
             "text" => reader.keys(value, TEXT, origin, &mut |reader, _, value| {
-                say(reader, value, speaker);
+                emit_attributed(reader, value, speaker);
             }),
             _ => file(reader, value, speaker, |count| &mut count.image),
         },
@@ -181,7 +181,7 @@ pub(super) fn guarded(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speak
 pub(super) fn file(
     reader: &mut Reader<'_>,
     file: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     count: fn(&mut Attachments) -> &mut u32,
 ) {
     let origin = speaker.origin.with_part(Part::Other);
@@ -212,7 +212,7 @@ fn call(
     reader: &mut Reader<'_>,
     block: Value<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     const CALL: &[Key] = &[
@@ -221,7 +221,7 @@ fn call(
         ("input", Is::Own),
         ("type", Is::Word(&["tool_use", SERVER_CALL])),
     ];
-    let mut call = Call::at(reader, block);
+    let mut call = CallBuilder::at(reader, block);
     call.event.choice = speaker.origin.choice;
     call.event.provider_run = value
         .get("type")
@@ -252,7 +252,7 @@ fn call(
 /// The type of a call that the provider runs.
 pub(super) const SERVER_CALL: &str = "server_tool_use";
 
-fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+fn result(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution, calls: &mut Calls) {
     const RESULT: &[Key] = &[
         ("toolUseId", Is::Id),
         ("content", Is::Own),
@@ -301,7 +301,7 @@ pub(super) fn definition(reader: &mut Reader<'_>, value: Value<'_>, is_free: boo
     if is_free {
         reader.tree(value);
     } else {
-        reader.quiet_text(value, Class::Text);
+        reader.register_text(value, Class::Text);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::diag::codes;
 use crate::event::{Author, Known, Part, Turn};
 use crate::protocol::Endpoint;
 use crate::protocol::anthropic_shapes::offered_tool;
-use crate::protocol::conversation::{Calls, Speaker, Turns, say};
+use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 
@@ -111,15 +111,15 @@ fn message(
         _ => Known::Unknown,
     };
     reader.reading.count_message(&from);
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: Origin {
             from,
             part: Part::Text,
-            turn: turns.of_text(at),
+            turn: turns.text_turn(at),
             choice: 0,
             piece_of: None,
         },
-        calls: turns.of_calls(at),
+        calls: turns.call_turn(at),
         is_result: false,
     };
     reader.keys(
@@ -132,7 +132,9 @@ fn message(
                 _ => reader.wrong_type(value, "a string"),
             },
             // Nova takes a text as well.
-            _ if value.kind() == json::ValueKind::String => say(reader, value, &speaker),
+            _ if value.kind() == json::ValueKind::String => {
+                emit_attributed(reader, value, &speaker)
+            }
             _ => blocks(reader, value, &speaker, calls),
         },
     );
@@ -147,13 +149,13 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
         ("guardContent", Is::Own),
         ("cachePoint", CACHE_POINT),
     ];
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: Origin::of(Author::System, Part::Text),
         calls: Turn::Earlier,
         is_result: false,
     };
     if value.kind() == json::ValueKind::String {
-        say(reader, value, &speaker);
+        emit_attributed(reader, value, &speaker);
         return;
     }
     reader.array(value, |reader, block| {
@@ -162,7 +164,7 @@ fn system(reader: &mut Reader<'_>, value: Value<'_>) {
             BLOCK,
             &speaker.origin,
             &mut |reader, key, value| match key {
-                "text" => say(reader, value, &speaker),
+                "text" => emit_attributed(reader, value, &speaker),
                 _ => guarded(reader, value, &speaker),
             },
         );
@@ -263,7 +265,7 @@ fn inference(reader: &mut Reader<'_>, value: Value<'_>) {
 /// `{NAME: {text}}`: what fills the gaps of a prompt that the provider keeps.
 fn prompt_variables(reader: &mut Reader<'_>, value: Value<'_>) {
     let texts = reader.tree(value);
-    reader.tell(value, texts, &Origin::of(Author::User, Part::Text));
+    reader.emit_text(value, texts, &Origin::of(Author::User, Part::Text));
 }
 
 fn output(reader: &mut Reader<'_>, value: Value<'_>) {

@@ -7,15 +7,15 @@ use super::answer::{STOP_REASONS, usage};
 use super::content::{CITATION, SERVER_CALL, file};
 use crate::diag::codes;
 use crate::event::{Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::client_blocks::ClientBlocks;
+use crate::protocol::conversation::{Attribution, Calls};
+use crate::protocol::json_edit::{ObjectWriter, remove_members};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
-use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, Lanes, Made, Piece,
-    StreamReader, TextPiece, block_number,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, OrderingGroups,
+    StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
 };
-use crate::protocol::surgery::{Object, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Dialect};
+use crate::protocol::{CannotRemove, Denial, Dialect};
 use crate::wire::json::{self, Value};
 
 /// Nova's own form in InvokeModel: the event under its name.
@@ -98,7 +98,7 @@ pub(in crate::protocol) struct ConverseStream {
     calls: usize,
     taken: usize,
     /// What the client has.
-    sent: Sent,
+    sent: ClientBlocks,
 }
 
 impl ConverseStream {
@@ -113,7 +113,7 @@ impl ConverseStream {
             answering: Known::Unknown,
             calls: 0,
             taken: 0,
-            sent: Sent::default(),
+            sent: ClientBlocks::default(),
         }
     }
 
@@ -133,10 +133,10 @@ impl ConverseStream {
         match name {
             "contentBlockStop" => {
                 let index = self.index(reader, event);
-                reader.piece(Piece::TextEnd(Channel::block(index, Part::Other)));
-                reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
+                reader.piece(Delta::TextEnd(TextKey::block(index, Part::Other)));
+                reader.piece(Delta::CallsEnd(vec![CallKey::block(index)]));
             }
-            "messageStop" => reader.piece(Piece::End(Some(0))),
+            "messageStop" => reader.piece(Delta::End(Some(0))),
             "metadata" => reader.frame.last = true,
             _ => {}
         }
@@ -180,11 +180,11 @@ impl ConverseStream {
         let provider_run = value
             .get("type")
             .is_some_and(|kind| kind.is_text(SERVER_CALL));
-        reader.call_piece(event, index, CallPiece::Begin { provider_run });
+        reader.call_piece(event, index, CallDelta::Begin { provider_run });
         let mut name = None;
         reader.keys(value, CALL, &Origin::answer(0), &mut |reader, _, member| {
             name = reader.name(member).map(Box::from);
-            reader.call_piece(event, index, CallPiece::Name(member.place()));
+            reader.call_piece(event, index, CallDelta::Name(member.place()));
         });
         let id = value.get("toolUseId").and_then(|id| id.text());
         if let (Some(name), Some(id)) = (name, id) {
@@ -231,12 +231,12 @@ impl ConverseStream {
                     const INPUT: &[Key] = &[("input", Is::Own)];
                     reader.keys(value, INPUT, &origin, &mut |reader, _, input| {
                         reader.claim_all(input);
-                        reader.call_piece(event, index, CallPiece::Arguments(input.place()));
+                        reader.call_piece(event, index, CallDelta::Arguments(input.place()));
                     });
                 }
                 "toolResult" => self.result(reader, value, index),
                 _ => {
-                    let speaker = Speaker {
+                    let speaker = Attribution {
                         origin: origin.clone(),
                         calls: Turn::Latest,
                         is_result: false,
@@ -247,11 +247,11 @@ impl ConverseStream {
         });
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (_, value) in delta.members() {
-            if value.kind() == json::ValueKind::String && !reader.knows(value) {
+            if value.kind() == json::ValueKind::String && !reader.is_claimed_value(value) {
                 reader.claim(value);
-                let channel = Channel::block(index, Part::Other);
-                let piece = TextPiece::new(channel, value.place(), Class::Unknown);
-                reader.piece(Piece::Text(piece));
+                let channel = TextKey::block(index, Part::Other);
+                let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+                reader.piece(Delta::Text(piece));
             }
         }
     }
@@ -319,41 +319,45 @@ impl ConverseStream {
 
     fn end_run(&mut self, reader: &mut Reader<'static>) {
         if let Some(part) = self.running.take() {
-            reader.piece(Piece::TextEnd(Channel::block(self.run, part)));
+            reader.piece(Delta::TextEnd(TextKey::block(self.run, part)));
             self.run = self.run.saturating_add(1);
         }
     }
 
     /// An event of our own.
-    fn made(&self, name: &'static str, members: impl FnOnce(&mut Object<'_>)) -> Made {
+    fn made(
+        &self,
+        name: &'static str,
+        members: impl FnOnce(&mut ObjectWriter<'_>),
+    ) -> SyntheticFrame {
         let mut out = Vec::with_capacity(128);
         let write = |out: &mut Vec<u8>| {
-            let mut event = Object::begin(out);
+            let mut event = ObjectWriter::begin(out);
             members(&mut event);
             event.end();
         };
         if self.is_named {
-            let mut outer = Object::begin(&mut out);
+            let mut outer = ObjectWriter::begin(&mut out);
             outer.member(name, write);
             outer.end();
         } else {
             write(&mut out);
         }
-        Made::new(Some(name), out)
+        SyntheticFrame::new(Some(name), out)
     }
 
-    fn text_delta(&self, index: u32, text: &str) -> Made {
+    fn text_delta(&self, index: u32, text: &str) -> SyntheticFrame {
         self.made("contentBlockDelta", |event| {
             event.number("contentBlockIndex", u64::from(index));
             event.member("delta", |out| {
-                let mut delta = Object::begin(out);
+                let mut delta = ObjectWriter::begin(out);
                 delta.text("text", text);
                 delta.end();
             });
         })
     }
 
-    fn block_stop(&self, index: u32) -> Made {
+    fn block_stop(&self, index: u32) -> SyntheticFrame {
         self.made("contentBlockStop", |event| {
             event.number("contentBlockIndex", u64::from(index));
         })
@@ -366,16 +370,16 @@ fn index_of(event: Value<'_>) -> Option<u32> {
 }
 
 /// A frame that reports an error in the middle of a stream. The service model has no other word for what may not pass.
-pub(in crate::protocol) fn exception(denial: &Denial) -> Made {
+pub(in crate::protocol) fn exception(denial: &Denial) -> SyntheticFrame {
     let kind = match denial.status {
         429 => "throttlingException",
         503 => "serviceUnavailableException",
         500.. => "internalServerException",
         _ => "validationException",
     };
-    Made {
+    SyntheticFrame {
         is_exception: true,
-        ..Made::new(Some(kind), Dialect::Aws.body(denial))
+        ..SyntheticFrame::new(Some(kind), Dialect::Aws.body(denial))
     }
 }
 
@@ -398,7 +402,7 @@ pub(in crate::protocol) fn read_exception(
 
 impl StreamReader for ConverseStream {
     fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
-        reader.frame.lanes = Lanes::of(0);
+        reader.frame.lanes = OrderingGroups::of(0);
         let Some(body) = reader.body() else { return };
         let root = body.root();
         if self.is_named {
@@ -422,7 +426,7 @@ impl StreamReader for ConverseStream {
         }
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         format!("#{}/{}", channel.part.word(), channel.item)
     }
 
@@ -430,17 +434,17 @@ impl StreamReader for ConverseStream {
         format!("#content/{}", key.item)
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(text) = &call.denied else { continue };
             let mut explanation = Some(self.text_delta(call.key.item, text));
             for (number, _) in &call.pieces {
-                let frame = frames.get(*number).ok_or(CannotWithhold)?;
+                let frame = frames.get(*number).ok_or(CannotRemove)?;
                 frame.dropped = true;
                 frame.after.extend(explanation.take());
             }
@@ -453,7 +457,7 @@ impl StreamReader for ConverseStream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -487,7 +491,7 @@ impl StreamReader for ConverseStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error || self.sent.has_ended {
             return vec![exception(denial)];
         }

@@ -4,7 +4,7 @@ use super::{ANSWER, answer_member, error_text, quoted};
 use crate::event::Part;
 use crate::protocol::openai_shapes::{self, beside, documents, inputs};
 use crate::protocol::reader::{Member, Reader, Shape};
-use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 
 const REQUEST: &[Member] = &[
@@ -104,7 +104,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
             "documents" => documents(reader, value),
             "examples" => {
                 let texts = reader.tree(value);
-                reader.tell(value, texts, &user.with_part(Part::Other));
+                reader.emit_text(value, texts, &user.with_part(Part::Other));
             }
             "images" => reader.array(value, |reader, image| {
                 reader.attachment(image, |count| &mut count.image);
@@ -143,7 +143,7 @@ fn embeddings(reader: &mut Reader<'_>, value: Value<'_>) {
     }
 }
 
-pub(super) fn refused_generation(denial: &Denial) -> Vec<u8> {
+pub(super) fn denied_generation(denial: &Denial) -> Vec<u8> {
     let id = quoted(&format!("agentguard-{}", denial.request_id));
     let mut out = br#"{"id":"#.to_vec();
     out.extend_from_slice(&id);
@@ -156,13 +156,13 @@ pub(super) fn refused_generation(denial: &Denial) -> Vec<u8> {
 }
 
 /// Texts are edited where they stand, and what repeats them token by token goes.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    withholding.only_edits()?;
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    removals.only_edits()?;
+    let body = json.body().ok_or(CannotRemove)?;
     let generations = body.root().get("generations");
     for generation in generations.into_iter().flat_map(|list| list.elements()) {
         if let Some(copy) = generation.get("token_likelihoods") {

@@ -6,10 +6,10 @@ pub(super) use stream::V1Stream;
 
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::json_edit::{move_citations, remove_elements};
 use crate::protocol::openai_shapes::{self, refusal_text};
-use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
-use crate::protocol::surgery::{move_citations, remove_elements};
-use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::sort;
 
@@ -131,7 +131,7 @@ fn history(reader: &mut Reader<'_>, turn: Value<'_>) {
 
 /// `{name, parameters}` with the parameters as an object.
 fn tool_call(reader: &mut Reader<'_>, call: Value<'_>, turn: Turn) -> Option<Box<str>> {
-    let mut told = Call::at(reader, call);
+    let mut told = CallBuilder::at(reader, call);
     told.event.turn = turn;
     reader.object(call, CALL, |reader, key, value| match key {
         "name" => told.name(reader, value),
@@ -167,7 +167,7 @@ fn results(reader: &mut Reader<'_>, value: Value<'_>, turn: Turn) {
                         turn,
                         ..Origin::of(Author::Tool, Part::Text)
                     };
-                    reader.retell(value, event.texts.clone(), &origin);
+                    reader.emit_duplicate(value, event.texts.clone(), &origin);
                 }
             },
         );
@@ -194,7 +194,7 @@ pub(super) fn read_response(reader: &mut Reader<'_>) {
     );
 }
 
-pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     let id = quoted(&format!("agentguard-{}", denial.request_id));
     let text = quoted(&denial.message());
     let mut out = br#"{"response_id":"#.to_vec();
@@ -208,12 +208,12 @@ pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
 }
 
 /// The answer stands there once more as the last turn of the history.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     let root = body.root();
     let empty = |name: &str, edits: &mut Edits| {
         if let Some(list) = root.get(name).filter(|list| !list.is_null()) {
@@ -221,8 +221,8 @@ pub(super) fn withhold(
         }
     };
     let text = root.get("text");
-    if let Some((_, told)) = withholding.choices.first() {
-        edits.replace(text.ok_or(CannotWithhold)?, quoted(told));
+    if let Some((_, told)) = removals.choices.first() {
+        edits.replace(text.ok_or(CannotRemove)?, quoted(told));
         for name in ["tool_calls", "chat_history", "citations"] {
             empty(name, edits);
         }
@@ -232,7 +232,7 @@ pub(super) fn withhold(
         return Ok(());
     }
     let edited = text.and_then(|text| {
-        withholding
+        removals
             .edited
             .iter()
             .find(|edited| edited.at == text.place())
@@ -240,17 +240,17 @@ pub(super) fn withhold(
     if let (Some(text), Some(edited), Some(citations)) = (text, edited, root.get("citations")) {
         move_citations(text, citations, edited, edits);
     }
-    if withholding.calls.is_empty() {
+    if removals.calls.is_empty() {
         return Ok(());
     }
-    let list = root.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
+    let list = root.get("tool_calls").ok_or(CannotRemove)?;
+    let denied = sort::set(removals.calls.iter().map(|call| call.at));
     remove_elements(list, &|place| denied.contains(&place), edits);
     empty("chat_history", edits);
-    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     let text = text
         .filter(|text| text.kind() == json::ValueKind::String)
-        .ok_or(CannotWithhold)?;
+        .ok_or(CannotRemove)?;
     let end = text.text().map_or(0, |text| text.len());
     let told = if end == 0 {
         told

@@ -7,12 +7,12 @@ pub(super) use stream::V2Stream;
 use super::{ANSWER, SETTINGS, answer_member, error_text, quoted, setting};
 use crate::event::{Author, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
+use crate::protocol::json_edit::{member_span, move_citations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     self, content, content_texts, documents, refusal_text, tool_call, tool_choice,
 };
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::surgery::{member_span, move_citations, remove_elements, remove_members};
-use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::sort;
 use crate::wire::span::Span;
@@ -33,7 +33,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     let root = body.root();
     reader.reading.params = Some(root.place());
     let other = Origin::of(Author::System, Part::Other);
-    let mut conversation = Conversation::of(root.get("messages"));
+    let mut conversation = TurnState::of(root.get("messages"));
     let tables = [REQUEST, SETTINGS];
     reader.shaped(root, &tables, &other, &mut |reader, key, value| match key {
         "messages" => {
@@ -58,7 +58,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, endpoint: &Endpoint) {
     reader.reading.add(event);
 }
 
-struct Conversation {
+struct TurnState {
     /// Index of the assistant message whose calls are the latest.
     latest_from: Option<usize>,
     /// Index of the first message after the last assistant message.
@@ -67,8 +67,8 @@ struct Conversation {
     calls: Calls,
 }
 
-impl Conversation {
-    fn of(messages: Option<Value<'_>>) -> Conversation {
+impl TurnState {
+    fn of(messages: Option<Value<'_>>) -> TurnState {
         let mut last = None;
         let mut only_results_follow = false;
         let messages = messages
@@ -83,7 +83,7 @@ impl Conversation {
                 only_results_follow &= is_by("tool");
             }
         }
-        Conversation {
+        TurnState {
             latest_from: last.filter(|_| only_results_follow),
             after_assistant: last.map_or(0, |at| at.saturating_add(1)),
             calls: Calls::default(),
@@ -211,16 +211,16 @@ fn said(reader: &mut Reader<'_>, message: Value<'_>) {
     );
 }
 
-pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     let mut out = br#"{"id":"#.to_vec();
     out.extend_from_slice(&quoted(&format!("agentguard-{}", denial.request_id)));
     out.extend_from_slice(br#","message":"#);
-    out.extend_from_slice(&refusing_message(&denial.message()));
+    out.extend_from_slice(&denial_message(&denial.message()));
     out.extend_from_slice(br#","finish_reason":"COMPLETE"}"#);
     out
 }
 
-fn refusing_message(text: &str) -> Vec<u8> {
+fn denial_message(text: &str) -> Vec<u8> {
     let mut out = br#"{"role":"assistant","content":["#.to_vec();
     out.extend_from_slice(&text_part(text));
     out.extend_from_slice(b"]}");
@@ -234,12 +234,12 @@ fn text_part(text: &str) -> Vec<u8> {
     out
 }
 
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     let root = body.root();
     if let Some(logprobs) = root.get("logprobs").filter(|copy| !copy.is_null()) {
         edits.replace(logprobs, b"[]".to_vec());
@@ -247,22 +247,22 @@ pub(super) fn withhold(
     let message = root
         .get("message")
         .filter(|message| message.kind() == json::ValueKind::Object);
-    if let Some((_, text)) = withholding.choices.first() {
-        edits.replace(message.ok_or(CannotWithhold)?, refusing_message(text));
+    if let Some((_, text)) = removals.choices.first() {
+        edits.replace(message.ok_or(CannotRemove)?, denial_message(text));
         complete(root, edits);
         return Ok(());
     }
     if let Some(message) = message {
-        correct_citations(message, withholding, edits);
+        correct_citations(message, removals, edits);
     }
-    if withholding.calls.is_empty() {
+    if removals.calls.is_empty() {
         return Ok(());
     }
-    let message = message.ok_or(CannotWithhold)?;
-    let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
+    let message = message.ok_or(CannotRemove)?;
+    let list = message.get("tool_calls").ok_or(CannotRemove)?;
+    let denied = sort::set(removals.calls.iter().map(|call| call.at));
     let none_left = list.elements().all(|call| denied.contains(&call.place()));
-    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     if none_left {
         complete(root, edits);
     } else {
@@ -280,7 +280,7 @@ fn complete(root: Value<'_>, edits: &mut Edits) {
 
 /// Citations point into the text and repeat it. They count through all parts of the content, so that with several, none can
 /// be placed.
-fn correct_citations(message: Value<'_>, withholding: &Withholding, edits: &mut Edits) {
+fn correct_citations(message: Value<'_>, removals: &Removals, edits: &mut Edits) {
     let Some(citations) = message.get("citations").filter(|list| !list.is_null()) else {
         return;
     };
@@ -292,7 +292,7 @@ fn correct_citations(message: Value<'_>, withholding: &Withholding, edits: &mut 
     let (first, second) = (texts.next(), texts.next());
     match (first, second) {
         (Some(text), None) => {
-            let edited = withholding
+            let edited = removals
                 .edited
                 .iter()
                 .find(|edited| edited.at == text.place());
@@ -300,7 +300,7 @@ fn correct_citations(message: Value<'_>, withholding: &Withholding, edits: &mut 
                 move_citations(text, citations, edited, edits);
             }
         }
-        _ if withholding.edited.is_empty() => {}
+        _ if removals.edited.is_empty() => {}
         _ => edits.replace(citations, b"[]".to_vec()),
     }
 }

@@ -2,8 +2,8 @@
 //! table: in one that is not known, nothing is claimed, and all of it is judged as text.
 
 use crate::event::{Attachments, Author, Class, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 
 pub(super) const ANNOTATION: &[Key] = &[
@@ -87,7 +87,7 @@ fn author_of(step: Value<'_>) -> Known<Author> {
 
 /// `input`: a text, a content, or a list of contents or steps.
 pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
-    let user = Speaker {
+    let user = Attribution {
         origin: Origin::of(Author::User, Part::Text),
         calls: Turn::Earlier,
         is_result: false,
@@ -95,7 +95,7 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
     match value.kind() {
         json::ValueKind::String => {
             reader.reading.count_message(&user.origin.from);
-            say(reader, value, &user);
+            emit_attributed(reader, value, &user);
         }
         json::ValueKind::Object => {
             reader.reading.count_message(&user.origin.from);
@@ -112,15 +112,15 @@ pub(super) fn input(reader: &mut Reader<'_>, value: Value<'_>) {
             reader.array(value, |reader, element| {
                 let from = author_of(element);
                 reader.reading.count_message(&from);
-                let speaker = Speaker {
+                let speaker = Attribution {
                     origin: Origin {
                         from,
                         part: Part::Text,
-                        turn: turns.of_text(at),
+                        turn: turns.text_turn(at),
                         choice: 0,
                         piece_of: None,
                     },
-                    calls: turns.of_calls(at),
+                    calls: turns.call_turn(at),
                     is_result: false,
                 };
                 step(reader, element, &speaker, &mut calls);
@@ -140,8 +140,8 @@ pub(super) fn answer(reader: &mut Reader<'_>, value: Value<'_>) {
 }
 
 /// The model that answers.
-pub(super) fn answering(origin: Origin) -> Speaker {
-    Speaker {
+pub(super) fn answering(origin: Origin) -> Attribution {
+    Attribution {
         origin,
         calls: Turn::Latest,
         is_result: false,
@@ -150,7 +150,12 @@ pub(super) fn answering(origin: Origin) -> Speaker {
 
 /// A step, or a content that stands where a step may. Its text goes on in other frames where its speaker's origin says so;
 /// everything else in it is whole.
-pub(super) fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, calls: &mut Calls) {
+pub(super) fn step(
+    reader: &mut Reader<'_>,
+    step: Value<'_>,
+    speaker: &Attribution,
+    calls: &mut Calls,
+) {
     if step.kind() != json::ValueKind::Object {
         reader.wrong_type(step, "a step or a content");
         return;
@@ -162,7 +167,7 @@ pub(super) fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, 
         None if step.get("role").is_some() => spoken(reader, step, speaker),
         // The signature covers the thought.
         Some("thought") => reader.in_signed(true, |reader| {
-            let thinking = Speaker {
+            let thinking = Attribution {
                 origin: speaker.origin.with_part(Part::Reasoning),
                 ..speaker.clone()
             };
@@ -185,7 +190,7 @@ pub(super) fn step(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker, 
     }
 }
 
-fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
+fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Attribution) {
     let origin = speaker.origin.whole();
     reader.keys(step, SPOKEN, &origin, &mut |reader, _, value| {
         contents(reader, value, speaker);
@@ -193,24 +198,24 @@ fn spoken(reader: &mut Reader<'_>, step: Value<'_>, speaker: &Speaker) {
 }
 
 /// A text, a content, or a list of contents.
-pub(super) fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Speaker) {
+pub(super) fn contents(reader: &mut Reader<'_>, value: Value<'_>, speaker: &Attribution) {
     match value.kind() {
-        json::ValueKind::String => say(reader, value, speaker),
+        json::ValueKind::String => emit_attributed(reader, value, speaker),
         json::ValueKind::Object => content(reader, value, speaker),
         _ => reader.array(value, |reader, element| match element.kind() {
-            json::ValueKind::String => say(reader, element, speaker),
+            json::ValueKind::String => emit_attributed(reader, element, speaker),
             _ => content(reader, element, speaker),
         }),
     }
 }
 
-pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Speaker) {
+pub(super) fn content(reader: &mut Reader<'_>, content: Value<'_>, speaker: &Attribution) {
     let kind = content.get("type").and_then(|kind| kind.text());
     let count: fn(&mut Attachments) -> &mut u32 = match kind.as_deref() {
         Some("text") => {
             let origin = speaker.origin.whole();
             reader.keys(content, TEXT, &origin, &mut |reader, _, value| {
-                say(reader, value, speaker);
+                emit_attributed(reader, value, speaker);
             });
             return;
         }
@@ -269,11 +274,11 @@ const CALLS: &[&str] = &[
 fn call(
     reader: &mut Reader<'_>,
     step: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
-    let mut call = Call::at(reader, step);
+    let mut call = CallBuilder::at(reader, step);
     call.event.choice = speaker.origin.choice;
     call.event.provider_run = provider.is_some();
     call.event.tool = provider.map_or(Known::Unknown, |tool| Known::Is(tool.into()));
@@ -307,7 +312,7 @@ fn call(
 fn result(
     reader: &mut Reader<'_>,
     step: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
     provider: Option<&str>,
 ) {
@@ -365,14 +370,14 @@ fn result(
                 element.kind() == json::ValueKind::String || element.get("type").is_some()
             });
             match value.kind() {
-                json::ValueKind::String => say(reader, value, &tool),
+                json::ValueKind::String => emit_attributed(reader, value, &tool),
                 json::ValueKind::Array if is_contents => contents(reader, value, &tool),
                 _ => {
                     let texts = reader.tree(value);
                     if provider.is_some() {
-                        reader.tell(value, texts, &tool.origin);
+                        reader.emit_text(value, texts, &tool.origin);
                     } else {
-                        reader.retell(value, texts, &tool.origin);
+                        reader.emit_duplicate(value, texts, &tool.origin);
                     }
                 }
             }
@@ -435,7 +440,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
                         }
                     }
                     "description" => {
-                        reader.quiet_text(value, Class::Text);
+                        reader.register_text(value, Class::Text);
                     }
                     _ => {
                         reader.tree(value);
@@ -455,7 +460,7 @@ pub(super) fn tool(reader: &mut Reader<'_>, tool: Value<'_>) {
             let names: Vec<&str> = std::iter::once(kind).chain(name.as_deref()).collect();
             let texts = reader.tree(tool);
             reader.provider_run_offer(tool, &names);
-            reader.tell(tool, texts, &origin);
+            reader.emit_text(tool, texts, &origin);
             if kind == "mcp_server" {
                 server_tools(reader, tool);
             }

@@ -3,21 +3,21 @@
 //!
 //! Source: Google's published SDK types and recorded exchanges.
 
+use super::removal::{describe, remove_from_response};
 use super::steps::{ANNOTATION, CALL, answering, content, contents, step};
-use super::withhold::{describe, withhold};
 use super::{STATUSES, interaction};
 use crate::diag::codes;
 use crate::event::{Class, Part};
+use crate::protocol::client_blocks::ClientBlocks;
 use crate::protocol::conversation::Calls;
 use crate::protocol::gemini_shapes::error;
+use crate::protocol::json_edit::{ObjectWriter, tag};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
-use crate::protocol::sent::Sent;
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextPiece, block_number,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey, block_number,
 };
-use crate::protocol::surgery::{Object, tag};
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext};
 use crate::wire::json::{self, Value};
 
 const EVENT: &[Key] = &[
@@ -66,7 +66,7 @@ const DELTA: &[Key] = &[
 ];
 
 /// How events of a step are called, or of what there was before steps.
-struct Names {
+struct EventNames {
     start: &'static str,
     delta: &'static str,
     stop: &'static str,
@@ -75,14 +75,14 @@ struct Names {
     empty: &'static [u8],
 }
 
-const STEPS: Names = Names {
+const STEPS: EventNames = EventNames {
     start: "step.start",
     delta: "step.delta",
     stop: "step.stop",
     member: "step",
     empty: br#"{"type":"model_output"}"#,
 };
-const CONTENTS: Names = Names {
+const CONTENTS: EventNames = EventNames {
     start: "content.start",
     delta: "content.delta",
     stop: "content.stop",
@@ -92,7 +92,7 @@ const CONTENTS: Names = Names {
 
 /// A streamed interaction.
 pub(super) struct InteractionStream {
-    names: &'static Names,
+    names: &'static EventNames,
     /// What a refusal repeats.
     id: String,
     model: Option<String>,
@@ -104,20 +104,20 @@ pub(super) struct InteractionStream {
     calls: usize,
     taken: usize,
     /// What the client has.
-    sent: Sent,
+    sent: ClientBlocks,
 }
 
 impl InteractionStream {
-    pub(super) fn new(asked: &Asked) -> InteractionStream {
+    pub(super) fn new(context: &RequestContext) -> InteractionStream {
         InteractionStream {
             names: &STEPS,
             id: String::new(),
-            model: asked.models.names.first().map(|model| model.to_string()),
+            model: context.models.names.first().map(|model| model.to_string()),
             next: 0,
             callers: Calls::default(),
             calls: 0,
             taken: 0,
-            sent: Sent::default(),
+            sent: ClientBlocks::default(),
         }
     }
 
@@ -162,9 +162,9 @@ impl InteractionStream {
                 if !provider_run {
                     self.calls = self.calls.saturating_add(1);
                 }
-                reader.call_piece(event, index, CallPiece::Begin { provider_run });
+                reader.call_piece(event, index, CallDelta::Begin { provider_run });
                 if provider_run && reader.get(value, "name").is_none() {
-                    reader.call_piece(event, index, CallPiece::Named(tool.into()));
+                    reader.call_piece(event, index, CallDelta::Named(tool.into()));
                 }
                 self.call(reader, event, value, index);
             }
@@ -188,7 +188,7 @@ impl InteractionStream {
         reader.keys(value, CALL, &origin, &mut |reader, key, member| {
             if key == "name" {
                 name = reader.name(member).map(Box::from);
-                reader.call_piece(event, index, CallPiece::Name(member.place()));
+                reader.call_piece(event, index, CallDelta::Name(member.place()));
                 return;
             }
             reader.claim_all(member);
@@ -196,7 +196,7 @@ impl InteractionStream {
             let is_empty =
                 member.kind() == json::ValueKind::Object && member.members().next().is_none();
             if !member.is_null() && !is_empty {
-                reader.call_piece(event, index, CallPiece::Arguments(member.place()));
+                reader.call_piece(event, index, CallDelta::Arguments(member.place()));
             }
         });
         let id = value.get("id").and_then(|id| id.text());
@@ -217,7 +217,7 @@ impl InteractionStream {
         }
         if let Some(tool) = called_tool(kind) {
             let provider_run = tool != "function";
-            reader.call_piece(event, index, CallPiece::Begin { provider_run });
+            reader.call_piece(event, index, CallDelta::Begin { provider_run });
             self.call(reader, event, delta, index);
             return;
         }
@@ -247,14 +247,14 @@ impl InteractionStream {
         // A kind of delta that nobody knows may say its text in pieces, too.
         for (key, value) in delta.members() {
             let is_text = value.kind() == json::ValueKind::String && !key.is_text("type");
-            if is_text && !reader.knows(value) {
+            if is_text && !reader.is_claimed_value(value) {
                 reader.claim(value);
-                let piece = TextPiece::new(
-                    Channel::block(index, Part::Other),
+                let piece = TextDelta::new(
+                    TextKey::block(index, Part::Other),
                     value.place(),
                     Class::Unknown,
                 );
-                reader.piece(Piece::Text(piece));
+                reader.piece(Delta::Text(piece));
             }
         }
     }
@@ -262,16 +262,16 @@ impl InteractionStream {
     fn stop(&mut self, reader: &mut Reader<'static>, event: Value<'_>) {
         let index = self.index(reader, event);
         for part in [Part::Text, Part::Reasoning, Part::Other] {
-            reader.piece(Piece::TextEnd(Channel::block(index, part)));
+            reader.piece(Delta::TextEnd(TextKey::block(index, part)));
         }
-        reader.piece(Piece::CallsEnd(vec![CallKey::block(index)]));
+        reader.piece(Delta::CallsEnd(vec![CallKey::block(index)]));
     }
 
-    fn text_delta(&self, index: u32, text: &str) -> Made {
+    fn text_delta(&self, index: u32, text: &str) -> SyntheticFrame {
         event(self.names.delta, |event| {
             event.number("index", u64::from(index));
             event.member("delta", |out| {
-                let mut delta = Object::begin(out);
+                let mut delta = ObjectWriter::begin(out);
                 delta.text("type", "text");
                 delta.text("text", text);
                 delta.end();
@@ -279,20 +279,20 @@ impl InteractionStream {
         })
     }
 
-    fn step_stop(&self, index: u32) -> Made {
+    fn step_stop(&self, index: u32) -> SyntheticFrame {
         event(self.names.stop, |event| {
             event.number("index", u64::from(index));
         })
     }
 
-    fn described(&self, kind: &'static str, status: &str, denial: &Denial) -> Made {
+    fn described(&self, kind: &'static str, status: &str, denial: &Denial) -> SyntheticFrame {
         let id = match self.id.as_str() {
             "" => format!("{}{}", super::OWN, denial.request_id),
             id => id.to_owned(),
         };
         event(kind, |event| {
             event.member("interaction", |out| {
-                let mut object = Object::begin(out);
+                let mut object = ObjectWriter::begin(out);
                 describe(&mut object, status, &id, self.model.as_deref());
                 object.end();
             });
@@ -318,13 +318,13 @@ fn text_of(index: u32) -> Origin {
 }
 
 /// An event of our own.
-fn event(kind: &'static str, rest: impl FnOnce(&mut Object<'_>)) -> Made {
+fn event(kind: &'static str, rest: impl FnOnce(&mut ObjectWriter<'_>)) -> SyntheticFrame {
     let mut out = Vec::with_capacity(128);
-    let mut object = Object::begin(&mut out);
+    let mut object = ObjectWriter::begin(&mut out);
     rest(&mut object);
     object.text("event_type", kind);
     object.end();
-    Made::new(Some(kind), out)
+    SyntheticFrame::new(Some(kind), out)
 }
 
 /// What kind of event it is.
@@ -338,7 +338,7 @@ fn kind_of<'v>(event: Value<'v>) -> Option<std::borrow::Cow<'v, str>> {
 impl StreamReader for InteractionStream {
     fn read(&mut self, reader: &mut Reader<'static>, name: Option<&str>) {
         reader.proto_json = true;
-        reader.frame.lanes = Lanes::of(0);
+        reader.frame.lanes = OrderingGroups::of(0);
         let Some(body) = reader.body() else { return };
         let root = body.root();
         let kind = kind_of(root);
@@ -372,7 +372,7 @@ impl StreamReader for InteractionStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.part {
             Part::Text => format!("#step/{}", channel.item),
             part => format!("#step/{}/{}", channel.item, part.word()),
@@ -383,40 +383,40 @@ impl StreamReader for InteractionStream {
         format!("#step/{}", key.item)
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(text) = &call.denied else { continue };
             let mut numbers = call.pieces.iter().map(|(number, _)| *number);
-            let first = numbers.next().ok_or(CannotWithhold)?;
-            let frame = frames.get(first).ok_or(CannotWithhold)?;
+            let first = numbers.next().ok_or(CannotRemove)?;
+            let frame = frames.get(first).ok_or(CannotRemove)?;
             let body = frame.json.as_ref().and_then(|json| json.body());
-            let body = body.ok_or(CannotWithhold)?;
-            let begun = body.root().get(self.names.member).ok_or(CannotWithhold)?;
+            let body = body.ok_or(CannotRemove)?;
+            let begun = body.root().get(self.names.member).ok_or(CannotRemove)?;
             frame.edits.replace(begun, self.names.empty.to_vec());
             frame.after.push(self.text_delta(call.key.item, text));
             for number in numbers.filter(|number| *number != first) {
-                frames.get(number).ok_or(CannotWithhold)?.dropped = true;
+                frames.get(number).ok_or(CannotRemove)?.dropped = true;
             }
             self.taken = self.taken.saturating_add(1);
         }
         Ok(())
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
         let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotWithhold)?;
+        let body = body.ok_or(CannotRemove)?;
         match body.root().get("interaction") {
-            Some(interaction) => withhold(interaction, withholding, &mut frame.edits),
-            None => withholding.only_edits(),
+            Some(interaction) => remove_from_response(interaction, removals, &mut frame.edits),
+            None => removals.only_edits(),
         }
     }
 
@@ -424,7 +424,7 @@ impl StreamReader for InteractionStream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -452,19 +452,19 @@ impl StreamReader for InteractionStream {
         }
         // Annotations point into the text.
         let is_changed =
-            index.is_some_and(|index| changes.contains_key(&Channel::block(index, Part::Text)));
+            index.is_some_and(|index| changes.contains_key(&TextKey::block(index, Part::Text)));
         let annotations = root.get("delta").and_then(|delta| delta.get("annotations"));
         if let Some(annotations) = annotations.filter(|_| is_changed) {
             frame.edits.replace(annotations, b"[]".to_vec());
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error || self.sent.has_ended {
             let mut out = br#"{"event_type":"error","#.to_vec();
             let body = Dialect::Google.body(denial);
             out.extend_from_slice(body.get(1..).unwrap_or_default());
-            return vec![Made::new(Some("error"), out)];
+            return vec![SyntheticFrame::new(Some("error"), out)];
         }
         let mut made = Vec::with_capacity(7);
         if !self.sent.has_begun {
@@ -481,7 +481,7 @@ impl StreamReader for InteractionStream {
         made.push(self.text_delta(index, &denial.message()));
         made.push(self.step_stop(index));
         made.push(self.described("interaction.completed", "completed", denial));
-        made.push(Made::new(Some("done"), b"[DONE]".to_vec()));
+        made.push(SyntheticFrame::new(Some("done"), b"[DONE]".to_vec()));
         made
     }
 

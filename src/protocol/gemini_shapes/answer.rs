@@ -3,7 +3,7 @@
 use super::SAFETY;
 use super::parts::read_content;
 use crate::event::{Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::conversation::{Attribution, Calls};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::wire::json::{self, Value};
 use crate::wire::span::offset;
@@ -99,7 +99,7 @@ pub(super) fn candidate_number(candidate: Value<'_>, at: usize) -> u32 {
 
 fn candidate(reader: &mut Reader<'_>, candidate: Value<'_>, number: u32) {
     let origin = answered(number);
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: origin.clone(),
         calls: Turn::Latest,
         is_result: false,

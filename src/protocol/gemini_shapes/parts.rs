@@ -2,8 +2,8 @@
 //! stand together.
 
 use crate::event::{Attachments, Author, Event, Kind, Known, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker, Turns, say};
-use crate::protocol::reader::{Call, Is, Key, Origin, Reader, is_textual};
+use crate::protocol::conversation::{Attribution, Calls, Turns, emit_attributed};
+use crate::protocol::reader::{CallBuilder, Is, Key, Origin, Reader, is_textual};
 use crate::wire::json::{self, Value};
 use crate::wire::letter_case;
 
@@ -95,15 +95,15 @@ pub(in crate::protocol) fn contents(reader: &mut Reader<'_>, value: Value<'_>) {
     one_or_many(reader, value, |reader, content| {
         let from = role_of(reader, content);
         reader.reading.count_message(&from);
-        let speaker = Speaker {
+        let speaker = Attribution {
             origin: Origin {
                 from,
                 part: Part::Text,
-                turn: turns.of_text(at),
+                turn: turns.text_turn(at),
                 choice: 0,
                 piece_of: None,
             },
-            calls: turns.of_calls(at),
+            calls: turns.call_turn(at),
             is_result: false,
         };
         read_content(reader, content, &speaker, &mut calls);
@@ -117,7 +117,7 @@ pub(in crate::protocol) fn contents_by(
     value: Value<'_>,
     from: Known<Author>,
 ) {
-    let speaker = Speaker {
+    let speaker = Attribution {
         origin: Origin {
             from,
             part: Part::Text,
@@ -145,7 +145,7 @@ pub(in crate::protocol) fn unspoken() -> Origin {
 pub(super) fn read_content(
     reader: &mut Reader<'_>,
     content: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     reader.keys(
@@ -177,11 +177,11 @@ pub(super) fn role(reader: &mut Reader<'_>, value: Value<'_>) {
 pub(super) fn read_part(
     reader: &mut Reader<'_>,
     part: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     let said = &speaker.origin;
-    let speaker = &Speaker {
+    let speaker = &Attribution {
         origin: said.whole(),
         ..*speaker
     };
@@ -201,7 +201,7 @@ pub(super) fn read_part(
             "text" if said.piece_of.is_some() => {
                 reader.text(value, said);
             }
-            "text" => say(reader, value, speaker),
+            "text" => emit_attributed(reader, value, speaker),
             "inlineData" | "fileData" => file(reader, value, speaker, true),
             "functionCall" => call(reader, part, value, speaker, calls),
             "functionResponse" => function_response(reader, value, speaker, calls),
@@ -225,7 +225,7 @@ pub(super) fn read_part(
 
 /// Bytes, or where they are. Those that a function's response brings along are told as uninspectable and not counted among
 /// the parts of the conversation.
-fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Speaker, is_part: bool) {
+fn file(reader: &mut Reader<'_>, file: Value<'_>, speaker: &Attribution, is_part: bool) {
     const FILE: &[Key] = &[
         ("mimeType", Is::Own),
         ("data", Is::Own),
@@ -261,7 +261,7 @@ fn call(
     reader: &mut Reader<'_>,
     part: Value<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     const CALL: &[Key] = &[
@@ -271,7 +271,7 @@ fn call(
         ("willContinue", Is::Flag),
         ("partialArgs", Is::Own),
     ];
-    let mut call = Call::at(reader, part);
+    let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
     call.event.turn = speaker.calls;
     reader.keys(
@@ -309,7 +309,7 @@ fn key_of(id: &str, name: &str) -> Box<str> {
 fn function_response(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     calls: &mut Calls,
 ) {
     const RESPONSE: &[Key] = &[
@@ -346,7 +346,7 @@ fn function_response(
                 event.at = value.place();
                 event.texts = texts.clone();
                 event.result = reader.structured_result(value);
-                reader.retell(value, texts, &tool.origin);
+                reader.emit_duplicate(value, texts, &tool.origin);
                 said = Some(value);
             }
             _ => {
@@ -400,7 +400,7 @@ fn provider_call(
     reader: &mut Reader<'_>,
     part: Value<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     name: &str,
 ) {
     const CALL: &[Key] = &[
@@ -410,7 +410,7 @@ fn provider_call(
         ("code", Is::Own),
         ("args", Is::Own),
     ];
-    let mut call = Call::at(reader, part);
+    let mut call = CallBuilder::at(reader, part);
     call.event.choice = speaker.origin.choice;
     call.event.provider_run = true;
     if !name.is_empty() {
@@ -428,7 +428,7 @@ fn provider_call(
         &mut |reader, key, inner| match key {
             // The code is an argument of that name.
             "code" => {
-                let texts = reader.quiet_text(inner, crate::event::Class::Text);
+                let texts = reader.register_text(inner, crate::event::Class::Text);
                 let given = (Known::Is(value.place()), texts);
                 call.given(reader, value, given);
             }
@@ -441,7 +441,7 @@ fn provider_call(
 fn provider_result(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    speaker: &Speaker,
+    speaker: &Attribution,
     name: Option<&str>,
 ) {
     const RESULT: &[Key] = &[
@@ -467,7 +467,7 @@ fn provider_result(
         event.at = value.place();
         event.texts = texts.clone();
         event.result = reader.structured_result(value);
-        reader.tell(value, texts, &tool.origin);
+        reader.emit_text(value, texts, &tool.origin);
         said = Some(value);
     });
     reader.result(event, said);

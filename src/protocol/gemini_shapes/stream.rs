@@ -3,16 +3,16 @@
 
 use super::answer::{CANDIDATE, RESPONSE, candidate_number, error, usage};
 use super::parts::{CONTENT, one_or_many, read_part, role};
-use super::withhold::{is_call, refused_frame, sign, text_part, withhold};
+use super::removal::{denied_frame, is_call, remove_from_response, sign, text_part};
 use crate::event::{Kind, Part, Turn};
-use crate::protocol::conversation::{Calls, Speaker};
+use crate::protocol::conversation::{Attribution, Calls};
+use crate::protocol::json_edit::{remove_elements, remove_members};
 use crate::protocol::reader::{Is, Key, Origin, Reader};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, Extent, HeldFrame, HeldFrames, JudgedCall, KeepAlive,
-    Lanes, Made, Piece, Step, StreamReader, TextChanges,
+    ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
+    HeldFrames, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey,
 };
-use crate::protocol::surgery::{remove_elements, remove_members};
-use crate::protocol::{AnswerForm, Asked, CannotWithhold, Denial, Dialect, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Removals, RequestContext, ResponseForm};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::sorted_map::SortedMap;
 
@@ -20,7 +20,7 @@ use crate::wire::sorted_map::SortedMap;
 #[derive(Debug)]
 pub(in crate::protocol) struct GenerateStream {
     is_array: bool,
-    candidates: SortedMap<u32, Candidate>,
+    candidates: SortedMap<u32, StreamedCandidate>,
     calls: Calls,
     /// Constants come as numbers.
     as_number: bool,
@@ -28,7 +28,7 @@ pub(in crate::protocol) struct GenerateStream {
 
 /// A candidate so far.
 #[derive(Debug, Default)]
-struct Candidate {
+struct StreamedCandidate {
     /// The text that goes on: which part, whether it is signed, and the number of its channel.
     running: Option<Part>,
     run: u32,
@@ -45,9 +45,9 @@ struct Candidate {
 }
 
 impl GenerateStream {
-    pub(in crate::protocol) fn new(asked: &Asked) -> GenerateStream {
+    pub(in crate::protocol) fn new(context: &RequestContext) -> GenerateStream {
         GenerateStream {
-            is_array: asked.endpoint.answer == AnswerForm::Elements,
+            is_array: context.endpoint.answer == ResponseForm::Elements,
             candidates: SortedMap::new(),
             calls: Calls::default(),
             as_number: false,
@@ -80,9 +80,9 @@ impl GenerateStream {
         if events.any(|event| event.kind == Kind::ToolCall) {
             state.end_run(&mut reader.frame.pieces, number);
         } else if has_ended && let Some(channel) = state.channel(number) {
-            reader.frame.pieces.push(Piece::TextRest(channel));
+            reader.frame.pieces.push(Delta::TextRest(channel));
         }
-        reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
+        reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
     }
 
     /// A word, or with `enum-encoding=int` a number.
@@ -105,7 +105,7 @@ impl GenerateStream {
             piece_of: Some(0),
             ..Origin::answer(number)
         };
-        let speaker = Speaker {
+        let speaker = Attribution {
             origin: origin.clone(),
             calls: Turn::Latest,
             is_result: false,
@@ -151,12 +151,12 @@ fn goes_on(reader: &Reader<'_>, call: Value<'_>) -> bool {
             || reader.get(call, "name").is_none())
 }
 
-impl Candidate {
+impl StreamedCandidate {
     /// Gives each text of a frame its channel. A text goes on until another kind of text begins.
     fn part_texts(&mut self, reader: &mut Reader<'static>, first: usize, number: u32) {
         let pieces = reader.frame.pieces.split_off(first);
         for mut piece in pieces {
-            if let Piece::Text(text) = &mut piece {
+            if let Delta::Text(text) = &mut piece {
                 let value = reader.json.value(text.place);
                 if value.is_none_or(|value| value.is_text("")) {
                     continue;
@@ -173,18 +173,18 @@ impl Candidate {
     }
 
     /// The text that goes on.
-    fn channel(&self, number: u32) -> Option<Channel> {
+    fn channel(&self, number: u32) -> Option<TextKey> {
         let part = self.running?;
-        Some(Channel {
+        Some(TextKey {
             choice: number,
             part,
             item: self.run,
         })
     }
 
-    fn end_run(&mut self, pieces: &mut Vec<Piece>, number: u32) {
+    fn end_run(&mut self, pieces: &mut Vec<Delta>, number: u32) {
         if let Some(channel) = self.channel(number) {
-            pieces.push(Piece::TextEnd(channel));
+            pieces.push(Delta::TextEnd(channel));
             self.running = None;
             self.run = self.run.saturating_add(1);
         }
@@ -215,8 +215,8 @@ impl Candidate {
             choice: number,
             item: self.call,
         };
-        let say = |reader: &mut Reader<'static>, what: CallPiece| {
-            reader.piece(Piece::Call {
+        let say = |reader: &mut Reader<'static>, what: CallDelta| {
+            reader.piece(Delta::Call {
                 key,
                 element: part.place(),
                 what,
@@ -224,7 +224,7 @@ impl Candidate {
         };
         say(
             reader,
-            CallPiece::Begin {
+            CallDelta::Begin {
                 provider_run: false,
             },
         );
@@ -237,12 +237,12 @@ impl Candidate {
             &mut |reader, member, value| match member {
                 "name" => {
                     reader.name(value);
-                    say(reader, CallPiece::Name(value.place()));
+                    say(reader, CallDelta::Name(value.place()));
                 }
                 "args" => {
                     reader.claim_all(value);
                     if value.members().next().is_some() {
-                        say(reader, CallPiece::Arguments(value.place()));
+                        say(reader, CallDelta::Arguments(value.place()));
                     }
                 }
                 _ => reader.array(value, |reader, piece| {
@@ -256,7 +256,7 @@ impl Candidate {
             .get(call, "willContinue")
             .and_then(|value| value.as_bool());
         if will_continue != Some(true) {
-            reader.piece(Piece::CallsEnd(vec![key]));
+            reader.piece(Delta::CallsEnd(vec![key]));
             self.call = self.call.saturating_add(1);
         }
     }
@@ -267,7 +267,7 @@ fn argument(
     reader: &mut Reader<'static>,
     piece: Value<'_>,
     origin: &Origin,
-    say: &mut dyn FnMut(&mut Reader<'static>, CallPiece),
+    say: &mut dyn FnMut(&mut Reader<'static>, CallDelta),
 ) {
     const PARTIAL: &[Key] = &[
         ("jsonPath", Is::Own),
@@ -297,22 +297,22 @@ fn argument(
                     "nullValue" => Extent::Null,
                     _ => extent,
                 };
-                say(reader, CallPiece::At(steps, value.place(), extent));
+                say(reader, CallDelta::At(steps, value.place(), extent));
             }
-            None => say(reader, CallPiece::Input(value.place())),
+            None => say(reader, CallDelta::Input(value.place())),
         }
     });
 }
 
 /// The steps of a path to one value: `$.to[0]['first name']` (RFC 9535 §2.7, and names as they stand after a dot).
-fn steps(path: &str) -> Option<Box<[Step]>> {
+fn steps(path: &str) -> Option<Box<[ArgumentStep]>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
         let (step, after) = if let Some(name) = rest.strip_prefix('.') {
             let (name, after) = name.split_at(name.find(['.', '[']).unwrap_or(name.len()));
             let is_name = !name.is_empty() && name != "*";
-            (is_name.then(|| Step::Name(name.into()))?, after)
+            (is_name.then(|| ArgumentStep::Name(name.into()))?, after)
         } else {
             let inner = rest.strip_prefix('[')?;
             match inner.strip_prefix(['\'', '"']) {
@@ -321,11 +321,11 @@ fn steps(path: &str) -> Option<Box<[Step]>> {
                     let (name, after) = quoted.split_once(quote)?;
                     // Escapes are not unfolded.
                     let name = (!name.contains('\\')).then_some(name)?;
-                    (Step::Name(name.into()), after.strip_prefix(']')?)
+                    (ArgumentStep::Name(name.into()), after.strip_prefix(']')?)
                 }
                 None => {
                     let (index, after) = inner.split_once(']')?;
-                    (Step::Index(index.parse().ok()?), after)
+                    (ArgumentStep::Index(index.parse().ok()?), after)
                 }
             }
         };
@@ -386,12 +386,12 @@ impl StreamReader for GenerateStream {
                 _ => error(reader, value),
             },
         );
-        if reader.frame.lanes == Lanes::default() {
-            reader.frame.lanes = Lanes::ALL;
+        if reader.frame.lanes == OrderingGroups::default() {
+            reader.frame.lanes = OrderingGroups::ALL;
         }
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.part {
             Part::Text => format!("#candidate/{}", channel.choice),
             part => format!("#candidate/{}/{}", channel.choice, part.word()),
@@ -402,35 +402,35 @@ impl StreamReader for GenerateStream {
         format!("#candidate/{}/call/{}", key.choice, key.item)
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(mut text) = call.denied.as_deref() else {
                 continue;
             };
             for (number, part) in &call.pieces {
-                let frame = frames.get(*number).ok_or(CannotWithhold)?;
+                let frame = frames.get(*number).ok_or(CannotRemove)?;
                 let part = frame.json.as_ref().and_then(|json| json.value(*part));
                 let mut with = Vec::new();
                 text_part(std::mem::take(&mut text), &mut with);
-                frame.edits.replace(part.ok_or(CannotWithhold)?, with);
+                frame.edits.replace(part.ok_or(CannotRemove)?, with);
             }
         }
         Ok(())
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
         let body = frame.json.as_ref().and_then(|json| json.body());
-        let body = body.ok_or(CannotWithhold)?;
-        let denied = withholding.denied_calls();
+        let body = body.ok_or(CannotRemove)?;
+        let denied = removals.denied_calls();
         for (number, candidate) in candidates_of(body.root()) {
             let state = self.candidates.entry(number).or_default();
             state.kept = state.kept.saturating_sub(calls_of(candidate).count());
@@ -444,13 +444,13 @@ impl StreamReader for GenerateStream {
                 }
             }
         }
-        if withholding.calls.is_empty() && body.root().get("candidates").is_none() {
+        if removals.calls.is_empty() && body.root().get("candidates").is_none() {
             return Ok(());
         }
-        withhold(body.root(), withholding, &mut frame.edits)
+        remove_from_response(body.root(), removals, &mut frame.edits)
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -468,27 +468,27 @@ impl StreamReader for GenerateStream {
                 remove_members(candidate, &["logprobsResult"], &mut frame.edits);
             }
             let of_text =
-                |channel: &Channel| channel.choice == number && channel.part == Part::Text;
+                |channel: &TextKey| channel.choice == number && channel.part == Part::Text;
             let mut changed = changes.iter().filter(|(channel, _)| of_text(channel));
             if let Some((channel, first)) = changed.next() {
                 let is_first = channel.item == 0 && changed.next().is_none();
-                let points = Points(Some(first).filter(|_| is_first));
+                let points = CitationOffsets(Some(first).filter(|_| is_first));
                 points.correct(candidate, &mut frame.edits);
             }
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
-            return vec![Made::new(None, Dialect::Google.body(denial))];
+            return vec![SyntheticFrame::new(None, Dialect::Google.body(denial))];
         }
         let unfinished = self.candidates.iter();
         let mut unfinished: Vec<u32> = unfinished.map(|(number, _)| *number).collect();
         if unfinished.is_empty() {
             unfinished.push(0);
         }
-        let frame = refused_frame(&denial.message(), &unfinished, self.as_number);
-        vec![Made::new(None, frame)]
+        let frame = denied_frame(&denial.message(), &unfinished, self.as_number);
+        vec![SyntheticFrame::new(None, frame)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {
@@ -501,9 +501,9 @@ impl StreamReader for GenerateStream {
 }
 
 /// What was changed in the text that places point into, counted in bytes; absent where that can't be told.
-struct Points<'c>(Option<&'c TextChanges>);
+struct CitationOffsets<'c>(Option<&'c TextChanges>);
 
-impl Points<'_> {
+impl CitationOffsets<'_> {
     /// Moves places that point into the text, and takes out those that point into a changed part and repeat it.
     fn correct(&self, candidate: Value<'_>, edits: &mut Edits) {
         let supports = candidate

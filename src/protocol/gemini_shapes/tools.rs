@@ -74,7 +74,7 @@ fn function(reader: &mut Reader<'_>, function: Value<'_>) {
                 }
             }
             "description" => {
-                reader.quiet_text(value, Class::Text);
+                reader.register_text(value, Class::Text);
             }
             _ => {
                 reader.tree(value);
@@ -116,7 +116,7 @@ fn provider_run(reader: &mut Reader<'_>, tool: Value<'_>, key: &'static str, val
     names.extend(servers.iter().map(|name| &**name));
     let texts = reader.tree(value);
     reader.provider_run_offer(value, &names);
-    reader.tell(value, texts, &Origin::of(Author::System, Part::Definition));
+    reader.emit_text(value, texts, &Origin::of(Author::System, Part::Definition));
     match key {
         // Which tools these servers have, they alone know.
         "mcpServers" if value.elements().next().is_some() => {

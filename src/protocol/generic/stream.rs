@@ -3,8 +3,8 @@
 use super::read;
 use crate::event::{CustomFormat, Kind};
 use crate::protocol::reader::Reader;
-use crate::protocol::stream::{Channel, HeldFrame, Lanes, Made, StreamReader};
-use crate::protocol::{CannotWithhold, Denial, Dialect, Removal, Withholding};
+use crate::protocol::stream::{HeldFrame, OrderingGroups, StreamReader, SyntheticFrame, TextKey};
+use crate::protocol::{CannotRemove, Denial, Dialect, RemovalMethod, Removals};
 use crate::wire::json::{JsonBody, JsonPath, Limits, quote};
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ impl StreamReader for GenericStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
         read(reader, body.root(), &self.shape, true);
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
     }
 
     fn is_end(&self, payload: &[u8]) -> bool {
@@ -71,20 +71,24 @@ impl StreamReader for GenericStream {
         text.map_or(json, String::into_bytes)
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         format!("#text/{}", channel.item)
     }
 
     /// What is left of an unknown answer when a part of it is gone, nobody can say.
-    fn removal(&self, _: Kind) -> Removal {
-        Removal::Whole
+    fn removal(&self, _: Kind) -> RemovalMethod {
+        RemovalMethod::Whole
     }
 
-    fn withhold(&mut self, _: &mut HeldFrame, _: &Withholding) -> Result<(), CannotWithhold> {
+    fn remove_from_response(
+        &mut self,
+        _: &mut HeldFrame,
+        _: &Removals,
+    ) -> Result<(), CannotRemove> {
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
-        vec![Made::new(None, Dialect::OpenAi.body(denial))]
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+        vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))]
     }
 }

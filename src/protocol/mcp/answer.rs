@@ -1,25 +1,25 @@
 //! What a server sends in one piece: answers, batches of them, and requests of its own inside results.
 
-use super::content::{self, Answered};
+use super::content::{self, ToolResponse};
 use super::tables::{INPUT_REQUEST, Method, RESULT, TOOL, named};
 use crate::event::{DefaultGate, Event, Kind, Known, Part, RpcMessage, Turn};
-use crate::protocol::Asked;
-use crate::protocol::jsonrpc::{self, Envelope, Waiting};
+use crate::protocol::RequestContext;
+use crate::protocol::jsonrpc::{self, Envelope, PendingRpc};
 use crate::protocol::reader::{Origin, Reader, Told, Voice};
 use crate::wire::json::{self, Value};
 
 /// Reads a body, or an event of a stream. What is no JSON-RPC message (an error page in JSON) is left unclaimed, and so
 /// judged as text.
-pub(super) fn read(reader: &mut Reader<'_>, asked: &Asked, waiting: &Waiting) {
+pub(super) fn read(reader: &mut Reader<'_>, context: &RequestContext, waiting: &PendingRpc) {
     let Some(body) = reader.body() else { return };
     let root = body.root();
     if root.kind() == json::ValueKind::Array {
         reader.claim(root);
         for element in root.elements() {
-            message(reader, element, asked, waiting);
+            message(reader, element, context, waiting);
         }
     } else {
-        message(reader, root, asked, waiting);
+        message(reader, root, context, waiting);
     }
 }
 
@@ -33,7 +33,12 @@ fn server_origin() -> Origin {
     }
 }
 
-fn message(reader: &mut Reader<'_>, message: Value<'_>, asked: &Asked, waiting: &Waiting) {
+fn message(
+    reader: &mut Reader<'_>,
+    message: Value<'_>,
+    context: &RequestContext,
+    waiting: &PendingRpc,
+) {
     let is_message = ["result", "error", "method"]
         .iter()
         .any(|key| message.get(key).is_some());
@@ -45,16 +50,16 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, asked: &Asked, waiting: 
         return;
     }
     let envelope = Envelope::read(reader, message);
-    let asked = waiting.request(asked, envelope.id);
+    let context = waiting.request(context, envelope.id);
     let rpc = match envelope.method {
         Some(_) => envelope.message(),
         None => RpcMessage {
             id: envelope.id.map(|id| id.raw().into()),
             is_answer: true,
-            tool: asked.map_or(Known::Unknown, |asked| asked.tool.clone()),
+            tool: context.map_or(Known::Unknown, |context| context.tool.clone()),
             params: None,
             args: None,
-            ..asked.cloned().unwrap_or_default()
+            ..context.cloned().unwrap_or_default()
         },
     };
     reader.message(message, rpc);
@@ -64,7 +69,7 @@ fn message(reader: &mut Reader<'_>, message: Value<'_>, asked: &Asked, waiting: 
     // One message may be both to a lenient client: it is judged as both.
     envelope.read_error(reader, &server_origin());
     if let Some(result) = envelope.result {
-        self::result(reader, result, asked);
+        self::result(reader, result, context);
     }
 }
 
@@ -95,7 +100,7 @@ fn server_params(reader: &mut Reader<'_>, params: Value<'_>, method: &Method) {
     );
 }
 
-fn result(reader: &mut Reader<'_>, result: Value<'_>, asked: Option<&RpcMessage>) {
+fn result(reader: &mut Reader<'_>, result: Value<'_>, context: Option<&RpcMessage>) {
     let origin = server_origin();
     let voice = Voice::of(origin.clone());
     let failed = result.get("isError").and_then(|failed| failed.as_bool());
@@ -119,16 +124,16 @@ fn result(reader: &mut Reader<'_>, result: Value<'_>, asked: Option<&RpcMessage>
     if content.is_none() && data.is_none() {
         return;
     }
-    let args = match asked.and_then(|asked| asked.args.clone()) {
+    let args = match context.and_then(|context| context.args.clone()) {
         Some(args) => reader
             .json
             .attach(args.into())
             .map_or(Known::Unknown, |doc| Known::Is(doc.root().place())),
-        None if asked.is_some_and(|asked| asked.tool != Known::Unknown) => Known::Missing,
+        None if context.is_some_and(|context| context.tool != Known::Unknown) => Known::Missing,
         None => Known::Unknown,
     };
-    let answered = Answered {
-        tool: asked.map_or(Known::Unknown, |asked| asked.tool.clone()),
+    let answered = ToolResponse {
+        tool: context.map_or(Known::Unknown, |context| context.tool.clone()),
         args,
         ok: !failed.unwrap_or(false),
         turn: Turn::Latest,

@@ -21,7 +21,7 @@ pub(super) fn blocks(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice, c
 fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut Calls) {
     let kind = block.get("type").and_then(|kind| kind.text());
     let kind = kind.as_deref().unwrap_or_default();
-    let mut call = Call::default();
+    let mut call = ToolBlock::default();
     reader.table(block, CONTENT, voice, &mut |reader, key, value| match key {
         "data" => {
             reader.media(value);
@@ -36,8 +36,8 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
         "resource" => resource(reader, value, voice),
         "name" if kind == "tool_use" => call.name = reader.name(value).map(Into::into),
         "name" => {
-            let texts = reader.quiet_text(value, Class::Text);
-            reader.say(value, texts, &voice.with_part(Part::Other));
+            let texts = reader.register_text(value, Class::Text);
+            reader.emit_voiced(value, texts, &voice.with_part(Part::Other));
         }
         "input" => call.input = Some(value),
         "content" => call.content = Some(value),
@@ -52,7 +52,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
     } else if kind == "tool_result" {
         let tool = id("toolUseId").and_then(|id| called.answer(&id));
         let failed = block.get("isError").and_then(|failed| failed.as_bool());
-        let result = Answered {
+        let result = ToolResponse {
             tool: tool.unwrap_or(Known::Unknown),
             args: Known::Missing,
             ok: !failed.unwrap_or(false),
@@ -69,7 +69,7 @@ fn block(reader: &mut Reader<'_>, block: Value<'_>, voice: &Voice, called: &mut 
 
 /// Parts of a block that are read together.
 #[derive(Default)]
-struct Call<'v> {
+struct ToolBlock<'v> {
     name: Option<Box<str>>,
     input: Option<Value<'v>>,
     content: Option<Value<'v>>,
@@ -86,7 +86,7 @@ fn turn_of_history(reader: &Reader<'_>) -> Turn {
 }
 
 /// A call in a sampled answer.
-fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: Call<'_>) {
+fn tool_use(reader: &mut Reader<'_>, block: Value<'_>, call: ToolBlock<'_>) {
     let mut event = Event::new(Kind::ToolCall, reader.direction(), block.place());
     event.turn = turn_of_history(reader);
     event.tool = call.name.map_or(Known::Unknown, Known::Is);
@@ -109,7 +109,7 @@ pub(super) fn resource(reader: &mut Reader<'_>, value: Value<'_>, voice: &Voice)
         if media.as_deref().is_none_or(is_textual)
             && let Some((texts, is_whole)) = reader.base64_texts(blob)
         {
-            reader.say(blob, texts, voice);
+            reader.emit_voiced(blob, texts, voice);
             is_read = is_whole;
         }
         if !is_read {
@@ -131,7 +131,7 @@ pub(super) fn messages(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origi
 
 /// What a result answers.
 #[derive(Clone)]
-pub(super) struct Answered {
+pub(super) struct ToolResponse {
     pub(super) tool: Known<Box<str>>,
     pub(super) args: Known<json::NodeId>,
     pub(super) ok: bool,
@@ -143,7 +143,7 @@ pub(super) struct Answered {
 pub(super) fn tool_result(
     reader: &mut Reader<'_>,
     value: Value<'_>,
-    answered: &Answered,
+    answered: &ToolResponse,
     origin: &Origin,
     is_data: bool,
 ) {
@@ -154,14 +154,14 @@ pub(super) fn tool_result(
     let start = reader.text_count();
     if is_data {
         let texts = reader.tree(value);
-        reader.say(value, texts, &voice);
+        reader.emit_voiced(value, texts, &voice);
     } else if value.kind() == json::ValueKind::Array {
         blocks(reader, value, &voice, &mut Calls::default());
     } else {
         reader.wrong_type(value, "a list of blocks");
     }
     let rest = reader.rest(value);
-    reader.say(value, rest, &voice.with_part(Part::Other));
+    reader.emit_voiced(value, rest, &voice.with_part(Part::Other));
     let mut event = Event::new(Kind::ToolResult, reader.direction(), value.place());
     event.part = voice.origin.part;
     event.turn = answered.turn;

@@ -2,10 +2,12 @@
 
 use super::{SESSION_END, STREAM};
 use crate::event::RpcMessage;
-use crate::protocol::jsonrpc::{DENIED, Waiting, answers, begin, refusal_with_status, write_error};
-use crate::protocol::surgery::Object;
-use crate::protocol::surgery::remove_elements;
-use crate::protocol::{Asked, CannotWithhold, Denial, Refusal, Withholding};
+use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::json_edit::remove_elements;
+use crate::protocol::jsonrpc::{
+    DENIED, PendingRpc, answers, begin, denial_with_status, write_error,
+};
+use crate::protocol::{CannotRemove, Denial, DenialReply, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, escape, quote};
 
 /// Texts shorter than this are not looked for elsewhere: they stand everywhere.
@@ -14,29 +16,29 @@ const SHORTEST_COPY: usize = 4;
 const MOST_COPIES: usize = 64;
 
 /// The answer to everything that the client asked in this exchange.
-pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
+pub(super) fn refusal(denial: &Denial, context: &RequestContext) -> DenialReply {
     // A server that has no stream to offer, or lets nobody end a session, says 405, and clients go on without.
-    if matches!(asked.endpoint.name, STREAM | SESSION_END) {
-        let mut refusal = refusal_with_status(denial, asked);
+    if matches!(context.endpoint.name, STREAM | SESSION_END) {
+        let mut refusal = denial_with_status(denial, context);
         refusal.status = 405;
         refusal.headers.push(("allow", "POST".to_owned()));
         return refusal;
     }
-    if asked.rpc.is_empty() {
-        return refusal_with_status(denial, asked);
+    if context.rpc.is_empty() {
+        return denial_with_status(denial, context);
     }
-    let is_batch = asked.endpoint.name == "batch";
-    match answers(asked, is_batch, |out, message| {
+    let is_batch = context.endpoint.name == "batch";
+    match answers(context, is_batch, |out, message| {
         let id = message.id.as_deref();
-        write_refused(out, id, Some(message), denial);
+        write_denied(out, id, Some(message), denial);
     }) {
-        Some(body) => Refusal {
+        Some(body) => DenialReply {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned())],
             body,
         },
         // Nobody waits for an answer to a notification: it is accepted, and dropped.
-        None => Refusal {
+        None => DenialReply {
             status: 202,
             headers: Vec::new(),
             body: Vec::new(),
@@ -45,21 +47,21 @@ pub(super) fn refusal(denial: &Denial, asked: &Asked) -> Refusal {
 }
 
 /// One refused answer. A model that called a tool reads why in the result; everything else ends with an error.
-pub(super) fn write_refused(
+pub(super) fn write_denied(
     out: &mut Vec<u8>,
     id: Option<&[u8]>,
-    asked: Option<&RpcMessage>,
+    context: Option<&RpcMessage>,
     denial: &Denial,
 ) {
-    let call =
-        asked.filter(|asked| asked.method.as_deref() == Some("tools/call") && !asked.as_task);
+    let call = context
+        .filter(|context| context.method.as_deref() == Some("tools/call") && !context.as_task);
     let Some(call) = call else {
         write_error(out, id, DENIED, denial);
         return;
     };
     let mut outer = begin(out, id);
     outer.member("result", |out| {
-        let mut result = Object::begin(out);
+        let mut result = ObjectWriter::begin(out);
         result.member("content", |out| {
             out.extend_from_slice(br#"[{"type":"text","text":"#);
             quote(&denial.message(), out);
@@ -70,7 +72,7 @@ pub(super) fn write_refused(
             result.text("resultType", "complete");
         }
         result.member("_meta", |out| {
-            let mut meta = Object::begin(out);
+            let mut meta = ObjectWriter::begin(out);
             meta.member("agentguard", |out| denial.details(out));
             meta.end();
         });
@@ -80,13 +82,13 @@ pub(super) fn write_refused(
 }
 
 /// Edits a whole answer: refused messages are replaced, refused offers left out, copies of redacted texts edited too.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    asked: &Asked,
-    withholding: &Withholding,
+    context: &RequestContext,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     let root = body.root();
     let messages: Vec<Value<'_>> = match root.kind() {
         json::ValueKind::Array => root.elements().collect(),
@@ -98,29 +100,29 @@ pub(super) fn withhold(
             .and_then(|choice| messages.get(choice))
             .copied()
     };
-    let waiting = (!withholding.denials.is_empty()).then(|| Waiting::of(asked));
-    for (choice, denial) in &withholding.denials {
-        let message = at(*choice).ok_or(CannotWithhold)?;
+    let waiting = (!removals.denials.is_empty()).then(|| PendingRpc::of(context));
+    for (choice, denial) in &removals.denials {
+        let message = at(*choice).ok_or(CannotRemove)?;
         if message.get("method").is_some() {
-            return Err(CannotWithhold);
+            return Err(CannotRemove);
         }
         let id = message.get("id");
         let question = waiting
             .as_ref()
-            .and_then(|waiting| waiting.request(asked, id));
+            .and_then(|waiting| waiting.request(context, id));
         let mut with = Vec::with_capacity(512);
-        write_refused(&mut with, id.map(|id| id.raw()), question, denial);
+        write_denied(&mut with, id.map(|id| id.raw()), question, denial);
         edits.replace(message, with);
     }
-    leave_out(&messages, &withholding.offers, edits)?;
-    correct_copies(json, &messages, withholding, edits)
+    leave_out(&messages, &removals.offers, edits)?;
+    correct_copies(json, &messages, removals, edits)
 }
 
 fn leave_out(
     messages: &[Value<'_>],
     offers: &[NodeId],
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
+) -> Result<(), CannotRemove> {
     if offers.is_empty() {
         return Ok(());
     }
@@ -146,7 +148,7 @@ fn leave_out(
     if found == offers.len() {
         Ok(())
     } else {
-        Err(CannotWithhold)
+        Err(CannotRemove)
     }
 }
 
@@ -155,10 +157,10 @@ fn leave_out(
 fn correct_copies(
     json: &JsonBody<'_>,
     messages: &[Value<'_>],
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    for group in withholding.edited.chunk_by(|a, b| a.choice == b.choice) {
+) -> Result<(), CannotRemove> {
+    for group in removals.edited.chunk_by(|a, b| a.choice == b.choice) {
         let result = group
             .first()
             .and_then(|edited| usize::try_from(edited.choice).ok())
@@ -176,7 +178,7 @@ fn correct_copies(
                 let is_new = copies.iter().all(|(known, _)| known != found);
                 if found.len() >= SHORTEST_COPY && is_new {
                     if copies.len() == MOST_COPIES {
-                        return Err(CannotWithhold);
+                        return Err(CannotRemove);
                     }
                     copies.push((found.to_owned(), with));
                 }

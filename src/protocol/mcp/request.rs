@@ -96,7 +96,7 @@ fn message(
         unknown_method(reader, message, method);
         return None;
     };
-    refuse_form(reader, message, known, envelope.id.is_some());
+    report_form(reader, message, known, envelope.id.is_some());
     match params {
         Some(params) => read_params(reader, params, known),
         None if known.name == "tools/call" => {
@@ -108,7 +108,7 @@ fn message(
 }
 
 /// A request without an id is carried out by some servers, and nobody is told.
-fn refuse_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has_id: bool) {
+fn report_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has_id: bool) {
     if method.is_notification() == has_id {
         let what = if has_id {
             "a notification has no id"
@@ -121,7 +121,7 @@ fn refuse_form(reader: &mut Reader<'_>, message: Value<'_>, method: &Method, has
 
 fn unknown_method(reader: &mut Reader<'_>, message: Value<'_>, method: &str) {
     if let Some(known) = named_like(method) {
-        jsonrpc::refuse_variant(reader, message, known.name);
+        jsonrpc::report_variant(reader, message, known.name);
     } else if crate::protocol::a2a::knows(method) {
         reader.problem(
             codes::AG2012,
@@ -226,7 +226,7 @@ fn client_result(reader: &mut Reader<'_>, result: Value<'_>) {
             blocks(reader, content, &voice, &mut Calls::default());
         } else {
             let texts = reader.tree(content);
-            reader.tell(content, texts, &Origin::of(Author::User, Part::Other));
+            reader.emit_text(content, texts, &Origin::of(Author::User, Part::Other));
         }
     });
 }

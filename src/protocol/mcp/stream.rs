@@ -1,14 +1,16 @@
 //! Answers and streams of server-sent events: every event is a whole message, read, judged and refused as one. Source: the
 //! specification, "Streamable HTTP" of each version, and "HTTP with SSE" of 2024-11-05.
 
-use super::refuse::{self, write_refused};
+use super::refuse::{self, write_denied};
 use super::{STREAM, answer};
 use crate::event::{Kind, Part};
-use crate::protocol::jsonrpc::{Waiting, begin};
+use crate::protocol::json_edit::ObjectWriter;
+use crate::protocol::jsonrpc::{PendingRpc, begin};
 use crate::protocol::reader::{Origin, Reader};
-use crate::protocol::stream::{Changes, HeldFrame, KeepAlive, Lanes, Made, StreamReader};
-use crate::protocol::surgery::Object;
-use crate::protocol::{Asked, CannotWithhold, Denial, Removal, Withholding};
+use crate::protocol::stream::{
+    ChangesByText, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame,
+};
+use crate::protocol::{CannotRemove, Denial, RemovalMethod, Removals, RequestContext};
 use crate::wire::json::{self, Value, quote};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedSet;
@@ -20,8 +22,8 @@ const DENIED_METHOD: &str = "agentguard/denied";
 
 /// Messages of a server, one after the other.
 pub(super) struct McpStream {
-    asked: Asked,
-    waiting: Waiting,
+    context: RequestContext,
+    waiting: PendingRpc,
     /// Requests of the client, by their numbers, that nobody has answered.
     open: SortedSet<u32>,
     /// Those that the event at hand answers. It may still be refused.
@@ -33,10 +35,10 @@ pub(super) struct McpStream {
 }
 
 impl McpStream {
-    pub(super) fn new(asked: &Asked) -> McpStream {
-        let waiting = Waiting::of(asked);
+    pub(super) fn new(context: &RequestContext) -> McpStream {
+        let waiting = PendingRpc::of(context);
         McpStream {
-            asked: asked.clone(),
+            context: context.clone(),
             open: sort::set(waiting.numbers()),
             waiting,
             answering: Vec::new(),
@@ -53,11 +55,11 @@ impl McpStream {
     }
 
     /// An answer of our own to a request of the client.
-    fn refused(&self, number: u32, denial: &Denial) -> Option<Made> {
-        let message = self.asked.rpc.get(index(number))?;
+    fn denied_text(&self, number: u32, denial: &Denial) -> Option<SyntheticFrame> {
+        let message = self.context.rpc.get(index(number))?;
         let mut out = Vec::with_capacity(512);
-        write_refused(&mut out, message.id.as_deref(), Some(message), denial);
-        Some(Made::new(Some("message"), out))
+        write_denied(&mut out, message.id.as_deref(), Some(message), denial);
+        Some(SyntheticFrame::new(Some("message"), out))
     }
 
     /// Puts something harmless in place of a message. A request of the server that may not pass ends what the client asked:
@@ -67,12 +69,12 @@ impl McpStream {
         frame: &mut HeldFrame,
         message: Value<'_>,
         denial: &Denial,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         let id = message.get("id");
         let mut with = Vec::with_capacity(512);
         if message.get("method").is_none() && id.is_some() {
-            let question = self.waiting.request(&self.asked, id);
-            write_refused(&mut with, id.map(|id| id.raw()), question, denial);
+            let question = self.waiting.request(&self.context, id);
+            write_denied(&mut with, id.map(|id| id.raw()), question, denial);
             frame.edits.replace(message, with);
             return Ok(());
         }
@@ -80,7 +82,7 @@ impl McpStream {
             // Nobody waits for a notification.
             frame.dropped = true;
             return if self.is_batch {
-                Err(CannotWithhold)
+                Err(CannotRemove)
             } else {
                 Ok(())
             };
@@ -89,7 +91,7 @@ impl McpStream {
         frame.edits.replace(message, with);
         self.note_answers();
         for number in std::mem::take(&mut self.open) {
-            frame.after.extend(self.refused(number, denial));
+            frame.after.extend(self.denied_text(number, denial));
             self.ended.insert(number);
         }
         Ok(())
@@ -100,7 +102,7 @@ fn write_denied_request(out: &mut Vec<u8>, id: &[u8], denial: &Denial) {
     let mut outer = begin(out, Some(id));
     outer.text("method", DENIED_METHOD);
     outer.member("params", |out| {
-        let mut params = Object::begin(out);
+        let mut params = ObjectWriter::begin(out);
         params.text("message", &denial.message());
         params.member("agentguard", |out| denial.details(out));
         params.end();
@@ -122,7 +124,7 @@ impl StreamReader for McpStream {
         let root = body.root();
         self.answering.clear();
         self.is_batch = root.kind() == json::ValueKind::Array;
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         if root.kind() == json::ValueKind::String {
             self.address(reader, root, event);
             return;
@@ -132,7 +134,7 @@ impl StreamReader for McpStream {
             .filter(|message| message.get("method").is_none())
             .filter_map(|message| self.waiting.number(message.get("id")));
         self.answering.extend(answers);
-        answer::read(reader, &self.asked, &self.waiting);
+        answer::read(reader, &self.context, &self.waiting);
     }
 
     fn passed(&mut self) {
@@ -146,7 +148,7 @@ impl StreamReader for McpStream {
 
     fn unwrap(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let text = std::str::from_utf8(payload).ok()?;
-        let is_address = self.asked.endpoint.name == STREAM
+        let is_address = self.context.endpoint.name == STREAM
             && !text.trim_start().starts_with(['{', '[', '"'])
             && !text.contains(char::is_whitespace);
         if !is_address {
@@ -157,12 +159,12 @@ impl StreamReader for McpStream {
         Some(quoted)
     }
 
-    fn removal(&self, kind: Kind) -> Removal {
+    fn removal(&self, kind: Kind) -> RemovalMethod {
         match kind {
-            Kind::ToolOffer => Removal::Offer,
+            Kind::ToolOffer => RemovalMethod::Offer,
             // Which of several messages can't be read is not told.
-            Kind::Uninspectable if self.is_batch => Removal::Whole,
-            _ => Removal::Message,
+            Kind::Uninspectable if self.is_batch => RemovalMethod::Whole,
+            _ => RemovalMethod::Message,
         }
     }
 
@@ -170,30 +172,30 @@ impl StreamReader for McpStream {
         self.open.is_empty()
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        let json = frame.json.take().ok_or(CannotWithhold)?;
-        let body = json.body().ok_or(CannotWithhold)?;
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        let json = frame.json.take().ok_or(CannotRemove)?;
+        let body = json.body().ok_or(CannotRemove)?;
         let messages = messages(body.root());
-        for (choice, denial) in &withholding.denials {
-            let message = messages.get(index(*choice)).ok_or(CannotWithhold)?;
+        for (choice, denial) in &removals.denials {
+            let message = messages.get(index(*choice)).ok_or(CannotRemove)?;
             self.replace(frame, *message, denial)?;
         }
-        let rest = Withholding {
+        let rest = Removals {
             denials: Vec::new(),
-            ..withholding.clone()
+            ..removals.clone()
         };
-        refuse::withhold(&json, &self.asked, &rest, &mut frame.edits)?;
+        refuse::remove_from_response(&json, &self.context, &rest, &mut frame.edits)?;
         drop(messages);
         frame.json = Some(json);
         Ok(())
     }
 
     /// A late answer to what we have answered reaches nobody.
-    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -206,10 +208,10 @@ impl StreamReader for McpStream {
         frame.dropped |= is_late;
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         let open = std::mem::take(&mut self.open);
         open.into_iter()
-            .filter_map(|number| self.refused(number, denial))
+            .filter_map(|number| self.denied_text(number, denial))
             .collect()
     }
 

@@ -1,10 +1,11 @@
 //! Answers line by line: texts go on over lines, each call stands whole in one.
 
-use super::{MESSAGE, RESPONSE, answer_member, message_member, withhold};
+use super::{MESSAGE, RESPONSE, answer_member, message_member, removal};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, KeepAlive, Lanes, Made, StreamReader,
+    CallKey, ChangesByText, HeldFrame, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame,
+    TextKey,
 };
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{Edits, NodeId, Value, quote};
 use std::collections::VecDeque;
 
@@ -15,7 +16,7 @@ const IN_MESSAGE: u32 = 1;
 /// A streamed answer.
 #[derive(Debug)]
 pub(super) struct OllamaStream {
-    asked: Asked,
+    context: RequestContext,
     /// What lines of our own repeat, as the first line wrote it.
     common: Option<Vec<u8>>,
     /// Of each line with calls that has not been sent: those that were taken out.
@@ -25,9 +26,9 @@ pub(super) struct OllamaStream {
 }
 
 impl OllamaStream {
-    pub(super) fn new(asked: &Asked) -> OllamaStream {
+    pub(super) fn new(context: &RequestContext) -> OllamaStream {
         OllamaStream {
-            asked: asked.clone(),
+            context: context.clone(),
             common: None,
             denied: VecDeque::new(),
             gone: 0,
@@ -39,11 +40,11 @@ impl OllamaStream {
         let mut out = b"{".to_vec();
         match &self.common {
             Some(common) => out.extend_from_slice(common),
-            None => super::common(&self.asked, &mut out),
+            None => super::common(&self.context, &mut out),
         }
-        if self.asked.endpoint.name == "chat" {
+        if self.context.endpoint.name == "chat" {
             out.extend_from_slice(br#""message":"#);
-            withhold::refusing_message(text, &mut out);
+            removal::denial_message(text, &mut out);
         } else {
             out.extend_from_slice(br#""response":"#);
             quote(text, &mut out);
@@ -81,7 +82,7 @@ impl StreamReader for OllamaStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         if self.common.is_none() {
             self.learn(root);
         }
@@ -111,7 +112,7 @@ impl StreamReader for OllamaStream {
         reader.frame.last = root.get("done").and_then(|done| done.as_bool()) == Some(true);
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         format!("#{}", channel.part.word())
     }
 
@@ -119,16 +120,16 @@ impl StreamReader for OllamaStream {
         format!("#tool_calls/{}", key.item)
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
         if let Some(denied) = self.denied.back_mut() {
-            denied.extend(withholding.calls.iter().map(|call| call.at));
+            denied.extend(removals.calls.iter().map(|call| call.at));
         }
-        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-        withhold::withhold(json, withholding, &mut frame.edits)
+        let json = frame.json.as_ref().ok_or(CannotRemove)?;
+        removal::remove_from_response(json, removals, &mut frame.edits)
     }
 
     /// Calls have numbers of which none may be missing.
@@ -136,7 +137,7 @@ impl StreamReader for OllamaStream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -153,26 +154,26 @@ impl StreamReader for OllamaStream {
         }
         // Tokens repeat the text: those of this line, and at the end those of the whole answer.
         if !frame.edits.is_empty() || !changes.is_empty() {
-            withhold::remove_copies(root, &mut frame.edits);
+            removal::remove_copies(root, &mut frame.edits);
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let line = if as_error {
             Dialect::Ollama.body(denial)
         } else {
-            match self.asked.endpoint.name {
+            match self.context.endpoint.name {
                 "chat" | "generate" => self.line(&denial.message(), true),
                 _ => Dialect::Ollama.body(denial),
             }
         };
-        vec![Made::new(None, line)]
+        vec![SyntheticFrame::new(None, line)]
     }
 
     /// Clients read every line as JSON.
     fn keep_alive(&self) -> Option<KeepAlive> {
-        matches!(self.asked.endpoint.name, "chat" | "generate")
-            .then(|| KeepAlive::Frame(Made::new(None, self.line("", false))))
+        matches!(self.context.endpoint.name, "chat" | "generate")
+            .then(|| KeepAlive::Frame(SyntheticFrame::new(None, self.line("", false))))
     }
 }
 

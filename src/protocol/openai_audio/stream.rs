@@ -5,7 +5,8 @@ use crate::event::Part;
 use crate::protocol::openai_shapes::{ANSWER, answer_member};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, Made, Piece, StreamReader, Texts,
+    CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
+    StreamReader, SyntheticFrame, TextKey, Update,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 
@@ -24,7 +25,7 @@ const SEGMENTS: u32 = 1;
 /// A streamed transcript, or streamed audio.
 #[derive(Debug, Default)]
 pub(super) struct AudioStream {
-    texts: Texts,
+    texts: SnapshotTexts,
     /// Bytes that nobody reads were told of.
     has_audio: bool,
 }
@@ -35,7 +36,7 @@ impl StreamReader for AudioStream {
         let root = body.root();
         let kind = root.get("type").and_then(|kind| kind.text());
         let kind = kind.unwrap_or_default();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let origin = Origin {
             piece_of: Some(0),
             ..Origin::answer(0).with_part(Part::Other)
@@ -61,19 +62,19 @@ impl StreamReader for AudioStream {
             },
         );
         let (list, how) = match &*kind {
-            "transcript.text.segment" => (SEGMENTS, How::Delta),
-            "transcript.text.delta" => (WHOLE, How::Delta),
-            _ => (WHOLE, How::Whole),
+            "transcript.text.segment" => (SEGMENTS, Update::Delta),
+            "transcript.text.delta" => (WHOLE, Update::Delta),
+            _ => (WHOLE, Update::Whole),
         };
         for piece in reader.frame.pieces.split_off(first) {
             match piece {
-                Piece::Text(piece) if piece.channel.part == Part::Transcript => {
+                Delta::Text(piece) if piece.channel.part == Part::Transcript => {
                     self.texts.piece(reader, piece, [list, 0, 0], how);
                 }
                 // A speaker's name.
-                Piece::Text(piece) => {
+                Delta::Text(piece) => {
                     let spot = [2, piece.channel.item, 0];
-                    self.texts.piece(reader, piece, spot, How::Whole);
+                    self.texts.piece(reader, piece, spot, Update::Whole);
                 }
                 other => reader.piece(other),
             }
@@ -87,7 +88,7 @@ impl StreamReader for AudioStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match self.texts.spot(channel) {
             Some([SEGMENTS, ..]) => "#segments".to_owned(),
             _ => "#text".to_owned(),
@@ -98,7 +99,7 @@ impl StreamReader for AudioStream {
         String::new()
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -109,8 +110,11 @@ impl StreamReader for AudioStream {
     }
 
     /// Nobody said a refusal: it is an error.
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
-        vec![Made::new(Some("error"), Dialect::OpenAi.body(denial))]
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+        vec![SyntheticFrame::new(
+            Some("error"),
+            Dialect::OpenAi.body(denial),
+        )]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

@@ -1,23 +1,23 @@
 //! `chat.completion.chunk`: one answer in many frames, its choices interleaved.
 
-use super::withhold::{self, refusing_reason};
+use super::removal::{self, denial_reason};
 use super::{
-    Answer, CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, choice_number, response_member,
+    CHOICE, FINISH_REASONS, MESSAGE, RESPONSE, ROLES, ResponseShape, choice_number, response_member,
 };
 use crate::diag::codes;
 use crate::event::Class;
 use crate::event::Part;
 use crate::event::Turn;
+use crate::protocol::json_edit::{move_annotations, remove_elements, remove_members};
 use crate::protocol::openai_shapes::{
     ANSWER, SPEECH, beside, called_function, content, error, spoken, tool_call,
 };
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    Made, Piece, StreamReader, TextPiece,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    OrderingGroups, StreamReader, SyntheticFrame, TextDelta, TextKey,
 };
-use crate::protocol::surgery::{move_annotations, remove_elements, remove_members};
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, Value, quote};
 use crate::wire::sort;
 use crate::wire::sorted_map::{SortedMap, SortedSet};
@@ -66,9 +66,9 @@ const MAX_UNKNOWN_TEXTS: usize = 64;
 /// A streamed chat completion.
 #[derive(Debug)]
 pub(in crate::protocol) struct ChatStream {
-    asked: Asked,
+    context: RequestContext,
     /// How frames of our own say something.
-    answer: Answer,
+    answer: ResponseShape,
     /// What frames of our own repeat: `id`, `created`, `model`, as the first chunk wrote them.
     common: Option<Vec<u8>>,
     choices: SortedMap<u32, Choice>,
@@ -84,7 +84,7 @@ struct Choice {
     /// Why it ended was told; OpenRouter repeats it with the usage.
     reason_told: bool,
     finished: bool,
-    calls: Vec<Call>,
+    calls: Vec<StreamedCall>,
     /// How many of them had come when the choice ended.
     ended_calls: usize,
     /// `function_call` has said something.
@@ -95,15 +95,15 @@ struct Choice {
 
 /// A call so far.
 #[derive(Debug)]
-struct Call {
+struct StreamedCall {
     index: Option<u64>,
     id: Option<Box<str>>,
 }
 
 impl ChatStream {
-    pub(in crate::protocol) fn new(asked: &Asked, answer: Answer) -> ChatStream {
+    pub(in crate::protocol) fn new(context: &RequestContext, answer: ResponseShape) -> ChatStream {
         ChatStream {
-            asked: asked.clone(),
+            context: context.clone(),
             answer,
             common: None,
             choices: SortedMap::new(),
@@ -131,7 +131,7 @@ impl ChatStream {
                     if let Some(reason) = reason {
                         let state = self.choices.entry(number).or_default();
                         let was_told = std::mem::replace(&mut state.reason_told, true);
-                        if !was_told || self.answer == Answer::Text {
+                        if !was_told || self.answer == ResponseShape::Text {
                             reader.reading.finish.push(reason.into());
                         }
                         finished = true;
@@ -150,11 +150,11 @@ impl ChatStream {
         self.choices.entry(number).or_default();
         if finished {
             self.ending.push(number);
-            reader.piece(Piece::End(Some(number)));
+            reader.piece(Delta::End(Some(number)));
         }
         // What is said of one choice stays in its order, whatever waits: OpenRouter sends usage behind a call that no
         // reason to finish has ended.
-        reader.frame.lanes = reader.frame.lanes.and(Lanes::of(number));
+        reader.frame.lanes = reader.frame.lanes.and(OrderingGroups::of(number));
     }
 
     fn delta(&mut self, reader: &mut Reader<'static>, delta: Value<'_>, choice: u32) {
@@ -214,13 +214,13 @@ impl ChatStream {
                 continue;
             };
             reader.claim(value);
-            let channel = Channel {
+            let channel = TextKey {
                 choice,
                 part: Part::Other,
                 item,
             };
-            let piece = TextPiece::new(channel, value.place(), Class::Unknown);
-            reader.piece(Piece::Text(piece));
+            let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+            reader.piece(Delta::Text(piece));
         }
     }
 
@@ -242,7 +242,7 @@ impl ChatStream {
                     let piece = self.copied_text(reader, key, value, twin, choice);
                     // Mistral's models at Bedrock say all in `message`.
                     reader.frame.pieces.extend(piece.map(|piece| {
-                        Piece::Text(TextPiece {
+                        Delta::Text(TextDelta {
                             retold: delta.is_some(),
                             ..piece
                         })
@@ -276,7 +276,7 @@ impl ChatStream {
         value: Value<'_>,
         twin: Option<Value<'_>>,
         choice: u32,
-    ) -> Option<TextPiece> {
+    ) -> Option<TextDelta> {
         reader.claim(value);
         let text = value.text()?;
         let twin = twin.and_then(|twin| twin.text()).unwrap_or_default();
@@ -293,7 +293,7 @@ impl ChatStream {
             _ => 0,
         };
         so_far.push_str(text.get(repeats..).unwrap_or_default());
-        let channel = Channel {
+        let channel = TextKey {
             choice,
             part: match key {
                 "content" => Part::Text,
@@ -302,9 +302,9 @@ impl ChatStream {
             },
             item,
         };
-        Some(TextPiece {
+        Some(TextDelta {
             repeats,
-            ..TextPiece::new(channel, value.place(), Class::Text)
+            ..TextDelta::new(channel, value.place(), Class::Text)
         })
     }
 
@@ -362,7 +362,7 @@ impl ChatStream {
             _ => None,
         };
         let number = known.unwrap_or_else(|| {
-            calls.push(Call { index, id: None });
+            calls.push(StreamedCall { index, id: None });
             calls.len().saturating_sub(1)
         });
         if let (Some(call), Some(id)) = (calls.get_mut(number), id) {
@@ -372,10 +372,16 @@ impl ChatStream {
     }
 
     /// A chunk of our own for one choice: a text in a member of its delta, or why the choice ends.
-    fn chunk(&self, choice: u32, member: &str, text: &str, finish: Option<&[u8]>) -> Made {
+    fn chunk(
+        &self,
+        choice: u32,
+        member: &str,
+        text: &str,
+        finish: Option<&[u8]>,
+    ) -> SyntheticFrame {
         let (object, says): (&[u8], &[u8]) = match self.answer {
-            Answer::Chat => (br#"{"object":"chat.completion.chunk","#, br#","delta":{"#),
-            Answer::Text => (br#"{"object":"text_completion","#, br#","text":"#),
+            ResponseShape::Chat => (br#"{"object":"chat.completion.chunk","#, br#","delta":{"#),
+            ResponseShape::Text => (br#"{"object":"text_completion","#, br#","text":"#),
         };
         let mut out = object.to_vec();
         out.extend_from_slice(self.common.as_deref().unwrap_or_default());
@@ -383,7 +389,7 @@ impl ChatStream {
         out.extend_from_slice(choice.to_string().as_bytes());
         out.extend_from_slice(says);
         match self.answer {
-            Answer::Chat => {
+            ResponseShape::Chat => {
                 if !text.is_empty() {
                     quote(member, &mut out);
                     out.push(b':');
@@ -391,12 +397,12 @@ impl ChatStream {
                 }
                 out.push(b'}');
             }
-            Answer::Text => quote(text, &mut out),
+            ResponseShape::Text => quote(text, &mut out),
         }
         out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
         out.extend_from_slice(finish.unwrap_or(b"null"));
         out.extend_from_slice(b"}]}");
-        Made::new(None, out)
+        SyntheticFrame::new(None, out)
     }
 
     fn learn(&mut self, root: Value<'_>) {
@@ -429,11 +435,11 @@ fn copied_call(reader: &mut Reader<'static>, call: Value<'_>, key: CallKey) {
             continue;
         }
         let what = if name.is_text("name") {
-            CallPiece::NameAgain(value.place())
+            CallDelta::NameAgain(value.place())
         } else {
-            CallPiece::ArgumentsAgain(value.place())
+            CallDelta::ArgumentsAgain(value.place())
         };
-        reader.piece(Piece::Call {
+        reader.piece(Delta::Call {
             key,
             element: call.place(),
             what,
@@ -468,10 +474,10 @@ fn content_item() -> u32 {
 }
 
 fn begin(reader: &mut Reader<'static>, element: Value<'_>, key: CallKey) {
-    reader.piece(Piece::Call {
+    reader.piece(Delta::Call {
         key,
         element: element.place(),
-        what: CallPiece::Begin {
+        what: CallDelta::Begin {
             provider_run: false,
         },
     });
@@ -489,11 +495,11 @@ fn called(reader: &mut Reader<'static>, element: Value<'_>, function: Value<'_>,
             }
             let place = value.place();
             let what = match member {
-                "name" => CallPiece::Name(place),
-                "arguments" => CallPiece::Arguments(place),
-                _ => CallPiece::Input(place),
+                "name" => CallDelta::Name(place),
+                "arguments" => CallDelta::Arguments(place),
+                _ => CallDelta::Input(place),
             };
-            reader.piece(Piece::Call {
+            reader.piece(Delta::Call {
                 key,
                 element: element.place(),
                 what,
@@ -541,7 +547,7 @@ impl StreamReader for ChatStream {
             },
         );
         if !has_choice {
-            reader.frame.lanes = Lanes::ALL;
+            reader.frame.lanes = OrderingGroups::ALL;
         }
     }
 
@@ -549,7 +555,7 @@ impl StreamReader for ChatStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         let choice = channel.choice;
         match channel.part {
             Part::Text => format!("#choice/{choice}"),
@@ -564,16 +570,16 @@ impl StreamReader for ChatStream {
         }
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         end: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         let pieces = calls.iter().flat_map(|call| &call.pieces);
         let numbers = sort::set(pieces.map(|(frame, _)| *frame));
         for number in numbers {
-            let frame = frames.get(number).ok_or(CannotWithhold)?;
+            let frame = frames.get(number).ok_or(CannotRemove)?;
             take_out_of(frame, number, calls)?;
         }
         let mut choices: Vec<u32> = calls.iter().map(|call| call.key.choice).collect();
@@ -588,7 +594,7 @@ impl StreamReader for ChatStream {
                 continue;
             }
             let explanation = self.chunk(choice, "content", &texts.join("\n"), None);
-            let frame = frames.get(end).ok_or(CannotWithhold)?;
+            let frame = frames.get(end).ok_or(CannotRemove)?;
             frame.before.push(explanation);
             if of_choice().all(|call| call.denied.is_some()) {
                 finish_plainly(frame, choice);
@@ -597,16 +603,16 @@ impl StreamReader for ChatStream {
         Ok(())
     }
 
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-        withhold::withhold(json, &self.asked, withholding, &mut frame.edits)
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        let json = frame.json.as_ref().ok_or(CannotRemove)?;
+        removal::remove_from_response(json, &self.context, removals, &mut frame.edits)
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -614,9 +620,9 @@ impl StreamReader for ChatStream {
         let choices = body.root().get("choices").into_iter();
         for (at, choice) in choices.flat_map(|choices| choices.elements()).enumerate() {
             if is_edited {
-                withhold::null_logprobs(choice, &mut frame.edits);
+                removal::null_logprobs(choice, &mut frame.edits);
             }
-            let channel = Channel {
+            let channel = TextKey {
                 choice: choice_number(choice, at),
                 part: Part::Text,
                 item: content_item(),
@@ -630,9 +636,9 @@ impl StreamReader for ChatStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
-            return vec![Made::new(None, Dialect::OpenAi.body(denial))];
+            return vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))];
         }
         let text = denial.message();
         let mut choices: Vec<u32> = self
@@ -644,8 +650,8 @@ impl StreamReader for ChatStream {
         if self.choices.is_empty() {
             choices.push(0);
         }
-        let reason = refusing_reason(self.asked.structured_output);
-        let mut made: Vec<Made> = choices
+        let reason = denial_reason(self.context.structured_output);
+        let mut made: Vec<SyntheticFrame> = choices
             .into_iter()
             .flat_map(|choice| {
                 [
@@ -654,7 +660,7 @@ impl StreamReader for ChatStream {
                 ]
             })
             .collect();
-        made.push(Made::new(None, b"[DONE]".to_vec()));
+        made.push(SyntheticFrame::new(None, b"[DONE]".to_vec()));
         made
     }
 
@@ -668,10 +674,10 @@ impl StreamReader for ChatStream {
 fn take_out_of(
     frame: &mut HeldFrame,
     number: u64,
-    calls: &[JudgedCall],
-) -> Result<(), CannotWithhold> {
-    let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-    let body = json.body().ok_or(CannotWithhold)?;
+    calls: &[EvaluatedCall],
+) -> Result<(), CannotRemove> {
+    let json = frame.json.as_ref().ok_or(CannotRemove)?;
+    let body = json.body().ok_or(CannotRemove)?;
     // Pieces come in the order of the bytes.
     let call_at = |value: Value<'_>| {
         let piece = (number, value.place());
@@ -679,7 +685,7 @@ fn take_out_of(
             .iter()
             .find(|call| call.pieces.binary_search(&piece).is_ok())
     };
-    let choices = body.root().get("choices").ok_or(CannotWithhold)?;
+    let choices = body.root().get("choices").ok_or(CannotRemove)?;
     let holders = choices
         .elements()
         .flat_map(|choice| [choice.get("delta"), choice.get("message")])
@@ -721,12 +727,12 @@ fn take_out_of(
     Ok(())
 }
 
-fn renumber(element: Value<'_>, call: &JudgedCall, calls: &[JudgedCall], edits: &mut Edits) {
+fn renumber(element: Value<'_>, call: &EvaluatedCall, calls: &[EvaluatedCall], edits: &mut Edits) {
     let index = element.get("index");
     let Some((value, index)) = index.and_then(|value| Some((value, value.as_u64()?))) else {
         return;
     };
-    let taken_before = |other: &&JudgedCall| {
+    let taken_before = |other: &&EvaluatedCall| {
         other.denied.is_some()
             && other.key.choice == call.key.choice
             && other.key.item < call.key.item

@@ -7,7 +7,7 @@ pub(super) use stream::NativeStream;
 use crate::event::{Known, Part, Turn};
 use crate::protocol::openai_shapes::{self, error, inputs, response_format};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::{CannotWithhold, Denial, Endpoint, Withholding};
+use crate::protocol::{CannotRemove, Denial, Endpoint, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 
 /// The endpoint that answers at once, or as a stream if the body asks for one.
@@ -180,7 +180,7 @@ fn response_member(reader: &mut Reader<'_>, key: &'static str, value: Value<'_>)
 }
 
 /// A refusal in the members of all these servers.
-pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
+pub(super) fn denied_response(denial: &Denial) -> Vec<u8> {
     let mut out = b"{".to_vec();
     for (at, name) in ["generated_text", "content", "text"].iter().enumerate() {
         if at > 0 {
@@ -194,22 +194,19 @@ pub(super) fn refused_answer(denial: &Denial) -> Vec<u8> {
     out
 }
 
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     for (choice, answer) in (0u32..).zip(answers(body.root())) {
-        let refused = withholding.choices.iter().find(|(n, _)| *n == choice);
-        let is_edited = withholding
-            .edited
-            .iter()
-            .any(|edited| edited.choice == choice);
-        if refused.is_none() && !is_edited {
+        let denied_text = removals.choices.iter().find(|(n, _)| *n == choice);
+        let is_edited = removals.edited.iter().any(|edited| edited.choice == choice);
+        if denied_text.is_none() && !is_edited {
             continue;
         }
-        if let Some((_, text)) = refused {
+        if let Some((_, text)) = denied_text {
             let mut found = false;
             for name in ["generated_text", "content", "text"] {
                 if let Some(said) = answer.get(name) {
@@ -220,7 +217,7 @@ pub(super) fn withhold(
                 }
             }
             if !found {
-                return Err(CannotWithhold);
+                return Err(CannotRemove);
             }
         }
         for details in ["details", "meta_info"] {
@@ -232,9 +229,9 @@ pub(super) fn withhold(
             }
         }
     }
-    if withholding.calls.is_empty() {
+    if removals.calls.is_empty() {
         Ok(())
     } else {
-        Err(CannotWithhold)
+        Err(CannotRemove)
     }
 }

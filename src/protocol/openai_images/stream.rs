@@ -3,7 +3,9 @@
 use super::{IMAGE, RESPONSE, answer_member_of};
 use crate::protocol::openai_shapes::{ANSWER, beside};
 use crate::protocol::reader::{Member, Shape};
-use crate::protocol::stream::{CallKey, Channel, KeepAlive, Lanes, Made, StreamReader};
+use crate::protocol::stream::{
+    CallKey, KeepAlive, OrderingGroups, StreamReader, SyntheticFrame, TextKey,
+};
 use crate::protocol::{Denial, Dialect, Reader};
 
 const EVENT: &[Member] = &[
@@ -19,7 +21,7 @@ pub(super) struct ImageStream;
 impl StreamReader for ImageStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let tables = [EVENT, IMAGE, RESPONSE, ANSWER];
         let root = body.root();
         reader.shaped(
@@ -38,7 +40,7 @@ impl StreamReader for ImageStream {
     }
 
     /// No text goes on.
-    fn text_at(&self, _: &Channel) -> String {
+    fn text_at(&self, _: &TextKey) -> String {
         String::new()
     }
 
@@ -46,8 +48,11 @@ impl StreamReader for ImageStream {
         String::new()
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
-        vec![Made::new(Some("error"), Dialect::OpenAi.body(denial))]
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+        vec![SyntheticFrame::new(
+            Some("error"),
+            Dialect::OpenAi.body(denial),
+        )]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

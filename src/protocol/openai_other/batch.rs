@@ -4,7 +4,9 @@ use crate::diag::codes;
 use crate::event::{Author, Direction, Event, Kind, Known, Part};
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside};
 use crate::protocol::reader::{Member, Origin, Reader, Shape};
-use crate::protocol::{Asked, Endpoint, Head, Protocol, Recognised, Route, recognise};
+use crate::protocol::{
+    Endpoint, Protocol, Recognised, RequestContext, Route, RouteHead, recognise,
+};
 use crate::wire::http::Path;
 use crate::wire::json::{self, Value};
 
@@ -48,7 +50,7 @@ const ANSWERED: &[Member] = &[
 /// The endpoint that a record names.
 fn route_of(url: &str) -> Option<Route> {
     let path = Path::parse(url);
-    let head = Head {
+    let head = RouteHead {
         method: "POST",
         host: "",
         path: &path,
@@ -234,11 +236,11 @@ fn answer_of(body: Value<'_>) -> Option<Route> {
 
 fn answer(reader: &mut Reader<'_>, body: Value<'_>) {
     if let Some(route) = answer_of(body) {
-        let asked = Asked::at(Endpoint {
+        let context = RequestContext::at(Endpoint {
             model: Known::Missing,
             ..route.endpoint
         });
         let protocol: &dyn Protocol = route.protocol;
-        reader.record(body, &mut |reader| protocol.read_response(reader, &asked));
+        reader.record(body, &mut |reader| protocol.read_response(reader, &context));
     }
 }

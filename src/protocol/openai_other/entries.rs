@@ -6,14 +6,14 @@
 use super::stream::{key, piece, pieces};
 use crate::diag::codes;
 use crate::event::Part;
+use crate::protocol::json_edit::ObjectWriter;
 use crate::protocol::openai_shapes::{ANSWER, answer_member, beside, content_part};
 use crate::protocol::reader::{Member, Reader, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Channel, HeldFrames, How, JudgedCall, KeepAlive, Lanes, MOST, Made, Piece,
-    StreamReader, Texts, too_many,
+    CallDelta, CallKey, Delta, EvaluatedCall, HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups,
+    SnapshotTexts, StreamReader, SyntheticFrame, TextKey, Update, too_many,
 };
-use crate::protocol::surgery::Object;
-use crate::protocol::{CannotWithhold, Denial};
+use crate::protocol::{CannotRemove, Denial};
 use crate::wire::json::{Value, ValueKind};
 use crate::wire::span::{index, offset};
 
@@ -43,7 +43,7 @@ const EVENT: &[Member] = &[
 
 /// An entry so far.
 #[derive(Debug)]
-struct Entry {
+struct StreamedEntry {
     /// What events name it by: its id, the id of its call, its number. Clients go by any of them.
     names: [Box<[u8]>; 3],
     /// The tool, of a call.
@@ -55,8 +55,8 @@ struct Entry {
 /// A streamed answer of a conversation.
 #[derive(Debug, Default)]
 pub(super) struct EntryStream {
-    entries: Vec<Entry>,
-    texts: Texts,
+    entries: Vec<StreamedEntry>,
+    texts: SnapshotTexts,
 }
 
 impl EntryStream {
@@ -78,11 +78,11 @@ impl EntryStream {
             let what = "an entry with a name of another one";
             reader.problem(codes::AG2014, event, what);
         }
-        if self.entries.len() >= MOST {
+        if self.entries.len() >= MAX_TEXTS {
             too_many(reader);
             return None;
         }
-        self.entries.push(Entry {
+        self.entries.push(StreamedEntry {
             names,
             tool: None,
             is_call: false,
@@ -106,7 +106,7 @@ impl EntryStream {
         let tell = |reader: &mut Reader<'static>, what| reader.piece(piece(number, element, what));
         if is_new {
             entry.is_call = true;
-            tell(reader, CallPiece::Begin { provider_run });
+            tell(reader, CallDelta::Begin { provider_run });
         } else if !entry.is_call || entry.has_ended {
             let what = "a call in an entry that is none";
             reader.problem(codes::AG2014, event, what);
@@ -117,7 +117,7 @@ impl EntryStream {
             match (&entry.tool, name) {
                 (None, Some(name)) => {
                     entry.tool = Some(name.into());
-                    tell(reader, CallPiece::Name(value.place()));
+                    tell(reader, CallDelta::Name(value.place()));
                 }
                 (Some(known), Some(name)) if **known == *name => {}
                 _ => {
@@ -129,7 +129,7 @@ impl EntryStream {
         if let Some(value) = event.get("arguments").filter(|given| !given.is_null()) {
             reader.claim(value);
             if value.kind() == ValueKind::String {
-                tell(reader, CallPiece::Arguments(value.place()));
+                tell(reader, CallDelta::Arguments(value.place()));
             } else {
                 let what = "arguments that are no piece of a text".to_owned();
                 reader.problem(codes::AG2014, value, &what);
@@ -137,7 +137,7 @@ impl EntryStream {
         }
         if kind == "tool.execution.done" && !entry.has_ended {
             entry.has_ended = true;
-            reader.piece(Piece::CallsEnd(vec![key(number)]));
+            reader.piece(Delta::CallsEnd(vec![key(number)]));
         }
     }
 
@@ -149,16 +149,16 @@ impl EntryStream {
                 ended.push(key(number));
             }
         }
-        reader.piece(Piece::CallsEnd(ended));
+        reader.piece(Delta::CallsEnd(ended));
         reader.frame.last = true;
     }
 }
 
 /// A text of our own as an entry of the answer; `number` is JSON, or nothing.
-fn message(text: &str, entry: u32, number: &[u8]) -> Made {
+fn message(text: &str, entry: u32, number: &[u8]) -> SyntheticFrame {
     const DELTA: &str = "message.output.delta";
     let mut out = Vec::new();
-    let mut event = Object::begin(&mut out);
+    let mut event = ObjectWriter::begin(&mut out);
     event.text("type", DELTA);
     event.text("id", &format!("agentguard-{entry}"));
     if !number.is_empty() {
@@ -167,14 +167,14 @@ fn message(text: &str, entry: u32, number: &[u8]) -> Made {
     event.text("role", "assistant");
     event.text("content", text);
     event.end();
-    Made::new(Some(DELTA), out)
+    SyntheticFrame::new(Some(DELTA), out)
 }
 
 impl StreamReader for EntryStream {
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let kind = reader.event_type(event);
         let is_call = kind == "function.call.delta" || kind.starts_with("tool.execution.");
         let entry = match is_call || kind == "message.output.delta" {
@@ -194,7 +194,8 @@ impl StreamReader for EntryStream {
                 "content" => {
                     let first = reader.frame.pieces.len();
                     content_part(reader, value, &pieces(), false);
-                    self.texts.told(reader, first, [number, at, 0], How::Delta);
+                    self.texts
+                        .told(reader, first, [number, at, 0], Update::Delta);
                 }
                 _ => answer_member(reader, key, value),
             },
@@ -213,7 +214,7 @@ impl StreamReader for EntryStream {
         }
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match self.texts.spot(channel) {
             Some([entry, at, _]) => format!("#outputs/{entry}/content/{at}"),
             None => String::new(),
@@ -225,19 +226,19 @@ impl StreamReader for EntryStream {
     }
 
     /// A message takes the place of the call.
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(text) = &call.denied else { continue };
             let number = self.entries.get(index(call.key.item));
             let number = number.map_or(&[][..], |entry| &*entry.names[2]);
             let mut message = Some(message(text, call.key.item, number));
             for (frame, _) in &call.pieces {
-                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
+                let frame = frames.get(*frame).ok_or(CannotRemove)?;
                 frame.dropped = true;
                 frame.before.extend(message.take());
             }
@@ -245,15 +246,15 @@ impl StreamReader for EntryStream {
         Ok(())
     }
 
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
         const ERROR: &str = "conversation.response.error";
         let mut out = Vec::new();
-        let mut event = Object::begin(&mut out);
+        let mut event = ObjectWriter::begin(&mut out);
         event.text("type", ERROR);
         event.text("message", &denial.message());
         event.number("code", u64::from(denial.status));
         event.end();
-        vec![Made::new(Some(ERROR), out)]
+        vec![SyntheticFrame::new(Some(ERROR), out)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

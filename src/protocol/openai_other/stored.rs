@@ -2,15 +2,15 @@
 
 use super::{BATCH_CREATE, UPLOADED, batch};
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
+use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_chat;
 use crate::protocol::openai_responses::Items;
 use crate::protocol::openai_shapes::{
     self, ANSWER, answer_member, beside, content, documents, inputs, response_format, tool_call,
     tool_choice, tool_offer,
 };
-use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
-use crate::protocol::surgery::move_indices;
-use crate::protocol::{Asked, CannotWithhold, Endpoint, Withholding};
+use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
+use crate::protocol::{CannotRemove, Endpoint, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, Value};
 use crate::wire::letter_case;
 use crate::wire::sort;
@@ -287,7 +287,7 @@ fn request_member(
         }
         "instructions" | "additional_instructions" | "system" => {
             let texts = reader.tree(value);
-            reader.tell(value, texts, &Origin::of(Author::System, Part::Text));
+            reader.emit_text(value, texts, &Origin::of(Author::System, Part::Text));
         }
         "prompt" | "prompts" | "query" | "input" | "text_1" | "text_2" | "data_1" | "data_2"
         | "tokens" => {
@@ -334,7 +334,7 @@ fn request_member(
         }
         "tool_resources" => {
             let texts = reader.tree(value);
-            reader.tell(value, texts, &Origin::of(Author::System, Part::Other));
+            reader.emit_text(value, texts, &Origin::of(Author::System, Part::Other));
             for (_, tool) in value.members() {
                 for key in ["file_ids", "vector_store_ids"] {
                     let kept = tool.get(key).into_iter().flat_map(|list| list.elements());
@@ -417,7 +417,7 @@ fn entry(reader: &mut Reader<'_>, entry: Value<'_>) {
         from: reader.author(Author::Assistant),
         ..Origin::of(Author::Assistant, Part::Other)
     };
-    let mut call = Call::at(reader, entry);
+    let mut call = CallBuilder::at(reader, entry);
     call.event.provider_run = kind("tool.execution");
     if reader.direction() == Direction::Request {
         call.event.turn = Turn::Earlier;
@@ -461,12 +461,12 @@ fn result(reader: &mut Reader<'_>, entry: Value<'_>) {
             }
             "arguments" => {
                 let texts = reader.tree(value);
-                reader.tell(value, texts, &beside);
+                reader.emit_text(value, texts, &beside);
             }
             _ => {
-                event.texts = reader.quiet_text(value, Class::Text);
+                event.texts = reader.register_text(value, Class::Text);
                 event.at = value.place();
-                reader.retell(value, event.texts.clone(), &origin);
+                reader.emit_duplicate(value, event.texts.clone(), &origin);
                 said = Some(value);
             }
         },
@@ -487,7 +487,7 @@ fn step_call(reader: &mut Reader<'_>, call: Value<'_>) {
 
 /// A call of the client's own function in a step.
 pub(super) fn step_function(reader: &mut Reader<'_>, call: Value<'_>, function: Value<'_>) {
-    let mut told = Call::at(reader, call);
+    let mut told = CallBuilder::at(reader, call);
     // What was answered has run.
     if function.get("output").is_some_and(|it| !it.is_null()) {
         told.event.turn = Turn::Earlier;
@@ -510,7 +510,7 @@ pub(super) fn step_of_provider(reader: &mut Reader<'_>, call: Value<'_>) {
         let Some(of_tool) = call.get(name).filter(|of_tool| !of_tool.is_null()) else {
             continue;
         };
-        let mut told = Call::at(reader, call);
+        let mut told = CallBuilder::at(reader, call);
         told.event.tool = Known::Is(name.into());
         told.event.provider_run = true;
         told.event.args = Known::Is(of_tool.place());
@@ -528,9 +528,9 @@ fn tool_output(reader: &mut Reader<'_>, output: Value<'_>) {
     reader.shaped(output, &[TOOL_OUTPUT], &origin, &mut |reader, _, value| {
         holder = Some(value);
         event.at = value.place();
-        event.texts = reader.quiet_text(value, Class::Text);
+        event.texts = reader.register_text(value, Class::Text);
         event.result = reader.structured_result(value);
-        reader.retell(value, event.texts.clone(), &origin);
+        reader.emit_duplicate(value, event.texts.clone(), &origin);
     });
     reader.result(event, holder);
 }
@@ -654,31 +654,31 @@ pub(super) fn object_member(
 }
 
 /// A stored answer is edited as it was when it came; in a list of them, what repeats a text can't be found.
-pub(super) fn withhold_chat(
+pub(super) fn remove_from_chat(
     json: &JsonBody<'_>,
-    asked: &Asked,
-    withholding: &Withholding,
+    context: &RequestContext,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     if body.root().get("choices").is_some() {
-        openai_chat::withhold(json, asked, withholding, edits)
-    } else if withholding.edited.is_empty() {
-        withholding.only_edits()
+        openai_chat::remove_from_response(json, context, removals, edits)
+    } else if removals.edited.is_empty() {
+        removals.only_edits()
     } else {
-        Err(CannotWithhold)
+        Err(CannotRemove)
     }
 }
 
 /// Annotations of a thread's messages move along with their text.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    withholding.only_edits()?;
-    let body = json.body().ok_or(CannotWithhold)?;
-    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+) -> Result<(), CannotRemove> {
+    removals.only_edits()?;
+    let body = json.body().ok_or(CannotRemove)?;
+    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
     for node in body.root().descendants() {
         let Some(text) = node.value.get("value") else {
             continue;

@@ -4,13 +4,14 @@ use super::stored::{
     OBJECT, REQUIRED, STEP, STEP_CALL, STEP_FUNCTION, is_by_others, object_member, step_function,
     step_of_provider,
 };
+use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, content_part};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, MOST, Made, Piece,
-    SoFar, Spot, StreamReader, Texts, too_many,
+    CallDelta, CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, MAX_TEXTS, OrderingGroups,
+    SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath, TextPrefixHash, Update,
+    too_many,
 };
-use crate::protocol::surgery::move_annotations;
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
@@ -27,12 +28,12 @@ const CODE: u32 = 1;
 
 /// A call so far. Where a later event tells other arguments, that is another call.
 #[derive(Debug)]
-struct Call {
+struct StreamedCall {
     step: u32,
     at: u32,
     id: Option<Box<str>>,
     name: Option<Box<str>>,
-    so_far: SoFar,
+    so_far: TextPrefixHash,
     has_ended: bool,
 }
 
@@ -41,8 +42,8 @@ struct Call {
 pub(super) struct RunStream {
     /// Ids of messages and steps.
     ids: Vec<Box<str>>,
-    texts: Texts,
-    calls: Vec<Call>,
+    texts: SnapshotTexts,
+    calls: Vec<StreamedCall>,
     /// The run's settings were told.
     has_told: bool,
 }
@@ -68,7 +69,7 @@ impl RunStream {
         let id = id.unwrap_or_default();
         let known = self.ids.iter().position(|known| **known == *id);
         let number = known.unwrap_or(self.ids.len());
-        if known.is_none() && number < MOST {
+        if known.is_none() && number < MAX_TEXTS {
             self.ids.push(id.as_ref().into());
         }
         offset(number)
@@ -79,7 +80,7 @@ impl RunStream {
         reader: &mut Reader<'static>,
         contents: Value<'_>,
         number: u32,
-        how: How,
+        how: Update,
     ) {
         let mut position = 0u32;
         reader.array(contents, |reader, part| {
@@ -97,7 +98,7 @@ impl RunStream {
         event: Value<'_>,
         step: Value<'_>,
         number: u32,
-        how: How,
+        how: Update,
     ) {
         reader.shaped(step, &[STEP], &beside(), &mut |reader, _, calls| {
             let mut position = 0u32;
@@ -110,7 +111,7 @@ impl RunStream {
                     self.function(reader, event, call, function, place, how);
                 });
                 self.code(reader, first, [number, at, CODE], how);
-                if how == How::Whole {
+                if how == Update::Whole {
                     step_of_provider(reader, call);
                 }
             });
@@ -118,10 +119,10 @@ impl RunStream {
     }
 
     /// Pieces of calls stay; texts since `first` are code.
-    fn code(&mut self, reader: &mut Reader<'static>, first: usize, spot: Spot, how: How) {
+    fn code(&mut self, reader: &mut Reader<'static>, first: usize, spot: TextPath, how: Update) {
         for piece in reader.frame.pieces.split_off(first) {
             match piece {
-                Piece::Text(piece) => self.texts.piece(reader, piece, spot, how),
+                Delta::Text(piece) => self.texts.piece(reader, piece, spot, how),
                 other => reader.piece(other),
             }
         }
@@ -135,16 +136,16 @@ impl RunStream {
         call: Value<'_>,
         function: Value<'_>,
         (step, at): (u32, u32),
-        how: How,
+        how: Update,
     ) {
         let id = call.get("id").and_then(|id| id.text());
-        let is_it = |known: &Call| match (&id, how) {
+        let is_it = |known: &StreamedCall| match (&id, how) {
             (Some(id), _) => known.id.as_deref() == Some(id),
-            (None, How::Delta) => known.step == step && known.at == at,
-            (None, How::Whole) => false,
+            (None, Update::Delta) => known.step == step && known.at == at,
+            (None, Update::Whole) => false,
         };
         let known = self.calls.iter().rposition(is_it);
-        if known.is_none() && how == How::Whole {
+        if known.is_none() && how == Update::Whole {
             // What was called before this stream began, and answered since.
             step_function(reader, call, function);
             return;
@@ -152,12 +153,12 @@ impl RunStream {
         let number = match known {
             Some(number) => number,
             None => {
-                let call = Call {
+                let call = StreamedCall {
                     step,
                     at,
                     id: id.as_deref().map(Into::into),
                     name: None,
-                    so_far: SoFar::default(),
+                    so_far: TextPrefixHash::default(),
                     has_ended: false,
                 };
                 match self.add(reader, call, event.place()) {
@@ -167,20 +168,25 @@ impl RunStream {
             }
         };
         match how {
-            How::Delta => self.delta(reader, event, function, number),
-            How::Whole => self.whole(reader, event, function, number),
+            Update::Delta => self.delta(reader, event, function, number),
+            Update::Whole => self.whole(reader, event, function, number),
         }
     }
 
-    fn add(&mut self, reader: &mut Reader<'static>, call: Call, element: NodeId) -> Option<usize> {
-        if self.calls.len() >= MOST {
+    fn add(
+        &mut self,
+        reader: &mut Reader<'static>,
+        call: StreamedCall,
+        element: NodeId,
+    ) -> Option<usize> {
+        if self.calls.len() >= MAX_TEXTS {
             too_many(reader);
             return None;
         }
         self.calls.push(call);
         let number = self.calls.len().saturating_sub(1);
         let provider_run = false;
-        reader.piece(piece(number, element, CallPiece::Begin { provider_run }));
+        reader.piece(piece(number, element, CallDelta::Begin { provider_run }));
         Some(number)
     }
 
@@ -206,10 +212,10 @@ impl RunStream {
                     let mut name = call.name.take().map_or_else(String::new, String::from);
                     name.push_str(&text);
                     call.name = Some(name.into());
-                    CallPiece::Name(value.place())
+                    CallDelta::Name(value.place())
                 } else {
                     call.so_far.push(&text);
-                    CallPiece::Arguments(value.place())
+                    CallDelta::Arguments(value.place())
                 };
                 reader.piece(piece(number, element, what));
             },
@@ -248,17 +254,17 @@ impl RunStream {
         }
         if is_same {
             if let Some(arguments) = arguments {
-                let what = CallPiece::ArgumentsWhole(arguments.place());
+                let what = CallDelta::ArgumentsWhole(arguments.place());
                 reader.piece(piece(number, element, what));
             }
             return;
         }
-        let mut call = Call {
+        let mut call = StreamedCall {
             step: known.step,
             at: known.at,
             id: known.id.clone(),
             name: name.as_deref().map(Into::into),
-            so_far: SoFar::default(),
+            so_far: TextPrefixHash::default(),
             has_ended: false,
         };
         call.so_far.push(&said);
@@ -266,11 +272,11 @@ impl RunStream {
             return;
         };
         if let Some(name) = name {
-            let what = CallPiece::Named(name.as_ref().into());
+            let what = CallDelta::Named(name.as_ref().into());
             reader.piece(piece(number, element, what));
         }
         if let Some(arguments) = arguments {
-            let what = CallPiece::Arguments(arguments.place());
+            let what = CallDelta::Arguments(arguments.place());
             reader.piece(piece(number, element, what));
         }
     }
@@ -296,12 +302,12 @@ impl RunStream {
                 );
             });
             let number = known.or_else(|| {
-                let call = Call {
+                let call = StreamedCall {
                     step: u32::MAX,
                     at,
                     id: id.as_deref().map(Into::into),
                     name: None,
-                    so_far: SoFar::default(),
+                    so_far: TextPrefixHash::default(),
                     has_ended: false,
                 };
                 self.add(reader, call, event.place())
@@ -320,7 +326,7 @@ impl RunStream {
                 ended.push(key(number));
             }
         }
-        reader.piece(Piece::CallsEnd(ended));
+        reader.piece(Delta::CallsEnd(ended));
     }
 }
 
@@ -331,8 +337,8 @@ pub(super) fn key(number: usize) -> CallKey {
     }
 }
 
-pub(super) fn piece(number: usize, element: NodeId, what: CallPiece) -> Piece {
-    Piece::Call {
+pub(super) fn piece(number: usize, element: NodeId, what: CallDelta) -> Delta {
+    Delta::Call {
         key: key(number),
         element,
         what,
@@ -343,7 +349,7 @@ impl StreamReader for RunStream {
     fn read(&mut self, reader: &mut Reader<'static>, event: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let kind = event.unwrap_or_default();
         let number = self.number_of(root);
         let first = reader.reading.events.len();
@@ -361,16 +367,16 @@ impl StreamReader for RunStream {
                         &beside(),
                         &mut |reader, key, value| match key {
                             _ if value.is_null() => reader.claim(value),
-                            "content" => self.contents(reader, value, number, How::Delta),
-                            _ => self.step(reader, root, value, number, How::Delta),
+                            "content" => self.contents(reader, value, number, Update::Delta),
+                            _ => self.step(reader, root, value, number, Update::Delta),
                         },
                     );
                 }
                 ("content", json::ValueKind::Array) if !is_by_others(root) => {
-                    self.contents(reader, value, number, How::Whole);
+                    self.contents(reader, value, number, Update::Whole);
                 }
                 ("step_details", json::ValueKind::Object) => {
-                    self.step(reader, root, value, number, How::Whole);
+                    self.step(reader, root, value, number, Update::Whole);
                 }
                 ("required_action", json::ValueKind::Object) => self.required(reader, root, value),
                 _ => object_member(reader, root, key, value),
@@ -385,7 +391,7 @@ impl StreamReader for RunStream {
         }
         match kind {
             "thread.message.completed" | "thread.message.incomplete" => {
-                let is_it = |[of, _, what]: Spot| of == number && what == CONTENT;
+                let is_it = |[of, _, what]: TextPath| of == number && what == CONTENT;
                 self.texts.end(reader, &is_it);
             }
             "thread.run.requires_action" => self.end_calls(reader),
@@ -404,7 +410,7 @@ impl StreamReader for RunStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match self.texts.spot(channel) {
             Some([of, at, CONTENT]) => {
                 let id = self.ids.get(index(of)).map_or("", |id| id);
@@ -425,7 +431,7 @@ impl StreamReader for RunStream {
     }
 
     /// Annotations point into the text.
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -446,8 +452,11 @@ impl StreamReader for RunStream {
     }
 
     /// The run goes on at the provider, whatever is told here.
-    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<Made> {
-        vec![Made::new(Some("error"), Dialect::OpenAi.body(denial))]
+    fn refusal(&mut self, denial: &Denial, _: bool) -> Vec<SyntheticFrame> {
+        vec![SyntheticFrame::new(
+            Some("error"),
+            Dialect::OpenAi.body(denial),
+        )]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

@@ -28,7 +28,7 @@ pub(super) fn read_request(reader: &mut Reader<'_>, name: &str) {
     } else {
         reader.tree(root)
     };
-    reader.tell(root, texts, &user);
+    reader.emit_text(root, texts, &user);
     let event = Event::new(Kind::Request, Direction::Request, root.place());
     reader.reading.add(event);
 }

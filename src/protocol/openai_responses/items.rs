@@ -1,12 +1,12 @@
 //! Items: messages, reasoning, calls and results, in a request's `input` as in an answer's `output`.
 
-use super::mark::{self, Standing};
+use super::mark::{self, ItemOwner};
 use super::offers;
 use crate::diag::codes;
 use crate::event::{Author, Class, Direction, Event, Kind, Known, Part, Turn};
 use crate::protocol::conversation::Calls;
 use crate::protocol::openai_shapes::CACHE_CONTROL;
-use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -142,8 +142,8 @@ pub(super) fn find(
     };
     let direction = reader.direction();
     match direction {
-        Direction::Request => reader.retell(value, texts.clone(), &origin),
-        Direction::Response => reader.tell(value, texts.clone(), &origin),
+        Direction::Request => reader.emit_duplicate(value, texts.clone(), &origin),
+        Direction::Response => reader.emit_text(value, texts.clone(), &origin),
     }
     let mut result = Event::new(Kind::ToolResult, direction, value.place());
     result.from = origin.from;
@@ -195,7 +195,7 @@ pub(super) fn named_by_type(kind: &str) -> Option<&str> {
 
 /// What an item is, as far as it decides which turn others belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum ItemRole {
     /// Said or done by the model.
     Model,
     /// What a tool answered, and tools that are offered on the way.
@@ -218,15 +218,15 @@ pub(super) fn kind_of(item: Value<'_>) -> String {
     }
 }
 
-fn role_of(item: Value<'_>) -> Role {
+fn role_of(item: Value<'_>) -> ItemRole {
     let kind = kind_of(item);
     let says = |word: &str| item.get("role").is_some_and(|role| role.is_text(word));
     match kind.as_str() {
-        "message" if says("assistant") => Role::Model,
-        "message" => Role::Other,
-        "additional_tools" | "mcp_approval_response" => Role::Result,
-        kind if kind.ends_with("_output") => Role::Result,
-        _ => Role::Model,
+        "message" if says("assistant") => ItemRole::Model,
+        "message" => ItemRole::Other,
+        "additional_tools" | "mcp_approval_response" => ItemRole::Result,
+        kind if kind.ends_with("_output") => ItemRole::Result,
+        _ => ItemRole::Model,
     }
 }
 
@@ -250,20 +250,20 @@ impl Items {
             after_model: 0,
             calls: Calls::default(),
         };
-        let mut previous = Role::Other;
+        let mut previous = ItemRole::Other;
         for (at, item) in list.elements().enumerate() {
             let next = at.saturating_add(1);
             let role = role_of(item);
             match role {
-                Role::Model => {
-                    if previous != Role::Model {
+                ItemRole::Model => {
+                    if previous != ItemRole::Model {
                         items.latest_from = at;
                     }
                     items.latest_end = next;
                     items.after_model = next;
                 }
-                Role::Result => {}
-                Role::Other => {
+                ItemRole::Result => {}
+                ItemRole::Other => {
                     items.latest_from = next;
                     items.latest_end = next;
                 }
@@ -335,7 +335,7 @@ impl Items {
                 reader.shaped(item, &[ITEM], &origin, &mut claim_type);
             }
             // One of ours that stands for nothing does not leave.
-            "item_reference" if mark::standing(item.get("id")) == Standing::Nothing => {
+            "item_reference" if mark::standing(item.get("id")) == ItemOwner::Nothing => {
                 reader.shaped(item, &[ITEM], &origin, &mut claim_type);
             }
             "item_reference" => {
@@ -352,7 +352,7 @@ impl Items {
                         "tools" if is_request => reader.array(value, offers::offer),
                         "tools" => {
                             let texts = reader.tree(value);
-                            reader.tell(value, texts, &origin.with_part(Part::Definition));
+                            reader.emit_text(value, texts, &origin.with_part(Part::Definition));
                         }
                         _ => claim_type(reader, key, value),
                     },
@@ -386,7 +386,7 @@ impl Items {
         turn: Turn,
         origin: &Origin,
     ) {
-        let mut call = Call::at(reader, item);
+        let mut call = CallBuilder::at(reader, item);
         call.event.turn = turn;
         let named_by_type = named_by_type(kind);
         call.event.tool = named_by_type.map_or(Known::Unknown, |name| Known::Is(name.into()));
@@ -508,9 +508,9 @@ fn output(
             // What a shell wrote: `{stdout, stderr, outcome}`.
             let texts = reader.tree(part);
             if is_request {
-                reader.retell(part, texts, origin);
+                reader.emit_duplicate(part, texts, origin);
             } else {
-                reader.tell(part, texts, origin);
+                reader.emit_text(part, texts, origin);
             }
         } else {
             content_part(reader, part, origin, is_request);
@@ -597,11 +597,11 @@ fn message(reader: &mut Reader<'_>, item: Value<'_>, origin: &Origin) {
 
 /// A text of a message or a result. A result's is told by the result's own event.
 fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
-    let texts = reader.quiet_text(value, Class::Text);
+    let texts = reader.register_text(value, Class::Text);
     if is_result {
-        reader.retell(value, texts, origin);
+        reader.emit_duplicate(value, texts, origin);
     } else {
-        reader.tell(value, texts, origin);
+        reader.emit_text(value, texts, origin);
     }
 }
 

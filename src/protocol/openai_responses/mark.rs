@@ -16,7 +16,7 @@
 //! such an id asks for what the same client could have asked for by the provider's ids.
 
 use super::items::kind_of;
-use crate::protocol::surgery::{remove_elements, remove_members};
+use crate::protocol::json_edit::{remove_elements, remove_members};
 use crate::wire::json::{Edits, Value, ValueKind, quote};
 use crate::wire::sorted_map::SortedSet;
 use crate::wire::span::Span;
@@ -238,7 +238,7 @@ impl<'i> Restored<'i> {
 
 /// What a reference to an item of ours is to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ItemOwner {
     /// It is the provider's own.
     Foreign,
     /// It stands for something of the provider's.
@@ -248,14 +248,14 @@ pub(super) enum Standing {
 }
 
 /// What the id of an item or an answer stands for.
-pub(super) fn standing(id: Option<Value<'_>>) -> Standing {
+pub(super) fn standing(id: Option<Value<'_>>) -> ItemOwner {
     let text = id.and_then(|id| id.text()).unwrap_or_default();
     match () {
-        () if !text.starts_with(MESSAGE) && !text.starts_with(RESPONSE) => Standing::Foreign,
+        () if !text.starts_with(MESSAGE) && !text.starts_with(RESPONSE) => ItemOwner::Foreign,
         () if OpenCall::of_message(&text).is_some() || Restored::of(&text).is_some() => {
-            Standing::Restored
+            ItemOwner::Restored
         }
-        () => Standing::Nothing,
+        () => ItemOwner::Nothing,
     }
 }
 
@@ -290,9 +290,9 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
     if let Some(previous) = root.get("previous_response_id") {
         let id = previous.text().unwrap_or_default();
         match standing(Some(previous)) {
-            Standing::Foreign => {}
-            Standing::Nothing => remove_members(root, &["previous_response_id"], edits),
-            Standing::Restored => {
+            ItemOwner::Foreign => {}
+            ItemOwner::Nothing => remove_members(root, &["previous_response_id"], edits),
+            ItemOwner::Restored => {
                 if let Some(restored) = Restored::of(&id) {
                     let mut with = Vec::new();
                     quote(restored.id, &mut with);
@@ -310,7 +310,7 @@ pub(in crate::protocol) fn restore(root: Value<'_>, edits: &mut Edits) {
         kept = kept.saturating_add(1);
         let Some(id) = item
             .get("id")
-            .filter(|id| standing(Some(*id)) != Standing::Foreign)
+            .filter(|id| standing(Some(*id)) != ItemOwner::Foreign)
         else {
             continue;
         };

@@ -65,8 +65,8 @@ pub(super) fn offer(reader: &mut Reader<'_>, tool: Value<'_>) {
             &definition,
             &mut |reader, key, value| match key {
                 "name" | "description" => {
-                    let texts = reader.quiet_text(value, Class::Text);
-                    reader.tell(value, texts, &definition);
+                    let texts = reader.register_text(value, Class::Text);
+                    reader.emit_text(value, texts, &definition);
                 }
                 _ => reader.array(value, offer),
             },

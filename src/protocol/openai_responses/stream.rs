@@ -6,21 +6,20 @@ mod own;
 
 use super::items::{self, CALL, FOUND, ITEM, Items, MESSAGE, PART, THOUGHT};
 use super::mark::{self, OpenCall};
-use super::withhold::{
-    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, explaining_id, message_item,
-    refusing_id,
+use super::removal::{
+    OUTPUT_TEXT, REFUSAL, correct_copies, correct_copies_in, denial_id, explaining_id, message_item,
 };
 use super::{Common, RESPONSE, response_member};
 use crate::event::{Class, Known, Part, Pending};
+use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{ANSWER, beside, error};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, Extent, HeldFrame, HeldFrames, How, JudgedCall,
-    KeepAlive, Lanes, MOST, Made, Piece, SoFar, Spot, Step, StreamReader, TextPiece, Texts,
-    too_many,
+    ArgumentStep, CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, Extent, HeldFrame,
+    HeldFrames, KeepAlive, MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame,
+    TextDelta, TextKey, TextPath, TextPrefixHash, Update, too_many,
 };
-use crate::protocol::surgery::move_annotations;
-use crate::protocol::{Asked, CannotWithhold, Denial, Dialect, Origin, Reader, Withholding};
+use crate::protocol::{CannotRemove, Denial, Dialect, Origin, Reader, Removals, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value, quote};
 use crate::wire::span::{index, offset};
 use numbers::Numbers;
@@ -109,16 +108,16 @@ const UNKNOWN: u32 = 3;
 /// A call so far. Where a later event tells another name or other arguments, that is another call of the same item: a
 /// client may go by either.
 #[derive(Debug)]
-struct Call {
+struct StreamedCall {
     item: u32,
     name: Option<Box<str>>,
-    so_far: SoFar,
+    so_far: TextPrefixHash,
     has_ended: bool,
 }
 
 /// An item so far.
 #[derive(Debug)]
-struct Item {
+struct StreamedItem {
     number: u32,
     id: Option<Box<str>>,
     /// A call that has not run: its frames are held until it is judged.
@@ -145,7 +144,7 @@ enum Phase {
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug)]
-struct About {
+struct ItemText {
     item: u32,
     at: u32,
 }
@@ -153,12 +152,12 @@ struct About {
 /// A streamed answer.
 #[derive(Debug)]
 pub(in crate::protocol) struct ResponsesStream {
-    asked: Asked,
+    context: RequestContext,
     /// What frames of our own repeat, as the first event wrote it.
     common: Option<Common>,
-    items: Vec<Item>,
-    texts: Texts,
-    calls: Vec<Call>,
+    items: Vec<StreamedItem>,
+    texts: SnapshotTexts,
+    calls: Vec<StreamedCall>,
     /// Names of deltas that nobody knows.
     unknown: Vec<Box<str>>,
     numbers: Numbers,
@@ -177,12 +176,12 @@ pub(in crate::protocol) struct ResponsesStream {
 }
 
 impl ResponsesStream {
-    pub(in crate::protocol) fn new(asked: &Asked) -> ResponsesStream {
+    pub(in crate::protocol) fn new(context: &RequestContext) -> ResponsesStream {
         ResponsesStream {
-            asked: asked.clone(),
+            context: context.clone(),
             common: None,
             items: Vec::new(),
-            texts: Texts::default(),
+            texts: SnapshotTexts::default(),
             calls: Vec::new(),
             unknown: Vec::new(),
             numbers: Numbers::default(),
@@ -195,18 +194,18 @@ impl ResponsesStream {
         }
     }
 
-    fn item(&self, number: u32) -> Option<&Item> {
+    fn item(&self, number: u32) -> Option<&StreamedItem> {
         self.items.iter().rev().find(|item| item.number == number)
     }
 
-    fn item_mut(&mut self, number: u32) -> Option<&mut Item> {
+    fn item_mut(&mut self, number: u32) -> Option<&mut StreamedItem> {
         let mut items = self.items.iter_mut().rev();
         items.find(|item| item.number == number)
     }
 
     /// The number of the item with this id: the one at this place, if that is it.
     fn number_of(&self, id: Option<&str>, at: Option<u32>) -> u32 {
-        let is_it = |item: &&Item| item.id.is_some() && item.id.as_deref() == id;
+        let is_it = |item: &&StreamedItem| item.id.is_some() && item.id.as_deref() == id;
         let there = at.and_then(|at| self.item(at)).filter(is_it);
         let named = there.or_else(|| self.items.iter().find(is_it));
         named.map(|item| item.number).or(at).unwrap_or(NO_ITEM)
@@ -218,11 +217,11 @@ impl ResponsesStream {
             item.is_held |= is_held;
             return true;
         }
-        if self.items.len() >= MOST {
+        if self.items.len() >= MAX_TEXTS {
             return false;
         }
         let id = id.and_then(|id| Some(id.text()?.as_ref().into()));
-        self.items.push(Item {
+        self.items.push(StreamedItem {
             number,
             id,
             is_held,
@@ -234,7 +233,7 @@ impl ResponsesStream {
         true
     }
 
-    fn about(&self, event: Value<'_>) -> About {
+    fn about(&self, event: Value<'_>) -> ItemText {
         let number = |name: &str| {
             let number = event.get(name)?.as_u64()?;
             u32::try_from(number).ok()
@@ -244,7 +243,7 @@ impl ResponsesStream {
             self.number_of(id.as_deref(), None)
         });
         let at = number("content_index").or_else(|| number("summary_index"));
-        About {
+        ItemText {
             item,
             at: at.unwrap_or(0),
         }
@@ -253,7 +252,7 @@ impl ResponsesStream {
     /// Whether an event can wait until it is known which calls are denied, where the provider keeps the answer: its id says
     /// which, and stands in the first event. What a person sees come does not wait.
     fn is_quiet(&self, event: Value<'_>, kind: &str, item: u32) -> bool {
-        if !self.asked.offers_tools || !self.kept.unwrap_or(!self.asked.unstored) {
+        if !self.context.offers_tools || !self.kept.unwrap_or(!self.context.unstored) {
             return false;
         }
         match kind {
@@ -271,7 +270,7 @@ impl ResponsesStream {
         let about = self.about(event);
         reader.frame.quiet = self.is_quiet(event, kind, about.item);
         // Events are numbered and items follow one another: what comes behind a call waits for it.
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         if kind == "error" {
             reader.reading.error = Some(match event.get("code").and_then(|code| code.text()) {
                 Some(code) => code.as_ref().into(),
@@ -329,7 +328,11 @@ impl ResponsesStream {
                 _ => match (said, called) {
                     (Some((_, list, part, member)), _) if is_delta || key == *member => {
                         let spot = [about.item, *list, about.at];
-                        let how = if is_delta { How::Delta } else { How::Whole };
+                        let how = if is_delta {
+                            Update::Delta
+                        } else {
+                            Update::Whole
+                        };
                         self.text(reader, value, spot, *part, how);
                     }
                     (_, Some((_, member))) if is_delta || key == *member => {
@@ -359,9 +362,11 @@ impl ResponsesStream {
                             Phase::Added => Extent::Part,
                             _ => Extent::Whole,
                         };
-                        let mut path = vec![Step::Name((*argument).into())];
+                        let mut path = vec![ArgumentStep::Name((*argument).into())];
                         let index = event.get("command_index").and_then(|at| at.as_u64());
-                        path.extend(index.and_then(|at| Some(Step::Index(at.try_into().ok()?))));
+                        path.extend(
+                            index.and_then(|at| Some(ArgumentStep::Index(at.try_into().ok()?))),
+                        );
                         self.argument(reader, value, &call, path, extent);
                     }
                     _ if key == "code" && kind == "error" => reader.id(value),
@@ -409,7 +414,7 @@ impl ResponsesStream {
             return;
         }
         if is_held {
-            let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+            let is_kept = self.kept.unwrap_or(!self.context.unstored);
             if let Some(known) = self.item_mut(number)
                 && known.marked.is_none()
             {
@@ -430,7 +435,7 @@ impl ResponsesStream {
                     value.kind(),
                 ) {
                     ("content", json::ValueKind::Array) => reader.array(value, |reader, part| {
-                        let about = About { item: number, at };
+                        let about = ItemText { item: number, at };
                         self.told_part(reader, part, about, CONTENT);
                         at = at.saturating_add(1);
                     }),
@@ -488,7 +493,7 @@ impl ResponsesStream {
             let first = reader.frame.pieces.len();
             reader.plain(thought, THOUGHT, &origin);
             let spot = [item, list, at];
-            self.texts.told(reader, first, spot, How::Whole);
+            self.texts.told(reader, first, spot, Update::Whole);
             at = at.saturating_add(1);
         });
     }
@@ -497,7 +502,7 @@ impl ResponsesStream {
         &mut self,
         reader: &mut Reader<'static>,
         part: Value<'_>,
-        about: About,
+        about: ItemText,
         list: u32,
     ) {
         let kind = part.get("type").and_then(|kind| kind.text());
@@ -528,16 +533,16 @@ impl ResponsesStream {
             },
         );
         let spot = [about.item, list, about.at];
-        self.texts.told(reader, first, spot, How::Whole);
+        self.texts.told(reader, first, spot, Update::Whole);
     }
 
     fn text(
         &mut self,
         reader: &mut Reader<'static>,
         value: Value<'_>,
-        spot: Spot,
+        spot: TextPath,
         part: Part,
-        how: How,
+        how: Update,
     ) {
         let first = reader.frame.pieces.len();
         let origin = Origin {
@@ -553,7 +558,7 @@ impl ResponsesStream {
         reader: &mut Reader<'static>,
         value: Value<'_>,
         name: &str,
-        about: About,
+        about: ItemText,
     ) {
         let known = self.unknown.iter().position(|known| **known == *name);
         let number = known.unwrap_or(self.unknown.len());
@@ -565,13 +570,13 @@ impl ResponsesStream {
         }
         reader.claim(value);
         let spot = [about.item, UNKNOWN.saturating_add(offset(number)), about.at];
-        let channel = Channel {
+        let channel = TextKey {
             choice: 0,
             part: Part::Other,
             item: 0,
         };
-        let piece = TextPiece::new(channel, value.place(), Class::Unknown);
-        self.texts.piece(reader, piece, spot, How::Delta);
+        let piece = TextDelta::new(channel, value.place(), Class::Unknown);
+        self.texts.piece(reader, piece, spot, Update::Delta);
     }
 
     fn told_call(
@@ -636,7 +641,7 @@ impl ResponsesStream {
                 "operation" if phase == Phase::Added => {
                     reader.claim_all(value);
                     for (key, member) in value.members() {
-                        let path = vec![Step::Name(key.text().unwrap_or_default().into())];
+                        let path = vec![ArgumentStep::Name(key.text().unwrap_or_default().into())];
                         self.argument(reader, member, &call, path, Extent::Part);
                     }
                 }
@@ -655,15 +660,15 @@ impl ResponsesStream {
         at: &CallAt<'_>,
         says: Option<&str>,
     ) -> Option<usize> {
-        let fits = |call: &Call| {
+        let fits = |call: &StreamedCall| {
             call.item == at.item
                 && (at.name.is_none() || call.name.is_none() || call.name.as_deref() == at.name)
         };
-        let says_so = |call: &Call| match says {
+        let says_so = |call: &StreamedCall| match says {
             Some(text) => call.so_far.length() == text.len() && call.so_far.begins(text),
             None => true,
         };
-        let is_empty = |call: &Call| call.so_far.length() == 0 && !call.has_ended;
+        let is_empty = |call: &StreamedCall| call.so_far.length() == 0 && !call.has_ended;
         let mut calls = self.calls.iter();
         let known = calls
             .rposition(|call| fits(call) && says_so(call))
@@ -673,15 +678,15 @@ impl ResponsesStream {
                     .rposition(|call| fits(call) && is_empty(call))
             });
         let number = known.unwrap_or(self.calls.len());
-        if number >= MOST {
+        if number >= MAX_TEXTS {
             too_many(reader);
             return None;
         }
         if known.is_none() {
-            self.calls.push(Call {
+            self.calls.push(StreamedCall {
                 item: at.item,
                 name: None,
-                so_far: SoFar::default(),
+                so_far: TextPrefixHash::default(),
                 has_ended: false,
             });
         }
@@ -695,7 +700,7 @@ impl ResponsesStream {
                 reader.piece(call_piece(
                     number,
                     at.element,
-                    CallPiece::Named(name.into()),
+                    CallDelta::Named(name.into()),
                 ));
             }
         }
@@ -737,14 +742,14 @@ impl ResponsesStream {
         };
         let place = value.place();
         let what = if !is_delta && call.so_far.length() > 0 {
-            CallPiece::ArgumentsWhole(place)
+            CallDelta::ArgumentsWhole(place)
         } else {
             call.so_far.push(&said);
             match member {
-                "input" => CallPiece::Input(place),
-                "code" => CallPiece::Argument("code", place),
-                "queries" => CallPiece::Argument("queries", place),
-                _ => CallPiece::Arguments(place),
+                "input" => CallDelta::Input(place),
+                "code" => CallDelta::Argument("code", place),
+                "queries" => CallDelta::Argument("queries", place),
+                _ => CallDelta::Arguments(place),
             }
         };
         reader.piece(call_piece(number, at.element, what));
@@ -756,10 +761,10 @@ impl ResponsesStream {
         reader: &mut Reader<'static>,
         value: Value<'_>,
         at: &CallAt<'_>,
-        path: Vec<Step>,
+        path: Vec<ArgumentStep>,
         extent: Extent,
     ) {
-        let going = |call: &Call| call.item == at.item && !call.has_ended;
+        let going = |call: &StreamedCall| call.item == at.item && !call.has_ended;
         let known = self.calls.iter().rposition(going);
         let Some(number) = known.or_else(|| self.call_of(reader, at, None)) else {
             return;
@@ -767,7 +772,7 @@ impl ResponsesStream {
         // More of what was judged already is no argument: it is read as what nobody knows.
         if self.calls.get(number).is_some_and(going) && value.kind() == json::ValueKind::String {
             reader.claim(value);
-            let what = CallPiece::At(path.into(), value.place(), extent);
+            let what = CallDelta::At(path.into(), value.place(), extent);
             reader.piece(call_piece(number, at.element, what));
         }
     }
@@ -789,7 +794,7 @@ impl ResponsesStream {
             }
         }
         if !ended.is_empty() {
-            reader.piece(Piece::CallsEnd(ended));
+            reader.piece(Delta::CallsEnd(ended));
         }
     }
 
@@ -852,7 +857,13 @@ impl ResponsesStream {
     }
 
     /// Corrects what a part of a text says of it: token probabilities repeat it, annotations point into it.
-    fn correct_part(&self, part: Value<'_>, spot: Spot, edits: &mut Edits, changes: &Changes) {
+    fn correct_part(
+        &self,
+        part: Value<'_>,
+        spot: TextPath,
+        edits: &mut Edits,
+        changes: &ChangesByText,
+    ) {
         let Some(changes) = self.texts.changes_at(spot, changes) else {
             return;
         };
@@ -862,7 +873,13 @@ impl ResponsesStream {
         }
     }
 
-    fn correct_item(&self, item: Value<'_>, number: u32, edits: &mut Edits, changes: &Changes) {
+    fn correct_item(
+        &self,
+        item: Value<'_>,
+        number: u32,
+        edits: &mut Edits,
+        changes: &ChangesByText,
+    ) {
         let parts = item.get("content").into_iter();
         for (at, part) in parts.flat_map(|content| content.elements()).enumerate() {
             let spot = [number, CONTENT, offset(at)];
@@ -878,7 +895,7 @@ impl ResponsesStream {
             .filter(|item| item.denied.is_some())
             .map(|item| item.marked.as_ref().and_then(|(_, call)| call.clone()))
             .collect();
-        let is_kept = self.kept.unwrap_or(!self.asked.unstored);
+        let is_kept = self.kept.unwrap_or(!self.context.unstored);
         mark::response_id(id, &open).filter(|_| is_kept && !open.is_empty())
     }
 
@@ -894,7 +911,13 @@ impl ResponsesStream {
         }
     }
 
-    fn correct_event(&self, event: Value<'_>, kind: &str, edits: &mut Edits, changes: &Changes) {
+    fn correct_event(
+        &self,
+        event: Value<'_>,
+        kind: &str,
+        edits: &mut Edits,
+        changes: &ChangesByText,
+    ) {
         let about = self.about(event);
         let spot = [about.item, CONTENT, about.at];
         match kind {
@@ -960,8 +983,8 @@ fn key(number: usize) -> CallKey {
     }
 }
 
-fn call_piece(number: usize, element: NodeId, what: CallPiece) -> Piece {
-    Piece::Call {
+fn call_piece(number: usize, element: NodeId, what: CallDelta) -> Delta {
+    Delta::Call {
         key: key(number),
         element,
         what,
@@ -972,7 +995,7 @@ fn begin(reader: &mut Reader<'static>, number: usize, element: NodeId, provider_
     reader.piece(call_piece(
         number,
         element,
-        CallPiece::Begin { provider_run },
+        CallDelta::Begin { provider_run },
     ));
 }
 
@@ -1027,7 +1050,7 @@ impl StreamReader for ResponsesStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         let Some([item, list, at]) = self.texts.spot(channel) else {
             return String::new();
         };
@@ -1047,12 +1070,12 @@ impl StreamReader for ResponsesStream {
         format!("#output/{}", call.map_or(NO_ITEM, |call| call.item))
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         let items: Vec<Option<u32>> = calls
             .iter()
             .map(|call| Some(self.calls.get(index(call.key.item))?.item))
@@ -1075,7 +1098,7 @@ impl StreamReader for ResponsesStream {
             texts.dedup();
             let text = texts.join("\n");
             let id = match self.item(number) {
-                Some(Item {
+                Some(StreamedItem {
                     marked: Some((id, _)),
                     ..
                 }) => id.clone(),
@@ -1086,9 +1109,9 @@ impl StreamReader for ResponsesStream {
             };
             let mut explanation = Some(own::message(number, &id, OUTPUT_TEXT, &text));
             for (frame, element) in of_item().flat_map(|call| call.pieces.iter()) {
-                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
-                let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-                let body = json.body().ok_or(CannotWithhold)?;
+                let frame = frames.get(*frame).ok_or(CannotRemove)?;
+                let json = frame.json.as_ref().ok_or(CannotRemove)?;
+                let body = json.body().ok_or(CannotRemove)?;
                 if body.root().place() == *element {
                     frame.dropped = true;
                     frame.before.extend(explanation.take().unwrap_or_default());
@@ -1106,31 +1129,31 @@ impl StreamReader for ResponsesStream {
             told.is_none_or(|told| told == marked)
         });
         let has_denied = self.items.iter().any(|item| item.denied.is_some());
-        if has_denied && !is_told && self.asked.pending == Some(Pending::ById) {
-            return Err(CannotWithhold);
+        if has_denied && !is_told && self.context.pending == Some(Pending::ById) {
+            return Err(CannotRemove);
         }
         Ok(())
     }
 
     /// A text that stands whole in one frame is edited where it stands.
-    fn withhold(
+    fn remove_from_response(
         &mut self,
         frame: &mut HeldFrame,
-        withholding: &Withholding,
-    ) -> Result<(), CannotWithhold> {
-        withholding.only_edits()?;
-        let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-        let body = json.body().ok_or(CannotWithhold)?;
+        removals: &Removals,
+    ) -> Result<(), CannotRemove> {
+        removals.only_edits()?;
+        let json = frame.json.as_ref().ok_or(CannotRemove)?;
+        let body = json.body().ok_or(CannotRemove)?;
         let root = body.root();
         let output = root
             .get("response")
             .and_then(|response| response.get("output"));
         let items = output.into_iter().flat_map(|output| output.elements());
         for item in root.get("item").into_iter().chain(items) {
-            correct_copies(item, &withholding.edited, &mut frame.edits);
+            correct_copies(item, &removals.edited, &mut frame.edits);
         }
         let part = root.get("part").unwrap_or(root);
-        correct_copies_in(part, &withholding.edited, &mut frame.edits);
+        correct_copies_in(part, &removals.edited, &mut frame.edits);
         Ok(())
     }
 
@@ -1138,7 +1161,7 @@ impl StreamReader for ResponsesStream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         for made in &mut frame.before {
             self.numbers.add(made);
         }
@@ -1195,7 +1218,7 @@ impl StreamReader for ResponsesStream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         if as_error {
             // OpenAI's own libraries raise what `error` says, and hand on what has a type.
@@ -1204,12 +1227,12 @@ impl StreamReader for ResponsesStream {
             quote(&denial.message(), &mut payload);
             payload.push(b',');
             payload.extend_from_slice(Dialect::OpenAi.body(denial).get(1..).unwrap_or_default());
-            frames.push(Made::new(Some("error"), payload));
+            frames.push(SyntheticFrame::new(Some("error"), payload));
         } else {
             let common = self
                 .common
                 .take()
-                .unwrap_or_else(|| Common::of(denial, &self.asked));
+                .unwrap_or_else(|| Common::of(denial, &self.context));
             if !self.has_begun {
                 let begun = common.response("in_progress", b"");
                 frames.push(own::event("response.created", &[br#""response":"#, &begun]));
@@ -1219,7 +1242,7 @@ impl StreamReader for ResponsesStream {
                 frames.push(own::item_done(number, &item));
             }
             let text = denial.message();
-            let id = refusing_id(denial);
+            let id = denial_id(denial);
             frames.extend(own::message(self.next_item, &id, REFUSAL, &text));
             let mut output = Vec::new();
             message_item(&id, REFUSAL, &text, &mut output);

@@ -94,7 +94,7 @@ fn top_error(reader: &mut Reader<'_>, key: &str, value: Value<'_>) {
         ) => {
             reader.reading.error.get_or_insert_with(|| "error".into());
             let texts = reader.tree(value);
-            reader.tell(value, texts, &beside());
+            reader.emit_text(value, texts, &beside());
         }
         ("type", json::ValueKind::String) => {
             reader.reading.error = value.text().map(Into::into);

@@ -2,7 +2,7 @@
 
 use super::CACHE_CONTROL;
 use crate::event::{Attachments, Author, Class, Known, Part};
-use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
 
@@ -145,7 +145,7 @@ pub(crate) fn spoken(reader: &mut Reader<'_>, key: &str, value: Value<'_>, origi
 /// Groq's compound models run tools themselves and tell of it: calls that have already happened.
 fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
     reader.array(value, |reader, call| {
-        let mut told = Call::at(reader, call);
+        let mut told = CallBuilder::at(reader, call);
         told.event.turn = origin.turn;
         told.event.choice = origin.choice;
         told.event.provider_run = true;
@@ -155,7 +155,7 @@ fn executed_tools(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin) {
             "index" => reader.claim(value),
             _ => {
                 let texts = reader.tree(value);
-                reader.tell(value, texts, &origin.with_part(Part::Other));
+                reader.emit_text(value, texts, &origin.with_part(Part::Other));
             }
         });
         told.tell(reader);
@@ -199,11 +199,11 @@ pub(crate) fn content_texts(
 
 /// A text of a message. A result's is told by the result's own event.
 fn said(reader: &mut Reader<'_>, value: Value<'_>, origin: &Origin, is_result: bool) {
-    let texts = reader.quiet_text(value, Class::Text);
+    let texts = reader.register_text(value, Class::Text);
     if is_result {
-        reader.retell(value, texts, origin);
+        reader.emit_duplicate(value, texts, origin);
     } else {
-        reader.tell(value, texts, origin);
+        reader.emit_text(value, texts, origin);
     }
 }
 
@@ -229,7 +229,7 @@ pub(crate) fn content_part(
                     "value" => said(reader, value, origin, is_result),
                     _ => {
                         let texts = reader.tree(value);
-                        reader.tell(value, texts, &origin.with_part(Part::Other).whole());
+                        reader.emit_text(value, texts, &origin.with_part(Part::Other).whole());
                     }
                 },
             ),

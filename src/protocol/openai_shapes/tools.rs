@@ -4,7 +4,7 @@ use super::CACHE_CONTROL;
 use crate::diag::codes;
 use crate::event::{Author, Class, Known, Part, Turn};
 use crate::protocol::openai_responses::mcp_offer;
-use crate::protocol::reader::{Call, Member, Origin, Reader, Shape};
+use crate::protocol::reader::{CallBuilder, Member, Origin, Reader, Shape};
 use crate::wire::json::{self, Value};
 
 /// The definition of a function, wherever it stands.
@@ -172,7 +172,7 @@ pub(crate) fn named_offer(reader: &mut Reader<'_>, tool: Value<'_>, function: Va
                 }
             }
             "description" => {
-                reader.quiet_text(value, Class::Text);
+                reader.register_text(value, Class::Text);
             }
             _ => {
                 reader.tree(value);
@@ -263,7 +263,7 @@ pub(crate) fn called_function(
     turn: Turn,
     choice: u32,
 ) -> Option<Box<str>> {
-    let mut told = Call::at(reader, call);
+    let mut told = CallBuilder::at(reader, call);
     told.event.turn = turn;
     told.event.choice = choice;
     reader.object(function, CALLED, |reader, key, value| match key {
@@ -279,7 +279,7 @@ pub(crate) fn response_format(reader: &mut Reader<'_>, value: Value<'_>) {
     let start = reader.text_count();
     format_members(reader, value);
     let texts = start..reader.text_count();
-    reader.tell(value, texts, &definition_origin());
+    reader.emit_text(value, texts, &definition_origin());
 }
 
 fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
@@ -301,10 +301,10 @@ fn format_members(reader: &mut Reader<'_>, value: Value<'_>) {
         }
         // The model reads it; another name than the one that was asked for would not be found in the answer.
         "name" => {
-            reader.quiet_text(value, Class::Unknown);
+            reader.register_text(value, Class::Unknown);
         }
         "description" | "grammar" => {
-            reader.quiet_text(value, Class::Text);
+            reader.register_text(value, Class::Text);
         }
         "strict" => {
             reader.boolean(value);

@@ -65,15 +65,15 @@ impl Reader<'_> {
     pub(super) fn decoded_texts(&mut self, holder: Value<'_>, text: &str) -> Option<Range<u32>> {
         let doc = self.json.decoded(holder, text).ok()?;
         self.claim(holder);
-        Some(self.quiet_text(doc.root(), Class::Unknown))
+        Some(self.register_text(doc.root(), Class::Unknown))
     }
 
     /// Tells of a text that stood in another form, and of what it holds in yet another one.
     pub(super) fn tell_decoded(&mut self, at: Value<'_>, texts: Range<u32>, origin: &Origin) {
         let origin = origin.with_part(Part::Other);
         let inner = self.look_into_all(texts.clone());
-        self.tell(at, texts, &origin);
-        self.retell(at, inner, &origin);
+        self.emit_text(at, texts, &origin);
+        self.emit_duplicate(at, inner, &origin);
     }
 
     /// Looks into texts that a machine wrote for what they hold in another form: strings of JSON that are written with
@@ -134,7 +134,7 @@ impl Reader<'_> {
             && let Ok(doc) = self.json.decoded(value, &decoded)
         {
             let root = doc.root();
-            let decoded = self.quiet_text(root, Class::Unknown);
+            let decoded = self.register_text(root, Class::Unknown);
             if let Some(text) = self.reading.texts.get_mut(index(decoded.start)) {
                 text.is_data = true;
             }

@@ -197,7 +197,7 @@ impl<'b> Reader<'b> {
                 "filename" | "text" => {
                     let texts = reader.text(value, &origin);
                     let inner = reader.look_into_all(texts);
-                    reader.retell(value, inner, &origin);
+                    reader.emit_duplicate(value, inner, &origin);
                 }
                 "content_type" => reader.id(value),
                 "lines" => lines = Some(value),

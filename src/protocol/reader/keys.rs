@@ -1,7 +1,7 @@
 //! What is known of a format as tables: which members an object has and what each is. A hundred fields are a hundred lines
 //! of data read by one loop.
 
-use super::{Origin, Reader, Take, is_case_variant};
+use super::{Origin, Reader, VisitField, is_case_variant};
 use crate::diag::codes;
 use crate::event::{Known, Part};
 use crate::wire::json::{self, Value};
@@ -69,7 +69,7 @@ impl<'b> Reader<'b> {
         value: Value<'v>,
         table: &'static [Key],
         origin: &Origin,
-        own: &mut dyn Take<'b, 'v, &'static str>,
+        own: &mut dyn VisitField<'b, 'v, &'static str>,
     ) {
         if !matches!(
             value.kind(),
@@ -91,7 +91,7 @@ impl<'b> Reader<'b> {
                     .find(|(_, (name, _))| self.is_spelling(written, name))
             };
             let Some((at, (name, is))) = known else {
-                self.refuse_spelling(key, table);
+                self.report_spelling(key, table);
                 continue;
             };
             let bit = u32::try_from(at).ok().and_then(|at| 1u64.checked_shl(at));
@@ -139,7 +139,7 @@ impl<'b> Reader<'b> {
             }
             Is::Tree(part) => {
                 let texts = self.tree(value);
-                self.tell(value, texts, &origin.with_part(part).whole());
+                self.emit_text(value, texts, &origin.with_part(part).whole());
             }
             Is::Url => self.url(value, &origin.whole()),
             Is::Opaque if value.is_null() || value.is_text("") => self.claim(value),
@@ -228,7 +228,7 @@ impl<'b> Reader<'b> {
         key == name.as_bytes() || (self.proto_json && is_snake_case_of(key, name))
     }
 
-    fn refuse_spelling(&mut self, key: Value<'_>, table: &'static [Key]) {
+    fn report_spelling(&mut self, key: Value<'_>, table: &'static [Key]) {
         let Some(text) = key.text() else { return };
         let joined = text.replace('_', "");
         let variant = table.iter().find(|(name, _)| {

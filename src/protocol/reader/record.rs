@@ -35,7 +35,7 @@ impl Reader<'_> {
         let outer = std::mem::replace(&mut self.current, doc.root().place().doc);
         let claimed = std::mem::replace(&mut self.claimed, vec![false; index(doc.len())]);
         read(self);
-        self.sweep();
+        self.report_unclaimed();
         self.current = outer;
         self.claimed = claimed;
     }

@@ -1,7 +1,7 @@
 //! Shapes: what the members of a known object are, as tables. Most of a format is such tables; code is left for what has
 //! a meaning of its own: models, offers, calls, results.
 
-use super::{Names, Origin, Reader, Take};
+use super::{Names, Origin, Reader, VisitField};
 use crate::event::{Direction, Part};
 use crate::wire::json::{self, Value};
 
@@ -49,7 +49,7 @@ pub enum Shape {
 }
 
 /// What reads the members that are [`Shape::Own`]: the key and the value.
-pub type OwnMember<'b, 'v, 'f> = &'f mut (dyn Take<'b, 'v, &'static str> + 'f);
+pub type OwnMember<'b, 'v, 'f> = &'f mut (dyn VisitField<'b, 'v, &'static str> + 'f);
 
 impl<'b> Reader<'b> {
     /// Reads an object by its tables; what is [`Shape::Own`] goes to `own`. A key in another letter case or with escapes is
@@ -172,7 +172,7 @@ impl<'b> Reader<'b> {
             }
             Shape::Tree(part) => {
                 let texts = self.tree(value);
-                self.tell(value, texts, &origin.with_part(part).whole());
+                self.emit_text(value, texts, &origin.with_part(part).whole());
             }
             Shape::Counts => self.counts(value),
             Shape::Object(members) => self.shaped_by(value, &[members], origin, own),

@@ -1,7 +1,7 @@
 //! Objects that a table describes: which members there are, and what each of them holds.
 
 use super::tools::is_data_url;
-use super::{Names, Origin, Reader, Take, telling_form};
+use super::{Names, Origin, Reader, VisitField, telling_form};
 use crate::event::{Class, Part, each_named};
 use crate::wire::json::{self, Value};
 use std::ops::Range;
@@ -121,7 +121,7 @@ impl<'b> Reader<'b> {
         value: Value<'v>,
         fields: &'static [Field],
         voice: &Voice,
-        own: &mut dyn Take<'b, 'v, &'static str>,
+        own: &mut dyn VisitField<'b, 'v, &'static str>,
     ) {
         let mut read = |reader: &mut Self, at: usize, value: Value<'v>| {
             if let Some(field) = fields.get(at) {
@@ -137,11 +137,11 @@ impl<'b> Reader<'b> {
         how: How,
         value: Value<'v>,
         voice: &Voice,
-        own: &mut dyn Take<'b, 'v, &'static str>,
+        own: &mut dyn VisitField<'b, 'v, &'static str>,
     ) {
         match how {
             How::Id if voice.told == Told::Within => self.identifier(value),
-            How::Id => self.told_identifier(value, &voice.origin),
+            How::Id => self.emit_identifier(value, &voice.origin),
             How::Number => {
                 self.number(value);
             }
@@ -159,7 +159,7 @@ impl<'b> Reader<'b> {
             How::Url => self.voiced(value, Class::Unknown, &voice.with_part(Part::Other)),
             How::Tree(part) => {
                 let texts = self.tree(value);
-                self.say(value, texts, &voice.with_part(part));
+                self.emit_voiced(value, texts, &voice.with_part(part));
             }
             How::Opaque if value.is_null() => self.claim(value),
             How::Opaque => self.opaque(value, "opaque"),
@@ -187,25 +187,25 @@ impl<'b> Reader<'b> {
     }
 
     /// An identifier with an event that tells of it, so that a secret in it is found.
-    pub fn told_identifier(&mut self, value: Value<'_>, origin: &Origin) {
+    pub fn emit_identifier(&mut self, value: Value<'_>, origin: &Origin) {
         let start = self.text_count();
         self.identifier(value);
         if value.raw_content().len() >= SHORTEST_SECRET {
             let texts = start..self.text_count();
-            self.retell(value, texts, &origin.with_part(Part::Other));
+            self.emit_duplicate(value, texts, &origin.with_part(Part::Other));
         }
     }
 
     fn voiced(&mut self, value: Value<'_>, class: Class, voice: &Voice) {
-        let texts = self.quiet_text(value, class);
-        self.say(value, texts, voice);
+        let texts = self.register_text(value, class);
+        self.emit_voiced(value, texts, voice);
     }
 
     /// Tells of texts as the voice does.
-    pub fn say(&mut self, at: Value<'_>, texts: Range<u32>, voice: &Voice) {
+    pub fn emit_voiced(&mut self, at: Value<'_>, texts: Range<u32>, voice: &Voice) {
         match voice.told {
-            Told::Once => self.tell(at, texts, &voice.origin),
-            Told::Again => self.retell(at, texts, &voice.origin),
+            Told::Once => self.emit_text(at, texts, &voice.origin),
+            Told::Again => self.emit_duplicate(at, texts, &voice.origin),
             Told::Within => {}
         }
     }
@@ -230,7 +230,7 @@ impl<'b> Reader<'b> {
     pub fn rest(&mut self, value: Value<'_>) -> Range<u32> {
         let start = self.text_count();
         each_named(value, &mut |named| {
-            if self.knows(named.value) {
+            if self.is_claimed_value(named.value) {
                 return;
             }
             self.claim(named.value);

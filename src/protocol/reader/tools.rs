@@ -8,18 +8,18 @@ use crate::wire::span::index;
 use std::ops::Range;
 
 /// A call while it is read: what will be told of it, and where its arguments stand.
-pub(in crate::protocol) struct Call<'v> {
+pub(in crate::protocol) struct CallBuilder<'v> {
     /// The event; its arguments are given below.
     pub(in crate::protocol) event: Event,
     holder: Option<Value<'v>>,
 }
 
-impl<'v> Call<'v> {
+impl<'v> CallBuilder<'v> {
     /// A call of a tool whose name nothing has told so far; `at` is the whole of what a denial takes out.
-    pub(in crate::protocol) fn at(reader: &Reader<'_>, at: Value<'_>) -> Call<'v> {
+    pub(in crate::protocol) fn at(reader: &Reader<'_>, at: Value<'_>) -> CallBuilder<'v> {
         let mut event = Event::new(Kind::ToolCall, reader.direction, at.place());
         event.tool = Known::Unknown;
-        Call {
+        CallBuilder {
             event,
             holder: None,
         }
@@ -40,7 +40,7 @@ impl<'v> Call<'v> {
 
     /// One free text instead of arguments.
     pub(in crate::protocol) fn free_text(&mut self, reader: &mut Reader<'_>, value: Value<'v>) {
-        let texts = reader.quiet_text(value, Class::Text);
+        let texts = reader.register_text(value, Class::Text);
         self.given(reader, value, (Known::Unknown, texts));
     }
 
@@ -85,7 +85,7 @@ impl Reader<'_> {
         event.tool = name;
         event.texts = texts.clone();
         self.reading.add(event);
-        self.retell(tool, texts, &Origin::of(Author::System, Part::Definition));
+        self.emit_duplicate(tool, texts, &Origin::of(Author::System, Part::Definition));
     }
 
     /// The same tool by another name that rules may know it by.
@@ -155,8 +155,8 @@ impl Reader<'_> {
         }
         self.reading.add(event);
         if let Some(holder) = holder {
-            self.retell(holder, texts, &origin);
-            self.retell(holder, inner, &origin);
+            self.emit_duplicate(holder, texts, &origin);
+            self.emit_duplicate(holder, inner, &origin);
         }
         name
     }
@@ -175,7 +175,7 @@ impl Reader<'_> {
         let beside = event.clone();
         self.reading.add(event);
         if let Some(holder) = holder {
-            self.retell(holder, inner.clone(), &origin);
+            self.emit_duplicate(holder, inner.clone(), &origin);
             self.result_beside(&beside, inner);
         }
     }
@@ -219,7 +219,7 @@ impl Reader<'_> {
                 }
                 Err(_) => {
                     self.uninspectable(value, "arguments");
-                    (Known::Unknown, self.quiet_text(value, Class::Text))
+                    (Known::Unknown, self.register_text(value, Class::Text))
                 }
             },
             _ => {

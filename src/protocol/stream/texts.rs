@@ -1,7 +1,7 @@
 //! Texts that are told in deltas, and then again as a whole. A copy that says what the deltas said is part of the same
 //! text: judged once, and edited alike wherever it stands.
 
-use super::{Changes, Channel, Piece, TextChanges, TextPiece};
+use super::{ChangesByText, Delta, TextChanges, TextDelta, TextKey};
 use crate::diag::codes;
 use crate::event::{Direction, Event, Kind, Part, Problem};
 use crate::protocol::Reader;
@@ -9,20 +9,20 @@ use crate::wire::span::{index, offset};
 use sha2::{Digest, Sha256};
 
 /// Most texts of an answer. None has as many; each costs memory.
-pub const MOST: usize = 4_096;
+pub const MAX_TEXTS: usize = 4_096;
 
 /// Where a text stands in its answer, in numbers of the protocol's own.
-pub type Spot = [u32; 3];
+pub type TextPath = [u32; 3];
 
 /// A text so far, without the text: enough to tell whether a copy of it says the same. Answers repeat long texts, and to
 /// keep each of them costs memory.
 #[derive(Clone, Debug, Default)]
-pub struct SoFar {
+pub struct TextPrefixHash {
     length: usize,
     digest: Sha256,
 }
 
-impl SoFar {
+impl TextPrefixHash {
     /// Adds what goes on.
     pub fn push(&mut self, text: &str) {
         self.length = self.length.saturating_add(text.len());
@@ -42,50 +42,62 @@ impl SoFar {
 }
 
 #[derive(Debug)]
-struct Text {
+struct SnapshotText {
     choice: u32,
-    spot: Spot,
+    spot: TextPath,
     part: Part,
-    so_far: SoFar,
+    so_far: TextPrefixHash,
     has_ended: bool,
 }
 
 /// All texts of an answer. The item of their channels is their number here.
 #[derive(Debug, Default)]
-pub struct Texts {
-    list: Vec<Text>,
+pub struct SnapshotTexts {
+    list: Vec<SnapshotText>,
 }
 
 /// How a text is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum Update {
     /// What goes on.
     Delta,
     /// All of it so far, perhaps with more.
     Whole,
 }
 
-impl Texts {
+impl SnapshotTexts {
     /// Finds out of which text the pieces since `first` are pieces, and what of them repeats what came before. They were
     /// read with an origin that says so of them.
-    pub fn told(&mut self, reader: &mut Reader<'static>, first: usize, spot: Spot, how: How) {
+    pub fn told(
+        &mut self,
+        reader: &mut Reader<'static>,
+        first: usize,
+        spot: TextPath,
+        how: Update,
+    ) {
         let pieces = reader.frame.pieces.split_off(first);
         for piece in pieces {
             match piece {
-                Piece::Text(piece) => self.piece(reader, piece, spot, how),
+                Delta::Text(piece) => self.piece(reader, piece, spot, how),
                 other => reader.piece(other),
             }
         }
     }
 
     /// The same for one piece.
-    pub fn piece(&mut self, reader: &mut Reader<'static>, piece: TextPiece, spot: Spot, how: How) {
+    pub fn piece(
+        &mut self,
+        reader: &mut Reader<'static>,
+        piece: TextDelta,
+        spot: TextPath,
+        how: Update,
+    ) {
         let value = reader.json.value(piece.place);
         let Some(said) = value.and_then(|value| value.text()) else {
             return;
         };
         let (part, choice) = (piece.channel.part, piece.channel.choice);
-        if said.is_empty() && how == How::Whole {
+        if said.is_empty() && how == Update::Whole {
             return;
         }
         let known = self
@@ -95,7 +107,7 @@ impl Texts {
         let has_ended = known
             .and_then(|known| self.list.get(known))
             .is_some_and(|text| text.has_ended);
-        if how == How::Delta && has_ended && !said.is_empty() {
+        if how == Update::Delta && has_ended && !said.is_empty() {
             // Clients go on with the text, all of which has left.
             let what = "a text that goes on after its end".to_owned();
             drop(said);
@@ -109,12 +121,12 @@ impl Texts {
             return;
         }
         let number = known.unwrap_or(self.list.len());
-        if known.is_none() && number < MOST {
-            self.list.push(Text {
+        if known.is_none() && number < MAX_TEXTS {
+            self.list.push(SnapshotText {
                 choice,
                 spot,
                 part,
-                so_far: SoFar::default(),
+                so_far: TextPrefixHash::default(),
                 has_ended: false,
             });
         }
@@ -124,19 +136,19 @@ impl Texts {
             return;
         };
         let repeats = match how {
-            How::Delta => Some(0),
-            How::Whole => text.so_far.begins(&said).then_some(text.so_far.length()),
+            Update::Delta => Some(0),
+            Update::Whole => text.so_far.begins(&said).then_some(text.so_far.length()),
         };
         match repeats {
             Some(repeats) if !text.has_ended || (repeats == said.len() && repeats > 0) => {
                 text.so_far.push(said.get(repeats..).unwrap_or_default());
                 drop(said);
-                let channel = Channel {
+                let channel = TextKey {
                     choice,
                     part,
                     item: offset(number),
                 };
-                reader.piece(Piece::Text(TextPiece {
+                reader.piece(Delta::Text(TextDelta {
                     channel,
                     repeats,
                     ..piece
@@ -151,11 +163,11 @@ impl Texts {
     }
 
     /// These texts have ended.
-    pub fn end(&mut self, reader: &mut Reader<'static>, which: &dyn Fn(Spot) -> bool) {
+    pub fn end(&mut self, reader: &mut Reader<'static>, which: &dyn Fn(TextPath) -> bool) {
         for (number, text) in self.list.iter_mut().enumerate() {
             if !text.has_ended && which(text.spot) {
                 text.has_ended = true;
-                reader.piece(Piece::TextEnd(Channel {
+                reader.piece(Delta::TextEnd(TextKey {
                     choice: text.choice,
                     part: text.part,
                     item: offset(number),
@@ -165,15 +177,19 @@ impl Texts {
     }
 
     /// Where a text stands.
-    pub fn spot(&self, channel: &Channel) -> Option<Spot> {
+    pub fn spot(&self, channel: &TextKey) -> Option<TextPath> {
         Some(self.list.get(index(channel.item))?.spot)
     }
 
     /// What was changed so far in the answer's text at a place.
-    pub fn changes_at<'c>(&self, spot: Spot, changes: &'c Changes) -> Option<&'c TextChanges> {
-        let is_it = |text: &Text| text.spot == spot && text.part == Part::Text;
+    pub fn changes_at<'c>(
+        &self,
+        spot: TextPath,
+        changes: &'c ChangesByText,
+    ) -> Option<&'c TextChanges> {
+        let is_it = |text: &SnapshotText| text.spot == spot && text.part == Part::Text;
         let number = self.list.iter().rposition(is_it)?;
-        changes.get(&Channel {
+        changes.get(&TextKey {
             choice: self.list.get(number)?.choice,
             part: Part::Text,
             item: offset(number),
@@ -182,7 +198,7 @@ impl Texts {
 }
 
 /// A text that no other text repeats or goes on with.
-fn alone(reader: &mut Reader<'static>, piece: &TextPiece) {
+fn alone(reader: &mut Reader<'static>, piece: &TextDelta) {
     let texts = &reader.reading.texts;
     let Some(number) = texts.iter().rposition(|text| text.place == piece.place) else {
         return;
@@ -210,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_copy_begins_with_what_came_or_does_not() {
-        let mut so_far = SoFar::default();
+        let mut so_far = TextPrefixHash::default();
         assert!(so_far.begins("") && so_far.begins("anything"));
         so_far.push("gr");
         so_far.push("ün");
@@ -224,7 +240,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_how_a_text_is_cut(parts in prop::collection::vec("\\PC{0,40}", 0..8), more in "\\PC{0,9}") {
-            let mut so_far = SoFar::default();
+            let mut so_far = TextPrefixHash::default();
             for part in &parts {
                 so_far.push(part);
             }
@@ -232,7 +248,7 @@ mod tests {
             let longer = whole.clone() + &more;
             prop_assert!(so_far.begins(&whole));
             prop_assert!(so_far.begins(&longer));
-            let mut other = SoFar::default();
+            let mut other = TextPrefixHash::default();
             other.push(&longer);
             prop_assert_eq!(other.begins(&whole), more.is_empty());
         }

@@ -1,7 +1,7 @@
 //! The provider double: plays the answers that a test gave it, byte for byte, and keeps what reached it.
 
 use crate::wait::{PATIENCE, wait_for};
-use crate::wire::{Head, Wire, header};
+use crate::wire::{RouteHead, Wire, header};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -346,7 +346,7 @@ impl Provider {
         Ok(())
     }
 
-    fn note(&self, head: &Head) -> usize {
+    fn note(&self, head: &RouteHead) -> usize {
         let mut words = head.start.split(' ');
         let mut state = lock(&self.state);
         if state.forgetful {
@@ -376,7 +376,7 @@ impl Provider {
         lock(&self.state).answer()
     }
 
-    fn read_body(&self, wire: &mut Wire, head: &Head, number: usize) -> io::Result<()> {
+    fn read_body(&self, wire: &mut Wire, head: &RouteHead, number: usize) -> io::Result<()> {
         let told = |bytes: &[u8]| {
             let state = &mut *lock(&self.state);
             if let Some(received) = state.received.get_mut(number)

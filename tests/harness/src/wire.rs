@@ -6,13 +6,13 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// The head of a message.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Head {
+pub(crate) struct RouteHead {
     /// Request line or status line.
     pub(crate) start: String,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
-impl Head {
+impl RouteHead {
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         header(&self.headers, name)
     }
@@ -106,11 +106,11 @@ impl Wire {
     }
 
     /// The head of the next message; `None` if the connection ended before it.
-    pub(crate) fn head(&mut self) -> io::Result<Option<Head>> {
+    pub(crate) fn head(&mut self) -> io::Result<Option<RouteHead>> {
         let Some(start) = self.line()? else {
             return Ok(None);
         };
-        Ok(Some(Head {
+        Ok(Some(RouteHead {
             start: String::from_utf8_lossy(&start).into_owned(),
             headers: self.fields()?,
         }))

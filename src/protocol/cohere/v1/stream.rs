@@ -1,16 +1,17 @@
 //! Events of `POST /v1/chat` and `/v1/generate`, one in each line; the last repeats the whole answer.
 
-use super::{CALL, RESPONSE, TURN, quoted, refused_answer};
+use super::{CALL, RESPONSE, TURN, denied_response, quoted};
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text, texts};
+use crate::protocol::json_edit::{cite, remove_elements};
 use crate::protocol::openai_shapes::beside;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, How, JudgedCall, KeepAlive, Lanes,
-    MOST, Made, Piece, SoFar, Spot, StreamReader, Texts, too_many,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    MAX_TEXTS, OrderingGroups, SnapshotTexts, StreamReader, SyntheticFrame, TextKey, TextPath,
+    TextPrefixHash, Update, too_many,
 };
-use crate::protocol::surgery::{cite, remove_elements};
-use crate::protocol::{Asked, CannotWithhold, Denial, Origin, Reader};
+use crate::protocol::{CannotRemove, Denial, Origin, Reader, RequestContext};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::span::{index, offset};
 
@@ -24,15 +25,15 @@ const EVENT: &[Member] = &[
 const CALL_DELTA: &[&str] = &["index", "name", "parameters"];
 
 /// Where the answer's text stands.
-const ANSWERED: Spot = [0, 0, 0];
+const ANSWERED: TextPath = [0, 0, 0];
 
 /// A call so far. Where a later event tells other parameters, that is another call of the same number.
 #[derive(Debug, Default)]
-struct Call {
+struct StreamedCall {
     number: u32,
     name: Option<Box<str>>,
     /// Its parameters without white space, which copies of them write differently.
-    so_far: SoFar,
+    so_far: TextPrefixHash,
     spaces: Spaces,
     has_ended: bool,
 }
@@ -44,8 +45,8 @@ pub(in crate::protocol) struct V1Stream {
     has_begun: bool,
     /// Something was said, so that what we say is a paragraph of its own.
     has_said: bool,
-    texts: Texts,
-    calls: Vec<Call>,
+    texts: SnapshotTexts,
+    calls: Vec<StreamedCall>,
     /// Numbers of calls that were taken out, and what was said instead.
     denied: Vec<u32>,
     told: String,
@@ -76,12 +77,12 @@ impl Spaces {
 }
 
 impl V1Stream {
-    pub(in crate::protocol) fn new(asked: &Asked) -> V1Stream {
+    pub(in crate::protocol) fn new(context: &RequestContext) -> V1Stream {
         V1Stream {
-            is_chat: asked.endpoint.name == "chat",
+            is_chat: context.endpoint.name == "chat",
             has_begun: false,
             has_said: false,
-            texts: Texts::default(),
+            texts: SnapshotTexts::default(),
             calls: Vec::new(),
             denied: Vec::new(),
             told: String::new(),
@@ -114,7 +115,7 @@ impl V1Stream {
         );
         let mut generation = 0u32;
         for piece in reader.frame.pieces.split_off(first) {
-            let Piece::Text(piece) = piece else {
+            let Delta::Text(piece) = piece else {
                 reader.piece(piece);
                 continue;
             };
@@ -126,7 +127,7 @@ impl V1Stream {
                 }
                 _ => [0, 1, piece.channel.item],
             };
-            self.texts.piece(reader, piece, spot, How::Whole);
+            self.texts.piece(reader, piece, spot, Update::Whole);
         }
         for event in reader.reading.events.iter_mut().skip(events) {
             event.retold = true;
@@ -149,7 +150,7 @@ impl V1Stream {
                 ended.push(key(at));
             }
         }
-        reader.piece(Piece::CallsEnd(ended));
+        reader.piece(Delta::CallsEnd(ended));
     }
 
     fn whole_call(&mut self, reader: &mut Reader<'static>, call: Value<'_>, number: u32) {
@@ -168,7 +169,7 @@ impl V1Stream {
             String::from_utf8_lossy(parameters.raw())
         });
         let said = Spaces::default().without(&said);
-        let says_so = |known: &Call| {
+        let says_so = |known: &StreamedCall| {
             known.number == number
                 && known.name.as_deref() == name.as_deref()
                 && known.so_far.length() == said.len()
@@ -177,7 +178,7 @@ impl V1Stream {
         if let Some(known) = self.calls.iter().rposition(says_so) {
             if let Some(parameters) = parameters {
                 let place = parameters.place();
-                reader.piece(piece(known, call.place(), CallPiece::ArgumentsWhole(place)));
+                reader.piece(piece(known, call.place(), CallDelta::ArgumentsWhole(place)));
             }
             return;
         }
@@ -189,11 +190,11 @@ impl V1Stream {
             known.name = name.as_deref().map(Into::into);
         }
         if let Some(name) = name {
-            let what = CallPiece::Named(name.as_ref().into());
+            let what = CallDelta::Named(name.as_ref().into());
             reader.piece(piece(at, call.place(), what));
         }
         if let Some(parameters) = parameters {
-            let what = CallPiece::Arguments(parameters.place());
+            let what = CallDelta::Arguments(parameters.place());
             reader.piece(piece(at, call.place(), what));
         }
     }
@@ -204,17 +205,17 @@ impl V1Stream {
         number: u32,
         element: NodeId,
     ) -> Option<usize> {
-        if self.calls.len() >= MOST {
+        if self.calls.len() >= MAX_TEXTS {
             too_many(reader);
             return None;
         }
-        self.calls.push(Call {
+        self.calls.push(StreamedCall {
             number,
-            ..Call::default()
+            ..StreamedCall::default()
         });
         let at = self.calls.len().saturating_sub(1);
         let provider_run = false;
-        reader.piece(piece(at, element, CallPiece::Begin { provider_run }));
+        reader.piece(piece(at, element, CallDelta::Begin { provider_run }));
         Some(at)
     }
 
@@ -241,12 +242,12 @@ impl V1Stream {
                     let mut name = call.name.take().map_or_else(String::new, String::from);
                     name.push_str(&text);
                     call.name = Some(name.into());
-                    reader.piece(piece(at, element, CallPiece::Name(value.place())));
+                    reader.piece(piece(at, element, CallDelta::Name(value.place())));
                 }
                 _ => {
                     reader.claim_all(value);
                     call.so_far.push(&call.spaces.without(&text));
-                    reader.piece(piece(at, element, CallPiece::Arguments(value.place())));
+                    reader.piece(piece(at, element, CallDelta::Arguments(value.place())));
                 }
             }
         });
@@ -309,7 +310,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
             && turn.get("role").is_some_and(|role| role.is_text("CHATBOT"));
         if !is_answer {
             let texts = reader.tree(turn);
-            reader.retell(turn, texts, &beside());
+            reader.emit_duplicate(turn, texts, &beside());
             return;
         }
         reader.shaped(turn, &[TURN], origin, &mut |reader, key, value| match key {
@@ -319,7 +320,7 @@ fn history(reader: &mut Reader<'static>, turns: Value<'_>, origin: &Origin) {
             }
             _ => {
                 let texts = reader.tree(value);
-                reader.retell(value, texts, &beside());
+                reader.emit_duplicate(value, texts, &beside());
             }
         });
     });
@@ -332,8 +333,8 @@ fn key(at: usize) -> CallKey {
     }
 }
 
-fn piece(at: usize, element: NodeId, what: CallPiece) -> Piece {
-    Piece::Call {
+fn piece(at: usize, element: NodeId, what: CallDelta) -> Delta {
+    Delta::Call {
         key: key(at),
         element,
         what,
@@ -344,7 +345,7 @@ impl StreamReader for V1Stream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let index = root.get("index").and_then(|index| index.as_u64());
         let index = index.and_then(|index| u32::try_from(index).ok());
         let spot = [index.filter(|_| !self.is_chat).unwrap_or(0), 0, 0];
@@ -373,7 +374,11 @@ impl StreamReader for V1Stream {
             reader,
             first,
             spot,
-            if is_whole { How::Whole } else { How::Delta },
+            if is_whole {
+                Update::Whole
+            } else {
+                Update::Delta
+            },
         );
         for (name, value) in calls {
             match name {
@@ -386,7 +391,7 @@ impl StreamReader for V1Stream {
         reader.frame.last = is_finished == Some(true) && root.get("response").is_some();
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match self.texts.spot(channel) {
             Some([choice, 0, _]) if !self.is_chat => format!("#generations/{choice}"),
             _ => "#text".to_owned(),
@@ -398,12 +403,12 @@ impl StreamReader for V1Stream {
         format!("#tool_calls/{}", call.map_or(0, |call| call.number))
     }
 
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         end: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         let mut texts: Vec<&str> = Vec::new();
         for call in calls {
             let Some(text) = call.denied.as_deref() else {
@@ -421,9 +426,9 @@ impl StreamReader for V1Stream {
                 continue;
             }
             for (frame, element) in &call.pieces {
-                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
-                let json = frame.json.as_ref().ok_or(CannotWithhold)?;
-                let body = json.body().ok_or(CannotWithhold)?;
+                let frame = frames.get(*frame).ok_or(CannotRemove)?;
+                let json = frame.json.as_ref().ok_or(CannotRemove)?;
+                let body = json.body().ok_or(CannotRemove)?;
                 frame.dropped |= body.root().place() == *element;
             }
         }
@@ -436,7 +441,7 @@ impl StreamReader for V1Stream {
         self.said(&told, &mut line);
         self.told.push_str(&told);
         if let Some(frame) = frames.get(end) {
-            frame.before.push(Made::new(None, line));
+            frame.before.push(SyntheticFrame::new(None, line));
         }
         Ok(())
     }
@@ -446,7 +451,7 @@ impl StreamReader for V1Stream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         self.has_begun = true;
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
@@ -489,7 +494,7 @@ impl StreamReader for V1Stream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         let id = quoted(&format!("agentguard-{}", denial.request_id));
         if !self.has_begun {
@@ -513,15 +518,15 @@ impl StreamReader for V1Stream {
         }
         end.extend_from_slice(br#","response":"#);
         end.extend_from_slice(&if self.is_chat {
-            refused_answer(denial)
+            denied_response(denial)
         } else {
-            texts::refused_generation(denial)
+            texts::denied_generation(denial)
         });
         end.push(b'}');
         frames.push(end);
         frames
             .into_iter()
-            .map(|line| Made::new(None, line))
+            .map(|line| SyntheticFrame::new(None, line))
             .collect()
     }
 

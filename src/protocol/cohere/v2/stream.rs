@@ -3,14 +3,14 @@
 use super::quoted;
 use crate::event::Part;
 use crate::protocol::cohere::{ANSWER, answer_member, error_text};
+use crate::protocol::json_edit::move_annotations;
 use crate::protocol::openai_shapes::{beside, content};
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, CallPiece, Changes, Channel, HeldFrame, HeldFrames, JudgedCall, KeepAlive, Lanes,
-    MOST, Made, Piece, StreamReader, TextChanges, too_many,
+    CallDelta, CallKey, ChangesByText, Delta, EvaluatedCall, HeldFrame, HeldFrames, KeepAlive,
+    MAX_TEXTS, OrderingGroups, StreamReader, SyntheticFrame, TextChanges, TextKey, too_many,
 };
-use crate::protocol::surgery::move_annotations;
-use crate::protocol::{CannotWithhold, Denial, Origin, Reader};
+use crate::protocol::{CannotRemove, Denial, Origin, Reader};
 use crate::wire::json::{self, Edits, Value};
 use crate::wire::span::offset;
 
@@ -81,7 +81,7 @@ fn note(numbers: &mut Vec<u32>, number: u32) -> bool {
         return true;
     }
     numbers.push(number);
-    numbers.len() <= MOST
+    numbers.len() <= MAX_TEXTS
 }
 
 fn kind_of(event: Value<'_>) -> String {
@@ -158,10 +158,10 @@ impl V2Stream {
                     return;
                 }
                 let what = match member {
-                    "name" => CallPiece::Name(value.place()),
-                    _ => CallPiece::Arguments(value.place()),
+                    "name" => CallDelta::Name(value.place()),
+                    _ => CallDelta::Arguments(value.place()),
                 };
-                reader.piece(Piece::Call {
+                reader.piece(Delta::Call {
                     key: key(number),
                     element: event.place(),
                     what,
@@ -177,7 +177,7 @@ impl V2Stream {
     }
 
     /// A content of our own.
-    fn content(number: u32, text: &str) -> [Made; 3] {
+    fn content(number: u32, text: &str) -> [SyntheticFrame; 3] {
         let begun = format!(
             r#"{{"type":"content-start","index":{number},"delta":{{"message":{{"content":{{"type":"text","text":""}}}}}}}}"#
         );
@@ -188,14 +188,14 @@ impl V2Stream {
         delta.extend_from_slice(&quoted(text));
         delta.extend_from_slice(b"}}}}");
         [
-            Made::new(Some("content-start"), begun.into_bytes()),
-            Made::new(Some("content-delta"), delta),
+            SyntheticFrame::new(Some("content-start"), begun.into_bytes()),
+            SyntheticFrame::new(Some("content-delta"), delta),
             content_end(number),
         ]
     }
 
     /// What was changed in the text that a citation is about.
-    fn cited<'c>(&self, citation: Value<'_>, changes: &'c Changes) -> Cited<'c> {
+    fn cited<'c>(&self, citation: Value<'_>, changes: &'c ChangesByText) -> Cited<'c> {
         let told = citation
             .get("content_index")
             .and_then(|index| index.as_u64());
@@ -207,7 +207,7 @@ impl V2Stream {
             (None, _) if changes.is_empty() => return Cited::Unchanged,
             _ => return Cited::Unclear,
         };
-        let channel = Channel {
+        let channel = TextKey {
             choice: 0,
             part: Part::Text,
             item: number,
@@ -218,7 +218,7 @@ impl V2Stream {
     }
 
     /// Moves a citation along with its text; `false` if it repeats what was changed.
-    fn cite(&self, citation: Value<'_>, edits: &mut Edits, changes: &Changes) -> bool {
+    fn cite(&self, citation: Value<'_>, edits: &mut Edits, changes: &ChangesByText) -> bool {
         let number = |name: &str| citation.get(name)?.as_u64();
         match self.cited(citation, changes) {
             Cited::Unchanged => true,
@@ -233,7 +233,12 @@ impl V2Stream {
         }
     }
 
-    fn correct_event(&mut self, event: Value<'_>, edits: &mut Edits, changes: &Changes) -> bool {
+    fn correct_event(
+        &mut self,
+        event: Value<'_>,
+        edits: &mut Edits,
+        changes: &ChangesByText,
+    ) -> bool {
         let kind = kind_of(event);
         let number = number_of(event);
         let delta = event.get("delta");
@@ -307,9 +312,9 @@ fn key(number: u32) -> CallKey {
     }
 }
 
-fn content_end(number: u32) -> Made {
+fn content_end(number: u32) -> SyntheticFrame {
     let end = format!(r#"{{"type":"content-end","index":{number}}}"#);
-    Made::new(Some("content-end"), end.into_bytes())
+    SyntheticFrame::new(Some("content-end"), end.into_bytes())
 }
 
 impl StreamReader for V2Stream {
@@ -318,12 +323,12 @@ impl StreamReader for V2Stream {
         let root = body.root();
         let kind = reader.event_type(event);
         let number = number_of(root);
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         if kind.starts_with("tool-call") {
-            reader.piece(Piece::Call {
+            reader.piece(Delta::Call {
                 key: key(number),
                 element: root.place(),
-                what: CallPiece::Begin {
+                what: CallDelta::Begin {
                     provider_run: false,
                 },
             });
@@ -359,14 +364,14 @@ impl StreamReader for V2Stream {
         match kind.as_str() {
             "content-end" => {
                 for part in [Part::Text, Part::Reasoning] {
-                    reader.piece(Piece::TextEnd(Channel {
+                    reader.piece(Delta::TextEnd(TextKey {
                         choice: 0,
                         part,
                         item: number,
                     }));
                 }
             }
-            "tool-call-end" => reader.piece(Piece::CallsEnd(vec![key(number)])),
+            "tool-call-end" => reader.piece(Delta::CallsEnd(vec![key(number)])),
             "message-end" => reader.frame.last = true,
             _ => {}
         }
@@ -376,7 +381,7 @@ impl StreamReader for V2Stream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         match channel.item {
             PLAN => "#tool_plan".to_owned(),
             item => format!("#content/{item}"),
@@ -388,18 +393,18 @@ impl StreamReader for V2Stream {
     }
 
     /// In the place of a call stands a content that says why.
-    fn take_out(
+    fn remove_calls(
         &mut self,
-        calls: &[JudgedCall],
+        calls: &[EvaluatedCall],
         _: u64,
         frames: &mut dyn HeldFrames,
-    ) -> Result<(), CannotWithhold> {
+    ) -> Result<(), CannotRemove> {
         for call in calls {
             let Some(text) = &call.denied else { continue };
             let number = self.contents.saturating_add(offset(self.added.len()));
             let mut explanation = Some(V2Stream::content(number, text));
             for (frame, _) in &call.pieces {
-                let frame = frames.get(*frame).ok_or(CannotWithhold)?;
+                let frame = frames.get(*frame).ok_or(CannotRemove)?;
                 frame.dropped = true;
                 frame
                     .before
@@ -416,7 +421,7 @@ impl StreamReader for V2Stream {
         true
     }
 
-    fn correct(&mut self, frame: &mut HeldFrame, changes: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, changes: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -425,7 +430,7 @@ impl StreamReader for V2Stream {
         }
     }
 
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         let mut frames = Vec::new();
         let text = denial.message();
         if !self.has_begun {
@@ -434,7 +439,7 @@ impl StreamReader for V2Stream {
             begun.extend_from_slice(
                 br#","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
             );
-            frames.push(Made::new(Some("message-start"), begun));
+            frames.push(SyntheticFrame::new(Some("message-start"), begun));
         }
         frames.extend(self.open.take().map(content_end));
         let mut end = br#"{"type":"message-end","delta":{"finish_reason":"#.to_vec();
@@ -447,8 +452,8 @@ impl StreamReader for V2Stream {
             end.extend_from_slice(br#""COMPLETE""#);
         }
         end.extend_from_slice(b"}}");
-        frames.push(Made::new(Some("message-end"), end));
-        frames.push(Made::new(None, b"[DONE]".to_vec()));
+        frames.push(SyntheticFrame::new(Some("message-end"), end));
+        frames.push(SyntheticFrame::new(None, b"[DONE]".to_vec()));
         frames
     }
 

@@ -1,11 +1,12 @@
 //! Streams of servers' own formats: TGI sends tokens and at the end all of them, llama.cpp what goes on, SGLang the text so
 //! far.
 
-use super::{RESPONSE, TOKENS, refused_answer, response_member};
+use super::{RESPONSE, TOKENS, denied_response, response_member};
 use crate::event::Part;
 use crate::protocol::reader::{Member, Shape};
 use crate::protocol::stream::{
-    CallKey, Changes, Channel, HeldFrame, How, KeepAlive, Lanes, Made, Piece, StreamReader, Texts,
+    CallKey, ChangesByText, Delta, HeldFrame, KeepAlive, OrderingGroups, SnapshotTexts,
+    StreamReader, SyntheticFrame, TextKey, Update,
 };
 use crate::protocol::{Denial, Dialect, Origin, Reader};
 use crate::wire::json::{Edits, Value};
@@ -30,7 +31,7 @@ const TOKEN: &[Member] = &[
 /// A streamed answer.
 #[derive(Debug, Default)]
 pub(in crate::protocol) struct NativeStream {
-    texts: Texts,
+    texts: SnapshotTexts,
 }
 
 /// Which of several answers a frame is about. TGI counts tokens under the same name.
@@ -46,7 +47,7 @@ impl StreamReader for NativeStream {
     fn read(&mut self, reader: &mut Reader<'static>, _: Option<&str>) {
         let Some(body) = reader.body() else { return };
         let root = body.root();
-        reader.frame.lanes = Lanes::ALL;
+        reader.frame.lanes = OrderingGroups::ALL;
         let choice = choice_of(root);
         let origin = Origin {
             piece_of: Some(0),
@@ -76,15 +77,15 @@ impl StreamReader for NativeStream {
         };
         let more = more.map(|text| text.place());
         for piece in reader.frame.pieces.split_off(first) {
-            let Piece::Text(piece) = piece else {
+            let Delta::Text(piece) = piece else {
                 reader.piece(piece);
                 continue;
             };
             let (how, which) = match piece.channel.part {
-                Part::Text if more == Some(piece.place) => (How::Delta, u32::from(is_special)),
-                Part::Text => (How::Whole, 0),
+                Part::Text if more == Some(piece.place) => (Update::Delta, u32::from(is_special)),
+                Part::Text => (Update::Whole, 0),
                 // Settings and the prompt stand there for themselves.
-                _ => (How::Whole, piece.channel.item),
+                _ => (Update::Whole, piece.channel.item),
             };
             self.texts.piece(reader, piece, [choice, which, 0], how);
         }
@@ -101,7 +102,7 @@ impl StreamReader for NativeStream {
         payload.trim_ascii() == b"[DONE]"
     }
 
-    fn text_at(&self, channel: &Channel) -> String {
+    fn text_at(&self, channel: &TextKey) -> String {
         format!("#choice/{}", channel.choice)
     }
 
@@ -110,7 +111,7 @@ impl StreamReader for NativeStream {
     }
 
     /// Tokens say once more what was edited.
-    fn correct(&mut self, frame: &mut HeldFrame, _: &Changes) {
+    fn correct(&mut self, frame: &mut HeldFrame, _: &ChangesByText) {
         let Some(body) = frame.json.as_ref().and_then(|json| json.body()) else {
             return;
         };
@@ -135,16 +136,16 @@ impl StreamReader for NativeStream {
     }
 
     /// In the members of all these servers.
-    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<Made> {
+    fn refusal(&mut self, denial: &Denial, as_error: bool) -> Vec<SyntheticFrame> {
         if as_error {
-            return vec![Made::new(None, Dialect::OpenAi.body(denial))];
+            return vec![SyntheticFrame::new(None, Dialect::OpenAi.body(denial))];
         }
-        let answer = refused_answer(denial);
+        let answer = denied_response(denial);
         let mut out = br#"{"index":0,"token":{"id":0,"text":"#.to_vec();
         crate::wire::json::quote(&denial.message(), &mut out);
         out.extend_from_slice(br#","logprob":0,"special":false},"details":null,"stop":true,"#);
         out.extend_from_slice(answer.get(1..).unwrap_or_default());
-        vec![Made::new(None, out)]
+        vec![SyntheticFrame::new(None, out)]
     }
 
     fn keep_alive(&self) -> Option<KeepAlive> {

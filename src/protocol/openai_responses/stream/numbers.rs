@@ -1,6 +1,6 @@
 //! Numbers of the events. A client may sort by them, or ask for those after one.
 
-use crate::protocol::stream::Made;
+use crate::protocol::stream::SyntheticFrame;
 
 /// They stay without gaps, in the order in which events are sent.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Numbers {
     }
 
     /// Gives an event of our own its number.
-    pub(super) fn add(&mut self, made: &mut Made) {
+    pub(super) fn add(&mut self, made: &mut SyntheticFrame) {
         if self.read.is_none() {
             return;
         }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!([0, 1].map(|number| numbers.send(number)), [0, 1]);
         numbers.skip();
         assert_eq!(numbers.send(3), 2);
-        let mut made = Made::new(None, b"{\"type\":\"x\"}".to_vec());
+        let mut made = SyntheticFrame::new(None, b"{\"type\":\"x\"}".to_vec());
         numbers.add(&mut made);
         assert_eq!(made.payload, b"{\"sequence_number\":3,\"type\":\"x\"}");
         assert_eq!([4, 6, 5].map(|number| numbers.send(number)), [4, 5, 6]);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn events_without_numbers_get_none() {
-        let mut made = Made::new(None, b"{}".to_vec());
+        let mut made = SyntheticFrame::new(None, b"{}".to_vec());
         Numbers::default().add(&mut made);
         assert_eq!(made.payload, b"{}");
     }

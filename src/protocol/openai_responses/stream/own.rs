@@ -1,11 +1,11 @@
 //! Events of our own.
 
-use super::super::withhold::{OUTPUT_TEXT, PartForm, message_item, message_part};
-use crate::protocol::stream::Made;
+use super::super::removal::{OUTPUT_TEXT, PartForm, message_item, message_part};
+use crate::protocol::stream::SyntheticFrame;
 use crate::wire::json::{Value, quote};
 
 /// An event; its number is added when it is sent.
-pub(super) fn event(kind: &'static str, rest: &[&[u8]]) -> Made {
+pub(super) fn event(kind: &'static str, rest: &[&[u8]]) -> SyntheticFrame {
     let mut payload = br#"{"type":"#.to_vec();
     quote(kind, &mut payload);
     payload.push(b',');
@@ -13,11 +13,11 @@ pub(super) fn event(kind: &'static str, rest: &[&[u8]]) -> Made {
         payload.extend_from_slice(part);
     }
     payload.push(b'}');
-    Made::new(Some(kind), payload)
+    SyntheticFrame::new(Some(kind), payload)
 }
 
 /// A message of one part as the item of this number, with all of its events.
-pub(super) fn message(item: u32, id: &str, form: PartForm, text: &str) -> Vec<Made> {
+pub(super) fn message(item: u32, id: &str, form: PartForm, text: &str) -> Vec<SyntheticFrame> {
     let mut quoted_id = Vec::new();
     quote(id, &mut quoted_id);
     let at_item = format!(r#""output_index":{item},"item":"#).into_bytes();
@@ -66,7 +66,7 @@ pub(super) fn message(item: u32, id: &str, form: PartForm, text: &str) -> Vec<Ma
 }
 
 /// The end of an item.
-pub(super) fn item_done(number: u32, item: &[u8]) -> Made {
+pub(super) fn item_done(number: u32, item: &[u8]) -> SyntheticFrame {
     let at_item = format!(r#""output_index":{number},"item":"#).into_bytes();
     event("response.output_item.done", &[&at_item, item])
 }

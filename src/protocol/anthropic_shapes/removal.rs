@@ -1,12 +1,12 @@
 //! What is taken out of a message, and what takes its place.
 
-use crate::protocol::surgery::{Object, count, tag};
-use crate::protocol::{CannotWithhold, Withholding};
+use crate::protocol::json_edit::{ObjectWriter, count, tag};
+use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{Edits, NodeId, Value, quote};
 use crate::wire::sorted_map::SortedMap;
 
 /// A message that is nothing but a refusal.
-pub(in crate::protocol) fn refused_message(
+pub(in crate::protocol) fn denied_message(
     text: &str,
     id: &str,
     model: &str,
@@ -23,7 +23,7 @@ pub(super) fn begun_message(id: &str, model: &str, out: &mut Vec<u8>) {
 }
 
 fn write_message(text: Option<&str>, id: &str, model: &str, tokens: (u64, u64), out: &mut Vec<u8>) {
-    let mut message = Object::begin(out);
+    let mut message = ObjectWriter::begin(out);
     message.text("id", id);
     message.text("type", "message");
     message.text("role", "assistant");
@@ -41,7 +41,7 @@ fn write_message(text: Option<&str>, id: &str, model: &str, tokens: (u64, u64), 
     });
     message.member("stop_sequence", |out| out.extend_from_slice(b"null"));
     message.member("usage", |out| {
-        let mut usage = Object::begin(out);
+        let mut usage = ObjectWriter::begin(out);
         usage.number("input_tokens", tokens.0);
         usage.number("output_tokens", tokens.1);
         usage.end();
@@ -50,7 +50,7 @@ fn write_message(text: Option<&str>, id: &str, model: &str, tokens: (u64, u64), 
 }
 
 fn text_block(text: &str, out: &mut Vec<u8>) {
-    let mut block = Object::begin(out);
+    let mut block = ObjectWriter::begin(out);
     block.text("type", "text");
     block.text("text", text);
     block.end();
@@ -62,27 +62,27 @@ fn text_block(text: &str, out: &mut Vec<u8>) {
 /// becomes a text block at its index: the SDK's accumulator counts on indices without gaps.
 pub(in crate::protocol) fn message(
     message: Value<'_>,
-    refused: Option<&str>,
+    denied_text: Option<&str>,
     denied: &SortedMap<NodeId, &str>,
     edits: &mut Edits,
-) -> Result<usize, CannotWithhold> {
-    if let Some(text) = refused {
+) -> Result<usize, CannotRemove> {
+    if let Some(text) = denied_text {
         // An error has another shape.
-        message.get("content").ok_or(CannotWithhold)?;
+        message.get("content").ok_or(CannotRemove)?;
         let usage = message.get("usage");
-        let refused = refused_message(
+        let denied_text = denied_message(
             text,
             &tag(message.get("id"), "agentguard"),
             &tag(message.get("model"), "unknown"),
             (count(usage, "input_tokens"), count(usage, "output_tokens")),
         );
-        edits.replace(message, refused);
+        edits.replace(message, denied_text);
         return Ok(0);
     }
     if denied.is_empty() {
         return Ok(0);
     }
-    let content = message.get("content").ok_or(CannotWithhold)?;
+    let content = message.get("content").ok_or(CannotRemove)?;
     let mut taken = 0usize;
     let mut left = false;
     for block in content.elements() {
@@ -99,7 +99,7 @@ pub(in crate::protocol) fn message(
         // A program that the provider runs waits for this call's result: there is nothing to put in its place.
         let caller = block.get("caller").and_then(|caller| caller.get("type"));
         if caller.is_some_and(|caller| !caller.is_text("direct")) {
-            return Err(CannotWithhold);
+            return Err(CannotRemove);
         }
         let mut with = Vec::new();
         text_block(text, &mut with);
@@ -119,14 +119,14 @@ pub(in crate::protocol) fn message(
 /// Makes the edits in an answer that is one message.
 pub(in crate::protocol) fn whole(
     root: Value<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let refused = withholding.choices.first().map(|(_, text)| text.as_str());
-    let denied = withholding.denied_calls();
-    let taken = message(root, refused, &denied, edits)?;
-    if refused.is_none() && taken < denied.len() {
-        return Err(CannotWithhold);
+) -> Result<(), CannotRemove> {
+    let denied_text = removals.choices.first().map(|(_, text)| text.as_str());
+    let denied = removals.denied_calls();
+    let taken = message(root, denied_text, &denied, edits)?;
+    if denied_text.is_none() && taken < denied.len() {
+        return Err(CannotRemove);
     }
     Ok(())
 }

@@ -3,33 +3,33 @@
 use super::items::{is_call, is_provider_run, kind_of};
 use super::mark::{self, OpenCall};
 use crate::event::Pending;
+use crate::protocol::json_edit::move_indices;
 use crate::protocol::openai_shapes::refusal_text;
-use crate::protocol::surgery::move_indices;
-use crate::protocol::{Asked, CannotWithhold, Denial, EditedText, Withholding};
+use crate::protocol::{CannotRemove, Denial, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 use crate::wire::sort;
 
 /// Makes the edits in every item. A denied call becomes a message at its place, so that no index and no order changes.
-pub(in crate::protocol) fn withhold(
+pub(in crate::protocol) fn remove_from_response(
     json: &JsonBody<'_>,
-    asked: &Asked,
-    withholding: &Withholding,
+    context: &RequestContext,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     let root = body.root();
-    let is_kept = is_kept(root, asked);
+    let is_kept = is_kept(root, context);
     let output = root
         .get("output")
         .filter(|output| output.kind() == json::ValueKind::Array);
     let copy = root
         .get("output_text")
         .filter(|copy| copy.kind() == json::ValueKind::String);
-    if let Some((_, text)) = withholding.choices.first() {
-        let output = output.ok_or(CannotWithhold)?;
+    if let Some((_, text)) = removals.choices.first() {
+        let output = output.ok_or(CannotRemove)?;
         let mut with = b"[".to_vec();
-        let denial = withholding.denials.first().map(|(_, denial)| denial);
-        refusing_item(denial.unwrap_or(&Denial::default()), text, &mut with);
+        let denial = removals.denials.first().map(|(_, denial)| denial);
+        denial_item(denial.unwrap_or(&Denial::default()), text, &mut with);
         with.push(b']');
         edits.replace(output, with);
         // Calls beside the text are gone with it.
@@ -38,14 +38,14 @@ pub(in crate::protocol) fn withhold(
             is_call(&kind) && !is_provider_run(*item, &kind)
         });
         let open: Vec<Option<OpenCall>> = calls.map(OpenCall::of).collect();
-        name_open_calls(root, asked, is_kept, &open, edits)?;
+        name_open_calls(root, context, is_kept, &open, edits)?;
         if let Some(copy) = copy {
             edits.replace(copy, br#""""#.to_vec());
         }
         return Ok(());
     }
     let denied = sort::map(
-        withholding
+        removals
             .calls
             .iter()
             .map(|call| (call.at, call.text.as_str())),
@@ -65,13 +65,13 @@ pub(in crate::protocol) fn withhold(
                 open.push(OpenCall::of(item));
                 found = found.saturating_add(1);
             }
-            None => correct_copies(item, &withholding.edited, edits),
+            None => correct_copies(item, &removals.edited, edits),
         }
     }
     if found < denied.len() {
-        return Err(CannotWithhold);
+        return Err(CannotRemove);
     }
-    name_open_calls(root, asked, is_kept, &open, edits)?;
+    name_open_calls(root, context, is_kept, &open, edits)?;
     let told = refusal_text(&mut told.into_iter());
     if let Some(copy) = copy.filter(|_| !told.is_empty()) {
         let end = copy.text().map_or(0, |text| text.len());
@@ -110,19 +110,19 @@ pub(super) fn correct_copies_in(part: Value<'_>, texts: &[EditedText], edits: &m
 }
 
 /// Whether the provider keeps an answer: it says so itself, or the request decides.
-fn is_kept(response: Value<'_>, asked: &Asked) -> bool {
+fn is_kept(response: Value<'_>, context: &RequestContext) -> bool {
     let says = response.get("store").and_then(|store| store.as_bool());
-    says.unwrap_or(!asked.unstored)
+    says.unwrap_or(!context.unstored)
 }
 
 /// Gives a kept answer an id that tells which of its calls are open.
 fn name_open_calls(
     root: Value<'_>,
-    asked: &Asked,
+    context: &RequestContext,
     is_kept: bool,
     open: &[Option<OpenCall>],
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
+) -> Result<(), CannotRemove> {
     if open.is_empty() || !is_kept {
         return Ok(());
     }
@@ -138,7 +138,7 @@ fn name_open_calls(
             Ok(())
         }
         // The client goes on by the answer's id, and the provider would wait for a result for ever.
-        _ if asked.pending == Some(Pending::ById) => Err(CannotWithhold),
+        _ if context.pending == Some(Pending::ById) => Err(CannotRemove),
         _ => Ok(()),
     }
 }
@@ -184,11 +184,11 @@ pub(super) fn message_item(id: &str, form: PartForm, text: &str, out: &mut Vec<u
 }
 
 /// A message that is nothing but a refusal.
-pub(in crate::protocol) fn refusing_item(denial: &Denial, text: &str, out: &mut Vec<u8>) {
-    message_item(&refusing_id(denial), REFUSAL, text, out);
+pub(in crate::protocol) fn denial_item(denial: &Denial, text: &str, out: &mut Vec<u8>) {
+    message_item(&denial_id(denial), REFUSAL, text, out);
 }
 
 /// The id of a message of our own.
-pub(super) fn refusing_id(denial: &Denial) -> String {
+pub(super) fn denial_id(denial: &Denial) -> String {
     mark::plain_message_id(&format!("msg_{}", denial.request_id))
 }

@@ -1,16 +1,16 @@
 //! What is taken out of an interaction, and what takes its place.
 
 use crate::protocol::gemini_shapes::moved;
-use crate::protocol::surgery::{Object, tag};
-use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::protocol::json_edit::{ObjectWriter, tag};
+use crate::protocol::{CannotRemove, EditedText, Removals};
 use crate::wire::json::{Edits, NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
 
 /// An interaction that is nothing but a refusal.
-pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
+pub(super) fn denied_text(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut root = Object::begin(&mut out);
+    let mut root = ObjectWriter::begin(&mut out);
     describe(&mut root, "completed", id, model);
     root.member("steps", |out| {
         out.push(b'[');
@@ -22,7 +22,7 @@ pub(super) fn refused(text: &str, id: &str, model: Option<&str>) -> Vec<u8> {
 }
 
 /// What an interaction says of itself.
-pub(super) fn describe(root: &mut Object<'_>, status: &str, id: &str, model: Option<&str>) {
+pub(super) fn describe(root: &mut ObjectWriter<'_>, status: &str, id: &str, model: Option<&str>) {
     root.text("id", id);
     root.text("object", "interaction");
     root.text("status", status);
@@ -32,7 +32,7 @@ pub(super) fn describe(root: &mut Object<'_>, status: &str, id: &str, model: Opt
 }
 
 fn output(text: &str, out: &mut Vec<u8>) {
-    let mut step = Object::begin(out);
+    let mut step = ObjectWriter::begin(out);
     step.text("type", "model_output");
     step.member("content", |out| {
         out.extend_from_slice(br#"[{"type":"text","text":"#);
@@ -43,33 +43,33 @@ fn output(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Makes the edits in an interaction.
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     root: Value<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    if let Some((_, text)) = withholding.choices.first() {
+) -> Result<(), CannotRemove> {
+    if let Some((_, text)) = removals.choices.first() {
         root.get("steps")
             .or(root.get("outputs"))
-            .ok_or(CannotWithhold)?;
+            .ok_or(CannotRemove)?;
         let model = tag(root.get("model"), "");
         let model = Some(&*model).filter(|model| !model.is_empty());
         edits.replace(
             root,
-            refused(text, &tag(root.get("id"), "agentguard"), model),
+            denied_text(text, &tag(root.get("id"), "agentguard"), model),
         );
         return Ok(());
     }
-    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
     if !edited.is_empty() {
         move_annotations(root, &edited, edits);
     }
-    let denied = withholding.denied_calls();
+    let denied = removals.denied_calls();
     if denied.is_empty() {
         return Ok(());
     }
     // Before steps, a list of contents: a text there has another shape.
-    let steps = root.get("steps").ok_or(CannotWithhold)?;
+    let steps = root.get("steps").ok_or(CannotRemove)?;
     let mut taken = 0usize;
     let mut left = false;
     for step in steps.elements() {
@@ -88,7 +88,7 @@ pub(super) fn withhold(
         }
     }
     if taken < denied.len() {
-        return Err(CannotWithhold);
+        return Err(CannotRemove);
     }
     if let Some(status) = root.get("status")
         && !left

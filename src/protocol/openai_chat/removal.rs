@@ -1,30 +1,30 @@
 //! What is taken out of a whole answer, and what takes its place.
 
 use super::choice_number;
+use crate::protocol::json_edit::{member_span, move_indices, remove_elements, remove_members};
 use crate::protocol::openai_shapes::refusal_text;
-use crate::protocol::surgery::{member_span, move_indices, remove_elements, remove_members};
-use crate::protocol::{Asked, CannotWithhold, EditedText, Withholding};
+use crate::protocol::{CannotRemove, EditedText, Removals, RequestContext};
 use crate::wire::json::{self, Edits, JsonBody, NodeId, Value, quote};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
 /// Makes the edits in every choice.
-pub(in crate::protocol) fn withhold(
+pub(in crate::protocol) fn remove_from_response(
     json: &JsonBody<'_>,
-    asked: &Asked,
-    withholding: &Withholding,
+    context: &RequestContext,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
-    let choices = body.root().get("choices").ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
+    let choices = body.root().get("choices").ok_or(CannotRemove)?;
     for (at, choice) in choices.elements().enumerate() {
         let number = choice_number(choice, at);
-        let refused = withholding.choices.iter().find(|(n, _)| *n == number);
-        if let Some((_, text)) = refused {
-            refuse_choice(choice, text, asked.structured_output, edits)?;
+        let denied_text = removals.choices.iter().find(|(n, _)| *n == number);
+        if let Some((_, text)) = denied_text {
+            deny_choice(choice, text, context.structured_output, edits)?;
             continue;
         }
-        let texts: Vec<&EditedText> = withholding
+        let texts: Vec<&EditedText> = removals
             .edited
             .iter()
             .filter(|edited| edited.choice == number)
@@ -32,7 +32,7 @@ pub(in crate::protocol) fn withhold(
         if !texts.is_empty() {
             correct_copies(choice, &texts, edits);
         }
-        let calls: Vec<(NodeId, &str)> = withholding
+        let calls: Vec<(NodeId, &str)> = removals
             .calls
             .iter()
             .filter(|call| call.choice == number)
@@ -46,20 +46,20 @@ pub(in crate::protocol) fn withhold(
 }
 
 /// The whole choice becomes a refusal.
-fn refuse_choice(
+fn deny_choice(
     choice: Value<'_>,
     text: &str,
     structured_output: bool,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
+) -> Result<(), CannotRemove> {
     let (message, prompted) = (choice.get("message"), choice.get("text"));
     if message.is_none() && prompted.is_none() {
-        return Err(CannotWithhold);
+        return Err(CannotRemove);
     }
     // Perplexity has both a message and a `delta`.
     for message in [message, choice.get("delta")].into_iter().flatten() {
         let mut with = Vec::new();
-        refusing_message(text, &mut with);
+        denial_message(text, &mut with);
         edits.replace(message, with);
     }
     if let Some(prompted) = prompted {
@@ -71,13 +71,13 @@ fn refuse_choice(
         edits.replace(reasoning, b"null".to_vec());
     }
     if let Some(finish) = choice.get("finish_reason") {
-        edits.replace(finish, refusing_reason(structured_output).to_vec());
+        edits.replace(finish, denial_reason(structured_output).to_vec());
     }
     null_logprobs(choice, edits);
     Ok(())
 }
 
-pub(super) fn refusing_message(text: &str, out: &mut Vec<u8>) {
+pub(super) fn denial_message(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"role":"assistant","content":null,"refusal":"#);
     quote(text, out);
     out.push(b'}');
@@ -85,7 +85,7 @@ pub(super) fn refusing_message(text: &str, out: &mut Vec<u8>) {
 
 /// `content_filter` is the reason that a client expects with a refusal; but the SDK's `parse()` raises on that reason
 /// when a schema was asked for, so that `stop` is right there.
-pub(super) fn refusing_reason(structured_output: bool) -> &'static [u8] {
+pub(super) fn denial_reason(structured_output: bool) -> &'static [u8] {
     if structured_output {
         br#""stop""#
     } else {
@@ -121,8 +121,8 @@ fn take_out_calls(
     choice: Value<'_>,
     calls: &[(NodeId, &str)],
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let message = choice.get("message").ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let message = choice.get("message").ok_or(CannotRemove)?;
     let list = message.get("tool_calls").filter(|list| !list.is_null());
     let legacy = message.get("function_call").filter(|call| !call.is_null());
     let denied = sort::set(calls.iter().map(|(at, _)| *at));

@@ -2,7 +2,7 @@
 
 /// What has been sent.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct ClientBlocks {
     /// What stands before the first block.
     pub(super) has_begun: bool,
     /// Why the answer ended.
@@ -13,7 +13,7 @@ pub(super) struct Sent {
     pub(super) open: Vec<u32>,
 }
 
-impl Sent {
+impl ClientBlocks {
     /// A block has begun, or goes on.
     pub(super) fn open(&mut self, index: u32) {
         if !self.open.contains(&index) {

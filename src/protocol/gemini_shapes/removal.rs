@@ -1,8 +1,8 @@
 //! What is taken out of an answer, and what takes its place.
 
 use super::answer::candidate_number;
-use crate::protocol::surgery::{Object, count, remove_members};
-use crate::protocol::{CannotWithhold, EditedText, Withholding};
+use crate::protocol::json_edit::{ObjectWriter, count, remove_members};
+use crate::protocol::{CannotRemove, EditedText, Removals};
 use crate::wire::json::{self, Edits, NodeId, Value};
 use crate::wire::sort;
 use crate::wire::sorted_map::SortedMap;
@@ -10,12 +10,12 @@ use crate::wire::span::Span;
 use std::ops::Range;
 
 /// An answer with one candidate that is nothing but a refusal.
-pub(in crate::protocol) fn refused_response(text: &str, tokens: (u64, u64)) -> Vec<u8> {
+pub(in crate::protocol) fn denied_response_body(text: &str, tokens: (u64, u64)) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    let mut root = Object::begin(&mut out);
+    let mut root = ObjectWriter::begin(&mut out);
     root.member("candidates", |out| {
         out.push(b'[');
-        refused_candidate(text, 0, false, out);
+        denied_candidate(text, 0, false, out);
         out.push(b']');
     });
     root.member("usageMetadata", |out| counts(tokens, out));
@@ -24,20 +24,20 @@ pub(in crate::protocol) fn refused_response(text: &str, tokens: (u64, u64)) -> V
 }
 
 /// A frame that ends these candidates as refusals.
-pub(super) fn refused_frame(text: &str, candidates: &[u32], as_number: bool) -> Vec<u8> {
+pub(super) fn denied_frame(text: &str, candidates: &[u32], as_number: bool) -> Vec<u8> {
     let mut out = br#"{"candidates":["#.to_vec();
     for (at, number) in candidates.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        refused_candidate(text, *number, as_number, &mut out);
+        denied_candidate(text, *number, as_number, &mut out);
     }
     out.extend_from_slice(b"]}");
     out
 }
 
 fn counts(tokens: (u64, u64), out: &mut Vec<u8>) {
-    let mut usage = Object::begin(out);
+    let mut usage = ObjectWriter::begin(out);
     usage.number("promptTokenCount", tokens.0);
     usage.number("candidatesTokenCount", tokens.1);
     usage.number("totalTokenCount", tokens.0.saturating_add(tokens.1));
@@ -46,8 +46,8 @@ fn counts(tokens: (u64, u64), out: &mut Vec<u8>) {
 
 /// `SAFETY` is what the provider's own filters say; the SDKs keep the text that comes with it. With `enum-encoding=int` it
 /// is 3.
-fn refused_candidate(text: &str, number: u32, as_number: bool, out: &mut Vec<u8>) {
-    let mut candidate = Object::begin(out);
+fn denied_candidate(text: &str, number: u32, as_number: bool, out: &mut Vec<u8>) {
+    let mut candidate = ObjectWriter::begin(out);
     candidate.member("content", |out| {
         out.extend_from_slice(br#"{"parts":["#);
         text_part(text, out);
@@ -63,26 +63,26 @@ fn refused_candidate(text: &str, number: u32, as_number: bool, out: &mut Vec<u8>
 }
 
 pub(super) fn text_part(text: &str, out: &mut Vec<u8>) {
-    let mut part = Object::begin(out);
+    let mut part = ObjectWriter::begin(out);
     part.text("text", text);
     part.end();
 }
 
 /// Makes the edits in an answer.
-pub(in crate::protocol) fn withhold(
+pub(in crate::protocol) fn remove_from_response(
     root: Value<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let candidates = root.get("candidates").ok_or(CannotWithhold)?;
-    if let Some((_, text)) = withholding.choices.first() {
+) -> Result<(), CannotRemove> {
+    let candidates = root.get("candidates").ok_or(CannotRemove)?;
+    if let Some((_, text)) = removals.choices.first() {
         let usage = root.get("usageMetadata");
         let tokens = (
             count(usage, "promptTokenCount"),
             count(usage, "candidatesTokenCount"),
         );
         if candidates.elements().nth(1).is_none() {
-            edits.replace(root, refused_response(text, tokens));
+            edits.replace(root, denied_response_body(text, tokens));
             return Ok(());
         }
         // A text that may not pass can stand beside the candidates too.
@@ -99,9 +99,9 @@ pub(in crate::protocol) fn withhold(
             edits.replace(usage, with);
         }
     }
-    let refusals = withholding.refusals();
-    let denied = withholding.denied_calls();
-    let edited = sort::map(withholding.edited.iter().map(|edited| (edited.at, edited)));
+    let refusals = removals.refusals();
+    let denied = removals.denied_calls();
+    let edited = sort::map(removals.edited.iter().map(|edited| (edited.at, edited)));
     let mut taken = 0usize;
     for (at, candidate) in candidates.elements().enumerate() {
         let number = candidate_number(candidate, at);
@@ -110,7 +110,7 @@ pub(in crate::protocol) fn withhold(
                 .get("finishReason")
                 .is_some_and(|reason| reason.kind() == json::ValueKind::Number);
             let mut with = Vec::new();
-            refused_candidate(text, number, as_number, &mut with);
+            denied_candidate(text, number, as_number, &mut with);
             edits.replace(candidate, with);
             continue;
         }
@@ -121,7 +121,7 @@ pub(in crate::protocol) fn withhold(
         }
     }
     if taken < denied.len() {
-        return Err(CannotWithhold);
+        return Err(CannotRemove);
     }
     Ok(())
 }

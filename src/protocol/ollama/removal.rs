@@ -1,26 +1,26 @@
 //! What is taken out of an answer, and what takes its place.
 
+use crate::protocol::json_edit::{remove_elements, remove_members};
 use crate::protocol::openai_shapes::refusal_text;
-use crate::protocol::surgery::{remove_elements, remove_members};
-use crate::protocol::{CannotWithhold, Withholding};
+use crate::protocol::{CannotRemove, Removals};
 use crate::wire::json::{self, Edits, JsonBody, Value, quote};
 use crate::wire::sort;
 use crate::wire::span::Span;
 
-pub(super) fn withhold(
+pub(super) fn remove_from_response(
     json: &JsonBody<'_>,
-    withholding: &Withholding,
+    removals: &Removals,
     edits: &mut Edits,
-) -> Result<(), CannotWithhold> {
-    let body = json.body().ok_or(CannotWithhold)?;
+) -> Result<(), CannotRemove> {
+    let body = json.body().ok_or(CannotRemove)?;
     let root = body.root();
     remove_copies(root, edits);
     let message = root.get("message");
-    if let Some((_, text)) = withholding.choices.first() {
+    if let Some((_, text)) = removals.choices.first() {
         let mut with = Vec::new();
         match (message, root.get("response")) {
             (Some(message), _) => {
-                refusing_message(text, &mut with);
+                denial_message(text, &mut with);
                 edits.replace(message, with);
             }
             (None, Some(response)) => {
@@ -30,31 +30,31 @@ pub(super) fn withhold(
                     edits.replace(thinking, br#""""#.to_vec());
                 }
             }
-            (None, None) => return Err(CannotWithhold),
+            (None, None) => return Err(CannotRemove),
         }
         stop(root, edits);
         return Ok(());
     }
-    if withholding.calls.is_empty() {
+    if removals.calls.is_empty() {
         return Ok(());
     }
-    let message = message.ok_or(CannotWithhold)?;
-    let list = message.get("tool_calls").ok_or(CannotWithhold)?;
-    let denied = sort::set(withholding.calls.iter().map(|call| call.at));
+    let message = message.ok_or(CannotRemove)?;
+    let list = message.get("tool_calls").ok_or(CannotRemove)?;
+    let denied = sort::set(removals.calls.iter().map(|call| call.at));
     if list.elements().all(|call| denied.contains(&call.place())) {
         remove_members(message, &["tool_calls"], edits);
         stop(root, edits);
     } else {
         remove_elements(list, &|place| denied.contains(&place), edits);
     }
-    let told = refusal_text(&mut withholding.calls.iter().map(|call| call.text.as_str()));
+    let told = refusal_text(&mut removals.calls.iter().map(|call| call.text.as_str()));
     explain(message, &told, edits);
     Ok(())
 }
 
 /// Numbers the calls that stay without a gap.
-pub(super) fn renumber(json: &JsonBody<'_>, withholding: &Withholding, edits: &mut Edits) {
-    let Some(body) = json.body().filter(|_| !withholding.calls.is_empty()) else {
+pub(super) fn renumber(json: &JsonBody<'_>, removals: &Removals, edits: &mut Edits) {
+    let Some(body) = json.body().filter(|_| !removals.calls.is_empty()) else {
         return;
     };
     let list = body
@@ -62,7 +62,7 @@ pub(super) fn renumber(json: &JsonBody<'_>, withholding: &Withholding, edits: &m
         .get("message")
         .and_then(|message| message.get("tool_calls"));
     let is_kept = |call: &Value<'_>| {
-        let mut denied = withholding.calls.iter();
+        let mut denied = removals.calls.iter();
         !denied.any(|denied| denied.at == call.place())
     };
     let calls = list.into_iter().flat_map(|list| list.elements());
@@ -121,7 +121,7 @@ fn explain(message: Value<'_>, text: &str, edits: &mut Edits) {
     }
 }
 
-pub(super) fn refusing_message(text: &str, out: &mut Vec<u8>) {
+pub(super) fn denial_message(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"role":"assistant","content":"#);
     quote(text, out);
     out.push(b'}');

@@ -25,15 +25,15 @@ pub(super) fn count(usage: Option<Value<'_>>, name: &str) -> u64 {
 }
 
 /// Writes one JSON object. Built without buffers in between, and without a copy for each kind of value.
-pub(super) struct Object<'o> {
+pub(super) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,
     empty: bool,
 }
 
-impl<'o> Object<'o> {
+impl<'o> ObjectWriter<'o> {
     pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
         out.push(b'{');
-        Object { out, empty: true }
+        ObjectWriter { out, empty: true }
     }
 
     pub(super) fn member(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
